@@ -1,0 +1,54 @@
+"""Every exception this project raises on purpose, and the exit code each leads to.
+
+    CurationError
+    ├── UsageError            exit 2: the command, before anything is written
+    │   ├── RecipeError       a recipe or a --set that cannot be used
+    │   ├── InputError        an input that is not there or holds nothing to read
+    │   └── OutputError       a folder that cannot be written or belongs to another run
+    └── StepFailed            exit 3: a step that stopped; running again resumes it
+        └── AlarmRaised       a removal rate outside the band that the recipe states
+
+A damaged record or a page that cannot be extracted is no exception: it is a counted, named skip.
+"""
+
+from __future__ import annotations
+
+
+class CurationError(Exception):
+    """The root of the tree; `exit_code` is what the command line returns."""
+
+    exit_code = 3
+
+
+class UsageError(CurationError):
+    """The request itself is wrong; nothing was written."""
+
+    exit_code = 2
+
+
+class RecipeError(UsageError):
+    """A recipe, or one of its keys, cannot be used; the message names file, table, key, value and what exists."""
+
+
+class InputError(UsageError):
+    """An input does not exist, cannot be listed, or is not a web archive."""
+
+
+class OutputError(UsageError):
+    """The output folder cannot be written, or holds the work of another recipe or other inputs."""
+
+
+class StepFailed(CurationError):
+    """A step stopped before its end; what it finished is kept and a second run resumes after it."""
+
+
+class AlarmRaised(StepFailed):
+    """A stage removed a share of its documents outside the band stated in the recipe."""
+
+
+class ParameterError(ValueError):
+    """A parameter of a stage or table has a value it cannot take. Raised by `__post_init__`, reported as RecipeError."""
+
+    def __init__(self, key: str, value: object, allowed: str) -> None:
+        super().__init__(f"{key} = {value!r}: must be {allowed}")
+        self.key, self.value, self.allowed = key, value, allowed

@@ -1,0 +1,67 @@
+"""Counts that add up: integers only, so that any grouping of batches and shards gives the same totals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+def add_counts(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, int]:
+    """{"a": 1} + {"a": 2, "b": 1} → {"a": 3, "b": 1}, keys sorted."""
+    return {key: left.get(key, 0) + right.get(key, 0) for key in sorted({*left, *right})}
+
+
+def _add_nested(left: Mapping[str, Mapping[str, int]], right: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
+    return {key: add_counts(left.get(key, {}), right.get(key, {})) for key in sorted({*left, *right})}
+
+
+@dataclass(frozen=True, slots=True)
+class StageTally:
+    """What one stage did to some documents. `a + b` is exact and associative.
+
+    violations: rows that violate each rule, whichever rule came first; histograms: bucket → rows, by signal.
+    """
+
+    documents_in: int = 0
+    documents_out: int = 0
+    characters_in: int = 0
+    characters_out: int = 0
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+    histograms: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    violations: Mapping[str, int] = field(default_factory=dict)
+
+    def __add__(self, other: StageTally) -> StageTally:
+        return StageTally(
+            self.documents_in + other.documents_in,
+            self.documents_out + other.documents_out,
+            self.characters_in + other.characters_in,
+            self.characters_out + other.characters_out,
+            add_counts(self.reasons, other.reasons),
+            add_counts(self.counts, other.counts),
+            _add_nested(self.histograms, other.histograms),
+            add_counts(self.violations, other.violations),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain mapping, ready for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> StageTally:
+        """The inverse of `to_json`."""
+        return cls(**values)
+
+
+def add_stages(left: Mapping[str, StageTally], right: Mapping[str, StageTally]) -> dict[str, StageTally]:
+    """Tallies by stage added up; the order of stages is that of `left`, then of `right`."""
+    return {name: left.get(name, StageTally()) + right.get(name, StageTally()) for name in [*left, *(n for n in right if n not in left)]}
+
+
+def total_stages(parts: Iterable[Mapping[str, StageTally]]) -> dict[str, StageTally]:
+    """All parts added up."""
+    total: dict[str, StageTally] = {}
+    for part in parts:
+        total = add_stages(total, part)
+    return total

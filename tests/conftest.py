@@ -1,0 +1,27 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def find_shared_data() -> Path | None:
+    """The folder of real test data: CURATION_TEST_DATA, else ../shared/data beside the checkout, else None."""
+    for candidate in (os.environ.get("CURATION_TEST_DATA"), ROOT.parent / "shared" / "data"):
+        if candidate and Path(candidate).is_dir():
+            return Path(candidate).resolve()
+    return None
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real test data; the test is skipped where it is absent."""
+    found = find_shared_data()
+    if found is None:
+        pytest.skip("no test data: set CURATION_TEST_DATA to the folder that holds web/, gold/ and warc-cases/")
+    return found
