@@ -1,8 +1,8 @@
 """A batch of documents and the views of its text that stages share.
 
 The views (characters, words, lines) are what the heuristics measure on. Each is computed once, at its first use,
-and survives the removal of rows: a view keeps one flat array for the batch and, for each row, where its part begins and ends,
-so dropping rows indexes two small arrays and copies no text.
+and survives the removal of rows: a view keeps one flat array for the batch and, for each row, where its part begins
+and ends, so dropping rows indexes two small arrays and copies no text.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Compilation of the kernels: numba, without the GIL, machine code kept on disk so that a worker does not compile again."""
+"""Compilation of the kernels: numba, without the GIL.
+
+The machine code is kept on disk, so that a worker does not compile what another process compiled before.
+"""
 
 from __future__ import annotations
 

@@ -14,7 +14,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-_VIOLATED = {"<": np.less, ">": np.greater, "<=": np.less_equal, ">=": np.greater_equal, "==": np.equal, "!=": np.not_equal}
+_VIOLATED = {
+    "<": np.less,
+    ">": np.greater,
+    "<=": np.less_equal,
+    ">=": np.greater_equal,
+    "==": np.equal,
+    "!=": np.not_equal,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +51,7 @@ def violations(signals: pa.StructArray, rule: Rule) -> npt.NDArray[np.bool_]:
     numbers = pc.cast(values, pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False)
     with np.errstate(invalid="ignore"):
         hit = _VIOLATED[rule.comparison](numbers, rule.threshold)
-    return hit & ~np.isnan(numbers)
+    return np.asarray(hit & ~np.isnan(numbers), dtype=np.bool_)
 
 
 def decide(signals: pa.StructArray, rules: Sequence[Rule]) -> pa.StringArray:

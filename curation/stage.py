@@ -36,15 +36,17 @@ class Outcome:
 
 @runtime_checkable
 class Stage(Protocol):
-    """A frozen dataclass of parameters, called with a batch. `version` rises when the same parameters give other answers.
+    """A frozen dataclass of parameters, called with a batch.
 
-    A stage may also offer `rules`, the table its verdicts come from, and `assets()`, a mapping from the name of
+    `version` rises when the same parameters give other answers. A stage may also offer `rules`, the table its verdicts come from, and `assets()`, a mapping from the name of
     each model or list it reads to its content hash; `libraries` names packages whose version its answers depend on.
     """
 
     version: ClassVar[int]
 
-    def __call__(self, batch: Batch, /) -> Outcome: ...
+    def __call__(self, batch: Batch, /) -> Outcome:
+        """What the stage says about `batch`."""
+        ...
 
 
 class Filter:
@@ -63,6 +65,7 @@ class Filter:
         raise NotImplementedError
 
     def __call__(self, batch: Batch, /) -> Outcome:
+        """Measure, then decide; the text is not edited."""
         signals = self.measure(batch)
         return Outcome(batch, decide(signals, self.rules), signals)
 
@@ -116,7 +119,9 @@ def apply(stages: Sequence[tuple[str, Stage]], batch: Batch, signals: pa.DataTyp
         dropped = outcome.batch.keep(gone) if gone.any() else None
         if dropped is not None and outcome.reasons is not None:
             reasons = outcome.reasons.filter(pa.array(gone))
-            all_signals = _assemble({key: values.filter(pa.array(gone)) for key, values in measured.items()}, signals, len(dropped))
+            all_signals = _assemble(
+                {key: values.filter(pa.array(gone)) for key, values in measured.items()}, signals, len(dropped)
+            )
             removed.append(_removed_rows(name, dropped, reasons, all_signals))
         kept = outcome.batch.keep(~gone)
         tallies[name] = _tally(batch, kept, outcome, getattr(stage, "rules", ()))
@@ -168,7 +173,11 @@ def _tally(before: Batch, kept: Batch, outcome: Outcome, rules: Sequence[Rule]) 
             reasons[entry["values"]] = entry["counts"]
     histograms, violated = {}, {}
     if outcome.signals is not None:
-        histograms = {part.name: _histogram(outcome.signals.field(part.name)) for part in outcome.signals.type if _is_number(part.type)}
+        histograms = {
+            part.name: _histogram(outcome.signals.field(part.name))
+            for part in outcome.signals.type
+            if _is_number(part.type)
+        }
         violated = {rule.reason: int(violations(outcome.signals, rule).sum()) for rule in rules}
     return StageTally(
         documents_in=len(before),
@@ -191,11 +200,11 @@ def _characters(batch: Batch) -> int:
 
 
 BUCKETS_PER_OCTAVE = 8
-"""Histogram buckets are an eighth of a power of two wide: 9 % relative width over any range, and integer counts add up."""
+"""Histogram buckets are 1/8 of a power of two wide: 9 % relative width over any range, and integer counts add up."""
 
 
 def _histogram(values: pa.Array) -> dict[str, int]:
-    """Counts by bucket: "0" for zero, "k" for [2^(k/8), 2^((k+1)/8)), prefixed "-" for negative values, "e" before k."""
+    """Counts by bucket: "0" is zero, "e<k>" is [2^(k/8), 2^((k+1)/8)), "-e<k>" the same below zero."""
     numbers = pc.cast(values.drop_null(), pa.float64()).to_numpy(zero_copy_only=False)
     numbers = numbers[np.isfinite(numbers)]
     buckets: dict[str, int] = {}

@@ -12,7 +12,9 @@ def add_counts(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, i
     return {key: left.get(key, 0) + right.get(key, 0) for key in sorted({*left, *right})}
 
 
-def _add_nested(left: Mapping[str, Mapping[str, int]], right: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
+def _add_nested(
+    left: Mapping[str, Mapping[str, int]], right: Mapping[str, Mapping[str, int]]
+) -> dict[str, dict[str, int]]:
     return {key: add_counts(left.get(key, {}), right.get(key, {})) for key in sorted({*left, *right})}
 
 
@@ -56,7 +58,10 @@ class StageTally:
 
 def add_stages(left: Mapping[str, StageTally], right: Mapping[str, StageTally]) -> dict[str, StageTally]:
     """Tallies by stage added up; the order of stages is that of `left`, then of `right`."""
-    return {name: left.get(name, StageTally()) + right.get(name, StageTally()) for name in [*left, *(n for n in right if n not in left)]}
+    return {
+        name: left.get(name, StageTally()) + right.get(name, StageTally())
+        for name in [*left, *(n for n in right if n not in left)]
+    }
 
 
 def total_stages(parts: Iterable[Mapping[str, StageTally]]) -> dict[str, StageTally]:

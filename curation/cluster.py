@@ -1,0 +1,230 @@
+"""Dask, all of it: the one module that imports it.
+
+A step hands over a function and its items, one task a shard, and gets results back as they finish. A bounded number of
+tasks is in flight, since a scheduler that is told of a million tasks at once chokes on them. A task that raises or
+whose worker dies is tried again; after that its failure comes back as a value, named, so that one bad shard never stops
+the others. With no workers everything runs in this process, one item after the other, which is what a debugger wants.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Generic, TypeVar
+
+from curation.errors import CurationError, UsageError
+
+Item = TypeVar("Item")
+Value = TypeVar("Value")
+
+RETRIES = 2
+"""Times a task is tried again after it raised or its worker died, before its item is given up."""
+
+IN_FLIGHT_PER_WORKER = 2
+"""Tasks submitted and unfinished for each worker: one at work, one waiting beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Generic[Item, Value]):
+    """An item and what the function made of it."""
+
+    item: Item
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Failed(Generic[Item]):
+    """An item given up, and why, in one line."""
+
+    item: Item
+    cause: str
+
+
+class Cluster:
+    """Where tasks run. Made by `open_cluster`; `client` is None when they run in this process."""
+
+    def __init__(self, client: Any | None) -> None:
+        self.client = client
+
+    @property
+    def workers(self) -> int:
+        """Workers there are now; 0 when tasks run in this process."""
+        return len(self.client.scheduler_info(n_workers=-1)["workers"]) if self.client is not None else 0
+
+    @property
+    def dashboard(self) -> str | None:
+        """Address of the Dask dashboard, if there is one."""
+        return self.client.dashboard_link if self.client is not None else None
+
+    def map(
+        self, function: Callable[[Item], Value], items: Iterable[Item]
+    ) -> Iterator[Done[Item, Value] | Failed[Item]]:
+        """Call `function` with each item somewhere; yields in the order of completion.
+
+        `function` must be importable by workers and its result small. A CurationError is not tried again: it is about
+        the input, and would come back. Its message is the cause.
+        """
+        if self.client is None:
+            yield from _map_here(function, items)
+        else:
+            yield from _map_there(self.client, function, items, max(1, self.workers) * IN_FLIGHT_PER_WORKER)
+
+    def gather(self, function: Callable[[Item], Value], items: Sequence[Item]) -> list[Value]:
+        """`map` for steps in which every item must succeed: values in the order of the items.
+
+        Raises the failure of the first item given up as StepFailed.
+        """
+        from curation.errors import StepFailed
+
+        indexed: dict[int, Value] = {}
+        for result in self.map(_Indexed(function), list(enumerate(items))):
+            if isinstance(result, Failed):
+                raise StepFailed(f"{getattr(function, '__name__', function)}: {result.cause}")
+            indexed[result.item[0]] = result.value
+        return [indexed[position] for position in range(len(items))]
+
+
+@dataclass(frozen=True, slots=True)
+class _Indexed(Generic[Item, Value]):
+    function: Callable[[Item], Value]
+
+    def __call__(self, pair: tuple[int, Item]) -> Value:
+        return self.function(pair[1])
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """A CurationError on its way back from a worker: a result, so that Dask does not try again."""
+
+    cause: str
+
+
+def _attempt(function: Callable[[Item], Value], item: Item) -> Value | _Refused:
+    try:
+        return function(item)
+    except CurationError as error:
+        return _Refused(str(error))
+
+
+def describe(error: BaseException) -> str:
+    """An exception in one line: its type and the first line of its message."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def _map_here(function: Callable[[Item], Value], items: Iterable[Item]) -> Iterator[Done[Item, Value] | Failed[Item]]:
+    for item in items:
+        cause = ""
+        for _ in range(RETRIES + 1):
+            try:
+                value = _attempt(function, item)
+            except Exception as error:  # a shard's failure is reported by name; the other shards go on
+                cause = describe(error)
+                continue
+            cause = value.cause if isinstance(value, _Refused) else ""
+            if not isinstance(value, _Refused):
+                yield Done(item, value)
+            break
+        if cause:
+            yield Failed(item, cause)
+
+
+def _map_there(
+    client: Any, function: Callable[[Item], Value], items: Iterable[Item], in_flight: int
+) -> Iterator[Done[Item, Value] | Failed[Item]]:
+    from distributed import as_completed
+
+    waiting = iter(items)
+    tasks: dict[Any, Item] = {}
+
+    def submit(item: Item) -> Any:
+        future = client.submit(_attempt, function, item, pure=False, retries=RETRIES)
+        tasks[future] = item
+        return future
+
+    running = as_completed([submit(item) for item in islice(waiting, in_flight)])
+    for future in running:
+        item = tasks.pop(future)
+        for following in islice(waiting, 1):
+            running.add(submit(following))
+        if future.status == "finished":
+            value = future.result()
+            yield Failed(item, value.cause) if isinstance(value, _Refused) else Done(item, value)
+        else:
+            yield Failed(item, _cause(future))
+        future.release()
+
+
+def _cause(future: Any) -> str:
+    from distributed.scheduler import KilledWorker
+
+    if future.status == "cancelled":
+        return "cancelled: the scheduler gave the task up"
+    error = future.exception()
+    return f"its worker died {RETRIES + 1} times" if isinstance(error, KilledWorker) else describe(error)
+
+
+@contextmanager
+def open_cluster(
+    workers: int | None = None, scheduler: str | None = None, memory_limit: str | None = None
+) -> Iterator[Cluster]:
+    """A cluster for the time of the block.
+
+    scheduler: address (`tcp://host:port`) or scheduler file of a running one; it is left running. Else `workers`
+    processes of one thread are started here (default: one a core), 0 for none. UsageError if the scheduler cannot be
+    reached.
+    """
+    if scheduler is not None:
+        with _connect(scheduler) as client:
+            yield Cluster(client)
+    elif workers == 0:
+        yield Cluster(None)
+    else:
+        with _start(workers or cores(), memory_limit) as client:
+            yield Cluster(client)
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _connect(scheduler: str) -> Iterator[Any]:
+    from distributed import Client
+
+    try:
+        client = Client(scheduler, timeout=20) if "://" in scheduler else Client(scheduler_file=scheduler, timeout=20)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"scheduler {scheduler}: {describe(error)}") from error
+    with client:
+        yield client
+
+
+@contextmanager
+def _start(workers: int, memory_limit: str | None) -> Iterator[Any]:
+    import dask
+    from distributed import Client, LocalCluster
+
+    settings = {
+        "distributed.scheduler.allowed-failures": RETRIES,
+        "distributed.worker.memory.terminate": 0.98,
+        "distributed.admin.tick.limit": "60s",
+        "logging.distributed": "error",
+    }
+    with (
+        dask.config.set(settings),
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            memory_limit=memory_limit or "auto",
+            dashboard_address="127.0.0.1:0",
+            silence_logs=50,
+        ) as local,
+        Client(local) as client,
+    ):
+        yield client

@@ -1,0 +1,213 @@
+"""A folder on any file system that fsspec reaches, written atomically.
+
+A file appears under its name whole or not at all: it is written beside its place under a unique hidden name, then
+renamed (on a local disk after a sync; on an object store a rename is a copy within the store). What a killed process
+leaves is a hidden `.tmp` file, which `sweep` removes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import posixpath
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import IO, Any, cast
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from curation.errors import OutputError
+
+TEMPORARY = ".tmp"
+
+
+class HashingFile:
+    """A binary file that is written once, front to back; knows its size and blake2b-128 hash as it goes."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._hash = hashlib.blake2b(digest_size=16)
+        self.size = 0
+        self.closed = False
+
+    def write(self, data: Any) -> int:
+        """Append bytes or any buffer; returns their number."""
+        view = memoryview(data).cast("B")
+        self._hash.update(view)
+        self._file.write(view)
+        self.size += len(view)
+        return len(view)
+
+    def tell(self) -> int:
+        """Bytes written so far."""
+        return self.size
+
+    def flush(self) -> None:
+        """Nothing: the file is synced when it is committed."""
+
+    def close(self) -> None:
+        """Marks the end of writing; the file underneath is closed by `Folder.writing`."""
+        self.closed = True
+
+    def readable(self) -> bool:
+        """False."""
+        return False
+
+    def writable(self) -> bool:
+        """True."""
+        return True
+
+    def seekable(self) -> bool:
+        """False."""
+        return False
+
+    @property
+    def hash(self) -> str:
+        """Hex blake2b-128 of what was written."""
+        return self._hash.hexdigest()
+
+
+class Folder:
+    """The folder at an fsspec URL or local path. Picklable; paths are relative to it and use `/`."""
+
+    def __init__(self, url: str) -> None:
+        self.url = os.path.abspath(os.path.expanduser(url)) if "://" not in url else url.rstrip("/")  # noqa: PTH100, PTH111
+
+    def __repr__(self) -> str:
+        return f"Folder({self.url!r})"
+
+    def __getstate__(self) -> dict[str, str]:
+        return {"url": self.url}
+
+    @cached_property
+    def _opened(self) -> tuple[Any, str]:
+        return cast("tuple[Any, str]", fsspec.core.url_to_fs(self.url))
+
+    @property
+    def fs(self) -> Any:
+        """The fsspec file system."""
+        return self._opened[0]
+
+    def path(self, relative: str = "") -> str:
+        """The path of `relative` as the file system names it."""
+        return posixpath.join(self._opened[1], relative) if relative else self._opened[1]
+
+    def exists(self, relative: str) -> bool:
+        """Whether a file or folder is there."""
+        return bool(self.fs.exists(self.path(relative)))
+
+    def size(self, relative: str) -> int:
+        """Bytes of a file; FileNotFoundError if it is not there."""
+        return int(self.fs.size(self.path(relative)))
+
+    def open(self, relative: str) -> IO[bytes]:
+        """Open a file for reading."""
+        return cast("IO[bytes]", self.fs.open(self.path(relative), "rb"))
+
+    def read(self, relative: str) -> bytes:
+        """All bytes of a file."""
+        return bytes(self.fs.cat_file(self.path(relative)))
+
+    def read_json(self, relative: str) -> Any:
+        """A JSON file's value."""
+        return json.loads(self.read(relative))
+
+    def list(self, relative: str = "", suffix: str = "") -> list[str]:
+        """Sorted relative paths of all files below `relative` that end in `suffix`; hidden names left out."""
+        start, base = self.path(relative), self.path()
+        if not self.fs.exists(start):
+            return []
+        found = [posixpath.relpath(path, base) for path in self.fs.find(start)]
+        return sorted(p for p in found if p.endswith(suffix) and not posixpath.basename(p).startswith("."))
+
+    def remove(self, relative: str) -> None:
+        """Delete a file or a folder with all in it; nothing if it is not there."""
+        if self.exists(relative):
+            self.fs.rm(self.path(relative), recursive=True)
+
+    @contextmanager
+    def writing(self, relative: str) -> Iterator[HashingFile]:
+        """A file to write; it takes its name when the block ends well and vanishes when it raises."""
+        path = self.path(relative)
+        self.fs.makedirs(posixpath.dirname(path), exist_ok=True)
+        if isinstance(self.fs, LocalFileSystem):
+            with _local_writing(path) as file:
+                yield file
+            return
+        temporary = self.path(
+            posixpath.join(posixpath.dirname(relative), _temporary_name(posixpath.basename(relative)))
+        )
+        try:
+            with self.fs.open(temporary, "wb") as raw:
+                file = HashingFile(raw)
+                yield file
+            self.fs.mv(temporary, path)
+        except BaseException:
+            if self.fs.exists(temporary):
+                self.fs.rm_file(temporary)
+            raise
+
+    def write(self, relative: str, data: bytes) -> str:
+        """Write a whole file atomically; returns its hash."""
+        with self.writing(relative) as file:
+            file.write(data)
+        return file.hash
+
+    def write_json(self, relative: str, value: Any) -> str:
+        """Write a value as indented JSON, keys in the order given; returns the file's hash."""
+        return self.write(relative, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
+
+    def hash(self, relative: str) -> tuple[int, str]:
+        """Size and hex blake2b-128 of a file as it is now."""
+        digest, size = hashlib.blake2b(digest_size=16), 0
+        with self.open(relative) as file:
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+                size += len(chunk)
+        return size, digest.hexdigest()
+
+    def sweep(self) -> None:
+        """Remove what killed processes left half-written. Only for the one driver of the folder, before it starts."""
+        if self.fs.exists(self.path()):
+            for path in self.fs.find(self.path()):
+                name = posixpath.basename(path)
+                if name.startswith(".") and name.endswith(TEMPORARY):
+                    self.fs.rm_file(path)
+
+    def check_writable(self) -> None:
+        """OutputError if a file cannot be made here. Leaves nothing behind, not even the folder."""
+        there = self.exists("")
+        probe = f".probe-{uuid.uuid4().hex}{TEMPORARY}"
+        try:
+            with self.writing(probe) as file:
+                file.write(b"")
+            self.remove(probe)
+            if not there and isinstance(self.fs, LocalFileSystem):
+                os.removedirs(self.path()) if not os.listdir(self.path()) else None  # noqa: PTH208
+        except (OSError, PermissionError) as error:
+            raise OutputError(f"cannot write to {self.url}: {error}") from error
+
+
+def _temporary_name(name: str) -> str:
+    return f".{name}.{uuid.uuid4().hex}{TEMPORARY}"
+
+
+@contextmanager
+def _local_writing(path: str) -> Iterator[HashingFile]:
+    head, name = posixpath.split(path)
+    temporary = posixpath.join(head, _temporary_name(name))
+    try:
+        with open(temporary, "wb") as raw:  # noqa: PTH123
+            file = HashingFile(raw)
+            yield file
+            raw.flush()
+            os.fsync(raw.fileno())
+        os.replace(temporary, path)  # noqa: PTH105
+    except BaseException:
+        if os.path.exists(temporary):  # noqa: PTH110
+            os.unlink(temporary)  # noqa: PTH108
+        raise
