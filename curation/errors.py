@@ -47,7 +47,7 @@ class AlarmRaised(StepFailed):
 
 
 class ParameterError(ValueError):
-    """A parameter of a stage or table has a value it cannot take; `__post_init__` raises it, users see a RecipeError."""
+    """A parameter of a stage or table has a value it cannot take; `__post_init__` raises it, users see RecipeError."""
 
     def __init__(self, key: str, value: object, allowed: str) -> None:
         super().__init__(f"{key} = {value!r}: must be {allowed}")

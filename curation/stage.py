@@ -38,8 +38,9 @@ class Outcome:
 class Stage(Protocol):
     """A frozen dataclass of parameters, called with a batch.
 
-    `version` rises when the same parameters give other answers. A stage may also offer `rules`, the table its verdicts come from, and `assets()`, a mapping from the name of
-    each model or list it reads to its content hash; `libraries` names packages whose version its answers depend on.
+    `version` rises when the same parameters give other answers. A stage may also offer `rules`, the table its verdicts
+    come from; `assets()`, a mapping from the name of each model or list it reads to its content hash; and
+    `libraries`, names of the packages whose version its answers depend on.
     """
 
     version: ClassVar[int]
