@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
-from curation.errors import CurationError, UsageError
+from curation.errors import CurationError, StepFailed, UsageError
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -73,26 +73,27 @@ class Cluster:
             yield from _map_there(self.client, function, items, max(1, self.workers) * IN_FLIGHT_PER_WORKER)
 
     def gather(self, function: Callable[[Item], Value], items: Sequence[Item]) -> list[Value]:
-        """`map` for steps in which every item must succeed: values in the order of the items.
-
-        Raises the failure of the first item given up as StepFailed.
-        """
-        from curation.errors import StepFailed
-
-        indexed: dict[int, Value] = {}
-        for result in self.map(_Indexed(function), list(enumerate(items))):
-            if isinstance(result, Failed):
-                raise StepFailed(f"{getattr(function, '__name__', function)}: {result.cause}")
-            indexed[result.item[0]] = result.value
+        """`each`, with the values in the order of the items."""
+        indexed = dict(self.each(_Indexed(function), list(enumerate(items))))
         return [indexed[position] for position in range(len(items))]
+
+    def each(self, function: Callable[[Item], Value], items: Iterable[Item]) -> Iterator[Value]:
+        """`map` for steps in which every item must succeed: values in the order of completion.
+
+        Raises StepFailed at the first item given up.
+        """
+        for result in self.map(function, items):
+            if isinstance(result, Failed):
+                raise StepFailed(f"{getattr(function, '__name__', type(function).__name__)}: {result.cause}")
+            yield result.value
 
 
 @dataclass(frozen=True, slots=True)
 class _Indexed(Generic[Item, Value]):
     function: Callable[[Item], Value]
 
-    def __call__(self, pair: tuple[int, Item]) -> Value:
-        return self.function(pair[1])
+    def __call__(self, pair: tuple[int, Item]) -> tuple[int, Value]:
+        return pair[0], self.function(pair[1])
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ def plain(value: Any) -> Any:
 
 
 def identity(instance: Any) -> dict[str, Any]:
-    """What the answers of a stage or table depend on: class, version, parameters, hashes of assets, library versions."""
+    """What the answers of a stage or table depend on: class, version, parameters, assets, library versions."""
     kind = type(instance)
     assets = getattr(instance, "assets", None)
     return {

@@ -58,7 +58,7 @@ class Recipe:
         return dict(self.tables)[name]
 
     def resolved(self) -> dict[str, Any]:
-        """Every key with its value, defaults filled in, as plain values; `from_document` turns it back into the recipe."""
+        """Every key with its value, defaults filled in, as plain values; the inverse of `from_document`."""
         stages = [{**_use(name, stage), **parameters(stage)} for name, stage in self.stages]
         header = {"name": self.name, "description": self.description, "reproduces": self.reproduces}
         return {**header, "stage": stages, **{name: parameters(table) for name, table in self.tables}}

@@ -1,0 +1,131 @@
+"""What a run says while it works, always on stderr: a live line on a terminal, plain lines elsewhere, JSON on request."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
+
+PLAIN_INTERVAL = 10.0
+"""Seconds between plain progress lines, so that a log file of a day-long run stays readable."""
+
+Mode = Literal["live", "plain", "json", "silent"]
+
+
+def console() -> Console:
+    """Where people read: stderr."""
+    return Console(stderr=True, highlight=False)
+
+
+def default_mode(as_json: bool) -> Mode:
+    """JSON if asked for, live on a terminal, else plain."""
+    return "json" if as_json else "live" if sys.stderr.isatty() else "plain"
+
+
+class Step:
+    """One step of the run: shards done of all, documents in and out."""
+
+    def __init__(self, progress: Progress, name: str, total: int, done: int) -> None:
+        self._progress, self.name, self.total, self.done, self.already = progress, name, total, done, done
+        self.documents_in = self.documents_out = 0
+        self.started = self._told = time.monotonic()
+
+    def advance(self, documents_in: int = 0, documents_out: int = 0) -> None:
+        """One more shard is done."""
+        self.done += 1
+        self.documents_in += documents_in
+        self.documents_out += documents_out
+        self._progress.show(self)
+
+    def failed(self, name: str, cause: str) -> None:
+        """A shard was given up."""
+        self.done += 1
+        self._progress.warn(f"quarantined {name}: {cause}", event="quarantined", input=name, cause=cause)
+        self._progress.show(self)
+
+    def due(self) -> bool:
+        """Whether it is time for another plain line."""
+        now = time.monotonic()
+        if self.done < self.total and now - self._told < PLAIN_INTERVAL:
+            return False
+        self._told = now
+        return True
+
+    @property
+    def seconds(self) -> float:
+        """Since the step began."""
+        return time.monotonic() - self.started
+
+    def rate(self) -> str:
+        """Documents a second and the share kept, for people."""
+        if not self.documents_in:
+            return ""
+        kept = self.documents_out / self.documents_in
+        return f"{self.documents_in / max(self.seconds, 1e-9):,.0f} documents/s, {kept:.0%} kept"
+
+
+class Progress:
+    """Tells of steps as they go, in one of the modes."""
+
+    def __init__(self, mode: Mode = "plain") -> None:
+        self.mode = mode
+        self._console = console()
+        self._live: RichProgress | None = None
+
+    @contextmanager
+    def step(self, name: str, total: int, done: int = 0) -> Iterator[Step]:
+        """A step of `total` shards, of which `done` were done before."""
+        step = Step(self, name, total, done)
+        self._event("step", step=name, shards=total, done=done)
+        if self.mode == "live" and done < total:
+            columns = (TextColumn("{task.description:<16}"), BarColumn(), MofNCompleteColumn(), TextColumn("shards"))
+            with RichProgress(
+                *columns, TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), console=self._console
+            ) as live:
+                self._live = live
+                self._task = live.add_task(name, total=total, completed=done, rate="")
+                yield step
+            self._live = None
+        else:
+            yield step
+        if self.mode == "plain":
+            what = "nothing to do" if step.already == total and total else f"{step.seconds:.1f} s"
+            self._say(f"{name}: {step.done - step.already} of {total} shards made, {what}")
+        self._event("step_done", step=name, shards=total, seconds=round(step.seconds, 3))
+
+    def show(self, step: Step) -> None:
+        """Tell how far `step` is."""
+        if self._live is not None:
+            self._live.update(self._task, completed=step.done, rate=step.rate())
+        elif self.mode == "plain" and step.due() and step.done < step.total:
+            self._say(f"{step.name}: {step.done} of {step.total} shards, {step.rate()}")
+        self._event(
+            "progress", step=step.name, shards=step.total, done=step.done,
+            documents_in=step.documents_in, documents_out=step.documents_out,
+        )  # fmt: skip
+
+    def note(self, message: str) -> None:
+        """Something worth knowing."""
+        if self.mode in ("live", "plain"):
+            self._say(message)
+        self._event("note", message=message)
+
+    def warn(self, message: str, event: str = "warning", **fields: object) -> None:
+        """Something that went wrong without stopping the run."""
+        if self.mode in ("live", "plain"):
+            self._say(f"warning: {message}")
+        self._event(event, message=message, **fields)
+
+    def _say(self, message: str) -> None:
+        self._console.print(message, markup=False, soft_wrap=True)
+
+    def _event(self, event: str, **fields: object) -> None:
+        if self.mode == "json":
+            print(json.dumps({"event": event, **fields}, ensure_ascii=False), file=sys.stderr, flush=True)
