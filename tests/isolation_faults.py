@@ -1,0 +1,62 @@
+"""Functions of a page that fail in every way a real one can, for the tests of isolation."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+
+def page(text: str) -> str:
+    """What goes wrong is named by the page; any other page gives its text, and "who" the process that handled it."""
+    if "FAULT loop" in text:
+        while True:
+            pass
+    if "FAULT regex" in text:  # one call of C code that keeps the GIL
+        re.match(r"(a+)+$", "a" * 60 + "b")
+    if "FAULT sleep" in text:
+        time.sleep(1000)
+    if "FAULT signal" in text:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if "FAULT null" in text:
+        ctypes.string_at(0)
+    if "FAULT exit" in text:
+        os._exit(75)
+    if "FAULT memory" in text:
+        held = []
+        while True:
+            held.append(bytearray(1 << 20))
+    if "FAULT once" in text:
+        mark = Path(text.rsplit(" ", 1)[1])
+        if not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+    if "FAULT grow" in text:
+        _held.append(bytearray(150 << 20))
+    if "FAULT error" in text:
+        raise KeyError("no such thing")
+    if "FAULT leave" in text:
+        raise SystemExit(1)
+    if "FAULT print" in text:
+        print("polluted", flush=True)
+        os.write(2, b"polluted")
+    if "FAULT wait" in text:
+        time.sleep(0.3)
+    return str(os.getpid()) if text == "who" else text
+
+
+_held: list[bytearray] = []
+
+
+def make() -> Callable[[str], str]:
+    """A factory for `curation.isolation.Function`."""
+    return page
+
+
+def broken() -> Callable[[str], str]:
+    """A factory that fails."""
+    raise RuntimeError("no model to load")
