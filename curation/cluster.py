@@ -214,7 +214,8 @@ def _start(workers: int, memory_limit: str | None) -> Iterator[Any]:
         "distributed.scheduler.allowed-failures": RETRIES,
         "distributed.worker.memory.terminate": 0.98,
         "distributed.admin.tick.limit": "60s",
-        "logging.distributed": "error",
+        # A worker configures its logging before it knows this configuration: only its environment is early enough.
+        "distributed.nanny.pre-spawn-environ.DASK_LOGGING__DISTRIBUTED": "critical",
     }
     with (
         dask.config.set(settings),

@@ -8,6 +8,7 @@ Since `use` may name any class, loading a recipe can import any code: run only r
 from __future__ import annotations
 
 import importlib
+import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -194,3 +195,21 @@ def import_class(path: str, source: str = "recipe") -> type[Any]:
     except (ImportError, AttributeError) as error:
         raise RecipeError(f"{source}: cannot import {path}: {error}") from error
     return cast("type[Any]", found)
+
+
+def to_toml(resolved: Mapping[str, Any]) -> str:
+    """A resolved recipe as TOML text that `load` reads back. TOML has no null: it is written "none"."""
+    lines = [f"{key} = {_toml_value(resolved[key])}" for key in _HEADER if key != "stage"]
+    for stage in resolved["stage"]:
+        lines += ["", "[[stage]]", *(f"{key} = {_toml_value(value)}" for key, value in stage.items())]
+    for name in TABLES:
+        lines += ["", f"[{name}]", *(f"{key} = {_toml_value(value)}" for key, value in resolved[name].items())]
+    return "\n".join(lines) + "\n"
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_toml_value, value))}]"
+    if isinstance(value, (bool, str)):
+        return json.dumps(value)
+    return '"none"' if value is None else repr(value)

@@ -101,14 +101,13 @@ class ShardWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            try:
-                if self._pending_rows:
-                    self._flush(self._pending_rows)
-                self._writer.close()
-            except BaseException as failure:
-                self._stack.__exit__(type(failure), failure, failure.__traceback__)
-                raise
+        try:
+            if kind is None and self._pending_rows:
+                self._flush(self._pending_rows)
+            self._writer.close()
+        except BaseException as failure:
+            self._stack.__exit__(type(failure), failure, failure.__traceback__)
+            raise
         self._stack.__exit__(kind, error, trace)
         if kind is None:
             self.output = Output(self._path, self._file.size, self._file.hash, self._written)

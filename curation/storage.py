@@ -180,16 +180,20 @@ class Folder:
 
     def check_writable(self) -> None:
         """OutputError if a file cannot be made here. Leaves nothing behind, not even the folder."""
-        there = self.exists("")
+        base = Folder(_existing_parent(self.path())) if isinstance(self.fs, LocalFileSystem) else self
         probe = f".probe-{uuid.uuid4().hex}{TEMPORARY}"
         try:
-            with self.writing(probe) as file:
+            with base.writing(probe) as file:
                 file.write(b"")
-            self.remove(probe)
-            if not there and isinstance(self.fs, LocalFileSystem):
-                os.removedirs(self.path()) if not os.listdir(self.path()) else None  # noqa: PTH208
-        except (OSError, PermissionError) as error:
+            base.remove(probe)
+        except OSError as error:
             raise OutputError(f"cannot write to {self.url}: {error}") from error
+
+
+def _existing_parent(path: str) -> str:
+    while not os.path.exists(path):  # noqa: PTH110
+        path = posixpath.dirname(path)
+    return path
 
 
 def _temporary_name(name: str) -> str:

@@ -1,0 +1,97 @@
+"""The shape of the project: where code stands, what may import what, and that the links work."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDERS = ("curation", "filters", "tokenize", "jobs")
+LINKS = ("filters", "tokenize", "jobs")
+MAY_IMPORT = {
+    "curation": {"curation"},
+    "filters": {"curation", "filters"},
+    "tokenize": {"curation", "tokenize"},
+    "jobs": {"curation", "filters", "tokenize", "jobs"},
+}
+
+
+def sources() -> list[Path]:
+    files = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
+    return sorted(path for path in files if not any((ROOT / "curation" / link) in path.parents for link in LINKS))
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    parts = parts if parts[0] == "curation" else ("curation", *parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports_of(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{path}: relative import"
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def part_of(module: str) -> str:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 and parts[1] in LINKS else "curation"
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_links(link: str) -> None:
+    """curation/<folder> is a relative link to the real folder beside it."""
+    path = ROOT / "curation" / link
+    assert path.is_symlink()
+    assert path.readlink() == Path("..") / link
+
+
+def test_tokenize_never_shadows_the_standard_library() -> None:
+    """Python started at the root still finds the standard library's tokenize."""
+    assert not (ROOT / "tokenize" / "__init__.py").exists()
+    program = "import tokenize, sysconfig; print(tokenize.__file__.startswith(sysconfig.get_path('stdlib')))"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_one_way(path: Path) -> None:
+    """jobs → filters, tokenize → curation, and every import of our own goes by `curation.`."""
+    allowed = MAY_IMPORT[part_of(module_of(path))]
+    for module in imports_of(path):
+        first = module.split(".")[0]
+        assert first not in ("filters", "jobs"), f"{path} imports {module} without curation."
+        if first == "curation":
+            assert part_of(module) in allowed, f"{path} imports {module}"
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_only_the_cluster_module_imports_dask(path: Path) -> None:
+    """dask and distributed are imported in curation/cluster.py alone."""
+    if module_of(path) != "curation.cluster":
+        assert not {name.split(".")[0] for name in imports_of(path)} & {"dask", "distributed"}
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_source_imports(path: Path) -> None:
+    """Every source file is importable under curation."""
+    assert importlib.import_module(module_of(path)).__name__ == module_of(path)
+
+
+def test_importing_the_package_does_no_work() -> None:
+    """Importing the command line loads no model, no Dask and no compiler: help and mistyped options answer at once."""
+    program = (
+        "import sys, curation.jobs.cli; print(sorted({'dask', 'distributed', 'numba', 'spacy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
