@@ -1,0 +1,99 @@
+"""The recipe's table [dedup]: what counts as a duplicate, and which of its copies stays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import ClassVar
+
+from curation.errors import ParameterError
+
+VARIANTS = ("fast", "datatrove")
+"""`fast`: 32-bit permutations of hashed words; `datatrove`: minima equal to datatrove 0.10's, bit for bit."""
+
+PERMUTATIONS = 112
+"""Hash functions there are to share out between bands and rows: FineWeb's 14 × 8."""
+
+MISS_WEIGHT = 0.7
+"""How much a missed duplicate counts against a false candidate (1 in all) when bands and rows are chosen.
+
+A false candidate costs a comparison; a missed one stays missed. At this weight threshold .72 gives FineWeb's 14 × 8."""
+
+SURVIVORS = ("first", "longest", "newest")
+
+
+@dataclass(frozen=True, slots=True)
+class DedupSettings:
+    """Near-duplicates by MinHash: word `ngram`-grams, `bands` × `rows` permutations drawn with `seed`.
+
+    enabled: off, no document is a duplicate of another.
+    threshold: Jaccard similarity from which two documents are near-duplicates; where `bands` and `rows` are not given,
+    it chooses them. verify: a candidate pair counts only if its estimated similarity reaches `threshold`; off, every
+    pair that shares a band counts, as in the reference.
+    exact: texts that are equal once simplified are duplicates of their own kind (`exact_duplicate`).
+    url: of documents with one normalised URL only the newest stays (`url_duplicate`).
+    survivor: which of a cluster stays: `first` in input order, `longest`, `newest`, or `best:<column>`.
+    max_cluster_size: clusters above it are examined and reported; null sets no limit.
+    """
+
+    version: ClassVar[int] = 1
+    libraries: ClassVar[tuple[str, ...]] = ("datatrove", "regex", "spacy", "xxhash")
+
+    enabled: bool = True
+    variant: str = "fast"
+    ngram: int = 5
+    threshold: float = 0.72
+    bands: int | None = None
+    rows: int | None = None
+    seed: int = 1
+    verify: bool = True
+    exact: bool = True
+    url: bool = False
+    survivor: str = "first"
+    max_cluster_size: int | None = 1000
+
+    def __post_init__(self) -> None:
+        _require(self.variant in VARIANTS, "variant", self.variant, f"one of {', '.join(VARIANTS)}")
+        _require(self.ngram >= 1, "ngram", self.ngram, "at least 1")
+        _require(0 < self.threshold <= 1, "threshold", self.threshold, "above 0 and at most 1")
+        both = (self.bands is None) == (self.rows is None)
+        _require(both, "bands" if self.bands is None else "rows", None, "given, or `bands` and `rows` both left out")
+        for key, value in (("bands", self.bands), ("rows", self.rows)):
+            _require(value is None or 1 <= value <= 256, key, value, "from 1 to 256")
+        _require(0 <= self.seed < 2**32, "seed", self.seed, "from 0 to 4294967295")
+        named = self.survivor.startswith("best:") and len(self.survivor) > len("best:")
+        allowed = f"one of {', '.join(SURVIVORS)}, or best:<column>"
+        _require(self.survivor in SURVIVORS or named, "survivor", self.survivor, allowed)
+        limit = self.max_cluster_size
+        _require(limit is None or limit >= 2, "max_cluster_size", limit, "at least 2, or null")
+
+    @property
+    def banding(self) -> tuple[int, int]:
+        """Bands and rows: those given, else datasketch's best for `threshold` within 112 permutations."""
+        if self.bands is not None and self.rows is not None:
+            return self.bands, self.rows
+        return _best_banding(self.threshold)
+
+    @property
+    def permutations(self) -> int:
+        """Hash functions in all: bands × rows."""
+        bands, rows = self.banding
+        return bands * rows
+
+    def probability(self, similarity: float) -> float:
+        """Chance that two documents of this Jaccard similarity share a band: 1 − (1 − sʳ)ᵇ (Leskovec et al., ch. 3)."""
+        bands, rows = self.banding
+        return float(1 - (1 - similarity**rows) ** bands)
+
+
+@cache
+def _best_banding(threshold: float) -> tuple[int, int]:
+    from datasketch.lsh import _optimal_param
+
+    bands, rows = _optimal_param(threshold, PERMUTATIONS, 1 - MISS_WEIGHT, MISS_WEIGHT)
+    return int(bands), int(rows)
+
+
+def _require(holds: bool, key: str, value: object, allowed: str) -> None:
+    if not holds:
+        raise ParameterError(key, value, allowed)

@@ -1,0 +1,110 @@
+"""Signatures: what deduplication keeps of a document, one row each, beside its shard.
+
+At 14 × 8 that is 244 bytes: 14 band keys of 8, a sketch of 112 bytes by which a candidate pair is verified, the 128-bit
+hash of the simplified text, and its length; the reference keeps 952.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import xxhash
+
+from curation import views
+from curation.batch import Batch
+from curation.dedup import minhash
+from curation.dedup.hashing import Hashes
+from curation.dedup.normalise import simplify
+from curation.dedup.settings import DedupSettings
+from curation.dedup.shingles import Shingles, joined_shingles, mixed_shingles
+
+VERSION = 1
+"""Rises when the same settings give other signatures."""
+
+
+def signature_schema(settings: DedupSettings) -> pa.Schema:
+    """Columns of signatures/<shard>.parquet. All but `length` are null for a text of fewer than `ngram` words.
+
+    keys: the band keys, little-endian uint64 one after the other; sketch: a byte a permutation;
+    exact: hash of the simplified text; length: code points of the text.
+    """
+    bands, _ = settings.banding
+    return pa.schema(
+        [
+            ("keys", pa.binary(8 * bands)),
+            ("sketch", pa.binary(settings.permutations)),
+            ("exact", pa.binary(16)),
+            ("length", pa.int32()),
+        ]
+    )
+
+
+def shingles(characters: views.Characters, settings: DedupSettings) -> Shingles:
+    """Shingles of simplified texts, as the variant has them."""
+    if settings.variant == "datatrove":
+        return joined_shingles(characters, views.words(characters), settings.ngram)
+    return mixed_shingles(characters, settings.ngram)
+
+
+def minima(parts: Shingles, settings: DedupSettings) -> Hashes | minhash.Hashes32:
+    """Minima of every permutation, shape (documents, permutations)."""
+    compute = minhash.minima_61 if settings.variant == "datatrove" else minhash.minima_32
+    return compute(parts, settings.seed, settings.permutations)
+
+
+def signatures(batch: Batch, settings: DedupSettings) -> pa.RecordBatch:
+    """One row a document, in the order of the batch; columns as `signature_schema` says."""
+    simplified = simplify(batch.characters)
+    parts = shingles(simplified, settings)
+    smallest = minima(parts, settings)
+    missing = parts.first == parts.last
+    columns = [
+        _fixed(minhash.band_keys(smallest, *settings.banding), missing),
+        _fixed(minhash.sketch(smallest), missing),
+        _fixed(_text_hashes(simplified), missing),
+        pa.array((batch.characters.last - batch.characters.first).astype(np.int32)),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=signature_schema(settings))
+
+
+def _text_hashes(characters: views.Characters) -> npt.NDArray[np.uint8]:
+    """128-bit hash of every text, shape (documents, 16)."""
+    codes = characters.codepoints
+    spans = zip(characters.first.tolist(), characters.last.tolist(), strict=True)
+    digests = bytearray().join(xxhash.xxh3_128_digest(codes[first:last].data) for first, last in spans)
+    return np.frombuffer(digests, np.uint8).reshape(-1, 16)
+
+
+def _fixed(values: npt.NDArray[np.unsignedinteger], missing: npt.NDArray[np.bool_]) -> pa.FixedSizeBinaryArray:
+    """Rows of a 2-D array as binary values of a fixed size, null where `missing`."""
+    values[missing] = 0
+    kind = pa.binary(values.shape[1] * values.itemsize)
+    validity = pa.array(~missing).buffers()[1]
+    return pa.FixedSizeBinaryArray.from_buffers(kind, len(values), [validity, pa.py_buffer(values)])
+
+
+def band_keys(table: pa.RecordBatch | pa.Table) -> npt.NDArray[np.uint64]:
+    """The `keys` column as an array, shape (rows, bands); zeros where null."""
+    return _rows(table.column("keys")).view("<u8")
+
+
+def sketches(table: pa.RecordBatch | pa.Table) -> npt.NDArray[np.uint8]:
+    """The `sketch` column as an array, shape (rows, permutations); zeros where null."""
+    return _rows(table.column("sketch"))
+
+
+def exact_hashes(table: pa.RecordBatch | pa.Table) -> npt.NDArray[np.uint64]:
+    """The `exact` column as an array, shape (rows, 2); zeros where null."""
+    return _rows(table.column("exact")).view("<u8")
+
+
+def _rows(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.uint8]:
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if isinstance(array, pa.ChunkedArray):
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
+    width = array.type.byte_width
+    values = array.fill_null(bytes(width))
+    buffer = values.buffers()[1]
+    start = values.offset * width
+    return np.frombuffer(buffer, np.uint8)[start : start + len(values) * width].reshape(-1, width)
