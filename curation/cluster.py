@@ -197,6 +197,8 @@ def cores() -> int:
 def _connect(scheduler: str) -> Iterator[Any]:
     from distributed import Client
 
+    if "://" not in scheduler and not os.path.isfile(scheduler):  # noqa: PTH113  (Dask would wait for it without end)
+        raise UsageError(f"scheduler {scheduler}: neither an address such as tcp://host:8786 nor a scheduler file")
     try:
         client = Client(scheduler, timeout=20) if "://" in scheduler else Client(scheduler_file=scheduler, timeout=20)
     except (OSError, ValueError) as error:

@@ -169,7 +169,7 @@ def report_command(
     """Count what a run did, finished or not: tables here, report/stats.json in the folder."""
     from curation.cluster import open_cluster
     from curation.jobs.plan import open_plan
-    from curation.jobs.progress import Progress, default_mode
+    from curation.jobs.progress import Progress, default_mode, results
     from curation.jobs.report import show, write_report
 
     if (folder is None) == (out is None):
@@ -180,7 +180,7 @@ def report_command(
     if as_json:
         _print_json(stats)
     else:
-        show(stats, _stdout())
+        show(stats, results())
 
 
 @app.command(name="verify")
@@ -211,13 +211,14 @@ def explain_command(
     """Show a document's path: every value measured, every threshold, the verdict, the duplicate it lost to."""
     from curation.jobs.explain import as_plain, explain, show
     from curation.jobs.plan import open_plan
+    from curation.jobs.progress import results
 
     explanations = explain(open_plan(folder), key)
     if as_json:
         _print_json([as_plain(explanation) for explanation in explanations])
     else:
         for explanation in explanations:
-            show(explanation, _stdout())
+            show(explanation, results())
 
 
 @recipes.command(name="list")
@@ -263,12 +264,6 @@ def recipe_diff(
 
 def _print_json(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False, indent=1))
-
-
-def _stdout() -> Any:
-    from rich.console import Console
-
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 
 
 def main() -> None:

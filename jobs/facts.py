@@ -111,7 +111,7 @@ def collect(plan: Plan, cluster: Cluster) -> dict[str, Any]:
     corpus = _stage_counts(folder, "corpus", shards)
     stages = {**stages, **corpus}
     tokenizer = _counts(folder, "train-tokenizer", "all")
-    tokens = _counts(folder, "tokenize", "all")
+    tokens = _counts(folder, "tokens", "all")
     return {
         "recipe": plan.recipe.name,
         "fingerprint": plan.recipe.fingerprint(),

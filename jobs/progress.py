@@ -1,4 +1,4 @@
-"""What a run says while it works, always on stderr: a live line on a terminal, plain lines elsewhere, JSON on request."""
+"""What a run says while it works, always on stderr: a live line on a terminal, plain lines elsewhere, or JSON."""
 
 from __future__ import annotations
 
@@ -20,8 +20,13 @@ Mode = Literal["live", "plain", "json", "silent"]
 
 
 def console() -> Console:
-    """Where people read: stderr."""
+    """Where people read of progress: stderr."""
     return Console(stderr=True, highlight=False)
+
+
+def results() -> Console:
+    """Where results go: stdout, 160 columns wide when it is no terminal."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 
 
 def default_mode(as_json: bool) -> Mode:

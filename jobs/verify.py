@@ -14,7 +14,7 @@ from curation.manifest import read_manifest
 from curation.shards import Output, read_table
 from curation.storage import Folder
 
-STEP_ORDER = ("filter", "dedup", "corpus", "train-tokenizer", "encode", "tokenize")
+STEP_ORDER = ("filter", "dedup", "corpus", "train-tokenizer", "encode", "tokens")
 """A later step may rewrite a file of an earlier one (encoding fills token_count); the last to name it holds."""
 
 
@@ -74,7 +74,7 @@ def _check_shards(plan: Plan, cluster: Cluster) -> Iterator[str]:
         for step in ("filter", "corpus", "encode"):
             if read_manifest(plan.folder, step, source.shard) is None:
                 yield f"{source.path}: no manifest of step {step}, so it is not done"
-    for step in ("dedup", "train-tokenizer", "tokenize"):
+    for step in ("dedup", "train-tokenizer", "tokens"):
         if read_manifest(plan.folder, step, "all") is None:
             yield f"step {step}: no manifest, so it is not done"
 

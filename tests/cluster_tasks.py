@@ -1,0 +1,24 @@
+"""Tasks for tests of the cluster, importable by its workers."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from curation.errors import InputError
+
+
+def work(item: str) -> str:
+    """Do what the item says: die, raise, refuse, or answer."""
+    kind, _, rest = item.partition(":")
+    if kind == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if kind == "die-once" and not Path(rest).exists():
+        Path(rest).write_text("")
+        os.kill(os.getpid(), signal.SIGKILL)
+    if kind == "raise":
+        raise ValueError("broken\nmore")
+    if kind == "refuse":
+        raise InputError("not an archive")
+    return item.upper()

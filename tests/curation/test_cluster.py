@@ -1,0 +1,106 @@
+"""The cluster: the same results here and on workers, failures named, a dead worker survived."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cluster_tasks import work
+
+from curation.cluster import Cluster, Done, Failed, open_cluster
+from curation.errors import StepFailed, UsageError
+
+TESTS = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def there() -> Iterator[Cluster]:
+    path = os.environ.get("PYTHONPATH", "")
+    os.environ["PYTHONPATH"] = f"{TESTS}{os.pathsep}{path}"
+    with open_cluster(2) as cluster:
+        yield cluster
+    os.environ["PYTHONPATH"] = path
+
+
+@pytest.fixture(params=["here", "there"])
+def cluster(request: pytest.FixtureRequest) -> Cluster:
+    return Cluster(None) if request.param == "here" else request.getfixturevalue("there")
+
+
+def test_map_answers_every_item(cluster: Cluster) -> None:
+    """Every item comes back once, more items than are ever in flight."""
+    items = [f"item{i}" for i in range(30)]
+    results = list(cluster.map(work, iter(items)))
+    assert sorted(r.item for r in results) == sorted(items)
+    assert all(isinstance(r, Done) and r.value == r.item.upper() for r in results)
+
+
+def test_failures_are_values_and_stop_nothing(cluster: Cluster) -> None:
+    """A raising item and a refused one come back named, the others are done."""
+    results = {r.item: r for r in cluster.map(work, ["a", "raise:", "refuse:", "b"])}
+    assert results["raise:"] == Failed("raise:", "ValueError: broken")
+    assert results["refuse:"] == Failed("refuse:", "not an archive")
+    assert isinstance(results["a"], Done)
+    assert isinstance(results["b"], Done)
+
+
+def test_gather_keeps_order_and_fails_loudly(cluster: Cluster) -> None:
+    """Values come in the order of the items; one failure raises StepFailed with its cause."""
+    assert cluster.gather(work, ["c", "a", "b"]) == ["C", "A", "B"]
+    assert cluster.gather(work, []) == []
+    with pytest.raises(StepFailed, match="ValueError: broken"):
+        cluster.gather(work, ["a", "raise:"])
+
+
+def test_a_dying_worker_costs_its_item_only(there: Cluster) -> None:
+    """An item that kills every worker it meets is given up after its retries; all others are done."""
+    results = {r.item: r for r in there.map(work, ["a", "die:", "b", "c"])}
+    assert isinstance(results["die:"], Failed)
+    assert "worker died" in results["die:"].cause
+    assert all(isinstance(results[item], Done) for item in "abc")
+
+
+def test_an_item_whose_worker_died_once_is_tried_again(there: Cluster, tmp_path: Path) -> None:
+    """One death is survived: the second attempt's value counts."""
+    item = f"die-once:{tmp_path / 'died'}"
+    assert there.gather(work, [item]) == [item.upper()]
+
+
+def test_a_running_scheduler_is_used_and_left_running(tmp_path: Path) -> None:
+    """`--scheduler` takes an address or a scheduler file; leaving it does not stop it."""
+    file = tmp_path / "scheduler.json"
+    program = (
+        "import sys; from distributed import LocalCluster\n"
+        "if __name__ == '__main__':\n"
+        "    c = LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address='127.0.0.1:0')\n"
+        "    import json\n"
+        "    open(sys.argv[1], 'w').write(json.dumps({'address': c.scheduler_address, 'id': c.scheduler.id}))\n"
+        "    print(c.scheduler_address, flush=True); sys.stdin.read()\n"
+    )
+    script = tmp_path / "scheduler.py"
+    script.write_text(program)
+    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
+    with subprocess.Popen(
+        [sys.executable, str(script), str(file)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        for where in (address, str(file)):
+            with open_cluster(scheduler=where) as cluster:
+                assert cluster.workers == 1
+                assert cluster.gather(work, ["x"]) == ["X"]
+        process.kill()
+
+
+def test_an_unreachable_scheduler_is_a_usage_error(tmp_path: Path) -> None:
+    """A scheduler file that is not there is said at once."""
+    with pytest.raises(UsageError, match="scheduler"), open_cluster(scheduler=str(tmp_path / "none.json")):
+        pass
