@@ -84,7 +84,9 @@ def test_only_the_cluster_module_imports_dask(path: Path) -> None:
 
 @pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_source_imports(path: Path) -> None:
-    """Every source file is importable under curation."""
+    """Every source file is importable under curation; the one that is about PyTorch, where that is installed."""
+    if module_of(path) == "curation.tokenize.torch_dataset":
+        pytest.importorskip("torch")
     assert importlib.import_module(module_of(path)).__name__ == module_of(path)
 
 

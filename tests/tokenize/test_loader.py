@@ -1,0 +1,321 @@
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenized import make_run, make_texts
+
+from curation.errors import InputError, ParameterError
+from curation.tokenize.loader import TokenLoader, attention_mask, cumulative_lengths
+from curation.tokenize.order import CYCLE, Mix, Order, permutation
+from curation.tokenize.pages import single_page
+from curation.tokenize.tokens import TokensSettings
+
+SETTINGS = TokensSettings(sequence_length=16, shard_rows=100, row_group_rows=16, validation_fraction=0.02)
+TEXTS = make_texts(120, longest=100)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("run")
+    make_run(path, TEXTS, SETTINGS)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def written(run: str) -> np.ndarray:
+    """All training rows as written, read by pyarrow alone."""
+    tables = [pq.read_table(path) for path in sorted(Path(run).glob("tokens/train-*.parquet"))]
+    return np.concatenate([np.array(table["input_ids"].to_pylist()) for table in tables])
+
+
+def rows_of(batches: Iterator[dict[str, np.ndarray]] | TokenLoader) -> list[tuple[int, ...]]:
+    return [tuple(row) for batch in batches for row in batch["input_ids"].tolist()]
+
+
+def test_unshuffled_is_as_written(run: str, written: np.ndarray) -> None:
+    """Without shuffle one epoch is every row, in the order of the files, in the stored type."""
+    loader = TokenLoader(run, 7, shuffle=False, epochs=1, drop_last=False)
+    assert rows_of(loader) == [tuple(row) for row in written.tolist()]
+    assert loader.batch_at(0)["input_ids"].dtype == np.uint16
+    assert len(loader) == -(-len(written) // 7)
+
+
+@pytest.mark.parametrize("window", [1, 3, 1000])
+def test_each_epoch_is_every_row_once_in_another_order(run: str, written: np.ndarray, window: int) -> None:
+    """Shuffled epochs hold the same rows as written, in orders that differ from each other and by seed."""
+    orders = []
+    for seed in (0, 1):
+        rows = rows_of(TokenLoader(run, 1, seed=seed, window=window, epochs=2))
+        orders += [rows[: len(written)], rows[len(written) :]]
+    expected = Counter(map(tuple, written.tolist()))
+    assert all(Counter(order) == expected for order in orders)
+    assert all(left != right for left, right in itertools.combinations(orders, 2))
+
+
+@pytest.mark.parametrize("prefetch", [0, 3])
+def test_resume_is_exact_at_every_step(run: str, prefetch: int) -> None:
+    """A new loader given the state after any step goes on with the very next batch, across epochs."""
+    loader = TokenLoader(run, 64, seed=3, window=2, prefetch=prefetch)
+    steps = 2 * (len(loader.sets[0]) // 64) + 3
+    batches, states = [], []
+    for batch in itertools.islice(loader, steps):
+        batches.append(batch["input_ids"])
+        states.append(loader.state_dict())
+    for step in range(0, steps - 1, 3):
+        again = TokenLoader(run, 64, seed=3, window=2, prefetch=prefetch)
+        again.load_state_dict(states[step])
+        following = next(iter(again))["input_ids"]
+        assert (following == batches[step + 1]).all()
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 4), (4, 1), (2, 8)])
+def test_ranks_share_each_step_and_may_change_on_resume(run: str, before: int, after: int) -> None:
+    """All ranks together read the rows of one rank, step by step, also when their number changes in between."""
+    alone = [batch["input_ids"] for batch in itertools.islice(TokenLoader(run, 16, seed=1), 20)]
+    state = None
+    together = []
+    for world in (before, after):
+        loaders = [TokenLoader(run, 16, seed=1, rank=rank, world_size=world) for rank in range(world)]
+        for loader in loaders:
+            if state is not None:
+                loader.load_state_dict(state)
+        for step in zip(*(itertools.islice(loader, 10) for loader in loaders), strict=True):
+            together.append(np.concatenate([batch["input_ids"] for batch in step]))
+        assert len({str(loader.state_dict()) for loader in loaders}) == 1
+        state = loaders[0].state_dict()
+    assert all((left == right).all() for left, right in zip(alone, together, strict=True))
+
+
+def test_batch_size_may_change_on_resume(run: str) -> None:
+    """The rows after a resume with another batch size are the rows that would have come."""
+    expected = rows_of(itertools.islice(TokenLoader(run, 10), 6))
+    first = TokenLoader(run, 10)
+    rows = rows_of(itertools.islice(first, 3))
+    second = TokenLoader(run, 6)
+    second.load_state_dict(first.state_dict())
+    assert rows + rows_of(itertools.islice(second, 5)) == expected
+
+
+def test_state_of_another_order_is_refused(run: str, tmp_path: Path) -> None:
+    """A state is refused by another seed, window or token set, and taken by a moved copy of the set."""
+    state = TokenLoader(run, 4, seed=1).state_at(40)
+    for options in ({"seed": 2}, {"seed": 1, "window": 5}, {"seed": 1, "shuffle": False}):
+        with pytest.raises(InputError, match="seed"):
+            TokenLoader(run, 4, **options).load_state_dict(state)  # type: ignore[arg-type]
+    make_run(tmp_path / "other", TEXTS, replace(SETTINGS, seed=5))
+    with pytest.raises(InputError, match="token sets"):
+        TokenLoader(str(tmp_path / "other"), 4, seed=1).load_state_dict(state)
+    shutil.copytree(f"{run}/tokens", tmp_path / "moved")
+    TokenLoader(str(tmp_path / "moved"), 8, seed=1).load_state_dict(state)
+
+
+def test_a_finite_loader_begins_anew(run: str) -> None:
+    """Read to its end, a loader of one epoch gives the same epoch again, as an evaluation loop expects."""
+    loader = TokenLoader(run, 8, split="validation", epochs=1, drop_last=False)
+    first = rows_of(loader)
+    assert first
+    assert rows_of(loader) == first
+
+
+def test_last_step_dropped_or_short(run: str, written: np.ndarray) -> None:
+    """At the end of the epochs a step that is not full is left out, or given short and shared by the ranks."""
+    size = 16
+    assert len(written) % size
+    full = list(TokenLoader(run, size, epochs=1))
+    assert len(full) == len(TokenLoader(run, size, epochs=1)) == len(written) // size
+    parts = [list(TokenLoader(run, size, epochs=1, drop_last=False, rank=r, world_size=2)) for r in range(2)]
+    assert sum(len(batch["input_ids"]) for part in parts for batch in part) == len(written)
+    assert len(parts[0]) == len(parts[1]) == len(full) + 1
+
+
+def test_compressed_remote_and_cached_give_the_same(run: str, tmp_path: Path) -> None:
+    """zstd shards, shards behind an fsspec URL, and either through a cache folder give the batches of mapped ones."""
+    zipped = tmp_path / "zstd"
+    make_run(zipped, TEXTS, replace(SETTINGS, compression="zstd"))
+    memory = fsspec.filesystem("memory")
+    for path in Path(run).glob("tokens/*.parquet"):
+        memory.pipe_file(f"/remote/tokens/{path.name}", path.read_bytes())
+    options = {"seed": 2, "window": 2, "epochs": 1, "positions": True}
+    expected = list(TokenLoader(run, 8, **options))  # type: ignore[arg-type]
+    cache = str(tmp_path / "cache")
+    for source, kept in (
+        (str(zipped), None),
+        ("memory://remote", None),
+        ("memory://remote", cache),
+        (str(zipped), cache),
+    ):
+        for _ in range(2):
+            found = list(TokenLoader(source, 8, cache=kept, **options))  # type: ignore[arg-type]
+            assert len(found) == len(expected)
+            for left, right in zip(expected, found, strict=True):
+                assert all((left[name] == right[name]).all() for name in left)
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+def test_positions_and_segments(run: str) -> None:
+    """Position ids count from each document start, segments number the documents, padding is -1."""
+    tables = [pq.read_table(path) for path in sorted(Path(run).glob("tokens/train-*.parquet"))]
+    rows = [row for table in tables for row in table.to_pylist()]
+    loader = TokenLoader(run, 5, shuffle=False, epochs=1, drop_last=False, positions=True)
+    made = {name: np.concatenate([batch[name] for batch in loader]) for name in ("position_ids", "segment_ids")}
+    assert any(None in row["document_ids"] for row in rows)
+    for number, row in enumerate(rows):
+        bounds = [*row["document_starts"], 16]
+        positions = [place for a, b in itertools.pairwise(bounds) for place in range(b - a)]
+        names = [-1 if name is None else at for at, name in enumerate(row["document_ids"])]
+        segments = [name for name, (a, b) in zip(names, itertools.pairwise(bounds), strict=True) for _ in range(b - a)]
+        assert made["position_ids"][number].tolist() == positions
+        assert made["segment_ids"][number].tolist() == segments
+
+
+def test_attention_mask_and_cumulative_lengths() -> None:
+    """Tokens see earlier tokens of their document only; padding sees itself."""
+    segments = np.array([[0, 0, 1, -1, -1]], np.int32)
+    seen = [[0], [0, 1], [2], [3], [4]]
+    mask = attention_mask(segments)[0]
+    assert [np.flatnonzero(row).tolist() for row in mask] == seen
+    assert cumulative_lengths(np.array([[0, 0, 1], [0, -1, -1]], np.int32)).tolist() == [0, 2, 3, 4, 6]
+
+
+def test_mixing_by_weight(run: str, tmp_path: Path) -> None:
+    """Sets are read in proportion to their weights, each in its own shuffled order, the smaller over more epochs."""
+    small = str(tmp_path / "small")
+    make_run(small, TEXTS, replace(SETTINGS, seed=9, tail="drop"))
+    loader = TokenLoader({run: 3, small: 1}, 16, seed=4, window=2)
+    rows = rows_of(itertools.islice(loader, CYCLE // 16))
+    ours = [rows_of(itertools.islice(TokenLoader(run, CYCLE // 4 * 3, seed=4, window=2), 1))]
+    ours.append(rows_of(itertools.islice(TokenLoader(small, CYCLE // 4, seed=5, window=2), 1)))
+    assert Counter(rows) == Counter(ours[0]) + Counter(ours[1])
+    again = TokenLoader({run: 3, small: 1}, 8, seed=4, window=2, rank=1, world_size=2)
+    again.load_state_dict(TokenLoader({run: 3, small: 1}, 16, seed=4, window=2).state_at(32))
+    assert rows_of(itertools.islice(again, 1)) == rows[36:40]
+
+
+def test_wrong_arguments_are_named(run: str, tmp_path: Path) -> None:
+    """Ranks, sizes and mixes that cannot be are refused with key and value; a folder without tokens is named."""
+    for key, options in {
+        "rank": {"batch_size": 4, "rank": 2, "world_size": 2},
+        "batch_size": {"batch_size": 5, "world_size": 2},
+        "window": {"batch_size": 4, "window": 0},
+        "epochs": {"sources": {run: 1, f"{run}/tokens": 1}, "batch_size": 4, "epochs": 1},
+        "sources": {"sources": [], "batch_size": 4},
+    }.items():
+        with pytest.raises(ParameterError, match=key):
+            TokenLoader(**{"sources": run, **options})  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="nowhere"):
+        TokenLoader(f"{tmp_path}/nowhere", 4)
+    with pytest.raises(InputError, match="test-"):
+        TokenLoader(run, 4, split="test")
+
+
+def test_sets_of_other_lengths_or_tokenizers_do_not_mix(run: str, tmp_path: Path) -> None:
+    """Mixing token sets that a model cannot read together is refused."""
+    make_run(tmp_path / "long", TEXTS, replace(SETTINGS, sequence_length=32))
+    make_run(tmp_path / "other", TEXTS[:20], SETTINGS)
+    with pytest.raises(InputError, match="sequence lengths"):
+        TokenLoader([run, str(tmp_path / "long")], 4)
+    with pytest.raises(InputError, match="tokenizers"):
+        TokenLoader([run, str(tmp_path / "other")], 4)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    st.lists(st.integers(1, 20), min_size=1, max_size=12), st.integers(1, 14), st.integers(0, 3), st.integers(0, 2**40)
+)
+def test_order_is_a_permutation_of_each_epoch(blocks: list[int], window: int, epoch: int, seed: int) -> None:
+    """For any row groups, window and epoch, every row comes once; windows hold whole row groups."""
+    order = Order(blocks, seed, window)
+    total = sum(blocks)
+    positions = np.arange(total) + epoch * total
+    rows = order.rows(positions)
+    assert sorted(rows.tolist()) == list(range(total))
+    backwards = order.rows(positions[::-1].copy())[::-1]
+    assert (backwards == rows).all()
+    owner = np.repeat(np.arange(len(blocks)), blocks)
+    coming = {int(owner[row]) for row in rows[: sum(blocks)]}
+    assert {int(owner[rows[0]])} <= set(order.blocks(int(positions[0])).tolist()) <= coming
+
+
+def test_permutation_is_fixed_for_good() -> None:
+    """The arithmetic of the order: a change here would break the resume of running trainings."""
+    assert permutation(8, 1, 2, 3).tolist() == [0, 7, 5, 3, 6, 2, 1, 4]
+
+
+def test_mix_counts_every_place_once() -> None:
+    """Over any positions each set is read at consecutive places, in its share of each cycle."""
+    sets, places = Mix([0.7, 0.2999, 0.0001], 5).places(np.arange(3 * CYCLE))
+    for number in range(3):
+        assert places[sets == number].tolist() == list(range(int((sets == number).sum())))
+    assert (sets == 2).sum() == 3
+    assert abs((sets[:CYCLE] == 0).sum() - 0.7 * CYCLE) <= 2
+
+
+def test_only_single_plain_pages_are_mapped(tmp_path: Path, run: str) -> None:
+    """A file of several pages, as other tools write, is not taken for one page, and is read all the same."""
+    source = sorted(Path(run).glob("tokens/train-*.parquet"))[0]
+    other = tmp_path / "tokens" / "train-00000.parquet"
+    other.parent.mkdir()
+    table = pq.read_table(source)
+    pq.write_table(
+        table,
+        other,
+        compression="none",
+        use_dictionary=False,
+        data_page_size=64,
+        write_batch_size=32,
+        row_group_size=50,
+    )
+    for path, expected in ((source, True), (other, False)):
+        group = pq.read_metadata(path).row_group(0)
+        place = group.column(0).data_page_offset
+        assert single_page(path.read_bytes(), place, group.num_rows * 16) == expected
+    rows = rows_of(TokenLoader(str(tmp_path), 4, shuffle=False, epochs=1, drop_last=False))
+    assert rows == [tuple(row) for row in table["input_ids"].to_pylist()]
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+def test_both_page_versions_are_mapped(tmp_path: Path, run: str, version: str) -> None:
+    """Data pages of either version are recognized as one page."""
+    table = pq.read_table(sorted(Path(run).glob("tokens/train-*.parquet"))[0])
+    path = tmp_path / "train-00000.parquet"
+    pq.write_table(
+        table, path, compression="none", use_dictionary=False, data_page_version=version, data_page_size=1 << 30
+    )
+    chunk = pq.read_metadata(path).row_group(0).column(0)
+    assert single_page(path.read_bytes(), chunk.data_page_offset, table.num_rows * 16)
+    assert rows_of(TokenLoader(str(tmp_path), 1, shuffle=False, epochs=1)) == [
+        tuple(row) for row in table["input_ids"].to_pylist()
+    ]
+
+
+def test_dtype_is_what_is_asked_for(run: str) -> None:
+    """input_ids come as any integer type."""
+    assert TokenLoader(run, 4, dtype=np.int64).batch_at(0)["input_ids"].dtype == np.int64
+
+
+def test_torch_dataset_with_and_without_workers(run: str) -> None:
+    """As tensors, with 0 or 2 worker processes, the batches are those of the loader, and resume is exact."""
+    torch = pytest.importorskip("torch")
+    from curation.tokenize.loader import TokenDataset
+
+    expected = [batch["input_ids"].astype(np.int64) for batch in itertools.islice(TokenLoader(run, 8, seed=1), 9)]
+    for workers in (0, 2):
+        dataset = TokenDataset(run, 8, seed=1)
+        batches = torch.utils.data.DataLoader(dataset, batch_size=None, num_workers=workers)
+        for batch, right in zip(batches, expected, strict=False):
+            assert batch["input_ids"].dtype == torch.int64
+            assert (batch["input_ids"].numpy() == right).all()
+        dataset.load_state_dict(dataset.state_at(5 * 8))
+        following = next(iter(torch.utils.data.DataLoader(dataset, batch_size=None, num_workers=workers)))
+        assert (following["input_ids"].numpy() == expected[5]).all()

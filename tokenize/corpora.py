@@ -1,0 +1,212 @@
+"""The first pass over the corpora: count, choose the split and the copies of each document, encode, sort by key.
+
+A token set is made of one or more corpora. A document is taken as often as its corpus' epochs and its near-duplicate
+cluster's size ask for; a document kept for validation is taken there at most once, and never in training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curation.errors import InputError
+from curation.shards import Output, ShardWriter
+from curation.storage import Folder
+from curation.tally import add_counts
+from curation.tokenize.encode import Encoded, Encoder, load_encoder, with_end
+from curation.tokenize.shuffle import (
+    document_keys,
+    in_key_order,
+    is_validation,
+    repeats,
+    split_hashes,
+    write_slots,
+)
+from curation.tokenize.tokens import SPLITS, Integers, TokensSettings, parse_mix
+
+OWN = "."
+"""The corpus of the run itself, in `mix`."""
+
+_COLUMNS = ["text", "id", "minhash_cluster_size"]
+_BATCH_ROWS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """One corpus of a mix: its place in it, its folder (`name` as the settings spell it), its shards, its number."""
+
+    position: int
+    name: str
+    folder: Folder
+    shards: tuple[str, ...]
+    number: float
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is the corpus of the run itself, whose `token_count` is to be filled."""
+        return self.name == OWN
+
+
+def find_corpora(own: Folder, shards: Sequence[str], settings: TokensSettings) -> list[Corpus]:
+    """The corpora of the token set, the run's own first. InputError for a further one that is empty."""
+    wanted = {OWN: 1.0, **dict(parse_mix(entry) for entry in settings.mix)}
+    corpora = []
+    for position, (name, number) in enumerate(wanted.items()):
+        folder = own if name == OWN else Folder(name)
+        names = tuple(shards) if name == OWN else tuple(_shard_names(folder))
+        if name != OWN and not names:
+            raise InputError(f"tokens.mix: {name}: no corpus/*.parquet there")
+        corpora.append(Corpus(position, name, folder, names, number))
+    return corpora
+
+
+def _shard_names(folder: Folder) -> list[str]:
+    return [path.removeprefix("corpus/").removesuffix(".parquet") for path in folder.list("corpus", ".parquet")]
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What is known of a shard before it is encoded: documents, and the least of its split hashes, if asked for."""
+
+    documents: int
+    least: int | None
+
+
+def survey(task: tuple[Corpus, str, bool]) -> Survey:
+    """Look at one shard; the flag asks for the least split hash, which reads the ids."""
+    corpus, shard, hashes = task
+    with corpus.folder.open(f"corpus/{shard}.parquet") as file, pq.ParquetFile(file) as parquet:
+        rows = parquet.metadata.num_rows
+        if not hashes or not rows:
+            return Survey(rows, None)
+        ids = parquet.read(columns=["id"]).column("id").combine_chunks()
+    return Survey(rows, int(split_hashes(ids).min()))
+
+
+def count_tokens(task: tuple[Corpus, str, bytes]) -> int:
+    """Tokens of one shard, end tokens included."""
+    corpus, shard, definition = task
+    encoder = load_encoder(definition)
+    with corpus.folder.open(f"corpus/{shard}.parquet") as file, pq.ParquetFile(file) as parquet:
+        batches = parquet.iter_batches(batch_size=_BATCH_ROWS, columns=["text"])
+        return sum(len(encoder(batch.column("text")).ids) + batch.num_rows for batch in batches)
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeTask:
+    """One shard to encode, and all that its encoding depends on."""
+
+    corpus: Corpus
+    shard: str
+    out: Folder
+    definition: bytes
+    settings: TokensSettings
+    epochs: float
+    slots: int
+    least: int | None
+
+    @property
+    def name(self) -> str:
+        """The shard's name among those of all corpora."""
+        return self.shard if self.corpus.is_own else f"{self.shard}-{self.corpus.position}"
+
+    def slots_path(self, split: str) -> str:
+        """The intermediate file of one split."""
+        return f"encoded/{split}/{self.name}.arrow"
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over shards: counts by name, and tokens by slot for each split, shape (slots,)."""
+
+    counts: Mapping[str, int] = field(default_factory=dict)
+    tokens: Mapping[str, Integers] = field(default_factory=dict)
+
+    def __add__(self, other: Totals) -> Totals:
+        tokens = {split: self.tokens.get(split, 0) + counts for split, counts in other.tokens.items()}
+        return Totals(add_counts(self.counts, other.counts), {**self.tokens, **tokens})
+
+
+def encode_shard(task: EncodeTask) -> tuple[dict[str, int], Output | None]:
+    """Encode one shard: fills `token_count` if the corpus is the run's own, and writes both splits' slots.
+
+    Returns counts of documents, copies and tokens (end tokens included), and the corpus file as rewritten.
+    """
+    encoder = load_encoder(task.definition)
+    encoded, ids, sizes, output = _encode(task, encoder)
+    train, validation = _copies(task, ids, sizes)
+    counts = {"documents": len(ids), "tokens": len(encoded.ids)}
+    for split, copies in zip(SPLITS, (train, validation), strict=True):
+        rows = np.repeat(np.arange(len(ids)), copies)
+        number = np.arange(len(rows)) - np.repeat(np.cumsum(copies) - copies, copies)
+        keys = document_keys(ids.take(pa.array(rows)), number, task.settings.seed, task.corpus.position)
+        documents = in_key_order(encoded, ids, keys, rows)
+        write_slots(task.out, task.slots_path(split), documents, task.slots)
+        counts[f"{split}_documents"] = int((copies > 0).sum())
+        counts[f"{split}_copies"] = len(documents)
+        counts[f"{split}_tokens"] = len(documents.encoded.ids)
+    return counts, output
+
+
+def _encode(task: EncodeTask, encoder: Encoder) -> tuple[Encoded, pa.StringArray, Integers, Output | None]:
+    """All documents of a shard, ended, with ids and cluster sizes."""
+    path = f"corpus/{task.shard}.parquet"
+    end = encoder.special_id(task.settings.end_token)
+    parts: list[Encoded] = []
+    ids: list[pa.Array] = [pa.array([], pa.string())]
+    sizes: list[Integers] = [np.empty(0, np.int64)]
+
+    def encode(batch: pa.RecordBatch) -> Integers:
+        encoded = encoder(batch.column("text"))
+        parts.append(with_end(encoded, end, encoder.dtype))
+        ids.append(batch.column("id"))
+        sizes.append(batch.column("minhash_cluster_size").fill_null(1).to_numpy())
+        return encoded.lengths
+
+    with task.corpus.folder.open(path) as file, pq.ParquetFile(file) as parquet:
+        if task.corpus.is_own:
+            output: Output | None = _fill(task, path, parquet, encode)
+        else:
+            output = None
+            for batch in parquet.iter_batches(batch_size=_BATCH_ROWS, columns=_COLUMNS):
+                encode(batch)
+    lengths = [part.lengths for part in parts]
+    ends = np.cumsum(np.concatenate([np.empty(0, np.int64), *lengths]), dtype=np.int64)
+    flat = np.concatenate([np.empty(0, encoder.dtype), *(part.ids for part in parts)])
+    encoded = Encoded(flat, np.concatenate(([0], ends)))
+    return encoded, pa.concat_arrays(ids), np.concatenate(sizes), output
+
+
+def _fill(task: EncodeTask, path: str, parquet: pq.ParquetFile, encode: Any) -> Output:
+    """Write the shard again with `token_count`, which counts the text's tokens without the end token."""
+    schema = parquet.schema_arrow
+    position = schema.get_field_index("token_count")
+    metadata = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
+    with ShardWriter(task.out, path, schema.remove_metadata(), metadata) as writer:
+        for batch in parquet.iter_batches(batch_size=_BATCH_ROWS):
+            counts = pa.array(encode(batch), pa.int64())
+            writer.write(batch.set_column(position, schema.field(position), counts))
+    return writer.output
+
+
+def _copies(task: EncodeTask, ids: pa.StringArray, sizes: Integers) -> tuple[Integers, Integers]:
+    """How often each document is taken for training and for validation."""
+    settings = task.settings
+    times = task.epochs * cluster_repeats(sizes, settings)
+    copies = repeats(ids, times)
+    held = np.zeros(len(ids), np.bool_)
+    if settings.validation_fraction > 0:
+        held = is_validation(split_hashes(ids), settings.validation_fraction, task.least)
+    return np.where(held, 0, copies), np.where(held, np.minimum(copies, 1), 0)
+
+
+def cluster_repeats(sizes: Integers, settings: TokensSettings) -> npt.NDArray[np.float64]:
+    """Repeats by near-duplicate cluster size, 1 where the settings say nothing of a size."""
+    steps = np.array([1.0, *settings.cluster_repeats])
+    return steps[np.searchsorted(np.array(settings.cluster_sizes, np.int64), sizes, side="right")]

@@ -1,0 +1,190 @@
+"""Text to token ids: gigatoken on Arrow buffers, no Python object a token.
+
+gigatoken always turns the spelling of a special token into the token. The encoder is therefore given the tokenizer
+without its special tokens, so that a page which spells `<|endoftext|>` is encoded as text. Split patterns that
+gigatoken does not know fall back to tokenizers itself, which is slower and gives the same ids.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from curation.compiled import kernel
+from curation.errors import InputError
+from curation.tokenize.tokens import Integers, Tokens, token_dtype
+
+FALLBACK_DOCUMENTS = 256
+"""Documents a call of the fallback, whose results are Python objects until they are copied."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Token ids of some documents, flat; document `i` has `ids[offsets[i]:offsets[i + 1]]`."""
+
+    ids: Tokens
+    offsets: Integers
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> Integers:
+        """Tokens of each document."""
+        return np.diff(self.offsets)
+
+
+class Encoder:
+    """A tokenizer.json as an encoder of Arrow text.
+
+    definition: the file's text. `vocabulary` is one more than the largest id; `dtype` the smallest type that holds it.
+    Special tokens in the text are encoded as text. What the file says of truncation, padding and templates is ignored.
+    """
+
+    def __init__(self, definition: bytes | str) -> None:
+        data = definition.encode() if isinstance(definition, str) else definition
+        self.hash = hashlib.blake2b(data, digest_size=16).hexdigest()
+        values = json.loads(data)
+        self._definition = data
+        added = {token["content"]: int(token["id"]) for token in values.get("added_tokens") or ()}
+        vocabulary = values["model"]["vocab"]
+        ids = [*added.values(), *(vocabulary.values() if isinstance(vocabulary, dict) else range(len(vocabulary)))]
+        self.vocabulary = max(ids) + 1
+        self.dtype = token_dtype(self.vocabulary)
+        self._added = added
+        self._plain = _without_special_tokens(values)
+
+    def special_id(self, token: str) -> int:
+        """The id of a special token; InputError if the tokenizer does not have it."""
+        found = self.find_special_id(token)
+        if found is None:
+            raise InputError(f"the tokenizer has no special token {token!r}; it has {', '.join(self._added) or 'none'}")
+        return found
+
+    def find_special_id(self, token: str) -> int | None:
+        """The id of a special token, or None."""
+        return self._added.get(token)
+
+    @cached_property
+    def _fast(self) -> Any | None:
+        from gigatoken.gigatoken_rs import load_hf_json
+
+        try:
+            return load_hf_json(self._plain)
+        except (ValueError, RuntimeError, NotImplementedError):
+            return None
+
+    @cached_property
+    def _slow(self) -> Any:
+        import tokenizers
+
+        return tokenizers.Tokenizer.from_str(self._plain)
+
+    @property
+    def engine(self) -> str:
+        """`gigatoken`, or `tokenizers` for a split pattern that gigatoken does not know."""
+        return "tokenizers" if self._fast is None else "gigatoken"
+
+    def __call__(self, text: pa.StringArray) -> Encoded:
+        """Ids of every text, without an end token. A null text is empty."""
+        if not len(text):
+            return Encoded(np.empty(0, self.dtype), np.zeros(1, np.int64))
+        if self._fast is None:
+            return _encode_slowly(self._slow, text, self.dtype)
+        from gigatoken._parallel import resolve_parallel
+
+        layout = self._fast.encode_batch(_to_awkward(text), parallel=resolve_parallel(None)).layout
+        offsets = np.asarray(layout.offsets.data, dtype=np.int64)
+        return Encoded(np.asarray(layout.content.data)[offsets[0] : offsets[-1]], offsets - offsets[0])
+
+
+@lru_cache(maxsize=4)
+def load_encoder(definition: bytes) -> Encoder:
+    """An encoder, kept for the life of the process."""
+    return Encoder(definition)
+
+
+def _without_special_tokens(values: dict[str, Any]) -> str:
+    """The definition without special tokens, and without what would let the model itself make one of its merges."""
+    special = {token["content"] for token in values.get("added_tokens") or () if token.get("special")}
+    kept = [token for token in values.get("added_tokens") or () if not token.get("special")]
+    model = dict(values["model"])
+    if isinstance(model["vocab"], dict):
+        model["vocab"] = {token: number for token, number in model["vocab"].items() if token not in special}
+        model["merges"] = [merge for merge in model.get("merges") or () if not special & {*_parts(merge)}]
+    plain = {**values, "added_tokens": kept, "model": model, "truncation": None, "padding": None}
+    return json.dumps({**plain, "post_processor": None}, ensure_ascii=False)
+
+
+def _parts(merge: str | list[str]) -> tuple[str, str, str]:
+    """What a merge, in either spelling of the format, joins and makes: "a b" → ("a", "b", "ab")."""
+    left, right = merge.split(" ") if isinstance(merge, str) else merge
+    return left, right, left + right
+
+
+def _to_awkward(text: pa.StringArray) -> Any:
+    """The same buffers as an awkward array of strings, with the 64-bit offsets that gigatoken asks for."""
+    import awkward
+    from awkward.contents import ListOffsetArray, NumpyArray
+    from awkward.index import Index64
+
+    array = text.fill_null("") if text.null_count else text
+    wide = pa.types.is_large_string(array.type)
+    _, ends, data = array.buffers()
+    offsets = np.frombuffer(ends, np.int64 if wide else np.int32)[array.offset : array.offset + len(array) + 1]
+    octets = np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
+    characters = NumpyArray(octets, parameters={"__array__": "char"})
+    return awkward.Array(
+        ListOffsetArray(Index64(offsets.astype(np.int64)), characters, parameters={"__array__": "string"})
+    )
+
+
+def _encode_slowly(tokenizer: Any, text: pa.StringArray, dtype: np.dtype[np.unsignedinteger]) -> Encoded:
+    parts, lengths = [], []
+    for first in range(0, len(text), FALLBACK_DOCUMENTS):
+        texts = [value or "" for value in text.slice(first, FALLBACK_DOCUMENTS).to_pylist()]
+        for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False):
+            parts.append(np.array(encoding.ids, dtype=dtype))
+            lengths.append(len(parts[-1]))
+    return Encoded(np.concatenate(parts), np.concatenate(([0], np.cumsum(lengths, dtype=np.int64))))
+
+
+def with_end(encoded: Encoded, end: int, dtype: np.dtype[np.unsignedinteger]) -> Encoded:
+    """The same documents, each followed by the token `end`, as `dtype`: [5 6][7] → [5 6 E][7 E]."""
+    documents = len(encoded)
+    ids = np.empty(len(encoded.ids) + documents, dtype)
+    offsets = encoded.offsets + np.arange(documents + 1)
+    _copy_with_end(encoded.ids, encoded.offsets, dtype.type(end), ids)
+    return Encoded(ids, offsets)
+
+
+@kernel
+def _copy_with_end(source: Tokens, offsets: Integers, end: np.unsignedinteger, target: Tokens) -> None:
+    for document in range(len(offsets) - 1):
+        shift = document
+        for position in range(offsets[document], offsets[document + 1]):
+            target[position + shift] = source[position]
+        target[offsets[document + 1] + shift] = end
+
+
+def take(encoded: Encoded, rows: Integers) -> Encoded:
+    """The documents `rows`, in that order: take([a][b][c], [2, 0]) → [c][a]."""
+    lengths = encoded.lengths[rows]
+    offsets = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
+    ids = np.empty(offsets[-1], encoded.ids.dtype)
+    _gather(encoded.ids, encoded.offsets[rows], offsets, ids)
+    return Encoded(ids, offsets)
+
+
+@kernel
+def _gather(source: Tokens, starts: Integers, offsets: Integers, target: Tokens) -> None:
+    for row in range(len(starts)):
+        shift = starts[row] - offsets[row]
+        for position in range(offsets[row], offsets[row + 1]):
+            target[position] = source[position + shift]
