@@ -97,3 +97,21 @@ def mix(value: np.uint64) -> np.uint64:
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return np.uint64(value ^ (value >> np.uint64(31)))
+
+
+@kernel
+def mix_all(values: npt.NDArray[np.int64]) -> Hashes:
+    """`mix` of each value."""
+    out = np.empty(len(values), np.uint64)
+    for place in range(len(values)):
+        out[place] = mix(np.uint64(values[place]))
+    return out
+
+
+@kernel
+def pairs_checksum(left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> np.uint64:
+    """Sum of the pairs' hashes, the same in whatever order they come."""
+    total = np.uint64(0)
+    for place in range(len(left)):
+        total += mix(mix(np.uint64(left[place])) * PRIME_1 + np.uint64(right[place]))
+    return np.uint64(total)

@@ -19,6 +19,8 @@ MISS_WEIGHT = 0.7
 
 A false candidate costs a comparison; a missed one stays missed. At this weight threshold .72 gives FineWeb's 14 × 8."""
 
+AGAINST = ("both", "within", "against")
+
 SURVIVORS = ("first", "longest", "newest")
 
 
@@ -33,6 +35,8 @@ class DedupSettings:
     exact: texts that are equal once simplified are duplicates of their own kind (`exact_duplicate`).
     url: of documents with one normalised URL only the newest stays (`url_duplicate`).
     survivor: which of a cluster stays: `first` in input order, `longest`, `newest`, or `best:<column>`.
+    against: where earlier runs are named, which duplicates go: of their documents and of this run's (`both`), of theirs
+    alone (`against`), or of this run's alone (`within`).
     max_cluster_size: clusters above it are examined and reported; null sets no limit.
     """
 
@@ -50,6 +54,7 @@ class DedupSettings:
     exact: bool = True
     url: bool = False
     survivor: str = "first"
+    against: str = "both"
     max_cluster_size: int | None = 1000
 
     def __post_init__(self) -> None:
@@ -64,6 +69,7 @@ class DedupSettings:
         named = self.survivor.startswith("best:") and len(self.survivor) > len("best:")
         allowed = f"one of {', '.join(SURVIVORS)}, or best:<column>"
         _require(self.survivor in SURVIVORS or named, "survivor", self.survivor, allowed)
+        _require(self.against in AGAINST, "against", self.against, f"one of {', '.join(AGAINST)}")
         limit = self.max_cluster_size
         _require(limit is None or limit >= 2, "max_cluster_size", limit, "at least 2, or null")
 

@@ -1,0 +1,127 @@
+"""URL duplicates, an option that runs before the rest: of documents with one normalised URL only the newest stays.
+
+Documents of earlier runs cannot be removed, so they come before all others. A document removed here is compared with
+nothing further and survives nothing.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+
+from curation.dedup.contracts import URL, VERDICTS
+from curation.dedup.layout import Numbers, PartitionTask, RangeTask, Work, partition_of
+from curation.dedup.values import as_numbers
+from curation.exchange import Exchange
+from curation.shards import read_shard
+
+TRACKING = ("utm_", "fbclid", "gclid", "dclid", "msclkid", "mc_eid", "igshid")
+"""Beginnings of query keys that say where a visitor came from, not what is shown."""
+
+URLS = pa.schema(
+    [
+        ("hash", pa.uint64()),
+        ("document", pa.int64()),
+        ("row", pa.int64()),
+        ("date", pa.float64()),
+        ("id", pa.string()),
+        ("shard", pa.string()),
+        ("run", pa.string()),
+    ]
+)
+
+
+def normalise_url(url: str) -> str:
+    """The part of a URL that names what is shown: no scheme, user, default port, fragment, tracking or final slash.
+
+    >>> normalise_url("HTTP://Example.org:80/a%7Eb/?b=1&utm_source=x#top")
+    'example.org/a~b?b=1'
+    """
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port
+    except ValueError:
+        return url.strip()
+    host = (parts.hostname or "").rstrip(".")
+    place = f"{host}:{port}" if port is not None and port not in (80, 443) else host
+    path = quote(unquote(parts.path), safe="/:@!$&'()*+,;=~-._").rstrip("/")
+    query = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if not pair[0].startswith(TRACKING)]
+    return f"{place}{path}{'?' + urlencode(query) if query else ''}"
+
+
+def urls_exchange(work: Work) -> Exchange:
+    """Rows of URLS, by hash; a row is four times as big as those partitions are made for."""
+    return work.by_key("urls", 4 * work.documents)
+
+
+def url_verdicts_exchange(work: Work) -> Exchange:
+    """Rows of VERDICTS for documents removed here, by range."""
+    return work.by_range("url-verdicts")
+
+
+def removed_by_url(work: Work, number: int) -> Numbers:
+    """The documents of a range that are removed for their URL."""
+    if not work.settings.url:
+        return np.empty(0, np.int64)
+    parts = [batch.column("document").to_numpy() for batch in url_verdicts_exchange(work).receive(number)]
+    return np.concatenate([np.empty(0, np.int64), *parts])
+
+
+def send_urls(task: RangeTask) -> int:
+    """Send each document of a range that has a URL to where equal ones meet. Returns their number."""
+    exchange = urls_exchange(task.work)
+    with exchange.sender(task.name, URLS) as sender:
+        for shard in task.shards:
+            row = 0
+            for batch in read_shard(shard.folder, f"documents/{shard.name}.parquet", ["url", "date", "id"], 16_384):
+                rows = np.arange(row, row + batch.num_rows, dtype=np.int64)
+                row += batch.num_rows
+                urls = batch.column("url").to_pylist()
+                hashes = [0 if not url else xxhash.xxh3_64_intdigest(normalise_url(url).encode()) for url in urls]
+                columns = [
+                    pa.array(hashes, pa.uint64()),
+                    pa.array(rows + shard.first),
+                    pa.array(rows),
+                    pa.array(as_numbers(pa.chunked_array([batch.column("date")]))),
+                    batch.column("id"),
+                    pa.array([shard.name] * len(rows), pa.string()),
+                    pa.array([shard.earlier] * len(rows), pa.string()),
+                ]
+                found = pa.RecordBatch.from_arrays(columns, schema=URLS)
+                found = found.filter(pa.array([bool(url) for url in urls]))
+                sender.send(found, partition_of(found.column("hash").to_numpy(), exchange.partitions))
+    return sender.rows
+
+
+def choose_urls(task: PartitionTask) -> int:
+    """Find the newest of each URL; verdicts on the others go to their ranges. Returns documents removed."""
+    work = task.work
+    rows = task.exchange.receive_table(task.number, URLS).sort_by("document")
+    hashes, documents = rows.column("hash").to_numpy(), rows.column("document").to_numpy()
+    age = np.nan_to_num(-rows.column("date").to_numpy(), nan=np.inf)
+    order = np.lexsort((documents, age, documents >= work.earlier_documents, hashes))
+    ordered = hashes[order]
+    new = np.r_[True, ordered[1:] != ordered[:-1]] if len(order) else np.empty(0, np.bool_)
+    starts = np.flatnonzero(new)
+    group = np.cumsum(new) - 1
+    counts = np.bincount(group)
+    gone = ~new & (documents[order] >= work.earlier_documents)
+    first = np.minimum.reduceat(order, starts) if len(order) else order
+    loser, winner = pa.array(order[gone]), pa.array(order[starts][group[gone]])
+    ids = rows.column("id")
+    columns = [
+        rows.column("document").take(loser),
+        pa.array([URL] * len(loser), pa.string()),
+        pa.nulls(len(loser), pa.float64()),
+        ids.take(pa.array(first[group[gone]])),
+        pa.array(counts[group[gone]]),
+        *(rows.column(name).take(winner) for name in ("id", "shard", "row", "run")),
+    ]
+    table = pa.Table.from_arrays(columns, schema=VERDICTS)
+    with url_verdicts_exchange(work).sender(task.name, VERDICTS) as sender:
+        for batch in table.to_batches():
+            sender.send(batch, work.range_of(batch.column("document").to_numpy()))
+    return sender.rows

@@ -1,0 +1,131 @@
+"""The last two tasks: a survivor is chosen for every cluster, and each shard gets its drop list and its survivors."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curation.dedup.contracts import DROPS, EXACT, KEPT, NEAR, VERDICTS
+from curation.dedup.describing import described
+from curation.dedup.layout import Numbers, PartitionTask, RangeTask, Work
+from curation.dedup.signatures import exact_hashes, sketches
+from curation.dedup.survivors import Choice, Members, choose
+from curation.dedup.urls import url_verdicts_exchange
+from curation.exchange import Exchange
+from curation.shards import Output, ShardWriter
+
+
+def verdicts_exchange(work: Work) -> Exchange:
+    """Rows of VERDICTS, by the document's range."""
+    return work.by_range("verdicts")
+
+
+def decide(task: PartitionTask) -> tuple[Mapping[str, int], list[dict[str, Any]]]:
+    """Choose the survivors of a partition's clusters and send every verdict to its document's range.
+
+    Returns the number of clusters by size (bucket "2", "3-4", "5-8" …), and rows of LARGE.
+    """
+    work, settings = task.work, task.work.settings
+    rows = task.exchange.receive_table(task.number, described(settings.permutations)).sort_by("document")
+    documents, roots = rows.column("document").to_numpy(), rows.column("root").to_numpy()
+    earlier = documents < work.earlier_documents
+    limit = settings.max_cluster_size if settings.verify else None
+    values = rows.column("value").to_numpy()
+    choice = choose(Members(roots, documents, earlier, values, sketches(rows)), settings.threshold, limit)
+    ids = rows.column("id")
+    cluster_ids = ids.take(pa.array(np.searchsorted(documents, roots)))
+    table = _verdicts(rows, cluster_ids, choice, settings.exact)
+    listed = ~earlier[choice.order]
+    if settings.against == "against" and len(earlier):
+        has_earlier = earlier[choice.order[choice.starts]]
+        listed &= np.repeat(has_earlier, np.diff(np.r_[choice.starts, len(choice.order)]))
+    table = table.filter(pa.array(listed))
+    with verdicts_exchange(work).sender(task.name, VERDICTS) as sender:
+        for batch in table.to_batches():
+            sender.send(batch, work.range_of(batch.column("document").to_numpy()))
+    counts = np.diff(np.r_[choice.starts, len(choice.order)])
+    return Counter(map(size_bucket, counts.tolist())), _large(cluster_ids, choice, counts, settings.max_cluster_size)
+
+
+def _verdicts(rows: pa.Table, cluster_ids: pa.ChunkedArray, choice: Choice, exact: bool) -> pa.Table:
+    """Rows of VERDICTS in the order of the choice."""
+    order, survivors = pa.array(choice.order), pa.array(choice.survivors)
+    hashes = exact_hashes(rows)
+    same_text = (hashes[choice.order] == hashes[choice.survivors]).all(axis=1) & exact
+    reasons = np.where(same_text, EXACT, NEAR)
+    stays = choice.order == choice.survivors
+    lost_to = rows.select(["id", "shard", "row", "run"]).take(survivors)
+    columns = {
+        "document": rows.column("document").take(order),
+        "reason": pa.array(reasons, pa.string(), mask=stays),
+        "similarity": pa.array(choice.similarities),
+        "cluster_id": cluster_ids.take(order),
+        "cluster_size": pa.array(choice.sizes),
+        "survivor_id": lost_to.column("id"),
+        "survivor_shard": lost_to.column("shard"),
+        "survivor_row": lost_to.column("row"),
+        "survivor_run": lost_to.column("run"),
+    }
+    return pa.Table.from_arrays(list(columns.values()), schema=VERDICTS)
+
+
+def _large(ids: pa.ChunkedArray, choice: Choice, counts: Numbers, limit: int | None) -> list[dict[str, Any]]:
+    found = []
+    for cluster in np.flatnonzero(counts > limit).tolist() if limit is not None else ():
+        part = slice(choice.starts[cluster], choice.starts[cluster] + counts[cluster])
+        gone = choice.order[part] != choice.survivors[part]
+        alike = choice.similarities[part][gone]
+        found.append(
+            {
+                "cluster_id": ids[int(choice.order[part.start])].as_py(),
+                "documents": int(counts[cluster]),
+                "kept": int((~gone).sum()),
+                "similarity_mean": round(float(alike.mean()), 4) if len(alike) else None,
+                "similarity_least": round(float(alike.min()), 4) if len(alike) else None,
+            }
+        )
+    return found
+
+
+def size_bucket(size: int) -> str:
+    """The bucket of a cluster's size, by powers of two.
+
+    >>> [size_bucket(size) for size in (2, 3, 4, 5, 8, 9)]
+    ['2', '3-4', '3-4', '5-8', '5-8', '9-16']
+    """
+    upper = 1 << (size - 1).bit_length()
+    return str(size) if upper // 2 + 1 == upper else f"{upper // 2 + 1}-{upper}"
+
+
+def write_lists(task: RangeTask) -> tuple[Mapping[str, int], list[Output]]:
+    """Write the drop list and the survivors of each of the range's shards. Returns documents by reason, and the files.
+
+    Shards of earlier runs get none.
+    """
+    work = task.work
+    parts = [verdicts_exchange(work).receive_table(task.number, VERDICTS)]
+    if work.settings.url:
+        parts.append(url_verdicts_exchange(work).receive_table(task.number, VERDICTS))
+    table = pa.concat_tables(parts).sort_by("document")
+    documents = table.column("document").to_numpy()
+    reasons: Counter[str] = Counter()
+    outputs: list[Output] = []
+    for shard in task.shards:
+        if shard.earlier is not None:
+            continue
+        start, stop = np.searchsorted(documents, [shard.first, shard.stop]).tolist()
+        verdicts = table.slice(start, stop - start)
+        rows = pa.array(documents[start:stop] - shard.first)
+        verdicts = verdicts.set_column(0, "row", rows)
+        stays = pc.is_null(verdicts.column("reason"))
+        for path, schema, mask in (("drop", DROPS, pc.invert(stays)), ("kept", KEPT, stays)):
+            with ShardWriter(work.folder, f"dedup/{path}/{shard.name}.parquet", schema) as writer:
+                writer.write(verdicts.filter(mask).select(schema.names))
+            outputs.append(writer.output)
+        reasons.update(value for value in verdicts.column("reason").to_pylist() if value is not None)
+    return reasons, outputs
