@@ -11,7 +11,6 @@ is made, so that the tasks are independent and a killed run makes only what is m
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -58,7 +57,8 @@ def make_tokens(
     """Encode, shuffle and pack `corpus/<shard>.parquet` of `folder` with its tokenizer.
 
     upstream: fingerprint of the corpus and the tokenizer. Returns manifests/tokens/all.json, whose counts say how many
-    documents and tokens went where. Raises StepFailed if a shard cannot be made.
+    documents and tokens went where: `corpus_tokens` is the sum of token_count, all other tokens include the end of
+    each document. Raises StepFailed if a shard cannot be made.
     """
     definition = folder.read(TOKENIZER)
     corpora = find_corpora(folder, shards, settings)
@@ -200,14 +200,17 @@ def _pack(
     end = encoder.special_id(settings.end_token)
     pad = encoder.find_special_id(settings.pad_token)
     pad = end if pad is None else pad
-    counts: dict[str, Any] = {"sources": _sources(tasks, epochs, totals)}
-    metadata = _metadata(encoder, settings, end, pad, counts["sources"])
+    sources = _sources(tasks, epochs, totals)
+    own = totals[0].counts
+    counts: dict[str, Any] = {"documents": own["documents"], "corpus_tokens": own["tokens"] - own["documents"]}
+    metadata = _metadata(encoder, settings, end, pad, sources)
     packing = []
     for split in SPLITS:
         paths = tuple(task.slots_path(split) for task in tasks)
         slots: Integers = sum((made.tokens[split] for made in totals.values()), np.zeros(tasks[0].slots, np.int64))
         ranges, dropped = plan(slots, settings)
-        counts[split] = {"shards": len(ranges), "dropped": dropped}
+        counts |= {f"{split}_rows": 0, f"{split}_tokens": 0, f"{split}_padding": 0}
+        counts |= {f"{split}_dropped": dropped, f"{split}_shards": len(ranges)}
         labels = {**metadata, "curation.split": split}
         for number, part in enumerate(ranges):
             packing.append(PackTask(folder, split, number, part, paths, pad, encoder.dtype, labels, settings, mark))
@@ -217,14 +220,11 @@ def _pack(
         for manifest in cluster.each(pack_shard, waiting):
             done[manifest.shard] = manifest
             bar.advance()
-    for split in SPLITS:
-        sums: Counter[str] = Counter({"rows": 0, "tokens": 0, "padding": 0})
-        for task in packing:
-            packed = done[task.shard]
-            if task.split == split and packed is not None:
-                sums.update(packed.counts)
-        counts[split] |= sums
-    whole = Manifest(TOKENS, WHOLE, mark, counts=counts)
+    for task in packing:
+        packed = done[task.shard]
+        for name, value in packed.counts.items() if packed is not None else ():
+            counts[f"{task.split}_{name}"] += value
+    whole = Manifest(TOKENS, WHOLE, mark, counts={**counts, "sources": sources})
     whole.write(folder)
     return whole
 

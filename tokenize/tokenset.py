@@ -128,17 +128,17 @@ class TokenSet:
             self._maps.move_to_end(file)
             return self._maps[file]
 
-    def _read(self, block: int, column: str) -> pa.Array:
-        file = int(self._file[block])
-        with self.folder.open(self._paths[file]) as raw:
-            table = pq.ParquetFile(raw).read_row_group(int(self._group[block]), columns=[column], use_threads=False)
-        return table.column(0).combine_chunks()
+    def table(self, block: int, columns: list[str] | None = None) -> pa.Table:
+        """A row group as it stands in the file, all columns or those named."""
+        with self.folder.open(self._paths[self._file[block]]) as raw:
+            return pq.ParquetFile(raw).read_row_group(int(self._group[block]), columns=columns, use_threads=False)
 
     def _decode(self, block: int) -> npt.NDArray[Any]:
-        return np.asarray(self._read(block, "input_ids").flatten().to_numpy(zero_copy_only=False))
+        ids = self.table(block, ["input_ids"]).column(0).combine_chunks()
+        return np.asarray(ids.flatten().to_numpy(zero_copy_only=False))
 
     def _load_starts(self, block: int) -> Starts:
-        lists = self._read(block, "document_starts")
+        lists = self.table(block, ["document_starts"]).column(0).combine_chunks()
         offsets = lists.offsets.to_numpy().astype(np.int64)
         return lists.values.to_numpy(zero_copy_only=False), offsets
 

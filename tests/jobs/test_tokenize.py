@@ -73,8 +73,8 @@ def test_every_token_exactly_once(tmp_path: Path, packing: str) -> None:
     if packing == "concat":
         texts = {name: tokenizer.decode(ids[:-1], skip_special_tokens=False) for name, ids in found.items()}
         assert texts == {f"shard-{number % 3}/{number // 3}": text for number, text in enumerate(TEXTS)}
-    assert padding == sum(manifest.counts[split]["padding"] for split in ("train", "validation"))
-    assert sum(manifest.counts[split]["tokens"] for split in ("train", "validation")) == sum(map(len, found.values()))
+    assert padding == sum(manifest.counts[f"{split}_padding"] for split in ("train", "validation"))
+    assert sum(manifest.counts[f"{split}_tokens"] for split in ("train", "validation")) == sum(map(len, found.values()))
 
 
 def test_dropped_tail_is_counted(tmp_path: Path) -> None:
@@ -85,8 +85,8 @@ def test_dropped_tail_is_counted(tmp_path: Path) -> None:
         full, short = tokens_of(padded, split), tokens_of(dropped, split)
         assert short == full[:-1]
         lost = [tokens for name, tokens in pieces(full[-1:]) if name is not None]
-        assert manifest.counts[split]["dropped"] == sum(map(len, lost)) > 0
-        assert manifest.counts[split]["padding"] == 0
+        assert manifest.counts[f"{split}_dropped"] == sum(map(len, lost)) > 0
+        assert manifest.counts[f"{split}_padding"] == 0
 
 
 def test_token_count_is_filled_without_the_end_token(tmp_path: Path) -> None:
@@ -94,13 +94,17 @@ def test_token_count_is_filled_without_the_end_token(tmp_path: Path) -> None:
     folder = Folder(str(tmp_path))
     write_corpus(folder, {f"shard-{number}": TEXTS[number::3] for number in range(3)})
     before = {path: pq.read_table(folder.path(path)) for path in folder.list("corpus")}
-    _, _, tokenizer = make_run(tmp_path, TEXTS, SETTINGS)
+    _, manifest, tokenizer = make_run(tmp_path, TEXTS, SETTINGS)
     tokenizer.encode_special_tokens = True
+    assert manifest.counts["documents"] == len(TEXTS)
+    total = 0
     for path, table in before.items():
         after = pq.read_table(folder.path(path))
         counts = [len(tokenizer.encode(text, add_special_tokens=False).ids) for text in table["text"].to_pylist()]
         assert after["token_count"].to_pylist() == counts
+        total += sum(counts)
         assert after.drop_columns("token_count").equals(table.drop_columns("token_count"), check_metadata=True)
+    assert manifest.counts["corpus_tokens"] == total
 
 
 def test_split_follows_the_hash_of_the_id(tmp_path: Path) -> None:
@@ -122,7 +126,7 @@ def test_a_small_corpus_has_a_validation_document(tmp_path: Path) -> None:
     assert manifest.counts["sources"][0]["validation_documents"] == 1
     assert len({name for name, _ in pieces(tokens_of(folder, "validation")) if name}) == 1
     _, manifest, _ = make_run(tmp_path / "none", TEXTS[:12], replace(SETTINGS, validation_fraction=0.0))
-    assert manifest.counts["validation"]["rows"] == 0
+    assert manifest.counts["validation_rows"] == 0
 
 
 @pytest.mark.parametrize("packing", ["concat", "best_fit"])
@@ -276,4 +280,4 @@ def test_repeats_by_cluster_size(tmp_path: Path) -> None:
 def test_an_empty_corpus(tmp_path: Path) -> None:
     """No documents at all make no token shards and no failure."""
     _, manifest, _ = make_run(tmp_path, [], SETTINGS, shards=1)
-    assert manifest.counts["train"] == {"shards": 0, "dropped": 0, "rows": 0, "tokens": 0, "padding": 0}
+    assert {manifest.counts[f"train_{name}"] for name in ("shards", "dropped", "rows", "tokens", "padding")} == {0}
