@@ -1,0 +1,165 @@
+"""The page in an HTTP response: headers parsed, transfer and content encodings undone where they really are there.
+
+Archives disagree with their own headers: bodies are stored decoded under headers that say chunked or gzip, lengths are
+wrong, streams are cut. What is declared is tried; what does not decode is taken as it is, and the choice is counted.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from dataclasses import dataclass
+
+_ENCODINGS = ("gzip", "x-gzip", "deflate", "br", "zstd")
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """Status code (0 if there is no status line), headers (names lower-cased), and the body."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def parse_response(content: bytes) -> Response:
+    """Status line, headers and raw body of an HTTP response; a block without a status line is all body."""
+    if not content.startswith(b"HTTP/"):
+        return Response(0, {}, content)
+    end = content.find(b"\r\n\r\n")
+    bare = content.find(b"\n\n")
+    if end < 0 or 0 <= bare < end:
+        end, gap = bare, 2
+    else:
+        gap = 4
+    block, body = (content, b"") if end < 0 else (content[:end], content[end + gap :])
+    first, _, rest = block.partition(b"\n")
+    parts = first.split(None, 2)
+    status = int(parts[1]) if len(parts) > 1 and parts[1][:3].isdigit() and len(parts[1]) == 3 else 0
+    return Response(status, _parse_headers(rest), body)
+
+
+def _parse_headers(block: bytes) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for line in block.split(b"\n"):
+        name, colon, value = line.decode("latin-1").partition(":")
+        if colon:
+            headers.setdefault(name.strip().lower(), value.strip())
+    return headers
+
+
+def decoded_body(response: Response, counts: Counter[str], max_bytes: int) -> bytes | None:
+    """The body with its encodings undone, or None (counted) if it unpacks to more than `max_bytes`."""
+    body = response.body
+    if "chunked" in response.headers.get("transfer-encoding", "").lower():
+        whole = unchunk(body)
+        counts["transfer.chunked" if whole is not None else "transfer.not_chunked_as_declared"] += 1
+        body = body if whole is None else whole
+    names = [name.strip() for name in response.headers.get("content-encoding", "").lower().split(",")]
+    for name in reversed([name for name in names if name in _ENCODINGS]):
+        unpacked, complete = _unpack(body, name, max_bytes)
+        if len(unpacked) > max_bytes:
+            counts["skipped.too_large"] += 1
+            return None
+        if unpacked:
+            counts[f"content.{name}" if complete else f"content.{name}_cut"] += 1
+            body = unpacked
+        elif body:
+            counts["content.not_encoded_as_declared"] += 1
+    return body
+
+
+def unchunk(data: bytes) -> bytes | None:
+    """The body of a chunked transfer, up to where it is cut; None if it does not begin with a chunk.
+
+    >>> unchunk(b"3\\r\\nabc\\r\\n2;x=1\\r\\nde\\r\\n0\\r\\n\\r\\n")
+    b'abcde'
+    """
+    parts: list[bytes] = []
+    position = 0
+    while position < len(data):
+        end = data.find(b"\n", position, position + 1024)
+        size = _chunk_size(data[position:end]) if end >= 0 else None
+        if size is None:
+            if not parts:
+                return None
+            parts.append(data[position:])
+            break
+        if size == 0:
+            break
+        parts.append(data[end + 1 : end + 1 + size])
+        position = end + 1 + size
+        if data.startswith(b"\r\n", position):
+            position += 2
+        elif data.startswith(b"\n", position):
+            position += 1
+    return b"".join(parts)
+
+
+def _chunk_size(line: bytes) -> int | None:
+    digits = line.partition(b";")[0].strip()
+    if not digits or len(digits) > 15 or digits.strip(b"0123456789abcdefABCDEF"):
+        return None
+    return int(digits, 16)
+
+
+def _unpack(data: bytes, name: str, limit: int) -> tuple[bytes, bool]:
+    """What unpacks, at most one byte over `limit`, and whether it was whole. Empty if nothing does."""
+    if name == "br":
+        return _unbrotli(data, limit)
+    if name == "zstd":
+        return _unzstd(data, limit)
+    for bits in (31,) if "gzip" in name else (15, -15):
+        engine = zlib.decompressobj(bits)
+        try:
+            unpacked = engine.decompress(data, limit + 1)
+        except zlib.error:
+            unpacked = _inflate_stepwise(data, bits, limit)
+        if unpacked:
+            return unpacked, engine.eof
+    return b"", False
+
+
+def _inflate_stepwise(data: bytes, bits: int, limit: int) -> bytes:
+    """What comes before the damage."""
+    engine = zlib.decompressobj(bits)
+    parts: list[bytes] = []
+    for start in range(0, len(data), 512):
+        try:
+            parts.append(engine.decompress(data[start : start + 512], limit + 1))
+        except zlib.error:
+            break
+    return b"".join(parts)[: limit + 1]
+
+
+def _unbrotli(data: bytes, limit: int) -> tuple[bytes, bool]:
+    import brotli
+
+    engine = brotli.Decompressor()
+    parts: list[bytes] = []
+    size = 0
+    for start in range(0, len(data), 1 << 16):
+        try:
+            parts.append(engine.process(data[start : start + (1 << 16)]))
+        except brotli.error:
+            return b"".join(parts), False
+        size += len(parts[-1])
+        if size > limit:
+            break
+    return b"".join(parts), bool(engine.is_finished())
+
+
+def _unzstd(data: bytes, limit: int) -> tuple[bytes, bool]:
+    import zstandard
+
+    reader = zstandard.ZstdDecompressor().stream_reader(data)
+    parts: list[bytes] = []
+    try:
+        while size := len(part := reader.read(1 << 20)):
+            parts.append(part)
+            limit -= size
+            if limit < 0:
+                break
+    except zstandard.ZstdError:
+        return b"".join(parts), False
+    return b"".join(parts), True
