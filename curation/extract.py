@@ -7,7 +7,6 @@ page depends on the page alone; only one that needs about as long as `time_limit
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, ClassVar, Literal
@@ -19,7 +18,7 @@ import pyarrow.compute as pc
 from curation import isolation, lid
 from curation.batch import Batch
 from curation.errors import ParameterError
-from curation.extractors import BUILT_IN
+from curation.extractors import BUILT_IN, CHEAP
 from curation.rules import Rule, decide
 from curation.stage import Outcome, struct
 
@@ -28,10 +27,11 @@ from curation.stage import Outcome, struct
 class Extract:
     """Main text by trafilatura, resiliparse, or any function of the HTML given as "package.module:function".
 
-    favor, fast: trafilatura's modes. languages, language_floor, model: a page whose visible text scores no higher than
-    `language_floor` for each of `languages` (labels of the fastText model) is not extracted; without languages, all
-    are. time_limit: seconds of processor time a page. memory_limit_mb: what a page may take beyond what the process
-    itself holds. max_html_characters: longer pages are not tried.
+    favor, fast: trafilatura's modes. languages, language_floor, model: a page that neither declares one of `languages`
+    (labels of the fastText model) nor shows text that scores above `language_floor` for one is not extracted; without
+    languages, with no floor, or by resiliparse, which is quick itself, all are. time_limit: seconds of processor time a
+    page. memory_limit_mb: what a page may take beyond what the process itself holds. max_html_characters: longer pages
+    are not tried.
 
     Removes with the reasons no_text, language_floor, max_html_characters, timeout, crash, memory and error; the signal
     `failure` tells the cause of the last four, and `text_characters` is null where nothing was extracted.
@@ -82,7 +82,7 @@ class Extract:
 
     @property
     def _previews(self) -> bool:
-        return bool(self.languages) and self.language_floor is not None
+        return bool(self.languages) and self.language_floor is not None and self.extractor not in CHEAP
 
     def __call__(self, batch: Batch, /) -> Outcome:
         """Fill `text` and drop `html`; StepFailed if no process for extraction can be started."""
@@ -104,7 +104,9 @@ class Extract:
 
     def _function(self) -> isolation.Function:
         names = ("extractor", "favor", "fast", "languages", "language_floor", "model")
-        arguments: Mapping[str, Any] = {name: getattr(self, name) for name in names}
+        arguments = {name: getattr(self, name) for name in names}
+        if not self._previews:
+            arguments["language_floor"] = None
         return isolation.Function("curation.extractors:page_function", arguments)
 
     def _limits(self) -> isolation.Limits:
