@@ -12,6 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from curation.kernels import characters as utf8
+from curation.kernels import spans
+
 Offsets = npt.NDArray[np.int64]
 
 
@@ -22,6 +25,11 @@ class Characters:
     codepoints: npt.NDArray[np.uint32]
     first: Offsets
     last: Offsets
+
+    @property
+    def counts(self) -> Offsets:
+        """Characters of each document."""
+        return self.last - self.first
 
     def take(self, rows: Offsets) -> Characters:
         """The view of the rows given, sharing the flat array."""
@@ -37,6 +45,74 @@ class Spans:
     first: Offsets
     last: Offsets
 
+    @property
+    def counts(self) -> Offsets:
+        """Spans of each document."""
+        return self.last - self.first
+
     def take(self, rows: Offsets) -> Spans:
         """The view of the rows given, sharing the flat arrays."""
         return Spans(self.starts, self.ends, self.first[rows], self.last[rows])
+
+
+@dataclass(frozen=True, slots=True)
+class Words(Spans):
+    """Words: spans with one byte of flags each (`curation.kernels.chunks`: HAS_ALPHA, ALL_SYMBOLS, ...)."""
+
+    flags: npt.NDArray[np.uint8]
+
+    def take(self, rows: Offsets) -> Words:
+        """The view of the rows given, sharing the flat arrays."""
+        return Words(self.starts, self.ends, self.first[rows], self.last[rows], self.flags)
+
+
+def characters(text: pa.StringArray) -> Characters:
+    """Code points of a string array, which may be a slice of another. A null is an empty text.
+
+    TypeError if `text` is not of type string or large_string.
+    """
+    if not (pa.types.is_string(text.type) or pa.types.is_large_string(text.type)):
+        raise TypeError(f"text of type {text.type}, not string")
+    rows = len(text)
+    _, offset_bytes, data_bytes = text.buffers()
+    width = np.int32 if pa.types.is_string(text.type) else np.int64
+    offsets = np.zeros(1, dtype=np.int64)
+    if rows:
+        offsets = np.frombuffer(offset_bytes, dtype=width)[text.offset : text.offset + rows + 1].astype(np.int64)
+    data = np.zeros(0, dtype=np.uint8) if data_bytes is None else np.frombuffer(data_bytes, dtype=np.uint8)
+    begins, ends = offsets[:-1], offsets[1:].copy()
+    if text.null_count:
+        null = text.is_null().to_numpy(zero_copy_only=False)
+        ends[null] = begins[null]
+    codepoints = np.empty(utf8.count_codepoints(data[offsets[0] : offsets[-1]]), dtype=np.uint32)
+    first, last = np.empty(rows, dtype=np.int64), np.empty(rows, dtype=np.int64)
+    utf8.decode(data, begins, ends, codepoints, first, last)
+    return Characters(codepoints, first, last)
+
+
+def words(text: Characters) -> Words:
+    """Words as spaCy's English tokenizer cuts them; tokens of white space are left out."""
+    from curation.words import words as find_words
+
+    return Words(*find_words(text.codepoints, text.first, text.last))
+
+
+def lines(text: Characters) -> Spans:
+    """Lines: `text.split("\\n")`, so that every document has at least one."""
+    size = spans.count_newlines(text.codepoints, text.first, text.last) + len(text.first)
+    starts, ends, first, last = _span_arrays(size, len(text.first))
+    spans.find_lines(text.codepoints, text.first, text.last, starts, ends, first, last)
+    return Spans(starts, ends, first, last)
+
+
+def paragraphs(text: Characters) -> Spans:
+    """Paragraphs: `re.split("\\n{2,}", text.strip())`, so that every document has at least one."""
+    size = spans.count_newlines(text.codepoints, text.first, text.last) // 2 + len(text.first)
+    starts, ends, first, last = _span_arrays(size, len(text.first))
+    found = spans.find_paragraphs(*(text.codepoints, text.first, text.last, utf8.classes(), starts, ends, first, last))
+    return Spans(starts[:found], ends[:found], first, last)
+
+
+def _span_arrays(size: int, rows: int) -> tuple[Offsets, Offsets, Offsets, Offsets]:
+    starts, ends = np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64)
+    return starts, ends, np.empty(rows, dtype=np.int64), np.empty(rows, dtype=np.int64)

@@ -1,0 +1,304 @@
+"""What a word of one white-space-free chunk is: spaCy's English tokenizer, as a pure function of the chunk.
+
+The rules (regular expressions, exceptions) are read from the installed spaCy; the algorithm that applies them is
+written out here, because spaCy's own object answers by whole texts only, costs 5 to 20 µs a chunk in regular
+expressions that a look at one character rules out, takes quadratic time on a long run of punctuation (42 s for 16,000
+`=`, here linear), and keeps state. Equality with spaCy is tested chunk by chunk and text by text.
+
+spaCy's last pass matches its exceptions (":)", "8a.m.") on the tokens of the whole text, so a match may reach over a
+space: "foo:)" gives foo :) but "foo:) )" gives foo : ) ), since ": ) )" is the longer match. `Edge` tells which chunks
+can take part in that, and `together` tokenizes neighbours as spaCy does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntFlag
+from functools import cache
+from typing import Any
+
+Tokens = tuple[str, ...]
+
+_SUFFIX_REACH = 8
+"""No suffix of spaCy's English but a run of dots is longer (the longest units have 5 characters)."""
+_LONG = 256
+"""From this length on the URL expression, quadratic in the number of colons, is matched in linear time."""
+
+
+class Edge(IntFlag):
+    """How a chunk can meet its neighbours in a match of an exception over a single space."""
+
+    OPENS = 1
+    """Its last tokens can begin an exception that the next chunk continues."""
+    CLOSES = 2
+    """Its first tokens can end an exception that the chunk before began."""
+    INSIDE = 4
+    """All of its tokens can stand in the middle of an exception."""
+    ALTERS = 8
+    """It holds an exception that changes its tokens, so that losing it to a longer match would be seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Exceptions:
+    """The exceptions that spaCy matches on tokens, as sequences of two or more tokens."""
+
+    altering: Mapping[Tokens, bool]
+    longest_from: Mapping[str, int]
+    beginnings: frozenset[Tokens]
+    beginning_lasts: frozenset[str]
+    endings: frozenset[Tokens]
+    ending_firsts: frozenset[str]
+    middles: frozenset[Tokens]
+
+
+class EnglishTokenizer:
+    """spaCy's English tokenizer for chunks without white space. Stateless but for memoised single characters."""
+
+    def __init__(self, defaults: Any) -> None:
+        """defaults: `spacy.lang.en.English.Defaults`."""
+        from spacy.lang.char_classes import CURRENCY, UNITS
+        from spacy.symbols import ORTH
+
+        self.specials: dict[str, Tokens] = {
+            key: tuple(part[ORTH] for part in parts) for key, parts in defaults.tokenizer_exceptions.items()
+        }
+        self.longest_special = max(map(len, self.specials))
+        self._prefix = re.compile("|".join(piece for piece in defaults.prefixes if piece.strip()))
+        self._suffix = re.compile("|".join(f"{piece}$" for piece in defaults.suffixes if piece.strip()))
+        self._infix = re.compile("|".join(piece for piece in defaults.infixes if piece.strip()))
+        self._url_match: Callable[[str], object] = defaults.url_match
+        self._url_parts = _split_url(defaults.url_match.__self__.pattern)
+        self._prefix_firsts = {piece.lstrip("\\")[:1] for piece in defaults.prefixes}
+        endings = [*UNITS.split("|"), *CURRENCY.split("|")]
+        pieces = [
+            piece for piece in defaults.suffixes if not piece.endswith((")", "]")) and len(piece.lstrip("\\")) > 1
+        ]
+        self._long_suffix_lasts = {ending[-1] for ending in endings + pieces}
+        self._can_begin: dict[str, bool] = {}
+        self._ends_alone: dict[str, int] = {}
+        self._exceptions = self._exceptions_on_tokens()
+
+    def __call__(self, chunk: str) -> tuple[Sequence[str], Edge]:
+        """The words of a chunk between white space on both sides, and how it can meet its neighbours."""
+        tokens = self.split(chunk)
+        edge = self._edge(tokens)
+        return (self.together([tokens])[0] if edge & Edge.ALTERS else tokens), edge
+
+    def split(self, chunk: str, specials: bool = True) -> Sequence[str]:
+        """Tokens before exceptions are matched on tokens: prefixes, suffixes, exceptions, URLs, infixes."""
+        known = self.specials if specials else {}
+        if chunk in known:
+            return known[chunk]
+        prefixes: list[str] = []
+        suffixes: list[str] = []
+        low, high = self._strip_affixes(chunk, known, prefixes, suffixes)
+        core = chunk[low:high]
+        if core in known:
+            prefixes.extend(known[core])
+        elif core:
+            self._split_core(core, prefixes)
+        prefixes.extend(reversed(suffixes))
+        return prefixes
+
+    def _strip_affixes(
+        self, chunk: str, known: Mapping[str, Tokens], prefixes: list[str], suffixes: list[str]
+    ) -> tuple[int, int]:
+        low, high, before = 0, len(chunk), -1
+        while low < high and high - low != before:
+            before = high - low
+            short = before <= self.longest_special + _SUFFIX_REACH
+            if short and chunk[low:high] in known:
+                break
+            prefix = self._prefix_length(chunk, low, high)
+            if prefix and short and chunk[low + prefix : high] in known:
+                prefixes.append(chunk[low : low + prefix])
+                low += prefix
+                break
+            suffix = self._suffix_length(chunk, low + prefix, high)
+            if suffix and short and chunk[low : high - suffix] in known:
+                suffixes.append(chunk[high - suffix : high])
+                high -= suffix
+                break
+            if prefix:
+                prefixes.append(chunk[low : low + prefix])
+                low += prefix
+            if suffix:
+                suffixes.append(chunk[high - suffix : high])
+                high -= suffix
+        return low, high
+
+    def _prefix_length(self, chunk: str, low: int, high: int) -> int:
+        first = chunk[low]
+        possible = self._can_begin.get(first)
+        if possible is None:
+            possible = first in self._prefix_firsts or self._prefix.match(first) is not None
+            self._can_begin[first] = possible
+        match = self._prefix.match(chunk, low, high) if possible else None
+        return match.end() - low if match else 0
+
+    def _suffix_length(self, chunk: str, low: int, high: int) -> int:
+        if low == high:
+            return 0
+        last = chunk[high - 1]
+        if last not in self._long_suffix_lasts:
+            alone = self._ends_alone.get(last)
+            if alone is None:
+                alone = self._ends_alone[last] = int(self._suffix.search(last) is not None)
+            return alone
+        tail = chunk[max(low, high - 2 * _SUFFIX_REACH) : high]
+        if last == "." and tail[-_SUFFIX_REACH:].strip(".") == "":
+            dots = 1
+            while high - dots > low and chunk[high - dots - 1] == ".":
+                dots += 1
+            if dots > 1:
+                return dots
+        match = self._suffix.search(tail, max(0, len(tail) - _SUFFIX_REACH))
+        return len(tail) - match.start() if match else 0
+
+    def _split_core(self, core: str, tokens: list[str]) -> None:
+        if (core.isascii() and core.isalnum()) or ("." in core and self._is_url(core)):
+            tokens.append(core)
+            return
+        start = 0
+        for match in self._infix.finditer(core):
+            if match.start() == 0:
+                continue
+            if match.start() != start:
+                tokens.append(core[start : match.start()])
+            tokens.append(match.group())
+            start = match.end()
+        if start < len(core):
+            tokens.append(core[start:])
+
+    def _is_url(self, core: str) -> bool:
+        if len(core) < _LONG or self._url_parts is None:
+            return bool(self._url_match(core))
+        scheme, rest = self._url_parts
+        begins = [0, *(match.end() for match in re.finditer("(?<=.)@", core, re.DOTALL))]
+        named = scheme.match(core)
+        if named:
+            begins.append(named.end())
+        return any(rest.match(core, begin) for begin in begins)
+
+    def together(self, chunks: Sequence[Sequence[str]]) -> list[list[str]]:
+        """Words of neighbours with a single space between them, given what `split` says of each."""
+        tokens = [token for chunk in chunks for token in chunk]
+        owners = [owner for owner, chunk in enumerate(chunks) for _ in chunk]
+        words: list[list[str]] = [[] for _ in chunks]
+        position = 0
+        for start, end in [*self._chosen(tokens), (len(tokens), len(tokens))]:
+            for index in range(position, start):
+                words[owners[index]].append(tokens[index])
+            if start < end and owners[start] == owners[end - 1]:
+                words[owners[start]].extend(self.specials["".join(tokens[start:end])])
+            else:
+                for index in range(start, end):
+                    words[owners[index]].append(tokens[index])
+            position = end
+        return words
+
+    def _matches(self, tokens: Sequence[str]) -> list[tuple[int, int]]:
+        found = []
+        for start, token in enumerate(tokens):
+            longest = self._exceptions.longest_from.get(token)
+            if longest:
+                for end in range(start + 2, min(start + longest, len(tokens)) + 1):
+                    if tuple(tokens[start:end]) in self._exceptions.altering:
+                        found.append((start, end))
+        return found
+
+    def _chosen(self, tokens: Sequence[str]) -> list[tuple[int, int]]:
+        """Longest first, then leftmost; as in spaCy, a match that loses still shuts out the shorter ones it touches."""
+        seen: set[int] = set()
+        chosen = []
+        for start, end in sorted(self._matches(tokens), key=lambda span: (span[0] - span[1], span[0])):
+            if start not in seen and end - 1 not in seen:
+                chosen.append((start, end))
+            seen.update(range(start, end))
+        return sorted(chosen)
+
+    def _edge(self, tokens: Sequence[str]) -> Edge:
+        known, edge, count = self._exceptions, Edge(0), len(tokens)
+        if tokens[-1] in known.beginning_lasts and any(
+            tuple(tokens[count - size :]) in known.beginnings for size in range(1, count + 1)
+        ):
+            edge |= Edge.OPENS
+        if tokens[0] in known.ending_firsts and any(
+            tuple(tokens[:size]) in known.endings for size in range(1, count + 1)
+        ):
+            edge |= Edge.CLOSES
+        if tuple(tokens) in known.middles:
+            edge |= Edge.INSIDE
+        if count > 1 and any(known.altering[tuple(tokens[start:end])] for start, end in self._matches(tokens)):
+            edge |= Edge.ALTERS
+        return edge
+
+    def reserved(self) -> list[str]:
+        """The chunks of letters alone that are not simply one word which meets no neighbour.
+
+        No rule takes a letter (`str.isalpha`) but beside a digit, an apostrophe or a currency sign.
+        """
+        known = self._exceptions
+        parts = {part[0] for part in known.beginnings | known.endings | known.middles if len(part) == 1}
+        return sorted(chunk for chunk in parts | self.specials.keys() if chunk.isalpha())
+
+    def _exceptions_on_tokens(self) -> _Exceptions:
+        altering: dict[Tokens, bool] = {}
+        for key, parts in self.specials.items():
+            affixed = self._prefix_length(key, 0, len(key)) or self._suffix_length(key, 0, len(key))
+            if affixed or self._infix.search(key) or " " in key:
+                tokens = tuple(self.split(key, specials=False))
+                if len(tokens) > 1:
+                    altering[tokens] = tokens != parts
+        longest: dict[str, int] = {}
+        for tokens in altering:
+            longest[tokens[0]] = max(longest.get(tokens[0], 0), len(tokens))
+        beginnings = frozenset(tokens[:size] for tokens in altering for size in range(1, len(tokens)))
+        endings = frozenset(tokens[-size:] for tokens in altering for size in range(1, len(tokens)))
+        middles = frozenset(
+            tokens[start:end]
+            for tokens in altering
+            for start in range(1, len(tokens))
+            for end in range(start + 1, len(tokens))
+        )
+        return _Exceptions(
+            altering,
+            longest,
+            beginnings,
+            frozenset(part[-1] for part in beginnings),
+            endings,
+            frozenset(part[0] for part in endings),
+            middles,
+        )
+
+
+def can_meet(left: int, right: int) -> bool:
+    """Whether an exception can reach over the single space between chunks of these edges."""
+    return bool(left & (Edge.OPENS | Edge.INSIDE) and right & (Edge.CLOSES | Edge.INSIDE))
+
+
+def _split_url(pattern: str) -> tuple[re.Pattern[str], re.Pattern[str]] | None:
+    """The scheme and what follows user and password, of spaCy's URL expression; None if it has another shape."""
+    user = r"(?:\S+(?::\S*)?@)?"
+    scheme, found, rest = pattern.removeprefix("(?u)").partition(user)
+    if not found or not scheme.endswith("://)?"):
+        return None
+    return re.compile(scheme), re.compile(rest)
+
+
+@cache
+def tokenizer() -> EnglishTokenizer:
+    """The tokenizer with the rules of the installed spaCy."""
+    from spacy.lang.en import English
+
+    return EnglishTokenizer(English.Defaults)
+
+
+@cache
+def sentence_ends() -> frozenset[str]:
+    """The characters that end a sentence for spaCy's sentencizer, when a token consists of one of them."""
+    from spacy.pipeline.sentencizer import Sentencizer
+
+    return frozenset(Sentencizer.default_punct_chars)

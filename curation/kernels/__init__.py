@@ -1,0 +1,1 @@
+"""Kernels over flat arrays: compiled, without the GIL, knowing neither stages nor schedulers."""

@@ -1,0 +1,146 @@
+"""Code points: what Python says of each character as one table, and UTF-8 to code points and back.
+
+Kernels ask the table instead of Python, so `str.isspace`, `str.isalpha`, `str.splitlines` and `\\d` hold exactly,
+for every script, as in the interpreter that runs.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+from curation.compiled import kernel
+
+Codepoints = npt.NDArray[np.uint32]
+Offsets = npt.NDArray[np.int64]
+Table = npt.NDArray[np.uint8]
+
+SPACE = 1
+"""`str.isspace`"""
+ALPHA = 2
+"""`str.isalpha`"""
+DECIMAL = 4
+"""`str.isdecimal`, which is `\\d` in an expression on text."""
+PUNCTUATION = 8
+"""Unicode category P*: spaCy's `is_punct` holds for a token of such characters."""
+SYMBOL = 16
+"""A member of datatrove's `PUNCTUATION_SET`."""
+STOP = 32
+"""Ends a sentence for spaCy's sentencizer when it is a token by itself."""
+NEWLINE = 64
+"""Ends a line for `str.splitlines`."""
+
+_NEWLINES = "\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
+_CODEPOINTS = 0x110000
+_ASSIGNED = [*range(0x40000), *range(0xE0000, 0xE1000)]
+"""Planes 4 to 13 are empty, 15 and 16 private: no character there has any of the properties."""
+
+
+@cache
+def classes() -> Table:
+    """The classes of every code point, uint8[0x110000]."""
+    from datatrove.utils.text import PUNCTUATION_SET
+
+    from curation import english
+
+    table = np.zeros(_CODEPOINTS, dtype=np.uint8)
+    for code in _ASSIGNED:
+        character = chr(code)
+        category = unicodedata.category(character)
+        if category[0] == "L":
+            table[code] = ALPHA
+        elif category == "Nd":
+            table[code] = DECIMAL
+        elif category[0] == "P":
+            table[code] = PUNCTUATION
+        if character.isspace():
+            table[code] |= SPACE
+    for characters, bit in ((PUNCTUATION_SET, SYMBOL), (english.sentence_ends(), STOP), (_NEWLINES, NEWLINE)):
+        table[[ord(character) for character in characters]] |= bit
+    return table
+
+
+@cache
+def ascii_lower() -> Table:
+    """For every code point the ASCII character that `str.lower` makes of it, 0 where it makes another one."""
+    table = np.zeros(_CODEPOINTS, dtype=np.uint8)
+    table[:128] = [ord(chr(code).lower()) for code in range(128)]
+    table[ord("\u212a")] = ord("k")
+    return table
+
+
+@kernel
+def count_codepoints(data: Table) -> int:
+    """Number of code points in UTF-8 bytes."""
+    count = 0
+    for byte in data:
+        count += (byte & 0xC0) != 0x80
+    return count
+
+
+@kernel
+def decode(data: Table, begins: Offsets, ends: Offsets, codepoints: Codepoints, first: Offsets, last: Offsets) -> None:
+    """Code points of the UTF-8 texts `data[begins[i]:ends[i]]`, one after another, and where each begins and ends."""
+    at = 0
+    for row in range(begins.size):
+        first[row] = at
+        i, end = begins[row], ends[row]
+        while i < end:
+            lead = np.uint32(data[i])
+            if lead < 0x80:
+                codepoints[at] = lead
+                i += 1
+            elif lead < 0xE0:
+                codepoints[at] = (lead & np.uint32(0x1F)) << np.uint32(6) | np.uint32(data[i + 1] & 0x3F)
+                i += 2
+            elif lead < 0xF0:
+                code = (lead & np.uint32(0x0F)) << np.uint32(12) | np.uint32(data[i + 1] & 0x3F) << np.uint32(6)
+                codepoints[at] = code | np.uint32(data[i + 2] & 0x3F)
+                i += 3
+            else:
+                code = (lead & np.uint32(0x07)) << np.uint32(18) | np.uint32(data[i + 1] & 0x3F) << np.uint32(12)
+                code |= np.uint32(data[i + 2] & 0x3F) << np.uint32(6)
+                codepoints[at] = code | np.uint32(data[i + 3] & 0x3F)
+                i += 4
+            at += 1
+        last[row] = at
+
+
+@kernel
+def encoded_size(codepoints: Codepoints, begin: int, end: int) -> int:
+    """Bytes that `codepoints[begin:end]` take in UTF-8."""
+    size = 0
+    for i in range(begin, end):
+        code = codepoints[i]
+        size += 1 + (code >= 0x80) + (code >= 0x800) + (code >= 0x10000)
+    return size
+
+
+@kernel
+def encode(codepoints: Codepoints, begin: int, end: int, data: Table, at: int) -> int:
+    """Write `codepoints[begin:end]` as UTF-8 into `data` from `at` on; the position after."""
+    for i in range(begin, end):
+        code = codepoints[i]
+        if code < 0x80:
+            data[at] = code
+            at += 1
+            continue
+        if code < 0x800:
+            data[at] = 0xC0 | code >> 6
+            at += 1
+        else:
+            if code < 0x10000:
+                data[at] = 0xE0 | code >> 12
+                at += 1
+            else:
+                data[at] = 0xF0 | code >> 18
+                data[at + 1] = 0x80 | (code >> 12 & 0x3F)
+                at += 2
+            data[at] = 0x80 | (code >> 6 & 0x3F)
+            at += 1
+        data[at] = 0x80 | (code & 0x3F)
+        at += 1
+    return at

@@ -1,0 +1,293 @@
+"""Chunks: the pieces of text between white space, their keys, and the words that are emitted for them.
+
+A chunk is known by two independent 64-bit keys. Each chunk has an entry: `ONE_WORD`, or the number of an entry in the
+memo (at least 0), or `LOCAL - k` for the k-th entry of the batch's own. An entry says how many words the chunk has, how
+long each is, and how the chunk can meet its neighbours (`curation.english.Edge`).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from curation.compiled import kernel
+from curation.kernels.characters import ALPHA, PUNCTUATION, SPACE, STOP, SYMBOL, Codepoints, Offsets, Table
+
+Hashes = npt.NDArray[np.uint64]
+Entries = npt.NDArray[np.int64]
+Slots = npt.NDArray[np.int32]
+Lengths = npt.NDArray[np.int32]
+Flags = npt.NDArray[np.uint8]
+
+
+class Texts(NamedTuple):
+    """Code points of texts, text i at `first[i]:last[i]`, and the table of classes."""
+
+    codepoints: Codepoints
+    first: Offsets
+    last: Offsets
+    classes: Table
+
+
+class Chunks(NamedTuple):
+    """Spans of chunks of code points and the entry of each; text i has the chunks `first[i]:last[i]`."""
+
+    starts: Offsets
+    ends: Offsets
+    entries: Entries
+    first: Offsets
+    last: Offsets
+
+
+class Keys(NamedTuple):
+    """Two 64-bit keys of each chunk."""
+
+    a: Hashes
+    b: Hashes
+
+
+class Answers(NamedTuple):
+    """By entry: its words have the lengths `lengths[begins[e] : begins[e] + counts[e]]`; its edge."""
+
+    begins: Offsets
+    counts: Lengths
+    edges: Flags
+    lengths: Lengths
+
+
+class Tables(NamedTuple):
+    """Entries by key: `reserved` for chunks of letters that are not simply one word, `slots` for the others."""
+
+    keys: Keys
+    reserved: Slots
+    slots: Slots
+
+
+ONE_WORD = -1
+"""Letters alone that no exception names: one word, which meets no neighbour."""
+LOCAL = -2
+"""Entry of the batch's own number 0; number k is `LOCAL - k`."""
+
+_MULTIPLIER_A = np.uint64(0x9E3779B97F4A7C15)
+_MULTIPLIER_B = np.uint64(0xD6E8FEB86659FD93)
+_SEED_A = np.uint64(0x243F6A8885A308D3)
+_SEED_B = np.uint64(0x13198A2E03707344)
+_HALF = np.uint64(32)
+
+HAS_ALPHA = 1
+"""The word has a letter."""
+ALL_SYMBOLS = 2
+"""Every character of the word is in datatrove's `PUNCTUATION_SET`."""
+IS_PUNCTUATION = 4
+"""Every character is Unicode punctuation: spaCy's `is_punct`."""
+IS_STOP = 8
+"""The word is one of the sentencizer's sentence ends."""
+
+
+@kernel
+def count_chunks(texts: Texts) -> int:
+    """Number of chunks in all texts."""
+    codepoints, first, last, classes = texts
+    count = 0
+    for row in range(first.size):
+        before = True
+        for i in range(first[row], last[row]):
+            space = (classes[codepoints[i]] & SPACE) != 0
+            count += before and not space
+            before = space
+    return count
+
+
+@kernel
+def find_chunks(texts: Texts, chunks: Chunks, keys: Keys, letters: Flags) -> None:
+    """Fill in the spans of the chunks, their keys, and whether each consists of letters alone (else 0)."""
+    codepoints, first, last, classes = texts
+    at = 0
+    for row in range(first.size):
+        chunks.first[row] = at
+        i, end = first[row], last[row]
+        while i < end:
+            if classes[codepoints[i]] & SPACE:
+                i += 1
+                continue
+            chunks.starts[at] = i
+            a, b, alpha = _SEED_A, _SEED_B, np.uint8(ALPHA)
+            while i < end:
+                code = codepoints[i]
+                kind = classes[code]
+                if kind & SPACE:
+                    break
+                alpha &= kind
+                a = (a ^ np.uint64(code)) * _MULTIPLIER_A
+                b = (b ^ np.uint64(code)) * _MULTIPLIER_B
+                a ^= a >> _HALF
+                b ^= b >> _HALF
+                i += 1
+            chunks.ends[at] = i
+            keys.a[at], keys.b[at] = a, b
+            letters[at] = alpha
+            at += 1
+        chunks.last[row] = at
+
+
+@kernel
+def enter(slots: Slots, keys: Keys, begin: int, end: int) -> None:
+    """Put the entries `begin` to `end`, absent until now, into the open-addressing table `slots` (-1: free)."""
+    mask = np.uint64(slots.size - 1)
+    for entry in range(begin, end):
+        slot = keys.a[entry] & mask
+        while slots[slot] >= 0:
+            slot = (slot + np.uint64(1)) & mask
+        slots[slot] = entry
+
+
+@kernel
+def _find(slots: Slots, keys: Keys, a: np.uint64, b: np.uint64) -> int:
+    """The entry of the keys a, b, or -1 - the free slot where it would be."""
+    mask = np.uint64(slots.size - 1)
+    slot = a & mask
+    while slots[slot] >= 0:
+        entry = slots[slot]
+        if keys.a[entry] == a and keys.b[entry] == b:
+            return int(entry)
+        slot = (slot + np.uint64(1)) & mask
+    return -1 - int(slot)
+
+
+@kernel
+def look_up(
+    chunks: Chunks,
+    keys: Keys,
+    letters: Flags,
+    tables: Tables,
+    longest_reserved: int,
+    longest: int,
+    begin: int,
+    count: int,
+    n_local: int,
+    missing: Offsets,
+    local: Offsets,
+) -> tuple[int, int, int]:
+    """Entries of the chunks from `begin` on, with new ones, numbered from `count` on, for those not known.
+
+    Chunks over `longest` get local entries, numbered from `n_local` on. Stops early where the tables are full. Returns
+    the chunk it stopped at, and how many chunks it put into `missing` (one a new entry, in order) and into `local`.
+    """
+    n_missing = 0
+    n_long = 0
+    for chunk in range(begin, chunks.starts.size):
+        length = chunks.ends[chunk] - chunks.starts[chunk]
+        a, b = keys.a[chunk], keys.b[chunk]
+        if letters[chunk]:
+            entry = _find(tables.reserved, tables.keys, a, b) if length <= longest_reserved else -1
+            chunks.entries[chunk] = max(entry, ONE_WORD)
+            continue
+        if length > longest:
+            chunks.entries[chunk] = LOCAL - n_local - n_long
+            local[n_long] = chunk
+            n_long += 1
+            continue
+        entry = _find(tables.slots, tables.keys, a, b)
+        if entry < 0:
+            if count == tables.keys.a.size:
+                return chunk, n_missing, n_long
+            tables.slots[-1 - entry] = count
+            tables.keys.a[count], tables.keys.b[count] = a, b
+            entry = count
+            count += 1
+            missing[n_missing] = chunk
+            n_missing += 1
+        chunks.entries[chunk] = entry
+    return chunks.starts.size, n_missing, n_long
+
+
+@kernel
+def find_meetings(
+    texts: Texts, chunks: Chunks, known: Answers, local: Answers, opens: int, closes: int, alters: int, found: Offsets
+) -> int:
+    """Put into `found` each chunk that meets the next one so that the words of either may change; their number."""
+    count = 0
+    for row in range(chunks.first.size):
+        before = np.uint8(0)
+        for chunk in range(chunks.first[row], chunks.last[row]):
+            entry = chunks.entries[chunk]
+            edge = np.uint8(0)
+            if entry >= 0:
+                edge = known.edges[entry]
+            elif entry <= LOCAL:
+                edge = local.edges[LOCAL - entry]
+            if before & opens and edge & closes and (before | edge) & alters:
+                gap = chunks.ends[chunk - 1]
+                if chunks.starts[chunk] == gap + 1 and texts.codepoints[gap] == 32:
+                    found[count] = chunk - 1
+                    count += 1
+            before = edge
+    return count
+
+
+@kernel
+def count_words(chunks: Chunks, known: Answers, local: Answers, words_first: Offsets, words_last: Offsets) -> int:
+    """Where the words of each text begin and end among all words; their number."""
+    at = 0
+    for row in range(chunks.first.size):
+        words_first[row] = at
+        for chunk in range(chunks.first[row], chunks.last[row]):
+            entry = chunks.entries[chunk]
+            if entry == ONE_WORD:
+                at += 1
+            elif entry >= 0:
+                at += known.counts[entry]
+            else:
+                at += local.counts[LOCAL - entry]
+        words_last[row] = at
+    return at
+
+
+@kernel
+def emit_words(
+    texts: Texts, chunks: Chunks, known: Answers, local: Answers, starts: Offsets, ends: Offsets, flags: Flags
+) -> None:
+    """Spans and flags of all words, in order."""
+    at = 0
+    for chunk in range(chunks.starts.size):
+        entry = chunks.entries[chunk]
+        start = chunks.starts[chunk]
+        if entry == ONE_WORD:
+            starts[at] = start
+            ends[at] = chunks.ends[chunk]
+            flags[at] = HAS_ALPHA
+            at += 1
+            continue
+        if entry >= 0:
+            lengths, begin, count = known.lengths, known.begins[entry], known.counts[entry]
+        else:
+            lengths, begin, count = local.lengths, local.begins[LOCAL - entry], local.counts[LOCAL - entry]
+        for k in range(begin, begin + count):
+            end = start + lengths[k]
+            starts[at] = start
+            ends[at] = end
+            flags[at] = _flags(texts, start, end)
+            start = end
+            at += 1
+
+
+@kernel
+def _flags(texts: Texts, start: int, end: int) -> np.uint8:
+    every = np.uint8(0xFF)
+    some = np.uint8(0)
+    for i in range(start, end):
+        kind = texts.classes[texts.codepoints[i]]
+        every &= kind
+        some |= kind
+    flags = 0
+    if some & ALPHA:
+        flags |= HAS_ALPHA
+    if every & SYMBOL:
+        flags |= ALL_SYMBOLS
+    if every & PUNCTUATION:
+        flags |= IS_PUNCTUATION
+    if end == start + 1 and every & STOP:
+        flags |= IS_STOP
+    return np.uint8(flags)
