@@ -84,8 +84,13 @@ class Cluster:
         """
         for result in self.map(function, items):
             if isinstance(result, Failed):
-                raise StepFailed(f"{getattr(function, '__name__', type(function).__name__)}: {result.cause}")
+                raise StepFailed(f"{_name(function)}: {result.cause}")
             yield result.value
+
+
+def _name(function: Any) -> str:
+    inner = getattr(function, "func", getattr(function, "function", function))
+    return str(getattr(inner, "__name__", type(inner).__name__))
 
 
 @dataclass(frozen=True, slots=True)

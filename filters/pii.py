@@ -56,7 +56,7 @@ class Pii:
     types: which of email, ip (public ones), iban, credit_card, us_ssn, phone. regions: countries whose national phone
     numbers are known besides international ones. names, places: also people and places, by a language model (needs the
     extra `curation[names]`). replacement: `stand_in` puts an address or number that belongs to nobody, `tag` the type in
-    angle brackets. salt: a secret that keeps stand-ins from being guessed back by trying out addresses.
+    angle brackets. salt: a secret that keeps stand-ins from being guessed back by trial.
     """
 
     types: tuple[str, ...] = TYPES

@@ -115,7 +115,7 @@ def _recognizer(kind: str, regions: tuple[str, ...]) -> Recognizer:
 
 
 def recognizer(kind: str, regions: tuple[str, ...]) -> Any:
-    """Presidio's own recognizer of a type; the one for e-mail is kept from asking the network for domain suffixes."""
+    """Presidio's own recognizer of a type; that for e-mail is kept from asking the network for suffixes."""
     from presidio_analyzer import predefined_recognizers as known
 
     if kind == EMAIL:

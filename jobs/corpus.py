@@ -4,20 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
+from curation import schema
+from curation.batch import Batch
 from curation.cluster import Cluster
+from curation.dedup.contracts import DROPS
 from curation.jobs.plan import Plan
 from curation.jobs.progress import Progress
-from curation.manifest import is_done
-from curation.stage import Stage
+from curation.manifest import Manifest, is_done
+from curation.performance import Meter
+from curation.shards import ShardWriter, read_shard, read_table
+from curation.stage import Outcome, Stage, apply, signal_type
 from curation.storage import Folder
+from curation.tally import StageTally, add_stages
 
 STEP = "corpus"
 
-DEDUP_SIGNALS = pa.struct([("similarity", pa.float64()), ("cluster_id", pa.string()), ("survivor_id", pa.string())])
-"""What removed/dedup tells of a duplicate: estimated Jaccard similarity to its survivor, if verified, and the survivor."""
+TOLD = ("similarity", "cluster_id", "survivor_id", "survivor_shard", "survivor_run")
+"""Columns of a drop list that removed/dedup keeps as signals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +39,81 @@ class CorpusTask:
     fingerprint: str
 
 
-def write_corpus(plan: Plan, shards: Sequence[str], upstream: str, cluster: Cluster, progress: Progress) -> str:
-    """Make every shard of the corpus that is not done yet; returns the step's fingerprint."""
+def write_corpus(plan: Plan, shards: Sequence[str], upstream: str, cluster: Cluster, progress: Progress) -> None:
+    """Make every shard of the corpus that is not done yet."""
     pii: Stage = plan.recipe.table("pii")
-    step = plan.table_fingerprint(STEP, "pii", upstream=[upstream])
-    tasks = [CorpusTask(plan.folder, shard, pii, step) for shard in shards]
-    tasks = [task for task in tasks if is_done(plan.folder, STEP, task.shard, step) is None]
+    mark = plan.table_fingerprint(STEP, "pii", upstream=[upstream])
+    tasks = [CorpusTask(plan.folder, shard, pii, mark) for shard in shards]
+    tasks = [task for task in tasks if is_done(plan.folder, STEP, task.shard, mark) is None]
     with progress.step(STEP, len(shards), len(shards) - len(tasks)) as bar:
         for counts in cluster.each(write_shard, tasks):
             bar.advance(**counts)
-    return step
+
+
+def write_shard(task: CorpusTask) -> dict[str, int]:
+    """Make one shard of corpus/ and of removed/dedup/, its manifest last. Returns documents in and out."""
+    meter = Meter()
+    folder, shard = task.folder, task.shard
+    drops = Drops(read_table(folder, f"dedup/drop/{shard}.parquet"), read_table(folder, f"dedup/kept/{shard}.parquet"))
+    stages: list[tuple[str, Stage]] = [("dedup", drops), ("pii", task.pii)]
+    signals = signal_type(stages, Batch(_numbered(pa.RecordBatch.from_pylist([], schema=schema.DOCUMENT), 0)))
+    metadata = {"curation.fingerprint": task.fingerprint}
+    tallies: dict[str, StageTally] = {}
+    first = 0
+    with (
+        ShardWriter(folder, f"corpus/{shard}.parquet", schema.DOCUMENT, metadata) as corpus,
+        ShardWriter(folder, f"removed/dedup/{shard}.parquet", schema.removed(signals), metadata) as removed,
+    ):
+        for batch in read_shard(folder, f"documents/{shard}.parquet"):
+            applied = apply(stages, Batch(_numbered(batch, first)), signals)
+            first += batch.num_rows
+            corpus.write(applied.kept.table)
+            for rows in applied.removed:
+                removed.write(rows)
+            tallies = add_stages(tallies, applied.tallies)
+            meter.add(applied.nanoseconds)
+    counts = {"stages": {name: tally.to_json() for name, tally in tallies.items()}}
+    outputs = [corpus.output, removed.output]
+    Manifest(STEP, shard, task.fingerprint, [], outputs, counts).write(folder, meter.report())
+    return {"documents_in": first, "documents_out": corpus.output.rows}
+
+
+def _numbered(batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
+    rows = pa.array(np.arange(first, first + batch.num_rows, dtype=np.int64))
+    return batch.append_column(pa.field("row", pa.int64()), rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Drops:
+    """A shard's drop list as a stage, so that duplicates are removed, counted and explained like anything else.
+
+    dropped: columns DROPS, kept: columns KEPT of curation.dedup.contracts, rows ascending. The batch has a column `row`.
+    """
+
+    dropped: pa.Table
+    kept: pa.Table
+    version: ClassVar[int] = 1
+
+    def __call__(self, batch: Batch, /) -> Outcome:
+        """Fill minhash_cluster_size; a listed document goes with the list's reason."""
+        rows = batch.column("row").to_numpy()
+        positions, listed = _positions(rows, self.dropped["row"].to_numpy())
+        found = self.dropped.take(pa.array(positions, mask=~listed))
+        sizes = np.ones(len(rows), dtype=np.int64)
+        for table in (self.dropped, self.kept):
+            at, there = _positions(rows, table["row"].to_numpy())
+            sizes[there] = table["cluster_size"].to_numpy()[at[there]]
+        told = [found[name].combine_chunks() for name in TOLD]
+        signals = pa.StructArray.from_arrays(told, fields=[DROPS.field(name) for name in TOLD])
+        return Outcome(
+            batch.with_columns(minhash_cluster_size=pa.array(sizes)), found["reason"].combine_chunks(), signals
+        )
+
+
+def _positions(
+    rows: npt.NDArray[np.int64], among: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Where each row stands in the ascending `among`, and whether it is there."""
+    positions = np.minimum(np.searchsorted(among, rows), max(len(among) - 1, 0))
+    found = among[positions] == rows if len(among) else np.zeros(len(rows), dtype=np.bool_)
+    return positions, found

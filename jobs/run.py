@@ -1,0 +1,130 @@
+"""The main job: the steps asked for, in their order, each resuming where it was left."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from curation.cluster import Cluster, open_cluster
+from curation.errors import StepFailed, UsageError
+from curation.jobs.corpus import write_corpus
+from curation.jobs.dedup import find_duplicates
+from curation.jobs.filter import filter_archives
+from curation.jobs.plan import RUN, Plan, make_plan
+from curation.jobs.progress import Progress, default_mode, results
+from curation.jobs.report import show, write_report
+from curation.jobs.tokenize import tokenize
+from curation.jobs.train_tokenizer import train_tokenizer
+from curation.manifest import WHOLE, fingerprint, is_done, read_manifest
+
+STEPS = ("filter", "dedup", "train-tokenizer", "tokenize", "report")
+
+
+def check_steps(names: Sequence[str]) -> tuple[str, ...]:
+    """The steps named, in their order. UsageError for a name that is none."""
+    unknown = [name for name in names if name not in STEPS]
+    if unknown:
+        raise UsageError(f"no step {unknown[0]!r}; there are {', '.join(STEPS)}")
+    return tuple(step for step in STEPS if step in names)
+
+
+def run_steps(
+    steps: Sequence[str],
+    out: str,
+    inputs: Sequence[str],
+    recipe: str | None,
+    settings: Sequence[str],
+    workers: int | None,
+    scheduler: str | None,
+    update: bool,
+    as_json: bool,
+) -> int:
+    """Run `steps` and print what came of them; returns the exit code (0, or 1 if an input was quarantined)."""
+    plan = make_plan(inputs, out, recipe, settings, update=update)
+    progress = Progress(default_mode(as_json))
+    with open_cluster(workers, scheduler) as cluster:
+        plan.folder.sweep()
+        run = Run(plan, cluster, progress)
+        if cluster.dashboard:
+            progress.note(f"{cluster.workers} workers, dashboard {cluster.dashboard}")
+        for step in steps:
+            run.step(step)
+    if run.stats is not None:
+        print(json.dumps(run.stats, ensure_ascii=False)) if as_json else show(run.stats, results())
+    return 1 if run.quarantined else 0
+
+
+@dataclass
+class Run:
+    """A plan under way: what each step hands to the next."""
+
+    plan: Plan
+    cluster: Cluster
+    progress: Progress
+    quarantined: Sequence[dict[str, str]] = ()
+    stats: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        folder = self.plan.folder
+        if folder.exists(RUN):
+            self.quarantined = folder.read_json(RUN)["quarantined"]
+        self.plan.write(self.quarantined)
+
+    def step(self, name: str) -> None:
+        """Run one step. StepFailed if the steps before it are not done."""
+        steps: dict[str, Callable[[], None]] = {
+            "filter": self._filter,
+            "dedup": self._dedup,
+            "train-tokenizer": self._train_tokenizer,
+            "tokenize": self._tokenize,
+            "report": self._report,
+        }
+        steps[name]()
+
+    def _filter(self) -> None:
+        self.quarantined = filter_archives(self.plan, self.cluster, self.progress)
+        self.plan.write(self.quarantined)
+
+    def _dedup(self) -> None:
+        shards, upstream = self._filtered()
+        mark = find_duplicates(self.plan, shards, upstream, self.cluster, self.progress)
+        write_corpus(self.plan, shards, mark, self.cluster, self.progress)
+
+    def _train_tokenizer(self) -> None:
+        shards, upstream = self._corpus()
+        train_tokenizer(self.plan, shards, upstream, self.cluster, self.progress)
+
+    def _tokenize(self) -> None:
+        shards, corpus = self._corpus()
+        trained = read_manifest(self.plan.folder, "train-tokenizer", WHOLE)
+        if trained is None:
+            raise StepFailed("tokenize: no tokenizer yet; run the step train-tokenizer first")
+        tokenize(self.plan, shards, fingerprint(corpus, trained.fingerprint), self.cluster, self.progress)
+
+    def _report(self) -> None:
+        self.stats = write_report(self.plan, self.cluster, self.progress)
+
+    def _filtered(self) -> tuple[list[str], str]:
+        """Shards that are filtered, in input order, and the fingerprint of all of them."""
+        given_up = {entry["path"] for entry in self.quarantined}
+        sources = [source for source in self.plan.inputs if source.path not in given_up]
+        marks = [self.plan.filter_fingerprint(source) for source in sources]
+        for source, mark in zip(sources, marks, strict=True):
+            if is_done(self.plan.folder, "filter", source.shard, mark) is None:
+                raise StepFailed(f"dedup: {source.path} is not filtered yet; run the step filter first")
+        if not sources:
+            raise StepFailed("no input could be read: " + "; ".join(e["cause"] for e in self.quarantined[:3]))
+        return [source.shard for source in sources], fingerprint(marks)
+
+    def _corpus(self) -> tuple[list[str], str]:
+        """Shards of the corpus, in input order, and the fingerprint of all of them."""
+        shards, _ = self._filtered()
+        marks = []
+        for shard in shards:
+            manifest = read_manifest(self.plan.folder, "corpus", shard)
+            if manifest is None:
+                raise StepFailed(f"corpus/{shard}.parquet is not made yet; run the step dedup first")
+            marks.append(manifest.fingerprint)
+        return shards, fingerprint(shards, marks)
