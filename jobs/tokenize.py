@@ -25,7 +25,7 @@ from curation.parameters import identity, library_version
 from curation.performance import Meter
 from curation.storage import Folder
 from curation.tokenize.corpora import Corpus, EncodeTask, Totals, count_tokens, encode_shard, find_corpora, survey
-from curation.tokenize.encode import Encoder
+from curation.tokenize.encode import Encoder, load_encoder
 from curation.tokenize.pack import Range, best_fit, concat, plan
 from curation.tokenize.shuffle import read_slots, slot_count, slot_tokens
 from curation.tokenize.tokens import SPLITS, Integers, TokensSettings, shard_path, token_schema, write_token_shard
@@ -196,7 +196,7 @@ def _pack(
     progress: Progress,
 ) -> Manifest:
     """Make all token shards, then the manifest of the whole."""
-    folder, settings, encoder = tasks[0].out, tasks[0].settings, Encoder(tasks[0].definition)
+    folder, settings, encoder = tasks[0].out, tasks[0].settings, load_encoder(tasks[0].definition)
     end = encoder.special_id(settings.end_token)
     pad = encoder.find_special_id(settings.pad_token)
     pad = end if pad is None else pad

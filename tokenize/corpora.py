@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curation.errors import InputError
-from curation.shards import Output, ShardWriter
+from curation.shards import Output
 from curation.storage import Folder
 from curation.tally import add_counts
-from curation.tokenize.encode import Encoded, Encoder, load_encoder, with_end
+from curation.tokenize.encode import Encoded, Encoder, load_encoder
+from curation.tokenize.pages import replace_column
 from curation.tokenize.shuffle import (
     document_keys,
     in_key_order,
@@ -139,14 +139,15 @@ def encode_shard(task: EncodeTask) -> tuple[dict[str, int], Output | None]:
     Returns counts of documents, copies and tokens (end tokens included), and the corpus file as rewritten.
     """
     encoder = load_encoder(task.definition)
+    end = encoder.special_id(task.settings.end_token)
     encoded, ids, sizes, output = _encode(task, encoder)
     train, validation = _copies(task, ids, sizes)
-    counts = {"documents": len(ids), "tokens": len(encoded.ids)}
+    counts = {"documents": len(ids), "tokens": len(encoded.ids) + len(ids)}
     for split, copies in zip(SPLITS, (train, validation), strict=True):
         rows = np.repeat(np.arange(len(ids)), copies)
         number = np.arange(len(rows)) - np.repeat(np.cumsum(copies) - copies, copies)
         keys = document_keys(ids.take(pa.array(rows)), number, task.settings.seed, task.corpus.position)
-        documents = in_key_order(encoded, ids, keys, rows)
+        documents = in_key_order(encoded, ids, keys, rows, encoder.dtype, end)
         write_slots(task.out, task.slots_path(split), documents, task.slots)
         counts[f"{split}_documents"] = int((copies > 0).sum())
         counts[f"{split}_copies"] = len(documents)
@@ -155,44 +156,30 @@ def encode_shard(task: EncodeTask) -> tuple[dict[str, int], Output | None]:
 
 
 def _encode(task: EncodeTask, encoder: Encoder) -> tuple[Encoded, pa.StringArray, Integers, Output | None]:
-    """All documents of a shard, ended, with ids and cluster sizes."""
+    """All documents of a shard, with ids and cluster sizes."""
     path = f"corpus/{task.shard}.parquet"
-    end = encoder.special_id(task.settings.end_token)
     parts: list[Encoded] = []
     ids: list[pa.Array] = [pa.array([], pa.string())]
     sizes: list[Integers] = [np.empty(0, np.int64)]
-
-    def encode(batch: pa.RecordBatch) -> Integers:
-        encoded = encoder(batch.column("text"))
-        parts.append(with_end(encoded, end, encoder.dtype))
-        ids.append(batch.column("id"))
-        sizes.append(batch.column("minhash_cluster_size").fill_null(1).to_numpy())
-        return encoded.lengths
-
-    with task.corpus.folder.open(path) as file, pq.ParquetFile(file) as parquet:
-        if task.corpus.is_own:
-            output: Output | None = _fill(task, path, parquet, encode)
-        else:
-            output = None
-            for batch in parquet.iter_batches(batch_size=_BATCH_ROWS, columns=_COLUMNS):
-                encode(batch)
-    lengths = [part.lengths for part in parts]
-    ends = np.cumsum(np.concatenate([np.empty(0, np.int64), *lengths]), dtype=np.int64)
-    flat = np.concatenate([np.empty(0, encoder.dtype), *(part.ids for part in parts)])
-    encoded = Encoded(flat, np.concatenate(([0], ends)))
+    data = task.corpus.folder.read(path)
+    with pq.ParquetFile(pa.BufferReader(data)) as parquet:
+        for batch in parquet.iter_batches(batch_size=_BATCH_ROWS, columns=_COLUMNS):
+            parts.append(encoder(batch.column("text")))
+            ids.append(batch.column("id"))
+            sizes.append(batch.column("minhash_cluster_size").fill_null(1).to_numpy())
+    lengths = np.concatenate([np.empty(0, np.int64), *(part.lengths for part in parts)])
+    flat = np.concatenate([part.ids for part in parts] or [np.empty(0, encoder.dtype)])
+    encoded = Encoded(flat, np.concatenate(([0], np.cumsum(lengths))))
+    output = _fill(task, path, data, lengths) if task.corpus.is_own else None
     return encoded, pa.concat_arrays(ids), np.concatenate(sizes), output
 
 
-def _fill(task: EncodeTask, path: str, parquet: pq.ParquetFile, encode: Any) -> Output:
+def _fill(task: EncodeTask, path: str, data: bytes, lengths: Integers) -> Output:
     """Write the shard again with `token_count`, which counts the text's tokens without the end token."""
-    schema = parquet.schema_arrow
-    position = schema.get_field_index("token_count")
-    metadata = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
-    with ShardWriter(task.out, path, schema.remove_metadata(), metadata) as writer:
-        for batch in parquet.iter_batches(batch_size=_BATCH_ROWS):
-            counts = pa.array(encode(batch), pa.int64())
-            writer.write(batch.set_column(position, schema.field(position), counts))
-    return writer.output
+    with task.out.writing(path) as file:
+        for part in replace_column(data, "token_count", pa.array(lengths, pa.int64())):
+            file.write(part)
+    return Output(path, file.size, file.hash, len(lengths))
 
 
 def _copies(task: EncodeTask, ids: pa.StringArray, sizes: Integers) -> tuple[Integers, Integers]:

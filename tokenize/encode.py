@@ -58,6 +58,7 @@ class Encoder:
         self.vocabulary = max(ids) + 1
         self.dtype = token_dtype(self.vocabulary)
         self._added = added
+        self._vocabulary: dict[str, int] = vocabulary if isinstance(vocabulary, dict) else {}
         self._plain = _without_special_tokens(values)
 
     def special_id(self, token: str) -> int:
@@ -68,8 +69,8 @@ class Encoder:
         return found
 
     def find_special_id(self, token: str) -> int | None:
-        """The id of a special token, or None."""
-        return self._added.get(token)
+        """The id of a special token, or None. One that is no added token stands in the vocabulary alone."""
+        return self._added.get(token, self._vocabulary.get(token))
 
     @cached_property
     def _fast(self) -> Any | None:
@@ -155,36 +156,24 @@ def _encode_slowly(tokenizer: Any, text: pa.StringArray, dtype: np.dtype[np.unsi
     return Encoded(np.concatenate(parts), np.concatenate(([0], np.cumsum(lengths, dtype=np.int64))))
 
 
-def with_end(encoded: Encoded, end: int, dtype: np.dtype[np.unsignedinteger]) -> Encoded:
-    """The same documents, each followed by the token `end`, as `dtype`: [5 6][7] → [5 6 E][7 E]."""
-    documents = len(encoded)
-    ids = np.empty(len(encoded.ids) + documents, dtype)
-    offsets = encoded.offsets + np.arange(documents + 1)
-    _copy_with_end(encoded.ids, encoded.offsets, dtype.type(end), ids)
-    return Encoded(ids, offsets)
+def take(encoded: Encoded, rows: Integers, dtype: np.dtype[Any], end: int | None = None) -> Encoded:
+    """The documents `rows` in that order, as `dtype`, each followed by the token `end` if there is one.
 
-
-@kernel
-def _copy_with_end(source: Tokens, offsets: Integers, end: np.unsignedinteger, target: Tokens) -> None:
-    for document in range(len(offsets) - 1):
-        shift = document
-        for position in range(offsets[document], offsets[document + 1]):
-            target[position + shift] = source[position]
-        target[offsets[document + 1] + shift] = end
-
-
-def take(encoded: Encoded, rows: Integers) -> Encoded:
-    """The documents `rows`, in that order: take([a][b][c], [2, 0]) → [c][a]."""
-    lengths = encoded.lengths[rows]
+    take([a][b][c], [2, 0], end=E) → [c E][a E]
+    """
+    lengths = encoded.lengths[rows] + (0 if end is None else 1)
     offsets = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
-    ids = np.empty(offsets[-1], encoded.ids.dtype)
-    _gather(encoded.ids, encoded.offsets[rows], offsets, ids)
+    ids = np.empty(offsets[-1], dtype)
+    if end is not None:
+        ids[offsets[1:] - 1] = end
+    _gather(encoded.ids, encoded.offsets[:-1][rows], encoded.lengths[rows], offsets, ids)
     return Encoded(ids, offsets)
 
 
 @kernel
-def _gather(source: Tokens, starts: Integers, offsets: Integers, target: Tokens) -> None:
+def _gather(source: Tokens, starts: Integers, lengths: Integers, offsets: Integers, target: Tokens) -> None:
     for row in range(len(starts)):
-        shift = starts[row] - offsets[row]
-        for position in range(offsets[row], offsets[row + 1]):
-            target[position] = source[position + shift]
+        length = lengths[row]
+        part, place = source[starts[row] : starts[row] + length], target[offsets[row] : offsets[row] + length]
+        for position in range(length):
+            place[position] = part[position]

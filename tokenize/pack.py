@@ -56,13 +56,14 @@ def concat(documents: Encoded, length: int, skip: int, tokens: int, pad: int) ->
     The last row is filled with `pad` if `tokens` is no multiple of `length`.
     """
     rows = -(-tokens // length)
-    ids = np.full(rows * length, pad, documents.ids.dtype)
-    ids[:tokens] = documents.ids[skip : skip + tokens]
+    padding = rows * length - tokens
+    ids = documents.ids[skip : skip + tokens]
+    if padding:
+        ids = np.concatenate((ids, np.full(padding, pad, ids.dtype)))
     begins = documents.offsets[:-1] - skip
     begins = begins[(begins > 0) & (begins < tokens)]
     places = np.union1d(begins, np.arange(rows, dtype=np.int64) * length)
     pieces = np.searchsorted(documents.offsets, places + skip, side="right") - 1
-    padding = rows * length - tokens
     if padding:
         places, pieces = np.append(places, tokens), np.append(pieces, -1)
     return _rows(ids.reshape(rows, length), places, pieces, padding)
@@ -162,7 +163,9 @@ def _lay(source: Tokens, begins: Integers, sizes: Integers, rows: Integers, ids:
     for piece in range(len(sizes)):
         row = rows[piece]
         where[piece] = filled[row]
+        part = source[begins[piece] : begins[piece] + sizes[piece]]
+        place = ids[row, filled[row] : filled[row] + sizes[piece]]
         for position in range(sizes[piece]):
-            ids[row, filled[row] + position] = source[begins[piece] + position]
+            place[position] = part[position]
         filled[row] += sizes[piece]
     return filled, where

@@ -97,11 +97,16 @@ class Documents:
         return len(self.ids)
 
 
-def in_key_order(encoded: Encoded, ids: pa.StringArray, keys: Keys, rows: Integers) -> Documents:
-    """Copies of documents, sorted: `keys[i]` places a copy of document `rows[i]`; equal keys stay in this order."""
+def in_key_order(
+    encoded: Encoded, ids: pa.StringArray, keys: Keys, rows: Integers, dtype: np.dtype[Any], end: int | None = None
+) -> Documents:
+    """Copies of documents, sorted: `keys[i]` places a copy of document `rows[i]`; equal keys stay in this order.
+
+    dtype and end: as in `take`.
+    """
     order = np.argsort(keys, kind="stable")
     rows = rows[order]
-    return Documents(take(encoded, rows), ids.take(pa.array(rows)), keys[order])
+    return Documents(take(encoded, rows, dtype, end), ids.take(pa.array(rows)), keys[order])
 
 
 def write_slots(folder: Folder, path: str, documents: Documents, slots: int) -> None:
@@ -145,7 +150,7 @@ def read_slots(folder: Folder, paths: Sequence[str], first: int, last: int, dtyp
     ids = pa.concat_arrays([batch.column("id") for batch in batches]) if batches else pa.array([], pa.string())
     keys = [batch.column("key").to_numpy() for batch in batches]
     rows = np.arange(len(ids))
-    return in_key_order(encoded, ids, np.concatenate([np.empty(0, np.uint64), *keys]), rows)
+    return in_key_order(encoded, ids, np.concatenate([np.empty(0, np.uint64), *keys]), rows, dtype)
 
 
 def _concatenate(lists: Sequence[pa.ListArray], dtype: np.dtype[Any]) -> Encoded:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from random import Random
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from tokenized import END, PAD, make_texts, train_tokenizer
 
 from curation.errors import InputError
-from curation.tokenize.encode import Encoded, Encoder, take, with_end
+from curation.tokenize.encode import Encoded, Encoder, take
 
 TEXTS = make_texts(200)
 OWN_PATTERN = r"\w+|\s+|[^\w\s]+"
@@ -101,12 +102,12 @@ def test_missing_special_token_is_named(encoder: Encoder) -> None:
 
 @settings(max_examples=50, deadline=None, derandomize=True)
 @given(st.lists(st.lists(st.integers(1, 60000), max_size=6), max_size=8), st.randoms(use_true_random=False))
-def test_with_end_and_take(documents: list[list[int]], random: object) -> None:
-    """with_end appends one token to each document; take picks documents in any order, with repeats."""
+def test_take(documents: list[list[int]], random: Random) -> None:
+    """take picks documents in any order, with repeats, as the type asked for, and appends one token to each."""
     flat = np.array([token for ids in documents for token in ids], np.uint32)
     offsets = np.cumsum([0, *(len(ids) for ids in documents)])
-    ended = with_end(Encoded(flat, offsets), 0, np.dtype(np.uint16))
-    assert ended.ids.dtype == np.uint16
-    assert as_lists(ended) == [[*ids, 0] for ids in documents]
-    rows = [random.randrange(len(documents)) for _ in range(5)] if documents else []  # type: ignore[attr-defined]
-    assert as_lists(take(ended, np.array(rows, np.int64))) == [[*documents[row], 0] for row in rows]
+    rows = [random.randrange(len(documents)) for _ in range(5)] if documents else []
+    for end in (None, 0):
+        taken = take(Encoded(flat, offsets), np.array(rows, np.int64), np.dtype(np.uint16), end)
+        assert taken.ids.dtype == np.uint16
+        assert as_lists(taken) == [[*documents[row], *([] if end is None else [end])] for row in rows]

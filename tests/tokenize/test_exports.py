@@ -122,7 +122,8 @@ def test_ids_of_four_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         self.vocabulary, self.dtype = 100_000, np.dtype(np.uint32)
 
     monkeypatch.setattr(Encoder, "__init__", widened)
-    monkeypatch.setattr("curation.tokenize.corpora.load_encoder", Encoder)
+    for module in ("curation.tokenize.corpora", "curation.jobs.tokenize"):
+        monkeypatch.setattr(f"{module}.load_encoder", Encoder)
     make_run(tmp_path / "large", TEXTS, SETTINGS)
     assert str(pq.read_schema(tmp_path / "large/tokens/train-00000.parquet").field(0).type.value_type) == "uint32"
     large, small = str(tmp_path / "large"), str(tmp_path / "small")

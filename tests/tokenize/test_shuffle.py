@@ -31,7 +31,8 @@ def documents(ids: pa.StringArray, seed: int) -> Documents:
     numbers = np.array([int(text.as_py()[10:18], 16) for text in ids], np.int64)
     lengths = numbers % 10
     encoded = Encoded(np.repeat(numbers, lengths).astype(np.uint16), np.concatenate(([0], np.cumsum(lengths))))
-    return in_key_order(encoded, ids, document_keys(ids, np.zeros(len(ids), np.int64), seed), np.arange(len(ids)))
+    keys = document_keys(ids, np.zeros(len(ids), np.int64), seed)
+    return in_key_order(encoded, ids, keys, np.arange(len(ids)), np.dtype(np.uint16))
 
 
 def as_pairs(found: Documents) -> list[tuple[str, list[int]]]:
