@@ -18,7 +18,11 @@ import pyarrow as pa
 
 from curation.compiled import kernel
 from curation.errors import InputError
+from curation.tokenize.patterns import GPT2
 from curation.tokenize.tokens import Integers, Tokens, token_dtype
+
+NAMED = 20
+"""Special tokens named in an error."""
 
 FALLBACK_DOCUMENTS = 256
 """Documents a call of the fallback, whose results are Python objects until they are copied."""
@@ -44,7 +48,8 @@ class Encoder:
     """A tokenizer.json as an encoder of Arrow text.
 
     definition: the file's text. `vocabulary` is one more than the largest id; `dtype` the smallest type that holds it.
-    Special tokens in the text are encoded as text. What the file says of truncation, padding and templates is ignored.
+    Special tokens are the added tokens, and entries of the vocabulary that no merge makes, as this project's own files
+    have them. Text that spells one is encoded as text. Truncation, padding and templates are ignored.
     """
 
     def __init__(self, definition: bytes | str) -> None:
@@ -57,27 +62,27 @@ class Encoder:
         ids = [*added.values(), *(vocabulary.values() if isinstance(vocabulary, dict) else range(len(vocabulary)))]
         self.vocabulary = max(ids) + 1
         self.dtype = token_dtype(self.vocabulary)
-        self._added = added
-        self._vocabulary: dict[str, int] = vocabulary if isinstance(vocabulary, dict) else {}
+        self._special = {**_unreachable(values["model"]), **added}
         self._plain = _without_special_tokens(values)
 
     def special_id(self, token: str) -> int:
         """The id of a special token; InputError if the tokenizer does not have it."""
         found = self.find_special_id(token)
         if found is None:
-            raise InputError(f"the tokenizer has no special token {token!r}; it has {', '.join(self._added) or 'none'}")
+            known = ", ".join(list(self._special)[:NAMED]) or "none"
+            raise InputError(f"the tokenizer has no special token {token!r}; it has {known}")
         return found
 
     def find_special_id(self, token: str) -> int | None:
-        """The id of a special token, or None. One that is no added token stands in the vocabulary alone."""
-        return self._added.get(token, self._vocabulary.get(token))
+        """The id of a special token, or None."""
+        return self._special.get(token)
 
     @cached_property
     def _fast(self) -> Any | None:
         from gigatoken.gigatoken_rs import load_hf_json
 
         try:
-            return load_hf_json(self._plain)
+            return load_hf_json(_as_gigatoken_knows_it(self._plain))
         except (ValueError, RuntimeError, NotImplementedError):
             return None
 
@@ -114,6 +119,7 @@ def load_encoder(definition: bytes) -> Encoder:
 def _without_special_tokens(values: dict[str, Any]) -> str:
     """The definition without special tokens, and without what would let the model itself make one of its merges."""
     special = {token["content"] for token in values.get("added_tokens") or () if token.get("special")}
+    special |= _unreachable(values["model"]).keys()
     kept = [token for token in values.get("added_tokens") or () if not token.get("special")]
     model = dict(values["model"])
     if isinstance(model["vocab"], dict):
@@ -121,6 +127,25 @@ def _without_special_tokens(values: dict[str, Any]) -> str:
         model["merges"] = [merge for merge in model.get("merges") or () if not special & {*_parts(merge)}]
     plain = {**values, "added_tokens": kept, "model": model, "truncation": None, "padding": None}
     return json.dumps({**plain, "post_processor": None}, ensure_ascii=False)
+
+
+def _as_gigatoken_knows_it(plain: str) -> str:
+    """The same definition with GPT-2's pattern, where it is spelled out, named by its other name, which is known."""
+    values = json.loads(plain)
+    parts = (values.get("pre_tokenizer") or {}).get("pretokenizers") or [{}]
+    split, rest = parts[0], parts[1:]
+    isolated = {"type": "Split", "pattern": {"Regex": GPT2}, "behavior": "Isolated", "invert": False}
+    if split == isolated and [part["type"] for part in rest] == ["ByteLevel"] and not rest[0]["use_regex"]:
+        return json.dumps({**values, "pre_tokenizer": {**rest[0], "use_regex": True}}, ensure_ascii=False)
+    return plain
+
+
+def _unreachable(model: dict[str, Any]) -> dict[str, int]:
+    """Entries of a BPE vocabulary that encoding cannot give: of several characters, and made by no merge."""
+    if not isinstance(model["vocab"], dict) or model.get("ignore_merges"):
+        return {}
+    made = {_parts(merge)[2] for merge in model.get("merges") or ()}
+    return {token: number for token, number in model["vocab"].items() if len(token) > 1 and token not in made}
 
 
 def _parts(merge: str | list[str]) -> tuple[str, str, str]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from random import Random
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,9 @@ from tokenized import END, PAD, make_texts, train_tokenizer
 
 from curation.errors import InputError
 from curation.tokenize.encode import Encoded, Encoder, take
+from curation.tokenize.settings import TokenizerSettings
+from curation.tokenize.tokenizer_json import tokenizer_json
+from curation.tokenize.train import train
 
 TEXTS = make_texts(200)
 OWN_PATTERN = r"\w+|\s+|[^\w\s]+"
@@ -71,6 +75,22 @@ def test_special_token_that_merges_spell(ignore_merges: bool) -> None:
     ids = encoder(pa.array([END])).ids
     assert encoder.special_id(END) not in ids
     assert tokenizer.decode(ids.tolist(), skip_special_tokens=False) == END
+
+
+@pytest.mark.parametrize("pattern", ["gpt2", "gpt4", "o200k", r"\S+|\s+"])
+@pytest.mark.parametrize("digits", ["groups", "single"])
+def test_the_projects_own_file(pattern: str, digits: Literal["groups", "single"]) -> None:
+    """Special tokens that are entries of the vocabulary alone are found, never encoded to, and all else is equal."""
+    options = TokenizerSettings(vocab_size=700, pattern=pattern, digits=digits)
+    trained = train(iter(TEXTS), options)
+    definition = tokenizer_json(trained.vocabulary, trained.merges, options)
+    encoder, reference = Encoder(definition), tokenizers.Tokenizer.from_str(definition.decode())
+    special = {encoder.special_id(token) for token in options.special_tokens}
+    assert special == {reference.token_to_id(token) for token in options.special_tokens}
+    texts = [*TEXTS, END, f"{END}{END}", f" {PAD} x"]
+    encoded = encoder(pa.array(texts))
+    assert as_lists(encoded) == [encoding.ids for encoding in reference.encode_batch_fast(texts)]
+    assert not special & {*encoded.ids.tolist()}
 
 
 def test_unknown_pattern_falls_back() -> None:
