@@ -25,6 +25,9 @@ ARC_START = b"filedesc:"
 SCAN = 1 << 20
 """Bytes read at a time while looking for the next record."""
 
+CARRIED = 64
+"""Bytes of one scan looked at again with the next: more than the beginning of a record that is looked for."""
+
 PROBE = 1 << 16
 """Compressed bytes unpacked to see whether a record begins there."""
 
@@ -34,11 +37,22 @@ RECENT = 4096
 OFFSETS_CHECKED = 8
 """Records at the start of a file whose offsets are checked before they are believed."""
 
+SWALLOWED = re.compile(rb"\nWARC/\d\.\d\r?\n")
+"""In a record's content: another record's beginning, which a length too long may have swallowed."""
+
 _ARC_LINE = re.compile(rb"^(\S.*) (\S+) (\d{8,14}) (\S+) (\d+)\s*$")
+
+
+_ARC_ATTEMPT = re.compile(rb"^\w+://.* \S+ \S+ \S+ \S+\s*$")
+"""A line that was meant to begin an ARC record."""
 
 
 class UnreadableArchive(CurationError):
     """A file of which nothing is an archive."""
+
+
+class DamageError(OSError):
+    """Damage that fastwarc does not see; never leaves this module. Its text is the cause that is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +164,7 @@ class _Reader:
         if not record.kind:
             return False
         if cause == "damaged_header" or record.offset is None:
-            return True
+            return SWALLOWED.search(record.content) is None
         self._stream.seek(record.offset)
         data = self._stream.read(len(record.content) + PROBE)
         if not data.startswith(GZIP):
@@ -187,14 +201,29 @@ class _Reader:
                 continue
             content = raw.reader.read()
             if len(content) < raw.content_length:
-                self._counts["skipped.truncated"] += 1
-                continue
+                raise DamageError("truncated")
+            if SWALLOWED.search(content) and self._spans_members(window, offset, len(content)):
+                raise DamageError("wrong_length")
             if number <= OFFSETS_CHECKED:
                 self._check_offset(window, offset)
             headers = {name.lower(): value for name, value in raw.headers}
             yield Record(offset if self._seekable else None, kind, headers, content)
 
     _seekable = True
+
+    def _spans_members(self, window: Window, offset: int, length: int) -> bool:
+        """Whether a record that seems to hold others goes on past the end of its gzip member."""
+        position = window.tell()
+        self._stream.seek(offset)
+        data = self._stream.read(length + PROBE)
+        window.seek(position)
+        if not data.startswith(GZIP):
+            return False
+        engine = zlib.decompressobj(31)
+        try:
+            return len(engine.decompress(data)) < length
+        except zlib.error:
+            return True
 
     def _check_offset(self, window: Window, offset: int) -> None:
         position = window.tell()
@@ -203,6 +232,8 @@ class _Reader:
 
 
 def _cause(error: OSError) -> str:
+    if isinstance(error, DamageError):
+        return str(error)
     text = str(error).lower()
     if "gzip" in text:
         return "damaged_gzip"
@@ -247,12 +278,12 @@ def find_record(stream: IO[bytes], after: int) -> int | None:
         for match in _CANDIDATE.finditer(data):
             if _begins_record(stream, position + match.start()):
                 return position + match.start()
-        keep = min(len(data), 8)
+        keep = min(len(data), CARRIED)
         position += len(data) - keep
         carried = data[-keep:]
 
 
-_CANDIDATE = re.compile(re.escape(GZIP) + b"\x08|" + re.escape(ZSTD) + rb"|(?:(?<=\n)|\A)WARC/\d\.\d\r?\n")
+_CANDIDATE = re.compile(re.escape(GZIP) + b"\x08|" + re.escape(ZSTD) + rb"|WARC/\d\.\d\r?\n(?=[A-Za-z-]{2,32}:)")
 
 
 def _begins_record(stream: IO[bytes], offset: int) -> bool:
@@ -304,9 +335,9 @@ def _read_arc(stream: IO[bytes], counts: Counter[str], max_bytes: int) -> Iterat
             end = len(data) if end < 0 else end
             match = _ARC_LINE.match(data[position:end])
             if match is None:
-                if data[position:end].strip():
+                if _ARC_ATTEMPT.match(data[position:end]):
                     counts["skipped.damaged_header"] += 1
-                position = _next_arc_line(data, end)
+                position = end + 1
                 continue
             url, _, date, kind, length = (part.decode("utf-8", "replace") for part in match.groups())
             start = end + 1
@@ -329,16 +360,6 @@ def _lost_returns(content: bytes) -> int:
     """Bytes that a block is short by because its HTTP header's line ends were once converted from CRLF to LF."""
     header = content.partition(b"\n\n")[0]
     return 0 if b"\r\n" in header else header.count(b"\n") + 2
-
-
-def _next_arc_line(data: bytes, position: int) -> int:
-    """Where the next record's line begins, or the end."""
-    while 0 <= position < len(data):
-        end = data.find(b"\n", position + 1)
-        if _ARC_LINE.match(data[position + 1 : end if end > 0 else len(data)]):
-            return position + 1
-        position = end
-    return len(data)
 
 
 def _iso(date: str) -> str:

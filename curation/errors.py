@@ -5,8 +5,9 @@
     │   ├── RecipeError       a recipe or a --set that cannot be used
     │   ├── InputError        an input that is not there or holds nothing to read
     │   └── OutputError       a folder that cannot be written or belongs to another run
-    └── StepFailed            exit 3: a step that stopped; running again resumes it
-        └── AlarmRaised       a removal rate outside the band that the recipe states
+    ├── StepFailed            exit 3: a step that stopped; running again resumes it
+    │   └── AlarmRaised       a removal rate outside the band that the recipe states
+    └── UnreadableArchive     (curation.archive) exit 1: an input in which nothing is an archive; it is quarantined
 
 A damaged record or a page that cannot be extracted is no exception: it is a counted, named skip.
 """
