@@ -84,6 +84,11 @@ class Batch:
             table = table.append_column(field, values) if position < 0 else table.set_column(position, field, values)
         return Batch(table, None if "text" in columns else self._views)
 
+    def with_text(self, text: pa.StringArray, **known: Any) -> Batch:
+        """The same rows with another text; `known` are views of it, by name, that were computed on the way."""
+        batch = self.with_columns(text=text)
+        return Batch(batch.table, known)
+
     def without_columns(self, *names: str) -> Batch:
         """The same rows without the columns named."""
         return Batch(self.table.select([name for name in self.table.schema.names if name not in names]), self._views)

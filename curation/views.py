@@ -6,6 +6,7 @@ Kernels loop over them without Python objects; taking rows indexes the two small
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,11 +91,52 @@ def characters(text: pa.StringArray) -> Characters:
     return Characters(codepoints, first, last)
 
 
+def strings(text: Characters) -> pa.StringArray:
+    """The inverse of `characters`."""
+    sizes = np.empty(len(text.first), dtype=np.int64)
+    utf8.encoded_sizes(text.codepoints, text.first, text.last, sizes)
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    if offsets[-1] > np.iinfo(np.int32).max:
+        raise ValueError(f"{offsets[-1]} bytes of text in one batch, over 2 GiB")
+    data = np.empty(offsets[-1], dtype=np.uint8)
+    utf8.encode(text.codepoints, text.first, text.last, offsets, data)
+    return pa.StringArray.from_buffers(len(sizes), pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(data))
+
+
+def flat(texts: Sequence[str]) -> Characters:
+    """Code points of some strings, not a column: for the words and phrases of parameters."""
+    return characters(pa.array(texts, pa.string()))
+
+
 def words(text: Characters) -> Words:
     """Words as spaCy's English tokenizer cuts them; tokens of white space are left out."""
     from curation.words import words as find_words
 
     return Words(*find_words(text.codepoints, text.first, text.last))
+
+
+def merged(
+    choice: npt.NDArray[np.bool_], left: tuple[Characters, Words], right: tuple[Characters, Words]
+) -> tuple[Characters, Words]:
+    """Views with the rows of `left` where `choice`, else the next row of `right`, which has those rows only."""
+    (text, words), (other_text, other_words) = left, right
+    shift = len(text.codepoints)
+    codepoints = np.concatenate([text.codepoints, other_text.codepoints])
+    starts = np.concatenate([words.starts, other_words.starts + shift])
+    ends = np.concatenate([words.ends, other_words.ends + shift])
+    flags = np.concatenate([words.flags, other_words.flags])
+
+    def rows(here: Offsets, there: Offsets, by: int) -> Offsets:
+        chosen = here.copy()
+        chosen[~choice] = there + by
+        return chosen
+
+    by = len(words.starts)
+    first, last = rows(words.first, other_words.first, by), rows(words.last, other_words.last, by)
+    return (
+        Characters(codepoints, rows(text.first, other_text.first, shift), rows(text.last, other_text.last, shift)),
+        Words(starts, ends, first, last, flags),
+    )
 
 
 def lines(text: Characters) -> Spans:

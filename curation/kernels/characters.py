@@ -110,37 +110,38 @@ def decode(data: Table, begins: Offsets, ends: Offsets, codepoints: Codepoints, 
 
 
 @kernel
-def encoded_size(codepoints: Codepoints, begin: int, end: int) -> int:
-    """Bytes that `codepoints[begin:end]` take in UTF-8."""
-    size = 0
-    for i in range(begin, end):
-        code = codepoints[i]
-        size += 1 + (code >= 0x80) + (code >= 0x800) + (code >= 0x10000)
-    return size
+def encoded_sizes(codepoints: Codepoints, first: Offsets, last: Offsets, sizes: Offsets) -> None:
+    """By text: its bytes in UTF-8."""
+    for row in range(first.size):
+        size = 0
+        for i in range(first[row], last[row]):
+            code = codepoints[i]
+            size += 1 + (code >= 0x80) + (code >= 0x800) + (code >= 0x10000)
+        sizes[row] = size
 
 
 @kernel
-def encode(codepoints: Codepoints, begin: int, end: int, data: Table, at: int) -> int:
-    """Write `codepoints[begin:end]` as UTF-8 into `data` from `at` on; the position after."""
-    for i in range(begin, end):
-        code = codepoints[i]
-        if code < 0x80:
-            data[at] = code
-            at += 1
-            continue
-        if code < 0x800:
-            data[at] = 0xC0 | code >> 6
-            at += 1
-        else:
-            if code < 0x10000:
-                data[at] = 0xE0 | code >> 12
+def encode(codepoints: Codepoints, first: Offsets, last: Offsets, offsets: Offsets, data: Table) -> None:
+    """Write text i as UTF-8 into `data[offsets[i]:offsets[i + 1]]`."""
+    for row in range(first.size):
+        at = offsets[row]
+        for i in range(first[row], last[row]):
+            code = codepoints[i]
+            if code < 0x80:
+                data[at] = code
+                at += 1
+                continue
+            if code < 0x800:
+                data[at] = 0xC0 | code >> np.uint32(6)
                 at += 1
             else:
-                data[at] = 0xF0 | code >> 18
-                data[at + 1] = 0x80 | (code >> 12 & 0x3F)
+                if code < 0x10000:
+                    data[at] = 0xE0 | code >> np.uint32(12)
+                else:
+                    data[at] = 0xF0 | code >> np.uint32(18)
+                    data[at + 1] = 0x80 | (code >> np.uint32(12) & 0x3F)
+                    at += 1
+                data[at + 1] = 0x80 | (code >> np.uint32(6) & 0x3F)
                 at += 2
-            data[at] = 0x80 | (code >> 6 & 0x3F)
+            data[at] = 0x80 | (code & 0x3F)
             at += 1
-        data[at] = 0x80 | (code & 0x3F)
-        at += 1
-    return at

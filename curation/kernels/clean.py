@@ -1,0 +1,266 @@
+"""C4's rules on lines: which lines of a text stay, what is cut out of them, and how many sentences they have.
+
+As datatrove 0.10's C4QualityFilter (pipeline/filters/c4_filters.py): lines are those of `str.splitlines`, stripped;
+words those of `str.split`; phrases are looked for in the line as `str.lower` has it, after citations are cut out.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from curation.compiled import kernel
+from curation.kernels.characters import DECIMAL, SPACE, Codepoints, Offsets, Table
+from curation.kernels.chunks import IS_PUNCTUATION, IS_STOP, Flags
+from curation.kernels.quality import ends_in_ellipsis, line_end, stripped
+
+KEPT, LONG_WORD, NO_TERMINAL, FEW_WORDS, JAVASCRIPT, POLICY, CAUSES = range(7)
+"""What becomes of a line; CAUSES is their number."""
+LOREM_IPSUM, CURLY_BRACKET = 1, 2
+"""What the first line to condemn its document has."""
+
+
+_EDIT = np.array([ord(character) for character in "[edit]"], dtype=np.uint32)
+_CITATION_NEEDED = np.array([ord(character) for character in "[citation needed]"], dtype=np.uint32)
+
+
+class LineRules(NamedTuple):
+    """Parameters of `clean_lines`; a negative number disables a rule."""
+
+    max_word_length: int
+    min_words: int
+    terminal: bool
+    citations: bool
+    javascript: bool
+    policy: bool
+    lorem_ipsum: bool
+    curly_bracket: bool
+
+
+class Phrases(NamedTuple):
+    """`javascript`, `lorem ipsum`, then those of the policy rule, in lower-case ASCII, from `offsets[k]` to the next."""
+
+    codepoints: Codepoints
+    offsets: Offsets
+
+
+class Cleaned(NamedTuple):
+    """What is left of texts. Text i is `codepoints[first[i]:last[i]]`, its lines `lines_first[i]:lines_last[i]`.
+
+    causes: lines by what became of them, int64[rows, CAUSES]; condemned: LOREM_IPSUM, CURLY_BRACKET or 0.
+    Spans of lines are as they were counted: the first and last may reach beyond the text, which is stripped.
+    """
+
+    codepoints: Codepoints
+    first: Offsets
+    last: Offsets
+    starts: Offsets
+    ends: Offsets
+    lines_first: Offsets
+    lines_last: Offsets
+    causes: Offsets
+    condemned: Offsets
+
+
+@kernel
+def count_lines(codepoints: Codepoints, first: Offsets, last: Offsets, classes: Table) -> int:
+    """Lines of `str.splitlines` in all texts."""
+    count = 0
+    for row in range(first.size):
+        at = first[row]
+        while at < last[row]:
+            _, at = line_end(codepoints, classes, at, last[row])
+            count += 1
+    return count
+
+
+@kernel
+def clean_lines(
+    codepoints: Codepoints,
+    first: Offsets,
+    last: Offsets,
+    classes: Table,
+    lower: Table,
+    rules: LineRules,
+    phrases: Phrases,
+    cleaned: Cleaned,
+) -> None:
+    """Fill in `cleaned`. A line that would condemn its document is treated as if that rule were off."""
+    out = cleaned.codepoints
+    at, n_lines = 0, 0
+    for row in range(first.size):
+        cleaned.causes[row, :] = 0
+        cleaned.condemned[row] = 0
+        cleaned.lines_first[row] = n_lines
+        begin = at
+        source = first[row]
+        while source < last[row]:
+            line, after = line_end(codepoints, classes, source, last[row])
+            start, end = stripped(codepoints, classes, source, line)
+            source = after
+            target = at + (n_lines > cleaned.lines_first[row])
+            stop, cause, condemned = _clean_line(codepoints, start, end, classes, lower, rules, phrases, out, target)
+            cleaned.causes[row, cause] += 1
+            if condemned and not cleaned.condemned[row]:
+                cleaned.condemned[row] = condemned
+            if cause == KEPT:
+                if target > at:
+                    out[at] = 10
+                cleaned.starts[n_lines], cleaned.ends[n_lines] = target, stop
+                n_lines += 1
+                at = stop
+        cleaned.lines_last[row] = n_lines
+        cleaned.first[row], cleaned.last[row] = stripped(out, classes, begin, at)
+
+
+@kernel
+def _clean_line(
+    codepoints: Codepoints,
+    start: int,
+    end: int,
+    classes: Table,
+    lower: Table,
+    rules: LineRules,
+    phrases: Phrases,
+    out: Codepoints,
+    target: int,
+) -> tuple[int, int, int]:
+    """Write the line to `out` from `target` on; returns where it ends, its cause, and what condemns the document."""
+    words, longest = _words(codepoints, start, end, classes)
+    if rules.max_word_length >= 0 and longest > rules.max_word_length:
+        return target, LONG_WORD, 0
+    stop = target
+    i = start
+    while i < end:
+        if rules.citations and codepoints[i] == 0x5B:
+            after = _citation(codepoints, i, end, classes)
+            if after:
+                i = after
+                continue
+        out[stop] = codepoints[i]
+        stop += 1
+        i += 1
+    if rules.terminal and not _ends_sentence(out, target, stop):
+        return stop, NO_TERMINAL, 0
+    if words < rules.min_words:
+        return stop, FEW_WORDS, 0
+    found, bracket = _find_phrases(out, target, stop, lower, phrases)
+    if rules.lorem_ipsum and found & 2:
+        return stop, KEPT, LOREM_IPSUM
+    if rules.javascript and found & 1:
+        return stop, JAVASCRIPT, 0
+    condemned = CURLY_BRACKET if rules.curly_bracket and bracket else 0
+    return stop, POLICY if rules.policy and found > 3 else KEPT, condemned
+
+
+@kernel
+def _words(codepoints: Codepoints, start: int, end: int, classes: Table) -> tuple[int, int]:
+    """Number of words between white space, and the length of the longest."""
+    words = longest = length = 0
+    for i in range(start, end):
+        if classes[codepoints[i]] & SPACE:
+            length = 0
+        else:
+            words += length == 0
+            length += 1
+            longest = max(longest, length)
+    return words, longest
+
+
+@kernel
+def _citation(codepoints: Codepoints, start: int, end: int, classes: Table) -> int:
+    r"""Where the citation (`\\[\\d*]|\\[edit]|\\[citation needed]`) that begins at `start` ends, 0 if none does."""
+    i = start + 1
+    while i < end and classes[codepoints[i]] & DECIMAL:
+        i += 1
+    if i < end and codepoints[i] == 0x5D:
+        return i + 1
+    for text in (_EDIT, _CITATION_NEEDED):
+        if start + text.size <= end:
+            k = 0
+            while k < text.size and codepoints[start + k] == text[k]:
+                k += 1
+            if k == text.size:
+                return int(start + k)
+    return 0
+
+
+@kernel
+def _ends_sentence(codepoints: Codepoints, start: int, end: int) -> bool:
+    if start == end:
+        return False
+    code = codepoints[end - 1]
+    if not (code == 0x2E or code == 0x3F or code == 0x21 or code == 0x22 or code == 0x27):
+        return False
+    return code != 0x2E or not ends_in_ellipsis(codepoints, start, end)
+
+
+@kernel
+def _find_phrases(codepoints: Codepoints, start: int, end: int, lower: Table, phrases: Phrases) -> tuple[int, bool]:
+    """Bit k: the k-th phrase occurs; and whether `{` does."""
+    found = 0
+    bracket = False
+    for i in range(start, end):
+        code = codepoints[i]
+        bracket |= code == 0x7B
+        letter = lower[code]
+        for k in range(phrases.offsets.size - 1):
+            begin = phrases.offsets[k]
+            if letter == phrases.codepoints[begin]:
+                length = phrases.offsets[k + 1] - begin
+                j = 1
+                while j < length and i + j < end and lower[codepoints[i + j]] == phrases.codepoints[begin + j]:
+                    j += 1
+                if j == length:
+                    found |= 1 << k
+    return found, bracket
+
+
+@kernel
+def count_sentences(
+    codepoints: Codepoints,
+    starts: Offsets,
+    ends: Offsets,
+    flags: Flags,
+    words_first: Offsets,
+    words_last: Offsets,
+    cleaned: Cleaned,
+    sentences: Offsets,
+) -> None:
+    """By text: sentences of its lines, each line by itself, as spaCy's sentencizer counts them.
+
+    A sentence begins after a token that ends one and the tokens of punctuation that follow. Tokens of white space,
+    which are not among the words, begin one too: white space but a single space after a word is a token, and so is all
+    white space at the start of a line.
+    """
+    for row in range(words_first.size):
+        k = words_first[row]
+        total = 0
+        for line in range(cleaned.lines_first[row], cleaned.lines_last[row]):
+            at, end = cleaned.starts[line], cleaned.ends[line]
+            total += 1
+            ended, begun = False, False
+            while k < words_last[row] and starts[k] < end:
+                if ended and _is_token(codepoints, at, starts[k], begun):
+                    total += 1
+                    ended = False
+                if flags[k] & IS_STOP:
+                    ended = True
+                elif ended and not flags[k] & IS_PUNCTUATION:
+                    total += 1
+                    ended = False
+                at = ends[k]
+                begun = True
+                k += 1
+            if ended and _is_token(codepoints, at, end, begun):
+                total += 1
+        sentences[row] = total
+
+
+@kernel
+def _is_token(codepoints: Codepoints, start: int, end: int, begun: bool) -> bool:
+    """Whether spaCy has a token for the white space `start` to `end`, given that words come before it."""
+    if start < end and begun and codepoints[start] == 0x20:
+        start += 1
+    return start < end

@@ -1,0 +1,98 @@
+"""Duplicate spans: which lines or paragraphs of a text occurred in it before.
+
+A hash finds candidates and the characters decide, so the answer is exact for any text.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from curation.compiled import kernel
+from curation.kernels.characters import Codepoints, Offsets
+
+Slots = npt.NDArray[np.int32]
+
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+_SHIFT = np.uint64(32)
+
+
+@kernel
+def mixed(value: np.uint64) -> np.uint64:
+    """`value` with its high bits brought down, so that low bits can index a table (as in splitmix64)."""
+    value = np.uint64((value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9))
+    return np.uint64(value ^ (value >> _SHIFT))
+
+
+@kernel
+def hash_span(codepoints: Codepoints, start: int, end: int) -> np.uint64:
+    """A 64-bit hash of `codepoints[start:end]`."""
+    value = np.uint64(end - start)
+    for i in range(start, end):
+        value = (value ^ np.uint64(codepoints[i])) * _MULTIPLIER
+        value ^= value >> _SHIFT
+    return value
+
+
+@kernel
+def same(codepoints: Codepoints, left: int, right: int, length: int) -> bool:
+    """Whether `length` code points from `left` and from `right` on are equal."""
+    i = 0
+    while i < length and codepoints[left + i] == codepoints[right + i]:
+        i += 1
+    return i == length
+
+
+@kernel
+def table_size(elements: int) -> int:
+    """The power of two that leaves an open-addressing table of so many elements at most half full."""
+    size = 8
+    while size < 2 * elements:
+        size *= 2
+    return size
+
+
+@kernel
+def count_duplicates(
+    codepoints: Codepoints,
+    starts: Offsets,
+    ends: Offsets,
+    first: Offsets,
+    last: Offsets,
+    selected: npt.NDArray[np.bool_],
+    elements: Offsets,
+    duplicates: Offsets,
+    characters: Offsets,
+) -> None:
+    """By text: the spans selected, how many of them occurred before in the text, and the characters of those."""
+    slots = np.empty(8, dtype=np.int32)
+    for row in range(first.size):
+        size = table_size(last[row] - first[row])
+        if size > slots.size:
+            slots = np.empty(size, dtype=np.int32)
+        slots[:size] = -1
+        elements[row] = duplicates[row] = characters[row] = 0
+        for span in range(first[row], last[row]):
+            if not selected[span]:
+                continue
+            elements[row] += 1
+            if _occurred(codepoints, starts, ends, first[row], span, slots, size):
+                duplicates[row] += 1
+                characters[row] += ends[span] - starts[span]
+
+
+@kernel
+def _occurred(
+    codepoints: Codepoints, starts: Offsets, ends: Offsets, first: int, span: int, slots: Slots, size: int
+) -> bool:
+    """Whether the span is in the table; it is from now on. Slots count spans from `first`."""
+    mask = np.uint64(size - 1)
+    slot = mixed(hash_span(codepoints, starts[span], ends[span])) & mask
+    length = ends[span] - starts[span]
+    while slots[slot] >= 0:
+        other = first + slots[slot]
+        if ends[other] - starts[other] == length and same(codepoints, starts[other], starts[span], length):
+            return True
+        slot = (slot + np.uint64(1)) & mask
+    slots[slot] = span - first
+    return False

@@ -1,0 +1,91 @@
+"""FineWeb's own filter: lists, menus and other text whose lines are not sentences.
+
+Penedo et al. 2024 (arXiv 2406.17557), section 3.6; verdicts equal those of datatrove 0.10's FineWebQualityFilter
+(pipeline/filters/fineweb_quality_filter.py), which ignores blank lines and counts 159 characters of all scripts as
+sentence ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from curation.batch import Batch
+from curation.errors import ParameterError
+from curation.kernels.characters import classes
+from curation.kernels.duplicates import count_duplicates
+from curation.kernels.quality import measure_lines
+from curation.rules import Rule
+from curation.stage import Filter, struct
+from curation.thresholds import check_range, fraction, rules_of
+
+
+@dataclass(frozen=True, slots=True)
+class FineWeb(Filter):
+    """Removes documents outside the bounds; none disables a rule. Blank lines do not count.
+
+    terminal_lines: share of lines that end in one of `terminal_characters` (none given: the sentence ends of all
+    scripts). short_lines: share of lines of at most `short_line_length` characters. dup_characters: characters in lines
+    that occurred before in the document, of all characters but newlines. newlines_per_word: newlines by word.
+    """
+
+    min_terminal_lines: float | None = 0.12
+    max_short_lines: float | None = 0.67
+    max_dup_characters: float | None = 0.01
+    max_newlines_per_word: float | None = 0.3
+    short_line_length: int = 30
+    terminal_characters: tuple[str, ...] = ()
+
+    version: ClassVar[int] = 1
+    libraries: ClassVar[tuple[str, ...]] = ("spacy", "datatrove")
+
+    def __post_init__(self) -> None:
+        check_range(self, None)
+        check_range(self, 1, "min_terminal_lines", "max_short_lines", "max_dup_characters")
+        if not all(len(character) == 1 for character in self.terminal_characters):
+            raise ParameterError("terminal_characters", self.terminal_characters, "single characters")
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The ordered table of rules."""
+        return (Rule("lines", "==", 0, "empty"), *rules_of(self))
+
+    def measure(self, batch: Batch) -> pa.StructArray:
+        """Lines that are not blank, and the shares that the rules bound."""
+        text, lines = batch.characters, batch.lines
+        n_lines, terminal, short = np.empty((3, len(batch)), dtype=np.int64)
+        filled = np.empty(len(lines.starts), dtype=np.bool_)
+        spans = (lines.starts, lines.ends, lines.first, lines.last)
+        ends = _terminal(self.terminal_characters)
+        measure_lines(
+            text.codepoints, *spans, classes(), ends, self.short_line_length, filled, n_lines, terminal, short
+        )
+        _, _, duplicate = duplicates = np.empty((3, len(batch)), dtype=np.int64)
+        count_duplicates(text.codepoints, *spans, filled, *duplicates)
+        newlines = lines.counts - 1
+        return struct(
+            lines=n_lines,
+            terminal_lines=fraction(terminal, n_lines),
+            short_lines=fraction(short, n_lines),
+            dup_characters=fraction(duplicate, text.counts - newlines),
+            newlines_per_word=fraction(newlines, batch.words.counts),
+        )
+
+
+@lru_cache(maxsize=8)
+def _terminal(characters: tuple[str, ...]) -> npt.NDArray[np.uint8]:
+    """A table of all code points, 1 for the characters given."""
+    wanted: Iterable[str] = characters
+    if not characters:
+        from datatrove.utils.text import TERMINAL_PUNCTUATION
+
+        wanted = TERMINAL_PUNCTUATION
+    table = np.zeros(0x110000, dtype=np.uint8)
+    table[[ord(character) for character in wanted]] = 1
+    return table

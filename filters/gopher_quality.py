@@ -1,0 +1,88 @@
+"""Gopher's quality filter: text that is too short or too long, or not made of words in sentences.
+
+Rae et al. 2021 (arXiv 2112.11446), section A1.1; verdicts equal those of datatrove 0.10's GopherQualityFilter
+(pipeline/filters/gopher_quality_filter.py). Where a text has no words or no lines the shares of them are null and their
+rules do not hold; the reference divides by zero there once `min_words` is none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from curation.batch import Batch
+from curation.errors import ParameterError
+from curation.kernels.characters import classes
+from curation.kernels.quality import count_distinct, count_marks, measure_line_ends, measure_words
+from curation.rules import Rule
+from curation.stage import Filter, struct
+from curation.thresholds import check_range, fraction, rules_of
+from curation.views import flat
+
+STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
+"""Of section A1.1; a document of English prose has at least two of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class GopherQuality(Filter):
+    """Removes documents outside the bounds; none disables a rule.
+
+    words: those that are not all symbols, and their mean length. hash_ratio, ellipsis_ratio: `#` and ellipses by word.
+    bullet_lines, ellipsis_lines: share of lines that begin with • or -, or end in an ellipsis. alpha_words: share of
+    words with a letter. stop_words: how many different ones of `stop_words` occur, in this spelling.
+    """
+
+    min_words: int | None = 50
+    max_words: int | None = 100_000
+    min_mean_word_length: float | None = 3.0
+    max_mean_word_length: float | None = 10.0
+    max_hash_ratio: float | None = 0.1
+    max_ellipsis_ratio: float | None = 0.1
+    max_bullet_lines: float | None = 0.9
+    max_ellipsis_lines: float | None = 0.3
+    min_alpha_words: float | None = 0.8
+    min_stop_words: int | None = 2
+    stop_words: tuple[str, ...] = STOP_WORDS
+
+    version: ClassVar[int] = 1
+    libraries: ClassVar[tuple[str, ...]] = ("spacy", "datatrove")
+
+    def __post_init__(self) -> None:
+        check_range(self, None)
+        check_range(self, 1, "max_bullet_lines", "max_ellipsis_lines", "min_alpha_words")
+        if not all(self.stop_words):
+            raise ParameterError("stop_words", self.stop_words, "words, none of them empty")
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The ordered table of rules."""
+        return rules_of(self)
+
+    def measure(self, batch: Batch) -> pa.StructArray:
+        """Words, and the shares that the rules bound."""
+        text, words = batch.characters, batch.words
+        rows = len(batch)
+        n_words, characters, alphabetic, stop_words, hashes, ellipses, lines, bullets, ellipsis_lines = np.empty(
+            (9, rows), dtype=np.int64
+        )
+        spans = (words.starts, words.ends, words.first, words.last)
+        measure_words(words.starts, words.ends, words.flags, words.first, words.last, n_words, characters, alphabetic)
+        wanted = flat(sorted(set(self.stop_words)))
+        count_distinct(
+            text.codepoints, *spans, wanted.codepoints, np.append(wanted.first, wanted.last[-1:]), stop_words
+        )
+        count_marks(text.codepoints, text.first, text.last, hashes, ellipses)
+        measure_line_ends(text.codepoints, text.first, text.last, classes(), lines, bullets, ellipsis_lines)
+        return struct(
+            words=n_words,
+            mean_word_length=fraction(characters, n_words),
+            hash_ratio=fraction(hashes, words.counts),
+            ellipsis_ratio=fraction(ellipses, words.counts),
+            bullet_lines=fraction(bullets, lines),
+            ellipsis_lines=fraction(ellipsis_lines, lines),
+            alpha_words=fraction(alphabetic, words.counts),
+            stop_words=stop_words,
+        )

@@ -1,0 +1,107 @@
+"""Gopher's repetition filter: text that says the same again and again.
+
+Rae et al. 2021 (arXiv 2112.11446), table A1; verdicts equal those of datatrove 0.10's GopherRepetitionFilter
+(pipeline/filters/gopher_repetition_filter.py), where the denominator of all character fractions is the whole text,
+white space included. An empty text, on which the reference divides by zero, is removed as `empty`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from curation.batch import Batch
+from curation.kernels.duplicates import count_duplicates
+from curation.kernels.ngrams import measure_ngrams
+from curation.rules import Rule
+from curation.stage import Filter, struct
+from curation.thresholds import check_range, fraction, rules_of
+from curation.views import Characters, Spans
+
+TOP_SIZES = (2, 3, 4)
+DUPLICATE_SIZES = (5, 6, 7, 8, 9, 10)
+
+
+@dataclass(frozen=True, slots=True)
+class GopherRepetition(Filter):
+    """Removes documents in which more than a share repeats; none disables a rule.
+
+    Shares of paragraphs (between runs of two or more newlines) and of lines (between runs of newlines) that occurred
+    before in the document, by number and by characters; share of characters in the most frequent 2-, 3- and 4-gram
+    of words; share of characters in 5- to 10-grams that occurred before.
+    """
+
+    max_dup_paragraph_fraction: float | None = 0.3
+    max_dup_paragraph_characters: float | None = 0.2
+    max_dup_line_fraction: float | None = 0.3
+    max_dup_line_characters: float | None = 0.2
+    max_top_2_gram: float | None = 0.2
+    max_top_3_gram: float | None = 0.18
+    max_top_4_gram: float | None = 0.16
+    max_dup_5_gram: float | None = 0.15
+    max_dup_6_gram: float | None = 0.14
+    max_dup_7_gram: float | None = 0.13
+    max_dup_8_gram: float | None = 0.12
+    max_dup_9_gram: float | None = 0.11
+    max_dup_10_gram: float | None = 0.1
+
+    version: ClassVar[int] = 1
+    libraries: ClassVar[tuple[str, ...]] = ("spacy",)
+
+    def __post_init__(self) -> None:
+        check_range(self, 1)
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The ordered table of rules."""
+        return (Rule("characters", "==", 0, "empty"), *rules_of(self))
+
+    def measure(self, batch: Batch) -> pa.StructArray:
+        """Characters, and the share of each kind of repetition."""
+        text, words = batch.characters, batch.words
+        rows = len(batch)
+        total = text.counts
+        paragraphs, lines = batch.paragraphs, batch.lines
+        paragraph = _duplicates(text, paragraphs, np.ones(len(paragraphs.starts), dtype=np.bool_))
+        line = _duplicates(text, lines, _between_newline_runs(lines))
+        top = np.empty((rows, len(TOP_SIZES)), dtype=np.int64)
+        duplicate = np.empty((rows, len(DUPLICATE_SIZES)), dtype=np.int64)
+        measure_ngrams(
+            text.codepoints,
+            words.starts,
+            words.ends,
+            words.first,
+            words.last,
+            np.array(TOP_SIZES),
+            np.array(DUPLICATE_SIZES),
+            top,
+            duplicate,
+        )
+        return struct(
+            characters=total,
+            dup_paragraph_fraction=fraction(paragraph[1], paragraph[0]),
+            dup_paragraph_characters=fraction(paragraph[2], total),
+            dup_line_fraction=fraction(line[1], line[0]),
+            dup_line_characters=fraction(line[2], total),
+            **{f"top_{n}_gram": fraction(top[:, j], total) for j, n in enumerate(TOP_SIZES)},
+            **{f"dup_{n}_gram": fraction(duplicate[:, j], total) for j, n in enumerate(DUPLICATE_SIZES)},
+        )
+
+
+def _duplicates(text: Characters, spans: Spans, selected: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Spans, spans that occurred before, and their characters: int64[3, rows]."""
+    found = np.empty((3, len(spans.first)), dtype=np.int64)
+    count_duplicates(text.codepoints, spans.starts, spans.ends, spans.first, spans.last, selected, *found)
+    return found
+
+
+def _between_newline_runs(lines: Spans) -> npt.NDArray[np.bool_]:
+    r"""Those of `text.split("\n")` that `re.split("\n+", text)` has: empty ones at the two ends of the text only."""
+    selected = lines.ends > lines.starts
+    selected[lines.first] = True
+    selected[lines.last - 1] = True
+    return selected
