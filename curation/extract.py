@@ -44,7 +44,7 @@ class Extract:
     language_floor: float | None = 0.02
     model: str | None = None
     time_limit: float = 10.0
-    memory_limit_mb: int = 1024
+    memory_limit_mb: int = 512
     max_html_characters: int = 10_000_000
 
     version: ClassVar[int] = 1
@@ -90,7 +90,8 @@ class Extract:
         lengths = pc.utf8_length(html)
         fits = pc.less_equal(lengths, self.max_html_characters).fill_null(False)
         tried = np.flatnonzero(fits.to_numpy(zero_copy_only=False))
-        answers = isolation.run(self._function(), html.filter(fits), self._limits())
+        pages = html if len(tried) == len(html) else html.filter(fits)
+        answers = isolation.run(self._function(), pages, self._limits())
         texts, scores, failures, causes = self._columns(batch, tried, answers)
         signals = struct(
             html_characters=lengths.cast(pa.int64()),

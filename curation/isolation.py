@@ -40,6 +40,9 @@ PATIENCE = 6
 START_SECONDS = 120
 """How long a child may take to start and to import what it needs."""
 
+KEPT_BYTES = 32 << 20
+"""How much of the file of pages stays for the next batch: memory got anew costs more than memory written over."""
+
 _BOOT = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from curation.isolated import main; main()"
 
 
@@ -173,8 +176,7 @@ class _Supervisor:
             self.end_child()
             raise
         finally:
-            os.ftruncate(self.pages, 0)
-            os.ftruncate(self.answers, 0)
+            os.ftruncate(self.pages, min(os.fstat(self.pages).st_size, KEPT_BYTES))
         return answers
 
     def round(self, function: Function, first: int, count: int, limits: Limits) -> list[Answer]:
@@ -254,7 +256,6 @@ def _hand_over(descriptor: int, pages: pa.StringArray) -> None:
     _, offsets_buffer, data = pages.buffers()
     offsets = np.frombuffer(offsets_buffer, np.int64)[pages.offset : pages.offset + len(pages) + 1]
     head = 8 * (len(pages) + 1)
-    os.ftruncate(descriptor, 0)
     write_all(descriptor, memoryview(offsets - offsets[0] + head).cast("B"), 0)
     if data is not None:
         write_all(descriptor, memoryview(data)[offsets[0] : offsets[-1]], head)

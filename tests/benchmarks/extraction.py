@@ -1,0 +1,236 @@
+"""Text extraction: speed beside plain calls, quality on the gold, the cost of isolation, and language first.
+
+Quality is the gold's own measure (WCXB, arXiv 2605.21097): F1 of the words of a page (`\\w+`, lower case, a multiset),
+averaged over pages; and how many of the snippets that must be there, and that must not, are there. Both sides take
+turns, batch by batch: ours is the stage as the pipeline calls it, child process included; the peer is a plain call in a
+process of its own.
+
+    python tests/benchmarks/extraction.py [--quick]
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import logging
+import os
+import re
+import statistics
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from curation import isolation, lid
+from curation.batch import Batch
+from curation.extract import Extract
+from curation.warc import ReadSettings, read_batches
+
+ROOT = Path(__file__).resolve().parents[2]
+WORD = re.compile(r"\w+")
+Extractor = Callable[[str], str | None]
+
+SETTINGS: dict[str, tuple[Extract, dict[str, Any]]] = {
+    "trafilatura precision": (Extract(favor="precision"), {"favor_precision": True}),
+    "trafilatura balanced": (Extract(favor="balanced"), {}),
+    "trafilatura recall": (Extract(favor="recall"), {"favor_recall": True}),
+    "trafilatura precision fast": (Extract(favor="precision", fast=True), {"favor_precision": True, "fast": True}),
+    "trafilatura balanced fast": (Extract(favor="balanced", fast=True), {"fast": True}),
+    "resiliparse": (Extract(extractor="resiliparse"), {}),
+}
+"""Our stage, and the options of the plain call, by the name in the table."""
+
+
+def shared_data() -> Path:
+    """The folder of real pages and gold, as the tests find it."""
+    for candidate in (os.environ.get("CURATION_TEST_DATA"), ROOT.parent / "shared" / "data"):
+        if candidate and (Path(candidate) / "web").is_dir():
+            return Path(candidate)
+    sys.exit("no pages: set CURATION_TEST_DATA to the folder that holds web/ and gold/")
+
+
+def read(data: Path, archives: int) -> Iterator[Batch]:
+    """The pages of the first archives in batches of 64."""
+    for path in sorted((data / "web").glob("*.warc.gz"))[:archives]:
+        with path.open("rb") as stream:
+            yield from read_batches(stream, str(path), ReadSettings(), Counter(), max_documents=64)
+
+
+def plainly(name: str, options: dict[str, Any], pages: Sequence[str]) -> tuple[list[str], float]:
+    """The library called as its documentation says, page by page: the texts, and the seconds without start-up."""
+    logging.disable(logging.CRITICAL)
+    import trafilatura
+    from resiliparse.extract.html2text import extract_plain_text
+
+    if name == "resiliparse":
+        extract: Extractor = partial(extract_plain_text, main_content=True, preserve_formatting=True, alt_texts=False)
+    else:
+        extract = partial(trafilatura.extract, include_comments=False, deduplicate=False, **options)
+    started = time.perf_counter()
+    texts = [extract(page) or "" for page in pages]
+    return texts, time.perf_counter() - started
+
+
+def staged(stage: Extract, batch: Batch) -> tuple[list[str | None], float]:
+    """The texts that the stage gives (None where it removes the page), and the seconds it took."""
+    started = time.perf_counter()
+    outcome = stage(batch)
+    seconds = time.perf_counter() - started
+    return outcome.batch.text.to_pylist(), seconds
+
+
+class Sides:
+    """Texts and times of both sides of one setting over all batches."""
+
+    def __init__(self, name: str, batches: Sequence[Batch]) -> None:
+        stage, options = SETTINGS[name]
+        self.ours: list[str] = []
+        self.theirs: list[str] = []
+        self.milliseconds: list[tuple[float, float]] = []
+        staged(stage, batches[0])
+        with ProcessPoolExecutor(1) as other:
+            other.submit(plainly, name, options, batches[0].column("html").to_pylist()[:8]).result()
+            for batch in batches:
+                texts, mine = staged(stage, batch)
+                pages = batch.column("html").to_pylist()
+                plain, theirs = other.submit(plainly, name, options, pages).result()
+                self.ours += [text or "" for text in texts]
+                self.theirs += plain
+                self.milliseconds.append((mine * 1e3 / len(batch), theirs * 1e3 / len(batch)))
+
+    def times(self) -> tuple[float, float, float]:
+        """Median ms a page of ours and of theirs, and the median of the ratios batch by batch."""
+        mine, theirs = zip(*self.milliseconds, strict=True)
+        ratio = statistics.median(their / our for our, their in self.milliseconds)
+        return statistics.median(mine), statistics.median(theirs), ratio
+
+
+def word_f1(text: str, gold: str) -> float:
+    """F1 of two multisets of words; 1 if both are empty."""
+    found, wanted = Counter(WORD.findall(text.lower())), Counter(WORD.findall(gold.lower()))
+    if not found and not wanted:
+        return 1.0
+    return 2 * (found & wanted).total() / (found.total() + wanted.total())
+
+
+def share(texts: dict[str, str], gold: dict[str, dict[str, Any]], kind: str) -> float:
+    """Share of the gold's snippets of a kind that are in the texts."""
+    hits = [snippet.lower() in texts[url].lower() for url, page in gold.items() for snippet in page[kind]]
+    return statistics.mean(hits)
+
+
+def quality(texts: dict[str, str], gold: dict[str, dict[str, Any]]) -> dict[str, float]:
+    """F1 in all and by page type, and the shares of snippets."""
+    by_type = defaultdict(list)
+    for url, page in gold.items():
+        by_type[page["page_type"]].append(word_f1(texts[url], page["main_content"]))
+    mean = statistics.mean(score for scores in by_type.values() for score in scores)
+    types = {kind: statistics.mean(scores) for kind, scores in sorted(by_type.items())}
+    return {"F1": mean, "required": share(texts, gold, "present"), "forbidden": share(texts, gold, "absent")} | types
+
+
+def compare(batches: Sequence[Batch], gold: dict[str, dict[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
+    """The table of settings, and a figure of time and one of F1 for each."""
+    urls = [url for batch in batches for url in batch.column("url").to_pylist()]
+    here = {url: gold[url] for url in dict.fromkeys(urls) if url in gold}
+    figures, header = [], True
+    for name in names:
+        sides = Sides(name, batches)
+        mine, theirs, ratio = sides.times()
+        ours = quality(dict(zip(reversed(urls), reversed(sides.ours), strict=True)), here)
+        plain = quality(dict(zip(reversed(urls), reversed(sides.theirs), strict=True)), here)
+        if header:
+            print(f"{len(urls)} pages, {len(here)} with gold; ms a page, ours beside a plain call; quality of ours\n")
+            print(f"{'':<27}{'ours':>6}{'plain':>7}  " + "".join(f"{column[:9]:>10}" for column in ours))
+            header = False
+        print(
+            f"{name:<27}{mine:6.2f}{theirs:7.2f}  " + "".join(f"{value:10.3f}" for value in ours.values()), flush=True
+        )
+        figures.append(figure(f"extraction.{name}", mine, theirs, ratio, "ms/page", len(urls)))
+        f1 = ours["F1"] / plain["F1"]
+        figures.append(figure(f"extraction.{name}.f1", ours["F1"], plain["F1"], f1, "word F1", len(here)))
+    return figures
+
+
+NOTHING = isolation.Function(
+    "curation.extractors:page_function",
+    {"extractor": "builtins:len", "favor": "", "fast": False, "languages": [], "language_floor": None, "model": None},
+)
+
+
+def isolated(batches: Sequence[Batch]) -> dict[str, Any]:
+    """What isolation costs a page where nothing goes wrong: a function that does nothing, by us and by datatrove."""
+    from datatrove.pipeline.extractors.base import ExtractorSandbox
+
+    pages = [batch.column("html") for batch in batches]
+    count = sum(map(len, pages))
+    ours, theirs = [], []
+    isolation.run(NOTHING, pages[0], isolation.Limits(10, 1024))
+    with ExtractorSandbox(timeout=10, warmup_text="") as sandbox:
+        sandbox.process_document("", len)
+        for _ in range(5):
+            started = time.perf_counter()
+            for column in pages:
+                isolation.run(NOTHING, column, isolation.Limits(10, 1024))
+            ours.append((time.perf_counter() - started) / count * 1e3)
+            texts = [column.to_pylist() for column in pages]
+            started = time.perf_counter()
+            for page in (page for column in texts for page in column):
+                sandbox.process_document(page, len)
+            theirs.append((time.perf_counter() - started) / count * 1e3)
+    mine, peer = statistics.median(ours), statistics.median(theirs)
+    print(f"\nisolation of a function that does nothing: {mine:.3f} ms a page, datatrove's {peer:.3f}")
+    return figure("extraction.isolation", mine, peer, peer / mine, "ms/page", count)
+
+
+def language_first(batches: Sequence[Batch]) -> dict[str, Any]:
+    """What is saved, and what is lost, by looking at the language before extraction."""
+    first, after = Extract(languages=("en",)), Extract()
+    spared = lost = english = 0
+    milliseconds = []
+    staged(first, batches[0])
+    for batch in batches:
+        texts, with_preview = staged(first, batch)
+        everything, without = staged(after, batch)
+        milliseconds.append((with_preview * 1e3 / len(batch), without * 1e3 / len(batch)))
+        for short, full in zip(texts, everything, strict=True):
+            wanted = (found := lid.predict(full or "")) is not None and found[0] == "en" and found[1] > 0.65
+            english += wanted
+            spared += short is None
+            lost += short is None and wanted
+    mine, theirs = (statistics.mean(side) for side in zip(*milliseconds, strict=True))
+    count = sum(map(len, batches))
+    print(f"language first: of {count} pages {spared} spared, {lost} of {english} English ones lost; ", end="")
+    print(f"{mine:.2f} ms a page for {theirs:.2f}")
+    return figure("extraction.language_first", mine, theirs, theirs / mine, "ms/page", count)
+
+
+def figure(name: str, ours: float, peer: float, ratio: float, unit: str, n: int) -> dict[str, Any]:
+    """A figure for the JSON lines."""
+    rounded = {"ours": round(ours, 4), "peer": round(peer, 4), "ratio": round(ratio, 4)}
+    return {"name": name.replace(" ", "_"), **rounded, "unit": unit, "n": n}
+
+
+def main() -> None:
+    """Print the tables, then a JSON line a figure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="two of the archives, three of the settings")
+    args = parser.parse_args()
+    data = shared_data()
+    with gzip.open(data / "gold" / "extraction.jsonl.gz", "rt", encoding="utf-8") as lines:
+        gold = {page["url"]: page for page in map(json.loads, lines)}
+    batches = list(read(data, 2 if args.quick else 8))
+    names = ["trafilatura precision", "trafilatura balanced", "resiliparse"] if args.quick else list(SETTINGS)
+    figures = compare(batches, gold, names)
+    figures += [isolated(batches[:8]), language_first(batches)]
+    for line in figures:
+        print(json.dumps(line))
+
+
+if __name__ == "__main__":
+    main()
