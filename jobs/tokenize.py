@@ -1,7 +1,7 @@
 """The job from corpus and tokenizer to token shards: encode, shuffle, pack.
 
     corpus/<shard>.parquet ─ encode ─┬─ corpus/<shard>.parquet, token_count filled
-                                     └─ encoded/<split>/<shard>.arrow, sorted by shuffled key
+                                     └─ encoded/…/<split>/<shard>.arrow, sorted by shuffled key
     encoded/ ─ plan from token totals ─ one task a token shard ─ tokens/{train,validation}-00000.parquet
 
 `encoded/` is removed once every token shard is there. Each token shard is a range of the shuffled order known before it
@@ -10,9 +10,8 @@ is made, so that the tasks are independent and a killed run makes only what is m
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,20 +23,43 @@ from curation.manifest import WHOLE, Manifest, fingerprint, is_done, read_manife
 from curation.parameters import identity, library_version
 from curation.performance import Meter
 from curation.storage import Folder
-from curation.tokenize.corpora import Corpus, EncodeTask, Totals, count_tokens, encode_shard, find_corpora, survey
-from curation.tokenize.encode import Encoder, load_encoder
-from curation.tokenize.pack import Range, best_fit, concat, plan
-from curation.tokenize.shuffle import read_slots, slot_count, slot_tokens
-from curation.tokenize.tokens import SPLITS, Integers, TokensSettings, shard_path, token_schema, write_token_shard
+from curation.tokenize import assemble
+from curation.tokenize.assemble import PackTask, describe, pack_shard, padding_id
+from curation.tokenize.corpora import (
+    ENCODED,
+    TOKENIZER,
+    Corpus,
+    EncodeTask,
+    Totals,
+    count_tokens,
+    encode_shard,
+    find_corpora,
+    read_encoder,
+    survey,
+)
+from curation.tokenize.pack import plan as plan_ranges
+from curation.tokenize.shuffle import slot_count, slot_tokens
+from curation.tokenize.tokens import SPLITS, Integers, TokensSettings
 
-ENCODE, TOKENS = "encode", "tokens"
-TOKENIZER = "tokenizer/tokenizer.json"
+ENCODE, TOKENS = "encode", assemble.STEP
 
 VERSION = 1
 """Rises when the same corpus, tokenizer and settings give other bytes."""
 
 FEW_DOCUMENTS = 20
 """With fewer documents than this expected in validation, ids are read beforehand so that at least one is in it."""
+
+Shards = Sequence[tuple[Corpus, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be made, where, by which tokenizer (its hash), under which fingerprint."""
+
+    folder: Folder
+    settings: TokensSettings
+    tokenizer: str
+    mark: str
 
 
 def tokenize(plan: Plan, shards: Sequence[str], upstream: str, cluster: Cluster, progress: Progress) -> str:
@@ -56,205 +78,129 @@ def make_tokens(
 ) -> Manifest:
     """Encode, shuffle and pack `corpus/<shard>.parquet` of `folder` with its tokenizer.
 
-    upstream: fingerprint of the corpus and the tokenizer. Returns manifests/tokens/all.json, whose counts say how many
-    documents and tokens went where: `corpus_tokens` is the sum of token_count, all other tokens include the end of
-    each document. Raises StepFailed if a shard cannot be made.
+    upstream: fingerprint of the corpus. Returns manifests/tokens/all.json, whose counts say how many documents and
+    tokens went where: `corpus_tokens` is the sum of token_count, all other tokens include the end of each document.
+    Raises StepFailed if a shard cannot be made.
     """
-    definition = folder.read(TOKENIZER)
+    _, tokenizer = folder.hash(TOKENIZER)
     corpora = find_corpora(folder, shards, settings)
-    mark = fingerprint(TOKENS, VERSION, upstream, [_corpus_identity(corpus) for corpus in corpora], _engine(settings))
+    engine = [library_version("gigatoken"), library_version("tokenizers")]
+    sources = [_corpus_identity(*entry) for entry in corpora]
+    mark = fingerprint(TOKENS, VERSION, identity(settings), engine, tokenizer, upstream, sources)
     whole = is_done(folder, TOKENS, WHOLE, mark)
     if whole is None:
         _forget(folder, mark)
-        tasks, epochs = _encode_tasks(folder, corpora, settings, definition, cluster)
-        totals = _encode(tasks, mark, cluster, progress)
-        whole = _pack(tasks, epochs, totals, mark, cluster, progress)
-    folder.remove("encoded")
+        request = Request(folder, settings, tokenizer, mark)
+        tasks = _plan_encoding(request, [(corpus, shard) for corpus, names in corpora for shard in names], cluster)
+        whole = _pack(request, _encode(tasks, cluster, progress), cluster, progress)
+    folder.remove(ENCODED)
     return whole
 
 
-def _engine(settings: TokensSettings) -> list[Any]:
-    return [identity(settings), library_version("gigatoken"), library_version("tokenizers")]
-
-
-def _corpus_identity(corpus: Corpus) -> list[Any]:
+def _corpus_identity(corpus: Corpus, shards: Sequence[str]) -> list[Any]:
     if corpus.is_own:
-        return [corpus.name, list(corpus.shards)]
-    sizes = [[shard, corpus.folder.size(f"corpus/{shard}.parquet")] for shard in corpus.shards]
-    made = [read_manifest(corpus.folder, "corpus", shard) for shard in corpus.shards]
+        return [corpus.name, list(shards)]
+    sizes = [[shard, corpus.folder.size(f"corpus/{shard}.parquet")] for shard in shards]
+    made = [read_manifest(corpus.folder, "corpus", shard) for shard in shards]
     return [corpus.name, sizes, [manifest.fingerprint if manifest else "" for manifest in made]]
 
 
 def _forget(folder: Folder, mark: str) -> None:
-    """Remove token shards, and their manifests, that belong to another fingerprint."""
+    """Remove token shards, manifests and intermediate files that belong to another fingerprint."""
+    kept = set()
     for path in folder.list(f"manifests/{TOKENS}", ".json"):
         shard = path.rpartition("/")[2].removesuffix(".json")
         if is_done(folder, TOKENS, shard, mark) is None:
             folder.remove(path)
-    kept = {path.rpartition("/")[2].removesuffix(".json") for path in folder.list(f"manifests/{TOKENS}", ".json")}
-    for path in folder.list("tokens"):
-        if path.rpartition("/")[2].removesuffix(".parquet") not in kept:
+        else:
+            kept.add(f"tokens/{shard}.parquet")
+    for path in folder.list("tokens", ".parquet"):
+        if path not in kept:
+            folder.remove(path)
+    for path in folder.list(ENCODED):
+        if not path.startswith(f"{ENCODED}/{mark}/"):
             folder.remove(path)
 
 
-def _encode_tasks(
-    folder: Folder, corpora: Sequence[Corpus], settings: TokensSettings, definition: bytes, cluster: Cluster
-) -> tuple[list[EncodeTask], list[float]]:
-    """A task for each shard of each corpus, and the epochs of each corpus."""
-    pairs = [(corpus, shard) for corpus in corpora for shard in corpus.shards]
-    documents = [found.documents for found in cluster.gather(survey, [(*pair, False) for pair in pairs])]
-    fraction, least = settings.validation_fraction, None
-    if 0 < fraction * sum(documents) < FEW_DOCUMENTS and sum(documents) > 1:
-        found = [survey.least for survey in cluster.gather(survey, [(*pair, True) for pair in pairs])]
-        least = min(value for value in found if value is not None)
-    epochs = [corpus.number for corpus in corpora]
-    if settings.mix_as == "weights" and len(corpora) > 1:
-        tokens = cluster.gather(count_tokens, [(*pair, definition) for pair in pairs])
-        sizes = [sum(n for n, (of, _) in zip(tokens, pairs, strict=True) if of is corpus) for corpus in corpora]
-        ratios = [corpus.number / max(size, 1) for corpus, size in zip(corpora, sizes, strict=True)]
-        epochs = [ratio / min(ratios) for ratio in ratios]
-    slots = slot_count(sum(documents), settings.shard_rows * settings.sequence_length)
-    tasks = [
-        EncodeTask(corpus, shard, folder, definition, settings, epochs[corpus.position], slots, least)
-        for corpus, shard in pairs
-    ]
-    return tasks, epochs
+def _plan_encoding(request: Request, shards: Shards, cluster: Cluster) -> list[EncodeTask]:
+    """A task for each shard of each corpus."""
+    settings = request.settings
+    documents = sum(found.documents for found in cluster.gather(survey, [(*entry, False) for entry in shards]))
+    least = None
+    if documents > 1 and 0 < settings.validation_fraction * documents < FEW_DOCUMENTS:
+        found = cluster.gather(survey, [(*entry, True) for entry in shards])
+        least = min(shard.least for shard in found if shard.least is not None)
+    if settings.mix_as == "weights":
+        shards = _weigh(request, shards, cluster)
+    slots = slot_count(documents, settings.shard_rows * settings.sequence_length)
+    shared = (request.folder, request.tokenizer, settings, slots, least, request.mark)
+    return [EncodeTask(corpus, shard, *shared) for corpus, shard in shards]
 
 
-@dataclass(frozen=True, slots=True)
-class _Encode:
-    """`encode_shard` with its manifest, unless it is done: counts by name, and tokens by slot and split."""
-
-    mark: str
-
-    def __call__(self, task: EncodeTask) -> tuple[int, Totals]:
-        paths = {split: task.slots_path(split) for split in SPLITS}
-        manifest = is_done(task.out, ENCODE, task.name, self.mark)
-        if manifest is None or not all(task.out.exists(path) for path in paths.values()):
-            meter = Meter()
-            counts, output = encode_shard(task)
-            manifest = Manifest(ENCODE, task.name, self.mark, outputs=[output] if output else [], counts=counts)
-            manifest.write(task.out, meter.report())
-        tokens = {split: slot_tokens(task.out, path, task.slots) for split, path in paths.items()}
-        return task.corpus.position, Totals(manifest.counts, tokens)
+def _weigh(request: Request, shards: Shards, cluster: Cluster) -> Shards:
+    """The corpora with their weights turned into epochs, the least of which is 1."""
+    tokens = cluster.gather(count_tokens, [(*entry, request.folder, request.tokenizer) for entry in shards])
+    sizes: dict[int, int] = {}
+    for (corpus, _), count in zip(shards, tokens, strict=True):
+        sizes[corpus.position] = sizes.get(corpus.position, 0) + count
+    ratios = {corpus.position: corpus.epochs / max(sizes[corpus.position], 1) for corpus, _ in shards}
+    unit = min(ratios.values(), default=1.0)
+    return [(replace(corpus, epochs=ratios[corpus.position] / unit), shard) for corpus, shard in shards]
 
 
-def _encode(tasks: Sequence[EncodeTask], mark: str, cluster: Cluster, progress: Progress) -> dict[int, Totals]:
-    """Totals by the position of the corpus."""
-    totals = {task.corpus.position: Totals() for task in tasks}
+def encode_or_reuse(task: EncodeTask) -> tuple[Corpus, Totals]:
+    """`encode_shard` with its manifest, unless that is done; and the totals of the shard."""
+    manifest = is_done(task.out, ENCODE, task.name, task.mark)
+    if manifest is None or not all(task.out.exists(task.slots_path(split)) for split in SPLITS):
+        meter = Meter()
+        counts, output = encode_shard(task)
+        manifest = Manifest(ENCODE, task.name, task.mark, outputs=[output] if output else [], counts=counts)
+        manifest.write(task.out, meter.report())
+    tokens = {split: slot_tokens(task.out, task.slots_path(split), task.slots) for split in SPLITS}
+    return task.corpus, Totals(manifest.counts, tokens)
+
+
+def _encode(tasks: Sequence[EncodeTask], cluster: Cluster, progress: Progress) -> list[tuple[Corpus, Totals]]:
+    """The totals of each corpus, in the order of the mix."""
+    totals = {task.corpus.position: (task.corpus, Totals()) for task in tasks}
     with progress.step(ENCODE, len(tasks)) as bar:
-        for position, made in cluster.each(_Encode(mark), tasks):
-            totals[position] = totals[position] + made
+        for corpus, made in cluster.each(encode_or_reuse, tasks):
+            totals[corpus.position] = (corpus, totals[corpus.position][1] + made)
             bar.advance(made.counts["documents"], made.counts["documents"])
-    return totals
+    return [totals[position] for position in sorted(totals)]
 
 
-@dataclass(frozen=True, slots=True)
-class PackTask:
-    """One token shard to make, from all slots files of its split."""
-
-    folder: Folder
-    split: str
-    number: int
-    part: Range
-    sources: tuple[str, ...]
-    pad: int
-    dtype: np.dtype[np.unsignedinteger]
-    metadata: Mapping[str, str]
-    settings: TokensSettings
-    mark: str
-
-    @property
-    def shard(self) -> str:
-        """Its name in manifests/tokens/."""
-        return f"{self.split}-{self.number:05d}"
-
-
-def pack_shard(task: PackTask) -> Manifest:
-    """Make one token shard, its manifest last."""
-    meter, settings = Meter(), task.settings
-    documents = read_slots(task.folder, task.sources, task.part.first, task.part.last, task.dtype)
-    length = settings.sequence_length
-    if settings.packing == "concat":
-        rows = concat(documents.encoded, length, task.part.skip, task.part.tokens, task.pad)
-    else:
-        rows = best_fit(documents.encoded, length, task.pad, settings.seed + task.number)
-    table = rows.to_arrow(documents.ids, token_schema(task.dtype, length))
-    output = write_token_shard(task.folder, shard_path(task.split, task.number), table, task.metadata, settings)
-    counts = {"rows": len(rows), "tokens": task.part.tokens, "padding": rows.padding}
-    manifest = Manifest(TOKENS, task.shard, task.mark, outputs=[output], counts=counts)
-    manifest.write(task.folder, meter.report())
-    return manifest
-
-
-def _pack(
-    tasks: Sequence[EncodeTask],
-    epochs: Sequence[float],
-    totals: Mapping[int, Totals],
-    mark: str,
-    cluster: Cluster,
-    progress: Progress,
-) -> Manifest:
+def _pack(request: Request, totals: Sequence[tuple[Corpus, Totals]], cluster: Cluster, progress: Progress) -> Manifest:
     """Make all token shards, then the manifest of the whole."""
-    folder, settings, encoder = tasks[0].out, tasks[0].settings, load_encoder(tasks[0].definition)
-    end = encoder.special_id(settings.end_token)
-    pad = encoder.find_special_id(settings.pad_token)
-    pad = end if pad is None else pad
-    sources = _sources(tasks, epochs, totals)
-    own = totals[0].counts
-    counts: dict[str, Any] = {"documents": own["documents"], "corpus_tokens": own["tokens"] - own["documents"]}
-    metadata = _metadata(encoder, settings, end, pad, sources)
-    packing = []
+    encoder = read_encoder(request.folder.url, request.tokenizer)
+    sources = [{"corpus": corpus.name, "epochs": corpus.epochs, **made.counts} for corpus, made in totals]
+    own = sum((made for corpus, made in totals if corpus.is_own), Totals()).counts
+    counts = {"documents": own.get("documents", 0), "corpus_tokens": own.get("tokens", 0) - own.get("documents", 0)}
+    tasks = []
     for split in SPLITS:
-        paths = tuple(task.slots_path(split) for task in tasks)
-        slots: Integers = sum((made.tokens[split] for made in totals.values()), np.zeros(tasks[0].slots, np.int64))
-        ranges, dropped = plan(slots, settings)
+        slots: Integers = sum((made.tokens[split] for _, made in totals), np.zeros(1, np.int64))
+        ranges, dropped = plan_ranges(slots, request.settings)
         counts |= {f"{split}_rows": 0, f"{split}_tokens": 0, f"{split}_padding": 0}
         counts |= {f"{split}_dropped": dropped, f"{split}_shards": len(ranges)}
-        labels = {**metadata, "curation.split": split}
-        for number, part in enumerate(ranges):
-            packing.append(PackTask(folder, split, number, part, paths, pad, encoder.dtype, labels, settings, mark))
-    done = {task.shard: is_done(folder, TOKENS, task.shard, mark) for task in packing}
-    waiting = [task for task in packing if done[task.shard] is None]
-    with progress.step(TOKENS, len(packing), len(packing) - len(waiting)) as bar:
-        for manifest in cluster.each(pack_shard, waiting):
-            done[manifest.shard] = manifest
-            bar.advance()
-    for task in packing:
-        packed = done[task.shard]
-        for name, value in packed.counts.items() if packed is not None else ():
+        labels = describe(encoder, request.settings, sources, split)
+        shared = (request.settings, encoder.dtype, padding_id(encoder, request.settings), labels, request.mark)
+        tasks += [PackTask(request.folder, split, number, part, *shared) for number, part in enumerate(ranges)]
+    for task, manifest in _pack_all(request, tasks, cluster, progress):
+        for name, value in manifest.counts.items():
             counts[f"{task.split}_{name}"] += value
-    whole = Manifest(TOKENS, WHOLE, mark, counts={**counts, "sources": sources})
-    whole.write(folder)
+    whole = Manifest(TOKENS, WHOLE, request.mark, counts={**counts, "sources": sources})
+    whole.write(request.folder)
     return whole
 
 
-def _sources(
-    tasks: Sequence[EncodeTask], epochs: Sequence[float], totals: Mapping[int, Totals]
-) -> list[dict[str, Any]]:
-    """Each corpus with what was taken of it, and how often."""
-    corpora = {task.corpus.position: task.corpus for task in tasks}
-    return [
-        {"corpus": corpora[position].name, "epochs": epochs[position], **made.counts}
-        for position, made in sorted(totals.items())
-    ]
-
-
-def _metadata(
-    encoder: Encoder, settings: TokensSettings, end: int, pad: int, sources: list[dict[str, Any]]
-) -> dict[str, str]:
-    """What every token shard says of itself."""
-    repeated = {"cluster_sizes": settings.cluster_sizes, "cluster_repeats": settings.cluster_repeats}
-    values = {
-        "tokenizer": encoder.hash,
-        "vocabulary": encoder.vocabulary,
-        "sequence_length": settings.sequence_length,
-        "packing": settings.packing,
-        "tail": settings.tail,
-        "seed": settings.seed,
-        "end_id": end,
-        "pad_id": pad,
-        "sources": json.dumps(sources),
-        "repeats": json.dumps(repeated),
-    }
-    return {f"curation.{name}": str(value) for name, value in values.items()}
+def _pack_all(
+    request: Request, tasks: Sequence[PackTask], cluster: Cluster, progress: Progress
+) -> list[tuple[PackTask, Manifest]]:
+    """Every token shard's manifest, made now or before."""
+    found = {task.shard: is_done(request.folder, TOKENS, task.shard, request.mark) for task in tasks}
+    done: dict[str, Manifest] = {shard: manifest for shard, manifest in found.items() if manifest is not None}
+    with progress.step(TOKENS, len(tasks), len(done)) as bar:
+        for manifest in cluster.each(pack_shard, [task for task in tasks if task.shard not in done]):
+            done[manifest.shard] = manifest
+            bar.advance()
+    return [(task, done[task.shard]) for task in tasks]

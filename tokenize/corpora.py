@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ from curation.errors import InputError
 from curation.shards import Output
 from curation.storage import Folder
 from curation.tally import add_counts
-from curation.tokenize.encode import Encoded, Encoder, load_encoder
+from curation.tokenize.encode import Encoded, Encoder
 from curation.tokenize.pages import replace_column
 from curation.tokenize.shuffle import (
     document_keys,
@@ -33,19 +34,23 @@ from curation.tokenize.tokens import SPLITS, Integers, TokensSettings, parse_mix
 OWN = "."
 """The corpus of the run itself, in `mix`."""
 
+TOKENIZER = "tokenizer/tokenizer.json"
+
+ENCODED = "encoded"
+"""Folder of the intermediate files."""
+
 _COLUMNS = ["text", "id", "minhash_cluster_size"]
 _BATCH_ROWS = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """One corpus of a mix: its place in it, its folder (`name` as the settings spell it), its shards, its number."""
+    """One corpus of a mix: its place in it, its folder (`name` as the settings spell it), its epochs."""
 
     position: int
     name: str
     folder: Folder
-    shards: tuple[str, ...]
-    number: float
+    epochs: float
 
     @property
     def is_own(self) -> bool:
@@ -53,8 +58,11 @@ class Corpus:
         return self.name == OWN
 
 
-def find_corpora(own: Folder, shards: Sequence[str], settings: TokensSettings) -> list[Corpus]:
-    """The corpora of the token set, the run's own first. InputError for a further one that is empty."""
+def find_corpora(own: Folder, shards: Sequence[str], settings: TokensSettings) -> list[tuple[Corpus, tuple[str, ...]]]:
+    """The corpora of the token set and their shards, the run's own first; `epochs` as the settings have the number.
+
+    InputError for a further corpus that is empty.
+    """
     wanted = {OWN: 1.0, **dict(parse_mix(entry) for entry in settings.mix)}
     corpora = []
     for position, (name, number) in enumerate(wanted.items()):
@@ -62,7 +70,7 @@ def find_corpora(own: Folder, shards: Sequence[str], settings: TokensSettings) -
         names = tuple(shards) if name == OWN else tuple(_shard_names(folder))
         if name != OWN and not names:
             raise InputError(f"tokens.mix: {name}: no corpus/*.parquet there")
-        corpora.append(Corpus(position, name, folder, names, number))
+        corpora.append((Corpus(position, name, folder, number), names))
     return corpora
 
 
@@ -89,10 +97,16 @@ def survey(task: tuple[Corpus, str, bool]) -> Survey:
     return Survey(rows, int(split_hashes(ids).min()))
 
 
-def count_tokens(task: tuple[Corpus, str, bytes]) -> int:
-    """Tokens of one shard, end tokens included."""
-    corpus, shard, definition = task
-    encoder = load_encoder(definition)
+@lru_cache(maxsize=2)
+def read_encoder(url: str, tokenizer: str) -> Encoder:
+    """The encoder of the run in the folder `url`, kept for the life of the process; `tokenizer` is its hash."""
+    return Encoder(Folder(url).read(TOKENIZER))
+
+
+def count_tokens(task: tuple[Corpus, str, Folder, str]) -> int:
+    """Tokens of one shard, end tokens included, by the tokenizer of a folder and hash."""
+    corpus, shard, out, tokenizer = task
+    encoder = read_encoder(out.url, tokenizer)
     with corpus.folder.open(f"corpus/{shard}.parquet") as file, pq.ParquetFile(file) as parquet:
         batches = parquet.iter_batches(batch_size=_BATCH_ROWS, columns=["text"])
         return sum(len(encoder(batch.column("text")).ids) + batch.num_rows for batch in batches)
@@ -105,11 +119,11 @@ class EncodeTask:
     corpus: Corpus
     shard: str
     out: Folder
-    definition: bytes
+    tokenizer: str
     settings: TokensSettings
-    epochs: float
     slots: int
     least: int | None
+    mark: str
 
     @property
     def name(self) -> str:
@@ -118,7 +132,12 @@ class EncodeTask:
 
     def slots_path(self, split: str) -> str:
         """The intermediate file of one split."""
-        return f"encoded/{split}/{self.name}.arrow"
+        return f"{slots_folder(self.mark, split)}/{self.name}.arrow"
+
+
+def slots_folder(mark: str, split: str) -> str:
+    """Where the intermediate files of a split stand, for a step of the fingerprint `mark`."""
+    return f"{ENCODED}/{mark}/{split}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +157,7 @@ def encode_shard(task: EncodeTask) -> tuple[dict[str, int], Output | None]:
 
     Returns counts of documents, copies and tokens (end tokens included), and the corpus file as rewritten.
     """
-    encoder = load_encoder(task.definition)
+    encoder = read_encoder(task.out.url, task.tokenizer)
     end = encoder.special_id(task.settings.end_token)
     encoded, ids, sizes, output = _encode(task, encoder)
     train, validation = _copies(task, ids, sizes)
@@ -185,7 +204,7 @@ def _fill(task: EncodeTask, path: str, data: bytes, lengths: Integers) -> Output
 def _copies(task: EncodeTask, ids: pa.StringArray, sizes: Integers) -> tuple[Integers, Integers]:
     """How often each document is taken for training and for validation."""
     settings = task.settings
-    times = task.epochs * cluster_repeats(sizes, settings)
+    times = task.corpus.epochs * cluster_repeats(sizes, settings)
     copies = repeats(ids, times)
     held = np.zeros(len(ids), np.bool_)
     if settings.validation_fraction > 0:

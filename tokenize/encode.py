@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -56,14 +56,13 @@ class Encoder:
         data = definition.encode() if isinstance(definition, str) else definition
         self.hash = hashlib.blake2b(data, digest_size=16).hexdigest()
         values = json.loads(data)
-        self._definition = data
         added = {token["content"]: int(token["id"]) for token in values.get("added_tokens") or ()}
         vocabulary = values["model"]["vocab"]
         ids = [*added.values(), *(vocabulary.values() if isinstance(vocabulary, dict) else range(len(vocabulary)))]
         self.vocabulary = max(ids) + 1
         self.dtype = token_dtype(self.vocabulary)
         self._special = {**_unreachable(values["model"]), **added}
-        self._plain = _without_special_tokens(values)
+        self._values = values
 
     def special_id(self, token: str) -> int:
         """The id of a special token; InputError if the tokenizer does not have it."""
@@ -76,6 +75,10 @@ class Encoder:
     def find_special_id(self, token: str) -> int | None:
         """The id of a special token, or None."""
         return self._special.get(token)
+
+    @cached_property
+    def _plain(self) -> str:
+        return _without_special_tokens(self._values)
 
     @cached_property
     def _fast(self) -> Any | None:
@@ -108,12 +111,6 @@ class Encoder:
         layout = self._fast.encode_batch(_to_awkward(text), parallel=resolve_parallel(None)).layout
         offsets = np.asarray(layout.offsets.data, dtype=np.int64)
         return Encoded(np.asarray(layout.content.data)[offsets[0] : offsets[-1]], offsets - offsets[0])
-
-
-@lru_cache(maxsize=4)
-def load_encoder(definition: bytes) -> Encoder:
-    """An encoder, kept for the life of the process."""
-    return Encoder(definition)
 
 
 def _without_special_tokens(values: dict[str, Any]) -> str:

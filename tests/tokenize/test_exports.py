@@ -13,6 +13,8 @@ from datatrove.pipeline.tokens.megatron_tokenizer import MegatronTokenizedFile
 from tokenized import END, make_run, make_texts
 
 from curation.errors import InputError, ParameterError
+from curation.tokenize.corpora import read_encoder
+from curation.tokenize.encode import Encoder
 from curation.tokenize.exports import export
 from curation.tokenize.tokens import TokensSettings
 
@@ -112,8 +114,6 @@ def test_llmc_files(run: str, tmp_path: Path, size: int) -> None:
 
 def test_ids_of_four_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A vocabulary beyond 65,536 is stored as uint32, exported as int32 to Megatron and as uint32 elsewhere."""
-    from curation.tokenize.encode import Encoder
-
     make_run(tmp_path / "small", TEXTS, SETTINGS)
     original = Encoder.__init__
 
@@ -122,9 +122,9 @@ def test_ids_of_four_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         self.vocabulary, self.dtype = 100_000, np.dtype(np.uint32)
 
     monkeypatch.setattr(Encoder, "__init__", widened)
-    for module in ("curation.tokenize.corpora", "curation.jobs.tokenize"):
-        monkeypatch.setattr(f"{module}.load_encoder", Encoder)
+    read_encoder.cache_clear()
     make_run(tmp_path / "large", TEXTS, SETTINGS)
+    read_encoder.cache_clear()
     assert str(pq.read_schema(tmp_path / "large/tokens/train-00000.parquet").field(0).type.value_type) == "uint32"
     large, small = str(tmp_path / "large"), str(tmp_path / "small")
     for form in ("megatron", "bin", "llmc"):

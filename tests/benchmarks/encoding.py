@@ -1,0 +1,175 @@
+"""Encoding: corpus Parquet to token Parquet against tokenizers and against gigatoken alone, on the same real text.
+
+The text is that of the pages in the test data's web/ (all of each page, boilerplate included, so that there is much of
+it), or of the HTML files below --html, such as Debian's documentation packages unpacked. Ours is the whole step on two
+workers: read the corpus, encode, fill token_count, shuffle over the corpus, pack, write. tokenizers is
+`encode_batch_fast` on Python strings with all cores, gigatoken `encode_batch` on the same, and neither writes anything.
+
+    python tests/benchmarks/encoding.py [--quick] [--runs N] [--html DIR] [--vocabulary N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+import tokenizers  # noqa: E402
+from conftest import find_shared_data  # noqa: E402
+from tokenized import END, train_tokenizer, write_corpus  # noqa: E402
+
+from curation.cluster import Cluster, open_cluster  # noqa: E402
+from curation.jobs.progress import Progress  # noqa: E402
+from curation.jobs.tokenize import make_tokens  # noqa: E402
+from curation.storage import Folder  # noqa: E402
+from curation.tokenize.tokens import TokensSettings  # noqa: E402
+
+SHARDS = 8
+TRAINING_CHARACTERS = 10_000_000
+BATCH = 1024
+
+
+def web_texts(archives: Sequence[Path]) -> Iterator[str]:
+    """All text of every page of the archives."""
+    from fastwarc.warc import ArchiveIterator, WarcRecordType
+    from resiliparse.extract.html2text import extract_plain_text
+
+    for path in archives:
+        with path.open("rb") as file:
+            for record in ArchiveIterator(file, record_types=WarcRecordType.response, parse_http=True):
+                yield extract_plain_text(record.reader.read().decode("utf-8", "replace"), main_content=False)
+
+
+def html_texts(folder: Path) -> Iterator[str]:
+    """All text of every HTML file below a folder."""
+    from resiliparse.extract.html2text import extract_plain_text
+
+    for path in sorted(folder.rglob("*.html")):
+        if path.is_file():
+            yield extract_plain_text(path.read_bytes().decode("utf-8", "replace"), main_content=False)
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Wall time of a call."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+class Sides:
+    """What is timed, each over all texts."""
+
+    def __init__(self, texts: Sequence[str], folder: Folder, cluster: Cluster) -> None:
+        self.texts, self.folder, self.cluster, self.runs = texts, folder, cluster, 0
+        self.definition = folder.read("tokenizer/tokenizer.json")
+        self.reference = tokenizers.Tokenizer.from_str(self.definition.decode())
+        self.reference.encode_special_tokens = True
+        self.tokens = 0
+
+    def by_tokenizers(self) -> None:
+        """encode_batch_fast, a thousand documents a call."""
+        self.tokens = 0
+        for first in range(0, len(self.texts), BATCH):
+            encoded = self.reference.encode_batch_fast(self.texts[first : first + BATCH], add_special_tokens=False)
+            self.tokens += sum(map(len, encoded))
+
+    def by_gigatoken(self) -> None:
+        """One call of encode_batch of a fresh tokenizer, on both cores."""
+        self.fresh.encode_batch(self.texts, parallel=True)
+
+    def prepare_gigatoken(self) -> None:
+        """A tokenizer that has seen nothing."""
+        from gigatoken.gigatoken_rs import load_hf_json
+
+        self.fresh = load_hf_json(self.definition.decode())
+
+    def by_step(self) -> None:
+        """The whole step; a new fingerprint each time, so that nothing is taken as done."""
+        self.runs += 1
+        shards = [f"s{number}" for number in range(SHARDS)]
+        mark = f"run {self.runs}"
+        made = make_tokens(self.folder, shards, TokensSettings(), mark, self.cluster, Progress("silent"))
+        if self.tokens and made.counts["corpus_tokens"] != self.tokens:
+            raise SystemExit(f"{made.counts['corpus_tokens']} tokens, tokenizers has {self.tokens}")
+
+
+def sample(texts: Sequence[str]) -> list[str]:
+    """Enough of the texts to train on, none spelling the end token."""
+    chosen, characters = [], 0
+    for text in texts:
+        if characters > TRAINING_CHARACTERS:
+            break
+        chosen.append(text.replace(END, " "))
+        characters += len(text)
+    return chosen
+
+
+def measure(texts: Sequence[str], vocabulary: int, runs: int) -> dict[str, list[float]]:
+    """Seconds of each side in each run."""
+    with tempfile.TemporaryDirectory() as scratch, open_cluster(workers=2) as cluster:
+        folder = Folder(scratch)
+        write_corpus(folder, {f"s{number}": texts[number::SHARDS] for number in range(SHARDS)})
+        tokenizer = train_tokenizer(sample(texts), vocabulary)
+        folder.write("tokenizer/tokenizer.json", tokenizer.to_str().encode())
+        sides = Sides(texts, folder, cluster)
+        sides.by_step()
+        found: dict[str, list[float]] = {"tokenizers": [], "gigatoken": [], "step": []}
+        for _ in range(runs):
+            found["tokenizers"].append(seconds(sides.by_tokenizers))
+            sides.prepare_gigatoken()
+            found["gigatoken"].append(seconds(sides.by_gigatoken))
+            found["step"].append(seconds(sides.by_step))
+        return found
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--quick", action="store_true", help="a quarter of the pages, one run")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--html", type=Path, help="HTML files below this folder instead of the web pages")
+    parser.add_argument("--vocabulary", type=int, default=32_000)
+    options = parser.parse_args()
+    texts = [text for text in read_texts(options.html, options.quick) if text]
+    megabytes = sum(len(text.encode()) for text in texts) / 1e6
+    runs = 1 if options.quick else options.runs
+    found = measure(texts, options.vocabulary, runs)
+    speeds = {name: megabytes / statistics.median(values) for name, values in found.items()}
+    print(f"{len(texts):,} documents, {megabytes:.1f} MB, median of {runs} runs, two cores")
+    for name, speed in speeds.items():
+        print(f"  {NAMES[name]:<58} {speed:8.1f} MB/s")
+    for peer in ("tokenizers", "gigatoken"):
+        ratios = [theirs / mine for mine, theirs in zip(found["step"], found[peer], strict=True)]
+        figure = {"name": f"encoding.step_against_{peer}", "ours": round(speeds["step"], 2)}
+        figure |= {"peer": round(speeds[peer], 2), "ratio": round(statistics.median(ratios), 3)}
+        print(json.dumps({**figure, "unit": "MB/s", "n": len(texts)}))
+
+
+NAMES = {
+    "tokenizers": "tokenizers, encode_batch_fast, nothing written",
+    "gigatoken": "gigatoken, encode_batch, nothing written",
+    "step": "corpus Parquet to shuffled, packed token Parquet",
+}
+
+
+def read_texts(html: Path | None, quick: bool) -> Iterator[str]:
+    """The texts to encode."""
+    if html is not None:
+        return html_texts(html)
+    data = find_shared_data()
+    if data is None:
+        sys.exit("no pages: set CURATION_TEST_DATA to the folder that holds web/, or name a folder with --html")
+    archives = sorted((data / "web").glob("*.warc.gz"))
+    return web_texts(archives[:2] if quick else archives)
+
+
+if __name__ == "__main__":
+    main()
