@@ -7,7 +7,7 @@
     │   └── OutputError       a folder that cannot be written or belongs to another run
     ├── StepFailed            exit 3: a step that stopped; running again resumes it
     │   └── AlarmRaised       a removal rate outside the band that the recipe states
-    └── UnreadableArchive     (curation.archive) exit 1: an input in which nothing is an archive; it is quarantined
+    └── UnreadableArchive     exit 1: an input in which nothing is an archive; it is quarantined
 
 A damaged record or a page that cannot be extracted is no exception: it is a counted, named skip.
 """
@@ -45,6 +45,12 @@ class StepFailed(CurationError):
 
 class AlarmRaised(StepFailed):
     """A stage removed a share of its documents outside the band stated in the recipe."""
+
+
+class UnreadableArchive(CurationError):
+    """A file of which nothing is an archive; the job that meets it quarantines the input by name."""
+
+    exit_code = 1
 
 
 class ParameterError(ValueError):

@@ -1,0 +1,112 @@
+"""Language filter: verdict, language and score of the reference for every text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pages import texts
+from stages import documents
+
+from curation import lid
+from curation.errors import ParameterError
+from curation.filters.language import Language
+from curation.stage import Outcome
+
+Verdict = Callable[[str], tuple[bool, str, float]]
+
+
+def reference(languages: list[str] | None, threshold: float, monkeypatch: pytest.MonkeyPatch) -> Verdict:
+    """datatrove's own filter, with the model that comes with the package."""
+    import datatrove.pipeline.base as base
+    import fasttext
+    from datatrove.data import Document
+    from datatrove.pipeline.filters import LanguageFilter
+
+    # The check asks for another build of fasttext, by the name of its package.
+    monkeypatch.setattr(base, "check_required_dependencies", lambda *_: None)
+    judge = LanguageFilter(languages=languages, language_threshold=threshold)
+    judge.model._model = _Numpy(fasttext.load_model(str(lid.model_path())))
+
+    def verdict(text: str) -> tuple[bool, str, float]:
+        document = Document(text=text, id="")
+        return bool(judge.filter(document)), document.metadata["language"], document.metadata["language_score"]
+
+    return verdict
+
+
+class _Numpy:
+    """fasttext-predict answers with plain floats where fasttext answers with an array."""
+
+    def __init__(self, model: object) -> None:
+        self._model = model
+
+    def predict(self, text: str, k: int) -> tuple[list[str], object]:
+        import numpy as np
+
+        names, scores = self._model.predict(text, k, -1.0)  # type: ignore[attr-defined]
+        return names, np.asarray(scores)
+
+
+def judged(values: tuple[str, ...], judge: Language) -> Outcome:
+    return judge(documents(*values))
+
+
+@pytest.mark.parametrize(
+    ("languages", "threshold", "stride"),
+    [(["en"], 0.65, 1), (["de", "fr", "es"], 0.5, 5), (["en", "sco", "nl"], 0.1, 5), (None, 0.8, 5)],
+)
+def test_parity(
+    shared_data: Path, languages: list[str] | None, threshold: float, stride: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Verdict, language and score equal the reference's on every text, also where a second language decides."""
+    found = tuple(text for text in texts(shared_data)[::stride] if text.strip())
+    outcome = judged(found, Language(tuple(languages or ()), threshold))
+    verdict = reference(languages, threshold, monkeypatch)
+    expected = [verdict(text) for text in found]
+    assert outcome.reasons is not None
+    assert [reason is None for reason in outcome.reasons.to_pylist()] == [kept for kept, _, _ in expected]
+    assert outcome.batch.column("language").to_pylist() == [language for _, language, _ in expected]
+    assert outcome.batch.column("language_score").to_pylist() == pytest.approx([score for _, _, score in expected])
+
+
+def test_reasons() -> None:
+    """Another language, too low a score, and no words at all are told apart from a document that stays."""
+    outcome = judged(
+        ("This is quite certainly English text.", "Das ist ganz gewiss deutscher Text.", "ok", ""), Language()
+    )
+    assert outcome.reasons is not None
+    assert outcome.reasons.to_pylist()[:2] == [None, "languages"]
+    assert outcome.reasons.to_pylist()[2] is not None
+    assert outcome.reasons.to_pylist()[3] is not None
+
+
+def test_lines_are_one_text() -> None:
+    """Newlines do not change the answer."""
+    words = "the quick brown fox jumps over the lazy dog and runs away"
+    one = judged((words, words.replace(" ", "\n")), Language()).batch.column("language_score").to_pylist()
+    assert one[0] == one[1]
+
+
+@pytest.mark.parametrize("score", [-0.1, 1.0])
+def test_a_bad_score_is_refused(score: float) -> None:
+    """A threshold that everything or nothing passes is a mistake."""
+    with pytest.raises(ParameterError, match="min_score"):
+        Language(min_score=score)
+
+
+def test_unknown_languages_and_models_are_refused(tmp_path: Path) -> None:
+    """A label that the model does not have, a missing model, and a file that is none."""
+    with pytest.raises(ParameterError, match=r"'english'.*en"):
+        Language(("english",))
+    with pytest.raises(ParameterError, match="no such fastText model"):
+        Language(model=str(tmp_path / "no.bin"))
+    (tmp_path / "bad.bin").write_bytes(b"no model")
+    with pytest.raises(ParameterError, match="model"):
+        Language(model=str(tmp_path / "bad.bin"))
+
+
+def test_the_model_is_part_of_the_identity() -> None:
+    """The fingerprint follows the model's content."""
+    assert Language().assets() == {"model": lid.model_hash()}

@@ -1,0 +1,162 @@
+"""URL filter: verdict and reason of the reference for every address."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pages import addresses
+from stages import documents
+
+from curation.batch import Batch
+from curation.errors import ParameterError
+from curation.filters import url as module
+from curation.filters.url import Url
+
+REASONS = {
+    "domain": "domain",
+    "subdomain": "subdomain",
+    "url": "url",
+    "hard_blacklisted": "hard_word",
+    "soft_blacklisted": "max_soft_words",
+    "blacklisted_subword": "subword",
+}
+"""The reference's reason → ours."""
+
+Verdict = Callable[[str], str | None]
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Verdict:
+    """datatrove's own filter, its lists unpacked into a temporary folder."""
+    import datatrove.pipeline.base as base
+    import datatrove.pipeline.filters.url_filter as theirs
+    import tldextract
+    from datatrove.data import Document
+
+    folder = tmp_path_factory.mktemp("lists")
+    # The check asks for a package that only guards the unpacking.
+    base.check_required_dependencies = lambda *_: None
+    theirs.cached_assets_path = lambda **_: str(folder)
+    theirs.safely_create_file = lambda _, create: create()
+    judge = theirs.URLFilter()
+    judge.tldextractor = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
+
+    def verdict(url: str) -> str | None:
+        answer = judge.filter(Document(text="", id="", metadata={"url": url}))
+        return REASONS[answer[1]] if isinstance(answer, tuple) else None
+
+    return verdict
+
+
+def batch_of(urls: list[str | None]) -> Batch:
+    return documents(*[""] * len(urls)).with_columns(url=pa.array(urls, pa.string()))
+
+
+def reasons(urls: list[str | None], judge: Url | None = None) -> list[str | None]:
+    outcome = (judge or Url())(batch_of(urls))
+    assert outcome.reasons is not None
+    found: list[str | None] = outcome.reasons.to_pylist()
+    return found
+
+
+def made_addresses() -> list[str]:
+    """Addresses that hit each list, in many spellings."""
+    chance = random.Random(7)
+    domains = [line.decode("utf-8", "replace") for line in module._archived_lines("domains")]
+    listed = [line.decode("utf-8", "replace") for line in module._archived_lines("urls")]
+    found = []
+    for name in chance.sample(domains, 1200):
+        found += [
+            f"http://{name}/",
+            f"https://www.{name}/a?b=c",
+            f"HTTP://{name.upper()}:8080/x",
+            f"http://user:pw@{name}",
+        ]
+    found += chance.sample(listed, 300) + [f"http://{url}" for url in chance.sample(listed, 100)]
+    for name in (module.WORDS, module.SOFT_WORDS, module.SUBWORDS):
+        words = sorted(module._words(name, (), True))
+        for word in words:
+            other = chance.choice(words)
+            found += [
+                f"https://a.org/{word}",
+                f"https://a.org/{word.upper()}-{other}",
+                f"https://{word}{other}.net/x_{word}",
+            ]
+    return found
+
+
+ODD = [
+    "http://1.2.3.4/sex", "http://[::1]/", "nonsense", "http://", "http://bücher.de/", "http://xn--bcher-kva.de/x",
+    "ftp://a.b.c.d.e/f", "http://com/", "http://a..b/", "//no.scheme/porn", "http://localhost:1", "\x00", " http://a.org ",
+]  # fmt: skip
+
+
+def test_parity_on_real_addresses(shared_data: Path, reference: Verdict) -> None:
+    """Every address of the shared pages gets the reference's verdict and reason."""
+    urls = list(addresses(shared_data))
+    assert len(urls) > 2000
+    assert reasons([*urls]) == [reference(url) for url in urls]
+
+
+def test_parity_on_made_addresses(reference: Verdict) -> None:
+    """So do thousands made from the lists themselves, and odd ones; every reason occurs."""
+    urls = [*made_addresses(), *ODD]
+    found = reasons([*urls])
+    assert found == [reference(url) for url in urls]
+    assert set(found) == {*REASONS.values(), None}
+
+
+@settings(deadline=None, derandomize=True, max_examples=200)
+@given(st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=40))
+def test_any_text_is_judged(url: str) -> None:
+    """No address raises, however malformed."""
+    assert reasons([url])[0] in {*REASONS.values(), None}
+
+
+def test_no_address_is_a_reason_of_its_own() -> None:
+    """A record without an address goes as such; the reference stops the run there."""
+    assert reasons([None, ""]) == ["no_url", "no_url"]
+
+
+def test_ones_own_lists() -> None:
+    """Extra domains, addresses and words count, with and without the built-in lists."""
+    judge = Url(False, 1, ("bad.org",), ("http://x.org/1",), ("uglyword",), ("softa", "softb"), ("glued",))
+    urls: list[str | None] = [
+        "http://www.bad.org/", "http://x.org/1", "http://x.org/uglyword/", "http://x.org/softa/softb", "http://x.org/softa",
+        "http://x.org/unGluedly", "http://x.org/sex",
+    ]  # fmt: skip
+    assert reasons(urls, judge) == ["domain", "url", "hard_word", "max_soft_words", None, "subword", None]
+    with pytest.raises(ParameterError, match="extra_words"):
+        Url(extra_words=("--",))
+
+
+def test_no_network_and_no_extraction(tmp_path: Path) -> None:
+    """A first use without network and with a cache folder that cannot be written still works."""
+    program = (
+        "import socket\n"
+        "def refuse(*_, **__): raise OSError('network')\n"
+        "socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse\n"
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from test_url_program import run; run()\n"
+    )
+    (tmp_path / "test_url_program.py").write_text(
+        "def run():\n"
+        "    import pyarrow as pa\n"
+        "    from curation.batch import Batch\n"
+        "    from curation.filters.url import Url\n"
+        "    batch = Batch(pa.record_batch({'url': ['http://0-1sex.com/x'], 'text': ['']}))\n"
+        "    print(Url()(batch).reasons.to_pylist())\n"
+    )
+    (tmp_path / "file").write_text("")
+    environment = {"CURATION_CACHE_DIR": str(tmp_path / "file" / "x"), "PATH": "/usr/bin:/bin"}
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['domain']"
