@@ -128,6 +128,8 @@ def write_all(descriptor: int, data: memoryview, position: int) -> None:
 
 
 def _limit_address_space(ceiling: int) -> None:
+    if sys.platform != "linux":
+        return
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
     if hard != resource.RLIM_INFINITY:
         ceiling = hard if ceiling == resource.RLIM_INFINITY else min(ceiling, hard)
@@ -135,7 +137,9 @@ def _limit_address_space(ceiling: int) -> None:
 
 
 def _sizes() -> tuple[int, int]:
-    """Address space and resident memory of this process in bytes."""
+    """Address space and resident memory of this process in bytes; elsewhere than on Linux 0 and its peak."""
+    if sys.platform != "linux":
+        return 0, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     total, resident = os.pread(_statm(), 100, 0).split()[:2]
     return int(total) * _PAGE_SIZE, int(resident) * _PAGE_SIZE
 

@@ -7,17 +7,15 @@ Answers outlive the child, so its death costs the page it was at, and a new chil
 The kernel enforces the limits (see `curation.isolated`). Time is processor time, so that a busy machine does not decide
 what is in a corpus; a page that waits instead of computing is given up after `PATIENCE` times as many seconds on the
 clock. A crash or a lack of memory is believed only when a fresh child repeats it: an operator's `kill` costs no page,
-nor does memory that earlier pages left in pieces. Needs Linux: memory files and /proc.
+nor does memory that earlier pages left in pieces. Memory is limited on Linux only.
 """
 
 from __future__ import annotations
 
 import atexit
-import contextlib
 import json
 import mmap
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -39,6 +37,9 @@ PATIENCE = 6
 
 START_SECONDS = 120
 """How long a child may take to start and to import what it needs."""
+
+STUCK_SECONDS = 60
+"""Seconds beyond the limits of two pages after which a child that answers none is killed from here."""
 
 KEPT_BYTES = 32 << 20
 """How much of the file of pages stays for the next batch: memory got anew costs more than memory written over."""
@@ -134,11 +135,13 @@ class _Child:
 
     def heard(self, seconds: float) -> bytes | None:
         """The child's next message, b"" if it died, None after `seconds` of silence."""
-        if not select.select([self.control], [], [], seconds)[0]:
-            return None
-        with contextlib.suppress(ConnectionError):
+        self.control.settimeout(seconds)
+        try:
             return self.control.recv(1)
-        return b""
+        except TimeoutError:
+            return None
+        except ConnectionError:
+            return b""
 
     def end(self) -> int:
         """Kill the child unless it is dead already; its exit code, negative for a signal."""
@@ -157,7 +160,7 @@ class _Supervisor:
     """The two shared files, and the child that works on them."""
 
     def __init__(self) -> None:
-        self.pages, self.answers = os.memfd_create("pages"), os.memfd_create("answers")
+        self.pages, self.answers = _shared_file("pages"), _shared_file("answers")
         self.child: _Child | None = None
 
     def end_child(self) -> int:
@@ -186,7 +189,7 @@ class _Supervisor:
         request = {"factory": function.factory, "arguments": dict(function.arguments), "first": first, "count": count}
         child = self.begin(request | {"seconds": limits.seconds, "patience": patience, "megabytes": limits.megabytes})
         fresh, child.fresh = child.fresh, False
-        stuck = self.wait(child, 2 * patience + START_SECONDS)
+        stuck = self.wait(child, 2 * patience + STUCK_SECONDS)
         found = _read_answers(self.answers)
         if stuck is not None:
             code = self.end_child()
@@ -241,6 +244,14 @@ def _forget() -> None:
 
 
 os.register_at_fork(after_in_child=_forget)
+
+
+def _shared_file(name: str) -> int:
+    """The descriptor of a file in memory, or in the folder for temporary files where the system has no such thing."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create(name)
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
 
 
 def _verdict(code: int) -> Answer:

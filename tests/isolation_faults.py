@@ -22,6 +22,8 @@ def page(text: str) -> str:
         time.sleep(1000)
     if "FAULT signal" in text:
         os.kill(os.getpid(), signal.SIGSEGV)
+    if "FAULT stop" in text:  # a stopped process takes no signal but SIGKILL
+        os.kill(os.getpid(), signal.SIGSTOP)
     if "FAULT null" in text:
         ctypes.string_at(0)
     if "FAULT exit" in text:

@@ -165,6 +165,28 @@ def test_languages_change_no_text() -> None:
     assert reasons(Extract(languages=("en",), language_floor=None)(batch(GERMAN_ARTICLE))) == [None]
 
 
+@pytest.mark.parametrize("attribute", ["lang=en", 'class="a b" LANG = "en-US"', "xml:lang='de' lang='EN'"])
+def test_a_page_that_declares_a_wanted_language_is_not_asked(attribute: str) -> None:
+    """It is extracted, whatever its text looks like, and has no score."""
+    page = GERMAN_ARTICLE.replace("<html>", f"<!DOCTYPE html>\n<html {attribute}>")
+    outcome = Extract(languages=("en",))(batch(page))
+    assert reasons(outcome) == [None]
+    assert signal(outcome, "language_score") == [None]
+
+
+def test_a_page_that_declares_another_language_is_asked() -> None:
+    """A declaration alone removes nothing: an English page that calls itself German stays."""
+    outcome = Extract(languages=("en",))(batch(ARTICLE.replace("<html>", "<html lang=de>")))
+    assert reasons(outcome) == [None]
+    assert signal(outcome, "language_score") != [None]
+
+
+def test_resiliparse_needs_no_sparing() -> None:
+    """An extractor as cheap as the look at the language is not spared anything."""
+    outcome = Extract(extractor="resiliparse", languages=("en",))(batch(GERMAN_ARTICLE))
+    assert reasons(outcome) == [None]
+
+
 @pytest.mark.parametrize(
     ("parameters", "key"),
     [

@@ -148,6 +148,23 @@ def test_an_interrupt_leaves_no_half_done_child(monkeypatch: pytest.MonkeyPatch)
     assert run("b", "c", "d") == [Answer("b"), Answer("c"), Answer("d")]
 
 
+def test_a_child_that_takes_no_signal_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child out of reach of its own timers is ended from here, at the cost of the page in work."""
+    monkeypatch.setattr(isolation, "STUCK_SECONDS", 0.2)
+    pages = pa.array(["a", "FAULT stop", "b"])
+    answers = isolation.run(FAULTS, pages, Limits(seconds=0.1, megabytes=170))
+    assert answers == [Answer("a"), Answer(failure="timeout", cause="no sign of life"), Answer("b")]
+
+
+def test_files_in_memory_are_not_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system has no files in memory, temporary files serve as well."""
+    isolation._forget()
+    monkeypatch.delattr(os, "memfd_create")
+    assert run("a", "FAULT null", "b") == [Answer("a"), EXPECTED["null"], Answer("b")]
+    isolation.close()
+    isolation._forget()
+
+
 def test_a_child_that_cannot_start_says_why() -> None:
     """A function that cannot be made raises StepFailed with the last line of the traceback."""
     with pytest.raises(StepFailed, match="RuntimeError: no model to load"):
