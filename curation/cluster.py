@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from functools import cached_property
+from itertools import chain, islice
 from typing import Any, Generic, TypeVar
 
 from curation.errors import CurationError, StepFailed, UsageError
@@ -44,20 +45,31 @@ class Failed(Generic[Item]):
 
 
 class Cluster:
-    """Where tasks run. Made by `open_cluster`; `client` is None when they run in this process."""
+    """Where tasks run. Made by `open_cluster`; without `connect` they run in this process.
 
-    def __init__(self, client: Any | None) -> None:
-        self.client = client
+    connect: makes the Dask client, when the first task needs it: a run with nothing to do starts no workers.
+    started: told the number of workers and the dashboard's address once they are there.
+    """
+
+    def __init__(
+        self, connect: Callable[[], Any] | None = None, started: Callable[[int, str], None] | None = None
+    ) -> None:
+        self._connect, self._started = connect, started
+
+    @cached_property
+    def client(self) -> Any | None:
+        """The Dask client, or None when tasks run in this process."""
+        if self._connect is None:
+            return None
+        client = self._connect()
+        if self._started is not None:
+            self._started(len(client.scheduler_info(n_workers=-1)["workers"]), client.dashboard_link)
+        return client
 
     @property
     def workers(self) -> int:
         """Workers there are now; 0 when tasks run in this process."""
         return len(self.client.scheduler_info(n_workers=-1)["workers"]) if self.client is not None else 0
-
-    @property
-    def dashboard(self) -> str | None:
-        """Address of the Dask dashboard, if there is one."""
-        return self.client.dashboard_link if self.client is not None else None
 
     def map(
         self, function: Callable[[Item], Value], items: Iterable[Item]
@@ -67,6 +79,11 @@ class Cluster:
         `function` must be importable by workers and its result small. A CurationError is not tried again: it is about
         the input, and would come back. Its message is the cause.
         """
+        waiting = iter(items)
+        first = list(islice(waiting, 1))
+        if not first:
+            return
+        items = chain(first, waiting)
         if self.client is None:
             yield from _map_here(function, items)
         else:
@@ -175,22 +192,25 @@ def _cause(future: Any) -> str:
 
 @contextmanager
 def open_cluster(
-    workers: int | None = None, scheduler: str | None = None, memory_limit: str | None = None
+    workers: int | None = None,
+    scheduler: str | None = None,
+    memory_limit: str | None = None,
+    started: Callable[[int, str], None] | None = None,
 ) -> Iterator[Cluster]:
     """A cluster for the time of the block.
 
     scheduler: address (`tcp://host:port`) or scheduler file of a running one; it is left running. Else `workers`
-    processes of one thread are started here (default: one a core), 0 for none. UsageError if the scheduler cannot be
-    reached.
+    processes of one thread are started here when they are first needed (default: one a core), 0 for none. started: as
+    in Cluster. UsageError if the scheduler cannot be reached, at once.
     """
-    if scheduler is not None:
-        with _connect(scheduler) as client:
-            yield Cluster(client)
-    elif workers == 0:
-        yield Cluster(None)
-    else:
-        with _start(workers or cores(), memory_limit) as client:
-            yield Cluster(client)
+    with ExitStack() as stack:
+        if scheduler is not None:
+            client = stack.enter_context(_connect(scheduler))
+            yield Cluster(lambda: client, started)
+        elif workers == 0:
+            yield Cluster()
+        else:
+            yield Cluster(lambda: stack.enter_context(_start(workers or cores(), memory_limit)), started)
 
 
 def cores() -> int:

@@ -8,6 +8,7 @@ with a removed document are shown.
 from __future__ import annotations
 
 import difflib
+import io
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,12 +21,15 @@ from rich.console import Console
 from rich.table import Table
 
 from curation.batch import Batch
-from curation.errors import InputError
+from curation.errors import InputError, UnreadableArchive
 from curation.jobs.plan import Plan
 from curation.jobs.report import printable
 from curation.rules import Rule, violations
 from curation.stage import Stage
 from curation.warc import read_batches
+
+RECORD_HEADERS = 1 << 20
+"""Bytes read beyond the largest page allowed, for the headers around it."""
 
 PLACES = ("corpus", "removed/filter", "removed/dedup", "documents")
 """Where a document may be, the most telling place first; documents/ only until the corpus is written."""
@@ -93,9 +97,10 @@ def _record(plan: Plan, row: dict[str, Any]) -> Batch | None:
     try:
         with source.open() as archive:
             archive.seek(row["warc_offset"])
-            batches = read_batches(archive, source.path, plan.recipe.table("read"), Counter(), max_documents=1)
+            window = io.BytesIO(archive.read(plan.recipe.table("read").max_page_bytes + RECORD_HEADERS))
+            batches = read_batches(window, source.path, plan.recipe.table("read"), Counter(), max_documents=1)
             batch = next(batches, None)
-    except (OSError, ValueError):
+    except (OSError, ValueError, UnreadableArchive):
         return None
     return batch if batch is not None and len(batch) and batch.column("id")[0].as_py() == row["id"] else None
 

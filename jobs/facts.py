@@ -95,7 +95,7 @@ def _values(column: pa.Array) -> list[str]:
 def domain(url: str) -> str:
     """The host of a URL, lower-cased and without "www.": "https://www.a.org/b" → "a.org"; "" where there is none."""
     try:
-        host = urlsplit(url).hostname or ""
+        host = urlsplit(url if "://" in url else f"//{url}").hostname or ""
     except ValueError:
         host = ""
     return host.removeprefix("www.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -11,21 +12,36 @@ from curation.cluster import Cluster
 from curation.jobs.facts import collect
 from curation.jobs.plan import Plan
 from curation.jobs.progress import Progress
+from curation.manifest import WHOLE, Manifest, fingerprint, is_done, manifest_path
+from curation.shards import Output
+from curation.storage import Folder
 
+STEP = "report"
 STATS = "report/stats.json"
+
+VERSION = 1
+"""Rises when the same run gives another report."""
 
 REASONS_SHOWN = 6
 ROWS_SHOWN = 15
 
 
 def write_report(plan: Plan, cluster: Cluster, progress: Progress) -> dict[str, Any]:
-    """Count, write report/stats.json if it would change, and return what it says."""
-    with progress.step("report", 1) as bar:
-        stats = collect(plan, cluster)
-        if not plan.folder.exists(STATS) or plan.folder.read_json(STATS) != stats:
-            plan.folder.write_json(STATS, stats)
-        bar.advance()
-    return stats
+    """Count what is there, unless nothing changed since it was counted last; returns what report/stats.json says."""
+    folder = plan.folder
+    mark = fingerprint(STEP, VERSION, [(path, folder.read_json(path)["fingerprint"]) for path in _manifests(folder)])
+    with progress.step(STEP, 1, int(is_done(folder, STEP, WHOLE, mark) is not None)) as bar:
+        if not bar.already:
+            text = json.dumps(collect(plan, cluster), ensure_ascii=False, indent=1) + "\n"
+            output = Output(STATS, len(text.encode()), folder.write(STATS, text.encode()), 0)
+            Manifest(STEP, WHOLE, mark, outputs=[output]).write(folder)
+            bar.advance()
+    found: dict[str, Any] = folder.read_json(STATS)
+    return found
+
+
+def _manifests(folder: Folder) -> list[str]:
+    return [path for path in folder.list("manifests", ".json") if path != manifest_path(STEP, WHOLE)]
 
 
 def show(stats: dict[str, Any], console: Console) -> None:

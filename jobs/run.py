@@ -44,11 +44,13 @@ def run_steps(
     """Run `steps` and print what came of them; returns the exit code (0, or 1 if an input was quarantined)."""
     plan = make_plan(inputs, out, recipe, settings, update=update)
     progress = Progress(default_mode(as_json))
-    with open_cluster(workers, scheduler) as cluster:
+
+    def started(number: int, dashboard: str) -> None:
+        progress.note(f"{number} workers, dashboard {dashboard}")
+
+    with open_cluster(workers, scheduler, started=started) as cluster:
         plan.folder.sweep()
         run = Run(plan, cluster, progress)
-        if cluster.dashboard:
-            progress.note(f"{cluster.workers} workers, dashboard {cluster.dashboard}")
         for step in steps:
             run.step(step)
     if run.stats is not None:

@@ -28,7 +28,7 @@ def there() -> Iterator[Cluster]:
 
 @pytest.fixture(params=["here", "there"])
 def cluster(request: pytest.FixtureRequest) -> Cluster:
-    return Cluster(None) if request.param == "here" else request.getfixturevalue("there")
+    return Cluster() if request.param == "here" else request.getfixturevalue("there")
 
 
 def test_map_answers_every_item(cluster: Cluster) -> None:
@@ -98,6 +98,16 @@ def test_a_running_scheduler_is_used_and_left_running(tmp_path: Path) -> None:
                 assert cluster.workers == 1
                 assert cluster.gather(work, ["x"]) == ["X"]
         process.kill()
+
+
+def test_no_work_starts_no_workers() -> None:
+    """Workers are started when the first task needs them, and told of then."""
+    told: list[int] = []
+    with open_cluster(1, started=lambda workers, _: told.append(workers)) as cluster:
+        assert cluster.gather(work, []) == []
+        assert told == []
+        assert cluster.gather(work, ["x"]) == ["X"]
+        assert told == [1]
 
 
 def test_an_unreachable_scheduler_is_a_usage_error(tmp_path: Path) -> None:
