@@ -9,6 +9,8 @@ survivors  components → one survivor each → drop lists
 
 from __future__ import annotations
 
+import pickle
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,12 +24,16 @@ from curation.cluster import Cluster
 from curation.dedup import components, grouping, matching, urls, verdicts, verification
 from curation.dedup.contracts import LARGE, NUMBERS
 from curation.dedup.describing import describe, described_exchange
+from curation.dedup.earlier import earlier_marks, earlier_shards
 from curation.dedup.layout import WORK, PartitionTask, RangeTask, Shard, Work, plan_work
 from curation.dedup.settings import DedupSettings
+from curation.dedup.values import Worth, worth
+from curation.errors import ParameterError, RecipeError
 from curation.exchange import Exchange
 from curation.jobs.plan import Plan
 from curation.jobs.progress import Progress
 from curation.manifest import WHOLE, Manifest, is_done
+from curation.recipe import Recipe
 from curation.shards import Output, ShardWriter
 from curation.storage import Folder
 
@@ -36,40 +42,61 @@ STEP = ROOT = "dedup"
 PHASES = 10
 """Phases that the progress of the step is told in."""
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 def find_duplicates(plan: Plan, shards: Sequence[str], upstream: str, cluster: Cluster, progress: Progress) -> str:
     """Write the drop list and the survivors of every shard (names in input order); returns the step's fingerprint."""
-    step = plan.table_fingerprint(STEP, "dedup", upstream=[upstream])
-    done = is_done(plan.folder, STEP, WHOLE, step) is not None
+    folder, settings = plan.folder, plan.recipe.table("dedup")
+    earlier = earlier_shards(settings)
+    mark = plan.table_fingerprint(STEP, "dedup", upstream=[upstream, *earlier_marks(earlier)])
+    done = is_done(folder, STEP, WHOLE, mark) is not None
     with progress.step(STEP, PHASES, PHASES if done else 0) as bar:
         if not done:
-            found = deduplicate(plan.folder, shards, plan.recipe.table("dedup"), cluster, bar.advance)
-            Manifest(STEP, WHOLE, step, outputs=found.outputs, counts=found.counts).write(plan.folder)
-            plan.folder.remove(WORK)
-    return step
+            best = check_survivor(plan.recipe)
+            all_shards = [*earlier, *(Shard(folder, name, 0, 0) for name in shards)]
+            found = deduplicate(folder, settings, best, all_shards, cluster, mark, bar.advance)
+            manifest = Manifest(STEP, WHOLE, mark, outputs=found.outputs, counts=found.counts)
+            manifest.write(folder, found.performance)
+            folder.remove(WORK)
+    return mark
+
+
+def check_survivor(recipe: Recipe) -> Worth:
+    """The recipe's survivor rule, made ready. RecipeError if it names a column or signal that there is not."""
+    try:
+        return worth(recipe.table("dedup").survivor, recipe.stages)
+    except ParameterError as error:
+        raise RecipeError(f"recipe {recipe.name}: [dedup]: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a deduplication came to: its files and counts."""
+    """What a deduplication came to: its files and counts; seconds by phase and bytes spilled."""
 
     outputs: list[Output]
     counts: Mapping[str, Any]
+    performance: Mapping[str, Any]
 
 
 def deduplicate(
     folder: Folder,
-    shards: Sequence[str],
     settings: DedupSettings,
+    best: Worth,
+    shards: Sequence[Shard],
     cluster: Cluster,
+    mark: str,
     advance: Callable[[], None] = lambda: None,
 ) -> Found:
-    """Find the duplicates among the signed shards of a folder, named in input order, and write their lists."""
-    folder.remove(ROOT)
-    numbered = number_shards([Shard(folder, name, 0, 0) for name in shards], cluster)
-    work, tasks = plan_work(folder, settings, numbered)
+    """Find the duplicates among signed shards (in input order, not yet counted); write lists for the folder's own.
+
+    mark: what the answer depends on. A run that was stopped goes on at the phase where it was if the mark is the same.
+    """
+    if not folder.exists(f"{WORK}/{mark}"):
+        folder.remove(ROOT)
+        folder.write(f"{WORK}/{mark}", b"")
+    work, tasks = plan_work(folder, settings, best, number_shards(shards, cluster))
     run = _Run(work, tasks, cluster, advance)
     counts: dict[str, Any] = {"documents": work.documents}
     if settings.enabled:
@@ -96,19 +123,38 @@ class _Run:
     advance: Callable[[], None]
     pairs: list[Output] = field(default_factory=list)
     large: list[dict[str, Any]] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    spilled: int = 0
+
+    def phase(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+        """Run a phase, a task an item, unless an earlier attempt at the step finished it."""
+        name = getattr(function, "func", function).__name__
+        path = f"{WORK}/phases/{len(self.seconds):03d}-{name}.pickle"
+        started = time.perf_counter()
+        folder = self.work.folder
+        if folder.exists(path):
+            values: list[Result] = pickle.loads(folder.read(path))
+        else:
+            values = self.cluster.gather(function, items)
+            folder.write(path, pickle.dumps(values))
+        self.seconds[f"{len(self.seconds):03d} {name}"] = round(time.perf_counter() - started, 3)
+        self.advance()
+        return values
+
+    def clear(self, exchange: Exchange) -> None:
+        """Remove what an exchange holds, which nobody needs any more."""
+        self.spilled += exchange.spilled()
+        exchange.clear()
 
     def ranges(self, function: Callable[[RangeTask], Result]) -> list[Result]:
         """Run a phase of one task a range."""
-        values = self.cluster.gather(function, self.tasks)
-        self.advance()
-        return values
+        return self.phase(function, self.tasks)
 
     def partitions(self, exchange: Exchange, function: Callable[[PartitionTask], Result]) -> list[Result]:
         """Run a phase of one task a partition of an exchange, then clear the exchange."""
         tasks = [PartitionTask(self.work, exchange, number) for number in range(exchange.partitions)]
-        values = self.cluster.gather(function, tasks)
-        exchange.clear()
-        self.advance()
+        values = self.phase(function, tasks)
+        self.clear(exchange)
         return values
 
     def find_pairs(self) -> dict[str, int]:
@@ -121,11 +167,11 @@ class _Run:
         self.ranges(matching.spread)
         self.partitions(matching.keys_exchange(work), matching.match)
         counts["candidate_pairs"] = sum(self.ranges(verification.attach))
-        matching.pairs_exchange(work).clear()
+        self.clear(matching.pairs_exchange(work))
         self.ranges(verification.verify)
-        verification.sketched_exchange(work).clear()
+        self.clear(verification.sketched_exchange(work))
         self.pairs = self.ranges(verification.write_pairs)
-        verification.edges_exchange(work).clear()
+        self.clear(verification.edges_exchange(work))
         return counts | {"pairs": sum(output.rows for output in self.pairs)}
 
     def find_clusters(self) -> dict[str, Any]:
@@ -134,7 +180,7 @@ class _Run:
         clusters, members = self._components(sum(output.rows for output in self.pairs))
         described = described_exchange(work, members)
         self.ranges(partial(describe, exchange=described))
-        grouping.members_exchange(work).clear()
+        self.clear(grouping.members_exchange(work))
         decided = self.partitions(described, verdicts.decide)
         sizes: Counter[str] = Counter()
         for part, _ in decided:
@@ -146,7 +192,7 @@ class _Run:
     def _components(self, pairs: int) -> tuple[int, int]:
         """Components of the pairs, their members sent to their ranges. Returns components and members."""
         if self.work.documents <= components.UNION_FIND_DOCUMENTS:
-            return self.cluster.gather(grouping.unite_all, [self.work])[0]
+            return self.phase(grouping.unite_all, [self.work])[0]
         links = grouping.links_exchange(self.work, "0", pairs)
         before = total(self.ranges(partial(grouping.send_links, onward=links)))
         for step in count(1):
@@ -174,7 +220,8 @@ class _Run:
             for shard in task.shards
         ]
         outputs.append(_write_rows(self.work.folder, "dedup/shards.parquet", NUMBERS, numbers))
-        return Found(outputs, {**counts, "removed": dict(sorted(reasons.items())), "large_clusters": len(self.large)})
+        found = {**counts, "removed": dict(sorted(reasons.items())), "large_clusters": len(self.large)}
+        return Found(outputs, found, {"seconds": self.seconds, "spilled_bytes": self.spilled})
 
 
 def total(checksums: Sequence[grouping.Checksum]) -> grouping.Checksum:

@@ -8,7 +8,6 @@ import pyarrow as pa
 from curation.dedup.grouping import MEMBERS, members_exchange
 from curation.dedup.hashing import mix_all
 from curation.dedup.layout import RangeTask, Shard, Work, partition_of
-from curation.dedup.values import as_numbers
 from curation.exchange import Exchange
 from curation.shards import read_table
 
@@ -53,19 +52,14 @@ def describe(task: RangeTask, exchange: Exchange) -> int:
 
 def _describe_shard(work: Work, shard: Shard, members: pa.Table, schema: pa.Schema) -> pa.RecordBatch:
     rows = members.column("document").to_numpy() - shard.first
-    signed = read_table(shard.folder, f"signatures/{shard.name}.parquet", ["length", "exact", "sketch"])
-    signed = signed.take(pa.array(rows))
-    rule = work.settings.survivor
-    column = {"newest": "date"}.get(rule, rule.removeprefix("best:") if rule.startswith("best:") else None)
-    wanted = ["id", *([column] if column and column != "id" else [])]
-    known = read_table(shard.folder, f"documents/{shard.name}.parquet", wanted).take(pa.array(rows))
-    values = signed.column("length") if rule == "longest" else known.column(column) if column else None
+    signed = read_table(shard.folder, f"signatures/{shard.name}.parquet", ["exact", "sketch"]).take(pa.array(rows))
+    ids = read_table(shard.folder, f"documents/{shard.name}.parquet", ["id"]).take(pa.array(rows))
     columns = [
         members.column("document"),
         members.column("root"),
         pa.array(rows),
-        pa.array(as_numbers(values) if values is not None else np.zeros(len(rows))),
-        known.column("id"),
+        pa.array(work.worth.of(shard.folder, shard.name, rows)),
+        ids.column("id"),
         pa.array([shard.name] * len(rows)),
         pa.array([shard.earlier] * len(rows), pa.string()),
         signed.column("exact"),

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curation.dedup.settings import DedupSettings
+from curation.dedup.values import Worth
 from curation.exchange import Exchange
 from curation.storage import Folder
 
@@ -53,8 +54,9 @@ class Work:
 
     folder: Folder
     settings: DedupSettings
+    worth: Worth
     bounds: tuple[int, ...]
-    earlier_documents: int = 0
+    earlier_documents: int
 
     @property
     def documents(self) -> int:
@@ -135,10 +137,12 @@ def ranges(shards: Sequence[Shard]) -> list[tuple[Shard, ...]]:
     return [*found, tuple(run)] if run else found
 
 
-def plan_work(folder: Folder, settings: DedupSettings, shards: Sequence[Shard]) -> tuple[Work, list[RangeTask]]:
+def plan_work(
+    folder: Folder, settings: DedupSettings, best: Worth, shards: Sequence[Shard]
+) -> tuple[Work, list[RangeTask]]:
     """The work on these shards, numbered one after the other, and its ranges."""
     parts = ranges(shards)
     bounds = (*(part[0].first for part in parts), shards[-1].stop if shards else 0)
     earlier = sum(shard.documents for shard in shards if shard.earlier is not None)
-    work = Work(folder, settings, bounds, earlier)
+    work = Work(folder, settings, best, bounds, earlier)
     return work, [RangeTask(work, number, part) for number, part in enumerate(parts)]

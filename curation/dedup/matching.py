@@ -93,7 +93,7 @@ def match(task: PartitionTask) -> int:
     rows = task.exchange.receive_table(task.number, KEYS)
     bands, keys, checks, documents = (rows.column(name).to_numpy() for name in KEYS.names)
     left, right, kinds = unique_pairs(*find_pairs(bands, keys, checks, documents, work.settings.verify))
-    if work.settings.against == "against":
+    if work.settings.mode == "against":
         within = (left >= work.earlier_documents) & (kinds == CANDIDATE)
         left, right, kinds = left[~within], right[~within], kinds[~within]
     batch = pa.RecordBatch.from_arrays([pa.array(left), pa.array(right), pa.array(kinds)], schema=PAIRS)

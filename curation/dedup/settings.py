@@ -19,7 +19,7 @@ MISS_WEIGHT = 0.7
 
 A false candidate costs a comparison; a missed one stays missed. At this weight threshold .72 gives FineWeb's 14 × 8."""
 
-AGAINST = ("both", "within", "against")
+MODES = ("both", "within", "against")
 
 SURVIVORS = ("first", "longest", "newest")
 
@@ -34,10 +34,11 @@ class DedupSettings:
     pair that shares a band counts, as in the reference.
     exact: texts that are equal once simplified are duplicates of their own kind (`exact_duplicate`).
     url: of documents with one normalised URL only the newest stays (`url_duplicate`).
-    survivor: which of a cluster stays: `first` in input order, `longest`, `newest`, or `best:<column>`.
-    against: where earlier runs are named, which duplicates go: of their documents and of this run's (`both`), of theirs
-    alone (`against`), or of this run's alone (`within`).
-    max_cluster_size: clusters above it are examined and reported; null sets no limit.
+    survivor: which of a cluster stays: `first` in input order, `longest`, `newest`, or the one with most of a column or
+    signal (`best:language_score`, `best:gopher_quality.words`).
+    max_cluster_size: clusters above it are taken apart by similarity and reported; null sets no limit.
+    against: output folders of earlier runs, whose documents come first and are never touched. mode: which duplicates go
+    then: of their documents and of this run's (`both`), of theirs alone (`against`), or of this run's (`within`).
     """
 
     version: ClassVar[int] = 1
@@ -54,8 +55,9 @@ class DedupSettings:
     exact: bool = True
     url: bool = False
     survivor: str = "first"
-    against: str = "both"
     max_cluster_size: int | None = 1000
+    against: tuple[str, ...] = ()
+    mode: str = "both"
 
     def __post_init__(self) -> None:
         _require(self.variant in VARIANTS, "variant", self.variant, f"one of {', '.join(VARIANTS)}")
@@ -67,9 +69,9 @@ class DedupSettings:
             _require(value is None or 1 <= value <= 256, key, value, "from 1 to 256")
         _require(0 <= self.seed < 2**32, "seed", self.seed, "from 0 to 4294967295")
         named = self.survivor.startswith("best:") and len(self.survivor) > len("best:")
-        allowed = f"one of {', '.join(SURVIVORS)}, or best:<column>"
+        allowed = f"one of {', '.join(SURVIVORS)}, or best:<column or stage.signal>"
         _require(self.survivor in SURVIVORS or named, "survivor", self.survivor, allowed)
-        _require(self.against in AGAINST, "against", self.against, f"one of {', '.join(AGAINST)}")
+        _require(self.mode in MODES, "mode", self.mode, f"one of {', '.join(MODES)}")
         limit = self.max_cluster_size
         _require(limit is None or limit >= 2, "max_cluster_size", limit, "at least 2, or null")
 
@@ -79,6 +81,11 @@ class DedupSettings:
         if self.bands is not None and self.rows is not None:
             return self.bands, self.rows
         return _best_banding(self.threshold)
+
+    @property
+    def signature(self) -> tuple[object, ...]:
+        """What a document's signature depends on; runs that differ in it cannot be compared."""
+        return self.variant, self.ngram, *self.banding, self.seed
 
     @property
     def permutations(self) -> int:

@@ -41,7 +41,7 @@ def decide(task: PartitionTask) -> tuple[Mapping[str, int], list[dict[str, Any]]
     cluster_ids = ids.take(pa.array(np.searchsorted(documents, roots)))
     table = _verdicts(rows, cluster_ids, choice, settings.exact)
     listed = ~earlier[choice.order]
-    if settings.against == "against" and len(earlier):
+    if settings.mode == "against" and len(earlier):
         has_earlier = earlier[choice.order[choice.starts]]
         listed &= np.repeat(has_earlier, np.diff(np.r_[choice.starts, len(choice.order)]))
     table = table.filter(pa.array(listed))
