@@ -96,6 +96,11 @@ class Memo:
         self._lock = threading.Lock()
         self._answers = _Answers(0)
 
+    @property
+    def entries(self) -> int:
+        """Chunks remembered now."""
+        return self._answers.entries
+
     def resolve(self, texts: Texts) -> tuple[Chunks, Answers, Answers]:
         """The chunks of the texts with their entries, the memo's answers, and the answers of the batch's own."""
         chunks, keys, letters = _cut(texts)

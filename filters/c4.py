@@ -118,14 +118,16 @@ class C4:
             self.lorem_ipsum,
             self.curly_bracket,
         )
-        clean.clean_lines(text.codepoints, text.first, text.last, classes(), ascii_lower(), rules, _phrases(), cleaned)
-        return cleaned
+        used = clean.clean_lines(
+            text.codepoints, text.first, text.last, classes(), ascii_lower(), rules, _phrases(), cleaned
+        )
+        return cleaned._replace(codepoints=codepoints[:used])
 
 
 @cache
 def _phrases() -> clean.Phrases:
     phrases = views.flat(("javascript", "lorem ipsum", *POLICY))
-    return clean.Phrases(phrases.codepoints, np.append(phrases.first, phrases.last[-1:]))
+    return clean.Phrases(phrases.codepoints, np.append(0, phrases.last))
 
 
 def _rewritten(batch: Batch, kept: npt.NDArray[np.bool_], text: views.Characters, words: views.Words) -> Batch:

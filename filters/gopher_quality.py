@@ -71,9 +71,7 @@ class GopherQuality(Filter):
         spans = (words.starts, words.ends, words.first, words.last)
         measure_words(words.starts, words.ends, words.flags, words.first, words.last, n_words, characters, alphabetic)
         wanted = flat(sorted(set(self.stop_words)))
-        count_distinct(
-            text.codepoints, *spans, wanted.codepoints, np.append(wanted.first, wanted.last[-1:]), stop_words
-        )
+        count_distinct(text.codepoints, *spans, wanted.codepoints, np.append(0, wanted.last), stop_words)
         count_marks(text.codepoints, text.first, text.last, hashes, ellipses)
         measure_line_ends(text.codepoints, text.first, text.last, classes(), lines, bullets, ellipsis_lines)
         return struct(

@@ -39,7 +39,7 @@ class LineRules(NamedTuple):
 
 
 class Phrases(NamedTuple):
-    """`javascript`, `lorem ipsum`, then those of the policy rule, in lower-case ASCII, from `offsets[k]` to the next."""
+    """`javascript`, `lorem ipsum`, then those of the policy rule; lower-case ASCII, from `offsets[k]` to the next."""
 
     codepoints: Codepoints
     offsets: Offsets
@@ -85,8 +85,8 @@ def clean_lines(
     rules: LineRules,
     phrases: Phrases,
     cleaned: Cleaned,
-) -> None:
-    """Fill in `cleaned`. A line that would condemn its document is treated as if that rule were off."""
+) -> int:
+    """Fill in `cleaned`; the code points used. A line that condemns its text is treated as if that rule were off."""
     out = cleaned.codepoints
     at, n_lines = 0, 0
     for row in range(first.size):
@@ -112,6 +112,7 @@ def clean_lines(
                 at = stop
         cleaned.lines_last[row] = n_lines
         cleaned.first[row], cleaned.last[row] = stripped(out, classes, begin, at)
+    return at
 
 
 @kernel

@@ -1,0 +1,174 @@
+"""C4's rules: which lines go, what is cut out, and which documents go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from heuristic_cases import batch_of, edited, strings, verdict
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from curation.errors import ParameterError
+from curation.filters.c4 import C4
+
+ANY_LENGTH: dict[str, Any] = {"min_sentences": None}
+
+
+def rewritten(text: str, **parameters: Any) -> str | None:
+    """The text as it leaves the filter, None if the document goes."""
+    outcome = C4(**ANY_LENGTH | parameters)(batch_of([text]))
+    return None if outcome.reasons[0].as_py() else outcome.batch.text[0].as_py()
+
+
+@pytest.mark.parametrize(
+    ("line", "cause"),
+    [
+        ("a b " + "x" * 1001, "max_word_length"),
+        ("only two", "min_words_per_line"),
+        ("Please enable JavaScript to go on", "javascript"),
+        ("Please enable JAVA\u017fCRIPT to go on", None),
+        ("Please enable java\u017fcript and java script", None),
+        ("See our Terms of Use for more", "policy"),
+        ("We use coo\u212aies on this site", "policy"),
+        ("We use cook\u0130es on this site", None),
+        ("It uses  cookies of its own", None),
+        ("a line of words", None),
+    ],
+)
+def test_lines_that_go(line: str, cause: str | None) -> None:
+    """A line goes by the first rule it breaks, counted by that rule's name; the others stay."""
+    outcome = C4(**ANY_LENGTH)(batch_of([f"  one two three \n{line}\r\nfour five six"]))
+    kept = ["one two three", *([] if cause else [line]), "four five six"]
+    assert outcome.batch.text.to_pylist() == ["\n".join(kept)]
+    assert outcome.counts == ({f"lines_removed.{cause}": 1} if cause else {})
+    assert outcome.signals[0].as_py()["lines_removed"] == (cause is not None)
+
+
+@pytest.mark.parametrize(
+    ("line", "left"),
+    [
+        ("as shown [1] here [23].", "as shown  here ."),
+        ("as shown [] here[edit] now", "as shown  here now"),
+        ("one [citation needed] two three", "one  two three"),
+        ("one [Edit] two [citation  needed]", "one [Edit] two [citation  needed]"),
+        ("[[1]] one two [12a] [٣]", "[] one two [12a]"),
+        ("[1] one two three [2]", "one two three"),
+        ("one two [1", "one two [1"),
+    ],
+)
+def test_citations_are_cut_out(line: str, left: str) -> None:
+    """Citations go, once over, and nothing else in brackets; without the rule all stays."""
+    assert rewritten(line) == left
+    assert rewritten(line, remove_citations=False) == line
+
+
+def test_terminal_punctuation_can_be_required() -> None:
+    """Then a line must end in . ? ! or a quote, and not in three dots."""
+    text = 'one two three.\none two "three"\none two three...\none two three;\none two three ?'
+    assert rewritten(text, require_terminal_punctuation=True) == 'one two three.\none two "three"\none two three ?'
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("Lorem Ipsum dolor sit amet. {", "lorem_ipsum"),
+        ("one { two three\nlorem ipsum dolor sit", "curly_bracket"),
+        ("lorem ipsum dolor sit\none { two three", "lorem_ipsum"),
+        ("lorem ipsum\none two three", None),
+        ("var javascript = {\none two three", None),
+        ("our privacy policy {\none two three", "curly_bracket"),
+    ],
+)
+def test_signs_that_condemn_a_document(text: str, reason: str | None) -> None:
+    """The first line with such a sign gives the reason, unless the line went before for another; the text stays."""
+    outcome = C4(**ANY_LENGTH)(batch_of([text]))
+    assert outcome.reasons.to_pylist() == [reason]
+    if reason:
+        assert outcome.batch.text.to_pylist() == [text]
+        assert not outcome.counts
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("One two three. Four five six! Seven", 3),
+        ("One two three... Four five", 1),
+        ('He said "One two." Then "Three."', 2),
+        ("One two three.  ! Four", 3),
+        ("One two three. ! Four", 2),
+        ("One two three.\nFour five six", 2),
+        ("One two three. [1] [2]", 2),
+        ("One two three? ) Four", 2),
+        ("一二三。 四五六。 七八", 3),
+        ("No. 5 of 8 a.m. and e.g. this one", 2),
+        ("", 0),
+        ("one two", 0),
+    ],
+)
+def test_sentences(text: str, sentences: int) -> None:
+    """Sentences are counted line by line, as spaCy's sentencizer has them, white-space tokens included."""
+    outcome = C4()(batch_of([text]))
+    assert outcome.signals[0].as_py()["sentences"] == sentences
+    for threshold, reason in ((sentences, None), (sentences + 1, "min_sentences"), (None, None)):
+        assert C4(min_sentences=threshold)(batch_of([text])).reasons.to_pylist() == [reason]
+
+
+SWITCHES = st.fixed_dictionaries(
+    {
+        "filter_no_terminal_punct": st.booleans(),
+        "remove_citations": st.booleans(),
+        "filter_javascript": st.booleans(),
+        "filter_policy": st.booleans(),
+        "filter_lorem_ipsum": st.booleans(),
+        "filter_curly_bracket": st.booleans(),
+        "max_word_length": st.sampled_from([-1, 8, 1000]),
+        "min_words_per_line": st.sampled_from([-1, 1, 3]),
+        "min_num_sentences": st.sampled_from([-1, 2, 5]),
+    }
+)
+BASE = "First of all, here is one line.\nThen another one follows. It has two sentences!\nAnd the last"
+
+
+@given(SWITCHES, st.integers(0, 10_000))
+@settings(max_examples=150, deadline=None)
+def test_any_switches_as_the_reference(switches: dict[str, Any], seed: int) -> None:
+    """With every rule on or off, verdict and text are the reference's."""
+    from datatrove.pipeline.filters import C4QualityFilter
+
+    ours = C4(
+        require_terminal_punctuation=switches["filter_no_terminal_punct"],
+        remove_citations=switches["remove_citations"],
+        javascript=switches["filter_javascript"],
+        policy=switches["filter_policy"],
+        lorem_ipsum=switches["filter_lorem_ipsum"],
+        curly_bracket=switches["filter_curly_bracket"],
+        **{
+            name: None if switches[other] == -1 else switches[other]
+            for name, other in (
+                ("max_word_length", "max_word_length"),
+                ("min_words_per_line", "min_words_per_line"),
+                ("min_sentences", "min_num_sentences"),
+            )
+        },
+    )
+    text = edited(BASE, seed)
+    outcome = ours(batch_of([text]))
+    assert (outcome.reasons[0].as_py(), outcome.batch.text[0].as_py()) == verdict(C4QualityFilter(**switches), text)
+
+
+@given(st.lists(st.integers(0, 10_000), min_size=1, max_size=6))
+@settings(max_examples=60, deadline=None)
+def test_views_of_the_rewritten_text(seeds: list[int]) -> None:
+    """The views that leave the filter are those of the text that leaves it, row by row, kept or removed."""
+    batch = C4()(batch_of([edited(BASE, seed) for seed in seeds])).batch
+    fresh = batch_of(batch.text.to_pylist())
+    assert strings(batch, batch.words) == strings(fresh, fresh.words)
+    assert batch.characters.counts.tolist() == fresh.characters.counts.tolist()
+    assert strings(batch, batch.lines) == strings(fresh, fresh.lines)
+
+
+def test_parameters_out_of_range() -> None:
+    """A negative bound is refused by name."""
+    with pytest.raises(ParameterError, match="min_sentences"):
+        C4(min_sentences=-1)
