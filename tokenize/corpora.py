@@ -19,6 +19,7 @@ from curation.errors import InputError
 from curation.shards import Output
 from curation.storage import Folder
 from curation.tally import add_counts
+from curation.tokenize.clusters import cluster_ids
 from curation.tokenize.encode import Encoded, Encoder
 from curation.tokenize.pages import replace_column
 from curation.tokenize.shuffle import (
@@ -94,7 +95,7 @@ def survey(task: tuple[Corpus, str, bool]) -> Survey:
         if not hashes or not rows:
             return Survey(rows, None)
         ids = parquet.read(columns=["id"]).column("id").combine_chunks()
-    return Survey(rows, int(split_hashes(ids).min()))
+    return Survey(rows, int(split_hashes(cluster_ids(corpus.folder, shard, ids)).min()))
 
 
 @lru_cache(maxsize=2)
@@ -208,7 +209,8 @@ def _copies(task: EncodeTask, ids: pa.StringArray, sizes: Integers) -> tuple[Int
     copies = repeats(ids, times)
     held = np.zeros(len(ids), np.bool_)
     if settings.validation_fraction > 0:
-        held = is_validation(split_hashes(ids), settings.validation_fraction, task.least)
+        clusters = cluster_ids(task.corpus.folder, task.shard, ids)
+        held = is_validation(split_hashes(clusters), settings.validation_fraction, task.least)
     return np.where(held, 0, copies), np.where(held, np.minimum(copies, 1), 0)
 
 

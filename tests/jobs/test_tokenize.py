@@ -6,17 +6,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tokenized import END, PAD, make_run, make_texts, train_tokenizer, write_corpus
 
 from curation.cluster import Cluster, open_cluster
+from curation.dedup.contracts import KEPT
 from curation.errors import InputError
 from curation.jobs import tokenize as job
 from curation.jobs.progress import Progress
 from curation.jobs.tokenize import make_tokens
 from curation.manifest import Manifest
-from curation.shards import read_table
+from curation.shards import ShardWriter, read_table
 from curation.storage import Folder
 from curation.tokenize.shuffle import is_validation, split_hashes
 from curation.tokenize.tokens import TokensSettings
@@ -118,6 +120,33 @@ def test_split_follows_the_hash_of_the_id(tmp_path: Path) -> None:
         train = {name for name, _ in pieces(tokens_of(folder, "train"))}
         assert there == expected
         assert not there & train
+
+
+def test_no_cluster_crosses_the_split(tmp_path: Path) -> None:
+    """Documents of one near-duplicate cluster that both stayed are in the same split, wherever their shards are."""
+    folder = Folder(str(tmp_path))
+    texts = {f"shard-{number}": [f"river {number} {row}" for row in range(60)] for number in range(2)}
+    write_corpus(folder, texts)
+    for number in range(2):
+        dropped = [3, 10, 11]
+        documents = [row for row in range(63) if row not in dropped]
+        kept = {"row": documents, "cluster_id": [f"cluster {row % 20}" for row in range(60)], "cluster_size": [6] * 60}
+        for path, table in (
+            ("documents", pa.table({"id": [str(row) for row in range(63)]})),
+            ("dedup/drop", pa.table({"row": dropped}, schema=pa.schema([("row", pa.int64())]))),
+            ("dedup/kept", pa.table(kept, schema=KEPT)),
+        ):
+            with ShardWriter(folder, f"{path}/shard-{number}.parquet", table.schema) as writer:
+                writer.write(table)
+    folder.write("tokenizer/tokenizer.json", train_tokenizer(TEXTS).to_str().encode())
+    remake(folder, replace(SETTINGS, validation_fraction=0.3), shards=2)
+    sides: dict[int, set[str]] = {}
+    for split in ("train", "validation"):
+        for name, _ in pieces(tokens_of(folder, split)):
+            if name is not None:
+                sides.setdefault(int(name.split("/")[1]) % 20, set()).add(split)
+    assert all(len(side) == 1 for side in sides.values())
+    assert {next(iter(side)) for side in sides.values()} == {"train", "validation"}
 
 
 def test_a_small_corpus_has_a_validation_document(tmp_path: Path) -> None:
