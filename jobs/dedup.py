@@ -9,11 +9,11 @@ survivors  components → one survivor each → drop lists
 
 from __future__ import annotations
 
-import pickle
+import json
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial, reduce
 from itertools import count
 from typing import Any, TypeVar
@@ -129,14 +129,14 @@ class _Run:
     def phase(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """Run a phase, a task an item, unless an earlier attempt at the step finished it."""
         name = getattr(function, "func", function).__name__
-        path = f"{WORK}/phases/{len(self.seconds):03d}-{name}.pickle"
+        path = f"{WORK}/phases/{len(self.seconds):03d}-{name}.json"
         started = time.perf_counter()
         folder = self.work.folder
         if folder.exists(path):
-            values: list[Result] = pickle.loads(folder.read(path))
+            values: list[Result] = json.loads(folder.read(path), object_hook=_from_json)
         else:
             values = self.cluster.gather(function, items)
-            folder.write(path, pickle.dumps(values))
+            folder.write(path, json.dumps(values, default=_to_json).encode())
         self.seconds[f"{len(self.seconds):03d} {name}"] = round(time.perf_counter() - started, 3)
         self.advance()
         return values
@@ -222,6 +222,14 @@ class _Run:
         outputs.append(_write_rows(self.work.folder, "dedup/shards.parquet", NUMBERS, numbers))
         found = {**counts, "removed": dict(sorted(reasons.items())), "large_clusters": len(self.large)}
         return Found(outputs, found, {"seconds": self.seconds, "spilled_bytes": self.spilled})
+
+
+def _to_json(value: Output) -> dict[str, Any]:
+    return {"output": asdict(value)}
+
+
+def _from_json(value: dict[str, Any]) -> Any:
+    return Output(**value["output"]) if "output" in value else value
 
 
 def total(checksums: Sequence[grouping.Checksum]) -> grouping.Checksum:
