@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import random
 import uuid
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -54,3 +55,93 @@ def write_archive(path: Path, records: Iterable[bytes]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(members([warcinfo(), *records]))
     return path
+
+
+_WHO = [
+    "teacher",
+    "farmer",
+    "sailor",
+    "painter",
+    "doctor",
+    "neighbour",
+    "engineer",
+    "writer",
+    "gardener",
+    "baker",
+    "child",
+    "traveller",
+    "judge",
+]
+_DID = [
+    "watched",
+    "carried",
+    "repaired",
+    "found",
+    "painted",
+    "described",
+    "measured",
+    "sold",
+    "forgot",
+    "remembered",
+    "opened",
+    "followed",
+]
+_WHAT = [
+    "bridge",
+    "lantern",
+    "letter",
+    "garden",
+    "boat",
+    "window",
+    "machine",
+    "story",
+    "harvest",
+    "map",
+    "kitchen",
+    "river",
+    "clock",
+    "song",
+]
+_KIND = [
+    "old",
+    "quiet",
+    "broken",
+    "yellow",
+    "heavy",
+    "careful",
+    "distant",
+    "early",
+    "narrow",
+    "bright",
+    "patient",
+    "cold",
+    "simple",
+    "strange",
+]
+_WHEN = [
+    "before breakfast",
+    "after the storm",
+    "in the spring",
+    "at noon",
+    "during the war",
+    "last winter",
+    "on Sundays",
+]
+
+
+def prose(seed: int, sentences: int = 24) -> list[str]:
+    """Paragraphs of made-up English that every heuristic of the recipe `fineweb` keeps; another text for each seed."""
+    chance = random.Random(seed)
+    found = []
+    for number in range(sentences):
+        who, did, what, kind = (chance.sample(words, 2) for words in (_WHO, _DID, _WHAT, _KIND))
+        when, count = chance.choice(_WHEN), chance.randint(3, 999)
+        templates = (
+            f"{when.capitalize()} the {kind[0]} {who[0]} {did[0]} a {what[0]} and {count} pages of {what[1]}.",
+            f"Have you {did[0]} some of it with a {who[1]}, or {did[1]} the {kind[0]} {what[0]} {when}?",
+            f"To be {kind[0]} is to know that {who[0]} {seed}-{number} {did[1]} {what[1]} of {kind[1]} {what[0]}.",
+            f"A {who[0]} and others {did[0]} {what[0]}, {kind[0]} {what[1]} and whatever {who[1]} {did[1]} {when}!",
+            f"{kind[0].capitalize()} or {kind[1]}, that {what[0]} belongs to {who[1]} {count} who {did[1]} it {when}.",
+        )
+        found.append(chance.choice(templates))
+    return [" ".join(found[start : start + 4]) for start in range(0, sentences, 4)]
