@@ -1,9 +1,10 @@
-"""From the bytes of a page to text: byte order mark, HTTP header, meta, then detection, with the choice told.
+"""From the bytes of a page to UTF-8: byte order mark, HTTP header, meta, then detection, with the choice told.
 
-The declared charset is honoured in the sense of browsers (WHATWG labels: latin1 means windows-1252), with two
-exceptions that lose nothing: bytes that are valid UTF-8 under a single-byte label are UTF-8, since text in any other
-charset is practically never valid UTF-8; and where the declared charset cannot decode the bytes but another one can,
-that one is used.
+A declared charset is honoured in the sense of browsers (WHATWG labels: latin1 means windows-1252), except where that
+would lose text: bytes that are valid UTF-8 are UTF-8 whatever is declared, since text in another charset hardly ever is
+(a few characters in an East Asian one may be; then the declaration holds); and where what is declared cannot decode the
+bytes but another charset can, that one is taken. What no charset decodes whole keeps its good part: U+FFFD stands for
+the rest. Bytes that are UTF-8 already are never copied.
 """
 
 from __future__ import annotations
@@ -12,37 +13,76 @@ import codecs
 import re
 from functools import lru_cache
 
+import numpy as np
+import pyarrow as pa
+
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 
 META_BYTES = 4096
 """How far into a page a meta declaration is looked for; the standard says 1024, real pages put it later."""
 
+SURE_BYTES = 24
+"""Bytes beyond ASCII from which on valid UTF-8 outweighs an East Asian label: a two-byte character of GBK looks like
+UTF-8 about once in seven, so twelve in a row do once in 10^10."""
+
+TOLERATED = 50
+"""One byte in so many beyond ASCII may be wrong before a declared charset is doubted."""
+
 _META = re.compile(rb"""<meta[^>]{0,300}?charset\s*=\s*["']?\s*([a-zA-Z0-9_:.\-]+)""", re.IGNORECASE)
 _XML = re.compile(rb"""^\s*<\?xml[^>]{0,200}?encoding\s*=\s*["']([a-zA-Z0-9_:.\-]+)["']""")
 _HEADER = re.compile(r"""charset\s*=\s*["']?\s*([a-zA-Z0-9_:.\-]+)""", re.IGNORECASE)
 
+_WIDER = {
+    "gbk": "gb18030",
+    "shift_jis": "cp932",
+    "euc_kr": "cp949",
+    "big5": "big5hkscs",
+    "iso8859-11": "cp874",
+}
+"""Python's codecs for what the WHATWG's charsets of these names hold."""
 
-def decode(data: bytes, content_type: str) -> tuple[str, str]:
-    """The text of a page and how its charset was found.
+_EAST_ASIAN = ("gb18030", "cp932", "cp949", "big5hkscs", "euc_jp")
+
+_ASCII = bytes(range(128))
+
+
+def to_utf8(data: bytes, content_type: str) -> tuple[bytes, str]:
+    """The page as valid UTF-8, without a byte order mark, and how its charset was found.
 
     content_type: the HTTP header's value, or "". The second value is one of bom, http_header, meta, detected,
-    utf8_despite_declaration, declaration_failed (another charset decoded it), replaced (none did whole: what cannot be
-    decoded is U+FFFD).
+    utf8_despite_declaration, declaration_failed (another charset decoded it), replaced (none did whole).
     """
     for mark, encoding in _MARKS:
         if data.startswith(mark):
-            return _clean(data[len(mark) :].decode(encoding, "replace")), "bom"
+            return _replaced(data[len(mark) :], encoding), "bom"
     declared, source = _declared(data, content_type)
+    if is_utf8(data) and not (declared == "iso2022_jp" and b"\x1b" in data):
+        return _valid(data, declared, source)
     if declared is None:
         return _undeclared(data)
+    if declared == "utf-8":
+        return _broken_utf8(data, "declaration_failed")
     text = _strict(data, declared)
-    if text is None:
-        return _after_failure(data, declared)
-    if _is_single_byte(declared) and not data.isascii():
-        better = _strict(data, "utf-8")
-        if better is not None:
-            return better, "utf8_despite_declaration"
-    return _clean(text), source
+    if text is not None:
+        return text, source
+    replaced = data.decode(declared, "replace")
+    guess = _detect(data)
+    if guess is None or guess == declared or replaced.count("\ufffd") * TOLERATED <= _beyond_ascii(data):
+        return _encode(replaced), "replaced"
+    text = _strict(data, guess)
+    return (_encode(replaced), "replaced") if text is None else (text, "declaration_failed")
+
+
+def is_utf8(data: bytes) -> bool:
+    """Whether the bytes are valid UTF-8 (without surrogates), by Arrow's check: nothing is decoded."""
+    if data.isascii():
+        return True
+    ends = np.array([0, len(data)], dtype=np.int64)
+    try:
+        pa.LargeStringArray.from_buffers(1, pa.py_buffer(ends), pa.py_buffer(data)).validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _declared(data: bytes, content_type: str) -> tuple[str | None, str]:
@@ -57,32 +97,60 @@ def _declared(data: bytes, content_type: str) -> tuple[str | None, str]:
     return None, ""
 
 
-def _undeclared(data: bytes) -> tuple[str, str]:
-    text = _strict(data, "utf-8")
-    if text is not None:
-        return text, "detected"
-    guess = _detect(data)
-    text = _strict(data, guess) if guess else None
-    return (_clean(text), "detected") if text is not None else (_replaced(data, guess or "utf-8"), "replaced")
-
-
-def _after_failure(data: bytes, declared: str) -> tuple[str, str]:
-    for encoding in ("utf-8", _detect(data)):
-        text = _strict(data, encoding) if encoding and encoding != declared else None
+def _valid(data: bytes, declared: str | None, source: str) -> tuple[bytes, str]:
+    """Bytes that are valid UTF-8."""
+    if declared is None:
+        return data, "detected"
+    if declared == "utf-8" or (data.isascii() and not declared.startswith("utf-16")):
+        return data, source
+    if declared in _EAST_ASIAN and _beyond_ascii(data) < SURE_BYTES:
+        text = _strict(data, declared)
         if text is not None:
-            return _clean(text), "declaration_failed"
-    return _replaced(data, declared), "replaced"
+            return text, source
+    return data, "utf8_despite_declaration"
 
 
-def _strict(data: bytes, encoding: str) -> str | None:
+def _undeclared(data: bytes) -> tuple[bytes, str]:
+    return _broken_utf8(data, "detected")
+
+
+def _broken_utf8(data: bytes, otherwise: str) -> tuple[bytes, str]:
+    """Bytes that are no valid UTF-8, although most of them may be: a page cut in a character, a stray byte."""
+    text = data.decode("utf-8", "replace")
+    errors = text.count("\ufffd") - data.count("\ufffd".encode())
+    good = len(text) - len(data.translate(None, bytes(range(128, 256)))) - errors
+    if good >= errors:
+        return text.encode(), "replaced"
+    guess = _detect(data) or "cp1252"
+    decoded = None if guess == "utf-8" else _strict(data, guess)
+    if decoded is not None:
+        return decoded, otherwise
+    return _replaced(data, "cp1252" if guess == "utf-8" else guess), "replaced"
+
+
+def _strict(data: bytes, encoding: str) -> bytes | None:
     try:
-        return data.decode(encoding)
-    except (UnicodeDecodeError, LookupError):
+        return data.decode(encoding).encode()
+    except (UnicodeDecodeError, UnicodeEncodeError):
         return None
 
 
-def _replaced(data: bytes, encoding: str) -> str:
-    return _clean(data.decode(encoding, "replace"))
+def _replaced(data: bytes, encoding: str) -> bytes:
+    if encoding == "utf-8" and is_utf8(data):
+        return data
+    return _encode(data.decode(encoding, "replace"))
+
+
+def _encode(text: str) -> bytes:
+    """UTF-8 with U+FFFD for a lone surrogate."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+
+
+def _beyond_ascii(data: bytes) -> int:
+    return len(data.translate(None, _ASCII))
 
 
 def _detect(data: bytes) -> str | None:
@@ -96,21 +164,9 @@ def _codec(label: str) -> str | None:
     """Python's codec for a charset label as browsers read it, or None for one that they do not know."""
     from resiliparse.parse.encoding import map_encoding_to_html5
 
+    name = "mac-cyrillic" if label.lower() == "x-mac-cyrillic" else map_encoding_to_html5(label, fallback_utf8=False)
     try:
-        name = map_encoding_to_html5(label, fallback_utf8=False)
-        return codecs.lookup(name).name if name else None
-    except (LookupError, TypeError, ValueError):
+        found = codecs.lookup(name).name if name else None
+    except LookupError:
         return None
-
-
-def _is_single_byte(encoding: str) -> bool:
-    return encoding.startswith(("cp125", "iso8859", "latin", "koi8", "cp866", "mac", "cp874", "ascii"))
-
-
-def _clean(text: str) -> str:
-    """Text that UTF-8 can hold: a lone surrogate becomes U+FFFD."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
+    return _WIDER.get(found, found) if found else None

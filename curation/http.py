@@ -6,9 +6,12 @@ wrong, streams are cut. What is declared is tried; what does not decode is taken
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections import Counter
 from dataclasses import dataclass
+
+_FOLD = re.compile(r"\r?\n[ \t]+")
 
 _ENCODINGS = ("gzip", "x-gzip", "deflate", "br", "zstd")
 
@@ -22,27 +25,51 @@ class Response:
     body: bytes
 
 
-def parse_response(content: bytes) -> Response:
-    """Status line, headers and raw body of an HTTP response; a block without a status line is all body."""
-    if not content.startswith(b"HTTP/"):
-        return Response(0, {}, content)
-    end = content.find(b"\r\n\r\n")
-    bare = content.find(b"\n\n")
-    if end < 0 or 0 <= bare < end:
-        end, gap = bare, 2
-    else:
-        gap = 4
-    block, body = (content, b"") if end < 0 else (content[:end], content[end + gap :])
+def parse_response(buffer: bytes, start: int, end: int) -> Response:
+    """Status line, headers and raw body of the HTTP response in `buffer[start:end]`; without a status line all is body.
+
+    Only the body is copied.
+    """
+    if not buffer.startswith(b"HTTP/", start, end):
+        return Response(0, {}, buffer[start:end])
+    middle = header_end(buffer, start, end)
+    block, body = (buffer[start:end], b"") if middle < 0 else (buffer[start:middle], buffer[middle:end])
     first, _, rest = block.partition(b"\n")
     parts = first.split(None, 2)
     status = int(parts[1]) if len(parts) > 1 and parts[1][:3].isdigit() and len(parts[1]) == 3 else 0
-    return Response(status, _parse_headers(rest), body)
+    return Response(status, parse_headers(rest), body)
 
 
-def _parse_headers(block: bytes) -> dict[str, str]:
+def whole_length(content: bytes) -> int | None:
+    """Bytes of an HTTP response that is followed by blanks only, by its own Content-Length; None if that is no way."""
+    response = parse_response(content, 0, len(content))
+    stated = response.headers.get("content-length", "")
+    if not (response.status and stated.isascii() and stated.isdigit()):
+        return None
+    length, rest = int(stated), response.body[int(stated) :]
+    return None if len(response.body) < length or rest.strip() else len(content) - len(rest)
+
+
+def header_end(data: bytes, start: int, stop: int) -> int:
+    """Where the content after a header's blank line begins, or -1; lines end in CRLF or LF."""
+    end = data.find(b"\n\r\n", start, stop)
+    bare = data.find(b"\n\n", start, stop if end < 0 else end)
+    return end + 3 if bare < 0 <= end else bare + 2 if bare >= 0 else -1
+
+
+def parse_headers(block: bytes) -> dict[str, str]:
+    """Names lower-cased; the first of several values; folded lines joined.
+
+    >>> parse_headers(b"WARC-Type: response\\r\\nX: a\\r\\n b")
+    {'warc-type': 'response', 'x': 'a b'}
+    """
+    try:
+        text = block.decode()
+    except UnicodeDecodeError:
+        text = block.decode("latin-1")
     headers: dict[str, str] = {}
-    for line in block.split(b"\n"):
-        name, colon, value = line.decode("latin-1").partition(":")
+    for line in (_FOLD.sub(" ", text) if "\n " in text or "\n\t" in text else text).split("\n"):
+        name, colon, value = line.partition(":")
         if colon:
             headers.setdefault(name.strip().lower(), value.strip())
     return headers

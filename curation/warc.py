@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import IO, Any, ClassVar
+from dataclasses import dataclass, field
+from typing import IO, ClassVar
 
 import pyarrow as pa
 
 from curation import schema
-from curation.archive import Record, UnreadableArchive, read_records
+from curation.archive import Record, read_records
 from curation.batch import Batch
-from curation.charset import decode
-from curation.errors import ParameterError
-from curation.http import decoded_body, parse_response
+from curation.charset import is_utf8, to_utf8
+from curation.errors import ParameterError, UnreadableArchive
+from curation.http import decoded_body, parse_headers, parse_response
 
 __all__ = ["ReadSettings", "UnreadableArchive", "read_batches"]
 
 HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
+
+_UNTOLD_TYPES = frozenset({"", "application/octet-stream", "unknown/unknown", "application/unknown", "*/*"})
+"""Content types that say nothing (WHATWG mimesniff, section 5)."""
 
 _DUMP = re.compile(r"CC-MAIN-\d{4}-\d{2}")
 
@@ -38,16 +42,16 @@ _HTML_TAG = re.compile(
 class ReadSettings:
     """Table [read] of a recipe.
 
-    dump: the column `dump`; without it, the CommonCrawl name in the path. records: WARC types that are read.
-    max_page_bytes: larger payloads are a counted skip.
+    dump: the column `dump`; without it, the CommonCrawl name in the path, else what the archive's warcinfo record says
+    it is part of. records: WARC types that are read. max_page_bytes: larger payloads are a counted skip.
     """
 
     dump: str | None = None
     records: tuple[str, ...] = ("response", "conversion")
     max_page_bytes: int = 32 << 20
 
-    version: ClassVar[int] = 1
-    libraries: ClassVar[tuple[str, ...]] = ("fastwarc", "resiliparse")
+    version: ClassVar[int] = 2
+    libraries: ClassVar[tuple[str, ...]] = ("resiliparse",)
 
     def __post_init__(self) -> None:
         allowed = ("response", "conversion", "resource")
@@ -68,27 +72,80 @@ def read_batches(
 ) -> Iterator[Batch]:
     """Pages of an archive in batches of columns `schema.RECORD`, at most `max_documents` or about `max_bytes` each.
 
-    stream: seekable, at its start. path: what `file_path` says. counts: gets every record by type, and every skip and
-    choice by name. Raises UnreadableArchive if nothing in the file is an archive.
+    stream: seekable; read from where it stands, so that a page comes first after a seek to its `warc_offset`. path:
+    what `file_path` says. counts: gets every record by type (`records.`), and what becomes of it: a page (`pages.`),
+    passed by since not wanted (`passed.`), skipped by cause (`skipped.`); these sum up to the records. Also choices
+    (`charset.`, `type.`, `transfer.`, `content.`, `repaired.`) and HTTP statuses (`status.`).
+    Raises UnreadableArchive if nothing in the file is an archive; a file of no bytes has no pages (`file.empty`).
     """
-    rows: list[dict[str, Any]] = []
-    size = 0
+    rows = _Rows(path)
     dump = settings.dump or _dump_of(path)
-    for record in read_records(stream, counts, frozenset(settings.records), settings.max_page_bytes):
+    wanted = frozenset(settings.records) | {"warcinfo"}
+    for record in read_records(stream, counts, wanted, settings.max_page_bytes):
+        if record.kind == "warcinfo":
+            counts["passed.warcinfo"] += 1
+            if not settings.dump and _dump_of(path) is None:
+                dump = parse_headers(record.content).get("ispartof") or dump
+            continue
         page = _page(record, settings, counts)
         if page is None:
             continue
-        rows.append({**page, "dump": dump, "file_path": path, "warc_offset": record.offset})
-        size += len(record.content)
-        if len(rows) >= max_documents or size >= max_bytes:
-            yield _batch(rows)
-            rows, size = [], 0
-    if rows:
-        yield _batch(rows)
+        rows.add(page, dump, record.offset)
+        if len(rows.pages) >= max_documents or rows.size >= max_bytes:
+            yield rows.batch()
+            rows = _Rows(path)
+    if rows.pages:
+        yield rows.batch()
 
 
-def _batch(rows: list[dict[str, Any]]) -> Batch:
-    return Batch(pa.RecordBatch.from_pylist(rows, schema=schema.RECORD))
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """What is known of a page; `content` is UTF-8, HTML or plain text."""
+
+    id: str
+    url: str | None
+    date: str | None
+    content: bytes
+    is_html: bool = True
+
+
+@dataclass(slots=True)
+class _Rows:
+    """Pages that wait to be a batch."""
+
+    path: str
+    pages: list[_Page] = field(default_factory=list)
+    dumps: list[str | None] = field(default_factory=list)
+    offsets: list[int | None] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, page: _Page, dump: str | None, offset: int | None) -> None:
+        self.pages.append(page)
+        self.dumps.append(dump)
+        self.offsets.append(offset)
+        self.size += len(page.content)
+
+    def batch(self) -> Batch:
+        pages = self.pages
+        columns = {
+            "text": _strings([None if page.is_html else page.content for page in pages]),
+            "html": _strings([page.content if page.is_html else None for page in pages]),
+            "id": pa.array([page.id for page in pages], pa.string()),
+            "url": pa.array([page.url for page in pages], pa.string()),
+            "date": pa.array([page.date for page in pages], pa.string()),
+            "dump": pa.array(self.dumps, pa.string()),
+            "file_path": pa.array([self.path] * len(pages), pa.string()),
+            "warc_offset": pa.array(self.offsets, pa.int64()),
+        }
+        arrays = [
+            columns[part.name] if part.name in columns else pa.nulls(len(pages), part.type) for part in schema.RECORD
+        ]
+        return Batch(pa.RecordBatch.from_arrays(arrays, schema=schema.RECORD))
+
+
+def _strings(values: list[bytes | None]) -> pa.StringArray:
+    """Bytes that are known to be valid UTF-8, as strings, copied once."""
+    return pa.array(values, pa.binary()).view(pa.string())
 
 
 def _dump_of(path: str) -> str | None:
@@ -96,16 +153,15 @@ def _dump_of(path: str) -> str | None:
     return found[0] if found else None
 
 
-def _page(record: Record, settings: ReadSettings, counts: Counter[str]) -> dict[str, Any] | None:
-    """Columns of one document, or None, counted."""
+def _page(record: Record, settings: ReadSettings, counts: Counter[str]) -> _Page | None:
+    """The page in a record, or None, counted."""
     headers = record.headers
-    url = headers.get("warc-target-uri", "").strip("<> ")
-    row = {"id": headers.get("warc-record-id") or f"{url}#{headers.get('warc-date', '')}", "url": url}
-    row["date"] = headers.get("warc-date", "")
+    url = headers.get("warc-target-uri", "").strip("<> ") or None
+    date = headers.get("warc-date") or None
     if record.kind == "conversion":
-        return _converted(record, row, counts)
-    response = parse_response(record.content)
-    if not response.status and _NO_PAGE.match(url):
+        return _converted(record, url, date, counts)
+    response = parse_response(record.buffer, record.start, record.end)
+    if not response.status and _NO_PAGE.match(url or ""):
         counts["skipped.not_http"] += 1
         return None
     if response.status:
@@ -124,21 +180,29 @@ def _page(record: Record, settings: ReadSettings, counts: Counter[str]) -> dict[
     if not body.strip():
         counts["skipped.empty"] += 1
         return None
-    html, choice = decode(body, content_type)
+    html, choice = to_utf8(body, content_type)
     counts[f"charset.{choice}"] += 1
     if "warc-truncated" in headers:
-        counts["pages.cut_by_crawler"] += 1
+        counts["cut_by_crawler"] += 1
     counts["pages.html"] += 1
-    return {**row, "html": html}
+    return _Page(_id(record, url, date), url, date, html)
 
 
-def _converted(record: Record, row: dict[str, Any], counts: Counter[str]) -> dict[str, Any] | None:
+def _converted(record: Record, url: str | None, date: str | None, counts: Counter[str]) -> _Page | None:
     kind = record.headers.get("warc-identified-payload-type") or record.headers.get("content-type") or "text/plain"
     if _essence(kind) not in HTML_TYPES | {"text/plain"}:
         counts["skipped.not_html"] += 1
         return None
     counts["pages.text"] += 1
-    return {**row, "text": record.content.decode("utf-8", "replace")}
+    content = record.content
+    text = content if is_utf8(content) else content.decode("utf-8", "replace").encode()
+    return _Page(_id(record, url, date), url, date, text, is_html=False)
+
+
+def _id(record: Record, url: str | None, date: str | None) -> str:
+    """The record's own id; for an ARC record, which has none, one made of its address, date and length."""
+    length = record.end - record.start
+    return record.headers.get("warc-record-id") or f"<{uuid.uuid5(uuid.NAMESPACE_URL, f'{url} {date} {length}').urn}>"
 
 
 def _content_type(headers: dict[str, str], declared: str, body: bytes) -> tuple[str, str]:
@@ -147,11 +211,11 @@ def _content_type(headers: dict[str, str], declared: str, body: bytes) -> tuple[
     if identified:
         return _essence(identified), "identified"
     essence = _essence(declared)
-    if "/" in essence and essence not in ("application/octet-stream", "unknown/unknown", "application/unknown"):
+    if "/" in essence and essence not in _UNTOLD_TYPES:
         return essence, "http_header"
     return ("text/html" if _HTML_TAG.match(body[:4096]) else ""), "sniffed"
 
 
 def _essence(content_type: str) -> str:
     """ "Text/HTML; charset=x" → "text/html"."""
-    return content_type.partition(";")[0].strip().lower()
+    return content_type.partition(";")[0].partition(",")[0].strip().lower()

@@ -24,7 +24,7 @@ RUN = "run.json"
 DEFAULT_RECIPE = "fineweb"
 
 _REPORTED_LIBRARIES = (
-    "dask", "datatrove", "fastwarc", "gigatoken", "lxml", "numba", "numpy", "presidio-analyzer", "pyarrow",
+    "dask", "datatrove", "gigatoken", "isal", "lxml", "numba", "numpy", "presidio-analyzer", "pyarrow",
     "resiliparse", "spacy", "tokenizers", "trafilatura",
 )  # fmt: skip
 
