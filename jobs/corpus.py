@@ -14,6 +14,7 @@ from curation import schema
 from curation.batch import Batch
 from curation.cluster import Cluster
 from curation.dedup.contracts import DROPS
+from curation.dedup.lines import CutLines
 from curation.jobs.plan import Plan
 from curation.jobs.progress import Progress
 from curation.manifest import Manifest, is_done
@@ -55,7 +56,7 @@ def write_shard(task: CorpusTask) -> dict[str, int]:
     meter = Meter()
     folder, shard = task.folder, task.shard
     drops = Drops(read_table(folder, f"dedup/drop/{shard}.parquet"), read_table(folder, f"dedup/kept/{shard}.parquet"))
-    stages: list[tuple[str, Stage]] = [("dedup", drops), ("pii", task.pii)]
+    stages: list[tuple[str, Stage]] = [("dedup", drops), *_line_cuts(folder, shard), ("pii", task.pii)]
     signals = signal_type(stages, Batch(_numbered(pa.RecordBatch.from_pylist([], schema=schema.DOCUMENT), 0)))
     metadata = {"curation.fingerprint": task.fingerprint}
     tallies: dict[str, StageTally] = {}
@@ -76,6 +77,12 @@ def write_shard(task: CorpusTask) -> dict[str, int]:
     outputs = [corpus.output, removed.output]
     Manifest(STEP, shard, task.fingerprint, [], outputs, counts).write(folder, meter.report())
     return {"documents_in": first, "documents_out": corpus.output.rows}
+
+
+def _line_cuts(folder: Folder, shard: str) -> list[tuple[str, Stage]]:
+    """The stage that cuts the lines which line-level deduplication lists, if it ran."""
+    path = f"dedup/lines/{shard}.parquet"
+    return [("lines", CutLines(read_table(folder, path)))] if folder.exists(path) else []
 
 
 def _numbered(batch: pa.RecordBatch, first: int) -> pa.RecordBatch:

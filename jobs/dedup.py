@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from curation.cluster import Cluster
-from curation.dedup import components, grouping, matching, urls, verdicts, verification
+from curation.dedup import boilerplate, components, grouping, matching, urls, verdicts, verification
 from curation.dedup.contracts import LARGE, NUMBERS
 from curation.dedup.describing import describe, described_exchange
 from curation.dedup.earlier import earlier_marks, earlier_shards
@@ -102,7 +102,10 @@ def deduplicate(
     if settings.enabled:
         counts |= run.find_pairs()
         counts |= run.find_clusters()
-    return run.write_lists(counts)
+    counts |= run.write_lists()
+    if settings.enabled and settings.max_line_documents is not None:
+        counts |= run.cut_lines()
+    return run.finish(counts)
 
 
 def number_shards(shards: Sequence[Shard], cluster: Cluster) -> list[Shard]:
@@ -122,6 +125,7 @@ class _Run:
     cluster: Cluster
     advance: Callable[[], None]
     pairs: list[Output] = field(default_factory=list)
+    lists: list[Output] = field(default_factory=list)
     large: list[dict[str, Any]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     spilled: int = 0
@@ -206,22 +210,38 @@ class _Run:
         found = self.partitions(links, grouping.send_members)
         return sum(parts for parts, _ in found), sum(members for _, members in found)
 
-    def write_lists(self, counts: Mapping[str, Any]) -> Found:
-        """The last phase: lists for every shard, the large clusters, and the numbering of the shards."""
+    def write_lists(self) -> dict[str, Any]:
+        """A drop list and a list of survivors for every shard."""
         lists = self.ranges(verdicts.write_lists)
         reasons: Counter[str] = Counter()
         for part, _ in lists:
             reasons.update(part)
-        outputs = [*self.pairs, *(output for _, files in lists for output in files)]
-        outputs.append(_write_rows(self.work.folder, "dedup/large_clusters.parquet", LARGE, self.large))
+        self.lists = [output for _, files in lists for output in files]
+        return {"removed": dict(sorted(reasons.items())), "large_clusters": len(self.large)}
+
+    def cut_lines(self) -> dict[str, int]:
+        """Phases from documents that stay to the lines to cut from them."""
+        self.ranges(boilerplate.send_lines)
+        found = self.partitions(boilerplate.line_counts_exchange(self.work), boilerplate.choose_lines)
+        files = [output for outputs in self.ranges(boilerplate.write_lines) for output in outputs]
+        self.clear(boilerplate.frequent_lines_exchange(self.work))
+        self.lists += files
+        return {"frequent_lines": sum(found), "lines_cut": sum(output.rows for output in files)}
+
+    def finish(self, counts: Mapping[str, Any]) -> Found:
+        """Write the large clusters and the numbering of the shards."""
         numbers = [
             {"shard": shard.name, "run": shard.earlier, "first": shard.first, "documents": shard.documents}
             for task in self.tasks
             for shard in task.shards
         ]
-        outputs.append(_write_rows(self.work.folder, "dedup/shards.parquet", NUMBERS, numbers))
-        found = {**counts, "removed": dict(sorted(reasons.items())), "large_clusters": len(self.large)}
-        return Found(outputs, found, {"seconds": self.seconds, "spilled_bytes": self.spilled})
+        folder = self.work.folder
+        facts = [
+            _write_rows(folder, "dedup/large_clusters.parquet", LARGE, self.large),
+            _write_rows(folder, "dedup/shards.parquet", NUMBERS, numbers),
+        ]
+        performance = {"seconds": self.seconds, "spilled_bytes": self.spilled}
+        return Found([*self.pairs, *self.lists, *facts], counts, performance)
 
 
 def _to_json(value: Output) -> dict[str, Any]:

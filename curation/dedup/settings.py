@@ -21,6 +21,8 @@ A false candidate costs a comparison; a missed one stays missed. At this weight 
 
 MODES = ("both", "within", "against")
 
+LINE_SCOPES = ("domain", "corpus")
+
 SURVIVORS = ("first", "longest", "newest")
 
 
@@ -39,6 +41,8 @@ class DedupSettings:
     max_cluster_size: clusters above it are taken apart by similarity and reported; null sets no limit.
     against: output folders of earlier runs, whose documents come first and are never touched. mode: which duplicates go
     then: of their documents and of this run's (`both`), of theirs alone (`against`), or of this run's (`within`).
+    max_line_documents: lines that stand in more documents than this, of one domain or of the whole corpus as
+    `line_scope` says, are cut from the text; null cuts none.
     """
 
     version: ClassVar[int] = 1
@@ -58,6 +62,8 @@ class DedupSettings:
     max_cluster_size: int | None = 1000
     against: tuple[str, ...] = ()
     mode: str = "both"
+    max_line_documents: int | None = None
+    line_scope: str = "domain"
 
     def __post_init__(self) -> None:
         _require(self.variant in VARIANTS, "variant", self.variant, f"one of {', '.join(VARIANTS)}")
@@ -72,8 +78,10 @@ class DedupSettings:
         allowed = f"one of {', '.join(SURVIVORS)}, or best:<column or stage.signal>"
         _require(self.survivor in SURVIVORS or named, "survivor", self.survivor, allowed)
         _require(self.mode in MODES, "mode", self.mode, f"one of {', '.join(MODES)}")
-        limit = self.max_cluster_size
+        _require(self.line_scope in LINE_SCOPES, "line_scope", self.line_scope, f"one of {', '.join(LINE_SCOPES)}")
+        limit, lines = self.max_cluster_size, self.max_line_documents
         _require(limit is None or limit >= 2, "max_cluster_size", limit, "at least 2, or null")
+        _require(lines is None or lines >= 1, "max_line_documents", lines, "at least 1, or null")
 
     @property
     def banding(self) -> tuple[int, int]:
