@@ -14,6 +14,11 @@ from dataclasses import dataclass
 _FOLD = re.compile(r"\r?\n[ \t]+")
 
 _ENCODINGS = ("gzip", "x-gzip", "deflate", "br", "zstd")
+_AT_ONCE = 1 << 20
+_WITH_MAGIC = ("gzip", "x-gzip", "zstd")
+
+_PAGE = re.compile(rb"\s{0,256}<(?:!doctype|html|head|body|\?xml|!--)", re.IGNORECASE)
+"""How a page begins that is not packed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +89,12 @@ def decoded_body(response: Response, counts: Counter[str], max_bytes: int) -> by
         body = body if whole is None else whole
     names = [name.strip() for name in response.headers.get("content-encoding", "").lower().split(",")]
     for name in reversed([name for name in names if name in _ENCODINGS]):
-        unpacked, complete = _unpack(body, name, max_bytes)
+        unpacked, complete = (b"", False) if _PAGE.match(body) else _unpack(body, name, max_bytes)
         if len(unpacked) > max_bytes:
             counts["skipped.too_large"] += 1
             return None
-        if unpacked:
+        # What has no magic number may unpack from anything, for a few bytes.
+        if unpacked and (complete or name in _WITH_MAGIC or _PAGE.match(unpacked)):
             counts[f"content.{name}" if complete else f"content.{name}_cut"] += 1
             body = unpacked
         elif body:
@@ -165,14 +171,16 @@ def _unbrotli(data: bytes, limit: int) -> tuple[bytes, bool]:
     engine = brotli.Decompressor()
     parts: list[bytes] = []
     size = 0
-    for start in range(0, len(data), 1 << 16):
-        try:
-            parts.append(engine.process(data[start : start + (1 << 16)]))
-        except brotli.error:
-            return b"".join(parts), False
-        size += len(parts[-1])
-        if size > limit:
-            break
+    try:
+        while size <= limit and not engine.is_finished():
+            part = engine.process(data, output_buffer_limit=_AT_ONCE)
+            if not part:
+                break
+            parts.append(part)
+            size += len(part)
+            data = b""
+    except brotli.error:
+        return b"".join(parts), False
     return b"".join(parts), bool(engine.is_finished())
 
 
@@ -182,7 +190,7 @@ def _unzstd(data: bytes, limit: int) -> tuple[bytes, bool]:
     reader = zstandard.ZstdDecompressor().stream_reader(data)
     parts: list[bytes] = []
     try:
-        while size := len(part := reader.read(1 << 20)):
+        while size := len(part := reader.read(_AT_ONCE)):
             parts.append(part)
             limit -= size
             if limit < 0:

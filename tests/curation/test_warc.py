@@ -165,14 +165,36 @@ def test_encodings_are_undone_where_they_are_there(lines: tuple[str, ...], body:
     assert counts[counted] == 1
 
 
-def test_a_body_that_unpacks_without_end_is_skipped() -> None:
+@pytest.mark.parametrize("name", ["gzip", "deflate", "br", "zstd"])
+def test_a_body_that_unpacks_without_end_is_skipped(name: str) -> None:
     """A compressed bomb is a counted skip."""
-    bomb = gzip.compress(b"<html>" + b"a" * (4 << 20))
+    pack = {"gzip": gzip.compress, "deflate": zlib.compress, "br": brotli.compress, "zstd": zstandard.compress}[name]
+    bomb = pack(b"<html>" + b"a" * (4 << 20))
     rows, counts = read(
-        members([warcinfo(), response(URLS[0], bomb, http=("HTTP/1.1 200 OK", "Content-Encoding: gzip"))])
+        members([warcinfo(), response(URLS[0], bomb, http=("HTTP/1.1 200 OK", f"Content-Encoding: {name}"))])
     )
     assert rows == []
     assert skipped(counts) == {"skipped.too_large": 1}
+
+
+@pytest.mark.parametrize("name", ["gzip", "deflate", "br", "zstd"])
+@pytest.mark.parametrize("body", ["\n\nplain", "x", "<p>no doctype", '{"a": 1}', "0123456789 abc " * 50])
+def test_what_is_not_packed_is_not_unpacked(name: str, body: str) -> None:
+    """A body stored decoded under a header that says packed comes out as it is, whatever it begins with."""
+    http = ("HTTP/1.1 200 OK", "Content-Type: text/html", f"Content-Encoding: {name}")
+    rows, counts = read(members([warcinfo(), response(URLS[0], body, http=http)]))
+    assert [row["html"] for row in rows] == [body]
+    assert counts["content.not_encoded_as_declared"] == 1
+
+
+def test_a_packed_body_cut_short_gives_what_is_there() -> None:
+    """A page that the crawler cut in the middle of its gzip stream comes out up to the cut, counted."""
+    text = page("x", *(f"Paragraph {number} of the page." for number in range(400)))
+    http = ("HTTP/1.1 200 OK", "Content-Type: text/html", "Content-Encoding: gzip")
+    rows, counts = read(members([warcinfo(), response(URLS[0], gzip.compress(text.encode())[:-200], http=http)]))
+    assert text.startswith(rows[0]["html"])
+    assert len(rows[0]["html"]) > len(text) // 2
+    assert counts["content.gzip_cut"] == 1
 
 
 @pytest.mark.parametrize(
@@ -246,6 +268,26 @@ def test_columns_of_a_page() -> None:
         ("é".encode(), "", "é", "detected"),
         ("日本語".encode(), "text/html; charset=nonsense", "日本語", "detected"),
         ("naïve café".encode("cp1252"), "text/html; charset=utf-8", "naïve café", "declaration_failed"),
+        ("Größe, Füße, schön".encode() + b"\xe4", "", "Größe, Füße, schön\ufffd", "replaced"),
+        ("Größe, Füße".encode()[:-2], "text/html; charset=utf-8", "Größe, Fü\ufffd", "replaced"),
+        ("模".encode("gbk"), "text/html; charset=gb2312", "模", "http_header"),
+        (
+            "模型的训练需要大量的文本。".encode(),
+            "text/html; charset=gb2312",
+            "模型的训练需要大量的文本。",
+            "utf8_despite_declaration",
+        ),
+        ("日本語".encode("iso2022_jp"), "text/html; charset=iso-2022-jp", "日本語", "http_header"),
+        ("①㈱".encode("cp932"), "text/html; charset=shift_jis", "①㈱", "http_header"),
+        ("똠방각하".encode("cp949"), "text/html; charset=euc-kr", "똠방각하", "http_header"),
+        (b"plain", "text/html; charset=utf-16", "plain", "utf8_despite_declaration"),
+        ("é".encode("utf-16"), "text/html; charset=utf-8", "é", "bom"),
+        (
+            "Сегодня хорошая погода, и мы идём гулять в парк.".encode("cp1251"),
+            "text/html",
+            "Сегодня хорошая погода, и мы идём гулять в парк.",
+            "detected",
+        ),
         (b"abc", "text/html; charset='UTF8'", "abc", "http_header"),
     ],
 )
