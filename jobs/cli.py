@@ -149,7 +149,45 @@ def _step_command(step: str, help_text: str) -> None:
 
 
 _step_command("filter", "Archives to documents: read, filter URLs, extract, identify language, apply the heuristics.")
-_step_command("dedup", "Documents to corpus: remove near-duplicates, then replace personal data.")
+
+
+@app.command(name="dedup")
+def dedup_command(
+    out: Out,
+    inputs: Inputs = None,
+    recipe: RecipeName = None,
+    settings: Settings = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--against",
+            metavar="DIR",
+            help="Output folder of an earlier run: drop what it has already, without touching it. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    mode: Annotated[
+        str | None,
+        typer.Option(
+            "--mode",
+            help="With --against, which duplicates go: both, against (earlier runs' only), within (this run's only).",
+            show_default=False,
+        ),
+    ] = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    update: Update = False,
+    as_json: AsJson = False,
+) -> None:
+    """Documents to corpus: remove near-duplicates, then replace personal data."""
+    from curation.storage import Folder
+
+    extra = [f"dedup.against={json.dumps([Folder(url).url for url in against])}"] if against else []
+    extra += [f"dedup.mode={mode}"] if mode else []
+    request = _request(out, inputs, recipe, [*(settings or []), *extra], workers, scheduler, update, as_json)
+    _run(("dedup",), {**request, "update": update or bool(extra)})
+
+
 _step_command("train-tokenizer", "Train the byte-level BPE tokenizer on the corpus.")
 _step_command("tokenize", "Encode the corpus, shuffle, and pack it into token shards.")
 

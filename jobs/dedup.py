@@ -28,12 +28,10 @@ from curation.dedup.earlier import earlier_marks, earlier_shards
 from curation.dedup.layout import WORK, PartitionTask, RangeTask, Shard, Work, plan_work
 from curation.dedup.settings import DedupSettings
 from curation.dedup.values import Worth, worth
-from curation.errors import ParameterError, RecipeError
 from curation.exchange import Exchange
 from curation.jobs.plan import Plan
 from curation.jobs.progress import Progress
 from curation.manifest import WHOLE, Manifest, is_done
-from curation.recipe import Recipe
 from curation.shards import Output, ShardWriter
 from curation.storage import Folder
 
@@ -54,21 +52,13 @@ def find_duplicates(plan: Plan, shards: Sequence[str], upstream: str, cluster: C
     done = is_done(folder, STEP, WHOLE, mark) is not None
     with progress.step(STEP, PHASES, PHASES if done else 0) as bar:
         if not done:
-            best = check_survivor(plan.recipe)
+            best = worth(settings.survivor, plan.recipe.stages)
             all_shards = [*earlier, *(Shard(folder, name, 0, 0) for name in shards)]
             found = deduplicate(folder, settings, best, all_shards, cluster, mark, bar.advance)
             manifest = Manifest(STEP, WHOLE, mark, outputs=found.outputs, counts=found.counts)
             manifest.write(folder, found.performance)
             folder.remove(WORK)
     return mark
-
-
-def check_survivor(recipe: Recipe) -> Worth:
-    """The recipe's survivor rule, made ready. RecipeError if it names a column or signal that there is not."""
-    try:
-        return worth(recipe.table("dedup").survivor, recipe.stages)
-    except ParameterError as error:
-        raise RecipeError(f"recipe {recipe.name}: [dedup]: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)

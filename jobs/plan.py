@@ -11,9 +11,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from curation import __version__
+from curation.dedup.earlier import check_earlier
 from curation.dedup.settings import DedupSettings
 from curation.dedup.signatures import VERSION as SIGNATURES_VERSION
-from curation.errors import OutputError, UsageError
+from curation.dedup.values import worth
+from curation.errors import InputError, OutputError, ParameterError, RecipeError, UsageError
 from curation.inputs import Input, find_inputs
 from curation.manifest import fingerprint
 from curation.parameters import identity, library_version
@@ -83,11 +85,24 @@ def make_plan(
         chosen = from_document(previous["recipe"], f"{out}/{RUN}", settings)
     else:
         chosen = load(recipe or DEFAULT_RECIPE, settings)
+    _check_dedup(chosen, folder)
     inputs = tuple(find_inputs(words)) if words else _inputs_again(previous or {})
     if previous is not None:
         _check_same_run(folder, previous, chosen, inputs, update)
     folder.check_writable()
     return Plan(folder, chosen, inputs)
+
+
+def _check_dedup(recipe: Recipe, folder: Folder) -> None:
+    """RecipeError if there is no such column or signal to survive by; InputError if an earlier run is of no use."""
+    settings: DedupSettings = recipe.table("dedup")
+    try:
+        worth(settings.survivor, recipe.stages)
+    except ParameterError as error:
+        raise RecipeError(f"recipe {recipe.name}: [dedup]: {error}") from error
+    for earlier, _ in check_earlier(settings):
+        if earlier.url == folder.url:
+            raise InputError(f"dedup.against: {folder.url} is the output folder itself")
 
 
 def open_plan(out: str) -> Plan:

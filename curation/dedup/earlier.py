@@ -19,11 +19,17 @@ def earlier_shards(settings: DedupSettings) -> list[Shard]:
 
     Raises InputError if a folder holds no run, one that is not filtered whole, or signatures of another kind.
     """
-    found: list[Shard] = []
-    for url in settings.against if settings.mode != "within" else ():
-        folder = Folder(url)
-        found += [Shard(folder, name, 0, 0, earlier=folder.url) for name in _shards(folder, _checked(folder, settings))]
-    return found
+    return [
+        Shard(folder, name, 0, 0, earlier=folder.url)
+        for folder, run in check_earlier(settings)
+        for name in _shards(folder, run)
+    ]
+
+
+def check_earlier(settings: DedupSettings) -> list[tuple[Folder, dict[str, Any]]]:
+    """The folders of the earlier runs, and what their run.json says. InputError as for `earlier_shards`."""
+    folders = [Folder(url) for url in settings.against] if settings.mode != "within" else []
+    return [(folder, _checked(folder, settings)) for folder in folders]
 
 
 def earlier_marks(shards: Sequence[Shard]) -> list[str]:

@@ -109,10 +109,13 @@ class DedupSettings:
 
 @cache
 def _best_banding(threshold: float) -> tuple[int, int]:
-    from datasketch.lsh import _optimal_param
+    from datasketch import MinHashLSH
 
-    bands, rows = _optimal_param(threshold, PERMUTATIONS, 1 - MISS_WEIGHT, MISS_WEIGHT)
-    return int(bands), int(rows)
+    try:
+        index = MinHashLSH(threshold, PERMUTATIONS, weights=(1 - MISS_WEIGHT, MISS_WEIGHT))
+    except ValueError:  # datasketch wants two bands, and nearest to 1 a single one would be best
+        return 2, PERMUTATIONS // 2
+    return int(index.b), int(index.r)
 
 
 def _require(holds: bool, key: str, value: object, allowed: str) -> None:
