@@ -184,7 +184,8 @@ def _encode(task: EncodeTask, encoder: Encoder) -> tuple[Encoded, pa.StringArray
     data = task.corpus.folder.read(path)
     with pq.ParquetFile(pa.BufferReader(data)) as parquet:
         for batch in parquet.iter_batches(batch_size=_BATCH_ROWS, columns=_COLUMNS):
-            parts.append(encoder(batch.column("text")))
+            encoded = encoder(batch.column("text"))
+            parts.append(Encoded(encoded.ids.astype(encoder.dtype, copy=False), encoded.offsets))
             ids.append(batch.column("id"))
             sizes.append(batch.column("minhash_cluster_size").fill_null(1).to_numpy())
     lengths = np.concatenate([np.empty(0, np.int64), *(part.lengths for part in parts)])

@@ -37,7 +37,7 @@ def plan(slots: Integers, settings: TokensSettings) -> tuple[list[Range], int]:
     total = int(before[-1])
     shard = settings.shard_rows * settings.sequence_length
     if settings.packing == "best_fit":
-        count = max(1, round(total / shard))
+        count = max(1, -(-total // shard))
         cuts = np.searchsorted(before, [number * total / count for number in range(count + 1)])
         pairs = list(zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True))
         return [Range(a, b, 0, int(before[b] - before[a])) for a, b in pairs if before[b] > before[a]], 0

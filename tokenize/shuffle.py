@@ -28,8 +28,10 @@ from curation.tokenize.tokens import Integers
 Keys = npt.NDArray[np.uint64]
 
 MAX_SLOT_BITS = 16
-SLOTS_PER_SHARD = 4
-"""Slots to a token shard: a task reads at most one slot too many at either end of its range."""
+SLOTS_PER_SHARD = 16
+"""Slots to a token shard: a task reads at most one slot too many at either end of its range, and a shard of `best_fit`,
+which is cut between slots, is off its size by a sixteenth or so. Beyond 2^16 slots (some 60 billion tokens in shards as
+they are by default) slots grow instead of their number; larger shards put that off."""
 
 TYPICAL_TOKENS = 1000
 """Tokens a document of web text, about; only the number of slots is guessed from it."""

@@ -250,6 +250,18 @@ def test_metadata_says_what_the_shard_is(tmp_path: Path) -> None:
     assert schema.field("input_ids").type.list_size == 32
 
 
+@pytest.mark.parametrize("compression", ["none", "zstd"])
+def test_another_reader_reads_the_shards(tmp_path: Path, compression: str) -> None:
+    """DuckDB, which shares no code with pyarrow, reads the columns of either compression."""
+    duckdb = pytest.importorskip("duckdb")
+    folder, manifest, _ = make_run(tmp_path, TEXTS, replace(SETTINGS, compression=compression))
+    rows = tokens_of(folder, "train")
+    query = "select count(*), sum(list_sum(input_ids)), sum(list_sum(document_starts)), sum(len(document_ids))"
+    found = duckdb.sql(f"{query} from '{tmp_path}/tokens/train-*.parquet'").fetchall()
+    sums = [sum(sum(row[name]) for row in rows) for name in ("input_ids", "document_starts")]  # type: ignore[misc]
+    assert found == [(manifest.counts["train_rows"], *sums, sum(len(row["document_ids"]) for row in rows))]
+
+
 def test_missing_end_token_is_an_input_error(tmp_path: Path) -> None:
     """A tokenizer without the end token is refused with the name."""
     with pytest.raises(Exception, match="<eos>"):
