@@ -20,6 +20,7 @@ def test_loss_falls_and_resume_is_exact(tmp_path: Path) -> None:
     assert spec.loader is not None
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)
+    torch.set_num_threads(1)
     make_run(tmp_path / "run", make_texts(200), TokensSettings(sequence_length=64))
     run = str(tmp_path / "run")
     whole = example.train(run, tmp_path / "whole.pt", 24, every=6)
