@@ -13,9 +13,8 @@ can take part in that, and `together` tokenizes neighbours as spaCy does.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import IntFlag
 from functools import cache
 from typing import Any
 
@@ -27,8 +26,8 @@ _LONG = 256
 """From this length on the URL expression, quadratic in the number of colons, is matched in linear time."""
 
 
-class Edge(IntFlag):
-    """How a chunk can meet its neighbours in a match of an exception over a single space."""
+class Edge:
+    """How a chunk can meet its neighbours in a match of an exception over a single space: a sum of these."""
 
     OPENS = 1
     """Its last tokens can begin an exception that the next chunk continues."""
@@ -80,7 +79,7 @@ class EnglishTokenizer:
         self._ends_alone: dict[str, int] = {}
         self._exceptions = self._exceptions_on_tokens()
 
-    def __call__(self, chunk: str) -> tuple[Sequence[str], Edge]:
+    def __call__(self, chunk: str) -> tuple[Sequence[str], int]:
         """The words of a chunk between white space on both sides, and how it can meet its neighbours."""
         tokens = self.split(chunk)
         edge = self._edge(tokens)
@@ -219,8 +218,8 @@ class EnglishTokenizer:
             seen.update(range(start, end))
         return sorted(chosen)
 
-    def _edge(self, tokens: Sequence[str]) -> Edge:
-        known, edge, count = self._exceptions, Edge(0), len(tokens)
+    def _edge(self, tokens: Sequence[str]) -> int:
+        known, edge, count = self._exceptions, 0, len(tokens)
         if tokens[-1] in known.beginning_lasts and any(
             tuple(tokens[count - size :]) in known.beginnings for size in range(1, count + 1)
         ):
@@ -243,6 +242,15 @@ class EnglishTokenizer:
         known = self._exceptions
         parts = {part[0] for part in known.beginnings | known.endings | known.middles if len(part) == 1}
         return sorted(chunk for chunk in parts | self.specials.keys() if chunk.isalpha())
+
+    def hot_runs(self) -> list[str]:
+        """Runs of letters and of ASCII digits in the exceptions: a chunk with none of them cannot hold an exception."""
+        return sorted({run for key in self.specials for run in re.findall(r"[^\W\d_]+|[0-9]+", key)})
+
+    def edge_alone(self, token: str) -> int:
+        """How a chunk that begins or ends with `token` can meet its neighbours by that token alone."""
+        known = self._exceptions
+        return Edge.OPENS * ((token,) in known.beginnings) | Edge.CLOSES * ((token,) in known.endings)
 
     def _exceptions_on_tokens(self) -> _Exceptions:
         altering: dict[Tokens, bool] = {}
@@ -294,6 +302,13 @@ def tokenizer() -> EnglishTokenizer:
     from spacy.lang.en import English
 
     return EnglishTokenizer(English.Defaults)
+
+
+def lower_letters(letters: Iterable[str]) -> list[str]:
+    """Those of `letters` that are in spaCy's class of lower-case and uncased letters."""
+    from spacy.lang.char_classes import ALPHA_LOWER
+
+    return re.findall(f"[{ALPHA_LOWER}]", "".join(letters))
 
 
 @cache

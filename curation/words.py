@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Sequence
+from functools import cache
 from typing import TypeVar
 
 import numpy as np
@@ -19,7 +20,9 @@ from curation import english
 from curation.english import Edge
 from curation.kernels import chunks as kernels
 from curation.kernels.characters import Codepoints, Offsets, classes
-from curation.kernels.chunks import LOCAL, Answers, Chunks, Flags, Keys, Tables, Texts
+from curation.kernels.chunks import LOCAL, Answers, Chunks, Entries, Flags, Tables, Texts
+from curation.kernels.keys import Keys, Slots, enter
+from curation.kernels.simple import Simple, affixes
 
 MAX_ENTRIES = 1 << 19
 """Chunks remembered before the memo is cleared; with their words some 40 MB."""
@@ -29,9 +32,7 @@ MAX_STORED = 64
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 _FIRST_ENTRIES = 1 << 12
-_OPENS = int(Edge.OPENS | Edge.INSIDE)
-_CLOSES = int(Edge.CLOSES | Edge.INSIDE)
-_ALTERS = int(Edge.ALTERS)
+_OPENS, _CLOSES = Edge.OPENS | Edge.INSIDE, Edge.CLOSES | Edge.INSIDE
 
 
 def words(codepoints: Codepoints, first: Offsets, last: Offsets) -> tuple[Offsets, Offsets, Offsets, Offsets, Flags]:
@@ -50,122 +51,125 @@ def words(codepoints: Codepoints, first: Offsets, last: Offsets) -> tuple[Offset
     return starts, ends, words_first, words_last, flags
 
 
-class _Answers:
-    """Growing arrays of `Answers`. What was handed out is never changed: entries are added behind it."""
+class _Local:
+    """Answers of a batch's own: for chunks too long to store, and for neighbours that meet."""
 
-    __slots__ = ("arrays", "entries", "lengths")
+    def __init__(self) -> None:
+        self._words: list[Sequence[str]] = []
+        self._edges: list[int] = []
 
-    def __init__(self, entries: int) -> None:
-        self.arrays = Answers(
-            np.zeros(entries, dtype=np.int64),
-            np.zeros(entries, dtype=np.int32),
-            np.zeros(entries, dtype=np.uint8),
-            np.zeros(2 * entries, dtype=np.int32),
+    def __len__(self) -> int:
+        return len(self._words)
+
+    def add(self, words: Sequence[str], edge: int) -> None:
+        self._words.append(words)
+        self._edges.append(edge)
+
+    def edge(self, entry: int) -> int:
+        return self._edges[entry]
+
+    def arrays(self) -> Answers:
+        counts = np.array([len(words) for words in self._words], dtype=np.int32)
+        lengths = np.array([len(word) for words in self._words for word in words], dtype=np.int32)
+        return Answers(
+            np.cumsum(counts, dtype=np.int64) - counts, counts, np.array(self._edges, dtype=np.uint8), lengths
         )
-        self.entries = self.lengths = 0
-
-    def add(self, words: Sequence[Sequence[str]], edges: Sequence[int]) -> None:
-        """One entry more for each sequence of words."""
-        if not words:
-            return
-        new_lengths = [len(word) for parts in words for word in parts]
-        new_counts = [len(parts) for parts in words]
-        begin, end = self.entries, self.entries + len(words)
-        begins, counts, known_edges, lengths = self.arrays
-        if end > begins.size:
-            more = max(len(words), begins.size)
-            begins, counts, known_edges = _longer(begins, more), _longer(counts, more), _longer(known_edges, more)
-        if self.lengths + len(new_lengths) > lengths.size:
-            lengths = _longer(lengths, max(len(new_lengths), lengths.size))
-        counts[begin:end] = new_counts
-        begins[begin:end] = self.lengths + np.cumsum([0, *new_counts[:-1]])
-        known_edges[begin:end] = edges
-        lengths[self.lengths : self.lengths + len(new_lengths)] = new_lengths
-        self.arrays = Answers(begins, counts, known_edges, lengths)
-        self.entries = end
-        self.lengths += len(new_lengths)
 
 
 class Memo:
     """What is known of chunks, bounded by `max_entries` and what one batch adds. Threads may share it."""
 
-    __slots__ = ("_answers", "_lock", "_longest_reserved", "_max_entries", "_reserved", "_tables")
+    __slots__ = ("_lengths", "_lock", "_longest_reserved", "_max_entries", "_tables", "entries")
 
     def __init__(self, max_entries: int = MAX_ENTRIES) -> None:
         self._max_entries = max_entries
         self._lock = threading.Lock()
-        self._answers = _Answers(0)
-
-    @property
-    def entries(self) -> int:
+        self.entries = 0
         """Chunks remembered now."""
-        return self._answers.entries
 
     def resolve(self, texts: Texts) -> tuple[Chunks, Answers, Answers]:
         """The chunks of the texts with their entries, the memo's answers, and the answers of the batch's own."""
         chunks, keys, letters = _cut(texts)
-        local = _Answers(1)
         with self._lock:
-            if not 0 < self._answers.entries <= self._max_entries:
+            if not 0 < self.entries <= self._max_entries:
                 self._clear()
             try:
                 long = self._look_up(texts, chunks, keys, letters)
             except BaseException:
-                self._answers = _Answers(0)
+                self.entries = 0
                 raise
-            known = self._answers.arrays
-        _learn(texts, chunks, long, local)
+            known = self._tables.answers
+        local = _Local()
+        for chunk in long:
+            local.add(*english.tokenizer()(_text(texts, chunks, chunk)))
         _let_meet(texts, chunks, known, local)
-        return chunks, known, local.arrays
+        return chunks, known, local.arrays()
 
     def _clear(self) -> None:
         """Know the reserved chunks only: entries from 0 on, in a table of their own."""
-        reserved = english.tokenizer().reserved()
-        texts = _flat(reserved)
-        chunks, keys, _ = _cut(texts)
-        self._reserved, self._longest_reserved = len(reserved), max(map(len, reserved))
-        slots = np.full(1 << (4 * len(reserved)).bit_length(), -1, dtype=np.int32)
-        kernels.enter(slots, keys, 0, len(reserved))
-        longer = Keys(_longer(keys.a, _FIRST_ENTRIES), _longer(keys.b, _FIRST_ENTRIES))
-        self._tables = Tables(longer, slots, _free_slots(longer))
-        answers = _Answers(_FIRST_ENTRIES)
-        _learn(texts, chunks, range(len(reserved)), answers)
-        self._answers = answers
+        words = english.tokenizer().reserved()
+        keys, slots = _table(words)
+        self._longest_reserved = max(map(len, words))
+        self.entries = self._lengths = 0
+        more = _FIRST_ENTRIES
+        answers = Answers(
+            np.zeros(more + len(words), dtype=np.int64),
+            np.zeros(more + len(words), dtype=np.int32),
+            np.zeros(more + len(words), dtype=np.uint8),
+            np.zeros(2 * (more + len(words)), dtype=np.int32),
+        )
+        longer = Keys(_longer(keys.a, more), _longer(keys.b, more))
+        self._tables = Tables(longer, slots, _free_slots(longer), answers, _simple())
+        self._fill(np.arange(len(words)), words)
+        self.entries = len(words)
+
+    def _fill(self, entries: Entries, chunks: Sequence[str]) -> None:
+        """Answer for entries that were made but not filled in."""
+        tokenize = english.tokenizer()
+        found = [tokenize(chunk) for chunk in chunks]
+        lengths = [len(word) for words, _ in found for word in words]
+        counts = np.array([len(words) for words, _ in found], dtype=np.int32)
+        begins, all_counts, edges, all_lengths = self._tables.answers
+        if self._lengths + len(lengths) > all_lengths.size:
+            all_lengths = _longer(all_lengths, max(all_lengths.size, len(lengths)))
+            self._tables = self._tables._replace(answers=Answers(begins, all_counts, edges, all_lengths))
+        begins[entries] = self._lengths + np.cumsum(counts) - counts
+        all_counts[entries] = counts
+        edges[entries] = [edge for _, edge in found]
+        all_lengths[self._lengths : self._lengths + len(lengths)] = lengths
+        self._lengths += len(lengths)
 
     def _look_up(self, texts: Texts, chunks: Chunks, keys: Keys, letters: Flags) -> list[int]:
         """Find or make the entries of all chunks; returns the chunks that have local ones, in order."""
         missing, long = np.empty_like(chunks.starts), np.empty_like(chunks.starts)
-        found: list[int] = []
-        at = 0
+        at = kernels.Progress(0, self.entries, self._lengths, 0, 0)
         while True:
-            at, n_missing, n_long = kernels.look_up(
-                chunks,
-                keys,
-                letters,
-                self._tables,
-                self._longest_reserved,
-                MAX_STORED,
-                at,
-                self._answers.entries,
-                len(found),
-                missing,
-                long,
+            at = kernels.look_up(
+                texts, chunks, keys, letters, self._tables, self._longest_reserved, MAX_STORED, at, missing, long
             )
-            _learn(texts, chunks, missing[:n_missing].tolist(), self._answers)
-            found += long[:n_long].tolist()
-            if at == chunks.starts.size:
-                return found
+            self.entries, self._lengths = at.entries, at.lengths
+            if at.chunk == chunks.starts.size:
+                break
             self._grow()
+        new = missing[: at.missing]
+        self._fill(chunks.entries[new], [_text(texts, chunks, chunk) for chunk in new.tolist()])
+        return [int(chunk) for chunk in long[: at.local]]
 
     def _grow(self) -> None:
-        known, reserved, _ = self._tables
-        longer = Keys(_longer(known.a, known.a.size), _longer(known.b, known.b.size))
+        """Twice the room. Arrays handed out before keep what they hold."""
+        keys, reserved, _, answers, simple = self._tables
+        longer = Keys(_longer(keys.a, keys.a.size), _longer(keys.b, keys.b.size))
         slots = _free_slots(longer)
-        kernels.enter(slots, longer, self._reserved, self._answers.entries)
-        self._tables = Tables(longer, reserved, slots)
+        enter(slots, longer, len(english.tokenizer().reserved()), self.entries)
+        begins, counts, edges, lengths = answers
+        size = begins.size
+        more = Answers(
+            _longer(begins, size), _longer(counts, size), _longer(edges, size), _longer(lengths, lengths.size)
+        )
+        self._tables = Tables(longer, reserved, slots, more, simple)
 
 
-def _free_slots(keys: Keys) -> kernels.Slots:
+def _free_slots(keys: Keys) -> Slots:
     return np.full(1 << (2 * keys.a.size).bit_length(), -1, dtype=np.int32)
 
 
@@ -203,23 +207,34 @@ def _text(texts: Texts, chunks: Chunks, chunk: int) -> str:
     return texts.codepoints[chunks.starts[chunk] : chunks.ends[chunk]].tobytes().decode(_UTF_32)
 
 
-def _learn(texts: Texts, chunks: Chunks, which: Sequence[int], answers: _Answers) -> None:
+def _table(chunks: Sequence[str]) -> tuple[Keys, Slots]:
+    """The keys of some chunks, and the table from key to position."""
+    _, keys, _ = _cut(_flat(chunks))
+    slots = np.full(1 << (4 * len(chunks)).bit_length(), -1, dtype=np.int32)
+    enter(slots, keys, 0, len(chunks))
+    return keys, slots
+
+
+@cache
+def _simple() -> Simple:
     tokenize = english.tokenizer()
-    found = [tokenize(_text(texts, chunks, chunk)) for chunk in which]
-    answers.add([words for words, _ in found], [edge for _, edge in found])
+    keys, slots = _table(tokenize.hot_runs())
+    table = affixes()
+    edges = [tokenize.edge_alone(chr(code)) if table[code] or chr(code) == "." else 0 for code in range(table.size)]
+    return Simple(keys, slots, table, np.array(edges, dtype=np.uint8))
 
 
-def _let_meet(texts: Texts, chunks: Chunks, known: Answers, local: _Answers) -> None:
+def _let_meet(texts: Texts, chunks: Chunks, known: Answers, local: _Local) -> None:
     """Give local entries to neighbours whose words change because an exception of spaCy's reaches over a space."""
     found = np.empty_like(chunks.starts)
-    count = kernels.find_meetings(texts, chunks, known, local.arrays, _OPENS, _CLOSES, _ALTERS, found)
+    count = kernels.find_meetings(texts, chunks, known, local.arrays(), _OPENS, _CLOSES, Edge.ALTERS, found)
     done = -1
     for chunk in found[:count].tolist():
         if chunk >= done:
             done = _join(texts, chunks, known, local, chunk)
 
 
-def _join(texts: Texts, chunks: Chunks, known: Answers, local: _Answers, chunk: int) -> int:
+def _join(texts: Texts, chunks: Chunks, known: Answers, local: _Local, chunk: int) -> int:
     """Tokenize `chunk` together with all neighbours that it can meet, itself or through others; the last of them."""
     row = int(np.searchsorted(chunks.last, chunk, side="right"))
 
@@ -227,7 +242,7 @@ def _join(texts: Texts, chunks: Chunks, known: Answers, local: _Answers, chunk: 
         entry = int(chunks.entries[which])
         if entry >= 0:
             return int(known.edges[entry])
-        return int(local.arrays.edges[LOCAL - entry]) if entry <= LOCAL else 0
+        return local.edge(LOCAL - entry) if entry <= LOCAL else 0
 
     def meets_next(which: int) -> bool:
         gap = chunks.ends[which]
@@ -241,8 +256,9 @@ def _join(texts: Texts, chunks: Chunks, known: Answers, local: _Answers, chunk: 
         end += 1
     parts = [english.tokenizer().split(_text(texts, chunks, part)) for part in range(begin, end + 1)]
     edges = [edge(part) for part in range(begin, end + 1)]
-    chunks.entries[begin : end + 1] = LOCAL - np.arange(local.entries, local.entries + len(parts))
-    local.add(english.tokenizer().together(parts), edges)
+    chunks.entries[begin : end + 1] = LOCAL - np.arange(len(local), len(local) + len(parts))
+    for words, edge_of_part in zip(english.tokenizer().together(parts), edges, strict=True):
+        local.add(words, edge_of_part)
     return end
 
 

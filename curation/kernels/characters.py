@@ -32,6 +32,8 @@ STOP = 32
 """Ends a sentence for spaCy's sentencizer when it is a token by itself."""
 NEWLINE = 64
 """Ends a line for `str.splitlines`."""
+LOWER = 128
+"""A letter of spaCy's class of lower-case and uncased letters, after which a full stop is a word."""
 
 _NEWLINES = "\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
 _CODEPOINTS = 0x110000
@@ -58,8 +60,14 @@ def classes() -> Table:
             table[code] = PUNCTUATION
         if character.isspace():
             table[code] |= SPACE
-    for characters, bit in ((PUNCTUATION_SET, SYMBOL), (english.sentence_ends(), STOP), (_NEWLINES, NEWLINE)):
-        table[[ord(character) for character in characters]] |= bit
+    lower = english.lower_letters(map(chr, np.flatnonzero(table & ALPHA)))
+    for characters, bit in (
+        (PUNCTUATION_SET, SYMBOL),
+        (english.sentence_ends(), STOP),
+        (_NEWLINES, NEWLINE),
+        (lower, LOWER),
+    ):
+        table[[ord(character) for character in characters]] |= np.uint8(bit)
     return table
 
 

@@ -14,10 +14,10 @@ import numpy.typing as npt
 
 from curation.compiled import kernel
 from curation.kernels.characters import ALPHA, PUNCTUATION, SPACE, STOP, SYMBOL, Codepoints, Offsets, Table
+from curation.kernels.keys import SEED_A, SEED_B, Keys, Slots, find, hashed_on
+from curation.kernels.simple import Simple, simple_words
 
-Hashes = npt.NDArray[np.uint64]
 Entries = npt.NDArray[np.int64]
-Slots = npt.NDArray[np.int32]
 Lengths = npt.NDArray[np.int32]
 Flags = npt.NDArray[np.uint8]
 
@@ -41,13 +41,6 @@ class Chunks(NamedTuple):
     last: Offsets
 
 
-class Keys(NamedTuple):
-    """Two 64-bit keys of each chunk."""
-
-    a: Hashes
-    b: Hashes
-
-
 class Answers(NamedTuple):
     """By entry: its words have the lengths `lengths[begins[e] : begins[e] + counts[e]]`; its edge."""
 
@@ -63,6 +56,8 @@ class Tables(NamedTuple):
     keys: Keys
     reserved: Slots
     slots: Slots
+    answers: Answers
+    simple: Simple
 
 
 ONE_WORD = -1
@@ -70,11 +65,6 @@ ONE_WORD = -1
 LOCAL = -2
 """Entry of the batch's own number 0; number k is `LOCAL - k`."""
 
-_MULTIPLIER_A = np.uint64(0x9E3779B97F4A7C15)
-_MULTIPLIER_B = np.uint64(0xD6E8FEB86659FD93)
-_SEED_A = np.uint64(0x243F6A8885A308D3)
-_SEED_B = np.uint64(0x13198A2E03707344)
-_HALF = np.uint64(32)
 
 HAS_ALPHA = 1
 """The word has a letter."""
@@ -113,17 +103,14 @@ def find_chunks(texts: Texts, chunks: Chunks, keys: Keys, letters: Flags) -> Non
                 i += 1
                 continue
             chunks.starts[at] = i
-            a, b, alpha = _SEED_A, _SEED_B, np.uint8(ALPHA)
+            a, b, alpha = SEED_A, SEED_B, np.uint8(ALPHA)
             while i < end:
                 code = codepoints[i]
                 kind = classes[code]
                 if kind & SPACE:
                     break
                 alpha &= kind
-                a = (a ^ np.uint64(code)) * _MULTIPLIER_A
-                b = (b ^ np.uint64(code)) * _MULTIPLIER_B
-                a ^= a >> _HALF
-                b ^= b >> _HALF
+                a, b = hashed_on(a, b, code)
                 i += 1
             chunks.ends[at] = i
             keys.a[at], keys.b[at] = a, b
@@ -132,75 +119,66 @@ def find_chunks(texts: Texts, chunks: Chunks, keys: Keys, letters: Flags) -> Non
         chunks.last[row] = at
 
 
-@kernel
-def enter(slots: Slots, keys: Keys, begin: int, end: int) -> None:
-    """Put the entries `begin` to `end`, absent until now, into the open-addressing table `slots` (-1: free)."""
-    mask = np.uint64(slots.size - 1)
-    for entry in range(begin, end):
-        slot = keys.a[entry] & mask
-        while slots[slot] >= 0:
-            slot = (slot + np.uint64(1)) & mask
-        slots[slot] = entry
+class Progress(NamedTuple):
+    """How far `look_up` came: the next chunk, entries and lengths used, local entries, and new entries to fill in."""
 
-
-@kernel
-def _find(slots: Slots, keys: Keys, a: np.uint64, b: np.uint64) -> int:
-    """The entry of the keys a, b, or -1 - the free slot where it would be."""
-    mask = np.uint64(slots.size - 1)
-    slot = a & mask
-    while slots[slot] >= 0:
-        entry = slots[slot]
-        if keys.a[entry] == a and keys.b[entry] == b:
-            return int(entry)
-        slot = (slot + np.uint64(1)) & mask
-    return -1 - int(slot)
+    chunk: int
+    entries: int
+    lengths: int
+    local: int
+    missing: int
 
 
 @kernel
 def look_up(
+    texts: Texts,
     chunks: Chunks,
     keys: Keys,
     letters: Flags,
     tables: Tables,
     longest_reserved: int,
     longest: int,
-    begin: int,
-    count: int,
-    n_local: int,
+    at: Progress,
     missing: Offsets,
     local: Offsets,
-) -> tuple[int, int, int]:
-    """Entries of the chunks from `begin` on, with new ones, numbered from `count` on, for those not known.
+) -> Progress:
+    """Entries of the chunks from `at.chunk` on, with new ones for those not known; simple chunks are answered.
 
-    Chunks over `longest` get local entries, numbered from `n_local` on. Stops early where the tables are full. Returns
-    the chunk it stopped at, and how many chunks it put into `missing` (one a new entry, in order) and into `local`.
+    The other new entries' chunks are put into `missing`. Chunks over `longest` get local entries and are put into
+    `local`. Stops early where the tables are full.
     """
-    n_missing = 0
-    n_long = 0
-    for chunk in range(begin, chunks.starts.size):
-        length = chunks.ends[chunk] - chunks.starts[chunk]
+    answers = tables.answers
+    _, count, used, n_local, n_missing = at
+    for chunk in range(at.chunk, chunks.starts.size):
+        start, end = chunks.starts[chunk], chunks.ends[chunk]
         a, b = keys.a[chunk], keys.b[chunk]
         if letters[chunk]:
-            entry = _find(tables.reserved, tables.keys, a, b) if length <= longest_reserved else -1
+            entry = find(tables.reserved, tables.keys, a, b) if end - start <= longest_reserved else -1
             chunks.entries[chunk] = max(entry, ONE_WORD)
             continue
-        if length > longest:
-            chunks.entries[chunk] = LOCAL - n_local - n_long
-            local[n_long] = chunk
-            n_long += 1
+        if end - start > longest:
+            chunks.entries[chunk] = LOCAL - n_local
+            local[n_local] = chunk
+            n_local += 1
             continue
-        entry = _find(tables.slots, tables.keys, a, b)
+        entry = find(tables.slots, tables.keys, a, b)
         if entry < 0:
-            if count == tables.keys.a.size:
-                return chunk, n_missing, n_long
+            if count == tables.keys.a.size or used + longest > answers.lengths.size:
+                return Progress(chunk, count, used, n_local, n_missing)
             tables.slots[-1 - entry] = count
-            tables.keys.a[count], tables.keys.b[count] = a, b
             entry = count
             count += 1
-            missing[n_missing] = chunk
-            n_missing += 1
+            tables.keys.a[entry], tables.keys.b[entry] = a, b
+            words, edge = simple_words(
+                texts.codepoints, texts.classes, start, end, tables.simple, answers.lengths, used
+            )
+            answers.begins[entry], answers.counts[entry], answers.edges[entry] = used, words, edge
+            used += words
+            if words == 0:
+                missing[n_missing] = chunk
+                n_missing += 1
         chunks.entries[chunk] = entry
-    return chunks.starts.size, n_missing, n_long
+    return Progress(chunks.starts.size, count, used, n_local, n_missing)
 
 
 @kernel

@@ -11,6 +11,8 @@ from heuristic_cases import batch_of, strings
 
 from curation import english, views, words
 from curation.batch import Batch
+from curation.kernels.characters import classes
+from curation.kernels.chunks import Texts
 
 
 def some_texts(count: int, seed: int) -> list[str]:
@@ -53,10 +55,10 @@ def test_the_memo_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_failure_leaves_no_half_known_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """If tokenizing fails in the middle, the next batch gets right words all the same."""
     memo = words.Memo()
-    batch = batch_of(["one, two, three,"])
+    batch = batch_of(["don't 8:) a.b.org"])
     expected = words_of(batch, words.Memo(), monkeypatch)
     tokenize = english.tokenizer()
-    calls = iter([tokenize("one,")])
+    calls = iter([tokenize("don't")])
     with monkeypatch.context() as broken:
         words_of(batch_of(["warm"]), memo, broken)
         broken.setattr(english, "tokenizer", lambda: lambda chunk: next(calls))
@@ -87,6 +89,61 @@ def test_two_threads_share_the_memo(monkeypatch: pytest.MonkeyPatch) -> None:
         thread.join()
     assert len(found) == 16 * len(batches)
     assert all(answer == expected[number] for (_, number), answer in found.items())
+
+
+COLD = [
+    "house",
+    "Paris",
+    "USA",
+    "école",
+    "ÉCOLE",
+    "Москва",
+    "世界",
+    "مرحبا",
+    "iPhone",
+    "zz",
+    "km",
+    "2019",
+    "007",
+    "55",
+    "3",
+]
+BETWEEN = [*"-/.,:'’", "--", "–", "_", "@", ""]
+BEFORE = ["", "", "", *"([\"“#$-'%", "(("]
+AFTER = [*",.;:!?)]\"”%'’…", "'s", "’s", "'S", ").", ".)", "..", ":)", "%."]
+
+
+def nearly_simple_chunk(dice: random.Random) -> str:
+    def token() -> str:
+        return dice.choice(COLD if dice.random() < 0.7 else english.tokenizer().hot_runs())
+
+    chunk = dice.choice(BEFORE) + token()
+    while dice.random() < 0.4:
+        chunk += dice.choice(BETWEEN) + token()
+    while dice.random() < 0.5:
+        chunk += dice.choice(AFTER)
+    return chunk
+
+
+def test_simple_chunks_are_cut_as_the_tokenizer_cuts_them() -> None:
+    """Chunks at and around the form that kernels answer for have the tokenizer's words and meet as it says."""
+    dice = random.Random(3)
+    chunks = [nearly_simple_chunk(dice) for _ in range(40_000)]
+    batch = batch_of(chunks)
+    characters = batch.characters
+    found, known, _ = words.Memo().resolve(Texts(characters.codepoints, characters.first, characters.last, classes()))
+    for chunk, entry, cut in zip(chunks, found.entries.tolist(), strings(batch, batch.words), strict=True):
+        expected, edge = english.tokenizer()(chunk)
+        assert cut == list(expected), chunk
+        assert entry < 0 or known.edges[entry] == edge, chunk
+
+
+def test_no_exception_is_simple() -> None:
+    """Kernels answer for none of spaCy's exceptions, alone or with a comma."""
+    texts = [key for key in english.tokenizer().specials if key.strip()]
+    for chunks in (texts, [f"{text}," for text in texts], [f"({text}" for text in texts]):
+        batch = batch_of(chunks)
+        assert strings(batch, batch.words) == [list(english.tokenizer()(chunk)[0]) for chunk in chunks]
 
 
 def test_no_words() -> None:
