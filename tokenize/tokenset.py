@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
-from typing import Any, Generic, TypeVar
+from typing import IO, Any, Generic, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -101,8 +101,14 @@ class TokenSet:
                 self._starts.begin(int(block))
 
     def _footer(self, path: str) -> pq.FileMetaData:
-        with self.folder.open(path) as file:
+        with self._open(path) as file:
             return pq.read_metadata(file)
+
+    def _open(self, path: str) -> IO[bytes]:
+        """A file of which parts will be read: without the megabytes that remote files are read ahead otherwise."""
+        if self._local:
+            return self.folder.open(path)
+        return cast("IO[bytes]", self.folder.fs.open(self.folder.path(path), "rb", cache_type="none"))
 
     def _load_ids(self, block: int) -> npt.NDArray[Any]:
         shape = (int(self.blocks[block]), self.sequence_length)
@@ -130,8 +136,9 @@ class TokenSet:
 
     def table(self, block: int, columns: list[str] | None = None) -> pa.Table:
         """A row group as it stands in the file, all columns or those named."""
-        with self.folder.open(self._paths[self._file[block]]) as raw:
-            return pq.ParquetFile(raw).read_row_group(int(self._group[block]), columns=columns, use_threads=False)
+        with self._open(self._paths[self._file[block]]) as raw:
+            parquet = pq.ParquetFile(raw, pre_buffer=True)
+            return parquet.read_row_group(int(self._group[block]), columns=columns, use_threads=False)
 
     def _decode(self, block: int) -> npt.NDArray[Any]:
         ids = self.table(block, ["input_ids"]).column(0).combine_chunks()
@@ -152,9 +159,11 @@ class _Kept(Generic[Loaded]):
         self._pool: ThreadPoolExecutor | None = None
 
     def begin(self, key: int) -> None:
-        """Load in the background what is not there yet."""
+        """Load in the background what is not there yet; keep what is there as if it had been asked for."""
         with self._lock:
-            if key not in self._kept:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            else:
                 self._pool = self._pool or ThreadPoolExecutor(READERS, thread_name_prefix="row-group")
                 self._add(key, self._pool.submit(self._load, key))
 

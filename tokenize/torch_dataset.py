@@ -27,9 +27,15 @@ class TokenDataset(IterableDataset[dict[str, torch.Tensor]]):  # type: ignore[mi
 
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
         worker = get_worker_info()
-        batches = iter(self.loader) if worker is None else self.loader.every(worker.id, worker.num_workers)
-        for batch in batches:
+        # A worker may be a fork, in which no thread of the parent's loader lives: it makes a loader of its own.
+        loader = self.loader if worker is None else self._copy()
+        for batch in iter(loader) if worker is None else loader.every(worker.id, worker.num_workers):
             yield {name: torch.from_numpy(values) for name, values in batch.items()}
+
+    def _copy(self) -> TokenLoader:
+        loader = TokenLoader(*self._arguments, **self._options)
+        loader.load_state_dict(self.state_dict())
+        return loader
 
     def __getstate__(self) -> dict[str, Any]:
         return {"arguments": self._arguments, "options": self._options, "state": self.state_dict()}

@@ -163,6 +163,25 @@ def test_compressed_remote_and_cached_give_the_same(run: str, tmp_path: Path) ->
     assert len(list((tmp_path / "cache").iterdir())) == 2
 
 
+def test_row_groups_are_decoded_once_an_epoch(tmp_path: Path) -> None:
+    """A set that cannot be mapped is read ahead, window by window, and no row group is decoded twice."""
+    make_run(tmp_path, TEXTS, replace(SETTINGS, compression="zstd"))
+    loader = TokenLoader(str(tmp_path), 4, window=3, epochs=1, positions=True)
+    tokens, read = loader.sets[0], Counter[tuple[int, str]]()
+    original = tokens.table
+
+    def counted(block: int, columns: list[str]) -> object:
+        read[block, columns[0]] += 1
+        return original(block, columns)
+
+    tokens.table = counted  # type: ignore[method-assign, assignment]
+    assert len(tokens.blocks) > 12
+    assert len(list(loader)) == len(loader)
+    assert read == {
+        (block, name): 1 for block in range(len(tokens.blocks)) for name in ("input_ids", "document_starts")
+    }
+
+
 def test_positions_and_segments(run: str) -> None:
     """Position ids count from each document start, segments number the documents, padding is -1."""
     tables = [pq.read_table(path) for path in sorted(Path(run).glob("tokens/train-*.parquet"))]
