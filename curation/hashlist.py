@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import tempfile
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,37 +25,40 @@ CACHE = "CURATION_CACHE_DIR"
 
 @dataclass(frozen=True, slots=True)
 class HashList:
-    """A set of strings by their hashes, shape (n, 2) uint64, sorted by the first column."""
+    """A set of strings by their hashes, shape (2, n) uint64: upper halves in ascending order, lower halves."""
 
     hashes: npt.NDArray[np.uint64]
 
-    def __contains__(self, value: object) -> bool:
-        if not isinstance(value, str):
-            return False
-        high, low = _hash(value.encode("utf-8", "surrogatepass"))
-        column = self.hashes[:, 0]
-        first = int(np.searchsorted(column, np.uint64(high)))
-        while first < len(column) and int(column[first]) == high:
-            if int(self.hashes[first, 1]) == low:
-                return True
-            first += 1
-        return False
+    def contains(self, values: Sequence[str]) -> npt.NDArray[np.bool_]:
+        """Which of the values are in the list, shape (values,)."""
+        upper, lower = self.hashes
+        wanted = _hashes(value.encode("utf-8", "surrogatepass") for value in values)
+        found = np.zeros(len(values), dtype=np.bool_)
+        places = np.searchsorted(upper, wanted[0])
+        open_rows = np.arange(len(values))
+        while len(open_rows):
+            places = places[(inside := places < len(upper))]
+            open_rows = open_rows[inside]
+            same = upper[places] == wanted[0, open_rows]
+            places, open_rows = places[same], open_rows[same]
+            found[open_rows] |= lower[places] == wanted[1, open_rows]
+            places = places + 1  # upper halves may be equal, though 64 bits hardly ever are
+        return found
 
     def __len__(self) -> int:
-        return len(self.hashes)
-
-
-def _hash(data: bytes) -> tuple[int, int]:
-    value = xxhash.xxh3_128_intdigest(data)
-    return value >> 64, value & 0xFFFFFFFFFFFFFFFF
+        return int(self.hashes.shape[1])
 
 
 def hash_list(values: Iterable[bytes]) -> HashList:
-    """The list of UTF-8 strings, each counted once."""
-    digest = xxhash.xxh3_128_digest
-    raw = np.frombuffer(b"".join(digest(value) for value in values), dtype=">u8").reshape(-1, 2)
-    pairs = raw.astype(np.uint64)
-    return HashList(np.ascontiguousarray(pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]))
+    """The list of UTF-8 strings."""
+    pairs = _hashes(values)
+    return HashList(np.ascontiguousarray(pairs[:, np.argsort(pairs[0], kind="stable")]))
+
+
+def _hashes(values: Iterable[bytes]) -> npt.NDArray[np.uint64]:
+    """Upper and lower halves of xxh3-128, shape (2, values)."""
+    raw = np.frombuffer(b"".join(map(xxhash.xxh3_128_digest, values)), dtype=">u8")
+    return raw.reshape(-1, 2).T.astype(np.uint64)
 
 
 def cached_hash_list(name: str, build: Callable[[], Iterable[bytes]]) -> HashList:
@@ -63,11 +67,11 @@ def cached_hash_list(name: str, build: Callable[[], Iterable[bytes]]) -> HashLis
     Where the folder cannot be written the list is built in memory, for this process alone.
     """
     path = cache_folder() / f"{name}.npy"
-    if not path.exists():
-        built = hash_list(build())
-        if not _keep(path, built):
-            return built
-    return HashList(np.load(path, mmap_mode="r"))
+    kept = _load(path)
+    if kept is not None:
+        return kept
+    built = hash_list(build())
+    return (_load(path) or built) if _keep(path, built) else built
 
 
 def cache_folder() -> Path:
@@ -78,7 +82,18 @@ def cache_folder() -> Path:
     try:
         return (Path(base) if base else Path.home() / ".cache") / "curation"
     except RuntimeError:  # no home folder, as in some containers
-        return Path(tempfile.gettempdir()) / "curation"
+        return Path(tempfile.gettempdir()) / f"curation-{os.getuid()}"
+
+
+def _load(path: Path) -> HashList | None:
+    """The list in a file, or None if there is none or the file is not what `_keep` writes."""
+    try:
+        hashes = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError):
+        return None
+    if hashes.ndim != 2 or hashes.shape[0] != 2 or hashes.dtype != np.uint64:
+        return None
+    return HashList(np.asarray(hashes))
 
 
 def _keep(path: Path, built: HashList) -> bool:
@@ -89,6 +104,7 @@ def _keep(path: Path, built: HashList) -> bool:
             np.save(file, built.hashes)
         temporary.replace(path)
     except OSError:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         return False
     return True

@@ -10,13 +10,15 @@ from __future__ import annotations
 import hashlib
 import re
 import tarfile
-from collections.abc import Container, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from curation.batch import Batch
@@ -27,6 +29,9 @@ from curation.stage import Filter, struct
 
 ARCHIVE = "url_filterblacklistsv0_3_0.tar.gz"
 WORDS, SUBWORDS, SOFT_WORDS = "banned_words.txt", "banned_subwords.txt", "soft_banned_words.txt"
+
+FILE_MARK = "@"
+"""An entry `@path` of a list parameter stands for the lines of that file."""
 
 _SEPARATORS = re.compile(r"[^a-zA-Z0-9]+")
 
@@ -40,7 +45,7 @@ class Url(Filter):
     max_soft_words: more than so many different soft words; subword: a banned string anywhere in the letters and digits.
 
     builtin_lists: use the lists that come with the package. extra_domains, extra_urls, extra_words, extra_soft_words,
-    extra_subwords: entries of one's own.
+    extra_subwords: entries of one's own; `@path` stands for a file's lines (those that begin with # left out).
     """
 
     builtin_lists: bool = True
@@ -57,10 +62,15 @@ class Url(Filter):
     def __post_init__(self) -> None:
         if self.max_soft_words is not None and self.max_soft_words < 0:
             raise ParameterError("max_soft_words", self.max_soft_words, "at least 0, or none")
-        for key in ("extra_words", "extra_soft_words", "extra_subwords"):
-            for word in getattr(self, key):
-                if not _normalize(word):
-                    raise ParameterError(key, word, "words with a letter a-z or a digit")
+        for key, entries in self._extra().items():
+            for entry in entries:
+                if entry.startswith(FILE_MARK) and not Path(entry[1:]).is_file():
+                    raise ParameterError(key, entry, "entries, or @ and the path of a file of entries")
+                if not entry.startswith((FILE_MARK, "#")) and key.endswith("words") and not _normalize(entry):
+                    raise ParameterError(key, entry, "words with a letter a-z or a digit")
+
+    def _extra(self) -> dict[str, tuple[str, ...]]:
+        return {part.name: getattr(self, part.name) for part in fields(self) if part.name.startswith("extra_")}
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -78,53 +88,38 @@ class Url(Filter):
 
     def assets(self) -> dict[str, str]:
         """SHA-256 of each list used."""
-        return (
-            {name: _asset_hash(name) for name in (ARCHIVE, WORDS, SOFT_WORDS, SUBWORDS)} if self.builtin_lists else {}
-        )
+        named = [entry for entries in self._extra().values() for entry in entries if entry.startswith(FILE_MARK)]
+        hashes = {entry: _file_hash(Path(entry[1:])) for entry in named}
+        if self.builtin_lists:
+            hashes |= {name: _file_hash(_asset(name)) for name in (ARCHIVE, WORDS, SOFT_WORDS, SUBWORDS)}
+        return hashes
 
     def measure(self, batch: Batch) -> pa.StructArray:
         """Per address: whether it is absent or listed (0 or 1), hard and soft words, and whether a subword is in it."""
-        judge = _Judge(self)
-        rows = [judge(url) for url in batch.column("url").to_pylist()]
-        names = ("no_url", "domain", "subdomain", "url", "hard_words", "soft_words", "subwords")
-        columns = zip(*rows, strict=True) if rows else ([] for _ in names)
-        return struct(**{name: pa.array(values, pa.int32()) for name, values in zip(names, columns, strict=True)})
+        urls = [url or "" for url in batch.column("url").to_pylist()]
+        hosts = [_suffixes()(url) for url in urls]
+        hard = _words(WORDS, self.extra_words, self.builtin_lists)
+        soft = _words(SOFT_WORDS, self.extra_soft_words, self.builtin_lists)
+        subwords = _automaton(_words(SUBWORDS, self.extra_subwords, self.builtin_lists))
+        words = [set(_SEPARATORS.split(url)) for url in urls]
+        values: dict[str, Iterable[int]] = {
+            "no_url": [not url for url in urls],
+            "domain": self._listed("domains", [host.top_domain_under_public_suffix for host in hosts]),
+            "subdomain": self._listed("domains", [host.fqdn for host in hosts]),
+            "url": self._listed("urls", urls),
+            "hard_words": [len(found & hard) for found in words],
+            "soft_words": [len(found & soft) for found in words],
+            "subwords": [
+                subwords is not None and next(subwords.iter(_normalize(url)), None) is not None for url in urls
+            ],
+        }
+        return struct(**{name: pa.array(np.asarray(column, dtype=np.int32)) for name, column in values.items()})
 
-
-class _Judge:
-    """The lists of a filter, ready for look-ups."""
-
-    def __init__(self, parameters: Url) -> None:
-        lists = parameters.builtin_lists
-        self._domains = _lists(parameters.extra_domains, "domains" if lists else None)
-        self._urls = _lists(parameters.extra_urls, "urls" if lists else None)
-        self._words = _words(WORDS, parameters.extra_words, lists)
-        self._soft_words = _words(SOFT_WORDS, parameters.extra_soft_words, lists)
-        self._subwords = _automaton(_words(SUBWORDS, parameters.extra_subwords, lists))
-        self._split = _suffixes()
-
-    def __call__(self, url: str | None) -> tuple[int, int, int, int, int, int, int]:
-        if not url:
-            return 1, 0, 0, 0, 0, 0, 0
-        parts = self._split(url)
-        words = set(_SEPARATORS.split(url))
-        return (
-            0,
-            int(_in(parts.top_domain_under_public_suffix, self._domains)),
-            int(_in(parts.fqdn, self._domains)),
-            int(_in(url, self._urls)),
-            len(words & self._words),
-            len(words & self._soft_words),
-            int(self._subwords is not None and next(self._subwords.iter(_normalize(url)), None) is not None),
-        )
-
-
-def _lists(extra: tuple[str, ...], builtin: str | None) -> list[Container[str]]:
-    return [frozenset(extra)] if builtin is None else [frozenset(extra), _builtin_list(builtin)]
-
-
-def _in(value: str, lists: list[Container[str]]) -> bool:
-    return any(value in entries for entries in lists)
+    def _listed(self, name: str, values: Sequence[str]) -> npt.NDArray[np.bool_]:
+        """Which values are in the list `name` or among its extra entries."""
+        extra = _entries(self.extra_domains if name == "domains" else self.extra_urls)
+        listed = np.fromiter((value in extra for value in values), np.bool_, len(values))
+        return listed | _builtin_list(name).contains(values) if self.builtin_lists else listed
 
 
 def _normalize(text: str) -> str:
@@ -133,9 +128,18 @@ def _normalize(text: str) -> str:
 
 
 @cache
+def _entries(given: tuple[str, ...]) -> frozenset[str]:
+    """Entries given and those of the files named among them."""
+    lines: list[str] = []
+    for entry in given:
+        lines += Path(entry[1:]).read_text(encoding="utf-8").splitlines() if entry.startswith(FILE_MARK) else [entry]
+    return frozenset(line.strip() for line in lines if line.strip() and not line.startswith("#"))
+
+
+@cache
 def _words(name: str, extra: tuple[str, ...], builtin: bool) -> frozenset[str]:
-    lines = _asset(name).read_text(encoding="utf-8").splitlines() if builtin else []
-    return frozenset(_normalize(line) for line in [*lines, *extra] if not line.startswith("#"))
+    entries = _entries((*((f"{FILE_MARK}{_asset(name)}",) if builtin else ()), *extra))
+    return frozenset(_normalize(entry) for entry in entries)
 
 
 @cache
@@ -162,17 +166,15 @@ def _suffixes() -> Any:
 
 @cache
 def _builtin_list(name: str) -> HashList:
-    return cached_hash_list(f"datatrove-{name}-{_asset_hash(ARCHIVE)[:16]}", lambda: _archived_lines(name))
+    return cached_hash_list(f"datatrove-{name}-{_file_hash(_asset(ARCHIVE))[:16]}-v2", lambda: _archived_lines(name))
 
 
-def _archived_lines(name: str) -> Iterator[bytes]:
+def _archived_lines(name: str) -> list[bytes]:
     with tarfile.open(_asset(ARCHIVE), "r:gz") as archive:
         member = archive.extractfile(name)
         if member is None:
             raise FileNotFoundError(f"{ARCHIVE}: no list {name}")
-        for line in member:
-            if not line.startswith(b"#"):
-                yield line.strip()
+        return [line for line in member.read().splitlines() if line and not line.startswith(b"#")]
 
 
 def _asset(name: str) -> Path:
@@ -183,5 +185,5 @@ def _asset(name: str) -> Path:
 
 
 @cache
-def _asset_hash(name: str) -> str:
-    return hashlib.sha256(_asset(name).read_bytes()).hexdigest()
+def _file_hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

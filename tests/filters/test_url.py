@@ -95,7 +95,8 @@ def made_addresses() -> list[str]:
 
 ODD = [
     "http://1.2.3.4/sex", "http://[::1]/", "nonsense", "http://", "http://bücher.de/", "http://xn--bcher-kva.de/x",
-    "ftp://a.b.c.d.e/f", "http://com/", "http://a..b/", "//no.scheme/porn", "http://localhost:1", "\x00", " http://a.org ",
+    "ftp://a.b.c.d.e/f", "http://com/", "http://a..b/", "//no.scheme/porn", "http://localhost:1", "\x00",
+    " http://a.org ",
 ]  # fmt: skip
 
 
@@ -136,6 +137,18 @@ def test_ones_own_lists() -> None:
     assert reasons(urls, judge) == ["domain", "url", "hard_word", "max_soft_words", None, "subword", None]
     with pytest.raises(ParameterError, match="extra_words"):
         Url(extra_words=("--",))
+
+
+def test_lists_in_files(tmp_path: Path) -> None:
+    """`@path` stands for the lines of a file, which are part of the stage's identity; a missing file is refused."""
+    path = tmp_path / "domains.txt"
+    path.write_text("# ours\nbad.org\n\nworse.org  \n")
+    judge = Url(False, extra_domains=(f"@{path}", "third.org"))
+    urls: list[str | None] = [f"http://www.{name}/" for name in ("bad.org", "worse.org", "third.org", "good.org")]
+    assert reasons(urls, judge) == ["domain", "domain", "domain", None]
+    assert list(judge.assets()) == [f"@{path}"]
+    with pytest.raises(ParameterError, match="extra_urls"):
+        Url(extra_urls=(f"@{path}x",))
 
 
 def test_no_network_and_no_extraction(tmp_path: Path) -> None:
