@@ -150,6 +150,7 @@ def _weigh(request: Request, shards: Shards, cluster: Cluster) -> Shards:
 
 def encode_or_reuse(task: EncodeTask) -> tuple[Corpus, Totals]:
     """`encode_shard` with its manifest, unless that is done; and the totals of the shard."""
+    task.out.fs.invalidate_cache()  # object stores remember listings, here maybe one from before a removal
     manifest = is_done(task.out, ENCODE, task.name, task.mark)
     if manifest is None or not all(task.out.exists(task.slots_path(split)) for split in SPLITS):
         meter = Meter()

@@ -44,6 +44,7 @@ class PackTask:
 def pack_shard(task: PackTask) -> Manifest:
     """Make one token shard, its manifest last."""
     meter, settings, part = Meter(), task.settings, task.part
+    task.folder.fs.invalidate_cache()  # object stores remember listings, here maybe one from before the first pass
     paths = task.folder.list(slots_folder(task.mark, task.split), ".arrow")
     documents = read_slots(task.folder, paths, part.first, part.last, task.dtype)
     if settings.packing == "concat":
