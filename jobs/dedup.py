@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial, reduce
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import pyarrow as pa
 
@@ -37,9 +37,6 @@ from curation.storage import Folder
 
 STEP = ROOT = "dedup"
 
-PHASES = 10
-"""Phases that the progress of the step is told in."""
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -50,15 +47,29 @@ def find_duplicates(plan: Plan, shards: Sequence[str], upstream: str, cluster: C
     earlier = earlier_shards(settings)
     mark = plan.table_fingerprint(STEP, "dedup", upstream=[upstream, *earlier_marks(earlier)])
     done = is_done(folder, STEP, WHOLE, mark) is not None
-    with progress.step(STEP, PHASES, PHASES if done else 0) as bar:
-        if not done:
-            best = worth(settings.survivor, plan.recipe.stages)
-            all_shards = [*earlier, *(Shard(folder, name, 0, 0) for name in shards)]
-            found = deduplicate(folder, settings, best, all_shards, cluster, mark, bar.advance)
-            manifest = Manifest(STEP, WHOLE, mark, outputs=found.outputs, counts=found.counts)
-            manifest.write(folder, found.performance)
-            folder.remove(WORK)
+    if done:
+        with progress.step(STEP, 1, 1, unit="parts"):
+            return mark
+    best = worth(settings.survivor, plan.recipe.stages)
+    all_shards = [*earlier, *(Shard(folder, name, 0, 0) for name in shards)]
+    run = prepare(folder, settings, best, all_shards, cluster, mark)
+    with progress.step(STEP, run.expected, unit="parts") as bar:
+        found = run.deduplicate(bar.advance)
+        manifest = Manifest(STEP, WHOLE, mark, outputs=found.outputs, counts=found.counts)
+        manifest.write(folder, found.performance)
+        folder.remove(WORK)
     return mark
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered(Generic[Item, Result]):
+    """A function of an item, for items that bring a number, which comes back with the result."""
+
+    function: Callable[[Item], Result]
+
+    def __call__(self, item: tuple[int, Item]) -> tuple[int, Result]:
+        """The item's number and its result."""
+        return item[0], self.function(item[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,31 +82,24 @@ class Found:
 
 
 def deduplicate(
-    folder: Folder,
-    settings: DedupSettings,
-    best: Worth,
-    shards: Sequence[Shard],
-    cluster: Cluster,
-    mark: str,
-    advance: Callable[[], None] = lambda: None,
+    folder: Folder, settings: DedupSettings, best: Worth, shards: Sequence[Shard], cluster: Cluster, mark: str
 ) -> Found:
     """Find the duplicates among signed shards (in input order, not yet counted); write lists for the folder's own.
 
     mark: what the answer depends on. A run that was stopped goes on at the phase where it was if the mark is the same.
     """
+    return prepare(folder, settings, best, shards, cluster, mark).deduplicate()
+
+
+def prepare(
+    folder: Folder, settings: DedupSettings, best: Worth, shards: Sequence[Shard], cluster: Cluster, mark: str
+) -> Deduplication:
+    """Number the documents and throw away what was left under another mark."""
     if not folder.exists(f"{WORK}/{mark}"):
         folder.remove(ROOT)
         folder.write(f"{WORK}/{mark}", b"")
     work, tasks = plan_work(folder, settings, best, number_shards(shards, cluster))
-    run = _Run(work, tasks, cluster, advance)
-    counts: dict[str, Any] = {"documents": work.documents}
-    if settings.enabled:
-        counts |= run.find_pairs()
-        counts |= run.find_clusters()
-    counts |= run.write_lists()
-    if settings.enabled and settings.max_line_documents is not None:
-        counts |= run.cut_lines()
-    return run.finish(counts)
+    return Deduplication(work, tasks, cluster)
 
 
 def number_shards(shards: Sequence[Shard], cluster: Cluster) -> list[Shard]:
@@ -109,16 +113,51 @@ def number_shards(shards: Sequence[Shard], cluster: Cluster) -> list[Shard]:
 
 
 @dataclass
-class _Run:
+class Deduplication:
+    """A deduplication under way: what each phase hands to the next."""
+
     work: Work
     tasks: list[RangeTask]
     cluster: Cluster
-    advance: Callable[[], None]
+    advance: Callable[[], None] = lambda: None
+    done: int = 0
     pairs: list[Output] = field(default_factory=list)
     lists: list[Output] = field(default_factory=list)
     large: list[dict[str, Any]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     spilled: int = 0
+
+    @property
+    def expected(self) -> int:
+        """About how many tasks it takes, for progress; how many clusters and rounds there will be is not known yet."""
+        work, settings = self.work, self.work.settings
+        if not settings.enabled:
+            return len(self.tasks)
+        by_key = [matching.keys_exchange(work), described_exchange(work, work.documents)]
+        by_key += [urls.urls_exchange(work)] if settings.url else []
+        by_key += [boilerplate.line_counts_exchange(work)] if settings.max_line_documents is not None else []
+        rounds = 6 + settings.url + 2 * (settings.max_line_documents is not None)
+        return len(self.tasks) * rounds + sum(exchange.partitions for exchange in by_key) + 1
+
+    def tick(self, tasks: int) -> None:
+        """Tell of tasks that are done, as many as are still expected."""
+        for _ in range(min(tasks, self.expected - self.done)):
+            self.done += 1
+            self.advance()
+
+    def deduplicate(self, advance: Callable[[], None] = lambda: None) -> Found:
+        """All phases. advance: called for each task expected."""
+        self.advance = advance
+        settings = self.work.settings
+        counts: dict[str, Any] = {"documents": self.work.documents}
+        if settings.enabled:
+            counts |= self.find_pairs()
+            counts |= self.find_clusters()
+        counts |= self.write_lists()
+        if settings.enabled and settings.max_line_documents is not None:
+            counts |= self.cut_lines()
+        self.tick(self.expected)
+        return self.finish(counts)
 
     def phase(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """Run a phase, a task an item, unless an earlier attempt at the step finished it."""
@@ -129,11 +168,17 @@ class _Run:
         if folder.exists(path):
             values: list[Result] = json.loads(folder.read(path), object_hook=_from_json)
         else:
-            values = self.cluster.gather(function, items)
+            values = self._gather(function, items)
             folder.write(path, json.dumps(values, default=_to_json).encode())
         self.seconds[f"{len(self.seconds):03d} {name}"] = round(time.perf_counter() - started, 3)
-        self.advance()
         return values
+
+    def _gather(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+        found: dict[int, Result] = {}
+        for number, value in self.cluster.each(Numbered(function), list(enumerate(items))):
+            found[number] = value
+            self.tick(1)
+        return [found[number] for number in range(len(items))]
 
     def clear(self, exchange: Exchange) -> None:
         """Remove what an exchange holds, which nobody needs any more."""

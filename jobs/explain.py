@@ -11,7 +11,7 @@ import difflib
 import io
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -21,10 +21,12 @@ from rich.console import Console
 from rich.table import Table
 
 from curation.batch import Batch
+from curation.dedup.drops import Comparison, compare, find_row
 from curation.errors import InputError, UnreadableArchive
 from curation.jobs.plan import Plan
 from curation.jobs.report import printable
 from curation.rules import Rule, violations
+from curation.shards import shard_name
 from curation.stage import Stage
 from curation.warc import read_batches
 
@@ -49,12 +51,16 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Where a document is, why, and what each stage measured. `place` is one of PLACES."""
+    """Where a document is, why, and what each stage measured. `place` is one of PLACES.
+
+    duplicate: of one that deduplication dropped, what ties it to its survivor.
+    """
 
     place: str
     row: dict[str, Any]
     stages: list[Measured] = field(default_factory=list)
     replayed: bool = False
+    duplicate: Comparison | None = None
 
 
 def explain(plan: Plan, key: str) -> list[Explanation]:
@@ -84,9 +90,16 @@ def _find(plan: Plan, key: str) -> dict[str, list[dict[str, Any]]]:
 
 def _explain_row(plan: Plan, place: str, row: dict[str, Any]) -> Explanation:
     batch = _record(plan, row)
+    duplicate = _compare(plan, row) if place == "removed/dedup" else None
     if batch is None:
-        return Explanation(place, row, list(_stored(plan, row)))
-    return Explanation(place, row, list(_replay(plan, batch)), replayed=True)
+        return Explanation(place, row, list(_stored(plan, row)), duplicate=duplicate)
+    return Explanation(place, row, list(_replay(plan, batch)), replayed=True, duplicate=duplicate)
+
+
+def _compare(plan: Plan, row: dict[str, Any]) -> Comparison | None:
+    shard = shard_name(row["file_path"])
+    number = find_row(plan.folder, shard, row["id"], row["warc_offset"])
+    return compare(plan.folder, shard, number) if number is not None else None
 
 
 def _record(plan: Plan, row: dict[str, Any]) -> Batch | None:
@@ -145,7 +158,13 @@ def as_plain(explanation: Explanation) -> dict[str, Any]:
         }
         for measured in explanation.stages
     ]
-    return {"place": explanation.place, "document": explanation.row, "stages": stages, "replayed": explanation.replayed}
+    return {
+        "place": explanation.place,
+        "document": explanation.row,
+        "stages": stages,
+        "replayed": explanation.replayed,
+        "duplicate": asdict(explanation.duplicate) if explanation.duplicate is not None else None,
+    }
 
 
 def show(explanation: Explanation, console: Console) -> None:
@@ -158,6 +177,8 @@ def show(explanation: Explanation, console: Console) -> None:
     if explanation.place == "removed/dedup":
         for name, value in (row["signals"] or {}).items():
             console.print(f"{name:<21}{printable(str(value))}")
+    if explanation.duplicate is not None:
+        _show_duplicate(explanation.duplicate, console)
     if not explanation.replayed:
         console.print("The archive cannot be read; these are the values stored with the document.")
     table = Table("stage", "signal", "value", "goes if", "verdict")
@@ -167,6 +188,13 @@ def show(explanation: Explanation, console: Console) -> None:
     console.print(table)
     for measured in explanation.stages:
         _show_edit(measured, console)
+
+
+def _show_duplicate(found: Comparison, console: Console) -> None:
+    bands = ", ".join(map(str, found.shared_bands)) or "none"
+    console.print(f"{'survivor_url':<21}{printable(str(found.survivor_url))}")
+    console.print(f"{'bands in common':<21}{len(found.shared_bands)} of {found.bands}: {bands}")
+    console.print(f"{'same simplified text':<21}{'yes' if found.same_text else 'no'}")
 
 
 def _lines(measured: Measured) -> Iterator[tuple[str, str, str, str, str]]:

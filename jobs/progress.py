@@ -35,9 +35,10 @@ def default_mode(as_json: bool) -> Mode:
 
 
 class Step:
-    """One step of the run: shards done of all, documents in and out."""
+    """One step of the run: shards (or another unit) done of all, documents in and out."""
 
-    def __init__(self, progress: Progress, name: str, total: int, done: int) -> None:
+    def __init__(self, progress: Progress, name: str, total: int, done: int, unit: str) -> None:
+        self.unit = unit
         self._progress, self.name, self.total, self.done, self.already = progress, name, total, done, done
         self.documents_in = self.documents_out = 0
         self.started = self._told = time.monotonic()
@@ -85,12 +86,12 @@ class Progress:
         self._live: RichProgress | None = None
 
     @contextmanager
-    def step(self, name: str, total: int, done: int = 0) -> Iterator[Step]:
-        """A step of `total` shards, of which `done` were done before."""
-        step = Step(self, name, total, done)
+    def step(self, name: str, total: int, done: int = 0, unit: str = "shards") -> Iterator[Step]:
+        """A step of `total` shards or other units, of which `done` were done before."""
+        step = Step(self, name, total, done, unit)
         self._event("step", step=name, shards=total, done=done)
         if self.mode == "live" and done < total:
-            columns = (TextColumn("{task.description:<16}"), BarColumn(), MofNCompleteColumn(), TextColumn("shards"))
+            columns = (TextColumn("{task.description:<16}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit))
             with RichProgress(
                 *columns, TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), console=self._console
             ) as live:
@@ -102,7 +103,7 @@ class Progress:
             yield step
         if self.mode == "plain":
             what = "nothing to do" if step.already == total and total else f"{step.seconds:.1f} s"
-            self._say(f"{name}: {step.done - step.already} of {total} shards made, {what}")
+            self._say(f"{name}: {step.done - step.already} of {total} {unit} made, {what}")
         self._event("step_done", step=name, shards=total, seconds=round(step.seconds, 3))
 
     def show(self, step: Step) -> None:
@@ -110,7 +111,7 @@ class Progress:
         if self._live is not None:
             self._live.update(self._task, completed=step.done, rate=step.rate())
         elif self.mode == "plain" and step.due() and step.done < step.total:
-            self._say(f"{step.name}: {step.done} of {step.total} shards, {step.rate()}")
+            self._say(f"{step.name}: {step.done} of {step.total} {step.unit}, {step.rate()}")
         self._event(
             "progress", step=step.name, shards=step.total, done=step.done,
             documents_in=step.documents_in, documents_out=step.documents_out,

@@ -21,8 +21,7 @@ from curation.dedup.layout import Shard
 from curation.dedup.settings import DedupSettings
 from curation.dedup.values import Worth
 from curation.errors import InputError
-from curation.jobs import dedup
-from curation.jobs.dedup import Found, deduplicate
+from curation.jobs.dedup import Deduplication, Found, deduplicate, prepare
 from curation.manifest import Manifest
 from curation.shards import shard_name
 from curation.storage import Folder
@@ -128,25 +127,25 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.
     expected = lists(run(tmp_path / "whole", rows, DedupSettings(), 3)[0])
     folder, names, found = run(tmp_path / "stopped", rows, DedupSettings(), 3)
     phases = len(found.performance["seconds"])
-    real = dedup.Cluster.gather
+    real = Deduplication._gather
     for stop in range(1, phases + 1):
         folder.remove("dedup")
         calls = []
 
         def gather(self, function, items, calls=calls, stop=stop):  # type: ignore[no-untyped-def]
             calls.append(function)
-            if len(calls) == stop + 1:
+            if len(calls) == stop:
                 raise KeyboardInterrupt
             return real(self, function, items)
 
-        monkeypatch.setattr(Cluster, "gather", gather)
+        monkeypatch.setattr(Deduplication, "_gather", gather)
         shards = [Shard(folder, name, 0, 0) for name in names]
         with pytest.raises(KeyboardInterrupt):
             deduplicate(folder, DedupSettings(), Worth(), shards, Cluster(), "mark")
         calls.clear()
-        monkeypatch.setattr(Cluster, "gather", lambda *a, calls=calls: (calls.append(a[1]), real(*a))[1])
+        monkeypatch.setattr(Deduplication, "_gather", lambda *a, calls=calls: (calls.append(a[1]), real(*a))[1])
         deduplicate(folder, DedupSettings(), Worth(), shards, Cluster(), "mark")
-        assert len(calls) == 1 + phases - (stop - 1)
+        assert len(calls) == phases - (stop - 1)
         assert lists(folder) == expected
 
 
@@ -200,3 +199,14 @@ def test_what_is_written_is_listed(tmp_path: Path) -> None:
     gone = dropped(folder, names)
     assert {str(row["right"]) for row in pairs} == set(gone)
     assert all(row["left"] < row["right"] and row["similarity"] >= 0.72 for row in pairs)
+
+
+@pytest.mark.parametrize("chosen", [DedupSettings(), DedupSettings(enabled=False), DedupSettings(max_line_documents=3)])
+def test_progress_reaches_its_end(tmp_path: Path, chosen: DedupSettings) -> None:
+    """As many parts are told of as were expected."""
+    folder, names, _ = run(tmp_path, documents(NEW), chosen, 3)
+    shards = [Shard(folder, name, 0, 0) for name in names]
+    ticks: list[int] = []
+    job = prepare(folder, chosen, Worth(), shards, Cluster(), "another mark")
+    job.deduplicate(lambda: ticks.append(1))
+    assert len(ticks) == job.expected > 0
