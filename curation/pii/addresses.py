@@ -1,0 +1,72 @@
+"""Evidence for e-mail and IP addresses."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from curation.pii.evidence import DOUBTFUL, Match, in_context
+from curation.pii.recognizers import Span, has_public_suffix
+
+MAX_LOCAL, MAX_DOMAIN = 64, 255
+"""Characters before and after the @ of an address (RFC 5321, 4.5.3.1)."""
+SMALL_OCTET = 20
+"""Versions and sections have small parts; of random IPv4 addresses, 1 in 2,000 has three first octets below this."""
+_BEFORE_REACH = 24
+
+_LOCAL_BREAK = re.compile(r".*[/=?&|{}*!#$^~`]", re.DOTALL)
+"""Allowed before an @ by RFC 5322, but found there only where an address follows something else: "?mail=a@b.org"."""
+_LOCAL_START = ".'-\u200b\u200c\u200d\ufeff"
+_RESERVED_DOMAIN = re.compile(r"(?:.+\.)?(?:example(?:\.(?:com|net|org|edu))?|invalid|test|localhost)")
+"""RFC 2606: nobody has a mailbox there."""
+_NAMES_VERSION = re.compile(
+    r"(?:\b(?:v|ver|version|release|build|firmware|rev|revision|section|chapter|table|figure|oid)\b[\s.:#=]*"
+    r"|§\s*|\b[A-Za-z][\w.+-]*/)\Z",
+    re.IGNORECASE,
+)
+_LOOKS_LIKE_ADDRESS = re.compile(r"\d\.\d{1,3}\.\d{1,3}\.\d|(?=.*\d).*::|(?:[^:]*:){6}", re.DOTALL)
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+"""All of IPv6 that is given out (IANA); the rest, abbreviated, is more often a scope in source code (`a::b`)."""
+
+
+def judge_email(text: str, span: Span) -> Match | None:
+    """The address proper, without what precedes it in a query or path; None if its domain has no public suffix."""
+    address = text[span.start : span.end]
+    at = address.rindex("@")
+    broken = _LOCAL_BREAK.match(address, 0, at)
+    local = address[broken.end() if broken else 0 : at].lstrip(_LOCAL_START)
+    domain = address[at + 1 :]
+    if not local or len(local) > MAX_LOCAL or len(domain) > MAX_DOMAIN or not has_public_suffix(address):
+        return None
+    kept = _RESERVED_DOMAIN.fullmatch(domain.lower()) is not None
+    return Match("email", span.start + at - len(local), span.end, span.score, f"{local}@{domain}".lower(), kept)
+
+
+def may_be_ip(text: str, start: int, end: int, _: float) -> bool:
+    """Whether an IP address can be in `text[start:end]`, of characters that addresses are made of."""
+    return _LOOKS_LIKE_ADDRESS.search(text[start:end]) is not None
+
+
+def judge_ip(text: str, span: Span) -> Match | None:
+    """The address, without its prefix length or zone; None for a part of a longer series and for what is no address."""
+    written = re.split(r"[/%]", text[span.start : span.end], maxsplit=1)[0]
+    try:
+        address = ipaddress.ip_address(written)
+    except ValueError:
+        return None
+    before, end, score = text[max(0, span.start - _BEFORE_REACH) : span.start], span.start + len(written), span.score
+    if isinstance(address, ipaddress.IPv4Address):
+        if re.search(r"\d\.\Z", before) or re.match(r"\.\d", text[end : end + 2]):
+            return None
+        if max(address.packed[:3]) < SMALL_OCTET or _NAMES_VERSION.search(before):
+            score = DOUBTFUL
+        public = address.is_global and not address.is_multicast
+    else:
+        mapped = address.ipv4_mapped
+        public = address.is_global if mapped is None else mapped.is_global
+        public = public and not address.is_multicast
+        if "::" in written and mapped is None and address not in _GLOBAL_UNICAST:
+            return None
+    return Match(
+        "ip", span.start, end, in_context("ip", text, span.start, span.end, score), address.compressed, not public
+    )

@@ -1,0 +1,115 @@
+"""Find personal data in a batch of texts: windows, recognizers, evidence, and one match where several overlap."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache
+
+import pyarrow as pa
+
+from curation import views
+from curation.pii import accounts, addresses, phones, windows
+from curation.pii.evidence import Match
+from curation.pii.recognizers import Span, recognize
+from curation.pii.windows import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What is looked for: kinds with the lowest score that counts, and the regions of national phone numbers."""
+
+    minimums: tuple[tuple[str, float], ...]
+    regions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How one kind is found.
+
+    windows: where it can be. shown: how its recognizer is to see them. judge: what a span in the text amounts to.
+    may_be: cheap test of a window that fails only where no match can reach the minimum score given.
+    before, after: characters of the text around a window that the recognizer looks at too.
+    """
+
+    windows: Callable[[views.Characters], list[Window]]
+    shown: Callable[[str], str]
+    judge: Callable[[str, Span, tuple[str, ...]], Match | None]
+    may_be: Callable[[str, int, int, float], bool] = lambda text, start, end, minimum: True
+    before: int = 0
+    after: int = 0
+
+
+KINDS = {
+    "email": Kind(windows.email_windows, windows.shown, lambda text, span, _: addresses.judge_email(text, span)),
+    "iban": Kind(windows.iban_windows, windows.capital, lambda text, span, _: accounts.judge_iban(text, span)),
+    "credit_card": Kind(
+        windows.number_windows,
+        windows.plain,
+        lambda text, span, _: accounts.judge_card(text, span),
+        accounts.may_be_card,
+        before=1,
+        after=1,
+    ),
+    "ip": Kind(
+        windows.address_windows,
+        windows.shown,
+        lambda text, span, _: addresses.judge_ip(text, span),
+        addresses.may_be_ip,
+    ),
+    "us_ssn": Kind(
+        windows.number_windows,
+        windows.plain,
+        lambda text, span, _: accounts.judge_ssn(text, span),
+        accounts.may_be_ssn,
+        before=1,
+        after=1,
+    ),
+    "phone": Kind(
+        windows.number_windows,
+        windows.shown,
+        phones.judge_phone,
+        phones.may_be_phone,
+        before=1,
+        after=windows.EXTENSION_REACH,
+    ),
+}
+"""What can be found, the most certain first: where two matches overlap, the one of the kind named first stays."""
+
+
+def find(texts: pa.StringArray, search: Search) -> dict[int, list[Match]]:
+    """The matches in each row that has any, in order of position, without overlaps. A null has none."""
+    characters = views.characters(texts)
+    text_of = cache(lambda row: str(texts[row].as_py()))
+    windows_of = cache(lambda search_windows: search_windows(characters))
+    found: dict[int, list[Match]] = {}
+    for name, minimum in search.minimums:
+        kind = KINDS[name]
+        chosen = [w for w in windows_of(kind.windows) if kind.may_be(text_of(w.row), w.start, w.end, minimum)]
+        begins = [max(0, window.start - kind.before) for window in chosen]
+        shown = [
+            kind.shown(text_of(window.row)[begin : window.end + kind.after])
+            for window, begin in zip(chosen, begins, strict=True)
+        ]
+        for window, begin, spans in zip(chosen, begins, recognize(name, shown, search.regions), strict=True):
+            for span in spans:
+                # What begins after the window is that window's to find, or cut off here.
+                if begin + span.start < window.end:
+                    moved = Span(begin + span.start, begin + span.end, span.score)
+                    match = kind.judge(text_of(window.row), moved, search.regions)
+                    if match is not None and match.score >= minimum:
+                        found.setdefault(window.row, []).append(match)
+    return {row: without_overlaps(found[row]) for row in sorted(found)}
+
+
+def without_overlaps(matches: Iterable[Match]) -> list[Match]:
+    """In order of position. Where matches overlap, the surer kind stays, then the higher score, then the first."""
+    order = {name: place for place, name in enumerate(KINDS)}
+    chosen: list[Match] = []
+    for match in sorted(matches, key=lambda m: (order[m.kind], -m.score, m.start, -m.end)):
+        place = bisect_left(chosen, match.start, key=lambda other: other.start)
+        before, after = chosen[place - 1 : place], chosen[place : place + 1]
+        if all(other.end <= match.start for other in before) and all(match.end <= other.start for other in after):
+            chosen.insert(place, match)
+    return chosen

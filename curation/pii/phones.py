@@ -1,0 +1,103 @@
+"""Evidence for phone numbers: libphonenumber says what is one, the way it is written whether it is meant as one."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from curation.pii.evidence import Match, in_context, is_part, may_have_context
+from curation.pii.recognizers import Span
+from curation.pii.windows import MIN_PHONE_DIGITS, digits_before_words, plain
+
+PRESIDIO_SCORE = 0.4
+"""What presidio gives any number that is valid in one of the regions."""
+WELL_PRINTED = 0.6
+"""The score of a phone number that is written internationally, or as its country prints numbers."""
+MAX_FIGURES = 100
+"""A run of more digits with nothing but spaces and punctuation between them is a table, and no phone is looked for."""
+
+_DATE = re.compile(
+    r"(?<![\d./-])(?:(?:[0-2]?\d|3[01])([./-])\s?(?:[0-2]?\d|3[01])\1\s?(?:19|20)?\d\d"
+    r"|(?:19|20)\d\d([./-])(?:0?\d|1[0-2])\2(?:[0-2]?\d|3[01]))(?![./-]?\d)"
+)
+_INTERNATIONAL = re.compile(r"[(（\[［]?[+＋]")
+_NOT_INSIDE = r"(?<!\d)(?<!\d[.,:/+-])"
+_GROUPED = re.compile(
+    rf"{_NOT_INSIDE}(?:(?:1[ .-]{{1,3}})?\(?[2-9]\d\d(?:\)[ .-]{{0,3}}|[ .-]{{1,3}})[2-9]\d\d[ .-]{{1,3}}\d{{4}}(?!\d)"
+    r"|\(?0[1-9]\d{0,4}[)/ .-])"
+)
+"""How numbers begin that can be grouped as their country does: 3-3-4 digits, or an area code with its trunk prefix."""
+_SLASHED = re.compile(rf"{_NOT_INSIDE}\(?0 ?[1-9][\d ]{{0,5}}\)? ?/ ?\d[\d -]{{3,}}")
+"""Area code / number, as in Germany and Austria, however the rest is grouped."""
+_FICTION = re.compile(r"\+1\d{3}55501\d\d")
+"""Numbers that the North American plan reserves for fiction, in every area."""
+
+
+def may_be_phone(text: str, start: int, end: int, minimum: float) -> bool:
+    """Whether a number in `text[start:end]` can score `minimum`: a cheap test before slow ones; never in a table."""
+    window = text[start:end]
+    if len(window) > MAX_FIGURES and sum(map(str.isdigit, window)) > MAX_FIGURES:
+        return False
+    return (
+        minimum <= PRESIDIO_SCORE
+        or "+" in window
+        or "＋" in window
+        or may_have_context("phone", text, start, end)
+        or _SLASHED.search(plain(window)) is not None
+        or any(_DATE.match(window, found.start()) is None for found in _GROUPED.finditer(plain(window)))
+    )
+
+
+def judge_phone(text: str, span: Span, regions: tuple[str, ...]) -> Match | None:
+    """The number; None if it holds a date, is part of something longer or too short."""
+    start, end = span.start, span.end
+    raw = text[start:end]
+    if raw[0] in "(（[［" and not set(raw) & set(")）]］"):
+        start, raw = start + 1, raw[1:]
+    if _is_part(text, start, end) or _DATE.search(raw):
+        return None
+    phone = _parse(raw, regions)
+    if phone is None or digits_before_words(raw) < MIN_PHONE_DIGITS:
+        return None
+    score = span.score
+    written = plain(raw)
+    if _INTERNATIONAL.match(raw) or _SLASHED.fullmatch(written) or (phone.well_grouped and _GROUPED.match(written)):
+        score = max(score, WELL_PRINTED)
+    score = in_context("phone", text, start, end, score)
+    return Match("phone", start, end, score, phone.value, _FICTION.fullmatch(phone.value) is not None)
+
+
+def _is_part(text: str, start: int, end: int) -> bool:
+    """`is_part`, but a plus sign or bracket begins a number even right after a word: "Free trial+1 408 886 7177"."""
+    after_word = text[start] in "+＋(" and text[max(0, start - 1) : start].isalpha()
+    return is_part(text[start:], 0, end - start) if after_word else is_part(text, start, end)
+
+
+@dataclass(frozen=True, slots=True)
+class _Phone:
+    """A number in E.164 form with its extension, and whether it is grouped as is usual."""
+
+    value: str
+    well_grouped: bool
+
+
+@lru_cache(maxsize=4096)
+def _parse(raw: str, regions: tuple[str, ...]) -> _Phone | None:
+    """The number that `raw` is in the first of the regions that groups numbers so, else the first where it is valid."""
+    import phonenumbers
+
+    for leniency in (phonenumbers.Leniency.EXACT_GROUPING, phonenumbers.Leniency.VALID):
+        for region in regions:
+            found = next(iter(phonenumbers.PhoneNumberMatcher(raw, region, leniency)), None)
+            if found is not None and found.raw_string == raw:
+                return _described(found.number, leniency != phonenumbers.Leniency.VALID)
+    return None
+
+
+def _described(number: Any, well_grouped: bool) -> _Phone:
+    import phonenumbers
+
+    value = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return _Phone(f"{value};{number.extension}" if number.extension else value, well_grouped)

@@ -1,0 +1,101 @@
+"""What personal data is replaced by: a pure function of the kind and the normalized value, the same everywhere.
+
+A fake is a value that is published as nobody's: example domains, documentation networks, numbers kept for fiction,
+cards for tests. There are few of each, so that the text stays like text, and a fake says next to nothing about its
+original: many share it. With a secret it says nothing, even to who tries out all addresses that there are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable
+
+from curation.pii.accounts import EXAMPLE_IBANS, TEST_CARDS
+from curation.pii.evidence import Match
+
+TAG, FAKE = "tag", "fake"
+MODES = (FAKE, TAG)
+
+MAILBOXES = (
+    "alex", "anna", "ben", "carla", "chris", "contact", "dana", "david", "emma", "felix", "hello", "helen", "info",
+    "jamie", "jordan", "kim", "laura", "lee", "lisa", "mail", "maria", "mark", "nina", "noah", "office", "oliver",
+    "paul", "robin", "sales", "sam", "support", "tom",
+)  # fmt: skip
+MAIL_DOMAINS = ("example.com", "example.net", "example.org")
+"""RFC 2606."""
+NETWORKS = ("192.0.2", "198.51.100", "203.0.113")
+"""RFC 5737, for documentation."""
+AREAS = ("202", "206", "212", "214", "303", "305", "312", "404", "415", "503", "512", "602", "612", "617", "702", "713")
+"""Area codes in which, as in all others, 555-0100 to 555-0199 are kept for fiction."""
+ADVERTISED_SSNS = 10
+"""987-65-4320 to 987-65-4329 are reserved for advertisements (SSA)."""
+FIRST_NAMES = ("Alex", "Chris", "Dana", "Jamie", "Jordan", "Kim", "Lee", "Robin", "Sam", "Taylor")
+LAST_NAMES = ("Bloggs", "Doe", "Poe", "Public", "Roe")
+PLACES = ("Anytown", "Exampleton", "Fairhaven", "Middleville", "Newbridge", "Nowhereton", "Oakdale", "Sampleford")
+
+
+def _spaced(number: str) -> str:
+    """Groups of four, or 4-6-5 as American Express has them: "378282246310005" → "3782 822463 10005"."""
+    if len(number) == 15 and number.isdigit():
+        return f"{number[:4]} {number[4:10]} {number[10:]}"
+    return " ".join(re.findall(".{1,4}", number))
+
+
+def _email(number: int, _: str) -> str:
+    return f"{MAILBOXES[number % len(MAILBOXES)]}@{MAIL_DOMAINS[number // len(MAILBOXES) % len(MAIL_DOMAINS)]}"
+
+
+def _ip(number: int, value: str) -> str:
+    if ":" in value:
+        return f"2001:db8::{number % 0xFFFF + 1:x}"
+    return f"{NETWORKS[number % len(NETWORKS)]}.{number // len(NETWORKS) % 254 + 1}"
+
+
+def _phone(number: int, _: str) -> str:
+    return f"{AREAS[number % len(AREAS)]}-555-01{number // len(AREAS) % 100:02}"
+
+
+def _person(number: int, _: str) -> str:
+    return f"{FIRST_NAMES[number % len(FIRST_NAMES)]} {LAST_NAMES[number // len(FIRST_NAMES) % len(LAST_NAMES)]}"
+
+
+_FAKES: dict[str, Callable[[int, str], str]] = {
+    "email": _email,
+    "ip": _ip,
+    "phone": _phone,
+    "credit_card": lambda number, _: _spaced(TEST_CARDS[number % len(TEST_CARDS)]),
+    "iban": lambda number, _: _spaced(EXAMPLE_IBANS[number % len(EXAMPLE_IBANS)]),
+    "us_ssn": lambda number, _: f"987-65-{4320 + number % ADVERTISED_SSNS}",
+    "person": _person,
+    "location": lambda number, _: PLACES[number % len(PLACES)],
+}
+
+
+def replacement(kind: str, value: str, mode: str, secret: bytes = b"") -> str:
+    """What stands for a normalized value: ("email", "a@b.org", "tag") → "<EMAIL>", "fake" → "lisa@example.net".
+
+    secret: at most 64 bytes that the choice of a fake depends on.
+    """
+    if mode == TAG:
+        return f"<{kind.upper()}>"
+    digest = hashlib.blake2b(f"{kind}\0{value}".encode(), digest_size=8, key=secret).digest()
+    return _FAKES[kind](int.from_bytes(digest, "big"), value)
+
+
+def is_fake_name(kind: str, name: str) -> bool:
+    """Whether a name is one of those that `replacement` gives to persons or places."""
+    if kind == "location":
+        return name in PLACES
+    first, _, last = name.partition(" ")
+    return (first in FIRST_NAMES and (not last or last in LAST_NAMES)) or name in LAST_NAMES
+
+
+def replace(text: str, matches: Iterable[Match], mode: str, secret: bytes = b"") -> str:
+    """The text with matches, in order and without overlaps, replaced, except those that are kept."""
+    pieces, at = [], 0
+    for match in matches:
+        if not match.kept:
+            pieces += [text[at : match.start], replacement(match.kind, match.value, mode, secret)]
+            at = match.end
+    return "".join([*pieces, text[at:]])

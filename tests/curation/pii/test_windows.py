@@ -1,0 +1,90 @@
+"""The windows of a text: what the kernels find is what expressions find, and nothing a recognizer needs is left out."""
+
+from __future__ import annotations
+
+import re
+
+import pyarrow as pa
+import regex
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from curation import views
+from curation.pii import windows
+from curation.pii.windows import Window
+
+ALPHABET = st.sampled_from([*"a@.:/-+(0123459 xX\nDEde_%", "é", "邮", "Ж", "٣", "\u00a0", "–", "😀"])
+TEXTS = st.lists(st.text(ALPHABET, max_size=60), max_size=5)
+
+
+def characters(*texts: str | None) -> views.Characters:
+    return views.characters(pa.array(texts, pa.string()))
+
+
+def runs(texts: list[str], members: str, wanted: str, minimum: int) -> list[Window]:
+    """Maximal runs of `members` with enough of `wanted`, by expressions, on the texts as recognizers see them."""
+    return [
+        Window(row, *match.span())
+        for row, text in enumerate(texts)
+        for match in regex.finditer(f"[{members}]+", windows.shown(text))
+        if len(regex.findall(wanted, match[0])) >= minimum
+    ]
+
+
+@settings(deadline=None, derandomize=True)
+@given(TEXTS)
+def test_runs_are_those_of_expressions(texts: list[str]) -> None:
+    """E-mail, address and number windows are the maximal runs that an expression for the same characters finds."""
+    view = characters(*texts)
+    assert windows.email_windows(view) == runs(texts, r"\w@!#$%&'*+\-/=?\^`{|}~.", "@", 1)
+    dotted, coloned = (runs(texts, r"\w.:/%", mark, count) for mark, count in ((r"\.", 3), (":", 2)))
+    assert windows.address_windows(view) == sorted({*dotted, *coloned})
+    numbers = runs(texts, r"\d" + "".join(map(re.escape, windows.NUMBER_MARKS)), r"\d", windows.MIN_PHONE_DIGITS)
+    assert windows.number_windows(view) == numbers
+
+
+@settings(deadline=None, derandomize=True)
+@given(TEXTS)
+def test_account_windows_follow_anchors(texts: list[str]) -> None:
+    """An account window is what follows two letters and two digits that begin a word; overlapping ones join."""
+    expected: list[Window] = []
+    for row, text in enumerate(texts):
+        for match in re.finditer(r"(?<![A-Za-z0-9])[A-Za-z]{2}[0-9]{2}", text):
+            start, end = match.start(), min(match.start() + windows.IBAN_REACH, len(text))
+            if expected and expected[-1].row == row and expected[-1].end >= start:
+                start = expected.pop().start
+            expected.append(Window(row, start, end))
+    assert windows.iban_windows(characters(*texts)) == expected
+
+
+def test_more_windows_than_expected() -> None:
+    """Windows are all found where there are more of them than room was made for at first."""
+    assert len(windows.email_windows(characters("a@b " * 5000, None, "c@d"))) == 5001
+    assert len(windows.iban_windows(characters(("DE89 " + "x" * 60 + "! ") * 5000))) == 5000
+
+
+def test_long_runs_are_cut_around_each_at() -> None:
+    """A run far longer than an address is cut to what can belong to its @."""
+    text = "a." * 5000 + "@" + "b." * 5000
+    assert windows.email_windows(characters(text)) == [
+        Window(0, 10_000 - windows.LOCAL_REACH, 10_000 + windows.DOMAIN_REACH)
+    ]
+
+
+def test_number_marks_cover_libphonenumber() -> None:
+    """Whatever libphonenumber takes for a part of a number is in a window."""
+    from phonenumbers import phonenumberutil as util
+
+    allowed = regex.compile(f"[{util._VALID_PUNCTUATION}{util._PLUS_CHARS}]", regex.IGNORECASE)
+    taken = [code for code in range(0x110000) if allowed.match(chr(code))]
+    assert taken
+    assert all(windows.classes()[code] & windows.NUMBER for code in taken)
+
+
+def test_shown_keeps_positions() -> None:
+    """What recognizers see has a character for each of the text, letters of joined scripts being line ends."""
+    text = "请写信给a@b.cn。Tel\u00a01–2 ภาษา ٣ 한국어에서"
+    for view in (windows.shown, windows.plain, windows.capital):
+        assert len(view(text)) == len(text)
+    assert windows.shown(text) == "\n" * 4 + "a@b.cn。Tel\u00a01–2 " + "\n" * 4 + " ٣ " + "\n" * 5
+    assert windows.capital("de89\u00a01–2") == "DE89 1-2"
