@@ -8,7 +8,7 @@ DEMO := demo
 .PHONY: demo test lint types bench peers clean
 
 demo: $(READY)
-	$(BIN)/curate run samples/web.warc.gz --out $(DEMO) --set tokenizer.vocab_size=4096 --set tokens.sequence_length=512
+	$(BIN)/curate run samples/web.warc.gz --out $(DEMO) --set tokenizer.vocab_size=2048 --set tokens.sequence_length=512
 	$(BIN)/curate report $(DEMO)
 	@echo
 	@echo "The corpus is in $(DEMO)/corpus, the token shards in $(DEMO)/tokens. Ask why a page went:"
