@@ -20,13 +20,14 @@ from curation import views
 class Batch:
     """An immutable `pa.RecordBatch` of documents with lazily computed, shared views of its `text` column."""
 
-    __slots__ = ("_views", "table")
+    __slots__ = ("_partial", "_views", "table")
 
     table: pa.RecordBatch
 
     def __init__(self, table: pa.RecordBatch, _views: Mapping[str, Any] | None = None) -> None:
         self.table = table
         self._views: dict[str, Any] = dict(_views or {})
+        self._partial: tuple[npt.NDArray[np.bool_], Mapping[str, Any]] | None = None
 
     def __len__(self) -> int:
         return cast(int, self.table.num_rows)
@@ -73,7 +74,11 @@ class Batch:
         if mask.all():
             return self
         rows = np.flatnonzero(mask)
-        return Batch(self.table.take(pa.array(rows)), {name: view.take(rows) for name, view in self._views.items()})
+        kept = Batch(self.table.take(pa.array(rows)), {name: view.take(rows) for name, view in self._views.items()})
+        if self._partial is not None:
+            valid, known = self._partial
+            kept._offer(valid[rows], {name: view.take(rows) for name, view in known.items()})
+        return kept
 
     def with_columns(self, **columns: pa.Array) -> Batch:
         """The same rows with columns replaced or added; views are kept unless `text` is among them."""
@@ -84,10 +89,20 @@ class Batch:
             table = table.append_column(field, values) if position < 0 else table.set_column(position, field, values)
         return Batch(table, None if "text" in columns else self._views)
 
-    def with_text(self, text: pa.StringArray, **known: Any) -> Batch:
-        """The same rows with another text; `known` are views of it, by name, that were computed on the way."""
+    def with_text(self, text: pa.StringArray, valid: npt.NDArray[np.bool_] | None = None, **known: Any) -> Batch:
+        """The same rows with another text, of which views are known, by name, that hold for the rows `valid` (all).
+
+        Where they hold for some rows only they are of use once the others are dropped.
+        """
         batch = self.with_columns(text=text)
-        return Batch(batch.table, known)
+        batch._offer(np.ones(len(self), dtype=np.bool_) if valid is None else valid, known)
+        return batch
+
+    def _offer(self, valid: npt.NDArray[np.bool_], known: Mapping[str, Any]) -> None:
+        if valid.all():
+            self._views = {**known, **self._views}
+        else:
+            self._partial = valid, known
 
     def without_columns(self, *names: str) -> Batch:
         """The same rows without the columns named."""

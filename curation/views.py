@@ -115,30 +115,6 @@ def words(text: Characters) -> Words:
     return Words(*find_words(text.codepoints, text.first, text.last))
 
 
-def merged(
-    choice: npt.NDArray[np.bool_], left: tuple[Characters, Words], right: tuple[Characters, Words]
-) -> tuple[Characters, Words]:
-    """Views with the rows of `left` where `choice`, else the next row of `right`, which has those rows only."""
-    (text, words), (other_text, other_words) = left, right
-    shift = len(text.codepoints)
-    codepoints = np.concatenate([text.codepoints, other_text.codepoints])
-    starts = np.concatenate([words.starts, other_words.starts + shift])
-    ends = np.concatenate([words.ends, other_words.ends + shift])
-    flags = np.concatenate([words.flags, other_words.flags])
-
-    def rows(here: Offsets, there: Offsets, by: int) -> Offsets:
-        chosen = here.copy()
-        chosen[~choice] = there + by
-        return chosen
-
-    by = len(words.starts)
-    first, last = rows(words.first, other_words.first, by), rows(words.last, other_words.last, by)
-    return (
-        Characters(codepoints, rows(text.first, other_text.first, shift), rows(text.last, other_text.last, shift)),
-        Words(starts, ends, first, last, flags),
-    )
-
-
 def lines(text: Characters) -> Spans:
     """Lines: `text.split("\\n")`, so that every document has at least one."""
     size = spans.count_newlines(text.codepoints, text.first, text.last) + len(text.first)

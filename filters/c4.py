@@ -11,7 +11,6 @@ from functools import cache
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -98,7 +97,8 @@ class C4:
         kept = reasons.is_null().to_numpy(zero_copy_only=False)
         removed = cleaned.causes[kept].sum(axis=0)
         counts = {f"lines_removed.{rule}": int(removed[cause]) for rule, cause in _CAUSES.items() if removed[cause]}
-        return Outcome(_rewritten(batch, kept, text, words), reasons, signals, counts)
+        rewritten = pc.if_else(pa.array(kept), views.strings(text), batch.text)
+        return Outcome(batch.with_text(rewritten, kept, characters=text, words=words), reasons, signals, counts)
 
     def _clean(self, text: views.Characters) -> clean.Cleaned:
         rows = len(text.first)
@@ -128,13 +128,3 @@ class C4:
 def _phrases() -> clean.Phrases:
     phrases = views.flat(("javascript", "lorem ipsum", *POLICY))
     return clean.Phrases(phrases.codepoints, np.append(0, phrases.last))
-
-
-def _rewritten(batch: Batch, kept: npt.NDArray[np.bool_], text: views.Characters, words: views.Words) -> Batch:
-    """The batch with the new text, views included, where `kept`, and as it was elsewhere."""
-    column = pc.if_else(pa.array(kept), views.strings(text), batch.text)
-    if kept.all():
-        return batch.with_text(column, characters=text, words=words)
-    before = batch.keep(~kept)
-    text, words = views.merged(kept, (text, words), (before.characters, before.words))
-    return batch.with_text(column, characters=text, words=words)

@@ -127,12 +127,15 @@ def _bounds(batch: Batch) -> list[tuple[int, int]]:
     return list(zip(batch.words.first.tolist(), batch.words.last.tolist(), strict=True))
 
 
-def test_merged_views_are_those_of_the_texts_chosen() -> None:
-    """Rows of two batches brought together have the characters and words of the rows they come from."""
-    left, right = batch_of(["a b", "c", "d. e"]), batch_of(["éé x.", ""])
-    choice = np.array([False, True, False])
-    text, words = views.merged(choice, (left.characters, left.words), (right.characters, right.words))
-    expected = batch_of(["éé x.", "c", ""])
-    merged = expected.with_text(expected.text, characters=text, words=words)
-    assert texts_of(merged.characters) == ["éé x.", "c", ""]
-    assert strings(merged, merged.words) == strings(expected, expected.words)
+def test_known_views_hold_for_their_rows_only() -> None:
+    """Views offered with a new text are used once all other rows are dropped, and never for those."""
+    batch, new = batch_of(["a b", "c", "d. e"]), batch_of(["x y z", "wrong", "éé. é"])
+    valid = np.array([True, False, True])
+    text = pa.array(["x y z", "c", "éé. é"])
+    rewritten = batch.with_text(text, valid, characters=new.characters, words=new.words)
+    assert strings(rewritten, rewritten.words) == [["x", "y", "z"], ["c"], ["éé", ".", "é"]]
+    for mask in (valid, ~valid, np.array([False, True, True])):
+        kept = batch.with_text(text, valid, characters=new.characters, words=new.words).keep(mask)
+        fresh = batch_of(kept.text.to_pylist())
+        assert strings(kept, kept.words) == strings(fresh, fresh.words)
+        assert (kept.words.flags is new.words.flags) == (not mask[1])
