@@ -2,9 +2,9 @@
 
 Special tokens are entries of the vocabulary with the highest ids that no merge leads to, and not "added tokens": an
 added token is looked for in every text, so a web page that spells <|endoftext|> would end a document in the middle.
-Here such a spelling is text in every program that loads the file. The price: plain `tokenizers` does not leave special ids
-out when it decodes; transformers does, for it learns them from tokenizer_config.json, which also tells it to split them
-in text.
+Here such a spelling is text in every program that loads the file. The price: plain `tokenizers` does not leave special
+ids out when it decodes; transformers does, for it learns them from tokenizer_config.json, which also tells it to split
+them in text.
 """
 
 from __future__ import annotations

