@@ -10,8 +10,8 @@ from curation.pii.recognizers import Span, has_public_suffix
 
 MAX_LOCAL, MAX_DOMAIN = 64, 255
 """Characters before and after the @ of an address (RFC 5321, 4.5.3.1)."""
-SMALL_OCTET = 20
-"""Versions and sections have small parts; of random IPv4 addresses, 1 in 2,000 has three first octets below this."""
+SMALL_PART = 32
+"""Versions and sections have small parts; of random IPv4 addresses, 1 in 250 has three in a row below this."""
 _BEFORE_REACH = 24
 
 _LOCAL_BREAK = re.compile(r".*[/=?&|{}*!#$^~`]", re.DOTALL)
@@ -25,6 +25,8 @@ _NAMES_VERSION = re.compile(
     re.IGNORECASE,
 )
 _LOOKS_LIKE_ADDRESS = re.compile(r"\d\.\d{1,3}\.\d{1,3}\.\d|(?=.*\d).*::|(?:[^:]*:){6}", re.DOTALL)
+_HARDWARE = re.compile(r"(?:[0-9A-Fa-f]{2}:){7}[0-9A-Fa-f]{2}")
+"""A hardware address of 64 bits."""
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 """All of IPv6 that is given out (IANA); the rest, abbreviated, is more often a scope in source code (`a::b`)."""
 
@@ -58,14 +60,15 @@ def judge_ip(text: str, span: Span) -> Match | None:
     if isinstance(address, ipaddress.IPv4Address):
         if re.search(r"\d\.\Z", before) or re.match(r"\.\d", text[end : end + 2]):
             return None
-        if max(address.packed[:3]) < SMALL_OCTET or _NAMES_VERSION.search(before):
+        parts = address.packed
+        if max(parts[:3]) < SMALL_PART or max(parts[1:]) < SMALL_PART or _NAMES_VERSION.search(before):
             score = DOUBTFUL
         public = address.is_global and not address.is_multicast
     else:
         mapped = address.ipv4_mapped
         public = address.is_global if mapped is None else mapped.is_global
         public = public and not address.is_multicast
-        if "::" in written and mapped is None and address not in _GLOBAL_UNICAST:
+        if ("::" in written and mapped is None and address not in _GLOBAL_UNICAST) or _HARDWARE.fullmatch(written):
             return None
     return Match(
         "ip", span.start, end, in_context("ip", text, span.start, span.end, score), address.compressed, not public

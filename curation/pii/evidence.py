@@ -25,8 +25,8 @@ CONTEXT_WORDS = 5
 _WORDS = {
     "ip": "ip|ipv4|ipv6|ip-?address(?:es)?|ip-?adressen?",
     "phone": (
-        "phones?|telephones?|tel|ph|cell|cellphone|mobile|mob|call|calls|calling|dial|fax|sms|whatsapp|hotline|helpline"
-        "|telefon|telefono|teléfono|téléphone|tél|telefone|telefax|fon|handy|mobil|móvil|celular|rufnummer|телефон|тел"
+        "phones?|telephones?|tel|ph|cell|cellphone|mobile|mob|call(?! last)|calls|calling|dial|fax|sms|whatsapp|hotline"
+        "|helpline|telefon|telefono|teléfono|téléphone|tél|telefone|telefax|fon|handy|mobil|móvil|celular|rufnummer|телефон|тел"
     ),
     "credit_card": "cards?|credit|debit|visa|mastercard|amex|discover|jcb|diners|maestro|cc|pan",
     "us_ssn": r"ssns?|social security|soc\.? sec",

@@ -22,6 +22,8 @@ _DATE = re.compile(
     r"(?<![\d./-])(?:(?:[0-2]?\d|3[01])([./-])\s?(?:[0-2]?\d|3[01])\1\s?(?:19|20)?\d\d"
     r"|(?:19|20)\d\d([./-])(?:0?\d|1[0-2])\2(?:[0-2]?\d|3[01]))(?![./-]?\d)"
 )
+_QUAD = re.compile(r"(?!\d\d(?:\.\d\d){3}$|\d{3}\.\d{3}\.\d\d\.\d\d$)\d{1,3}(?:\.\d{1,3}){3}")
+"""Four groups with full stops, but not of two digits each, nor 044.668.18.00: an address or version."""
 _INTERNATIONAL = re.compile(r"[(（\[［]?[+＋]")
 _NOT_INSIDE = r"(?<!\d)(?<!\d[.,:/+-])"
 _GROUPED = re.compile(
@@ -56,7 +58,7 @@ def judge_phone(text: str, span: Span, regions: tuple[str, ...]) -> Match | None
     raw = text[start:end]
     if raw[0] in "(（[［" and not set(raw) & set(")）]］"):
         start, raw = start + 1, raw[1:]
-    if _is_part(text, start, end) or _DATE.search(raw):
+    if _is_part(text, start, end) or _DATE.search(raw) or _QUAD.fullmatch(raw):
         return None
     phone = _parse(raw, regions)
     if phone is None or digits_before_words(raw) < MIN_PHONE_DIGITS:

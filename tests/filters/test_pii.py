@@ -95,12 +95,12 @@ def test_ip(text: str, expected: str) -> None:
         "127.0.0.1 10.0.0.1 192.168.1.100 172.16.3.4 169.254.0.9 0.0.0.0 255.255.255.255 224.0.0.1",
         "192.0.2.17 198.51.100.2 203.0.113.255 2001:db8::17",
         "::1 fe80::1%eth0 fd00::/8 ::",
-        "Lucee CFML 5.3.6.61, McAfee Stinger 12.2.0.79, Firefox 2.0.0.16",
+        "Lucee CFML 5.3.6.61, McAfee Stinger 12.2.0.79, Firefox 2.0.0.16, see 49.6.4.15. Prepare",
         "version 78.130.167.239, openresty/78.130.167.2, Section 78.130.167.2, v. 78.13.16.2",
         "OID 1.3.6.1.4.1.311.21.20 and 78.130.167.239.5",
         "78.130.167.256 and 78.130.167 and 078.130.167.01",
         "std::vector<abc::def> a::b dead::beef Foo::Bar 12:30:45",
-        "00:1B:44:11:3A:B7",
+        "00:1B:44:11:3A:B7 12:34:56:78:90:ab:cd:ef",
     ],
 )
 def test_no_ip(text: str) -> None:
@@ -123,6 +123,7 @@ def test_no_ip(text: str) -> None:
         ("2813882583 mobile", "<PHONE> mobile"),
         ("zip 02919. (800) 942-8300. Citizens", "zip 02919. <PHONE>. Citizens"),
         ("电话：+86 180 2902 1196", "电话：<PHONE>"),
+        ("Tel. 02.27.96.63", "Tel. <PHONE>"),
     ],
 )
 def test_phone(text: str, expected: str) -> None:
@@ -146,6 +147,8 @@ def test_phone(text: str, expected: str) -> None:
         "212-555-0123 and +1 415 555 0199",
         "Stat. 1998-2003 2004-2011",
         "call 911 or 555-1234",
+        "Traceback (most recent call last): ValueError: 2127365000",
+        "call '192.168.0.256'",
     ],
 )
 def test_no_phone(text: str) -> None:
