@@ -18,7 +18,6 @@ PRIME_5 = np.uint64(0x27D4EB2F165667C5)
 """xxHash's primes (xxHash specification, XXH64)."""
 
 _U32 = np.uint64(32)
-_U8 = np.uint64(8)
 
 
 @kernel
@@ -30,19 +29,22 @@ def rotate(value: np.uint64, bits: np.uint64) -> np.uint64:
 @kernel
 def read_64(data: Bytes, at: int) -> np.uint64:
     """Eight bytes, little-endian, at any alignment."""
-    value = np.uint64(0)
-    for byte in range(8):
-        value |= np.uint64(data[at + byte]) << (np.uint64(byte) * _U8)
-    return value
+    # Unsigned places spare numba the test for negative ones, and LLVM then makes one load of the eight.
+    place = np.uint64(at)
+    low = read_32(data, at)
+    high = np.uint64(data[place + np.uint64(4)]) | np.uint64(data[place + np.uint64(5)]) << np.uint64(8)
+    high |= np.uint64(data[place + np.uint64(6)]) << np.uint64(16)
+    high |= np.uint64(data[place + np.uint64(7)]) << np.uint64(24)
+    return np.uint64(low | high << _U32)
 
 
 @kernel
 def read_32(data: Bytes, at: int) -> np.uint64:
     """Four bytes, little-endian, at any alignment."""
-    value = np.uint64(0)
-    for byte in range(4):
-        value |= np.uint64(data[at + byte]) << (np.uint64(byte) * _U8)
-    return value
+    place = np.uint64(at)
+    value = np.uint64(data[place]) | np.uint64(data[place + np.uint64(1)]) << np.uint64(8)
+    value |= np.uint64(data[place + np.uint64(2)]) << np.uint64(16)
+    return np.uint64(value | np.uint64(data[place + np.uint64(3)]) << np.uint64(24))
 
 
 @kernel
