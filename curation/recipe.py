@@ -1,7 +1,8 @@
 """Recipes: TOML files that say which stages run with which parameters, and how the steps after them do.
 
 A recipe names its stages in order (`[[stage]]`, `use = "gopher_quality"` or `use = "package.module:Class"`, plus the
-stage's parameters) and holds one table for each step that is no stage. A table that is left out has its defaults.
+stage's parameters) and holds one table for each step that is no stage. A table that is left out has its defaults. A
+value "$language.languages" is the value that the recipe, or `--set`, gives to that key.
 Since `use` may name any class, loading a recipe can import any code: run only recipes you trust.
 """
 
@@ -113,6 +114,7 @@ def from_document(document: Mapping[str, Any], source: str, settings: Iterable[s
     tables = {table: dict(document.get(table, {})) for table in TABLES}
     for setting in settings:
         _apply_setting(setting, entries, tables)
+    _follow_references(source, {**entries, **tables})
     return Recipe(
         str(document.get("name", Path(source).stem)),
         str(document.get("description", "")),
@@ -164,6 +166,17 @@ def _apply_setting(setting: str, entries: dict[str, dict[str, Any]], tables: dic
     if target is None or key in ("use", "name"):
         raise RecipeError(f"--set {setting}: no {owner!r} to set; there are {', '.join([*entries, *tables])}")
     target[key] = _parse_value(text.strip())
+
+
+def _follow_references(source: str, owners: Mapping[str, dict[str, Any]]) -> None:
+    """Replace each value "$owner.key" by that key's value, so that two stages can never disagree on it."""
+    for owner, values in owners.items():
+        for key, value in values.items():
+            if isinstance(value, str) and value.startswith("$"):
+                other, _, name = value[1:].partition(".")
+                if name not in owners.get(other, {}):
+                    raise RecipeError(f"{source}: {owner}: {key} = {value!r}: the recipe sets no {other}.{name}")
+                values[key] = owners[other][name]
 
 
 def _parse_value(text: str) -> Any:

@@ -104,6 +104,14 @@ def test_an_unknown_recipe_lists_what_exists() -> None:
         load("finweb")
 
 
+def test_a_reference_follows_what_it_names() -> None:
+    """A stage whose languages are those of another has them after --set too; a reference to nothing is said."""
+    stages = dict(load("fineweb", ["language.languages=['de']"]).stages)
+    assert stages["extract"].languages == ("de",)  # type: ignore[attr-defined]
+    with pytest.raises(RecipeError, match=r"language\.tongues"):
+        load("fineweb", ["extract.languages=$language.tongues"])
+
+
 def test_the_fingerprint_follows_every_parameter() -> None:
     """Changing any key of any stage or table changes the fingerprint; loading again does not."""
     settings = ["gopher_quality.min_words=51", "dedup.threshold=0.7", "tokenizer.vocab_size=9000", "tokens.seed=3"]
