@@ -26,12 +26,13 @@ from curation.unpack import ARC_LINE, BLANK, GZIP, WARC_LINE, WARC_START, ZSTD, 
 MAX_HEADER = 1 << 16
 """Bytes of a record's header; what is longer is none."""
 
+MAX_DIGITS = 15
+
 LOOKAHEAD = 1 << 8
 """Bytes looked at after a record to see whether its length was right."""
 
-_NO_HEADER = re.compile(rb"\A(?![A-Za-z-]{2,64}[ \t]*:)|\nWARC/")
-_LENGTH = re.compile(rb"^Content-Length[ \t]*:[ \t]*(\d{1,15})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
-_TYPE = re.compile(rb"^WARC-Type[ \t]*:[ \t]*([a-z]+)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
+_RECORD_END = b"\r\n\r\n"
+_NO_HEADER = re.compile(rb"\n(?![a-z-]{2,64}[ \t]*:)")
 _LINE = re.compile(ARC_LINE.pattern + b"|" + WARC_LINE.pattern)
 KINDS = frozenset(("warcinfo", "response", "resource", "request", "metadata", "revisit", "conversion", "continuation"))
 
@@ -101,8 +102,14 @@ class _Reader:
 
     def records(self) -> Iterator[Record]:
         """All records wanted."""
-        while self._open_run():
-            yield from self._run()
+        while (piece := self._next_piece()) is not None:
+            header = self._read_alone(piece) if piece.whole else None
+            if header is None:
+                self._open_run(piece)
+                yield from self._run()
+            elif header.kind in self._wanted:
+                start = header.size
+                yield Record(piece.offset, header.kind, header.headers, piece.data, start, start + header.length)
         if not self._found:
             if self._bytes_seen:
                 raise UnreadableArchive("no WARC or ARC record in it")
@@ -137,16 +144,32 @@ class _Reader:
 
     # ---- bytes
 
-    def _open_run(self) -> bool:
-        """Start on the next piece; False at the end of the file."""
-        piece = self._ahead or self._unpacker.next()
-        self._ahead = None
-        if piece is None:
-            return False
+    def _next_piece(self) -> Piece | None:
+        piece, self._ahead = self._ahead or self._unpacker.next(), None
+        return piece
+
+    def _read_alone(self, piece: Piece) -> _Header | None:
+        """The header, counted, of a record that is all of a sound member, which is what most are; None for others."""
+        data = piece.data
+        line = WARC_LINE.match(data)
+        end = header_end(data, 0, MAX_HEADER) if line is not None and data.endswith(_RECORD_END) else -1
+        if line is None or end < 0:
+            return None
+        header = self._read_warc_header(data, 0, line.end(), end)
+        if header is None or end + header.length + len(_RECORD_END) != len(data) or header.length > self._max_bytes:
+            return None
+        self._found = True
+        self._arc = False
+        self._counts[f"records.{header.kind}"] += 1
+        if header.kind not in self._wanted:
+            self._counts[f"passed.{header.kind}"] += 1
+        return header
+
+    def _open_run(self, piece: Piece) -> None:
+        """Start on a piece."""
         self._buffer, self._at, self._members, self._plain, self._doubt = b"", 0, {}, None, ""
         self._ended = piece.damage
         self._append([piece])
-        return True
 
     def _append(self, pieces: list[Piece]) -> None:
         """Drop what is read from the buffer, add what is new."""
@@ -179,7 +202,7 @@ class _Reader:
         if have < size and self._ahead is not None and not self._begins_run(self._ahead, is_enough=False):
             self._ended = None
         while have < size + ahead and self._ended is None:
-            piece, self._ahead = self._ahead or self._unpacker.next(), None
+            piece = self._next_piece()
             if piece is None:
                 self._ended = "end"
             elif self._begins_run(piece, is_enough=have >= size):
@@ -231,19 +254,19 @@ class _Reader:
                 return self._read_arc_header(line)
             end = header_end(self._buffer, self._at, self._at + MAX_HEADER)
             if line is not None and end > 0:
-                return self._read_warc_header(line.end(), end)
+                return self._read_warc_header(self._buffer, self._at, line.end(), end)
             size = len(self._buffer) - self._at
             if size > MAX_HEADER or not self._fill(size + 1):
                 return None
 
-    def _read_warc_header(self, start: int, end: int) -> _Header | None:
-        block = self._buffer[start:end]
-        length, named = _LENGTH.search(block), _TYPE.search(block)
-        if length is None or _NO_HEADER.search(block):
+    def _read_warc_header(self, data: bytes, start: int, fields: int, end: int) -> _Header | None:
+        lowered = data[fields - 1 : end].lower()
+        length = _field(lowered, b"content-length")
+        if not length.isdigit() or len(length) > MAX_DIGITS or _NO_HEADER.match(lowered) or b"\nwarc/" in lowered:
             return None
-        kind = named[1].decode().lower() if named else "unknown"
-        headers = parse_headers(block) if kind in self._wanted else {}
-        return _Header(kind if kind in KINDS else "unknown", headers, int(length[1]), end - self._at)
+        kind = _field(lowered, b"warc-type").decode("latin-1")
+        headers = parse_headers(data[fields:end]) if kind in self._wanted else {}
+        return _Header(kind if kind in KINDS else "unknown", headers, int(length), end - start)
 
     def _read_arc_header(self, line: re.Match[bytes]) -> _Header | None:
         if not line["size"].isdigit():
@@ -381,6 +404,15 @@ class _Reader:
         if rest.startswith((b"WARC/", GZIP, ZSTD)) or b"WARC/".startswith(rest):
             return True
         return self._arc and _SCHEME.match(rest) is not None
+
+
+def _field(lowered: bytes, name: bytes) -> bytes:
+    """The first value of a field in a lower-cased header that begins with a newline; empty if there is none."""
+    start = lowered.find(b"\n" + name + b":")
+    if start < 0:
+        return parse_headers(lowered).get(name.decode(), "").encode()
+    start += len(name) + 2
+    return lowered[start : lowered.find(b"\n", start)].strip()
 
 
 def _is_cut(rest: bytes) -> bool:

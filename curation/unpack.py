@@ -70,6 +70,7 @@ class Piece:
 
     damage: the member ends here, and why: damaged_gzip, damaged_zstd or truncated. No bytes then; the offset is the
     member's if nothing of it came before. doubt: the damage that comes soon after, so that these bytes may be wrong.
+    whole: the piece is all of a member, its checksum proved.
     """
 
     data: bytes
@@ -77,6 +78,7 @@ class Piece:
     packed: bool = True
     damage: str | None = None
     doubt: str | None = None
+    whole: bool = False
 
 
 class Unpacker:
@@ -175,16 +177,16 @@ class Unpacker:
             except _ERRORS:
                 engine, data, is_damaged = self._unpack_carefully(kind, start, fed_from)
                 cause = f"damaged_{kind}" if is_damaged else None
+            if engine.eof:
+                raw.back(len(engine.unused_data))
             if data:
-                yield Piece(data, offset, doubt=cause)
+                yield Piece(data, offset, doubt=cause, whole=engine.eof and offset is not None)
                 offset = None
             if cause is not None:
                 following = self.find(start + 1)
                 yield Piece(b"", offset, damage=cause if following is None else f"damaged_{kind}")
                 raw.seek(following)
                 return
-            if engine.eof:
-                raw.back(len(engine.unused_data))
 
     def _unpack_carefully(self, kind: str, start: int, failed: int) -> tuple[Any, bytes, bool]:
         """Feed the member again, by another engine, the part that failed in small steps.
@@ -244,7 +246,7 @@ class _Raw:
         return data
 
     def take(self, size: int) -> memoryview:
-        """The next `size` bytes, fewer only at the end, not copied."""
+        """The next `size` bytes, not copied; fewer only at the end."""
         if len(self._data) - self._at < size:
             self._fill(size)
         data = memoryview(self._data)[self._at : self._at + size]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO, ClassVar
 
+import numpy as np
 import pyarrow as pa
 
 from curation import schema
@@ -21,6 +22,9 @@ from curation.http import decoded_body, parse_headers, parse_response
 __all__ = ["ReadSettings", "UnreadableArchive", "read_batches"]
 
 HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
+
+MAX_PAGE_BYTES = 1 << 30
+"""A batch addresses its text by 32 bits."""
 
 _UNTOLD_TYPES = frozenset({"", "application/octet-stream", "unknown/unknown", "application/unknown", "*/*"})
 """Content types that say nothing (WHATWG mimesniff, section 5)."""
@@ -57,8 +61,8 @@ class ReadSettings:
         allowed = ("response", "conversion", "resource")
         if not self.records or set(self.records) - set(allowed):
             raise ParameterError("records", list(self.records), f"some of {', '.join(allowed)}")
-        if self.max_page_bytes < 1:
-            raise ParameterError("max_page_bytes", self.max_page_bytes, "at least 1")
+        if not 1 <= self.max_page_bytes <= MAX_PAGE_BYTES:
+            raise ParameterError("max_page_bytes", self.max_page_bytes, f"1 to {MAX_PAGE_BYTES}")
 
 
 def read_batches(
@@ -144,8 +148,14 @@ class _Rows:
 
 
 def _strings(values: list[bytes | None]) -> pa.StringArray:
-    """Bytes that are known to be valid UTF-8, as strings, copied once."""
-    return pa.array(values, pa.binary()).view(pa.string())
+    """Bytes that are known to be valid UTF-8 as strings: joined, and not copied again."""
+    if all(value is None for value in values):
+        return pa.nulls(len(values), pa.string())
+    ends = np.zeros(len(values) + 1, dtype=np.int32)
+    np.cumsum([len(value or b"") for value in values], out=ends[1:])
+    valid = np.packbits([value is not None for value in values], bitorder="little")
+    content = pa.py_buffer(b"".join(value or b"" for value in values))
+    return pa.StringArray.from_buffers(len(values), pa.py_buffer(ends), content, pa.py_buffer(valid))
 
 
 def _dump_of(path: str) -> str | None:
