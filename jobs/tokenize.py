@@ -189,7 +189,11 @@ def _pack(request: Request, totals: Sequence[tuple[Corpus, Totals]], cluster: Cl
     for task, manifest in _pack_all(request, tasks, cluster, progress):
         for name, value in manifest.counts.items():
             counts[f"{task.split}_{name}"] += value
-    whole = Manifest(TOKENS, WHOLE, request.mark, counts={**counts, "sources": sources})
+    places = {split: counts[f"{split}_rows"] * request.settings.sequence_length for split in SPLITS}
+    shares = {
+        f"{split}_padding_share": round(counts[f"{split}_padding"] / max(places[split], 1), 6) for split in SPLITS
+    }
+    whole = Manifest(TOKENS, WHOLE, request.mark, counts={**counts, **shares, "sources": sources})
     whole.write(request.folder)
     return whole
 

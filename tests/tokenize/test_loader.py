@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenized import make_run, make_texts
+from tokenized import END, PAD, make_run, make_texts
 
 from curation.errors import InputError, ParameterError
 from curation.tokenize.loader import TokenLoader, attention_mask, cumulative_lengths
@@ -180,6 +180,18 @@ def test_row_groups_are_decoded_once_an_epoch(tmp_path: Path) -> None:
     assert read == {
         (block, name): 1 for block in range(len(tokens.blocks)) for name in ("input_ids", "document_starts")
     }
+
+
+def test_spelled_special_tokens_stay_text(run: str) -> None:
+    """An epoch has one end token a document and padding only where there is no document, though texts spell both."""
+    assert any(END in text for text in TEXTS)
+    assert any(PAD in text for text in TEXTS)
+    ends = 0
+    for split in ("train", "validation"):
+        for batch in TokenLoader(run, 4, split=split, epochs=1, drop_last=False, positions=True):
+            ends += int((batch["input_ids"] == 0).sum())
+            assert ((batch["input_ids"] == 1) == (batch["segment_ids"] == -1)).all()
+    assert ends == len(TEXTS)
 
 
 def test_positions_and_segments(run: str) -> None:
