@@ -1,0 +1,69 @@
+"""The words for users are true: commands, rules and the example filter."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from stages import documents
+
+from curation.jobs.cli import app, recipes
+from curation.recipe import TABLES, built_in, load
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_readme_names_every_command() -> None:
+    """The table of commands has each one that --help has, and no other."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"^\| `curate ([a-z-]+)", readme, re.MULTILINE))
+    commands = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    assert named == commands | {"recipe"}
+    assert {command.name for command in recipes.registered_commands} == {"list", "show", "diff"}
+
+
+def test_the_page_of_filters_has_every_rule() -> None:
+    """Each rule of the recipe `fineweb`, with its threshold and reason, stands in docs/filters.md, and no other."""
+    page = (ROOT / "docs" / "filters.md").read_text(encoding="utf-8")
+    stages = load("fineweb").stages
+    expected = {(str(rule), f"{name}.{rule.reason}") for name, stage in stages for rule in stage.rules}  # type: ignore[attr-defined]
+    told = set(re.findall(r"^\| `([^`]+)` \| `([^`]+)` \|$", page, re.MULTILINE))
+    assert told == expected
+
+
+def test_the_page_of_recipes_names_tables_and_stages() -> None:
+    """Every table, built-in stage and built-in recipe is named in docs/recipes.md."""
+    page = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    for name in (*TABLES, *built_in(), *(stage for stage, _ in load("fineweb").stages)):
+        assert f"`{name}`" in page
+
+
+def blocks(language: str, page: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_the_recipe_in_the_docs_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The example recipe is valid but for the made-up module in it."""
+    (text,) = blocks("toml", "docs/recipes.md")
+    (tmp_path / "mine.toml").write_text(text.replace("my_package.my_module:MyFilter", "stages:Length"))
+    recipe = load(str(tmp_path / "mine.toml"))
+    assert [name for name, _ in recipe.stages] == ["url", "extract", "language", "gopher_quality", "mine"]
+    assert dict(recipe.stages)["extract"].languages == ("de",)  # type: ignore[attr-defined]
+
+
+def test_the_filter_in_contributing_works(tmp_path: Path) -> None:
+    """The example of a new filter is a file that runs as it stands."""
+    source = blocks("python", "CONTRIBUTING.md")[0]
+    path = tmp_path / "questions.py"
+    path.write_text(source)
+    spec = importlib.util.spec_from_file_location("questions", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["questions"] = module
+    spec.loader.exec_module(module)
+    outcome = module.Questions()(documents("Why? How?\nWhen?", "Because."))
+    assert outcome.reasons.to_pylist() == ["max_questions", None]
