@@ -1,38 +1,25 @@
 """Words of texts as spaCy's English tokenizer cuts them, each distinct chunk tokenized once a process.
 
-Text between white space is cut by itself (`curation.english`) and the answer is remembered under the chunk's 128-bit
-key, since chunks recur: of 3.3 million chunks in 2,342 real pages, 5 % ask the tokenizer. The memo only saves time:
-words are the same whatever it holds. It is bounded, cleared when full, and shared by the threads of a process.
+Text between white space is cut by itself, by kernels where that is simple, else by `curation.english`, and the answer
+is remembered (`curation.memo`). Neighbours are looked at together only where spaCy's answer for them may differ from
+that for each: a few times in a thousand pages.
 """
 
 from __future__ import annotations
 
-import sys
-import threading
 from collections.abc import Sequence
-from functools import cache
-from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from curation import english
 from curation.english import Edge
 from curation.kernels import chunks as kernels
 from curation.kernels.characters import Codepoints, Offsets, classes
-from curation.kernels.chunks import LOCAL, Answers, Chunks, Entries, Flags, Tables, Texts
-from curation.kernels.keys import Keys, Slots, enter
-from curation.kernels.simple import Simple, affixes
+from curation.kernels.chunks import LOCAL, Answers, Chunks, Flags, Texts
+from curation.memo import Memo, text_of
 
-MAX_ENTRIES = 1 << 19
-"""Chunks remembered before the memo is cleared; with their words some 40 MB."""
-MAX_STORED = 64
-"""Longer chunks are tokenized each time they come: they seldom come twice. So a stored chunk has at most 64 words."""
-
-Scalar = TypeVar("Scalar", bound=np.generic)
-
-_FIRST_ENTRIES = 1 << 12
 _OPENS, _CLOSES = Edge.OPENS | Edge.INSIDE, Edge.CLOSES | Edge.INSIDE
+_MEMO = Memo()
 
 
 def words(codepoints: Codepoints, first: Offsets, last: Offsets) -> tuple[Offsets, Offsets, Offsets, Offsets, Flags]:
@@ -42,16 +29,29 @@ def words(codepoints: Codepoints, first: Offsets, last: Offsets) -> tuple[Offset
     (`curation.kernels.chunks`: HAS_ALPHA, ...).
     """
     texts = Texts(codepoints, first, last, classes())
-    chunks, known, local = _MEMO.resolve(texts)
+    chunks, known, long = _MEMO.resolve(texts)
+    own = _Own()
+    for chunk in long:
+        own.add(*english.tokenizer()(text_of(texts, chunks, chunk)))
     words_first, words_last = np.empty_like(first), np.empty_like(last)
-    total = kernels.count_words(chunks, known, local, words_first, words_last)
+    meetings = np.empty_like(chunks.starts)
+
+    def survey(local: Answers) -> tuple[int, int]:
+        return kernels.survey(
+            texts, chunks, known, local, _OPENS, _CLOSES, Edge.ALTERS, words_first, words_last, meetings
+        )
+
+    total, meeting = survey(own.arrays())
+    if meeting:
+        _let_meet(texts, chunks, known, own, meetings[:meeting])
+        total, _ = survey(own.arrays())
     starts, ends = np.empty(total, dtype=np.int64), np.empty(total, dtype=np.int64)
     flags = np.empty(total, dtype=np.uint8)
-    kernels.emit_words(texts, chunks, known, local, starts, ends, flags)
+    kernels.emit_words(texts, chunks, known, own.arrays(), starts, ends, flags)
     return starts, ends, words_first, words_last, flags
 
 
-class _Local:
+class _Own:
     """Answers of a batch's own: for chunks too long to store, and for neighbours that meet."""
 
     def __init__(self) -> None:
@@ -71,170 +71,19 @@ class _Local:
     def arrays(self) -> Answers:
         counts = np.array([len(words) for words in self._words], dtype=np.int32)
         lengths = np.array([len(word) for words in self._words for word in words], dtype=np.int32)
-        return Answers(
-            np.cumsum(counts, dtype=np.int64) - counts, counts, np.array(self._edges, dtype=np.uint8), lengths
-        )
+        begins = np.cumsum(counts, dtype=np.int64) - counts
+        return Answers(begins, counts, np.array(self._edges, dtype=np.uint8), lengths)
 
 
-class Memo:
-    """What is known of chunks, bounded by `max_entries` and what one batch adds. Threads may share it."""
-
-    __slots__ = ("_lengths", "_lock", "_longest_reserved", "_max_entries", "_tables", "entries")
-
-    def __init__(self, max_entries: int = MAX_ENTRIES) -> None:
-        self._max_entries = max_entries
-        self._lock = threading.Lock()
-        self.entries = 0
-        """Chunks remembered now."""
-
-    def resolve(self, texts: Texts) -> tuple[Chunks, Answers, Answers]:
-        """The chunks of the texts with their entries, the memo's answers, and the answers of the batch's own."""
-        chunks, keys, letters = _cut(texts)
-        with self._lock:
-            if not 0 < self.entries <= self._max_entries:
-                self._clear()
-            try:
-                long = self._look_up(texts, chunks, keys, letters)
-            except BaseException:
-                self.entries = 0
-                raise
-            known = self._tables.answers
-        local = _Local()
-        for chunk in long:
-            local.add(*english.tokenizer()(_text(texts, chunks, chunk)))
-        _let_meet(texts, chunks, known, local)
-        return chunks, known, local.arrays()
-
-    def _clear(self) -> None:
-        """Know the reserved chunks only: entries from 0 on, in a table of their own."""
-        words = english.tokenizer().reserved()
-        keys, slots = _table(words)
-        self._longest_reserved = max(map(len, words))
-        self.entries = self._lengths = 0
-        more = _FIRST_ENTRIES
-        answers = Answers(
-            np.zeros(more + len(words), dtype=np.int64),
-            np.zeros(more + len(words), dtype=np.int32),
-            np.zeros(more + len(words), dtype=np.uint8),
-            np.zeros(2 * (more + len(words)), dtype=np.int32),
-        )
-        longer = Keys(_longer(keys.a, more), _longer(keys.b, more))
-        self._tables = Tables(longer, slots, _free_slots(longer), answers, _simple())
-        self._fill(np.arange(len(words)), words)
-        self.entries = len(words)
-
-    def _fill(self, entries: Entries, chunks: Sequence[str]) -> None:
-        """Answer for entries that were made but not filled in."""
-        tokenize = english.tokenizer()
-        found = [tokenize(chunk) for chunk in chunks]
-        lengths = [len(word) for words, _ in found for word in words]
-        counts = np.array([len(words) for words, _ in found], dtype=np.int32)
-        begins, all_counts, edges, all_lengths = self._tables.answers
-        if self._lengths + len(lengths) > all_lengths.size:
-            all_lengths = _longer(all_lengths, max(all_lengths.size, len(lengths)))
-            self._tables = self._tables._replace(answers=Answers(begins, all_counts, edges, all_lengths))
-        begins[entries] = self._lengths + np.cumsum(counts) - counts
-        all_counts[entries] = counts
-        edges[entries] = [edge for _, edge in found]
-        all_lengths[self._lengths : self._lengths + len(lengths)] = lengths
-        self._lengths += len(lengths)
-
-    def _look_up(self, texts: Texts, chunks: Chunks, keys: Keys, letters: Flags) -> list[int]:
-        """Find or make the entries of all chunks; returns the chunks that have local ones, in order."""
-        missing, long = np.empty_like(chunks.starts), np.empty_like(chunks.starts)
-        at = kernels.Progress(0, self.entries, self._lengths, 0, 0)
-        while True:
-            at = kernels.look_up(
-                texts, chunks, keys, letters, self._tables, self._longest_reserved, MAX_STORED, at, missing, long
-            )
-            self.entries, self._lengths = at.entries, at.lengths
-            if at.chunk == chunks.starts.size:
-                break
-            self._grow()
-        new = missing[: at.missing]
-        self._fill(chunks.entries[new], [_text(texts, chunks, chunk) for chunk in new.tolist()])
-        return [int(chunk) for chunk in long[: at.local]]
-
-    def _grow(self) -> None:
-        """Twice the room. Arrays handed out before keep what they hold."""
-        keys, reserved, _, answers, simple = self._tables
-        longer = Keys(_longer(keys.a, keys.a.size), _longer(keys.b, keys.b.size))
-        slots = _free_slots(longer)
-        enter(slots, longer, len(english.tokenizer().reserved()), self.entries)
-        begins, counts, edges, lengths = answers
-        size = begins.size
-        more = Answers(
-            _longer(begins, size), _longer(counts, size), _longer(edges, size), _longer(lengths, lengths.size)
-        )
-        self._tables = Tables(longer, reserved, slots, more, simple)
-
-
-def _free_slots(keys: Keys) -> Slots:
-    return np.full(1 << (2 * keys.a.size).bit_length(), -1, dtype=np.int32)
-
-
-def _longer(array: npt.NDArray[Scalar], more: int) -> npt.NDArray[Scalar]:
-    return np.concatenate([array, np.zeros(more, dtype=array.dtype)])
-
-
-def _cut(texts: Texts) -> tuple[Chunks, Keys, Flags]:
-    size = kernels.count_chunks(texts)
-    chunks = Chunks(
-        np.empty(size, dtype=np.int64),
-        np.empty(size, dtype=np.int64),
-        np.empty(size, dtype=np.int64),
-        np.empty_like(texts.first),
-        np.empty_like(texts.last),
-    )
-    keys, letters = (
-        Keys(np.empty(size, dtype=np.uint64), np.empty(size, dtype=np.uint64)),
-        np.empty(size, dtype=np.uint8),
-    )
-    kernels.find_chunks(texts, chunks, keys, letters)
-    return chunks, keys, letters
-
-
-_UTF_32 = f"utf-32-{sys.byteorder[0]}e"
-
-
-def _flat(texts: Sequence[str]) -> Texts:
-    codepoints = np.frombuffer("".join(texts).encode(_UTF_32), dtype=np.uint32)
-    last = np.cumsum([len(text) for text in texts])
-    return Texts(codepoints, last - [len(text) for text in texts], last, classes())
-
-
-def _text(texts: Texts, chunks: Chunks, chunk: int) -> str:
-    return texts.codepoints[chunks.starts[chunk] : chunks.ends[chunk]].tobytes().decode(_UTF_32)
-
-
-def _table(chunks: Sequence[str]) -> tuple[Keys, Slots]:
-    """The keys of some chunks, and the table from key to position."""
-    _, keys, _ = _cut(_flat(chunks))
-    slots = np.full(1 << (4 * len(chunks)).bit_length(), -1, dtype=np.int32)
-    enter(slots, keys, 0, len(chunks))
-    return keys, slots
-
-
-@cache
-def _simple() -> Simple:
-    tokenize = english.tokenizer()
-    keys, slots = _table(tokenize.hot_runs())
-    table = affixes()
-    edges = [tokenize.edge_alone(chr(code)) if table[code] or chr(code) == "." else 0 for code in range(table.size)]
-    return Simple(keys, slots, table, np.array(edges, dtype=np.uint8))
-
-
-def _let_meet(texts: Texts, chunks: Chunks, known: Answers, local: _Local) -> None:
-    """Give local entries to neighbours whose words change because an exception of spaCy's reaches over a space."""
-    found = np.empty_like(chunks.starts)
-    count = kernels.find_meetings(texts, chunks, known, local.arrays(), _OPENS, _CLOSES, Edge.ALTERS, found)
+def _let_meet(texts: Texts, chunks: Chunks, known: Answers, own: _Own, meetings: Offsets) -> None:
+    """Give own entries to neighbours whose words may change because an exception of spaCy's reaches over a space."""
     done = -1
-    for chunk in found[:count].tolist():
+    for chunk in meetings.tolist():
         if chunk >= done:
-            done = _join(texts, chunks, known, local, chunk)
+            done = _join(texts, chunks, known, own, chunk)
 
 
-def _join(texts: Texts, chunks: Chunks, known: Answers, local: _Local, chunk: int) -> int:
+def _join(texts: Texts, chunks: Chunks, known: Answers, own: _Own, chunk: int) -> int:
     """Tokenize `chunk` together with all neighbours that it can meet, itself or through others; the last of them."""
     row = int(np.searchsorted(chunks.last, chunk, side="right"))
 
@@ -242,7 +91,7 @@ def _join(texts: Texts, chunks: Chunks, known: Answers, local: _Local, chunk: in
         entry = int(chunks.entries[which])
         if entry >= 0:
             return int(known.edges[entry])
-        return local.edge(LOCAL - entry) if entry <= LOCAL else 0
+        return own.edge(LOCAL - entry) if entry <= LOCAL else 0
 
     def meets_next(which: int) -> bool:
         gap = chunks.ends[which]
@@ -254,12 +103,9 @@ def _join(texts: Texts, chunks: Chunks, known: Answers, local: _Local, chunk: in
         begin -= 1
     while end + 1 < chunks.last[row] and meets_next(end):
         end += 1
-    parts = [english.tokenizer().split(_text(texts, chunks, part)) for part in range(begin, end + 1)]
+    parts = [english.tokenizer().split(text_of(texts, chunks, part)) for part in range(begin, end + 1)]
     edges = [edge(part) for part in range(begin, end + 1)]
-    chunks.entries[begin : end + 1] = LOCAL - np.arange(len(local), len(local) + len(parts))
-    for words, edge_of_part in zip(english.tokenizer().together(parts), edges, strict=True):
-        local.add(words, edge_of_part)
+    chunks.entries[begin : end + 1] = LOCAL - np.arange(len(own), len(own) + len(parts))
+    for found, edge_of_part in zip(english.tokenizer().together(parts), edges, strict=True):
+        own.add(found, edge_of_part)
     return end
-
-
-_MEMO = Memo()

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from curation.compiled import kernel
 from curation.kernels.characters import ALPHA, PUNCTUATION, SPACE, STOP, SYMBOL, Codepoints, Offsets, Table
-from curation.kernels.keys import SEED_A, SEED_B, Keys, Slots, find, hashed_on
+from curation.kernels.keys import SEED_A, SEED_B, Keys, Slots, find, hashed_on, mixed
 from curation.kernels.simple import Simple, simple_words
 
 Entries = npt.NDArray[np.int64]
@@ -77,22 +77,8 @@ IS_STOP = 8
 
 
 @kernel
-def count_chunks(texts: Texts) -> int:
-    """Number of chunks in all texts."""
-    codepoints, first, last, classes = texts
-    count = 0
-    for row in range(first.size):
-        before = True
-        for i in range(first[row], last[row]):
-            space = (classes[codepoints[i]] & SPACE) != 0
-            count += before and not space
-            before = space
-    return count
-
-
-@kernel
-def find_chunks(texts: Texts, chunks: Chunks, keys: Keys, letters: Flags) -> None:
-    """Fill in the spans of the chunks, their keys, and whether each consists of letters alone (else 0)."""
+def find_chunks(texts: Texts, chunks: Chunks, keys: Keys, letters: Flags) -> int:
+    """Fill in the spans of the chunks, their keys, and whether each is of letters alone (else 0); their number."""
     codepoints, first, last, classes = texts
     at = 0
     for row in range(first.size):
@@ -113,10 +99,11 @@ def find_chunks(texts: Texts, chunks: Chunks, keys: Keys, letters: Flags) -> Non
                 a, b = hashed_on(a, b, code)
                 i += 1
             chunks.ends[at] = i
-            keys.a[at], keys.b[at] = a, b
+            keys.a[at], keys.b[at] = mixed(a), mixed(b)
             letters[at] = alpha
             at += 1
         chunks.last[row] = at
+    return at
 
 
 class Progress(NamedTuple):
@@ -182,45 +169,46 @@ def look_up(
 
 
 @kernel
-def find_meetings(
-    texts: Texts, chunks: Chunks, known: Answers, local: Answers, opens: int, closes: int, alters: int, found: Offsets
-) -> int:
-    """Put into `found` each chunk that meets the next one so that the words of either may change; their number."""
-    count = 0
+def survey(
+    texts: Texts,
+    chunks: Chunks,
+    known: Answers,
+    local: Answers,
+    opens: int,
+    closes: int,
+    alters: int,
+    words_first: Offsets,
+    words_last: Offsets,
+    meetings: Offsets,
+) -> tuple[int, int]:
+    """Where the words of each text begin and end among all words; their number.
+
+    And put into `meetings` each chunk that meets the next one so that the words of either may change; their number.
+    """
+    words, found = 0, 0
     for row in range(chunks.first.size):
+        words_first[row] = words
         before = np.uint8(0)
         for chunk in range(chunks.first[row], chunks.last[row]):
             entry = chunks.entries[chunk]
-            edge = np.uint8(0)
+            if entry == ONE_WORD:
+                words += 1
+                before = np.uint8(0)
+                continue
             if entry >= 0:
                 edge = known.edges[entry]
-            elif entry <= LOCAL:
+                words += known.counts[entry]
+            else:
                 edge = local.edges[LOCAL - entry]
+                words += local.counts[LOCAL - entry]
             if before & opens and edge & closes and (before | edge) & alters:
                 gap = chunks.ends[chunk - 1]
-                if chunks.starts[chunk] == gap + 1 and texts.codepoints[gap] == 32:
-                    found[count] = chunk - 1
-                    count += 1
+                if chunks.starts[chunk] == gap + 1 and texts.codepoints[gap] == 32 and found < meetings.size:
+                    meetings[found] = chunk - 1
+                    found += 1
             before = edge
-    return count
-
-
-@kernel
-def count_words(chunks: Chunks, known: Answers, local: Answers, words_first: Offsets, words_last: Offsets) -> int:
-    """Where the words of each text begin and end among all words; their number."""
-    at = 0
-    for row in range(chunks.first.size):
-        words_first[row] = at
-        for chunk in range(chunks.first[row], chunks.last[row]):
-            entry = chunks.entries[chunk]
-            if entry == ONE_WORD:
-                at += 1
-            elif entry >= 0:
-                at += known.counts[entry]
-            else:
-                at += local.counts[LOCAL - entry]
-        words_last[row] = at
-    return at
+        words_last[row] = words
+    return words, found
 
 
 @kernel

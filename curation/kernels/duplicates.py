@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from curation.compiled import kernel
 from curation.kernels.characters import Codepoints, Offsets
+from curation.kernels.keys import mixed
 
 Slots = npt.NDArray[np.int32]
 
@@ -18,20 +19,19 @@ _SHIFT = np.uint64(32)
 
 
 @kernel
-def mixed(value: np.uint64) -> np.uint64:
-    """`value` with its high bits brought down, so that low bits can index a table (as in splitmix64)."""
-    value = np.uint64((value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9))
-    return np.uint64(value ^ (value >> _SHIFT))
-
-
-@kernel
 def hash_span(codepoints: Codepoints, start: int, end: int) -> np.uint64:
     """A 64-bit hash of `codepoints[start:end]`."""
     value = np.uint64(end - start)
-    for i in range(start, end):
+    i = start
+    while i + 1 < end:
+        pair = np.uint64(codepoints[i]) | np.uint64(codepoints[i + 1]) << _SHIFT
+        value = (value ^ pair) * _MULTIPLIER
+        value ^= value >> _SHIFT
+        i += 2
+    if i < end:
         value = (value ^ np.uint64(codepoints[i])) * _MULTIPLIER
         value ^= value >> _SHIFT
-    return value
+    return mixed(value)
 
 
 @kernel
@@ -87,7 +87,7 @@ def _occurred(
 ) -> bool:
     """Whether the span is in the table; it is from now on. Slots count spans from `first`."""
     mask = np.uint64(size - 1)
-    slot = mixed(hash_span(codepoints, starts[span], ends[span])) & mask
+    slot = hash_span(codepoints, starts[span], ends[span]) & mask
     length = ends[span] - starts[span]
     while slots[slot] >= 0:
         other = first + slots[slot]

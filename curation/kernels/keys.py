@@ -17,8 +17,7 @@ Hashes = npt.NDArray[np.uint64]
 Slots = npt.NDArray[np.int32]
 
 SEED_A, SEED_B = np.uint64(0x243F6A8885A308D3), np.uint64(0x13198A2E03707344)
-_MULTIPLIER_A, _MULTIPLIER_B = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
-_HALF = np.uint64(32)
+_BASE_A, _BASE_B = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
 
 
 class Keys(NamedTuple):
@@ -30,10 +29,15 @@ class Keys(NamedTuple):
 
 @kernel
 def hashed_on(a: np.uint64, b: np.uint64, code: np.uint32) -> tuple[np.uint64, np.uint64]:
-    """The hashes of one code point more."""
-    a = (a ^ np.uint64(code)) * _MULTIPLIER_A
-    b = (b ^ np.uint64(code)) * _MULTIPLIER_B
-    return np.uint64(a ^ (a >> _HALF)), np.uint64(b ^ (b >> _HALF))
+    """The hashes of one code point more, polynomials of it in two bases modulo 2^64; `mixed` when all are in."""
+    return np.uint64(a * _BASE_A + np.uint64(code)), np.uint64(b * _BASE_B + np.uint64(code))
+
+
+@kernel
+def mixed(value: np.uint64) -> np.uint64:
+    """`value` with its high bits brought down, so that low bits can index a table (as in splitmix64)."""
+    value = np.uint64((value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9))
+    return np.uint64(value ^ (value >> np.uint64(32)))
 
 
 @kernel
@@ -42,7 +46,7 @@ def key_of(codepoints: Codepoints, start: int, end: int) -> tuple[np.uint64, np.
     a, b = SEED_A, SEED_B
     for i in range(start, end):
         a, b = hashed_on(a, b, codepoints[i])
-    return a, b
+    return mixed(a), mixed(b)
 
 
 @kernel

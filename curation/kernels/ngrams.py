@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from curation.compiled import kernel
 from curation.kernels.characters import Codepoints, Offsets
-from curation.kernels.duplicates import hash_span, mixed, same, table_size
+from curation.kernels.duplicates import hash_span, same, table_size
+from curation.kernels.keys import mixed
 
 Ids = npt.NDArray[np.int32]
 Hashes = npt.NDArray[np.uint64]
@@ -85,7 +86,7 @@ def _number_words(
     known = 0
     for k in range(n_words):
         start, length = starts[begin + k], ends[begin + k] - starts[begin + k]
-        slot = mixed(hash_span(codepoints, start, start + length)) & mask
+        slot = hash_span(codepoints, start, start + length) & mask
         while True:
             number = slots[slot]
             if number < 0:

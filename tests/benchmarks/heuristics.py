@@ -45,6 +45,7 @@ from curation.filters.c4 import C4
 from curation.filters.fineweb import FineWeb
 from curation.filters.gopher_quality import GopherQuality
 from curation.filters.gopher_repetition import GopherRepetition
+from curation.memo import Memo
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = 64
@@ -81,7 +82,7 @@ def main() -> None:
     references = {name: make() for name, (_, make) in STAGES.items()}
     run_ours(texts[:2])
     run_theirs(texts[:2], references)
-    words._MEMO = words.Memo()
+    words._MEMO = Memo()
     ours, theirs, warm = [], [], []
     for begin in range(0, len(texts), BLOCK):
         block = texts[begin : begin + BLOCK]

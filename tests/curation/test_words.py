@@ -13,6 +13,7 @@ from curation import english, views, words
 from curation.batch import Batch
 from curation.kernels.characters import classes
 from curation.kernels.chunks import Texts
+from curation.memo import MAX_STORED, Memo
 
 
 def some_texts(count: int, seed: int) -> list[str]:
@@ -24,7 +25,7 @@ def some_texts(count: int, seed: int) -> list[str]:
     ]
 
 
-def words_of(batch: Batch, memo: words.Memo, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+def words_of(batch: Batch, memo: Memo, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     monkeypatch.setattr(words, "_MEMO", memo)
     return strings(batch, views.words(batch.characters))
 
@@ -33,8 +34,8 @@ def test_words_do_not_depend_on_the_memo(monkeypatch: pytest.MonkeyPatch) -> Non
     """Empty, warm, or cleared before each batch: the same words."""
     texts = some_texts(60, seed=1)
     batch = batch_of(texts)
-    warm, tiny = words.Memo(), words.Memo(max_entries=1)
-    expected = words_of(batch, words.Memo(), monkeypatch)
+    warm, tiny = Memo(), Memo(max_entries=1)
+    expected = words_of(batch, Memo(), monkeypatch)
     for memo in (warm, warm, tiny, tiny):
         assert words_of(batch, memo, monkeypatch) == expected
     alone = [words_of(batch_of([text]), tiny, monkeypatch)[0] for text in texts]
@@ -43,20 +44,20 @@ def test_words_do_not_depend_on_the_memo(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_the_memo_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is cleared once it holds more than its limit, and it never keeps long chunks."""
-    memo = words.Memo(max_entries=1000)
+    memo = Memo(max_entries=1000)
     for number in range(5):
         words_of(batch_of([f"w{number}.{k}" for k in range(700)]), memo, monkeypatch)
         assert memo.entries <= 1000 + 700
     before = memo.entries
-    words_of(batch_of(["y" * words.MAX_STORED + "!" + str(k) for k in range(50)]), memo, monkeypatch)
+    words_of(batch_of(["y" * MAX_STORED + "!" + str(k) for k in range(50)]), memo, monkeypatch)
     assert memo.entries <= max(before, 1000)
 
 
 def test_a_failure_leaves_no_half_known_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """If tokenizing fails in the middle, the next batch gets right words all the same."""
-    memo = words.Memo()
+    memo = Memo()
     batch = batch_of(["don't 8:) a.b.org"])
-    expected = words_of(batch, words.Memo(), monkeypatch)
+    expected = words_of(batch, Memo(), monkeypatch)
     tokenize = english.tokenizer()
     calls = iter([tokenize("don't")])
     with monkeypatch.context() as broken:
@@ -69,7 +70,7 @@ def test_a_failure_leaves_no_half_known_chunks(monkeypatch: pytest.MonkeyPatch) 
 
 def test_two_threads_share_the_memo(monkeypatch: pytest.MonkeyPatch) -> None:
     """Threads that fill and clear one memo at the same time get the words each would get alone."""
-    monkeypatch.setattr(words, "_MEMO", words.Memo(max_entries=600))
+    monkeypatch.setattr(words, "_MEMO", Memo(max_entries=600))
     batches = [batch_of(some_texts(20, seed)) for seed in range(12)]
     for batch in batches:
         batch.characters  # noqa: B018  (computed before the threads start)
@@ -131,7 +132,7 @@ def test_simple_chunks_are_cut_as_the_tokenizer_cuts_them() -> None:
     chunks = [nearly_simple_chunk(dice) for _ in range(40_000)]
     batch = batch_of(chunks)
     characters = batch.characters
-    found, known, _ = words.Memo().resolve(Texts(characters.codepoints, characters.first, characters.last, classes()))
+    found, known, _ = Memo().resolve(Texts(characters.codepoints, characters.first, characters.last, classes()))
     for chunk, entry, cut in zip(chunks, found.entries.tolist(), strings(batch, batch.words), strict=True):
         expected, edge = english.tokenizer()(chunk)
         assert cut == list(expected), chunk
