@@ -46,18 +46,23 @@ _EAST_ASIAN = ("gb18030", "cp932", "cp949", "big5hkscs", "euc_jp")
 _ASCII = bytes(range(128))
 
 
-def to_utf8(data: bytes, content_type: str) -> tuple[bytes, str]:
+def to_utf8(data: bytes | memoryview, content_type: str) -> tuple[bytes | memoryview, str]:
     """The page as valid UTF-8, without a byte order mark, and how its charset was found.
 
     content_type: the HTTP header's value, or "". The second value is one of bom, http_header, meta, detected,
     utf8_despite_declaration, declaration_failed (another charset decoded it), replaced (none did whole).
     """
+    head = bytes(data[:META_BYTES])
     for mark, encoding in _MARKS:
-        if data.startswith(mark):
+        if head.startswith(mark):
             return _replaced(data[len(mark) :], encoding), "bom"
-    declared, source = _declared(data, content_type)
-    if is_utf8(data) and not (declared == "iso2022_jp" and b"\x1b" in data):
-        return _valid(data, declared, source)
+    declared, source = _declared(head, content_type)
+    valid = is_utf8(data)
+    if valid and (declared is None or declared == "utf-8"):
+        return data, source or "detected"
+    data = bytes(data)
+    if valid and not (declared == "iso2022_jp" and b"\x1b" in data):
+        return _valid(data, str(declared), source)
     if declared is None:
         return _undeclared(data)
     if declared == "utf-8":
@@ -73,10 +78,8 @@ def to_utf8(data: bytes, content_type: str) -> tuple[bytes, str]:
     return (_encode(replaced), "replaced") if text is None else (text, "declaration_failed")
 
 
-def is_utf8(data: bytes) -> bool:
+def is_utf8(data: bytes | memoryview) -> bool:
     """Whether the bytes are valid UTF-8 (without surrogates), by Arrow's check: nothing is decoded."""
-    if data.isascii():
-        return True
     ends = np.array([0, len(data)], dtype=np.int64)
     try:
         pa.LargeStringArray.from_buffers(1, pa.py_buffer(ends), pa.py_buffer(data)).validate(full=True)
@@ -85,11 +88,10 @@ def is_utf8(data: bytes) -> bool:
     return True
 
 
-def _declared(data: bytes, content_type: str) -> tuple[str | None, str]:
+def _declared(head: bytes, content_type: str) -> tuple[str | None, str]:
     header = _HEADER.search(content_type)
     if header is not None and (encoding := _codec(header[1])) is not None:
         return encoding, "http_header"
-    head = data[:META_BYTES]
     meta = _META.search(head) or _XML.search(head)
     if meta is not None and (encoding := _codec(meta[1].decode("ascii"))) is not None:
         # A page that can be read far enough to find the declaration is in no 16-bit charset, whatever it says.
@@ -97,11 +99,9 @@ def _declared(data: bytes, content_type: str) -> tuple[str | None, str]:
     return None, ""
 
 
-def _valid(data: bytes, declared: str | None, source: str) -> tuple[bytes, str]:
-    """Bytes that are valid UTF-8."""
-    if declared is None:
-        return data, "detected"
-    if declared == "utf-8" or (data.isascii() and not declared.startswith("utf-16")):
+def _valid(data: bytes, declared: str, source: str) -> tuple[bytes, str]:
+    """Bytes that are valid UTF-8 but declared as something else."""
+    if data.isascii() and not declared.startswith("utf-16"):
         return data, source
     if declared in _EAST_ASIAN and _beyond_ascii(data) < SURE_BYTES:
         text = _strict(data, declared)
@@ -125,7 +125,7 @@ def _broken_utf8(data: bytes, otherwise: str) -> tuple[bytes, str]:
     decoded = None if guess == "utf-8" else _strict(data, guess)
     if decoded is not None:
         return decoded, otherwise
-    return _replaced(data, "cp1252" if guess == "utf-8" else guess), "replaced"
+    return _encode(data.decode("cp1252" if guess == "utf-8" else guess, "replace")), "replaced"
 
 
 def _strict(data: bytes, encoding: str) -> bytes | None:
@@ -135,10 +135,10 @@ def _strict(data: bytes, encoding: str) -> bytes | None:
         return None
 
 
-def _replaced(data: bytes, encoding: str) -> bytes:
+def _replaced(data: bytes | memoryview, encoding: str) -> bytes | memoryview:
     if encoding == "utf-8" and is_utf8(data):
         return data
-    return _encode(data.decode(encoding, "replace"))
+    return _encode(bytes(data).decode(encoding, "replace"))
 
 
 def _encode(text: str) -> bytes:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 _FOLD = re.compile(r"\r?\n[ \t]+")
 
 _ENCODINGS = ("gzip", "x-gzip", "deflate", "br", "zstd")
+_INK = re.compile(rb"\S")
 _AT_ONCE = 1 << 20
 _WITH_MAGIC = ("gzip", "x-gzip", "zstd")
 
@@ -23,22 +24,20 @@ _PAGE = re.compile(rb"\s{0,256}<(?:!doctype|html|head|body|\?xml|!--)", re.IGNOR
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """Status code (0 if there is no status line), headers (names lower-cased), and the body."""
+    """Status code (0 if there is no status line), headers (names lower-cased), and the body, a view of the record."""
 
     status: int
     headers: dict[str, str]
-    body: bytes
+    body: memoryview
 
 
 def parse_response(buffer: bytes, start: int, end: int) -> Response:
-    """Status line, headers and raw body of the HTTP response in `buffer[start:end]`; without a status line all is body.
-
-    Only the body is copied.
-    """
+    """Status, headers and raw body of the HTTP response in `buffer[start:end]`; without a status line all is body."""
     if not buffer.startswith(b"HTTP/", start, end):
-        return Response(0, {}, buffer[start:end])
+        return Response(0, {}, memoryview(buffer)[start:end])
     middle = header_end(buffer, start, end)
-    block, body = (buffer[start:end], b"") if middle < 0 else (buffer[start:middle], buffer[middle:end])
+    block = buffer[start : end if middle < 0 else middle]
+    body = memoryview(buffer)[end if middle < 0 else middle : end]
     first, _, rest = block.partition(b"\n")
     parts = first.split(None, 2)
     status = int(parts[1]) if len(parts) > 1 and parts[1][:3].isdigit() and len(parts[1]) == 3 else 0
@@ -52,7 +51,7 @@ def whole_length(content: bytes) -> int | None:
     if not (response.status and stated.isascii() and stated.isdigit()):
         return None
     length, rest = int(stated), response.body[int(stated) :]
-    return None if len(response.body) < length or rest.strip() else len(content) - len(rest)
+    return None if len(response.body) < length or _INK.search(rest) else len(content) - len(rest)
 
 
 def header_end(data: bytes, start: int, stop: int) -> int:
@@ -80,16 +79,16 @@ def parse_headers(block: bytes) -> dict[str, str]:
     return headers
 
 
-def decoded_body(response: Response, counts: Counter[str], max_bytes: int) -> bytes | None:
+def decoded_body(response: Response, counts: Counter[str], max_bytes: int) -> bytes | memoryview | None:
     """The body with its encodings undone, or None (counted) if it unpacks to more than `max_bytes`."""
-    body = response.body
+    body: bytes | memoryview = response.body
     if "chunked" in response.headers.get("transfer-encoding", "").lower():
-        whole = unchunk(body)
+        whole = unchunk(bytes(body))
         counts["transfer.chunked" if whole is not None else "transfer.not_chunked_as_declared"] += 1
         body = body if whole is None else whole
     names = [name.strip() for name in response.headers.get("content-encoding", "").lower().split(",")]
     for name in reversed([name for name in names if name in _ENCODINGS]):
-        unpacked, complete = (b"", False) if _PAGE.match(body) else _unpack(body, name, max_bytes)
+        unpacked, complete = (b"", False) if _PAGE.match(body) else _unpack(bytes(body), name, max_bytes)
         if len(unpacked) > max_bytes:
             counts["skipped.too_large"] += 1
             return None

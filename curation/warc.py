@@ -34,6 +34,8 @@ _DUMP = re.compile(r"CC-MAIN-\d{4}-\d{2}")
 _NO_PAGE = re.compile(r"(?:dns|whois|screenshot|urn|metadata|warcinfo):", re.IGNORECASE)
 """Schemes under which crawlers file what is no page."""
 
+_INK = re.compile(rb"\S")
+
 _HTML_TAG = re.compile(
     rb"^(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*|<!--.*?-->\s*)*<(?:!doctype html|html|head|body|title|script|style|div"
     rb"|table|p|a|b|br|h1|meta|link|iframe|font)[\s>/]",
@@ -109,7 +111,7 @@ class _Page:
     id: str
     url: str | None
     date: str | None
-    content: bytes
+    content: bytes | memoryview
     is_html: bool = True
 
 
@@ -147,7 +149,7 @@ class _Rows:
         return Batch(pa.RecordBatch.from_arrays(arrays, schema=schema.RECORD))
 
 
-def _strings(values: list[bytes | None]) -> pa.StringArray:
+def _strings(values: list[bytes | memoryview | None]) -> pa.StringArray:
     """Bytes that are known to be valid UTF-8 as strings: joined, and not copied again."""
     if all(value is None for value in values):
         return pa.nulls(len(values), pa.string())
@@ -187,7 +189,7 @@ def _page(record: Record, settings: ReadSettings, counts: Counter[str]) -> _Page
     if kind not in HTML_TYPES:
         counts["skipped.not_html"] += 1
         return None
-    if not body.strip():
+    if not _INK.search(body):
         counts["skipped.empty"] += 1
         return None
     html, choice = to_utf8(body, content_type)
@@ -204,8 +206,8 @@ def _converted(record: Record, url: str | None, date: str | None, counts: Counte
         counts["skipped.not_html"] += 1
         return None
     counts["pages.text"] += 1
-    content = record.content
-    text = content if is_utf8(content) else content.decode("utf-8", "replace").encode()
+    content = memoryview(record.buffer)[record.start : record.end]
+    text = content if is_utf8(content) else bytes(content).decode("utf-8", "replace").encode()
     return _Page(_id(record, url, date), url, date, text, is_html=False)
 
 
@@ -215,7 +217,7 @@ def _id(record: Record, url: str | None, date: str | None) -> str:
     return record.headers.get("warc-record-id") or f"<{uuid.uuid5(uuid.NAMESPACE_URL, f'{url} {date} {length}').urn}>"
 
 
-def _content_type(headers: dict[str, str], declared: str, body: bytes) -> tuple[str, str]:
+def _content_type(headers: dict[str, str], declared: str, body: bytes | memoryview) -> tuple[str, str]:
     """The page's type, and by what it is known: identified, http_header or sniffed."""
     identified = headers.get("warc-identified-payload-type")
     if identified:
