@@ -66,14 +66,15 @@ def spread(task: RangeTask) -> int:
         for shard in task.shards:
             for documents, batch in read_signatures(shard, ["keys", "exact"]):
                 usable = batch.column("keys").is_valid().to_numpy(zero_copy_only=False) & ~np.isin(documents, removed)
-                rows = [_band_rows(documents[usable], band_keys(batch)[usable])]
+                rows = [band_rows(documents[usable], band_keys(batch)[usable])]
                 rows += [_text_rows(documents[usable], exact_hashes(batch)[usable])] if exact else []
                 for part in rows:
                     sender.send(part, partition_of(part.column("key").to_numpy(), exchange.partitions))
     return sender.rows
 
 
-def _band_rows(documents: Numbers, keys: Hashes) -> pa.RecordBatch:
+def band_rows(documents: Numbers, keys: Hashes) -> pa.RecordBatch:
+    """Rows of KEYS for the band keys of some documents, keys of shape (documents, bands)."""
     rows, bands = keys.shape
     whole = np.empty(rows, np.uint64)
     _whole(keys, whole)

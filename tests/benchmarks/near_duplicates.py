@@ -1,0 +1,158 @@
+"""A corpus of any size with known near-duplicates at set Jaccard similarities, made of real text.
+
+Paragraphs of real pages are drawn at random to documents of about 500 words. Some documents get an edited copy: words
+far enough from each other are replaced, each of which costs five 5-grams and brings five new ones, so that k of them in
+n words give a similarity of (n − 5k) / (n + 5k). The exact similarity is counted afterwards.
+
+    python tests/benchmarks/near_duplicates.py --documents 100000 --out DIR [--text FOLDER]
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+import pyarrow as pa  # noqa: E402
+from conftest import find_shared_data  # noqa: E402
+from pages import texts  # noqa: E402
+
+from curation import schema  # noqa: E402
+from curation.shards import ShardWriter  # noqa: E402
+from curation.storage import Folder  # noqa: E402
+
+SIMILARITIES = (0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
+
+SHARE_COPIES = 0.25
+"""Share of documents that are an edited copy of the one before them."""
+
+WORDS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A document; of an edited copy also the place of its original and the similarity aimed at."""
+
+    text: str
+    original: int | None = None
+    similarity: float | None = None
+
+
+def paragraphs(folder: Path | None) -> list[str]:
+    """Paragraphs of 20 words and more, of the shared pages or of all HTML and text files below a folder."""
+    data = find_shared_data()
+    if folder is not None:
+        sources: Iterator[str] = map(
+            _read, sorted(p for p in folder.rglob("*") if p.suffix in (".html", ".txt", ".htm"))
+        )
+    elif data is not None:
+        sources = iter(texts(data))
+    else:
+        sys.exit("no test data: set CURATION_TEST_DATA, or name a folder of HTML or text files with --text")
+    found = {line.strip() for text in sources for line in text.splitlines() if len(line.split()) >= 20}
+    if len(found) < 1000:
+        sys.exit(f"only {len(found)} paragraphs of 20 words: too few")
+    return sorted(found)
+
+
+def _read(path: Path) -> str:
+    from resiliparse.extract.html2text import extract_plain_text
+
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return extract_plain_text(text) if path.suffix != ".txt" else text
+
+
+def generate(documents: int, pool: Sequence[str], seed: int = 1) -> Iterator[Made]:
+    """Documents one after the other, the same for the same seed."""
+    chance = random.Random(seed)
+    words = re.findall(r"[a-z]{4,}", " ".join(pool[:2000]).lower())
+    last: list[str] = []
+    copied = True
+    for place in range(documents):
+        if not copied and chance.random() < SHARE_COPIES / (1 - SHARE_COPIES):
+            similarity = chance.choice(SIMILARITIES)
+            yield Made("\n".join(edit(last, similarity, words, chance)), place - 1, similarity)
+            copied = True
+            continue
+        last, size = [], 0
+        while size < WORDS:
+            last.append(chance.choice(pool))
+            size += len(last[-1].split())
+        yield Made("\n".join(last))
+        copied = False
+
+
+def edit(lines: Sequence[str], similarity: float, words: Sequence[str], chance: random.Random) -> list[str]:
+    """The lines with words replaced so that their 5-grams are about as similar as wanted."""
+    split = [line.split() for line in lines]
+    places = [(row, place) for row, line in enumerate(split) for place in range(len(line))]
+    count = round(len(places) * (1 - similarity) / (1 + similarity) / 5)
+    step = len(places) // max(count, 1)
+    for number in range(count):
+        row, place = places[number * step + chance.randrange(max(1, step - 4))]
+        split[row][place] = chance.choice(words)
+    return [" ".join(line) for line in split]
+
+
+@cache
+def _reference_words():  # type: ignore[no-untyped-def]
+    from datatrove.utils.word_tokenizers import load_word_tokenizer
+
+    return load_word_tokenizer("eng")
+
+
+def jaccard(left: str, right: str) -> float:
+    """True similarity of the 5-grams of two simplified texts, words cut as the reference does."""
+    from datatrove.utils.text import ngrams, simplify_text
+
+    one, other = ({*ngrams(_reference_words().word_tokenize(simplify_text(text)), 5)} for text in (left, right))
+    return len(one & other) / len(one | other) if one | other else 0.0
+
+
+def write(folder: Folder, made: Iterator[Made], shard_documents: int = 5000) -> list[str]:
+    """Write documents/<shard>.parquet, ids 0, 1, 2 …; returns the shards' names."""
+    names: list[str] = []
+    rows: list[dict[str, str]] = []
+
+    def flush() -> None:
+        names.append(f"made-{len(names):05d}")
+        with ShardWriter(folder, f"documents/{names[-1]}.parquet", schema.DOCUMENT) as writer:
+            writer.write(pa.RecordBatch.from_pylist(rows, schema=schema.DOCUMENT))
+        rows.clear()
+
+    for place, document in enumerate(made):
+        rows.append({"text": document.text, "id": str(place)})
+        if len(rows) == shard_documents:
+            flush()
+    if rows:
+        flush()
+    return names
+
+
+def main() -> None:
+    """Write a corpus, and pairs.csv of the copies with their true similarities."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--documents", type=int, default=100_000)
+    parser.add_argument("--out", required=True)
+    parser.add_argument("--text", type=Path)
+    arguments = parser.parse_args()
+    made = list(generate(arguments.documents, paragraphs(arguments.text)))
+    folder = Folder(arguments.out)
+    write(folder, iter(made))
+    lines = ["document,original,similarity\n"]
+    for place, document in enumerate(made):
+        if document.original is not None:
+            lines.append(f"{place},{document.original},{jaccard(document.text, made[document.original].text):.4f}\n")
+    folder.write("pairs.csv", "".join(lines).encode())
+
+
+if __name__ == "__main__":
+    main()
