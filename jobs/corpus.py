@@ -94,7 +94,7 @@ def _numbered(batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
 class Drops:
     """A shard's drop list as a stage, so that duplicates are removed, counted and explained like anything else.
 
-    dropped: columns DROPS, kept: columns KEPT of curation.dedup.contracts, rows ascending. The batch has a column `row`.
+    dropped, kept: columns DROPS and KEPT of curation.dedup.contracts, rows ascending. The batch has a column `row`.
     """
 
     dropped: pa.Table

@@ -39,7 +39,7 @@ BATCHES_AT_WORK = 2
 """One in extraction, one in the heuristics. A third gained nothing measurable and held its memory."""
 
 POSITION = "position"
-"""A column that lives within this step only: the document's number in the archive, by which removed rows are ordered."""
+"""A column of this step only: the document's number in the archive, by which removed rows are ordered."""
 
 
 @dataclass(frozen=True, slots=True)
