@@ -168,26 +168,39 @@ def _map_there(
         tasks[future] = item
         return future
 
+    suspects: list[Item] = []
     running = as_completed([submit(item) for item in islice(waiting, in_flight)])
     for future in running:
         item = tasks.pop(future)
         for following in islice(waiting, 1):
             running.add(submit(following))
-        if future.status == "finished":
-            value = future.result()
-            yield Failed(item, value.cause) if isinstance(value, _Refused) else Done(item, value)
+        if _lost_its_worker(future):
+            suspects.append(item)
         else:
-            yield Failed(item, _cause(future))
+            yield _result(item, future)
         future.release()
+    # A dying worker takes along what waits beside the task that kills it. Alone, each shows whether it is the one.
+    for item in suspects:
+        future = submit(item)
+        for _ in as_completed([future]):
+            yield _result(item, future)
 
 
-def _cause(future: Any) -> str:
+def _lost_its_worker(future: Any) -> bool:
     from distributed.scheduler import KilledWorker
 
+    return future.status == "error" and isinstance(future.exception(), KilledWorker)
+
+
+def _result(item: Item, future: Any) -> Done[Item, Any] | Failed[Item]:
+    if future.status == "finished":
+        value = future.result()
+        return Failed(item, value.cause) if isinstance(value, _Refused) else Done(item, value)
     if future.status == "cancelled":
-        return "cancelled: the scheduler gave the task up"
-    error = future.exception()
-    return f"its worker died {RETRIES + 1} times" if isinstance(error, KilledWorker) else describe(error)
+        return Failed(item, "cancelled: the scheduler gave the task up")
+    if _lost_its_worker(future):
+        return Failed(item, f"its worker died {RETRIES + 1} times")
+    return Failed(item, describe(future.exception()))
 
 
 @contextmanager

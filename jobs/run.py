@@ -53,6 +53,7 @@ def run_steps(
         run = Run(plan, cluster, progress)
         for step in steps:
             run.step(step)
+        plan.folder.sweep()
     if run.stats is not None:
         print(json.dumps(run.stats, ensure_ascii=False)) if as_json else show(run.stats, results())
     return 1 if run.quarantined else 0
