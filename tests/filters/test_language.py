@@ -68,7 +68,7 @@ def test_parity(
     assert outcome.reasons is not None
     assert [reason is None for reason in outcome.reasons.to_pylist()] == [kept for kept, _, _ in expected]
     assert outcome.batch.column("language").to_pylist() == [language for _, language, _ in expected]
-    assert outcome.batch.column("language_score").to_pylist() == pytest.approx([score for _, _, score in expected])
+    assert outcome.batch.column("language_score").to_pylist() == [score for _, _, score in expected]
 
 
 def test_reasons() -> None:
@@ -87,6 +87,17 @@ def test_lines_are_one_text() -> None:
     words = "the quick brown fox jumps over the lazy dog and runs away"
     one = judged((words, words.replace(" ", "\n")), Language()).batch.column("language_score").to_pylist()
     assert one[0] == one[1]
+
+
+def test_only_the_beginning_counts_where_told() -> None:
+    """With max_characters the answer is that of the text's beginning, in characters, not bytes."""
+    text = "Füße, schöne Grüße und müde Bären. " + "This is the English rest of the text. " * 20
+    cut = judged((text, text[:34]), Language(("de",), max_characters=34)).batch
+    assert cut.column("language").to_pylist() == ["de", "de"]
+    assert len(set(cut.column("language_score").to_pylist())) == 1
+    assert judged((text,), Language(("de",))).batch.column("language").to_pylist() == ["en"]
+    with pytest.raises(ParameterError, match="max_characters"):
+        Language(max_characters=0)
 
 
 @pytest.mark.parametrize("score", [-0.1, 1.0])
