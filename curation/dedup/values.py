@@ -56,7 +56,9 @@ def worth(rule: str, stages: Sequence[tuple[str, Stage]] = ()) -> Worth:
     if not rule.startswith("best:"):
         return {"longest": Worth(signature="length"), "newest": Worth(column="date")}.get(rule, Worth())
     name = rule.removeprefix("best:")
-    columns = [field.name for field in schema.DOCUMENT if _is_number(field.type)] + ["date"]
+    columns = [field.name for field in schema.DOCUMENT if _is_number(field.type) and field.name not in _LATER] + [
+        "date"
+    ]
     if name in columns:
         return Worth(column=name)
     empty = Batch(pa.RecordBatch.from_pylist([], schema=schema.DOCUMENT))
@@ -68,6 +70,10 @@ def worth(rule: str, stages: Sequence[tuple[str, Stage]] = ()) -> Worth:
         owner, _, signal = name.partition(".")
         return Worth(stage=dict(stages)[owner], signal=signal)
     raise ParameterError("survivor", rule, f"best: and one of {', '.join([*columns, *signals])}")
+
+
+_LATER = ("token_count", "minhash_cluster_size")
+"""Columns that the steps after this one fill."""
 
 
 def _is_number(kind: pa.DataType) -> bool:
