@@ -27,11 +27,12 @@ def find_runs(
     rows: Offsets,
     begins: Offsets,
     ends: Offsets,
+    counts: Offsets,
 ) -> int:
     """Write maximal runs of class `member` that have at least `minimum` characters of class `wanted`; their number.
 
-    A run is the text it is in, and where it begins and ends among the code points. Those that do not fit into `rows`
-    are counted all the same, so that the caller can come again with more room.
+    A run is the text it is in, where it begins and ends among the code points, and its characters of class `wanted`.
+    Those that do not fit into `rows` are counted all the same, so that the caller can come again with more room.
     """
     found = 0
     member_bit, wanted_bit = np.uint8(member), np.uint8(wanted)
@@ -50,7 +51,7 @@ def find_runs(
                 i += 1
             if count >= minimum:
                 if found < rows.size:
-                    rows[found], begins[found], ends[found] = row, begin, i
+                    rows[found], begins[found], ends[found], counts[found] = row, begin, i, count
                 found += 1
     return found
 

@@ -6,7 +6,7 @@ import re
 
 from curation.pii.evidence import DOUBTFUL, Match, in_context, is_part, may_have_context
 from curation.pii.recognizers import Span
-from curation.pii.windows import plain
+from curation.pii.windows import Window, plain
 
 MIN_CARD_DIGITS = 13
 SSN_DIGITS = 9
@@ -36,9 +36,9 @@ EXAMPLE_IBANS = (
 """The examples of SWIFT's IBAN registry."""
 
 
-def may_be_card(text: str, start: int, end: int, _: float) -> bool:
-    """Whether `text[start:end]` has as many digits as presidio's expression asks for."""
-    return sum(map(str.isdigit, text[start:end])) >= MIN_CARD_DIGITS
+def may_be_card(_: str, window: Window, __: float) -> bool:
+    """Whether a window has as many digits as presidio's expression asks for."""
+    return window.wanted >= MIN_CARD_DIGITS
 
 
 def judge_card(text: str, span: Span) -> Match | None:
@@ -58,12 +58,12 @@ def judge_iban(text: str, span: Span) -> Match | None:
     return Match("iban", span.start, span.end, span.score, value, value in EXAMPLE_IBANS)
 
 
-def may_be_ssn(text: str, start: int, end: int, minimum: float) -> bool:
-    """Whether a number in `text[start:end]` can score `minimum`."""
-    return sum(map(str.isdigit, text[start:end])) >= SSN_DIGITS and (
+def may_be_ssn(text: str, window: Window, minimum: float) -> bool:
+    """Whether a number in a window can score `minimum`."""
+    return window.wanted >= SSN_DIGITS and (
         minimum <= DOUBTFUL
-        or _PRINTED_SSN.search(plain(text[start:end])) is not None
-        or may_have_context("us_ssn", text, start, end)
+        or _PRINTED_SSN.search(plain(text[window.start : window.end])) is not None
+        or may_have_context("us_ssn", text, window.start, window.end)
     )
 
 

@@ -7,6 +7,7 @@ import re
 
 from curation.pii.evidence import DOUBTFUL, Match, in_context
 from curation.pii.recognizers import Span, has_public_suffix
+from curation.pii.windows import Window
 
 MAX_LOCAL, MAX_DOMAIN = 64, 255
 """Characters before and after the @ of an address (RFC 5321, 4.5.3.1)."""
@@ -44,9 +45,9 @@ def judge_email(text: str, span: Span) -> Match | None:
     return Match("email", span.start + at - len(local), span.end, span.score, f"{local}@{domain}".lower(), kept)
 
 
-def may_be_ip(text: str, start: int, end: int, _: float) -> bool:
-    """Whether an IP address can be in `text[start:end]`, of characters that addresses are made of."""
-    return _LOOKS_LIKE_ADDRESS.search(text[start:end]) is not None
+def may_be_ip(text: str, window: Window, _: float) -> bool:
+    """Whether an IP address can be in a window of characters that addresses are made of."""
+    return _LOOKS_LIKE_ADDRESS.search(text[window.start : window.end]) is not None
 
 
 def judge_ip(text: str, span: Span) -> Match | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from curation.pii.windows import EXTENSION_REACH, shown
+from curation.pii.windows import shown
 
 CONTEXT = 0.35
 """Added by a word that names the kind, as presidio's context enhancer does; the sum is at least LEAST_IN_CONTEXT."""
@@ -23,19 +23,64 @@ CONTEXT_REACH = 50
 CONTEXT_WORDS = 5
 
 _WORDS = {
-    "ip": "ip|ipv4|ipv6|ip-?address(?:es)?|ip-?adressen?",
+    "ip": ("ip", "ipv4", "ipv6", "ipaddress", "ip-address", "ip-adresse"),
     "phone": (
-        "phones?|telephones?|tel|ph|cell|cellphone|mobile|mob|call(?! last)|calls|calling|dial|fax|sms|whatsapp|hotline"
-        "|helpline|telefon|telefono|teléfono|téléphone|tél|telefone|telefax|fon|handy|mobil|móvil|celular|rufnummer|телефон|тел"
+        *(
+            "phone",
+            "phones",
+            "telephone",
+            "telephones",
+            "cellphone",
+            "tel",
+            "ph",
+            "cell",
+            "mobile",
+            "mob",
+            "call",
+            "calls",
+        ),
+        *("calling", "dial", "fax", "sms", "whatsapp", "hotline", "helpline", "telefon", "telefono", "teléfono", "tél"),
+        *(
+            "téléphone",
+            "telefone",
+            "telefax",
+            "fon",
+            "handy",
+            "mobil",
+            "móvil",
+            "celular",
+            "rufnummer",
+            "телефон",
+            "тел",
+        ),
     ),
-    "credit_card": "cards?|credit|debit|visa|mastercard|amex|discover|jcb|diners|maestro|cc|pan",
-    "us_ssn": r"ssns?|social security|soc\.? sec",
+    "credit_card": (
+        *("card", "cards", "credit", "debit", "visa", "mastercard", "amex", "discover", "jcb", "diners", "maestro"),
+        *("cc", "pan"),
+    ),
+    "us_ssn": ("ssn", "ssns", "social security", "soc sec", "soc. sec"),
 }
-_JOINED_WORDS = {"phone": "|电话|電話|手机|手機|热线|传真|전화|휴대폰|โทร"}
-_NAMES_KIND = {
-    kind: re.compile(rf"(?<![^\W_])(?:{words})(?![^\W\d_]){_JOINED_WORDS.get(kind, '')}", re.IGNORECASE)
+_JOINED_WORDS = {"phone": ("电话", "電話", "手机", "手機", "热线", "传真", "전화", "휴대폰", "โทร")}
+"""Words of scripts without spaces count inside of other letters too."""
+_NOT_AFTER = {"phone": "(?! last)"}
+""""most recent call last": traces of programs are full of numbers."""
+
+
+def _names_kind(kind: str) -> re.Pattern[str]:
+    words, joined = "|".join(map(re.escape, _WORDS[kind])), _JOINED_WORDS.get(kind, ())
+    return re.compile("|".join([rf"(?<![^\W_])(?:{words})(?![^\W\d_]){_NOT_AFTER.get(kind, '')}", *joined]))
+
+
+_NAMES_KIND = {kind: _names_kind(kind) for kind in _WORDS}
+_STEMS = {
+    kind: [
+        word
+        for word in (*words, *_JOINED_WORDS.get(kind, ()))
+        if not any(other in word and other != word for other in words)
+    ]
     for kind, words in _WORDS.items()
 }
+"""Of the words of each kind those that have no other in them: without one of them in a text, none is."""
 _LABEL_REACH = 12
 _LABEL_AFTER = {
     "phone": re.compile(
@@ -73,15 +118,20 @@ def has_context(kind: str, text: str, start: int, end: int) -> bool:
     words = text[begin:start].split()
     if begin and words and not text[begin - 1].isspace() and not text[begin].isspace():
         del words[0]
-    return _NAMES_KIND[kind].search(" ".join(words[-CONTEXT_WORDS:])) is not None
+    return _names(kind, words[-CONTEXT_WORDS:])
 
 
 def may_have_context(kind: str, text: str, start: int, end: int) -> bool:
-    """Whether `has_context` can hold anywhere in `text[start:end]`."""
+    """Whether `has_context` can hold for a match in `text[start:end]`."""
     label = _LABEL_AFTER.get(kind)
-    if label is not None and label.search(text, start, end + EXTENSION_REACH + _LABEL_REACH):
+    if label is not None and label.search(text, start, end + _LABEL_REACH):
         return True
-    return _NAMES_KIND[kind].search(" ".join(text[max(0, start - CONTEXT_REACH - 1) : end].split())) is not None
+    return _names(kind, text[max(0, start - CONTEXT_REACH - 1) : end].split())
+
+
+def _names(kind: str, words: list[str]) -> bool:
+    text = " ".join(words).lower()
+    return any(stem in text for stem in _STEMS[kind]) and _NAMES_KIND[kind].search(text) is not None
 
 
 def in_context(kind: str, text: str, start: int, end: int, score: float) -> float:

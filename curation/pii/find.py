@@ -30,15 +30,15 @@ class Kind:
 
     windows: where it can be. shown: how its recognizer is to see them. judge: what a span in the text amounts to.
     may_be: cheap test of a window that fails only where no match can reach the minimum score given.
-    before, after: characters of the text around a window that the recognizer looks at too.
+    before: characters of the text before a window that the recognizer looks at too. after: up to where it looks.
     """
 
     windows: Callable[[views.Characters], list[Window]]
     shown: Callable[[str], str]
     judge: Callable[[str, Span, tuple[str, ...]], Match | None]
-    may_be: Callable[[str, int, int, float], bool] = lambda text, start, end, minimum: True
+    may_be: Callable[[str, Window, float], bool] = lambda text, window, minimum: True
     before: int = 0
-    after: int = 0
+    after: Callable[[str, int], int] = lambda text, end: end
 
 
 KINDS = {
@@ -50,7 +50,7 @@ KINDS = {
         lambda text, span, _: accounts.judge_card(text, span),
         accounts.may_be_card,
         before=1,
-        after=1,
+        after=lambda text, end: end + 1,
     ),
     "ip": Kind(
         windows.address_windows,
@@ -64,7 +64,7 @@ KINDS = {
         lambda text, span, _: accounts.judge_ssn(text, span),
         accounts.may_be_ssn,
         before=1,
-        after=1,
+        after=lambda text, end: end + 1,
     ),
     "phone": Kind(
         windows.number_windows,
@@ -72,7 +72,7 @@ KINDS = {
         phones.judge_phone,
         phones.may_be_phone,
         before=1,
-        after=windows.EXTENSION_REACH,
+        after=phones.end_of_context,
     ),
 }
 """What can be found, the most certain first: where two matches overlap, the one of the kind named first stays."""
@@ -86,10 +86,10 @@ def find(texts: pa.StringArray, search: Search) -> dict[int, list[Match]]:
     found: dict[int, list[Match]] = {}
     for name, minimum in search.minimums:
         kind = KINDS[name]
-        chosen = [w for w in windows_of(kind.windows) if kind.may_be(text_of(w.row), w.start, w.end, minimum)]
+        chosen = [w for w in windows_of(kind.windows) if kind.may_be(text_of(w.row), w, minimum)]
         begins = [max(0, window.start - kind.before) for window in chosen]
         shown = [
-            kind.shown(text_of(window.row)[begin : window.end + kind.after])
+            kind.shown(text_of(window.row)[begin : kind.after(text_of(window.row), window.end)])
             for window, begin in zip(chosen, begins, strict=True)
         ]
         for window, begin, spans in zip(chosen, begins, recognize(name, shown, search.regions), strict=True):

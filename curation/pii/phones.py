@@ -9,7 +9,7 @@ from typing import Any
 
 from curation.pii.evidence import Match, in_context, is_part, may_have_context
 from curation.pii.recognizers import Span
-from curation.pii.windows import MIN_PHONE_DIGITS, digits_before_words, plain
+from curation.pii.windows import MIN_PHONE_DIGITS, Window, digits_before_words, plain
 
 PRESIDIO_SCORE = 0.4
 """What presidio gives any number that is valid in one of the regions."""
@@ -24,6 +24,13 @@ _DATE = re.compile(
 )
 _QUAD = re.compile(r"(?!\d\d(?:\.\d\d){3}$|\d{3}\.\d{3}\.\d\d\.\d\d$)\d{1,3}(?:\.\d{1,3}){3}")
 """Four groups with full stops, but not of two digits each, nor 044.668.18.00: an address or version."""
+_PLUS = re.compile(r"[+＋]\D{0,3}\d")
+_EXTENSION = re.compile(
+    r"(?:;ext=|[ \u00a0\t,]{0,20}(?:e?xt(?:ensi(?:o\u0301?|ó))?n?|ｅ?ｘｔｎ?|доб|anexo|[xｘ#＃~～]|int|ｉｎｔ)[:.．]?"
+    r"[ \u00a0\t,-]{0,20})?\d{0,20}#?",
+    re.IGNORECASE,
+)
+"""The ways to write an extension that libphonenumber knows."""
 _INTERNATIONAL = re.compile(r"[(（\[［]?[+＋]")
 _NOT_INSIDE = r"(?<!\d)(?<!\d[.,:/+-])"
 _GROUPED = re.compile(
@@ -37,19 +44,25 @@ _FICTION = re.compile(r"\+1\d{3}55501\d\d")
 """Numbers that the North American plan reserves for fiction, in every area."""
 
 
-def may_be_phone(text: str, start: int, end: int, minimum: float) -> bool:
-    """Whether a number in `text[start:end]` can score `minimum`: a cheap test before slow ones; never in a table."""
-    window = text[start:end]
-    if len(window) > MAX_FIGURES and sum(map(str.isdigit, window)) > MAX_FIGURES:
+def may_be_phone(text: str, window: Window, minimum: float) -> bool:
+    """Whether a number in a window can score `minimum`: a cheap test before slow ones; never in a table."""
+    if window.wanted > MAX_FIGURES:
         return False
+    if minimum <= PRESIDIO_SCORE:
+        return True
+    written = plain(text[window.start : window.end])
     return (
-        minimum <= PRESIDIO_SCORE
-        or "+" in window
-        or "＋" in window
-        or may_have_context("phone", text, start, end)
-        or _SLASHED.search(plain(window)) is not None
-        or any(_DATE.match(window, found.start()) is None for found in _GROUPED.finditer(plain(window)))
+        _PLUS.search(written) is not None
+        or _SLASHED.search(written) is not None
+        or any(_DATE.match(written, found.start()) is None for found in _GROUPED.finditer(written))
+        or may_have_context("phone", text, window.start, end_of_context(text, window.end))
     )
+
+
+def end_of_context(text: str, end: int) -> int:
+    """Up to where libphonenumber may look after a number that ends before `end`: extension, time, next character."""
+    extension = _EXTENSION.match(text, end)
+    return min(len(text), max(end + len(":00"), extension.end() + 1 if extension else 0))
 
 
 def judge_phone(text: str, span: Span, regions: tuple[str, ...]) -> Match | None:

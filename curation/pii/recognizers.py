@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from itertools import accumulate
@@ -34,11 +34,10 @@ def recognize(kind: str, windows: Sequence[str], regions: tuple[str, ...]) -> li
     regions: ISO 3166 codes of the countries whose national phone numbers are recognized, each on its own: presidio's
     recognizer for several drops what it finds for one inside of what it takes for a number of another.
     """
-    unique = list(dict.fromkeys(windows))
-    found: dict[str, set[Span]] = {window: set() for window in unique}
+    found: dict[str, set[Span]] = {window: set() for window in windows}
     for region in regions if kind == "phone" else ("",):
         recognizer = _recognizer(kind, region)
-        for group in _groups(unique):
+        for group in _groups(window for window, spans in found.items() if not _is_settled(window, spans)):
             starts = list(accumulate((len(window) + 1 for window in group[:-1]), initial=0))
             for result in recognizer.analyze("\n".join(group), recognizer.supported_entities, None):
                 at = bisect_right(starts, result.start) - 1
@@ -47,7 +46,12 @@ def recognize(kind: str, windows: Sequence[str], regions: tuple[str, ...]) -> li
     return [sorted(found[window]) for window in windows]
 
 
-def _groups(windows: Sequence[str]) -> Iterator[list[str]]:
+def _is_settled(window: str, spans: set[Span]) -> bool:
+    """Whether one span has all digits of a window, so that another region could only find the same number."""
+    return any(not any(map(str.isdigit, window[: span.start] + window[span.end :])) for span in spans)
+
+
+def _groups(windows: Iterable[str]) -> Iterator[list[str]]:
     group: list[str] = []
     length = 0
     for window in windows:

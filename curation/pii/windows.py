@@ -36,8 +36,6 @@ ADDRESS_MARKS = ".:/%"
 
 MIN_PHONE_DIGITS = 7
 """Shorter numbers are short codes, or mean nothing without the area they are dialled in."""
-EXTENSION_REACH = 40
-"""Characters after a phone number in which an extension is looked for (" ext. 123")."""
 IBAN_REACH = 44
 """The longest match of presidio's expression for account numbers, separators included, and the character after it."""
 LOCAL_REACH, DOMAIN_REACH = 130, 260
@@ -53,11 +51,12 @@ _ALL_CODES = 0x110000
 
 
 class Window(NamedTuple):
-    """A stretch `[start, end)`, in code points, of the text in row `row`."""
+    """A stretch `[start, end)` of the text in row `row`, in code points, with `wanted` characters of a class in it."""
 
     row: int
     start: int
     end: int
+    wanted: int = 0
 
 
 @cache
@@ -128,7 +127,8 @@ def email_windows(text: views.Characters) -> list[Window]:
 
 def address_windows(text: views.Characters) -> list[Window]:
     """Runs of characters that IP addresses are made of, with three full stops or two colons in them."""
-    return sorted({*_find_runs(text, ADDRESS, DOT, 3), *_find_runs(text, ADDRESS, COLON, 2)})
+    found = [*_find_runs(text, ADDRESS, DOT, 3), *_find_runs(text, ADDRESS, COLON, 2)]
+    return sorted({window[:3]: window for window in found}.values())
 
 
 def number_windows(text: views.Characters) -> list[Window]:
@@ -139,16 +139,8 @@ def number_windows(text: views.Characters) -> list[Window]:
 def iban_windows(text: views.Characters) -> list[Window]:
     """What follows two letters and two digits at the beginning of a word."""
     return _collect(
-        lambda rows, begins, ends: find_anchors(text.codepoints, text.first, text.last, IBAN_REACH, rows, begins, ends),
+        lambda *out: find_anchors(text.codepoints, text.first, text.last, IBAN_REACH, *out[:3]),
         text,
-    )
-
-
-def widened(windows: Iterable[Window], before: int, after: int, text: views.Characters) -> list[Window]:
-    """Windows with more of the text on either side; those that then overlap are one."""
-    counts = text.counts
-    return list(
-        _merged(Window(w.row, max(0, w.start - before), min(int(counts[w.row]), w.end + after)) for w in windows)
     )
 
 
@@ -159,7 +151,7 @@ def _merged(windows: Iterable[Window]) -> Iterator[Window]:
         if open_window is None:
             open_window = window
         elif window.row == open_window.row and window.start <= open_window.end:
-            open_window = Window(window.row, open_window.start, max(open_window.end, window.end))
+            open_window = open_window._replace(end=max(open_window.end, window.end))
         else:
             yield open_window
             open_window = window
@@ -170,22 +162,20 @@ def _merged(windows: Iterable[Window]) -> Iterator[Window]:
 def _find_runs(text: views.Characters, member: int, wanted: int, minimum: int) -> list[Window]:
     table = classes()
     return _collect(
-        lambda rows, begins, ends: find_runs(
-            *(text.codepoints, text.first, text.last, table, member, wanted, minimum, rows, begins, ends)
-        ),
+        lambda *out: find_runs(text.codepoints, text.first, text.last, table, member, wanted, minimum, *out),
         text,
     )
 
 
-def _collect(search: Callable[[Any, Any, Any], int], text: views.Characters) -> list[Window]:
+def _collect(search: Callable[[Any, Any, Any, Any], int], text: views.Characters) -> list[Window]:
     """The windows that a kernel writes into arrays, called again with larger ones where they do not fit."""
     room = 16 * len(text.first) + 64
     while True:
-        rows, begins, ends = (np.empty(room, dtype=np.int64) for _ in range(3))
-        found = search(rows, begins, ends)
+        rows, begins, ends, counts = (np.zeros(room, dtype=np.int64) for _ in range(4))
+        found = search(rows, begins, ends, counts)
         if found <= room:
             break
         room = found
     offsets = text.first[rows[:found]]
-    columns = (rows[:found], begins[:found] - offsets, ends[:found] - offsets)
+    columns = (rows[:found], begins[:found] - offsets, ends[:found] - offsets, counts[:found])
     return [Window(*window) for window in zip(*(column.tolist() for column in columns), strict=True)]
