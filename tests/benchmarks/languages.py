@@ -1,0 +1,231 @@
+"""Language identification: accuracy per language, what cutting long texts costs, and speed beside datatrove's filter.
+
+Accuracy is measured on single sentences, 200 for each of 75 languages, which is the hard case: a page has many. Cutting
+is measured on the main text of real pages. Both filters take blocks of texts in turn, in processor time.
+
+    python tests/benchmarks/languages.py [--quick] [--model FILE] [--write docs/languages.md]
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import importlib.metadata  # noqa: F401  (datatrove expects it to be imported)
+import json
+import os
+import statistics
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from fastwarc.warc import ArchiveIterator, WarcRecordType
+from resiliparse.extract.html2text import extract_plain_text
+from resiliparse.parse.encoding import detect_encoding
+from resiliparse.parse.html import HTMLTree
+
+from curation import lid
+from curation.batch import Batch
+from curation.filters.language import Language
+
+ROOT = Path(__file__).resolve().parents[2]
+THRESHOLD = 0.65
+CUTS = (500, 1000, 2000, 4000, 8000, 16000)
+SAME = {"nb": "no"}
+"""Codes of the sentences → the model's."""
+BLOCK = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """Of one language: sentences, those told right, those told right with a score above the threshold, the rest."""
+
+    code: str
+    sentences: int
+    right: int
+    sure: int
+    others: Counter[str]
+
+
+def main() -> None:
+    """Measure, print, and write the page of the docs if asked."""
+    options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    options.add_argument("--quick", action="store_true", help="every eighth page")
+    options.add_argument("--model", help="a fastText model; by default the bundled lid.176.ftz")
+    options.add_argument("--write", type=Path, help="write the tables to this file")
+    chosen = options.parse_args()
+    data = shared_data()
+    rows = list(accuracies(data, chosen.model))
+    texts = list(page_texts(data, 8 if chosen.quick else 1))
+    page = "\n".join([*head(rows, chosen.model), *cutting(texts, chosen.model), *table(rows)])
+    print(page)
+    if chosen.write:
+        chosen.write.write_text(page + "\n", encoding="utf-8")
+    print(json.dumps(speed(texts, chosen.model)))
+
+
+def shared_data() -> Path:
+    """The folder of real data, as the tests find it."""
+    for candidate in (os.environ.get("CURATION_TEST_DATA"), ROOT.parent / "shared" / "data"):
+        if candidate and (Path(candidate) / "language").is_dir():
+            return Path(candidate)
+    sys.exit("no data: set CURATION_TEST_DATA to the folder that holds language/ and web/")
+
+
+def accuracies(data: Path, model: str | None) -> Iterator[Accuracy]:
+    """One entry a language."""
+    sentences: dict[str, list[str]] = defaultdict(list)
+    with gzip.open(data / "language" / "lingua-sentences.tsv.gz", "rt", encoding="utf-8") as lines:
+        for line in lines:
+            code, sentence = line.rstrip("\n").split("\t", 1)
+            sentences[code].append(sentence)
+    for code, values in sorted(sentences.items()):
+        found = lid.predict_all(pa.array(values, pa.string()), path=model)
+        right = [name == SAME.get(code, code) for name in found.languages]
+        sure = np.array(right) & (found.scores > THRESHOLD)
+        others = Counter(name or "-" for name, good in zip(found.languages, right, strict=True) if not good)
+        yield Accuracy(code, len(values), sum(right), int(sure.sum()), others)
+
+
+def page_texts(data: Path, step: int) -> Iterator[str]:
+    """The main content of every `step`-th page that has any."""
+    for path in sorted((data / "web").glob("*.warc.gz")):
+        with path.open("rb") as stream:
+            for number, record in enumerate(ArchiveIterator(stream, record_types=WarcRecordType.response)):
+                if number % step or "html" not in (record.http_content_type or ""):
+                    continue
+                body = record.reader.read()
+                text = extract_plain_text(HTMLTree.parse_from_bytes(body, detect_encoding(body)), main_content=True)
+                if text:
+                    yield text
+
+
+def head(rows: list[Accuracy], model: str | None) -> list[str]:
+    """What was measured, and the means."""
+    known = [row for row in rows if SAME.get(row.code, row.code) in lid.labels(model)]
+    total = sum(row.sentences for row in known)
+    return [
+        "# Languages",
+        "",
+        f"Measured by `tests/benchmarks/languages.py` with {lid.model_path(model).name} "
+        f"(SHA-256 {lid.model_hash(model)[:16]}…, {len(lid.labels(model))} languages).",
+        "",
+        f"Single sentences of lingua's test data, {rows[0].sentences} a language: over the {len(known)} of {len(rows)} "
+        f"languages that the model knows, {sum(row.right for row in known) / total:.1%} get the right label, and "
+        f"{sum(row.sure for row in known) / total:.1%} get it with a score above {THRESHOLD}, the default of "
+        "`language.min_score`. A page has many sentences and is told far more surely than one of them.",
+        "",
+    ]
+
+
+def cutting(texts: list[str], model: str | None) -> list[str]:
+    """How labels and verdicts change when only the beginning of a page's text is looked at."""
+    column = pa.array(texts, pa.string())
+    lines = ["## Looking at the beginning only", ""]
+    lines += [
+        f"Main text of {len(texts)} pages ({statistics.mean(map(len, texts)):.0f} characters on average), kept if `en` "
+        f"scores above {THRESHOLD}. `language.max_characters` is off by default, since verdicts then equal the "
+        "reference's on every document.",
+        "",
+        "| max_characters | ms a text | other label | other verdict | kept |",
+        "|---:|---:|---:|---:|---:|",
+    ]
+    whole, _ = judged(column, Language(model=model))
+    for cut in (*CUTS, None):
+        found, milliseconds = judged(column, Language(model=model, max_characters=cut))
+        labels = sum(one[0] != two[0] for one, two in zip(whole, found, strict=True))
+        verdicts = sum(one[1] != two[1] for one, two in zip(whole, found, strict=True))
+        kept = sum(stays for _, stays in found)
+        lines.append(f"| {cut or 'none'} | {milliseconds:.3f} | {labels} | {verdicts} | {kept} |")
+    return [*lines, ""]
+
+
+def judged(column: pa.StringArray, stage: Language) -> tuple[list[tuple[str, bool]], float]:
+    """Label and verdict of each text, and milliseconds a text."""
+    batch = batch_of(column)
+    started = time.process_time()
+    outcome = stage(batch)
+    milliseconds = (time.process_time() - started) / len(column) * 1000
+    assert outcome.reasons is not None
+    labels = outcome.batch.column("language").to_pylist()
+    return list(zip(labels, outcome.reasons.is_null().to_pylist(), strict=True)), milliseconds
+
+
+def batch_of(column: pa.StringArray) -> Batch:
+    """A batch of texts."""
+    return Batch(pa.record_batch({"id": [str(row) for row in range(len(column))], "text": column}))
+
+
+def table(rows: list[Accuracy]) -> list[str]:
+    """Accuracy per language, best first."""
+    lines = [
+        "## By language",
+        "",
+        f"Right: the label is the language's. Sure: right, with a score above {THRESHOLD}.",
+        "",
+        "| language | right | sure | taken for |",
+        "|---|---:|---:|---|",
+    ]
+    for row in sorted(rows, key=lambda row: (-row.right, row.code)):
+        others = ", ".join(f"{name} {count}" for name, count in row.others.most_common(3))
+        lines.append(f"| {row.code} | {row.right / row.sentences:.1%} | {row.sure / row.sentences:.1%} | {others} |")
+    return lines
+
+
+def speed(texts: list[str], model: str | None) -> dict[str, Any]:
+    """Milliseconds a text of this filter and of datatrove's, which takes all scores, in turn."""
+    theirs = reference(model)
+    ours = Language(model=model)
+    ours(batch_of(pa.array(texts[:2], pa.string())))
+    mine, other = [], []
+    for begin in range(0, len(texts), BLOCK):
+        block = texts[begin : begin + BLOCK]
+        batch = batch_of(pa.array(block, pa.string()))
+        started = time.process_time()
+        ours(batch)
+        between = time.process_time()
+        for text in block:
+            theirs(text)
+        mine.append((between - started) / len(block) * 1000)
+        other.append((time.process_time() - between) / len(block) * 1000)
+    here, there = statistics.median(mine), statistics.median(other)
+    return {
+        "name": "languages.predict",
+        "ours": round(here, 4),
+        "peer": round(there, 4),
+        "ratio": round(there / here, 2),
+        "unit": "ms/text (datatrove's LanguageFilter)",
+        "n": len(texts),
+    }
+
+
+def reference(model: str | None) -> Any:
+    """datatrove's filter as a function of a text, with the same model in fastText's library."""
+    import fasttext
+    from datatrove.data import Document
+    from datatrove.pipeline import base
+    from datatrove.pipeline.filters import LanguageFilter
+
+    base.check_required_dependencies = lambda *_: None  # it asks for another build of fasttext by its package's name
+    library = fasttext.load_model(str(lid.model_path(model)))
+
+    class Numpy:
+        """fasttext-predict answers with plain floats where fasttext answers with an array."""
+
+        def predict(self, text: str, k: int) -> tuple[list[str], Any]:
+            """All labels and their scores."""
+            names, scores = library.predict(text, k, 0.0)
+            return names, np.asarray(scores)
+
+    judge = LanguageFilter(languages=["en"], language_threshold=THRESHOLD)
+    judge.model._model = Numpy()
+    return lambda text: judge.filter(Document(text=text, id=""))
+
+
+if __name__ == "__main__":
+    main()
