@@ -71,8 +71,9 @@ class Language:
             texts = pc.utf8_slice_codeunits(texts, 0, self.max_characters)
         asked = self.languages if self.min_score < SURE else ()
         found = lid.predict_all(texts, asked, self.model)
-        first = [name is not None and (not self.languages or name in self.languages) for name in found.languages]
-        second = ~np.array(first, np.bool_) & (found.wanted_scores > self.min_score)
+        wanted = [name is not None and (not self.languages or name in self.languages) for name in found.languages]
+        first = np.array(wanted, np.bool_)
+        second = ~first & (found.wanted_scores > self.min_score)
         signals = struct(
             score=pa.array(np.where(second, found.wanted_scores, found.scores)),
             wanted=pa.array((first | second).astype(np.int32)),

@@ -82,6 +82,18 @@ def test_reasons() -> None:
     assert outcome.reasons.to_pylist()[3] is not None
 
 
+@pytest.mark.parametrize("min_score", [0.65, 0.1])
+def test_no_documents(min_score: float) -> None:
+    """A batch without rows has the columns and signals of any other, of the same types."""
+    none, some = judged((), Language(min_score=min_score)), judged(("text",), Language(min_score=min_score))
+    assert none.signals is not None
+    assert some.signals is not None
+    assert none.signals.type == some.signals.type
+    assert none.batch.table.schema == some.batch.table.schema
+    assert none.reasons is not None
+    assert none.reasons.to_pylist() == []
+
+
 def test_lines_are_one_text() -> None:
     """Newlines do not change the answer."""
     words = "the quick brown fox jumps over the lazy dog and runs away"

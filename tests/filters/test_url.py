@@ -127,6 +127,15 @@ def test_no_address_is_a_reason_of_its_own() -> None:
     assert reasons([None, ""]) == ["no_url", "no_url"]
 
 
+def test_no_addresses() -> None:
+    """A batch without rows has signals of the same type as any other."""
+    none, some = Url()(batch_of([])), Url()(batch_of(["http://a.org/"]))
+    assert none.signals is not None
+    assert some.signals is not None
+    assert none.signals.type == some.signals.type
+    assert len(none.signals) == 0
+
+
 def test_ones_own_lists() -> None:
     """Extra domains, addresses and words count, with and without the built-in lists."""
     judge = Url(False, 1, ("bad.org",), ("http://x.org/1",), ("uglyword",), ("softa", "softb"), ("glued",))
