@@ -171,7 +171,7 @@ class Folder:
         return size, digest.hexdigest()
 
     def sweep(self) -> None:
-        """Remove what killed processes left half-written. Only for the folder's one driver, while no task of it runs."""
+        """Remove what killed processes left half-written. Only for the folder's one driver, while no task runs."""
         if self.fs.exists(self.path()):
             for path in self.fs.find(self.path()):
                 name = posixpath.basename(path)
