@@ -45,7 +45,8 @@ def crawl(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     "https://b.org/thin",
                     page(
                         "thin",
-                        "The shop on the corner is closed until Monday, and nobody knows whether that was planned.",
+                        "The shop on the corner of our street will be closed until Monday, "
+                        "and nobody knows whether that was planned.",
                     ),
                 )
             )
