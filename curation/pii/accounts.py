@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from curation.pii.evidence import DOUBTFUL, Match, in_context, is_part, may_have_context
+from curation.pii.context import in_context, may_be_in_context
+from curation.pii.evidence import DOUBTFUL, Match, is_part
 from curation.pii.recognizers import Span
 from curation.pii.windows import Window, plain
 
@@ -63,7 +64,7 @@ def may_be_ssn(text: str, window: Window, minimum: float) -> bool:
     return window.wanted >= SSN_DIGITS and (
         minimum <= DOUBTFUL
         or _PRINTED_SSN.search(plain(text[window.start : window.end])) is not None
-        or may_have_context("us_ssn", text, window.start, window.end)
+        or may_be_in_context("us_ssn", text, window.start, window.end)
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ipaddress
 import re
 
-from curation.pii.evidence import DOUBTFUL, Match, in_context
+from curation.pii.context import in_context
+from curation.pii.evidence import DOUBTFUL, Match
 from curation.pii.recognizers import Span, has_public_suffix
 from curation.pii.windows import Window
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from curation.pii.evidence import Match, in_context, is_part, may_have_context
+from curation.pii.context import in_context, may_be_in_context
+from curation.pii.evidence import Match, is_part
 from curation.pii.recognizers import Span
 from curation.pii.windows import MIN_PHONE_DIGITS, Window, digits_before_words, plain
 
@@ -55,7 +56,7 @@ def may_be_phone(text: str, window: Window, minimum: float) -> bool:
         _PLUS.search(written) is not None
         or _SLASHED.search(written) is not None
         or any(_DATE.match(written, found.start()) is None for found in _GROUPED.finditer(written))
-        or may_have_context("phone", text, window.start, end_of_context(text, window.end))
+        or may_be_in_context("phone", text, window.start, end_of_context(text, window.end))
     )
 
 
