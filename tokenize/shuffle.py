@@ -77,6 +77,8 @@ def is_validation(hashes: Keys, fraction: float, least: int | None = None) -> np
 
 def repeats(ids: pa.StringArray, times: npt.NDArray[np.float64]) -> Integers:
     """How often each document is taken: `times` rounded down or up by a hash of the id, so that 2.5 is 2 or 3."""
+    if (times == np.floor(times)).all():
+        return times.astype(np.int64)
     part = hash_strings(ids, _PART).astype(np.float64) / 2**64
     return np.floor(times + part * (1 - 2**-52)).astype(np.int64)
 
