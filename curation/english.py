@@ -44,6 +44,7 @@ class _Exceptions:
     """The exceptions that spaCy matches on tokens, as sequences of two or more tokens."""
 
     altering: Mapping[Tokens, bool]
+    longest: int
     longest_from: Mapping[str, int]
     beginnings: frozenset[Tokens]
     beginning_lasts: frozenset[str]
@@ -64,18 +65,20 @@ class EnglishTokenizer:
             key: tuple(part[ORTH] for part in parts) for key, parts in defaults.tokenizer_exceptions.items()
         }
         self.longest_special = max(map(len, self.specials))
-        self._prefix = re.compile("|".join(piece for piece in defaults.prefixes if piece.strip()))
-        self._suffix = re.compile("|".join(f"{piece}$" for piece in defaults.suffixes if piece.strip()))
-        self._infix = re.compile("|".join(piece for piece in defaults.infixes if piece.strip()))
+        prefixes, suffixes, infixes = (
+            [piece for piece in pieces if piece.strip()]
+            for pieces in (defaults.prefixes, defaults.suffixes, defaults.infixes)
+        )
+        self._prefix = re.compile("|".join(prefixes))
+        self._suffix = re.compile("|".join(f"{piece}$" for piece in suffixes))
+        self._infix = re.compile("|".join(infixes))
         self._url_match: Callable[[str], object] = defaults.url_match
         self._url_parts = _split_url(defaults.url_match.__self__.pattern)
-        self._prefix_firsts = {piece.lstrip("\\")[:1] for piece in defaults.prefixes}
+        self._long_prefix_firsts = {_unescaped(piece)[0] for piece in prefixes if len(_unescaped(piece)) > 1}
         endings = [*UNITS.split("|"), *CURRENCY.split("|")]
-        pieces = [
-            piece for piece in defaults.suffixes if not piece.endswith((")", "]")) and len(piece.lstrip("\\")) > 1
-        ]
+        pieces = [piece for piece in suffixes if piece[-1] not in ")]" and len(_unescaped(piece)) > 1]
         self._long_suffix_lasts = {ending[-1] for ending in endings + pieces}
-        self._can_begin: dict[str, bool] = {}
+        self._begins_alone: dict[str, int] = {}
         self._ends_alone: dict[str, int] = {}
         self._exceptions = self._exceptions_on_tokens()
 
@@ -120,21 +123,34 @@ class EnglishTokenizer:
                 suffixes.append(chunk[high - suffix : high])
                 high -= suffix
                 break
+            times = 1 if before < _LONG else self._repeats(chunk, low, high, prefix, suffix)
             if prefix:
-                prefixes.append(chunk[low : low + prefix])
-                low += prefix
+                prefixes.extend([chunk[low : low + prefix]] * times)
+                low += prefix * times
             if suffix:
-                suffixes.append(chunk[high - suffix : high])
-                high -= suffix
+                suffixes.extend([chunk[high - suffix : high]] * times)
+                high -= suffix * times
         return low, high
+
+    def _repeats(self, chunk: str, low: int, high: int, prefix: int, suffix: int) -> int:
+        """How often, at least, the same single-character affixes can be cut off: runs at the ends of a long chunk."""
+        times = min(_LONG, (high - low - _LONG) // 2)
+        if prefix:
+            alone = prefix == 1 and chunk[low] not in self._long_prefix_firsts
+            times = min(times, _run(chunk[low : low + _LONG])) if alone else 1
+        if suffix:
+            alone = suffix == 1 and chunk[high - 1] not in self._long_suffix_lasts
+            times = min(times, _run(chunk[high - 1 : high - 1 - _LONG : -1])) if alone else 1
+        return max(times, 1)
 
     def _prefix_length(self, chunk: str, low: int, high: int) -> int:
         first = chunk[low]
-        possible = self._can_begin.get(first)
-        if possible is None:
-            possible = first in self._prefix_firsts or self._prefix.match(first) is not None
-            self._can_begin[first] = possible
-        match = self._prefix.match(chunk, low, high) if possible else None
+        if first not in self._long_prefix_firsts:
+            alone = self._begins_alone.get(first)
+            if alone is None:
+                alone = self._begins_alone[first] = int(self._prefix.match(first) is not None)
+            return alone
+        match = self._prefix.match(chunk, low, high)
         return match.end() - low if match else 0
 
     def _suffix_length(self, chunk: str, low: int, high: int) -> int:
@@ -220,15 +236,12 @@ class EnglishTokenizer:
 
     def _edge(self, tokens: Sequence[str]) -> int:
         known, edge, count = self._exceptions, 0, len(tokens)
-        if tokens[-1] in known.beginning_lasts and any(
-            tuple(tokens[count - size :]) in known.beginnings for size in range(1, count + 1)
-        ):
+        sizes = range(1, min(count, known.longest) + 1)
+        if tokens[-1] in known.beginning_lasts and any(tuple(tokens[count - n :]) in known.beginnings for n in sizes):
             edge |= Edge.OPENS
-        if tokens[0] in known.ending_firsts and any(
-            tuple(tokens[:size]) in known.endings for size in range(1, count + 1)
-        ):
+        if tokens[0] in known.ending_firsts and any(tuple(tokens[:n]) in known.endings for n in sizes):
             edge |= Edge.CLOSES
-        if tuple(tokens) in known.middles:
+        if count <= known.longest and tuple(tokens) in known.middles:
             edge |= Edge.INSIDE
         if count > 1 and any(known.altering[tuple(tokens[start:end])] for start, end in self._matches(tokens)):
             edge |= Edge.ALTERS
@@ -273,6 +286,7 @@ class EnglishTokenizer:
         )
         return _Exceptions(
             altering,
+            max(longest.values()),
             longest,
             beginnings,
             frozenset(part[-1] for part in beginnings),
@@ -280,6 +294,15 @@ class EnglishTokenizer:
             frozenset(part[0] for part in endings),
             middles,
         )
+
+
+def _unescaped(piece: str) -> str:
+    return piece.removeprefix("\\")
+
+
+def _run(text: str) -> int:
+    """How many characters at the start are the same: "aab" → 2."""
+    return len(text) - len(text.lstrip(text[0]))
 
 
 def can_meet(left: int, right: int) -> bool:

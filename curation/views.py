@@ -18,6 +18,8 @@ from curation.kernels import spans
 
 Offsets = npt.NDArray[np.int64]
 
+_NEWLINE = np.uint32(10)
+
 
 @dataclass(frozen=True, slots=True)
 class Characters:
@@ -117,15 +119,15 @@ def words(text: Characters) -> Words:
 
 def lines(text: Characters) -> Spans:
     """Lines: `text.split("\\n")`, so that every document has at least one."""
-    size = spans.count_newlines(text.codepoints, text.first, text.last) + len(text.first)
+    size = int(np.count_nonzero(text.codepoints == _NEWLINE)) + len(text.first)
     starts, ends, first, last = _span_arrays(size, len(text.first))
-    spans.find_lines(text.codepoints, text.first, text.last, starts, ends, first, last)
-    return Spans(starts, ends, first, last)
+    found = spans.find_lines(text.codepoints, text.first, text.last, starts, ends, first, last)
+    return Spans(starts[:found], ends[:found], first, last)
 
 
 def paragraphs(text: Characters) -> Spans:
     """Paragraphs: `re.split("\\n{2,}", text.strip())`, so that every document has at least one."""
-    size = spans.count_newlines(text.codepoints, text.first, text.last) // 2 + len(text.first)
+    size = int(np.count_nonzero(text.codepoints == _NEWLINE)) // 2 + len(text.first)
     starts, ends, first, last = _span_arrays(size, len(text.first))
     found = spans.find_paragraphs(*(text.codepoints, text.first, text.last, utf8.classes(), starts, ends, first, last))
     return Spans(starts[:found], ends[:found], first, last)

@@ -15,7 +15,7 @@ from curation import english
 from curation.english import Edge
 from curation.kernels import chunks as kernels
 from curation.kernels.characters import Codepoints, Offsets, classes
-from curation.kernels.chunks import LOCAL, Answers, Chunks, Flags, Texts
+from curation.kernels.chunks import LOCAL, Answers, Chunks, Flags, Lengths, Texts
 from curation.memo import Memo, text_of
 
 _OPENS, _CLOSES = Edge.OPENS | Edge.INSIDE, Edge.CLOSES | Edge.INSIDE
@@ -55,22 +55,22 @@ class _Own:
     """Answers of a batch's own: for chunks too long to store, and for neighbours that meet."""
 
     def __init__(self) -> None:
-        self._words: list[Sequence[str]] = []
+        self._lengths: list[Lengths] = []
         self._edges: list[int] = []
 
     def __len__(self) -> int:
-        return len(self._words)
+        return len(self._lengths)
 
     def add(self, words: Sequence[str], edge: int) -> None:
-        self._words.append(words)
+        self._lengths.append(np.fromiter(map(len, words), np.int32, len(words)))
         self._edges.append(edge)
 
     def edge(self, entry: int) -> int:
         return self._edges[entry]
 
     def arrays(self) -> Answers:
-        counts = np.array([len(words) for words in self._words], dtype=np.int32)
-        lengths = np.array([len(word) for words in self._words for word in words], dtype=np.int32)
+        counts = np.array([part.size for part in self._lengths], dtype=np.int32)
+        lengths = np.concatenate([np.zeros(0, dtype=np.int32), *self._lengths])
         begins = np.cumsum(counts, dtype=np.int64) - counts
         return Answers(begins, counts, np.array(self._edges, dtype=np.uint8), lengths)
 

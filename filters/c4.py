@@ -80,7 +80,7 @@ class C4:
         """
         cleaned = self._clean(batch.characters)
         text = views.Characters(cleaned.codepoints, cleaned.first, cleaned.last)
-        words = views.words(text)
+        words = _words(batch, cleaned)
         sentences = np.empty(len(batch), dtype=np.int64)
         clean.count_sentences(
             text.codepoints, words.starts, words.ends, words.flags, words.first, words.last, cleaned, sentences
@@ -104,10 +104,12 @@ class C4:
         rows = len(text.first)
         size = clean.count_lines(text.codepoints, text.first, text.last, classes())
         first, last, lines_first, lines_last, condemned = np.empty((5, rows), dtype=np.int64)
-        starts, ends = np.empty((2, size), dtype=np.int64)
+        starts, ends, sources = np.empty((3, size), dtype=np.int64)
         codepoints = np.empty(int(text.counts.sum()) + size, dtype=np.uint32)
         causes = np.empty((rows, clean.CAUSES), dtype=np.int64)
-        cleaned = clean.Cleaned(codepoints, first, last, starts, ends, lines_first, lines_last, causes, condemned)
+        cleaned = clean.Cleaned(
+            codepoints, first, last, starts, ends, sources, lines_first, lines_last, causes, condemned
+        )
         rules = clean.LineRules(
             -1 if self.max_word_length is None else self.max_word_length,
             -1 if self.min_words_per_line is None else self.min_words_per_line,
@@ -127,4 +129,26 @@ class C4:
 @cache
 def _phrases() -> clean.Phrases:
     phrases = views.flat(("javascript", "lorem ipsum", *POLICY))
-    return clean.Phrases(phrases.codepoints, np.append(0, phrases.last))
+    beginning = np.zeros(128, dtype=np.uint8)
+    for number, first in enumerate(phrases.first.tolist()):
+        beginning[phrases.codepoints[first]] |= np.uint8(1 << number)
+    return clean.Phrases(phrases.codepoints, np.append(0, phrases.last), beginning)
+
+
+def _words(batch: Batch, cleaned: clean.Cleaned) -> views.Words:
+    """Words of the cleaned texts; only lines that something was cut out of are tokenized anew."""
+    lines = int(cleaned.lines_last[-1]) if len(batch) else 0
+    cut = np.flatnonzero(cleaned.sources[:lines] < 0)
+    found = views.words(views.Characters(cleaned.codepoints, cleaned.starts[cut], cleaned.ends[cut]))
+    most = int(batch.words.counts.sum()) + len(found.starts)
+    starts, ends = np.empty((2, most), dtype=np.int64)
+    first, last = np.empty((2, len(batch)), dtype=np.int64)
+    flags = np.empty(most, dtype=np.uint8)
+    total = clean.gather_words(
+        cleaned, _arrays(batch.words), _arrays(found), clean.WordArrays(starts, ends, first, last, flags)
+    )
+    return views.Words(starts[:total], ends[:total], first, last, flags[:total])
+
+
+def _arrays(words: views.Words) -> clean.WordArrays:
+    return clean.WordArrays(words.starts, words.ends, words.first, words.last, words.flags)

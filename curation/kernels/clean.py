@@ -39,17 +39,22 @@ class LineRules(NamedTuple):
 
 
 class Phrases(NamedTuple):
-    """`javascript`, `lorem ipsum`, then those of the policy rule; lower-case ASCII, from `offsets[k]` to the next."""
+    """`javascript`, `lorem ipsum`, then those of the policy rule; lower-case ASCII, from `offsets[k]` to the next.
+
+    beginning: by ASCII character, bit k if phrase k begins with it. So there are at most 8.
+    """
 
     codepoints: Codepoints
     offsets: Offsets
+    beginning: Table
 
 
 class Cleaned(NamedTuple):
     """What is left of texts. Text i is `codepoints[first[i]:last[i]]`, its lines `lines_first[i]:lines_last[i]`.
 
-    causes: lines by what became of them, int64[rows, CAUSES]; condemned: LOREM_IPSUM, CURLY_BRACKET or 0.
     Spans of lines are as they were counted: the first and last may reach beyond the text, which is stripped.
+    sources: by line, where it stood, or -1 if something was cut out of it.
+    causes: lines by what became of them, int64[rows, CAUSES]; condemned: LOREM_IPSUM, CURLY_BRACKET or 0.
     """
 
     codepoints: Codepoints
@@ -57,6 +62,7 @@ class Cleaned(NamedTuple):
     last: Offsets
     starts: Offsets
     ends: Offsets
+    sources: Offsets
     lines_first: Offsets
     lines_last: Offsets
     causes: Offsets
@@ -108,6 +114,7 @@ def clean_lines(
                 if target > at:
                     out[at] = 10
                 cleaned.starts[n_lines], cleaned.ends[n_lines] = target, stop
+                cleaned.sources[n_lines] = start if stop - target == end - start else -1
                 n_lines += 1
                 at = stop
         cleaned.lines_last[row] = n_lines
@@ -128,20 +135,15 @@ def _clean_line(
     target: int,
 ) -> tuple[int, int, int]:
     """Write the line to `out` from `target` on; returns where it ends, its cause, and what condemns the document."""
-    words, longest = _words(codepoints, start, end, classes)
+    words, longest, brackets = _words(codepoints, start, end, classes)
     if rules.max_word_length >= 0 and longest > rules.max_word_length:
         return target, LONG_WORD, 0
-    stop = target
-    i = start
-    while i < end:
-        if rules.citations and codepoints[i] == 0x5B:
-            after = _citation(codepoints, i, end, classes)
-            if after:
-                i = after
-                continue
-        out[stop] = codepoints[i]
-        stop += 1
-        i += 1
+    if brackets and rules.citations:
+        stop = _without_citations(codepoints, start, end, classes, out, target)
+    else:
+        stop = target + end - start
+        for i in range(end - start):
+            out[target + i] = codepoints[start + i]
     if rules.terminal and not _ends_sentence(out, target, stop):
         return stop, NO_TERMINAL, 0
     if words < rules.min_words:
@@ -156,17 +158,32 @@ def _clean_line(
 
 
 @kernel
-def _words(codepoints: Codepoints, start: int, end: int, classes: Table) -> tuple[int, int]:
-    """Number of words between white space, and the length of the longest."""
-    words = longest = length = 0
+def _words(codepoints: Codepoints, start: int, end: int, classes: Table) -> tuple[int, int, int]:
+    """Number of words between white space, the length of the longest, and the number of opening brackets."""
+    words = longest = length = brackets = 0
     for i in range(start, end):
-        if classes[codepoints[i]] & SPACE:
-            length = 0
-        else:
-            words += length == 0
-            length += 1
-            longest = max(longest, length)
-    return words, longest
+        code = codepoints[i]
+        brackets += code == 0x5B
+        length = 0 if classes[code] & SPACE else length + 1
+        words += length == 1
+        longest = max(longest, length)
+    return words, longest, brackets
+
+
+@kernel
+def _without_citations(
+    codepoints: Codepoints, start: int, end: int, classes: Table, out: Codepoints, target: int
+) -> int:
+    i = start
+    while i < end:
+        after = _citation(codepoints, i, end, classes) if codepoints[i] == 0x5B else 0
+        if after:
+            i = after
+            continue
+        out[target] = codepoints[i]
+        target += 1
+        i += 1
+    return target
 
 
 @kernel
@@ -205,17 +222,60 @@ def _find_phrases(codepoints: Codepoints, start: int, end: int, lower: Table, ph
     for i in range(start, end):
         code = codepoints[i]
         bracket |= code == 0x7B
-        letter = lower[code]
-        for k in range(phrases.offsets.size - 1):
-            begin = phrases.offsets[k]
-            if letter == phrases.codepoints[begin]:
-                length = phrases.offsets[k + 1] - begin
+        beginning = phrases.beginning[lower[code]]
+        k = 0
+        while beginning:
+            if beginning & 1:
+                begin, length = phrases.offsets[k], phrases.offsets[k + 1] - phrases.offsets[k]
                 j = 1
                 while j < length and i + j < end and lower[codepoints[i + j]] == phrases.codepoints[begin + j]:
                     j += 1
                 if j == length:
                     found |= 1 << k
+            beginning >>= 1
+            k += 1
     return found, bracket
+
+
+class WordArrays(NamedTuple):
+    """Words of texts, as `curation.views.Words` has them."""
+
+    starts: Offsets
+    ends: Offsets
+    first: Offsets
+    last: Offsets
+    flags: Flags
+
+
+@kernel
+def gather_words(cleaned: Cleaned, words: WordArrays, cut: WordArrays, out: WordArrays) -> int:
+    """Words of the cleaned texts: those of the lines as they stood, moved, and `cut` of the lines that were cut.
+
+    A line has the same words wherever it stands: only a single space joins neighbours, and none is between lines.
+    """
+    at, n_cut = 0, 0
+    for row in range(words.first.size):
+        out.first[row] = at
+        k = words.first[row]
+        for line in range(cleaned.lines_first[row], cleaned.lines_last[row]):
+            source = cleaned.sources[line]
+            if source < 0:
+                for j in range(cut.first[n_cut], cut.last[n_cut]):
+                    out.starts[at], out.ends[at], out.flags[at] = cut.starts[j], cut.ends[j], cut.flags[j]
+                    at += 1
+                n_cut += 1
+                continue
+            shift = cleaned.starts[line] - source
+            end = cleaned.ends[line] - shift
+            while k < words.last[row] and words.starts[k] < source:
+                k += 1
+            while k < words.last[row] and words.starts[k] < end:
+                out.starts[at], out.ends[at] = words.starts[k] + shift, words.ends[k] + shift
+                out.flags[at] = words.flags[k]
+                k += 1
+                at += 1
+        out.last[row] = at
+    return at
 
 
 @kernel

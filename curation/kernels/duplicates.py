@@ -45,9 +45,10 @@ def same(codepoints: Codepoints, left: int, right: int, length: int) -> bool:
 
 @kernel
 def table_size(elements: int) -> int:
-    """The power of two that leaves an open-addressing table of so many elements at most half full."""
+    """The power of two that leaves an open-addressing table at most a quarter full, or half where memory matters."""
     size = 8
-    while size < 2 * elements:
+    factor = 4 if elements < 1 << 16 else 2
+    while size < factor * elements:
         size *= 2
     return size
 

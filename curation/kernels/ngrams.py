@@ -62,7 +62,8 @@ def measure_ngrams(
         begin, n_words = first[row], last[row] - first[row]
         size = table_size(n_words)
         _number_words(codepoints, starts, ends, begin, n_words, slots[:size], ids, counts)
-        grams[:n_words] = ids[:n_words]
+        for k in range(n_words):
+            grams[k] = ids[k]
         n = 1
         for j in range(top_sizes.size):
             while n < top_sizes[j]:

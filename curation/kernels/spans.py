@@ -11,16 +11,6 @@ _NEWLINE = np.uint32(10)
 
 
 @kernel
-def count_newlines(codepoints: Codepoints, first: Offsets, last: Offsets) -> int:
-    """Newlines (U+000A) in all texts."""
-    count = 0
-    for row in range(first.size):
-        for i in range(first[row], last[row]):
-            count += codepoints[i] == _NEWLINE
-    return count
-
-
-@kernel
 def find_lines(
     codepoints: Codepoints,
     first: Offsets,
