@@ -106,8 +106,7 @@ class Extract:
     def _function(self) -> isolation.Function:
         names = ("extractor", "favor", "fast", "languages", "language_floor", "model")
         arguments = {name: getattr(self, name) for name in names}
-        if not self._previews:
-            arguments["language_floor"] = None
+        arguments["model"] = str(lid.model_path(self.model)) if self._previews else None
         return isolation.Function("curation.extractors:page_function", arguments)
 
     def _limits(self) -> isolation.Limits:
