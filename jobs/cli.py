@@ -14,6 +14,9 @@ import typer
 
 from curation import __version__
 from curation.errors import CurationError, UsageError
+from curation.jobs import questions
+from curation.jobs.options import AsJson, Inputs, Out, RecipeName, Scheduler, Settings, Update, Workers
+from curation.jobs.recipe_commands import recipes
 
 app = typer.Typer(
     name="curate",
@@ -22,48 +25,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-recipes = typer.Typer(help="List, show and compare recipes.", no_args_is_help=True)
-app.add_typer(recipes, name="recipe")
-
-Inputs = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="INPUT...",
-        help="WARC, ARC or WET files, folders, globs, fsspec URLs, or @list.txt (one a line). "
-        "May be left out where the output folder already holds a run.",
-        show_default=False,
-    ),
-]
-Out = Annotated[str, typer.Option("--out", "-o", metavar="DIR", help="Output folder: a path or any fsspec URL.")]
-RecipeName = Annotated[
-    str | None,
-    typer.Option(
-        "--recipe", "-r", metavar="NAME|FILE", help="Built-in recipe or TOML file. [default: fineweb, or the run's own]"
-    ),
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", "-s", metavar="KEY=VALUE", help="Set a key of the recipe, such as language.min_score=0.8. Repeatable."
-    ),
-]
-Workers = Annotated[
-    int | None,
-    typer.Option(
-        "--workers", "-w", min=0, help="Worker processes to start here; 0 works in this process. [default: one a core]"
-    ),
-]
-Scheduler = Annotated[
-    str | None,
-    typer.Option(
-        "--scheduler", metavar="ADDRESS", help="Address or scheduler file of a running Dask scheduler to use instead."
-    ),
-]
-Update = Annotated[bool, typer.Option("--update", help="Accept a changed recipe and redo only the steps it touches.")]
-AsJson = Annotated[
-    bool, typer.Option("--json", help="For machines: progress as JSON lines on stderr, the result as JSON on stdout.")
-]
-Folder = Annotated[str, typer.Argument(metavar="DIR", help="Output folder of a run.")]
 
 
 def _version(value: bool) -> None:
@@ -192,116 +153,8 @@ _step_command("train-tokenizer", "Train the byte-level BPE tokenizer on the corp
 _step_command("tokenize", "Encode the corpus, shuffle, and pack it into token shards.")
 
 
-@app.command(name="report")
-def report_command(
-    folder: Annotated[
-        str | None, typer.Argument(metavar="DIR", help="Output folder of a run.", show_default=False)
-    ] = None,
-    out: Annotated[
-        str | None, typer.Option("--out", "-o", metavar="DIR", help="The same, as the other steps take it.")
-    ] = None,
-    workers: Workers = None,
-    scheduler: Scheduler = None,
-    as_json: AsJson = False,
-) -> None:
-    """Count what a run did, finished or not: tables here, report/stats.json in the folder."""
-    from curation.cluster import open_cluster
-    from curation.jobs.plan import open_plan
-    from curation.jobs.progress import Progress, default_mode, results
-    from curation.jobs.report import show, write_report
-
-    if (folder is None) == (out is None):
-        raise UsageError("report takes one folder: curate report DIR")
-    plan = open_plan(folder or out or "")
-    with open_cluster(workers if workers is not None or scheduler else 0, scheduler) as cluster:
-        stats = write_report(plan, cluster, Progress(default_mode(as_json)))
-    if as_json:
-        _print_json(stats)
-    else:
-        show(stats, results())
-
-
-@app.command(name="verify")
-def verify_command(
-    folder: Folder, workers: Workers = None, scheduler: Scheduler = None, as_json: AsJson = False
-) -> None:
-    """Prove that an output folder is complete and intact; names what is wrong and leaves with code 3."""
-    from curation.cluster import open_cluster
-    from curation.jobs.plan import open_plan
-    from curation.jobs.verify import verify
-
-    plan = open_plan(folder)
-    with open_cluster(workers if workers is not None or scheduler else 0, scheduler) as cluster:
-        wrong = list(verify(plan, cluster))
-    if as_json:
-        _print_json({"intact": not wrong, "wrong": wrong})
-    else:
-        print("\n".join(wrong) if wrong else "complete and intact")
-    raise typer.Exit(3 if wrong else 0)
-
-
-@app.command(name="explain")
-def explain_command(
-    folder: Folder,
-    key: Annotated[str, typer.Argument(metavar="ID|URL", help="A document's id (its WARC-Record-ID) or URL.")],
-    as_json: AsJson = False,
-) -> None:
-    """Show a document's path: every value measured, every threshold, the verdict, the duplicate it lost to."""
-    from curation.jobs.explain import as_plain, explain, show
-    from curation.jobs.plan import open_plan
-    from curation.jobs.progress import results
-
-    explanations = explain(open_plan(folder), key)
-    if as_json:
-        _print_json([as_plain(explanation) for explanation in explanations])
-    else:
-        for explanation in explanations:
-            show(explanation, results())
-
-
-@recipes.command(name="list")
-def recipe_list() -> None:
-    """The built-in recipes."""
-    from curation.recipe import built_in, load
-
-    for name in built_in():
-        print(f"{name}: {load(name).description}")
-
-
-@recipes.command(name="show")
-def recipe_show(
-    name: Annotated[str, typer.Argument(metavar="NAME|FILE")],
-    settings: Settings = None,
-    as_json: AsJson = False,
-) -> None:
-    """A recipe with every key and its value, defaults filled in, as TOML that can be saved and edited."""
-    from curation.recipe import load, to_toml
-
-    resolved = load(name, settings or []).resolved()
-    if as_json:
-        _print_json(resolved)
-    else:
-        print(to_toml(resolved), end="")
-
-
-@recipes.command(name="diff")
-def recipe_diff(
-    left: Annotated[str, typer.Argument(metavar="A", help="Recipe name, TOML file, or output folder of a run.")],
-    right: Annotated[str, typer.Argument(metavar="B", help="The same.")],
-    as_json: AsJson = False,
-) -> None:
-    """Keys in which two recipes, or the recipes of two runs, differ."""
-    from curation.jobs.plan import differences, resolve
-
-    found = differences(resolve(left), resolve(right))
-    if as_json:
-        _print_json(found)
-    else:
-        print("\n".join(found) if found else "no difference")
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, ensure_ascii=False, indent=1))
+app.add_typer(questions.app)
+app.add_typer(recipes, name="recipe")
 
 
 def main() -> None:

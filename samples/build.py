@@ -1,4 +1,4 @@
-"""Turn samples/pages/*.txt into samples/web.warc.gz: about 200 pages on which every stage has something to do.
+"""Turn samples/pages/*.txt into samples/web.warc.gz: about 250 pages on which every stage has something to do.
 
     python samples/build.py
 
@@ -103,10 +103,11 @@ PRIVATE = (
 
 
 def private(pages: list[Page]) -> Iterator[Page]:
-    """Good pages that hold somebody's data. Names, numbers and addresses are made up or published for tests."""
-    for number, page in enumerate(pages[1:49:6]):
+    """Halves of good pages with somebody's data. Names, numbers and addresses are made up or published for tests."""
+    for number, (page, other) in enumerate(zip(pages[1:49:6], pages[-2::-6], strict=False)):
         words = PRIVATE[number % len(PRIVATE)].format(name=f"reader.{number}", number=123 + number)
-        paragraphs = (f"This is the text as it was read aloud on evening {number}.", *page.paragraphs[::-1], words)
+        first, last = page.paragraphs[: len(page.paragraphs) // 2], other.paragraphs[len(other.paragraphs) // 2 :]
+        paragraphs = (f"This is the text as it was read aloud on evening {number}.", *first, *last, words)
         yield Page(f"https://letters.open-desk.example/{number}", f"Letter {number}", paragraphs)
 
 

@@ -14,13 +14,13 @@ from cluster_tasks import work
 from curation.cluster import Cluster, Done, Failed, open_cluster
 from curation.errors import StepFailed, UsageError
 
-TESTS = Path(__file__).resolve().parent.parent
+SUPPORT = Path(__file__).resolve().parents[1] / "support"
 
 
 @pytest.fixture(scope="module")
 def there() -> Iterator[Cluster]:
     path = os.environ.get("PYTHONPATH", "")
-    os.environ["PYTHONPATH"] = f"{TESTS}{os.pathsep}{path}"
+    os.environ["PYTHONPATH"] = f"{SUPPORT}{os.pathsep}{path}"
     with open_cluster(2) as cluster:
         yield cluster
     os.environ["PYTHONPATH"] = path
@@ -84,7 +84,7 @@ def test_a_running_scheduler_is_used_and_left_running(tmp_path: Path) -> None:
     )
     script = tmp_path / "scheduler.py"
     script.write_text(program)
-    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
+    environment = {**os.environ, "PYTHONPATH": str(SUPPORT)}
     with subprocess.Popen(
         [sys.executable, str(script), str(file)],
         stdin=subprocess.PIPE,

@@ -1,0 +1,82 @@
+"""Commands that ask what a run did and change none of its results.
+
+Heavy modules are imported by the commands that need them, so that `--help` and a mistyped option answer at once.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from curation.errors import UsageError
+from curation.jobs.options import AsJson, Folder, Scheduler, Workers, print_json
+
+app = typer.Typer()
+
+
+@app.command(name="report")
+def report_command(
+    folder: Annotated[
+        str | None, typer.Argument(metavar="DIR", help="Output folder of a run.", show_default=False)
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option("--out", "-o", metavar="DIR", help="The same, as the other steps take it.")
+    ] = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    as_json: AsJson = False,
+) -> None:
+    """Count what a run did, finished or not: tables here, report/stats.json in the folder."""
+    from curation.cluster import open_cluster
+    from curation.jobs.plan import open_plan
+    from curation.jobs.progress import Progress, default_mode, results
+    from curation.jobs.report import show, write_report
+
+    if (folder is None) == (out is None):
+        raise UsageError("report takes one folder: curate report DIR")
+    plan = open_plan(folder or out or "")
+    with open_cluster(workers if workers is not None or scheduler else 0, scheduler) as cluster:
+        stats = write_report(plan, cluster, Progress(default_mode(as_json)))
+    if as_json:
+        print_json(stats)
+    else:
+        show(stats, results())
+
+
+@app.command(name="verify")
+def verify_command(
+    folder: Folder, workers: Workers = None, scheduler: Scheduler = None, as_json: AsJson = False
+) -> None:
+    """Prove that an output folder is complete and intact; names what is wrong and leaves with code 3."""
+    from curation.cluster import open_cluster
+    from curation.jobs.plan import open_plan
+    from curation.jobs.verify import verify
+
+    plan = open_plan(folder)
+    with open_cluster(workers if workers is not None or scheduler else 0, scheduler) as cluster:
+        wrong = list(verify(plan, cluster))
+    if as_json:
+        print_json({"intact": not wrong, "wrong": wrong})
+    else:
+        print("\n".join(wrong) if wrong else "complete and intact")
+    raise typer.Exit(3 if wrong else 0)
+
+
+@app.command(name="explain")
+def explain_command(
+    folder: Folder,
+    key: Annotated[str, typer.Argument(metavar="ID|URL", help="A document's id (its WARC-Record-ID) or URL.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show a document's path: every value measured, every threshold, the verdict, the duplicate it lost to."""
+    from curation.jobs.explain import as_plain, explain, show
+    from curation.jobs.plan import open_plan
+    from curation.jobs.progress import results
+
+    explanations = explain(open_plan(folder), key)
+    if as_json:
+        print_json([as_plain(explanation) for explanation in explanations])
+    else:
+        for explanation in explanations:
+            show(explanation, results())
