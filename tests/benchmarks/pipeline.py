@@ -1,7 +1,9 @@
 """The whole filter step against datatrove's, same archives, same two cores, one after the other in one go.
 
 Both sides are whole commands, timed from outside: `curate filter` with the recipe `fineweb`, and datatrove 0.10's
-FineWeb steps with English selected, in its own environment (`make peers`). Pages are the HTML records read.
+FineWeb steps with English selected, in its own environment (`make peers`). Pages are the HTML records read. Each side
+starts once more on an archive of no page, which tells its start-up apart. Repeated pages are altered, so that nothing
+that either side remembers of a text helps it with the next.
 
     python tests/benchmarks/pipeline.py [--quick] [--runs N] [--extractor trafilatura|resiliparse] [--repeat N]
 """
@@ -9,20 +11,29 @@ FineWeb steps with English selected, in its own environment (`make peers`). Page
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import os
+import random
+import re
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PEER = ROOT / ".venv-peers" / "bin" / "python"
 EXTRACTORS = ("trafilatura", "resiliparse")
+
+_WORD = re.compile(rb" ([a-z]{6,20}) ")
+
+ALTERED = 0.1
+"""Share of the longer words that are spelled otherwise in a repeated page: names and misspellings are as many."""
 
 PEER_PROGRAM = """
 import shutil, sys
@@ -75,9 +86,38 @@ def join(source: Path, target: Path, files: int, repeat: int) -> None:
     target.mkdir(parents=True)
     for number in range(files):
         with (target / f"{number:05d}.warc.gz").open("wb") as joined:
-            for _ in range(repeat):
+            for time_over in range(repeat):
                 for archive in archives[number::files]:
-                    joined.write(archive.read_bytes())
+                    joined.write(altered(archive, time_over) if time_over else archive.read_bytes())
+
+
+def altered(archive: Path, salt: int) -> bytes:
+    """The archive with some longer words of its HTML spelled otherwise, as many letters long, each time another way."""
+    chance = random.Random(salt)
+    letters = b"abcdefghijklmnopqrstuvwxyz"
+    spelled = {}
+
+    def respell(match: re.Match[bytes]) -> bytes:
+        word = match[1]
+        if word not in spelled:
+            ends = bytes(chance.choice(letters) for _ in range(2))
+            spelled[word] = word[:-2] + ends if chance.random() < ALTERED else word
+        return b" " + spelled[word] + b" "
+
+    members = []
+    for member in iter_members(archive.read_bytes()):
+        head, blank, body = member.partition(b"\r\n\r\n")
+        plain = b"content-encoding" not in body[:2000].lower()
+        members.append(gzip.compress(head + blank + (_WORD.sub(respell, body) if plain else body), 6))
+    return b"".join(members)
+
+
+def iter_members(data: bytes) -> Iterator[bytes]:
+    """The gzip members of a file, inflated."""
+    while data:
+        inflater = zlib.decompressobj(31)
+        yield inflater.decompress(data)
+        data = inflater.unused_data
 
 
 def timed(command: list[str], environment: dict[str, str]) -> float:
@@ -153,35 +193,45 @@ def main() -> None:
 
 def compare(base: Path, extractors: list[str], runs: int, workers: int) -> None:
     """Both sides in turn, `runs` times."""
-    seconds: dict[str, list[float]] = {name: [] for name in (*extractors, "datatrove")}
+    sides: dict[str, Callable[[Path, Path], float]] = {
+        name: (lambda source, out, name=name: ours(source, out, name, workers)) for name in extractors
+    }
+    sides["datatrove"] = lambda source, out: peers(source, out, workers)
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    starts: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(runs):
-        for extractor in extractors:
-            seconds[extractor].append(
-                fresh(base / extractor, lambda out, e=extractor: ours(base / "web", out, e, workers))
-            )
-        seconds["datatrove"].append(fresh(base / "datatrove", lambda out: peers(base / "web", out, workers)))
+        for name, side in sides.items():
+            starts[name].append(fresh(base / "start", lambda out, side=side: side(base / "tiny", out)))
+            seconds[name].append(fresh(base / name, lambda out, side=side: side(base / "web", out)))
     count = pages(base / extractors[0])
-    print(f"{count} pages, {workers} workers, {runs} runs; seconds, median: ", end="")
-    print(", ".join(f"{name} {statistics.median(values):.1f}" for name, values in seconds.items()))
+    print(f"{count} pages, {workers} workers, {runs} runs; seconds of the whole command (of its start-up), median:")
+    for name, values in seconds.items():
+        print(f"  {name:<28}{statistics.median(values):8.1f} ({statistics.median(starts[name]):.1f})")
     for name in extractors:
-        print(f"\ncuration, {name}: ms a page read, by stage (threads overlap)")
-        for stage, spent in sorted(stage_times(base / name).items(), key=lambda item: -item[1]):
-            print(f"  {stage:<28}{spent / count * 1e3:8.3f}")
-    print("\ndatatrove: ms a page read, by step")
-    for step, spent in sorted(peer_stage_times(base / "datatrove").items(), key=lambda item: -item[1]):
-        print(f"  {step:<28}{spent / count * 1e3:8.3f}")
+        show_stages(f"curation, {name}", stage_times(base / name), count)
+    show_stages("datatrove", peer_stage_times(base / "datatrove"), count)
     for name in extractors:
-        ratios = [theirs / mine for mine, theirs in zip(seconds[name], seconds["datatrove"], strict=True)]
-        mine, theirs = (count / statistics.median(seconds[side]) for side in (name, "datatrove"))
-        figure = {
-            "name": f"pipeline.filter.{name}",
-            "ours": round(mine, 2),
-            "peer": round(theirs, 2),
-            "ratio": round(statistics.median(ratios), 3),
-            "unit": "pages/s",
-            "n": count,
-        }
-        print(json.dumps(figure))
+        for what, spent in (("", seconds), (".after_start", after_start(seconds, starts))):
+            ratios = [theirs / mine for mine, theirs in zip(spent[name], spent["datatrove"], strict=True)]
+            mine, theirs = (count / statistics.median(spent[side]) for side in (name, "datatrove"))
+            rates = {"ours": round(mine, 2), "peer": round(theirs, 2), "ratio": round(statistics.median(ratios), 3)}
+            print(json.dumps({"name": f"pipeline.filter.{name}{what}", **rates, "unit": "pages/s", "n": count}))
+
+
+def show_stages(title: str, spent: dict[str, float], count: int) -> None:
+    """Time a page and share of the total by stage."""
+    total = sum(spent.values())
+    print(f"\n{title}: ms a page read, by stage, and share (threads overlap)")
+    for stage, seconds in sorted(spent.items(), key=lambda item: -item[1]):
+        print(f"  {stage:<28}{seconds / count * 1e3:8.3f}{seconds / total:8.1%}")
+
+
+def after_start(seconds: dict[str, list[float]], starts: dict[str, list[float]]) -> dict[str, list[float]]:
+    """Seconds without start-up."""
+    return {
+        name: [whole - start for whole, start in zip(values, starts[name], strict=True)]
+        for name, values in seconds.items()
+    }
 
 
 if __name__ == "__main__":
