@@ -1,43 +1,79 @@
-"""Run every benchmark and write docs/benchmarks.md: each figure with the machine it was taken on.
+"""Run the benchmarks and write docs/benchmarks.md: what each printed, and its figures; those not run keep theirs.
 
-python tests/benchmarks/all.py [--quick]
+python tests/benchmarks/all.py [NAME...] [--quick]
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
-PAGE = HERE.parents[1] / "docs" / "benchmarks.md"
+ROOT = HERE.parents[1]
+PAGE = ROOT / "docs" / "benchmarks.md"
 HELPERS = {"all", "made", "near_duplicates"}
+
+HEAD = """# Benchmarks
+
+Both sides run in one go on the same machine; a ratio above 1 means that this project is better. `make bench` runs all,
+`python tests/benchmarks/all.py NAME` one of them.
+"""
+
+COLUMNS = "| figure | ours | the other side | ratio | unit | n |\n|---|---|---|---|---|---|"
 
 
 def main() -> int:
-    """Exit code 1 if a benchmark failed; the figures of the others are written all the same."""
-    figures, failed = [], []
-    for path in sorted(HERE.glob("*.py")):
-        if path.stem in HELPERS:
-            continue
-        print(f"== {path.stem}", flush=True)
+    """Exit code 1 if a benchmark failed; the sections of the others are written all the same."""
+    names = sorted(path.stem for path in HERE.glob("*.py") if path.stem not in HELPERS)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)} [default: all]")
+    parser.add_argument("--quick", action="store_true")
+    args = parser.parse_args()
+    if unknown := set(args.names) - set(names):
+        parser.error(f"no benchmark {min(unknown)}; there are {', '.join(names)}")
+    sections = read_sections()
+    failed = []
+    for name in args.names or names:
+        print(f"== {name}", flush=True)
+        command = [sys.executable, str(HERE / f"{name}.py"), *(["--quick"] if args.quick else [])]
+        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         done = subprocess.run(
-            [sys.executable, str(path), *sys.argv[1:]], stdout=subprocess.PIPE, text=True, check=False
+            command, stdout=subprocess.PIPE, text=True, check=False, env={**os.environ, "PYTHONPATH": path}
         )
-        print(done.stdout)
-        figures += [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"name"')]
-        failed += [path.stem] if done.returncode else []
-    rows = [f"| {f['name']} | {f['ours']} | {f['peer']} | {f['ratio']} | {f['unit']} | {f['n']} |" for f in figures]
-    head = (
-        f"# Benchmarks\n\nTaken on {os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}.\n"
-    )
-    table = "| figure | ours | the other side | ratio | unit | n |\n|---|---|---|---|---|---|"
-    PAGE.write_text("\n".join([head, table, *rows]) + "\n", encoding="utf-8")
-    print(f"{len(figures)} figures in {PAGE}" + (f"; failed: {', '.join(failed)}" if failed else ""))
+        print(done.stdout, flush=True)
+        if done.returncode:
+            failed.append(name)
+            continue
+        sections[name] = section(name, done.stdout, args.quick)
+        PAGE.write_text("\n".join([HEAD, *(sections[key] for key in sorted(sections))]), encoding="utf-8")
+    print(f"{len(sections)} sections in {PAGE}" + (f"; failed: {', '.join(failed)}" if failed else ""))
     return 1 if failed else 0
+
+
+def read_sections() -> dict[str, str]:
+    """The sections of the page as it is, by name."""
+    if not PAGE.exists():
+        return {}
+    parts = re.split(r"^## (\w+)\n", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {name: f"## {name}\n{text.rstrip()}\n" for name, text in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+def section(name: str, printed: str, quick: bool) -> str:
+    """A benchmark's part of the page."""
+    lines = printed.strip().splitlines()
+    figures: list[dict[str, Any]] = [json.loads(line) for line in lines if line.startswith('{"name"')]
+    text = "\n".join(line.rstrip() for line in lines if not line.startswith('{"name"')).strip()
+    rows = [f"| {f['name']} | {f['ours']} | {f['peer']} | {f['ratio']} | {f['unit']} | {f['n']} |" for f in figures]
+    machine = f"{os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}"
+    taken = f"Taken on {machine}{', with `--quick`' if quick else ''}."
+    return "\n".join([f"## {name}\n", taken, "", "```text", text, "```", "", COLUMNS, *rows]) + "\n"
 
 
 if __name__ == "__main__":
