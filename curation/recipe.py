@@ -35,6 +35,7 @@ STAGES = {
 
 TABLES = {
     "read": "curation.warc:ReadSettings",
+    "signals": "curation.signals:SignalSettings",
     "dedup": "curation.dedup.settings:DedupSettings",
     "pii": "curation.filters.pii:Pii",
     "tokenizer": "curation.tokenize.settings:TokenizerSettings",

@@ -6,17 +6,21 @@ counting and checking are done here, once, so that the author of a filter never 
 
 from __future__ import annotations
 
+import dataclasses
 import time
+import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.batch import Batch
 from curation.rules import Rule, decide, violations
+from curation.signals import Histogram, histograms
 from curation.tally import StageTally
 
 
@@ -78,13 +82,17 @@ def struct(**signals: Any) -> pa.StructArray:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The result of all stages on a batch: rows kept, rows removed (with stage, reason and signals), and the counts."""
+    """The result of all stages on a batch: rows kept, rows removed (with stage, reason and signals), and the counts.
+
+    signals: of the kept rows. histograms: of every signal, by `stage.signal`, over the rows that entered its stage.
+    """
 
     kept: Batch
     removed: list[pa.RecordBatch]
     signals: pa.StructArray
     tallies: dict[str, StageTally]
     nanoseconds: dict[str, int]
+    histograms: dict[str, Histogram]
 
 
 def signal_type(stages: Sequence[tuple[str, Stage]], empty: Batch) -> pa.DataType:
@@ -99,40 +107,98 @@ def signal_type(stages: Sequence[tuple[str, Stage]], empty: Batch) -> pa.DataTyp
     return pa.struct(fields)
 
 
-def apply(stages: Sequence[tuple[str, Stage]], batch: Batch, signals: pa.DataType) -> Applied:
+MEASURED_ALL = "signals"
+"""Under this name stands the time that measuring removed documents takes."""
+
+
+def apply(
+    stages: Sequence[tuple[str, Stage]], batch: Batch, signals: pa.DataType, *, measure_all: bool = False
+) -> Applied:
     """Apply named stages in order to `batch`, dropping what each removes.
 
-    signals: the recipe's struct type, from `signal_type`.
+    signals: the recipe's struct type, from `signal_type`. measure_all: let the stages after it measure a removed row
+    too, as if it had stayed; verdicts, texts and counts are the same.
     Raises RuntimeError if a stage changes the number of rows, their identity or their order.
     """
     measured: dict[str, pa.Array] = {}
     removed: list[pa.RecordBatch] = []
     tallies: dict[str, StageTally] = {}
     nanoseconds: dict[str, int] = {}
-    for name, stage in stages:
+    counted: dict[str, Histogram] = {}
+    for position, (name, stage) in enumerate(stages):
         started = time.perf_counter_ns()
         outcome = stage(batch)
         nanoseconds[name] = time.perf_counter_ns() - started
         _check(name, batch, outcome)
+        rules: Sequence[Rule] = getattr(stage, "rules", ())
         if outcome.signals is not None:
-            measured |= {f"{name}.{part.name}": outcome.signals.field(part.name) for part in outcome.signals.type}
+            measured |= _named(name, outcome.signals)
+            counted |= histograms(name, outcome.signals, rules)
         gone = _gone(outcome)
-        dropped = outcome.batch.keep(gone) if gone.any() else None
-        if dropped is not None and outcome.reasons is not None:
-            reasons = outcome.reasons.filter(pa.array(gone))
-            all_signals = _assemble(
-                {key: values.filter(pa.array(gone)) for key, values in measured.items()}, signals, len(dropped)
-            )
-            removed.append(_removed_rows(name, dropped, reasons, all_signals))
         kept = outcome.batch.keep(~gone)
-        tallies[name] = _tally(batch, kept, outcome, getattr(stage, "rules", ()))
-        if dropped is not None:
+        tallies[name] = _tally(batch, kept, outcome, rules)
+        if outcome.reasons is not None and gone.any():
+            known = {key: values.filter(pa.array(gone)) for key, values in measured.items()}
+            if measure_all:
+                started = time.perf_counter_ns()
+                known |= _measure_rest(stages[position + 1 :], _passed(stage, batch, outcome, gone))
+                nanoseconds[MEASURED_ALL] = nanoseconds.get(MEASURED_ALL, 0) + time.perf_counter_ns() - started
+            dropped, reasons = outcome.batch.keep(gone), outcome.reasons.filter(pa.array(gone))
+            removed.append(_removed_rows(name, dropped, reasons, _assemble(known, signals, len(dropped))))
             measured = {key: values.filter(pa.array(~gone)) for key, values in measured.items()}
         batch = kept
-    return Applied(batch, removed, _assemble(measured, signals, len(batch)), tallies, nanoseconds)
+    return Applied(batch, removed, _assemble(measured, signals, len(batch)), tallies, nanoseconds, counted)
 
 
-def _gone(outcome: Outcome) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def _named(name: str, signals: pa.StructArray) -> dict[str, pa.Array]:
+    return {f"{name}.{part.name}": signals.field(part.name) for part in signals.type}
+
+
+def _passed(stage: Stage, before: Batch, outcome: Outcome, gone: npt.NDArray[np.bool_]) -> Batch:
+    """The rows that the stage removed, as they would have left it had they stayed.
+
+    A stage that edits may have left their text alone; without its rules it edits them as well. One whose rules cannot
+    be switched off is taken to have edited what it would.
+    """
+    dropped = outcome.batch.keep(gone)
+    twin = without_rules(stage)
+    return dropped if twin is None else dropped.with_text(twin(before.keep(gone)).batch.text)
+
+
+def without_rules(stage: Stage) -> Stage | None:
+    """A stage that may edit texts with all its rules switched off; None if it edits nothing or a rule stays on."""
+    rules: Sequence[Rule] = getattr(stage, "rules", ())
+    if isinstance(stage, Filter) or not rules:
+        return None
+    hints = typing.get_type_hints(type(stage))
+    off: dict[str, bool | None] = {}
+    for rule in rules:
+        kind = hints.get(rule.reason)
+        if kind is not bool and type(None) not in typing.get_args(kind):
+            return None
+        off[rule.reason] = False if kind is bool else None
+    return typing.cast(Stage, dataclasses.replace(typing.cast(Any, stage), **off))
+
+
+def _measure_rest(stages: Sequence[tuple[str, Stage]], batch: Batch) -> dict[str, pa.Array]:
+    """Signals of the rows of `batch` by stages that remove none; null for rows without a text, such as unread pages."""
+    filled = batch.text.is_valid().to_numpy(zero_copy_only=False)
+    if not stages or not filled.any():
+        return {}
+    places = np.cumsum(filled) - 1
+    rows = pa.array(places, mask=~filled)
+    batch = batch.keep(filled)
+    measured: dict[str, pa.Array] = {}
+    for name, stage in stages:
+        outcome = stage(batch)
+        if outcome.signals is not None:
+            measured |= {key: values.take(rows) for key, values in _named(name, outcome.signals).items()}
+        twin = without_rules(stage) if _gone(outcome).any() else None
+        batch = outcome.batch if twin is None else twin(batch).batch
+    return measured
+
+
+def _gone(outcome: Outcome) -> npt.NDArray[np.bool_]:
     if outcome.reasons is None:
         return np.zeros(len(outcome.batch), dtype=np.bool_)
     return np.asarray(outcome.reasons.is_valid().to_numpy(zero_copy_only=False), dtype=np.bool_)
@@ -172,13 +238,8 @@ def _tally(before: Batch, kept: Batch, outcome: Outcome, rules: Sequence[Rule]) 
     if outcome.reasons is not None:
         for entry in pc.value_counts(outcome.reasons.drop_null()).to_pylist():
             reasons[entry["values"]] = entry["counts"]
-    histograms, violated = {}, {}
+    violated = {}
     if outcome.signals is not None:
-        histograms = {
-            part.name: _histogram(outcome.signals.field(part.name))
-            for part in outcome.signals.type
-            if _is_number(part.type)
-        }
         violated = {rule.reason: int(violations(outcome.signals, rule).sum()) for rule in rules}
     return StageTally(
         documents_in=len(before),
@@ -187,30 +248,9 @@ def _tally(before: Batch, kept: Batch, outcome: Outcome, rules: Sequence[Rule]) 
         characters_out=_characters(kept),
         reasons=reasons,
         counts={key: int(value) for key, value in outcome.counts.items()},
-        histograms=histograms,
         violations=violated,
     )
 
 
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
-
-
 def _characters(batch: Batch) -> int:
     return pc.sum(pc.utf8_length(batch.text)).as_py() or 0
-
-
-BUCKETS_PER_OCTAVE = 8
-"""Histogram buckets are 1/8 of a power of two wide: 9 % relative width over any range, and integer counts add up."""
-
-
-def _histogram(values: pa.Array) -> dict[str, int]:
-    """Counts by bucket: "0" is zero, "e<k>" is [2^(k/8), 2^((k+1)/8)), "-e<k>" the same below zero."""
-    numbers = pc.cast(values.drop_null(), pa.float64()).to_numpy(zero_copy_only=False)
-    numbers = numbers[np.isfinite(numbers)]
-    buckets: dict[str, int] = {}
-    for sign, part in (("", numbers[numbers > 0]), ("-", -numbers[numbers < 0])):
-        keys, counts = np.unique(np.floor(np.log2(part) * BUCKETS_PER_OCTAVE).astype(np.int64), return_counts=True)
-        buckets |= {f"{sign}e{key}": int(count) for key, count in zip(keys, counts, strict=True)}
-    zeros = int((numbers == 0).sum())
-    return buckets | ({"0": zeros} if zeros else {})

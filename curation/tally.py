@@ -12,17 +12,11 @@ def add_counts(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, i
     return {key: left.get(key, 0) + right.get(key, 0) for key in sorted({*left, *right})}
 
 
-def _add_nested(
-    left: Mapping[str, Mapping[str, int]], right: Mapping[str, Mapping[str, int]]
-) -> dict[str, dict[str, int]]:
-    return {key: add_counts(left.get(key, {}), right.get(key, {})) for key in sorted({*left, *right})}
-
-
 @dataclass(frozen=True, slots=True)
 class StageTally:
     """What one stage did to some documents. `a + b` is exact and associative.
 
-    violations: rows that violate each rule, whichever rule came first; histograms: bucket → rows, by signal.
+    violations: rows that violate each rule, whichever rule came first.
     """
 
     documents_in: int = 0
@@ -31,7 +25,6 @@ class StageTally:
     characters_out: int = 0
     reasons: Mapping[str, int] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
-    histograms: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     violations: Mapping[str, int] = field(default_factory=dict)
 
     def __add__(self, other: StageTally) -> StageTally:
@@ -42,7 +35,6 @@ class StageTally:
             self.characters_out + other.characters_out,
             add_counts(self.reasons, other.reasons),
             add_counts(self.counts, other.counts),
-            _add_nested(self.histograms, other.histograms),
             add_counts(self.violations, other.violations),
         )
 

@@ -74,7 +74,7 @@ class C4:
         return tuple(rules)
 
     def __call__(self, batch: Batch, /) -> Outcome:
-        """Signals: lines, lines cut out, sentences left, and which of the two signs condemned the document first.
+        """Signals: lines, lines cut out, characters and sentences left, and the sign that condemned the document first.
 
         The text of documents that stay is rewritten; counts tell the lines cut out of them by rule.
         """
@@ -89,6 +89,7 @@ class C4:
         signals = struct(
             lines=lines,
             lines_removed=lines - cleaned.causes[:, clean.KEPT],
+            characters=text.counts,
             sentences=sentences,
             lorem_ipsum=(cleaned.condemned == clean.LOREM_IPSUM).astype(np.int64),
             curly_bracket=(cleaned.condemned == clean.CURLY_BRACKET).astype(np.int64),

@@ -28,6 +28,15 @@ from curation.overlap import overlapped
 from curation.performance import Meter
 from curation.recipe import Recipe
 from curation.shards import ShardWriter
+from curation.signals import (
+    STORED,
+    Histogram,
+    SignalSettings,
+    add_histograms,
+    stored_rows,
+    stored_schema,
+    to_json,
+)
 from curation.stage import Applied, apply, signal_type
 from curation.storage import Folder
 from curation.tally import StageTally, add_stages
@@ -78,12 +87,14 @@ def filter_archive(task: FilterTask) -> dict[str, int]:
     meter = Meter()
     folder, recipe, shard = task.folder, task.recipe, task.source.shard
     settings: DedupSettings = recipe.table("dedup")
+    keeping: SignalSettings = recipe.table("signals")
     signals = signal_type(recipe.stages, empty_batch())
     read: Counter[str] = Counter()
     tallies: dict[str, StageTally] = {}
+    counted: dict[str, Histogram] = {}
 
     def process(batch: Batch) -> tuple[Applied, pa.RecordBatch]:
-        applied = apply(recipe.stages, batch, signals)
+        applied = apply(recipe.stages, batch, signals, measure_all=keeping.all)
         with meter.timed("signatures"):
             return applied, signatures(applied.kept, settings)
 
@@ -94,19 +105,29 @@ def filter_archive(task: FilterTask) -> dict[str, int]:
                 ("documents", schema.DOCUMENT),
                 ("removed/filter", schema.removed(signals)),
                 ("signatures", signature_schema(settings)),
+                *(((STORED, stored_schema(signals)),) if keeping.stored else ()),
             )
         ]
-        documents, removed, signed = writers
+        documents, removed, signed, *stored = writers
         archive = stack.enter_context(task.source.open())
         batches = _numbered(read_batches(archive, task.source.path, recipe.table("read"), read))
         for applied, signature in overlapped(process, batches, BATCHES_AT_WORK):
             documents.write(applied.kept.table)
             signed.write(signature)
+            for writer in stored:
+                writer.write(stored_rows(applied.kept.table, applied.signals))
             if applied.removed:
                 removed.write(pa.Table.from_batches(applied.removed).sort_by(POSITION))
             tallies = add_stages(tallies, applied.tallies)
+            counted = add_histograms(counted, applied.histograms)
             meter.add(applied.nanoseconds)
-    counts = {"read": dict(sorted(read.items())), "stages": {name: tally.to_json() for name, tally in tallies.items()}}
+    if not keeping.stored:
+        folder.remove(f"{STORED}/{shard}.parquet")
+    counts = {
+        "read": dict(sorted(read.items())),
+        "stages": {name: tally.to_json() for name, tally in tallies.items()},
+        "signals": to_json(counted),
+    }
     outputs = [writer.output for writer in writers]
     Manifest(STEP, shard, task.fingerprint, [asdict(task.source)], outputs, counts).write(folder, meter.report())
     return {"documents_in": documents.output.rows + removed.output.rows, "documents_out": documents.output.rows}

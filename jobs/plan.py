@@ -40,11 +40,12 @@ class Plan:
     inputs: tuple[Input, ...]
 
     def filter_fingerprint(self, source: Input) -> str:
-        """Of one shard of the filter step: stages, reading, signatures and the input's identity."""
+        """Of one shard of the filter step: stages, reading, stored signals, signatures and the input's identity."""
         recipe = self.recipe.identity()
         dedup: DedupSettings = self.recipe.table("dedup")
         signatures = [SIGNATURES_VERSION, dedup.variant, dedup.ngram, *dedup.banding, dedup.seed]
-        return fingerprint("filter", recipe["stages"], recipe["tables"]["read"], signatures, asdict(source))
+        tables = [recipe["tables"]["read"], recipe["tables"]["signals"]]
+        return fingerprint("filter", recipe["stages"], tables, signatures, asdict(source))
 
     def table_fingerprint(self, step: str, *tables: str, upstream: Sequence[str]) -> str:
         """Of a step that depends on tables of the recipe and on what came before."""
