@@ -1,12 +1,22 @@
-"""Training of the byte-level BPE vocabulary on the text of a corpus."""
+"""Training of the byte-level BPE vocabulary: counts of pre-tokens to merges.
+
+Merges are those of tokenizers' BpeTrainer, one by one, on the same text. It splits and counts in one process and keeps
+32 bytes a character of every different pre-token; here kernels count, wherever the text is, and four bytes do. What the
+merges cost depends on the different pre-tokens, hardly on the text: they are made in one process.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
+import pyarrow as pa
+
+from curation.tokenize.alphabet import spell
+from curation.tokenize.count import Counter
+from curation.tokenize.merges import find_merges
+from curation.tokenize.pretokens import Splitter, flat_text
+from curation.tokenize.runs import Counts
 from curation.tokenize.settings import TokenizerSettings
 
 
@@ -15,25 +25,23 @@ class Trained:
     """A vocabulary (byte-level spelling → id, without special tokens) and the merges that build it, in order."""
 
     vocabulary: dict[str, int]
-    merges: list[Any]
+    merges: list[list[str]]
 
 
 def train(texts: Iterable[str], settings: TokenizerSettings) -> Trained:
-    """The vocabulary of `settings` for these texts; their order does not matter."""
-    from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
+    """The vocabulary of `settings` for all of these texts; their order does not matter."""
+    counter = Counter(Splitter(settings.split_pattern), settings.max_pretoken_bytes)
+    for text in texts:
+        counter.add(flat_text(pa.array([text], pa.large_string())))
+    return learn(counter.runs(), settings)
 
-    tokenizer = Tokenizer(models.BPE())
-    split = pre_tokenizers.Split(Regex(settings.split_pattern), "isolated")
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
-    )
-    trainer = trainers.BpeTrainer(
-        vocab_size=settings.vocab_size - len(settings.special_tokens),
-        min_frequency=settings.min_frequency,
-        max_token_length=settings.max_token_length,
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    model = json.loads(tokenizer.to_str())["model"]
-    return Trained(model["vocab"], model["merges"])
+
+def learn(
+    chunks: Iterable[Counts], settings: TokenizerSettings, report: Callable[[int], None] = lambda size: None
+) -> Trained:
+    """The vocabulary for counts of pre-tokens, each of which comes once. report: told how many tokens there are."""
+    size = settings.vocab_size - len(settings.special_tokens)
+    found = find_merges(chunks, size, settings.min_frequency, settings.max_token_length, report)
+    spellings = [spell(token) for token in found.tokens]
+    merges = [[spellings[first], spellings[second]] for first, second in found.pairs.tolist()]
+    return Trained({spelling: number for number, spelling in enumerate(spellings)}, merges)

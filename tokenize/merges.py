@@ -1,0 +1,97 @@
+"""The merges of a byte-level BPE from counts of pre-tokens, one by one those that tokenizers' BpeTrainer makes.
+
+The most frequent pair of neighbouring tokens is merged in every pre-token that holds it, the smaller pair of ids first
+where two are equally frequent, until the vocabulary is full or no pair is frequent enough. Pairs wait in a heap with
+the count they had when they came; one that comes up with a count that no longer holds goes back with the right one.
+
+Two habits of the trainer (tokenizers, models/bpe/trainer.rs) show in its results and are kept. The count of a pair is
+not taken back when it is merged, so that a pair which comes up again (its parts were spelled in another way: a·aa and
+aa·a) is counted too high; it is then merged a second time, and has the rank of the last time. And with a limit of
+length, a pair that would be as long as the limit is not made, but pairs of two bytes always are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from curation.errors import StepFailed
+from curation.tokenize.alphabet import BYTES, ids_of_bytes
+from curation.tokenize.mergekernels import MERGES, TOKENS, Limits, State, advance, count_cells, first_state, place_words
+from curation.tokenize.runs import Counts
+
+MERGES_A_CALL = 1000
+"""Merges made between two reports of progress."""
+
+MOST_CELLS = 1 << 32
+"""Cells that 32-bit places can name: 16 GiB of words."""
+
+_UNLIMITED = 1 << 40
+
+
+@dataclass(frozen=True, slots=True)
+class Merges:
+    """Pairs of ids in the order of their ranks, int64[n, 2], and the bytes of every id; the bytes come first."""
+
+    pairs: npt.NDArray[np.int64]
+    tokens: tuple[bytes, ...]
+
+
+class Words:
+    """Pre-tokens and their counts, taken up chunk by chunk, as the cells that merges work on."""
+
+    def __init__(self) -> None:
+        self._cells = np.empty(0, np.uint32)
+        self._ids = ids_of_bytes()
+
+    def add(self, counts: Counts) -> None:
+        """Take up pre-tokens, each of which comes once in all chunks. StepFailed if they are too many."""
+        used = len(self._cells)
+        size = used + count_cells(counts.offsets)
+        if size > MOST_CELLS:
+            raise StepFailed("over 16 GiB of different pre-tokens: train on a part of the documents (tokenizer.sample)")
+        self._cells.resize(size, refcheck=False)  # in place where the system can move pages, so never held twice
+        place_words(counts.data, counts.offsets, counts.counts, self._ids, self._cells[used:])
+
+    def take(self) -> npt.NDArray[np.uint32]:
+        """All of them as one array, which is given up."""
+        cells, self._cells = self._cells, np.empty(0, np.uint32)
+        return cells
+
+
+def find_merges(
+    chunks: Iterable[Counts],
+    vocabulary: int,
+    min_frequency: int,
+    max_token_length: int | None = None,
+    report: Callable[[int], None] = lambda size: None,
+) -> Merges:
+    """Merge until there are `vocabulary` tokens, bytes included, or no pair occurs `min_frequency` times.
+
+    chunks: pre-tokens, each of which comes once in all of them. max_token_length: see above, in bytes. report: called
+    with the number of tokens so far.
+    """
+    words = Words()
+    for chunk in chunks:
+        words.add(chunk)
+    longest = _UNLIMITED if max_token_length is None else max_token_length
+    limits = Limits(vocabulary, max(min_frequency, 1), longest)
+    state, more = first_state(words.take(), np.array(BYTES, np.uint8), vocabulary), True
+    while more:
+        state, more = advance(state, limits, MERGES_A_CALL)
+        report(int(state.sizes[TOKENS]))
+    return _result(state)
+
+
+def _result(state: State) -> Merges:
+    """The merges with their ranks: a pair that was merged twice has that of the second time."""
+    made = state.merges[: state.sizes[MERGES]]
+    keys = made[:, 0] << 32 | made[:, 1]
+    _, last = np.unique(keys[::-1], return_index=True)
+    ranks = np.sort(len(keys) - 1 - last)
+    text, ends = state.text.tobytes(), state.offsets.tolist()
+    tokens = tuple(text[ends[token] : ends[token + 1]] for token in range(int(state.sizes[TOKENS])))
+    return Merges(made[ranks], tokens)

@@ -1,0 +1,129 @@
+"""Kernels of the pairs to be merged: how often each occurs, in a hash table, and which is next, in a heap.
+
+`sizes` is the caller's array of totals, of which two count here: pairs in the table (PAIRS), pairs waiting (WAITING).
+An array that is full is replaced by a larger one, which the function returns.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from curation.compiled import kernel
+
+Integers = npt.NDArray[np.int64]
+
+PAIRS, WAITING = 0, 1
+COUNT, PAIR, START, LENGTH = range(4)
+"""Columns of the heap: the pair's count when it came, the pair, and the stretch of places that it owns."""
+
+
+@kernel
+def _before(heap: Integers, left: int, right: int) -> bool:
+    """Whether an entry comes up before another: the more frequent, then the smaller pair, then the older entry."""
+    if heap[left, COUNT] != heap[right, COUNT]:
+        return bool(heap[left, COUNT] > heap[right, COUNT])
+    if heap[left, PAIR] != heap[right, PAIR]:
+        return bool(heap[left, PAIR] < heap[right, PAIR])
+    return bool(heap[left, START] < heap[right, START])
+
+
+@kernel
+def _swap(heap: Integers, left: int, right: int) -> None:
+    for column in range(4):
+        heap[left, column], heap[right, column] = heap[right, column], heap[left, column]
+
+
+@kernel
+def push(heap: Integers, sizes: Integers, count: int, pair: int, start: int, length: int) -> Integers:
+    """Make a pair wait; a stretch of places belongs to it."""
+    entry = sizes[WAITING]
+    if entry == len(heap):
+        heap = doubled(heap)
+    heap[entry, COUNT], heap[entry, PAIR], heap[entry, START], heap[entry, LENGTH] = count, pair, start, length
+    sizes[WAITING] = entry + 1
+    while entry > 0 and _before(heap, entry, (entry - 1) >> 2):
+        _swap(heap, entry, (entry - 1) >> 2)
+        entry = (entry - 1) >> 2
+    return heap
+
+
+@kernel
+def pop(heap: Integers, sizes: Integers) -> None:
+    """Drop the first pair of the heap."""
+    sizes[WAITING] -= 1
+    _swap(heap, 0, sizes[WAITING])
+    sift_down(heap, sizes[WAITING])
+
+
+@kernel
+def sift_down(heap: Integers, size: int) -> None:
+    """Put the first of `size` pairs, whose count fell, in its place."""
+    entry = 0
+    while 4 * entry + 1 < size:
+        best = 4 * entry + 1
+        for child in range(best + 1, min(best + 4, size)):
+            if _before(heap, child, best):
+                best = child
+        if not _before(heap, best, entry):
+            return
+        _swap(heap, best, entry)
+        entry = best
+
+
+@kernel
+def no_pairs(slots: int) -> Integers:
+    """An empty table of so many slots, a power of two; a free slot has the key -1."""
+    pairs = np.zeros((slots, 2), np.int64)
+    pairs[:, 0] = -1
+    return pairs
+
+
+@kernel
+def mixed(key: int | np.int64) -> np.int64:
+    """Scatter a number over 44 bits."""
+    product = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
+    return np.int64(product >> np.uint64(20))
+
+
+@kernel
+def find_pair(pairs: Integers, pair: int | np.int64) -> np.int64:
+    """The slot of a pair, or the free one, of key -1, where it belongs."""
+    mask = len(pairs) - 1
+    slot = mixed(pair) & mask
+    while pairs[slot, 0] != pair and pairs[slot, 0] >= 0:
+        slot = (slot + 1) & mask
+    return slot
+
+
+@kernel
+def add_to_pair(pairs: Integers, sizes: Integers, pair: int, change: int) -> Integers:
+    """Change the count of a pair, which is entered if need be."""
+    slot = find_pair(pairs, pair)
+    if pairs[slot, 0] < 0:
+        if 3 * (sizes[PAIRS] + 1) > 2 * len(pairs):
+            larger = no_pairs(2 * len(pairs))
+            for old in range(len(pairs)):
+                if pairs[old, 0] >= 0:
+                    slot = find_pair(larger, pairs[old, 0])
+                    larger[slot, 0], larger[slot, 1] = pairs[old, 0], pairs[old, 1]
+            pairs = larger
+            slot = find_pair(pairs, pair)
+        pairs[slot, 0] = pair
+        sizes[PAIRS] += 1
+    pairs[slot, 1] += change
+    return pairs
+
+
+@kernel
+def doubled(rows: Integers) -> Integers:
+    """The rows, with room for as many again."""
+    return doubled_to(rows, 2 * len(rows))
+
+
+@kernel
+def doubled_to(rows: Integers, least: int | np.int64) -> Integers:
+    """The rows, with room for as many again and for `least` rows in all."""
+    larger = np.empty((max(2 * len(rows), least), rows.shape[1]), np.int64)
+    larger[: len(rows)] = rows
+    return larger

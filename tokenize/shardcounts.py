@@ -1,0 +1,117 @@
+"""Tasks of counting: corpus shards to sorted runs of pre-token counts, and several runs to one.
+
+Both write into COUNTS of the output folder, where the driver and other tasks find them on any file system; a run is
+there whole or not at all. A shard's run has a manifest, whose counts tell what was read and how much of it was cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from curation.manifest import Manifest, fingerprint, is_done
+from curation.parameters import library_version
+from curation.performance import Meter
+from curation.shards import read_shard
+from curation.storage import Folder
+from curation.tokenize.count import Counter
+from curation.tokenize.pretokens import Splitter, flat_text
+from curation.tokenize.runs import merge_runs, read_run, write_run
+from curation.tokenize.settings import TokenizerSettings
+from curation.tokenize.shuffle import hash_strings
+
+STEP = "count"
+COUNTS = "tokenizer/counts"
+"""Folder of the intermediate files."""
+
+FAN_IN = 16
+"""Runs merged at once: a task holds a chunk of each."""
+
+
+@dataclass(frozen=True, slots=True)
+class CountTask:
+    """One shard to count, and what its counts depend on."""
+
+    folder: Folder
+    shard: str
+    settings: TokenizerSettings
+    mark: str
+
+    @property
+    def path(self) -> str:
+        """Its run."""
+        return f"{COUNTS}/{self.mark}/{self.shard}.arrow"
+
+    def finished(self) -> Manifest | None:
+        """Its manifest, if the shard is counted and the run is still there."""
+        manifest = is_done(self.folder, STEP, self.shard, self.mark)
+        return manifest if manifest is not None and self.folder.exists(self.path) else None
+
+
+@dataclass(frozen=True, slots=True)
+class MergeTask:
+    """Runs to merge into one."""
+
+    folder: Folder
+    mark: str
+    runs: tuple[str, ...]
+
+    @property
+    def path(self) -> str:
+        """The merged run, named by what it is made of."""
+        return f"{COUNTS}/{self.mark}/merged-{fingerprint(self.runs)}.arrow"
+
+
+def count_mark(settings: TokenizerSettings, upstream: str) -> str:
+    """Fingerprint of the counts of a corpus: of its own, and of the settings that matter to counting."""
+    values = [settings.split_pattern, settings.max_pretoken_bytes, settings.sample, settings.sample_seed]
+    return fingerprint(STEP, settings.version, library_version("tokenizers"), values, upstream)
+
+
+def count_shard(task: CountTask) -> Manifest:
+    """Count the pre-tokens of a shard's documents, or of a sample of them; returns its manifest."""
+    meter = Meter()
+    settings, documents, chosen = task.settings, 0, 0
+    scratch = f"{COUNTS}/{task.mark}/{task.shard}"
+    counter = Counter(Splitter(settings.split_pattern), settings.max_pretoken_bytes, (task.folder, scratch))
+    for batch in read_shard(task.folder, f"corpus/{task.shard}.parquet", ["id", "text"]):
+        rows = sampled(batch.column("id"), settings)
+        texts = batch.column("text") if rows.all() else batch.column("text").filter(pa.array(rows))
+        documents, chosen = documents + len(rows), chosen + len(texts)
+        with meter.timed("count"):
+            counter.add(flat_text(texts))
+    with meter.timed("write"):
+        run = write_run(task.folder, task.path, counter.runs())
+        counter.clear()
+    seen = counter.counted
+    counts = {"documents": documents, "sampled": chosen, "bytes": seen.bytes, "pretokens": seen.pretokens}
+    counts |= {"distinct": run.rows, "cut": seen.cut, "spilled": counter.spilled}
+    manifest = Manifest(STEP, task.shard, task.mark, counts=counts)
+    manifest.write(task.folder, meter.report())
+    return manifest
+
+
+def sampled(ids: pa.StringArray, settings: TokenizerSettings) -> npt.NDArray[np.bool_]:
+    """Which documents are trained on, shape (ids,); the same ones in whatever shard they stand."""
+    if settings.sample >= 1:
+        return np.ones(len(ids), np.bool_)
+    return hash_strings(ids, settings.sample_seed) < np.uint64(int(settings.sample * 2**64))
+
+
+def merge(task: MergeTask) -> str:
+    """Merge runs into one, unless that is done; returns its path. The runs stay: the task may be run again."""
+    if not task.folder.exists(task.path):
+        write_run(task.folder, task.path, merge_runs([read_run(task.folder, path) for path in task.runs]))
+    return task.path
+
+
+def groups(paths: Sequence[str], fan_in: int = FAN_IN) -> list[tuple[str, ...]]:
+    """Runs in groups of at most `fan_in`, of sizes that differ by one at most."""
+    parts = -(-len(paths) // fan_in)
+    bounds = [len(paths) * number // max(parts, 1) for number in range(parts + 1)]
+    return [tuple(paths[first:last]) for first, last in pairwise(bounds)]
