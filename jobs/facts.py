@@ -1,165 +1,151 @@
-"""Facts of a run, counted: the funnel from manifests, languages and domains from the columns of the shards.
+"""Facts of a run, counted: the funnel from manifests, the rest from the columns of the shards, one manifest a shard.
 
-`stats.json` holds what is the same for equal runs; time and memory come from performance/ and are told beside it.
+`stats.json` holds what is the same for equal runs; time and memory come from performance/ and are told beside it. What
+a shard adds is kept in manifests/report/<shard>.json, so that the next report counts only shards that are new.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
-
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from curation.cluster import Cluster
 from curation.jobs.plan import RUN, Plan
-from curation.manifest import read_manifest
+from curation.manifest import Manifest, fingerprint, is_done, read_manifest
+from curation.report.counting import COLUMNS, LENGTHS, SCORES, Counting, ShardFacts, binned
+from curation.report.histograms import add_histograms
 from curation.shards import read_shard
 from curation.storage import Folder
 from curation.tally import StageTally, add_counts, add_stages
 
-DOMAINS_A_SHARD = 2000
-"""Most frequent domains that a shard reports; a domain that is rarer in every shard is missing from the totals."""
+STEP = "report"
+
+VERSION = 2
+"""Rises when the same shards give other facts."""
 
 TOP_DOMAINS = 50
-
-
-@dataclass(frozen=True, slots=True)
-class ShardFacts:
-    """Counts of one shard that its manifest does not hold. `a + b` is exact."""
-
-    languages: Mapping[str, int]
-    languages_kept: Mapping[str, int]
-    domains: Mapping[str, int]
-    domains_kept: Mapping[str, int]
-    bytes_by_language: Mapping[str, int]
-    tokens_by_language: Mapping[str, int]
-
-    def __add__(self, other: ShardFacts) -> ShardFacts:
-        return ShardFacts(
-            add_counts(self.languages, other.languages),
-            add_counts(self.languages_kept, other.languages_kept),
-            add_counts(self.domains, other.domains),
-            add_counts(self.domains_kept, other.domains_kept),
-            add_counts(self.bytes_by_language, other.bytes_by_language),
-            add_counts(self.tokens_by_language, other.tokens_by_language),
-        )
-
-
-NO_FACTS = ShardFacts({}, {}, {}, {}, {}, {})
+MADE_FROM = ("filter", "corpus", "encode")
+"""Steps whose manifests of a shard tell whether its facts are still true."""
 
 
 @dataclass(frozen=True, slots=True)
 class CountShard:
-    """Counts one shard's columns; a picklable task for the cluster."""
+    """Counts one shard's columns, its manifest last; a picklable task for the cluster."""
 
     folder: Folder
 
-    def __call__(self, shard: str) -> ShardFacts:
-        """Facts of the shard named, of whatever files of it are there."""
-        languages, languages_kept = Counter[str](), Counter[str]()
-        domains, domains_kept = Counter[str](), Counter[str]()
-        sizes, tokens = Counter[str](), Counter[str]()
-        for path in (f"documents/{shard}.parquet", f"removed/filter/{shard}.parquet"):
-            for batch in _read(self.folder, path, ["language", "url"]):
-                languages.update(_values(batch["language"]))
-                domains.update(map(domain, _values(batch["url"])))
-        for batch in _read(self.folder, f"corpus/{shard}.parquet", ["language", "url", "text", "token_count"]):
-            languages_kept.update(_values(batch["language"]))
-            domains_kept.update(map(domain, _values(batch["url"])))
-            for name, size, count in zip(
-                batch["language"].to_pylist(),
-                pc.binary_length(batch["text"]).to_pylist(),
-                batch["token_count"].to_pylist(),
-                strict=True,
-            ):
-                sizes[name or ""] += size or 0
-                tokens[name or ""] += count or 0
-        top = dict(domains.most_common(DOMAINS_A_SHARD))
-        kept = {name: count for name, count in domains_kept.items() if name in top}
-        return ShardFacts(languages, languages_kept, top, kept, sizes, tokens)
+    def __call__(self, task: tuple[str, str]) -> ShardFacts:
+        """Facts of the shard named, under the fingerprint given, of whatever files of it are there."""
+        shard, mark = task
+        counting = Counting()
+        kept = "corpus" if read_manifest(self.folder, "corpus", shard) is not None else "documents"
+        self._count(counting, f"{kept}/{shard}.parquet", [*COLUMNS])
+        self._count(counting, f"removed/filter/{shard}.parquet", [*COLUMNS, "reason"])
+        if kept == "corpus":
+            told = [*COLUMNS, "reason", "minhash_cluster_size", "signals"]
+            self._count(counting, f"removed/dedup/{shard}.parquet", told)
+        facts = counting.facts()
+        Manifest(STEP, shard, mark, counts=facts.to_json()).write(self.folder)
+        return facts
+
+    def _count(self, counting: Counting, path: str, columns: list[str]) -> None:
+        first = 0
+        for batch in read_shard(self.folder, path, columns):
+            counting.add(batch, path, first)
+            first += batch.num_rows
 
 
-def _read(folder: Folder, path: str, columns: list[str]) -> Iterable[pa.RecordBatch]:
-    return read_shard(folder, path, columns) if folder.exists(path) else ()
-
-
-def _values(column: pa.Array) -> list[str]:
-    values: list[str] = column.drop_null().to_pylist()
-    return values
-
-
-def domain(url: str) -> str:
-    """The host of a URL, lower-cased and without "www.": "https://www.a.org/b" → "a.org"; "" where there is none."""
-    try:
-        host = urlsplit(url if "://" in url else f"//{url}").hostname or ""
-    except ValueError:
-        host = ""
-    return host.removeprefix("www.")
-
-
-def collect(plan: Plan, cluster: Cluster) -> dict[str, Any]:
-    """All that stats.json says of the run so far, finished or not."""
+def count_shards(plan: Plan, cluster: Cluster) -> ShardFacts:
+    """Facts of all shards that are filtered; counts those that are new or changed."""
     folder = plan.folder
-    shards = [source.shard for source in plan.inputs]
-    read, stages = _filter_counts(folder, shards)
-    done = [shard for shard in shards if read_manifest(folder, "filter", shard) is not None]
-    facts = sum(cluster.gather(CountShard(folder), done), NO_FACTS)
-    corpus = _stage_counts(folder, "corpus", shards)
-    stages = {**stages, **corpus}
-    tokenizer = _counts(folder, "train-tokenizer", "all")
-    tokens = _counts(folder, "tokens", "all")
+    total = ShardFacts()
+    tasks = []
+    for shard in _shards(plan):
+        made = [read_manifest(folder, step, shard) for step in MADE_FROM]
+        if made[0] is None:
+            continue
+        mark = fingerprint(STEP, VERSION, [manifest.fingerprint if manifest else "" for manifest in made])
+        done = is_done(folder, STEP, shard, mark)
+        if done is None:
+            tasks.append((shard, mark))
+        else:
+            total += ShardFacts.from_json(done.counts)
+    return sum(cluster.gather(CountShard(folder), tasks), total)
+
+
+def _shards(plan: Plan) -> list[str]:
+    return [source.shard for source in plan.inputs]
+
+
+def collect(plan: Plan, facts: ShardFacts) -> dict[str, Any]:
+    """All that stats.json says of the run so far, finished or not."""
+    folder, shards = plan.folder, _shards(plan)
+    read: dict[str, int] = {}
+    stages: dict[str, StageTally] = {}
+    signals: dict[str, dict[str, Any]] = {}
+    done = {}
+    for step in ("filter", "corpus"):
+        manifests = [manifest for shard in shards if (manifest := read_manifest(folder, step, shard)) is not None]
+        done[step] = len(manifests)
+        for manifest in manifests:
+            read = add_counts(read, manifest.counts.get("read", {}))
+            stages = add_stages(stages, _tallies(manifest.counts))
+            signals = add_histograms(signals, manifest.counts.get("signals", {}))
     return {
         "recipe": plan.recipe.name,
         "fingerprint": plan.recipe.fingerprint(),
-        "shards": {"inputs": len(shards), "filtered": len(done)},
+        "shards": {"inputs": len(shards), "filtered": done["filter"], "corpus": done["corpus"]},
         "quarantined": folder.read_json(RUN)["quarantined"] if folder.exists(RUN) else [],
         "read": read,
         "stages": {name: tally.to_json() for name, tally in stages.items()},
-        "languages": _ranked(facts.languages, facts.languages_kept),
-        "domains": dict(list(_ranked(facts.domains, facts.domains_kept).items())[:TOP_DOMAINS]),
-        "dedup": _counts(folder, "dedup", "all"),
-        "tokenizer": tokenizer,
-        "tokens": tokens,
+        "removed_characters": dict(facts.reasons),
+        "languages": _ranked(facts, "language"),
+        "scores": _both(facts, "score", SCORES),
+        "domains": dict(list(_ranked(facts, "domain").items())[:TOP_DOMAINS]),
+        "tlds": _ranked(facts, "tld"),
+        "days": dict(sorted(_ranked(facts, "day").items())),
+        "lengths": _both(facts, "characters", LENGTHS),
+        "token_counts": binned(facts.kept.get("tokens", {}), LENGTHS),
+        "signals": signals,
+        "dedup": _counts(folder, "dedup"),
+        "tokenizer": _counts(folder, "train-tokenizer"),
+        "tokens": _counts(folder, "tokens"),
         "bytes_per_token": _bytes_per_token(facts),
     }
 
 
-def _filter_counts(folder: Folder, shards: Sequence[str]) -> tuple[dict[str, int], dict[str, StageTally]]:
-    read: dict[str, int] = {}
-    for shard in shards:
-        manifest = read_manifest(folder, "filter", shard)
-        if manifest is not None:
-            read = add_counts(read, manifest.counts["read"])
-    return read, _stage_counts(folder, "filter", shards)
+def _tallies(counts: Mapping[str, Any]) -> dict[str, StageTally]:
+    return {name: StageTally.from_json(tally) for name, tally in counts["stages"].items()}
 
 
-def _stage_counts(folder: Folder, step: str, shards: Sequence[str]) -> dict[str, StageTally]:
-    total: dict[str, StageTally] = {}
-    for shard in shards:
-        manifest = read_manifest(folder, step, shard)
-        if manifest is not None:
-            tallies = {name: StageTally.from_json(tally) for name, tally in manifest.counts["stages"].items()}
-            total = add_stages(total, tallies)
-    return total
-
-
-def _counts(folder: Folder, step: str, shard: str) -> dict[str, Any]:
-    manifest = read_manifest(folder, step, shard)
+def _counts(folder: Folder, step: str) -> dict[str, Any]:
+    manifest = read_manifest(folder, step, "all")
     return dict(manifest.counts) if manifest is not None else {}
 
 
-def _ranked(found: Mapping[str, int], kept: Mapping[str, int]) -> dict[str, dict[str, int]]:
+def _ranked(facts: ShardFacts, dimension: str) -> dict[str, dict[str, int]]:
+    """Documents and kept ones by name, the most frequent first."""
+    kept, removed = facts.kept.get(dimension, {}), facts.removed.get(dimension, {})
+    found = add_counts(kept, removed)
     order = sorted(found, key=lambda name: (-found[name], name))
     return {name: {"documents": found[name], "kept": kept.get(name, 0)} for name in order}
 
 
+def _both(facts: ShardFacts, dimension: str, edges: Sequence[float]) -> dict[str, Any]:
+    sides = {"kept": facts.kept, "removed": facts.removed}
+    return {side: binned(counts.get(dimension, {}), edges) for side, counts in sides.items()}
+
+
 def _bytes_per_token(facts: ShardFacts) -> dict[str, float]:
     """UTF-8 bytes of corpus text a token, overall ("all") and by language; empty before tokens are counted."""
-    sizes, tokens = facts.bytes_by_language, facts.tokens_by_language
+    sizes, tokens = facts.kept.get("language_bytes", {}), facts.kept.get("language_tokens", {})
     by_language = {name: round(sizes[name] / tokens[name], 4) for name in sorted(tokens) if tokens[name]}
     overall = sum(tokens.values())
     return {"all": round(sum(sizes.values()) / overall, 4), **by_language} if overall else {}
+
+
+def fingerprints(folder: Folder) -> list[tuple[str, str]]:
+    """Path and fingerprint of every manifest but the report's own."""
+    paths = [path for path in folder.list("manifests", ".json") if not path.startswith(f"manifests/{STEP}/")]
+    return [(path, folder.read_json(path)["fingerprint"]) for path in paths]

@@ -1,4 +1,9 @@
-"""The report step: report/stats.json, and the same facts as tables in the terminal."""
+"""The report step: report/stats.json and report/index.html, and the same facts as tables in the terminal.
+
+stats.json is the same for equal runs and its hash stands in the manifest. index.html also tells time and memory, which
+differ from run to run; like performance/, where they come from, it has no hash anywhere. Both are written once: while
+no other manifest changes, a second report writes nothing.
+"""
 
 from __future__ import annotations
 
@@ -9,44 +14,54 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
 from curation.cluster import Cluster
-from curation.jobs.facts import collect
-from curation.jobs.plan import Plan
+from curation.jobs.facts import STEP, collect, count_shards, fingerprints
+from curation.jobs.page import make_page
+from curation.jobs.plan import RUN, Plan
 from curation.jobs.progress import Progress
-from curation.manifest import WHOLE, Manifest, fingerprint, is_done, manifest_path
+from curation.jobs.samples import draw_samples
+from curation.manifest import WHOLE, Manifest, fingerprint, is_done
+from curation.report.funnel import funnel_rows
+from curation.report.terminal import funnel_table
+from curation.report.terminal import printable as printable
 from curation.shards import Output
-from curation.storage import Folder
 
-STEP = "report"
 STATS = "report/stats.json"
+PAGE = "report/index.html"
 
-VERSION = 1
+VERSION = 2
 """Rises when the same run gives another report."""
 
-REASONS_SHOWN = 6
 ROWS_SHOWN = 15
 
 
 def write_report(plan: Plan, cluster: Cluster, progress: Progress) -> dict[str, Any]:
     """Count what is there, unless nothing changed since it was counted last; returns what report/stats.json says."""
     folder = plan.folder
-    mark = fingerprint(STEP, VERSION, [(path, folder.read_json(path)["fingerprint"]) for path in _manifests(folder)])
-    with progress.step(STEP, 1, int(is_done(folder, STEP, WHOLE, mark) is not None)) as bar:
-        if not bar.already:
-            text = json.dumps(collect(plan, cluster), ensure_ascii=False, indent=1) + "\n"
-            output = Output(STATS, len(text.encode()), folder.write(STATS, text.encode()), 0)
+    quarantined = folder.read_json(RUN)["quarantined"] if folder.exists(RUN) else []
+    mark = fingerprint(STEP, VERSION, fingerprints(folder), quarantined)
+    done = is_done(folder, STEP, WHOLE, mark) is not None and folder.exists(PAGE)
+    with progress.step(STEP, 1, int(done)) as bar:
+        if not done:
+            facts = count_shards(plan, cluster)
+            stats = collect(plan, facts)
+            folder.write(PAGE, make_page(plan, stats, draw_samples(plan, facts, cluster)).encode())
+            text = (json.dumps(stats, ensure_ascii=False, indent=1) + "\n").encode()
+            output = Output(STATS, len(text), folder.write(STATS, text), 0)
             Manifest(STEP, WHOLE, mark, outputs=[output]).write(folder)
             bar.advance()
+            progress.note(f"report: {folder.url}/{PAGE}")
     found: dict[str, Any] = folder.read_json(STATS)
     return found
-
-
-def _manifests(folder: Folder) -> list[str]:
-    return [path for path in folder.list("manifests", ".json") if path != manifest_path(STEP, WHOLE)]
 
 
 def show(stats: dict[str, Any], console: Console) -> None:
     """Print the tables."""
     console.print(Group(*_tables(stats)))
+
+
+def funnel(stats: dict[str, Any]) -> Table:
+    """Documents, characters and tokens into and out of each stage, with the reasons that removed most."""
+    return funnel_table(funnel_rows(stats), f"recipe {stats['recipe']}")
 
 
 def _tables(stats: dict[str, Any]) -> list[RenderableType]:
@@ -76,33 +91,6 @@ def _tables(stats: dict[str, Any]) -> list[RenderableType]:
     return tables
 
 
-def funnel(stats: dict[str, Any]) -> Table:
-    """Documents, characters and tokens into and out of each stage, with the reasons that removed most."""
-    table = Table(title=f"recipe {stats['recipe']}", title_justify="left", title_style="bold")
-    table.add_column("stage")
-    for name in ("documents in", "out", "kept", "characters out", "≈ tokens out"):
-        table.add_column(name, justify="right")
-    table.add_column("removed because")
-    rate = tokens_per_character(stats)
-    for name, tally in stats["stages"].items():
-        entered, left = tally["documents_in"], tally["documents_out"]
-        tokens = f"{tally['characters_out'] * rate:,.0f}" if rate else ""
-        ranked = sorted(tally["reasons"].items(), key=lambda item: (-item[1], item[0]))
-        reasons = [f"{reason} {count:,}" for reason, count in ranked[:REASONS_SHOWN]]
-        more = [f"{len(ranked) - REASONS_SHOWN} more"] if len(ranked) > REASONS_SHOWN else []
-        share = f"{left / entered:.1%}" if entered else ""
-        row = (name, f"{entered:,}", f"{left:,}", share, f"{tally['characters_out']:,}", tokens)
-        table.add_row(*row, ", ".join(reasons + more))
-    return table
-
-
-def tokens_per_character(stats: dict[str, Any]) -> float:
-    """Tokens of the corpus over its characters, to estimate the stages before it; 0 before tokens are counted."""
-    tally = stats["stages"].get("pii")
-    tokens = stats["tokens"].get("corpus_tokens", 0)
-    return tokens / tally["characters_out"] if tally and tally["characters_out"] else 0.0
-
-
 def _shares(title: str, name: str, found: dict[str, dict[str, int]]) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold")
     table.add_column(name)
@@ -124,14 +112,3 @@ def _counts(title: str, name: str, found: dict[str, Any]) -> Table:
         text = f"{value:,}" if isinstance(value, (int, float)) else printable(str(value))
         table.add_row(printable(str(key)), text)
     return table
-
-
-def printable(text: str) -> str:
-    """Text from the web made safe to print: no control or direction characters, no console markup.
-
-    >>> printable("a\\x1b[31mb")
-    'a�\\\\[31mb'
-    """
-    from rich.markup import escape
-
-    return escape("".join(c if c.isprintable() else "�" for c in text))

@@ -64,11 +64,11 @@ def curate(*arguments: str | Path, settings: list[str] | None = None) -> subproc
 
 
 def contents(out: Path) -> dict[str, str]:
-    """Hash of every file, those of performance/ left out."""
+    """Hash of every file, those that tell of time left out: performance/ and the page of the report."""
     return {
         str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(out.rglob("*"))
-        if path.is_file() and path.relative_to(out).parts[0] != "performance"
+        if path.is_file() and path.relative_to(out).parts[0] != "performance" and path.name != "index.html"
     }
 
 

@@ -1,0 +1,1 @@
+"""The report: counts that add up, text made safe and marked, plots, and the page that they make."""

@@ -1,0 +1,134 @@
+"""Histograms whose edges do not depend on the data, so that those of shards add up.
+
+Shape: {"edges": [...], "counts": [...], "nulls": n} with one count more than edges: below the first edge, between two,
+from the last one on. A value that equals an edge lies above it.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from curation.rules import Rule
+
+Histogram = Mapping[str, Any]
+
+FEWEST = 8
+"""Bars that a plot has room for at least; empty ones are added above."""
+BARS = 40
+"""At most so many bars are drawn; neighbours are joined until there are no more."""
+
+
+def add_histogram(left: Histogram, right: Histogram) -> dict[str, Any]:
+    """The histogram of both. Edges that only one has are left out, their neighbours joined: nothing is guessed."""
+    edges = [edge for edge in left["edges"] if edge in set(right["edges"])]
+    counts = [a + b for a, b in zip(_joined(left, edges), _joined(right, edges), strict=True)]
+    return {"edges": edges, "counts": counts, "nulls": left["nulls"] + right["nulls"]}
+
+
+def _joined(histogram: Histogram, edges: Sequence[float]) -> list[int]:
+    """Counts between fewer edges, each of which the histogram has."""
+    counts = [0] * (len(edges) + 1)
+    for number, count in enumerate(histogram["counts"]):
+        at = bisect_left(edges, histogram["edges"][number]) if number < len(histogram["edges"]) else len(edges)
+        counts[at] += count
+    return counts
+
+
+def add_histograms(left: Mapping[str, Histogram], right: Mapping[str, Histogram]) -> dict[str, dict[str, Any]]:
+    """Histograms by name added up; names in the order of `left`, then of `right`."""
+    total = {name: dict(histogram) for name, histogram in left.items()}
+    for name, histogram in right.items():
+        total[name] = add_histogram(total[name], histogram) if name in total else dict(histogram)
+    return total
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """Documents with a value from `low` up to, not including, `high`; None at an end means without bound."""
+
+    low: float | None
+    high: float | None
+    count: int
+
+
+def drawn(histogram: Histogram, rules: Sequence[Rule]) -> tuple[dict[str, Any], list[float | None]]:
+    """The histogram with one edge for each rule, at which its bars are to end, and that edge for each rule.
+
+    `curation.signals` has two edges for a threshold t: t itself, and the next number above it, which tells `> t` from
+    `>= t`. The one that the rule does not need goes, unless it is a step like any other. None: not among the edges.
+    """
+    edges = list(histogram["edges"])
+    cuts: list[float | None] = []
+    spare: set[float] = set()
+    for rule in rules:
+        at = edges.index(rule.threshold) if rule.threshold in edges[:-1] else None
+        if at is None:
+            cuts.append(None)
+            continue
+        after = edges[at + 1]
+        cuts.append(after if rule.comparison in (">", "<=") else rule.threshold)
+        if rule.comparison not in ("==", "!=") and after == math.nextafter(rule.threshold, math.inf):
+            spare |= {rule.threshold, after}
+    kept = [edge for edge in edges if edge not in spare or edge in cuts]
+    return {"edges": kept, "counts": _joined(histogram, kept), "nulls": histogram["nulls"]}, cuts
+
+
+def beyond(bar: Bar, rule: Rule, cut: float | None) -> bool:
+    """Whether the values of a bar violate a rule, given the edge that `drawn` found for it."""
+    if cut is None:
+        return False
+    if rule.comparison in ("<", "<="):
+        return bar.high is not None and bar.high <= cut
+    if rule.comparison in ("==", "!="):
+        return (bar.low == cut) == (rule.comparison == "==")
+    return bar.low is not None and bar.low >= cut
+
+
+def bars(histogram: Histogram, keep: Sequence[float] = (), most: int = BARS) -> list[Bar]:
+    """The bars to draw, joined to at most `most` but at the edges `keep`; none if the histogram is empty.
+
+    From the first to the last that is not empty, and as far as the edges `keep`, so that a threshold that nothing
+    reaches is seen to be far.
+    """
+    edges, counts = histogram["edges"], histogram["counts"]
+    limits = [None, *edges, None]
+    found = [Bar(limits[at], limits[at + 1], count) for at, count in enumerate(counts)]
+    filled = [at for at, bar in enumerate(found) if bar.count]
+    if not filled:
+        return []
+    limits_at = [edges.index(edge) for edge in keep]
+    first, last = min([filled[0], *limits_at]), max([filled[-1], *(at + 1 for at in limits_at)])
+    last = max(last, min(first + FEWEST - 1, len(edges) - 1))
+    found = found[first : last + 1]
+    while len(found) > most:
+        joined = _join_pairs(found, keep)
+        if len(joined) == len(found):
+            break
+        found = joined
+    return found
+
+
+def _join_pairs(found: Sequence[Bar], keep: Sequence[float]) -> list[Bar]:
+    joined: list[Bar] = []
+    at = 0
+    while at < len(found):
+        bar = found[at]
+        if at + 1 < len(found) and bar.high not in keep:
+            after = found[at + 1]
+            bar = Bar(bar.low, after.high, bar.count + after.count)
+            at += 1
+        joined.append(bar)
+        at += 1
+    return joined
+
+
+def inside(histogram: Histogram, bar: Bar) -> int:
+    """Documents within a bar whose bounds are edges of the histogram."""
+    edges = histogram["edges"]
+    first = 0 if bar.low is None else edges.index(bar.low) + 1
+    last = len(edges) if bar.high is None else edges.index(bar.high)
+    return sum(histogram["counts"][first : last + 1])

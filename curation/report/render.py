@@ -1,0 +1,94 @@
+"""The page: templates filled in, with a policy that lets the browser run and fetch nothing but what is in the file.
+
+Three walls keep text from the web harmless: the templates escape every value; every value loses control and direction
+characters on its way in; and the content security policy names the hashes of the page's one style sheet and one script,
+so that a tag, attribute or address that slipped through would neither run nor load.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from curation.report.excerpts import harmless
+
+
+def render(context: Mapping[str, Any]) -> str:
+    """The whole page. context: what templates/page.html names."""
+    style, script = _asset("report.css"), _asset("report.js")
+    policy = (
+        f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+    return str(_environment().get_template("page.html").render(**context, style=style, script=script, policy=policy))
+
+
+@cache
+def _environment() -> Any:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("curation.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_finalize,
+    )
+    environment.filters |= {"count": count, "percent": percent, "slug": slug, "size": size, "seconds": seconds}
+    return environment
+
+
+def _finalize(value: Any) -> Any:
+    return harmless(value) if type(value) is str else value
+
+
+def _asset(name: str) -> str:
+    return (resources.files("curation.report") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def count(value: float | None) -> str:
+    """1234567 → "1,234,567"; None → "–"."""
+    return "–" if value is None else f"{value:,.0f}"
+
+
+def percent(value: float) -> str:
+    """0.1234 → "12.3 %"; what is not nothing never reads as nothing: 0.0001 → "< 0.1 %"."""
+    if 0 < value < 0.0005:
+        return "<\u20090.1\u00a0%"
+    return ">\u200999.9\u00a0%" if 0.9995 <= value < 1 else f"{value:.1%}".replace("%", "\u00a0%")
+
+
+def slug(text: str) -> str:
+    """A text as an id: "c4.curly_bracket" → "c4-curly_bracket", whatever is in it."""
+    return re.sub(r"[^A-Za-z0-9_]+", "-", text).strip("-") or "x"
+
+
+def size(value: float | None) -> str:
+    """Bytes for people: 123456789 → "118 MiB"."""
+    if value is None:
+        return "–"
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024:
+            return f"{value:.3g} {unit}"
+        value /= 1024
+    return f"{value:.3g} TiB"
+
+
+def seconds(value: float | None) -> str:
+    """Seconds for people: 4000 → "1 h 7 min"."""
+    if value is None:
+        return "–"
+    if value < 100:
+        return f"{value:.3g} s"
+    minutes = round(value / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60:,} h {minutes % 60} min"

@@ -1,0 +1,76 @@
+"""The funnel as a table in the terminal, and text from the web made safe to print there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from curation.report.funnel import Reason, Row
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+REASONS_SHOWN = 6
+
+
+def printable(text: str) -> str:
+    """Text from the web made safe to print: no control or direction characters, no console markup.
+
+    >>> printable("a\\x1b[31mb")
+    'a�\\\\[31mb'
+    """
+    from rich.markup import escape
+
+    return escape("".join(c if c.isprintable() else "�" for c in text))
+
+
+def funnel_table(rows: Sequence[Row], title: str) -> Table:
+    """Documents, characters and tokens into and out of each stage, with the reasons that removed most."""
+    from rich.table import Table
+
+    table = Table(title=printable(title), title_justify="left", title_style="bold")
+    table.add_column("stage")
+    for name in ("documents in", "out", "kept", "of all", "characters out", "≈ tokens out"):
+        table.add_column(name, justify="right")
+    table.add_column("removed because")
+    first = next((row.entered for row in rows), 0)
+    for row in rows:
+        table.add_row(
+            printable(row.stage),
+            f"{row.entered:,}",
+            f"{row.left:,}",
+            f"{row.kept_share:.1%}" if row.entered else "",
+            f"{row.left / first:.1%}" if first else "",
+            f"{row.characters:,}" if row.has_text else "",
+            f"{row.tokens:,}" if row.tokens is not None else "",
+            _reasons(row.reasons),
+        )
+    return table
+
+
+def live_table(rows: Sequence[Row]) -> Table:
+    """The funnel while it fills: stage, in, out, a bar of what is left of all, and the reason that removed most."""
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 1), header_style="dim")
+    table.add_column("stage")
+    table.add_column("in", justify="right")
+    table.add_column("out", justify="right")
+    table.add_column("of all")
+    table.add_column("", justify="right")
+    table.add_column("most removed by", no_wrap=True)
+    first = next((row.entered for row in rows), 0)
+    for row in rows:
+        share = row.left / first if first else 0.0
+        top = f"{printable(row.reasons[0].name)} {row.reasons[0].documents:,}" if row.reasons else ""
+        bar = ProgressBar(total=max(first, 1), completed=row.left, width=20, finished_style="bar.complete")
+        table.add_row(printable(row.stage), f"{row.entered:,}", f"{row.left:,}", bar, f"{share:.0%}", top)
+    return table
+
+
+def _reasons(reasons: Iterable[Reason]) -> str:
+    ranked = list(reasons)
+    shown = [f"{printable(reason.name)} {reason.documents:,}" for reason in ranked[:REASONS_SHOWN]]
+    more = [f"{len(ranked) - REASONS_SHOWN} more"] if len(ranked) > REASONS_SHOWN else []
+    return ", ".join(shown + more)
