@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from curation.errors import UsageError
-from curation.jobs.options import AsJson, Folder, Scheduler, Workers, print_json
+from curation.jobs.options import AsJson, Folder, Scheduler, Settings, Workers, print_json
 
 app = typer.Typer()
 
@@ -80,3 +80,27 @@ def explain_command(
     else:
         for explanation in explanations:
             show(explanation, results())
+
+
+@app.command(name="what-if")
+def what_if_command(
+    folder: Folder,
+    settings: Settings = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    as_json: AsJson = False,
+) -> None:
+    """Count what moved thresholds would keep, from stored signals: --set gopher_quality.min_words=80."""
+    from curation.cluster import open_cluster
+    from curation.jobs.plan import open_plan
+    from curation.jobs.progress import results
+    from curation.jobs.what_if import what_if
+    from curation.jobs.what_if_table import as_plain, show
+
+    plan = open_plan(folder)
+    with open_cluster(workers if workers is not None or scheduler else 0, scheduler) as cluster:
+        answer = what_if(plan, settings or [], cluster)
+    if as_json:
+        print_json(as_plain(answer))
+    else:
+        show(answer, results())
