@@ -43,7 +43,7 @@ def shard_name(path: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A finished file: path in the output folder, bytes, blake2b-128 hash, rows."""
+    """A finished file: path in the output folder, bytes, xxh3-128 hash, rows."""
 
     path: str
     bytes: int

@@ -6,6 +6,7 @@ import uuid
 from pathlib import Path
 
 import pytest
+import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,6 +27,12 @@ def test_write_and_read(folder: Folder) -> None:
     assert folder.list() == ["a/b.bin"]
     assert folder.list("a", ".bin") == ["a/b.bin"]
     assert folder.list("nowhere") == []
+
+
+def test_the_hash_is_the_one_the_docs_name(folder: Folder) -> None:
+    """Manifests can be checked without this package: the hash is that of `xxhsum -H2`."""
+    assert folder.write("a.bin", b"curation") == xxhash.xxh3_128_hexdigest(b"curation")
+    assert folder.hash("a.bin")[1] != folder.write("a.bin", b"curatiom")
 
 
 def test_a_failed_write_leaves_nothing(folder: Folder) -> None:
