@@ -1,20 +1,27 @@
-"""What a run says while it works, always on stderr: a live line on a terminal, plain lines elsewhere, or JSON."""
+"""What a run says while it works, always on stderr: a live view on a terminal, plain lines elsewhere, or JSON."""
 
 from __future__ import annotations
 
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
+from curation.report.funnel import Row
+from curation.report.terminal import live_table
+
 PLAIN_INTERVAL = 10.0
 """Seconds between plain progress lines, so that a log file of a day-long run stays readable."""
+
+REFRESHES = 4
+"""Of the live view, a second."""
 
 Mode = Literal["live", "plain", "json", "silent"]
 
@@ -84,6 +91,12 @@ class Progress:
         self.mode = mode
         self._console = console()
         self._live: RichProgress | None = None
+        self._showing = False
+        self._funnel: Callable[[], Sequence[Row]] | None = None
+
+    def follow(self, funnel: Callable[[], Sequence[Row]]) -> None:
+        """Show this funnel above the bars of the live view, read anew as it fills."""
+        self._funnel = funnel
 
     @contextmanager
     def step(self, name: str, total: int, done: int = 0, unit: str = "shards") -> Iterator[Step]:
@@ -92,12 +105,12 @@ class Progress:
         self._event("step", step=name, shards=total, done=done)
         if self.mode == "live" and done < total:
             columns = (TextColumn("{task.description:<16}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit))
-            with RichProgress(
-                *columns, TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), console=self._console
-            ) as live:
-                self._live = live
-                self._task = live.add_task(name, total=total, completed=done, rate="")
+            bar = RichProgress(*columns, TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
+            self._task = bar.add_task(name, total=total, completed=done, rate="")
+            self._live, self._showing = bar, True
+            with Live(get_renderable=self._view, console=self._console, refresh_per_second=REFRESHES):
                 yield step
+                self._showing = False
             self._live = None
         else:
             yield step
@@ -105,6 +118,18 @@ class Progress:
             what = "nothing to do" if step.already == total and total else f"{step.seconds:.1f} s"
             self._say(f"{name}: {step.done - step.already} of {total} {unit} made, {what}")
         self._event("step_done", step=name, shards=total, seconds=round(step.seconds, 3))
+
+    def _view(self) -> RenderableType:
+        """The funnel so far over the bar of the step; the bar alone once the step is over or no folder answers."""
+        parts: list[RenderableType] = []
+        if self._funnel is not None and self._showing:
+            try:
+                rows = self._funnel()
+            except (OSError, ValueError):
+                rows = []
+            if rows:
+                parts.append(live_table(rows))
+        return Group(*parts, self._live or "")
 
     def show(self, step: Step) -> None:
         """Tell how far `step` is."""

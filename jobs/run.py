@@ -12,6 +12,7 @@ from curation.errors import StepFailed, UsageError
 from curation.jobs.corpus import write_corpus
 from curation.jobs.dedup import find_duplicates
 from curation.jobs.filter import filter_archives
+from curation.jobs.following import Following
 from curation.jobs.plan import RUN, Plan, make_plan
 from curation.jobs.progress import Progress, default_mode, results
 from curation.jobs.report import show, write_report
@@ -50,7 +51,9 @@ def run_steps(
 
     with open_cluster(workers, scheduler, started=started) as cluster:
         plan.folder.sweep()
-        run = Run(plan, cluster, progress)
+        following = Following(plan)
+        progress.follow(following.rows)
+        run = Run(plan, cluster, progress, following=following)
         for step in steps:
             run.step(step)
         plan.folder.sweep()
@@ -68,6 +71,7 @@ class Run:
     progress: Progress
     quarantined: Sequence[dict[str, str]] = ()
     stats: dict[str, Any] | None = None
+    following: Following | None = None
 
     def __post_init__(self) -> None:
         folder = self.plan.folder
@@ -93,6 +97,8 @@ class Run:
     def _dedup(self) -> None:
         shards, upstream = self._filtered()
         mark = find_duplicates(self.plan, shards, upstream, self.cluster, self.progress)
+        if self.following is not None:
+            self.following.corpus = True
         write_corpus(self.plan, shards, mark, self.cluster, self.progress)
 
     def _train_tokenizer(self) -> None:
