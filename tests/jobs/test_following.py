@@ -73,7 +73,8 @@ def test_the_live_view_shows_the_funnel_and_ends_with_the_bar(plan: Plan) -> Non
             time.sleep(0.05)
     text = shown.getvalue()
     assert text.index("gopher_quality") < text.rindex("corpus")
-    assert "min_words" in text or "min_sentences" in text
+    (reason,) = [reason.name for row in Following(plan).rows() for reason in row.reasons]
+    assert reason in text
     assert "gopher_quality" not in text[text.rindex("corpus") :]
 
 
