@@ -1,7 +1,8 @@
 """The job from corpus and tokenizer to token shards: encode, shuffle, pack.
 
     corpus/<shard>.parquet ─ encode ─┬─ corpus/<shard>.parquet, token_count filled
-                                     └─ encoded/…/<split>/<shard>.arrow, sorted by shuffled key
+                                     ├─ encoded/…/<split>/<shard>.arrow, sorted by shuffled key
+                                     └─ encoded/…/measured/<shard>.json ─ tokenizer/report.json
     encoded/ ─ plan from token totals ─ one task a token shard ─ tokens/{train,validation}-00000.parquet
 
 `encoded/` is removed once every token shard is there. Each token shard is a range of the shuffled order known before it
@@ -22,6 +23,7 @@ from curation.jobs.progress import Progress
 from curation.manifest import WHOLE, Manifest, fingerprint, is_done, read_manifest
 from curation.parameters import identity, library_version
 from curation.performance import Meter
+from curation.shards import Output
 from curation.storage import Folder
 from curation.tokenize import assemble
 from curation.tokenize.assemble import PackTask, describe, pack_shard, padding_id
@@ -37,13 +39,15 @@ from curation.tokenize.corpora import (
     read_encoder,
     survey,
 )
+from curation.tokenize.measure import Measured, nothing
 from curation.tokenize.pack import plan as plan_ranges
+from curation.tokenize.quality import REPORT, describe_fit
 from curation.tokenize.shuffle import slot_count, slot_tokens
 from curation.tokenize.tokens import SPLITS, Integers, TokensSettings
 
 ENCODE, TOKENS = "encode", assemble.STEP
 
-VERSION = 1
+VERSION = 2
 """Rises when the same corpus, tokenizer and settings give other bytes."""
 
 FEW_DOCUMENTS = 20
@@ -106,7 +110,8 @@ def _corpus_identity(corpus: Corpus, shards: Sequence[str]) -> list[Any]:
 
 
 def _forget(folder: Folder, mark: str) -> None:
-    """Remove token shards, manifests and intermediate files that belong to another fingerprint."""
+    """Remove token shards, manifests, report and intermediate files that belong to another fingerprint."""
+    folder.remove(REPORT)
     kept = set()
     for path in folder.list(f"manifests/{TOKENS}", ".json"):
         shard = path.rpartition("/")[2].removesuffix(".json")
@@ -152,13 +157,14 @@ def encode_or_reuse(task: EncodeTask) -> tuple[Corpus, Totals]:
     """`encode_shard` with its manifest, unless that is done; and the totals of the shard."""
     task.out.fs.invalidate_cache()  # object stores remember listings, here maybe one from before a removal
     manifest = is_done(task.out, ENCODE, task.name, task.mark)
-    if manifest is None or not all(task.out.exists(task.slots_path(split)) for split in SPLITS):
+    if manifest is None or not task.is_complete():
         meter = Meter()
         counts, output = encode_shard(task)
         manifest = Manifest(ENCODE, task.name, task.mark, outputs=[output] if output else [], counts=counts)
         manifest.write(task.out, meter.report())
     tokens = {split: slot_tokens(task.out, task.slots_path(split), task.slots) for split in SPLITS}
-    return task.corpus, Totals(manifest.counts, tokens)
+    measured = Measured.from_json(task.out.read_json(task.measured_path)) if task.corpus.is_own else None
+    return task.corpus, Totals(manifest.counts, tokens, measured)
 
 
 def _encode(tasks: Sequence[EncodeTask], cluster: Cluster, progress: Progress) -> list[tuple[Corpus, Totals]]:
@@ -193,9 +199,19 @@ def _pack(request: Request, totals: Sequence[tuple[Corpus, Totals]], cluster: Cl
     shares = {
         f"{split}_padding_share": round(counts[f"{split}_padding"] / max(places[split], 1), 6) for split in SPLITS
     }
-    whole = Manifest(TOKENS, WHOLE, request.mark, counts={**counts, **shares, "sources": sources})
+    outputs = [_write_report(request, totals)]
+    whole = Manifest(TOKENS, WHOLE, request.mark, outputs=outputs, counts={**counts, **shares, "sources": sources})
     whole.write(request.folder)
     return whole
+
+
+def _write_report(request: Request, totals: Sequence[tuple[Corpus, Totals]]) -> Output:
+    """Write tokenizer/report.json, of the run's own corpus."""
+    encoder = read_encoder(request.folder.url, request.tokenizer)
+    found = (made.measured for corpus, made in totals if corpus.is_own and made.measured is not None)
+    report = describe_fit(encoder, next(found, nothing(encoder.vocabulary)))
+    digest = request.folder.write_json(REPORT, report)
+    return Output(REPORT, request.folder.size(REPORT), digest, 0)
 
 
 def _pack_all(

@@ -21,6 +21,7 @@ from curation.storage import Folder
 from curation.tally import add_counts
 from curation.tokenize.clusters import cluster_ids
 from curation.tokenize.encode import Encoded, Encoder
+from curation.tokenize.measure import COLUMNS, Measured, Measuring
 from curation.tokenize.pages import replace_column
 from curation.tokenize.shuffle import (
     document_keys,
@@ -40,7 +41,7 @@ TOKENIZER = "tokenizer/tokenizer.json"
 ENCODED = "encoded"
 """Folder of the intermediate files."""
 
-_COLUMNS = ["text", "id", "minhash_cluster_size"]
+_COLUMNS = ["text", "id", "minhash_cluster_size", *COLUMNS[1:]]
 _BATCH_ROWS = 1024
 
 
@@ -135,6 +136,16 @@ class EncodeTask:
         """The intermediate file of one split."""
         return f"{slots_folder(self.mark, split)}/{self.name}.arrow"
 
+    @property
+    def measured_path(self) -> str:
+        """What was measured of the tokenizer, where the corpus is the run's own."""
+        return f"{ENCODED}/{self.mark}/measured/{self.name}.json"
+
+    def is_complete(self) -> bool:
+        """Whether its intermediate files are all there."""
+        paths = [self.slots_path(split) for split in SPLITS] + [self.measured_path] * self.corpus.is_own
+        return all(map(self.out.exists, paths))
+
 
 def slots_folder(mark: str, split: str) -> str:
     """Where the intermediate files of a split stand, for a step of the fingerprint `mark`."""
@@ -143,14 +154,17 @@ def slots_folder(mark: str, split: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Sums over shards: counts by name, and tokens by slot for each split, shape (slots,)."""
+    """Sums over shards: counts by name, tokens by slot for each split, shape (slots,), and what was measured."""
 
     counts: Mapping[str, int] = field(default_factory=dict)
     tokens: Mapping[str, Integers] = field(default_factory=dict)
+    measured: Measured | None = None
 
     def __add__(self, other: Totals) -> Totals:
         tokens = {split: self.tokens.get(split, 0) + counts for split, counts in other.tokens.items()}
-        return Totals(add_counts(self.counts, other.counts), {**self.tokens, **tokens})
+        both = self.measured + other.measured if self.measured and other.measured else None
+        measured = both or self.measured or other.measured
+        return Totals(add_counts(self.counts, other.counts), {**self.tokens, **tokens}, measured)
 
 
 def encode_shard(task: EncodeTask) -> tuple[dict[str, int], Output | None]:
@@ -176,22 +190,28 @@ def encode_shard(task: EncodeTask) -> tuple[dict[str, int], Output | None]:
 
 
 def _encode(task: EncodeTask, encoder: Encoder) -> tuple[Encoded, pa.StringArray, Integers, Output | None]:
-    """All documents of a shard, with ids and cluster sizes."""
+    """All documents of a shard, with ids and cluster sizes; measures the tokenizer if the corpus is the run's own."""
     path = f"corpus/{task.shard}.parquet"
     parts: list[Encoded] = []
     ids: list[pa.Array] = [pa.array([], pa.string())]
     sizes: list[Integers] = [np.empty(0, np.int64)]
+    measuring = Measuring(encoder.vocabulary)
     data = task.corpus.folder.read(path)
     with pq.ParquetFile(pa.BufferReader(data)) as parquet:
         for batch in parquet.iter_batches(batch_size=_BATCH_ROWS, columns=_COLUMNS):
             encoded = encoder(batch.column("text"))
             parts.append(Encoded(encoded.ids.astype(encoder.dtype, copy=False), encoded.offsets))
             ids.append(batch.column("id"))
+            if task.corpus.is_own:
+                measuring.add(batch, parts[-1])
             sizes.append(batch.column("minhash_cluster_size").fill_null(1).to_numpy())
     lengths = np.concatenate([np.empty(0, np.int64), *(part.lengths for part in parts)])
     flat = np.concatenate([part.ids for part in parts] or [np.empty(0, encoder.dtype)])
     encoded = Encoded(flat, np.concatenate(([0], np.cumsum(lengths))))
-    output = _fill(task, path, data, lengths) if task.corpus.is_own else None
+    output = None
+    if task.corpus.is_own:
+        output = _fill(task, path, data, lengths)
+        task.out.write_json(task.measured_path, measuring.total().to_json())
     return encoded, pa.concat_arrays(ids), np.concatenate(sizes), output
 
 

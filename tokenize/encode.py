@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from curation.compiled import kernel
@@ -61,7 +62,10 @@ class Encoder:
         ids = [*added.values(), *(vocabulary.values() if isinstance(vocabulary, dict) else range(len(vocabulary)))]
         self.vocabulary = max(ids) + 1
         self.dtype = token_dtype(self.vocabulary)
-        self._special = {**_unreachable(values["model"]), **added}
+        unreachable = _unreachable(values["model"])
+        self._special = {**unreachable, **added}
+        ordinary = {token["content"] for token in values.get("added_tokens") or () if not token.get("special")}
+        self.special_ids = {number for token, number in self._special.items() if token not in ordinary}
         self._values = values
 
     def special_id(self, token: str) -> int:
@@ -75,6 +79,21 @@ class Encoder:
     def find_special_id(self, token: str) -> int | None:
         """The id of a special token, or None."""
         return self._special.get(token)
+
+    @property
+    def entries(self) -> dict[str, int]:
+        """Every token as the file spells it, special and added ones included, with its id."""
+        vocabulary = self._values["model"]["vocab"]
+        if not isinstance(vocabulary, dict):
+            vocabulary = {entry[0]: number for number, entry in enumerate(vocabulary)}
+        return {**vocabulary, **self._special}
+
+    @property
+    def is_byte_level(self) -> bool:
+        """Whether the file spells each byte of a token as one printable character, as GPT-2 does."""
+        parts = [self._values.get(name) or {} for name in ("pre_tokenizer", "decoder", "normalizer")]
+        kinds = [part.get("type") for whole in parts for part in [whole, *_members(whole)]]
+        return "ByteLevel" in kinds
 
     @cached_property
     def _plain(self) -> str:
@@ -113,10 +132,16 @@ class Encoder:
         return Encoded(np.asarray(layout.content.data)[offsets[0] : offsets[-1]], offsets - offsets[0])
 
 
+def _members(sequence: dict[str, Any]) -> list[dict[str, Any]]:
+    """The steps of a `Sequence` of pre-tokenizers, decoders or normalizers; of anything else, none."""
+    return next((sequence[name] for name in ("pretokenizers", "decoders", "normalizers") if name in sequence), [])
+
+
 def _without_special_tokens(values: dict[str, Any]) -> str:
     """The definition without special tokens, and without what would let the model itself make one of its merges."""
     special = {token["content"] for token in values.get("added_tokens") or () if token.get("special")}
     special |= _unreachable(values["model"]).keys()
+    special -= {values["model"].get("unk_token")}  # models refuse to do without
     kept = [token for token in values.get("added_tokens") or () if not token.get("special")]
     model = dict(values["model"])
     if isinstance(model["vocab"], dict):
@@ -139,7 +164,10 @@ def _as_gigatoken_knows_it(plain: str) -> str:
 
 def _unreachable(model: dict[str, Any]) -> dict[str, int]:
     """Entries of a BPE vocabulary that encoding cannot give: of several characters, and made by no merge."""
-    if not isinstance(model["vocab"], dict) or model.get("ignore_merges"):
+    if not isinstance(model["vocab"], dict) or model.get("ignore_merges") or "merges" not in model:
+        return {}
+    prefix, suffix = model.get("continuing_subword_prefix"), model.get("end_of_word_suffix")
+    if model.get("byte_fallback") or prefix or suffix:  # then entries are given without a merge
         return {}
     made = {_parts(merge)[2] for merge in model.get("merges") or ()}
     return {token: number for token, number in model["vocab"].items() if len(token) > 1 and token not in made}
@@ -151,21 +179,27 @@ def _parts(merge: str | list[str]) -> tuple[str, str, str]:
     return left, right, left + right
 
 
+def text_buffers(text: pa.StringArray) -> tuple[npt.NDArray[np.uint8], Integers]:
+    """The UTF-8 of all texts, without a copy, and where each begins in it and the last ends. A null text is empty."""
+    if not len(text):
+        return np.empty(0, np.uint8), np.zeros(1, np.int64)
+    array = text.fill_null("") if text.null_count else text
+    wide = pa.types.is_large_string(array.type)
+    _, ends, data = array.buffers()
+    offsets = np.frombuffer(ends, np.int64 if wide else np.int32)[array.offset : array.offset + len(array) + 1]
+    octets = np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
+    return octets, offsets.astype(np.int64)
+
+
 def _to_awkward(text: pa.StringArray) -> Any:
     """The same buffers as an awkward array of strings, with the 64-bit offsets that gigatoken asks for."""
     import awkward
     from awkward.contents import ListOffsetArray, NumpyArray
     from awkward.index import Index64
 
-    array = text.fill_null("") if text.null_count else text
-    wide = pa.types.is_large_string(array.type)
-    _, ends, data = array.buffers()
-    offsets = np.frombuffer(ends, np.int64 if wide else np.int32)[array.offset : array.offset + len(array) + 1]
-    octets = np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
+    octets, offsets = text_buffers(text)
     characters = NumpyArray(octets, parameters={"__array__": "char"})
-    return awkward.Array(
-        ListOffsetArray(Index64(offsets.astype(np.int64)), characters, parameters={"__array__": "string"})
-    )
+    return awkward.Array(ListOffsetArray(Index64(offsets), characters, parameters={"__array__": "string"}))
 
 
 def _encode_slowly(tokenizer: Any, text: pa.StringArray, dtype: np.dtype[np.unsignedinteger]) -> Encoded:

@@ -1,0 +1,162 @@
+"""What an encoded corpus tells of its tokenizer: text and tokens by language and domain, and how often each id occurs.
+
+Counted in the pass that encodes, from arrays that are there anyway, so that it costs a few percent of it; whole
+numbers, which add up exactly over shards in any order.
+"""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from curation.compiled import kernel
+from curation.report.counting import domain
+from curation.tokenize.encode import Encoded, text_buffers
+from curation.tokenize.tokens import Integers, Tokens
+
+COUNTS = ("documents", "bytes", "characters", "words", "tokens")
+"""What is counted of every group of documents. A word is a run of characters that are not white space, as `str.split`
+has it; tokens are without the end token."""
+
+GROUPS = ("all", "language", "domain")
+
+COLUMNS = ("text", "language", "url")
+"""Columns of the corpus that are looked at."""
+
+DOMAINS_A_SHARD = 1000
+"""Domains of most tokens that a shard reports; a domain that is smaller in every shard is missing from the totals."""
+
+Group = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Counts of encoded documents; `a + b` is exact.
+
+    used: how often each id occurs, shape (vocabulary,). groups: for each of `GROUPS`, `COUNTS` by name.
+    """
+
+    used: Integers
+    groups: Mapping[str, Group] = field(default_factory=dict)
+
+    def __add__(self, other: Measured) -> Measured:
+        groups = {name: _add(self.groups.get(name, {}), other.groups.get(name, {})) for name in GROUPS}
+        return Measured(self.used + other.used, groups)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, from which `from_json` makes the same."""
+        packed = base64.b64encode(zlib.compress(self.used.astype("<i8").tobytes(), 1)).decode()
+        return {"used": packed, "groups": self.groups}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Measured:
+        """What `to_json` made plain values of."""
+        used = np.frombuffer(zlib.decompress(base64.b64decode(values["used"])), "<i8").astype(np.int64)
+        groups = {
+            name: {key: tuple(counts) for key, counts in group.items()} for name, group in values["groups"].items()
+        }
+        return cls(used, groups)
+
+
+def nothing(vocabulary: int) -> Measured:
+    """No documents, of a tokenizer whose ids are below `vocabulary`."""
+    return Measured(np.zeros(vocabulary, np.int64))
+
+
+def _add(left: Group, right: Group) -> Group:
+    none = (0,) * len(COUNTS)
+    names = sorted({*left, *right})
+    return {
+        name: tuple(a + b for a, b in zip(left.get(name, none), right.get(name, none), strict=True)) for name in names
+    }
+
+
+class Measuring:
+    """Adds up batches of one shard."""
+
+    def __init__(self, vocabulary: int) -> None:
+        self._used = np.zeros(vocabulary, np.int64)
+        self._names: dict[str, list[str]] = {"language": [], "domain": []}
+        self._counts = [np.empty((0, len(COUNTS)), np.int64)]
+
+    def add(self, batch: pa.RecordBatch, encoded: Encoded) -> None:
+        """A batch with the columns `COLUMNS`, and what encoding made of its text."""
+        _count_ids(encoded.ids, self._used)
+        data, offsets = text_buffers(batch.column("text"))
+        counts = np.empty((len(offsets) - 1, len(COUNTS)), np.int64)
+        counts[:, 0] = 1
+        counts[:, 1] = np.diff(offsets)
+        _count_text(data, offsets, counts)
+        counts[:, 4] = encoded.lengths
+        self._counts.append(counts)
+        self._names["language"] += [name or "" for name in batch.column("language").to_pylist()]
+        self._names["domain"] += [domain(url or "") for url in batch.column("url").to_pylist()]
+
+    def total(self) -> Measured:
+        """All that was added."""
+        counts = np.concatenate(self._counts)
+        groups = {"all": {"all": tuple(counts.sum(axis=0).tolist())} if len(counts) else {}}
+        for name, values in self._names.items():
+            groups[name] = _sum_by(values, counts)
+        largest = sorted(groups["domain"], key=lambda name: (-groups["domain"][name][-1], name))[:DOMAINS_A_SHARD]
+        groups["domain"] = {name: groups["domain"][name] for name in sorted(largest)}
+        return Measured(self._used, groups)
+
+
+def _sum_by(names: list[str], counts: Integers) -> dict[str, tuple[int, ...]]:
+    """["en", "de", "en"], [[1], [2], [3]] → {"de": (2,), "en": (4,)}"""
+    places: dict[str, int] = {}
+    rows = [places.setdefault(name, len(places)) for name in names]
+    sums = np.zeros((len(places), len(COUNTS)), np.int64)
+    np.add.at(sums, np.array(rows, np.int64), counts)
+    return {name: tuple(sums[places[name]].tolist()) for name in sorted(places)}
+
+
+@kernel
+def _count_ids(ids: Tokens, used: Integers) -> None:
+    for token in ids:
+        used[token] += 1
+
+
+@kernel
+def _count_text(data: npt.NDArray[np.uint8], offsets: Integers, counts: Integers) -> None:
+    """Columns 2 and 3 of `counts`: characters of each text, and words, by the bytes of its UTF-8."""
+    for row in range(len(offsets) - 1):
+        characters = words = 0
+        inside = False
+        for place in range(offsets[row], offsets[row + 1]):
+            byte = data[place]
+            if byte & 0xC0 == 0x80:  # not the first byte of a character
+                continue
+            characters += 1
+            if byte < 0x80:
+                white = byte == 0x20 or 0x09 <= byte <= 0x0D or 0x1C <= byte <= 0x1F
+            elif byte == 0xC2:
+                white = data[place + 1] == 0x85 or data[place + 1] == 0xA0
+            elif 0xE1 <= byte <= 0xE3:
+                white = _is_wide_space(byte, data[place + 1], data[place + 2])
+            else:
+                white = False
+            if not white and not inside:
+                words += 1
+            inside = not white
+        counts[row, 2], counts[row, 3] = characters, words
+
+
+@kernel
+def _is_wide_space(first: int, second: int, third: int) -> bool:
+    """Whether three bytes of UTF-8 spell U+1680, U+2000 to U+200A, U+2028, U+2029, U+202F, U+205F or U+3000."""
+    if first == 0xE1:
+        return second == 0x9A and third == 0x80
+    if first == 0xE3:
+        return second == 0x80 and third == 0x80
+    if second == 0x80:
+        return third <= 0x8A or third == 0xA8 or third == 0xA9 or third == 0xAF
+    return second == 0x81 and third == 0x9F
