@@ -5,7 +5,11 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready-dev
 DEMO := demo
 
-.PHONY: demo test lint types bench peers clean
+# The report is tested in a browser. Where none can be installed its tests skip, saying so.
+ROOT := $(if $(filter 0,$(shell id -u)),,sudo -n)
+BROWSERS := chromium chromium-browser google-chrome
+
+.PHONY: browser demo test lint types bench peers clean
 
 demo: $(READY)
 	$(BIN)/curate run samples/web.warc.gz --out $(DEMO) --set tokenizer.vocab_size=2048 --set tokens.sequence_length=512
@@ -14,8 +18,15 @@ demo: $(READY)
 	@echo "The corpus is in $(DEMO)/corpus, the token shards in $(DEMO)/tokens. Ask why a page went:"
 	@echo "  $(BIN)/curate explain $(DEMO) URL"
 
-test: $(READY)
+test: $(READY) browser
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+browser:
+	@for name in $(BROWSERS); do command -v $$name >/dev/null && exit 0; done; \
+	command -v apt-get >/dev/null || { echo "no browser, and no apt-get to install chromium with"; exit 0; }; \
+	echo "installing chromium for the tests of the report"; \
+	$(ROOT) apt-get update -qq >/dev/null 2>&1; \
+	$(ROOT) apt-get install -y -qq --no-install-recommends chromium >/dev/null 2>&1 || echo "chromium could not be installed"
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -18,7 +18,7 @@ from curation.report.render import render
 from curation.storage import Folder
 
 LANGUAGES, DOMAINS, TLDS = 15, 25, 20
-STEPS = ("filter", "dedup", "corpus", "train-tokenizer", "encode", "tokens")
+STEPS = ("filter", "dedup", "corpus", "count", "merge", "train-tokenizer", "encode", "tokens")
 TOKENIZER_REPORT = "tokenizer/report.json"
 
 
