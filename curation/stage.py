@@ -141,7 +141,7 @@ def apply(
             known = {key: values.filter(pa.array(gone)) for key, values in measured.items()}
             if measure_all:
                 started = time.perf_counter_ns()
-                known |= _measure_rest(stages[position + 1 :], _passed(stage, batch, outcome, gone))
+                known |= _measure_rest(stages[position + 1 :], as_if_kept(stage, batch, outcome, gone))
                 nanoseconds[MEASURED_ALL] = nanoseconds.get(MEASURED_ALL, 0) + time.perf_counter_ns() - started
             dropped, reasons = outcome.batch.keep(gone), outcome.reasons.filter(pa.array(gone))
             removed.append(_removed_rows(name, dropped, reasons, _assemble(known, signals, len(dropped))))
@@ -154,8 +154,8 @@ def _named(name: str, signals: pa.StructArray) -> dict[str, pa.Array]:
     return {f"{name}.{part.name}": signals.field(part.name) for part in signals.type}
 
 
-def _passed(stage: Stage, before: Batch, outcome: Outcome, gone: npt.NDArray[np.bool_]) -> Batch:
-    """The rows that the stage removed, as they would have left it had they stayed.
+def as_if_kept(stage: Stage, before: Batch, outcome: Outcome, gone: npt.NDArray[np.bool_]) -> Batch:
+    """The rows `gone` of a batch, which the stage removed, as they would have left it had they stayed.
 
     A stage that edits may have left their text alone; without its rules it edits them as well. One whose rules cannot
     be switched off is taken to have edited what it would.

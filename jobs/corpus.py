@@ -56,7 +56,7 @@ def write_shard(task: CorpusTask) -> dict[str, int]:
     meter = Meter()
     folder, shard = task.folder, task.shard
     drops = Drops(read_table(folder, f"dedup/drop/{shard}.parquet"), read_table(folder, f"dedup/kept/{shard}.parquet"))
-    stages: list[tuple[str, Stage]] = [("dedup", drops), *_line_cuts(folder, shard), ("pii", task.pii)]
+    stages: list[tuple[str, Stage]] = [("dedup", drops), *line_cuts(folder, shard), ("pii", task.pii)]
     signals = signal_type(stages, Batch(_numbered(pa.RecordBatch.from_pylist([], schema=schema.DOCUMENT), 0)))
     metadata = {"curation.fingerprint": task.fingerprint}
     tallies: dict[str, StageTally] = {}
@@ -79,7 +79,7 @@ def write_shard(task: CorpusTask) -> dict[str, int]:
     return {"documents_in": first, "documents_out": corpus.output.rows}
 
 
-def _line_cuts(folder: Folder, shard: str) -> list[tuple[str, Stage]]:
+def line_cuts(folder: Folder, shard: str) -> list[tuple[str, Stage]]:
     """The stage that cuts the lines which line-level deduplication lists, if it ran."""
     path = f"dedup/lines/{shard}.parquet"
     return [("lines", CutLines(read_table(folder, path)))] if folder.exists(path) else []

@@ -1,59 +1,64 @@
 """`curate explain`: one document's path through the stages, every value measured beside its threshold, the verdict.
 
-The document is found by id or URL in the output folder. Its record is then read again from the archive and taken
-through the stages, so that a document that was kept has its values too; where the archive is gone, the values stored
-with a removed document are shown.
+The document's record is read again from the archive and taken through the stages, so that a document that was kept has
+its values too, and what was cut from its text can be shown; the stages after the one that removed it are asked as well,
+as if it had stayed. Where the archive is gone, the values stored with the document are shown.
 """
 
 from __future__ import annotations
 
-import difflib
 import io
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.dataset as ds
-from pyarrow.fs import FSSpecHandler, PyFileSystem
-from rich.console import Console
-from rich.table import Table
 
 from curation.batch import Batch
 from curation.dedup.drops import Comparison, compare, find_row
-from curation.errors import InputError, UnreadableArchive
+from curation.errors import CurationError, UnreadableArchive
+from curation.jobs.corpus import line_cuts
+from curation.jobs.lookup import find_documents
 from curation.jobs.plan import Plan
-from curation.jobs.report import printable
 from curation.rules import Rule, violations
-from curation.shards import shard_name
-from curation.stage import Stage
+from curation.shards import read_shard, shard_name
+from curation.signals import STORED
+from curation.stage import Stage, as_if_kept
+from curation.storage import Folder
 from curation.warc import read_batches
 
 RECORD_HEADERS = 1 << 20
 """Bytes read beyond the largest page allowed, for the headers around it."""
 
-PLACES = ("corpus", "removed/filter", "removed/dedup", "documents")
-"""Where a document may be, the most telling place first; documents/ only until the corpus is written."""
+KEPT = ("corpus", "documents")
+"""Places of documents that stay."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One stage's view of the document: its values, its rules with whether each is violated, and what it counted."""
+    """One stage's view of the document: its values, its rules with whether each is violated, and its text around it.
+
+    supposed: a stage before removed the document; this is what the stage would say of it. before, after: None where
+    the text is not known.
+    """
 
     stage: str
     signals: dict[str, Any]
     rules: list[tuple[Rule, bool]]
     reason: str | None
-    text_before: str | None
-    text_after: str | None
+    before: str | None
+    after: str | None
+    supposed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Where a document is, why, and what each stage measured. `place` is one of PLACES.
+    """Where a document is, why, and what each stage measured. place: a folder of the output.
 
-    duplicate: of one that deduplication dropped, what ties it to its survivor.
+    duplicate: of one that deduplication dropped, what ties it to its survivor. differs: the reason that the stages give
+    now, where it is not the one that the run gave. asked: the key, where the document's address is spelled otherwise.
     """
 
     place: str
@@ -61,45 +66,38 @@ class Explanation:
     stages: list[Measured] = field(default_factory=list)
     replayed: bool = False
     duplicate: Comparison | None = None
+    differs: str | None = None
+    asked: str | None = None
+
+    @property
+    def reason(self) -> str | None:
+        """The reason of the removal as `stage.rule`, None for a document that was kept."""
+        return None if self.place in KEPT else self.row["reason"]
 
 
 def explain(plan: Plan, key: str) -> list[Explanation]:
-    """Everything known of the documents with this id or URL. InputError if there is none."""
-    found = [_explain_row(plan, place, row) for place, rows in _find(plan, key).items() for row in rows]
-    if not found:
-        raise InputError(f"{key}: no document of this id or URL in {plan.folder.url}")
-    return found
+    """Everything known of the documents with this id or URL. InputError, with the nearest ones, if there is none."""
+    return [_explain(plan, found.place, found.row, found.asked) for found in find_documents(plan, key)]
 
 
-def _find(plan: Plan, key: str) -> dict[str, list[dict[str, Any]]]:
-    files = PyFileSystem(FSSpecHandler(plan.folder.fs))
-    found: dict[str, list[dict[str, Any]]] = {}
-    seen: set[tuple[str, int]] = set()
-    for place in PLACES:
-        paths = [plan.folder.path(path) for path in plan.folder.list(place, ".parquet")]
-        if not paths:
-            continue
-        wanted = (ds.field("id") == key) | (ds.field("url") == key)
-        rows = ds.dataset(paths, format="parquet", filesystem=files).to_table(filter=wanted).to_pylist()
-        new = [row for row in rows if (row["file_path"], row["warc_offset"]) not in seen]
-        seen.update((row["file_path"], row["warc_offset"]) for row in new)
-        if new:
-            found[place] = new
-    return found
-
-
-def _explain_row(plan: Plan, place: str, row: dict[str, Any]) -> Explanation:
-    batch = _record(plan, row)
-    duplicate = _compare(plan, row) if place == "removed/dedup" else None
-    if batch is None:
-        return Explanation(place, row, list(_stored(plan, row)), duplicate=duplicate)
-    return Explanation(place, row, list(_replay(plan, batch)), replayed=True, duplicate=duplicate)
-
-
-def _compare(plan: Plan, row: dict[str, Any]) -> Comparison | None:
+def _explain(plan: Plan, place: str, row: dict[str, Any], asked: str | None) -> Explanation:
     shard = shard_name(row["file_path"])
-    number = find_row(plan.folder, shard, row["id"], row["warc_offset"])
-    return compare(plan.folder, shard, number) if number is not None else None
+    number = None
+    if place != "removed/filter" and plan.folder.exists(f"documents/{shard}.parquet"):
+        number = find_row(plan.folder, shard, row["id"], row["warc_offset"])
+    duplicate = compare(plan.folder, shard, number) if place == "removed/dedup" and number is not None else None
+    batch = _record(plan, row)
+    stages = list(_replay(plan, batch)) if batch is not None else list(_stored(plan, place, row, shard, number))
+    differs = _difference(stages, place, row) if batch is not None else None
+    if place == "corpus" and number is not None:
+        stages += _corpus(plan, shard, number)
+    return Explanation(place, row, stages, batch is not None, duplicate, differs, asked)
+
+
+def _difference(stages: list[Measured], place: str, row: dict[str, Any]) -> str | None:
+    """What the stages say now, if it is not what the run says."""
+    removed = next((f"{each.stage}.{each.reason}" for each in stages if each.reason and not each.supposed), None)
+    return None if removed == (row["reason"] if place == "removed/filter" else None) else removed or "kept"
 
 
 def _record(plan: Plan, row: dict[str, Any]) -> Batch | None:
@@ -119,108 +117,76 @@ def _record(plan: Plan, row: dict[str, Any]) -> Batch | None:
 
 
 def _replay(plan: Plan, batch: Batch) -> Iterator[Measured]:
+    """What every stage says, those after the one that removes the document too if it has a text by then."""
+    supposed = False
     for name, stage in plan.recipe.stages:
-        outcome = stage(batch)
-        reason = outcome.reasons[0].as_py() if outcome.reasons is not None else None
-        signals = outcome.signals[0].as_py() if outcome.signals is not None else {}
-        rules = _judge(stage, outcome.signals) if outcome.signals is not None else []
-        yield Measured(name, signals, rules, reason, batch.text[0].as_py(), outcome.batch.text[0].as_py())
-        if reason is not None:
+        measured, batch = _ask(name, stage, batch, supposed=supposed)
+        yield measured
+        supposed |= measured.reason is not None
+        if supposed and batch.text[0].as_py() is None:
             return
-        batch = outcome.batch
 
 
-def _stored(plan: Plan, row: dict[str, Any]) -> Iterator[Measured]:
-    stored: dict[str, Any] = row.get("signals") or {}
+def _ask(name: str, stage: Stage, batch: Batch, *, supposed: bool) -> tuple[Measured, Batch]:
+    """What a stage says of a batch of one row, and the batch as it leaves the stage if it stays."""
+    outcome = stage(batch)
+    reason = outcome.reasons[0].as_py() if outcome.reasons is not None else None
+    signals = outcome.signals[0].as_py() if outcome.signals is not None else {}
+    rules = _judge(stage, outcome.signals) if outcome.signals is not None else []
+    left = outcome.batch if reason is None else as_if_kept(stage, batch, outcome, np.ones(1, np.bool_))
+    measured = Measured(name, signals, rules, reason, batch.text[0].as_py(), left.text[0].as_py(), supposed)
+    return measured, left
+
+
+def _corpus(plan: Plan, shard: str, number: int) -> Iterator[Measured]:
+    """What the steps after deduplication do to the text of a document of the corpus."""
+    batch = _document(plan.folder, shard, number)
+    pii: Stage = plan.recipe.table("pii")
+    for name, stage in (*line_cuts(plan.folder, shard), ("pii", pii)):
+        try:
+            measured, batch = _ask(name, stage, batch, supposed=False)
+        except CurationError:
+            return  # the secret that its replacements were made with is not at hand
+        yield measured
+
+
+def _document(folder: Folder, shard: str, number: int) -> Batch:
+    """One row of documents/<shard>.parquet, numbered as the stages of the corpus step want it."""
+    first = 0
+    for batch in read_shard(folder, f"documents/{shard}.parquet"):
+        if number < first + batch.num_rows:
+            found = batch.slice(number - first, 1)
+            return Batch(found.append_column(pa.field("row", pa.int64()), pa.array([number], pa.int64())))
+        first += batch.num_rows
+    raise IndexError(f"documents/{shard}.parquet: no row {number}")
+
+
+def _stored(plan: Plan, place: str, row: dict[str, Any], shard: str, number: int | None) -> Iterator[Measured]:
+    stored = _stored_values(plan.folder, place, row, shard, number)
+    removed_by = row["stage"] if place == "removed/filter" else None
+    supposed = False
     for name, stage in plan.recipe.stages:
         values = {key.removeprefix(f"{name}."): value for key, value in stored.items() if key.startswith(f"{name}.")}
-        if not any(value is not None for value in values.values()):
-            continue
-        reason = row["reason"].partition(".")[2] if row.get("stage") == name else None
-        yield Measured(name, values, _judge(stage, pa.array([values])), reason, None, row["text"])
+        reason = row["reason"].removeprefix(f"{name}.") if name == removed_by else None
+        if any(value is not None for value in values.values()):
+            yield Measured(name, values, _judge(stage, pa.array([values])), reason, None, None, supposed)
+        supposed |= reason is not None
+
+
+def _stored_values(folder: Folder, place: str, row: dict[str, Any], shard: str, number: int | None) -> dict[str, Any]:
+    if place == "removed/filter":
+        return row.get("signals") or {}
+    path = f"{STORED}/{shard}.parquet"
+    if number is None or not folder.exists(path):
+        return {}
+    first = 0
+    for batch in read_shard(folder, path):
+        if number < first + batch.num_rows:
+            return dict(batch.slice(number - first, 1).to_pylist()[0])
+        first += batch.num_rows
+    return {}
 
 
 def _judge(stage: Stage, signals: pa.StructArray) -> list[tuple[Rule, bool]]:
     rules: tuple[Rule, ...] = getattr(stage, "rules", ())
     return [(rule, bool(violations(signals, rule)[0])) for rule in rules]
-
-
-def as_plain(explanation: Explanation) -> dict[str, Any]:
-    """The explanation as plain values for JSON."""
-    stages = [
-        {
-            "stage": measured.stage,
-            "signals": measured.signals,
-            "rules": [
-                {"rule": str(rule), "reason": rule.reason, "violated": violated} for rule, violated in measured.rules
-            ],
-            "reason": measured.reason,
-        }
-        for measured in explanation.stages
-    ]
-    return {
-        "place": explanation.place,
-        "document": explanation.row,
-        "stages": stages,
-        "replayed": explanation.replayed,
-        "duplicate": asdict(explanation.duplicate) if explanation.duplicate is not None else None,
-    }
-
-
-def show(explanation: Explanation, console: Console) -> None:
-    """Print the explanation: where the document is, then a table of each stage's values and thresholds."""
-    row = explanation.row
-    verdict = "kept" if explanation.place in ("corpus", "documents") else f"removed: {row['reason']}"
-    for name in ("id", "url", "file_path", "warc_offset", "date", "language", "language_score", "minhash_cluster_size"):
-        console.print(f"{name:<21}{printable(str(row[name]))}")
-    console.print(f"{'verdict':<21}[bold]{printable(verdict)}[/bold] ({explanation.place}/)")
-    if explanation.place == "removed/dedup":
-        for name, value in (row["signals"] or {}).items():
-            console.print(f"{name:<21}{printable(str(value))}")
-    if explanation.duplicate is not None:
-        _show_duplicate(explanation.duplicate, console)
-    if not explanation.replayed:
-        console.print("The archive cannot be read; these are the values stored with the document.")
-    table = Table("stage", "signal", "value", "goes if", "verdict")
-    for measured in explanation.stages:
-        for line in _lines(measured):
-            table.add_row(*line)
-    console.print(table)
-    for measured in explanation.stages:
-        _show_edit(measured, console)
-
-
-def _show_duplicate(found: Comparison, console: Console) -> None:
-    bands = ", ".join(map(str, found.shared_bands)) or "none"
-    console.print(f"{'survivor_url':<21}{printable(str(found.survivor_url))}")
-    console.print(f"{'bands in common':<21}{len(found.shared_bands)} of {found.bands}: {bands}")
-    console.print(f"{'same simplified text':<21}{'yes' if found.same_text else 'no'}")
-
-
-def _lines(measured: Measured) -> Iterator[tuple[str, str, str, str, str]]:
-    ruled = {rule.signal for rule, _ in measured.rules}
-    for rule, violated in measured.rules:
-        verdict = "removed here" if rule.reason == measured.reason else "violated" if violated else "passes"
-        value = _value(measured.signals.get(rule.signal))
-        yield measured.stage, rule.signal, value, f"{rule.comparison} {rule.threshold:g}  ({rule.reason})", verdict
-    for signal, value in measured.signals.items():
-        if signal not in ruled:
-            yield measured.stage, signal, _value(value), "", ""
-    if measured.reason is not None and all(rule.reason != measured.reason for rule, _ in measured.rules):
-        yield measured.stage, "", "", measured.reason, "removed here"
-
-
-def _value(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else printable(str(value))
-
-
-def _show_edit(measured: Measured, console: Console) -> None:
-    """Lines that the stage took out of the text or put in, unless it made the text."""
-    before, after = measured.text_before, measured.text_after
-    if before is None or after is None or before == after:
-        return
-    console.print(f"[bold]{measured.stage}[/bold] changed the text:")
-    for line in difflib.unified_diff(before.split("\n"), after.split("\n"), lineterm="", n=0):
-        if line[:1] in "+-" and line[:3] not in ("+++", "---"):
-            style = "green" if line[0] == "+" else "red"
-            console.print(f"[{style}]{printable(line)}[/{style}]", soft_wrap=True)

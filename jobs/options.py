@@ -49,5 +49,6 @@ Folder = Annotated[str, typer.Argument(metavar="DIR", help="Output folder of a r
 
 
 def print_json(value: Any) -> None:
-    """Print a result as JSON on stdout."""
-    print(json.dumps(value, ensure_ascii=False, indent=1))
+    """Print a result as JSON on stdout; what could steer a terminal is written as an escape of JSON's."""
+    text = json.dumps(value, ensure_ascii=False, indent=1)
+    print("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))

@@ -5,6 +5,7 @@ Heavy modules are imported by the commands that need them, so that `--help` and 
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -66,20 +67,27 @@ def verify_command(
 @app.command(name="explain")
 def explain_command(
     folder: Folder,
-    key: Annotated[str, typer.Argument(metavar="ID|URL", help="A document's id (its WARC-Record-ID) or URL.")],
+    key: Annotated[
+        str, typer.Argument(metavar="ID|URL", help="A document's WARC-Record-ID or URL, or an input's path.")
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Show a document's path: every value measured, every threshold, the verdict, the duplicate it lost to."""
-    from curation.jobs.explain import as_plain, explain, show
+    from curation.jobs.explain import explain
+    from curation.jobs.explain_view import as_plain, show, show_inputs
+    from curation.jobs.lookup import find_inputs
     from curation.jobs.plan import open_plan
     from curation.jobs.progress import results
 
-    explanations = explain(open_plan(folder), key)
+    plan = open_plan(folder)
+    inputs = find_inputs(plan, key)
+    explanations = [] if inputs else explain(plan, key)
     if as_json:
-        print_json([as_plain(explanation) for explanation in explanations])
+        print_json([asdict(facts) for facts in inputs] or [as_plain(explanation) for explanation in explanations])
+    elif inputs:
+        show_inputs(inputs, results())
     else:
-        for explanation in explanations:
-            show(explanation, results())
+        show(explanations, results())
 
 
 @app.command(name="what-if")

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from curation.jobs.report import printable
 from curation.jobs.what_if import Amount, Example, Kept, WhatIf
+from curation.report.excerpts import harmless
 
 MOVES_SHOWN = 15
 
@@ -17,13 +18,18 @@ UNSURE = "?"
 """Stands for "where the stored signals do not tell"."""
 
 
+def _safe(text: str) -> str:
+    """Text from the web for one line of the terminal: nothing in it can steer it, and no markup is read."""
+    return escape(harmless(text).replace("\n", " "))
+
+
 def show(answer: WhatIf, console: Console) -> None:
     """Print what changes, stage by stage, how sure it is, what it means after deduplication, and examples."""
     for change in answer.changes:
-        console.print(f"[bold]{printable(change)}[/bold]")
+        console.print(f"[bold]{_safe(change)}[/bold]")
     console.print(_stages(answer))
     for line in _remarks(answer):
-        console.print(printable(line))
+        console.print(_safe(line))
     if answer.counted.moves:
         console.print(_moves(answer))
     _show_examples("Let in", answer.let_in, console)
@@ -36,7 +42,7 @@ def _stages(answer: WhatIf) -> Table:
     for name in ("documents now", "then", "difference", "characters then", "difference", *tokens):
         table.add_column(name, justify="right")
     for name, kept in answer.counted.stages.items():
-        table.add_row(printable(name), *_cells(kept, answer.tokens_per_character))
+        table.add_row(_safe(name), *_cells(kept, answer.tokens_per_character))
     table.add_section()
     table.add_row("[bold]all stages[/bold]", *_cells(answer.whole, answer.tokens_per_character))
     if answer.corpus is not None:
@@ -97,7 +103,7 @@ def _moves(answer: WhatIf) -> Table:
     table = Table("documents", "now", "then", title="What changes", title_justify="left", title_style="bold")
     ranked = sorted(answer.counted.moves.items(), key=lambda item: (-item[1], item[0]))
     for (before, after), count in ranked[:MOVES_SHOWN]:
-        table.add_row(f"{count:,}", printable(_side(before)), printable(_side(after)))
+        table.add_row(f"{count:,}", _safe(_side(before)), _safe(_side(after)))
     if len(ranked) > MOVES_SHOWN:
         table.add_row(f"{sum(count for _, count in ranked[MOVES_SHOWN:]):,}", "other", "")
     return table
@@ -113,9 +119,9 @@ def _show_examples(title: str, examples: Sequence[Example], console: Console) ->
     console.print(f"[bold]{title}[/bold], drawn by a hash of the id:")
     for example in examples:
         doubt = "" if example.sure else ", perhaps"
-        cause = printable(f"{example.before or example.after}, {example.value}{doubt}".replace(", ,", ","))
-        console.print(f"  {printable(example.url)}  [dim]({cause})[/dim]", soft_wrap=True)
-        console.print(f"    {printable(example.beginning)}", soft_wrap=True)
+        cause = _safe(f"{example.before or example.after}, {example.value}{doubt}".replace(", ,", ","))
+        console.print(f"  {_safe(example.url)}  [dim]({cause})[/dim]", soft_wrap=True)
+        console.print(f"    {_safe(example.beginning)}", soft_wrap=True)
 
 
 def as_plain(answer: WhatIf) -> dict[str, Any]:
