@@ -50,7 +50,7 @@ class Manifest:
     def write(self, folder: Folder, performance: Mapping[str, Any] | None = None) -> None:
         """Write performance/<step>/<shard>.json, if given, then manifests/<step>/<shard>.json, which makes it done."""
         if performance is not None:
-            folder.write_json(f"performance/{self.step}/{self.shard}.json", performance)
+            folder.write_json(f"performance/{self.step}/{self.shard}.json", performance, sync=False)
         folder.write_json(manifest_path(self.step, self.shard), asdict(self))
 
 

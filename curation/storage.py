@@ -133,12 +133,15 @@ class Folder:
             self.fs.rm(self.path(relative), recursive=True)
 
     @contextmanager
-    def writing(self, relative: str) -> Iterator[HashingFile]:
-        """A file to write; it takes its name when the block ends well and vanishes when it raises."""
+    def writing(self, relative: str, sync: bool = True) -> Iterator[HashingFile]:
+        """A file to write; it takes its name when the block ends well and vanishes when it raises.
+
+        sync: False for a file that a power failure may tear, since it is made again where it cannot be read.
+        """
         path = self.path(relative)
         self.fs.makedirs(posixpath.dirname(path), exist_ok=True)
         if isinstance(self.fs, LocalFileSystem):
-            with _local_writing(path) as file:
+            with _local_writing(path, sync) as file:
                 yield file
             return
         temporary = self.path(
@@ -154,15 +157,15 @@ class Folder:
                 self.fs.rm_file(temporary)
             raise
 
-    def write(self, relative: str, data: bytes) -> str:
-        """Write a whole file atomically; returns its hash."""
-        with self.writing(relative) as file:
+    def write(self, relative: str, data: bytes, sync: bool = True) -> str:
+        """Write a whole file atomically; returns its hash. sync: as in `writing`."""
+        with self.writing(relative, sync) as file:
             file.write(data)
         return file.hash
 
-    def write_json(self, relative: str, value: Any) -> str:
-        """Write a value as indented JSON, keys in the order given; returns the file's hash."""
-        return self.write(relative, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
+    def write_json(self, relative: str, value: Any, sync: bool = True) -> str:
+        """Write a value as indented JSON, keys in the order given; returns the file's hash. sync: as in `writing`."""
+        return self.write(relative, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode(), sync)
 
     def hash(self, relative: str) -> tuple[int, str]:
         """Size and hex xxh3-128 of a file as it is now."""
@@ -204,15 +207,16 @@ def _temporary_name(name: str) -> str:
 
 
 @contextmanager
-def _local_writing(path: str) -> Iterator[HashingFile]:
+def _local_writing(path: str, sync: bool) -> Iterator[HashingFile]:
     head, name = posixpath.split(path)
     temporary = posixpath.join(head, _temporary_name(name))
     try:
         with open(temporary, "wb") as raw:  # noqa: PTH123
             file = HashingFile(raw)
             yield file
-            raw.flush()
-            os.fsync(raw.fileno())
+            if sync:
+                raw.flush()
+                os.fsync(raw.fileno())
         os.replace(temporary, path)  # noqa: PTH105
     except BaseException:
         if os.path.exists(temporary):  # noqa: PTH110

@@ -37,12 +37,13 @@ from curation.tokenize.corpora import (
     encode_shard,
     find_corpora,
     read_encoder,
+    read_totals,
     survey,
 )
-from curation.tokenize.measure import Measured, nothing
+from curation.tokenize.measure import nothing
 from curation.tokenize.pack import plan as plan_ranges
 from curation.tokenize.quality import REPORT, describe_fit
-from curation.tokenize.shuffle import slot_count, slot_tokens
+from curation.tokenize.shuffle import slot_count
 from curation.tokenize.tokens import SPLITS, Integers, TokensSettings
 
 ENCODE, TOKENS = "encode", assemble.STEP
@@ -154,17 +155,19 @@ def _weigh(request: Request, shards: Shards, cluster: Cluster) -> Shards:
 
 
 def encode_or_reuse(task: EncodeTask) -> tuple[Corpus, Totals]:
-    """`encode_shard` with its manifest, unless that is done; and the totals of the shard."""
+    """`encode_shard` with its manifest, unless that is done and what it made can be read; the totals of the shard."""
     task.out.fs.invalidate_cache()  # object stores remember listings, here maybe one from before a removal
     manifest = is_done(task.out, ENCODE, task.name, task.mark)
-    if manifest is None or not task.is_complete():
-        meter = Meter()
-        counts, output = encode_shard(task)
-        manifest = Manifest(ENCODE, task.name, task.mark, outputs=[output] if output else [], counts=counts)
-        manifest.write(task.out, meter.report())
-    tokens = {split: slot_tokens(task.out, task.slots_path(split), task.slots) for split in SPLITS}
-    measured = Measured.from_json(task.out.read_json(task.measured_path)) if task.corpus.is_own else None
-    return task.corpus, Totals(manifest.counts, tokens, measured)
+    if manifest is not None:
+        try:
+            return task.corpus, read_totals(task, manifest.counts)
+        except (OSError, ValueError):  # removed, or torn by a power failure: intermediate files are not synced
+            pass
+    meter = Meter()
+    counts, output = encode_shard(task)
+    manifest = Manifest(ENCODE, task.name, task.mark, outputs=[output] if output else [], counts=counts)
+    manifest.write(task.out, meter.report())
+    return task.corpus, read_totals(task, counts)
 
 
 def _encode(tasks: Sequence[EncodeTask], cluster: Cluster, progress: Progress) -> list[tuple[Corpus, Totals]]:

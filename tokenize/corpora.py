@@ -28,6 +28,7 @@ from curation.tokenize.shuffle import (
     in_key_order,
     is_validation,
     repeats,
+    slot_tokens,
     split_hashes,
     write_slots,
 )
@@ -141,11 +142,6 @@ class EncodeTask:
         """What was measured of the tokenizer, where the corpus is the run's own."""
         return f"{ENCODED}/{self.mark}/measured/{self.name}.json"
 
-    def is_complete(self) -> bool:
-        """Whether its intermediate files are all there."""
-        paths = [self.slots_path(split) for split in SPLITS] + [self.measured_path] * self.corpus.is_own
-        return all(map(self.out.exists, paths))
-
 
 def slots_folder(mark: str, split: str) -> str:
     """Where the intermediate files of a split stand, for a step of the fingerprint `mark`."""
@@ -165,6 +161,13 @@ class Totals:
         both = self.measured + other.measured if self.measured and other.measured else None
         measured = both or self.measured or other.measured
         return Totals(add_counts(self.counts, other.counts), {**self.tokens, **tokens}, measured)
+
+
+def read_totals(task: EncodeTask, counts: Mapping[str, int]) -> Totals:
+    """The totals of an encoded shard. OSError or ValueError if an intermediate file is not there or not whole."""
+    tokens = {split: slot_tokens(task.out, task.slots_path(split), task.slots) for split in SPLITS}
+    measured = Measured.from_json(task.out.read_json(task.measured_path)) if task.corpus.is_own else None
+    return Totals(counts, tokens, measured)
 
 
 def encode_shard(task: EncodeTask) -> tuple[dict[str, int], Output | None]:
@@ -211,7 +214,7 @@ def _encode(task: EncodeTask, encoder: Encoder) -> tuple[Encoded, pa.StringArray
     output = None
     if task.corpus.is_own:
         output = _fill(task, path, data, lengths)
-        task.out.write_json(task.measured_path, measuring.total().to_json())
+        task.out.write_json(task.measured_path, measuring.total().to_json(), sync=False)
     return encoded, pa.concat_arrays(ids), np.concatenate(sizes), output
 
 

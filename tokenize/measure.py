@@ -33,6 +33,9 @@ COLUMNS = ("text", "language", "url")
 DOMAINS_A_SHARD = 1000
 """Domains of most tokens that a shard reports; a domain that is smaller in every shard is missing from the totals."""
 
+_LETTER, _SPACE, _PERHAPS, _REST = 0, 1, 2, 3
+"""Kinds of bytes in UTF-8: begins what is not white space; is white space; may begin it; does not begin a character."""
+
 Group = Mapping[str, tuple[int, ...]]
 
 
@@ -70,6 +73,15 @@ def nothing(vocabulary: int) -> Measured:
     return Measured(np.zeros(vocabulary, np.int64))
 
 
+def _byte_kinds() -> Integers:
+    """The kind of each byte, shape (256,)."""
+    kinds = np.full(256, _LETTER, np.int64)
+    kinds[0x80:0xC0] = _REST
+    kinds[[*range(0x09, 0x0E), *range(0x1C, 0x21)]] = _SPACE
+    kinds[[0xC2, 0xE1, 0xE2, 0xE3]] = _PERHAPS
+    return kinds
+
+
 def _add(left: Group, right: Group) -> Group:
     none = (0,) * len(COUNTS)
     names = sorted({*left, *right})
@@ -82,7 +94,7 @@ class Measuring:
     """Adds up batches of one shard."""
 
     def __init__(self, vocabulary: int) -> None:
-        self._used = np.zeros(vocabulary, np.int64)
+        self._used, self._kinds = np.zeros(vocabulary, np.int64), _byte_kinds()
         self._names: dict[str, list[str]] = {"language": [], "domain": []}
         self._counts = [np.empty((0, len(COUNTS)), np.int64)]
 
@@ -93,7 +105,7 @@ class Measuring:
         counts = np.empty((len(offsets) - 1, len(COUNTS)), np.int64)
         counts[:, 0] = 1
         counts[:, 1] = np.diff(offsets)
-        _count_text(data, offsets, counts)
+        _count_text(data, offsets, self._kinds, counts)
         counts[:, 4] = encoded.lengths
         self._counts.append(counts)
         self._names["language"] += [name or "" for name in batch.column("language").to_pylist()]
@@ -126,33 +138,30 @@ def _count_ids(ids: Tokens, used: Integers) -> None:
 
 
 @kernel
-def _count_text(data: npt.NDArray[np.uint8], offsets: Integers, counts: Integers) -> None:
+def _count_text(data: npt.NDArray[np.uint8], offsets: Integers, kinds: Integers, counts: Integers) -> None:
     """Columns 2 and 3 of `counts`: characters of each text, and words, by the bytes of its UTF-8."""
     for row in range(len(offsets) - 1):
         characters = words = 0
-        inside = False
+        before = _SPACE
         for place in range(offsets[row], offsets[row + 1]):
-            byte = data[place]
-            if byte & 0xC0 == 0x80:  # not the first byte of a character
+            kind = kinds[data[place]]
+            if kind == _REST:
                 continue
+            if kind == _PERHAPS:
+                kind = _SPACE if _is_wide_space(data, place) else _LETTER
             characters += 1
-            if byte < 0x80:
-                white = byte == 0x20 or 0x09 <= byte <= 0x0D or 0x1C <= byte <= 0x1F
-            elif byte == 0xC2:
-                white = data[place + 1] == 0x85 or data[place + 1] == 0xA0
-            elif 0xE1 <= byte <= 0xE3:
-                white = _is_wide_space(byte, data[place + 1], data[place + 2])
-            else:
-                white = False
-            if not white and not inside:
-                words += 1
-            inside = not white
+            words += before & ~kind
+            before = kind
         counts[row, 2], counts[row, 3] = characters, words
 
 
 @kernel
-def _is_wide_space(first: int, second: int, third: int) -> bool:
-    """Whether three bytes of UTF-8 spell U+1680, U+2000 to U+200A, U+2028, U+2029, U+202F, U+205F or U+3000."""
+def _is_wide_space(data: npt.NDArray[np.uint8], place: int) -> bool:
+    """Whether U+0085, U+00A0, U+1680, U+2000 to U+200A, U+2028, U+2029, U+202F, U+205F or U+3000 is spelled there."""
+    first, second = data[place], data[place + 1]
+    if first == 0xC2:
+        return second == 0x85 or second == 0xA0
+    third = data[place + 2]
     if first == 0xE1:
         return second == 0x9A and third == 0x80
     if first == 0xE3:

@@ -6,7 +6,6 @@ Japanese or Thai, look at characters a token instead.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -59,39 +58,39 @@ def _ranked(group: Group, shown: int | None = None) -> dict[str, dict[str, Any]]
 
 def _usage(encoder: Encoder, measured: Measured) -> dict[str, Any]:
     """What of the vocabulary the corpus uses; special tokens are counted apart, since text never gives them."""
-    tokens = encoder.entries
-    ordinary = sorted(number for number in tokens.values() if number not in encoder.special_ids)
-    used = measured.used[ordinary] if ordinary else np.zeros(0, np.int64)
-    unused = [number for number, times in zip(ordinary, used.tolist(), strict=True) if not times]
+    spelled = _ordinary(encoder)
+    used = measured.used[[*spelled]] if spelled else np.zeros(0, np.int64)
+    unused = [number for number, times in zip(spelled, used.tolist(), strict=True) if not times]
     rare = int((used < RARE).sum())
-    texts = _texts(encoder)
     return {
-        "size": len({*tokens.values()}),
+        "size": len({*encoder.entries.values()}),
         "special": len(encoder.special_ids),
         "unused": len(unused),
-        "unused_share": round(len(unused) / max(len(ordinary), 1), 6),
+        "unused_share": round(len(unused) / max(len(spelled), 1), 6),
         f"used_under_{RARE}": rare,
-        f"used_under_{RARE}_share": round(rare / max(len(ordinary), 1), 6),
-        "unused_single_bytes": sum(len(texts[number]) == 1 for number in unused) if encoder.is_byte_level else 0,
-        "unused_examples": [_entry(number, texts[number], 0) for number in unused[-EXAMPLES:]],
+        f"used_under_{RARE}_share": round(rare / max(len(spelled), 1), 6),
+        "unused_single_bytes": sum(len(spelled[number]) == 1 for number in unused) if encoder.is_byte_level else 0,
+        "unused_examples": [_entry(encoder, number, spelled[number], 0) for number in unused[-EXAMPLES:]],
     }
 
 
 def _longest(encoder: Encoder, measured: Measured) -> list[dict[str, Any]]:
-    texts = {number: text for number, text in _texts(encoder).items() if number not in encoder.special_ids}
-    longest = sorted(texts, key=lambda number: (-len(texts[number]), number))[:LONGEST]
-    return [_entry(number, texts[number], int(measured.used[number])) for number in longest]
+    """The tokens of most bytes; a byte-level spelling has as many characters as the token has bytes."""
+    spelled = _ordinary(encoder)
+    sizes = {number: len(token) if encoder.is_byte_level else len(token.encode()) for number, token in spelled.items()}
+    longest = sorted(spelled, key=lambda number: (-sizes[number], number))[:LONGEST]
+    return [_entry(encoder, number, spelled[number], int(measured.used[number])) for number in longest]
 
 
-def _entry(number: int, text: bytes, times: int) -> dict[str, Any]:
+def _ordinary(encoder: Encoder) -> dict[int, str]:
+    """Tokens that text may give, as the file spells them, by id."""
+    found = {number: token for token, number in encoder.entries.items() if number not in encoder.special_ids}
+    return dict(sorted(found.items()))
+
+
+def _entry(encoder: Encoder, number: int, spelled: str, times: int) -> dict[str, Any]:
+    text = _unspell(spelled) if encoder.is_byte_level else spelled.encode()
     return {"id": number, "text": text.decode("utf-8", "replace"), "bytes": len(text), "count": times}
-
-
-def _texts(encoder: Encoder) -> Mapping[int, bytes]:
-    """The bytes of every token; of a tokenizer that is not byte-level, the bytes of its spelling."""
-    if not encoder.is_byte_level:
-        return {number: token.encode() for token, number in encoder.entries.items()}
-    return {number: _unspell(token) for token, number in encoder.entries.items()}
 
 
 def _unspell(token: str) -> bytes:

@@ -122,7 +122,7 @@ def write_slots(folder: Folder, path: str, documents: Documents, slots: int) -> 
     kind = pa.list_(pa.from_numpy_dtype(documents.encoded.ids.dtype))
     metadata = {"slots": _pack(filled.astype(np.int64)), "tokens": _pack(tokens.astype(np.int64))}
     schema = pa.schema([("key", pa.uint64()), ("id", pa.string()), ("tokens", kind)], metadata=metadata)
-    with folder.writing(path) as file, pa.ipc.new_file(pa.PythonFile(file, mode="w"), schema) as writer:
+    with folder.writing(path, sync=False) as file, pa.ipc.new_file(pa.PythonFile(file, mode="w"), schema) as writer:
         for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
             writer.write_batch(_slot_batch(documents, start, stop, schema))
 

@@ -228,6 +228,27 @@ def test_resume_after_a_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, st
     assert bytes_of(stopped, *parts) == bytes_of(whole, *parts)
 
 
+@pytest.mark.parametrize("left", [0, 100, -1])
+def test_torn_intermediate_files_are_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: int) -> None:
+    """Intermediate files that a power failure emptied or cut short are noticed; the bytes are those of a whole run."""
+    whole, _, _ = make_run(tmp_path / "whole", TEXTS, SETTINGS)
+
+    def fail(task: object) -> Manifest:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(job, "pack_shard", fail)
+        with pytest.raises(KeyboardInterrupt):
+            make_run(tmp_path / "torn", TEXTS, SETTINGS)
+    torn = sorted(path for path in (tmp_path / "torn" / "encoded").rglob("*.*") if path.is_file())
+    assert len(torn) == 9
+    for path in torn[::4]:
+        path.write_bytes(path.read_bytes()[:left])
+    remake(Folder(str(tmp_path / "torn")), SETTINGS)
+    parts = ("tokens", "corpus", "manifests", "encoded", "tokenizer")
+    assert bytes_of(Folder(str(tmp_path / "torn")), *parts) == bytes_of(whole, *parts)
+
+
 def test_other_settings_replace_the_tokens(tmp_path: Path) -> None:
     """Made again with a longer sequence, nothing of the earlier tokens is left."""
     folder, _, _ = make_run(tmp_path / "twice", TEXTS, SETTINGS)
