@@ -16,10 +16,10 @@ from curation.report.figures import counted, dates, one_side, ranked, signal_fig
 from curation.report.funnel import funnel_rows, tokens_per_character
 from curation.report.render import render
 from curation.storage import Folder
+from curation.tokenize.quality import REPORT as TOKENIZER_REPORT
 
 LANGUAGES, DOMAINS, TLDS = 15, 25, 20
 STEPS = ("filter", "dedup", "corpus", "count", "merge", "train-tokenizer", "encode", "tokens")
-TOKENIZER_REPORT = "tokenizer/report.json"
 
 
 def make_page(plan: Plan, stats: Mapping[str, Any], samples: Samples) -> str:
@@ -48,8 +48,8 @@ def make_page(plan: Plan, stats: Mapping[str, Any], samples: Samples) -> str:
             "clusters": samples.clusters,
             "personal": dict(sorted(tally.get("counts", {}).items(), key=lambda item: (-item[1], item[0]))),
             "lost": _lost(stats),
-            "bytes_per_token": stats["bytes_per_token"],
-            "longest_tokens": _longest_tokens(plan.folder),
+            "bytes_per_token": _first(stats["bytes_per_token"], LANGUAGES),
+            "tokenizer": _tokenizer(plan.folder),
             "performance": measure(plan.folder, stats),
             "kept": samples.by_reason.get(KEPT, ()),
             "removed": _removed(rows, samples),
@@ -76,17 +76,22 @@ def _removed(rows: list[Any], samples: Samples) -> list[tuple[str, int, Any]]:
     return [(name, documents, samples.by_reason[name]) for name, documents in named if name in samples.by_reason]
 
 
+def _first(values: Mapping[str, Any], most: int) -> dict[str, Any]:
+    return dict(list(values.items())[:most])
+
+
 def _lost(stats: Mapping[str, Any]) -> dict[str, int]:
     """Records that were damaged and pages that could not be extracted, by cause."""
     read = {name: count for name, count in stats["read"].items() if name.startswith(("skipped.", "repaired."))}
     return read | dict(stats["stages"].get("extract", {}).get("counts", {}))
 
 
-def _longest_tokens(folder: Folder) -> list[str]:
-    """As tokenizer/report.json has them; none where there is no such file."""
+def _tokenizer(folder: Folder) -> dict[str, Any] | None:
+    """What the tokenizer's own report says; None where there is none."""
     if not folder.exists(TOKENIZER_REPORT):
-        return []
-    return [str(token) for token in folder.read_json(TOKENIZER_REPORT).get("longest_tokens", [])]
+        return None
+    found: dict[str, Any] = folder.read_json(TOKENIZER_REPORT)
+    return found
 
 
 @dataclass

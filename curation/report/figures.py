@@ -82,6 +82,7 @@ def _signal(name: str, histogram: Histogram, tally: Mapping[str, Any], rules: Se
     histogram, cuts = drawn(histogram, rules)
     limits = [cut for cut in cuts if cut is not None]
     shown = bars(histogram, keep=limits)
+    whole = plots.are_whole(shown)
     judged = list(zip(rules, cuts, strict=True))
     gone = [bar.count if any(beyond(bar, rule, cut) for rule, cut in judged) else 0 for bar in shown]
     violated = {rule.reason: tally["violations"].get(rule.reason, 0) for rule in rules}
@@ -92,11 +93,11 @@ def _signal(name: str, histogram: Histogram, tally: Mapping[str, Any], rules: Se
         stay = [bar.count - count for bar, count in zip(shown, gone, strict=True)]
         series = {"kept": stay, "removed": gone}
         header: tuple[str, ...] = ("value", "documents", "beyond a threshold")
-        rows: list[Cells] = [(plots.span(bar), bar.count, count) for bar, count in zip(shown, gone, strict=True)]
+        rows: list[Cells] = [(plots.span(bar, whole), bar.count, count) for bar, count in zip(shown, gone, strict=True)]
     else:
         series = {"documents": [bar.count for bar in shown]}
         header = ("value", "documents")
-        rows = [(plots.span(bar), bar.count) for bar in shown]
+        rows = [(plots.span(bar, whole), bar.count) for bar in shown]
     nulls = histogram["nulls"]
     note = f"{measured:,} measured" + (f", {nulls:,} had nothing to measure" if nulls else "")
     drawing = plots.histogram(shown, series, limits)
@@ -110,9 +111,10 @@ def two_sides(key: str, title: str, sides: Mapping[str, Histogram], unit: str) -
     shown = bars(total)
     if not shown:
         return None
+    whole = plots.are_whole(shown)
     series = {name: [inside(histogram, bar) for bar in shown] for name, histogram in sides.items()}
     rows: list[Cells] = [
-        (plots.span(bar), *counts) for bar, *counts in zip(shown, series["kept"], series["removed"], strict=True)
+        (plots.span(bar, whole), *counts) for bar, *counts in zip(shown, series["kept"], series["removed"], strict=True)
     ]
     return Figure(key, title, plots.histogram(shown, series), (unit, "kept", "removed"), rows)
 
@@ -122,7 +124,8 @@ def one_side(key: str, title: str, histogram: Histogram, unit: str) -> Figure | 
     shown = bars(histogram)
     if not shown:
         return None
-    rows: list[Cells] = [(plots.span(bar), bar.count) for bar in shown]
+    whole = plots.are_whole(shown)
+    rows: list[Cells] = [(plots.span(bar, whole), bar.count) for bar in shown]
     return Figure(key, title, plots.histogram(shown, {"kept": [bar.count for bar in shown]}), (unit, "kept"), rows)
 
 

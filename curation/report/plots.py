@@ -60,11 +60,21 @@ def number(value: float) -> str:
     return f"{value:.4g}"
 
 
-def span(bar: Bar) -> str:
-    """A bar's bounds in words."""
+def span(bar: Bar, whole: bool = False) -> str:
+    """A bar's bounds in words. whole: the values are whole numbers, so that 1 up to, not including, 2 is "1"."""
     if bar.low is None:
         return "all" if bar.high is None else f"below {number(bar.high)}"
-    return f"{number(bar.low)} and up" if bar.high is None else f"{number(bar.low)} to {number(bar.high)}"
+    if bar.high is None:
+        return f"{number(bar.low)} and up"
+    if whole and bar.high - bar.low == 1:
+        return number(bar.low)
+    return f"{number(bar.low)} to {number(bar.high - 1 if whole else bar.high)}"
+
+
+def are_whole(bars: Sequence[Bar]) -> bool:
+    """Whether all bounds are whole numbers and neighbours next to each other: only whole numbers are told so."""
+    limits = [limit for bar in bars for limit in (bar.low, bar.high) if limit is not None]
+    return all(float(limit).is_integer() for limit in limits)
 
 
 def histogram(bars: Sequence[Bar], series: Mapping[str, Sequence[int]], cuts: Sequence[float] = ()) -> str:
@@ -78,7 +88,8 @@ def histogram(bars: Sequence[Bar], series: Mapping[str, Sequence[int]], cuts: Se
     shown = ["" if bound is None else number(bound) for bound in labels]
     inner = [at for at, label in enumerate(shown) if label]
     axis = _axis(shown, inner[:: _every(inner)], "datum.value")
-    layer = _stack([span(bar) for bar in bars], series, axis, len(bars), shares)
+    whole = are_whole(bars)
+    layer = _stack([span(bar, whole) for bar in bars], series, axis, len(bars), shares)
     return _draw([layer, *(_line(position(bars, cut)) for cut in cuts)])
 
 

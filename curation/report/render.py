@@ -41,6 +41,7 @@ def _environment() -> Any:
         finalize=_finalize,
     )
     environment.filters |= {"count": count, "percent": percent, "slug": slug, "size": size, "seconds": seconds}
+    environment.filters["visible"] = visible
     return environment
 
 
@@ -68,6 +69,11 @@ def percent(value: float) -> str:
     return ">\u200999.9\u00a0%" if 0.9995 <= value < 1 else f"{value:.1%}".replace("%", "\u00a0%")
 
 
+def visible(text: str) -> str:
+    """White space shown by signs: " the\\n" → "␣the↵"."""
+    return harmless(text).replace(" ", "␣").replace("\n", "↵").replace("\t", "⇥")
+
+
 def slug(text: str) -> str:
     """A text as an id: "c4.curly_bracket" → "c4-curly_bracket", whatever is in it."""
     return re.sub(r"[^A-Za-z0-9_]+", "-", text).strip("-") or "x"
@@ -85,10 +91,12 @@ def size(value: float | None) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """Seconds for people: 4000 → "1 h 7 min"."""
+    """Seconds for people: 0.0031 → "3.1 ms", 103 → "1 min 43 s", 4000 → "1 h 6 min"."""
     if value is None:
         return "–"
-    if value < 100:
+    if value < 0.1:
+        return f"{value * 1000:.2g} ms"
+    if value < 60:
         return f"{value:.3g} s"
-    minutes = round(value / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60:,} h {minutes % 60} min"
+    whole = round(value)
+    return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600:,} h {whole % 3600 // 60} min"

@@ -71,6 +71,9 @@ def spoiled_page(out: Path) -> str:
     }
     stats["days"] = {f"'];{name[:4]}{SCRIPT}": counts for name, counts in stats["days"].items()}
     stats["dedup"]["cluster_sizes"] = {f"'+alert(1)+'{SCRIPT}": 3}
+    report = json.loads((out / "tokenizer" / "report.json").read_text())
+    report["longest_tokens"] = [{"id": 1, "text": attack, "bytes": 9, "count": 1} for attack in ATTACKS]
+    (out / "tokenizer" / "report.json").write_text(json.dumps(report))
     samples = draw_samples(plan, count_shards(plan, Cluster()), Cluster())
     names = [f"{name}.{reason}" for name, tally in stats["stages"].items() for reason in tally["reasons"]]
     by_reason = {name: [spoiled_sample(sample)] for name in names for sample in samples.by_reason["kept"][:1]}
