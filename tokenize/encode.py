@@ -80,7 +80,7 @@ class Encoder:
         """The id of a special token, or None."""
         return self._special.get(token)
 
-    @property
+    @cached_property
     def entries(self) -> dict[str, int]:
         """Every token as the file spells it, special and added ones included, with its id."""
         vocabulary = self._values["model"]["vocab"]
@@ -88,7 +88,7 @@ class Encoder:
             vocabulary = {entry[0]: number for number, entry in enumerate(vocabulary)}
         return {**vocabulary, **self._special}
 
-    @property
+    @cached_property
     def is_byte_level(self) -> bool:
         """Whether the file spells each byte of a token as one printable character, as GPT-2 does."""
         parts = [self._values.get(name) or {} for name in ("pre_tokenizer", "decoder", "normalizer")]

@@ -158,10 +158,10 @@ def _count_text(data: npt.NDArray[np.uint8], offsets: Integers, kinds: Integers,
 @kernel
 def _is_wide_space(data: npt.NDArray[np.uint8], place: int) -> bool:
     """Whether U+0085, U+00A0, U+1680, U+2000 to U+200A, U+2028, U+2029, U+202F, U+205F or U+3000 is spelled there."""
-    first, second = data[place], data[place + 1]
+    first, second = int(data[place]), int(data[place + 1])
     if first == 0xC2:
         return second == 0x85 or second == 0xA0
-    third = data[place + 2]
+    third = int(data[place + 2])
     if first == 0xE1:
         return second == 0x9A and third == 0x80
     if first == 0xE3:
