@@ -96,7 +96,8 @@ def histogram(bars: Sequence[Bar], series: Mapping[str, Sequence[int]], cuts: Se
 def columns(names: Sequence[str], series: Mapping[str, Sequence[int]]) -> str:
     """A stack of series for each name, in the order given; few of the names are written below."""
     places = [at + 0.5 for at in range(0, len(names), _every(names))]
-    axis = _axis([harmless(name) for name in names], places, "floor(datum.value)")
+    names = [harmless(name) for name in names]
+    axis = _axis(names, places, "floor(datum.value)")
     return _draw([_stack(names, series, axis, max(len(names), FEWEST))])
 
 

@@ -1,0 +1,77 @@
+"""Numbers and names as the page and the funnel write them."""
+
+from __future__ import annotations
+
+import pytest
+
+from curation.report.funnel import funnel_rows
+from curation.report.render import percent, seconds, size, slug, visible
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0, "0.0\xa0%"),
+        (1, "100.0\xa0%"),
+        (0.1234, "12.3\xa0%"),
+        (0.00001, "<\u20090.1\xa0%"),
+        (0.99999, ">\u200999.9\xa0%"),
+    ],
+)
+def test_a_share_never_reads_as_nothing_or_all_when_it_is_not(value: float, shown: str) -> None:
+    """Little reads as less than a tenth of a percent, nearly all as more than 99.9."""
+    assert percent(value) == shown
+
+
+def test_times_and_sizes() -> None:
+    """Times and sizes are told in the unit that people would use."""
+    assert [seconds(value) for value in (None, 0.0031, 5.0, 103, 4000)] == [
+        "–",
+        "3.1 ms",
+        "5 s",
+        "1 min 43 s",
+        "1 h 6 min",
+    ]
+    assert [size(value) for value in (None, 500, 123456789, 5e12)] == ["–", "500 B", "118 MiB", "4.55 TiB"]
+
+
+def test_names_as_ids() -> None:
+    """Whatever a reason is called, its id has letters, digits, hyphens and underscores."""
+    assert slug("c4.curly_bracket") == "c4-curly_bracket"
+    assert slug("\"><script>'") == "script"
+    assert slug("…") == "x"
+
+
+def test_white_space_of_tokens_is_seen() -> None:
+    """A token's white space is shown by signs, and its control characters are not obeyed."""
+    assert visible(" a\n\t\x1b") == "␣a↵⇥�"
+
+
+def test_the_funnel_of_a_run_without_reading_counts() -> None:
+    """Where nothing was read the funnel begins with the first stage; without tokens none are estimated."""
+    tally = {"documents_in": 4, "documents_out": 3, "characters_in": 0, "characters_out": 30, "reasons": {"b": 1}}
+    (row,) = funnel_rows({"read": {}, "stages": {"x": tally}, "tokens": {}})
+    assert (row.entered, row.left, row.removed, row.tokens) == (4, 3, 1, None)
+    assert row.kept_share == 0.75
+
+
+def test_records_that_are_no_pages_are_passed_by() -> None:
+    """Reading counts pages and what was skipped; requests and other records are in neither."""
+    read = {"pages.html": 5, "pages.text": 1, "skipped.not_html": 2, "passed.request": 9, "records.request": 9}
+    (row,) = funnel_rows({"read": read, "stages": {}, "tokens": {}})
+    assert (row.entered, row.left, [reason.name for reason in row.reasons]) == (8, 6, ["not_html"])
+
+
+def test_tokens_are_estimated_by_the_rate_of_the_corpus() -> None:
+    """Before the corpus a stage's tokens are its characters times the corpus' tokens a character."""
+
+    def tally(characters: int) -> dict[str, object]:
+        return {"documents_in": 1, "documents_out": 1, "characters_out": characters, "reasons": {}}
+
+    stats = {
+        "read": {},
+        "stages": {"url": tally(0), "a": tally(800), "pii": tally(400)},
+        "tokens": {"corpus_tokens": 100},
+    }
+    assert [row.tokens for row in funnel_rows(stats)] == [None, 200, 100]
+    assert [row.has_text for row in funnel_rows(stats)] == [False, True, True]
