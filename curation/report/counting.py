@@ -39,6 +39,10 @@ LENGTHS = tuple(
 SCORES = tuple(step / 20 for step in range(21))
 """Edges of histograms of language scores."""
 
+NO_DAY = "(other)"
+"""Stands for dates that are none, of which a hostile archive may have any number."""
+_DAY = r"^\d{4}-\d{2}-\d{2}"
+
 Place = tuple[str, str, int]
 """A drawn document: hash of its id, path of its shard, row in it."""
 
@@ -152,7 +156,8 @@ class Counting:
 
     def _dimensions(self, counters: dict[str, Counter[str]], batch: pa.RecordBatch, lengths: pa.Array) -> None:
         hosts = [domain(url or "") for url in batch["url"].to_pylist()]
-        day = pc.utf8_slice_codeunits(batch["date"], 0, 10)
+        dated = pc.match_substring_regex(batch["date"], _DAY)
+        day = pc.if_else(dated, pc.utf8_slice_codeunits(batch["date"], 0, 10), NO_DAY)
         for name, values in (
             ("language", batch["language"].drop_null().to_pylist()),
             ("domain", hosts),
@@ -198,14 +203,20 @@ class Counting:
     def facts(self) -> ShardFacts:
         """What was counted."""
         kept, removed = _sorted(self._kept), _sorted(self._removed)
-        everywhere = Counter(kept.get("domain", {})) + Counter(removed.get("domain", {}))
-        top = set(sorted(everywhere, key=lambda name: (-everywhere[name], name))[:DOMAINS_A_SHARD])
-        for part in (kept, removed):
-            if "domain" in part:
-                part["domain"] = {name: count for name, count in part["domain"].items() if name in top}
+        for name in ("domain", "tld"):
+            _cut(kept, removed, name)
         return ShardFacts(
             kept, removed, dict(sorted(self._reasons.items())), dict(sorted(self._samples.items())), self._clusters
         )
+
+
+def _cut(kept: dict[str, dict[str, int]], removed: dict[str, dict[str, int]], dimension: str) -> None:
+    """Leave the most frequent names of a dimension, as many as a shard reports."""
+    everywhere = add_counts(kept.get(dimension, {}), removed.get(dimension, {}))
+    top = set(sorted(everywhere, key=lambda name: (-everywhere[name], name))[:DOMAINS_A_SHARD])
+    for part in (kept, removed):
+        if dimension in part:
+            part[dimension] = {name: count for name, count in part[dimension].items() if name in top}
 
 
 COLUMNS = ("id", "text", "url", "date", "language", "language_score", "token_count")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from curation.report import plots
+from curation.report.counting import NO_DAY
 from curation.report.histograms import Histogram, bars, beyond, drawn, inside
 from curation.rules import Rule
 
@@ -134,6 +135,7 @@ def dates(days: Mapping[str, Mapping[str, int]], most: int = 40) -> Figure | Non
     if not days:
         return None
     spans = ((10, "day"), (7, "month"), (4, "year"))
+    days = {day: counts for day, counts in days.items() if day != NO_DAY} or days
     length, unit = next((span for span in spans if len({day[: span[0]] for day in days}) <= most), spans[-1])
     series: dict[str, list[int]] = {}
     for day, counts in sorted(days.items()):
