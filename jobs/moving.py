@@ -8,7 +8,7 @@ the rule itself, the document is unsure: it may pass or go. Nothing is guessed; 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,21 +44,27 @@ _TRIED: tuple[Any, ...] = (1, 0.5)
 
 @dataclass(frozen=True, slots=True)
 class MovedStage:
-    """A stage of a recipe before and after the move; the two are equal where it is not touched."""
+    """A stage of a recipe before and after the move; the two are equal where it is not touched.
+
+    rules: those after the move. reasons: of the rules before.
+    """
 
     name: str
     before: Any
     after: Any
+    rules: tuple[Rule, ...] = ()
+    reasons: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, name: str, before: Any, after: Any) -> MovedStage:
+        """The stage with its rules read from both."""
+        reasons = frozenset(rule.reason for rule in getattr(before, "rules", ()))
+        return cls(name, before, after, tuple(getattr(after, "rules", ())), reasons)
 
     @property
     def touched(self) -> bool:
         """Whether the move changes the stage."""
         return bool(self.before != self.after)
-
-    @property
-    def rules(self) -> tuple[Rule, ...]:
-        """The rules after the move."""
-        return tuple(getattr(self.after, "rules", ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,14 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.position)
+
+    def where(self, mask: Mask) -> Rows:
+        """The rows of a mask."""
+        if mask.all():
+            return self
+        chosen = pa.array(mask)
+        signals = {name: values.filter(chosen) for name, values in self.signals.items()}
+        return Rows(signals, self.position[mask], self.reasons.filter(chosen))
 
     def of(self, stage: str) -> pa.StructArray:
         """The signals of one stage, as it gave them."""
@@ -136,7 +150,7 @@ def moved_stages(before: Recipe, after: Recipe) -> list[MovedStage]:
     if not changed:
         raise UsageError(f"nothing is changed; name a key with --set, such as --set {known[0]}=... {able}")
     pairs = zip(before.stages, after.stages, strict=True)
-    return [MovedStage(name, stage, moved) for (name, stage), (_, moved) in pairs]
+    return [MovedStage.of(name, stage, moved) for (name, stage), (_, moved) in pairs]
 
 
 def judge(stage: MovedStage, number: int, rows: Rows) -> Verdicts:
@@ -147,7 +161,7 @@ def judge(stage: MovedStage, number: int, rows: Rows) -> Verdicts:
     if not stage.touched and not (rows.position < number).any():
         return Verdicts(here, np.zeros(len(rows), np.bool_), _only(rows.reasons, here))
     judged = decide(own, [rule for rule in stage.rules if own.type.get_field_index(rule.signal) >= 0])
-    failed = here & ~_in(rows.reasons, {rule.reason for rule in getattr(stage.before, "rules", ())})
+    failed = here & ~_in(rows.reasons, stage.reasons)
     reasons = pc.if_else(pa.array(failed & ~_valid(judged)), rows.reasons, judged)
     if not stage.touched:
         reasons = pc.if_else(pa.array(met), _only(rows.reasons, here), reasons)
@@ -211,7 +225,7 @@ def _valid(values: pa.Array) -> Mask:
     return np.asarray(values.is_valid().to_numpy(zero_copy_only=False), np.bool_)
 
 
-def _in(values: pa.Array, names: set[str]) -> Mask:
+def _in(values: pa.Array, names: Collection[str]) -> Mask:
     among = pc.is_in(values, pa.array(sorted(names), pa.string()))
     return np.asarray(among.to_numpy(zero_copy_only=False), np.bool_)
 

@@ -9,13 +9,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from curation.jobs.what_if import Amount, Example, Kept, WhatIf
+from curation.jobs.what_if import Example, WhatIf
+from curation.jobs.what_if_shard import UNSURE, Amount, Kept
 from curation.report.excerpts import harmless
 
 MOVES_SHOWN = 15
-
-UNSURE = "?"
-"""Stands for "where the stored signals do not tell"."""
 
 
 def _safe(text: str) -> str:

@@ -1,0 +1,307 @@
+"""What moved rules do to one shard, counted from its stored signals in bounded memory."""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from curation.jobs.moving import Mask, MovedStage, Rows, judge
+from curation.shards import read_shard, read_table
+from curation.signals import STORED
+from curation.storage import Folder
+
+LENGTHS = ("text_characters", "characters")
+"""Signals that tell how long the text is once the stage is through."""
+
+UNSURE = "?"
+"""Stands for what the stored signals do not tell."""
+
+EXAMPLES = 5
+"""Documents shown of those that change sides in either direction."""
+
+ROWS = 16_384
+"""Documents judged at once: their signals take a few megabytes."""
+
+Numbers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """Documents and characters. `a + b` is exact."""
+
+    documents: int = 0
+    characters: int = 0
+
+    def __add__(self, other: Amount) -> Amount:
+        return Amount(self.documents + other.documents, self.characters + other.characters)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What leaves a stage: now, and with the move at least and at most; equal where the signals decide."""
+
+    now: Amount = field(default_factory=Amount)
+    least: Amount = field(default_factory=Amount)
+    most: Amount = field(default_factory=Amount)
+
+    def __add__(self, other: Kept) -> Kept:
+        return Kept(self.now + other.now, self.least + other.least, self.most + other.most)
+
+    @property
+    def exact(self) -> bool:
+        """Whether one number is known."""
+        return self.least == self.most
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Changed:
+    """A document that changes sides: drawn by `mark`, found at `row` of `path`. Reasons are None where it is kept."""
+
+    mark: int
+    path: str
+    row: int
+    before: str | None
+    after: str | None
+    sure: bool
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What the move does to a shard, or to all. `a + b` is exact.
+
+    moves: documents by (reason now, reason then), those that stay as they are left out; "" is kept, "?" unsure.
+    corpus: documents of the corpus as it is. lost: how many of them go for sure, those of clusters apart; clusters: by
+    near-duplicate cluster that loses documents, how many it loses, its size, and documents of the corpus among them.
+    """
+
+    entered: int = 0
+    stages: Mapping[str, Kept] = field(default_factory=dict)
+    moves: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    let_in: Sequence[Changed] = ()
+    put_out: Sequence[Changed] = ()
+    corpus: int = 0
+    lost: int = 0
+    clusters: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
+    deduplicated: bool = True
+
+    def __add__(self, other: Counted) -> Counted:
+        names = [*self.stages, *(name for name in other.stages if name not in self.stages)]
+        clusters = dict(self.clusters)
+        for key, (gone, size, kept) in other.clusters.items():
+            had = clusters.get(key, (0, 0, 0))
+            clusters[key] = (had[0] + gone, max(had[1], size), had[2] + kept)
+        return Counted(
+            self.entered + other.entered,
+            {name: self.stages.get(name, Kept()) + other.stages.get(name, Kept()) for name in names},
+            Counter(self.moves) + Counter(other.moves),
+            sorted([*self.let_in, *other.let_in])[:EXAMPLES],
+            sorted([*self.put_out, *other.put_out])[:EXAMPLES],
+            self.corpus + other.corpus,
+            self.lost + other.lost,
+            clusters,
+            self.deduplicated and other.deduplicated,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CountMoved:
+    """Counts one shard under moved rules; a picklable task for the cluster."""
+
+    folder: Folder
+    stages: tuple[MovedStage, ...]
+
+    def __call__(self, shard: str) -> Counted:
+        """What the move does to the documents of the shard."""
+        total = Counted()
+        for part in chain(self._kept(shard), self._removed(shard)):
+            total += self._count(shard, part)
+        return total
+
+    def _kept(self, shard: str) -> Iterator[_Part]:
+        path, wanted = f"{STORED}/{shard}.parquet", {stage.name for stage in self.stages if stage.touched}
+        with self.folder.open(path) as file, pq.ParquetFile(file) as parquet:
+            names = parquet.schema_arrow.names
+        lengths = {name for _, name in self._lengths(names)}
+        columns = [name for name in names if name in lengths or any(name.startswith(f"{own}.") for own in wanted)]
+        first = 0
+        for batch in read_shard(self.folder, path, ["id", *columns], ROWS):
+            size = batch.num_rows
+            signals = {name: batch.column(name) for name in columns}
+            rows = Rows(signals, np.full(size, len(self.stages)), pa.nulls(size, pa.string()))
+            yield _Part(f"documents/{shard}.parquet", np.arange(first, first + size), rows, batch["id"])
+            first += size
+
+    def _removed(self, shard: str) -> Iterator[_Part]:
+        path, first = f"removed/filter/{shard}.parquet", 0
+        names = pa.array([stage.name for stage in self.stages])
+        for batch in read_shard(self.folder, path, ["id", "stage", "reason", "signals"], ROWS):
+            struct = batch["signals"]
+            signals = dict(zip([part.name for part in struct.type], struct.flatten(), strict=True))
+            position = pc.index_in(batch["stage"], names).to_numpy(zero_copy_only=False).astype(np.int64)
+            pairs = zip(batch["stage"].to_pylist(), batch["reason"].to_pylist(), strict=True)
+            cut = [reason.removeprefix(f"{stage}.") for stage, reason in pairs]
+            rows = Rows(signals, position, pa.array(cut, pa.string()))
+            yield _Part(path, np.arange(first, first + batch.num_rows), rows, batch["id"])
+            first += batch.num_rows
+
+    def _lengths(self, names: Sequence[str]) -> list[tuple[int, str]]:
+        """The signal that tells the length of the text after a stage, by the stage's number."""
+        return [
+            (number, f"{stage.name}.{signal}")
+            for number, stage in enumerate(self.stages)
+            for signal in LENGTHS
+            if f"{stage.name}.{signal}" in names
+        ]
+
+    def _count(self, shard: str, part: _Part) -> Counted:
+        """Rows that a stage before the first touched one removed stay as they are; the others are judged anew."""
+        touched = next(number for number, stage in enumerate(self.stages) if stage.touched)
+        concerned = part.rows.position >= touched
+        return self._judged(shard, part.where(concerned)) + self._unconcerned(part.where(~concerned).rows)
+
+    def _unconcerned(self, rows: Rows) -> Counted:
+        stages: dict[str, Kept] = {}
+        for number, length in enumerate(self._text_lengths(rows)):
+            amount = _amount(rows.position > number, length)
+            stages[self.stages[number].name] = Kept(amount, amount, amount)
+        return Counted(len(rows), stages)
+
+    def _text_lengths(self, rows: Rows) -> Iterator[Numbers]:
+        """Characters of each row's text after each stage; after a stage that did not measure it, those before."""
+        told = dict(self._lengths(list(rows.signals)))
+        length = _before_extraction(rows)
+        for number in range(len(self.stages)):
+            if number in told:
+                values = rows.signals[told[number]]
+                length = np.where(_valid(values), _whole(values), length)
+            yield length
+
+    def _judged(self, shard: str, part: _Part) -> Counted:
+        rows, end = part.rows, len(self.stages)
+        alive, sure = np.ones(len(rows), np.bool_), np.ones(len(rows), np.bool_)
+        changed = np.zeros(len(rows), np.bool_)
+        after: dict[int, str] = {}
+        stages: dict[str, Kept] = {}
+        for number, (stage, length) in enumerate(zip(self.stages, self._text_lengths(rows), strict=True)):
+            verdicts = judge(stage, number, rows)
+            same = _true(pc.equal(verdicts.reasons, rows.reasons)) & (rows.position == number)
+            going = alive & verdicts.gone & ~same
+            after |= {row: f"{stage.name}.{verdicts.reasons[row].as_py()}" for row in np.flatnonzero(going).tolist()}
+            changed |= going
+            alive &= ~verdicts.gone
+            sure &= alive & ~verdicts.unsure
+            stages[stage.name] = Kept(*(_amount(mask, length) for mask in (rows.position > number, sure, alive)))
+        changed |= alive & ((rows.position < end) | ~sure)
+        after |= dict.fromkeys(np.flatnonzero(alive & ~sure).tolist(), UNSURE)
+        counted = Counted(len(rows), stages, *self._changes(part, np.flatnonzero(changed), after))
+        kept = rows.position == end
+        return counted + self._corpus(shard, int(part.numbers[0]), kept, ~alive) if kept.any() else counted
+
+    def _changes(
+        self, part: _Part, changed: Numbers, after: Mapping[int, str]
+    ) -> tuple[Counter[tuple[str, str]], list[Changed], list[Changed]]:
+        """Moves by reason, and the examples drawn of documents let in and put out."""
+        moves: Counter[tuple[str, str]] = Counter()
+        let_in: list[Changed] = []
+        put_out: list[Changed] = []
+        for row in changed.tolist():
+            at = int(part.rows.position[row])
+            before = "" if at == len(self.stages) else f"{self.stages[at].name}.{part.rows.reasons[row].as_py()}"
+            now = after.get(row, "")
+            moves[before, now] += 1
+            if not before or now in ("", UNSURE):
+                (let_in if before else put_out).append(self._change(part, row, before, now))
+        return moves, sorted(let_in)[:EXAMPLES], sorted(put_out)[:EXAMPLES]
+
+    def _change(self, part: _Part, row: int, before: str, now: str) -> Changed:
+        mark = zlib.crc32((part.ids[row].as_py() or "").encode())
+        value = self._value(part.rows, row, before or now)
+        return Changed(mark, part.path, int(part.numbers[row]), before or None, now or None, now != UNSURE, value)
+
+    def _value(self, rows: Rows, row: int, decided: str) -> str:
+        """The value that the rule `decided` looks at: "words = 62"."""
+        for stage in self.stages:
+            rules = [*getattr(stage.before, "rules", ()), *stage.rules]
+            for rule in rules:
+                if f"{stage.name}.{rule.reason}" == decided:
+                    value = rows.signals[f"{stage.name}.{rule.signal}"][row].as_py()
+                    return f"{rule.signal} = {value:.6g}" if isinstance(value, float) else f"{rule.signal} = {value}"
+        return ""
+
+    def _corpus(self, shard: str, first: int, kept: Mask, gone: Mask) -> Counted:
+        """What the loss of documents does to the corpus, from what deduplication made of them."""
+        paths = [f"dedup/{name}/{shard}.parquet" for name in ("drop", "kept")]
+        if not all(self.folder.exists(path) for path in paths):
+            return Counted(deduplicated=False)
+        dropped, heads = (_inside(read_table(self.folder, path), first, len(kept)) for path in paths)
+        in_corpus = kept.copy()
+        in_corpus[_rows(dropped) - first] = False
+        clusters: dict[str, tuple[int, int, int]] = {}
+        alone = gone.copy()
+        for table, of_corpus in ((dropped, 0), (heads, 1)):
+            at = _rows(table) - first
+            alone[at] = False
+            for row, key, size in zip(
+                at, table["cluster_id"].to_pylist(), table["cluster_size"].to_pylist(), strict=True
+            ):
+                if gone[row]:
+                    had = clusters.get(key, (0, 0, 0))
+                    clusters[key] = (had[0] + 1, max(had[1], size), had[2] + of_corpus)
+        return Counted(corpus=int(in_corpus.sum()), lost=int(alone.sum()), clusters=clusters)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Some rows of a file, by number."""
+
+    path: str
+    numbers: Numbers
+    rows: Rows
+    ids: pa.Array
+
+    def where(self, mask: Mask) -> _Part:
+        if mask.all():
+            return self
+        return _Part(self.path, self.numbers[mask], self.rows.where(mask), self.ids.filter(pa.array(mask)))
+
+
+def _inside(table: pa.Table, first: int, rows: int) -> pa.Table:
+    return table.filter((pc.field("row") >= first) & (pc.field("row") < first + rows))
+
+
+def _rows(table: pa.Table) -> Numbers:
+    return np.asarray(table["row"].to_numpy(), np.int64)
+
+
+def _before_extraction(rows: Rows) -> Numbers:
+    """Characters of text before a stage tells: of records that carry text all, of pages none."""
+    html, text = rows.signals.get("extract.html_characters"), rows.signals.get("extract.text_characters")
+    if html is None or text is None:
+        return np.zeros(len(rows), np.int64)
+    return np.where(_valid(html), 0, _whole(text))
+
+
+def _valid(values: pa.Array) -> Mask:
+    return np.asarray(values.is_valid().to_numpy(zero_copy_only=False), np.bool_)
+
+
+def _true(values: pa.Array) -> Mask:
+    return np.asarray(values.fill_null(False).to_numpy(zero_copy_only=False), np.bool_)
+
+
+def _whole(values: pa.Array) -> Numbers:
+    return np.asarray(values.fill_null(0).to_numpy(zero_copy_only=False), np.int64)
+
+
+def _amount(rows: Mask, length: Numbers) -> Amount:
+    return Amount(int(rows.sum()), int(length[rows].sum()))
