@@ -2,8 +2,9 @@
 
 The text is that of the pages in the test data's web/ (all of each page, boilerplate included, so that there is much of
 it), or of the HTML files below --html, such as Debian's documentation packages unpacked. Ours is the whole step on two
-workers: read the corpus, encode, fill token_count, shuffle over the corpus, pack, write. tokenizers is
-`encode_batch_fast` on Python strings with all cores, gigatoken `encode_batch` on the same, and neither writes anything.
+workers: read the corpus, encode, fill token_count, measure the tokenizer, shuffle over the
+corpus, pack, write. tokenizers is `encode_batch_fast` on Python strings with all cores, gigatoken `encode_batch` on the
+same; neither writes anything. Every side begins with its tokenizer loaded and nothing remembered.
 
     python tests/benchmarks/encoding.py [--quick] [--runs N] [--html DIR] [--vocabulary N]
 """
@@ -22,6 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "support")]
 
+import pyarrow as pa  # noqa: E402
 import tokenizers  # noqa: E402
 from conftest import find_shared_data  # noqa: E402
 from tokenized import END, train_tokenizer, write_corpus  # noqa: E402
@@ -30,6 +32,7 @@ from curation.cluster import Cluster, open_cluster  # noqa: E402
 from curation.jobs.progress import Progress  # noqa: E402
 from curation.jobs.tokenize import make_tokens  # noqa: E402
 from curation.storage import Folder  # noqa: E402
+from curation.tokenize.corpora import read_encoder  # noqa: E402
 from curation.tokenize.tokens import TokensSettings  # noqa: E402
 
 SHARDS = 8
@@ -64,6 +67,12 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
+def load_afresh(url: str, tokenizer: str) -> None:
+    """Load the encoder that tasks on this worker will use, without what it remembers."""
+    read_encoder.cache_clear()
+    read_encoder(url, tokenizer)(pa.array(["a"]))
+
+
 class Sides:
     """What is timed, each over all texts."""
 
@@ -90,6 +99,11 @@ class Sides:
         from gigatoken.gigatoken_rs import load_hf_json
 
         self.fresh = load_hf_json(self.definition.decode())
+
+    def prepare_step(self) -> None:
+        """Workers whose tokenizers, loaded like the other, have seen nothing: gigatoken remembers words it has met."""
+        if self.cluster.client is not None:
+            self.cluster.client.run(load_afresh, self.folder.url, self.folder.hash("tokenizer/tokenizer.json")[1])
 
     def by_step(self) -> None:
         """The whole step; a new fingerprint each time, so that nothing is taken as done."""
@@ -126,6 +140,7 @@ def measure(texts: Sequence[str], vocabulary: int, runs: int) -> dict[str, list[
             found["tokenizers"].append(seconds(sides.by_tokenizers))
             sides.prepare_gigatoken()
             found["gigatoken"].append(seconds(sides.by_gigatoken))
+            sides.prepare_step()
             found["step"].append(seconds(sides.by_step))
         return found
 
