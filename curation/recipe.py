@@ -12,11 +12,14 @@ import importlib
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any, cast
 
+from curation.alarms import RESERVED, Alarms
+from curation.alarms import TABLE as ALARMS
+from curation.alarms import parse as parse_alarms
 from curation.errors import RecipeError
 from curation.manifest import fingerprint
 from curation.parameters import build, identity, parameters
@@ -55,6 +58,7 @@ class Recipe:
     reproduces: str
     stages: tuple[tuple[str, Stage], ...]
     tables: tuple[tuple[str, Any], ...]
+    alarms: Alarms = field(default_factory=Alarms)
 
     def table(self, name: str) -> Any:
         """The settings object of a table; KeyError if there is no such table."""
@@ -64,10 +68,11 @@ class Recipe:
         """Every key with its value, defaults filled in, as plain values; the inverse of `from_document`."""
         stages = [{**_use(name, stage), **parameters(stage)} for name, stage in self.stages]
         header = {"name": self.name, "description": self.description, "reproduces": self.reproduces}
-        return {**header, "stage": stages, **{name: parameters(table) for name, table in self.tables}}
+        tables = {name: parameters(table) for name, table in self.tables}
+        return {**header, "stage": stages, **tables, ALARMS: self.alarms.to_values()}
 
     def identity(self) -> dict[str, Any]:
-        """All that the recipe's answers depend on, versions and model hashes included."""
+        """All that the recipe's answers depend on, versions and model hashes included; alarms change no answer."""
         stages = [[name, identity(stage)] for name, stage in self.stages]
         return {"stages": stages, "tables": {name: identity(table) for name, table in self.tables}}
 
@@ -108,20 +113,23 @@ def load(name: str, settings: Iterable[str] = ()) -> Recipe:
 
 def from_document(document: Mapping[str, Any], source: str, settings: Iterable[str] = ()) -> Recipe:
     """The recipe of a parsed TOML document or of `Recipe.resolved()`; `source` names it in errors, as in `load`."""
-    unknown = set(document) - set(_HEADER) - set(TABLES)
+    known = (*TABLES, ALARMS)
+    unknown = set(document) - set(_HEADER) - set(known)
     if unknown:
-        raise RecipeError(f"{source}: unknown table {min(unknown)!r}; there are stage, {', '.join(TABLES)}")
+        raise RecipeError(f"{source}: unknown table {min(unknown)!r}; there are stage, {', '.join(known)}")
     entries = _stage_entries(document, source)
-    tables = {table: dict(document.get(table, {})) for table in TABLES}
+    tables = {table: dict(document.get(table, {})) for table in known}
     for setting in settings:
         _apply_setting(setting, entries, tables)
     _follow_references(source, {**entries, **tables})
+    alarms = parse_alarms(tables.pop(ALARMS), entries, source)
     return Recipe(
         str(document.get("name", Path(source).stem)),
         str(document.get("description", "")),
         str(document.get("reproduces", "")),
         tuple((name, _build_stage(name, values, source)) for name, values in entries.items()),
         tuple((name, _build_table(name, values, source)) for name, values in tables.items()),
+        alarms,
     )
 
 
@@ -152,8 +160,8 @@ def _stage_entries(document: Mapping[str, Any], source: str) -> dict[str, dict[s
         name = str(entry.get("name", _stage_name(use)))
         if name in entries:
             raise RecipeError(f"{source}: stage {position}: a second stage named {name!r}; give it a name = of its own")
-        if name in TABLES:
-            raise RecipeError(f"{source}: stage {position}: {name!r} is the name of a table; give it another name =")
+        if name in TABLES or name in (ALARMS, *RESERVED):
+            raise RecipeError(f"{source}: stage {position}: {name!r} is a name with a meaning; give it another name =")
         entries[name] = {key: value for key, value in entry.items() if key != "name"}
     return entries
 
@@ -216,7 +224,7 @@ def to_toml(resolved: Mapping[str, Any]) -> str:
     lines = [f"{key} = {_toml_value(resolved[key])}" for key in _HEADER if key != "stage"]
     for stage in resolved["stage"]:
         lines += ["", "[[stage]]", *(f"{key} = {_toml_value(value)}" for key, value in stage.items())]
-    for name in TABLES:
+    for name in (*TABLES, ALARMS):
         lines += ["", f"[{name}]", *(f"{key} = {_toml_value(value)}" for key, value in resolved[name].items())]
     return "\n".join(lines) + "\n"
 

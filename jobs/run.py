@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from curation.cluster import Cluster, open_cluster
 from curation.errors import StepFailed, UsageError
+from curation.inputs import Input
+from curation.jobs.alarms import ring
 from curation.jobs.corpus import write_corpus
 from curation.jobs.dedup import find_duplicates
 from curation.jobs.filter import filter_archives
@@ -72,6 +74,7 @@ class Run:
     quarantined: Sequence[dict[str, str]] = ()
     stats: dict[str, Any] | None = None
     following: Following | None = None
+    watched: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         folder = self.plan.folder
@@ -93,6 +96,7 @@ class Run:
     def _filter(self) -> None:
         self.quarantined = filter_archives(self.plan, self.cluster, self.progress)
         self.plan.write(self.quarantined)
+        self._watch("filter", [source.shard for source in self._sources()])
 
     def _dedup(self) -> None:
         shards, upstream = self._filtered()
@@ -100,6 +104,7 @@ class Run:
         if self.following is not None:
             self.following.corpus = True
         write_corpus(self.plan, shards, mark, self.cluster, self.progress)
+        self._watch("dedup", shards)
 
     def _train_tokenizer(self) -> None:
         shards, upstream = self._corpus()
@@ -115,17 +120,28 @@ class Run:
     def _report(self) -> None:
         self.stats = write_report(self.plan, self.cluster, self.progress)
 
+    def _watch(self, step: str, shards: Sequence[str]) -> None:
+        """Ring the alarms of a finished step, once: before the steps that follow it, whichever command runs them."""
+        if step not in self.watched:
+            ring(self.plan, step, shards, len(self.quarantined))
+            self.watched.add(step)
+
+    def _sources(self) -> list[Input]:
+        given_up = {entry["path"] for entry in self.quarantined}
+        return [source for source in self.plan.inputs if source.path not in given_up]
+
     def _filtered(self) -> tuple[list[str], str]:
         """Shards that are filtered, in input order, and the fingerprint of all of them."""
-        given_up = {entry["path"] for entry in self.quarantined}
-        sources = [source for source in self.plan.inputs if source.path not in given_up]
+        sources = self._sources()
         marks = [self.plan.filter_fingerprint(source) for source in sources]
         for source, mark in zip(sources, marks, strict=True):
             if is_done(self.plan.folder, "filter", source.shard, mark) is None:
                 raise StepFailed(f"dedup: {source.path} is not filtered yet; run the step filter first")
         if not sources:
             raise StepFailed("no input could be read: " + "; ".join(e["cause"] for e in self.quarantined[:3]))
-        return [source.shard for source in sources], fingerprint(marks)
+        shards = [source.shard for source in sources]
+        self._watch("filter", shards)
+        return shards, fingerprint(marks)
 
     def _corpus(self) -> tuple[list[str], str]:
         """Shards of the corpus, in input order, and the fingerprint of all of them."""
@@ -136,4 +152,5 @@ class Run:
             if manifest is None:
                 raise StepFailed(f"corpus/{shard}.parquet is not made yet; run the step dedup first")
             marks.append(manifest.fingerprint)
+        self._watch("dedup", shards)
         return shards, fingerprint(shards, marks)

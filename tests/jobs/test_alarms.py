@@ -1,0 +1,92 @@
+"""Alarms of real runs: the run stops before its next step, says why, and goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from archives import page, prose, response, write_archive
+from processes import SETTINGS, contents, curate
+
+UNTIL = "filter,dedup"
+BANDS = ["alarms.min_documents=5", "alarms.gopher_quality=[0.0, 0.4]"]
+
+
+@pytest.fixture(scope="module")
+def crawl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six good pages, six thin ones, three copies, and a file that is no archive."""
+    folder = tmp_path_factory.mktemp("crawl")
+    thin = "The shop on the corner of our street will be closed until Monday, and nobody knows whether for good."
+    records = [response(f"https://a.org/{n}", page("good", *prose(n))) for n in range(6)]
+    records += [response(f"https://a.org/thin/{n}", page("thin", f"{thin} {n} days are left.")) for n in range(6)]
+    write_archive(folder / "a.warc.gz", records)
+    write_archive(folder / "b.warc.gz", [response(f"https://b.org/{n}", page("good", *prose(n))) for n in range(3)])
+    return folder
+
+
+def test_the_run_stops_before_the_next_step(crawl: Path, tmp_path: Path) -> None:
+    """Code 3, stage, rate and band on stderr; no later step has run, by that command or by another; then it goes on."""
+    out = tmp_path / "out"
+    said = "gopher_quality removed 40.0% of 15 documents"
+    for command in (["run", crawl], ["dedup"]):
+        bands = [BANDS[0], "alarms.gopher_quality=[0.0, 0.39]"] if command == ["run", crawl] else []
+        done = curate(*command, "--out", out, "--workers", "0", settings=[*SETTINGS, *bands])
+        assert done.returncode == 3, done.stderr
+        assert said in done.stderr
+        assert "[0, 0.39]" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert not (out / "dedup").exists()
+        assert not (out / "corpus").exists()
+    made = {path: path.stat().st_mtime_ns for path in (out / "documents").iterdir()}
+    done = curate("run", crawl, "--out", out, "--steps", UNTIL, "--workers", "0", settings=[*SETTINGS, *BANDS])
+    assert done.returncode == 0, done.stderr
+    assert {path: path.stat().st_mtime_ns for path in (out / "documents").iterdir()} == made
+    silent = tmp_path / "silent"
+    assert curate("run", crawl, "--out", silent, "--steps", UNTIL, "--workers", "0").returncode == 0
+    left, right = contents(out), contents(silent)
+    del left["run.json"], right["run.json"]
+    assert left == right
+
+
+def test_too_many_duplicates(crawl: Path, tmp_path: Path) -> None:
+    """The alarm of the dedup step rings after it, with the corpus written and no tokenizer trained."""
+    bands = ["alarms.min_documents=9", "alarms.dedup=[0.0, 0.1]"]
+    done = curate("run", crawl, "--out", tmp_path / "out", "--workers", "0", settings=[*SETTINGS, *bands])
+    assert done.returncode == 3, done.stderr
+    assert "dedup removed 33.3% of 9 documents" in done.stderr
+    assert list((tmp_path / "out" / "corpus").glob("*.parquet"))
+    assert not (tmp_path / "out" / "tokenizer").exists()
+
+
+def test_too_few_documents_to_speak_of_a_share(crawl: Path, tmp_path: Path) -> None:
+    """Below min_documents nothing rings."""
+    bands = ["alarms.min_documents=16", "alarms.gopher_quality=[0.0, 0.0]", "alarms.dedup=[0.9, 1.0]"]
+    command = ["run", crawl, "--out", tmp_path / "out", "--steps", UNTIL, "--workers", "0"]
+    done = curate(*command, settings=[*SETTINGS, *bands])
+    assert done.returncode == 0, done.stderr
+
+
+def test_inputs_given_up(crawl: Path, tmp_path: Path) -> None:
+    """Too many quarantined inputs stop the run with 3; with a wider band it ends with 1, as without an alarm."""
+    bad = tmp_path / "bad.warc.gz"
+    bad.write_bytes(b"no archive at all" * 99)
+    command = ["run", crawl, bad, "--out", tmp_path / "out", "--workers", "0"]
+    done = curate(*command, settings=[*SETTINGS, "alarms.quarantined=[0.0, 0.1]"])
+    assert done.returncode == 3, done.stderr
+    assert "quarantined removed 33.3% of 3 inputs" in done.stderr
+    assert not (tmp_path / "out" / "dedup").exists()
+    done = curate(*command, "--steps", "filter", settings=[*SETTINGS, "alarms.quarantined=[0.0, 0.5]"])
+    assert done.returncode == 1, done.stderr
+
+
+def test_the_recipe_shows_them(tmp_path: Path) -> None:
+    """`recipe show` prints the table with what --set gave it; a name that is none leaves with 2."""
+    command = [sys.executable, "-m", "curation.jobs.cli", "recipe", "show", "fineweb", "--json", "--set"]
+    done = subprocess.run([*command, BANDS[1]], capture_output=True, text=True, check=False, timeout=60)
+    assert json.loads(done.stdout)["alarms"] == {"min_documents": 1000, "gopher_quality": [0.0, 0.4]}
+    done = subprocess.run([*command, "alarms.gopher=[0, 1]"], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2
+    assert "gopher_quality" in done.stderr

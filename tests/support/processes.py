@@ -1,0 +1,34 @@
+"""The command line as a process of its own, and the files it leaves."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+SETTINGS = ("tokenizer.vocab_size=600", "tokens.sequence_length=64", "extract.extractor=resiliparse")
+
+
+def command(*arguments: str | Path, settings: tuple[str, ...] | list[str] = SETTINGS) -> list[str]:
+    """The words that start `curate` with these arguments and settings."""
+    sets = [word for setting in settings for word in ("--set", setting)]
+    return [sys.executable, "-m", "curation.jobs.cli", *map(str, arguments), *sets]
+
+
+def curate(
+    *arguments: str | Path, settings: tuple[str, ...] | list[str] = SETTINGS
+) -> subprocess.CompletedProcess[str]:
+    """Run `curate` to its end; its output as text."""
+    words = command(*arguments, settings=settings)
+    return subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
+
+
+def contents(out: Path, *folders: str) -> dict[str, str]:
+    """Hash of every file, or of those in the folders named; those that tell of time are left out."""
+    return {
+        str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(out.rglob("*"))
+        if path.is_file() and path.relative_to(out).parts[0] != "performance" and path.name != "index.html"
+        if not folders or path.relative_to(out).parts[0] in folders
+    }
