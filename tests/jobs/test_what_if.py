@@ -53,7 +53,9 @@ def crawl(tmp_path_factory: pytest.TempPathFactory) -> Path:
     records = [
         response(f"https://a.org/{number}", page(f"p{number}", *body)) for number, body in enumerate(bodies()) if body
     ]
-    records.append(response("https://a.org/copy", page("p3", *bodies()[3])))
+    for number in (1, 3, 5):
+        records.append(response(f"https://b.org/{number}", page("copy", *bodies()[number])))
+        records.append(response(f"https://c.org/{number}", page("copy", *bodies()[number][:5], "One more line here.")))
     records.append(response("https://a.org/babes", page("soft", *prose(42))))
     records.append(response("https://a.org/porn-sex", page("listed", *prose(41))))
     write_archive(folder / "a.warc.gz", records[::2])
@@ -79,6 +81,14 @@ def filtered(crawl: Path, tmp_path_factory: pytest.TempPathFactory) -> Filtered:
         return done[key]
 
     return run
+
+
+def corpus_of(plan: Plan) -> int:
+    """Deduplicate; documents of the corpus."""
+    done = CliRunner().invoke(app, ["dedup", "--out", plan.folder.url, "--workers", "0"])
+    assert done.exit_code == 0, done.output
+    made = [read_manifest(plan.folder, "corpus", source.shard) for source in plan.inputs]
+    return sum(manifest.counts["stages"]["pii"]["documents_out"] for manifest in made if manifest is not None)
 
 
 def funnel(plan: Plan) -> dict[str, tuple[int, int]]:
@@ -139,6 +149,29 @@ def test_numbers_are_those_of_a_run(filtered: Filtered, setting: str) -> None:
             assert least[name][1] <= characters <= most[name][1], (every, name)
         if every == "true" and setting in EXACT:
             assert least == most == truth
+
+
+@pytest.mark.parametrize("setting", ["gopher_quality.min_words=150", "gopher_quality.max_words=295"])
+def test_the_corpus_after_a_tightened_rule(filtered: Filtered, setting: str) -> None:
+    """What goes is taken out of the clusters that deduplication found: here the estimate is what a run gives."""
+    plan = filtered("signals.all=true", "dedup.verify=true")
+    now = corpus_of(plan)
+    answer = what_if(plan, [setting], Cluster())
+    truth = corpus_of(filtered("dedup.verify=true", setting))
+    assert answer.corpus == (now, truth, truth)
+    assert truth < now < answer.whole.now.documents
+
+
+def test_newcomers_are_estimated_by_the_share_that_stays(filtered: Filtered) -> None:
+    """A loosened rule's newcomers are taken to be duplicates as often as the documents there are now."""
+    plan = filtered("signals.all=true", "dedup.verify=true")
+    now = corpus_of(plan)
+    answer = what_if(plan, ["fineweb.max_dup_characters=none"], Cluster())
+    newcomers = answer.whole.most.documents - answer.whole.now.documents
+    assert newcomers > 0
+    assert answer.newcomers_kept == now / answer.whole.now.documents
+    assert answer.corpus == (now, *[now + round(newcomers * answer.newcomers_kept)] * 2)
+    assert "estimate" in CliRunner().invoke(app, ["what-if", plan.folder.url, "-s", "c4.min_sentences=none"]).stdout
 
 
 def test_several_keys_at_once(filtered: Filtered) -> None:
