@@ -396,7 +396,7 @@ def test_the_same_in_every_process() -> None:
     """Another process, with another hash seed and no network, makes the same replacements."""
     text = "ann@firma.de 78.130.167.239 (212) 736-5000 4716 4245 2151 1864 DE66480501610002129799 308-63-0237"
     program = (
-        "import socket, sys; sys.path.append('tests')\n"
+        "import socket, sys; sys.path.append('tests/support')\n"
         "def refuse(*_, **__): raise OSError('no network')\n"
         "socket.socket.connect = socket.getaddrinfo = refuse\n"
         "from stages import documents; from curation.filters.pii import Pii\n"
