@@ -24,7 +24,8 @@ class Reason:
 class Row:
     """One stage. Characters and tokens are of what comes out; tokens are estimated, None before any were counted.
 
-    has_text: whether there is text yet; before extraction there are pages.
+    has_text: whether there is text yet; before extraction there are pages. characters_gone, tokens_gone: of documents
+    removed and of what was cut from those that stay; None where text only comes to be.
     """
 
     stage: str
@@ -34,6 +35,8 @@ class Row:
     tokens: int | None
     reasons: tuple[Reason, ...]
     has_text: bool = True
+    characters_gone: int | None = None
+    tokens_gone: int | None = None
 
     @property
     def removed(self) -> int:
@@ -56,7 +59,10 @@ def funnel_rows(stats: Mapping[str, Any]) -> list[Row]:
         characters = tally["characters_out"]
         tokens = round(characters * rate) if rate and has_text else None
         reasons = _ranked(name, tally["reasons"], stats.get("removed_characters"))
-        rows.append(Row(name, tally["documents_in"], tally["documents_out"], characters, tokens, reasons, has_text))
+        entered, left = tally["documents_in"], tally["documents_out"]
+        gone = tally["characters_in"] - characters if tally["characters_in"] else None
+        lost = round(gone * rate) if rate and gone is not None else None
+        rows.append(Row(name, entered, left, characters, tokens, reasons, has_text, gone, lost))
     return rows
 
 

@@ -41,7 +41,7 @@ def _environment() -> Any:
         finalize=_finalize,
     )
     environment.filters |= {"count": count, "percent": percent, "slug": slug, "size": size, "seconds": seconds}
-    environment.filters["visible"] = visible
+    environment.filters |= {"visible": visible, "short": short}
     return environment
 
 
@@ -60,6 +60,14 @@ def _hash(text: str) -> str:
 def count(value: float | None) -> str:
     """1234567 → "1,234,567"; None → "–"."""
     return "–" if value is None else f"{value:,.0f}"
+
+
+def short(value: float | None) -> str:
+    """12364070 → "12.4 M"; below a million, and for None, as `count` has it."""
+    if value is None or abs(value) < 1e6:
+        return count(value)
+    power = next(power for power in (12, 9, 6) if abs(value) >= 10**power)
+    return f"{value / 10**power:,.3g}\u00a0{ {12: 'T', 9: 'G', 6: 'M'}[power] }"
 
 
 def percent(value: float) -> str:

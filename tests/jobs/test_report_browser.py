@@ -256,6 +256,22 @@ def test_the_plots_tell_their_numbers_at_the_pointer(browser: Any, pages: dict[s
     found.page.context.close()
 
 
+def test_the_funnel_counts_pages_characters_or_tokens(browser: Any, pages: dict[str, Path]) -> None:
+    """The arrow keys choose what the bars and numbers of the funnel count; tokens end at those of the corpus."""
+    found = opened(browser, pages["finished"])
+    shown = "[...document.querySelectorAll('#stage-pii .stage-left > span')].filter(e => e.checkVisibility())"
+    corpus = found.page.get_attribute("#stage-pii", "data-characters")
+    tokens = found.page.get_attribute("[data-figure='corpus-tokens']", "data-value")
+    expected = [found.page.get_attribute("#stage-pii", "data-out"), f"{int(corpus):,}", f"≈ {int(tokens):,}"]
+    found.page.focus("#unit-documents")
+    bars = "[...document.querySelectorAll('.stage-bar > span')].filter(e => e.checkVisibility()).length"
+    for text in expected:
+        assert found.page.evaluate(f"{shown}.map(e => e.textContent)") == [text]
+        assert found.page.evaluate(bars) == found.page.locator("details.stage").count()
+        found.page.keyboard.press("ArrowRight")
+    found.page.context.close()
+
+
 def test_prints_light_and_with_its_reasons(browser: Any, pages: dict[str, Path]) -> None:
     """On paper a dark page is white and its navigation gone; stages open for it and close again."""
     found = opened(browser, pages["finished"], "dark")

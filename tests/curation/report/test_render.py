@@ -66,7 +66,9 @@ def test_tokens_are_estimated_by_the_rate_of_the_corpus() -> None:
     """Before the corpus a stage's tokens are its characters times the corpus' tokens a character."""
 
     def tally(characters: int) -> dict[str, object]:
-        return {"documents_in": 1, "documents_out": 1, "characters_out": characters, "reasons": {}}
+        return {
+            "documents_in": 1, "documents_out": 1, "characters_in": 0, "characters_out": characters, "reasons": {},
+        }  # fmt: skip
 
     stats = {
         "read": {},
