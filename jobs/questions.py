@@ -68,11 +68,30 @@ def verify_command(
 def explain_command(
     folder: Folder,
     key: Annotated[
-        str, typer.Argument(metavar="ID|URL", help="A document's WARC-Record-ID or URL, or an input's path.")
-    ],
+        str | None,
+        typer.Argument(
+            metavar="ID|URL", help="A document's WARC-Record-ID or URL, or an input's path.", show_default=False
+        ),
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            "--token",
+            metavar="SHARD:ROW:POSITION",
+            help="Instead: a token, such as train-00000:12:345, and the document it came from.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show a document's path: every value measured, every threshold, the verdict, the duplicate it lost to."""
+    if (key is None) == (token is None):
+        raise UsageError("explain takes an id, a URL or an input's path, or --token SHARD:ROW:POSITION")
+    if key is None:
+        from curation.jobs.trace import explain_token
+
+        explain_token(folder, token or "", as_json)
+        return
     from curation.jobs.explain import explain
     from curation.jobs.explain_view import as_plain, show, show_inputs
     from curation.jobs.lookup import find_inputs
