@@ -25,7 +25,8 @@ class Row:
     """One stage. Characters and tokens are of what comes out; tokens are estimated, None before any were counted.
 
     has_text: whether there is text yet; before extraction there are pages. characters_gone, tokens_gone: of documents
-    removed and of what was cut from those that stay; None where text only comes to be.
+    removed and of what was cut from those that stay; None where text only comes to be. waiting: documents that left the
+    stage before and have not come to this one, of a run still going.
     """
 
     stage: str
@@ -37,6 +38,7 @@ class Row:
     has_text: bool = True
     characters_gone: int | None = None
     tokens_gone: int | None = None
+    waiting: int = 0
 
     @property
     def removed(self) -> int:
@@ -62,7 +64,8 @@ def funnel_rows(stats: Mapping[str, Any]) -> list[Row]:
         entered, left = tally["documents_in"], tally["documents_out"]
         gone = tally["characters_in"] - characters if tally["characters_in"] else None
         lost = round(gone * rate) if rate and gone is not None else None
-        rows.append(Row(name, entered, left, characters, tokens, reasons, has_text, gone, lost))
+        waiting = max(rows[-1].left - entered, 0) if rows else 0
+        rows.append(Row(name, entered, left, characters, tokens, reasons, has_text, gone, lost, waiting))
     return rows
 
 

@@ -43,7 +43,7 @@ def funnel_table(rows: Sequence[Row], title: str) -> Table:
             f"{row.left / first:.1%}" if first else "",
             f"{row.characters:,}" if row.has_text else "",
             f"{row.tokens:,}" if row.tokens is not None else "",
-            _reasons(row.reasons),
+            ", ".join(filter(None, [f"{row.waiting:,} still to come" if row.waiting else "", _reasons(row.reasons)])),
         )
     return table
 
@@ -64,6 +64,7 @@ def live_table(rows: Sequence[Row]) -> Table:
     for row in rows:
         share = row.left / first if first else 0.0
         top = f"{printable(row.reasons[0].name)} {row.reasons[0].documents:,}" if row.reasons else ""
+        top = f"{row.waiting:,} still to come" if row.waiting else top
         bar = ProgressBar(total=max(first, 1), completed=row.left, width=20, finished_style="bar.complete")
         table.add_row(printable(row.stage), f"{row.entered:,}", f"{row.left:,}", bar, f"{share:.0%}", top)
     return table

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -234,6 +235,36 @@ def test_a_run_still_going_has_a_report(out: Path, tmp_path: Path) -> None:
     root = lxml.html.fromstring(text)
     assert [row.get("data-stage") for row in root.iter("details") if row.get("data-stage")][-1] == "fineweb"
     assert "Duplicates are not looked for yet" in text
+
+
+def test_a_run_that_only_began_has_a_report(out: Path, tmp_path: Path) -> None:
+    """With nothing finished, and a quarantined input, there is a page and a table that say so."""
+    began = unfinished_run(out, tmp_path)
+    for path in (began / "manifests" / "filter").glob("*.json"):
+        path.unlink()
+    told = write_report(open_plan(str(began)), Cluster(), Progress("silent"))
+    text = (began / "report" / "index.html").read_text()
+    assert "Nothing is finished yet" in text
+    assert lxml.html.fromstring(text).xpath("//tr[@data-quarantined]")
+    assert "Quarantined" in shown(told)
+
+
+def test_a_run_amid_the_corpus_has_a_report(out: Path, tmp_path: Path) -> None:
+    """With one shard of two in the corpus, the funnel says what is still to come and counts it as neither."""
+    amid = tmp_path / "amid"
+    shutil.copytree(out, amid)
+    for step in ("encode", "tokens", "train-tokenizer", "report"):
+        shutil.rmtree(amid / "manifests" / step)
+    (path,) = (amid / "manifests" / "corpus").glob("b-*.json")
+    path.unlink()
+    told = write_report(open_plan(str(amid)), Cluster(), Progress("silent"))
+    assert told["shards"] == {"inputs": 3, "filtered": 2, "corpus": 1}
+    (waiting,) = lxml.html.fromstring((amid / "report" / "index.html").read_text()).xpath(
+        "//*[@id='stage-dedup']//small[1]"
+    )
+    left = told["stages"]["fineweb"]["documents_out"] - told["stages"]["dedup"]["documents_in"]
+    assert left > 0
+    assert waiting.text == f"{left} still to come"
 
 
 def test_counting_again_reads_only_new_shards(out: Path, tmp_path: Path) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
+from rich.console import Console
 
 from curation.report.funnel import funnel_rows
 from curation.report.render import percent, seconds, size, slug, visible
+from curation.report.terminal import funnel_table, live_table
 
 
 @pytest.mark.parametrize(
@@ -53,6 +57,17 @@ def test_the_funnel_of_a_run_without_reading_counts() -> None:
     (row,) = funnel_rows({"read": {}, "stages": {"x": tally}, "tokens": {}})
     assert (row.entered, row.left, row.removed, row.tokens) == (4, 3, 1, None)
     assert row.kept_share == 0.75
+
+
+def test_documents_still_to_come_are_not_taken_for_removed() -> None:
+    """While the corpus is made, what has not come to a stage waits, and is not among what the stage removed."""
+    filtered = {"documents_in": 9, "documents_out": 8, "characters_in": 9, "characters_out": 8, "reasons": {"a": 1}}
+    corpus = {"documents_in": 3, "documents_out": 2, "characters_in": 3, "characters_out": 2, "reasons": {"b": 1}}
+    rows = funnel_rows({"read": {}, "stages": {"c4": filtered, "dedup": corpus}, "tokens": {}})
+    assert [(row.stage, row.removed, row.waiting) for row in rows] == [("c4", 1, 0), ("dedup", 1, 5)]
+    shown = io.StringIO()
+    Console(file=shown, width=200).print(funnel_table(rows, "x"), live_table(rows))
+    assert shown.getvalue().count("5 still to come") == 2
 
 
 def test_records_that_are_no_pages_are_passed_by() -> None:
