@@ -99,7 +99,7 @@ def _near(folder: Folder, key: str) -> tuple[list[str], list[str]]:
         return [], []
     host = re.split(r"[/?]", wanted)[0]
     same: set[str] = set()
-    near: set[tuple[int, str]] = set()
+    near: set[tuple[bool, int, str]] = set()
     for place in PLACES:
         dataset = _dataset(folder, place)
         for batch in dataset.to_batches(columns=["id", "url"]) if dataset is not None else ():
@@ -109,9 +109,9 @@ def _near(folder: Folder, key: str) -> tuple[list[str], list[str]]:
                 same.update(values.filter(pc.equal(simple, wanted)).to_pylist())
                 begun = pc.match_substring(simple, host)
                 pairs = zip(simple.filter(begun).to_pylist(), values.filter(begun).to_pylist(), strict=True)
-                near.update((-_common(wanted, other), value) for other, value in pairs)
+                near.update((wanted not in other, -_common(wanted, other), value) for other, value in pairs)
                 near = set(sorted(near)[:SUGGESTIONS])
-    return sorted(same)[:SUGGESTIONS], [value for _, value in sorted(near)]
+    return sorted(same)[:SUGGESTIONS], [value for *_, value in sorted(near)]
 
 
 def _common(left: str, right: str) -> int:

@@ -20,7 +20,8 @@ MOST_WORDS = 400
 ALIKE = 0.3
 """Two lines that have less in common are different lines, not one that was rewritten."""
 
-_WORDS = re.compile(r"\s|\w+|[^\w\s]")
+_WORDS = re.compile(r"\s|\w[\w.@:/+-]*\w|\w|[^\w\s]")
+"""Single white space, words with what joins them in an address, other characters: concatenated, they are the line."""
 
 
 @dataclass(frozen=True, slots=True)

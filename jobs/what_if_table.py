@@ -89,11 +89,11 @@ def _remarks(answer: WhatIf) -> list[str]:
         )
     if answer.corpus is None:
         lines.append("Deduplication has not run, so there is no estimate of the corpus.")
-    elif answer.newcomers_kept is not None:
-        lines.append(
-            f"The corpus is an estimate: {answer.newcomers_kept:.1%} of newcomers are taken to be no duplicates, as of "
-            "the documents now, and a near-duplicate to take the place of a survivor that goes."
-        )
+    else:
+        taken = "a near-duplicate is taken to take the place of a survivor that goes"
+        if answer.newcomers_kept is not None and answer.let_in:
+            taken = f"{answer.newcomers_kept:.1%} of newcomers are taken to be no duplicates, as of the documents now"
+        lines.append(f"The corpus is an estimate: {taken}.")
     return lines
 
 
