@@ -20,6 +20,7 @@ from curation.jobs.tokenize import make_tokens
 from curation.manifest import Manifest
 from curation.shards import ShardWriter, read_table
 from curation.storage import Folder
+from curation.tokenize import assemble, corpora
 from curation.tokenize.shuffle import is_validation, split_hashes
 from curation.tokenize.tokens import TokensSettings
 
@@ -89,6 +90,57 @@ def test_dropped_tail_is_counted(tmp_path: Path) -> None:
         lost = [tokens for name, tokens in pieces(full[-1:]) if name is not None]
         assert manifest.counts[f"{split}_dropped"] == sum(map(len, lost)) > 0
         assert manifest.counts[f"{split}_padding"] == manifest.counts[f"{split}_padding_share"] == 0
+
+
+def test_padding_share_of_best_fit_is_reported(tmp_path: Path) -> None:
+    """The share of padding is told for each split, in the manifest and so in the report: padding by all places."""
+    folder, manifest, _ = make_run(tmp_path, TEXTS, replace(SETTINGS, packing="best_fit"))
+    for split in ("train", "validation"):
+        rows = tokens_of(folder, split)
+        padding = sum(len(tokens) for name, tokens in pieces(rows) if name is None)
+        assert padding > 0
+        assert manifest.counts[f"{split}_padding_share"] == round(padding / (len(rows) * 32), 6)
+
+
+@pytest.mark.parametrize("size", [1, 7])
+def test_bytes_do_not_depend_on_the_batch_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """Encoded one document at a time or many, every file is the same, the tokenizer's report included."""
+    whole, _, _ = make_run(tmp_path / "whole", TEXTS, SETTINGS)
+    monkeypatch.setattr(corpora, "_BATCH_ROWS", size)
+    parts, _, _ = make_run(tmp_path / "parts", TEXTS, SETTINGS)
+    assert bytes_of(parts, "tokens", "corpus", "manifests", "tokenizer") == bytes_of(
+        whole, "tokens", "corpus", "manifests", "tokenizer"
+    )
+
+
+def test_bytes_do_not_depend_on_the_file_system(tmp_path: Path) -> None:
+    """Made in an object store, with a corpus mixed in from another, every file is what a local disk gets."""
+    wiki = "memory://wiki"
+    write_corpus(Folder(wiki), {"w": make_texts(20, seed=9, longest=60)})
+    settings = replace(SETTINGS, mix=(f"{wiki}=2",))
+    local, _, _ = make_run(tmp_path, TEXTS, settings)
+    remote, _, _ = make_run("memory://run", TEXTS, settings)
+    parts = ("tokens", "corpus", "manifests", "tokenizer")
+    assert bytes_of(remote, *parts) == bytes_of(local, *parts)
+    assert not remote.exists("encoded")
+
+
+def test_a_token_shard_reads_its_own_range_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second pass is bounded: each task reads its tokens and at most a slot more at either end, not the corpus."""
+    read: list[int] = []
+    original = assemble.read_slots
+
+    def counted(*arguments):  # type: ignore[no-untyped-def]
+        found = original(*arguments)
+        read.append(len(found.encoded.ids))
+        return found
+
+    monkeypatch.setattr(assemble, "read_slots", counted)
+    _, manifest, _ = make_run(tmp_path, TEXTS * 4, replace(SETTINGS, shard_rows=100, validation_fraction=0.0))
+    assert len(read) == manifest.counts["train_shards"] > 9
+    total = manifest.counts["train_tokens"]
+    assert total <= sum(read) < 1.5 * total
+    assert max(read) < 2 * 100 * 32
 
 
 def test_token_count_is_filled_without_the_end_token(tmp_path: Path) -> None:
@@ -260,13 +312,15 @@ def test_other_settings_replace_the_tokens(tmp_path: Path) -> None:
 
 def test_metadata_says_what_the_shard_is(tmp_path: Path) -> None:
     """Tokenizer hash, sequence length, packing, seed and sources stand in the Parquet metadata; types are the least."""
-    folder, _, _ = make_run(tmp_path, TEXTS, SETTINGS)
+    settings = replace(SETTINGS, cluster_sizes=(2, 100), cluster_repeats=(3, 1))
+    folder, _, _ = make_run(tmp_path, TEXTS, settings)
     schema = pq.read_schema(folder.path("tokens/train-00000.parquet"))
     labels = {key.decode(): value.decode() for key, value in schema.metadata.items()}
     assert labels["curation.sequence_length"] == "32"
     assert (labels["curation.packing"], labels["curation.seed"], labels["curation.split"]) == ("concat", "0", "train")
     assert len(labels["curation.tokenizer"]) == 32
     assert json.loads(labels["curation.sources"])[0]["documents"] == len(TEXTS)
+    assert json.loads(labels["curation.repeats"]) == [[2, 3], [100, 1]]
     assert str(schema.field("input_ids").type.value_type) == "uint16"
     assert schema.field("input_ids").type.list_size == 32
 

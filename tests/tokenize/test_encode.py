@@ -54,6 +54,33 @@ def test_round_trip_over_unicode(reference: tokenizers.Tokenizer, encoder: Encod
     assert encoded == [reference.encode(text, add_special_tokens=False).ids for text in texts]
 
 
+@pytest.fixture(
+    scope="module", params=[("gpt2", "groups"), ("gpt4", "single"), ("o200k", "groups"), (r"\S+|\s+", "groups")]
+)
+def own(request: pytest.FixtureRequest) -> tuple[Encoder, tokenizers.Tokenizer]:
+    """The encoder of a tokenizer as this project trains it, and tokenizers with the same file."""
+    options = TokenizerSettings(vocab_size=700, pattern=request.param[0], digits=request.param[1])
+    trained = train((text for text in TEXTS if END not in text and PAD not in text), options)
+    definition = tokenizer_json(trained.vocabulary, trained.merges, options)
+    return Encoder(definition), tokenizers.Tokenizer.from_str(definition.decode())
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(texts=st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=60), max_size=4))
+def test_round_trip_of_the_projects_own_file(own: tuple[Encoder, tokenizers.Tokenizer], texts: list[str]) -> None:
+    """With every split pattern, decode(encode(x)) == x for any string."""
+    encoded = as_lists(own[0](pa.array(texts, pa.string())))
+    assert [own[1].decode(ids, skip_special_tokens=False) for ids in encoded] == texts
+
+
+def test_round_trip_of_every_code_point(own: tuple[Encoder, tokenizers.Tokenizer]) -> None:
+    """Each of the 1,112,064 characters of Unicode that text may hold comes back, beside its neighbours."""
+    everything = "".join(map(chr, [*range(0xD800), *range(0xE000, 0x110000)]))
+    texts = [everything[first : first + 4096] for first in range(0, len(everything), 4096)]
+    encoded = as_lists(own[0](pa.array(texts)))
+    assert own[1].decode_batch(encoded, skip_special_tokens=False) == texts
+
+
 def test_spelled_special_tokens_are_text(reference: tokenizers.Tokenizer, encoder: Encoder) -> None:
     """A page that spells special tokens, in any surroundings, gives no special id and decodes to itself."""
     texts = [END, f"a{END}b", f"{PAD}{PAD}", f" {END} ", f"<{END}>", END * 50]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -194,8 +195,11 @@ def test_spelled_special_tokens_stay_text(run: str) -> None:
     assert ends == len(TEXTS)
 
 
-def test_positions_and_segments(run: str) -> None:
+@pytest.mark.parametrize("packing", ["concat", "best_fit"])
+def test_positions_and_segments(tmp_path: Path, packing: str) -> None:
     """Position ids count from each document start, segments number the documents, padding is -1."""
+    run = str(tmp_path)
+    make_run(run, TEXTS, replace(SETTINGS, packing=packing))
     tables = [pq.read_table(path) for path in sorted(Path(run).glob("tokens/train-*.parquet"))]
     rows = [row for table in tables for row in table.to_pylist()]
     loader = TokenLoader(run, 5, shuffle=False, epochs=1, drop_last=False, positions=True)
@@ -208,6 +212,41 @@ def test_positions_and_segments(run: str) -> None:
         segments = [name for name, (a, b) in zip(names, itertools.pairwise(bounds), strict=True) for _ in range(b - a)]
         assert made["position_ids"][number].tolist() == positions
         assert made["segment_ids"][number].tolist() == segments
+
+
+def test_batches_are_made_ahead(run: str) -> None:
+    """While a step is computed, the thread makes as many batches more as `prefetch` says, and no more than that."""
+    for prefetch in (0, 1, 3):
+        loader = TokenLoader(run, 4, prefetch=prefetch)
+        made: list[int] = []
+        original = loader.batch_at
+
+        def counted(position: int, made: list[int] = made, original=original) -> object:  # type: ignore[no-untyped-def]
+            made.append(position)
+            return original(position)
+
+        loader.batch_at = counted  # type: ignore[method-assign, assignment]
+        batches = iter(loader)
+        for _ in range(5):
+            next(batches)
+        deadline = time.monotonic() + 10
+        while len(made) < 5 + prefetch and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert made == [4 * number for number in range(5 + prefetch)]
+        assert loader.state_dict()["rows"] == 20
+        batches.close()  # type: ignore[attr-defined]
+
+
+def test_an_error_of_the_thread_reaches_the_loop(tmp_path: Path) -> None:
+    """A file that goes away in the middle of an epoch is an error in the training loop, not a silent end."""
+    make_run(tmp_path, TEXTS, replace(SETTINGS, compression="zstd"))
+    loader = TokenLoader(str(tmp_path), 2, window=1)
+    batches = iter(loader)
+    next(batches)
+    for path in tmp_path.glob("tokens/train-*.parquet"):
+        path.unlink()
+    with pytest.raises(OSError, match="train-"):
+        list(itertools.islice(batches, 2 * len(loader.sets[0])))
 
 
 def test_attention_mask_and_cumulative_lengths() -> None:
