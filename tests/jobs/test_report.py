@@ -259,9 +259,8 @@ def test_a_run_amid_the_corpus_has_a_report(out: Path, tmp_path: Path) -> None:
     path.unlink()
     told = write_report(open_plan(str(amid)), Cluster(), Progress("silent"))
     assert told["shards"] == {"inputs": 3, "filtered": 2, "corpus": 1}
-    (waiting,) = lxml.html.fromstring((amid / "report" / "index.html").read_text()).xpath(
-        "//*[@id='stage-dedup']//small[1]"
-    )
+    root = lxml.html.fromstring((amid / "report" / "index.html").read_text())
+    (waiting,) = root.xpath("//*[@id='stage-dedup']//*[@class='stage-name']/small")
     left = told["stages"]["fineweb"]["documents_out"] - told["stages"]["dedup"]["documents_in"]
     assert left > 0
     assert waiting.text == f"{left} still to come"
