@@ -22,6 +22,7 @@ from curation.shards import Output
 from curation.storage import Folder
 from curation.tally import add_counts
 from curation.tokenize import shardcounts
+from curation.tokenize.pretokens import Splitter
 from curation.tokenize.runs import merge_runs, read_run
 from curation.tokenize.settings import SMALLEST, TokenizerSettings
 from curation.tokenize.shardcounts import COUNTS, FAN_IN, CountTask, MergeTask, count_mark, count_shard, groups, merge
@@ -30,6 +31,9 @@ from curation.tokenize.train import Trained, learn
 
 STEP = "train-tokenizer"
 TOKENIZER, CONFIG = "tokenizer/tokenizer.json", "tokenizer/tokenizer_config.json"
+
+LOCAL_BYTES = 256 << 20
+"""Parquet below which a corpus is counted in this process: some 10 s, in which workers would hardly have started."""
 
 BAR_TOKENS = 1000
 """Tokens that progress counts as one."""
@@ -112,11 +116,18 @@ class Counting:
         for _, manifest in done:
             total = add_counts(total, _read(manifest)) if manifest else total
         left = [task for task, manifest in done if manifest is None]
+        cluster = Cluster() if self._are_few(left) else cluster
         with progress.step(shardcounts.STEP, len(tasks), len(tasks) - len(left)) as bar:
             for manifest in cluster.each(count_shard, left):
                 total = add_counts(total, _read(manifest))
                 bar.advance(manifest.counts["documents"], manifest.counts["sampled"])
         return total
+
+    def _are_few(self, tasks: Sequence[CountTask]) -> bool:
+        """Whether there is too little to count to start workers for; a pattern without a kernel is slow to count."""
+        if Splitter(self.settings.split_pattern).engine != "kernel" or len(tasks) > FAN_IN:
+            return False
+        return sum(task.size() for task in tasks) < LOCAL_BYTES
 
     def merge(self, shards: Sequence[str], cluster: Cluster, progress: Progress) -> list[str]:
         """At most FAN_IN runs with the counts of all shards, in a tree of tasks if there are more shards."""

@@ -4,10 +4,8 @@ The most frequent pair of neighbouring tokens is merged in every pre-token that 
 where two are equally frequent, until the vocabulary is full or no pair is frequent enough. Pairs wait in a heap with
 the count they had when they came; one that comes up with a count that no longer holds goes back with the right one.
 
-Two habits of the trainer (tokenizers, models/bpe/trainer.rs) show in its results and are kept. The count of a pair is
-not taken back when it is merged, so that a pair which comes up again (its parts were spelled in another way: a·aa and
-aa·a) is counted too high; it is then merged a second time, and has the rank of the last time. And with a limit of
-length, a pair that would be as long as the limit is not made, but pairs of two bytes always are.
+As in the trainer (tokenizers, models/bpe/trainer.rs), with a limit of length a pair that would be as long as the limit
+is not made, but pairs of two bytes always are.
 """
 
 from __future__ import annotations
@@ -20,7 +18,8 @@ import numpy.typing as npt
 
 from curation.errors import StepFailed
 from curation.tokenize.alphabet import BYTES, ids_of_bytes
-from curation.tokenize.mergekernels import MERGES, TOKENS, Limits, State, advance, count_cells, first_state, place_words
+from curation.tokenize.memory import give_back
+from curation.tokenize.mergekernels import TOKENS, Limits, State, advance, count_cells, first_state, place_words
 from curation.tokenize.runs import Counts
 
 MERGES_A_CALL = 1000
@@ -34,7 +33,7 @@ _UNLIMITED = 1 << 40
 
 @dataclass(frozen=True, slots=True)
 class Merges:
-    """Pairs of ids in the order of their ranks, int64[n, 2], and the bytes of every id; the bytes come first."""
+    """Pairs of ids in order, int64[n, 2], and the bytes of every id: the 256 bytes, then what each pair makes."""
 
     pairs: npt.NDArray[np.int64]
     tokens: tuple[bytes, ...]
@@ -44,21 +43,24 @@ class Words:
     """Pre-tokens and their counts, taken up chunk by chunk, as the cells that merges work on."""
 
     def __init__(self) -> None:
-        self._cells = np.empty(0, np.uint32)
+        self._parts = [np.empty(0, np.uint32)]
+        self._size = 0
         self._ids = ids_of_bytes()
 
     def add(self, counts: Counts) -> None:
         """Take up pre-tokens, each of which comes once in all chunks. StepFailed if they are too many."""
-        used = len(self._cells)
-        size = used + count_cells(counts.offsets)
-        if size > MOST_CELLS:
+        cells = np.empty(count_cells(counts.offsets), np.uint32)
+        self._size += len(cells)
+        if self._size > MOST_CELLS:
             raise StepFailed("over 16 GiB of different pre-tokens: train on a part of the documents (tokenizer.sample)")
-        self._cells.resize(size, refcheck=False)  # in place where the system can move pages, so never held twice
-        place_words(counts.data, counts.offsets, counts.counts, self._ids, self._cells[used:])
+        place_words(counts.data, counts.offsets, counts.counts, self._ids, cells)
+        self._parts.append(cells)
 
     def take(self) -> npt.NDArray[np.uint32]:
         """All of them as one array, which is given up."""
-        cells, self._cells = self._cells, np.empty(0, np.uint32)
+        cells = np.concatenate(self._parts)
+        self._parts.clear()
+        give_back()
         return cells
 
 
@@ -79,7 +81,7 @@ def find_merges(
         words.add(chunk)
     longest = _UNLIMITED if max_token_length is None else max_token_length
     limits = Limits(vocabulary, max(min_frequency, 1), longest)
-    state, more = first_state(words.take(), np.array(BYTES, np.uint8), vocabulary), True
+    state, more = first_state(words.take(), limits), True
     while more:
         state, more = advance(state, limits, MERGES_A_CALL)
         report(int(state.sizes[TOKENS]))
@@ -87,11 +89,8 @@ def find_merges(
 
 
 def _result(state: State) -> Merges:
-    """The merges with their ranks: a pair that was merged twice has that of the second time."""
-    made = state.merges[: state.sizes[MERGES]]
-    keys = made[:, 0] << 32 | made[:, 1]
-    _, last = np.unique(keys[::-1], return_index=True)
-    ranks = np.sort(len(keys) - 1 - last)
-    text, ends = state.text.tobytes(), state.offsets.tolist()
-    tokens = tuple(text[ends[token] : ends[token + 1]] for token in range(int(state.sizes[TOKENS])))
-    return Merges(made[ranks], tokens)
+    merges = state.merges[: int(state.sizes[TOKENS]) - len(BYTES)].astype(np.int64)
+    tokens = [bytes([byte]) for byte in BYTES]
+    for first, second in merges.tolist():
+        tokens.append(tokens[first] + tokens[second])
+    return Merges(merges, tuple(tokens))

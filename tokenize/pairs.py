@@ -20,12 +20,10 @@ COUNT, PAIR, START, LENGTH = range(4)
 
 @kernel
 def _before(heap: Integers, left: int, right: int) -> bool:
-    """Whether an entry comes up before another: the more frequent, then the smaller pair, then the older entry."""
+    """Whether an entry comes up before another: the more frequent, then the smaller pair."""
     if heap[left, COUNT] != heap[right, COUNT]:
         return bool(heap[left, COUNT] > heap[right, COUNT])
-    if heap[left, PAIR] != heap[right, PAIR]:
-        return bool(heap[left, PAIR] < heap[right, PAIR])
-    return bool(heap[left, START] < heap[right, START])
+    return bool(heap[left, PAIR] < heap[right, PAIR])
 
 
 @kernel
@@ -35,11 +33,11 @@ def _swap(heap: Integers, left: int, right: int) -> None:
 
 
 @kernel
-def push(heap: Integers, sizes: Integers, count: int, pair: int, start: int, length: int) -> Integers:
+def push(heap: Integers, sizes: Integers, count: int, pair: int | np.int64, start: int, length: int) -> Integers:
     """Make a pair wait; a stretch of places belongs to it."""
     entry = sizes[WAITING]
     if entry == len(heap):
-        heap = doubled(heap)
+        heap = _doubled(heap)
     heap[entry, COUNT], heap[entry, PAIR], heap[entry, START], heap[entry, LENGTH] = count, pair, start, length
     sizes[WAITING] = entry + 1
     while entry > 0 and _before(heap, entry, (entry - 1) >> 2):
@@ -88,7 +86,7 @@ def mixed(key: int | np.int64) -> np.int64:
 
 @kernel
 def find_pair(pairs: Integers, pair: int | np.int64) -> np.int64:
-    """The slot of a pair, or the free one, of key -1, where it belongs."""
+    """The slot of a pair, or the free one, of key -1 and count 0, where it belongs."""
     mask = len(pairs) - 1
     slot = mixed(pair) & mask
     while pairs[slot, 0] != pair and pairs[slot, 0] >= 0:
@@ -97,33 +95,31 @@ def find_pair(pairs: Integers, pair: int | np.int64) -> np.int64:
 
 
 @kernel
-def add_to_pair(pairs: Integers, sizes: Integers, pair: int, change: int) -> Integers:
-    """Change the count of a pair, which is entered if need be."""
+def add_pair(pairs: Integers, sizes: Integers, pair: int | np.int64, count: int | np.int64, least: int) -> Integers:
+    """Enter a pair that is not there. Where room is short, pairs that occur less than `least` times make room."""
+    if 4 * (sizes[PAIRS] + 1) > 3 * len(pairs):
+        pairs = _with_room(pairs, sizes, least)
     slot = find_pair(pairs, pair)
-    if pairs[slot, 0] < 0:
-        if 3 * (sizes[PAIRS] + 1) > 2 * len(pairs):
-            larger = no_pairs(2 * len(pairs))
-            for old in range(len(pairs)):
-                if pairs[old, 0] >= 0:
-                    slot = find_pair(larger, pairs[old, 0])
-                    larger[slot, 0], larger[slot, 1] = pairs[old, 0], pairs[old, 1]
-            pairs = larger
-            slot = find_pair(pairs, pair)
-        pairs[slot, 0] = pair
-        sizes[PAIRS] += 1
-    pairs[slot, 1] += change
+    pairs[slot, 0], pairs[slot, 1] = pair, count
+    sizes[PAIRS] += 1
     return pairs
 
 
 @kernel
-def doubled(rows: Integers) -> Integers:
-    """The rows, with room for as many again."""
-    return doubled_to(rows, 2 * len(rows))
+def _with_room(pairs: Integers, sizes: Integers, least: int) -> Integers:
+    """The pairs that occur often enough, in a table at most five eighths full."""
+    sizes[PAIRS] = (pairs[:, 1] >= least).sum()
+    larger = no_pairs(len(pairs) if 8 * sizes[PAIRS] < 5 * len(pairs) else 2 * len(pairs))
+    for old in range(len(pairs)):
+        if pairs[old, 1] >= least:
+            slot = find_pair(larger, pairs[old, 0])
+            larger[slot, 0], larger[slot, 1] = pairs[old, 0], pairs[old, 1]
+    return larger
 
 
 @kernel
-def doubled_to(rows: Integers, least: int | np.int64) -> Integers:
-    """The rows, with room for as many again and for `least` rows in all."""
-    larger = np.empty((max(2 * len(rows), least), rows.shape[1]), np.int64)
+def _doubled(rows: Integers) -> Integers:
+    """The rows, with room for as many again."""
+    larger = np.empty((2 * len(rows), rows.shape[1]), np.int64)
     larger[: len(rows)] = rows
     return larger

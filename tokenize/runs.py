@@ -27,7 +27,7 @@ SCHEMA = pa.schema([("token", pa.binary()), ("count", pa.int64())])
 HEAD = 8
 """First bytes of a string, read as one big-endian number, by which strings are sorted before the rest is looked at."""
 
-CHUNK_ROWS, CHUNK_BYTES = 65_536, 4 << 20
+CHUNK_ROWS, CHUNK_BYTES = 16_384, 1 << 20
 """Rows of a run, and their bytes, held in memory while it is merged."""
 
 
@@ -103,7 +103,7 @@ def sorted_run(counts: Counts) -> Counts:
 def write_run(folder: Folder, path: str, chunks: Iterable[Counts]) -> Output:
     """Write a sorted run as an Arrow stream, a batch a chunk; the file is there whole or not at all."""
     rows = 0
-    options = pa.ipc.IpcWriteOptions(compression="zstd")
+    options = pa.ipc.IpcWriteOptions(compression="zstd", use_threads=False)
     with folder.writing(path) as file, pa.ipc.new_stream(pa.PythonFile(file, "w"), SCHEMA, options=options) as stream:
         for chunk in chunks:
             stream.write_batch(chunk.to_arrow())
@@ -113,7 +113,8 @@ def write_run(folder: Folder, path: str, chunks: Iterable[Counts]) -> Output:
 
 def read_run(folder: Folder, path: str) -> Iterator[Counts]:
     """The chunks of a run; holds one of them in memory."""
-    with folder.open(path) as file, pa.ipc.open_stream(pa.PythonFile(file, "r")) as stream:
+    options = pa.ipc.IpcReadOptions(use_threads=False)
+    with folder.open(path) as file, pa.ipc.open_stream(pa.PythonFile(file, "r"), options=options) as stream:
         for batch in stream:
             yield Counts.from_arrow(batch)
 

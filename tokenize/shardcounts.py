@@ -13,13 +13,14 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from curation.manifest import Manifest, fingerprint, is_done
 from curation.parameters import library_version
 from curation.performance import Meter
-from curation.shards import read_shard
 from curation.storage import Folder
 from curation.tokenize.count import Counter
+from curation.tokenize.memory import give_back
 from curation.tokenize.pretokens import Splitter, flat_text
 from curation.tokenize.runs import merge_runs, read_run, write_run
 from curation.tokenize.settings import TokenizerSettings
@@ -29,8 +30,10 @@ STEP = "count"
 COUNTS = "tokenizer/counts"
 """Folder of the intermediate files."""
 
-FAN_IN = 16
-"""Runs merged at once: a task holds a chunk of each."""
+BATCH_ROWS = 256
+
+FAN_IN = 64
+"""Runs merged at once: a task holds a chunk of each, some 50 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,10 @@ class CountTask:
     def path(self) -> str:
         """Its run."""
         return f"{COUNTS}/{self.mark}/{self.shard}.arrow"
+
+    def size(self) -> int:
+        """Bytes of the shard's Parquet."""
+        return self.folder.size(f"corpus/{self.shard}.parquet")
 
     def finished(self) -> Manifest | None:
         """Its manifest, if the shard is counted and the run is still there."""
@@ -76,15 +83,10 @@ def count_mark(settings: TokenizerSettings, upstream: str) -> str:
 def count_shard(task: CountTask) -> Manifest:
     """Count the pre-tokens of a shard's documents, or of a sample of them; returns its manifest."""
     meter = Meter()
-    settings, documents, chosen = task.settings, 0, 0
-    scratch = f"{COUNTS}/{task.mark}/{task.shard}"
+    settings, scratch = task.settings, f"{COUNTS}/{task.mark}/{task.shard}"
     counter = Counter(Splitter(settings.split_pattern), settings.max_pretoken_bytes, (task.folder, scratch))
-    for batch in read_shard(task.folder, f"corpus/{task.shard}.parquet", ["id", "text"]):
-        rows = sampled(batch.column("id"), settings)
-        texts = batch.column("text") if rows.all() else batch.column("text").filter(pa.array(rows))
-        documents, chosen = documents + len(rows), chosen + len(texts)
-        with meter.timed("count"):
-            counter.add(flat_text(texts))
+    with meter.timed("count"):
+        documents, chosen = _count(task, counter)
     with meter.timed("write"):
         run = write_run(task.folder, task.path, counter.runs())
         counter.clear()
@@ -93,7 +95,21 @@ def count_shard(task: CountTask) -> Manifest:
     counts |= {"distinct": run.rows, "cut": seen.cut, "spilled": counter.spilled}
     manifest = Manifest(STEP, task.shard, task.mark, counts=counts)
     manifest.write(task.folder, meter.report())
+    give_back()
     return manifest
+
+
+def _count(task: CountTask, counter: Counter) -> tuple[int, int]:
+    """Count texts; returns how many documents there are and how many of them were chosen."""
+    documents = chosen = 0
+    with task.folder.open(f"corpus/{task.shard}.parquet") as file, pq.ParquetFile(file) as parquet:
+        # Decoded by this thread alone: what other threads free is kept by Arrow for them.
+        for batch in parquet.iter_batches(batch_size=BATCH_ROWS, columns=["id", "text"], use_threads=False):
+            rows = sampled(batch.column("id"), task.settings)
+            texts = batch.column("text") if rows.all() else batch.column("text").filter(pa.array(rows))
+            documents, chosen = documents + len(rows), chosen + len(texts)
+            counter.add(flat_text(texts))
+    return documents, chosen
 
 
 def sampled(ids: pa.StringArray, settings: TokenizerSettings) -> npt.NDArray[np.bool_]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -86,15 +88,50 @@ def test_any_number_of_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s
     assert sum(read_manifest(folder, "count", name).counts["documents"] for name in names(shards)) == len(TEXTS)  # type: ignore[union-attr]
 
 
-def test_any_order_and_any_workers(tmp_path: Path) -> None:
+def test_any_order_and_any_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two workers, and shards named the other way round, change no byte of the tokenizer or its manifests."""
+    monkeypatch.setattr(job, "LOCAL_BYTES", 0)
+    monkeypatch.setattr(job, "FAN_IN", 2)
     alone = corpus(tmp_path / "alone", 5)
     make(alone, names(5))
     together = corpus(tmp_path / "together", 5)
     with open_cluster(workers=2) as cluster:
         make(together, names(5)[::-1], cluster=cluster)
+        assert "client" in vars(cluster)
     assert files(together) == files(alone)
     assert alone.read(TOKENIZER) == EXPECTED
+
+
+def test_a_small_corpus_starts_no_workers(tmp_path: Path) -> None:
+    """What is counted sooner than workers start is counted here, unless the pattern has no kernel."""
+    folder = corpus(tmp_path, 2)
+    started: list[int] = []
+
+    def connect() -> None:
+        started.append(1)
+
+    make(folder, names(2), cluster=Cluster(connect))
+    assert not started
+    make(folder, names(2), replace(SETTINGS, pattern=r"\S+|\s+"), Cluster(connect))
+    assert started
+
+
+def test_a_killed_process_goes_on(tmp_path: Path) -> None:
+    """Killed while it counts, a run ends in the bytes of one that was not, and leaves nothing else."""
+    whole = corpus(tmp_path / "whole", 12)
+    make(whole, names(12))
+    folder = corpus(tmp_path / "killed", 12)
+    process = get_context("spawn").Process(target=make, args=(folder, names(12)))
+    process.start()
+    while process.is_alive() and not folder.list("manifests/count"):
+        time.sleep(0.002)
+    process.kill()
+    process.join()
+    assert not folder.exists(TOKENIZER)
+    make(folder, names(12))
+    folder.sweep()
+    assert files(folder) == files(whole)
+    assert folder.list("tokenizer") == [TOKENIZER, CONFIG]
 
 
 def test_spilling_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
