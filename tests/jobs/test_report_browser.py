@@ -229,6 +229,7 @@ def test_everything_is_reached_by_keyboard(browser: Any, pages: dict[str, Path])
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     page.wait_for_function("location.hash && document.querySelector(location.hash).open")
+    page.wait_for_function("Math.abs(document.querySelector(location.hash).getBoundingClientRect().top) < 100")
     found.page.context.close()
 
 

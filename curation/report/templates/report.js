@@ -20,7 +20,7 @@
 
   const open = () => {
     const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-    if (target instanceof HTMLDetailsElement) { target.open = true; target.scrollIntoView(); }
+    if (target instanceof HTMLDetailsElement) { target.open = true; target.scrollIntoView({ behavior: "instant" }); }
   };
   window.addEventListener("hashchange", open);
   open();
