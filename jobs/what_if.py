@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow.parquet as pq
+import numpy as np
 
 from curation.cluster import Cluster
 from curation.errors import UsageError
 from curation.jobs.moving import moved_stages
 from curation.jobs.plan import Plan, differences
-from curation.jobs.what_if_shard import UNSURE, Changed, Counted, CountMoved, Kept
+from curation.jobs.what_if_counts import UNSURE, Changed, Counted, Kept
+from curation.jobs.what_if_shard import CountMoved, fetch_rows
 from curation.manifest import read_manifest
 from curation.recipe import from_document
 from curation.storage import Folder
@@ -58,8 +59,10 @@ class WhatIf:
         return list(self.counted.stages.values())[-1] if self.counted.stages else Kept()
 
 
-def what_if(plan: Plan, settings: Sequence[str], cluster: Cluster) -> WhatIf:
+def what_if(plan: Plan, settings: Sequence[str], cluster: Cluster, *, measure: bool = False) -> WhatIf:
     """What the run would keep with the settings given.
+
+    measure: documents that stored signals leave open go through the moved stages, by the text that is stored with them.
 
     Raises RecipeError for a setting that is none, UsageError where stored signals cannot answer.
     """
@@ -71,7 +74,7 @@ def what_if(plan: Plan, settings: Sequence[str], cluster: Cluster) -> WhatIf:
         raise UsageError(f"{plan.folder.url}: no shard is filtered yet, so there are no signals")
     if not recipe.table("signals").stored:
         raise UsageError(f"{plan.folder.url}: its recipe stores no signals; run it with signals.stored=true")
-    counted = sum(cluster.gather(CountMoved(plan.folder, stages), shards), Counted())
+    counted = sum(cluster.gather(CountMoved(plan.folder, stages, measure), shards), Counted())
     corpus, share = _estimate(counted)
     return WhatIf(
         differences(recipe.resolved(), moved.resolved()),
@@ -111,19 +114,8 @@ def _tokens_per_character(plan: Plan, shards: Sequence[str]) -> float:
 
 
 def _examples(folder: Folder, changed: Sequence[Changed]) -> list[Example]:
-    return [_example(change, _row(folder, change.path, change.row)) for change in changed]
-
-
-def _row(folder: Folder, path: str, row: int) -> dict[str, Any]:
-    first = 0
-    with folder.open(path) as file, pq.ParquetFile(file) as parquet:
-        for group in range(parquet.num_row_groups):
-            size = parquet.metadata.row_group(group).num_rows
-            if row < first + size:
-                found = parquet.read_row_group(group, columns=["id", "url", "text"]).slice(row - first, 1)
-                return dict(found.to_pylist()[0])
-            first += size
-    raise IndexError(f"{path}: no row {row}")
+    found = [fetch_rows(folder, change.path, np.array([change.row])).to_pylist()[0] for change in changed]
+    return [_example(change, row) for change, row in zip(changed, found, strict=True)]
 
 
 def _example(change: Changed, row: dict[str, Any]) -> Example:

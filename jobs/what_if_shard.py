@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
@@ -14,19 +14,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from curation import schema
+from curation.batch import Batch
 from curation.jobs.moving import Mask, MovedStage, Rows, judge
+from curation.jobs.what_if_counts import EXAMPLES, UNSURE, Amount, Changed, Counted, Kept
 from curation.shards import read_shard, read_table
 from curation.signals import STORED
+from curation.stage import apply, signal_type
 from curation.storage import Folder
 
 LENGTHS = ("text_characters", "characters")
 """Signals that tell how long the text is once the stage is through."""
-
-UNSURE = "?"
-"""Stands for what the stored signals do not tell."""
-
-EXAMPLES = 5
-"""Documents shown of those that change sides in either direction."""
 
 ROWS = 16_384
 """Documents judged at once: their signals take a few megabytes."""
@@ -35,90 +33,15 @@ Numbers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Amount:
-    """Documents and characters. `a + b` is exact."""
-
-    documents: int = 0
-    characters: int = 0
-
-    def __add__(self, other: Amount) -> Amount:
-        return Amount(self.documents + other.documents, self.characters + other.characters)
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What leaves a stage: now, and with the move at least and at most; equal where the signals decide."""
-
-    now: Amount = field(default_factory=Amount)
-    least: Amount = field(default_factory=Amount)
-    most: Amount = field(default_factory=Amount)
-
-    def __add__(self, other: Kept) -> Kept:
-        return Kept(self.now + other.now, self.least + other.least, self.most + other.most)
-
-    @property
-    def exact(self) -> bool:
-        """Whether one number is known."""
-        return self.least == self.most
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Changed:
-    """A document that changes sides: drawn by `mark`, found at `row` of `path`. Reasons are None where it is kept."""
-
-    mark: int
-    path: str
-    row: int
-    before: str | None
-    after: str | None
-    sure: bool
-    value: str
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """What the move does to a shard, or to all. `a + b` is exact.
-
-    moves: documents by (reason now, reason then), those that stay as they are left out; "" is kept, "?" unsure.
-    corpus: documents of the corpus as it is. lost: how many of them go for sure, those of clusters apart; clusters: by
-    near-duplicate cluster that loses documents, how many it loses, its size, and documents of the corpus among them.
-    """
-
-    entered: int = 0
-    stages: Mapping[str, Kept] = field(default_factory=dict)
-    moves: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    let_in: Sequence[Changed] = ()
-    put_out: Sequence[Changed] = ()
-    corpus: int = 0
-    lost: int = 0
-    clusters: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
-    deduplicated: bool = True
-
-    def __add__(self, other: Counted) -> Counted:
-        names = [*self.stages, *(name for name in other.stages if name not in self.stages)]
-        clusters = dict(self.clusters)
-        for key, (gone, size, kept) in other.clusters.items():
-            had = clusters.get(key, (0, 0, 0))
-            clusters[key] = (had[0] + gone, max(had[1], size), had[2] + kept)
-        return Counted(
-            self.entered + other.entered,
-            {name: self.stages.get(name, Kept()) + other.stages.get(name, Kept()) for name in names},
-            Counter(self.moves) + Counter(other.moves),
-            sorted([*self.let_in, *other.let_in])[:EXAMPLES],
-            sorted([*self.put_out, *other.put_out])[:EXAMPLES],
-            self.corpus + other.corpus,
-            self.lost + other.lost,
-            clusters,
-            self.deduplicated and other.deduplicated,
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class CountMoved:
-    """Counts one shard under moved rules; a picklable task for the cluster."""
+    """Counts one shard under moved rules; a picklable task for the cluster.
+
+    measure: give the documents that stored signals leave open to the moved stages, by the text stored with them.
+    """
 
     folder: Folder
     stages: tuple[MovedStage, ...]
+    measure: bool = False
 
     def __call__(self, shard: str) -> Counted:
         """What the move does to the documents of the shard."""
@@ -167,7 +90,52 @@ class CountMoved:
         """Rows that a stage before the first touched one removed stay as they are; the others are judged anew."""
         touched = next(number for number, stage in enumerate(self.stages) if stage.touched)
         concerned = part.rows.position >= touched
-        return self._judged(shard, part.where(concerned)) + self._unconcerned(part.where(~concerned).rows)
+        total = self._unconcerned(part.where(~concerned).rows)
+        part = part.where(concerned)
+        if not self.measure:
+            return total + self._judged(shard, part)
+        opened = self._left_open(part)
+        measured, asked = self._measured(part.where(opened))
+        opened[np.flatnonzero(opened)[~asked]] = False
+        return total + measured + self._judged(shard, part.where(~opened))
+
+    def _left_open(self, part: _Part) -> Mask:
+        """Rows of which the stored signals leave open whether or where they go."""
+        alive, opened = np.ones(len(part.rows), np.bool_), np.zeros(len(part.rows), np.bool_)
+        for number, stage in enumerate(self.stages):
+            verdicts = judge(stage, number, part.rows)
+            alive &= ~verdicts.gone
+            opened |= alive & verdicts.unsure
+        return np.asarray(opened & (part.rows.position < len(self.stages)), np.bool_)
+
+    def _measured(self, part: _Part) -> tuple[Counted, Mask]:
+        """Counts of removed rows by the stages from the one that removed them on, and which rows have a text for it."""
+        found = fetch_rows(self.folder, part.path, part.numbers)
+        asked = np.asarray(found["text"].is_valid().to_numpy(zero_copy_only=False), np.bool_)
+        total = Counted()
+        for number in sorted(set(part.rows.position[asked].tolist())):
+            rows = asked & (part.rows.position == number)
+            total += self._measured_from(number, part.where(rows), found.filter(pa.array(rows)))
+        return total, asked
+
+    def _measured_from(self, number: int, part: _Part, found: pa.RecordBatch) -> Counted:
+        stages = [(stage.name, stage.after) for stage in self.stages[number:]]
+        batch = Batch(found).with_columns(html=pa.nulls(len(found), pa.string()), place=pa.array(np.arange(len(found))))
+        applied = apply(stages, batch, signal_type(stages, Batch(batch.table.slice(0, 0))))
+        kept: dict[str, Kept] = {}
+        for place, length in enumerate(self._text_lengths(part.rows)):
+            before = _amount(part.rows.position > place, length)
+            tally = applied.tallies.get(self.stages[place].name)
+            after = before if tally is None else Amount(tally.documents_out, tally.characters_out)
+            kept[self.stages[place].name] = Kept(before, after, after)
+        after_all = {
+            place: reason
+            for rows in applied.removed
+            for place, reason in zip(rows["place"].to_pylist(), rows["reason"].to_pylist(), strict=True)
+        }
+        own = f"{self.stages[number].name}."
+        changed = [at for at in range(len(found)) if after_all.get(at) != f"{own}{part.rows.reasons[at].as_py()}"]
+        return Counted(len(found), kept, *self._changes(part, np.array(changed, np.int64), after_all))
 
     def _unconcerned(self, rows: Rows) -> Counted:
         stages: dict[str, Kept] = {}
@@ -258,6 +226,20 @@ class CountMoved:
                     had = clusters.get(key, (0, 0, 0))
                     clusters[key] = (had[0] + 1, max(had[1], size), had[2] + of_corpus)
         return Counted(corpus=int(in_corpus.sum()), lost=int(alone.sum()), clusters=clusters)
+
+
+def fetch_rows(folder: Folder, path: str, numbers: Numbers) -> pa.RecordBatch:
+    """Documents of a file by their numbers, ascending; row groups without any are not read."""
+    parts, first = [schema.DOCUMENT.empty_table()], 0
+    with folder.open(path) as file, pq.ParquetFile(file) as parquet:
+        for group in range(parquet.num_row_groups):
+            size = parquet.metadata.row_group(group).num_rows
+            inside = numbers[(numbers >= first) & (numbers < first + size)] - first
+            if len(inside):
+                parts.append(parquet.read_row_group(group, columns=schema.DOCUMENT.names).take(pa.array(inside)))
+            first += size
+    whole = pa.concat_tables([part.cast(schema.DOCUMENT) for part in parts]).combine_chunks()
+    return whole.to_batches()[0] if whole.num_rows else pa.RecordBatch.from_pylist([], schema=schema.DOCUMENT)
 
 
 @dataclass(frozen=True, slots=True)

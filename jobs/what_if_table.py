@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from curation.jobs.what_if import Example, WhatIf
-from curation.jobs.what_if_shard import UNSURE, Amount, Kept
+from curation.jobs.what_if_counts import UNSURE, Amount, Kept
 from curation.report.excerpts import harmless
 
 MOVES_SHOWN = 15
@@ -79,13 +79,13 @@ def _remarks(answer: WhatIf) -> list[str]:
     lines = [] if done == inputs else [f"{done} of {inputs} shards are filtered; these are their numbers."]
     whole = answer.whole
     if all(kept.exact for kept in answer.counted.stages.values()):
-        lines.append("Exact: the stored signals decide for every document.")
+        lines.append("Exact: what is stored decides for every document.")
     else:
         doubtful = whole.most.documents - whole.least.documents
         lines.append(
             f"Bounds: of {doubtful:,} documents the stored signals do not tell whether all stages would keep them; "
             "what removes them now did so before a later filter measured them, or hid what decides. "
-            "A run with signals.all=true leaves few such."
+            "--measure asks the filters, by the stored texts; a run with signals.all=true has measured them."
         )
     if answer.corpus is None:
         lines.append("Deduplication has not run, so there is no estimate of the corpus.")

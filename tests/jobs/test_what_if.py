@@ -151,6 +151,18 @@ def test_numbers_are_those_of_a_run(filtered: Filtered, setting: str) -> None:
             assert least == most == truth
 
 
+@pytest.mark.parametrize("setting", [*EXACT, *BOUNDED])
+def test_measured_from_the_stored_texts_all_is_exact(filtered: Filtered, setting: str) -> None:
+    """With measure, the stages are asked about what stored signals leave open: a run's numbers, whatever is moved."""
+    for every in ("true", "false"):
+        answer = what_if(filtered(f"signals.all={every}"), [setting], Cluster(), measure=True)
+        assert told(answer, "now") == funnel(filtered("signals.all=false"))
+        assert told(answer, "least") == told(answer, "most") == funnel(filtered(setting))
+        moved = answer.whole.least.documents - answer.whole.now.documents
+        sides = [not after for before, after in answer.counted.moves.elements() if not before or not after]
+        assert moved == sum(1 if side else -1 for side in sides)
+
+
 @pytest.mark.parametrize("setting", ["gopher_quality.min_words=150", "gopher_quality.max_words=295"])
 def test_the_corpus_after_a_tightened_rule(filtered: Filtered, setting: str) -> None:
     """What goes is taken out of the clusters that deduplication found: here the estimate is what a run gives."""
