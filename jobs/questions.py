@@ -113,6 +113,10 @@ def explain_command(
 def what_if_command(
     folder: Folder,
     settings: Settings = None,
+    measure: Annotated[
+        bool,
+        typer.Option("--measure", help="Measure what stored signals leave open, from stored texts: slower, exact."),
+    ] = False,
     workers: Workers = None,
     scheduler: Scheduler = None,
     as_json: AsJson = False,
@@ -126,7 +130,7 @@ def what_if_command(
 
     plan = open_plan(folder)
     with open_cluster(workers if workers is not None or scheduler else 0, scheduler) as cluster:
-        answer = what_if(plan, settings or [], cluster)
+        answer = what_if(plan, settings or [], cluster, measure=measure)
     if as_json:
         print_json(as_plain(answer))
     else:
