@@ -154,15 +154,6 @@ def _check_same_run(
         )
 
 
-def resolve(name: str) -> dict[str, Any]:
-    """The resolved recipe of a name, a TOML file, or the run in an output folder."""
-    previous = Folder(name)
-    if previous.exists(RUN):
-        found: dict[str, Any] = previous.read_json(RUN)["recipe"]
-        return found
-    return load(name).resolved()
-
-
 def flatten(resolved: dict[str, Any]) -> dict[str, Any]:
     """A resolved recipe as {"language.min_score": 0.65, …}, in order."""
     flat: dict[str, Any] = {"stages": [stage.get("name", stage["use"]) for stage in resolved["stage"]]}

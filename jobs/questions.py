@@ -5,6 +5,7 @@ Heavy modules are imported by the commands that need them, so that `--help` and 
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from typing import Annotated
 
@@ -52,16 +53,21 @@ def verify_command(
     """Prove that an output folder is complete and intact; names what is wrong and leaves with code 3."""
     from curation.cluster import open_cluster
     from curation.jobs.plan import open_plan
-    from curation.jobs.verify import verify
+    from curation.jobs.verify import verify, work_folder
 
     plan = open_plan(folder)
-    with open_cluster(workers if workers is not None or scheduler else 0, scheduler) as cluster:
-        wrong = list(verify(plan, cluster))
+    with (
+        open_cluster(workers if workers is not None or scheduler else 0, scheduler) as cluster,
+        work_folder(plan.folder, shared=scheduler is not None) as work,
+    ):
+        verdict = verify(plan, cluster, work)
     if as_json:
-        print_json({"intact": not wrong, "wrong": wrong})
+        print_json(verdict.to_json())
     else:
-        print("\n".join(wrong) if wrong else "complete and intact")
-    raise typer.Exit(3 if wrong else 0)
+        print("\n".join(verdict.lines()))
+        for note in verdict.notes:
+            print(f"note: {note}", file=sys.stderr)
+    raise typer.Exit(0 if verdict.sound else 3)
 
 
 @app.command(name="explain")

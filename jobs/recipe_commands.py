@@ -42,11 +42,12 @@ def recipe_diff(
     right: Annotated[str, typer.Argument(metavar="B", help="The same.")],
     as_json: AsJson = False,
 ) -> None:
-    """Keys in which two recipes, or the recipes of two runs, differ."""
-    from curation.jobs.plan import differences, resolve
+    """Say what differs between two recipes, or two runs: stages, values, models, versions."""
+    from curation.jobs.recipe_diff import compare_sides, open_side
+    from curation.report.excerpts import harmless
 
-    found = differences(resolve(left), resolve(right))
+    found = compare_sides(open_side(left), open_side(right))
     if as_json:
-        print_json(found)
+        print_json([difference.to_json() for difference in found])
     else:
-        print("\n".join(found) if found else "no difference")
+        print("\n".join(harmless(difference.words) for difference in found) if found else "no difference")

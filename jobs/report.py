@@ -1,8 +1,8 @@
 """The report step: report/stats.json and report/index.html, and the same facts as tables in the terminal.
 
-stats.json is the same for equal runs and its hash stands in the manifest. index.html also tells time and memory, which
-differ from run to run; like performance/, where they come from, it has no hash anywhere. Both are written once: while
-no other manifest changes, a second report writes nothing.
+stats.json and the dataset card are the same for equal runs, and their hashes stand in the manifest. index.html and
+metrics.txt also tell time and memory, which differ from run to run; like performance/, where they come from, they have
+no hash anywhere. All are written once: while no other manifest changes, a second report writes nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
 from curation.cluster import Cluster
+from curation.jobs.card import write_card
 from curation.jobs.facts import STEP, collect, count_shards, fingerprints
+from curation.jobs.metrics import METRICS, write_metrics
 from curation.jobs.page import make_page
 from curation.jobs.plan import RUN, Plan
 from curation.jobs.progress import Progress
@@ -28,7 +30,7 @@ from curation.shards import Output
 STATS = "report/stats.json"
 PAGE = "report/index.html"
 
-VERSION = 2
+VERSION = 3
 """Rises when the same run gives another report."""
 
 ROWS_SHOWN = 15
@@ -39,7 +41,7 @@ def write_report(plan: Plan, cluster: Cluster, progress: Progress) -> dict[str, 
     folder = plan.folder
     quarantined = folder.read_json(RUN)["quarantined"] if folder.exists(RUN) else []
     mark = fingerprint(STEP, VERSION, fingerprints(folder), quarantined)
-    done = is_done(folder, STEP, WHOLE, mark) is not None and folder.exists(PAGE)
+    done = is_done(folder, STEP, WHOLE, mark) is not None and folder.exists(PAGE) and folder.exists(METRICS)
     with progress.step(STEP, 1, int(done)) as bar:
         if not done:
             facts = count_shards(plan, cluster)
@@ -47,7 +49,8 @@ def write_report(plan: Plan, cluster: Cluster, progress: Progress) -> dict[str, 
             folder.write(PAGE, make_page(plan, stats, draw_samples(plan, facts, cluster)).encode())
             text = (json.dumps(stats, ensure_ascii=False, indent=1) + "\n").encode()
             output = Output(STATS, len(text), folder.write(STATS, text), 0)
-            Manifest(STEP, WHOLE, mark, outputs=[output]).write(folder)
+            write_metrics(plan, stats)
+            Manifest(STEP, WHOLE, mark, outputs=[output, *write_card(plan, stats)]).write(folder)
             bar.advance()
             progress.note(f"report: {folder.url}/{PAGE}")
     found: dict[str, Any] = folder.read_json(STATS)

@@ -1,122 +1,292 @@
-"""`curate verify`: proves that an output folder is complete and intact, and names the first thing that is not."""
+"""`curate verify`: proves that an output folder is complete and intact, and names the first thing that is not.
+
+In this order: the manifests; every file by itself; what each shard adds up to; ids, over the whole run; the token
+shards; near-duplicates across their splits. Nothing in the folder changes. What has to travel goes through a folder for
+the purpose, so that memory is bounded by a shard or a partition, never by the run.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import shutil
+import tempfile
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
 
-import pyarrow.parquet as pq
-
-from curation import schema
 from curation.cluster import Cluster
-from curation.jobs.plan import RUN, Plan
-from curation.manifest import read_manifest
-from curation.shards import Output, read_table
+from curation.dedup.settings import DedupSettings
+from curation.exchange import Exchange
+from curation.jobs import verify_ids as ids
+from curation.jobs.faults import Fault, some_of
+from curation.jobs.plan import Plan
+from curation.jobs.verify_files import CheckFile, Looked, expected_columns, task_of
+from curation.jobs.verify_near import Near, check_near, near_partitions
+from curation.jobs.verify_shards import CheckShard, ShardTask
+from curation.jobs.verify_state import STEPS, State, manifest_of, survey
+from curation.jobs.verify_tokens import CheckTokens, TokenFile, read_vocabulary
+from curation.manifest import WHOLE, manifest_path
 from curation.storage import Folder
+from curation.tokenize.tokens import SPLITS, TokensSettings
 
-STEP_ORDER = ("filter", "dedup", "corpus", "train-tokenizer", "encode", "tokens")
-"""A later step may rewrite a file of an earlier one (encoding fills token_count); the last to name it holds."""
+STREAMED = ("documents/", "removed/", "signatures/", "signals/", "corpus/", "tokens/")
+"""Folders whose every file is named by a manifest of its shard."""
+
+COUNTED = ("corpus/", "removed/", "dedup/drop/", "tokens/")
+"""Folders whose files name documents."""
+
+SIGNED = ("signatures", "documents", "corpus", "removed/dedup", "dedup/drop")
+"""Folders that the search for near-duplicates reads."""
+
+WORK = "verify-work"
 
 
-@dataclass(frozen=True, slots=True)
-class CheckFile:
-    """Whether one file is what its manifest says; a picklable task for the cluster."""
+@dataclass
+class Verdict:
+    """What came of it. left: steps that are not done; notes: what is odd and no fault."""
 
-    folder: Folder
+    left: list[str] = field(default_factory=list)
+    wrong: list[Fault] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    looked_at: dict[str, int] = field(default_factory=dict)
 
-    def __call__(self, output: Output) -> str | None:
-        """What is wrong with the file, or None."""
+    @property
+    def sound(self) -> bool:
+        """Complete and intact."""
+        return not self.left and not self.wrong
+
+    def to_json(self) -> dict[str, Any]:
+        """For machines."""
+        return {
+            "finished": not self.left,
+            "intact": not self.wrong,
+            "left": self.left,
+            "wrong": [str(fault) for fault in self.wrong],
+            "faults": [fault.to_json() for fault in self.wrong],
+            "notes": self.notes,
+            "looked_at": self.looked_at,
+        }
+
+    def lines(self) -> list[str]:
+        """For people: what is wrong, the first thing first, then how far the run got."""
+        told = [str(fault) for fault in self.wrong]
+        if self.left:
+            there = "what is there is not intact" if self.wrong else "what is there is intact"
+            told += [f"not finished, {there}:", *(f"  {line}" for line in self.left)]
+        elif not self.wrong:
+            told.append("complete and intact")
+        return told
+
+
+@contextmanager
+def work_folder(folder: Folder, shared: bool) -> Iterator[Folder]:
+    """A folder for what travels between tasks, gone afterwards. shared: the workers may be on other machines."""
+    if not shared:
+        local = tempfile.mkdtemp(prefix="curate-")
         try:
-            size, digest = self.folder.hash(output.path)
-        except FileNotFoundError:
-            return f"{output.path}: missing"
-        if size != output.bytes:
-            return f"{output.path}: {size} bytes, its manifest says {output.bytes}"
-        if digest != output.hash:
-            return f"{output.path}: its content is not what was written (hash {digest}, manifest {output.hash})"
-        return self._check_table(output) if output.path.endswith(".parquet") else None
-
-    def _check_table(self, output: Output) -> str | None:
-        with self.folder.open(output.path) as file:
-            parquet = pq.ParquetFile(file)
-            rows, columns = parquet.metadata.num_rows, parquet.schema_arrow
-        if rows != output.rows:
-            return f"{output.path}: {rows} rows, its manifest says {output.rows}"
-        if output.path.startswith(("documents/", "corpus/")) and not columns.equals(schema.DOCUMENT):
-            return f"{output.path}: columns differ from the schema of documents"
-        return None
+            yield Folder(local)
+        finally:
+            shutil.rmtree(local, ignore_errors=True)
+        return
+    name = f"{WORK}/{uuid.uuid4().hex}"
+    try:
+        yield Folder(f"{folder.url}/{name}")
+    finally:
+        folder.remove(WORK)
 
 
-def expected_outputs(folder: Folder) -> dict[str, Output]:
-    """Every file that the manifests name, by path, as the last step that wrote it describes it."""
-    found: dict[str, Output] = {}
-    manifests = folder.list("manifests", ".json")
-    for step in STEP_ORDER:
-        for path in manifests:
-            if path.startswith(f"manifests/{step}/"):
-                manifest = read_manifest(folder, step, path.removeprefix(f"manifests/{step}/").removesuffix(".json"))
-                if manifest is not None:
-                    found |= {output.path: output for output in manifest.outputs}
-    return found
-
-
-def verify(plan: Plan, cluster: Cluster) -> Iterator[str]:
+def verify(plan: Plan, cluster: Cluster, work: Folder) -> Verdict:
     """Everything wrong with the run, in order; nothing if it is complete and intact."""
-    for check in (_check_shards, _check_files, _check_accounts):
-        yield from check(plan, cluster)
+    return Verification(plan, cluster, work).run()
 
 
-def _check_shards(plan: Plan, cluster: Cluster) -> Iterator[str]:
-    quarantined = {entry["path"] for entry in plan.folder.read_json(RUN)["quarantined"]}
-    for source in plan.inputs:
-        if source.path in quarantined:
-            continue
-        for step in ("filter", "corpus", "encode"):
-            if read_manifest(plan.folder, step, source.shard) is None:
-                yield f"{source.path}: no manifest of step {step}, so it is not done"
-    for step in ("dedup", "train-tokenizer", "tokens"):
-        if read_manifest(plan.folder, step, "all") is None:
-            yield f"step {step}: no manifest, so it is not done"
+@dataclass
+class Verification:
+    """A verification under way: what each check leaves for the next."""
+
+    plan: Plan
+    cluster: Cluster
+    work: Folder
+    verdict: Verdict = field(default_factory=Verdict)
+    looked: dict[str, Looked] = field(default_factory=dict)
+
+    def run(self) -> Verdict:
+        """All checks."""
+        state = survey(self.plan, self.cluster)
+        self.verdict.left = state.left
+        self.verdict.wrong += state.faults
+        if not state.same_versions:
+            told = "made by other versions of libraries or models than those here: fingerprints were not compared"
+            self.verdict.notes.append(told)
+        self._files(state)
+        self._shards(state)
+        self._ids(state)
+        return self.verdict
+
+    def _files(self, state: State) -> None:
+        outputs = state.outputs
+        columns = expected_columns(self.plan.recipe, state.same_versions)
+        tasks = [
+            task_of(output, state.before_encoding(path), columns, mark) for path, (output, mark) in outputs.items()
+        ]
+        found = self.cluster.gather(CheckFile(self.plan.folder), tasks)
+        self.looked = {looked.path: looked for looked in found}
+        owner = {output.hash: output.path for output, _ in outputs.values()}
+        for looked in found:
+            other = owner.get(looked.hash or "", looked.path)
+            if looked.faults and other != looked.path:
+                told = f"its content is that of {other}"
+                self.verdict.wrong.append(Fault(looked.path, told, "its own: the files were swapped or copied"))
+            self.verdict.wrong += looked.faults
+        self.verdict.looked_at["files"] = len(tasks)
+        self.verdict.wrong += some_of(self._strays(state, set(outputs)))
+
+    def _strays(self, state: State, named: set[str]) -> Iterator[Fault]:
+        """Files that no manifest names; of a shard that is not done yet they are no fault."""
+        going = bool(state.left)
+        steps = ("filter", "corpus")
+        unfinished = {shard for shard in state.shards if any((step, shard) not in state.done for step in steps)}
+        for path in self.plan.folder.list():
+            if path in named or not (path.startswith(STREAMED) or path.endswith(".parquet")) or path.startswith(WORK):
+                continue
+            shard = path.rpartition("/")[2].removesuffix(".parquet")
+            if going and (shard in unfinished or path.startswith(("tokens/", "dedup/"))):
+                continue
+            yield Fault(path, "no manifest names it", "no file that the run did not make")
+
+    def _usable(self, path: str) -> bool:
+        looked = self.looked.get(path)
+        return looked is not None and looked.usable
+
+    def _shards(self, state: State) -> None:
+        usable = [path for path, looked in self.looked.items() if looked.usable]
+        by_shard: dict[str, set[str]] = {}
+        for path in usable:
+            by_shard.setdefault(path.rpartition("/")[2].removesuffix(".parquet"), set()).add(path)
+        tasks = [
+            ShardTask(shard, source.path, self._steps(state, shard), frozenset(by_shard.get(shard, ())))
+            for source in self.plan.inputs
+            if (shard := source.shard) in state.shards
+        ]
+        for faults in self.cluster.gather(CheckShard(self.plan.folder), tasks):
+            self.verdict.wrong += faults
+        self.verdict.looked_at["shards"] = len(tasks)
+
+    def _steps(self, state: State, shard: str) -> frozenset[str]:
+        found = {step for step in STEPS if state.holds(step, shard)}
+        return frozenset(found if "tokens" in found else found - {"encode"})
+
+    def _ids(self, state: State) -> None:
+        """Ids, token shards and near-duplicates."""
+        plan, settings = self.plan, self.plan.recipe.table("tokens")
+        documents, tokens = self._documents(state), self._tokens(state)
+        files = (*(file.path for file in documents), *(file.path for file in tokens))
+        rows = sum(output.rows for path, (output, _) in state.outputs.items() if path.startswith(COUNTED))
+        exchange = Exchange(self.work, "ids", ids.partitions_for(2 * rows))
+        readable = [file for file in documents if self._usable(file.path) and _belongs(state, file)]
+        send = ids.SendIds(plan.folder, exchange, clustered=True)
+        broken = [fault for fault in self.cluster.gather(send, readable) if fault is not None]
+        self.verdict.wrong += [fault for fault in broken if not self.looked[fault.file].faults]
+        has_corpus = not broken and len(readable) == len(documents)
+        has_tokens = self._read_tokens(state, tokens, exchange)
+        meeting = ids.Meeting(
+            plan.folder,
+            exchange,
+            Exchange(self.work, "clusters", exchange.partitions),
+            Exchange(self.work, "by-file", max(1, min(4096, len(state.shards)))),
+            files,
+            has_corpus=has_corpus,
+            own_tokens=not settings.mix,
+            whole_tokens=has_tokens and _is_whole(plan, settings),
+        )
+        self._meet(state, meeting)
+
+    def _documents(self, state: State) -> list[ids.DocumentFile]:
+        """Files that hold ids: corpus/ first, so that file numbers are those of shards."""
+        kinds = (("corpus", ids.CORPUS), ("removed/filter", ids.REMOVED), ("removed/dedup", ids.DROPPED))
+        places = (*kinds, ("dedup/drop", ids.SURVIVOR))
+        entries = [(f"{place}/{shard}.parquet", shard, kind) for place, kind in places for shard in state.shards]
+        return [ids.DocumentFile(number, *entry) for number, entry in enumerate(entries)]
+
+    def _tokens(self, state: State) -> list[TokenFile]:
+        first = len(self._documents(state))
+        names = [path for path in self.looked if path.startswith("tokens/")]
+        return [TokenFile(first + number, path) for number, path in enumerate(names)]
+
+    def _read_tokens(self, state: State, files: Sequence[TokenFile], exchange: Exchange) -> bool:
+        """Look at tokenizer and token shards; whether all of the token set was read."""
+        trained = manifest_of(self.plan.folder, "train-tokenizer", WHOLE)
+        if trained is None or not state.holds("train-tokenizer", WHOLE):
+            return False
+        length = self.plan.recipe.table("tokens").sequence_length
+        vocabulary, faults = read_vocabulary(self.plan.folder, length, trained.counts.get("vocab_size"))
+        self.verdict.wrong += faults
+        if vocabulary is None:
+            return False
+        files = files if state.holds("tokens", WHOLE) else []
+        usable = [file for file in files if self._usable(file.path)]
+        found = self.cluster.gather(CheckTokens(self.plan.folder, vocabulary, exchange), usable)
+        self.verdict.wrong += [fault for part in found for fault in part]
+        self.verdict.looked_at["token files"] = len(usable)
+        if not state.holds("tokens", WHOLE):
+            return False
+        self.verdict.wrong += _check_totals(self.plan.folder, len(files))
+        return len(usable) == len(files) and not any(found)
+
+    def _meet(self, state: State, meeting: ids.Meeting) -> None:
+        """What shows only where equal ids, clusters and keys come together."""
+        met = self.cluster.gather(ids.CheckPartition(meeting), list(range(meeting.exchange.partitions)))
+        found = [fault for part in met for fault in part.faults]
+        self.verdict.wrong += sorted(
+            found, key=lambda fault: (fault.what.partition(" ")[0], fault.file, fault.row or 0)
+        )
+        self.verdict.notes += sorted(note for part in met for note in part.notes)[:20]
+        self.verdict.looked_at["documents"] = sum(part.documents for part in met)
+        held = sum(part.held for part in met)
+        clusters = [(meeting.onward, number, meeting.files) for number in range(meeting.onward.partitions)]
+        wrong = [fault for part in self.cluster.gather(ids.check_clusters, clusters) for fault in part]
+        settings: DedupSettings = self.plan.recipe.table("dedup")
+        signed = all(self._usable(f"{place}/{shard}.parquet") for place in SIGNED for shard in state.shards)
+        if settings.enabled and held and signed and not self.verdict.wrong:
+            documents = self.verdict.looked_at["documents"]
+            keys = Exchange(self.work, "near", near_partitions(documents, held))
+            near = Near(self.plan.folder, self.work, settings, meeting.by_file, tuple(state.shards), keys)
+            compared = check_near(near, self.cluster)
+            told = {(fault.file, fault.row) for fault in wrong}
+            wrong += [fault for fault in compared.faults if (fault.file, fault.row) not in told]
+            self.verdict.notes += compared.notes
+        self.verdict.wrong += wrong
 
 
-def _check_files(plan: Plan, cluster: Cluster) -> Iterator[str]:
-    outputs = expected_outputs(plan.folder)
-    for wrong in cluster.gather(CheckFile(plan.folder), list(outputs.values())):
-        if wrong is not None:
-            yield wrong
-    for path in plan.folder.list("", ".parquet"):
-        if path not in outputs:
-            yield f"{path}: no manifest names it"
+def _belongs(state: State, file: ids.DocumentFile) -> bool:
+    """Whether a file is of the run as it is."""
+    return state.holds("filter" if file.kind == ids.REMOVED else "corpus", file.shard)
 
 
-def _check_accounts(plan: Plan, cluster: Cluster) -> Iterator[str]:
-    """Every document read is in exactly one of corpus/ and removed/, under an id that no other has."""
-    shards = [source.shard for source in plan.inputs if read_manifest(plan.folder, "corpus", source.shard) is not None]
-    yield from (wrong for wrong in cluster.gather(CheckAccount(plan.folder), shards) if wrong is not None)
+def _is_whole(plan: Plan, settings: TokensSettings) -> bool:
+    """Whether each document of the corpus stands in the token set once, with all its tokens."""
+    manifest = manifest_of(plan.folder, "tokens", WHOLE)
+    dropped = manifest is None or any(manifest.counts.get(f"{split}_dropped") for split in SPLITS)
+    return not (settings.mix or settings.cluster_sizes or dropped)
 
 
-@dataclass(frozen=True, slots=True)
-class CheckAccount:
-    """Whether a shard's documents add up; a picklable task for the cluster."""
-
-    folder: Folder
-
-    def __call__(self, shard: str) -> str | None:
-        """What does not add up in the shard, or None."""
-        filtered = read_manifest(self.folder, "filter", shard)
-        if filtered is None:
-            return f"{shard}: no manifest of step filter"
-        entered = next(iter(filtered.counts["stages"].values()), {"documents_in": 0})["documents_in"]
-        seen: set[tuple[str, int]] = set()
-        total = 0
-        for path in (f"corpus/{shard}.parquet", f"removed/filter/{shard}.parquet", f"removed/dedup/{shard}.parquet"):
-            if not self.folder.exists(path):
-                return f"{path}: missing"
-            table = read_table(self.folder, path, ["id", "warc_offset"])
-            total += table.num_rows
-            seen.update(zip(table["id"].to_pylist(), table["warc_offset"].to_pylist(), strict=True))
-        if total != entered:
-            return f"{shard}: {entered} documents read, {total} kept or removed"
-        if len(seen) != total:
-            return f"{shard}: {total - len(seen)} documents are there twice, kept and removed or under one id"
-        return None
+def _check_totals(folder: Folder, files: int) -> Iterator[Fault]:
+    """The manifest of the whole token set against those of its shards."""
+    manifest = manifest_of(folder, "tokens", WHOLE)
+    if manifest is None:
+        return
+    path = manifest_path("tokens", WHOLE)
+    wanted = sum(manifest.counts[f"{split}_shards"] for split in SPLITS)
+    if wanted != files:
+        yield Fault(path, f"{wanted} token shards", f"{files}, which have manifests")
+    for split in SPLITS:
+        total: Counter[str] = Counter()
+        for number in range(manifest.counts[f"{split}_shards"]):
+            part = manifest_of(folder, "tokens", f"{split}-{number:05d}")
+            total.update(part.counts if part else {})
+        for name in ("rows", "tokens", "padding"):
+            if manifest.counts[f"{split}_{name}"] != total[name]:
+                told = f"{manifest.counts[f'{split}_{name}']:,} {split} {name}"
+                yield Fault(path, told, f"{total[name]:,}, the sum of its shards")

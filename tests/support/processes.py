@@ -29,6 +29,8 @@ def contents(out: Path, *folders: str) -> dict[str, str]:
     return {
         str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(out.rglob("*"))
-        if path.is_file() and path.relative_to(out).parts[0] != "performance" and path.name != "index.html"
+        if path.is_file()
+        and path.relative_to(out).parts[0] != "performance"
+        and path.name not in ("index.html", "metrics.txt")
         if not folders or path.relative_to(out).parts[0] in folders
     }
