@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from s3_server import s3_server
 from tokenized import END, PAD, make_run, make_texts
 
 from curation.errors import InputError, ParameterError
@@ -162,6 +163,31 @@ def test_compressed_remote_and_cached_give_the_same(run: str, tmp_path: Path) ->
             for left, right in zip(expected, found, strict=True):
                 assert all((left[name] == right[name]).all() for name in left)
     assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+@pytest.mark.parametrize("compression", ["none", "zstd"])
+def test_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: str) -> None:
+    """From an s3:// URL, by ranges of the files alone, come the batches of the local folder, resume included."""
+    s3fs = pytest.importorskip("s3fs")
+    s3fs.S3FileSystem.clear_instance_cache()  # one of an earlier test goes on talking to that test's server
+    make_run(tmp_path, TEXTS, replace(SETTINGS, compression=compression))
+    objects = {f"bucket/a run/tokens/{path.name}": path.read_bytes() for path in tmp_path.glob("tokens/*.parquet")}
+    for name, value in {"ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b", "DEFAULT_REGION": "us-east-1"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    options = {"seed": 2, "window": 2, "positions": True}
+    expected = TokenLoader(str(tmp_path), 8, **options)  # type: ignore[arg-type]
+    with s3_server(objects) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        loader = TokenLoader("s3://bucket/a run", 8, **options)  # type: ignore[arg-type]
+        found = list(itertools.islice(loader, 30))
+        again = TokenLoader("s3://bucket/a run/tokens", 8, rank=1, world_size=2, **options)  # type: ignore[arg-type]
+        again.load_state_dict(loader.state_dict())
+        following = next(iter(again))
+    for left, right in zip(itertools.islice(expected, 30), found, strict=True):
+        assert all((left[name] == right[name]).all() for name in left)
+    assert (following["input_ids"] == next(iter(expected))["input_ids"][4:]).all()
+    assert server.ranges
+    assert all(server.ranges)
 
 
 def test_row_groups_are_decoded_once_an_epoch(tmp_path: Path) -> None:
