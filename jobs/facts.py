@@ -6,14 +6,16 @@ a shard adds is kept in manifests/report/<shard>.json, so that the next report c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from curation.cluster import Cluster
 from curation.jobs.plan import RUN, Plan
 from curation.manifest import Manifest, fingerprint, is_done, read_manifest
-from curation.report.counting import COLUMNS, LENGTHS, SCORES, Counting, ShardFacts, binned
+from curation.report.counting import COLUMNS, LENGTHS, SCORES, Counting, ShardFacts, binned, total
 from curation.report.histograms import add_histograms
 from curation.shards import read_shard
 from curation.storage import Folder
@@ -23,6 +25,12 @@ STEP = "report"
 
 VERSION = 2
 """Rises when the same shards give other facts."""
+
+THREADS = 16
+"""Files read at the same time."""
+
+Item = TypeVar("Item")
+Value = TypeVar("Value")
 
 TOP_DOMAINS = 50
 MADE_FROM = ("filter", "corpus", "encode")
@@ -35,8 +43,8 @@ class CountShard:
 
     folder: Folder
 
-    def __call__(self, task: tuple[str, str]) -> ShardFacts:
-        """Facts of the shard named, under the fingerprint given, of whatever files of it are there."""
+    def __call__(self, task: tuple[str, str]) -> None:
+        """Write the facts of the shard named, under the fingerprint given, of whatever files of it are there."""
         shard, mark = task
         counting = Counting()
         kept = "corpus" if read_manifest(self.folder, "corpus", shard) is not None else "documents"
@@ -45,9 +53,7 @@ class CountShard:
         if kept == "corpus":
             told = [*COLUMNS, "reason", "minhash_cluster_size", "signals"]
             self._count(counting, f"removed/dedup/{shard}.parquet", told)
-        facts = counting.facts()
-        Manifest(STEP, shard, mark, counts=facts.to_json()).write(self.folder)
-        return facts
+        Manifest(STEP, shard, mark, counts=counting.facts().to_json()).write(self.folder)
 
     def _count(self, counting: Counting, path: str, columns: list[str]) -> None:
         first = 0
@@ -59,19 +65,28 @@ class CountShard:
 def count_shards(plan: Plan, cluster: Cluster) -> ShardFacts:
     """Facts of all shards that are filtered; counts those that are new or changed."""
     folder = plan.folder
-    total = ShardFacts()
-    tasks = []
-    for shard in _shards(plan):
-        made = [read_manifest(folder, step, shard) for step in MADE_FROM]
-        if made[0] is None:
-            continue
-        mark = fingerprint(STEP, VERSION, [manifest.fingerprint if manifest else "" for manifest in made])
-        done = is_done(folder, STEP, shard, mark)
-        if done is None:
-            tasks.append((shard, mark))
-        else:
-            total += ShardFacts.from_json(done.counts)
-    return sum(cluster.gather(CountShard(folder), tasks), total)
+    there, tasks = [], []
+    for shard, made in zip(_shards(plan), in_threads(partial(_made_from, folder), _shards(plan)), strict=True):
+        if made[0] is not None:
+            mark = fingerprint(STEP, VERSION, [manifest.fingerprint if manifest else "" for manifest in made])
+            there.append(shard)
+            if is_done(folder, STEP, shard, mark) is None:
+                tasks.append((shard, mark))
+    for _ in cluster.each(CountShard(folder), tasks):
+        pass
+    manifests = in_threads(partial(read_manifest, folder, STEP), there)
+    return total(ShardFacts.from_json(manifest.counts) for manifest in manifests if manifest is not None)
+
+
+def _made_from(folder: Folder, shard: str) -> list[Manifest | None]:
+    return [read_manifest(folder, step, shard) for step in MADE_FROM]
+
+
+def in_threads(function: Callable[[Item], Value], items: Sequence[Item]) -> Iterator[Value]:
+    """`map` for reading many small files: an object store answers slowly, but many at once. Holds few at a time."""
+    with ThreadPoolExecutor(THREADS) as threads:
+        for first in range(0, len(items), 4 * THREADS):
+            yield from threads.map(function, items[first : first + 4 * THREADS])
 
 
 def _shards(plan: Plan) -> list[str]:
@@ -86,9 +101,11 @@ def collect(plan: Plan, facts: ShardFacts) -> dict[str, Any]:
     signals: dict[str, dict[str, Any]] = {}
     done = {}
     for step in ("filter", "corpus"):
-        manifests = [manifest for shard in shards if (manifest := read_manifest(folder, step, shard)) is not None]
-        done[step] = len(manifests)
-        for manifest in manifests:
+        done[step] = 0
+        for manifest in in_threads(partial(read_manifest, folder, step), shards):
+            if manifest is None:
+                continue
+            done[step] += 1
             read = add_counts(read, manifest.counts.get("read", {}))
             stages = add_stages(stages, _tallies(manifest.counts))
             signals = add_histograms(signals, manifest.counts.get("signals", {}))
@@ -148,4 +165,5 @@ def _bytes_per_token(facts: ShardFacts) -> dict[str, float]:
 def fingerprints(folder: Folder) -> list[tuple[str, str]]:
     """Path and fingerprint of every manifest but the report's own."""
     paths = [path for path in folder.list("manifests", ".json") if not path.startswith(f"manifests/{STEP}/")]
-    return [(path, folder.read_json(path)["fingerprint"]) for path in paths]
+    marks = in_threads(lambda path: str(folder.read_json(path)["fingerprint"]), paths)
+    return list(zip(paths, marks, strict=True))

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+from curation.jobs.facts import in_threads
 from curation.jobs.plan import RUN, Plan
 from curation.jobs.samples import Samples
 from curation.manifest import read_manifest
@@ -122,24 +124,24 @@ def measure(folder: Folder, stats: Mapping[str, Any]) -> Performance:
     """Add up performance/. Documents are those that entered the stage; for a step, those of the shards measured."""
     found = Performance()
     seconds: Counter[str] = Counter()
-    tasks: list[tuple[str, float, int]] = []
+    slowest: list[tuple[str, float, int]] = []
     paths = [path.split("/", 2) for path in folder.list("performance", ".json")]
-    for _, step, name in sorted(paths, key=lambda path: (_place(path[1]), path[2])):
-        shard = name.removesuffix(".json")
-        values = folder.read_json(f"performance/{step}/{name}")
+    tasks = [(step, name.removesuffix(".json")) for _, step, name in paths]
+    tasks.sort(key=lambda task: (_place(task[0]), task[1]))
+    for (step, shard), (values, entered) in zip(tasks, in_threads(partial(_read, folder), tasks), strict=True):
         time = step_seconds(values)
         entry = found.steps.setdefault(step, StepTime())
         entry.shards += 1
         entry.seconds += time
         entry.memory = max(entry.memory, values.get("peak_memory", 0))
-        entry.documents += _entered(folder, step, shard)
+        entry.documents += entered
         parts = values.get("stages")
         seconds.update(parts if isinstance(parts, dict) else {})
-        tasks.append((f"{step} {shard}", time, values.get("peak_memory", 0)))
-    entered = {name: tally["documents_in"] for name, tally in stats["stages"].items()}
-    order = [name for name in entered if name in seconds] + sorted(set(seconds) - set(entered))
-    found.stages = {name: (seconds[name], entered.get(name, 0)) for name in order}
-    found.slowest = sorted(tasks, key=lambda task: (-task[1], task[0]))[:10]
+        slowest.append((f"{step} {shard}", time, values.get("peak_memory", 0)))
+    came = {name: tally["documents_in"] for name, tally in stats["stages"].items()}
+    order = [name for name in came if name in seconds] + sorted(set(seconds) - set(came))
+    found.stages = {name: (seconds[name], came.get(name, 0)) for name in order}
+    found.slowest = sorted(slowest, key=lambda task: (-task[1], task[0]))[:10]
     return found
 
 
@@ -151,6 +153,16 @@ def step_seconds(values: Mapping[str, Any]) -> float:
     """Seconds of a task, or of the phases of a step together."""
     time = values.get("seconds", 0.0)
     return float(sum(time.values()) if isinstance(time, dict) else time)
+
+
+def _read(folder: Folder, task: tuple[str, str]) -> tuple[Mapping[str, Any], int]:
+    """What performance/ says of a task, and how many documents entered it; nothing where a crash tore the file."""
+    step, shard = task
+    try:
+        values = folder.read_json(f"performance/{step}/{shard}.json")
+    except (ValueError, FileNotFoundError):
+        return {}, 0
+    return values, _entered(folder, step, shard)
 
 
 def _entered(folder: Folder, step: str, shard: str) -> int:

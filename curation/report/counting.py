@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +22,9 @@ from curation.tally import add_counts
 
 DOMAINS_A_SHARD = 2000
 """Most frequent domains that a shard reports; a domain that is rarer in every shard is missing from the totals."""
+
+MOST_DOMAINS = 1_000_000
+"""Domains held at most while shards are added up."""
 
 SAMPLES = 4
 """Documents drawn for each reason."""
@@ -49,7 +52,7 @@ Place = tuple[str, str, int]
 
 @dataclass(frozen=True, slots=True)
 class ShardFacts:
-    """Facts of some shards; `a + b` is exact.
+    """Facts of some shards, which `total` adds up.
 
     kept, removed: documents by value of each dimension: language, domain, tld, day, and bins of score and characters
     (numbers of bins as `bisect_right` of the edges gives them; "null" where there is no text). kept also
@@ -63,18 +66,6 @@ class ShardFacts:
     reasons: Mapping[str, int] = field(default_factory=dict)
     samples: Mapping[str, Sequence[Place]] = field(default_factory=dict)
     clusters: Mapping[str, tuple[int, Sequence[Place]]] = field(default_factory=dict)
-
-    def __add__(self, other: ShardFacts) -> ShardFacts:
-        return ShardFacts(
-            _add_dimensions(self.kept, other.kept),
-            _add_dimensions(self.removed, other.removed),
-            add_counts(self.reasons, other.reasons),
-            {
-                name: draw([*self.samples.get(name, ()), *other.samples.get(name, ())], _wanted(name))
-                for name in sorted({*self.samples, *other.samples})
-            },
-            _largest([*self.clusters.items(), *other.clusters.items()]),
-        )
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
@@ -100,12 +91,6 @@ def _place(values: Sequence[Any]) -> Place:
     return values[0], values[1], values[2]
 
 
-def _add_dimensions(
-    left: Mapping[str, Mapping[str, int]], right: Mapping[str, Mapping[str, int]]
-) -> dict[str, dict[str, int]]:
-    return {name: add_counts(left.get(name, {}), right.get(name, {})) for name in sorted({*left, *right})}
-
-
 def _wanted(name: str) -> int:
     return KEPT_SAMPLES if name == KEPT else SAMPLES
 
@@ -124,6 +109,32 @@ def _largest(
         found[name] = max(size, before[0]), draw([*before[1], *places], CLUSTER_EXAMPLES)
     ranked = sorted(found.items(), key=lambda entry: (-entry[1][0], entry[0]))
     return dict(ranked[:CLUSTERS])
+
+
+def total(parts: Iterable[ShardFacts]) -> ShardFacts:
+    """All parts added up, exactly and in any order as long as there are no more than MOST_DOMAINS domains.
+
+    Beyond that the rarest domains are let go, now and then, so that memory is bounded; the same parts in the same order
+    give the same answer.
+    """
+    kept: dict[str, Counter[str]] = {}
+    removed: dict[str, Counter[str]] = {}
+    reasons: Counter[str] = Counter()
+    samples: dict[str, list[Place]] = {}
+    clusters: dict[str, tuple[int, Sequence[Place]]] = {}
+    for part in parts:
+        for sums, counts in ((kept, part.kept), (removed, part.removed)):
+            for name, values in counts.items():
+                sums.setdefault(name, Counter()).update(values)
+        reasons.update(part.reasons)
+        for reason, places in part.samples.items():
+            samples[reason] = draw([*samples.get(reason, ()), *places], _wanted(reason))
+        clusters = _largest([*clusters.items(), *part.clusters.items()])
+        if sum(len(sums.get("domain", ())) for sums in (kept, removed)) > MOST_DOMAINS:
+            _cut(kept, removed, "domain", MOST_DOMAINS // 4)
+    return ShardFacts(
+        _sorted(kept), _sorted(removed), dict(sorted(reasons.items())), dict(sorted(samples.items())), clusters
+    )
 
 
 class Counting:
@@ -202,21 +213,21 @@ class Counting:
 
     def facts(self) -> ShardFacts:
         """What was counted."""
-        kept, removed = _sorted(self._kept), _sorted(self._removed)
         for name in ("domain", "tld"):
-            _cut(kept, removed, name)
+            _cut(self._kept, self._removed, name, DOMAINS_A_SHARD)
+        kept, removed = _sorted(self._kept), _sorted(self._removed)
         return ShardFacts(
             kept, removed, dict(sorted(self._reasons.items())), dict(sorted(self._samples.items())), self._clusters
         )
 
 
-def _cut(kept: dict[str, dict[str, int]], removed: dict[str, dict[str, int]], dimension: str) -> None:
-    """Leave the most frequent names of a dimension, as many as a shard reports."""
+def _cut(kept: dict[str, Counter[str]], removed: dict[str, Counter[str]], dimension: str, most: int) -> None:
+    """Leave the most frequent names of a dimension, at most so many."""
     everywhere = add_counts(kept.get(dimension, {}), removed.get(dimension, {}))
-    top = set(sorted(everywhere, key=lambda name: (-everywhere[name], name))[:DOMAINS_A_SHARD])
+    top = set(sorted(everywhere, key=lambda name: (-everywhere[name], name))[:most])
     for part in (kept, removed):
         if dimension in part:
-            part[dimension] = {name: count for name, count in part[dimension].items() if name in top}
+            part[dimension] = Counter({name: count for name, count in part[dimension].items() if name in top})
 
 
 COLUMNS = ("id", "text", "url", "date", "language", "language_score", "token_count")

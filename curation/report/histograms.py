@@ -24,8 +24,12 @@ BARS = 40
 
 def add_histogram(left: Histogram, right: Histogram) -> dict[str, Any]:
     """The histogram of both. Edges that only one has are left out, their neighbours joined: nothing is guessed."""
-    edges = [edge for edge in left["edges"] if edge in set(right["edges"])]
-    counts = [a + b for a, b in zip(_joined(left, edges), _joined(right, edges), strict=True)]
+    edges, parts = left["edges"], (left["counts"], right["counts"])
+    if edges != right["edges"]:
+        common = set(right["edges"])
+        edges = [edge for edge in edges if edge in common]
+        parts = _joined(left, edges), _joined(right, edges)
+    counts = [a + b for a, b in zip(*parts, strict=True)]
     return {"edges": edges, "counts": counts, "nulls": left["nulls"] + right["nulls"]}
 
 

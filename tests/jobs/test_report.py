@@ -266,6 +266,18 @@ def test_a_run_amid_the_corpus_has_a_report(out: Path, tmp_path: Path) -> None:
     assert waiting.text == f"{left} still to come"
 
 
+def test_a_torn_record_of_time_is_passed_over(out: Path, tmp_path: Path) -> None:
+    """A file of performance/ that a crash cut short costs its line, not the report."""
+    torn = tmp_path / "torn"
+    shutil.copytree(out, torn)
+    shutil.rmtree(torn / "report")
+    (path,) = (torn / "performance" / "filter").glob("b-*.json")
+    path.write_bytes(path.read_bytes()[:20])
+    write_report(open_plan(str(torn)), Cluster(), Progress("silent"))
+    root = lxml.html.fromstring((torn / "report" / "index.html").read_text())
+    assert "filter" in root.get_element_by_id("time").text_content()
+
+
 def test_counting_again_reads_only_new_shards(out: Path, tmp_path: Path) -> None:
     """Facts of a shard are kept: once they are, a report needs its documents no more."""
     going = unfinished_run(out, tmp_path)

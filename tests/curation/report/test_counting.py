@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation import schema
+from curation.report import counting
 from curation.report.counting import (
     KEPT,
     KEPT_SAMPLES,
@@ -22,6 +23,7 @@ from curation.report.counting import (
     domain,
     hash_of,
     top_level,
+    total,
 )
 
 SIGNALS = pa.struct([("dedup.cluster_id", pa.string())])
@@ -53,10 +55,10 @@ def removed(numbers: list[int]) -> pa.RecordBatch:
 
 
 def count(numbers: list[int], path: str = "p", first: int = 0) -> ShardFacts:
-    counting = Counting()
-    counting.add(kept(numbers), path, first)
-    counting.add(removed(numbers), path, first)
-    return counting.facts()
+    made = Counting()
+    made.add(kept(numbers), path, first)
+    made.add(removed(numbers), path, first)
+    return made.facts()
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
@@ -67,13 +69,27 @@ def test_any_cut_gives_the_same_facts(one: int, other: int) -> None:
     low, high = sorted((one, other))
     whole = count(numbers)
     parts = [(0, low), (low, high), (high, 60)]
-    counting = Counting()
+    made = Counting()
     for first, last in parts:
-        counting.add(kept(numbers[first:last]), "p", first)
-        counting.add(removed(numbers[first:last]), "p", first)
-    assert counting.facts() == whole
+        made.add(kept(numbers[first:last]), "p", first)
+        made.add(removed(numbers[first:last]), "p", first)
+    assert made.facts() == whole
     a, b, c = (count(numbers[first:last], "p", first) for first, last in parts)
-    assert a + b + c == c + (b + a) == ShardFacts() + whole
+    assert total([a, b, c]) == total([c, total([b, a])]) == total([whole]) == whole
+
+
+def test_domains_without_end_do_not_fill_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of more domains than are held the frequent ones stay with their right numbers, in both kept and removed."""
+    monkeypatch.setattr(counting, "MOST_DOMAINS", 40)
+    parts = [
+        ShardFacts({"domain": {f"{n}-{m}.org": 1 for m in range(10)} | {"big.org": 50}}, {"domain": {"big.org": 7}})
+        for n in range(30)
+    ]
+    found = total(parts)
+    assert found == total(parts)
+    assert len(found.kept["domain"]) <= 40
+    assert found.kept["domain"]["big.org"] == 1500
+    assert found.removed["domain"] == {"big.org": 210}
 
 
 def test_facts_survive_json() -> None:
