@@ -15,11 +15,12 @@ import numpy.typing as npt
 
 from curation.compiled import kernel
 from curation.storage import Folder
+from curation.tokenize.memory import give_back
 from curation.tokenize.pretokens import Splitter, Text
 from curation.tokenize.runs import HEAD, Counts, Octets, Offsets, merge_runs, read_run, sorted_run, write_run
 
-SPILL_BYTES = 128 << 20
-"""Memory of the table above which it is written out: some 2 million different pre-tokens."""
+SPILL_BYTES = 64 << 20
+"""Memory of the table above which it is written out: some million different pre-tokens."""
 
 PART_BYTES = 1 << 20
 """Text split at once: bounds what the places of its pre-tokens take, and stays in the cache."""
@@ -70,6 +71,7 @@ class Counter:
                 folder, path = self._scratch
                 write_run(folder, _spill_path(path, self.spilled), self._take().chunks())
                 self.spilled += 1
+                give_back()
 
     def runs(self) -> Iterator[Counts]:
         """All counts as one sorted run, in chunks; ends the counting."""

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from tokenized import make_texts
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
-from curation.errors import ParameterError
+from curation.errors import ParameterError, StepFailed
+from curation.tokenize import merges
 from curation.tokenize.merges import find_merges
 from curation.tokenize.runs import Counts
 from curation.tokenize.settings import TokenizerSettings
@@ -137,3 +138,11 @@ def test_bad_settings_are_named(key: str, value: float) -> None:
     """A value that makes no sense is refused with key and value."""
     with pytest.raises(ParameterError, match=f"{key}.*{value}"):
         TokenizerSettings(**{key: value})  # type: ignore[arg-type]
+
+
+def test_too_many_words_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What 32 bits cannot name fails, and says what helps."""
+    monkeypatch.setattr(merges, "MOST_CELLS", 10)
+    find_merges([counted({b"abc": 1})], 259, 2)
+    with pytest.raises(StepFailed, match=r"tokenizer\.sample"):
+        find_merges([counted({b"abc": 1}), counted({b"abcd": 1})], 259, 2)
