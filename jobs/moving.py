@@ -94,7 +94,7 @@ class Rows:
         """The signals of one stage, as it gave them."""
         own = {key.removeprefix(f"{stage}."): key for key in self.signals if key.startswith(f"{stage}.")}
         arrays = [self.signals[key] for key in own.values()]
-        return pa.StructArray.from_arrays(arrays, names=list(own)) if own else pa.array([{}] * len(self))
+        return pa.StructArray.from_arrays(arrays, names=list(own)) if own else pa.array([{}] * len(self), pa.struct([]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,8 @@ def _tokens_per_character(plan: Plan, shards: Sequence[str]) -> float:
     """Tokens of the corpus over its characters, 0 before they are counted."""
     tokens = read_manifest(plan.folder, "tokens", "all")
     made = [read_manifest(plan.folder, "corpus", shard) for shard in shards]
-    characters = sum(part.counts["stages"]["pii"]["characters_out"] for part in made if part is not None)
+    tallies = [part.counts["stages"].get("pii", {}) for part in made if part is not None]  # none where no document is
+    characters = sum(tally.get("characters_out", 0) for tally in tallies)
     return tokens.counts.get("corpus_tokens", 0) / characters if tokens is not None and characters else 0.0
 
 

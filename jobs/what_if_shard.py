@@ -45,7 +45,7 @@ class CountMoved:
 
     def __call__(self, shard: str) -> Counted:
         """What the move does to the documents of the shard."""
-        total = Counted()
+        total = Counted(stages={stage.name: Kept() for stage in self.stages})
         for part in chain(self._kept(shard), self._removed(shard)):
             total += self._count(shard, part)
         return total
@@ -95,6 +95,8 @@ class CountMoved:
         if not self.measure:
             return total + self._judged(shard, part)
         opened = self._left_open(part)
+        if not opened.any():
+            return total + self._judged(shard, part)
         measured, asked = self._measured(part.where(opened))
         opened[np.flatnonzero(opened)[~asked]] = False
         return total + measured + self._judged(shard, part.where(~opened))

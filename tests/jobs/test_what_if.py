@@ -43,6 +43,7 @@ def bodies() -> list[list[str]]:
         [f"{SENTENCE} {LOREM}", "An end."],
         [*prose(304), "We use cookies on this page, dear."],
     ]
+    pages.append(["Look at #1 &#27;[31mred and \u202eback and [bold]loud[/bold], all of it.", *prose(305)])
     return pages
 
 
@@ -88,7 +89,7 @@ def corpus_of(plan: Plan) -> int:
     done = CliRunner().invoke(app, ["dedup", "--out", plan.folder.url, "--workers", "0"])
     assert done.exit_code == 0, done.output
     made = [read_manifest(plan.folder, "corpus", source.shard) for source in plan.inputs]
-    return sum(manifest.counts["stages"]["pii"]["documents_out"] for manifest in made if manifest is not None)
+    return sum(manifest.outputs[0].rows for manifest in made if manifest is not None)
 
 
 def funnel(plan: Plan) -> dict[str, tuple[int, int]]:
@@ -278,3 +279,14 @@ def test_the_command(filtered: Filtered) -> None:
     answer: dict[str, Any] = as_plain(what_if(plan, [words[-1]], Cluster()))
     assert plain == json.loads(json.dumps(answer))
     assert plain["exact"]
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_examples_cannot_steer_a_terminal(filtered: Filtered, form: list[str]) -> None:
+    """The first words of pages are shown without their escapes and direction marks, and their markup is not read."""
+    plan = filtered("signals.all=true")
+    (example,) = what_if(plan, ["gopher_quality.max_hash_ratio=0"], Cluster()).put_out
+    assert "\u202e" in example.beginning
+    shown = CliRunner().invoke(app, ["what-if", plan.folder.url, *form, "-s", "gopher_quality.max_hash_ratio=0"]).stdout
+    assert "[bold]loud[/bold]" in shown
+    assert not set(shown) & {"\x1b", "\u202e"}
