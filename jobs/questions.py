@@ -29,7 +29,7 @@ def report_command(
     scheduler: Scheduler = None,
     as_json: AsJson = False,
 ) -> None:
-    """Count what a run did, finished or not: tables here, report/stats.json in the folder."""
+    """Count what a run did, finished or not: tables here, report/index.html and stats.json in the folder."""
     from curation.cluster import open_cluster
     from curation.jobs.plan import open_plan
     from curation.jobs.progress import Progress, default_mode, results
@@ -68,6 +68,37 @@ def verify_command(
         for note in verdict.notes:
             print(f"note: {note}", file=sys.stderr)
     raise typer.Exit(0 if verdict.sound else 3)
+
+
+@app.command(name="compare")
+def compare_command(
+    left: Annotated[str, typer.Argument(metavar="OUT_A", help="Output folder of a run.")],
+    right: Annotated[str, typer.Argument(metavar="OUT_B", help="Output folder of another.")],
+    html: Annotated[str | None, typer.Option("--html", metavar="FILE", help="Write the same as a page, too.")] = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare two runs: recipes, funnels, and the documents that one corpus has and the other has not, by reason."""
+    from curation.cluster import open_cluster
+    from curation.jobs.compare import compare
+    from curation.jobs.compare_view import as_plain, show, write_page
+    from curation.jobs.plan import open_plan
+    from curation.jobs.progress import results
+    from curation.jobs.verify import work_folder
+
+    plans = open_plan(left), open_plan(right)
+    with (
+        open_cluster(workers if workers is not None or scheduler else 0, scheduler) as cluster,
+        work_folder(plans[0].folder, shared=scheduler is not None) as work,
+    ):
+        comparison = compare(*plans, cluster, work)
+    if html is not None:
+        write_page(comparison, html)
+    if as_json:
+        print_json(as_plain(comparison))
+    else:
+        show(comparison, results())
 
 
 @app.command(name="explain")

@@ -200,6 +200,8 @@ def _identities(left: Side, right: Side) -> list[Difference]:
             old, new = before["assets"].get(asset), after["assets"].get(asset)
             if old != new:
                 words = f"{name}: {asset} has the hash {_short(new)} (was {_short(old)})"
+                words = words if new else f"{name}: reads no {asset} any more (its hash was {_short(old)})"
+                words = words if old else f"{name}: reads {asset} now (its hash is {_short(new)})"
                 found.append(Difference("model", f"{name}:{asset}", words, old, new))
     return found
 
