@@ -9,7 +9,7 @@ size, and in a grid of vocabularies, patterns, least frequencies and greatest le
 The text is that of Debian's documentation packages (some 280 MB in 26 languages), fetched with `apt-get download`, or
 of the files below --text (HTML is stripped; a Parquet file with a column `text` will do).
 
-    python tests/benchmarks/bpe.py [--quick] [--text DIR|FILE.parquet] [--vocabulary N] [--workers N]
+    python tests/benchmarks/bpe.py [--quick] [--text DIR|FILE.parquet] [--vocabulary N] [--workers N] [--shares 0.5,1] [--no-grid]
 """
 
 from __future__ import annotations
@@ -290,6 +290,8 @@ def main() -> None:
     parser.add_argument("--text", type=Path, help="files below this folder, or a Parquet file, instead of Debian's")
     parser.add_argument("--vocabulary", type=int, default=100_000)
     parser.add_argument("--workers", type=int, default=2, help="ours; 0: all in one process")
+    parser.add_argument("--shares", default=",".join(map(str, SHARES)), help="parts of the text to train on")
+    parser.add_argument("--no-grid", action="store_true", help="leave out the grid of settings")
     for name in ("side", "folder", "settings"):
         parser.add_argument(f"--{name}", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -306,9 +308,10 @@ def measure(options: argparse.Namespace, scratch: Path) -> None:
     texts = gather_texts(options, scratch)
     if options.quick:
         texts = shorten(texts, QUICK_BYTES)
-    folders = write_corpora(texts, SHARES, scratch)
+    shares = [float(share) for share in options.shares.split(",")]
+    folders = write_corpora(texts, shares, scratch)
     forget_compiled()
-    compiling = compile_seconds(folders[SHARES[0]], options.workers)
+    compiling = compile_seconds(folders[shares[0]], options.workers)
     print(f"first run on a machine: {compiling:.0f} s more for compiling, kept on disk\n")
     print("    text        ours  tokenizers  ratio    PSS ours  theirs  ratio   RSS ours  theirs  ratio   stages, s")
     figures = []
@@ -320,11 +323,12 @@ def measure(options: argparse.Namespace, scratch: Path) -> None:
         figures.append(figure(f"bpe.seconds_{megabytes:.0f}_mb", mine.seconds, theirs.seconds, "s", n))
         memory = (mine.proportional / 1e6, theirs.proportional / 1e6)
         figures.append(figure(f"bpe.peak_memory_{megabytes:.0f}_mb", *memory, "MB", n))
-    grid = GRID[:3] if options.quick else GRID
+    grid = GRID[: 0 if options.no_grid else 3 if options.quick else len(GRID)]
     for settings in grid:
-        compare(folders[SHARES[0]], settings, options.workers)
+        compare(folders[shares[0]], settings, options.workers)
         print(f"equal merges: {json.dumps(settings)}", flush=True)
-    figures.append(figure("bpe.settings_with_equal_merges", len(grid), len(grid), "settings", len(grid)))
+    if grid:
+        figures.append(figure("bpe.settings_with_equal_merges", len(grid), len(grid), "settings", len(grid)))
     for line in figures:
         print(json.dumps(line))
 
