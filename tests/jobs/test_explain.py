@@ -226,3 +226,16 @@ def test_without_the_archive_stored_values_are_shown(plan: Plan, monkeypatch: py
         for measured in replayed.stages:
             if not measured.supposed and measured.stage != "pii":
                 assert stages[measured.stage] == measured.signals
+
+
+def test_lines_cut_by_deduplication_are_shown(tmp_path: Path) -> None:
+    """A line that stands in too many documents is cut by the corpus step, and explain shows that too."""
+    footer = "Sign up to our letter and be the first to hear of what is new."
+    records = [response(f"https://a.org/{seed}", page("good", *prose(seed), footer)) for seed in range(50, 54)]
+    write_archive(tmp_path / "a.warc.gz", records)
+    out = str(tmp_path / "out")
+    settings = ["--set", "extract.extractor=resiliparse", "--set", "dedup.max_line_documents=2"]
+    for words in (["filter", str(tmp_path / "a.warc.gz"), *settings], ["dedup"]):
+        done = CliRunner().invoke(app, [*words, "--out", out, "--workers", "0"])
+        assert done.exit_code == 0, done.output
+    assert told(one(open_plan(out), "51"), "lines") == [f"- {footer}"]
