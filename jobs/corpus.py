@@ -20,6 +20,7 @@ from curation.jobs.progress import Progress
 from curation.manifest import Manifest, is_done
 from curation.performance import Meter
 from curation.shards import ShardWriter, read_shard, read_table
+from curation.signals import Histogram, add_histograms, to_json
 from curation.stage import Outcome, Stage, apply, signal_type
 from curation.storage import Folder
 from curation.tally import StageTally, add_stages
@@ -60,6 +61,7 @@ def write_shard(task: CorpusTask) -> dict[str, int]:
     signals = signal_type(stages, Batch(_numbered(pa.RecordBatch.from_pylist([], schema=schema.DOCUMENT), 0)))
     metadata = {"curation.fingerprint": task.fingerprint}
     tallies: dict[str, StageTally] = {}
+    counted: dict[str, Histogram] = {}
     first = 0
     with (
         ShardWriter(folder, f"corpus/{shard}.parquet", schema.DOCUMENT, metadata) as corpus,
@@ -72,8 +74,10 @@ def write_shard(task: CorpusTask) -> dict[str, int]:
             for rows in applied.removed:
                 removed.write(rows)
             tallies = add_stages(tallies, applied.tallies)
+            counted = add_histograms(counted, applied.histograms)
             meter.add(applied.nanoseconds)
-    counts = {"stages": {name: tally.to_json() for name, tally in tallies.items()}}
+    stages_told = {name: tally.to_json() for name, tally in tallies.items()}
+    counts = {"stages": stages_told, "signals": to_json(counted)}
     outputs = [corpus.output, removed.output]
     Manifest(STEP, shard, task.fingerprint, [], outputs, counts).write(folder, meter.report())
     return {"documents_in": first, "documents_out": corpus.output.rows}

@@ -132,6 +132,12 @@ def test_histograms_of_signals(out: Path, stats: dict[str, Any], tables: duckdb.
         told = stats["signals"][name]
         expected = histogram([value for (value,) in values if value is not None], told["edges"])
         assert told["counts"] == expected["counts"]
+    similar = tables.execute(
+        f"SELECT signals['dedup.similarity'] FROM read_parquet('{out}/removed/dedup/*.parquet')"
+    ).fetchall()
+    told = stats["signals"]["dedup.similarity"]
+    assert told["counts"] == histogram([value for (value,) in similar], told["edges"])["counts"]
+    assert sum(told["counts"]) == len(similar) > 0
 
 
 def test_the_page_tells_the_same_numbers(stats: dict[str, Any], page: Any) -> None:
