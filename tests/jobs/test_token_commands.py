@@ -113,6 +113,16 @@ def test_tokenizer_report_before_the_tokens_are_made(tmp_path: Path) -> None:
     assert report["tokenizers"]["tokenizer/tokenizer.json"] == folder.read_json("tokenizer/report.json")
 
 
+def test_a_report_of_an_earlier_tokenizer_is_not_shown(tmp_path: Path) -> None:
+    """Once the tokenizer is another, the report that stands there counts for nothing."""
+    folder, _, _ = make_run(tmp_path, TEXTS, SETTINGS)
+    before = folder.read_json("tokenizer/report.json")
+    folder.write("tokenizer/tokenizer.json", train_tokenizer(TEXTS, 300).to_str().encode())
+    report = json.loads(answer("tokenizer-report", folder.url, "--json"))["tokenizers"]["tokenizer/tokenizer.json"]
+    assert report["vocabulary"]["size"] == 300 != before["vocabulary"]["size"]
+    assert report["corpus"]["tokens"] > before["corpus"]["tokens"]
+
+
 def test_a_sample_is_a_share_of_the_documents_by_id(run: str) -> None:
     """Half of the documents are measured, the same ones each time; a share of none is refused."""
     first, again = (answer("tokenizer-report", run, "--sample", "0.5", "--json") for _ in range(2))
