@@ -170,9 +170,31 @@ class Verification:
             for source in self.plan.inputs
             if (shard := source.shard) in state.shards
         ]
-        for faults in self.cluster.gather(CheckShard(self.plan.folder), tasks):
-            self.verdict.wrong += faults
+        found = self.cluster.gather(CheckShard(self.plan.folder), tasks)
+        self.verdict.wrong += [fault for checked in found for fault in checked.faults]
+        self.verdict.wrong += self._sums(state, sum(checked.tokens for checked in found))
         self.verdict.looked_at["shards"] = len(tasks)
+
+    def _sums(self, state: State, tokens: int) -> Iterator[Fault]:
+        """The counts of steps that are done once for all shards, against the rows of the shards."""
+        rows: Counter[str] = Counter()
+        for path, (output, _) in state.outputs.items():
+            rows[path.rpartition("/")[0]] += output.rows
+        own = not self.plan.recipe.table("dedup").against
+        wanted = {
+            ("dedup", "documents"): rows["documents"] if own else None,
+            ("dedup", "removed"): rows["dedup/drop"],
+            ("train-tokenizer", "documents"): rows["corpus"],
+            ("tokens", "documents"): rows["corpus"],
+            ("tokens", "corpus_tokens"): tokens,
+        }
+        for (step, name), expected in wanted.items():
+            manifest = manifest_of(self.plan.folder, step, WHOLE) if state.holds(step, WHOLE) else None
+            counted = manifest.counts.get(name) if manifest is not None else None
+            total = sum(counted.values()) if isinstance(counted, dict) else counted
+            if total is not None and expected is not None and total != expected:
+                path = manifest_path(step, WHOLE)
+                yield Fault(path, f"{name}: {total:,}", f"{expected:,}, as its shards have it")
 
     def _steps(self, state: State, shard: str) -> frozenset[str]:
         found = {step for step in STEPS if state.holds(step, shard)}

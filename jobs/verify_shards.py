@@ -37,13 +37,26 @@ class ShardTask:
 
 
 @dataclass(frozen=True, slots=True)
+class Checked:
+    """What was seen of a shard. tokens: those that encoding counted, without ends of documents."""
+
+    faults: list[Fault]
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class CheckShard:
     """Whether a shard's documents add up; a picklable task for the cluster."""
 
     folder: Folder
 
-    def __call__(self, task: ShardTask) -> list[Fault]:
+    def __call__(self, task: ShardTask) -> Checked:
         """Everything in the shard that does not add up."""
+        encoded = manifest_of(self.folder, "encode", task.shard) if "encode" in task.steps else None
+        counts = encoded.counts if encoded is not None else {"tokens": 0, "documents": 0}
+        return Checked(self._faults(task), counts["tokens"] - counts["documents"])
+
+    def _faults(self, task: ShardTask) -> list[Fault]:
         faults: list[Fault] = []
         checks = [(_check_filter, {"filter"}), (_check_drops, {"filter", "dedup"})]
         checks += [(_check_corpus, {"filter", "dedup", "corpus"}), (_check_counts, {"corpus", "encode"})]

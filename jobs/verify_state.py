@@ -13,7 +13,7 @@ from curation.cluster import Cluster
 from curation.dedup.earlier import earlier_marks, earlier_shards
 from curation.errors import CurationError
 from curation.jobs.faults import Fault
-from curation.jobs.plan import RUN, Plan
+from curation.jobs.plan import RUN, Plan, describe
 from curation.manifest import WHOLE, Manifest, fingerprint, manifest_path, read_manifest
 from curation.shards import Output
 from curation.storage import Folder
@@ -110,6 +110,10 @@ def survey(plan: Plan, cluster: Cluster) -> State:
     shards = [source.shard for source in plan.inputs if source.path not in quarantined]
     same = run["fingerprint"] == plan.recipe.fingerprint()
     state = State(known, shards, quarantined, same)
+    if not same and run["versions"] == describe(plan, [])["versions"]:
+        told = f"its recipe gives the fingerprint {plan.recipe.fingerprint()}, with the versions that it names"
+        expected = f"{run['fingerprint']}: the recipe, or a model or list that it reads, was changed after the run"
+        state.faults.append(Fault(RUN, told, expected))
     state.faults += [found.fault for found in known.values() if found.fault is not None]
     state.faults += _strangers(plan, state)
     wanted = _expected(plan, state) if same else {}
