@@ -9,7 +9,8 @@ size, and in a grid of vocabularies, patterns, least frequencies and greatest le
 The text is that of Debian's documentation packages (some 280 MB in 26 languages), fetched with `apt-get download`, or
 of the files below --text (HTML is stripped; a Parquet file with a column `text` will do).
 
-    python tests/benchmarks/bpe.py [--quick] [--text DIR|FILE.parquet] [--vocabulary N] [--workers N] [--shares 0.5,1] [--no-grid]
+    python tests/benchmarks/bpe.py [--quick] [--text DIR|FILE.parquet] [--vocabulary N] [--workers N] [--shares 0.5,1]
+                                   [--no-grid]
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import resource
 import shutil
 import subprocess
 import sys
@@ -137,9 +139,10 @@ def write_corpora(texts: Sequence[str], shares: Sequence[float], scratch: Path) 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A side's run: wall seconds of its process, peak bytes both ways, and what it says of itself."""
+    """A side's run: wall and processor seconds of its processes, peak bytes both ways, and what it says of itself."""
 
     seconds: float
+    processor: float
     resident: int
     proportional: int
     told: dict[str, Any]
@@ -165,12 +168,18 @@ def tree_memory(process: Any) -> tuple[int, int]:
     return resident, proportional
 
 
+def processor_seconds() -> float:
+    """Of all processes that ended below this one."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def run_side(side: str, folder: Path, settings: dict[str, Any], workers: int) -> Measured:
     """Run one side in a process of its own and watch it."""
     import psutil
 
     words = [sys.executable, __file__, "--side", side, "--folder", str(folder), "--settings", json.dumps(settings)]
-    started = time.perf_counter()
+    started, before = time.perf_counter(), processor_seconds()
     with subprocess.Popen([*words, "--workers", str(workers)], stdout=subprocess.PIPE, text=True) as child:
         process = psutil.Process(child.pid)
         resident = proportional = 0
@@ -182,7 +191,7 @@ def run_side(side: str, folder: Path, settings: dict[str, Any], workers: int) ->
         told = child.stdout.read() if child.stdout else ""
     if child.returncode:
         sys.exit(f"{side} failed")
-    return Measured(seconds, resident, proportional, json.loads(told.splitlines()[-1]))
+    return Measured(seconds, processor_seconds() - before, resident, proportional, json.loads(told.splitlines()[-1]))
 
 
 def ours(folder: Path, settings: dict[str, Any], workers: int) -> dict[str, Any]:
@@ -269,6 +278,7 @@ def show(share: float, megabytes: float, mine: Measured, theirs: Measured) -> No
     words = " ".join(f"{name} {seconds:.1f}" for name, seconds in mine.told["stages"].items())
     print(
         f"{megabytes:8.1f} MB {mine.seconds:8.1f} s {theirs.seconds:8.1f} s {theirs.seconds / mine.seconds:6.1f}x"
+        f" {mine.processor:7.1f} {theirs.processor:7.1f} s {theirs.processor / mine.processor:6.1f}x"
         f" {mine.proportional / 1e6:7.0f} {theirs.proportional / 1e6:7.0f} MB"
         f" {theirs.proportional / mine.proportional:5.2f}x"
         f" {mine.resident / 1e6:7.0f} {theirs.resident / 1e6:7.0f} MB"
@@ -313,7 +323,8 @@ def measure(options: argparse.Namespace, scratch: Path) -> None:
     forget_compiled()
     compiling = compile_seconds(folders[shares[0]], options.workers)
     print(f"first run on a machine: {compiling:.0f} s more for compiling, kept on disk\n")
-    print("    text        ours  tokenizers  ratio    PSS ours  theirs  ratio   RSS ours  theirs  ratio   stages, s")
+    print("    text        ours  tokenizers  ratio   CPU ours  theirs  ratio    PSS ours  theirs  ratio", end="")
+    print("   RSS ours  theirs  ratio   stages, s")
     figures = []
     for share, folder in folders.items():
         mine, theirs = compare(folder, {"vocab_size": options.vocabulary}, options.workers)
@@ -321,6 +332,7 @@ def measure(options: argparse.Namespace, scratch: Path) -> None:
         show(share, megabytes, mine, theirs)
         n = mine.told["counts"]["documents"]
         figures.append(figure(f"bpe.seconds_{megabytes:.0f}_mb", mine.seconds, theirs.seconds, "s", n))
+        figures.append(figure(f"bpe.cpu_seconds_{megabytes:.0f}_mb", mine.processor, theirs.processor, "s", n))
         memory = (mine.proportional / 1e6, theirs.proportional / 1e6)
         figures.append(figure(f"bpe.peak_memory_{megabytes:.0f}_mb", *memory, "MB", n))
     grid = GRID[: 0 if options.no_grid else 3 if options.quick else len(GRID)]
