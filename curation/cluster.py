@@ -16,7 +16,7 @@ from functools import cached_property
 from itertools import chain, islice
 from typing import Any, Generic, TypeVar
 
-from curation.errors import CurationError, StepFailed, UsageError
+from curation.errors import CurationError, StepFailed, UsageError, WriteFailed
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -38,10 +38,11 @@ class Done(Generic[Item, Value]):
 
 @dataclass(frozen=True, slots=True)
 class Failed(Generic[Item]):
-    """An item given up, and why, in one line."""
+    """An item given up, and why, in one line. writing: it is the output's fault, not the item's."""
 
     item: Item
     cause: str
+    writing: bool = False
 
 
 class Cluster:
@@ -128,6 +129,8 @@ class _Refused:
 def _attempt(function: Callable[[Item], Value], item: Item) -> Value | _Refused:
     try:
         return function(item)
+    except WriteFailed:  # tried again: a file system across a network may be back
+        raise
     except CurationError as error:
         return _Refused(str(error))
 
@@ -135,24 +138,26 @@ def _attempt(function: Callable[[Item], Value], item: Item) -> Value | _Refused:
 def describe(error: BaseException) -> str:
     """An exception in one line: its type and the first line of its message."""
     lines = str(error).strip().splitlines()
+    if isinstance(error, CurationError) and lines:
+        return lines[0]
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
 def _map_here(function: Callable[[Item], Value], items: Iterable[Item]) -> Iterator[Done[Item, Value] | Failed[Item]]:
     for item in items:
-        cause = ""
+        cause, writing = "", False
         for _ in range(RETRIES + 1):
             try:
                 value = _attempt(function, item)
             except Exception as error:  # a shard's failure is reported by name; the other shards go on
-                cause = describe(error)
+                cause, writing = describe(error), isinstance(error, WriteFailed)
                 continue
             cause = value.cause if isinstance(value, _Refused) else ""
             if not isinstance(value, _Refused):
                 yield Done(item, value)
             break
         if cause:
-            yield Failed(item, cause)
+            yield Failed(item, cause, writing)
 
 
 def _map_there(
@@ -200,7 +205,7 @@ def _result(item: Item, future: Any) -> Done[Item, Any] | Failed[Item]:
         return Failed(item, "cancelled: the scheduler gave the task up")
     if _lost_its_worker(future):
         return Failed(item, f"its worker died {RETRIES + 1} times")
-    return Failed(item, describe(future.exception()))
+    return Failed(item, describe(future.exception()), isinstance(future.exception(), WriteFailed))
 
 
 @contextmanager

@@ -6,7 +6,8 @@
     │   ├── InputError        an input that is not there or holds nothing to read
     │   └── OutputError       a folder that cannot be written or belongs to another run
     ├── StepFailed            exit 3: a step that stopped; running again resumes it
-    │   └── AlarmRaised       a removal rate outside the band that the recipe states
+    │   ├── AlarmRaised       a removal rate outside the band that the recipe states
+    │   └── WriteFailed       a full disk, a folder that went away; also an OSError
     └── UnreadableArchive     exit 1: an input in which nothing is an archive; it is quarantined
 
 A damaged record or a page that cannot be extracted is no exception: it is a counted, named skip.
@@ -45,6 +46,10 @@ class StepFailed(CurationError):
 
 class AlarmRaised(StepFailed):
     """A stage removed a share of its documents outside the band stated in the recipe."""
+
+
+class WriteFailed(StepFailed, OSError):
+    """The output cannot be written: about the folder, not about the input whose shard it was."""
 
 
 class UnreadableArchive(CurationError):

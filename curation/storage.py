@@ -15,7 +15,7 @@ import os
 import posixpath
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import IO, Any, cast
 
@@ -23,9 +23,20 @@ import fsspec
 import xxhash
 from fsspec.implementations.local import LocalFileSystem
 
-from curation.errors import OutputError
+from curation.errors import OutputError, WriteFailed
 
 TEMPORARY = ".tmp"
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """Tell what goes wrong with the output from what goes wrong with an input that is read meanwhile."""
+    try:
+        yield
+    except WriteFailed:
+        raise
+    except OSError as error:
+        raise WriteFailed(f"cannot write the output: {error}") from error
 
 
 class HashingFile:
@@ -41,7 +52,8 @@ class HashingFile:
         """Append bytes or any buffer; returns their number."""
         view = memoryview(data).cast("B")
         self._hash.update(view)
-        self._file.write(view)
+        with _writing():
+            self._file.write(view)
         self.size += len(view)
         return len(view)
 
@@ -139,7 +151,8 @@ class Folder:
         sync: False for a file that a power failure may tear, since it is made again where it cannot be read.
         """
         path = self.path(relative)
-        self.fs.makedirs(posixpath.dirname(path), exist_ok=True)
+        with _writing():
+            self.fs.makedirs(posixpath.dirname(path), exist_ok=True)
         if isinstance(self.fs, LocalFileSystem):
             with _local_writing(path, sync) as file:
                 yield file
@@ -211,13 +224,20 @@ def _local_writing(path: str, sync: bool) -> Iterator[HashingFile]:
     head, name = posixpath.split(path)
     temporary = posixpath.join(head, _temporary_name(name))
     try:
-        with open(temporary, "wb") as raw:  # noqa: PTH123
+        with _writing():
+            raw = open(temporary, "wb")  # noqa: PTH123, SIM115
+        try:
             file = HashingFile(raw)
             yield file
-            if sync:
+            with _writing():
                 raw.flush()
-                os.fsync(raw.fileno())
-        os.replace(temporary, path)  # noqa: PTH105
+                if sync:
+                    os.fsync(raw.fileno())
+        finally:
+            with suppress(OSError):  # closing writes again what could not be written
+                raw.close()
+        with _writing():
+            os.replace(temporary, path)  # noqa: PTH105
     except BaseException:
         if os.path.exists(temporary):  # noqa: PTH110
             os.unlink(temporary)  # noqa: PTH108

@@ -6,6 +6,7 @@ Heavy modules are imported by the commands that need them, so that `--help` and 
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import traceback
 from typing import Annotated, Any
@@ -159,10 +160,26 @@ app.add_typer(token_questions.app)
 app.add_typer(recipes, name="recipe")
 
 
+class Interrupted(BaseException):
+    """Ctrl-C or SIGTERM. Not a KeyboardInterrupt, which would leave with 1: "finished, some input quarantined"."""
+
+
+def _interrupt(number: int, frame: object) -> None:
+    """Let every `with` block on the way out close what it holds; a second signal ends the process at once."""
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_DFL)
+    raise Interrupted(f"stopped by {signal.Signals(number).name}")
+
+
 def main() -> None:
     """Run the command line; an error leaves with its exit code, one that nobody foresaw with 3 and its traceback."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
         app()
+    except Interrupted as error:
+        print(f"curate: {error}; what is finished is kept, the same command goes on from there", file=sys.stderr)
+        sys.exit(CurationError.exit_code)
     except CurationError as error:
         print(f"curate: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -20,6 +20,7 @@ from curation.batch import Batch
 from curation.cluster import Cluster, Failed
 from curation.dedup.settings import DedupSettings
 from curation.dedup.signatures import signature_schema, signatures
+from curation.errors import StepFailed
 from curation.inputs import Input
 from curation.jobs.plan import Plan
 from curation.jobs.progress import Progress
@@ -71,6 +72,8 @@ def filter_archives(plan: Plan, cluster: Cluster, progress: Progress) -> list[di
     quarantined = []
     with progress.step(STEP, len(plan.inputs), len(plan.inputs) - len(tasks)) as bar:
         for result in cluster.map(filter_archive, tasks):
+            if isinstance(result, Failed) and result.writing:
+                raise StepFailed(f"{STEP}: {result.cause}")
             if isinstance(result, Failed):
                 quarantined.append({"path": result.item.source.path, "cause": result.cause})
                 bar.failed(result.item.source.path, result.cause)
