@@ -51,7 +51,7 @@ class Manifest:
         """Write performance/<step>/<shard>.json, if given, then manifests/<step>/<shard>.json, which makes it done."""
         if performance is not None:
             folder.write_json(f"performance/{self.step}/{self.shard}.json", performance, sync=False)
-        folder.write_json(manifest_path(self.step, self.shard), asdict(self))
+        folder.write_json(manifest_path(self.step, self.shard), asdict(self), indent=None)  # histograms are long
 
 
 def manifest_path(step: str, shard: str) -> str:

@@ -176,9 +176,9 @@ class Folder:
             file.write(data)
         return file.hash
 
-    def write_json(self, relative: str, value: Any, sync: bool = True) -> str:
-        """Write a value as indented JSON, keys in the order given; returns the file's hash. sync: as in `writing`."""
-        return self.write(relative, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode(), sync)
+    def write_json(self, relative: str, value: Any, sync: bool = True, indent: int | None = 1) -> str:
+        """Write a value as JSON, keys in the order given; returns the file's hash. sync: as in `writing`."""
+        return self.write(relative, (json.dumps(value, indent=indent, ensure_ascii=False) + "\n").encode(), sync)
 
     def hash(self, relative: str) -> tuple[int, str]:
         """Size and hex xxh3-128 of a file as it is now."""
