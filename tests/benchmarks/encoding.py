@@ -1,22 +1,24 @@
 """Encoding: corpus Parquet to token Parquet against tokenizers and against gigatoken alone, on the same real text.
 
 The text is that of the pages in the test data's web/ (all of each page, boilerplate included, so that there is much of
-it), or of the HTML files below --html, such as Debian's documentation packages unpacked. Ours is the whole step on two
-workers: read the corpus, encode, fill token_count, measure the tokenizer, shuffle over the
-corpus, pack, write. tokenizers is `encode_batch_fast` on Python strings with all cores, gigatoken `encode_batch` on the
-same; neither writes anything. Every side begins with its tokenizer loaded and nothing remembered.
+it), four times, the copies altered; or of the HTML files below --html, such as Debian's documentation packages. Ours
+is the whole step on two workers: read the corpus, encode, fill token_count, measure the tokenizer, shuffle over the
+corpus, pack, write. tokenizers is `encode_batch_fast` on Python strings with all cores, gigatoken `encode_batch` on the same;
+neither writes anything. Every side begins with its tokenizer loaded and nothing remembered.
 
-    python tests/benchmarks/encoding.py [--quick] [--runs N] [--html DIR] [--vocabulary N]
+    python tests/benchmarks/encoding.py [--quick] [--runs N] [--html DIR] [--vocabulary N] [--repeat N]
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import statistics
 import sys
 import tempfile
 import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -38,6 +40,7 @@ from curation.tokenize.tokens import TokensSettings  # noqa: E402
 SHARDS = 8
 TRAINING_CHARACTERS = 10_000_000
 BATCH = 1024
+LONG_WORD, LETTERS = re.compile(r"[a-z]{6,20}"), "abcdefghijklmnopqrstuvwxyz"
 
 
 def web_texts(archives: Sequence[Path]) -> Iterator[str]:
@@ -58,6 +61,18 @@ def html_texts(folder: Path) -> Iterator[str]:
     for path in sorted(folder.rglob("*.html")):
         if path.is_file():
             yield extract_plain_text(path.read_bytes().decode("utf-8", "replace"), main_content=False)
+
+
+def altered(text: str, copy: int) -> str:
+    """The text with a tenth of its longer words spelled otherwise, so that no copy is known already."""
+
+    def respell(match: re.Match[str]) -> str:
+        word = match[0]
+        drawn = zlib.crc32(f"{copy} {word}".encode())
+        other = f"{word[:-2]}{LETTERS[drawn % 26]}{LETTERS[drawn // 26 % 26]}"
+        return other if drawn // 676 % 10 == 0 else word
+
+    return LONG_WORD.sub(respell, text)
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -152,8 +167,11 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--html", type=Path, help="HTML files below this folder instead of the web pages")
     parser.add_argument("--vocabulary", type=int, default=32_000)
+    parser.add_argument("--repeat", type=int, default=4, help="times each text is there, its copies altered")
     options = parser.parse_args()
     texts = [text for text in read_texts(options.html, options.quick) if text]
+    repeat = 1 if options.quick else options.repeat
+    texts += [altered(text, copy) for copy in range(1, repeat) for text in texts]
     megabytes = sum(len(text.encode()) for text in texts) / 1e6
     runs = 1 if options.quick else options.runs
     found = measure(texts, options.vocabulary, runs)
