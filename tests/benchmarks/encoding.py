@@ -3,8 +3,8 @@
 The text is that of the pages in the test data's web/ (all of each page, boilerplate included, so that there is much of
 it), four times, the copies altered; or of the HTML files below --html, such as Debian's documentation packages. Ours
 is the whole step on two workers: read the corpus, encode, fill token_count, measure the tokenizer, shuffle over the
-corpus, pack, write. tokenizers is `encode_batch_fast` on Python strings with all cores, gigatoken `encode_batch` on the same;
-neither writes anything. Every side begins with its tokenizer loaded and nothing remembered.
+corpus, pack, write. tokenizers is `encode_batch_fast` on Python strings with all cores, gigatoken `encode_batch` on the
+same; neither writes anything. Every side begins with its tokenizer loaded and nothing remembered.
 
     python tests/benchmarks/encoding.py [--quick] [--runs N] [--html DIR] [--vocabulary N] [--repeat N]
 """
