@@ -179,33 +179,31 @@ def _map_there(
         item = tasks.pop(future)
         for following in islice(waiting, 1):
             running.add(submit(following))
-        if _lost_its_worker(future):
+        result = _result(item, future)
+        if result is None:
             suspects.append(item)
         else:
-            yield _result(item, future)
+            yield result
         future.release()
     # A dying worker takes along what waits beside the task that kills it. Alone, each shows whether it is the one.
     for item in suspects:
-        future = submit(item)
-        for _ in as_completed([future]):
-            yield _result(item, future)
+        yield _result(item, submit(item)) or Failed(item, f"its worker died {RETRIES + 1} times")
 
 
-def _lost_its_worker(future: Any) -> bool:
+def _result(item: Item, future: Any) -> Done[Item, Any] | Failed[Item] | None:
+    """What became of an item, None if its workers died. A result that was lost with its worker is waited for again."""
+    from distributed import CancelledError
     from distributed.scheduler import KilledWorker
 
-    return future.status == "error" and isinstance(future.exception(), KilledWorker)
-
-
-def _result(item: Item, future: Any) -> Done[Item, Any] | Failed[Item]:
-    if future.status == "finished":
+    try:
         value = future.result()
-        return Failed(item, value.cause) if isinstance(value, _Refused) else Done(item, value)
-    if future.status == "cancelled":
+    except KilledWorker:
+        return None
+    except CancelledError:
         return Failed(item, "cancelled: the scheduler gave the task up")
-    if _lost_its_worker(future):
-        return Failed(item, f"its worker died {RETRIES + 1} times")
-    return Failed(item, describe(future.exception()), isinstance(future.exception(), WriteFailed))
+    except Exception as error:  # a shard's failure is reported by name; the other shards go on
+        return Failed(item, describe(error), isinstance(error, WriteFailed))
+    return Failed(item, value.cause) if isinstance(value, _Refused) else Done(item, value)
 
 
 @contextmanager
