@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -125,3 +126,19 @@ def read_table(folder: Folder, path: str, columns: list[str] | None = None) -> p
     """A whole shard as a table, all columns or those named."""
     with folder.open(path) as file:
         return pq.read_table(file, columns=columns)
+
+
+def rows_at(folder: Folder, path: str, numbers: Iterable[int], columns: list[str] | None = None) -> pa.Table:
+    """The rows of a shard at `numbers` (ascending, from 0) that are there; row groups without any are not read."""
+    wanted = np.fromiter(numbers, np.int64)
+    with folder.open(path) as file, pq.ParquetFile(file) as parquet:
+        schema = parquet.schema_arrow
+        parts = [(schema if columns is None else pa.schema([schema.field(name) for name in columns])).empty_table()]
+        first = 0
+        for group in range(parquet.num_row_groups):
+            size = parquet.metadata.row_group(group).num_rows
+            inside = wanted[(wanted >= first) & (wanted < first + size)] - first
+            if len(inside):
+                parts.append(parquet.read_row_group(group, columns=columns).take(pa.array(inside)))
+            first += size
+    return pa.concat_tables(parts)

@@ -25,7 +25,7 @@ from curation.jobs.recipe_diff import compare_sides, open_side
 from curation.jobs.verify_ids import hash_texts, partitions_for
 from curation.manifest import read_manifest
 from curation.report.funnel import Row, funnel_rows
-from curation.shards import read_shard
+from curation.shards import read_shard, rows_at
 from curation.storage import Folder
 from curation.tally import StageTally, add_counts, add_stages
 
@@ -345,10 +345,5 @@ def _show(example: Example, files: list[DocumentFile]) -> Shown:
 
 
 def _read_row(file: DocumentFile, row: int) -> dict[str, Any]:
-    first = 0
-    for batch in read_shard(file.folder, file.path, ["id", "url", "text"], 1024):
-        if row < first + batch.num_rows:
-            found: dict[str, Any] = batch.slice(row - first, 1).to_pylist()[0]
-            return found
-        first += batch.num_rows
-    return {}
+    found: dict[str, Any] = rows_at(file.folder, file.path, [row], ["id", "url", "text"]).to_pylist()[0]
+    return found

@@ -23,7 +23,7 @@ from curation.jobs.corpus import line_cuts
 from curation.jobs.lookup import find_documents
 from curation.jobs.plan import Plan
 from curation.rules import Rule, violations
-from curation.shards import read_shard, shard_name
+from curation.shards import rows_at, shard_name
 from curation.signals import STORED
 from curation.stage import Stage, as_if_kept
 from curation.storage import Folder
@@ -152,13 +152,8 @@ def _corpus(plan: Plan, shard: str, number: int) -> Iterator[Measured]:
 
 def _document(folder: Folder, shard: str, number: int) -> Batch:
     """One row of documents/<shard>.parquet, numbered as the stages of the corpus step want it."""
-    first = 0
-    for batch in read_shard(folder, f"documents/{shard}.parquet"):
-        if number < first + batch.num_rows:
-            found = batch.slice(number - first, 1)
-            return Batch(found.append_column(pa.field("row", pa.int64()), pa.array([number], pa.int64())))
-        first += batch.num_rows
-    raise IndexError(f"documents/{shard}.parquet: no row {number}")
+    found = rows_at(folder, f"documents/{shard}.parquet", [number]).combine_chunks().to_batches()[0]
+    return Batch(found.append_column(pa.field("row", pa.int64()), pa.array([number], pa.int64())))
 
 
 def _stored(plan: Plan, place: str, row: dict[str, Any], shard: str, number: int | None) -> Iterator[Measured]:
@@ -179,12 +174,8 @@ def _stored_values(folder: Folder, place: str, row: dict[str, Any], shard: str, 
     path = f"{STORED}/{shard}.parquet"
     if number is None or not folder.exists(path):
         return {}
-    first = 0
-    for batch in read_shard(folder, path):
-        if number < first + batch.num_rows:
-            return dict(batch.slice(number - first, 1).to_pylist()[0])
-        first += batch.num_rows
-    return {}
+    rows = rows_at(folder, path, [number]).to_pylist()
+    return dict(rows[0]) if rows else {}
 
 
 def _judge(stage: Stage, signals: pa.StructArray) -> list[tuple[Rule, bool]]:

@@ -19,6 +19,7 @@ from curation.report.counting import Place, ShardFacts
 from curation.report.excerpts import Piece, excerpt, harmless
 from curation.report.marking import decisive, shared_lines
 from curation.rules import Rule
+from curation.shards import rows_at
 from curation.stage import Stage
 from curation.storage import Folder
 
@@ -93,16 +94,8 @@ class FetchRows:
     def __call__(self, task: tuple[str, tuple[int, ...]]) -> list[Row]:
         """The rows of the numbers given, ascending, of the file at the path given."""
         path, numbers = task
-        found: list[Row] = []
-        with self.folder.open(path) as file, pq.ParquetFile(file) as parquet:
-            first = 0
-            for group in range(parquet.num_row_groups):
-                size = parquet.metadata.row_group(group).num_rows
-                inside = [number - first for number in numbers if first <= number < first + size]
-                if inside:
-                    found += parquet.read_row_group(group).take(inside).to_pylist()
-                first += size
-        return found
+        rows: list[Row] = rows_at(self.folder, path, numbers).to_pylist()
+        return rows
 
 
 def _fetch(folder: Folder, places: Sequence[Place], cluster: Cluster) -> dict[Place, Row]:

@@ -18,7 +18,7 @@ from curation import schema
 from curation.batch import Batch
 from curation.jobs.moving import Mask, MovedStage, Rows, judge
 from curation.jobs.what_if_counts import EXAMPLES, UNSURE, Amount, Changed, Counted, Kept
-from curation.shards import read_shard, read_table
+from curation.shards import read_shard, read_table, rows_at
 from curation.signals import STORED
 from curation.stage import apply, signal_type
 from curation.storage import Folder
@@ -231,16 +231,8 @@ class CountMoved:
 
 
 def fetch_rows(folder: Folder, path: str, numbers: Numbers) -> pa.RecordBatch:
-    """Documents of a file by their numbers, ascending; row groups without any are not read."""
-    parts, first = [schema.DOCUMENT.empty_table()], 0
-    with folder.open(path) as file, pq.ParquetFile(file) as parquet:
-        for group in range(parquet.num_row_groups):
-            size = parquet.metadata.row_group(group).num_rows
-            inside = numbers[(numbers >= first) & (numbers < first + size)] - first
-            if len(inside):
-                parts.append(parquet.read_row_group(group, columns=schema.DOCUMENT.names).take(pa.array(inside)))
-            first += size
-    whole = pa.concat_tables([part.cast(schema.DOCUMENT) for part in parts]).combine_chunks()
+    """Documents of a file by their numbers, ascending."""
+    whole = rows_at(folder, path, numbers, schema.DOCUMENT.names).cast(schema.DOCUMENT).combine_chunks()
     return whole.to_batches()[0] if whole.num_rows else pa.RecordBatch.from_pylist([], schema=schema.DOCUMENT)
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from curation.shards import ROW_GROUP_ROWS, ShardWriter, read_shard, read_table, shard_name
+from curation.shards import ROW_GROUP_ROWS, ShardWriter, read_shard, read_table, rows_at, shard_name
 from curation.storage import Folder
 
 SCHEMA = pa.schema([("text", pa.string()), ("n", pa.int64())])
@@ -35,6 +35,16 @@ def test_bytes_do_not_depend_on_the_batch_size(tmp_path: Path) -> None:
     metadata = pq.ParquetFile(tmp_path / "97.parquet").metadata
     assert [metadata.row_group(i).num_rows for i in range(3)] == [ROW_GROUP_ROWS, ROW_GROUP_ROWS, 5]
     assert read_table(folder, "97.parquet").equals(table)
+
+
+def test_rows_are_found_by_their_numbers(tmp_path: Path) -> None:
+    """Numbers of any row group give their rows, in order, all columns or some; one beyond the end gives none."""
+    folder, table = Folder(str(tmp_path)), rows(2 * ROW_GROUP_ROWS + 5)
+    write(folder, "a.parquet", table, 1000)
+    numbers = [0, 7, ROW_GROUP_ROWS - 1, 2 * ROW_GROUP_ROWS, 2 * ROW_GROUP_ROWS + 4, 2 * ROW_GROUP_ROWS + 5]
+    assert rows_at(folder, "a.parquet", numbers).equals(table.take(numbers[:-1]))
+    assert rows_at(folder, "a.parquet", numbers, ["n"])["n"].to_pylist() == numbers[:-1]
+    assert rows_at(folder, "a.parquet", [], ["n"]).equals(table.select(["n"]).slice(0, 0))
 
 
 def test_an_empty_shard_keeps_the_schema(tmp_path: Path) -> None:
