@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -56,9 +56,6 @@ def add_stages(left: Mapping[str, StageTally], right: Mapping[str, StageTally]) 
     }
 
 
-def total_stages(parts: Iterable[Mapping[str, StageTally]]) -> dict[str, StageTally]:
-    """All parts added up."""
-    total: dict[str, StageTally] = {}
-    for part in parts:
-        total = add_stages(total, part)
-    return total
+def stages_from_json(values: Mapping[str, Any]) -> dict[str, StageTally]:
+    """Tallies by stage, from what a manifest's counts have under "stages"."""
+    return {name: StageTally.from_json(tally) for name, tally in values.items()}

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from curation.alarms import AFTER_DEDUP, QUARANTINED, READ, Rate, describe
 from curation.errors import AlarmRaised
+from curation.jobs.facts import step_counts
 from curation.jobs.plan import Plan
-from curation.manifest import read_manifest
-from curation.tally import StageTally, add_counts, add_stages
+from curation.tally import StageTally, add_counts, add_stages, stages_from_json
 
 MANIFESTS = {"filter": "filter", "dedup": "corpus"}
 """The step of the command line, and under which name it leaves manifests."""
@@ -37,12 +36,9 @@ def removal_rates(plan: Plan, step: str, shards: Sequence[str]) -> dict[str, Rat
     """By stage, over the shards named: what the step's manifests say entered and was removed."""
     stages: Mapping[str, StageTally] = {}
     read: Mapping[str, int] = {}
-    for shard in shards:
-        manifest = read_manifest(plan.folder, MANIFESTS[step], shard)
-        if manifest is not None:
-            counts: Mapping[str, Any] = manifest.counts
-            stages = add_stages(stages, {name: StageTally.from_json(tally) for name, tally in counts["stages"].items()})
-            read = add_counts(read, counts.get(READ, {}))
+    for counts in step_counts(plan.folder, MANIFESTS[step], shards):
+        stages = add_stages(stages, stages_from_json(counts["stages"]))
+        read = add_counts(read, counts.get(READ, {}))
     rates = {name: Rate(tally.documents_in - tally.documents_out, tally.documents_in) for name, tally in stages.items()}
     if read:
         skipped = sum(count for name, count in read.items() if name.startswith("skipped."))

@@ -20,6 +20,7 @@ import xxhash
 
 from curation.cluster import Cluster
 from curation.exchange import Exchange
+from curation.jobs.facts import step_counts
 from curation.jobs.plan import Plan
 from curation.jobs.recipe_diff import compare_sides, open_side
 from curation.jobs.verify_ids import hash_texts, partitions_for
@@ -27,7 +28,7 @@ from curation.manifest import read_manifest
 from curation.report.funnel import Row, funnel_rows
 from curation.shards import read_shard, rows_at
 from curation.storage import Folder
-from curation.tally import StageTally, add_counts, add_stages
+from curation.tally import StageTally, add_counts, add_stages, stages_from_json
 
 EXAMPLES = 3
 """Documents shown of each reason: those of the lowest hashes."""
@@ -313,12 +314,9 @@ def funnel(plan: Plan) -> list[Row]:
     steps: list[Mapping[str, StageTally]] = []
     for step in ("filter", "corpus"):
         stages: dict[str, StageTally] = {}
-        for source in plan.inputs:
-            manifest = read_manifest(plan.folder, step, source.shard)
-            if manifest is not None:
-                read = add_counts(read, manifest.counts.get("read", {}))
-                tallies = {name: StageTally.from_json(tally) for name, tally in manifest.counts["stages"].items()}
-                stages = add_stages(stages, tallies)
+        for made in step_counts(plan.folder, step, [source.shard for source in plan.inputs]):
+            read = add_counts(read, made.get("read", {}))
+            stages = add_stages(stages, stages_from_json(made["stages"]))
         steps.append(stages)
     tokens = read_manifest(plan.folder, "tokens", "all")
     told = {name: tally.to_json() for stages in steps for name, tally in stages.items()}

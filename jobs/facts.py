@@ -19,7 +19,7 @@ from curation.report.counting import COLUMNS, LENGTHS, SCORES, Counting, ShardFa
 from curation.report.histograms import add_histograms
 from curation.shards import read_shard
 from curation.storage import Folder
-from curation.tally import StageTally, add_counts, add_stages
+from curation.tally import StageTally, add_counts, add_stages, stages_from_json
 
 STEP = "report"
 
@@ -89,6 +89,13 @@ def in_threads(function: Callable[[Item], Value], items: Sequence[Item]) -> Iter
             yield from threads.map(function, items[first : first + 4 * THREADS])
 
 
+def step_counts(folder: Folder, step: str, shards: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+    """What the manifests of a step counted, in the order of the shards; those without a manifest are left out."""
+    for manifest in in_threads(partial(read_manifest, folder, step), shards):
+        if manifest is not None:
+            yield manifest.counts
+
+
 def _shards(plan: Plan) -> list[str]:
     return [source.shard for source in plan.inputs]
 
@@ -102,13 +109,11 @@ def collect(plan: Plan, facts: ShardFacts) -> dict[str, Any]:
     done = {}
     for step in ("filter", "corpus"):
         done[step] = 0
-        for manifest in in_threads(partial(read_manifest, folder, step), shards):
-            if manifest is None:
-                continue
+        for counts in step_counts(folder, step, shards):
             done[step] += 1
-            read = add_counts(read, manifest.counts.get("read", {}))
-            stages = add_stages(stages, _tallies(manifest.counts))
-            signals = add_histograms(signals, manifest.counts.get("signals", {}))
+            read = add_counts(read, counts.get("read", {}))
+            stages = add_stages(stages, stages_from_json(counts["stages"]))
+            signals = add_histograms(signals, counts.get("signals", {}))
     return {
         "recipe": plan.recipe.name,
         "fingerprint": plan.recipe.fingerprint(),
@@ -130,10 +135,6 @@ def collect(plan: Plan, facts: ShardFacts) -> dict[str, Any]:
         "tokens": _counts(folder, "tokens"),
         "bytes_per_token": _bytes_per_token(facts),
     }
-
-
-def _tallies(counts: Mapping[str, Any]) -> dict[str, StageTally]:
-    return {name: StageTally.from_json(tally) for name, tally in counts["stages"].items()}
 
 
 def _counts(folder: Folder, step: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from curation.jobs.plan import Plan
 from curation.manifest import Manifest, read_manifest
 from curation.report.funnel import Row, funnel_rows
-from curation.tally import StageTally, add_counts, add_stages
+from curation.tally import StageTally, add_counts, add_stages, stages_from_json
 
 PAUSE = 0.5
 """Seconds between looks at the folder at least."""
@@ -69,5 +69,4 @@ class Following:
         self._seen.add((step, shard))
         counts: Mapping[str, Any] = manifest.counts
         self._read = add_counts(self._read, counts.get("read", {}))
-        tallies = {name: StageTally.from_json(tally) for name, tally in counts["stages"].items()}
-        self._stages[step] = add_stages(self._stages[step], tallies)
+        self._stages[step] = add_stages(self._stages[step], stages_from_json(counts["stages"]))
