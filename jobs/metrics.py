@@ -7,14 +7,17 @@ hash in any manifest, like report/index.html.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from curation import __version__
-from curation.jobs.page import measure
+from curation.jobs.facts import in_threads
+from curation.jobs.page import Performance
 from curation.jobs.plan import Plan
 from curation.manifest import read_manifest
+from curation.shards import Output
 from curation.storage import Folder
 
 METRICS = "report/metrics.txt"
@@ -81,12 +84,12 @@ def escape(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-def write_metrics(plan: Plan, stats: Mapping[str, Any]) -> None:
-    """Write report/metrics.txt. stats: what stats.json says."""
-    plan.folder.write(METRICS, metrics(plan, stats).encode())
+def write_metrics(plan: Plan, stats: Mapping[str, Any], performance: Performance) -> None:
+    """Write report/metrics.txt. stats: what stats.json says; performance: what was measured beside it."""
+    plan.folder.write(METRICS, metrics(plan, stats, performance).encode())
 
 
-def metrics(plan: Plan, stats: Mapping[str, Any]) -> str:
+def metrics(plan: Plan, stats: Mapping[str, Any], performance: Performance) -> str:
     """The text, whose last line is `# EOF`."""
     families = [
         *_run(stats),
@@ -94,7 +97,7 @@ def metrics(plan: Plan, stats: Mapping[str, Any]) -> str:
         *_stages(stats["stages"]),
         *_counts(stats),
         *_sizes(plan, stats),
-        *_performance(plan.folder, stats),
+        *_performance(performance),
     ]
     return "".join(f"{line}\n" for family in families for line in family.lines()) + "# EOF\n"
 
@@ -166,10 +169,8 @@ def _sizes(plan: Plan, stats: Mapping[str, Any]) -> list[Family]:
     read = Family("input_bytes", "gauge", "Size of the inputs.", "bytes")
     read.add(sum(source.size for source in plan.inputs))
     found: dict[str, int] = {}
-    for path in plan.folder.list("manifests", ".json"):
-        _, step, name = path.split("/", 2)
-        manifest = read_manifest(plan.folder, step, name.removesuffix(".json")) if step != "count" else None
-        found |= {output.path: output.bytes for output in (manifest.outputs if manifest else ())}
+    for outputs in in_threads(partial(_outputs, plan.folder), plan.folder.list("manifests", ".json")):
+        found |= {output.path: output.bytes for output in outputs}
     sizes: Counter[str] = Counter()
     for path, size in found.items():
         sizes[path.rpartition("/")[0]] += size
@@ -179,8 +180,14 @@ def _sizes(plan: Plan, stats: Mapping[str, Any]) -> list[Family]:
     return [read, written]
 
 
-def _performance(folder: Folder, stats: Mapping[str, Any]) -> list[Family]:
-    measured = measure(folder, stats)
+def _outputs(folder: Folder, path: str) -> Sequence[Output]:
+    """Files that the manifest at a path names."""
+    _, step, name = path.split("/", 2)
+    manifest = read_manifest(folder, step, name.removesuffix(".json")) if step != "count" else None
+    return manifest.outputs if manifest else ()
+
+
+def _performance(measured: Performance) -> list[Family]:
     stages = Family("stage_seconds", "counter", "Time of a stage in all its tasks, in seconds.", "seconds")
     for name, (seconds, _) in measured.stages.items():
         stages.add(seconds, stage=name)

@@ -24,8 +24,8 @@ LANGUAGES, DOMAINS, TLDS = 15, 25, 20
 STEPS = ("filter", "dedup", "corpus", "count", "merge", "train-tokenizer", "encode", "tokens")
 
 
-def make_page(plan: Plan, stats: Mapping[str, Any], samples: Samples) -> str:
-    """The page of a run, finished or not."""
+def make_page(plan: Plan, stats: Mapping[str, Any], samples: Samples, performance: Performance) -> str:
+    """The page of a run, finished or not. performance: from `measure`."""
     stages = dict([*plan.recipe.stages, ("pii", plan.recipe.table("pii"))])
     rules = {name: getattr(stage, "rules", ()) for name, stage in stages.items()}
     rows = funnel_rows(stats)
@@ -52,7 +52,7 @@ def make_page(plan: Plan, stats: Mapping[str, Any], samples: Samples) -> str:
             "lost": _lost(stats),
             "bytes_per_token": _first(stats["bytes_per_token"], LANGUAGES),
             "tokenizer": _tokenizer(plan.folder),
-            "performance": measure(plan.folder, stats),
+            "performance": performance,
             "kept": samples.by_reason.get(KEPT, ()),
             "removed": _removed(rows, samples),
             "shown": set(samples.by_reason),

@@ -17,7 +17,7 @@ from curation.cluster import Cluster
 from curation.jobs.card import write_card
 from curation.jobs.facts import STEP, collect, count_shards, fingerprints
 from curation.jobs.metrics import METRICS, write_metrics
-from curation.jobs.page import make_page
+from curation.jobs.page import make_page, measure
 from curation.jobs.plan import RUN, Plan
 from curation.jobs.progress import Progress
 from curation.jobs.samples import draw_samples
@@ -46,10 +46,12 @@ def write_report(plan: Plan, cluster: Cluster, progress: Progress) -> dict[str, 
         if not done:
             facts = count_shards(plan, cluster)
             stats = collect(plan, facts)
-            folder.write(PAGE, make_page(plan, stats, draw_samples(plan, facts, cluster)).encode())
+            performance = measure(folder, stats)
+            page = make_page(plan, stats, draw_samples(plan, facts, cluster), performance)
+            folder.write(PAGE, page.encode())
             text = (json.dumps(stats, ensure_ascii=False, indent=1) + "\n").encode()
             output = Output(STATS, len(text), folder.write(STATS, text), 0)
-            write_metrics(plan, stats)
+            write_metrics(plan, stats, performance)
             Manifest(STEP, WHOLE, mark, outputs=[output, *write_card(plan, stats)]).write(folder)
             bar.advance()
             progress.note(f"report: {folder.url}/{PAGE}")

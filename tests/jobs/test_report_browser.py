@@ -14,7 +14,7 @@ from reported import ATTACKS, SCRIPT, finished_run, spoiled, unfinished_run
 
 from curation.cluster import Cluster
 from curation.jobs.facts import count_shards
-from curation.jobs.page import make_page
+from curation.jobs.page import make_page, measure
 from curation.jobs.plan import open_plan
 from curation.jobs.progress import Progress
 from curation.jobs.report import write_report
@@ -78,7 +78,7 @@ def spoiled_page(out: Path) -> str:
     names = [f"{name}.{reason}" for name, tally in stats["stages"].items() for reason in tally["reasons"]]
     by_reason = {name: [spoiled_sample(sample)] for name in names for sample in samples.by_reason["kept"][:1]}
     by_reason["kept"] = [spoiled_sample(sample) for sample in samples.by_reason["kept"]]
-    return make_page(plan, stats, Samples(by_reason, samples.clusters))
+    return make_page(plan, stats, Samples(by_reason, samples.clusters), measure(plan.folder, stats))
 
 
 def spoiled_sample(sample: Sample) -> Sample:
