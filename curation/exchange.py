@@ -77,12 +77,17 @@ class Sender:
     def __enter__(self) -> Sender:
         return self
 
+    @property
+    def partitions(self) -> int:
+        """Partitions that rows can be sent to."""
+        return self._exchange.partitions
+
     def send(self, rows: pa.RecordBatch, partitions: npt.NDArray[np.integer[Any]]) -> None:
         """Send each row to the partition given for it (0 ≤ partition < partitions)."""
         if not rows.num_rows:
             return
         self._tables.append(rows)
-        self._targets.append(partitions.astype(np.uint16 if self._exchange.partitions <= 1 << 16 else np.uint32))
+        self._targets.append(partitions.astype(np.uint16 if self.partitions <= 1 << 16 else np.uint32))
         self._bytes += rows.nbytes
         self.rows += rows.num_rows
         if self._bytes >= BUFFER_BYTES:
@@ -92,7 +97,7 @@ class Sender:
         table = pa.Table.from_batches(self._tables, schema=self._schema)
         targets = np.concatenate(self._targets)
         self._tables, self._targets, self._bytes = [], [], 0
-        counts = np.bincount(targets, minlength=self._exchange.partitions)
+        counts = np.bincount(targets, minlength=self.partitions)
         # A stable argsort of 16-bit integers is a radix sort.
         whole = take(table, np.argsort(targets, kind="stable"))
         name = posixpath.join(self._exchange.path, f"{self._task}-{self._files:04d}.arrow")

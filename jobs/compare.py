@@ -19,11 +19,12 @@ import pyarrow.parquet as pq
 import xxhash
 
 from curation.cluster import Cluster
+from curation.dedup.layout import partition_of
 from curation.exchange import Exchange
 from curation.jobs.facts import step_counts
 from curation.jobs.plan import Plan
 from curation.jobs.recipe_diff import compare_sides, open_side
-from curation.jobs.verify_ids import hash_texts, partitions_for
+from curation.jobs.verify_mentions import hash_texts, partitions_for
 from curation.manifest import read_manifest
 from curation.report.funnel import Row, funnel_rows
 from curation.shards import read_shard, rows_at
@@ -79,8 +80,7 @@ class Send:
         with self.exchange.sender(f"documents-{file.number:06d}", MENTION) as sender:
             for batch in read_shard(file.folder, file.path, columns, 2048):
                 rows = _mentions(file, batch, first)
-                keys = rows.column("high").to_numpy() % np.uint64(self.exchange.partitions)
-                sender.send(rows, keys.astype(np.int64))
+                sender.send(rows, partition_of(rows.column("high").to_numpy(), sender.partitions))
                 first += batch.num_rows
         return first
 

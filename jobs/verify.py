@@ -19,10 +19,11 @@ from typing import Any
 from curation.cluster import Cluster
 from curation.dedup.settings import DedupSettings
 from curation.exchange import Exchange
-from curation.jobs import verify_ids as ids
+from curation.jobs import verify_mentions as mentions
 from curation.jobs.faults import Fault, some_of
 from curation.jobs.plan import Plan
 from curation.jobs.verify_files import CheckFile, Looked, expected_columns, task_of
+from curation.jobs.verify_ids import CheckPartition, Meeting, check_clusters
 from curation.jobs.verify_near import Near, check_near, near_partitions
 from curation.jobs.verify_shards import CheckShard, ShardTask
 from curation.jobs.verify_state import STEPS, State, manifest_of, survey
@@ -206,14 +207,14 @@ class Verification:
         documents, tokens = self._documents(state), self._tokens(state)
         files = (*(file.path for file in documents), *(file.path for file in tokens))
         rows = sum(output.rows for path, (output, _) in state.outputs.items() if path.startswith(COUNTED))
-        exchange = Exchange(self.work, "ids", ids.partitions_for(2 * rows))
+        exchange = Exchange(self.work, "ids", mentions.partitions_for(2 * rows))
         readable = [file for file in documents if self._usable(file.path) and _belongs(state, file)]
-        send = ids.SendIds(plan.folder, exchange, clustered=True)
+        send = mentions.SendIds(plan.folder, exchange)
         broken = [fault for fault in self.cluster.gather(send, readable) if fault is not None]
         self.verdict.wrong += [fault for fault in broken if not self.looked[fault.file].faults]
         has_corpus = not broken and len(readable) == len(documents)
         has_tokens = self._read_tokens(state, tokens, exchange)
-        meeting = ids.Meeting(
+        meeting = Meeting(
             plan.folder,
             exchange,
             Exchange(self.work, "clusters", exchange.partitions),
@@ -225,12 +226,12 @@ class Verification:
         )
         self._meet(state, meeting)
 
-    def _documents(self, state: State) -> list[ids.DocumentFile]:
+    def _documents(self, state: State) -> list[mentions.DocumentFile]:
         """Files that hold ids: corpus/ first, so that file numbers are those of shards."""
-        kinds = (("corpus", ids.CORPUS), ("removed/filter", ids.REMOVED), ("removed/dedup", ids.DROPPED))
-        places = (*kinds, ("dedup/drop", ids.SURVIVOR))
+        kinds = (("corpus", mentions.CORPUS), ("removed/filter", mentions.REMOVED), ("removed/dedup", mentions.DROPPED))
+        places = (*kinds, ("dedup/drop", mentions.SURVIVOR))
         entries = [(f"{place}/{shard}.parquet", shard, kind) for place, kind in places for shard in state.shards]
-        return [ids.DocumentFile(number, *entry) for number, entry in enumerate(entries)]
+        return [mentions.DocumentFile(number, *entry) for number, entry in enumerate(entries)]
 
     def _tokens(self, state: State) -> list[TokenFile]:
         first = len(self._documents(state))
@@ -257,9 +258,9 @@ class Verification:
         self.verdict.wrong += _check_totals(self.plan.folder, len(files))
         return len(usable) == len(files) and not any(found)
 
-    def _meet(self, state: State, meeting: ids.Meeting) -> None:
+    def _meet(self, state: State, meeting: Meeting) -> None:
         """What shows only where equal ids, clusters and keys come together."""
-        met = self.cluster.gather(ids.CheckPartition(meeting), list(range(meeting.exchange.partitions)))
+        met = self.cluster.gather(CheckPartition(meeting), list(range(meeting.exchange.partitions)))
         found = [fault for part in met for fault in part.faults]
         self.verdict.wrong += sorted(
             found, key=lambda fault: (fault.what.partition(" ")[0], fault.file, fault.row or 0)
@@ -268,7 +269,7 @@ class Verification:
         self.verdict.looked_at["documents"] = sum(part.documents for part in met)
         held = sum(part.held for part in met)
         clusters = [(meeting.onward, number, meeting.files) for number in range(meeting.onward.partitions)]
-        wrong = [fault for part in self.cluster.gather(ids.check_clusters, clusters) for fault in part]
+        wrong = [fault for part in self.cluster.gather(check_clusters, clusters) for fault in part]
         settings: DedupSettings = self.plan.recipe.table("dedup")
         signed = all(self._usable(f"{place}/{shard}.parquet") for place in SIGNED for shard in state.shards)
         if settings.enabled and held and signed and not self.verdict.wrong:
@@ -282,9 +283,9 @@ class Verification:
         self.verdict.wrong += wrong
 
 
-def _belongs(state: State, file: ids.DocumentFile) -> bool:
+def _belongs(state: State, file: mentions.DocumentFile) -> bool:
     """Whether a file is of the run as it is."""
-    return state.holds("filter" if file.kind == ids.REMOVED else "corpus", file.shard)
+    return state.holds("filter" if file.kind == mentions.REMOVED else "corpus", file.shard)
 
 
 def _is_whole(plan: Plan, settings: TokensSettings) -> bool:

@@ -1,50 +1,38 @@
-"""The part of `curate verify` that brings equal ids together: in corpus/, removed/, drop lists and token shards.
+"""The part of `curate verify` that looks at equal ids together: in corpus/, removed/, drop lists and token shards.
 
-Every mention of a document travels as 61 bytes to the partition of its id's hash; a partition is looked at by itself,
-so memory does not grow with the run.
+A partition of what was sent (verify_mentions) is looked at by itself. What split each document is in goes on from here,
+to where near-duplicate clusters meet and to where the documents of a file do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import xxhash
 
-from curation.dedup.contracts import URL
-from curation.errors import StepFailed
-from curation.exchange import Exchange, Sender
+from curation.dedup.layout import partition_of
+from curation.exchange import Exchange
 from curation.jobs.faults import Fault, some_of
-from curation.jobs.verify_files import UNREADABLE
+from curation.jobs.verify_mentions import (
+    CORPUS,
+    CUT,
+    DROPPED,
+    REMOVED,
+    SURVIVOR,
+    TRAIN,
+    URL_SURVIVOR,
+    VALIDATION,
+    Ids,
+    hash_texts,
+)
 from curation.shards import read_shard
 from curation.storage import Folder
-from curation.tokenize.clusters import cluster_ids
 
-Numbers = npt.NDArray[np.int64]
-
-CORPUS, REMOVED, DROPPED, CUT, SURVIVOR, URL_SURVIVOR, TRAIN, VALIDATION = range(8)
-"""Where an id is mentioned. DROPPED: removed/dedup by deduplication itself; CUT: there by a stage after it."""
-
-Ids = pa.schema(
-    [
-        ("high", pa.uint64()),
-        ("low", pa.uint64()),
-        ("kind", pa.uint8()),
-        ("spot", pa.uint64()),
-        ("file", pa.int32()),
-        ("row", pa.int64()),
-        ("count", pa.int64()),
-        ("cluster_high", pa.uint64()),
-        ("cluster_low", pa.uint64()),
-    ]
-)
-"""A mention of an id: its hash, where in which archive the record is (0: unknown), file and row, tokens, and the hash
-of its near-duplicate cluster (0: it is alone)."""
+DOCUMENTS = (CORPUS, REMOVED, DROPPED, CUT)
+"""Kinds of mention that are documents kept or removed."""
 
 Splits = pa.schema(
     [
@@ -56,147 +44,6 @@ Splits = pa.schema(
     ]
 )
 """A document of the corpus that is in a token set: TRAIN or VALIDATION."""
-
-ROW_BYTES = 61
-PARTITION_BYTES = 64 << 20
-
-
-def partitions_for(rows: int, row_bytes: int = ROW_BYTES) -> int:
-    """Partitions for so many rows in all."""
-    return max(1, min(4096, -(-rows * row_bytes // PARTITION_BYTES)))
-
-
-def hash_texts(texts: pa.Array) -> npt.NDArray[np.uint64]:
-    """128-bit hashes of strings, shape (texts, 2); a null counts as the empty string."""
-    digests = b"".join(xxhash.xxh3_128_digest((text or "").encode()) for text in texts.to_pylist())
-    return np.frombuffer(digests, np.uint64).reshape(-1, 2)
-
-
-def send_ids(
-    sender: Sender,
-    ids: pa.Array,
-    kind: int | npt.NDArray[np.uint8],
-    file: int,
-    rows: Numbers,
-    *,
-    spots: npt.NDArray[np.uint64] | None = None,
-    counts: Any = None,
-    clusters: npt.NDArray[np.uint64] | None = None,
-) -> None:
-    """Send mentions of ids to their partitions."""
-    n = len(ids)
-    if not n:
-        return
-    hashes = hash_texts(ids)
-    zeros = np.zeros(n, np.uint64)
-    columns = [
-        hashes[:, 0],
-        hashes[:, 1],
-        np.broadcast_to(np.asarray(kind, np.uint8), n),
-        zeros if spots is None else spots,
-        np.full(n, file, np.int32),
-        np.asarray(rows, np.int64),
-        np.full(n, -1, np.int64) if counts is None else np.asarray(counts, np.int64),
-        *(zeros if clusters is None else clusters[:, side] for side in (0, 1)),
-    ]
-    batch = pa.RecordBatch.from_arrays([pa.array(np.ascontiguousarray(column)) for column in columns], schema=Ids)
-    partitions = sender._exchange.partitions
-    sender.send(batch, (hashes[:, 0] % np.uint64(partitions)).astype(np.int64))
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentFile:
-    """A file with ids: its number among all files, its path, the shard it is of, and how its ids are meant."""
-
-    number: int
-    path: str
-    shard: str
-    kind: int
-
-
-@dataclass(frozen=True, slots=True)
-class SendIds:
-    """Sends the ids of one file; a picklable task for the cluster."""
-
-    folder: Folder
-    exchange: Exchange
-    clustered: bool
-
-    def __call__(self, file: DocumentFile) -> Fault | None:
-        """Why the file cannot be read, or None."""
-        try:
-            self._send_file(file)
-        except UNREADABLE as error:
-            return Fault(file.path, f"cannot be read ({str(error).splitlines()[0]})")
-        return None
-
-    def _send_file(self, file: DocumentFile) -> None:
-        first = 0
-        with self.exchange.sender(f"ids-{file.number:06d}", Ids) as sender:
-            if file.kind == SURVIVOR:
-                self._send_survivors(sender, file)
-                return
-            clusters = self._clusters(file) if file.kind == CORPUS and self.clustered else None
-            columns = ["id", "file_path", "warc_offset", "token_count", *(["stage"] if file.kind == DROPPED else [])]
-            for batch in read_shard(self.folder, file.path, columns, 16_384):
-                rows = np.arange(first, first + batch.num_rows)
-                mine = None if clusters is None else clusters[first : first + batch.num_rows]
-                first += batch.num_rows
-                self._send(sender, file, batch, rows, mine)
-
-    def _send(self, sender: Sender, file: DocumentFile, batch: pa.RecordBatch, rows: Numbers, clusters: Any) -> None:
-        kind: Any = file.kind
-        if file.kind == DROPPED:
-            dropped = pc.equal(batch.column("stage"), "dedup").to_numpy(zero_copy_only=False)
-            kind = np.where(dropped, DROPPED, CUT).astype(np.uint8)
-        counts = batch.column("token_count").fill_null(-1).to_numpy()
-        send_ids(
-            sender, batch.column("id"), kind, file.number, rows, spots=_spots(batch), counts=counts, clusters=clusters
-        )
-
-    def _send_survivors(self, sender: Sender, file: DocumentFile) -> None:
-        first = 0
-        for batch in read_shard(self.folder, file.path, ["survivor_id", "survivor_run", "reason"], 16_384):
-            here = batch.column("survivor_run").is_null().to_numpy(zero_copy_only=False)
-            by_url = pc.equal(batch.column("reason"), URL).to_numpy(zero_copy_only=False)
-            kind = np.where(by_url, URL_SURVIVOR, SURVIVOR).astype(np.uint8)
-            ids = batch.column("survivor_id").filter(pa.array(here))
-            send_ids(sender, ids, kind[here], file.number, np.flatnonzero(here) + first)
-            first += batch.num_rows
-
-    def _clusters(self, file: DocumentFile) -> npt.NDArray[np.uint64]:
-        """Hashes of the clusters of a corpus shard's documents, zeros for those that are alone."""
-        ids = pa.concat_arrays(
-            [pa.array([], pa.string()), *(b.column("id") for b in read_shard(self.folder, file.path, ["id"], 16_384))]
-        )
-        try:
-            clusters = cluster_ids(self.folder, file.shard, ids)
-        except StepFailed:  # rows that are missing or too many, which the shard's own check tells
-            return np.zeros((len(ids), 2), np.uint64)
-        hashes = hash_texts(clusters).copy()
-        listed = _listed(self.folder, file.shard, len(ids))
-        hashes[~listed] = 0
-        return hashes
-
-
-def _listed(folder: Folder, shard: str, rows: int) -> npt.NDArray[np.bool_]:
-    """Corpus rows that dedup/kept/ names."""
-    kept = [b.column("row").to_numpy() for b in read_shard(folder, f"dedup/kept/{shard}.parquet", ["row"])]
-    gone = [b.column("row").to_numpy() for b in read_shard(folder, f"dedup/drop/{shard}.parquet", ["row"])]
-    place = np.concatenate([np.empty(0, np.int64), *kept])
-    dropped = np.concatenate([np.empty(0, np.int64), *gone])
-    listed = np.zeros(rows, np.bool_)
-    listed[place - np.searchsorted(dropped, place)] = True
-    return listed
-
-
-def _spots(batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:
-    """A hash of where each record stands, 0 where that is not known."""
-    pairs = zip(batch.column("file_path").to_pylist(), batch.column("warc_offset").to_pylist(), strict=True)
-    hashed = (
-        0 if offset is None else xxhash.xxh3_64_intdigest(f"{path} {offset}".encode()) | 1 for path, offset in pairs
-    )
-    return np.fromiter(hashed, np.uint64, batch.num_rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +107,7 @@ class Group:
     @property
     def documents(self) -> int:
         """Documents kept or removed."""
-        return int(sum(self.counts[kind].sum() for kind in (CORPUS, REMOVED, DROPPED, CUT)))
+        return int(sum(self.counts[kind].sum() for kind in DOCUMENTS))
 
     def places(self, group: int, *kinds: int) -> list[int]:
         """The mentions of these kinds of an id."""
@@ -299,17 +146,20 @@ class Group:
             ]
             yield list(self._miscounted(meeting))
 
-    def _twice(self, meeting: Meeting) -> Iterator[Fault]:
-        n = self.counts
-        documents = n[CORPUS] + n[REMOVED] + n[DROPPED] + n[CUT]
-        for g in np.flatnonzero(documents > 1).tolist():
-            places = self.places(g, CORPUS, REMOVED, DROPPED, CUT)
+    def _shared(self) -> Iterator[tuple[int, list[int], bool]]:
+        """Ids of several documents, those documents, and whether two of them may be one record of the input."""
+        for g in np.flatnonzero(sum(self.counts[kind] for kind in DOCUMENTS) > 1).tolist():
+            places = self.places(g, *DOCUMENTS)
             spots = [int(self.of["spot"][place]) for place in places]
-            same = len({*spots}) < len(spots) or 0 in spots
+            yield g, places, len({*spots}) < len(spots) or 0 in spots
+
+    def _twice(self, meeting: Meeting) -> Iterator[Fault]:
+        kept = self.counts[CORPUS]
+        for g, places, same in self._shared():
             file, row = self.where(places[0], meeting)
-            if n[CORPUS][g] > 1:
+            if kept[g] > 1:
                 yield self._fault(places[1], meeting, f"id {{id}} is also that of {file} row {row}", "an id for each")
-            elif same and n[CORPUS][g]:
+            elif same and kept[g]:
                 told = f"document {{id}} is also kept, in {file} row {row}"
                 yield self._fault(places[1], meeting, told, "kept or removed, not both")
             elif same:
@@ -317,12 +167,9 @@ class Group:
 
     def notes(self, meeting: Meeting) -> list[str]:
         """Ids that two records of the input share."""
-        n = self.counts
         found = []
-        for g in np.flatnonzero((n[CORPUS] + n[REMOVED] + n[DROPPED] + n[CUT] > 1) & (n[CORPUS] < 2)).tolist():
-            places = self.places(g, CORPUS, REMOVED, DROPPED, CUT)
-            spots = [int(self.of["spot"][place]) for place in places]
-            if len({*spots}) == len(spots) and 0 not in spots:
+        for g, places, same in self._shared():
+            if not same and self.counts[CORPUS][g] < 2:
                 told = [" row ".join(map(str, self.where(place, meeting))) for place in places[:2]]
                 found.append(f"{told[0]} and {told[1]}: two records of the input have one id")
         return found
@@ -367,9 +214,11 @@ class Group:
         high, low, file, row = (self.of[name][place] for name in names)
         columns = [pa.array(values) for values in (high, low, split, file, row)]
         batch = pa.RecordBatch.from_arrays(columns, schema=Splits)
-        for exchange, keys in ((meeting.onward, high), (meeting.by_file, file)):
+        onward, by_file = meeting.onward, meeting.by_file
+        targets = ((onward, partition_of(high, onward.partitions)), (by_file, file % by_file.partitions))
+        for exchange, partitions in targets:
             with exchange.sender(f"splits-{partition:06d}", Splits) as sender:
-                sender.send(batch, keys.astype(np.uint64) % np.uint64(exchange.partitions))
+                sender.send(batch, partitions)
         return int((split == VALIDATION).sum())
 
 

@@ -16,13 +16,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curation.cluster import Cluster
+from curation.dedup.layout import partition_of
 from curation.dedup.minhash import similarity
 from curation.dedup.pairs import ALL_PAIRS
 from curation.dedup.settings import DedupSettings
 from curation.dedup.signatures import band_keys, sketches
 from curation.exchange import Exchange, Sender
 from curation.jobs.faults import Fault, some_of
-from curation.jobs.verify_ids import VALIDATION, Splits, partitions_for
+from curation.jobs.verify_ids import Splits
+from curation.jobs.verify_mentions import VALIDATION, partitions_for
 from curation.jobs.verify_shards import ids_of, read_rows
 from curation.shards import read_shard, read_table
 from curation.storage import Folder
@@ -175,7 +177,7 @@ class Spread:
             first += batch.num_rows
             if len(rows):
                 sent = pa.RecordBatch.from_arrays(columns, schema=near.columns)
-                sender.send(sent, (keys % np.uint64(near.keys.partitions)).astype(np.int64))
+                sender.send(sent, partition_of(keys, sender.partitions))
 
 
 @dataclass(frozen=True, slots=True)

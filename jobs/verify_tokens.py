@@ -1,6 +1,6 @@
 """The part of `curate verify` that reads the token shards: ids in the vocabulary, documents where they should begin.
 
-Row group by row group; what each row says of documents is sent on to where ids meet (verify_ids).
+Row group by row group; what each row says of documents is sent on to where ids meet (verify_mentions).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from curation.errors import CurationError
 from curation.exchange import Exchange, Sender
 from curation.jobs.faults import Fault, in_rows
 from curation.jobs.verify_files import UNREADABLE, differing_column
-from curation.jobs.verify_ids import TRAIN, VALIDATION, Ids, send_ids
+from curation.jobs.verify_mentions import TRAIN, VALIDATION, Ids, send_ids
 from curation.jobs.verify_state import manifest_of
 from curation.storage import Folder
 from curation.tokenize.encode import Encoder
