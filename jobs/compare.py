@@ -25,7 +25,7 @@ from curation.jobs.facts import step_counts
 from curation.jobs.plan import Plan
 from curation.jobs.recipe_diff import compare_sides, open_side
 from curation.jobs.verify_mentions import hash_texts, partitions_for
-from curation.manifest import read_manifest
+from curation.manifest import WHOLE, read_manifest
 from curation.report.funnel import Row, funnel_rows
 from curation.shards import read_shard, rows_at
 from curation.storage import Folder
@@ -318,7 +318,7 @@ def funnel(plan: Plan) -> list[Row]:
             read = add_counts(read, made.get("read", {}))
             stages = add_stages(stages, stages_from_json(made["stages"]))
         steps.append(stages)
-    tokens = read_manifest(plan.folder, "tokens", "all")
+    tokens = read_manifest(plan.folder, "tokens", WHOLE)
     told = {name: tally.to_json() for stages in steps for name, tally in stages.items()}
     shards = {"inputs": len(plan.inputs), "filtered": len(plan.inputs), "corpus": len(plan.inputs)}
     counts = dict(tokens.counts) if tokens else {}

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from curation.cluster import Cluster
 from curation.jobs.plan import RUN, Plan
-from curation.manifest import Manifest, fingerprint, is_done, read_manifest
+from curation.manifest import WHOLE, Manifest, fingerprint, is_done, read_manifest
 from curation.report.counting import COLUMNS, LENGTHS, SCORES, Counting, ShardFacts, binned, total
 from curation.report.histograms import add_histograms
 from curation.shards import read_shard
@@ -138,7 +138,7 @@ def collect(plan: Plan, facts: ShardFacts) -> dict[str, Any]:
 
 
 def _counts(folder: Folder, step: str) -> dict[str, Any]:
-    manifest = read_manifest(folder, step, "all")
+    manifest = read_manifest(folder, step, WHOLE)
     return dict(manifest.counts) if manifest is not None else {}
 
 

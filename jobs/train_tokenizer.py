@@ -22,6 +22,7 @@ from curation.shards import Output
 from curation.storage import Folder
 from curation.tally import add_counts
 from curation.tokenize import shardcounts
+from curation.tokenize.corpora import TOKENIZER
 from curation.tokenize.pretokens import Splitter
 from curation.tokenize.runs import merge_runs, read_run
 from curation.tokenize.settings import SMALLEST, TokenizerSettings
@@ -30,7 +31,7 @@ from curation.tokenize.tokenizer_json import tokenizer_config_json, tokenizer_js
 from curation.tokenize.train import Trained, learn
 
 STEP = "train-tokenizer"
-TOKENIZER, CONFIG = "tokenizer/tokenizer.json", "tokenizer/tokenizer_config.json"
+CONFIG = "tokenizer/tokenizer_config.json"
 
 LOCAL_BYTES = 256 << 20
 """Parquet below which a corpus is counted in this process: some 10 s, in which workers would hardly have started."""

@@ -15,14 +15,14 @@ import pyarrow.parquet as pq
 from curation.errors import CurationError
 from curation.exchange import Exchange, Sender
 from curation.jobs.faults import Fault, in_rows
+from curation.jobs.train_tokenizer import CONFIG
 from curation.jobs.verify_files import UNREADABLE, differing_column
 from curation.jobs.verify_mentions import TRAIN, VALIDATION, Ids, send_ids
 from curation.jobs.verify_state import manifest_of
 from curation.storage import Folder
+from curation.tokenize.corpora import TOKENIZER
 from curation.tokenize.encode import Encoder
 from curation.tokenize.tokens import Integers, token_schema
-
-TOKENIZER, CONFIG = "tokenizer/tokenizer.json", "tokenizer/tokenizer_config.json"
 
 
 @dataclass(frozen=True, slots=True)

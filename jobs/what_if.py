@@ -20,7 +20,7 @@ from curation.jobs.moving import moved_stages
 from curation.jobs.plan import Plan, differences
 from curation.jobs.what_if_counts import UNSURE, Changed, Counted, Kept
 from curation.jobs.what_if_shard import CountMoved, fetch_rows
-from curation.manifest import read_manifest
+from curation.manifest import WHOLE, read_manifest
 from curation.recipe import from_document
 from curation.storage import Folder
 from curation.tally import stages_from_json
@@ -109,7 +109,7 @@ def _estimate(counted: Counted) -> tuple[tuple[int, int, int] | None, float | No
 
 def _tokens_per_character(plan: Plan, shards: Sequence[str]) -> float:
     """Tokens of the corpus over its characters, 0 before they are counted."""
-    tokens = read_manifest(plan.folder, "tokens", "all")
+    tokens = read_manifest(plan.folder, "tokens", WHOLE)
     made = (stages_from_json(counts["stages"]) for counts in step_counts(plan.folder, "corpus", shards))
     characters = sum(stages["pii"].characters_out for stages in made if "pii" in stages)  # not there: no document is
     return tokens.counts.get("corpus_tokens", 0) / characters if tokens is not None and characters else 0.0

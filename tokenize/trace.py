@@ -14,6 +14,7 @@ from pyarrow.fs import FSSpecHandler, PyFileSystem
 
 from curation.errors import InputError
 from curation.storage import Folder
+from curation.tokenize.corpora import TOKENIZER
 
 CONTEXT = 20
 """Tokens shown on either side of the one asked for."""
@@ -103,5 +104,5 @@ def _decode(folder: Folder, parts: list[list[int]]) -> list[str]:
     """The text of each run of ids; a token that is part of a character shows as U+FFFD."""
     import tokenizers
 
-    tokenizer = tokenizers.Tokenizer.from_str(folder.read("tokenizer/tokenizer.json").decode())
+    tokenizer = tokenizers.Tokenizer.from_str(folder.read(TOKENIZER).decode())
     return [tokenizer.decode(part, skip_special_tokens=False) for part in parts]
