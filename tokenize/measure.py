@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.compiled import kernel
 from curation.report.counting import domain
 from curation.tokenize.encode import Encoded, text_buffers
+from curation.tokenize.textcounts import count_text
 from curation.tokenize.tokens import Integers, Tokens
 
 COUNTS = ("documents", "bytes", "characters", "words", "tokens")
@@ -33,9 +33,6 @@ COLUMNS = ("text", "language", "url")
 
 DOMAINS_A_SHARD = 1000
 """Domains of most tokens that a shard reports; a domain that is smaller in every shard is missing from the totals."""
-
-_LETTER, _SPACE, _PERHAPS, _REST = 0, 1, 2, 3
-"""Kinds of bytes in UTF-8: begins what is not white space; is white space; may begin it; does not begin a character."""
 
 _PLAIN = r"(?s)^https?://([a-z0-9_.-]+)(?::[0-9]*)?(?:[/?#]|$)"
 
@@ -76,15 +73,6 @@ def nothing(vocabulary: int) -> Measured:
     return Measured(np.zeros(vocabulary, np.int64))
 
 
-def _byte_kinds() -> Integers:
-    """The kind of each byte, shape (256,)."""
-    kinds = np.full(256, _LETTER, np.int64)
-    kinds[0x80:0xC0] = _REST
-    kinds[[*range(0x09, 0x0E), *range(0x1C, 0x21)]] = _SPACE
-    kinds[[0xC2, 0xE1, 0xE2, 0xE3]] = _PERHAPS
-    return kinds
-
-
 def _add(left: Group, right: Group) -> Group:
     none = (0,) * len(COUNTS)
     names = sorted({*left, *right})
@@ -97,7 +85,7 @@ class Measuring:
     """Adds up batches of one shard."""
 
     def __init__(self, vocabulary: int) -> None:
-        self._used, self._kinds = np.zeros(vocabulary, np.int64), _byte_kinds()
+        self._used = np.zeros(vocabulary, np.int64)
         self._names: dict[str, list[pa.StringArray]] = {name: [pa.array([], pa.string())] for name in GROUPS[1:]}
         self._counts = [np.empty((0, len(COUNTS)), np.int64)]
 
@@ -108,7 +96,7 @@ class Measuring:
         counts = np.empty((len(offsets) - 1, len(COUNTS)), np.int64)
         counts[:, 0] = 1
         counts[:, 1] = np.diff(offsets)
-        _count_text(data, offsets, self._kinds, counts)
+        counts[:, 2], counts[:, 3] = count_text(data, offsets)
         counts[:, 4] = encoded.lengths
         self._counts.append(counts)
         self._names["language"].append(batch.column("language").fill_null(""))
@@ -145,37 +133,3 @@ def _sum_by(names: pa.StringArray, counts: Integers) -> dict[str, tuple[int, ...
 def _count_ids(ids: Tokens, used: Integers) -> None:
     for token in ids:
         used[token] += 1
-
-
-@kernel
-def _count_text(data: npt.NDArray[np.uint8], offsets: Integers, kinds: Integers, counts: Integers) -> None:
-    """Columns 2 and 3 of `counts`: characters of each text, and words, by the bytes of its UTF-8."""
-    for row in range(len(offsets) - 1):
-        characters = words = 0
-        before = _SPACE
-        for place in range(offsets[row], offsets[row + 1]):
-            kind = kinds[data[place]]
-            if kind == _REST:
-                continue
-            if kind == _PERHAPS:
-                kind = _SPACE if _is_wide_space(data, place) else _LETTER
-            characters += 1
-            words += before & ~kind
-            before = kind
-        counts[row, 2], counts[row, 3] = characters, words
-
-
-@kernel
-def _is_wide_space(data: npt.NDArray[np.uint8], place: int) -> bool:
-    """Whether U+0085, U+00A0, U+1680, U+2000 to U+200A, U+2028, U+2029, U+202F, U+205F or U+3000 is spelled there."""
-    first, second = int(data[place]), int(data[place + 1])
-    if first == 0xC2:
-        return second == 0x85 or second == 0xA0
-    third = int(data[place + 2])
-    if first == 0xE1:
-        return second == 0x9A and third == 0x80
-    if first == 0xE3:
-        return second == 0x80 and third == 0x80
-    if second == 0x80:
-        return third <= 0x8A or third == 0xA8 or third == 0xA9 or third == 0xAF
-    return second == 0x81 and third == 0x9F

@@ -107,17 +107,18 @@ def _write_value(kind: int, value: Any, put: Callable[[bytes], None]) -> None:
     elif kind == DOUBLE:
         put(value)
     elif kind == BINARY:
-        put(_varint(len(value)) + value)
+        put(varint(len(value)) + value)
     elif kind in (LIST, SET):
         element, values = value
-        put(bytes([len(values) << 4 | element]) if len(values) < 15 else bytes([0xF0 | element]) + _varint(len(values)))
+        put(bytes([len(values) << 4 | element]) if len(values) < 15 else bytes([0xF0 | element]) + varint(len(values)))
         for part in values:
             _write_value(element, part, put)
     else:
         _write_struct(value, put)
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
+    """Seven bits a byte, the lowest first."""
     out = bytearray()
     while value > 127:
         out.append(value & 127 | 128)
@@ -127,4 +128,4 @@ def _varint(value: int) -> bytes:
 
 
 def _signed(value: int) -> bytes:
-    return _varint(value << 1 ^ value >> 63)
+    return varint(value << 1 ^ value >> 63)

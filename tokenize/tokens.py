@@ -8,7 +8,7 @@ tokens a second on one core, against a copy from the page cache).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from curation.errors import ParameterError
 from curation.shards import Output
 from curation.storage import Folder
+from curation.tokenize.plain import write_plain_lists
 
 Tokens = npt.NDArray[np.unsignedinteger]
 Integers = npt.NDArray[np.int64]
@@ -166,26 +167,22 @@ def write_token_shard(
 ) -> Output:
     """Write one file of tokens/ atomically."""
     table = table.replace_schema_metadata(dict(metadata))
-    plain = settings.compression == "none"
-    with (
-        folder.writing(path) as file,
-        pq.ParquetWriter(
-            pa.PythonFile(file, mode="w"),
-            table.schema,
-            compression={name: "none" if plain and name.startswith("input_ids") else "zstd" for name in _leaves()},
-            use_dictionary=["document_ids.list.element"],
-            use_byte_stream_split=[] if plain else ["input_ids.list.element"],
-            data_page_size=PAGE_BYTES,
-            write_statistics=False,
-        ) as writer,
-    ):
-        for first in range(0, table.num_rows, settings.row_group_rows):
-            writer.write_table(table.slice(first, settings.row_group_rows), settings.row_group_rows)
+    rows, dictionaries = settings.row_group_rows, ["document_ids.list.element"]
+    with folder.writing(path) as file:
+        if settings.compression == "none":
+            write_plain_lists(file, table, rows, dictionaries)
+        else:
+            pq.write_table(
+                table,
+                pa.PythonFile(file, mode="w"),
+                row_group_size=rows,
+                compression="zstd",
+                use_dictionary=dictionaries,
+                use_byte_stream_split=["input_ids.list.element"],
+                data_page_size=PAGE_BYTES,
+                write_statistics=False,
+            )
     return Output(path, file.size, file.hash, table.num_rows)
-
-
-def _leaves() -> Iterator[str]:
-    return (f"{name}.list.element" for name in ("input_ids", "document_starts", "document_ids"))
 
 
 def shard_path(split: str, number: int) -> str:
