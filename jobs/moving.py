@@ -162,10 +162,10 @@ def judge(stage: MovedStage, number: int, rows: Rows) -> Verdicts:
         return Verdicts(here, np.zeros(len(rows), np.bool_), _only(rows.reasons, here))
     judged = decide(own, [rule for rule in stage.rules if own.type.get_field_index(rule.signal) >= 0])
     failed = here & ~_in(rows.reasons, stage.reasons)
-    reasons = pc.if_else(pa.array(failed & ~_valid(judged)), rows.reasons, judged)
+    reasons = pc.if_else(pa.array(failed & ~present(judged)), rows.reasons, judged)
     if not stage.touched:
         reasons = pc.if_else(pa.array(met), _only(rows.reasons, here), reasons)
-    gone = _valid(reasons)
+    gone = present(reasons)
     doubtful = _doubt(stage, own, gone, here & ~failed) | (~met & ~gone & _tells_less(stage.after))
     unsure = ~measured | (doubtful if stage.touched else doubtful & ~met)
     gone &= ~unsure
@@ -212,7 +212,7 @@ def _measured(own: pa.StructArray) -> Mask:
     """Rows in which any signal is there."""
     found = np.zeros(len(own), np.bool_)
     for part in own.flatten():
-        found |= _valid(part)
+        found |= present(part)
     return found
 
 
@@ -221,7 +221,8 @@ def _numbers(own: pa.StructArray, signal: str) -> npt.NDArray[np.float64]:
     return np.asarray(values.to_numpy(zero_copy_only=False), np.float64)
 
 
-def _valid(values: pa.Array) -> Mask:
+def present(values: pa.Array) -> Mask:
+    """Where a value is there: [1, null] → [True, False]."""
     return np.asarray(values.is_valid().to_numpy(zero_copy_only=False), np.bool_)
 
 

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from curation import schema
 from curation.batch import Batch
-from curation.jobs.moving import Mask, MovedStage, Rows, judge
+from curation.jobs.moving import Mask, MovedStage, Rows, judge, present
 from curation.jobs.what_if_counts import EXAMPLES, UNSURE, Amount, Changed, Counted, Kept
 from curation.shards import read_shard, read_table, rows_at
 from curation.signals import STORED
@@ -113,7 +113,7 @@ class CountMoved:
     def _measured(self, part: _Part) -> tuple[Counted, Mask]:
         """Counts of removed rows by the stages from the one that removed them on, and which rows have a text for it."""
         found = fetch_rows(self.folder, part.path, part.numbers)
-        asked = np.asarray(found["text"].is_valid().to_numpy(zero_copy_only=False), np.bool_)
+        asked = present(found["text"])
         total = Counted()
         for number in sorted(set(part.rows.position[asked].tolist())):
             rows = asked & (part.rows.position == number)
@@ -153,7 +153,7 @@ class CountMoved:
         for number in range(len(self.stages)):
             if number in told:
                 values = rows.signals[told[number]]
-                length = np.where(_valid(values), _whole(values), length)
+                length = np.where(present(values), _whole(values), length)
             yield length
 
     def _judged(self, shard: str, part: _Part) -> Counted:
@@ -264,11 +264,7 @@ def _before_extraction(rows: Rows) -> Numbers:
     html, text = rows.signals.get("extract.html_characters"), rows.signals.get("extract.text_characters")
     if html is None or text is None:
         return np.zeros(len(rows), np.int64)
-    return np.where(_valid(html), 0, _whole(text))
-
-
-def _valid(values: pa.Array) -> Mask:
-    return np.asarray(values.is_valid().to_numpy(zero_copy_only=False), np.bool_)
+    return np.where(present(html), 0, _whole(text))
 
 
 def _true(values: pa.Array) -> Mask:
