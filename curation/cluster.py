@@ -169,16 +169,19 @@ def _map_there(
     tasks: dict[Any, Item] = {}
 
     def submit(item: Item) -> Any:
-        future = client.submit(_attempt, function, item, pure=False, retries=RETRIES)
+        return client.submit(_attempt, function, item, pure=False, retries=RETRIES)
+
+    def start(item: Item) -> Any:
+        future = submit(item)
         tasks[future] = item
         return future
 
     suspects: list[Item] = []
-    running = as_completed([submit(item) for item in islice(waiting, in_flight)])
+    running = as_completed([start(item) for item in islice(waiting, in_flight)])
     for future in running:
         item = tasks.pop(future)
         for following in islice(waiting, 1):
-            running.add(submit(following))
+            running.add(start(following))
         result = _result(item, future)
         if result is None:
             suspects.append(item)
@@ -187,7 +190,10 @@ def _map_there(
         future.release()
     # A dying worker takes along what waits beside the task that kills it. Alone, each shows whether it is the one.
     for item in suspects:
-        yield _result(item, submit(item)) or Failed(item, f"its worker died {RETRIES + 1} times")
+        alone = submit(item)
+        result = _result(item, alone)
+        alone.release()
+        yield result or Failed(item, f"its worker died {RETRIES + 1} times")
 
 
 def _result(item: Item, future: Any) -> Done[Item, Any] | Failed[Item] | None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,17 @@ def test_a_dying_worker_costs_its_item_only(there: Cluster) -> None:
         assert isinstance(results[item], Failed)
         assert "worker died" in results[item].cause
     assert all(isinstance(results[item], Done) for item in "abcde")
+
+
+def test_items_given_up_are_forgotten(there: Cluster) -> None:
+    """What came of an item that was tried alone is let go of as it is told, not when all are."""
+    before = {*there.client.futures}
+    results = there.map(work, ["die:", "die:again"])
+    assert len(list(islice(results, 2))) == 2  # and `results`, not asked for a third, is not over
+    until = time.monotonic() + 10
+    while {*there.client.futures} - before and time.monotonic() < until:  # they go in the background
+        time.sleep(0.05)
+    assert not {*there.client.futures} - before
 
 
 def test_an_item_whose_worker_died_once_is_tried_again(there: Cluster, tmp_path: Path) -> None:
