@@ -10,15 +10,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
+from curation.overlap import overlapped
 from curation.shards import Output
 from curation.storage import Folder
 
 WHOLE = "all"
 """The shard name in the manifest of a step that is done once for all shards (dedup, tokenizer)."""
+
+READERS = 16
+"""Small files read at the same time: an object store answers slowly, but many at once."""
 
 
 def fingerprint(*parts: Any) -> str:
@@ -66,6 +71,16 @@ def read_manifest(folder: Folder, step: str, shard: str) -> Manifest | None:
     except FileNotFoundError:
         return None
     return Manifest(**{**values, "outputs": [Output(**output) for output in values["outputs"]]})
+
+
+def read_manifests(folder: Folder, step: str, shards: Iterable[str]) -> Iterator[Manifest | None]:
+    """`read_manifest` for many shards, in their order, by threads."""
+    return overlapped(partial(read_manifest, folder, step), shards, READERS)
+
+
+def step_counts(folder: Folder, step: str, shards: Iterable[str]) -> Iterator[Mapping[str, Any]]:
+    """What a step counted, in the order of the shards; those that it has not done are left out."""
+    return (manifest.counts for manifest in read_manifests(folder, step, shards) if manifest is not None)
 
 
 def is_done(folder: Folder, step: str, shard: str, expected: str) -> Manifest | None:

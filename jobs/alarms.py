@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from curation.alarms import AFTER_DEDUP, QUARANTINED, READ, Rate, describe
 from curation.errors import AlarmRaised
-from curation.jobs.facts import step_counts
 from curation.jobs.plan import Plan
+from curation.manifest import step_counts
 from curation.tally import StageTally, add_counts, add_stages, stages_from_json
 
 MANIFESTS = {"filter": "filter", "dedup": "corpus"}

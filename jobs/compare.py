@@ -21,11 +21,10 @@ import xxhash
 from curation.cluster import Cluster
 from curation.dedup.layout import partition_of
 from curation.exchange import Exchange
-from curation.jobs.facts import step_counts
+from curation.jobs.id_hashes import hash_texts, partitions_for
 from curation.jobs.plan import Plan
 from curation.jobs.recipe_diff import compare_sides, open_side
-from curation.jobs.verify_mentions import hash_texts, partitions_for
-from curation.manifest import WHOLE, read_manifest
+from curation.manifest import WHOLE, read_manifest, step_counts
 from curation.report.funnel import Row, funnel_rows
 from curation.shards import read_shard, rows_at
 from curation.storage import Folder

@@ -6,15 +6,15 @@ a shard adds is kept in manifests/report/<shard>.json, so that the next report c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from curation.cluster import Cluster
 from curation.jobs.plan import RUN, Plan
-from curation.manifest import WHOLE, Manifest, fingerprint, is_done, read_manifest
+from curation.manifest import READERS, WHOLE, Manifest, fingerprint, is_done, read_manifest, step_counts
+from curation.overlap import overlapped
 from curation.report.counting import COLUMNS, LENGTHS, SCORES, Counting, ShardFacts, binned, total
 from curation.report.histograms import add_histograms
 from curation.shards import read_shard
@@ -25,12 +25,6 @@ STEP = "report"
 
 VERSION = 2
 """Rises when the same shards give other facts."""
-
-THREADS = 16
-"""Files read at the same time."""
-
-Item = TypeVar("Item")
-Value = TypeVar("Value")
 
 TOP_DOMAINS = 50
 MADE_FROM = ("filter", "corpus", "encode")
@@ -66,7 +60,8 @@ def count_shards(plan: Plan, cluster: Cluster) -> ShardFacts:
     """Facts of all shards that are filtered; counts those that are new or changed."""
     folder = plan.folder
     there, tasks = [], []
-    for shard, made in zip(_shards(plan), in_threads(partial(_made_from, folder), _shards(plan)), strict=True):
+    found = overlapped(partial(_made_from, folder), _shards(plan), READERS)
+    for shard, made in zip(_shards(plan), found, strict=True):
         if made[0] is not None:
             mark = fingerprint(STEP, VERSION, [manifest.fingerprint if manifest else "" for manifest in made])
             there.append(shard)
@@ -74,26 +69,11 @@ def count_shards(plan: Plan, cluster: Cluster) -> ShardFacts:
                 tasks.append((shard, mark))
     for _ in cluster.each(CountShard(folder), tasks):
         pass
-    manifests = in_threads(partial(read_manifest, folder, STEP), there)
-    return total(ShardFacts.from_json(manifest.counts) for manifest in manifests if manifest is not None)
+    return total(ShardFacts.from_json(counts) for counts in step_counts(folder, STEP, there))
 
 
 def _made_from(folder: Folder, shard: str) -> list[Manifest | None]:
     return [read_manifest(folder, step, shard) for step in MADE_FROM]
-
-
-def in_threads(function: Callable[[Item], Value], items: Sequence[Item]) -> Iterator[Value]:
-    """`map` for reading many small files: an object store answers slowly, but many at once. Holds few at a time."""
-    with ThreadPoolExecutor(THREADS) as threads:
-        for first in range(0, len(items), 4 * THREADS):
-            yield from threads.map(function, items[first : first + 4 * THREADS])
-
-
-def step_counts(folder: Folder, step: str, shards: Sequence[str]) -> Iterator[Mapping[str, Any]]:
-    """What the manifests of a step counted, in the order of the shards; those without a manifest are left out."""
-    for manifest in in_threads(partial(read_manifest, folder, step), shards):
-        if manifest is not None:
-            yield manifest.counts
 
 
 def _shards(plan: Plan) -> list[str]:
@@ -166,5 +146,5 @@ def _bytes_per_token(facts: ShardFacts) -> dict[str, float]:
 def fingerprints(folder: Folder) -> list[tuple[str, str]]:
     """Path and fingerprint of every manifest but the report's own."""
     paths = [path for path in folder.list("manifests", ".json") if not path.startswith(f"manifests/{STEP}/")]
-    marks = in_threads(lambda path: str(folder.read_json(path)["fingerprint"]), paths)
+    marks = overlapped(lambda path: str(folder.read_json(path)["fingerprint"]), paths, READERS)
     return list(zip(paths, marks, strict=True))

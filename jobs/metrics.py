@@ -13,10 +13,10 @@ from functools import partial
 from typing import Any
 
 from curation import __version__
-from curation.jobs.facts import in_threads
 from curation.jobs.page import Performance
 from curation.jobs.plan import Plan
-from curation.manifest import read_manifest
+from curation.manifest import READERS, read_manifest
+from curation.overlap import overlapped
 from curation.shards import Output
 from curation.storage import Folder
 
@@ -169,7 +169,7 @@ def _sizes(plan: Plan, stats: Mapping[str, Any]) -> list[Family]:
     read = Family("input_bytes", "gauge", "Size of the inputs.", "bytes")
     read.add(sum(source.size for source in plan.inputs))
     found: dict[str, int] = {}
-    for outputs in in_threads(partial(_outputs, plan.folder), plan.folder.list("manifests", ".json")):
+    for outputs in overlapped(partial(_outputs, plan.folder), plan.folder.list("manifests", ".json"), READERS):
         found |= {output.path: output.bytes for output in outputs}
     sizes: Counter[str] = Counter()
     for path, size in found.items():

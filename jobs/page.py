@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from curation.jobs.facts import in_threads
 from curation.jobs.plan import RUN, Plan
 from curation.jobs.samples import Samples
-from curation.manifest import read_manifest
+from curation.manifest import READERS, read_manifest
+from curation.overlap import overlapped
 from curation.recipe import to_toml
 from curation.report.counting import KEPT
 from curation.report.figures import counted, dates, one_side, ranked, signal_figures, two_sides
@@ -128,7 +128,7 @@ def measure(folder: Folder, stats: Mapping[str, Any]) -> Performance:
     paths = [path.split("/", 2) for path in folder.list("performance", ".json")]
     tasks = [(step, name.removesuffix(".json")) for _, step, name in paths]
     tasks.sort(key=lambda task: (_place(task[0]), task[1]))
-    for (step, shard), (values, entered) in zip(tasks, in_threads(partial(_read, folder), tasks), strict=True):
+    for (step, shard), (values, entered) in zip(tasks, overlapped(partial(_read, folder), tasks, READERS), strict=True):
         time = step_seconds(values)
         entry = found.steps.setdefault(step, StepTime())
         entry.shards += 1

@@ -21,6 +21,7 @@ from curation.dedup.settings import DedupSettings
 from curation.exchange import Exchange
 from curation.jobs import verify_mentions as mentions
 from curation.jobs.faults import Fault, some_of
+from curation.jobs.id_hashes import partitions_for
 from curation.jobs.plan import Plan
 from curation.jobs.verify_files import CheckFile, Looked, expected_columns, task_of
 from curation.jobs.verify_ids import CheckPartition, Meeting, check_clusters
@@ -207,7 +208,7 @@ class Verification:
         documents, tokens = self._documents(state), self._tokens(state)
         files = (*(file.path for file in documents), *(file.path for file in tokens))
         rows = sum(output.rows for path, (output, _) in state.outputs.items() if path.startswith(COUNTED))
-        exchange = Exchange(self.work, "ids", mentions.partitions_for(2 * rows))
+        exchange = Exchange(self.work, "ids", partitions_for(2 * rows, mentions.ROW_BYTES))
         readable = [file for file in documents if self._usable(file.path) and _belongs(state, file)]
         send = mentions.SendIds(plan.folder, exchange)
         broken = [fault for fault in self.cluster.gather(send, readable) if fault is not None]

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from curation.dedup.layout import partition_of
 from curation.exchange import Exchange
 from curation.jobs.faults import Fault, some_of
+from curation.jobs.id_hashes import hash_texts
 from curation.jobs.verify_mentions import (
     CORPUS,
     CUT,
@@ -26,7 +27,6 @@ from curation.jobs.verify_mentions import (
     URL_SURVIVOR,
     VALIDATION,
     Ids,
-    hash_texts,
 )
 from curation.shards import read_shard
 from curation.storage import Folder

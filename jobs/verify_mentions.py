@@ -20,6 +20,7 @@ from curation.dedup.layout import partition_of
 from curation.errors import StepFailed
 from curation.exchange import Exchange, Sender
 from curation.jobs.faults import Fault
+from curation.jobs.id_hashes import hash_texts
 from curation.jobs.verify_files import UNREADABLE
 from curation.shards import read_shard
 from curation.storage import Folder
@@ -47,18 +48,6 @@ Ids = pa.schema(
 of its near-duplicate cluster (0: it is alone)."""
 
 ROW_BYTES = 61
-PARTITION_BYTES = 64 << 20
-
-
-def partitions_for(rows: int, row_bytes: int = ROW_BYTES) -> int:
-    """Partitions for so many rows in all."""
-    return max(1, min(4096, -(-rows * row_bytes // PARTITION_BYTES)))
-
-
-def hash_texts(texts: pa.Array) -> npt.NDArray[np.uint64]:
-    """128-bit hashes of strings, shape (texts, 2); a null counts as the empty string."""
-    digests = b"".join(xxhash.xxh3_128_digest((text or "").encode()) for text in texts.to_pylist())
-    return np.frombuffer(digests, np.uint64).reshape(-1, 2)
 
 
 def send_ids(

@@ -23,8 +23,9 @@ from curation.dedup.settings import DedupSettings
 from curation.dedup.signatures import band_keys, sketches
 from curation.exchange import Exchange, Sender
 from curation.jobs.faults import Fault, some_of
+from curation.jobs.id_hashes import partitions_for
 from curation.jobs.verify_ids import Splits
-from curation.jobs.verify_mentions import VALIDATION, partitions_for
+from curation.jobs.verify_mentions import VALIDATION
 from curation.jobs.verify_shards import ids_of, read_rows
 from curation.shards import read_shard, read_table
 from curation.storage import Folder

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from curation.manifest import Manifest, fingerprint, is_done, read_manifest
+from curation.manifest import Manifest, fingerprint, is_done, read_manifest, step_counts
 from curation.shards import Output
 from curation.storage import Folder
 
@@ -22,6 +22,17 @@ def test_done_needs_the_same_fingerprint(tmp_path: Path) -> None:
     assert is_done(folder, "dedup", "a", "f1") is None
     assert read_manifest(folder, "filter", "a") == manifest
     assert folder.read_json("performance/filter/a.json") == {"seconds": 1.5}
+
+
+def test_counts_of_a_step_come_in_the_order_of_the_shards(tmp_path: Path) -> None:
+    """Many are read at once, and come in the order asked for, without the shards that are not done."""
+    folder = Folder(str(tmp_path))
+    shards = [f"s{number}" for number in range(50)]
+    for number, shard in enumerate(shards):
+        if number % 7:
+            Manifest("filter", shard, "f", counts={"n": number}).write(folder)
+    asked = shards[::-1]
+    assert [counts["n"] for counts in step_counts(folder, "filter", asked)] == [n for n in range(49, 0, -1) if n % 7]
 
 
 def test_fingerprints_refuse_unstable_values() -> None:
