@@ -21,7 +21,7 @@ import xxhash
 from curation.cluster import Cluster
 from curation.dedup.layout import partition_of
 from curation.exchange import Exchange
-from curation.jobs.id_hashes import hash_texts, partitions_for
+from curation.jobs.meeting import hash_texts, partitions_for
 from curation.jobs.plan import Plan
 from curation.jobs.recipe_diff import compare_sides, open_side
 from curation.manifest import WHOLE, read_manifest, step_counts

@@ -52,8 +52,9 @@ def verify_command(
 ) -> None:
     """Prove that an output folder is complete and intact; names what is wrong and leaves with code 3."""
     from curation.cluster import open_cluster
+    from curation.jobs.meeting import work_folder
     from curation.jobs.plan import open_plan
-    from curation.jobs.verify import verify, work_folder
+    from curation.jobs.verify.verify import verify
 
     plan = open_plan(folder)
     with (
@@ -83,9 +84,9 @@ def compare_command(
     from curation.cluster import open_cluster
     from curation.jobs.compare import compare
     from curation.jobs.compare_view import as_plain, show, write_page
+    from curation.jobs.meeting import work_folder
     from curation.jobs.plan import open_plan
     from curation.jobs.progress import results
-    from curation.jobs.verify import work_folder
 
     plans = open_plan(left), open_plan(right)
     with (

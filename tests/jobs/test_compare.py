@@ -21,8 +21,8 @@ from curation.jobs import compare as module
 from curation.jobs.cli import app
 from curation.jobs.compare import NOT_READ, Comparison, Line, Shown, compare
 from curation.jobs.compare_view import as_plain, excerpts, page, pairs, show
+from curation.jobs.meeting import work_folder
 from curation.jobs.plan import open_plan
-from curation.jobs.verify import work_folder
 
 HOSTILE = "<script>alert(1)</script>\x1b[31m\u202e[bold]x[/bold]"
 

@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 
 from curation.cluster import Cluster
 from curation.jobs.cli import app
+from curation.jobs.meeting import work_folder
 from curation.jobs.plan import open_plan
-from curation.jobs.verify import Verdict, verify, work_folder
+from curation.jobs.verify.verify import Verdict, verify
 from curation.storage import Folder
 
 SETTINGS = (
