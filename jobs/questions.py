@@ -163,8 +163,8 @@ def what_if_command(
     from curation.cluster import open_cluster
     from curation.jobs.plan import open_plan
     from curation.jobs.progress import results
-    from curation.jobs.what_if import what_if
-    from curation.jobs.what_if_table import as_plain, show
+    from curation.jobs.what_if.view import as_plain, show
+    from curation.jobs.what_if.what_if import what_if
 
     plan = open_plan(folder)
     with open_cluster(workers if workers is not None or scheduler else 0, scheduler) as cluster:

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from curation.jobs.what_if import Example, WhatIf
-from curation.jobs.what_if_counts import UNSURE, Amount, Kept
+from curation.jobs.what_if.counts import UNSURE, Amount, Kept
+from curation.jobs.what_if.what_if import Example, WhatIf
 from curation.report.excerpts import harmless
 
 MOVES_SHOWN = 15

@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 
 from curation import schema
 from curation.batch import Batch
-from curation.jobs.moving import Mask, MovedStage, Rows, judge, present
-from curation.jobs.what_if_counts import EXAMPLES, UNSURE, Amount, Changed, Counted, Kept
+from curation.jobs.what_if.counts import EXAMPLES, UNSURE, Amount, Changed, Counted, Kept
+from curation.jobs.what_if.moving import Mask, MovedStage, Rows, judge, present
 from curation.shards import read_shard, read_table, rows_at
 from curation.signals import STORED
 from curation.stage import apply, signal_type

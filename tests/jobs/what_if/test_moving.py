@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from stages import Length, Upper, documents
 
 from curation import schema
-from curation.jobs.moving import MovedStage, movable
-from curation.jobs.what_if_counts import Counted
-from curation.jobs.what_if_shard import CountMoved
+from curation.jobs.what_if.counts import Counted
+from curation.jobs.what_if.moving import MovedStage, movable
+from curation.jobs.what_if.shard import CountMoved
 from curation.shards import ShardWriter
 from curation.signals import stored_rows, stored_schema
 from curation.stage import Applied, Stage, apply, signal_type

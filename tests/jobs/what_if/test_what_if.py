@@ -15,11 +15,11 @@ from curation.cluster import Cluster
 from curation.errors import RecipeError, UsageError
 from curation.jobs.cli import app
 from curation.jobs.filter import filter_archives
-from curation.jobs.moving import movable
 from curation.jobs.plan import Plan, make_plan
 from curation.jobs.progress import Progress
-from curation.jobs.what_if import WhatIf, what_if
-from curation.jobs.what_if_table import as_plain
+from curation.jobs.what_if.moving import movable
+from curation.jobs.what_if.view import as_plain
+from curation.jobs.what_if.what_if import WhatIf, what_if
 from curation.manifest import read_manifest
 from curation.recipe import load
 

@@ -15,10 +15,10 @@ import numpy as np
 
 from curation.cluster import Cluster
 from curation.errors import UsageError
-from curation.jobs.moving import moved_stages
 from curation.jobs.plan import Plan, differences
-from curation.jobs.what_if_counts import UNSURE, Changed, Counted, Kept
-from curation.jobs.what_if_shard import CountMoved, fetch_rows
+from curation.jobs.what_if.counts import UNSURE, Changed, Counted, Kept
+from curation.jobs.what_if.moving import moved_stages
+from curation.jobs.what_if.shard import CountMoved, fetch_rows
 from curation.manifest import WHOLE, read_manifest, step_counts
 from curation.recipe import from_document
 from curation.storage import Folder
