@@ -82,8 +82,8 @@ def compare_command(
 ) -> None:
     """Compare two runs: recipes, funnels, and the documents that one corpus has and the other has not, by reason."""
     from curation.cluster import open_cluster
-    from curation.jobs.compare import compare
-    from curation.jobs.compare_view import as_plain, show, write_page
+    from curation.jobs.compare.compare import compare
+    from curation.jobs.compare.view import as_plain, show, write_page
     from curation.jobs.meeting import work_folder
     from curation.jobs.plan import open_plan
     from curation.jobs.progress import results

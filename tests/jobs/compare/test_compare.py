@@ -17,10 +17,11 @@ from planted import run, write_crawl
 from typer.testing import CliRunner
 
 from curation.cluster import Cluster
-from curation.jobs import compare as module
 from curation.jobs.cli import app
-from curation.jobs.compare import NOT_READ, Comparison, Line, Shown, compare
-from curation.jobs.compare_view import as_plain, excerpts, page, pairs, show
+from curation.jobs.compare import compare as module
+from curation.jobs.compare.compare import Comparison, Line, Shown, compare
+from curation.jobs.compare.documents import NOT_READ
+from curation.jobs.compare.view import as_plain, excerpts, page, pairs, show
 from curation.jobs.meeting import work_folder
 from curation.jobs.plan import open_plan
 

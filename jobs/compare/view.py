@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from curation.errors import UsageError
-from curation.jobs.compare import Comparison, Line, Shown
+from curation.jobs.compare.compare import Comparison, Line, Shown
 from curation.report.funnel import Row
 from curation.report.terminal import printable
 
