@@ -130,9 +130,9 @@ def explain_command(
 
         explain_token(folder, token or "", as_json)
         return
-    from curation.jobs.explain import explain
-    from curation.jobs.explain_view import as_plain, show, show_inputs
-    from curation.jobs.lookup import find_inputs
+    from curation.jobs.explain.explain import explain
+    from curation.jobs.explain.lookup import find_inputs
+    from curation.jobs.explain.view import as_plain, show, show_inputs
     from curation.jobs.plan import open_plan
     from curation.jobs.progress import results
 

@@ -20,7 +20,7 @@ from curation.batch import Batch
 from curation.dedup.drops import Comparison, compare, find_row
 from curation.errors import CurationError, UnreadableArchive
 from curation.jobs.corpus import line_cuts
-from curation.jobs.lookup import find_documents
+from curation.jobs.explain.lookup import find_documents
 from curation.jobs.plan import Plan
 from curation.rules import Rule, violations
 from curation.shards import rows_at, shard_name

@@ -5,7 +5,18 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation.jobs.text_diff import COME, GONE, MOST_LINES, MOST_WORDS, SAME, Piece, changed_lines, marked, plain, words
+from curation.jobs.explain.text_diff import (
+    COME,
+    GONE,
+    MOST_LINES,
+    MOST_WORDS,
+    SAME,
+    Piece,
+    changed_lines,
+    marked,
+    plain,
+    words,
+)
 
 few = settings(deadline=None, derandomize=True, max_examples=150)
 lines = st.lists(st.sampled_from(["a b c", "a b d", "", "one two three four", "one two five four", "x"]), max_size=8)

@@ -15,11 +15,11 @@ from typer.testing import CliRunner
 
 from curation.errors import InputError
 from curation.jobs.cli import app
-from curation.jobs.explain import Explanation, explain
-from curation.jobs.explain_view import as_plain, changes, show
-from curation.jobs.lookup import find_inputs, simplified
+from curation.jobs.explain.explain import Explanation, explain
+from curation.jobs.explain.lookup import find_inputs, simplified
+from curation.jobs.explain.text_diff import plain
+from curation.jobs.explain.view import as_plain, changes, show
 from curation.jobs.plan import Plan, open_plan
-from curation.jobs.text_diff import plain
 
 HOSTILE = "Look at \x1b[31mred\x1b[0m and \u202eback\u202c and [bold]loud[/bold] and \x9b2J, all of it in one line."
 THIN = "The shop on the corner of our street will be closed until Monday, and nobody knows whether it was planned."
@@ -218,7 +218,7 @@ def test_json_has_every_change_and_no_escapes(plan: Plan, run: Path) -> None:
 def test_without_the_archive_stored_values_are_shown(plan: Plan, monkeypatch: pytest.MonkeyPatch, run: Path) -> None:
     """A kept document's values come from signals/, a removed one's from removed/, where the archive cannot be read."""
     before = {name: one(plan, name) for name in ("20", "thin")}
-    monkeypatch.setattr("curation.jobs.explain._record", lambda *_: None)
+    monkeypatch.setattr("curation.jobs.explain.explain._record", lambda *_: None)
     for name, replayed in before.items():
         found = one(plan, name)
         assert not found.replayed

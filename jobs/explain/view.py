@@ -11,9 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from curation.dedup.drops import Comparison
-from curation.jobs.explain import KEPT, Explanation, Measured
-from curation.jobs.lookup import InputFacts
-from curation.jobs.text_diff import COME, GONE, Line, changed_lines, marked, plain
+from curation.jobs.explain.explain import KEPT, Explanation, Measured
+from curation.jobs.explain.lookup import InputFacts
+from curation.jobs.explain.text_diff import COME, GONE, Line, changed_lines, marked, plain
 from curation.report.excerpts import harmless
 from curation.rules import Rule
 
