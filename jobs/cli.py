@@ -15,7 +15,8 @@ import typer
 
 from curation import __version__
 from curation.errors import CurationError, UsageError
-from curation.jobs import estimate_command, questions, token_questions
+from curation.jobs import questions, token_questions
+from curation.jobs.estimate import command as estimate
 from curation.jobs.options import AsJson, Inputs, Out, RecipeName, Scheduler, Settings, Update, Workers
 from curation.jobs.recipe_commands import recipes
 
@@ -155,7 +156,7 @@ _step_command("tokenize", "Encode the corpus, shuffle, and pack it into token sh
 
 
 app.add_typer(questions.app)
-app.add_typer(estimate_command.app)
+app.add_typer(estimate.app)
 app.add_typer(token_questions.app)
 app.add_typer(recipes, name="recipe")
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from curation.extrapolation import Interval, duplicate_share, point, tokens_per_byte
-from curation.jobs.estimate import SHARDED, STEPS, Measured
+from curation.jobs.estimate.estimate import SHARDED, STEPS, Measured
 
 SHARDS_DIFFER = 0.05
 """A shard of a whole archive packs this much better or worse than chunks of it do."""

@@ -11,12 +11,12 @@ from archives import page, prose, response, write_archive
 from processes import SETTINGS, contents, curate
 
 from curation.cluster import Cluster
-from curation.jobs.estimate import SHARDED, measure
-from curation.jobs.foretell import Foretold, foretell
+from curation.jobs.estimate.estimate import SHARDED, measure
+from curation.jobs.estimate.foretell import Foretold, foretell
+from curation.jobs.estimate.sampling import Sampling, draw, take
 from curation.jobs.plan import make_plan
 from curation.jobs.progress import Progress
 from curation.jobs.run import Run
-from curation.jobs.sampling import Sampling, draw, take
 from curation.manifest import WHOLE, read_manifest
 from curation.storage import Folder
 
@@ -114,7 +114,7 @@ def test_the_command(crawl: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("url", ["file", "memory"])
 def test_chunks_hold_every_record_once(crawl: Path, tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """All chunks of a file together are its bytes, and each begins with a record; any file system will do."""
-    monkeypatch.setattr("curation.jobs.sampling.CHUNK_BYTES", (3000, 3000))
+    monkeypatch.setattr("curation.jobs.estimate.sampling.CHUNK_BYTES", (3000, 3000))
     data = (crawl / "a.warc.gz").read_bytes()
     where = Folder(f"memory://{tmp_path.name}") if url == "memory" else Folder(str(tmp_path / "in"))
     where.write("a.warc.gz", data)
@@ -137,7 +137,7 @@ def test_the_draw_follows_the_seed(crawl: Path, monkeypatch: pytest.MonkeyPatch)
     """The same seed draws the same chunks, another one others; no more than asked for."""
     from curation.inputs import find_inputs
 
-    monkeypatch.setattr("curation.jobs.sampling.CHUNK_BYTES", (2000, 2000))
+    monkeypatch.setattr("curation.jobs.estimate.sampling.CHUNK_BYTES", (2000, 2000))
     inputs = find_inputs([str(crawl)])
     some = Sampling(bytes=8000, seed=1)
     assert draw(inputs, some) == draw(inputs, some)

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from curation.extrapolation import LEVEL, Interval
-from curation.jobs.foretell import Foretold
+from curation.jobs.estimate.foretell import Foretold
 from curation.report.terminal import printable
 
 NAMES = {

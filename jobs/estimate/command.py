@@ -34,11 +34,11 @@ def estimate_command(
 ) -> None:
     """Run a sample and foretell documents, tokens, bytes, hours and memory, with intervals. Writes nothing."""
     from curation.cluster import cores
-    from curation.jobs.estimate import measure
-    from curation.jobs.estimate_view import show
-    from curation.jobs.foretell import foretell
+    from curation.jobs.estimate.estimate import measure
+    from curation.jobs.estimate.foretell import foretell
+    from curation.jobs.estimate.sampling import sampling_of
+    from curation.jobs.estimate.view import show
     from curation.jobs.progress import Progress, default_mode, results
-    from curation.jobs.sampling import sampling_of
 
     wanted = sampling_of(inputs or [], sample_bytes, sample_share, files, seed)
     found, chosen, _ = measure(inputs or [], recipe, settings or [], wanted, Progress(default_mode(as_json)))

@@ -22,11 +22,11 @@ import pyarrow as pa
 from curation.alarms import Alarms
 from curation.cluster import Cluster
 from curation.inputs import Input, find_inputs
+from curation.jobs.estimate.sampling import Sample, Sampling, take
 from curation.jobs.filter import FilterTask, filter_archive
 from curation.jobs.plan import DEFAULT_RECIPE, Plan
 from curation.jobs.progress import Progress
 from curation.jobs.run import Run
-from curation.jobs.sampling import Sample, Sampling, take
 from curation.jobs.train_tokenizer import make_tokenizer
 from curation.manifest import WHOLE, read_manifest
 from curation.recipe import Recipe, load
