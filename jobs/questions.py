@@ -33,7 +33,7 @@ def report_command(
     from curation.cluster import open_cluster
     from curation.jobs.plan import open_plan
     from curation.jobs.progress import Progress, default_mode, results
-    from curation.jobs.report import show, write_report
+    from curation.jobs.report.report import show, write_report
 
     if (folder is None) == (out is None):
         raise UsageError("report takes one folder: curate report DIR")

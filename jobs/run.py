@@ -17,7 +17,7 @@ from curation.jobs.filter import filter_archives
 from curation.jobs.following import Following
 from curation.jobs.plan import RUN, Plan, make_plan
 from curation.jobs.progress import Progress, default_mode, results
-from curation.jobs.report import show, write_report
+from curation.jobs.report.report import show, write_report
 from curation.jobs.tokenize import tokenize
 from curation.jobs.train_tokenizer import train_tokenizer
 from curation.manifest import WHOLE, fingerprint, is_done, read_manifest

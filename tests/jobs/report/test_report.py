@@ -18,7 +18,7 @@ from rich.console import Console
 from curation.cluster import Cluster
 from curation.jobs.plan import open_plan
 from curation.jobs.progress import Progress
-from curation.jobs.report import show, write_report
+from curation.jobs.report.report import show, write_report
 from curation.jobs.run import run_steps
 
 EVERYTHING = """
@@ -290,7 +290,7 @@ def test_counting_again_reads_only_new_shards(out: Path, tmp_path: Path) -> None
     told = write_report(open_plan(str(going)), Cluster(), Progress("silent"))
     (going / "report" / "stats.json").unlink()
     (going / "manifests" / "report" / "all.json").unlink()
-    from curation.jobs.facts import collect, count_shards
+    from curation.jobs.report.facts import collect, count_shards
 
     for path in [*going.glob("documents/*"), *going.glob("removed/filter/*")]:
         path.unlink()

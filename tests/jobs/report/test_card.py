@@ -9,8 +9,8 @@ import pytest
 import yaml
 from planted import run, verdict_of, write_crawl
 
-from curation.jobs.card import CARD, COLUMNS, card, size_category
 from curation.jobs.plan import open_plan
+from curation.jobs.report.card import CARD, COLUMNS, card, size_category
 from curation.schema import DOCUMENT
 from curation.storage import Folder
 

@@ -10,7 +10,7 @@ import pytest
 from planted import run, write_crawl
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from curation.jobs.metrics import Family, escape
+from curation.jobs.report.metrics import Family, escape
 
 
 @pytest.fixture(scope="module")

@@ -14,17 +14,17 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
 from curation.cluster import Cluster
-from curation.jobs.card import write_card
-from curation.jobs.facts import STEP, collect, count_shards, fingerprints
-from curation.jobs.metrics import METRICS, write_metrics
-from curation.jobs.page import make_page, measure
 from curation.jobs.plan import RUN, Plan
 from curation.jobs.progress import Progress
-from curation.jobs.samples import draw_samples
+from curation.jobs.report.card import write_card
+from curation.jobs.report.facts import STEP, collect, count_shards, fingerprints
+from curation.jobs.report.metrics import METRICS, write_metrics
+from curation.jobs.report.page import make_page
+from curation.jobs.report.performance import measure
+from curation.jobs.report.samples import draw_samples
 from curation.manifest import WHOLE, Manifest, fingerprint, is_done
 from curation.report.funnel import funnel_rows
-from curation.report.terminal import funnel_table
-from curation.report.terminal import printable as printable
+from curation.report.terminal import funnel_table, printable
 from curation.shards import Output
 
 STATS = "report/stats.json"

@@ -13,12 +13,13 @@ import pytest
 from reported import ATTACKS, SCRIPT, finished_run, spoiled, unfinished_run
 
 from curation.cluster import Cluster
-from curation.jobs.facts import count_shards
-from curation.jobs.page import make_page, measure
 from curation.jobs.plan import open_plan
 from curation.jobs.progress import Progress
-from curation.jobs.report import write_report
-from curation.jobs.samples import Sample, Samples, draw_samples
+from curation.jobs.report.facts import count_shards
+from curation.jobs.report.page import make_page
+from curation.jobs.report.performance import measure
+from curation.jobs.report.report import write_report
+from curation.jobs.report.samples import Sample, Samples, draw_samples
 from curation.report.excerpts import Piece
 
 playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install 'curation[dev]'")

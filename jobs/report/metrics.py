@@ -13,8 +13,8 @@ from functools import partial
 from typing import Any
 
 from curation import __version__
-from curation.jobs.page import Performance
 from curation.jobs.plan import Plan
+from curation.jobs.report.performance import Performance
 from curation.manifest import READERS, read_manifest
 from curation.overlap import overlapped
 from curation.shards import Output
