@@ -75,6 +75,21 @@ def test_imports_point_one_way(path: Path) -> None:
             assert part_of(module) in allowed, f"{path} imports {module}"
 
 
+def commands() -> list[str]:
+    return sorted(path.parent.name for path in (ROOT / "jobs").glob("*/__init__.py"))
+
+
+@pytest.mark.parametrize("command", commands())
+def test_folders_of_commands_are_rooms_of_their_own(command: str) -> None:
+    """A command made of several files has one of its own name to begin with, and imports no other command's."""
+    folder = ROOT / "jobs" / command
+    assert (folder / f"{command}.py").is_file()
+    others = {f"curation.jobs.{other}" for other in commands() if other != command}
+    for path in folder.rglob("*.py"):
+        for module in imports_of(path):
+            assert ".".join(module.split(".")[:3]) not in others, f"{path} imports {module}"
+
+
 @pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_only_the_cluster_module_imports_dask(path: Path) -> None:
     """dask and distributed are imported in curation/cluster.py alone."""
