@@ -20,7 +20,8 @@ import numpy as np
 from curation.cluster import Cluster
 from curation.jobs.plan import Plan
 from curation.jobs.progress import Progress
-from curation.manifest import WHOLE, Manifest, fingerprint, is_done, read_manifest
+from curation.manifest import READERS, WHOLE, Manifest, fingerprint, is_done, read_manifest
+from curation.overlap import overlapped
 from curation.parameters import identity, library_version
 from curation.performance import Meter
 from curation.shards import Output
@@ -33,12 +34,13 @@ from curation.tokenize.corpora import (
     Corpus,
     EncodeTask,
     Totals,
+    count_documents,
     count_tokens,
     encode_shard,
     find_corpora,
+    least_split_hash,
     read_encoder,
     read_totals,
-    survey,
 )
 from curation.tokenize.measure import nothing
 from curation.tokenize.pack import plan as plan_ranges
@@ -131,11 +133,10 @@ def _forget(folder: Folder, mark: str) -> None:
 def _plan_encoding(request: Request, shards: Shards, cluster: Cluster) -> list[EncodeTask]:
     """A task for each shard of each corpus."""
     settings = request.settings
-    documents = sum(found.documents for found in cluster.gather(survey, [(*entry, False) for entry in shards]))
+    documents = sum(overlapped(count_documents, shards, READERS))
     least = None
     if documents > 1 and 0 < settings.validation_fraction * documents < FEW_DOCUMENTS:
-        found = cluster.gather(survey, [(*entry, True) for entry in shards])
-        least = min(shard.least for shard in found if shard.least is not None)
+        least = min(found for found in cluster.gather(least_split_hash, shards) if found is not None)
     if settings.mix_as == "weights":
         shards = _weigh(request, shards, cluster)
     slots = slot_count(documents, settings.shard_rows * settings.sequence_length)

@@ -81,23 +81,19 @@ def _shard_names(folder: Folder) -> list[str]:
     return [path.removeprefix("corpus/").removesuffix(".parquet") for path in folder.list("corpus", ".parquet")]
 
 
-@dataclass(frozen=True, slots=True)
-class Survey:
-    """What is known of a shard before it is encoded: documents, and the least of its split hashes, if asked for."""
+def count_documents(entry: tuple[Corpus, str]) -> int:
+    """Documents of a shard, by its footer."""
+    corpus, shard = entry
+    with corpus.folder.open(f"corpus/{shard}.parquet") as file:
+        return int(pq.read_metadata(file).num_rows)
 
-    documents: int
-    least: int | None
 
-
-def survey(task: tuple[Corpus, str, bool]) -> Survey:
-    """Look at one shard; the flag asks for the least split hash, which reads the ids."""
-    corpus, shard, hashes = task
-    with corpus.folder.open(f"corpus/{shard}.parquet") as file, pq.ParquetFile(file) as parquet:
-        rows = parquet.metadata.num_rows
-        if not hashes or not rows:
-            return Survey(rows, None)
-        ids = parquet.read(columns=["id"]).column("id").combine_chunks()
-    return Survey(rows, int(split_hashes(cluster_ids(corpus.folder, shard, ids)).min()))
+def least_split_hash(entry: tuple[Corpus, str]) -> int | None:
+    """The least split hash of a shard's documents, None if it has none."""
+    corpus, shard = entry
+    with corpus.folder.open(f"corpus/{shard}.parquet") as file:
+        ids = pq.read_table(file, columns=["id"]).column("id").combine_chunks()
+    return int(split_hashes(cluster_ids(corpus.folder, shard, ids)).min()) if len(ids) else None
 
 
 @lru_cache(maxsize=2)

@@ -29,14 +29,15 @@ _BYTES = {spell(bytes([byte])): byte for byte in range(256)}
 
 def describe_fit(encoder: Encoder, measured: Measured) -> dict[str, Any]:
     """The report as tokenizer/report.json has it; docs/tokens.md describes it key by key."""
+    ordinary = _ordinary(encoder)
     return {
         "tokenizer": encoder.hash,
         "words": WORDS,
         "corpus": _ratios(measured.groups.get("all", {}).get("all", (0,) * len(COUNTS))),
         "languages": _ranked(measured.groups.get("language", {})),
         "domains": _ranked(measured.groups.get("domain", {}), DOMAINS),
-        "vocabulary": _usage(encoder, measured),
-        "longest_tokens": _longest(encoder, measured),
+        "vocabulary": _usage(encoder, ordinary, measured),
+        "longest_tokens": _longest(encoder, ordinary, measured),
     }
 
 
@@ -56,9 +57,8 @@ def _ranked(group: Group, shown: int | None = None) -> dict[str, dict[str, Any]]
     return {name: _ratios(group[name]) for name in names[:shown]}
 
 
-def _usage(encoder: Encoder, measured: Measured) -> dict[str, Any]:
+def _usage(encoder: Encoder, spelled: dict[int, str], measured: Measured) -> dict[str, Any]:
     """What of the vocabulary the corpus uses; special tokens are counted apart, since text never gives them."""
-    spelled = _ordinary(encoder)
     used = measured.used[[*spelled]] if spelled else np.zeros(0, np.int64)
     unused = [number for number, times in zip(spelled, used.tolist(), strict=True) if not times]
     rare = int((used < RARE).sum())
@@ -74,18 +74,18 @@ def _usage(encoder: Encoder, measured: Measured) -> dict[str, Any]:
     }
 
 
-def _longest(encoder: Encoder, measured: Measured) -> list[dict[str, Any]]:
+def _longest(encoder: Encoder, spelled: dict[int, str], measured: Measured) -> list[dict[str, Any]]:
     """The tokens of most bytes; a byte-level spelling has as many characters as the token has bytes."""
-    spelled = _ordinary(encoder)
-    sizes = {number: len(token) if encoder.is_byte_level else len(token.encode()) for number, token in spelled.items()}
-    longest = sorted(spelled, key=lambda number: (-sizes[number], number))[:LONGEST]
+    tokens = spelled.values()
+    sizes = np.array([*map(len, tokens if encoder.is_byte_level else map(str.encode, tokens))], np.int64)
+    longest = np.array([*spelled], np.int64)[np.argsort(-sizes, kind="stable")[:LONGEST]].tolist()
     return [_entry(encoder, number, spelled[number], int(measured.used[number])) for number in longest]
 
 
 def _ordinary(encoder: Encoder) -> dict[int, str]:
-    """Tokens that text may give, as the file spells them, by id."""
+    """Tokens that text may give, as the file spells them, by id in rising order."""
     found = {number: token for token, number in encoder.entries.items() if number not in encoder.special_ids}
-    return dict(sorted(found.items()))
+    return {number: found[number] for number in sorted(found)}
 
 
 def _entry(encoder: Encoder, number: int, spelled: str, times: int) -> dict[str, Any]:
