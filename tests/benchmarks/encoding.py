@@ -116,7 +116,9 @@ class Sides:
         self.fresh = load_hf_json(self.definition.decode())
 
     def prepare_step(self) -> None:
-        """Workers whose tokenizers, loaded like the other, have seen nothing: gigatoken remembers words it has met."""
+        """No token set yet, and tokenizers that have seen nothing: gigatoken remembers words it has met."""
+        for path in ("tokens", "manifests", "performance", "tokenizer/report.json"):
+            self.folder.remove(path)
         if self.cluster.client is not None:
             self.cluster.client.run(load_afresh, self.folder.url, self.folder.hash("tokenizer/tokenizer.json")[1])
 

@@ -58,6 +58,13 @@ def test_gather_keeps_order_and_fails_loudly(cluster: Cluster) -> None:
         cluster.gather(work, ["a", "raise:"])
 
 
+def test_workers_keep_what_memory_they_free(there: Cluster) -> None:
+    """Dask's setting by which freed memory goes back at once is not passed on; its others are."""
+    for environment in there.client.run(lambda: {**os.environ}).values():
+        assert "MALLOC_TRIM_THRESHOLD_" not in environment
+        assert environment["OMP_NUM_THREADS"] == "1"
+
+
 def test_a_dying_worker_costs_its_item_only(there: Cluster) -> None:
     """An item that kills every worker it meets is given up after its retries; all others are done."""
     results = {r.item: r for r in there.map(work, ["a", "die:", "b", "c", "die:again", "d", "e"])}
