@@ -43,7 +43,8 @@ ENCODED = "encoded"
 """Folder of the intermediate files."""
 
 _COLUMNS = ["text", "id", "minhash_cluster_size", *COLUMNS[1:]]
-_BATCH_ROWS = 1024
+_BATCH_ROWS = 256
+"""Documents encoded at once: what is then counted of them is still in the cache."""
 
 
 @dataclass(frozen=True, slots=True)
