@@ -26,6 +26,10 @@ ROW_GROUP_ROWS = 2048
 COMPRESSION_LEVEL = 3
 """zstd's own default: within 5 % of level 6's size on web text at over twice its speed."""
 
+UNIQUE = frozenset({"text", "id", "url"})
+"""Columns whose values hardly repeat: a dictionary of them costs a quarter of the time of writing a shard and a third of
+the time of reading its texts, and makes it no smaller."""
+
 _ARCHIVE_SUFFIXES = re.compile(r"(\.(warc|arc|wet|wat|gz|zst|open))+$", re.IGNORECASE)
 
 
@@ -78,7 +82,11 @@ class ShardWriter:
         self._stack = ExitStack()
         self._file: HashingFile = self._stack.enter_context(self._folder.writing(self._path))
         self._writer = pq.ParquetWriter(
-            pa.PythonFile(self._file, mode="w"), self._schema, compression="zstd", compression_level=COMPRESSION_LEVEL
+            pa.PythonFile(self._file, mode="w"),
+            self._schema,
+            compression="zstd",
+            compression_level=COMPRESSION_LEVEL,
+            use_dictionary=[leaf for field in self._schema if field.name not in UNIQUE for leaf in _leaves(field)],
         )
         return self
 
@@ -112,6 +120,18 @@ class ShardWriter:
         self._stack.__exit__(kind, error, trace)
         if kind is None:
             self.output = Output(self._path, self._file.size, self._file.hash, self._written)
+
+
+def _leaves(field: pa.Field, parent: str = "") -> Iterator[str]:
+    """The paths of a field's values as Parquet has them: "signals.c4_lines", "tags.list.element"."""
+    path = f"{parent}{field.name}"
+    if pa.types.is_struct(field.type):
+        for child in field.type:
+            yield from _leaves(child, f"{path}.")
+    elif pa.types.is_list(field.type):
+        yield from _leaves(field.type.value_field.with_name("element"), f"{path}.list.")
+    else:
+        yield path
 
 
 def read_shard(

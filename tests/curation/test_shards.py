@@ -83,3 +83,28 @@ def test_shard_names() -> None:
     assert all(name.startswith("x-") for name in names)
     assert shard_name("/a/.hid den?.warc") == shard_name("/a/.hid den?.warc")
     assert set(shard_name("/a/.hid den?é.warc")) <= set("abcdefghijklmnopqrstuvwxyz0123456789-_.")
+
+
+def test_only_values_that_repeat_have_a_dictionary(tmp_path: Path) -> None:
+    """Texts, ids and URLs stand plain; every other column, nested ones too, is encoded by a dictionary."""
+    schema = pa.schema(
+        [
+            ("id", pa.string()),
+            ("language", pa.string()),
+            ("signals", pa.struct([("words", pa.int64()), ("nested", pa.struct([("share", pa.float64())]))])),
+            ("tags", pa.list_(pa.string())),
+            ("pairs", pa.list_(pa.struct([("name", pa.string())]))),
+            ("text", pa.string()),
+            ("url", pa.string()),
+        ]
+    )
+    signals = {"words": 5, "nested": {"share": 0.5}}
+    row = {"id": "a", "language": "en", "signals": signals, "tags": ["x"], "pairs": [{"name": "y"}]}
+    with ShardWriter(Folder(str(tmp_path)), "s.parquet", schema) as writer:
+        writer.write(pa.Table.from_pylist([{**row, "text": "t", "url": "u"}] * 50, schema=schema))
+    group = pq.read_metadata(tmp_path / "s.parquet").row_group(0)
+    chunks = [group.column(number) for number in range(group.num_columns)]
+    assert len(chunks) == 8
+    plain = {chunk.path_in_schema for chunk in chunks if not chunk.has_dictionary_page}
+    assert plain == {"id", "text", "url"}
+    assert pq.read_table(tmp_path / "s.parquet").num_rows == 50
