@@ -27,8 +27,8 @@ COMPRESSION_LEVEL = 3
 """zstd's own default: within 5 % of level 6's size on web text at over twice its speed."""
 
 UNIQUE = frozenset({"text", "id", "url"})
-"""Columns whose values hardly repeat: a dictionary of them costs a quarter of the time of writing a shard and a third of
-the time of reading its texts, and makes it no smaller."""
+"""Columns whose values hardly repeat: a dictionary costs a quarter of the time of writing a shard, a third of that of
+reading its texts, and makes it no smaller."""
 
 _ARCHIVE_SUFFIXES = re.compile(r"(\.(warc|arc|wet|wat|gz|zst|open))+$", re.IGNORECASE)
 

@@ -7,6 +7,7 @@ cluster's size ask for; a document kept for validation is taken there at most on
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -126,6 +127,11 @@ class EncodeTask:
     mark: str
 
     @property
+    def path(self) -> str:
+        """The shard in its corpus."""
+        return f"corpus/{self.shard}.parquet"
+
+    @property
     def name(self) -> str:
         """The shard's name among those of all corpora."""
         return self.shard if self.corpus.is_own else f"{self.shard}-{self.corpus.position}"
@@ -173,30 +179,20 @@ def encode_shard(task: EncodeTask) -> tuple[dict[str, int], Output | None]:
     Returns counts of documents, copies and tokens (end tokens included), and the corpus file as rewritten.
     """
     encoder = read_encoder(task.out.url, task.tokenizer)
-    end = encoder.special_id(task.settings.end_token)
-    encoded, ids, sizes, output = _encode(task, encoder)
-    train, validation = _copies(task, ids, sizes)
-    counts = {"documents": len(ids), "tokens": len(encoded.ids) + len(ids)}
-    for split, copies in zip(SPLITS, (train, validation), strict=True):
-        rows = np.repeat(np.arange(len(ids)), copies)
-        number = np.arange(len(rows)) - np.repeat(np.cumsum(copies) - copies, copies)
-        keys = document_keys(ids.take(pa.array(rows)), number, task.settings.seed, task.corpus.position)
-        documents = in_key_order(encoded, ids, keys, rows, encoder.dtype, end)
-        write_slots(task.out, task.slots_path(split), documents, task.slots)
-        counts[f"{split}_documents"] = int((copies > 0).sum())
-        counts[f"{split}_copies"] = len(documents)
-        counts[f"{split}_tokens"] = len(documents.encoded.ids)
-    return counts, output
+    data = task.corpus.folder.read(task.path)
+    encoded, ids, sizes, measured = _encode(task, data, encoder)
+    with ThreadPoolExecutor(1) as pool:  # storage is waited for while the documents are sorted
+        filled = pool.submit(_fill, task, data, encoded.lengths, measured) if task.corpus.is_own else None
+        counts = _write_sorted(task, encoder, encoded, ids, sizes)
+        return counts, filled.result() if filled else None
 
 
-def _encode(task: EncodeTask, encoder: Encoder) -> tuple[Encoded, pa.StringArray, Integers, Output | None]:
+def _encode(task: EncodeTask, data: bytes, encoder: Encoder) -> tuple[Encoded, pa.StringArray, Integers, Measured]:
     """All documents of a shard, with ids and cluster sizes; measures the tokenizer if the corpus is the run's own."""
-    path = f"corpus/{task.shard}.parquet"
     parts: list[Encoded] = []
     ids: list[pa.Array] = [pa.array([], pa.string())]
     sizes: list[Integers] = [np.empty(0, np.int64)]
     measuring = Measuring(encoder.vocabulary)
-    data = task.corpus.folder.read(path)
     with pq.ParquetFile(pa.BufferReader(data)) as parquet:
         for batch in parquet.iter_batches(batch_size=_BATCH_ROWS, columns=_COLUMNS):
             encoded = encoder(batch.column("text"))
@@ -208,19 +204,34 @@ def _encode(task: EncodeTask, encoder: Encoder) -> tuple[Encoded, pa.StringArray
     lengths = np.concatenate([np.empty(0, np.int64), *(part.lengths for part in parts)])
     flat = np.concatenate([part.ids for part in parts] or [np.empty(0, encoder.dtype)])
     encoded = Encoded(flat, np.concatenate(([0], np.cumsum(lengths))))
-    output = None
-    if task.corpus.is_own:
-        output = _fill(task, path, data, lengths)
-        task.out.write_json(task.measured_path, measuring.total().to_json(), sync=False)
-    return encoded, pa.concat_arrays(ids), np.concatenate(sizes), output
+    return encoded, pa.concat_arrays(ids), np.concatenate(sizes), measuring.total()
 
 
-def _fill(task: EncodeTask, path: str, data: bytes, lengths: Integers) -> Output:
-    """Write the shard again with `token_count`, which counts the text's tokens without the end token."""
-    with task.out.writing(path) as file:
+def _fill(task: EncodeTask, data: bytes, lengths: Integers, measured: Measured) -> Output:
+    """Write what was measured, and the shard again with `token_count`: the text's tokens without the end token."""
+    task.out.write_json(task.measured_path, measured.to_json(), sync=False)
+    with task.out.writing(task.path) as file:
         for part in replace_column(data, "token_count", pa.array(lengths, pa.int64())):
             file.write(part)
-    return Output(path, file.size, file.hash, len(lengths))
+    return Output(task.path, file.size, file.hash, len(lengths))
+
+
+def _write_sorted(
+    task: EncodeTask, encoder: Encoder, encoded: Encoded, ids: pa.StringArray, sizes: Integers
+) -> dict[str, int]:
+    """Write the slots of both splits; the counts of `encode_shard`."""
+    end = encoder.special_id(task.settings.end_token)
+    counts = {"documents": len(ids), "tokens": len(encoded.ids) + len(ids)}
+    for split, copies in zip(SPLITS, _copies(task, ids, sizes), strict=True):
+        rows = np.repeat(np.arange(len(ids)), copies)
+        number = np.arange(len(rows)) - np.repeat(np.cumsum(copies) - copies, copies)
+        keys = document_keys(ids.take(pa.array(rows)), number, task.settings.seed, task.corpus.position)
+        documents = in_key_order(encoded, ids, keys, rows, encoder.dtype, end)
+        write_slots(task.out, task.slots_path(split), documents, task.slots)
+        counts[f"{split}_documents"] = int((copies > 0).sum())
+        counts[f"{split}_copies"] = len(documents)
+        counts[f"{split}_tokens"] = len(documents.encoded.ids)
+    return counts
 
 
 def _copies(task: EncodeTask, ids: pa.StringArray, sizes: Integers) -> tuple[Integers, Integers]:
