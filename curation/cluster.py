@@ -17,6 +17,7 @@ from itertools import chain, islice
 from typing import Any, Generic, TypeVar
 
 from curation.errors import CurationError, StepFailed, UsageError, WriteFailed
+from curation.parameters import code_version
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -251,7 +252,17 @@ def _connect(scheduler: str) -> Iterator[Any]:
     except (OSError, ValueError) as error:
         raise UsageError(f"scheduler {scheduler}: {describe(error)}") from error
     with client:
+        _check_code(client, scheduler)
         yield client
+
+
+def _check_code(client: Any, scheduler: str) -> None:
+    """UsageError if a worker has other code of this package: it might not know a task, or give other bytes."""
+    own = code_version()
+    for worker, found in sorted(client.run(code_version, on_error="return").items()):
+        if found != own:
+            there = found if isinstance(found, str) else describe(found)
+            raise UsageError(f"scheduler {scheduler}: worker {worker} has another curation: {there}; here it is {own}")
 
 
 @contextmanager

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+import os
 import types
 import typing
 from collections.abc import Hashable, Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar, cast
+
+import xxhash
 
 from curation.errors import ParameterError, RecipeError
 
@@ -70,6 +74,18 @@ def identity(instance: Any) -> dict[str, Any]:
 def library_version(name: str) -> str:
     """The installed version of a package."""
     return importlib.metadata.version(name)
+
+
+@cache
+def code_version() -> str:
+    """Version of this package and a hash of its modules, which tells two checkouts of one version apart."""
+    digest = xxhash.xxh3_64()
+    for folder, folders, names in os.walk(Path(__file__).parent, followlinks=True):
+        folders.sort()
+        for name in sorted(names):
+            if name.endswith(".py"):
+                digest.update(name.encode() + (Path(folder) / name).read_bytes())
+    return f"{library_version('curation')} ({digest.hexdigest()[:8]})"
 
 
 @cache

@@ -11,10 +11,12 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from cluster_tasks import work
+from cluster_tasks import change_code, work
+from distributed import Client
 
 from curation.cluster import Cluster, Done, Failed, open_cluster
 from curation.errors import StepFailed, UsageError
+from curation.parameters import code_version
 
 SUPPORT = Path(__file__).resolve().parents[1] / "support"
 
@@ -91,8 +93,9 @@ def test_an_item_whose_worker_died_once_is_tried_again(there: Cluster, tmp_path:
     assert there.gather(work, [item]) == [item.upper()]
 
 
-def test_a_running_scheduler_is_used_and_left_running(tmp_path: Path) -> None:
-    """`--scheduler` takes an address or a scheduler file; leaving it does not stop it."""
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """A scheduler with one worker in another process: its address and its scheduler file."""
     file = tmp_path / "scheduler.json"
     program = (
         "import sys; from distributed import LocalCluster\n"
@@ -113,12 +116,42 @@ def test_a_running_scheduler_is_used_and_left_running(tmp_path: Path) -> None:
         env=environment,
     ) as process:
         assert process.stdout is not None
-        address = process.stdout.readline().strip()
-        for where in (address, str(file)):
-            with open_cluster(scheduler=where) as cluster:
-                assert cluster.workers == 1
-                assert cluster.gather(work, ["x"]) == ["X"]
+        yield process.stdout.readline().strip(), str(file)
         process.kill()
+
+
+def test_a_running_scheduler_is_used_and_left_running(running: tuple[str, str]) -> None:
+    """`--scheduler` takes an address or a scheduler file; leaving it does not stop it."""
+    for where in running:
+        with open_cluster(scheduler=where) as cluster:
+            assert cluster.workers == 1
+            assert cluster.gather(work, ["x"]) == ["X"]
+
+
+def test_workers_with_other_code_are_refused(running: tuple[str, str]) -> None:
+    """A worker whose package is not the driver's is named before any task is sent, with both versions."""
+    with Client(running[0]) as client:
+        client.run(change_code)
+    with pytest.raises(UsageError) as refused, open_cluster(scheduler=running[0]):
+        pass
+    for said in ("worker tcp://", "9.9 (00000000)", code_version()):
+        assert said in str(refused.value)
+
+
+def test_the_version_of_the_code_covers_all_of_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Another line in any module, one of the linked folders' too, is another version; a cache beside it is none."""
+    for folder in ("real", "package"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "real" / "b.py").write_text("1")
+    (tmp_path / "package" / "parameters.py").write_text("2")
+    (tmp_path / "package" / "linked").symlink_to(tmp_path / "real")
+    monkeypatch.setattr("curation.parameters.__file__", str(tmp_path / "package" / "parameters.py"))
+    fresh = code_version.__wrapped__
+    before = fresh()
+    (tmp_path / "real" / "b.pyc").write_text("3")
+    assert fresh() == before
+    (tmp_path / "real" / "b.py").write_text("4")
+    assert fresh() != before
 
 
 def test_no_work_starts_no_workers() -> None:

@@ -22,3 +22,10 @@ def work(item: str) -> str:
     if kind == "refuse":
         raise InputError("not an archive")
     return item.upper()
+
+
+def change_code() -> None:
+    """Let this process be one that has another version of the package."""
+    import curation.parameters
+
+    curation.parameters.code_version = lambda: "9.9 (00000000)"
