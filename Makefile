@@ -38,7 +38,7 @@ types: $(READY)
 bench: $(READY) peers
 	$(BIN)/python tests/benchmarks/all.py
 
-peers: .venv-peers/.ready
+peers: .venv-peers/.ready .venv-loaders/.ready
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -46,11 +46,11 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[dev,s3]'
 	touch $@
 
-.venv-peers/.ready: tests/benchmarks/peers.txt
-	$(PYTHON) -m venv .venv-peers
-	.venv-peers/bin/python -m pip install --quiet --upgrade pip
-	.venv-peers/bin/python -m pip install --quiet --requirement $<
+.venv-%/.ready: tests/benchmarks/%.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --upgrade pip
+	$(@D)/bin/python -m pip install --quiet --requirement $<
 	touch $@
 
 clean:
-	rm -rf $(DEMO) $(VENV) .venv-peers build dist *.egg-info
+	rm -rf $(DEMO) $(VENV) .venv-peers .venv-loaders build dist *.egg-info

@@ -28,7 +28,7 @@ import pyarrow as pa  # noqa: E402
 from curation.storage import Folder  # noqa: E402
 from curation.tokenize.tokens import Rows, TokensSettings, shard_path, token_schema, write_token_shard  # noqa: E402
 
-PEERS = ROOT / ".venv-peers" / "bin" / "python"
+PEERS = ROOT / ".venv-loaders" / "bin" / "python"
 LENGTH, VOCABULARY, BATCH = 2048, 50_000, 16
 SHARD_ROWS = 8192
 
