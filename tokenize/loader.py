@@ -11,9 +11,9 @@ there is no iterator whose state can be lost: a state is one number, and fits an
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -46,8 +46,9 @@ class TokenLoader:
     window: row groups whose rows are shuffled together. epochs: times one set is read; None for no end. drop_last:
     leave out the last step of all epochs if it is not full (else ranks may get batches of different sizes).
     positions: also give `position_ids` (from 0 in each document) and `segment_ids` (the number of the document in the
-    row; -1 for padding). dtype: of input_ids; by default the one stored. prefetch: batches made ahead by a thread; 0
-    for none. cache: a local folder that keeps what was read from remote or compressed sets.
+    row; -1 for padding). dtype: of input_ids; by default the one stored. prefetch: batches that a thread makes at once,
+    while those before are used; 0 for none. cache: a local folder that keeps what was read from remote or compressed
+    sets.
 
     Raises ParameterError for a value that cannot be, InputError for a set that is not there.
     """
@@ -67,7 +68,7 @@ class TokenLoader:
         drop_last: bool = True,
         positions: bool = False,
         dtype: npt.DTypeLike | None = None,
-        prefetch: int = 2,
+        prefetch: int = 8,
         cache: str | None = None,
     ) -> None:
         _require(world_size >= 1, "world_size", world_size, "at least 1")
@@ -120,21 +121,13 @@ class TokenLoader:
             yield start, self.batch_at(start)
 
     def _ahead(self) -> Iterator[tuple[int, Batch]]:
-        """The same, made by a thread, some batches before they are asked for."""
-        waiting: deque[tuple[int, Future[Batch]]] = deque()
+        """The same, made by a thread: `prefetch` at once, while those before are used."""
+        starts = self._starts_from(self._read)
         with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
-            try:
-                for start in self._starts_from(self._read):
-                    waiting.append((start, pool.submit(self.batch_at, start)))
-                    if len(waiting) > self._prefetch:
-                        begun, future = waiting.popleft()
-                        yield begun, future.result()
-                while waiting:
-                    begun, future = waiting.popleft()
-                    yield begun, future.result()
-            finally:
-                for _, future in waiting:
-                    future.cancel()
+            following = pool.submit(self._make, list(islice(starts, self._prefetch)))
+            while batches := following.result():
+                following = pool.submit(self._make, list(islice(starts, self._prefetch)))
+                yield from batches
 
     def every(self, worker: int, workers: int) -> Iterator[Batch]:
         """Every `workers`th batch from the present state on, beginning with number `worker`; the state stays."""
@@ -152,23 +145,34 @@ class TokenLoader:
 
     def batch_at(self, position: int) -> Batch:
         """This rank's part of the step that begins at row `position`: what `for` gives, at any place."""
-        rows = self._step(position)
-        first, last = rows * self.rank // self.world_size, rows * (self.rank + 1) // self.world_size
-        places = position + np.arange(first, last)
+        return self._make([position])[0][1]
+
+    def _make(self, starts: Sequence[int]) -> list[tuple[int, Batch]]:
+        """This rank's part of each step that begins at one of `starts`, all of them read in one go."""
+        steps = [start + np.arange(*self._part(self._step(start))) for start in starts]
+        places = np.concatenate([np.empty(0, np.int64), *steps])
         sets, places = self._mix.places(places) if self._mix else (np.zeros_like(places), places)
         ids = np.empty((len(places), self.sequence_length), self._dtype)
-        batch: Batch = {"input_ids": ids}
+        made: Batch = {"input_ids": ids}
         if self._positions:
-            batch["position_ids"] = np.empty(ids.shape, np.int32)
-            batch["segment_ids"] = np.empty(ids.shape, np.int32)
+            made["position_ids"] = np.empty(ids.shape, np.int32)
+            made["segment_ids"] = np.empty(ids.shape, np.int32)
         for number in np.unique(sets).tolist():
-            self._fill(number, np.flatnonzero(sets == number), places[sets == number], batch)
-        return batch
+            self._fill(number, np.flatnonzero(sets == number), places[sets == number], made)
+        ends = np.cumsum([0, *map(len, steps)]).tolist()
+        return [
+            (start, {name: values[first:end] for name, values in made.items()})
+            for start, (first, end) in zip(starts, pairwise(ends), strict=True)
+        ]
+
+    def _part(self, rows: int) -> tuple[int, int]:
+        """The first and the end of this rank's rows in a step of so many."""
+        return rows * self.rank // self.world_size, rows * (self.rank + 1) // self.world_size
 
     def _fill(self, number: int, here: Integers, places: Integers, batch: Batch) -> None:
         """Read the rows at `places` of one set into the rows `here` of the batch."""
         tokens, order = self.sets[number], self._orders[number]
-        tokens.prepare(order.blocks(int(places[0])), self._positions)
+        tokens.prepare(order.blocks(int(places[0]), int(places[-1])).tolist(), self._positions)
         rows = order.rows(places)
         tokens.ids(rows, batch["input_ids"], here)
         if self._positions:

@@ -64,14 +64,28 @@ class Order:
                 rows[chosen[here]] = self._rows(epoch, window)[within[here] - starts[window]]
         return rows
 
-    def blocks(self, position: int) -> Integers:
-        """The row groups of the window that holds `position`, and then those of the next one."""
+    def blocks(self, first: int, last: int) -> Integers:
+        """The row groups of the windows from position `first` to `last`, and those of the next one in that epoch."""
         if self._window is None:
-            block = int(np.searchsorted(self._first, position % self.length, side="right")) - 1
-            return np.arange(block, block + 2) % len(self._sizes)
-        order, starts = self._epoch(position // self.length)
-        window = int(np.searchsorted(starts, position % self.length, side="right")) - 1
-        return order[window * self._window : (window + 2) * self._window]
+            block, end = np.searchsorted(self._first, [first % self.length, last % self.length], side="right") - 1
+            turns = last // self.length - first // self.length
+            return np.arange(block, end + turns * len(self._sizes) + 2) % len(self._sizes)
+        parts, place = [], first
+        while place <= last:
+            blocks, place = self._window_at(place)
+            parts.append(blocks)
+        if place % self.length:
+            parts.append(self._window_at(place)[0])
+        return np.concatenate(parts)
+
+    def _window_at(self, position: int) -> tuple[Integers, int]:
+        """The row groups of the window that holds `position`, and the position after its last row."""
+        assert self._window is not None
+        epoch, within = divmod(position, self.length)
+        order, starts = self._epoch(epoch)
+        window = int(np.searchsorted(starts, within, side="right"))
+        end = starts[window] if window < len(starts) else self.length
+        return order[(window - 1) * self._window : window * self._window], epoch * self.length + int(end)
 
     def _order_epoch(self, epoch: int) -> tuple[Integers, Integers]:
         """The order of the row groups, and the position within the epoch at which each window begins."""

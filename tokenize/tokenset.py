@@ -13,7 +13,7 @@ import mmap
 import os
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
@@ -79,26 +79,26 @@ class TokenSet:
         """Copy the rows numbered `rows`, shape (n,), to the rows `here` of `out`, of any integer type."""
         blocks = np.searchsorted(self._first, rows, side="right") - 1
         places = rows - self._first[blocks]
-        for target, block, place in zip(here.tolist(), blocks.tolist(), places.tolist(), strict=True):
-            out[target] = self._ids.get(block)[place]
+        groups = self._ids.get(blocks.tolist())
+        for target, group, place in zip(here.tolist(), groups, places.tolist(), strict=True):
+            out[target] = group[place]
 
     def starts(self, rows: Integers) -> Starts:
         """Document starts of the rows, flat, and where each row's begin, shape (n + 1,)."""
         parts: list[npt.NDArray[np.int32]] = [np.empty(0, np.int32)]
         blocks = np.searchsorted(self._first, rows, side="right") - 1
-        for row, block in zip((rows - self._first[blocks]).tolist(), blocks.tolist(), strict=True):
-            values, offsets = self._starts.get(block)
+        groups = self._starts.get(blocks.tolist())
+        for row, (values, offsets) in zip((rows - self._first[blocks]).tolist(), groups, strict=True):
             parts.append(values[offsets[row] : offsets[row + 1]])
         return np.concatenate(parts), np.cumsum([len(part) for part in parts], dtype=np.int64)
 
-    def prepare(self, blocks: Iterable[int], starts: bool = False) -> None:
+    def prepare(self, blocks: Sequence[int], starts: bool = False) -> None:
         """Begin to load row groups that will be read soon, in the background, unless they are mapped."""
         if self._local and self._page[0] >= 0:
             return
-        for block in blocks:
-            self._ids.begin(int(block))
-            if starts:
-                self._starts.begin(int(block))
+        self._ids.begin(blocks)
+        if starts:
+            self._starts.begin(blocks)
 
     def _footer(self, path: str) -> pq.FileMetaData:
         with self._open(path) as file:
@@ -151,34 +151,40 @@ class TokenSet:
 
 
 class _Kept(Generic[Loaded]):
-    """The things loaded last, at most `count`; loading may begin in the background."""
+    """The things loaded last, at most `count` or as many as are asked for at once; loading may begin earlier."""
 
     def __init__(self, count: int, load: Callable[[int], Loaded]) -> None:
         self._count, self._load, self._lock = count, load, Lock()
         self._kept: OrderedDict[int, Future[Loaded]] = OrderedDict()
         self._pool: ThreadPoolExecutor | None = None
 
-    def begin(self, key: int) -> None:
+    def begin(self, keys: Sequence[int]) -> None:
         """Load in the background what is not there yet; keep what is there as if it had been asked for."""
         with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-            else:
-                self._pool = self._pool or ThreadPoolExecutor(READERS, thread_name_prefix="row-group")
-                self._add(key, self._pool.submit(self._load, key))
+            self._count = max(self._count, len(keys))
+            for key in keys:
+                if key in self._kept:
+                    self._kept.move_to_end(key)
+                else:
+                    self._pool = self._pool or ThreadPoolExecutor(READERS, thread_name_prefix="row-group")
+                    self._add(key, self._pool.submit(self._load, key))
 
-    def get(self, key: int) -> Loaded:
-        """What `load` gives for the key, loading it now if need be."""
+    def get(self, keys: Sequence[int]) -> list[Loaded]:
+        """What `load` gives for each key, loaded now if need be."""
         with self._lock:
-            found = self._kept.get(key)
-            if found is not None:
-                self._kept.move_to_end(key)
-        if found is None:
-            found = Future()
-            found.set_result(self._load(key))
-            with self._lock:
-                self._add(key, found)
-        return found.result()
+            kept = {key: self._kept.get(key) for key in keys}
+            for key, future in kept.items():
+                if future is not None:
+                    self._kept.move_to_end(key)
+        loaded = {key: self._load_now(key) if future is None else future.result() for key, future in kept.items()}
+        return [loaded[key] for key in keys]
+
+    def _load_now(self, key: int) -> Loaded:
+        future: Future[Loaded] = Future()
+        future.set_result(self._load(key))
+        with self._lock:
+            self._add(key, future)
+        return future.result()
 
     def _add(self, key: int, value: Future[Loaded]) -> None:
         self._kept[key] = value

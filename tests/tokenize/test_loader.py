@@ -240,27 +240,55 @@ def test_positions_and_segments(tmp_path: Path, packing: str) -> None:
         assert made["segment_ids"][number].tolist() == segments
 
 
-def test_batches_are_made_ahead(run: str) -> None:
-    """While a step is computed, the thread makes as many batches more as `prefetch` says, and no more than that."""
-    for prefetch in (0, 1, 3):
-        loader = TokenLoader(run, 4, prefetch=prefetch)
-        made: list[int] = []
-        original = loader.batch_at
+@pytest.mark.parametrize(("prefetch", "expected"), [(0, 5), (1, 6), (3, 9), (4, 12)])
+def test_batches_are_made_ahead(run: str, prefetch: int, expected: int) -> None:
+    """While some batches are used, the thread makes as many more as `prefetch` says, and no more than that."""
+    loader = TokenLoader(run, 4, prefetch=prefetch)
+    made: list[int] = []
+    original = loader._make
 
-        def counted(position: int, made: list[int] = made, original=original) -> object:  # type: ignore[no-untyped-def]
-            made.append(position)
-            return original(position)
+    def counted(starts: list[int]) -> object:
+        made.extend(starts)
+        return original(starts)
 
-        loader.batch_at = counted  # type: ignore[method-assign, assignment]
-        batches = iter(loader)
-        for _ in range(5):
-            next(batches)
-        deadline = time.monotonic() + 10
-        while len(made) < 5 + prefetch and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert made == [4 * number for number in range(5 + prefetch)]
-        assert loader.state_dict()["rows"] == 20
-        batches.close()  # type: ignore[attr-defined]
+    loader._make = counted  # type: ignore[method-assign, assignment]
+    batches = iter(loader)
+    for _ in range(5):
+        next(batches)
+    deadline = time.monotonic() + 10
+    while len(made) < expected and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.05)
+    assert made == [4 * number for number in range(expected)]
+    assert loader.state_dict()["rows"] == 20
+    batches.close()  # type: ignore[attr-defined]
+
+
+def test_batches_do_not_depend_on_how_many_are_made_at_once(run: str, tmp_path: Path) -> None:
+    """Batches of a mix, of a rank, with an end in the middle of a step, are those made one by one."""
+    small = str(tmp_path / "small")
+    make_run(small, TEXTS, replace(SETTINGS, seed=9, tail="drop", compression="zstd"))
+    for sources, epochs in (({run: 3, small: 1}, None), (run, 2), (small, 2)):
+        expected: list[dict[str, np.ndarray]] | None = None
+        for prefetch in (0, 1, 3, 8, 1000):
+            loader = TokenLoader(
+                sources,
+                14,
+                rank=1,
+                world_size=2,
+                seed=4,
+                window=2,
+                epochs=epochs,
+                drop_last=False,
+                positions=True,
+                prefetch=prefetch,
+            )
+            found = list(itertools.islice(loader, 40 if epochs is None else None))
+            expected = expected or found
+            assert len(found) == len(expected)
+            for left, right in zip(found, expected, strict=True):
+                assert left.keys() == right.keys()
+                assert all(np.array_equal(left[name], right[name]) for name in left)
 
 
 def test_an_error_of_the_thread_reaches_the_loop(tmp_path: Path) -> None:
@@ -338,9 +366,28 @@ def test_order_is_a_permutation_of_each_epoch(blocks: list[int], window: int, ep
     assert sorted(rows.tolist()) == list(range(total))
     backwards = order.rows(positions[::-1].copy())[::-1]
     assert (backwards == rows).all()
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    st.lists(st.integers(1, 20), min_size=1, max_size=12),
+    st.none() | st.integers(1, 14),
+    st.integers(0, 300),
+    st.integers(1, 100),
+)
+def test_blocks_to_come_are_those_of_the_rows(blocks: list[int], window: int | None, first: int, count: int) -> None:
+    """The row groups to prepare hold the rows of all positions asked for, and go on with the next window's."""
+    order = Order(blocks, 7, window)
     owner = np.repeat(np.arange(len(blocks)), blocks)
-    coming = {int(owner[row]) for row in rows[: sum(blocks)]}
-    assert {int(owner[rows[0]])} <= set(order.blocks(int(positions[0])).tolist()) <= coming
+    positions = np.arange(first, first + count + sum(blocks))
+    reads = list(zip(positions // sum(blocks), owner[order.rows(positions)], strict=True))
+    coming = order.blocks(first, first + count - 1).tolist()
+    assert {block for _, block in reads[:count]} <= set(coming)
+    if window in (None, 1):
+        last = reads[count - 1]
+        following = next((block for epoch, block in reads[count:] if block != last[1] and epoch == last[0]), None)
+        assert following is None or following in coming
+        assert len(coming) - len(list(itertools.groupby(reads[:count]))) in (0, 1)
 
 
 def test_permutation_is_fixed_for_good() -> None:
