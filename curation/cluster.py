@@ -3,16 +3,18 @@
 A step hands over a function and its items, one task a shard, and gets results back as they finish. A bounded number of
 tasks is in flight, since a scheduler that is told of a million tasks at once chokes on them. A task that raises or
 whose worker dies is tried again; after that its failure comes back as a value, named, so that one bad shard never stops
-the others. With no workers everything runs in this process, one item after the other, which is what a debugger wants.
+the others. With no workers everything runs in this process, by default one item after the other, which is what a
+debugger wants.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain, islice
 from typing import Any, Generic, TypeVar
 
@@ -50,13 +52,19 @@ class Cluster:
     """Where tasks run. Made by `open_cluster`; without `connect` they run in this process.
 
     connect: makes the Dask client, when the first task needs it: a run with nothing to do starts no workers.
-    started: told the number of workers and the dashboard's address once they are there.
+    started: told the number of workers and the dashboard's address once they are there. threads: of this process, for
+    tasks that run in it. cores: of this machine, that the workers would take.
     """
 
     def __init__(
-        self, connect: Callable[[], Any] | None = None, started: Callable[[int, str], None] | None = None
+        self,
+        connect: Callable[[], Any] | None = None,
+        started: Callable[[int, str], None] | None = None,
+        threads: int = 1,
+        cores: int = 1,
     ) -> None:
         self._connect, self._started = connect, started
+        self.threads, self.cores = threads, cores
 
     @cached_property
     def client(self) -> Any | None:
@@ -87,7 +95,7 @@ class Cluster:
             return
         items = chain(first, waiting)
         if self.client is None:
-            yield from _map_here(function, items)
+            yield from _map_here(function, items, self.threads)
         else:
             yield from _map_there(self.client, function, items, max(1, self.workers) * IN_FLIGHT_PER_WORKER)
 
@@ -144,21 +152,26 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
-def _map_here(function: Callable[[Item], Value], items: Iterable[Item]) -> Iterator[Done[Item, Value] | Failed[Item]]:
-    for item in items:
-        cause, writing = "", False
-        for _ in range(RETRIES + 1):
-            try:
-                value = _attempt(function, item)
-            except Exception as error:  # a shard's failure is reported by name; the other shards go on
-                cause, writing = describe(error), isinstance(error, WriteFailed)
-                continue
-            cause = value.cause if isinstance(value, _Refused) else ""
-            if not isinstance(value, _Refused):
-                yield Done(item, value)
-            break
-        if cause:
-            yield Failed(item, cause, writing)
+def _map_here(
+    function: Callable[[Item], Value], items: Iterable[Item], threads: int
+) -> Iterator[Done[Item, Value] | Failed[Item]]:
+    if threads == 1:
+        yield from (_try(function, item) for item in items)
+        return
+    with ThreadPoolExecutor(threads, thread_name_prefix="tasks") as pool:
+        yield from pool.map(partial(_try, function), items)
+
+
+def _try(function: Callable[[Item], Value], item: Item) -> Done[Item, Value] | Failed[Item]:
+    cause, writing = "", False
+    for _ in range(RETRIES + 1):
+        try:
+            value = _attempt(function, item)
+        except Exception as error:  # a shard's failure is reported by name; the other shards go on
+            cause, writing = describe(error), isinstance(error, WriteFailed)
+            continue
+        return Failed(item, value.cause) if isinstance(value, _Refused) else Done(item, value)
+    return Failed(item, cause, writing)
 
 
 def _map_there(
@@ -233,7 +246,8 @@ def open_cluster(
         elif workers == 0:
             yield Cluster()
         else:
-            yield Cluster(lambda: stack.enter_context(_start(workers or cores(), memory_limit)), started)
+            count = workers or cores()
+            yield Cluster(lambda: stack.enter_context(_start(count, memory_limit)), started, cores=count)
 
 
 def cores() -> int:

@@ -36,6 +36,9 @@ CONFIG = "tokenizer/tokenizer_config.json"
 LOCAL_BYTES = 256 << 20
 """Parquet below which a corpus is counted in this process: some 10 s, in which workers would hardly have started."""
 
+LOCAL_THREADS = 4
+"""Threads that count in this process at most: a table each, so that they take no more memory than learning does."""
+
 BAR_TOKENS = 1000
 """Tokens that progress counts as one."""
 
@@ -117,7 +120,8 @@ class Counting:
         for _, manifest in done:
             total = add_counts(total, _read(manifest)) if manifest else total
         left = [task for task, manifest in done if manifest is None]
-        cluster = Cluster() if self._are_few(left) else cluster
+        if self._are_few(left):
+            cluster = Cluster(threads=min(cluster.cores, LOCAL_THREADS))
         with progress.step(shardcounts.STEP, len(tasks), len(tasks) - len(left)) as bar:
             for manifest in cluster.each(count_shard, left):
                 total = add_counts(total, _read(manifest))

@@ -107,7 +107,8 @@ def first_state(cells: Cells, limits: Limits) -> State:
     places = np.empty(max(sizes.sum() * 8 // 5, 1024), np.uint32)  # enough, mostly, for ever
     _fill_places(cells, begins.copy(), places)
     totals = np.zeros(4, np.int64)
-    pairs, heap = no_pairs(1 << 17), np.empty((1 << 14, 4), np.int64)
+    # Room that is not used takes no memory, while to outgrow it takes three times what is used.
+    pairs, heap = no_pairs(1 << 17), np.empty((max(len(cells) // 8, 1 << 14), 4), np.int64)
     for key in range(_BYTE_PAIRS):
         if counts[key] >= limits.min_frequency:
             pair = (key >> 8) << 32 | (key & 0xFF)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from curation.errors import StepFailed
 from curation.tokenize.alphabet import BYTES, ids_of_bytes
 from curation.tokenize.memory import give_back
-from curation.tokenize.mergekernels import TOKENS, Limits, State, advance, count_cells, first_state, place_words
+from curation.tokenize.mergekernels import TOKENS, Limits, advance, count_cells, first_state, place_words
 from curation.tokenize.runs import Counts
 
 MERGES_A_CALL = 1000
@@ -85,11 +85,12 @@ def find_merges(
     while more:
         state, more = advance(state, limits, MERGES_A_CALL)
         report(int(state.sizes[TOKENS]))
-    return _result(state)
-
-
-def _result(state: State) -> Merges:
     merges = state.merges[: int(state.sizes[TOKENS]) - len(BYTES)].astype(np.int64)
+    del state
+    return _result(merges)
+
+
+def _result(merges: npt.NDArray[np.int64]) -> Merges:
     tokens = [bytes([byte]) for byte in BYTES]
     for first, second in merges.tolist():
         tokens.append(tokens[first] + tokens[second])

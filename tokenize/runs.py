@@ -71,21 +71,28 @@ class Counts:
         return low
 
     def to_arrow(self) -> pa.RecordBatch:
-        """The rows with SCHEMA. ValueError if they hold over 2 GiB."""
+        """The rows with SCHEMA. ValueError if they hold over 2 GiB.
+
+        By buffers, as in `from_arrow`: pa.array and to_numpy import pandas where it is installed, some 40 MB.
+        """
         if len(self.data) > np.iinfo(np.int32).max:
             raise ValueError(f"{len(self.data)} bytes of tokens in one batch, over 2 GiB")
         buffers = [None, pa.py_buffer(self.offsets.astype(np.int32)), pa.py_buffer(np.ascontiguousarray(self.data))]
         tokens = pa.Array.from_buffers(pa.binary(), len(self), buffers)
-        return pa.RecordBatch.from_arrays([tokens, pa.array(self.counts)], schema=SCHEMA)
+        counts = pa.Array.from_buffers(
+            pa.int64(), len(self), [None, pa.py_buffer(np.ascontiguousarray(self.counts, np.int64))]
+        )
+        return pa.RecordBatch.from_arrays([tokens, counts], schema=SCHEMA)
 
     @classmethod
     def from_arrow(cls, batch: pa.RecordBatch) -> Counts:
         """The inverse of `to_arrow`."""
-        tokens = batch.column("token")
+        tokens, counts = batch.column("token"), batch.column("count")
         _, ends, data = tokens.buffers()
         offsets = np.frombuffer(ends, np.int32)[tokens.offset : tokens.offset + len(tokens) + 1].astype(np.int64)
         octets = np.zeros(0, np.uint8) if data is None else np.frombuffer(data, np.uint8)
-        return cls(octets[offsets[0] : offsets[-1]], offsets - offsets[0], batch.column("count").to_numpy())
+        numbers = np.frombuffer(counts.buffers()[1], np.int64)[counts.offset : counts.offset + len(counts)]
+        return cls(octets[offsets[0] : offsets[-1]], offsets - offsets[0], numbers)
 
 
 def sorted_run(counts: Counts) -> Counts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from itertools import islice
@@ -14,7 +15,7 @@ import pytest
 from cluster_tasks import change_code, work
 from distributed import Client
 
-from curation.cluster import Cluster, Done, Failed, open_cluster
+from curation.cluster import Cluster, Done, Failed, cores, open_cluster
 from curation.errors import StepFailed, UsageError
 from curation.parameters import code_version
 
@@ -30,9 +31,11 @@ def there() -> Iterator[Cluster]:
     os.environ["PYTHONPATH"] = path
 
 
-@pytest.fixture(params=["here", "there"])
+@pytest.fixture(params=["here", "threads", "there"])
 def cluster(request: pytest.FixtureRequest) -> Cluster:
-    return Cluster() if request.param == "here" else request.getfixturevalue("there")
+    if request.param == "there":
+        return request.getfixturevalue("there")  # type: ignore[no-any-return]
+    return Cluster(threads=3 if request.param == "threads" else 1)
 
 
 def test_map_answers_every_item(cluster: Cluster) -> None:
@@ -58,6 +61,34 @@ def test_gather_keeps_order_and_fails_loudly(cluster: Cluster) -> None:
     assert cluster.gather(work, []) == []
     with pytest.raises(StepFailed, match="ValueError: broken"):
         cluster.gather(work, ["a", "raise:"])
+
+
+def test_threads_of_this_process_work_at_once() -> None:
+    """Two tasks that wait for each other are done by two threads, and would not be by one."""
+    barrier = threading.Barrier(2, timeout=30)
+    assert len({*Cluster(threads=2).each(lambda _: barrier.wait(), range(2))}) == 2
+
+
+def test_threads_begin_nothing_more_after_a_failure() -> None:
+    """Where every item must succeed, items that wait behind one that was given up are not begun."""
+    begun: list[int] = []
+
+    def fail(item: int) -> None:
+        begun.append(item)
+        time.sleep(0.01)
+        raise ValueError
+
+    with pytest.raises(StepFailed):
+        Cluster(threads=2).gather(fail, range(1000))
+    assert len({*begun}) < 100
+
+
+def test_a_cluster_knows_the_cores_it_would_take() -> None:
+    """As many as the workers asked for, before any is started; one where none are to be."""
+    for workers, expected in ((3, 3), (0, 1), (None, cores())):
+        with open_cluster(workers) as cluster:
+            assert cluster.cores == expected
+            assert "client" not in vars(cluster)
 
 
 def test_workers_keep_what_memory_they_free(there: Cluster) -> None:

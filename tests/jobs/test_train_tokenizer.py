@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -114,6 +117,40 @@ def test_a_small_corpus_starts_no_workers(tmp_path: Path) -> None:
     assert not started
     make(folder, names(2), replace(SETTINGS, pattern=r"\S+|\s+"), Cluster(connect))
     assert started
+
+
+@pytest.mark.parametrize("cores", [2, 16])
+def test_a_small_corpus_is_counted_by_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cores: int) -> None:
+    """As many as there are cores, up to LOCAL_THREADS, count at once, and change no byte."""
+    most = min(cores, job.LOCAL_THREADS)
+    barrier, counted = threading.Barrier(most, timeout=60), job.count_shard
+
+    def count_together(task: object) -> object:
+        barrier.wait()
+        return counted(task)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(job, "count_shard", count_together)
+    alone, folder = corpus(tmp_path / "alone", 8), corpus(tmp_path / "threads", 8)
+    make(folder, names(8), cluster=Cluster(cores=cores))
+    monkeypatch.undo()
+    make(alone, names(8))
+    assert files(folder) == files(alone)
+    assert folder.read(TOKENIZER) == EXPECTED
+
+
+def test_training_imports_no_pandas(tmp_path: Path) -> None:
+    """Arrow would import it to convert an array, where it is installed: a tenth of the memory of the whole step."""
+    corpus(tmp_path, 2)
+    program = (
+        "import sys; from curation.cluster import Cluster; from curation.jobs.progress import Progress\n"
+        "from curation.jobs.train_tokenizer import make_tokenizer; from curation.storage import Folder\n"
+        "from curation.tokenize.settings import TokenizerSettings\n"
+        "settings, shards = TokenizerSettings(vocab_size=420), ['shard-0', 'shard-1']\n"
+        "make_tokenizer(Folder(sys.argv[1]), shards, settings, 'corpus', 'mark', Cluster(), Progress('silent'))\n"
+        "sys.exit('pandas' in sys.modules)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False).returncode == 0
+    assert Folder(str(tmp_path)).read(TOKENIZER) == EXPECTED
 
 
 def test_a_killed_process_goes_on(tmp_path: Path) -> None:
