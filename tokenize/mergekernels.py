@@ -3,7 +3,8 @@
 A word stands in `cells` as three numbers (its count's low and high half, its length) and its tokens, so that visiting
 one costs a miss or two of the cache. A waiting pair owns a stretch of `places`, the words in which it stood when it
 came to be; a word may have lost it since, which does no harm. What one merge does to its neighbours is added up by
-neighbour first, then told to the table of pairs, once a neighbour instead of once an occurrence.
+neighbour first, then told to the table of pairs, once a neighbour instead of once an occurrence. Merges shorten words:
+now and then these move together, and places with them.
 
 A token is made by one merge only: within bounds that no merge crosses, a string is merged as it would be by itself, so
 there are no two ways to the same one. Hence a pair comes to be when the newer of its tokens does, all of it at once,
@@ -45,7 +46,7 @@ BYTES = 256
 
 _LOW = (1 << 32) - 1
 _BYTE_PAIRS = 1 << 16
-TOKENS, _PLACES = 2, 3
+TOKENS, _PLACES, USED = 2, 3, 4
 _SIDE, _NEIGHBOUR, _CHANGE, _LAST, _SIZE, _BEGIN, _COUNT = range(7)
 _LEFT, _RIGHT = 0, 1
 
@@ -59,13 +60,13 @@ class Limits(NamedTuple):
 
 
 class State(NamedTuple):
-    """cells: words. pairs: (key, count) of a hash table. heap: count, pair, start, length of what waits.
-
-    places: see above. lengths: bytes of each token. merges: both parts of each token after the bytes. sizes: pairs in
-    the table, pairs waiting, tokens, places used.
+    """cells: words. starts: where each begins. pairs: (key, count) of a hash table. heap: count, pair, start, length of
+    what waits. places: see above. lengths: bytes of each token. merges: both parts of each token after the bytes.
+    sizes: pairs in the table, pairs waiting, tokens, places used, cells that words take.
     """
 
     cells: Cells
+    starts: Cells
     pairs: Integers
     heap: Integers
     places: Cells
@@ -75,14 +76,15 @@ class State(NamedTuple):
 
 
 @kernel
-def count_cells(offsets: Integers) -> int:
-    """Cells that words take; one of less than two bytes takes none, for it has no pairs."""
-    size = 0
+def count_cells(offsets: Integers) -> tuple[int, int]:
+    """How many words there are and the cells they take; one of less than two bytes does not count: it has no pairs."""
+    words, size = 0, 0
     for row in range(len(offsets) - 1):
         length = offsets[row + 1] - offsets[row]
         if length > 1:
+            words += 1
             size += HEADER + length
-    return size
+    return words, size
 
 
 @kernel
@@ -100,13 +102,14 @@ def place_words(data: Octets, offsets: Integers, counts: Integers, ids: Integers
 
 
 @kernel
-def first_state(cells: Cells, limits: Limits) -> State:
+def first_state(cells: Cells, words: int, limits: Limits) -> State:
     """Nothing merged: pairs of bytes with their counts and places."""
-    counts, sizes = _count_byte_pairs(cells)
+    starts = _find_words(cells, words)
+    counts, sizes = _count_byte_pairs(cells, starts)
     begins = np.cumsum(sizes) - sizes
     places = np.empty(max(sizes.sum() * 8 // 5, 1024), np.uint32)  # enough, mostly, for ever
-    _fill_places(cells, begins.copy(), places)
-    totals = np.zeros(4, np.int64)
+    _fill_places(cells, starts, begins.copy(), places)
+    totals = np.zeros(5, np.int64)
     # Room that is not used takes no memory, while to outgrow it takes three times what is used.
     pairs, heap = no_pairs(1 << 17), np.empty((max(len(cells) // 8, 1 << 14), 4), np.int64)
     for key in range(_BYTE_PAIRS):
@@ -114,42 +117,72 @@ def first_state(cells: Cells, limits: Limits) -> State:
             pair = (key >> 8) << 32 | (key & 0xFF)
             pairs = add_pair(pairs, totals, pair, counts[key], limits.min_frequency)
             heap = push(heap, totals, counts[key], pair, begins[key], sizes[key])
-    totals[TOKENS], totals[_PLACES] = BYTES, sizes.sum()
+    totals[TOKENS], totals[_PLACES], totals[USED] = BYTES, sizes.sum(), len(cells)
     lengths = np.ones(limits.vocabulary, np.int64)
-    return State(cells, pairs, heap, places, lengths, np.empty((limits.vocabulary - BYTES, 2), np.int32), totals)
+    return State(
+        cells, starts, pairs, heap, places, lengths, np.empty((limits.vocabulary - BYTES, 2), np.int32), totals
+    )
 
 
 @kernel
-def _count_byte_pairs(cells: Cells) -> tuple[Integers, Integers]:
+def _find_words(cells: Cells, words: int) -> Cells:
+    starts = np.empty(words, np.uint32)
+    begin = np.int64(0)
+    for word in range(words):
+        starts[word] = begin
+        begin += HEADER + np.int64(cells[begin + 2])
+    return starts
+
+
+@kernel
+def move_together(state: State) -> None:
+    """Move words to the beginning of `cells`, in their order, without what merges left empty between them."""
+    cells, starts, places = state.cells, state.starts, state.places
+    kept = np.empty(len(starts), np.uint32)  # while a word's first cell says where it goes
+    used = np.int64(0)
+    for word in range(len(starts)):
+        begin = np.int64(starts[word])
+        kept[word], cells[begin] = cells[begin], used
+        used += HEADER + np.int64(cells[begin + 2])
+    for place in range(state.sizes[_PLACES]):
+        places[place] = cells[places[place]]
+    for word in range(len(starts)):
+        begin = np.int64(starts[word])
+        target = np.int64(cells[begin])
+        cells[begin], starts[word] = kept[word], target
+        for place in range(HEADER + np.int64(cells[begin + 2])):
+            cells[target + place] = cells[begin + place]
+
+
+@kernel
+def _count_byte_pairs(cells: Cells, starts: Cells) -> tuple[Integers, Integers]:
     """How often each pair of bytes occurs, and in how many words."""
     counts, sizes = np.zeros(_BYTE_PAIRS, np.int64), np.zeros(_BYTE_PAIRS, np.int64)
     last = np.full(_BYTE_PAIRS, -1, np.int64)
-    word = np.int64(0)
-    while word < len(cells):
-        count, length = _count_of(cells, word), np.int64(cells[word + 2])
-        for place in range(word + HEADER, word + HEADER + length - 1):
+    for word in range(len(starts)):
+        begin = np.int64(starts[word])
+        count, length = _count_of(cells, begin), np.int64(cells[begin + 2])
+        for place in range(begin + HEADER, begin + HEADER + length - 1):
             key = np.int64(cells[place]) << 8 | np.int64(cells[place + 1])
             counts[key] += count
             if last[key] != word:
                 sizes[key] += 1
                 last[key] = word
-        word += HEADER + length
     return counts, sizes
 
 
 @kernel
-def _fill_places(cells: Cells, ends: Integers, places: Cells) -> None:
+def _fill_places(cells: Cells, starts: Cells, ends: Integers, places: Cells) -> None:
     last = np.full(_BYTE_PAIRS, -1, np.int64)
-    word = np.int64(0)
-    while word < len(cells):
-        length = np.int64(cells[word + 2])
-        for place in range(word + HEADER, word + HEADER + length - 1):
+    for word in range(len(starts)):
+        begin = np.int64(starts[word])
+        length = np.int64(cells[begin + 2])
+        for place in range(begin + HEADER, begin + HEADER + length - 1):
             key = np.int64(cells[place]) << 8 | np.int64(cells[place + 1])
             if last[key] != word:
-                places[ends[key]] = word
+                places[ends[key]] = begin
                 ends[key] += 1
                 last[key] = word
-        word += HEADER + length
 
 
 @kernel
@@ -160,7 +193,7 @@ def _count_of(cells: Cells, word: int | np.int64) -> np.int64:
 @kernel
 def advance(state: State, limits: Limits, most: int) -> tuple[State, bool]:
     """Make up to `most` merges; whether there may be more to make."""
-    cells, pairs, heap, places, lengths, merges, sizes = state
+    cells, starts, pairs, heap, places, lengths, merges, sizes = state
     buckets = np.empty((2 * limits.vocabulary, 7), np.int64)
     bucket_of = np.full((2, limits.vocabulary), -1, np.int32)
     records = np.empty((1 << 12, 2), np.uint32)
@@ -185,7 +218,8 @@ def advance(state: State, limits: Limits, most: int) -> tuple[State, bool]:
         merges[token - BYTES, 0], merges[token - BYTES, 1] = first, second
         made += 1
         used = places[start : start + length]
-        records, found, recorded = _merge(cells, used, first, second, token, buckets, bucket_of, records)
+        records, found, recorded, freed = _merge(cells, used, first, second, token, buckets, bucket_of, records)
+        sizes[USED] -= freed
         met = buckets[:found]
         pairs = _change_pairs(pairs, sizes, met, first, second, token, lengths, limits)
         places = _record_places(places, pairs, heap, sizes, met, records[:recorded], token, limits.min_frequency)
@@ -194,7 +228,7 @@ def advance(state: State, limits: Limits, most: int) -> tuple[State, bool]:
             if met[bucket, _SIZE]:
                 key = _pair_with(met[bucket], token)
                 heap = push(heap, sizes, met[bucket, _COUNT], key, met[bucket, _BEGIN], met[bucket, _SIZE])
-    return State(cells, pairs, heap, places, lengths, merges, sizes), made == most
+    return State(cells, starts, pairs, heap, places, lengths, merges, sizes), made == most
 
 
 @kernel
@@ -207,13 +241,13 @@ def _pair_with(bucket: Integers, token: int) -> np.int64:
 def _merge(
     cells: Cells, words: Cells, first: int, second: int, token: int,
     buckets: Integers, bucket_of: Numbers, records: Cells,
-) -> tuple[Cells, int, int]:  # fmt: skip
-    """Put `token` for `first`, `second` in the words given; returns records, how many buckets and records there are.
+) -> tuple[Cells, int, int, np.int64]:  # fmt: skip
+    """Put `token` for `first`, `second` in the words given; returns records, how many buckets, of these, cells freed.
 
     A bucket is a neighbour of the token on one side, with the count of all such neighbours and of words that gained it;
     a record is a bucket and such a word.
     """
-    found, recorded = 0, 0
+    found, recorded, freed = 0, 0, np.int64(0)
     for word in words:
         begin = np.int64(word) + HEADER
         end = begin + np.int64(cells[word + 2])
@@ -240,7 +274,8 @@ def _merge(
                 source += 1
             target += 1
         cells[word + 2] = target - begin
-    return records, found, recorded
+        freed += end - target
+    return records, found, recorded, freed
 
 
 @kernel

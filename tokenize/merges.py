@@ -18,8 +18,17 @@ import numpy.typing as npt
 
 from curation.errors import StepFailed
 from curation.tokenize.alphabet import BYTES, ids_of_bytes
-from curation.tokenize.memory import give_back
-from curation.tokenize.mergekernels import TOKENS, Limits, advance, count_cells, first_state, place_words
+from curation.tokenize.memory import Shrinking, give_back
+from curation.tokenize.mergekernels import (
+    TOKENS,
+    USED,
+    Limits,
+    advance,
+    count_cells,
+    first_state,
+    move_together,
+    place_words,
+)
 from curation.tokenize.runs import Counts
 
 MERGES_A_CALL = 1000
@@ -27,6 +36,9 @@ MERGES_A_CALL = 1000
 
 MOST_CELLS = 1 << 32
 """Cells that 32-bit places can name: 16 GiB of words."""
+
+MOVE_BELOW = 0.6
+"""Share of the cells held that words take, below which these move together and the rest is given back."""
 
 _UNLIMITED = 1 << 40
 
@@ -40,25 +52,34 @@ class Merges:
 
 
 class Words:
-    """Pre-tokens and their counts, taken up chunk by chunk, as the cells that merges work on."""
+    """Pre-tokens and their counts, taken up chunk by chunk, as the cells that merges work on.
+
+    count: of those that have pairs.
+    """
 
     def __init__(self) -> None:
-        self._parts = [np.empty(0, np.uint32)]
+        self.count = 0
+        self._parts: list[npt.NDArray[np.uint32]] = []
         self._size = 0
         self._ids = ids_of_bytes()
 
     def add(self, counts: Counts) -> None:
         """Take up pre-tokens, each of which comes once in all chunks. StepFailed if they are too many."""
-        cells = np.empty(count_cells(counts.offsets), np.uint32)
-        self._size += len(cells)
+        words, size = count_cells(counts.offsets)
+        self.count += words
+        self._size += size
         if self._size > MOST_CELLS:
             raise StepFailed("over 16 GiB of different pre-tokens: train on a part of the documents (tokenizer.sample)")
+        cells = np.empty(size, np.uint32)
         place_words(counts.data, counts.offsets, counts.counts, self._ids, cells)
         self._parts.append(cells)
 
-    def take(self) -> npt.NDArray[np.uint32]:
-        """All of them as one array, which is given up."""
-        cells = np.concatenate(self._parts)
+    def take(self) -> Shrinking:
+        """All of them together, which are given up."""
+        cells, used = Shrinking(self._size), 0
+        for part in self._parts:
+            cells.array[used : used + len(part)] = part
+            used += len(part)
         self._parts.clear()
         give_back()
         return cells
@@ -81,12 +102,17 @@ def find_merges(
         words.add(chunk)
     longest = _UNLIMITED if max_token_length is None else max_token_length
     limits = Limits(vocabulary, max(min_frequency, 1), longest)
-    state, more = first_state(words.take(), limits), True
+    cells = words.take()
+    state, more, held = first_state(cells.array, words.count, limits), True, len(cells.array)
     while more:
         state, more = advance(state, limits, MERGES_A_CALL)
         report(int(state.sizes[TOKENS]))
+        if state.sizes[USED] < held * MOVE_BELOW:
+            move_together(state)
+            held = int(state.sizes[USED])
+            cells.keep(held)
     merges = state.merges[: int(state.sizes[TOKENS]) - len(BYTES)].astype(np.int64)
-    del state
+    del state, cells
     return _result(merges)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,6 +19,7 @@ from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
 from curation.errors import ParameterError, StepFailed
 from curation.tokenize import merges
+from curation.tokenize.memory import Shrinking
 from curation.tokenize.merges import find_merges
 from curation.tokenize.runs import Counts
 from curation.tokenize.settings import TokenizerSettings
@@ -96,6 +99,50 @@ def test_ties(texts: list[str], tokens: int, min_frequency: int, max_token_lengt
     check(
         texts, vocab_size=264 + tokens, pattern="gpt4", min_frequency=min_frequency, max_token_length=max_token_length
     )
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(
+    texts=st.lists(st.text(st.sampled_from("abcä日 "), min_size=1, max_size=60), min_size=1, max_size=12),
+    calls=st.integers(1, 9),
+)
+def test_words_that_move_are_merged_alike(texts: list[str], calls: int) -> None:
+    """However often words that became shorter move together, the merges are the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(merges, "MERGES_A_CALL", calls)
+        patch.setattr(merges, "MOVE_BELOW", 1.0)
+        check(texts, vocab_size=400, pattern="gpt4", min_frequency=1)
+
+
+def test_words_move_and_counts_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The memory that merges free is given back while they go on, and a moved word keeps its 64-bit count."""
+    kept: list[int] = []
+    monkeypatch.setattr(merges, "MERGES_A_CALL", 4)
+    monkeypatch.setattr(Shrinking, "keep", lambda _, size: kept.append(size))
+    many = {bytes([97 + letter]) * 600: (letter + 3) << 40 for letter in range(8)}
+    found = find_merges([counted(many)], 256 + 40, 2)
+    assert kept == sorted(kept, reverse=True)
+    assert kept[-1] < merges.MOVE_BELOW**2 * 8 * 603
+    monkeypatch.setattr(merges, "MOVE_BELOW", 0.0)
+    assert find_merges([counted(many)], 256 + 40, 2).tokens == found.tokens
+
+
+def test_memory_is_given_back_while_it_is_in_use() -> None:
+    """What is kept stays as it is, and whole pages behind it are no longer held."""
+    numbers = Shrinking(1 << 22)
+    numbers.array[:] = 7
+    before = resident()
+    numbers.keep(1000)
+    assert (numbers.array[:1000] == 7).all()
+    if sys.platform == "linux":
+        assert before - resident() > 14 << 20
+    for size in (0, 1 << 22):
+        numbers.keep(size)
+    assert len(Shrinking(0).array) == 0
+
+
+def resident() -> int:
+    return psutil.Process().memory_info().rss
 
 
 def test_a_small_corpus_gives_fewer_tokens() -> None:
