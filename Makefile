@@ -42,7 +42,6 @@ peers: .venv-peers/.ready .venv-loaders/.ready
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable '.[dev,s3]'
 	touch $@
 

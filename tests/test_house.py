@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.metadata
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("curation", "filters", "tokenize", "jobs")
 LINKS = ("filters", "tokenize", "jobs")
+ONLY_TESTS = ("datasets", "duckdb", "fastwarc", "hypothesis", "pandas", "playwright", "pytest", "transformers")
 MAY_IMPORT = {
     "curation": {"curation"},
     "filters": {"curation", "filters"},
@@ -103,6 +107,37 @@ def test_every_source_imports(path: Path) -> None:
     if module_of(path) == "curation.tokenize.torch_dataset":
         pytest.importorskip("torch")
     assert importlib.import_module(module_of(path)).__name__ == module_of(path)
+
+
+def distribution_names(requirements: list[str]) -> set[str]:
+    names = (re.split(r"[^A-Za-z0-9._-]", requirement)[0] for requirement in requirements)
+    return {re.sub(r"[-_.]+", "-", name).lower() for name in names}
+
+
+def test_what_is_imported_is_declared() -> None:
+    """Every package that a source imports is a dependency of the project, not of one of its dependencies or tests."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = distribution_names(project["dependencies"]) | distribution_names(
+        project["optional-dependencies"]["torch"]
+    )
+    owners = importlib.metadata.packages_distributions()
+    for path in sources():
+        for name in {module.split(".")[0] for module in imports_of(path)} - {"curation", *sys.stdlib_module_names}:
+            found = distribution_names(owners.get(name, [name]))
+            assert found & declared, f"{path} imports {name}, which is not in pyproject.toml"
+
+
+def test_the_main_job_needs_nothing_of_the_tests(tmp_path: Path) -> None:
+    """All steps run where no package is installed that only tests bring, pandas among them."""
+    program = (
+        "import sys; sys.modules.update(dict.fromkeys(sys.argv[1].split(','))); del sys.argv[1]\n"
+        "from curation.jobs.cli import main; main()\n"
+    )
+    command = [sys.executable, "-c", program, ",".join(ONLY_TESTS), "run", str(ROOT / "samples" / "web.warc.gz")]
+    settings = ["tokenizer.vocab_size=1024", "tokens.sequence_length=512"]
+    command += ["--out", str(tmp_path), "--workers", "0", *(word for value in settings for word in ("--set", value))]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_importing_the_package_does_no_work() -> None:

@@ -23,6 +23,11 @@ def test_the_readme_names_every_command() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     named = set(re.findall(r"^\| `curate ([a-z-]+)", readme, re.MULTILINE))
     assert named == set(get_command(app).commands)
+    for name, command in get_command(app).commands.items():
+        row = next(line for line in readme.splitlines() if line.startswith(f"| `curate {name}"))
+        for parameter in getattr(command, "params", []):
+            if parameter.required and parameter.param_type_name == "option":
+                assert parameter.opts[0] in row, f"curate {name} needs {parameter.opts[0]}"
     assert {command.name for command in recipes.registered_commands} == {"list", "show", "diff"}
 
 
