@@ -155,23 +155,29 @@ def describe(error: BaseException) -> str:
 def _map_here(
     function: Callable[[Item], Value], items: Iterable[Item], threads: int
 ) -> Iterator[Done[Item, Value] | Failed[Item]]:
+    attempt = partial(_try, function)
     if threads == 1:
-        yield from (_try(function, item) for item in items)
+        yield from map(attempt, items)
         return
     with ThreadPoolExecutor(threads, thread_name_prefix="tasks") as pool:
-        yield from pool.map(partial(_try, function), items)
+        yield from pool.map(attempt, items)
 
 
 def _try(function: Callable[[Item], Value], item: Item) -> Done[Item, Value] | Failed[Item]:
-    cause, writing = "", False
     for _ in range(RETRIES + 1):
         try:
-            value = _attempt(function, item)
+            return _settled(item, _attempt(function, item))
         except Exception as error:  # a shard's failure is reported by name; the other shards go on
-            cause, writing = describe(error), isinstance(error, WriteFailed)
-            continue
-        return Failed(item, value.cause) if isinstance(value, _Refused) else Done(item, value)
-    return Failed(item, cause, writing)
+            failed = _failed(item, error)
+    return failed
+
+
+def _settled(item: Item, value: Value | _Refused) -> Done[Item, Value] | Failed[Item]:
+    return Failed(item, value.cause) if isinstance(value, _Refused) else Done(item, value)
+
+
+def _failed(item: Item, error: Exception) -> Failed[Item]:
+    return Failed(item, describe(error), isinstance(error, WriteFailed))
 
 
 def _map_there(
@@ -216,14 +222,13 @@ def _result(item: Item, future: Any) -> Done[Item, Any] | Failed[Item] | None:
     from distributed.scheduler import KilledWorker
 
     try:
-        value = future.result()
+        return _settled(item, future.result())
     except KilledWorker:
         return None
     except CancelledError:
         return Failed(item, "cancelled: the scheduler gave the task up")
     except Exception as error:  # a shard's failure is reported by name; the other shards go on
-        return Failed(item, describe(error), isinstance(error, WriteFailed))
-    return Failed(item, value.cause) if isinstance(value, _Refused) else Done(item, value)
+        return _failed(item, error)
 
 
 @contextmanager

@@ -142,6 +142,12 @@ def read_shard(
         yield from parquet.iter_batches(batch_size=rows, columns=columns)
 
 
+def count_rows(folder: Folder, path: str) -> int:
+    """Rows of a Parquet file, by its footer."""
+    with folder.open(path) as file:
+        return int(pq.read_metadata(file).num_rows)
+
+
 def read_table(folder: Folder, path: str, columns: list[str] | None = None) -> pa.Table:
     """A whole shard as a table, all columns or those named."""
     with folder.open(path) as file:

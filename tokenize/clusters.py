@@ -9,10 +9,9 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from curation.errors import StepFailed
-from curation.shards import read_table
+from curation.shards import count_rows, read_table
 from curation.storage import Folder
 
 
@@ -28,8 +27,7 @@ def cluster_ids(folder: Folder, shard: str, ids: pa.StringArray) -> pa.StringArr
     if not kept.num_rows:
         return ids
     dropped = read_table(folder, f"dedup/drop/{shard}.parquet", ["row"])["row"].to_numpy()
-    with folder.open(f"documents/{shard}.parquet") as file:
-        documents = pq.read_metadata(file).num_rows
+    documents = count_rows(folder, f"documents/{shard}.parquet")
     if documents - len(dropped) != len(ids):
         raise StepFailed(f"{shard}: {documents} documents less {len(dropped)} dropped are not the corpus' {len(ids)}")
     rows = kept["row"].to_numpy()

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curation.errors import InputError
-from curation.shards import Output
+from curation.shards import Output, count_rows, read_shard, read_table
 from curation.storage import Folder
 from curation.tally import add_counts
 from curation.tokenize.clusters import cluster_ids
@@ -86,15 +86,13 @@ def _shard_names(folder: Folder) -> list[str]:
 def count_documents(entry: tuple[Corpus, str]) -> int:
     """Documents of a shard, by its footer."""
     corpus, shard = entry
-    with corpus.folder.open(f"corpus/{shard}.parquet") as file:
-        return int(pq.read_metadata(file).num_rows)
+    return count_rows(corpus.folder, f"corpus/{shard}.parquet")
 
 
 def least_split_hash(entry: tuple[Corpus, str]) -> int | None:
     """The least split hash of a shard's documents, None if it has none."""
     corpus, shard = entry
-    with corpus.folder.open(f"corpus/{shard}.parquet") as file:
-        ids = pq.read_table(file, columns=["id"]).column("id").combine_chunks()
+    ids = read_table(corpus.folder, f"corpus/{shard}.parquet", ["id"])["id"].combine_chunks()
     return int(split_hashes(cluster_ids(corpus.folder, shard, ids)).min()) if len(ids) else None
 
 
@@ -108,9 +106,8 @@ def count_tokens(task: tuple[Corpus, str, Folder, str]) -> int:
     """Tokens of one shard, end tokens included, by the tokenizer of a folder and hash."""
     corpus, shard, out, tokenizer = task
     encoder = read_encoder(out.url, tokenizer)
-    with corpus.folder.open(f"corpus/{shard}.parquet") as file, pq.ParquetFile(file) as parquet:
-        batches = parquet.iter_batches(batch_size=_BATCH_ROWS, columns=["text"])
-        return sum(len(encoder(batch.column("text")).ids) + batch.num_rows for batch in batches)
+    batches = read_shard(corpus.folder, f"corpus/{shard}.parquet", ["text"], _BATCH_ROWS)
+    return sum(len(encoder(batch.column("text")).ids) + batch.num_rows for batch in batches)
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,13 +60,13 @@ class Limits(NamedTuple):
 
 
 class State(NamedTuple):
-    """cells: words. starts: where each begins. pairs: (key, count) of a hash table. heap: count, pair, start, length of
-    what waits. places: see above. lengths: bytes of each token. merges: both parts of each token after the bytes.
-    sizes: pairs in the table, pairs waiting, tokens, places used, cells that words take.
+    """cells: words. pairs: (key, count) of a hash table. heap: count, pair, start, length of what waits.
+
+    places: see above. lengths: bytes of each token. merges: both parts of each token after the bytes. sizes: pairs in
+    the table, pairs waiting, tokens, places used, cells that words take.
     """
 
     cells: Cells
-    starts: Cells
     pairs: Integers
     heap: Integers
     places: Cells
@@ -76,15 +76,14 @@ class State(NamedTuple):
 
 
 @kernel
-def count_cells(offsets: Integers) -> tuple[int, int]:
-    """How many words there are and the cells they take; one of less than two bytes does not count: it has no pairs."""
-    words, size = 0, 0
+def count_cells(offsets: Integers) -> int:
+    """Cells that words take; one of less than two bytes takes none, for it has no pairs."""
+    size = 0
     for row in range(len(offsets) - 1):
         length = offsets[row + 1] - offsets[row]
         if length > 1:
-            words += 1
             size += HEADER + length
-    return words, size
+    return size
 
 
 @kernel
@@ -102,13 +101,12 @@ def place_words(data: Octets, offsets: Integers, counts: Integers, ids: Integers
 
 
 @kernel
-def first_state(cells: Cells, words: int, limits: Limits) -> State:
+def first_state(cells: Cells, limits: Limits) -> State:
     """Nothing merged: pairs of bytes with their counts and places."""
-    starts = _find_words(cells, words)
-    counts, sizes = _count_byte_pairs(cells, starts)
+    counts, sizes = _count_byte_pairs(cells)
     begins = np.cumsum(sizes) - sizes
     places = np.empty(max(sizes.sum() * 8 // 5, 1024), np.uint32)  # enough, mostly, for ever
-    _fill_places(cells, starts, begins.copy(), places)
+    _fill_places(cells, begins.copy(), places)
     totals = np.zeros(5, np.int64)
     # Room that is not used takes no memory, while to outgrow it takes three times what is used.
     pairs, heap = no_pairs(1 << 17), np.empty((max(len(cells) // 8, 1 << 14), 4), np.int64)
@@ -119,25 +117,58 @@ def first_state(cells: Cells, words: int, limits: Limits) -> State:
             heap = push(heap, totals, counts[key], pair, begins[key], sizes[key])
     totals[TOKENS], totals[_PLACES], totals[USED] = BYTES, sizes.sum(), len(cells)
     lengths = np.ones(limits.vocabulary, np.int64)
-    return State(
-        cells, starts, pairs, heap, places, lengths, np.empty((limits.vocabulary - BYTES, 2), np.int32), totals
-    )
+    return State(cells, pairs, heap, places, lengths, np.empty((limits.vocabulary - BYTES, 2), np.int32), totals)
 
 
 @kernel
-def _find_words(cells: Cells, words: int) -> Cells:
-    starts = np.empty(words, np.uint32)
-    begin = np.int64(0)
-    for word in range(words):
-        starts[word] = begin
-        begin += HEADER + np.int64(cells[begin + 2])
-    return starts
+def _count_byte_pairs(cells: Cells) -> tuple[Integers, Integers]:
+    """How often each pair of bytes occurs, and in how many words."""
+    counts, sizes = np.zeros(_BYTE_PAIRS, np.int64), np.zeros(_BYTE_PAIRS, np.int64)
+    last = np.full(_BYTE_PAIRS, -1, np.int64)
+    word = np.int64(0)
+    while word < len(cells):
+        count, length = _count_of(cells, word), np.int64(cells[word + 2])
+        for place in range(word + HEADER, word + HEADER + length - 1):
+            key = np.int64(cells[place]) << 8 | np.int64(cells[place + 1])
+            counts[key] += count
+            if last[key] != word:
+                sizes[key] += 1
+                last[key] = word
+        word += HEADER + length
+    return counts, sizes
 
 
 @kernel
-def move_together(state: State) -> None:
-    """Move words to the beginning of `cells`, in their order, without what merges left empty between them."""
-    cells, starts, places = state.cells, state.starts, state.places
+def _fill_places(cells: Cells, ends: Integers, places: Cells) -> None:
+    last = np.full(_BYTE_PAIRS, -1, np.int64)
+    word = np.int64(0)
+    while word < len(cells):
+        length = np.int64(cells[word + 2])
+        for place in range(word + HEADER, word + HEADER + length - 1):
+            key = np.int64(cells[place]) << 8 | np.int64(cells[place + 1])
+            if last[key] != word:
+                places[ends[key]] = word
+                ends[key] += 1
+                last[key] = word
+        word += HEADER + length
+
+
+@kernel
+def find_words(cells: Cells) -> Cells:
+    """Where each word begins: the used part of room for as many words as there could be."""
+    starts, words = np.empty(len(cells) // (HEADER + 2), np.uint32), 0
+    word = np.int64(0)
+    while word < len(cells):
+        starts[words] = word
+        words += 1
+        word += HEADER + np.int64(cells[word + 2])
+    return starts[:words]
+
+
+@kernel
+def move_together(state: State, starts: Cells) -> None:
+    """Move words, which begin at `starts`, to the beginning of `cells`, without what merges left empty between them."""
+    cells, places = state.cells, state.places
     kept = np.empty(len(starts), np.uint32)  # while a word's first cell says where it goes
     used = np.int64(0)
     for word in range(len(starts)):
@@ -155,37 +186,6 @@ def move_together(state: State) -> None:
 
 
 @kernel
-def _count_byte_pairs(cells: Cells, starts: Cells) -> tuple[Integers, Integers]:
-    """How often each pair of bytes occurs, and in how many words."""
-    counts, sizes = np.zeros(_BYTE_PAIRS, np.int64), np.zeros(_BYTE_PAIRS, np.int64)
-    last = np.full(_BYTE_PAIRS, -1, np.int64)
-    for word in range(len(starts)):
-        begin = np.int64(starts[word])
-        count, length = _count_of(cells, begin), np.int64(cells[begin + 2])
-        for place in range(begin + HEADER, begin + HEADER + length - 1):
-            key = np.int64(cells[place]) << 8 | np.int64(cells[place + 1])
-            counts[key] += count
-            if last[key] != word:
-                sizes[key] += 1
-                last[key] = word
-    return counts, sizes
-
-
-@kernel
-def _fill_places(cells: Cells, starts: Cells, ends: Integers, places: Cells) -> None:
-    last = np.full(_BYTE_PAIRS, -1, np.int64)
-    for word in range(len(starts)):
-        begin = np.int64(starts[word])
-        length = np.int64(cells[begin + 2])
-        for place in range(begin + HEADER, begin + HEADER + length - 1):
-            key = np.int64(cells[place]) << 8 | np.int64(cells[place + 1])
-            if last[key] != word:
-                places[ends[key]] = begin
-                ends[key] += 1
-                last[key] = word
-
-
-@kernel
 def _count_of(cells: Cells, word: int | np.int64) -> np.int64:
     return np.int64(cells[word]) | np.int64(cells[word + 1]) << 32
 
@@ -193,7 +193,7 @@ def _count_of(cells: Cells, word: int | np.int64) -> np.int64:
 @kernel
 def advance(state: State, limits: Limits, most: int) -> tuple[State, bool]:
     """Make up to `most` merges; whether there may be more to make."""
-    cells, starts, pairs, heap, places, lengths, merges, sizes = state
+    cells, pairs, heap, places, lengths, merges, sizes = state
     buckets = np.empty((2 * limits.vocabulary, 7), np.int64)
     bucket_of = np.full((2, limits.vocabulary), -1, np.int32)
     records = np.empty((1 << 12, 2), np.uint32)
@@ -228,7 +228,7 @@ def advance(state: State, limits: Limits, most: int) -> tuple[State, bool]:
             if met[bucket, _SIZE]:
                 key = _pair_with(met[bucket], token)
                 heap = push(heap, sizes, met[bucket, _COUNT], key, met[bucket, _BEGIN], met[bucket, _SIZE])
-    return State(cells, starts, pairs, heap, places, lengths, merges, sizes), made == most
+    return State(cells, pairs, heap, places, lengths, merges, sizes), made == most
 
 
 @kernel

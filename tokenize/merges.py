@@ -25,6 +25,7 @@ from curation.tokenize.mergekernels import (
     Limits,
     advance,
     count_cells,
+    find_words,
     first_state,
     move_together,
     place_words,
@@ -52,21 +53,16 @@ class Merges:
 
 
 class Words:
-    """Pre-tokens and their counts, taken up chunk by chunk, as the cells that merges work on.
-
-    count: of those that have pairs.
-    """
+    """Pre-tokens and their counts, taken up chunk by chunk, as the cells that merges work on."""
 
     def __init__(self) -> None:
-        self.count = 0
         self._parts: list[npt.NDArray[np.uint32]] = []
         self._size = 0
         self._ids = ids_of_bytes()
 
     def add(self, counts: Counts) -> None:
         """Take up pre-tokens, each of which comes once in all chunks. StepFailed if they are too many."""
-        words, size = count_cells(counts.offsets)
-        self.count += words
+        size = count_cells(counts.offsets)
         self._size += size
         if self._size > MOST_CELLS:
             raise StepFailed("over 16 GiB of different pre-tokens: train on a part of the documents (tokenizer.sample)")
@@ -103,12 +99,13 @@ def find_merges(
     longest = _UNLIMITED if max_token_length is None else max_token_length
     limits = Limits(vocabulary, max(min_frequency, 1), longest)
     cells = words.take()
-    state, more, held = first_state(cells.array, words.count, limits), True, len(cells.array)
+    starts, held = find_words(cells.array), len(cells.array)
+    state, more = first_state(cells.array, limits), True
     while more:
         state, more = advance(state, limits, MERGES_A_CALL)
         report(int(state.sizes[TOKENS]))
         if state.sizes[USED] < held * MOVE_BELOW:
-            move_together(state)
+            move_together(state, starts)
             held = int(state.sizes[USED])
             cells.keep(held)
     merges = state.merges[: int(state.sizes[TOKENS]) - len(BYTES)].astype(np.int64)

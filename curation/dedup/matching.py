@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from curation.compiled import kernel
 from curation.dedup.hashing import PRIME_2, Hashes, mix
@@ -15,7 +14,7 @@ from curation.dedup.pairs import CANDIDATE, EXACT_BAND, find_pairs, unique_pairs
 from curation.dedup.signatures import band_keys, exact_hashes
 from curation.dedup.urls import removed_by_url
 from curation.exchange import Exchange
-from curation.shards import read_shard
+from curation.shards import count_rows, read_shard
 
 READ_ROWS = 16_384
 """Signatures read at once: 4 MB."""
@@ -26,8 +25,7 @@ PAIRS = pa.schema([("left", pa.int64()), ("right", pa.int64()), ("kind", pa.uint
 
 def count_documents(shard: Shard) -> int:
     """Documents of a shard, from the footer of its signatures."""
-    with shard.folder.open(f"signatures/{shard.name}.parquet") as file:
-        return int(pq.ParquetFile(file).metadata.num_rows)
+    return count_rows(shard.folder, f"signatures/{shard.name}.parquet")
 
 
 def read_signatures(shard: Shard, columns: list[str]) -> Iterator[tuple[Numbers, pa.RecordBatch]]:

@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from curation.cluster import Cluster
 from curation.exchange import Exchange
 from curation.jobs.compare.documents import ROW_BYTES, DocumentFile, Example, Meet, Outcome, Send, Tally, files_of
@@ -21,7 +19,7 @@ from curation.jobs.plan import Plan
 from curation.jobs.recipe_diff import compare_sides, open_side
 from curation.manifest import WHOLE, read_manifest, step_counts
 from curation.report.funnel import Row, funnel_rows
-from curation.shards import rows_at
+from curation.shards import count_rows, rows_at
 from curation.storage import Folder
 from curation.tally import StageTally, add_counts, add_stages, stages_from_json
 
@@ -91,10 +89,7 @@ def compare(a: Plan, b: Plan, cluster: Cluster, work: Folder) -> Comparison:
     """Compare two runs. work: a folder that all workers reach."""
     plans = (a, b)
     files, notes = files_of(plans)
-    rows = 0
-    for file in files:
-        with file.folder.open(file.path) as stream:
-            rows += pq.read_metadata(stream).num_rows
+    rows = sum(count_rows(file.folder, file.path) for file in files)
     exchange = Exchange(work, "documents", partitions_for(max(rows, 1), ROW_BYTES))
     for _ in cluster.each(Send(exchange), files):
         pass

@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from curation.cluster import Cluster
 from curation.dedup.layout import partition_of
@@ -27,7 +26,7 @@ from curation.jobs.verify.faults import Fault, some_of
 from curation.jobs.verify.ids import Splits
 from curation.jobs.verify.mentions import VALIDATION
 from curation.jobs.verify.shards import ids_of, read_rows
-from curation.shards import read_shard, read_table
+from curation.shards import count_rows, read_shard, read_table
 from curation.storage import Folder
 
 BITMAP_BITS = 1 << 27
@@ -109,8 +108,7 @@ def document_rows(folder: Folder, shard: str) -> npt.NDArray[np.int64]:
     ids = ids_of(folder, f"documents/{shard}.parquet")
     stays = np.ones(len(ids), np.bool_)
     stays[read_rows(folder, f"dedup/drop/{shard}.parquet")] = False
-    with folder.open(f"corpus/{shard}.parquet") as file:
-        documents = pq.read_metadata(file).num_rows
+    documents = count_rows(folder, f"corpus/{shard}.parquet")
     if int(stays.sum()) != documents:
         removed = read_table(folder, f"removed/dedup/{shard}.parquet", ["id", "stage"])
         later = removed["id"].filter(pc.not_equal(removed["stage"], "dedup")).combine_chunks()

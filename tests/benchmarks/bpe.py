@@ -1,10 +1,11 @@
 """Tokenizer training against tokenizers' BpeTrainer: wall time and peak memory of whole processes, on the same Parquet.
 
-Ours is the step as `curate train-tokenizer` runs it: start workers, read the corpus, count, merge the counts, make the
-merges, write tokenizer.json. tokenizers reads the same files and trains from an iterator. Each runs in a process of its
-own, in turn, at four sizes; memory is that of the process and all it started, sampled every 50 ms, once as resident
-memory added up (what processes share counts in each), once as proportional shares (PSS). Merges must be equal at every
-size, and in a grid of vocabularies, patterns, least frequencies and greatest lengths on the smallest one.
+Ours is the step as `curate train-tokenizer` runs it: read the corpus, count (by threads, or workers where that pays),
+merge the counts, make the merges, write tokenizer.json. tokenizers reads the same files and trains from an iterator.
+Each runs in a process of its own, in turn, at four sizes; memory is that of the process and all it started, sampled
+every 50 ms, once as resident memory added up (what processes share counts in each), once as proportional shares (PSS).
+Merges must be equal at every size, and in a grid of vocabularies, patterns, least frequencies and greatest lengths on
+the smallest one.
 
 The text is that of Debian's documentation packages (some 280 MB in 26 languages), fetched with `apt-get download`, or
 of the files below --text (HTML is stripped; a Parquet file with a column `text` will do).
