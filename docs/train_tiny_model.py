@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from curation.tokenize.loader import TokenDataset, attention_mask
+from curation.tokenize.loading.loader import TokenDataset, attention_mask
 
 WIDTH, HEADS, LAYERS = 128, 4, 2
 

@@ -14,23 +14,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation import views
-from curation.batch import Batch
-from curation.kernels import clean
-from curation.kernels.characters import ascii_lower, classes
-from curation.rules import Rule, decide
-from curation.stage import Outcome, struct
-from curation.thresholds import check_range
+from curation.stages.batch import Batch
+from curation.stages.rules import Rule, decide
+from curation.stages.stage import Outcome, struct
+from curation.stages.thresholds import check_range
+from curation.text import views
+from curation.text.kernels import c4_lines
+from curation.text.kernels.characters import ascii_lower, classes
 
 POLICY = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
 """A line with one of these is a notice, not text; lower-case ASCII."""
 
 _CAUSES = {
-    "max_word_length": clean.LONG_WORD,
-    "require_terminal_punctuation": clean.NO_TERMINAL,
-    "min_words_per_line": clean.FEW_WORDS,
-    "javascript": clean.JAVASCRIPT,
-    "policy": clean.POLICY,
+    "max_word_length": c4_lines.LONG_WORD,
+    "require_terminal_punctuation": c4_lines.NO_TERMINAL,
+    "min_words_per_line": c4_lines.FEW_WORDS,
+    "javascript": c4_lines.JAVASCRIPT,
+    "policy": c4_lines.POLICY,
 }
 
 
@@ -82,17 +82,17 @@ class C4:
         text = views.Characters(cleaned.codepoints, cleaned.first, cleaned.last)
         words = _words(batch, cleaned)
         sentences = np.empty(len(batch), dtype=np.int64)
-        clean.count_sentences(
+        c4_lines.count_sentences(
             text.codepoints, words.starts, words.ends, words.flags, words.first, words.last, cleaned, sentences
         )
         lines = cleaned.causes.sum(axis=1)
         signals = struct(
             lines=lines,
-            lines_removed=lines - cleaned.causes[:, clean.KEPT],
+            lines_removed=lines - cleaned.causes[:, c4_lines.KEPT],
             characters=text.counts,
             sentences=sentences,
-            lorem_ipsum=(cleaned.condemned == clean.LOREM_IPSUM).astype(np.int64),
-            curly_bracket=(cleaned.condemned == clean.CURLY_BRACKET).astype(np.int64),
+            lorem_ipsum=(cleaned.condemned == c4_lines.LOREM_IPSUM).astype(np.int64),
+            curly_bracket=(cleaned.condemned == c4_lines.CURLY_BRACKET).astype(np.int64),
         )
         reasons = decide(signals, self.rules)
         kept = reasons.is_null().to_numpy(zero_copy_only=False)
@@ -101,17 +101,17 @@ class C4:
         rewritten = pc.if_else(pa.array(kept), views.strings(text), batch.text)
         return Outcome(batch.with_text(rewritten, kept, characters=text, words=words), reasons, signals, counts)
 
-    def _clean(self, text: views.Characters) -> clean.Cleaned:
+    def _clean(self, text: views.Characters) -> c4_lines.Cleaned:
         rows = len(text.first)
-        size = clean.count_lines(text.codepoints, text.first, text.last, classes())
+        size = c4_lines.count_lines(text.codepoints, text.first, text.last, classes())
         first, last, lines_first, lines_last, condemned = np.empty((5, rows), dtype=np.int64)
         starts, ends, sources = np.empty((3, size), dtype=np.int64)
         codepoints = np.empty(int(text.counts.sum()) + size, dtype=np.uint32)
-        causes = np.empty((rows, clean.CAUSES), dtype=np.int64)
-        cleaned = clean.Cleaned(
+        causes = np.empty((rows, c4_lines.CAUSES), dtype=np.int64)
+        cleaned = c4_lines.Cleaned(
             codepoints, first, last, starts, ends, sources, lines_first, lines_last, causes, condemned
         )
-        rules = clean.LineRules(
+        rules = c4_lines.LineRules(
             -1 if self.max_word_length is None else self.max_word_length,
             -1 if self.min_words_per_line is None else self.min_words_per_line,
             self.require_terminal_punctuation,
@@ -121,22 +121,22 @@ class C4:
             self.lorem_ipsum,
             self.curly_bracket,
         )
-        used = clean.clean_lines(
+        used = c4_lines.clean_lines(
             text.codepoints, text.first, text.last, classes(), ascii_lower(), rules, _phrases(), cleaned
         )
         return cleaned._replace(codepoints=codepoints[:used])
 
 
 @cache
-def _phrases() -> clean.Phrases:
+def _phrases() -> c4_lines.Phrases:
     phrases = views.flat(("javascript", "lorem ipsum", *POLICY))
     beginning = np.zeros(128, dtype=np.uint8)
     for number, first in enumerate(phrases.first.tolist()):
         beginning[phrases.codepoints[first]] |= np.uint8(1 << number)
-    return clean.Phrases(phrases.codepoints, np.append(0, phrases.last), beginning)
+    return c4_lines.Phrases(phrases.codepoints, np.append(0, phrases.last), beginning)
 
 
-def _words(batch: Batch, cleaned: clean.Cleaned) -> views.Words:
+def _words(batch: Batch, cleaned: c4_lines.Cleaned) -> views.Words:
     """Words of the cleaned texts; only lines that something was cut out of are tokenized anew."""
     lines = int(cleaned.lines_last[-1]) if len(batch) else 0
     cut = np.flatnonzero(cleaned.sources[:lines] < 0)
@@ -145,11 +145,11 @@ def _words(batch: Batch, cleaned: clean.Cleaned) -> views.Words:
     starts, ends = np.empty((2, most), dtype=np.int64)
     first, last = np.empty((2, len(batch)), dtype=np.int64)
     flags = np.empty(most, dtype=np.uint8)
-    total = clean.gather_words(
-        cleaned, _arrays(batch.words), _arrays(found), clean.WordArrays(starts, ends, first, last, flags)
+    total = c4_lines.gather_words(
+        cleaned, _arrays(batch.words), _arrays(found), c4_lines.WordArrays(starts, ends, first, last, flags)
     )
     return views.Words(starts[:total], ends[:total], first, last, flags[:total])
 
 
-def _arrays(words: views.Words) -> clean.WordArrays:
-    return clean.WordArrays(words.starts, words.ends, words.first, words.last, words.flags)
+def _arrays(words: views.Words) -> c4_lines.WordArrays:
+    return c4_lines.WordArrays(words.starts, words.ends, words.first, words.last, words.flags)

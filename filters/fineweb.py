@@ -13,17 +13,17 @@ from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from curation.batch import Batch
+from curation.arrays import UInt8s
 from curation.errors import ParameterError
-from curation.kernels.characters import classes
-from curation.kernels.duplicates import count_duplicates
-from curation.kernels.quality import measure_lines
-from curation.rules import Rule
-from curation.stage import Filter, struct
-from curation.thresholds import check_range, fraction, rules_of
+from curation.stages.batch import Batch
+from curation.stages.rules import Rule
+from curation.stages.stage import Filter, struct
+from curation.stages.thresholds import check_range, fraction, rules_of
+from curation.text.kernels.characters import classes
+from curation.text.kernels.duplicates import count_duplicates
+from curation.text.kernels.quality import measure_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class FineWeb(Filter):
 
 
 @lru_cache(maxsize=8)
-def _terminal(characters: tuple[str, ...]) -> npt.NDArray[np.uint8]:
+def _terminal(characters: tuple[str, ...]) -> UInt8s:
     """A table of all code points, 1 for the characters given."""
     wanted: Iterable[str] = characters
     if not characters:

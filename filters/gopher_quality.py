@@ -13,14 +13,14 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 
-from curation.batch import Batch
 from curation.errors import ParameterError
-from curation.kernels.characters import classes
-from curation.kernels.quality import count_distinct, count_marks, measure_line_ends, measure_words
-from curation.rules import Rule
-from curation.stage import Filter, struct
-from curation.thresholds import check_range, fraction, rules_of
-from curation.views import flat
+from curation.stages.batch import Batch
+from curation.stages.rules import Rule
+from curation.stages.stage import Filter, struct
+from curation.stages.thresholds import check_range, fraction, rules_of
+from curation.text.kernels.characters import classes
+from curation.text.kernels.quality import count_distinct, count_marks, measure_line_ends, measure_words
+from curation.text.views import flat
 
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 """Of section A1.1; a document of English prose has at least two of them."""

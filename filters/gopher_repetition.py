@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from curation.batch import Batch
-from curation.kernels.duplicates import count_duplicates
-from curation.kernels.ngrams import measure_ngrams
-from curation.rules import Rule
-from curation.stage import Filter, struct
-from curation.thresholds import check_range, fraction, rules_of
-from curation.views import Characters, Spans
+from curation.arrays import Bools, Int64s
+from curation.stages.batch import Batch
+from curation.stages.rules import Rule
+from curation.stages.stage import Filter, struct
+from curation.stages.thresholds import check_range, fraction, rules_of
+from curation.text.kernels.duplicates import count_duplicates
+from curation.text.kernels.ngrams import measure_ngrams
+from curation.text.views import Characters, Spans
 
 TOP_SIZES = (2, 3, 4)
 DUPLICATE_SIZES = (5, 6, 7, 8, 9, 10)
@@ -92,14 +92,14 @@ class GopherRepetition(Filter):
         )
 
 
-def _duplicates(text: Characters, spans: Spans, selected: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+def _duplicates(text: Characters, spans: Spans, selected: Bools) -> Int64s:
     """Spans, spans that occurred before, and their characters: int64[3, rows]."""
     found = np.empty((3, len(spans.first)), dtype=np.int64)
     count_duplicates(text.codepoints, spans.starts, spans.ends, spans.first, spans.last, selected, *found)
     return found
 
 
-def _between_newline_runs(lines: Spans) -> npt.NDArray[np.bool_]:
+def _between_newline_runs(lines: Spans) -> Bools:
     r"""Those of `text.split("\n")` that `re.split("\n+", text)` has: empty ones at the two ends of the text only."""
     selected = lines.ends > lines.starts
     selected[lines.first] = True

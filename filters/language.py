@@ -14,11 +14,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation import lid
-from curation.batch import Batch
 from curation.errors import ParameterError
-from curation.rules import Rule, decide
-from curation.stage import Outcome, struct
+from curation.language import identify
+from curation.stages.batch import Batch
+from curation.stages.rules import Rule, decide
+from curation.stages.stage import Outcome, struct
 
 SURE = 0.5
 """At or above this threshold only the first language can pass."""
@@ -48,7 +48,7 @@ class Language:
         if self.max_characters is not None and self.max_characters < 1:
             raise ParameterError("max_characters", self.max_characters, "at least 1, or none")
         try:
-            known = lid.labels(self.model) if self.languages or self.model else frozenset()
+            known = identify.labels(self.model) if self.languages or self.model else frozenset()
         except (FileNotFoundError, ValueError) as error:
             raise ParameterError("model", self.model, f"a fastText model ({error})") from error
         unknown = [language for language in self.languages if language not in known]
@@ -62,7 +62,7 @@ class Language:
 
     def assets(self) -> dict[str, str]:
         """The model's hash."""
-        return {"model": lid.model_hash(self.model)}
+        return {"model": identify.model_hash(self.model)}
 
     def __call__(self, batch: Batch, /) -> Outcome:
         """Predict, fill the two columns, decide. Signals: `score` of the language decided by, `wanted` (0 or 1)."""
@@ -70,7 +70,7 @@ class Language:
         if self.max_characters is not None:
             texts = pc.utf8_slice_codeunits(texts, 0, self.max_characters)
         asked = self.languages if self.min_score < SURE else ()
-        found = lid.predict_all(texts, asked, self.model)
+        found = identify.predict_all(texts, asked, self.model)
         wanted = [name is not None and (not self.languages or name in self.languages) for name in found.languages]
         first = np.array(wanted, np.bool_)
         second = ~first & (found.wanted_scores > self.min_score)

@@ -18,17 +18,17 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation.batch import Batch
+from curation.arrays import Int32s
 from curation.errors import ParameterError, RecipeError
 from curation.pii import names
 from curation.pii.evidence import Match
 from curation.pii.find import KINDS, Search, find
 from curation.pii.replacements import MODES, replace
-from curation.stage import Outcome, struct
+from curation.stages.batch import Batch
+from curation.stages.stage import Outcome, struct
 
 SIGNALS = ("email", "ip", "phone", "credit_card", "iban", "us_ssn", "person", "location")
 """The kinds, in the order of the signals; one that is not looked for has zeros."""
@@ -116,7 +116,7 @@ class Pii:
         totals = {kind: int(count) for kind, count in zip(SIGNALS, counts.sum(axis=1), strict=True) if count}
         return Outcome(batch, None, struct(**dict(zip(SIGNALS, counts, strict=True))), totals)
 
-    def _edited(self, texts: pa.StringArray, english: frozenset[int], counts: npt.NDArray[np.int32]) -> dict[int, str]:
+    def _edited(self, texts: pa.StringArray, english: frozenset[int], counts: Int32s) -> dict[int, str]:
         """The new text of each row that changes; names are looked for in the rows `english`.
 
         counts: (kinds, rows), to which the matches replaced are added.

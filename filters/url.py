@@ -18,14 +18,15 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from curation.batch import Batch
+from curation.arrays import Bools
 from curation.errors import ParameterError
-from curation.hashlist import HashList, cached_hash_list
-from curation.rules import Rule
-from curation.stage import Filter, struct
+from curation.stages.batch import Batch
+from curation.stages.rules import Rule
+from curation.stages.stage import Filter, struct
+from curation.store.hash_list import HashList, cached_hash_list
+from curation.text.hosts import split_host
 
 ARCHIVE = "url_filterblacklistsv0_3_0.tar.gz"
 WORDS, SUBWORDS, SOFT_WORDS = "banned_words.txt", "banned_subwords.txt", "soft_banned_words.txt"
@@ -97,7 +98,7 @@ class Url(Filter):
     def measure(self, batch: Batch) -> pa.StructArray:
         """Per address: whether it is absent or listed (0 or 1), hard and soft words, and whether a subword is in it."""
         urls = [url or "" for url in batch.column("url").to_pylist()]
-        hosts = [_suffixes()(url) for url in urls]
+        hosts = [split_host(url) for url in urls]
         hard = _words(WORDS, self.extra_words, self.builtin_lists)
         soft = _words(SOFT_WORDS, self.extra_soft_words, self.builtin_lists)
         subwords = _automaton(_words(SUBWORDS, self.extra_subwords, self.builtin_lists))
@@ -115,7 +116,7 @@ class Url(Filter):
         }
         return struct(**{name: pa.array(np.asarray(column, dtype=np.int32)) for name, column in values.items()})
 
-    def _listed(self, name: str, values: Sequence[str]) -> npt.NDArray[np.bool_]:
+    def _listed(self, name: str, values: Sequence[str]) -> Bools:
         """Which values are in the list `name` or among its extra entries."""
         extra = _entries(self.extra_domains if name == "domains" else self.extra_urls)
         listed = np.fromiter((value in extra for value in values), np.bool_, len(values))
@@ -154,14 +155,6 @@ def _automaton(words: frozenset[str]) -> Any | None:
         automaton.add_word(word, number)
     automaton.make_automaton()
     return automaton
-
-
-@cache
-def _suffixes() -> Any:
-    """Splits host names by the public suffix list that comes with tldextract: no network, no cache on disk."""
-    import tldextract
-
-    return tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
 
 
 @cache

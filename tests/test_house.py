@@ -25,6 +25,17 @@ MAY_IMPORT = {
 }
 
 
+ORDER = {
+    "curation": (
+        "errors", "arrays", "running", "store", "text", "stages", "recipes", "language", "archives", "extraction",
+        "dedup", "pii", "report",
+    ),
+    "tokenize": ("training", "encoding", "loading"),
+    "jobs": ("steps", "inspect", "cli"),
+}  # fmt: skip
+"""From low to high: a folder or module imports itself and what is before it."""
+
+
 def sources() -> list[Path]:
     files = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
     return sorted(path for path in files if not any((ROOT / "curation" / link) in path.parents for link in LINKS))
@@ -79,32 +90,66 @@ def test_imports_point_one_way(path: Path) -> None:
             assert part_of(module) in allowed, f"{path} imports {module}"
 
 
+def folder_of(module: str) -> tuple[str, str]:
+    """The real folder of a module and its place in that folder's order: ("jobs", "steps"), ("curation", "text")."""
+    parts = module.split(".")
+    start = 2 if len(parts) > 1 and parts[1] in LINKS else 1
+    return part_of(module), parts[start] if len(parts) > start else ""
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_folders_import_only_those_below_them(path: Path) -> None:
+    """Within curation/, tokenize/ and jobs/ a folder imports itself and what is before it in ORDER."""
+    own, folder = folder_of(module_of(path))
+    order = ORDER.get(own, ())
+    if folder not in order:
+        return
+    for module in imports_of(path):
+        other, target = folder_of(module)
+        if other == own and target in order:
+            assert order.index(target) <= order.index(folder), f"{path} imports {module}"
+
+
+@pytest.mark.parametrize("folder", ORDER)
+def test_every_folder_has_its_place(folder: str) -> None:
+    """A new folder says where it belongs: it is named in ORDER, and its __init__.py says what belongs there."""
+    inside = {path.name for path in (ROOT / folder).iterdir() if path.is_dir() and any(path.glob("*.py"))} - {*LINKS}
+    assert inside <= {*ORDER[folder]}
+    for name in inside:
+        assert len(ast.get_docstring(ast.parse((ROOT / folder / name / "__init__.py").read_text())) or "") > 80
+
+
+def test_the_package_has_few_entries() -> None:
+    """curation/ has at most 20 entries, so that a newcomer takes them in at a glance."""
+    assert len([path for path in (ROOT / "curation").iterdir() if path.name != "__pycache__"]) <= 20
+
+
 def commands() -> list[str]:
-    return sorted(path.parent.name for path in (ROOT / "jobs").glob("*/__init__.py"))
+    return sorted(path.parent.name for path in (ROOT / "jobs" / "inspect").glob("*/__init__.py"))
 
 
 @pytest.mark.parametrize("command", commands())
-def test_folders_of_commands_are_rooms_of_their_own(command: str) -> None:
-    """A command made of several files has one of its own name to begin with, and imports no other command's."""
-    folder = ROOT / "jobs" / command
+def test_folders_of_commands_are_separate(command: str) -> None:
+    """A command made of several files has one with its own name to begin with, and imports no other command's."""
+    folder = ROOT / "jobs" / "inspect" / command
     assert (folder / f"{command}.py").is_file()
-    others = {f"curation.jobs.{other}" for other in commands() if other != command}
+    others = {f"curation.jobs.inspect.{other}" for other in commands() if other != command}
     for path in folder.rglob("*.py"):
         for module in imports_of(path):
-            assert ".".join(module.split(".")[:3]) not in others, f"{path} imports {module}"
+            assert ".".join(module.split(".")[:4]) not in others, f"{path} imports {module}"
 
 
 @pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_only_the_cluster_module_imports_dask(path: Path) -> None:
-    """dask and distributed are imported in curation/cluster.py alone."""
-    if module_of(path) != "curation.cluster":
+    """dask and distributed are imported in curation/running/cluster.py alone."""
+    if module_of(path) != "curation.running.cluster":
         assert not {name.split(".")[0] for name in imports_of(path)} & {"dask", "distributed"}
 
 
 @pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_source_imports(path: Path) -> None:
     """Every source file is importable under curation; the one that is about PyTorch, where that is installed."""
-    if module_of(path) == "curation.tokenize.torch_dataset":
+    if module_of(path) == "curation.tokenize.loading.torch_dataset":
         pytest.importorskip("torch")
     assert importlib.import_module(module_of(path)).__name__ == module_of(path)
 
@@ -131,7 +176,7 @@ def test_the_main_job_needs_nothing_of_the_tests(tmp_path: Path) -> None:
     """All steps run where no package is installed that only tests bring, pandas among them."""
     program = (
         "import sys; sys.modules.update(dict.fromkeys(sys.argv[1].split(','))); del sys.argv[1]\n"
-        "from curation.jobs.cli import main; main()\n"
+        "from curation.jobs.cli.main import main; main()\n"
     )
     command = [sys.executable, "-c", program, ",".join(ONLY_TESTS), "run", str(ROOT / "samples" / "web.warc.gz")]
     settings = ["tokenizer.vocab_size=1024", "tokens.sequence_length=512"]
@@ -142,8 +187,7 @@ def test_the_main_job_needs_nothing_of_the_tests(tmp_path: Path) -> None:
 
 def test_importing_the_package_does_no_work() -> None:
     """Importing the command line loads no model, no Dask and no compiler: help and mistyped options answer at once."""
-    program = (
-        "import sys, curation.jobs.cli; print(sorted({'dask', 'distributed', 'numba', 'spacy'} & set(sys.modules)))"
-    )
+    heavy = "{'dask', 'distributed', 'numba', 'spacy'}"
+    program = f"import sys, curation.jobs.cli.main; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

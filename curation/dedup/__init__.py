@@ -1,5 +1,5 @@
-"""Deduplication: signatures beside each shard, equal band keys brought together, components, one survivor each.
+"""Deduplication: one file per phase (`keys`, `pairs`, `sketches`, `clusters`, `survivors`), run in order by `run`.
 
-What can be done for some documents or some pairs alone is here and knows no scheduler; `jobs/dedup.py` takes it across
-shards.
+`signatures` makes what the filter step stores, `documents` numbers the documents, `decisions` is what the phases leave.
+The pure algorithms are in `algorithms/`. May import `stages`, `store`, `running` and the folders below them.
 """

@@ -1,29 +1,35 @@
-"""Line-level deduplication, an option: lines that stand in many documents of a domain or of the corpus are cut.
+"""Line-level deduplication, an option: lines that occur in many documents of a domain or of the corpus are cut.
 
 Menus, cookie notices and footers survive extraction here and there, and again on every page of their site. A line is
 known by a hash of its text without surrounding white space; a document counts once for it, and documents that are
 duplicates do not count. What stands in more documents than the limit is cut wherever it stands, and a document with
 nothing left goes.
+
+A range sends (hash, documents) for each batch of documents it reads; where a hash occurs in too many, every range that
+sent it is told, reads its documents again and lists the places. Memory: a batch of documents, an exchange's buffer, and
+the hashes that one range is told of.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from typing import ClassVar
-from urllib.parse import urlsplit
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import xxhash
 
-from curation.batch import Batch
-from curation.compiled import kernel
-from curation.dedup.hashing import PRIME_1, PRIME_3, Hashes, mix
-from curation.dedup.layout import Numbers
-from curation.stage import Outcome
-from curation.views import Offsets
+from curation.arrays import Int64s, UInt32s, UInt64s
+from curation.dedup.algorithms.hashing import PRIME_1, PRIME_3, mix
+from curation.dedup.decisions import read_drops
+from curation.dedup.documents import PartitionTask, RangeTask, Shard, Work
+from curation.running.compiled import kernel
+from curation.stages.batch import Batch
+from curation.stages.stage import Outcome
+from curation.store.exchange import Exchange, partition_of
+from curation.store.shards import Output, ShardWriter, read_shard
+from curation.text.hosts import registered_domain
 
 BLANK = np.uint64(0)
 """The hash of a line of nothing but white space, which is never cut."""
@@ -39,9 +45,7 @@ def _is_space(code: int) -> bool:
 
 
 @kernel
-def _hash_lines(
-    codepoints: npt.NDArray[np.uint32], starts: Offsets, ends: Offsets, scopes: Hashes, out: Hashes
-) -> None:
+def _hash_lines(codepoints: UInt32s, starts: Int64s, ends: Int64s, scopes: UInt64s, out: UInt64s) -> None:
     for line in range(len(starts)):
         start, end = starts[line], ends[line]
         while start < end and _is_space(int(codepoints[start])):
@@ -55,7 +59,7 @@ def _hash_lines(
         out[line] = max(mix(value), np.uint64(1)) if end > start else BLANK
 
 
-def line_hashes(batch: Batch, scope: str) -> tuple[Numbers, Numbers, Hashes]:
+def line_hashes(batch: Batch, scope: str) -> tuple[Int64s, Int64s, UInt64s]:
     """For every line of a batch: its document's place in the batch, its place in the document, its hash.
 
     scope: `corpus`, or `domain` for hashes that are equal only within one registered domain.
@@ -67,14 +71,14 @@ def line_hashes(batch: Batch, scope: str) -> tuple[Numbers, Numbers, Hashes]:
     flat = np.repeat(spans.first, counts) + inside
     scopes = np.zeros(len(counts), np.uint64)
     if scope == "domain":
-        domains = (domain_of(url or "") for url in batch.column("url").to_pylist())
+        domains = (registered_domain(url or "") for url in batch.column("url").to_pylist())
         scopes = np.array([xxhash.xxh3_64_intdigest(domain.encode()) for domain in domains], np.uint64)
     out = np.empty(len(owner), np.uint64)
     _hash_lines(batch.characters.codepoints, spans.starts[flat], spans.ends[flat], scopes[owner], out)
     return owner, inside, out
 
 
-def document_counts(owner: Numbers, hashes: Hashes) -> tuple[Hashes, Numbers]:
+def document_counts(owner: Int64s, hashes: UInt64s) -> tuple[UInt64s, Int64s]:
     """How many documents each line stands in: distinct hashes ascending, and their counts. Blank lines are left out."""
     order = np.lexsort((owner, hashes))
     owner, hashes = owner[order], hashes[order]
@@ -84,26 +88,82 @@ def document_counts(owner: Numbers, hashes: Hashes) -> tuple[Hashes, Numbers]:
     return found, counts
 
 
-def domain_of(url: str) -> str:
-    """The registered domain of a URL, or its host where there is none: "https://a.b.co.uk/c" → "b.co.uk"."""
-    try:
-        host = urlsplit(url if "://" in url else f"//{url}").hostname or ""
-    except ValueError:
-        host = ""
-    return _registered(host)
+COUNTS = pa.schema([("hash", pa.uint64()), ("documents", pa.int32()), ("range", pa.int32())])
+
+FREQUENT = pa.schema([("hash", pa.uint64())])
+
+LINES_A_DOCUMENT = 32
+"""Lines expected of a document, to choose the number of partitions by."""
 
 
-@cache
-def _suffixes():  # type: ignore[no-untyped-def]
-    import tldextract
-
-    return tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None, include_psl_private_domains=True)
+def line_counts_exchange(work: Work) -> Exchange:
+    """Rows of COUNTS, by hash."""
+    return work.by_key("line-counts", LINES_A_DOCUMENT * work.documents)
 
 
-@cache
-def _registered(host: str) -> str:
-    parts = _suffixes()(host)
-    return f"{parts.domain}.{parts.suffix}" if parts.domain and parts.suffix else host
+def frequent_lines_exchange(work: Work) -> Exchange:
+    """Rows of FREQUENT, by the range that has such lines."""
+    return work.by_range("frequent-lines")
+
+
+def send_lines(task: RangeTask) -> int:
+    """Send how many of the documents that stay have each line. Returns rows sent."""
+    exchange = line_counts_exchange(task.work)
+    with exchange.sender(task.name, COUNTS) as sender:
+        for shard in task.shards:
+            for _, batch in _staying(task.work, shard):
+                owner, _, hashes = line_hashes(batch, task.work.settings.line_scope)
+                found, counts = document_counts(owner, hashes)
+                numbers = np.full(len(found), task.number, np.int32)
+                columns = [pa.array(found), pa.array(counts.astype(np.int32)), pa.array(numbers)]
+                rows = pa.RecordBatch.from_arrays(columns, schema=COUNTS)
+                sender.send(rows, partition_of(found, exchange.partitions))
+    return sender.rows
+
+
+def choose_lines(task: PartitionTask) -> int:
+    """Tell the ranges which of their lines stand in too many documents. Returns the number of such lines."""
+    work, limit = task.work, task.work.settings.max_line_documents or 0
+    rows = task.exchange.receive_table(task.number, COUNTS)
+    hashes, place = np.unique(rows.column("hash").to_numpy(), return_inverse=True)
+    totals = np.bincount(place, weights=rows.column("documents").to_numpy(), minlength=len(hashes))
+    frequent = totals > limit
+    told = np.unique(np.stack([rows.column("range").to_numpy().astype(np.int64), place], 1)[frequent[place]], axis=0)
+    batch = pa.RecordBatch.from_arrays([pa.array(hashes[told[:, 1]])], schema=FREQUENT)
+    with frequent_lines_exchange(work).sender(task.name, FREQUENT) as sender:
+        sender.send(batch, told[:, 0])
+    return int(frequent.sum())
+
+
+def write_lines(task: RangeTask) -> list[Output]:
+    """List the lines to cut of each of the range's shards: dedup/lines/<shard>.parquet."""
+    work = task.work
+    rows = frequent_lines_exchange(work).receive_table(task.number, FREQUENT)
+    frequent = rows.column("hash").to_numpy()
+    outputs = []
+    for shard in task.shards:
+        if shard.earlier is not None:
+            continue
+        with ShardWriter(work.folder, f"dedup/lines/{shard.name}.parquet", CUTS, row_group_rows=1 << 17) as writer:
+            for numbers, batch in _staying(work, shard) if len(frequent) else ():
+                owner, inside, hashes = line_hashes(batch, work.settings.line_scope)
+                cut = np.isin(hashes, frequent)
+                columns = [pa.array(numbers[owner[cut]]), pa.array(inside[cut].astype(np.int32))]
+                writer.write(pa.RecordBatch.from_arrays(columns, schema=CUTS))
+        outputs.append(writer.output)
+    return outputs
+
+
+def _staying(work: Work, shard: Shard) -> Iterator[tuple[Int64s, Batch]]:
+    """The documents of a shard of this run that are no duplicates, with their rows."""
+    if shard.earlier is not None:
+        return
+    dropped, row = read_drops(work.folder, shard.name).column("row").to_numpy(), 0
+    for table in read_shard(shard.folder, f"documents/{shard.name}.parquet", ["text", "url"]):
+        rows = np.arange(row, row + table.num_rows, dtype=np.int64)
+        row += table.num_rows
+        stays = ~np.isin(rows, dropped)
+        yield rows[stays], Batch(table).keep(stays)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,18 +6,19 @@ hash of the simplified text, and its length; the reference keeps 952.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import xxhash
 
-from curation import views
-from curation.batch import Batch
-from curation.dedup import minhash
-from curation.dedup.hashing import Hashes
-from curation.dedup.normalise import simplify
+from curation.arrays import Bools, UInt8s, UInt32s, UInt64s, UnsignedInts
+from curation.dedup.algorithms import minhash
+from curation.dedup.algorithms.normalization import simplify
+from curation.dedup.algorithms.shingles import Shingles, joined_shingles, mixed_shingles
 from curation.dedup.settings import DedupSettings
-from curation.dedup.shingles import Shingles, joined_shingles, mixed_shingles
+from curation.stages.batch import Batch
+from curation.text import views
 
 VERSION = 1
 """Rises when the same settings give other signatures."""
@@ -47,7 +48,7 @@ def shingles(characters: views.Characters, settings: DedupSettings) -> Shingles:
     return mixed_shingles(characters, settings.ngram)
 
 
-def minima(parts: Shingles, settings: DedupSettings) -> Hashes | minhash.Hashes32:
+def minima(parts: Shingles, settings: DedupSettings) -> UInt64s | UInt32s:
     """Minima of every permutation, shape (documents, permutations)."""
     compute = minhash.minima_61 if settings.variant == "datatrove" else minhash.minima_32
     return compute(parts, settings.seed, settings.permutations)
@@ -68,7 +69,7 @@ def signatures(batch: Batch, settings: DedupSettings) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=signature_schema(settings))
 
 
-def _text_hashes(characters: views.Characters) -> npt.NDArray[np.uint8]:
+def _text_hashes(characters: views.Characters) -> UInt8s:
     """128-bit hash of every text, shape (documents, 16)."""
     codes = characters.codepoints
     spans = zip(characters.first.tolist(), characters.last.tolist(), strict=True)
@@ -76,7 +77,7 @@ def _text_hashes(characters: views.Characters) -> npt.NDArray[np.uint8]:
     return np.frombuffer(digests, np.uint8).reshape(-1, 16)
 
 
-def _fixed(values: npt.NDArray[np.unsignedinteger], missing: npt.NDArray[np.bool_]) -> pa.FixedSizeBinaryArray:
+def _fixed(values: UnsignedInts, missing: Bools) -> pa.FixedSizeBinaryArray:
     """Rows of a 2-D array as binary values of a fixed size, null where `missing`."""
     values[missing] = 0
     kind = pa.binary(values.shape[1] * values.itemsize)
@@ -84,22 +85,22 @@ def _fixed(values: npt.NDArray[np.unsignedinteger], missing: npt.NDArray[np.bool
     return pa.FixedSizeBinaryArray.from_buffers(kind, len(values), [validity, pa.py_buffer(values)])
 
 
-def band_keys(table: pa.RecordBatch | pa.Table) -> npt.NDArray[np.uint64]:
+def band_keys(table: pa.RecordBatch | pa.Table) -> UInt64s:
     """The `keys` column as an array, shape (rows, bands); zeros where null."""
     return _rows(table.column("keys")).view("<u8")
 
 
-def sketches(table: pa.RecordBatch | pa.Table) -> npt.NDArray[np.uint8]:
+def sketches(table: pa.RecordBatch | pa.Table) -> UInt8s:
     """The `sketch` column as an array, shape (rows, permutations); zeros where null."""
     return _rows(table.column("sketch"))
 
 
-def exact_hashes(table: pa.RecordBatch | pa.Table) -> npt.NDArray[np.uint64]:
+def exact_hashes(table: pa.RecordBatch | pa.Table) -> UInt64s:
     """The `exact` column as an array, shape (rows, 2); zeros where null."""
     return _rows(table.column("exact")).view("<u8")
 
 
-def _rows(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.uint8]:
+def _rows(column: pa.Array | pa.ChunkedArray) -> UInt8s:
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if isinstance(array, pa.ChunkedArray):
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
@@ -108,3 +109,22 @@ def _rows(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.uint8]:
     buffer = values.buffers()[1]
     start = values.offset * width
     return np.frombuffer(buffer, np.uint8)[start : start + len(values) * width].reshape(-1, width)
+
+
+def lean_minhashes(batch: Batch, settings: DedupSettings) -> list[Any]:
+    """A `datasketch.LeanMinHash` for each document, None for one of fewer than `ngram` words.
+
+    They are computed from the text, since what is stored is bands and one byte a permutation. With
+    `MinHashLSH(num_perm=settings.permutations, params=settings.banding)` candidates are those of this project. The
+    scheme named is the one whose values have the variant's width; minima that datasketch computed are not comparable.
+    """
+    from datasketch import LeanMinHash
+
+    scheme = "affine64" if settings.variant == "datatrove" else "affine32"
+    parts = shingles(simplify(batch.characters), settings)
+    values = minima(parts, settings)
+    present = (parts.first < parts.last).tolist()
+    return [
+        LeanMinHash(seed=settings.seed, hashvalues=row, scheme=scheme) if there else None
+        for row, there in zip(values, present, strict=True)
+    ]

@@ -1,89 +1,193 @@
-"""Survivors: which document of a cluster stays, and which of the others are really its duplicates.
+"""Phase 5, survivors: one document of each cluster is kept, and each shard gets its drop list.
 
-The survivor is the best by the rule of the recipe; documents of earlier runs, which cannot be removed, come before all
-others, and of equals the first in input order wins. Every other document is compared with it, so that a drop list can
-say how similar the two are.
-
-Pairs chain: a is like b, b like c, and c nothing like a. In small clusters that is rare and harmless; in a large one it
-can wipe out a source (one template, a million pages). So a cluster above the recipe's limit is examined: its best
-document takes those that are similar to it, the best of the rest those that are similar to that one, and so on.
+A range reads what the choice needs of its own clustered documents and sends it to the cluster's partition; there the
+survivors are chosen, and the verdicts go back to the ranges, which write the lists.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from curation.compiled import kernel
-from curation.dedup.hashing import Bytes
-from curation.dedup.layout import Numbers
-from curation.dedup.minhash import CHANCE, similarity
-
-LEADERS = 256
-"""Documents of a large cluster that others are compared with; one like none of them stays, unexamined further."""
-
-
-@dataclass(frozen=True, slots=True)
-class Members:
-    """Documents of clusters. values: more is better, NaN for unknown; sketches: shape (members, permutations)."""
-
-    roots: Numbers
-    documents: Numbers
-    earlier: npt.NDArray[np.bool_]
-    values: npt.NDArray[np.float64]
-    sketches: Bytes
+from curation.arrays import Int64s
+from curation.dedup.algorithms.hashing import mix_all
+from curation.dedup.algorithms.survivor_choice import Choice, Members, choose
+from curation.dedup.clusters import MEMBERS, members_exchange
+from curation.dedup.decisions import DROPS, EXACT, KEPT, NEAR, VERDICTS
+from curation.dedup.documents import PartitionTask, RangeTask, Shard, Work
+from curation.dedup.signatures import exact_hashes, sketches
+from curation.dedup.urls import url_verdicts_exchange
+from curation.store.exchange import Exchange, partition_of
+from curation.store.shards import Output, ShardWriter, read_table
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Places in Members, of clusters one after the other: `order`; for each, its survivor's place and likeness to it.
+def described(permutations: int) -> pa.Schema:
+    """Columns of a clustered document on its way to its cluster's partition."""
+    return pa.schema(
+        [
+            *MEMBERS,
+            ("row", pa.int64()),
+            ("value", pa.float64()),
+            ("id", pa.string()),
+            ("shard", pa.string()),
+            ("run", pa.string()),
+            ("exact", pa.binary(16)),
+            ("sketch", pa.binary(permutations)),
+        ]
+    )
 
-    sizes: documents that the survivor stands for, itself included; starts: where each cluster begins in `order`.
+
+def described_exchange(work: Work, members: int) -> Exchange:
+    """Rows of `described`, by cluster, `members` in all; a row is eight times as big as partitions are made for."""
+    return work.by_key("described", 8 * members)
+
+
+def describe(task: RangeTask, exchange: Exchange) -> int:
+    """Send what is to be known of the range's clustered documents to their clusters. Returns their number."""
+    rows = members_exchange(task.work).receive_table(task.number, MEMBERS)
+    rows = rows.sort_by("document")
+    documents = rows.column("document").to_numpy()
+    schema = described(task.work.settings.permutations)
+    with exchange.sender(task.name, schema) as sender:
+        for shard in task.shards:
+            inside = slice(*np.searchsorted(documents, [shard.first, shard.stop]).tolist())
+            members = rows.slice(inside.start, inside.stop - inside.start)
+            if members.num_rows:
+                batch = _describe_shard(task.work, shard, members, schema)
+                roots = batch.column("root").to_numpy()
+                sender.send(batch, partition_of(mix_all(roots), exchange.partitions))
+    return sender.rows
+
+
+def _describe_shard(work: Work, shard: Shard, members: pa.Table, schema: pa.Schema) -> pa.RecordBatch:
+    rows = members.column("document").to_numpy() - shard.first
+    signed = read_table(shard.folder, f"signatures/{shard.name}.parquet", ["exact", "sketch"]).take(pa.array(rows))
+    ids = read_table(shard.folder, f"documents/{shard.name}.parquet", ["id"]).take(pa.array(rows))
+    columns = [
+        members.column("document"),
+        members.column("root"),
+        pa.array(rows),
+        pa.array(work.worth.of(shard.folder, shard.name, rows)),
+        ids.column("id"),
+        pa.array([shard.name] * len(rows)),
+        pa.array([shard.earlier] * len(rows), pa.string()),
+        signed.column("exact"),
+        signed.column("sketch"),
+    ]
+    return pa.Table.from_arrays(columns, schema=schema).combine_chunks().to_batches()[0]
+
+
+def verdicts_exchange(work: Work) -> Exchange:
+    """Rows of VERDICTS, by the document's range."""
+    return work.by_range("verdicts")
+
+
+def decide(task: PartitionTask) -> tuple[Mapping[str, int], list[dict[str, Any]]]:
+    """Choose the survivors of a partition's clusters and send every verdict to its document's range.
+
+    Returns the number of clusters by size (bucket "2", "3-4", "5-8" …), and rows of LARGE.
     """
-
-    order: Numbers
-    survivors: Numbers
-    similarities: npt.NDArray[np.float64]
-    sizes: Numbers
-    starts: Numbers
-
-
-def choose(members: Members, threshold: float, limit: int | None) -> Choice:
-    """The survivor of every member. Clusters of more than `limit` are taken apart by `threshold` (None: never)."""
-    worth = np.where(np.isnan(members.values), np.inf, -members.values)
-    order = np.lexsort((members.documents, worth, ~members.earlier, members.roots))
-    roots = members.roots[order]
-    starts = np.flatnonzero(np.r_[True, roots[1:] != roots[:-1]]) if len(roots) else np.empty(0, np.int64)
-    counts = np.diff(np.r_[starts, len(roots)])
-    leaders = np.repeat(starts, counts)
-    for start, count in zip(starts.tolist(), counts.tolist(), strict=True):
-        if limit is not None and count > limit:
-            inside = np.ascontiguousarray(members.sketches[order[start : start + count]])
-            leaders[start : start + count] = start + _leaders(inside, threshold, LEADERS)
-    survivors = order[leaders] if len(order) else order
-    alike = similarity(members.sketches[order], members.sketches[survivors])
-    return Choice(order, survivors, alike, np.bincount(leaders, minlength=len(order))[leaders], starts)
+    work, settings = task.work, task.work.settings
+    rows = task.exchange.receive_table(task.number, described(settings.permutations)).sort_by("document")
+    documents, roots = rows.column("document").to_numpy(), rows.column("root").to_numpy()
+    earlier = documents < work.earlier_documents
+    limit = settings.max_cluster_size if settings.verify else None
+    values = rows.column("value").to_numpy()
+    choice = choose(Members(roots, documents, earlier, values, sketches(rows)), settings.threshold, limit)
+    ids = rows.column("id")
+    cluster_ids = ids.take(pa.array(np.searchsorted(documents, roots)))
+    table = _verdicts(rows, cluster_ids, choice, settings.exact)
+    listed = ~earlier[choice.order]
+    if settings.mode == "against" and len(earlier):
+        has_earlier = earlier[choice.order[choice.starts]]
+        listed &= np.repeat(has_earlier, np.diff(np.r_[choice.starts, len(choice.order)]))
+    table = table.filter(pa.array(listed))
+    with verdicts_exchange(work).sender(task.name, VERDICTS) as sender:
+        for batch in table.to_batches():
+            sender.send(batch, work.range_of(batch.column("document").to_numpy()))
+    counts = np.diff(np.r_[choice.starts, len(choice.order)])
+    return Counter(map(size_bucket, counts.tolist())), _large(cluster_ids, choice, counts, settings.max_cluster_size)
 
 
-@kernel
-def _leaders(sketches: Bytes, threshold: float, most: int) -> Numbers:
-    """For each sketch the place of the first leader that it is similar to, or its own: then it leads, up to `most`."""
-    rows, width = sketches.shape
-    out = np.empty(rows, np.int64)
-    leaders = np.empty(most, np.int64)
-    count = 0
-    for row in range(rows):
-        out[row] = row
-        for leader in range(count):
-            agree = 0
-            for byte in range(width):
-                agree += sketches[row, byte] == sketches[leaders[leader], byte]
-            if (agree / width - CHANCE) / (1 - CHANCE) >= threshold:
-                out[row] = leaders[leader]
-                break
-        if out[row] == row and count < most:
-            leaders[count] = row
-            count += 1
-    return out
+def _verdicts(rows: pa.Table, cluster_ids: pa.ChunkedArray, choice: Choice, exact: bool) -> pa.Table:
+    """Rows of VERDICTS in the order of the choice."""
+    order, survivors = pa.array(choice.order), pa.array(choice.survivors)
+    hashes = exact_hashes(rows)
+    same_text = (hashes[choice.order] == hashes[choice.survivors]).all(axis=1) & exact
+    reasons = np.where(same_text, EXACT, NEAR)
+    stays = choice.order == choice.survivors
+    lost_to = rows.select(["id", "shard", "row", "run"]).take(survivors)
+    columns = {
+        "document": rows.column("document").take(order),
+        "reason": pa.array(reasons, pa.string(), mask=stays),
+        "similarity": pa.array(choice.similarities),
+        "cluster_id": cluster_ids.take(order),
+        "cluster_size": pa.array(choice.sizes),
+        "survivor_id": lost_to.column("id"),
+        "survivor_shard": lost_to.column("shard"),
+        "survivor_row": lost_to.column("row"),
+        "survivor_run": lost_to.column("run"),
+    }
+    return pa.Table.from_arrays(list(columns.values()), schema=VERDICTS)
+
+
+def _large(ids: pa.ChunkedArray, choice: Choice, counts: Int64s, limit: int | None) -> list[dict[str, Any]]:
+    found = []
+    for cluster in np.flatnonzero(counts > limit).tolist() if limit is not None else ():
+        part = slice(choice.starts[cluster], choice.starts[cluster] + counts[cluster])
+        gone = choice.order[part] != choice.survivors[part]
+        alike = choice.similarities[part][gone]
+        found.append(
+            {
+                "cluster_id": ids[int(choice.order[part.start])].as_py(),
+                "documents": int(counts[cluster]),
+                "kept": int((~gone).sum()),
+                "similarity_mean": round(float(alike.mean()), 4) if len(alike) else None,
+                "similarity_least": round(float(alike.min()), 4) if len(alike) else None,
+            }
+        )
+    return found
+
+
+def size_bucket(size: int) -> str:
+    """The bucket of a cluster's size, by powers of two.
+
+    >>> [size_bucket(size) for size in (2, 3, 4, 5, 8, 9)]
+    ['2', '3-4', '3-4', '5-8', '5-8', '9-16']
+    """
+    upper = 1 << (size - 1).bit_length()
+    return str(size) if upper // 2 + 1 == upper else f"{upper // 2 + 1}-{upper}"
+
+
+def write_lists(task: RangeTask) -> tuple[Mapping[str, int], list[Output]]:
+    """Write the drop list and the survivors of each of the range's shards. Returns documents by reason, and the files.
+
+    Shards of earlier runs get none.
+    """
+    work = task.work
+    parts = [verdicts_exchange(work).receive_table(task.number, VERDICTS)]
+    if work.settings.url:
+        parts.append(url_verdicts_exchange(work).receive_table(task.number, VERDICTS))
+    table = pa.concat_tables(parts).sort_by("document")
+    documents = table.column("document").to_numpy()
+    reasons: Counter[str] = Counter()
+    outputs: list[Output] = []
+    for shard in task.shards:
+        if shard.earlier is not None:
+            continue
+        start, stop = np.searchsorted(documents, [shard.first, shard.stop]).tolist()
+        verdicts = table.slice(start, stop - start)
+        rows = pa.array(documents[start:stop] - shard.first)
+        verdicts = verdicts.set_column(0, "row", rows)
+        stays = pc.is_null(verdicts.column("reason"))
+        for path, schema, mask in (("drop", DROPS, pc.invert(stays)), ("kept", KEPT, stays)):
+            with ShardWriter(work.folder, f"dedup/{path}/{shard.name}.parquet", schema) as writer:
+                writer.write(verdicts.filter(mask).select(schema.names))
+            outputs.append(writer.output)
+        reasons.update(value for value in verdicts.column("reason").to_pylist() if value is not None)
+    return reasons, outputs

@@ -12,11 +12,12 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from curation.dedup.contracts import URL, VERDICTS
-from curation.dedup.layout import Numbers, PartitionTask, RangeTask, Work, partition_of
-from curation.dedup.values import as_numbers
-from curation.exchange import Exchange
-from curation.shards import read_shard
+from curation.arrays import Int64s
+from curation.dedup.decisions import URL, VERDICTS
+from curation.dedup.documents import PartitionTask, RangeTask, Work
+from curation.dedup.survivor_rules import as_numbers
+from curation.store.exchange import Exchange, partition_of
+from curation.store.shards import read_shard
 
 TRACKING = ("utm_", "fbclid", "gclid", "dclid", "msclkid", "mc_eid", "igshid")
 """Beginnings of query keys that say where a visitor came from, not what is shown."""
@@ -62,7 +63,7 @@ def url_verdicts_exchange(work: Work) -> Exchange:
     return work.by_range("url-verdicts")
 
 
-def removed_by_url(work: Work, number: int) -> Numbers:
+def removed_by_url(work: Work, number: int) -> Int64s:
     """The documents of a range that are removed for their URL."""
     if not work.settings.url:
         return np.empty(0, np.int64)

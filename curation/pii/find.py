@@ -9,11 +9,11 @@ from functools import cache
 
 import pyarrow as pa
 
-from curation import views
 from curation.pii import accounts, addresses, phones, windows
 from curation.pii.evidence import Match
 from curation.pii.recognizers import Span, recognize
 from curation.pii.windows import Window
+from curation.text import views
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ from itertools import accumulate
 from threading import RLock
 from typing import Any, NamedTuple
 
+from curation.text.hosts import split_host
+
 _JOINED_LENGTH = 50_000
 """Characters of windows joined for one call; the phone recognizer gives up on a text after 65,535 failures."""
 _loading = RLock()
@@ -89,23 +91,12 @@ def _load(kind: str, region: str) -> Any:
     return recognizer
 
 
-@cache
-def _suffixes() -> Any:
-    import tldextract
-
-    extract = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
-    extract("example.com")
-    return extract
-
-
 def has_public_suffix(address: str) -> bool:
     """Whether the domain of an e-mail address ends in a suffix of the public list that tldextract carries.
 
     presidio asks that of the list that it downloads at first use, and of the whole address as if it were a URL.
     """
-    with _loading:
-        extract = _suffixes()
-    return bool(extract(address.rpartition("@")[2]).fqdn)
+    return bool(split_host(address.rpartition("@")[2]).fqdn)
 
 
 @contextmanager

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from curation import views
-from curation.kernels.characters import Table
-from curation.kernels.windows import find_anchors, find_runs
+from curation.arrays import UInt8s
+from curation.pii.window_kernels import find_anchors, find_runs
+from curation.text import views
 
 DIGIT, NUMBER, EMAIL, AT, ADDRESS, DOT, COLON = (1 << bit for bit in range(7))
 """Classes of characters: `\\d`; inside a number as written; inside an e-mail; @; inside an IP address; full stop; :"""
@@ -70,7 +70,7 @@ def joined_letters() -> re.Pattern[str]:
 
 
 @cache
-def classes() -> Table:
+def classes() -> UInt8s:
     """The classes of every code point, uint8[0x110000]; `\\w` and `\\d` as in the package that presidio uses."""
     import regex
 

@@ -12,13 +12,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation.tally import add_counts
+from curation.stages.tally import add_counts
+from curation.text.hosts import host_of, top_level
 
 DOMAINS_A_SHARD = 2000
 """Most frequent domains that a shard reports; a domain that is rarer in every shard is missing from the totals."""
@@ -166,7 +166,7 @@ class Counting:
             self._by_language(batch, lengths)
 
     def _dimensions(self, counters: dict[str, Counter[str]], batch: pa.RecordBatch, lengths: pa.Array) -> None:
-        hosts = [domain(url or "") for url in batch["url"].to_pylist()]
+        hosts = [host_of(url or "") for url in batch["url"].to_pylist()]
         dated = pc.match_substring_regex(batch["date"], _DAY)
         day = pc.if_else(dated, pc.utf8_slice_codeunits(batch["date"], 0, 10), NO_DAY)
         for name, values in (
@@ -265,18 +265,3 @@ def bin_of(value: float, edges: Sequence[float]) -> int:
 def hash_of(key: str) -> str:
     """The hash of an id by which documents are drawn."""
     return hashlib.blake2b((key or "").encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
-
-
-def domain(url: str) -> str:
-    """The host of a URL, lower-cased and without "www.": "https://www.a.org/b" → "a.org"; "" where there is none."""
-    try:
-        host = urlsplit(url if "://" in url else f"//{url}").hostname or ""
-    except ValueError:
-        host = ""
-    return host.removeprefix("www.")
-
-
-def top_level(host: str) -> str:
-    """The top-level domain of a host: "a.co.uk" → "uk"; "(address)" for an IP address, "" where there is none."""
-    last = host.rpartition(".")[2]
-    return "(address)" if ":" in host or last.isdigit() else last

@@ -9,7 +9,7 @@ from typing import Any
 from curation.report import plots
 from curation.report.counting import NO_DAY
 from curation.report.histograms import Histogram, bars, beyond, drawn, inside
-from curation.rules import Rule
+from curation.stages.rules import Rule
 
 Cells = tuple[str | int, ...]
 

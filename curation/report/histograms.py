@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from curation.rules import Rule
+from curation.stages.rules import Rule
 
 Histogram = Mapping[str, Any]
 
@@ -62,8 +62,9 @@ class Bar:
 def drawn(histogram: Histogram, rules: Sequence[Rule]) -> tuple[dict[str, Any], list[float | None]]:
     """The histogram with one edge for each rule, at which its bars are to end, and that edge for each rule.
 
-    `curation.signals` has two edges for a threshold t: t itself, and the next number above it, which tells `> t` from
-    `>= t`. The one that the rule does not need goes, unless it is a step like any other. None: not among the edges.
+    `curation.stages.signals` has two edges for a threshold t: t itself, and the next number above it, which tells `> t`
+    from `>= t`. The one that the rule does not need goes, unless it is a step like any other. None: not among the
+    edges.
     """
     edges = list(histogram["edges"])
     cuts: list[float | None] = []

@@ -126,7 +126,7 @@ def write_corpora(texts: Sequence[str], shares: Sequence[float], scratch: Path) 
     """A corpus of each share of the texts, in shards of some SHARD_BYTES."""
     from tokenized import write_corpus
 
-    from curation.storage import Folder
+    from curation.store.folder import Folder
 
     total = sum(len(text.encode("utf-8", "replace")) for text in texts)
     folders = {}
@@ -197,11 +197,11 @@ def run_side(side: str, folder: Path, settings: dict[str, Any], workers: int) ->
 
 def ours(folder: Path, settings: dict[str, Any], workers: int) -> dict[str, Any]:
     """The step, on so many workers."""
-    from curation.cluster import open_cluster
-    from curation.jobs.progress import Progress
-    from curation.jobs.train_tokenizer import make_tokenizer
-    from curation.storage import Folder
-    from curation.tokenize.settings import TokenizerSettings
+    from curation.jobs.steps.progress import Progress
+    from curation.jobs.steps.train_tokenizer import make_tokenizer
+    from curation.running.cluster import open_cluster
+    from curation.store.folder import Folder
+    from curation.tokenize.training.settings import TokenizerSettings
 
     out = Folder(str(folder))
     shards = sorted(path.stem for path in (folder / "corpus").glob("*.parquet"))
@@ -220,7 +220,7 @@ def tokenizers_trainer(folder: Path, settings: dict[str, Any]) -> dict[str, Any]
     import pyarrow.parquet as pq
     from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
-    from curation.tokenize.settings import TokenizerSettings
+    from curation.tokenize.training.settings import TokenizerSettings
 
     chosen = TokenizerSettings(**settings)
     tokenizer = Tokenizer(models.BPE())

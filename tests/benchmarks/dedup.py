@@ -29,17 +29,17 @@ import pyarrow.parquet as pq  # noqa: E402
 import xxhash  # noqa: E402
 from near_duplicates import SIMILARITIES, Made, generate, jaccard, paragraphs, write  # noqa: E402
 
-from curation.batch import Batch  # noqa: E402
-from curation.cluster import open_cluster  # noqa: E402
-from curation.dedup.layout import Shard  # noqa: E402
-from curation.dedup.minhash import similarity as estimate  # noqa: E402
-from curation.dedup.normalise import simplify  # noqa: E402
+from curation.dedup.algorithms.minhash import similarity as estimate  # noqa: E402
+from curation.dedup.algorithms.normalization import simplify  # noqa: E402
+from curation.dedup.documents import Shard  # noqa: E402
+from curation.dedup.run import deduplicate  # noqa: E402
 from curation.dedup.settings import DedupSettings  # noqa: E402
 from curation.dedup.signatures import band_keys, shingles, signature_schema, signatures, sketches  # noqa: E402
-from curation.dedup.values import Worth  # noqa: E402
-from curation.jobs.dedup import deduplicate  # noqa: E402
-from curation.shards import ShardWriter, read_shard  # noqa: E402
-from curation.storage import Folder  # noqa: E402
+from curation.dedup.survivor_rules import Worth  # noqa: E402
+from curation.running.cluster import open_cluster  # noqa: E402
+from curation.stages.batch import Batch  # noqa: E402
+from curation.store.folder import Folder  # noqa: E402
+from curation.store.shards import ShardWriter, read_shard  # noqa: E402
 
 WORKERS = 2
 RUNS = 3

@@ -30,15 +30,16 @@ import numpy as np  # noqa: E402
 import psutil  # noqa: E402
 from made import make_minima, write_shard  # noqa: E402
 
-from curation.cluster import Cluster, open_cluster  # noqa: E402
-from curation.dedup.layout import PartitionTask, RangeTask, Shard, Work, partition_of, plan_work  # noqa: E402
-from curation.dedup.matching import KEYS, band_rows, keys_exchange, read_signatures, spread  # noqa: E402
-from curation.dedup.pairs import find_pairs  # noqa: E402
+from curation.dedup.algorithms.pair_search import find_pairs  # noqa: E402
+from curation.dedup.documents import PartitionTask, RangeTask, Shard, Work, plan_work  # noqa: E402
+from curation.dedup.keys import KEYS, band_rows, keys_exchange, read_signatures, spread  # noqa: E402
+from curation.dedup.run import deduplicate, number_shards  # noqa: E402
 from curation.dedup.settings import DedupSettings  # noqa: E402
 from curation.dedup.signatures import band_keys  # noqa: E402
-from curation.dedup.values import Worth  # noqa: E402
-from curation.jobs.dedup import deduplicate, number_shards  # noqa: E402
-from curation.storage import Folder  # noqa: E402
+from curation.dedup.survivor_rules import Worth  # noqa: E402
+from curation.running.cluster import Cluster, open_cluster  # noqa: E402
+from curation.store.exchange import partition_of  # noqa: E402
+from curation.store.folder import Folder  # noqa: E402
 
 SHARD_DOCUMENTS = 20_000
 SETTINGS = DedupSettings(exact=False)

@@ -32,12 +32,12 @@ import tokenizers  # noqa: E402
 from conftest import find_shared_data  # noqa: E402
 from tokenized import END, train_tokenizer, write_corpus  # noqa: E402
 
-from curation.cluster import Cluster, open_cluster  # noqa: E402
-from curation.jobs.progress import Progress, Step  # noqa: E402
-from curation.jobs.tokenize import ENCODE, make_tokens  # noqa: E402
-from curation.storage import Folder  # noqa: E402
-from curation.tokenize.corpora import read_encoder  # noqa: E402
-from curation.tokenize.tokens import TokensSettings  # noqa: E402
+from curation.jobs.steps.progress import Progress, Step  # noqa: E402
+from curation.jobs.steps.tokenize import ENCODE, make_tokens  # noqa: E402
+from curation.running.cluster import Cluster, open_cluster  # noqa: E402
+from curation.store.folder import Folder  # noqa: E402
+from curation.tokenize.encoding.encode_shards import read_encoder  # noqa: E402
+from curation.tokenize.encoding.token_shards import TokensSettings  # noqa: E402
 
 SHARDS = 8
 TRAINING_CHARACTERS = 10_000_000

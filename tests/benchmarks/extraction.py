@@ -26,10 +26,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from curation import isolation, lid
-from curation.batch import Batch
-from curation.extract import Extract
-from curation.warc import ReadSettings, read_batches
+from curation.archives.reader import ReadSettings, read_batches
+from curation.extraction import isolation
+from curation.extraction.extract import Extract
+from curation.language import identify
+from curation.stages.batch import Batch
 
 ROOT = Path(__file__).resolve().parents[2]
 WORD = re.compile(r"\w+")
@@ -167,7 +168,7 @@ def compare(batches: Sequence[Batch], gold: dict[str, dict[str, Any]], names: Se
 
 
 NOTHING = isolation.Function(
-    "curation.extractors:page_function",
+    "curation.extraction.extractors:page_function",
     {"extractor": "builtins:len", "favor": "", "fast": False, "languages": [], "language_floor": None, "model": None},
 )
 
@@ -208,7 +209,7 @@ def language_first(batches: Sequence[Batch]) -> dict[str, Any]:
         everything, without = staged(after, batch)
         milliseconds.append((with_preview * 1e3 / len(batch), without * 1e3 / len(batch)))
         for short, full in zip(texts, everything, strict=True):
-            wanted = (found := lid.predict(full or "")) is not None and found[0] == "en" and found[1] > 0.65
+            wanted = (found := identify.predict(full or "")) is not None and found[0] == "en" and found[1] > 0.65
             english += wanted
             spared += short is None
             lost += short is None and wanted

@@ -39,13 +39,13 @@ from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.encoding import detect_encoding
 from resiliparse.parse.html import HTMLTree
 
-from curation import words
-from curation.batch import Batch
 from curation.filters.c4 import C4
 from curation.filters.fineweb import FineWeb
 from curation.filters.gopher_quality import GopherQuality
 from curation.filters.gopher_repetition import GopherRepetition
-from curation.memo import Memo
+from curation.stages.batch import Batch
+from curation.text import words
+from curation.text.word_memo import Memo
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = 64
@@ -64,7 +64,7 @@ from curation.filters.gopher_repetition import GopherRepetition
 from curation.filters.gopher_quality import GopherQuality
 from curation.filters.c4 import C4
 from curation.filters.fineweb import FineWeb
-from curation.batch import Batch
+from curation.stages.batch import Batch
 import pyarrow as pa
 batch = Batch(pa.record_batch({"id": ["0", "1"], "text": ["One line.\\n\\nAnd (so) [1] on.", "x" * 100 + "."]}))
 for stage in (GopherRepetition(), GopherQuality(), C4(), FineWeb()):

@@ -29,9 +29,9 @@ from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.encoding import detect_encoding
 from resiliparse.parse.html import HTMLTree
 
-from curation import lid
-from curation.batch import Batch
 from curation.filters.language import Language
+from curation.language import identify
+from curation.stages.batch import Batch
 
 ROOT = Path(__file__).resolve().parents[2]
 THRESHOLD = 0.65
@@ -85,7 +85,7 @@ def accuracies(data: Path, model: str | None) -> Iterator[Accuracy]:
             code, sentence = line.rstrip("\n").split("\t", 1)
             sentences[code].append(sentence)
     for code, values in sorted(sentences.items()):
-        found = lid.predict_all(pa.array(values, pa.string()), path=model)
+        found = identify.predict_all(pa.array(values, pa.string()), path=model)
         right = [name == SAME.get(code, code) for name in found.languages]
         sure = np.array(right) & (found.scores > THRESHOLD)
         others = Counter(name or "-" for name, good in zip(found.languages, right, strict=True) if not good)
@@ -107,13 +107,13 @@ def page_texts(data: Path, step: int) -> Iterator[str]:
 
 def head(rows: list[Accuracy], model: str | None) -> list[str]:
     """What was measured, and the means."""
-    known = [row for row in rows if SAME.get(row.code, row.code) in lid.labels(model)]
+    known = [row for row in rows if SAME.get(row.code, row.code) in identify.labels(model)]
     total = sum(row.sentences for row in known)
     return [
         "# Languages",
         "",
-        f"Measured by `tests/benchmarks/languages.py` with {lid.model_path(model).name} "
-        f"(SHA-256 {lid.model_hash(model)[:16]}…, {len(lid.labels(model))} languages).",
+        f"Measured by `tests/benchmarks/languages.py` with {identify.model_path(model).name} "
+        f"(SHA-256 {identify.model_hash(model)[:16]}…, {len(identify.labels(model))} languages).",
         "",
         f"Single sentences of lingua's test data, {rows[0].sentences} a language: over the {len(known)} of {len(rows)} "
         f"languages that the model knows, {sum(row.right for row in known) / total:.1%} get the right label, and "
@@ -212,7 +212,7 @@ def reference(model: str | None) -> Any:
     from datatrove.pipeline.filters import LanguageFilter
 
     base.check_required_dependencies = lambda *_: None  # it asks for another build of fasttext by its package's name
-    library = fasttext.load_model(str(lid.model_path(model)))
+    library = fasttext.load_model(str(identify.model_path(model)))
 
     class Numpy:
         """fasttext-predict answers with plain floats where fasttext answers with an array."""

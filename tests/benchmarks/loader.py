@@ -25,8 +25,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 import numpy as np  # noqa: E402
 import pyarrow as pa  # noqa: E402
 
-from curation.storage import Folder  # noqa: E402
-from curation.tokenize.tokens import Rows, TokensSettings, shard_path, token_schema, write_token_shard  # noqa: E402
+from curation.store.folder import Folder  # noqa: E402
+from curation.tokenize.encoding.token_shards import Rows, TokensSettings, shard_path, token_schema, write_token_shard  # noqa: E402
 
 PEERS = ROOT / ".venv-loaders" / "bin" / "python"
 LENGTH, VOCABULARY, BATCH = 2048, 50_000, 16
@@ -36,7 +36,7 @@ OURS = """
 import sys, time
 sys.path[:0] = sys.argv[3:]
 import numpy as np
-from curation.tokenize.loader import TokenLoader
+from curation.tokenize.loading.loader import TokenLoader
 
 def read(loader):
     return sum(batch["input_ids"].size for batch in loader)

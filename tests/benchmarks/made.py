@@ -7,15 +7,15 @@ is what MinHash gives two documents of similarity s. Bands and sketches then com
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from curation import schema
-from curation.dedup import minhash
+from curation.arrays import Float64s, Int64s, UInt32s, UnsignedInts
+from curation.dedup.algorithms import minhash
 from curation.dedup.settings import DedupSettings
 from curation.dedup.signatures import signature_schema
-from curation.shards import ShardWriter
-from curation.storage import Folder
+from curation.store import schema
+from curation.store.folder import Folder
+from curation.store.shards import ShardWriter
 
 SHARE_COPIES = 0.3
 """Share of documents that are made from another one's minima."""
@@ -23,9 +23,7 @@ SHARE_COPIES = 0.3
 SIMILARITIES = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0)
 
 
-def make_minima(
-    documents: int, permutations: int, seed: int
-) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+def make_minima(documents: int, permutations: int, seed: int) -> tuple[UInt32s, Int64s, Float64s]:
     """Minima of some documents; for each, the document it was made from (itself if none) and their similarity."""
     random = np.random.Generator(np.random.PCG64(seed))
     minima = random.integers(0, 1 << 32, size=(documents, permutations), dtype=np.uint32)
@@ -44,7 +42,7 @@ def make_minima(
     return minima, originals, similarities
 
 
-def write_shard(folder: Folder, name: str, minima: npt.NDArray[np.uint32], settings: DedupSettings) -> None:
+def write_shard(folder: Folder, name: str, minima: UInt32s, settings: DedupSettings) -> None:
     """Signatures of the minima given, and documents with nothing but an id, as the filter step would leave them."""
     rows = len(minima)
     columns = [
@@ -61,6 +59,6 @@ def write_shard(folder: Folder, name: str, minima: npt.NDArray[np.uint32], setti
         writer.write(pa.table({**nulls, "id": ids}, schema=schema.DOCUMENT))
 
 
-def _fixed(values: npt.NDArray[np.unsignedinteger]) -> pa.FixedSizeBinaryArray:
+def _fixed(values: UnsignedInts) -> pa.FixedSizeBinaryArray:
     kind = pa.binary(values.shape[1] * values.itemsize)
     return pa.FixedSizeBinaryArray.from_buffers(kind, len(values), [None, pa.py_buffer(values)])

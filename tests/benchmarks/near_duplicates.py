@@ -25,9 +25,9 @@ import pyarrow as pa  # noqa: E402
 from conftest import find_shared_data  # noqa: E402
 from pages import texts  # noqa: E402
 
-from curation import schema  # noqa: E402
-from curation.shards import ShardWriter  # noqa: E402
-from curation.storage import Folder  # noqa: E402
+from curation.store import schema  # noqa: E402
+from curation.store.folder import Folder  # noqa: E402
+from curation.store.shards import ShardWriter  # noqa: E402
 
 SIMILARITIES = (0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 

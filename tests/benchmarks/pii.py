@@ -28,9 +28,9 @@ from fastwarc.warc import ArchiveIterator, WarcRecordType
 from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.encoding import bytes_to_str, detect_encoding
 
-from curation.batch import Batch
 from curation.filters.pii import REGIONS, Pii
 from curation.pii.recognizers import has_public_suffix
+from curation.stages.batch import Batch
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = 64

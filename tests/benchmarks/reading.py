@@ -32,9 +32,9 @@ def timed(work, paths):
 
 OURS = """
 from collections import Counter
-from curation.archive import read_records
-from curation.http import parse_response
-from curation.warc import ReadSettings, read_batches
+from curation.archives.records import read_records
+from curation.archives.http import parse_response
+from curation.archives.reader import ReadSettings, read_batches
 def records(paths):
     count = size = 0
     for path in paths:

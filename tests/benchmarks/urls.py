@@ -35,7 +35,7 @@ print(json.dumps({"start": ready - started, "url": (done - ready) / len(urls), "
 
 OURS = """
 import pyarrow as pa
-from curation.batch import Batch
+from curation.stages.batch import Batch
 from curation.filters.url import Url
 def judge(urls):
     return Url()(Batch(pa.record_batch({"url": urls, "text": [""] * len(urls)})))

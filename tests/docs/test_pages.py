@@ -11,9 +11,9 @@ import pytest
 from stages import documents
 from typer.main import get_command
 
-from curation.jobs.cli import app
-from curation.jobs.recipe_commands import recipes
-from curation.recipe import TABLES, built_in, load
+from curation.jobs.cli.main import app
+from curation.jobs.cli.recipes import recipes
+from curation.recipes.recipe import TABLES, built_in, load
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from tokenized import make_run, make_texts
 
-from curation.tokenize.exports import FORMATS
-from curation.tokenize.tokens import TokensSettings
+from curation.tokenize.encoding.token_shards import TokensSettings
+from curation.tokenize.loading.exports import FORMATS
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "tokens.md").read_text(encoding="utf-8")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tokenized import make_run, make_texts
 
-from curation.tokenize.tokens import TokensSettings
+from curation.tokenize.encoding.token_shards import TokensSettings
 
 torch = pytest.importorskip("torch")
 

@@ -9,10 +9,10 @@ import pytest
 from pages import texts
 from stages import documents
 
-from curation import lid
 from curation.errors import ParameterError
 from curation.filters.language import Language
-from curation.stage import Outcome
+from curation.language import identify
+from curation.stages.stage import Outcome
 
 Verdict = Callable[[str], tuple[bool, str, float]]
 
@@ -27,7 +27,7 @@ def reference(languages: list[str] | None, threshold: float, monkeypatch: pytest
     # The check asks for another build of fasttext, by the name of its package.
     monkeypatch.setattr(base, "check_required_dependencies", lambda *_: None)
     judge = LanguageFilter(languages=languages, language_threshold=threshold)
-    judge.model._model = _Numpy(fasttext.load_model(str(lid.model_path())))
+    judge.model._model = _Numpy(fasttext.load_model(str(identify.model_path())))
 
     def verdict(text: str) -> tuple[bool, str, float]:
         document = Document(text=text, id="")
@@ -132,4 +132,4 @@ def test_unknown_languages_and_models_are_refused(tmp_path: Path) -> None:
 
 def test_the_model_is_part_of_the_identity() -> None:
     """The fingerprint follows the model's content."""
-    assert Language().assets() == {"model": lid.model_hash()}
+    assert Language().assets() == {"model": identify.model_hash()}

@@ -19,11 +19,11 @@ from stages import documents
 
 from curation.errors import ParameterError, RecipeError
 from curation.filters.pii import MAX_PASSES, SIGNALS, Pii
-from curation.parameters import identity, parameters
 from curation.pii import names, replacements
 from curation.pii.find import find
-from curation.recipe import from_document, load, to_toml
-from curation.stage import Stage
+from curation.recipes.recipe import from_document, load, to_toml
+from curation.stages.parameters import identity, parameters
+from curation.stages.stage import Stage
 
 ROOT = Path(__file__).resolve().parents[2]
 TAG = Pii(replacement="tag")

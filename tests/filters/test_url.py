@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from pages import addresses
 from stages import documents
 
-from curation.batch import Batch
 from curation.errors import ParameterError
 from curation.filters import url as module
 from curation.filters.url import Url
+from curation.stages.batch import Batch
 
 REASONS = {
     "domain": "domain",
@@ -172,7 +172,7 @@ def test_no_network_and_no_extraction(tmp_path: Path) -> None:
     (tmp_path / "test_url_program.py").write_text(
         "def run():\n"
         "    import pyarrow as pa\n"
-        "    from curation.batch import Batch\n"
+        "    from curation.stages.batch import Batch\n"
         "    from curation.filters.url import Url\n"
         "    batch = Batch(pa.record_batch({'url': ['http://0-1sex.com/x'], 'text': ['']}))\n"
         "    print(Url()(batch).reasons.to_pylist())\n"

@@ -26,6 +26,6 @@ def work(item: str) -> str:
 
 def change_code() -> None:
     """Let this process be one that has another version of the package."""
-    import curation.parameters
+    import curation.running.versions
 
-    curation.parameters.code_version = lambda: "9.9 (00000000)"
+    curation.running.versions.code_version = lambda: "9.9 (00000000)"

@@ -22,11 +22,11 @@ from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.html import HTMLTree
 from web_pages import web_pages
 
-from curation.batch import Batch
 from curation.filters.c4 import C4
 from curation.filters.fineweb import FineWeb
 from curation.filters.gopher_quality import GopherQuality
 from curation.filters.gopher_repetition import GopherRepetition
+from curation.stages.batch import Batch
 
 FULL = os.environ.get("CURATION_FULL_PARITY") == "1"
 """Set CURATION_FULL_PARITY=1 to compare on everything rather than on an even share of it."""

@@ -55,7 +55,7 @@ _held: list[bytearray] = []
 
 
 def make() -> Callable[[str], str]:
-    """A factory for `curation.isolation.Function`."""
+    """A factory for `curation.extraction.isolation.Function`."""
     return page
 
 

@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 from archives import page, prose, response, write_archive
 from typer.testing import CliRunner
 
-from curation.cluster import Cluster
-from curation.jobs.cli import app
-from curation.jobs.meeting import work_folder
-from curation.jobs.plan import open_plan
-from curation.jobs.verify.verify import Verdict, verify
-from curation.storage import Folder
+from curation.jobs.cli.main import app
+from curation.jobs.inspect.verify.verify import Verdict, verify
+from curation.jobs.inspect.work_folder import work_folder
+from curation.jobs.steps.plan import open_plan
+from curation.running.cluster import Cluster
+from curation.store.folder import Folder
 
 SETTINGS = (
     "tokenizer.vocab_size=600",

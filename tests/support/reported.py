@@ -8,7 +8,7 @@ from typing import Any
 
 from archives import page, prose, response, write_archive
 
-from curation.jobs.run import run_steps
+from curation.jobs.steps.run import run_steps
 
 SETTINGS = ["tokenizer.vocab_size=600", "tokens.sequence_length=64", "extract.extractor=resiliparse"]
 STEPS = ("filter", "dedup", "train-tokenizer", "tokenize", "report")

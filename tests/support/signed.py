@@ -10,16 +10,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curation import schema
-from curation.batch import Batch
-from curation.cluster import Cluster
-from curation.dedup.layout import Shard
+from curation.dedup.documents import Shard
+from curation.dedup.run import Found, deduplicate
 from curation.dedup.settings import DedupSettings
 from curation.dedup.signatures import signature_schema, signatures
-from curation.dedup.values import worth
-from curation.jobs.dedup import Found, deduplicate
-from curation.shards import ShardWriter
-from curation.storage import Folder
+from curation.dedup.survivor_rules import worth
+from curation.running.cluster import Cluster
+from curation.stages.batch import Batch
+from curation.store import schema
+from curation.store.folder import Folder
+from curation.store.shards import ShardWriter
 
 PLAIN = {"variant": "datatrove", "bands": 14, "rows": 8, "verify": False, "exact": False, "max_cluster_size": None}
 """Settings under which the answer is the reference's."""

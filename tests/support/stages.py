@@ -8,10 +8,10 @@ from typing import ClassVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation.batch import Batch
 from curation.errors import ParameterError
-from curation.rules import Rule
-from curation.stage import Filter, Outcome, struct
+from curation.stages.batch import Batch
+from curation.stages.rules import Rule
+from curation.stages.stage import Filter, Outcome, struct
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Broken:
 
 def documents(*texts: str | None) -> Batch:
     """A batch of documents with these texts and ids 0, 1, 2 …"""
-    from curation import schema
+    from curation.store import schema
 
     rows = [{"text": text, "id": str(i)} for i, text in enumerate(texts)]
     return Batch(pa.RecordBatch.from_pylist(rows, schema=schema.DOCUMENT))

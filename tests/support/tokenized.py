@@ -10,14 +10,14 @@ import pyarrow as pa
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
-from curation import schema
-from curation.cluster import Cluster
-from curation.jobs.progress import Progress
-from curation.jobs.tokenize import make_tokens
-from curation.manifest import Manifest
-from curation.shards import ShardWriter
-from curation.storage import Folder
-from curation.tokenize.tokens import TokensSettings
+from curation.jobs.steps.progress import Progress
+from curation.jobs.steps.tokenize import make_tokens
+from curation.running.cluster import Cluster
+from curation.store import schema
+from curation.store.folder import Folder
+from curation.store.manifest import Manifest
+from curation.store.shards import ShardWriter
+from curation.tokenize.encoding.token_shards import TokensSettings
 
 END, PAD = "<|endoftext|>", "<|padding|>"
 

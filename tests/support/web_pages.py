@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from curation.warc import ReadSettings, read_batches
+from curation.archives.reader import ReadSettings, read_batches
 
 
 @cache

@@ -10,9 +10,10 @@ import pyarrow.parquet as pq
 from archives import prose
 from signed import documents, run
 
-from curation.batch import Batch
-from curation.dedup.lines import CUTS, CutLines, document_counts, domain_of, line_hashes
+from curation.dedup.lines import CUTS, CutLines, document_counts, line_hashes
 from curation.dedup.settings import DedupSettings
+from curation.stages.batch import Batch
+from curation.text.hosts import registered_domain
 
 FOOTER = "Subscribe to our newsletter"
 
@@ -37,8 +38,8 @@ def test_lines_of_other_domains_are_other_lines() -> None:
     urls = ["https://www.a.co.uk/1", "http://blog.a.co.uk/2", "https://b.co.uk/"]
     _, _, hashes = line_hashes(batch("x", "x", "x", urls=urls), "domain")
     assert hashes[0] == hashes[1] != hashes[2]
-    assert domain_of("http://[bad") == ""
-    assert domain_of("https://10.0.0.1/x") == "10.0.0.1"
+    assert registered_domain("http://[bad") == ""
+    assert registered_domain("https://10.0.0.1/x") == "10.0.0.1"
 
 
 def test_cutting_lines() -> None:

@@ -13,8 +13,8 @@ from pages import texts
 from signed import reference_signer
 from stages import documents
 
-from curation.dedup import minhash
-from curation.dedup.normalise import simplify
+from curation.dedup.algorithms import minhash
+from curation.dedup.algorithms.normalization import simplify
 from curation.dedup.settings import DedupSettings
 from curation.dedup.signatures import band_keys, minima, shingles, signature_schema, signatures, sketches
 

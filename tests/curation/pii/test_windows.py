@@ -9,9 +9,9 @@ import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation import views
 from curation.pii import windows
 from curation.pii.windows import Window
+from curation.text import views
 
 ALPHABET = st.sampled_from([*"a@.:/-+(0123459 xX\nDEde_%", "é", "邮", "Ж", "٣", "\u00a0", "–", "😀"])
 TEXTS = st.lists(st.text(ALPHABET, max_size=60), max_size=5)

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation import schema
 from curation.report import counting
 from curation.report.counting import (
     KEPT,
@@ -20,11 +19,11 @@ from curation.report.counting import (
     ShardFacts,
     bin_of,
     binned,
-    domain,
     hash_of,
-    top_level,
     total,
 )
+from curation.store import schema
+from curation.text.hosts import host_of, top_level
 
 SIGNALS = pa.struct([("dedup.cluster_id", pa.string())])
 
@@ -143,5 +142,5 @@ def test_bins(value: float) -> None:
 )
 def test_hosts(url: str, host: str, last: str) -> None:
     """Hosts and top-level domains of addresses, good and broken."""
-    assert domain(url) == host
+    assert host_of(url) == host
     assert top_level(host) == last

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.report.histograms import FEWEST, Bar, add_histogram, add_histograms, bars, beyond, drawn, inside
-from curation.rules import Rule
-from curation.signals import histogram
+from curation.stages.rules import Rule
+from curation.stages.signals import histogram
 
 VIOLATED = {"<": operator.lt, ">": operator.gt, "<=": operator.le, ">=": operator.ge, "==": operator.eq}
 

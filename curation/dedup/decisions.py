@@ -1,0 +1,109 @@
+"""What deduplication leaves in the output folder: the columns of its files, its reasons, and how to read them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from curation.dedup.algorithms.minhash import similarity
+from curation.dedup.signatures import band_keys, sketches
+from curation.store.folder import Folder
+from curation.store.shards import read_table
+
+NEAR, EXACT, URL = "near_duplicate", "exact_duplicate", "url_duplicate"
+"""Reasons of the step."""
+
+DROPS = pa.schema(
+    [
+        ("row", pa.int64()),
+        ("reason", pa.string()),
+        ("similarity", pa.float64()),
+        ("cluster_id", pa.string()),
+        ("cluster_size", pa.int64()),
+        ("survivor_id", pa.string()),
+        ("survivor_shard", pa.string()),
+        ("survivor_row", pa.int64()),
+        ("survivor_run", pa.string()),
+    ]
+)
+"""Columns of dedup/drop/<shard>.parquet, by row of documents/<shard>.parquet, ascending.
+
+similarity: estimated Jaccard similarity to the survivor, null for `url_duplicate`; cluster_id: id of the first
+document of the cluster; cluster_size: documents that the survivor stands for, itself included; survivor_run: null, or
+the folder of the earlier run that the survivor is in."""
+
+KEPT = pa.schema([("row", pa.int64()), ("cluster_id", pa.string()), ("cluster_size", pa.int64())])
+"""Columns of dedup/kept/<shard>.parquet: documents of clusters that stay, by row, ascending."""
+
+VERDICTS = DROPS.set(0, pa.field("document", pa.int64()))
+"""What is decided of a document, on its way back to its range; `reason` is null if it stays."""
+
+LARGE = pa.schema(
+    [
+        ("cluster_id", pa.string()),
+        ("documents", pa.int64()),
+        ("kept", pa.int64()),
+        ("similarity_mean", pa.float64()),
+        ("similarity_least", pa.float64()),
+    ]
+)
+"""Columns of dedup/large_clusters.parquet: clusters above the limit, how many of their documents stay, and the
+similarity of the others to the document that each lost to."""
+
+NUMBERS = pa.schema([("shard", pa.string()), ("run", pa.string()), ("first", pa.int64()), ("documents", pa.int64())])
+"""Columns of dedup/shards.parquet: the number of each shard's first document, by which dedup/pairs names documents, in
+input order; run: null, or the folder of the earlier run that has the shard."""
+
+
+def read_drops(folder: Folder, shard: str) -> pa.Table:
+    """The documents of a shard that go, by ascending row; columns as `DROPS` says."""
+    return read_table(folder, f"dedup/drop/{shard}.parquet")
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A dropped document beside its survivor. shared_bands: places of equal bands; similarity: estimated Jaccard.
+
+    same_text: whether their simplified texts are equal. The first two are empty and null where either has no signature.
+    """
+
+    survivor_url: str | None
+    shared_bands: list[int]
+    bands: int
+    similarity: float | None
+    same_text: bool
+
+
+def compare(folder: Folder, shard: str, row: int) -> Comparison | None:
+    """What ties the document in this row of documents/<shard>.parquet to its survivor; None if it was not dropped."""
+    drops = read_drops(folder, shard)
+    place = int(np.searchsorted(drops.column("row").to_numpy(), row))
+    if place == len(drops) or drops.column("row")[place].as_py() != row:
+        return None
+    lost_to = drops.slice(place, 1).to_pylist()[0]
+    other = Folder(lost_to["survivor_run"]) if lost_to["survivor_run"] else folder
+    mine = _row(folder, f"signatures/{shard}.parquet", row)
+    theirs = _row(other, f"signatures/{lost_to['survivor_shard']}.parquet", lost_to["survivor_row"])
+    url = _row(other, f"documents/{lost_to['survivor_shard']}.parquet", lost_to["survivor_row"], ["url"])
+    signed = mine.column("keys")[0].is_valid and theirs.column("keys")[0].is_valid
+    bands = mine.schema.field("keys").type.byte_width // 8
+    return Comparison(
+        url.column("url")[0].as_py(),
+        np.flatnonzero(band_keys(mine)[0] == band_keys(theirs)[0]).tolist() if signed else [],
+        bands,
+        float(similarity(sketches(mine), sketches(theirs))[0]) if signed else None,
+        bool(signed and mine.column("exact")[0] == theirs.column("exact")[0]),
+    )
+
+
+def find_row(folder: Folder, shard: str, document: str, warc_offset: int | None) -> int | None:
+    """The row of documents/<shard>.parquet that holds a document, or None."""
+    table = read_table(folder, f"documents/{shard}.parquet", ["id", "warc_offset"])
+    rows = zip(table["id"].to_pylist(), table["warc_offset"].to_pylist(), strict=True)
+    return next((row for row, found in enumerate(rows) if found == (document, warc_offset)), None)
+
+
+def _row(folder: Folder, path: str, row: int, columns: list[str] | None = None) -> pa.Table:
+    return read_table(folder, path, columns).slice(row, 1)

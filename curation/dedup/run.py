@@ -1,0 +1,282 @@
+"""All phases of deduplication in order: signatures to drop lists. Rows reach the next phase through exchanges.
+
+| phase | what it does | one task per |
+|---|---|---|
+| keys | signatures → rows by band key | range of shards |
+| pairs | rows of one key → candidate pairs | partition |
+| sketches | pairs meet the sketches of both documents; similar ones are kept | range, three rounds |
+| clusters | pairs → components | whole, or partition |
+| survivors | components → one survivor each → drop lists | partition, then range |
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial, reduce
+from itertools import count
+from typing import Any, Generic, TypeVar
+
+import pyarrow as pa
+
+from curation.dedup import clusters, keys, lines, pairs, sketches, survivors, urls
+from curation.dedup.algorithms.components import UNION_FIND_DOCUMENTS
+from curation.dedup.decisions import LARGE, NUMBERS
+from curation.dedup.documents import (
+    WORK,
+    PartitionTask,
+    RangeTask,
+    Shard,
+    Work,
+    plan_work,
+)
+from curation.dedup.settings import DedupSettings
+from curation.dedup.survivor_rules import Worth
+from curation.dedup.survivors import describe, described_exchange
+from curation.running.cluster import Cluster
+from curation.store.exchange import Exchange
+from curation.store.folder import Folder
+from curation.store.shards import Output, ShardWriter
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered(Generic[Item, Result]):
+    """A function of an item, for items that bring a number, which comes back with the result."""
+
+    function: Callable[[Item], Result]
+
+    def __call__(self, item: tuple[int, Item]) -> tuple[int, Result]:
+        """The item's number and its result."""
+        return item[0], self.function(item[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a deduplication came to: its files and counts; seconds by phase and bytes spilled."""
+
+    outputs: list[Output]
+    counts: Mapping[str, Any]
+    performance: Mapping[str, Any]
+
+
+def deduplicate(
+    folder: Folder, settings: DedupSettings, best: Worth, shards: Sequence[Shard], cluster: Cluster, mark: str
+) -> Found:
+    """Find the duplicates among signed shards (in input order, not yet counted); write lists for the folder's own.
+
+    mark: what the answer depends on. A run that was stopped goes on at the phase where it was if the mark is the same.
+    """
+    return prepare(folder, settings, best, shards, cluster, mark).deduplicate()
+
+
+def prepare(
+    folder: Folder, settings: DedupSettings, best: Worth, shards: Sequence[Shard], cluster: Cluster, mark: str
+) -> Deduplication:
+    """Number the documents and throw away what was left under another mark."""
+    if not folder.exists(f"{WORK}/{mark}"):
+        folder.remove("dedup")
+        folder.write(f"{WORK}/{mark}", b"")
+    work, tasks = plan_work(folder, settings, best, number_shards(shards, cluster))
+    return Deduplication(work, tasks, cluster)
+
+
+def number_shards(shards: Sequence[Shard], cluster: Cluster) -> list[Shard]:
+    """The shards with their documents counted and numbered."""
+    first = 0
+    numbered = []
+    for shard, documents in zip(shards, cluster.gather(keys.count_documents, shards), strict=True):
+        numbered.append(replace(shard, first=first, documents=documents))
+        first += documents
+    return numbered
+
+
+@dataclass
+class Deduplication:
+    """A deduplication under way: what each phase hands to the next."""
+
+    work: Work
+    tasks: list[RangeTask]
+    cluster: Cluster
+    advance: Callable[[], None] = lambda: None
+    done: int = 0
+    pairs: list[Output] = field(default_factory=list)
+    lists: list[Output] = field(default_factory=list)
+    large: list[dict[str, Any]] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    spilled: int = 0
+
+    @property
+    def expected(self) -> int:
+        """About how many tasks it takes, for progress; how many clusters and rounds there will be is not known yet."""
+        work, settings = self.work, self.work.settings
+        if not settings.enabled:
+            return len(self.tasks)
+        by_key = [keys.keys_exchange(work), described_exchange(work, work.documents)]
+        by_key += [urls.urls_exchange(work)] if settings.url else []
+        by_key += [lines.line_counts_exchange(work)] if settings.max_line_documents is not None else []
+        rounds = 6 + settings.url + 2 * (settings.max_line_documents is not None)
+        return len(self.tasks) * rounds + sum(exchange.partitions for exchange in by_key) + 1
+
+    def tick(self, tasks: int) -> None:
+        """Tell of tasks that are done, as many as are still expected."""
+        for _ in range(min(tasks, self.expected - self.done)):
+            self.done += 1
+            self.advance()
+
+    def deduplicate(self, advance: Callable[[], None] = lambda: None) -> Found:
+        """All phases. advance: called for each task expected."""
+        self.advance = advance
+        settings = self.work.settings
+        counts: dict[str, Any] = {"documents": self.work.documents}
+        if settings.enabled:
+            counts |= self.find_pairs()
+            counts |= self.find_clusters()
+        counts |= self.write_lists()
+        if settings.enabled and settings.max_line_documents is not None:
+            counts |= self.cut_lines()
+        self.tick(self.expected)
+        return self.finish(counts)
+
+    def phase(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+        """Run a phase, a task an item, unless an earlier attempt at the step finished it."""
+        name = getattr(function, "func", function).__name__
+        path = f"{WORK}/phases/{len(self.seconds):03d}-{name}.json"
+        started = time.perf_counter()
+        folder = self.work.folder
+        if folder.exists(path):
+            values: list[Result] = json.loads(folder.read(path), object_hook=_from_json)
+        else:
+            values = self._gather(function, items)
+            folder.write(path, json.dumps(values, default=_to_json).encode())
+        self.seconds[f"{len(self.seconds):03d} {name}"] = round(time.perf_counter() - started, 3)
+        return values
+
+    def _gather(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+        found: dict[int, Result] = {}
+        for number, value in self.cluster.each(Numbered(function), list(enumerate(items))):
+            found[number] = value
+            self.tick(1)
+        return [found[number] for number in range(len(items))]
+
+    def clear(self, exchange: Exchange) -> None:
+        """Remove what an exchange holds, which nobody needs any more."""
+        self.spilled += exchange.spilled()
+        exchange.clear()
+
+    def ranges(self, function: Callable[[RangeTask], Result]) -> list[Result]:
+        """Run a phase of one task a range."""
+        return self.phase(function, self.tasks)
+
+    def partitions(self, exchange: Exchange, function: Callable[[PartitionTask], Result]) -> list[Result]:
+        """Run a phase of one task a partition of an exchange, then clear the exchange."""
+        tasks = [PartitionTask(self.work, exchange, number) for number in range(exchange.partitions)]
+        values = self.phase(function, tasks)
+        self.clear(exchange)
+        return values
+
+    def find_pairs(self) -> dict[str, int]:
+        """Phases from signatures to dedup/pairs."""
+        work = self.work
+        counts = {}
+        if work.settings.url:
+            self.ranges(urls.send_urls)
+            self.partitions(urls.urls_exchange(work), urls.choose_urls)
+        self.ranges(keys.spread)
+        self.partitions(keys.keys_exchange(work), pairs.match)
+        counts["candidate_pairs"] = sum(self.ranges(sketches.attach))
+        self.clear(pairs.pairs_exchange(work))
+        self.ranges(sketches.verify)
+        self.clear(sketches.sketched_exchange(work))
+        self.pairs = self.ranges(sketches.write_pairs)
+        self.clear(sketches.edges_exchange(work))
+        return counts | {"pairs": sum(output.rows for output in self.pairs)}
+
+    def find_clusters(self) -> dict[str, Any]:
+        """Phases from dedup/pairs to verdicts."""
+        work = self.work
+        components, members = self._components(sum(output.rows for output in self.pairs))
+        described = described_exchange(work, members)
+        self.ranges(partial(describe, exchange=described))
+        self.clear(clusters.members_exchange(work))
+        decided = self.partitions(described, survivors.decide)
+        sizes: Counter[str] = Counter()
+        for part, _ in decided:
+            sizes.update(part)
+        self.large = sorted((row for _, rows in decided for row in rows), key=lambda row: str(row["cluster_id"]))
+        by_size = dict(sorted(sizes.items(), key=lambda entry: int(entry[0].partition("-")[0])))
+        return {"clusters": components, "clustered_documents": members, "cluster_sizes": by_size}
+
+    def _components(self, edges: int) -> tuple[int, int]:
+        """Components of the pairs, their members sent to their ranges. Returns components and members."""
+        if self.work.documents <= UNION_FIND_DOCUMENTS:
+            return self.phase(clusters.unite_all, [self.work])[0]
+        links = clusters.links_exchange(self.work, "0", edges)
+        before = total(self.ranges(partial(clusters.send_links, onward=links)))
+        for step in count(1):
+            middle = clusters.links_exchange(self.work, f"{step}-large", edges)
+            large = total(self.partitions(links, partial(clusters.star_large, onward=middle)))
+            links = clusters.links_exchange(self.work, f"{step}-small", edges)
+            small = total(self.partitions(middle, partial(clusters.star_small, onward=links)))
+            if before == large == small:
+                break
+            before = small
+        found = self.partitions(links, clusters.send_members)
+        return sum(parts for parts, _ in found), sum(members for _, members in found)
+
+    def write_lists(self) -> dict[str, Any]:
+        """A drop list and a list of survivors for every shard."""
+        lists = self.ranges(survivors.write_lists)
+        reasons: Counter[str] = Counter()
+        for part, _ in lists:
+            reasons.update(part)
+        self.lists = [output for _, files in lists for output in files]
+        return {"removed": dict(sorted(reasons.items())), "large_clusters": len(self.large)}
+
+    def cut_lines(self) -> dict[str, int]:
+        """Phases from documents that stay to the lines to cut from them."""
+        self.ranges(lines.send_lines)
+        found = self.partitions(lines.line_counts_exchange(self.work), lines.choose_lines)
+        files = [output for outputs in self.ranges(lines.write_lines) for output in outputs]
+        self.clear(lines.frequent_lines_exchange(self.work))
+        self.lists += files
+        return {"frequent_lines": sum(found), "lines_cut": sum(output.rows for output in files)}
+
+    def finish(self, counts: Mapping[str, Any]) -> Found:
+        """Write the large clusters and the numbering of the shards."""
+        numbers = [
+            {"shard": shard.name, "run": shard.earlier, "first": shard.first, "documents": shard.documents}
+            for task in self.tasks
+            for shard in task.shards
+        ]
+        folder = self.work.folder
+        facts = [
+            _write_rows(folder, "dedup/large_clusters.parquet", LARGE, self.large),
+            _write_rows(folder, "dedup/shards.parquet", NUMBERS, numbers),
+        ]
+        performance = {"seconds": self.seconds, "spilled_bytes": self.spilled}
+        return Found([*self.pairs, *self.lists, *facts], counts, performance)
+
+
+def _to_json(value: Output) -> dict[str, Any]:
+    return {"output": asdict(value)}
+
+
+def _from_json(value: dict[str, Any]) -> Any:
+    return Output(**value["output"]) if "output" in value else value
+
+
+def total(checksums: Sequence[clusters.Checksum]) -> clusters.Checksum:
+    """The checksum of all parts together."""
+    return reduce(clusters.add_checksums, checksums, clusters.NOTHING)
+
+
+def _write_rows(folder: Folder, path: str, schema: pa.Schema, rows: Sequence[Mapping[str, Any]]) -> Output:
+    with ShardWriter(folder, path, schema) as writer:
+        writer.write(pa.Table.from_pylist(list(rows), schema=schema))
+    return writer.output

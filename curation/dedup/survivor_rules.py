@@ -1,0 +1,93 @@
+"""What a survivor rule compares: a number for each document, more being better."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+
+from curation.arrays import Float64s, Int64s
+from curation.errors import ParameterError
+from curation.stages.batch import Batch
+from curation.stages.stage import Stage, signal_type
+from curation.store import schema
+from curation.store.folder import Folder
+from curation.store.shards import read_shard, read_table
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """A survivor rule made ready: a column of documents/, a signal of a stage, a column of signatures/, or nothing."""
+
+    column: str | None = None
+    stage: Stage | None = None
+    signal: str | None = None
+    signature: str | None = None
+
+    def of(self, folder: Folder, shard: str, rows: Int64s) -> Float64s:
+        """The value of each of the rows of a shard, ascending; NaN where there is none."""
+        if self.signature is not None:
+            return as_numbers(
+                read_table(folder, f"signatures/{shard}.parquet", [self.signature])[0].take(pa.array(rows))
+            )
+        if self.column is not None:
+            return as_numbers(read_table(folder, f"documents/{shard}.parquet", [self.column])[0].take(pa.array(rows)))
+        return self._measured(folder, shard, rows) if self.stage is not None else np.zeros(len(rows))
+
+    def _measured(self, folder: Folder, shard: str, rows: Int64s) -> Float64s:
+        parts, start = [np.empty(0)], 0
+        for batch in read_shard(folder, f"documents/{shard}.parquet"):
+            inside = rows[(rows >= start) & (rows < start + batch.num_rows)] - start
+            start += batch.num_rows
+            if len(inside) and self.stage is not None:
+                signals = self.stage(Batch(batch.take(pa.array(inside)))).signals
+                assert signals is not None
+                parts.append(as_numbers(pa.chunked_array([signals.field(self.signal)])))
+        return np.concatenate(parts)
+
+
+def worth(rule: str, stages: Sequence[tuple[str, Stage]] = ()) -> Worth:
+    """The rule of `DedupSettings.survivor`, the recipe's stages giving signals. ParameterError if there is no such."""
+    if not rule.startswith("best:"):
+        return {"longest": Worth(signature="length"), "newest": Worth(column="date")}.get(rule, Worth())
+    name = rule.removeprefix("best:")
+    columns = [field.name for field in schema.DOCUMENT if _is_number(field.type) and field.name not in _LATER] + [
+        "date"
+    ]
+    if name in columns:
+        return Worth(column=name)
+    empty = Batch(pa.RecordBatch.from_pylist([], schema=schema.DOCUMENT))
+    signals: list[str] = []
+    for owner, stage in stages:
+        if isinstance(stage, Stage) and owner != "extract":
+            signals += [field.name for field in signal_type([(owner, stage)], empty) if _is_number(field.type)]
+    if name in signals:
+        owner, _, signal = name.partition(".")
+        return Worth(stage=dict(stages)[owner], signal=signal)
+    raise ParameterError("survivor", rule, f"best: and one of {', '.join([*columns, *signals])}")
+
+
+_LATER = ("token_count", "minhash_cluster_size")
+"""Columns that the steps after this one fill."""
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
+
+
+def as_numbers(values: pa.ChunkedArray) -> Float64s:
+    """Numbers as they are, dates as seconds since 1970 (UTC unless they say otherwise), NaN for what is neither."""
+    if pa.types.is_string(values.type):
+        return np.array([_seconds(value) for value in values.to_pylist()], np.float64)
+    return np.asarray(values.cast(pa.float64()).fill_null(np.nan).to_numpy(), np.float64)
+
+
+def _seconds(date: str | None) -> float:
+    try:
+        parsed = datetime.fromisoformat(date or "")
+    except ValueError:
+        return float("nan")
+    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()

@@ -1,0 +1,144 @@
+"""trafilatura with the same answers in less than half the time; the only place that knows its inside.
+
+Profiled, half of its time goes to XPath, a sixth to lxml's Python-level choice of an element's class. Done about it:
+
+- elements get their class by lxml's C-level look-up (form fields lose methods that no extraction uses);
+- the XPath expressions are compiled by `curation.extraction.acceleration.xpath`;
+- the text of an element comes from lxml's serializer, twice as fast as its XPath `string()`;
+- the stop list of justext, 154,000 words, is hashed once, not once a page;
+- readability is spared where its answer cannot be chosen, see `_cannot_win`.
+
+It changes modules of the whole process, so it is for the child of `curation.extraction.isolation` only. Versions other
+than `PROVEN` run unchanged. To take up a new one, add it there and run
+tests/curation/extraction/acceleration/test_patches.py over all pages (CURATION_FULL_PARITY=1).
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from typing import Any
+
+from curation.extraction.acceleration.attribute_tests import Vocabulary
+from curation.extraction.acceleration.xpath import compiled
+
+PROVEN = ("2.3.1",)
+"""Versions of trafilatura for which the answers were found equal on all pages."""
+
+
+@cache
+def install() -> bool:
+    """Speed up trafilatura in this process; whether its version is one of `PROVEN`."""
+    import trafilatura
+
+    if trafilatura.__version__ not in PROVEN:
+        return False
+    _choose_classes_in_c()
+    _compile_expressions()
+    _serialize_text()
+    _hash_stop_list_once()
+    _spare_readability()
+    return True
+
+
+def _choose_classes_in_c() -> None:
+    from lxml import etree, html
+    from trafilatura import utils
+
+    lookup = etree.ElementDefaultClassLookup(
+        element=html.HtmlElement,
+        comment=html.HtmlComment,
+        pi=html.HtmlProcessingInstruction,
+        entity=html.HtmlEntity,
+    )
+    for parser in (utils.HTML_PARSER, html.html_parser):
+        parser.set_element_class_lookup(lookup)
+
+
+def _compile_expressions() -> None:
+    from lxml.etree import XPath
+
+    vocabulary = Vocabulary()
+    for name, module in list(sys.modules.items()):
+        if module is None or not name.startswith("trafilatura."):
+            continue
+        for attribute, value in list(vars(module).items()):
+            if isinstance(value, XPath):
+                setattr(module, attribute, compiled(value, vocabulary))
+            elif isinstance(value, list) and any(isinstance(part, XPath) for part in value):
+                value[:] = [compiled(part, vocabulary) if isinstance(part, XPath) else part for part in value]
+
+
+def _serialize_text() -> None:
+    from lxml import html
+    from lxml.etree import tostring
+
+    def text_content(self: Any) -> str:
+        return tostring(self, method="text", encoding="unicode", with_tail=False)  # type: ignore[no-any-return]
+
+    html.HtmlMixin.text_content = text_content
+
+
+class _HashedOnce(tuple[str, ...]):
+    """A tuple of which there is one, so that its address will do as its hash."""
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
+def _hash_stop_list_once() -> None:
+    from trafilatura import external
+
+    vars(external)["JT_STOPLIST"] = _HashedOnce(external.jt_stoplist_init())
+
+
+def _spare_readability() -> None:
+    """Give readability an empty page, which it answers at once and emptily, where its answer cannot be chosen."""
+    from lxml.html import HtmlElement
+    from trafilatura import core, external
+
+    compare, try_readability = external.compare_extraction, external.try_readability
+    longest = [0]
+
+    def compare_extraction(cleaned_tree: Any, raw_tree: Any, body: Any, text: str, options: Any) -> Any:
+        longest[0] = _longest_losing(body, text, options)
+        spared = _cannot_win(raw_tree, longest[0])
+        return compare(cleaned_tree, HtmlElement() if spared else raw_tree, body, text, options)
+
+    def try_readability_if_it_can_win(htmlinput: Any) -> Any:  # the page has been pruned by now
+        return HtmlElement() if _cannot_win(htmlinput, longest[0]) else try_readability(htmlinput)
+
+    vars(core)["compare_extraction"] = compare_extraction
+    vars(external)["try_readability"] = try_readability_if_it_can_win
+
+
+def _longest_losing(body: Any, text: str, options: Any) -> int:
+    """How long readability's text may be without a chance; 0 where its length does not decide.
+
+    From trafilatura's `_prefer_readability`: out of recall mode, and where the own extraction has text in paragraphs
+    and not more tables than those, readability is preferred only if its text is more than twice as long.
+    """
+    if options.focus == "recall" or not text or not body.xpath(".//p//text()"):
+        return 0
+    return 2 * len(text) if len(body.findall(".//table")) <= len(body.findall(".//p")) else 0
+
+
+_RAW_TEXT = ("noembed", "noframes", "plaintext", "xmp")
+"""Elements whose text comes back longer when it is written as XML and read as HTML, as readability's answer is."""
+
+
+def _cannot_win(page: Any, longest: int) -> bool:
+    """Whether all text that readability could find on a page is no longer than `longest`, white space trimmed.
+
+    It drops scripts and styles, keeps at most the rest, and puts VIDEO for the text of some iframes.
+    """
+    if not longest or next(page.iter(*_RAW_TEXT), None) is not None:
+        return False
+    length = _trimmed(page.text_content()) + sum(len("VIDEO") for _ in page.iter("iframe"))
+    if length > longest:
+        length -= sum(_trimmed(element.text or "") for element in page.iter("script", "style"))
+    return length <= longest
+
+
+def _trimmed(text: str) -> int:
+    return len(" ".join(text.split()))

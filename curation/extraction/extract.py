@@ -1,0 +1,140 @@
+"""The stage that turns pages into text, each page within limits of its own (see `curation.extraction.isolation`).
+
+A record that carries text already (WET) keeps it. The column `html` ends here. Under the same limits, the answer for a
+page depends on the page alone; only one that needs about as long as `time_limit` can fall on either side of it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curation.errors import ParameterError
+from curation.extraction import isolation
+from curation.extraction.extractors import BUILT_IN, CHEAP
+from curation.language import identify
+from curation.stages.batch import Batch
+from curation.stages.rules import Rule, decide
+from curation.stages.stage import Outcome, struct
+
+
+@dataclass(frozen=True, slots=True)
+class Extract:
+    """Main text by trafilatura, resiliparse, or any function of the HTML given as "package.module:function".
+
+    favor, fast: trafilatura's modes. languages, language_floor, model: a page that neither declares one of `languages`
+    (labels of the fastText model) nor shows text that scores above `language_floor` for one is not extracted; without
+    languages, with no floor, or by resiliparse, which is quick itself, all are. time_limit: seconds of processor time a
+    page. memory_limit_mb: what a page may take beyond what the process itself holds. max_html_characters: longer pages
+    are not tried.
+
+    Removes with the reasons no_text, language_floor, max_html_characters, timeout, crash, memory and error; the signal
+    `failure` tells the cause of the last four, and `text_characters` is null where nothing was extracted.
+    """
+
+    extractor: str = "trafilatura"
+    favor: Literal["precision", "balanced", "recall"] = "precision"
+    fast: bool = False
+    languages: tuple[str, ...] = ()
+    language_floor: float | None = 0.02
+    model: str | None = None
+    time_limit: float = 10.0
+    memory_limit_mb: int = 512
+    max_html_characters: int = 10_000_000
+
+    version: ClassVar[int] = 1
+    libraries: ClassVar[tuple[str, ...]] = ("trafilatura", "justext", "lxml", "resiliparse", "fasttext-predict")
+
+    def __post_init__(self) -> None:
+        if self.extractor not in BUILT_IN and not _is_path(self.extractor):
+            raise ParameterError("extractor", self.extractor, f"{', '.join(BUILT_IN)}, or package.module:function")
+        if self.favor not in ("precision", "balanced", "recall"):
+            raise ParameterError("favor", self.favor, "precision, balanced or recall")
+        if self.language_floor is not None and not 0 <= self.language_floor < 1:
+            raise ParameterError("language_floor", self.language_floor, "at least 0 and below 1, or none")
+        for key in ("time_limit", "memory_limit_mb", "max_html_characters"):
+            if not getattr(self, key) > 0:
+                raise ParameterError(key, getattr(self, key), "above 0")
+        if self._previews:
+            try:
+                identify.load_model(self.model)
+            except (FileNotFoundError, ValueError) as error:
+                raise ParameterError("model", self.model, "the path of a fastText model") from error
+        if self._previews and (unknown := set(self.languages) - identify.labels(self.model)):
+            known = ", ".join(sorted(identify.labels(self.model)))
+            raise ParameterError("languages", sorted(unknown), f"among the model's: {known}")
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """What removes a page by its signals; a failure, which has no threshold, comes first."""
+        floor = (Rule("language_score", "<=", self.language_floor or 0.0, "language_floor"),) if self._previews else ()
+        size = Rule("html_characters", ">", self.max_html_characters, "max_html_characters")
+        return (size, *floor, Rule("text_characters", "<=", 0, "no_text"))
+
+    def assets(self) -> dict[str, str]:
+        """The language model's hash, where a language decides."""
+        return {"model": identify.model_hash(self.model)} if self._previews else {}
+
+    @property
+    def _previews(self) -> bool:
+        return bool(self.languages) and self.language_floor is not None and self.extractor not in CHEAP
+
+    def __call__(self, batch: Batch, /) -> Outcome:
+        """Fill `text` and drop `html`; StepFailed if no process for extraction can be started."""
+        html = batch.column("html")
+        lengths = pc.utf8_length(html)
+        fits = pc.less_equal(lengths, self.max_html_characters).fill_null(False)
+        tried = np.flatnonzero(fits.to_numpy(zero_copy_only=False))
+        pages = html if len(tried) == len(html) else html.filter(fits)
+        answers = isolation.run(self._function(), pages, self._limits())
+        texts, scores, failures, causes = self._columns(batch, tried, answers)
+        signals = struct(
+            html_characters=lengths.cast(pa.int64()),
+            text_characters=pc.utf8_length(texts).cast(pa.int64()),
+            language_score=pa.array(scores, pa.float64()),
+            failure=pa.array(causes, pa.string()),
+        )
+        reasons = pc.coalesce(pa.array(failures, pa.string()), decide(signals, self.rules))
+        counts = Counter(f"{failure}.{cause}" for failure, cause in zip(failures, causes, strict=True) if failure)
+        return Outcome(batch.with_columns(text=texts).without_columns("html"), reasons, signals, counts)
+
+    def _function(self) -> isolation.Function:
+        names = ("extractor", "favor", "fast", "languages", "language_floor", "model")
+        arguments = {name: getattr(self, name) for name in names}
+        arguments["model"] = str(identify.model_path(self.model)) if self._previews else None
+        return isolation.Function("curation.extraction.extractors:page_function", arguments)
+
+    def _limits(self) -> isolation.Limits:
+        return isolation.Limits(self.time_limit, self.memory_limit_mb)
+
+    def _columns(
+        self, batch: Batch, tried: np.ndarray[Any, Any], answers: list[isolation.Answer]
+    ) -> tuple[pa.StringArray, list[float | None], list[str | None], list[str | None]]:
+        """Text, language score, kind of failure and its cause of every row."""
+        carried = pc.fill_null(batch.text, "")
+        texts = pc.if_else(batch.column("html").is_valid(), pa.scalar(None, pa.string()), carried).to_pylist()
+        scores: list[float | None] = [None] * len(batch)
+        failures: list[str | None] = [None] * len(batch)
+        causes: list[str | None] = [None] * len(batch)
+        for row, answer in zip(tried, answers, strict=True):
+            if answer.failure is None:
+                texts[row], scores[row] = answer.value
+            else:
+                failures[row], causes[row] = answer.failure, answer.cause
+        return pa.array(texts, pa.string()), scores, failures, causes
+
+
+def _is_path(name: str) -> bool:
+    module, colon, function = name.partition(":")
+    if not (colon and function.isidentifier()):
+        return False
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False

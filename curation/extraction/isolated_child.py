@@ -1,0 +1,149 @@
+"""The child process of `isolation`: works through the pages of a shared file and records an answer for each.
+
+Started as a clean process, it imports only what the function needs. The kernel limits what a page takes: two interval
+timers whose default action ends the process even inside C code that never returns, and a ceiling on the address space.
+A record is written after the timers are off, so the number of whole records always tells which page was in work.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import gc
+import importlib
+import json
+import mmap
+import os
+import resource
+import signal
+import socket
+import struct
+import sys
+from array import array
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+RECORD = struct.Struct("<BQ")
+"""Head of a record: its kind, then the length in bytes of what follows."""
+
+ANSWER, FAILED, OUT_OF_MEMORY = range(3)
+"""Kinds of record: the function's answer as JSON; the name of the exception that it raised; nothing."""
+
+RECYCLED = 75
+"""Exit code of a child that ends between two pages because it holds too much memory."""
+
+RESIDENT_LIMIT = 400 << 20
+"""Bytes in RAM above which the child ends after a page: what parsers cache or free in pieces never goes back."""
+
+_PAGE_SIZE = resource.getpagesize()
+
+
+def main() -> None:
+    """Serve requests, a JSON line each, on the socket given until the parent closes it or is gone."""
+    control = socket.socket(fileno=int(sys.argv[2]))
+    pages, out = int(sys.argv[3]), int(sys.argv[4])
+    parent = os.getppid()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with contextlib.suppress(OSError):  # where memory ends, this process is to go, not the one it works for
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    for line in control.makefile("rb"):
+        request = json.loads(line)
+        function = _prepare(request["factory"], json.dumps(request["arguments"], sort_keys=True))
+        control.sendall(b"r")
+        _silence()
+        _Batch(request, function, pages, out, parent).run()
+        control.sendall(b"d")
+
+
+@functools.cache
+def _prepare(factory: str, arguments: str) -> Callable[[str], Any]:
+    """What the factory "package.module:name" makes of the arguments (JSON)."""
+    module, _, name = factory.partition(":")
+    function: Callable[[str], Any] = getattr(importlib.import_module(module), name)(**json.loads(arguments))
+    gc.collect()
+    gc.freeze()
+    return function
+
+
+def _silence() -> None:
+    """Send what libraries print to nowhere; until here, stderr is kept for the report of a failed start."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+
+
+class _Batch:
+    """The pages of one request, from the first asked for to the last."""
+
+    def __init__(
+        self, request: Mapping[str, Any], function: Callable[[str], Any], pages: int, out: int, parent: int
+    ) -> None:
+        self.function, self.out, self.parent, self.position = function, out, parent, 0
+        self.first, self.count = request["first"], request["count"]
+        self.seconds, self.patience = request["seconds"], request["patience"]
+        self.memory = mmap.mmap(pages, os.fstat(pages).st_size, access=mmap.ACCESS_READ)
+        self.view = memoryview(self.memory)
+        self.offsets = array("q", self.memory[: 8 * (self.count + 1)])
+        self.allowance = request["megabytes"] << 20
+
+    def run(self) -> None:
+        """Write a record a page; end the process where it has grown too large or the parent is gone."""
+        for page in range(self.first, self.count):
+            kind, answer = self.answer(page)
+            record = RECORD.pack(kind, len(answer)) + answer
+            write_all(self.out, memoryview(record), self.position)
+            self.position += len(record)
+            if os.getppid() != self.parent:
+                os._exit(0)
+            if page + 1 < self.count and (kind == OUT_OF_MEMORY or _sizes()[1] > RESIDENT_LIMIT):
+                os._exit(RECYCLED)
+        self.view.release()
+        self.memory.close()
+
+    def answer(self, page: int) -> tuple[int, bytes]:
+        """The record of one page, made under the limits."""
+        signal.setitimer(signal.ITIMER_PROF, self.seconds)
+        signal.setitimer(signal.ITIMER_REAL, self.patience)
+        _limit_address_space(_sizes()[0] + self.allowance)
+        try:
+            text = str(self.view[self.offsets[page] : self.offsets[page + 1]], "utf-8", "replace")
+            return ANSWER, json.dumps(self.function(text), ensure_ascii=False).encode("utf-8", "replace")
+        except MemoryError:
+            return OUT_OF_MEMORY, b""
+        except BaseException as error:
+            return FAILED, type(error).__name__.encode()
+        finally:
+            _limit_address_space(resource.RLIM_INFINITY)
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def write_all(descriptor: int, data: memoryview, position: int) -> None:
+    """Write `data` at `position` of a file, whatever part of it the system takes at a time."""
+    while len(data):
+        written = os.pwrite(descriptor, data, position)
+        position, data = position + written, data[written:]
+
+
+def _limit_address_space(ceiling: int) -> None:
+    if sys.platform != "linux":
+        return
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    if hard != resource.RLIM_INFINITY:
+        ceiling = hard if ceiling == resource.RLIM_INFINITY else min(ceiling, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (ceiling, hard))
+
+
+def _sizes() -> tuple[int, int]:
+    """Address space and resident memory of this process in bytes; elsewhere than on Linux 0 and its peak."""
+    if sys.platform != "linux":
+        return 0, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    total, resident = os.pread(_statm(), 100, 0).split()[:2]
+    return int(total) * _PAGE_SIZE, int(resident) * _PAGE_SIZE
+
+
+@functools.cache
+def _statm() -> int:
+    return os.open("/proc/self/statm", os.O_RDONLY)

@@ -1,0 +1,186 @@
+"""A fastText classifier's file as arrays, for the kernel in `curation.language.fasttext_kernels`.
+
+The format is fastText's own, version 12 (src/fasttext.cc, args.cc, dictionary.cc, quantmatrix.cc), of models trained
+with word vectors only (wordNgrams 1) and hierarchical softmax or softmax: those that identify languages. A model of any
+other kind is left to the library.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from curation.arrays import Float32s, Int32s, Int64s, UInt8s
+from curation.language.fasttext_kernels import fill_table
+
+MAGIC, VERSION = 793712314, 12
+HIERARCHICAL, SOFTMAX, SUPERVISED = 1, 3, 3
+LABEL = 1
+PREFIX = "__label__"
+CENTROIDS = 256
+
+
+class Arrays(NamedTuple):
+    """What the kernel reads.
+
+    rows: vectors of words and n-grams, (n, dim). output: (labels or inner nodes, dim). word_bytes, word_starts: the
+    dictionary, words before labels. table: their numbers by hash, open addressing, -1 where empty. words: how many are
+    words. ngram_rows: row of an n-gram by hash modulo `buckets`, -1 for none, and one bit each in ngram_kept; both
+    empty if no n-gram was pruned and its row is that hash, counted from the words' end. shortest, longest: characters
+    of an n-gram. left, right: children of the nodes of the tree, leaves first. paths, turns, path_starts: for each
+    label the output rows from the root to it, and whether the way goes right (1). All five empty for a softmax.
+    """
+
+    rows: Float32s
+    output: Float32s
+    word_bytes: UInt8s
+    word_starts: Int64s
+    table: Int32s
+    words: int
+    ngram_kept: UInt8s
+    ngram_rows: Int32s
+    buckets: int
+    shortest: int
+    longest: int
+    left: Int32s
+    right: Int32s
+    paths: Int32s
+    turns: Int32s
+    path_starts: Int32s
+
+
+@dataclass(frozen=True, slots=True)
+class Classifier:
+    """A model for the kernel, and its labels without their prefix, most frequent first."""
+
+    labels: tuple[str, ...]
+    arrays: Arrays
+
+
+class _Cursor:
+    """Reads a file's values in order."""
+
+    def __init__(self, data: mmap.mmap) -> None:
+        self.data, self.at = data, 0
+
+    def read(self, form: str) -> tuple[Any, ...]:
+        values = struct.unpack_from("<" + form, self.data, self.at)
+        self.at += struct.calcsize("<" + form)
+        return values
+
+    def array(self, kind: type[np.generic], count: int) -> npt.NDArray[Any]:
+        values = np.frombuffer(self.data, kind, count, self.at).copy()
+        self.at += values.nbytes
+        return values
+
+    def word(self) -> bytes:
+        end = self.data.find(b"\0", self.at)
+        value = self.data[self.at : end]
+        self.at = end + 1
+        return value
+
+
+def read_classifier(path: Path) -> Classifier | None:
+    """The model in a file, or None if it is of a kind that the kernel does not do. ValueError if it is none."""
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return _read(_Cursor(data))
+    except (struct.error, IndexError) as error:
+        raise ValueError(f"{path}: not a whole fastText model") from error
+
+
+def _read(cursor: _Cursor) -> Classifier | None:
+    magic, version = cursor.read("ii")
+    dim, _, _, _, _, word_ngrams, loss, kind, buckets, shortest, longest, _ = cursor.read("12i")
+    cursor.read("d")
+    if magic != MAGIC or version != VERSION:
+        raise ValueError("not a fastText model of version 12")
+    if kind != SUPERVISED or word_ngrams != 1 or loss not in (HIERARCHICAL, SOFTMAX):
+        return None
+    size, words, _, _, pruned = cursor.read("iiiqq")
+    entries = [(cursor.word(), *cursor.read("qb")) for _ in range(size)]
+    pairs = cursor.array(np.int32, 2 * max(0, pruned)).reshape(-1, 2)
+    rows = _read_matrix(cursor, dim)
+    (quantized,) = cursor.read("?")
+    if quantized or any((entry[2] == LABEL) != (number >= words) for number, entry in enumerate(entries)):
+        return None
+    output = _read_dense(cursor)
+    spellings = [entry[0] for entry in entries]
+    starts = np.cumsum([0, *map(len, spellings)])
+    spelled = np.frombuffer(b"".join(spellings), np.uint8)
+    table = np.full(1 << (2 * size).bit_length(), -1, np.int32)
+    fill_table(table, spelled, starts)
+    ngram_rows = np.full(buckets if pruned >= 0 else 0, -1, np.int32)
+    ngram_rows[pairs[:, 0]] = pairs[:, 1] + words
+    ngram_kept = np.packbits(ngram_rows >= 0, bitorder="little")
+    counts = [entry[1] for entry in entries[words:]]
+    tree = _tree(counts) if loss == HIERARCHICAL else (np.zeros(0, np.int32),) * 5
+    labels = tuple(spelling.decode().removeprefix(PREFIX) for spelling in spellings[words:])
+    return Classifier(
+        labels,
+        Arrays(rows, output, spelled, starts, table, words, ngram_kept, ngram_rows, buckets, shortest, longest, *tree),
+    )
+
+
+def _read_dense(cursor: _Cursor) -> Float32s:
+    rows, columns = cursor.read("qq")
+    return cursor.array(np.float32, rows * columns).reshape(rows, columns)
+
+
+def _read_matrix(cursor: _Cursor, dim: int) -> Float32s:
+    """The input matrix, product-quantized or not."""
+    (quantized,) = cursor.read("?")
+    if not quantized:
+        return _read_dense(cursor)
+    has_norms, rows, _, size = cursor.read("?qqi")
+    codes = cursor.array(np.uint8, size).reshape(rows, -1)
+    centroids = _read_centroids(cursor)
+    norms = np.ones(rows, np.float32)
+    if has_norms:
+        norm_codes = cursor.array(np.uint8, rows)
+        norms = _read_centroids(cursor)[0][norm_codes, 0]
+    parts = [part[codes[:, number]] for number, part in enumerate(centroids)]
+    found = np.concatenate(parts, axis=1)[:, :dim] * norms[:, None]
+    return np.ascontiguousarray(found, dtype=np.float32)
+
+
+def _read_centroids(cursor: _Cursor) -> list[Float32s]:
+    """Of each part of a vector, the 256 values it may have, (256, part)."""
+    dim, parts, width, last = cursor.read("4i")
+    flat = cursor.array(np.float32, dim * CENTROIDS)
+    widths = [width] * (parts - 1) + [last]
+    ends = np.cumsum([0, *widths]) * CENTROIDS
+    return [flat[ends[n] : ends[n + 1]].reshape(CENTROIDS, widths[n]) for n in range(parts)]
+
+
+def _tree(counts: list[int]) -> tuple[Int32s, Int32s, Int32s, Int32s, Int32s]:
+    """fastText's Huffman tree over labels by their counts (loss.cc): children of nodes, and the way to each leaf."""
+    leaves = len(counts)
+    weight = [*counts, *([10**15] * (leaves - 1))]
+    left, right = [-1] * (2 * leaves - 1), [-1] * (2 * leaves - 1)
+    leaf, node = leaves - 1, leaves
+    for parent in range(leaves, 2 * leaves - 1):
+        children = []
+        for _ in range(2):
+            if leaf >= 0 and weight[leaf] < weight[node]:
+                children.append(leaf)
+                leaf -= 1
+            else:
+                children.append(node)
+                node += 1
+        left[parent], right[parent] = children
+        weight[parent] = weight[children[0]] + weight[children[1]]
+    ways: list[list[tuple[int, int]]] = [[] for _ in range(2 * leaves - 1)]
+    for parent in range(2 * leaves - 2, leaves - 1, -1):
+        ways[left[parent]] = [*ways[parent], (parent - leaves, 0)]
+        ways[right[parent]] = [*ways[parent], (parent - leaves, 1)]
+    steps = [step for way in ways[:leaves] for step in way]
+    starts = np.cumsum([0, *map(len, ways[:leaves])])
+    arrays = (left, right, [row for row, _ in steps], [turn for _, turn in steps], starts)
+    return tuple(np.array(values, np.int32) for values in arrays)  # type: ignore[return-value]

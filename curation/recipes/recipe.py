@@ -1,0 +1,244 @@
+"""Recipes: TOML files that say which stages run with which parameters, and how the steps after them do.
+
+A recipe names its stages in order (`[[stage]]`, `use = "gopher_quality"` or `use = "package.module:Class"`, plus the
+stage's parameters) and holds one table for each step that is no stage. A table that is left out has its defaults. A
+value "$language.languages" is the value that the recipe, or `--set`, gives to that key.
+Since `use` may name any class, loading a recipe can import any code: run only recipes you trust.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, cast
+
+from curation.errors import RecipeError
+from curation.recipes.alarms import RESERVED, Alarms
+from curation.recipes.alarms import TABLE as ALARMS
+from curation.recipes.alarms import parse as parse_alarms
+from curation.stages.parameters import build, identity, parameters
+from curation.stages.stage import Stage
+from curation.store.manifest import fingerprint
+
+STAGES = {
+    "url": "curation.filters.url:Url",
+    "extract": "curation.extraction.extract:Extract",
+    "language": "curation.filters.language:Language",
+    "gopher_repetition": "curation.filters.gopher_repetition:GopherRepetition",
+    "gopher_quality": "curation.filters.gopher_quality:GopherQuality",
+    "c4": "curation.filters.c4:C4",
+    "fineweb": "curation.filters.fineweb:FineWeb",
+}
+"""Short names of the built-in stages."""
+
+TABLES = {
+    "read": "curation.archives.reader:ReadSettings",
+    "signals": "curation.stages.signals:SignalSettings",
+    "dedup": "curation.dedup.settings:DedupSettings",
+    "pii": "curation.filters.pii:Pii",
+    "tokenizer": "curation.tokenize.training.settings:TokenizerSettings",
+    "tokens": "curation.tokenize.encoding.token_shards:TokensSettings",
+}
+"""The tables of a recipe and the dataclass that each fills."""
+
+_HEADER = ("name", "description", "reproduces", "stage")
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Ordered, named stages and a settings object for each table. Built by `load`; picklable."""
+
+    name: str
+    description: str
+    reproduces: str
+    stages: tuple[tuple[str, Stage], ...]
+    tables: tuple[tuple[str, Any], ...]
+    alarms: Alarms = field(default_factory=Alarms)
+
+    def table(self, name: str) -> Any:
+        """The settings object of a table; KeyError if there is no such table."""
+        return dict(self.tables)[name]
+
+    def resolved(self) -> dict[str, Any]:
+        """Every key with its value, defaults filled in, as plain values; the inverse of `from_document`."""
+        stages = [{**_use(name, stage), **parameters(stage)} for name, stage in self.stages]
+        header = {"name": self.name, "description": self.description, "reproduces": self.reproduces}
+        tables = {name: parameters(table) for name, table in self.tables}
+        return {**header, "stage": stages, **tables, ALARMS: self.alarms.to_values()}
+
+    def identity(self) -> dict[str, Any]:
+        """All that the recipe's answers depend on, versions and model hashes included; alarms change no answer."""
+        stages = [[name, {**_use(name, stage), **identity(stage)}] for name, stage in self.stages]
+        return {"stages": stages, "tables": {name: identity(table) for name, table in self.tables}}
+
+    def fingerprint(self) -> str:
+        """Hash of `identity`: the same wherever the same recipe would give the same answers."""
+        return fingerprint(self.identity())
+
+
+def _use(name: str, stage: Stage) -> dict[str, str]:
+    use = next((short for short, path in STAGES.items() if _is_at(type(stage), path)), None)
+    use = use or f"{type(stage).__module__}:{type(stage).__qualname__}"
+    return {"use": use} if _stage_name(use) == name else {"use": use, "name": name}
+
+
+def _is_at(kind: type[Any], path: str) -> bool:
+    """Whether a class is the one at `module:Class`, wherever it was defined."""
+    module, _, name = path.partition(":")
+    return getattr(sys.modules.get(module), name, None) is kind
+
+
+def _stage_name(use: str) -> str:
+    """The name a stage has unless it is given one: "a.b:C" → "b", "url" → "url"."""
+    return use.partition(":")[0].rpartition(".")[2]
+
+
+def built_in() -> list[str]:
+    """Names of the recipes that come with the package."""
+    folder = resources.files("curation.jobs") / "recipes"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def load(name: str, settings: Iterable[str] = ()) -> Recipe:
+    """The recipe of a built-in name or TOML file, with `key=value` settings (such as `language.min_score=0.8`) applied.
+
+    Raises RecipeError naming file, stage or table, key, value and what exists.
+    """
+    source, text = _read(name)
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{source}: not TOML: {error}") from error
+    return from_document(document, source, settings)
+
+
+def from_document(document: Mapping[str, Any], source: str, settings: Iterable[str] = ()) -> Recipe:
+    """The recipe of a parsed TOML document or of `Recipe.resolved()`; `source` names it in errors, as in `load`."""
+    known = (*TABLES, ALARMS)
+    unknown = set(document) - set(_HEADER) - set(known)
+    if unknown:
+        raise RecipeError(f"{source}: unknown table {min(unknown)!r}; there are stage, {', '.join(known)}")
+    entries = _stage_entries(document, source)
+    tables = {table: dict(document.get(table, {})) for table in known}
+    for setting in settings:
+        _apply_setting(setting, entries, tables)
+    _follow_references(source, {**entries, **tables})
+    alarms = parse_alarms(tables.pop(ALARMS), entries, source)
+    return Recipe(
+        str(document.get("name", Path(source).stem)),
+        str(document.get("description", "")),
+        str(document.get("reproduces", "")),
+        tuple((name, _build_stage(name, values, source)) for name, values in entries.items()),
+        tuple((name, _build_table(name, values, source)) for name, values in tables.items()),
+        alarms,
+    )
+
+
+def _read(name: str) -> tuple[str, str]:
+    if name in built_in():
+        return f"recipe {name}", (resources.files("curation.jobs") / "recipes" / f"{name}.toml").read_text(
+            encoding="utf-8"
+        )
+    path = Path(name)
+    if not path.is_file():
+        raise RecipeError(f"recipe {name}: no such file, and the built-in recipes are {', '.join(built_in())}")
+    try:
+        return name, path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"recipe {name}: {error}") from error
+
+
+def _stage_entries(document: Mapping[str, Any], source: str) -> dict[str, dict[str, Any]]:
+    """{"url": {"use": …, parameters…}, …} in order, by the stages' names."""
+    stages = document.get("stage", [])
+    if not isinstance(stages, list) or not stages:
+        raise RecipeError(f'{source}: no [[stage]]: a recipe needs at least one, such as use = "extract"')
+    entries: dict[str, dict[str, Any]] = {}
+    for position, entry in enumerate(stages, start=1):
+        use = entry.get("use")
+        if not isinstance(use, str):
+            raise RecipeError(f'{source}: stage {position}: needs use = one of {", ".join(STAGES)}, or "module:Class"')
+        name = str(entry.get("name", _stage_name(use)))
+        if name in entries:
+            raise RecipeError(f"{source}: stage {position}: a second stage named {name!r}; give it a name = of its own")
+        if name in TABLES or name in (ALARMS, *RESERVED):
+            raise RecipeError(f"{source}: stage {position}: {name!r} is a name with a meaning; give it another name =")
+        entries[name] = {key: value for key, value in entry.items() if key != "name"}
+    return entries
+
+
+def _apply_setting(setting: str, entries: dict[str, dict[str, Any]], tables: dict[str, dict[str, Any]]) -> None:
+    path, equals, text = setting.partition("=")
+    owner, dot, key = path.strip().partition(".")
+    if not (equals and dot and key):
+        raise RecipeError(f"--set {setting}: must be table.key=value, such as language.min_score=0.8")
+    target = entries.get(owner, tables.get(owner))
+    if target is None or key in ("use", "name"):
+        raise RecipeError(f"--set {setting}: no {owner!r} to set; there are {', '.join([*entries, *tables])}")
+    target[key] = _parse_value(text.strip())
+
+
+def _follow_references(source: str, owners: Mapping[str, dict[str, Any]]) -> None:
+    """Replace each value "$owner.key" by that key's value, so that two stages can never disagree on it."""
+    for owner, values in owners.items():
+        for key, value in values.items():
+            if isinstance(value, str) and value.startswith("$"):
+                other, _, name = value[1:].partition(".")
+                if name not in owners.get(other, {}):
+                    raise RecipeError(f"{source}: {owner}: {key} = {value!r}: the recipe sets no {other}.{name}")
+                values[key] = owners[other][name]
+
+
+def _parse_value(text: str) -> Any:
+    """A TOML value if it is one, else the text itself: 0.8 → 0.8, true → True, ["en"] → ["en"], resiliparse → text."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _build_stage(name: str, values: Mapping[str, Any], source: str) -> Stage:
+    use = values["use"]
+    path = STAGES.get(use, use)
+    if ":" not in path:
+        raise RecipeError(f'{source}: stage {use!r}: no such stage; there are {", ".join(STAGES)}, or "module:Class"')
+    parameters = {key: value for key, value in values.items() if key != "use"}
+    return cast(Stage, build(import_class(path, source), parameters, f"{source}: stage {name}"))
+
+
+def _build_table(name: str, values: Mapping[str, Any], source: str) -> Any:
+    return build(import_class(TABLES[name], source), values, f"{source}: [{name}]")
+
+
+def import_class(path: str, source: str = "recipe") -> type[Any]:
+    """The class at `module:Class`; RecipeError if it cannot be imported."""
+    module, _, name = path.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise RecipeError(f"{source}: cannot import {path}: {error}") from error
+    return cast("type[Any]", found)
+
+
+def to_toml(resolved: Mapping[str, Any]) -> str:
+    """A resolved recipe as TOML text that `load` reads back. TOML has no null: it is written "none"."""
+    lines = [f"{key} = {_toml_value(resolved[key])}" for key in _HEADER if key != "stage"]
+    for stage in resolved["stage"]:
+        lines += ["", "[[stage]]", *(f"{key} = {_toml_value(value)}" for key, value in stage.items())]
+    for name in (*TABLES, ALARMS):
+        lines += ["", f"[{name}]", *(f"{key} = {_toml_value(value)}" for key, value in resolved[name].items())]
+    return "\n".join(lines) + "\n"
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_toml_value, value))}]"
+    if isinstance(value, (bool, str)):
+        return json.dumps(value)
+    return '"none"' if value is None else repr(value)

@@ -1,0 +1,174 @@
+"""Which parts of a removed text decided its removal: the lines, n-grams or signs that the rule counted.
+
+The spans are for people to look at, found with the words and lines that the filters measure on. A rule about the whole
+document (too few words, an unsure language) decides by no part of it, and has none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from curation.text import views
+
+Spans = list[tuple[int, int]]
+
+MOST_SPANS = 400
+"""Parts marked at most in one text; more would only be the same again."""
+
+_BULLETS = ("•", "-")
+_ELLIPSES = ("...", "…")
+
+
+def decisive(reason: str, text: str, settings: Mapping[str, Any]) -> Spans:
+    """Spans of `text`, in code points, ascending and apart, that a rule of the built-in filters counted.
+
+    reason: `stage.rule`. settings: parameters of the stage.
+    """
+    stage, _, rule = reason.partition(".")
+    match = re.fullmatch(r"max_(top|dup)_(\d+)_gram", rule)
+    if stage == "gopher_repetition" and match:
+        find = _top_gram if match[1] == "top" else _duplicate_grams
+        return joined(find(text, int(match[2])))
+    finder = _FINDERS.get(reason)
+    return joined(finder(text, settings)) if finder is not None else []
+
+
+def joined(spans: Iterable[tuple[int, int]]) -> Spans:
+    """Sorted, overlaps and neighbours made one, at most MOST_SPANS: [(3, 5), (0, 4)] → [(0, 5)]."""
+    found: Spans = []
+    for start, end in sorted(spans):
+        if found and start <= found[-1][1]:
+            found[-1] = found[-1][0], max(end, found[-1][1])
+        elif end > start:
+            found.append((start, end))
+    return found[:MOST_SPANS]
+
+
+def _words(text: str) -> Spans:
+    found = views.words(views.flat([text]))
+    return list(zip(found.starts.tolist(), found.ends.tolist(), strict=True))
+
+
+def _lines(text: str) -> Spans:
+    found = views.lines(views.flat([text]))
+    return list(zip(found.starts.tolist(), found.ends.tolist(), strict=True))
+
+
+def _paragraphs(text: str) -> Spans:
+    found = views.paragraphs(views.characters(pa.array([text])))
+    return list(zip(found.starts.tolist(), found.ends.tolist(), strict=True))
+
+
+def _top_gram(text: str, size: int) -> Spans:
+    """Every occurrence of the most frequent n-gram of words, the first of several."""
+    words = _words(text)
+    grams = [tuple(text[s:e] for s, e in words[at : at + size]) for at in range(len(words) - size + 1)]
+    if not grams:
+        return []
+    (top, _), *_ = Counter(grams).most_common(1)
+    return [(words[at][0], words[at + size - 1][1]) for at, gram in enumerate(grams) if gram == top]
+
+
+def _duplicate_grams(text: str, size: int) -> Spans:
+    """N-grams that occurred before, scanned from the left without overlap."""
+    words = _words(text)
+    seen: set[str] = set()
+    found, at = [], 0
+    while at <= len(words) - size:
+        gram = "".join(text[s:e] for s, e in words[at : at + size])
+        if gram in seen:
+            found.append((words[at][0], words[at + size - 1][1]))
+            at += size
+        else:
+            seen.add(gram)
+            at += 1
+    return found
+
+
+def _repeated(text: str, spans: Sequence[tuple[int, int]]) -> Spans:
+    seen: set[str] = set()
+    found = []
+    for start, end in spans:
+        part = text[start:end]
+        if part in seen:
+            found.append((start, end))
+        seen.add(part)
+    return found
+
+
+def _duplicate_lines(text: str, _: Mapping[str, Any]) -> Spans:
+    return _repeated(text, [(start, end) for start, end in _lines(text) if text[start:end].strip()])
+
+
+def _duplicate_paragraphs(text: str, _: Mapping[str, Any]) -> Spans:
+    return _repeated(text, _paragraphs(text))
+
+
+def _lines_where(test: Callable[[str, Mapping[str, Any]], bool]) -> Callable[[str, Mapping[str, Any]], Spans]:
+    def find(text: str, settings: Mapping[str, Any]) -> Spans:
+        lines = [(start, end) for start, end in _lines(text) if text[start:end].strip()]
+        return [(start, end) for start, end in lines if test(text[start:end], settings)]
+
+    return find
+
+
+def _not_terminal(line: str, settings: Mapping[str, Any]) -> bool:
+    ends = tuple(settings.get("terminal_characters") or ())
+    if not ends:
+        from datatrove.utils.text import TERMINAL_PUNCTUATION
+
+        ends = tuple(TERMINAL_PUNCTUATION)
+    return not line.rstrip().endswith(ends)
+
+
+def _matches(pattern: str, flags: re.RegexFlag = re.NOFLAG) -> Callable[[str, Mapping[str, Any]], Spans]:
+    return lambda text, _: [match.span() for match in re.finditer(pattern, text, flags)]
+
+
+def _stop_words(text: str, settings: Mapping[str, Any]) -> Spans:
+    wanted = set(settings.get("stop_words", ()))
+    return [(start, end) for start, end in _words(text) if text[start:end] in wanted]
+
+
+def _without_letter(text: str, _: Mapping[str, Any]) -> Spans:
+    return [(start, end) for start, end in _words(text) if not any(map(str.isalpha, text[start:end]))]
+
+
+def _long_words(text: str, settings: Mapping[str, Any]) -> Spans:
+    limit = settings.get("max_mean_word_length") or 0
+    return [(start, end) for start, end in _words(text) if end - start > limit]
+
+
+_short = _lines_where(lambda line, settings: len(line) <= settings.get("short_line_length", 30))
+
+_FINDERS: dict[str, Callable[[str, Mapping[str, Any]], Spans]] = {
+    "gopher_repetition.max_dup_line_fraction": _duplicate_lines,
+    "gopher_repetition.max_dup_line_characters": _duplicate_lines,
+    "gopher_repetition.max_dup_paragraph_fraction": _duplicate_paragraphs,
+    "gopher_repetition.max_dup_paragraph_characters": _duplicate_paragraphs,
+    "gopher_quality.max_hash_ratio": _matches("#"),
+    "gopher_quality.max_ellipsis_ratio": _matches(r"\.\.\.|…"),
+    "gopher_quality.max_bullet_lines": _lines_where(lambda line, _: line.lstrip().startswith(_BULLETS)),
+    "gopher_quality.max_ellipsis_lines": _lines_where(lambda line, _: line.rstrip().endswith(_ELLIPSES)),
+    "gopher_quality.min_alpha_words": _without_letter,
+    "gopher_quality.min_stop_words": _stop_words,
+    "gopher_quality.max_mean_word_length": _long_words,
+    "c4.curly_bracket": _matches(r"[{]"),
+    "c4.lorem_ipsum": _matches("lorem ipsum", re.IGNORECASE),
+    "fineweb.min_terminal_lines": _lines_where(_not_terminal),
+    "fineweb.max_short_lines": _short,
+    "fineweb.max_newlines_per_word": _short,
+    "fineweb.max_dup_characters": _duplicate_lines,
+}
+
+
+def shared_lines(text: str, other: str) -> Spans:
+    """Lines of `text` that are not blank and stand in `other` too: what a duplicate has in common with its survivor."""
+    there = {line.strip() for line in other.split("\n")}
+    lines = [(start, end) for start, end in _lines(text) if text[start:end].strip()]
+    return joined([(start, end) for start, end in lines if text[start:end].strip() in there])

@@ -1,0 +1,109 @@
+"""A batch of documents and the views of its text that stages share.
+
+The views (characters, words, lines) are what the heuristics measure on. Each is computed once, at its first use,
+and survives the removal of rows: a view keeps one flat array for the batch and, for each row, where its part begins
+and ends, so dropping rows indexes two small arrays and copies no text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import numpy as np
+import pyarrow as pa
+
+from curation.arrays import Bools
+from curation.text import views
+
+
+class Batch:
+    """An immutable `pa.RecordBatch` of documents with lazily computed, shared views of its `text` column."""
+
+    __slots__ = ("_partial", "_views", "table")
+
+    table: pa.RecordBatch
+
+    def __init__(self, table: pa.RecordBatch, _views: Mapping[str, Any] | None = None) -> None:
+        self.table = table
+        self._views: dict[str, Any] = dict(_views or {})
+        self._partial: tuple[Bools, Mapping[str, Any]] | None = None
+
+    def __len__(self) -> int:
+        return cast(int, self.table.num_rows)
+
+    def column(self, name: str) -> pa.Array:
+        """The column `name`; KeyError if the batch has none."""
+        return self.table.column(name)
+
+    @property
+    def text(self) -> pa.StringArray:
+        """The `text` column."""
+        return self.table.column("text")
+
+    @property
+    def characters(self) -> views.Characters:
+        """Code points of every text, flat. A null text is empty."""
+        if "characters" not in self._views:
+            self._views["characters"] = views.characters(self.text)
+        return cast(views.Characters, self._views["characters"])
+
+    @property
+    def words(self) -> views.Words:
+        """Words of every text as spaCy's English tokenizer cuts them, as spans of `characters`."""
+        if "words" not in self._views:
+            self._views["words"] = views.words(self.characters)
+        return cast(views.Words, self._views["words"])
+
+    @property
+    def lines(self) -> views.Spans:
+        """Pieces of every text between single newlines, empty ones included, as spans of `characters`."""
+        if "lines" not in self._views:
+            self._views["lines"] = views.lines(self.characters)
+        return cast(views.Spans, self._views["lines"])
+
+    @property
+    def paragraphs(self) -> views.Spans:
+        """Pieces of every stripped text between runs of two or more newlines, as spans of `characters`."""
+        if "paragraphs" not in self._views:
+            self._views["paragraphs"] = views.paragraphs(self.characters)
+        return cast(views.Spans, self._views["paragraphs"])
+
+    def keep(self, mask: Bools) -> Batch:
+        """The rows where `mask` (bool, one a row) is true, views included."""
+        if mask.all():
+            return self
+        rows = np.flatnonzero(mask)
+        kept = Batch(self.table.take(pa.array(rows)), {name: view.take(rows) for name, view in self._views.items()})
+        if self._partial is not None:
+            valid, known = self._partial
+            kept._offer(valid[rows], {name: view.take(rows) for name, view in known.items()})
+        return kept
+
+    def with_columns(self, **columns: pa.Array) -> Batch:
+        """The same rows with columns replaced or added; views are kept unless `text` is among them."""
+        table = self.table
+        for name, values in columns.items():
+            position = table.schema.get_field_index(name)
+            field = pa.field(name, values.type)
+            table = table.append_column(field, values) if position < 0 else table.set_column(position, field, values)
+        return Batch(table, None if "text" in columns else self._views)
+
+    def with_text(self, text: pa.StringArray, valid: Bools | None = None, **known: Any) -> Batch:
+        """The same rows with another text, of which views are known, by name, that hold for the rows `valid` (all).
+
+        Where they hold for some rows only they are of use once the others are dropped.
+        """
+        batch = self.with_columns(text=text)
+        batch._offer(np.ones(len(self), dtype=np.bool_) if valid is None else valid, known)
+        return batch
+
+    def _offer(self, valid: Bools, known: Mapping[str, Any]) -> None:
+        if valid.all():
+            self._views = {**known, **self._views}
+        else:
+            self._partial = valid, known
+
+    def without_columns(self, *names: str) -> Batch:
+        """The same rows without the columns named."""
+        return Batch(self.table.select([name for name in self.table.schema.names if name not in names]), self._views)

@@ -1,0 +1,167 @@
+"""Exchange: rows from many tasks brought together by partition, through files in a folder all workers reach.
+
+A task that sends rows buffers them, sorts each full buffer by partition and writes it as one Arrow file with one record
+batch a partition; a task that receives a partition reads its batch out of every file. Unlike Dask's P2P shuffle this
+keeps no state in workers: a worker that dies costs its own task only, no two tasks need run at once, one process can do
+it all, and what a killed run had sent need not be sent again. tests/benchmarks/dedup_scale.py sets the two side by
+side.
+
+With rows of w bytes, n of them, and buffers of `BUFFER_BYTES` = B: sending takes 3 B of memory (buffer, order, sorted
+copy); the files are ⌈n·w / B⌉ plus at most one a task, whatever number of input files the rows came from; n·w bytes
+are spilled; receiving takes the partition's own bytes.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from fsspec.implementations.local import LocalFileSystem
+
+from curation.arrays import UInt64s
+from curation.store.folder import Folder
+
+PARTITION_BYTES = 64 << 20
+"""What a partition is to hold, which a task receives whole."""
+
+BUFFER_BYTES = 96 << 20
+"""Rows buffered by a sender. Bigger means fewer, longer reads for receivers: (bytes in all / B)² of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """Where rows are exchanged: a path in a folder, and the number of partitions. Picklable."""
+
+    folder: Folder
+    path: str
+    partitions: int
+
+    def sender(self, task: str, schema: pa.Schema) -> Sender:
+        """What the task of this name sends with; a task that is run again replaces what it sent."""
+        return Sender(self, task, schema)
+
+    def receive(self, partition: int) -> Iterator[pa.RecordBatch]:
+        """All rows sent to a partition: a batch a file, in the order of the files' names; empty ones left out."""
+        for path in self.folder.list(self.path, ".arrow"):
+            with _open(self.folder, path) as file:
+                batch = pa.ipc.open_file(file).get_batch(partition)
+                if batch.num_rows:
+                    yield batch
+
+    def receive_table(self, partition: int, schema: pa.Schema) -> pa.Table:
+        """All rows sent to a partition."""
+        return pa.Table.from_batches(list(self.receive(partition)), schema=schema)
+
+    def spilled(self) -> int:
+        """Bytes of all files."""
+        return sum(self.folder.size(path) for path in self.folder.list(self.path, ".arrow"))
+
+    def clear(self) -> None:
+        """Remove everything that was sent."""
+        self.folder.remove(self.path)
+
+
+class Sender:
+    """Sends rows of one schema; used as a context, at whose good end the last of them are written."""
+
+    def __init__(self, exchange: Exchange, task: str, schema: pa.Schema) -> None:
+        self._exchange, self._task, self._schema = exchange, task, schema
+        self._tables: list[pa.RecordBatch] = []
+        self._targets: list[npt.NDArray[np.integer[Any]]] = []
+        self._bytes = self._files = self.rows = 0
+
+    def __enter__(self) -> Sender:
+        return self
+
+    @property
+    def partitions(self) -> int:
+        """Partitions that rows can be sent to."""
+        return self._exchange.partitions
+
+    def send(self, rows: pa.RecordBatch, partitions: npt.NDArray[np.integer[Any]]) -> None:
+        """Send each row to the partition given for it (0 ≤ partition < partitions)."""
+        if not rows.num_rows:
+            return
+        self._tables.append(rows)
+        self._targets.append(partitions.astype(np.uint16 if self.partitions <= 1 << 16 else np.uint32))
+        self._bytes += rows.nbytes
+        self.rows += rows.num_rows
+        if self._bytes >= BUFFER_BYTES:
+            self._write()
+
+    def _write(self) -> None:
+        table = pa.Table.from_batches(self._tables, schema=self._schema)
+        targets = np.concatenate(self._targets)
+        self._tables, self._targets, self._bytes = [], [], 0
+        counts = np.bincount(targets, minlength=self.partitions)
+        # A stable argsort of 16-bit integers is a radix sort.
+        whole = take(table, np.argsort(targets, kind="stable"))
+        name = posixpath.join(self._exchange.path, f"{self._task}-{self._files:04d}.arrow")
+        with _create(self._exchange.folder, name) as file, pa.ipc.new_file(file, self._schema) as writer:
+            start = 0
+            for count in counts.tolist():
+                writer.write_batch(whole.slice(start, count))
+                start += count
+        self._files += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None and self._tables:
+            self._write()
+
+
+def partitions_by_size(rows: int, row_bytes: int) -> int:
+    """Partitions for so many rows in all, of so many bytes each."""
+    return max(1, min(4096, -(-rows * row_bytes // PARTITION_BYTES)))
+
+
+def partition_of(hashes: UInt64s, partitions: int) -> npt.NDArray[np.integer[Any]]:
+    """The partition of each 64-bit hash: its upper half scaled to the number of partitions."""
+    return ((hashes >> np.uint64(32)) * np.uint64(partitions)) >> np.uint64(32)
+
+
+def take(table: pa.Table, order: npt.NDArray[np.integer[Any]]) -> pa.RecordBatch:
+    """The rows of `table` in the order given, as one batch. Numbers go through NumPy, five times as fast as Arrow."""
+    columns = []
+    for column in table.columns:
+        if pa.types.is_primitive(column.type) and not column.null_count:
+            columns.append(pa.array(column.to_numpy()[order], column.type))
+        else:
+            taken = column.take(pa.array(order))
+            columns.append(taken.combine_chunks() if isinstance(taken, pa.ChunkedArray) else taken)
+    return pa.RecordBatch.from_arrays(columns, schema=table.schema)
+
+
+@contextmanager
+def _create(folder: Folder, relative: str) -> Iterator[Any]:
+    """A file that appears whole or not at all. It is not synced: after a crash of the machine it is made again."""
+    path = folder.path(relative)
+    temporary = posixpath.join(posixpath.dirname(path), f".{posixpath.basename(path)}.{uuid.uuid4().hex}.tmp")
+    folder.fs.makedirs(posixpath.dirname(path), exist_ok=True)
+    try:
+        with folder.fs.open(temporary, "wb") as file:
+            yield file
+        folder.fs.mv(temporary, path)
+    except BaseException:
+        if folder.fs.exists(temporary):
+            folder.fs.rm_file(temporary)
+        raise
+
+
+@contextmanager
+def _open(folder: Folder, relative: str) -> Iterator[Any]:
+    if isinstance(folder.fs, LocalFileSystem):
+        with pa.memory_map(folder.path(relative)) as mapped:
+            yield mapped
+    else:
+        with folder.open(relative) as file:
+            yield pa.PythonFile(file, mode="r")

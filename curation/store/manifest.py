@@ -1,0 +1,89 @@
+"""Manifests: what one finished shard of one step is. Written last, so no manifest means not done.
+
+Resuming asks two things of a manifest: that it is there, and that its fingerprint is the one this run would write.
+The fingerprint covers the parameters, versions and models of the step, the identity of its input and, through the
+fingerprints of the steps before, everything upstream. Time and memory are not in it: they differ from run to run, and
+live in performance/ beside the manifests, the one place whose bytes may differ between equal runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import Any
+
+from curation.running.overlap import overlapped
+from curation.store.folder import Folder
+from curation.store.shards import Output
+
+WHOLE = "all"
+"""The shard name in the manifest of a step that is done once for all shards (dedup, tokenizer)."""
+
+READERS = 16
+"""Small files read at the same time: an object store answers slowly, but many at once."""
+
+
+def fingerprint(*parts: Any) -> str:
+    """Hex blake2b-128 of plain values (strings, numbers, booleans, None, and lists or mappings of them).
+
+    Raises TypeError for anything else: an object whose text holds an address would never match again.
+    """
+    return hashlib.blake2b(_canonical(parts).encode(), digest_size=16).hexdigest()
+
+
+def _canonical(value: Any) -> str:
+    def refuse(other: object) -> None:
+        raise TypeError(f"cannot fingerprint a {type(other).__name__}: {other!r}")
+
+    return json.dumps(value, sort_keys=True, default=refuse, separators=(",", ":"))
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What step `step` made of shard `shard`: from which inputs, which files, with which counts."""
+
+    step: str
+    shard: str
+    fingerprint: str
+    inputs: Sequence[Mapping[str, Any]] = ()
+    outputs: Sequence[Output] = ()
+    counts: Mapping[str, Any] = field(default_factory=dict)
+
+    def write(self, folder: Folder, performance: Mapping[str, Any] | None = None) -> None:
+        """Write performance/<step>/<shard>.json, if given, then manifests/<step>/<shard>.json, which makes it done."""
+        if performance is not None:
+            folder.write_json(f"performance/{self.step}/{self.shard}.json", performance, sync=False)
+        folder.write_json(manifest_path(self.step, self.shard), asdict(self), indent=None)  # histograms are long
+
+
+def manifest_path(step: str, shard: str) -> str:
+    """Where the manifest of a shard of a step stands in the output folder."""
+    return f"manifests/{step}/{shard}.json"
+
+
+def read_manifest(folder: Folder, step: str, shard: str) -> Manifest | None:
+    """The manifest, or None where the shard is not done."""
+    try:
+        values = folder.read_json(manifest_path(step, shard))
+    except FileNotFoundError:
+        return None
+    return Manifest(**{**values, "outputs": [Output(**output) for output in values["outputs"]]})
+
+
+def read_manifests(folder: Folder, step: str, shards: Iterable[str]) -> Iterator[Manifest | None]:
+    """`read_manifest` for many shards, in their order, by threads."""
+    return overlapped(partial(read_manifest, folder, step), shards, READERS)
+
+
+def step_counts(folder: Folder, step: str, shards: Iterable[str]) -> Iterator[Mapping[str, Any]]:
+    """What a step counted, in the order of the shards; those that it has not done are left out."""
+    return (manifest.counts for manifest in read_manifests(folder, step, shards) if manifest is not None)
+
+
+def is_done(folder: Folder, step: str, shard: str, expected: str) -> Manifest | None:
+    """The manifest if it is there and its fingerprint is the one expected, else None."""
+    manifest = read_manifest(folder, step, shard)
+    return manifest if manifest is not None and manifest.fingerprint == expected else None

@@ -1,0 +1,67 @@
+"""Hosts and registered domains of URLs, by the Public Suffix List that comes with tldextract: nothing is downloaded."""
+
+from __future__ import annotations
+
+from functools import cache, lru_cache
+from threading import Lock
+from typing import Any
+from urllib.parse import urlsplit
+
+_LOADING = Lock()
+
+
+def host_of(url: str) -> str:
+    """The host of a URL, lower-cased and without "www."; "" where there is none.
+
+    >>> host_of("https://www.Example.org/b")
+    'example.org'
+    """
+    return _host(url).removeprefix("www.")
+
+
+def top_level(host: str) -> str:
+    """The top-level domain of a host; "(address)" for an IP address, "" where there is none.
+
+    >>> top_level("a.co.uk"), top_level("127.0.0.1")
+    ('uk', '(address)')
+    """
+    last = host.rpartition(".")[2]
+    return "(address)" if ":" in host or last.isdigit() else last
+
+
+def registered_domain(url: str) -> str:
+    """The registered domain of a URL, private suffixes such as github.io included; its host where there is none.
+
+    >>> registered_domain("https://a.b.co.uk/c")
+    'b.co.uk'
+    """
+    return _registered(_host(url))
+
+
+def split_host(url: str) -> Any:
+    """tldextract's answer for a URL or host: subdomain, domain and public suffix, private suffixes left out."""
+    with _LOADING:
+        extract = _extractor()
+    return extract(url)
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url if "://" in url else f"//{url}").hostname or ""
+    except ValueError:
+        return ""
+
+
+@cache
+def _extractor() -> Any:
+    import tldextract
+
+    extract = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
+    extract("example.com")
+    return extract
+
+
+@lru_cache(maxsize=1 << 16)
+def _registered(host: str) -> str:
+    parts = _extractor()(host, include_psl_private_domains=True)
+    return f"{parts.domain}.{parts.suffix}" if parts.domain and parts.suffix else host

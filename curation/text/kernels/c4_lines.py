@@ -1,0 +1,326 @@
+"""C4's rules on lines: which lines of a text stay, what is cut out of them, and how many sentences they have.
+
+As datatrove 0.10's C4QualityFilter (pipeline/filters/c4_filters.py): lines are those of `str.splitlines`, stripped;
+words those of `str.split`; phrases are looked for in the line as `str.lower` has it, after citations are cut out.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from curation.arrays import Int64s, UInt8s, UInt32s
+from curation.running.compiled import kernel
+from curation.text.kernels.characters import DECIMAL, SPACE
+from curation.text.kernels.chunks import IS_PUNCTUATION, IS_STOP
+from curation.text.kernels.quality import ends_in_ellipsis, line_end, stripped
+
+KEPT, LONG_WORD, NO_TERMINAL, FEW_WORDS, JAVASCRIPT, POLICY, CAUSES = range(7)
+"""What becomes of a line; CAUSES is their number."""
+LOREM_IPSUM, CURLY_BRACKET = 1, 2
+"""What the first line to condemn its document has."""
+
+
+_EDIT = np.array([ord(character) for character in "[edit]"], dtype=np.uint32)
+_CITATION_NEEDED = np.array([ord(character) for character in "[citation needed]"], dtype=np.uint32)
+
+
+class LineRules(NamedTuple):
+    """Parameters of `clean_lines`; a negative number disables a rule."""
+
+    max_word_length: int
+    min_words: int
+    terminal: bool
+    citations: bool
+    javascript: bool
+    policy: bool
+    lorem_ipsum: bool
+    curly_bracket: bool
+
+
+class Phrases(NamedTuple):
+    """`javascript`, `lorem ipsum`, then those of the policy rule; lower-case ASCII, from `offsets[k]` to the next.
+
+    beginning: by ASCII character, bit k if phrase k begins with it. So there are at most 8.
+    """
+
+    codepoints: UInt32s
+    offsets: Int64s
+    beginning: UInt8s
+
+
+class Cleaned(NamedTuple):
+    """What is left of texts. Text i is `codepoints[first[i]:last[i]]`, its lines `lines_first[i]:lines_last[i]`.
+
+    Spans of lines are as they were counted: the first and last may reach beyond the text, which is stripped.
+    sources: by line, where it stood, or -1 if something was cut out of it.
+    causes: lines by what became of them, int64[rows, CAUSES]; condemned: LOREM_IPSUM, CURLY_BRACKET or 0.
+    """
+
+    codepoints: UInt32s
+    first: Int64s
+    last: Int64s
+    starts: Int64s
+    ends: Int64s
+    sources: Int64s
+    lines_first: Int64s
+    lines_last: Int64s
+    causes: Int64s
+    condemned: Int64s
+
+
+@kernel
+def count_lines(codepoints: UInt32s, first: Int64s, last: Int64s, classes: UInt8s) -> int:
+    """Lines of `str.splitlines` in all texts."""
+    count = 0
+    for row in range(first.size):
+        at = first[row]
+        while at < last[row]:
+            _, at = line_end(codepoints, classes, at, last[row])
+            count += 1
+    return count
+
+
+@kernel
+def clean_lines(
+    codepoints: UInt32s,
+    first: Int64s,
+    last: Int64s,
+    classes: UInt8s,
+    lower: UInt8s,
+    rules: LineRules,
+    phrases: Phrases,
+    cleaned: Cleaned,
+) -> int:
+    """Fill in `cleaned`; the code points used. A line that condemns its text is treated as if that rule were off."""
+    out = cleaned.codepoints
+    at, n_lines = 0, 0
+    for row in range(first.size):
+        cleaned.causes[row, :] = 0
+        cleaned.condemned[row] = 0
+        cleaned.lines_first[row] = n_lines
+        begin = at
+        source = first[row]
+        while source < last[row]:
+            line, after = line_end(codepoints, classes, source, last[row])
+            start, end = stripped(codepoints, classes, source, line)
+            source = after
+            target = at + (n_lines > cleaned.lines_first[row])
+            stop, cause, condemned = _clean_line(codepoints, start, end, classes, lower, rules, phrases, out, target)
+            cleaned.causes[row, cause] += 1
+            if condemned and not cleaned.condemned[row]:
+                cleaned.condemned[row] = condemned
+            if cause == KEPT:
+                if target > at:
+                    out[at] = 10
+                cleaned.starts[n_lines], cleaned.ends[n_lines] = target, stop
+                cleaned.sources[n_lines] = start if stop - target == end - start else -1
+                n_lines += 1
+                at = stop
+        cleaned.lines_last[row] = n_lines
+        cleaned.first[row], cleaned.last[row] = stripped(out, classes, begin, at)
+    return at
+
+
+@kernel
+def _clean_line(
+    codepoints: UInt32s,
+    start: int,
+    end: int,
+    classes: UInt8s,
+    lower: UInt8s,
+    rules: LineRules,
+    phrases: Phrases,
+    out: UInt32s,
+    target: int,
+) -> tuple[int, int, int]:
+    """Write the line to `out` from `target` on; returns where it ends, its cause, and what condemns the document."""
+    words, longest, brackets = _words(codepoints, start, end, classes)
+    if rules.max_word_length >= 0 and longest > rules.max_word_length:
+        return target, LONG_WORD, 0
+    if brackets and rules.citations:
+        stop = _without_citations(codepoints, start, end, classes, out, target)
+    else:
+        stop = target + end - start
+        for i in range(end - start):
+            out[target + i] = codepoints[start + i]
+    if rules.terminal and not _ends_sentence(out, target, stop):
+        return stop, NO_TERMINAL, 0
+    if words < rules.min_words:
+        return stop, FEW_WORDS, 0
+    found, bracket = _find_phrases(out, target, stop, lower, phrases)
+    if rules.lorem_ipsum and found & 2:
+        return stop, KEPT, LOREM_IPSUM
+    if rules.javascript and found & 1:
+        return stop, JAVASCRIPT, 0
+    condemned = CURLY_BRACKET if rules.curly_bracket and bracket else 0
+    return stop, POLICY if rules.policy and found > 3 else KEPT, condemned
+
+
+@kernel
+def _words(codepoints: UInt32s, start: int, end: int, classes: UInt8s) -> tuple[int, int, int]:
+    """Number of words between white space, the length of the longest, and the number of opening brackets."""
+    words = longest = length = brackets = 0
+    for i in range(start, end):
+        code = codepoints[i]
+        brackets += code == 0x5B
+        length = 0 if classes[code] & SPACE else length + 1
+        words += length == 1
+        longest = max(longest, length)
+    return words, longest, brackets
+
+
+@kernel
+def _without_citations(codepoints: UInt32s, start: int, end: int, classes: UInt8s, out: UInt32s, target: int) -> int:
+    i = start
+    while i < end:
+        after = _citation(codepoints, i, end, classes) if codepoints[i] == 0x5B else 0
+        if after:
+            i = after
+            continue
+        out[target] = codepoints[i]
+        target += 1
+        i += 1
+    return target
+
+
+@kernel
+def _citation(codepoints: UInt32s, start: int, end: int, classes: UInt8s) -> int:
+    r"""Where the citation (`\\[\\d*]|\\[edit]|\\[citation needed]`) that begins at `start` ends, 0 if none does."""
+    i = start + 1
+    while i < end and classes[codepoints[i]] & DECIMAL:
+        i += 1
+    if i < end and codepoints[i] == 0x5D:
+        return i + 1
+    for text in (_EDIT, _CITATION_NEEDED):
+        if start + text.size <= end:
+            k = 0
+            while k < text.size and codepoints[start + k] == text[k]:
+                k += 1
+            if k == text.size:
+                return int(start + k)
+    return 0
+
+
+@kernel
+def _ends_sentence(codepoints: UInt32s, start: int, end: int) -> bool:
+    if start == end:
+        return False
+    code = codepoints[end - 1]
+    if not (code == 0x2E or code == 0x3F or code == 0x21 or code == 0x22 or code == 0x27):
+        return False
+    return code != 0x2E or not ends_in_ellipsis(codepoints, start, end)
+
+
+@kernel
+def _find_phrases(codepoints: UInt32s, start: int, end: int, lower: UInt8s, phrases: Phrases) -> tuple[int, bool]:
+    """Bit k: the k-th phrase occurs; and whether `{` does."""
+    found = 0
+    bracket = False
+    for i in range(start, end):
+        code = codepoints[i]
+        bracket |= code == 0x7B
+        beginning = phrases.beginning[lower[code]]
+        k = 0
+        while beginning:
+            if beginning & 1:
+                begin, length = phrases.offsets[k], phrases.offsets[k + 1] - phrases.offsets[k]
+                j = 1
+                while j < length and i + j < end and lower[codepoints[i + j]] == phrases.codepoints[begin + j]:
+                    j += 1
+                if j == length:
+                    found |= 1 << k
+            beginning >>= 1
+            k += 1
+    return found, bracket
+
+
+class WordArrays(NamedTuple):
+    """Words of texts, as `curation.text.views.Words` has them."""
+
+    starts: Int64s
+    ends: Int64s
+    first: Int64s
+    last: Int64s
+    flags: UInt8s
+
+
+@kernel
+def gather_words(cleaned: Cleaned, words: WordArrays, cut: WordArrays, out: WordArrays) -> int:
+    """Words of the cleaned texts: those of the lines as they stood, moved, and `cut` of the lines that were cut.
+
+    A line has the same words wherever it stands: only a single space joins neighbours, and none is between lines.
+    """
+    at, n_cut = 0, 0
+    for row in range(words.first.size):
+        out.first[row] = at
+        k = words.first[row]
+        for line in range(cleaned.lines_first[row], cleaned.lines_last[row]):
+            source = cleaned.sources[line]
+            if source < 0:
+                for j in range(cut.first[n_cut], cut.last[n_cut]):
+                    out.starts[at], out.ends[at], out.flags[at] = cut.starts[j], cut.ends[j], cut.flags[j]
+                    at += 1
+                n_cut += 1
+                continue
+            shift = cleaned.starts[line] - source
+            end = cleaned.ends[line] - shift
+            while k < words.last[row] and words.starts[k] < source:
+                k += 1
+            while k < words.last[row] and words.starts[k] < end:
+                out.starts[at], out.ends[at] = words.starts[k] + shift, words.ends[k] + shift
+                out.flags[at] = words.flags[k]
+                k += 1
+                at += 1
+        out.last[row] = at
+    return at
+
+
+@kernel
+def count_sentences(
+    codepoints: UInt32s,
+    starts: Int64s,
+    ends: Int64s,
+    flags: UInt8s,
+    words_first: Int64s,
+    words_last: Int64s,
+    cleaned: Cleaned,
+    sentences: Int64s,
+) -> None:
+    """By text: sentences of its lines, each line by itself, as spaCy's sentencizer counts them.
+
+    A sentence begins after a token that ends one and the tokens of punctuation that follow. Tokens of white space,
+    which are not among the words, begin one too: white space but a single space after a word is a token, and so is all
+    white space at the start of a line.
+    """
+    for row in range(words_first.size):
+        k = words_first[row]
+        total = 0
+        for line in range(cleaned.lines_first[row], cleaned.lines_last[row]):
+            at, end = cleaned.starts[line], cleaned.ends[line]
+            total += 1
+            ended, begun = False, False
+            while k < words_last[row] and starts[k] < end:
+                if ended and _is_token(codepoints, at, starts[k], begun):
+                    total += 1
+                    ended = False
+                if flags[k] & IS_STOP:
+                    ended = True
+                elif ended and not flags[k] & IS_PUNCTUATION:
+                    total += 1
+                    ended = False
+                at = ends[k]
+                begun = True
+                k += 1
+            if ended and _is_token(codepoints, at, end, begun):
+                total += 1
+        sentences[row] = total
+
+
+@kernel
+def _is_token(codepoints: UInt32s, start: int, end: int, begun: bool) -> bool:
+    """Whether spaCy has a token for the white space `start` to `end`, given that words come before it."""
+    if start < end and begun and codepoints[start] == 0x20:
+        start += 1
+    return start < end

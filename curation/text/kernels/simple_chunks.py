@@ -1,0 +1,184 @@
+"""Words of simple chunks, cut as spaCy's English tokenizer would, without asking it.
+
+Most chunks met for the first time are a word with a comma, a number, a name with a hyphen. They have the form
+
+    prefix? token ((- | /) token)* suffix{0,3}      token: letters (apostrophe letters)* | digits ([.,:] digits)*
+
+with letters of any script and ASCII digits. No run of letters and no token of digits is `hot`, which is to say found in
+an exception of spaCy's ("Mr", "don", every single letter, "8"): so no exception, unit or URL can match, and each rule
+that can is written out below. Anything else is left to `curation.text.english`, which must agree (tests: every chunk of
+real pages, and chunks of this form made at random).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from curation.arrays import Int32s, UInt8s, UInt32s
+from curation.running.compiled import kernel
+from curation.text.english import Edge
+from curation.text.kernels.characters import ALPHA, LOWER
+from curation.text.kernels.chunk_keys import Keys, find, key_of
+
+PREFIX, SUFFIX, LONE_SUFFIX, AFTER_DIGIT, BEFORE_STOP = 1, 2, 4, 8, 16
+"""A word before the rest; after it; after it and alone, for ":)" is an exception; after a digit; before a full stop."""
+
+_OPENS, _CLOSES = int(Edge.OPENS), int(Edge.CLOSES)
+_LETTERS, _DIGITS = 1, 2
+_DOT, _HYPHEN, _SLASH, _COMMA, _COLON, _SMALL_S, _LARGE_S = (np.uint32(ord(character)) for character in ".-/,:sS")
+
+
+class Simple(NamedTuple):
+    """hot: keys and table of the hot runs. affixes, edges: by code point, what it may be and its `english.Edge`."""
+
+    hot: Keys
+    slots: Int32s
+    affixes: UInt8s
+    edges: UInt8s
+
+
+def affixes() -> UInt8s:
+    """The characters that spaCy always cuts off: before and after words, whatever stands beside them."""
+    table = np.zeros(0x2020, dtype=np.uint8)
+    for characters, bit in (
+        ('(["“#$', PREFIX),
+        (',!?)]"”', SUFFIX | BEFORE_STOP),
+        (":;", LONE_SUFFIX | BEFORE_STOP),
+        ("%", AFTER_DIGIT | BEFORE_STOP),
+    ):
+        table[[ord(character) for character in characters]] |= np.uint8(bit)
+    return table
+
+
+@kernel
+def simple_words(
+    codepoints: UInt32s, classes: UInt8s, start: int, end: int, simple: Simple, lengths: Int32s, at: int
+) -> tuple[int, int]:
+    """Write the lengths of the chunk's words from `at` on; their number, 0 if the chunk is not simple, and its edge."""
+    count, i, edge = 0, start, 0
+    if _affix(codepoints[i], simple) & PREFIX:
+        edge = simple.edges[codepoints[i]] & _CLOSES
+        lengths[at] = 1
+        count, i = 1, i + 1
+    kind = 0
+    while True:
+        after, found = _token(codepoints, classes, i, end, simple)
+        if found == 0 or (kind and found != kind):
+            return 0, 0
+        kind = found
+        lengths[at + count] = after - i
+        count += 1
+        i = after
+        if i + 1 >= end or not _splits(codepoints, i, kind):
+            break
+        lengths[at + count] = 1
+        count += 1
+        i += 1
+    if kind == _LETTERS and i - 2 > start and codepoints[i - 1] == _SMALL_S and _is_apostrophe(codepoints[i - 2]):
+        lengths[at + count - 1] -= 2
+        lengths[at + count] = 2
+        count += 1
+    suffixes = end - i
+    if suffixes > 3:
+        return 0, 0
+    for k in range(i, end):
+        if not _is_suffix(codepoints, classes, i, k, end, simple):
+            return 0, 0
+        lengths[at + count] = 1
+        count += 1
+    if suffixes:
+        edge |= simple.edges[codepoints[end - 1]] & _OPENS
+    return count, edge
+
+
+@kernel
+def _affix(code: np.uint32, simple: Simple) -> int:
+    return int(simple.affixes[code]) if code < simple.affixes.size else 0
+
+
+@kernel
+def _is_apostrophe(code: np.uint32) -> bool:
+    return bool(code == 0x27 or code == 0x2019)
+
+
+@kernel
+def _is_ascii_letter(code: np.uint32) -> bool:
+    return bool(0x41 <= code <= 0x5A or 0x61 <= code <= 0x7A)
+
+
+@kernel
+def _is_ascii_digit(code: np.uint32) -> bool:
+    return bool(0x30 <= code <= 0x39)
+
+
+@kernel
+def _token(codepoints: UInt32s, classes: UInt8s, start: int, end: int, simple: Simple) -> tuple[int, int]:
+    """Where the token of letters or digits from `start` ends, and its kind; kind 0 if there is none or it is hot."""
+    if start < end and _is_ascii_digit(codepoints[start]):
+        return _digits(codepoints, start, end, simple)
+    i, run = start, start
+    while True:
+        while i < end and classes[codepoints[i]] & ALPHA:
+            i += 1
+        if i == run:
+            return start, 0
+        possessive = i - run == 1 and codepoints[run] == _SMALL_S and run - 2 > start
+        if not (possessive and (i == end or _affix(codepoints[i], simple))) and _is_hot(codepoints, run, i, simple):
+            return start, 0
+        if i + 1 >= end or not _is_apostrophe(codepoints[i]):
+            return i, _LETTERS
+        i += 1
+        run = i
+
+
+@kernel
+def _digits(codepoints: UInt32s, start: int, end: int, simple: Simple) -> tuple[int, int]:
+    i = start
+    joined = False
+    while True:
+        while i < end and _is_ascii_digit(codepoints[i]):
+            i += 1
+        if i + 1 >= end or not _is_ascii_digit(codepoints[i + 1]):
+            break
+        if codepoints[i] != _DOT and codepoints[i] != _COMMA and codepoints[i] != _COLON:
+            break
+        joined = True
+        i += 1
+    if not joined and _is_hot(codepoints, start, i, simple):
+        return start, 0
+    return i, _DIGITS
+
+
+@kernel
+def _is_hot(codepoints: UInt32s, start: int, end: int, simple: Simple) -> bool:
+    a, b = key_of(codepoints, start, end)
+    return bool(find(simple.slots, simple.hot, a, b) >= 0)
+
+
+@kernel
+def _splits(codepoints: UInt32s, i: int, kind: int) -> bool:
+    """Whether the character between two tokens is a word: - or / between ASCII letters, - between digits."""
+    code = codepoints[i]
+    if kind == _DIGITS:
+        return bool(code == _HYPHEN and _is_ascii_digit(codepoints[i + 1]))
+    if code != _HYPHEN and code != _SLASH:
+        return False
+    return _is_ascii_letter(codepoints[i - 1]) and _is_ascii_letter(codepoints[i + 1])
+
+
+@kernel
+def _is_suffix(codepoints: UInt32s, classes: UInt8s, first: int, i: int, last: int, simple: Simple) -> bool:
+    """Whether the character at `i`, of the characters `first` to `last` after the tokens, is cut off as a word."""
+    before = codepoints[i - 1]
+    if codepoints[i] == _DOT:
+        if i > first:
+            return _affix(before, simple) & BEFORE_STOP != 0
+        if _is_ascii_digit(before) or classes[before] & LOWER:
+            return True
+        return bool(0x41 <= before <= 0x5A and 0x41 <= codepoints[i - 2] <= 0x5A)
+    kind = _affix(codepoints[i], simple)
+    if kind & AFTER_DIGIT:
+        return _is_ascii_digit(before)
+    return bool(kind & SUFFIX or (kind & LONE_SUFFIX and last == first + 1))

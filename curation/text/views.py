@@ -1,0 +1,136 @@
+"""Flat views of the text of a batch: code points, words, lines and paragraphs.
+
+Every view is one flat array for the whole batch plus, for each document, where its part begins and ends.
+Kernels loop over them without Python objects; taking rows indexes the two small arrays only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from curation.arrays import Int64s, UInt8s, UInt32s
+from curation.text.kernels import characters as utf8
+from curation.text.kernels import spans
+
+_NEWLINE = np.uint32(10)
+
+
+@dataclass(frozen=True, slots=True)
+class Characters:
+    """Code points (uint32) of all texts; document `i` is `codepoints[first[i]:last[i]]`."""
+
+    codepoints: UInt32s
+    first: Int64s
+    last: Int64s
+
+    @property
+    def counts(self) -> Int64s:
+        """Characters of each document."""
+        return self.last - self.first
+
+    def take(self, rows: Int64s) -> Characters:
+        """The view of the rows given, sharing the flat array."""
+        return Characters(self.codepoints, self.first[rows], self.last[rows])
+
+
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """Spans `[starts[k], ends[k])` of the code points; document `i` has those with `first[i] <= k < last[i]`."""
+
+    starts: Int64s
+    ends: Int64s
+    first: Int64s
+    last: Int64s
+
+    @property
+    def counts(self) -> Int64s:
+        """Spans of each document."""
+        return self.last - self.first
+
+    def take(self, rows: Int64s) -> Spans:
+        """The view of the rows given, sharing the flat arrays."""
+        return Spans(self.starts, self.ends, self.first[rows], self.last[rows])
+
+
+@dataclass(frozen=True, slots=True)
+class Words(Spans):
+    """Words: spans with one byte of flags each (`curation.text.kernels.chunks`: HAS_ALPHA, ALL_SYMBOLS, ...)."""
+
+    flags: UInt8s
+
+    def take(self, rows: Int64s) -> Words:
+        """The view of the rows given, sharing the flat arrays."""
+        return Words(self.starts, self.ends, self.first[rows], self.last[rows], self.flags)
+
+
+def characters(text: pa.StringArray) -> Characters:
+    """Code points of a string array, which may be a slice of another. A null is an empty text.
+
+    TypeError if `text` is not of type string or large_string.
+    """
+    if not (pa.types.is_string(text.type) or pa.types.is_large_string(text.type)):
+        raise TypeError(f"text of type {text.type}, not string")
+    rows = len(text)
+    _, offset_bytes, data_bytes = text.buffers()
+    width = np.int32 if pa.types.is_string(text.type) else np.int64
+    offsets = np.zeros(1, dtype=np.int64)
+    if rows:
+        offsets = np.frombuffer(offset_bytes, dtype=width)[text.offset : text.offset + rows + 1].astype(np.int64)
+    data = np.zeros(0, dtype=np.uint8) if data_bytes is None else np.frombuffer(data_bytes, dtype=np.uint8)
+    begins, ends = offsets[:-1], offsets[1:].copy()
+    if text.null_count:
+        null = text.is_null().to_numpy(zero_copy_only=False)
+        ends[null] = begins[null]
+    codepoints = np.empty(utf8.count_codepoints(data[offsets[0] : offsets[-1]]), dtype=np.uint32)
+    first, last = np.empty(rows, dtype=np.int64), np.empty(rows, dtype=np.int64)
+    utf8.decode(data, begins, ends, codepoints, first, last)
+    return Characters(codepoints, first, last)
+
+
+def strings(text: Characters) -> pa.StringArray:
+    """The inverse of `characters`."""
+    sizes = np.empty(len(text.first), dtype=np.int64)
+    utf8.encoded_sizes(text.codepoints, text.first, text.last, sizes)
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    if offsets[-1] > np.iinfo(np.int32).max:
+        raise ValueError(f"{offsets[-1]} bytes of text in one batch, over 2 GiB")
+    data = np.empty(offsets[-1], dtype=np.uint8)
+    utf8.encode(text.codepoints, text.first, text.last, offsets, data)
+    return pa.StringArray.from_buffers(len(sizes), pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(data))
+
+
+def flat(texts: Sequence[str]) -> Characters:
+    """Code points of some strings, not a column: for the words and phrases of parameters."""
+    return characters(pa.array(texts, pa.string()))
+
+
+def words(text: Characters) -> Words:
+    """Words as spaCy's English tokenizer cuts them; tokens of white space are left out."""
+    from curation.text.words import words as find_words
+
+    return Words(*find_words(text.codepoints, text.first, text.last))
+
+
+def lines(text: Characters) -> Spans:
+    """Lines: `text.split("\\n")`, so that every document has at least one."""
+    size = int(np.count_nonzero(text.codepoints == _NEWLINE)) + len(text.first)
+    starts, ends, first, last = _span_arrays(size, len(text.first))
+    found = spans.find_lines(text.codepoints, text.first, text.last, starts, ends, first, last)
+    return Spans(starts[:found], ends[:found], first, last)
+
+
+def paragraphs(text: Characters) -> Spans:
+    """Paragraphs: `re.split("\\n{2,}", text.strip())`, so that every document has at least one."""
+    size = int(np.count_nonzero(text.codepoints == _NEWLINE)) // 2 + len(text.first)
+    starts, ends, first, last = _span_arrays(size, len(text.first))
+    found = spans.find_paragraphs(*(text.codepoints, text.first, text.last, utf8.classes(), starts, ends, first, last))
+    return Spans(starts[:found], ends[:found], first, last)
+
+
+def _span_arrays(size: int, rows: int) -> tuple[Int64s, Int64s, Int64s, Int64s]:
+    starts, ends = np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64)
+    return starts, ends, np.empty(rows, dtype=np.int64), np.empty(rows, dtype=np.int64)

@@ -1,0 +1,212 @@
+"""Documents of two runs brought together by id, and what became of each in either.
+
+Every mention of one, kept or removed, goes to the partition of its id's hash, where the two runs meet; a partition is
+looked at by itself, so memory does not grow with the runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from curation.jobs.steps.plan import Plan
+from curation.store.exchange import Exchange, partition_of
+from curation.store.folder import Folder
+from curation.store.hashing import hash_texts
+from curation.store.manifest import read_manifest
+from curation.store.shards import read_shard
+
+EXAMPLES = 3
+"""Documents shown of each reason: those of the lowest hashes."""
+
+NOT_READ = "not read"
+"""In place of a reason: the run did not read the record, or did not take it for a page."""
+
+MENTION = pa.schema(
+    [
+        ("high", pa.uint64()),
+        ("low", pa.uint64()),
+        ("side", pa.uint8()),
+        ("reason", pa.string()),
+        ("text", pa.uint64()),
+        ("characters", pa.int64()),
+        ("tokens", pa.int64()),
+        ("file", pa.int32()),
+        ("row", pa.int64()),
+    ]
+)
+"""A document in a run: the hash of its id, the run (0, 1), why it was removed (null: it was kept), the hash of its
+text, its size, where it stands."""
+
+ROW_BYTES = 96
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentFile:
+    """A file of documents: which run's (0, 1), its number among all files, its path; kept or removed."""
+
+    side: int
+    number: int
+    folder: Folder
+    path: str
+    kept: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Sends the documents of a file to their partitions; a picklable task for the cluster."""
+
+    exchange: Exchange
+
+    def __call__(self, file: DocumentFile) -> int:
+        """Documents sent."""
+        first = 0
+        columns = ["id", "token_count", "text"] if file.kept else ["id", "token_count", "reason"]
+        with self.exchange.sender(f"documents-{file.number:06d}", MENTION) as sender:
+            for batch in read_shard(file.folder, file.path, columns, 2048):
+                rows = _mentions(file, batch, first)
+                sender.send(rows, partition_of(rows.column("high").to_numpy(), sender.partitions))
+                first += batch.num_rows
+        return first
+
+
+def _mentions(file: DocumentFile, batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
+    n = batch.num_rows
+    hashes = hash_texts(batch.column("id"))
+    texts, characters, reasons = np.zeros(n, np.uint64), np.zeros(n, np.int64), pa.nulls(n, pa.string())
+    if file.kept:
+        column = batch.column("text")
+        digests = (xxhash.xxh3_64_intdigest((text or "").encode()) for text in column.to_pylist())
+        texts = np.fromiter(digests, np.uint64, n)
+        characters = pc.utf8_length(column).fill_null(0).to_numpy().astype(np.int64)
+    else:
+        reasons = batch.column("reason")
+    columns = [
+        pa.array(np.ascontiguousarray(hashes[:, 0])),
+        pa.array(np.ascontiguousarray(hashes[:, 1])),
+        pa.array(np.full(n, file.side, np.uint8)),
+        reasons,
+        pa.array(texts),
+        pa.array(characters),
+        batch.column("token_count").fill_null(0),
+        pa.array(np.full(n, file.number, np.int32)),
+        pa.array(np.arange(first, first + n, dtype=np.int64)),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=MENTION)
+
+
+Outcome = tuple[str | None, str | None, bool]
+"""What became of a document: in A and in B the reason, null if it was kept; whether both have the same text."""
+
+Place = tuple[int, int]
+"""File and row."""
+
+Example = tuple[int, Place | None, Place | None]
+"""The hash by which examples are drawn, and where the document stands in A and in B."""
+
+
+@dataclass
+class Tally:
+    """Documents of one outcome; characters and tokens as in the corpus that has them, A's where both do."""
+
+    documents: int = 0
+    characters: int = 0
+    tokens: int = 0
+    examples: list[Example] = field(default_factory=list)
+
+    def __add__(self, other: Tally) -> Tally:
+        examples = sorted([*self.examples, *other.examples], key=lambda example: example[0])[:EXAMPLES]
+        return Tally(
+            self.documents + other.documents,
+            self.characters + other.characters,
+            self.tokens + other.tokens,
+            examples,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Meet:
+    """Compares the documents of a partition; a picklable task for the cluster."""
+
+    exchange: Exchange
+
+    def __call__(self, partition: int) -> tuple[dict[Outcome, Tally], tuple[int, int]]:
+        """Tallies by outcome, and how many mentions of an id each run has beyond the first."""
+        table = self.exchange.receive_table(partition, MENTION)
+        if not table.num_rows:
+            return {}, (0, 0)
+        order = [(name, "ascending") for name in ("high", "low", "side", "file", "row")]
+        table = table.sort_by(order)
+        found: dict[Outcome, Tally] = {}
+        repeated = [0, 0]
+        for (high, _), mentions in _by_id(table):
+            sides: list[dict[str, Any] | None] = [None, None]
+            for mention in mentions:
+                known = sides[mention["side"]]
+                repeated[mention["side"]] += known is not None
+                if known is None or (known["reason"] is not None and mention["reason"] is None):
+                    sides[mention["side"]] = mention
+            outcome, tally = _judge(high, *sides)
+            found[outcome] = found.get(outcome, Tally()) + tally
+        return found, (repeated[0], repeated[1])
+
+
+def _by_id(table: pa.Table) -> Iterator[tuple[tuple[int, int], list[dict[str, Any]]]]:
+    """Mentions by id, a block of rows at a time as Python objects."""
+    key, group = (-1, -1), list[dict[str, Any]]()
+    for batch in table.to_batches(max_chunksize=8192):
+        for mention in batch.to_pylist():
+            here = (mention["high"], mention["low"])
+            if here != key and group:
+                yield key, group
+                group = []
+            key = here
+            group.append(mention)
+    if group:
+        yield key, group
+
+
+def _judge(high: int, a: dict[str, Any] | None, b: dict[str, Any] | None) -> tuple[Outcome, Tally]:
+    reasons = [NOT_READ if side is None else side["reason"] for side in (a, b)]
+    kept = [side for side in (a, b) if side is not None and side["reason"] is None]
+    same = len(kept) == 2 and kept[0]["text"] == kept[1]["text"]
+    places = [None if side is None else (side["file"], side["row"]) for side in (a, b)]
+    size = kept[0] if kept else {"characters": 0, "tokens": 0}
+    return (reasons[0], reasons[1], same), Tally(1, size["characters"], size["tokens"], [(high, places[0], places[1])])
+
+
+def files_of(plans: tuple[Plan, Plan]) -> tuple[list[DocumentFile], list[str]]:
+    """Every file of documents of both runs, as far as they got."""
+    files: list[DocumentFile] = []
+    notes = []
+    for side, plan in enumerate(plans):
+        early = late = 0
+        for source in plan.inputs:
+            places = _places(plan.folder, source.shard)
+            early += places == _FILTERED
+            late += not places
+            for place, kept in places:
+                path = f"{place}/{source.shard}.parquet"
+                files.append(DocumentFile(side, len(files), plan.folder, path, kept))
+        name = "AB"[side]
+        if early:
+            notes.append(f"{name}: {early:,} inputs are filtered only; what deduplication will remove counts as kept")
+        if late:
+            notes.append(f"{name}: {late:,} inputs are not filtered, and count as not read")
+    return files, notes
+
+
+_FILTERED = (("documents", True), ("removed/filter", False))
+_FINISHED = (("corpus", True), ("removed/filter", False), ("removed/dedup", False))
+
+
+def _places(folder: Folder, shard: str) -> tuple[tuple[str, bool], ...]:
+    if read_manifest(folder, "filter", shard) is None:
+        return ()
+    return _FINISHED if read_manifest(folder, "corpus", shard) is not None else _FILTERED

@@ -1,0 +1,238 @@
+"""What `curate compare` found: tables for the terminal, a page, plain values for machines."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from curation.errors import UsageError
+from curation.jobs.inspect.compare.compare import Comparison, Line, Shown
+from curation.report.funnel import Row
+from curation.report.terminal import printable
+
+EXCERPT = 280
+"""Characters shown of a text."""
+BEFORE = 60
+"""Of them, those before the place where two texts part."""
+
+LINES_SHOWN = 20
+
+STYLE = ".scroll { max-height: none; } main ul { padding-left: 1.2rem; }\n"
+"""What the page has beyond the style of the report: its tables are read whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One stage in both funnels; None where a run has no such stage."""
+
+    stage: str
+    rows: tuple[Row | None, Row | None]
+
+    @property
+    def difference(self) -> int | None:
+        """Documents that leave the stage in B, less those in A."""
+        a, b = self.rows
+        return None if a is None or b is None else b.left - a.left
+
+
+def pairs(comparison: Comparison) -> list[Pair]:
+    """The funnels side by side: A's stages in their order, each of B's others after the one it follows there."""
+    a, b = ({row.stage: row for row in rows} for rows in comparison.funnels)
+    order = [*a]
+    previous = -1
+    for stage in b:
+        if stage in a:
+            previous = order.index(stage)
+        else:
+            previous += 1
+            order.insert(previous, stage)
+    return [Pair(stage, (a.get(stage), b.get(stage))) for stage in order]
+
+
+def excerpts(shown: Shown) -> tuple[str | None, str | None]:
+    """What is shown of the texts: their beginning, or where they part."""
+    a, b = shown.texts
+    start = 0
+    if a is not None and b is not None and a != b:
+        shared = next((n for n, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+        start = max(shared - BEFORE, 0)
+    return _cut(a, start), _cut(b, start)
+
+
+def _cut(text: str | None, start: int) -> str | None:
+    if text is None:
+        return None
+    part = " ".join(text[start : start + EXCERPT].split())
+    return f"{'… ' if start else ''}{part}{' …' if start + EXCERPT < len(text) else ''}"
+
+
+def as_plain(comparison: Comparison) -> dict[str, Any]:
+    """For machines."""
+    return {
+        "a": comparison.names[0],
+        "b": comparison.names[1],
+        "recipe": list(comparison.recipe),
+        "notes": list(comparison.notes),
+        "funnel": [
+            {
+                "stage": pair.stage,
+                **{
+                    side: None if row is None else {"in": row.entered, "out": row.left, "characters": row.characters}
+                    for side, row in zip("ab", pair.rows, strict=True)
+                },
+            }
+            for pair in pairs(comparison)
+        ],
+        "corpus": {"a": comparison.corpus(0), "b": comparison.corpus(1)},
+        "both": {"same_text": _plain(comparison.both(True)), "other_text": _plain(comparison.both(False))},
+        "only_a": [_plain(line) for line in comparison.kept_by(0)],
+        "only_b": [_plain(line) for line in comparison.kept_by(1)],
+        "removed_by_both": {
+            "same_reason": comparison.same_reason,
+            "other_reason": [_plain(line) for line in comparison.other_reason],
+        },
+    }
+
+
+def _plain(line: Line) -> dict[str, Any]:
+    examples = [
+        {"id": shown.id, "url": shown.url, "a": cut[0], "b": cut[1]}
+        for shown, cut in ((shown, excerpts(shown)) for shown in line.examples)
+    ]
+    sizes = {"documents": line.documents, "characters": line.characters, "tokens": line.tokens}
+    return {"a": line.a, "b": line.b, **sizes, "examples": examples}
+
+
+def show(comparison: Comparison, console: Console) -> None:
+    """Print the tables."""
+    for name, url in zip(("A", "B"), comparison.names, strict=True):
+        console.print(f"[bold]{name}[/bold] {printable(url)}", soft_wrap=True)
+    for note in comparison.notes:
+        console.print(f"note: {printable(note)}", soft_wrap=True)
+    console.print("\n[bold]Recipes[/bold]")
+    for words in comparison.recipe or ("no difference",):
+        console.print(f"  {printable(words)}", soft_wrap=True)
+    console.print()
+    console.print(_funnel(comparison))
+    console.print(_corpora(comparison))
+    for side, name in enumerate("AB"):
+        lines = comparison.kept_by(side)
+        if lines:
+            console.print(_reasons(lines, name, "BA"[side], 1 - side))
+    if comparison.both(False).documents:
+        console.print(_examples([comparison.both(False)], "In both, with another text"))
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for number, name in enumerate(columns):
+        table.add_column(name, justify="right" if number else "left")
+    return table
+
+
+def _funnel(comparison: Comparison) -> Table:
+    table = _table("Funnel", "stage", "A in", "A out", "A kept", "B in", "B out", "B kept", "B − A out")
+    for pair in pairs(comparison):
+        cells = []
+        for row in pair.rows:
+            told = ("–", "–", "–") if row is None else (f"{row.entered:,}", f"{row.left:,}", f"{row.kept_share:.1%}")
+            cells += [*told]
+        difference = "" if pair.difference is None else f"{pair.difference:+,}" if pair.difference else "0"
+        table.add_row(printable(pair.stage), *cells, difference)
+    return table
+
+
+def corpora(comparison: Comparison) -> list[tuple[str, Line | int]]:
+    """How the two corpora lie to each other."""
+    only = [sum_lines(comparison.kept_by(side)) for side in (0, 1)]
+    return [
+        ("in both, the same text", comparison.both(True)),
+        ("in both, another text", comparison.both(False)),
+        ("in A only", only[0]),
+        ("in B only", only[1]),
+        ("removed by both, for one reason", comparison.same_reason),
+        ("in neither, for different reasons", sum(line.documents for line in comparison.other_reason)),
+    ]
+
+
+def sum_lines(lines: list[Line]) -> Line:
+    """Lines added up."""
+    documents, characters, tokens = (
+        sum(getattr(line, name) for line in lines) for name in ("documents", "characters", "tokens")
+    )
+    return Line(None, None, False, documents, characters, tokens, ())
+
+
+def _corpora(comparison: Comparison) -> Table:
+    table = _table("Documents", "", "documents", "characters", "tokens")
+    for name, found in corpora(comparison):
+        if isinstance(found, int):
+            table.add_row(name, f"{found:,}", "", "")
+        else:
+            table.add_row(name, f"{found.documents:,}", f"{found.characters:,}", f"{found.tokens:,}")
+    return table
+
+
+def _reasons(lines: list[Line], name: str, other: str, side: int) -> Table:
+    title = f"In {name} and not in {other}"
+    table = _table(title, f"{other} removed by", "documents", "characters", "tokens")
+    table.add_column("such as", overflow="fold")
+    for line in lines[:LINES_SHOWN]:
+        reason = (line.a, line.b)[side] or ""
+        example = line.examples[0] if line.examples else None
+        told = printable(example.url or example.id) if example else ""
+        table.add_row(printable(reason), f"{line.documents:,}", f"{line.characters:,}", f"{line.tokens:,}", told)
+    if len(lines) > LINES_SHOWN:
+        table.add_row(f"{len(lines) - LINES_SHOWN} more", "", "", "", "")
+    return table
+
+
+def _examples(lines: list[Line], title: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", show_lines=True)
+    for name in ("document", "A", "B"):
+        table.add_column(name, overflow="fold", ratio=1)
+    for line in lines:
+        for shown in line.examples:
+            a, b = excerpts(shown)
+            table.add_row(printable(shown.url or shown.id), printable(a or ""), printable(b or ""))
+    return table
+
+
+def write_page(comparison: Comparison, file: str) -> None:
+    """Write the page; UsageError if the file cannot be written."""
+    try:
+        Path(file).write_text(page(comparison), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--html {file}: {error}") from error
+
+
+def page(comparison: Comparison) -> str:
+    """The same as one HTML file that needs nothing else."""
+    from curation.report.render import _asset, _environment
+
+    style = _asset("report.css") + STYLE
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
+    groups = [
+        (f"In {name} and not in {other}", f"{other} removed by", 1 - side, comparison.kept_by(side))
+        for side, (name, other) in enumerate((("A", "B"), ("B", "A")))
+    ]
+    template = _environment().get_template("compare.html")
+    return str(
+        template.render(
+            comparison=comparison,
+            pairs=pairs(comparison),
+            corpora=[(name, found if isinstance(found, Line) else None, found) for name, found in corpora(comparison)],
+            groups=groups,
+            changed=comparison.both(False),
+            excerpts=excerpts,
+            style=style,
+            policy=policy,
+        )
+    )

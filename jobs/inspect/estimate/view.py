@@ -1,0 +1,79 @@
+"""What `curate estimate` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.table import Table
+
+from curation.jobs.inspect.estimate.extrapolation import LEVEL, Interval
+from curation.jobs.inspect.estimate.projection import Foretold
+from curation.report.terminal import printable
+
+NAMES = {
+    "pages": "pages read",
+    "documents": "documents the stages keep",
+    "corpus": "documents of the corpus",
+    "tokens": "tokens",
+}
+
+
+def show(told: Foretold, recipe: str, console: Console) -> None:
+    """Print the tables and what they do not know."""
+    inputs = told.inputs
+    console.print(
+        f"recipe {printable(recipe)}; {inputs['files']:,} inputs, {size(inputs['bytes'])}; sample: "
+        f"{inputs['sampled_share']:.2%} of the bytes, {inputs['sampled_chunks']:,} chunks "
+        f"of {inputs['sampled_files']:,} inputs",
+        soft_wrap=True,
+    )
+    console.print(_table("Kept", {NAMES[name]: value for name, value in told.kept.items()}, count))
+    console.print(_table("Output", told.output, size))
+    console.print(_table("Processor", {**told.hours, "all steps": total(told.hours)}, hours, "core time"))
+    wall = {f"{number} worker{'s' if number > 1 else ''}": value for number, value in told.wall.items()}
+    console.print(_table("Time", wall, hours))
+    console.print(f"start-up of a worker: {told.startup_seconds:.1f} s, in the time above")
+    console.print(_table("Memory", told.memory, size, "peak a worker"))
+    for entry in told.quarantined:
+        console.print(f"unreadable: {printable(entry['path'])}: {printable(entry['cause'])}", soft_wrap=True)
+    for note in told.notes:
+        console.print(f"- {printable(note)}", soft_wrap=True)
+
+
+def total(parts: Mapping[str, Interval]) -> Interval:
+    """All parts together, errors taken as going the same way."""
+    sums = (sum(getattr(part, side) for part in parts.values()) for side in ("value", "low", "high"))
+    return Interval(*sums)
+
+
+def _table(title: str, rows: Mapping[str, Interval], told: object, column: str = "expected") -> Table:
+    write = told if callable(told) else str
+    table = Table(title=title, title_justify="left", title_style="bold")
+    table.add_column("", min_width=26)
+    for name in (column, f"from ({LEVEL:.0%} sure)", "to"):
+        table.add_column(name, justify="right")
+    for name, interval in rows.items():
+        table.add_row(printable(name), write(interval.value), write(interval.low), write(interval.high))
+    return table
+
+
+def count(number: float) -> str:
+    """1234.5 → "1,234"."""
+    return f"{number:,.0f}"
+
+
+def size(number: float) -> str:
+    """1500000 → "1.50 MB"."""
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if number < 1000 or unit == "TB":
+            break
+        number /= 1000
+    return f"{number:,.0f} {unit}" if unit == "B" else f"{number:,.2f} {unit}"
+
+
+def hours(number: float) -> str:
+    """0.5 → "30.0 min"."""
+    return (
+        f"{number * 3600:.1f} s" if number < 1 / 60 else f"{number * 60:.1f} min" if number < 1 else f"{number:,.1f} h"
+    )

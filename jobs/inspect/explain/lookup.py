@@ -1,0 +1,157 @@
+"""Finding documents of an output folder by id or URL, whole or nearly so, and inputs by their path.
+
+The files are scanned, not indexed: two columns of each, which takes a second for a hundred thousand documents.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+from pyarrow.fs import FSSpecHandler, PyFileSystem
+
+from curation.errors import InputError
+from curation.jobs.steps.plan import RUN, Plan
+from curation.report.excerpts import harmless
+from curation.store.folder import Folder
+from curation.store.manifest import read_manifest
+from curation.store.shards import shard_name
+
+PLACES = ("corpus", "removed/filter", "removed/dedup", "documents")
+"""Where a document may be, the most telling place first; documents/ only until the corpus is written."""
+
+SUGGESTIONS = 5
+
+_TRIMS = (
+    ("^<?(urn:uuid:)?", ""),
+    ("^[A-Za-z][A-Za-z0-9+.-]*://", ""),
+    ("^(?i:www\\.)", ""),
+    ("#.*$", ""),
+    ("/*>?$", ""),
+)
+"""What two spellings of an address or id may differ in: scheme, www, fragment, slashes at the end, an id's brackets."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A document and where it is. asked: the key that was asked for, if its address is spelled otherwise."""
+
+    place: str
+    row: Row
+    asked: str | None = None
+
+
+def find_documents(plan: Plan, key: str) -> list[Found]:
+    """The documents of an id or URL; where there are none, those of the one address that differs in its spelling only.
+
+    Raises InputError with the nearest addresses there are.
+    """
+    exact = (ds.field("id") == key) | (ds.field("url") == key)
+    found = [Found(place, row) for place, row in _rows(plan.folder, exact)]
+    if found:
+        return found
+    spellings, near = _near(plan.folder, key)
+    if len(spellings) == 1:
+        other = (ds.field("id") == spellings[0]) | (ds.field("url") == spellings[0])
+        return [Found(place, row, key) for place, row in _rows(plan.folder, other)]
+    raise InputError(f"{key}: no document of this id or URL in {plan.folder.url}{_hint(plan, spellings or near)}")
+
+
+def _hint(plan: Plan, near: Sequence[str]) -> str:
+    listed = "; there are " + ", ".join(map(harmless, near)) if near else ""
+    return f"{listed}. A record that was skipped while reading has no row; name its archive to see what was skipped."
+
+
+def _dataset(folder: Folder, place: str) -> Any | None:
+    return _open(folder, [folder.path(path) for path in folder.list(place, ".parquet")])
+
+
+def _open(folder: Folder, paths: Sequence[str]) -> Any | None:
+    files = PyFileSystem(FSSpecHandler(folder.fs))
+    return ds.dataset(list(paths), format="parquet", filesystem=files) if paths else None
+
+
+def _matching(folder: Folder, place: str, wanted: Any) -> list[Row]:
+    """Rows of a place; all columns are read only of the files that have such a row, since texts are most of a file."""
+    dataset = _dataset(folder, place)
+    if dataset is None:
+        return []
+    archives = dataset.to_table(columns=["file_path"], filter=wanted)["file_path"].unique().to_pylist()
+    found = _open(folder, [folder.path(f"{place}/{shard_name(archive)}.parquet") for archive in archives])
+    rows: list[Row] = found.to_table(filter=wanted).to_pylist() if found is not None else []
+    return rows
+
+
+def _rows(folder: Folder, wanted: Any) -> Iterator[tuple[str, Row]]:
+    """Matching rows by place; a document that is in a place before is left out of those after."""
+    seen: set[tuple[str, str, int | None]] = set()
+    for place in PLACES:
+        rows = _matching(folder, place, wanted)
+        new = [row for row in rows if (row["file_path"], row["id"], row["warc_offset"]) not in seen]
+        seen.update((row["file_path"], row["id"], row["warc_offset"]) for row in new)
+        yield from ((place, row) for row in new)
+
+
+def simplified(keys: pa.Array) -> pa.Array:
+    """Addresses or ids without what spellings differ in: "https://www.a.org/b/" and "a.org/b" → "a.org/b"."""
+    keys = pc.utf8_lower(pc.fill_null(keys, ""))
+    for pattern, replacement in _TRIMS:
+        keys = pc.replace_substring_regex(keys, pattern, replacement)
+    return keys
+
+
+def _near(folder: Folder, key: str) -> tuple[list[str], list[str]]:
+    """Ids and addresses that differ in spelling only, and addresses with the key's host in them; a few of each."""
+    wanted = simplified(pa.array([key], pa.string()))[0].as_py()
+    if not wanted:
+        return [], []
+    host = re.split(r"[/?]", wanted)[0]
+    same: set[str] = set()
+    near: set[tuple[bool, int, str]] = set()
+    for place in PLACES:
+        dataset = _dataset(folder, place)
+        for batch in dataset.to_batches(columns=["id", "url"]) if dataset is not None else ():
+            for column in ("id", "url"):
+                values = pc.fill_null(batch[column], "")
+                simple = simplified(values)
+                same.update(values.filter(pc.equal(simple, wanted)).to_pylist())
+                begun = pc.match_substring(simple, host)
+                pairs = zip(simple.filter(begun).to_pylist(), values.filter(begun).to_pylist(), strict=True)
+                near.update((wanted not in other, -_common(wanted, other), value) for other, value in pairs)
+                near = set(sorted(near)[:SUGGESTIONS])
+    return sorted(same)[:SUGGESTIONS], [value for *_, value in sorted(near)]
+
+
+def _common(left: str, right: str) -> int:
+    """Characters that two texts begin with alike."""
+    return next((at for at, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))
+
+
+@dataclass(frozen=True, slots=True)
+class InputFacts:
+    """An input of the run: its shard, whether it is done, why it was given up, and what was read or skipped."""
+
+    path: str
+    shard: str
+    done: bool
+    cause: str | None
+    read: dict[str, int]
+
+
+def find_inputs(plan: Plan, key: str) -> list[InputFacts]:
+    """Inputs whose path, end of it from a slash on, or shard is `key`; none if there is no such."""
+    causes = {entry["path"]: entry["cause"] for entry in plan.folder.read_json(RUN)["quarantined"]}
+    found = []
+    for source in plan.inputs:
+        if key and (key in (source.path, source.shard) or source.path.endswith(f"/{key}")):
+            manifest = read_manifest(plan.folder, "filter", source.shard)
+            read = dict(manifest.counts["read"]) if manifest is not None else {}
+            found.append(InputFacts(source.path, source.shard, manifest is not None, causes.get(source.path), read))
+    return found

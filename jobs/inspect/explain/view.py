@@ -1,0 +1,190 @@
+"""An explanation for people, in the terminal, and for machines, as plain values. Text from the web is made harmless."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from curation.dedup.decisions import Comparison
+from curation.jobs.inspect.explain.explain import KEPT, Explanation, Measured
+from curation.jobs.inspect.explain.lookup import InputFacts
+from curation.jobs.inspect.explain.text_diff import COME, GONE, Line, changed_lines, marked, plain
+from curation.report.excerpts import harmless
+from curation.stages.rules import Rule
+
+FIELDS = ("id", "url", "file_path", "warc_offset", "date", "language", "language_score", "minhash_cluster_size")
+MADE_TEXT = "extract"
+"""The stage that makes the text, which changes nothing that was there before."""
+
+LINES_SHOWN = 60
+WIDTH_SHOWN = 400
+"""Characters shown of a changed line."""
+
+_STYLES = {GONE: "red strike", COME: "green"}
+
+
+def show(explanations: Sequence[Explanation], console: Console) -> None:
+    """Print explanations, one document after the other."""
+    if explanations and explanations[0].asked is not None:
+        found = _safe(str(explanations[0].row["url"]))
+        console.print(f"{_safe(explanations[0].asked)}: not here under this spelling; nearest is {found}\n")
+    if len(explanations) > 1:
+        console.print(f"{len(explanations)} documents:\n")
+    for number, explanation in enumerate(explanations):
+        if number:
+            console.rule()
+        _show_one(explanation, console)
+
+
+def _show_one(explanation: Explanation, console: Console) -> None:
+    row = explanation.row
+    for name in FIELDS:
+        _field(name, row[name], console)
+    verdict = "kept" if explanation.reason is None else f"removed: {explanation.reason}"
+    console.print(f"{'verdict':<21}[bold]{_safe(verdict)}[/bold] ({explanation.place}/)")
+    if explanation.place == "removed/dedup":
+        for name, value in (row["signals"] or {}).items():
+            if value is not None:
+                _field(name, value, console)
+    if explanation.duplicate is not None:
+        _show_duplicate(explanation.duplicate, console)
+    if not explanation.replayed:
+        console.print("The archive cannot be read; these are the values stored with the document.")
+    if explanation.differs is not None:
+        console.print(f"Read again, the stages say {_safe(explanation.differs)}: they or the archive changed since.")
+    console.print(_path(explanation))
+    for measured in explanation.stages:
+        _show_changes(measured, console)
+
+
+def _safe(text: str) -> str:
+    """Text from the web for one line of the terminal: nothing in it can steer it, and no markup is read."""
+    return escape(harmless(text).replace("\n", " "))
+
+
+def _field(name: str, value: Any, console: Console) -> None:
+    console.print(f"{name:<21}{_safe(str(value))}", soft_wrap=True)
+
+
+def _show_duplicate(found: Comparison, console: Console) -> None:
+    bands = ", ".join(map(str, found.shared_bands)) or "none"
+    _field("survivor_url", found.survivor_url, console)
+    _field("bands in common", f"{len(found.shared_bands)} of {found.bands}: {bands}", console)
+    _field("same simplified text", "yes" if found.same_text else "no", console)
+
+
+def _path(explanation: Explanation) -> Table:
+    table = Table("stage", "signal", "value", "goes if", "verdict")
+    for measured in explanation.stages:
+        for line in _lines(measured):
+            table.add_row(*line, style="dim" if measured.supposed else None)
+    if any(measured.supposed for measured in explanation.stages):
+        table.caption = "Stages after the one that removed the document say what they would have said."
+        table.caption_justify = "left"
+    return table
+
+
+def _lines(measured: Measured) -> Iterator[tuple[str, str, str, str, str]]:
+    stage = _safe(measured.stage)
+    ruled = {rule.signal for rule, _ in measured.rules}
+    for rule, violated in measured.rules:
+        value = _safe(_value(measured.signals.get(rule.signal)))
+        yield stage, rule.signal, value, f"{_condition(rule)}  ({rule.reason})", _verdict(measured, rule, violated)
+    for signal, value in measured.signals.items():
+        if signal not in ruled:
+            yield stage, signal, _safe(_value(value)), "", ""
+    if measured.reason is not None and all(rule.reason != measured.reason for rule, _ in measured.rules):
+        yield stage, "", "", _safe(measured.reason), "would go" if measured.supposed else "removed here"
+
+
+def _condition(rule: Rule) -> str:
+    return f"{rule.comparison} {rule.threshold:,.10g}"
+
+
+def _verdict(measured: Measured, rule: Rule, violated: bool) -> str:
+    if measured.supposed:
+        return "would go" if violated else "would pass"
+    return "removed here" if rule.reason == measured.reason else "violated" if violated else "passes"
+
+
+def _value(value: Any) -> str:
+    return "–" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def changes(measured: Measured) -> list[Line]:
+    """What the stage took out of the text or put in; nothing if it made the text or its texts are not known."""
+    before, after = measured.before, measured.after
+    if before is None or after is None or before == after or measured.stage == MADE_TEXT:
+        return []
+    return changed_lines(before, after)
+
+
+def _show_changes(measured: Measured, console: Console) -> None:
+    found = [line for line in changes(measured) if any(piece.text.strip() for piece in line)]
+    if not found:
+        return
+    would = "would have changed" if measured.supposed else "changed"
+    console.print(f"[bold]{_safe(measured.stage)}[/bold] {would} the text:")
+    for line in found[:LINES_SHOWN]:
+        if console.is_terminal:
+            console.print("".join(_styled(kind, text) for kind, text in marked(line)), soft_wrap=True)
+        else:
+            for text in plain(line):
+                console.print(_safe(_short(text)), soft_wrap=True)
+    if len(found) > LINES_SHOWN:
+        console.print(f"  {len(found) - LINES_SHOWN:,} more lines; --json has all.")
+
+
+def _styled(kind: str, text: str) -> str:
+    style = _STYLES.get(kind)
+    safe = _safe(_short(text))
+    return f"[{style}]{safe}[/{style}]" if style else safe
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= WIDTH_SHOWN else f"{text[:WIDTH_SHOWN]}… ({len(text):,} characters)"
+
+
+def show_inputs(inputs: Sequence[InputFacts], console: Console) -> None:
+    """Print what became of inputs, and what was skipped in them."""
+    for facts in inputs:
+        state = "filtered" if facts.done else "given up" if facts.cause else "not filtered yet"
+        for name, value in (("input", facts.path), ("shard", facts.shard), ("state", state)):
+            _field(name, value, console)
+        if facts.cause is not None:
+            _field("cause", facts.cause, console)
+        for name, count in facts.read.items():
+            _field(name, f"{count:,}", console)
+
+
+def as_plain(explanation: Explanation) -> dict[str, Any]:
+    """The explanation as plain values for JSON."""
+    return {
+        "place": explanation.place,
+        "kept": explanation.place in KEPT,
+        "reason": explanation.reason,
+        "document": explanation.row,
+        "stages": [_plain_stage(measured) for measured in explanation.stages],
+        "replayed": explanation.replayed,
+        "differs": explanation.differs,
+        "asked": explanation.asked,
+        "duplicate": asdict(explanation.duplicate) if explanation.duplicate is not None else None,
+    }
+
+
+def _plain_stage(measured: Measured) -> dict[str, Any]:
+    return {
+        "stage": measured.stage,
+        "signals": measured.signals,
+        "rules": [
+            {"rule": str(rule), "reason": rule.reason, "violated": violated} for rule, violated in measured.rules
+        ],
+        "reason": measured.reason,
+        "supposed": measured.supposed,
+        "changes": [[[piece.kind, piece.text] for piece in line] for line in changes(measured)],
+    }

@@ -1,0 +1,178 @@
+"""`curate tokenizer-report`: how well the run's tokenizer fits its corpus, beside any other tokenizer.json.
+
+The run's own numbers stand in tokenizer/report.json once the corpus is encoded; other tokenizers are measured here, a
+group of shards a task, on the same documents.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import fsspec
+import numpy as np
+import pyarrow as pa
+from rich.console import Console
+from rich.table import Table
+
+from curation.errors import InputError, ParameterError
+from curation.report.terminal import printable
+from curation.running.cluster import Cluster
+from curation.store.folder import Folder
+from curation.store.hashing import hash_strings
+from curation.store.shards import read_shard
+from curation.tokenize.encoding.encode_shards import TOKENIZER
+from curation.tokenize.encoding.encoder import Encoder
+from curation.tokenize.encoding.measure import COLUMNS, Measured, Measuring, nothing
+from curation.tokenize.encoding.tokenizer_fit import REPORT, describe_fit
+
+TASKS_A_WORKER = 4
+SHOWN, LONGEST_SHOWN = 12, 8
+_SAMPLE = 0x73616D706C65
+"""Seed of the hash of ids that chooses the sample."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureTask:
+    """Shards of a corpus to encode with one tokenizer, given whole since workers may not reach its file."""
+
+    folder: Folder
+    shards: tuple[str, ...]
+    definition: bytes
+    sample: float
+
+
+@lru_cache(maxsize=1)
+def _encoder(definition: bytes) -> Encoder:
+    return Encoder(definition)
+
+
+def measure_shards(task: MeasureTask) -> Measured:
+    """What the tokenizer makes of the shards, or of the sample of their documents."""
+    encoder = _encoder(task.definition)
+    measured = nothing(encoder.vocabulary)
+    for shard in task.shards:
+        measuring = Measuring(encoder.vocabulary)
+        for batch in read_shard(task.folder, f"corpus/{shard}.parquet", ["id", *COLUMNS]):
+            chosen = _choose(batch, task.sample)
+            measuring.add(chosen, encoder(chosen.column("text")))
+        measured += measuring.total()
+    return measured
+
+
+def _choose(batch: pa.RecordBatch, sample: float) -> pa.RecordBatch:
+    if sample == 1:
+        return batch
+    bound = np.uint64(min(int(sample * 2**64), 2**64 - 1))
+    return batch.filter(pa.array(hash_strings(batch.column("id"), _SAMPLE) < bound))
+
+
+def tokenizer_report(folder: Folder, against: Sequence[str], sample: float, cluster: Cluster) -> dict[str, Any]:
+    """The report of the run's tokenizer and of each file of `against`, by name, on the same documents.
+
+    sample: share of the documents, by a hash of their ids. Raises InputError if there is no tokenizer, corpus or file,
+    or if a file is no tokenizer.json.
+    """
+    if not 0 < sample <= 1:
+        raise ParameterError("sample", sample, "above 0, at most 1")
+    if not folder.exists(TOKENIZER):
+        raise InputError(f"{folder.url}: no {TOKENIZER} yet; run the step train-tokenizer first")
+    paths = folder.list("corpus", ".parquet")
+    shards = [path.removeprefix("corpus/").removesuffix(".parquet") for path in paths]
+    if not shards:
+        raise InputError(f"{folder.url}: no corpus/*.parquet there")
+    definitions = {TOKENIZER: folder.read(TOKENIZER), **{name: _read(name) for name in against}}
+    encoders = {name: _open(name, definition) for name, definition in definitions.items()}
+    reports = {}
+    for name, definition in definitions.items():
+        stored = _stored(folder, encoders[name]) if name == TOKENIZER and sample == 1 else None
+        reports[name] = stored or _measure(folder, shards, definition, encoders[name], sample, cluster)
+    return {"sample": sample, "tokenizers": reports}
+
+
+def _stored(folder: Folder, encoder: Encoder) -> dict[str, Any] | None:
+    """tokenizer/report.json, if it is of this tokenizer."""
+    report: dict[str, Any] = folder.read_json(REPORT) if folder.exists(REPORT) else {}
+    return report if report.get("tokenizer") == encoder.hash else None
+
+
+def _measure(
+    folder: Folder, shards: Sequence[str], definition: bytes, encoder: Encoder, sample: float, cluster: Cluster
+) -> dict[str, Any]:
+    parts = max(1, cluster.workers) * TASKS_A_WORKER
+    groups = [tuple(shards[number::parts]) for number in range(min(parts, len(shards)))]
+    tasks = [MeasureTask(folder, group, definition, sample) for group in groups]
+    return describe_fit(encoder, sum(cluster.gather(measure_shards, tasks), nothing(encoder.vocabulary)))
+
+
+def _read(name: str) -> bytes:
+    url = name if "://" in name else os.path.abspath(os.path.expanduser(name))  # noqa: PTH100, PTH111
+    try:
+        with fsspec.open(url, "rb") as file:
+            return bytes(file.read())
+    except OSError as error:
+        raise InputError(f"{name}: cannot be read: {error}") from error
+
+
+def _open(name: str, definition: bytes) -> Encoder:
+    try:
+        encoder = Encoder(definition)
+        encoder(pa.array(["a"]))
+    except InputError:
+        raise
+    except Exception as error:  # tokenizers raises bare Exceptions
+        raise InputError(f"{name}: not a tokenizer.json that tokenizers reads: {error}") from error
+    return encoder
+
+
+def show(report: dict[str, Any], console: Console) -> None:
+    """Print the tokenizers side by side, then what is told of the run's own."""
+    reports: dict[str, dict[str, Any]] = report["tokenizers"]
+    share = "" if report["sample"] == 1 else f", {report['sample']:g} of the documents"
+    own = reports[TOKENIZER]
+    table = Table(title=f"{own['corpus']['documents']:,} documents{share}", title_justify="left", title_style="bold")
+    table.add_column("")
+    for name in reports:
+        table.add_column(printable(name), justify="right")
+    for label, values in _lines(reports):
+        table.add_row(printable(label), *values)
+    console.print(table)
+    longest = ", ".join(f"{_quoted(entry['text'])} ×{entry['count']:,}" for entry in _longest(own))
+    console.print(f"longest tokens: {longest}", soft_wrap=True)
+    console.print(f"Words are {own['words']}; special tokens are left out of the shares.")
+
+
+def _lines(reports: dict[str, dict[str, Any]]) -> list[tuple[str, list[str]]]:
+    """A label and a value of each tokenizer, line by line."""
+    every = [*reports.values()]
+    corpus = [one["corpus"] for one in every]
+    usage = [one["vocabulary"] for one in every]
+    lines = [
+        ("vocabulary", [f"{one['size']:,}" for one in usage]),
+        ("never used", [f"{one['unused']:,} ({one['unused_share']:.1%})" for one in usage]),
+        ("used less than 10 times", [f"{one['used_under_10']:,} ({one['used_under_10_share']:.1%})" for one in usage]),
+        ("tokens", [f"{one['tokens']:,}" for one in corpus]),
+        ("bytes a token", [_ratio(one["bytes_per_token"]) for one in corpus]),
+        ("characters a token", [_ratio(one["characters_per_token"]) for one in corpus]),
+        ("tokens a word", [_ratio(one["tokens_per_word"]) for one in corpus]),
+    ]
+    for dimension, title in (("languages", "language"), ("domains", "domain")):
+        for name in list(every[0][dimension])[:SHOWN]:
+            values = [_ratio(one[dimension].get(name, {}).get("bytes_per_token")) for one in every]
+            lines.append((f"bytes a token, {title} {name or '(none)'}", values))
+    return lines
+
+
+def _longest(report: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(report["longest_tokens"][:LONGEST_SHOWN])
+
+
+def _ratio(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def _quoted(text: str) -> str:
+    return printable(repr(text if len(text) <= 24 else text[:23] + "…"))

@@ -1,0 +1,220 @@
+"""The part of `curate verify` that looks for near-duplicates across train and validation by the run's signatures.
+
+Few documents are in validation. Their band keys are marked in a bitmap of fixed size; only documents with a marked key
+travel on, to where equal keys meet and sketches are compared. Memory: the bitmap, a shard's signatures, a partition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curation.arrays import Int64s, UInt8s, UInt32s, UInt64s
+from curation.dedup.algorithms.minhash import similarity
+from curation.dedup.algorithms.pair_search import ALL_PAIRS
+from curation.dedup.settings import DedupSettings
+from curation.dedup.signatures import band_keys, sketches
+from curation.jobs.inspect.verify.check_ids import Splits
+from curation.jobs.inspect.verify.check_shards import ids_of, read_rows
+from curation.jobs.inspect.verify.faults import Fault, some_of
+from curation.jobs.inspect.verify.send_ids import VALIDATION
+from curation.running.cluster import Cluster
+from curation.store.exchange import Exchange, Sender, partition_of, partitions_by_size
+from curation.store.folder import Folder
+from curation.store.shards import count_rows, read_shard, read_table
+
+BITMAP_BITS = 1 << 27
+"""16 MiB: with a million documents in validation, one key in ten of the others is marked by chance."""
+
+MOST_PAIRS = 1 << 16
+"""Pairs of one key that are compared."""
+
+BITMAP = "marked.bits"
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """What the tasks share. work: a folder for what they hand on; shards: names, of file numbers 0, 1, …"""
+
+    folder: Folder
+    work: Folder
+    settings: DedupSettings
+    by_file: Exchange
+    shards: tuple[str, ...]
+    keys: Exchange
+
+    @property
+    def columns(self) -> pa.Schema:
+        """Rows of a marked key."""
+        sketch = pa.binary(self.settings.permutations)
+        return pa.schema(
+            [("key", pa.uint64()), ("split", pa.uint8()), ("file", pa.int32()), ("row", pa.int64()), ("sketch", sketch)]
+        )
+
+    def splits(self, partition: int) -> Iterator[tuple[int, pa.Table]]:
+        """The shards of a partition, each with the split of its corpus rows."""
+        table = self.by_file.receive_table(partition, Splits)
+        for number in sorted(pc.unique(table["file"]).to_pylist()):
+            yield number, table.filter(pc.equal(table["file"], number))
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Near-duplicates across the splits. notes: those that deduplication does not promise to find."""
+
+    faults: list[Fault]
+    notes: list[str]
+
+
+def check_near(near: Near, cluster: Cluster) -> Compared:
+    """All phases."""
+    marked = np.zeros(BITMAP_BITS // 8, np.uint8)
+    for path in cluster.each(Mark(near), list(range(near.by_file.partitions))):
+        positions = np.frombuffer(near.work.read(path), np.uint32)
+        np.bitwise_or.at(marked, positions >> 3, np.left_shift(1, positions & 7).astype(np.uint8))
+    near.work.write(BITMAP, marked.tobytes())
+    for _ in cluster.each(Spread(near), list(range(near.by_file.partitions))):
+        pass
+    found = cluster.gather(Compare(near), list(range(near.keys.partitions)))
+    faults = {fault for part in found for fault in part.faults}
+    notes = sorted({note for part in found for note in part.notes})
+    return Compared(some_of(sorted(faults, key=lambda fault: (fault.file, fault.row or 0, fault.what))), notes)
+
+
+def near_partitions(documents: int, held: int) -> int:
+    """Partitions for the rows of marked keys: those of validation, its near-duplicates, and one in ten by chance."""
+    return partitions_by_size(14 * (2 * held + documents // 10), 160)
+
+
+def _spots_of(table: pa.RecordBatch | pa.Table) -> UInt64s:
+    """Band keys made different in each band, shape (rows, bands)."""
+    keys = band_keys(table)
+    with np.errstate(over="ignore"):
+        return np.asarray(keys * np.uint64(0x9E3779B97F4A7C15) + np.arange(keys.shape[1]).astype(np.uint64), np.uint64)
+
+
+def _positions(spots: UInt64s) -> UInt32s:
+    return (spots >> np.uint64(37)).astype(np.uint32)
+
+
+def document_rows(folder: Folder, shard: str) -> Int64s:
+    """The row in documents/ of each row of corpus/, shape (corpus rows,)."""
+    ids = ids_of(folder, f"documents/{shard}.parquet")
+    stays = np.ones(len(ids), np.bool_)
+    stays[read_rows(folder, f"dedup/drop/{shard}.parquet")] = False
+    documents = count_rows(folder, f"corpus/{shard}.parquet")
+    if int(stays.sum()) != documents:
+        removed = read_table(folder, f"removed/dedup/{shard}.parquet", ["id", "stage"])
+        later = removed["id"].filter(pc.not_equal(removed["stage"], "dedup")).combine_chunks()
+        stays &= ~pc.is_in(ids, value_set=later).to_numpy(zero_copy_only=False)
+    return np.flatnonzero(stays)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Band keys of a partition's validation documents, as positions in the bitmap."""
+
+    near: Near
+
+    def __call__(self, partition: int) -> str:
+        """The path of the positions, uint32."""
+        parts = [np.empty(0, np.uint32)]
+        for number, splits in self.near.splits(partition):
+            held = splits.filter(pc.equal(splits["split"], VALIDATION))["row"].to_numpy()
+            if not len(held):
+                continue
+            shard = self.near.shards[number]
+            rows = document_rows(self.near.folder, shard)[held]
+            table = read_table(self.near.folder, f"signatures/{shard}.parquet", ["keys"]).take(pa.array(rows))
+            table = table.filter(pc.is_valid(table["keys"]))
+            parts.append(np.unique(_positions(_spots_of(table)).ravel()))
+        path = f"marked/{partition:06d}"
+        self.near.work.write(path, np.concatenate(parts).tobytes())
+        return path
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Sends every document of a partition's shards under each marked key that it has."""
+
+    near: Near
+
+    def __call__(self, partition: int) -> int:
+        """Rows sent."""
+        near = self.near
+        marked = np.frombuffer(near.work.read(BITMAP), np.uint8)
+        with near.keys.sender(f"near-{partition:06d}", near.columns) as sender:
+            for number, splits in near.splits(partition):
+                self._send_shard(sender, marked, number, splits)
+        return sender.rows
+
+    def _send_shard(self, sender: Sender, marked: UInt8s, number: int, splits: pa.Table) -> None:
+        near, shard = self.near, self.near.shards[number]
+        place = document_rows(near.folder, shard)
+        corpus_row, split = np.full(int(place.max(initial=-1)) + 1, -1), np.zeros(len(place), np.uint8)
+        corpus_row[place] = np.arange(len(place))
+        split[splits["row"].to_numpy()] = splits["split"].to_numpy()
+        first = 0
+        for batch in read_shard(near.folder, f"signatures/{shard}.parquet", ["keys", "sketch"], 4096):
+            signed = batch.column("keys").is_valid().to_numpy(zero_copy_only=False)
+            spots, sketch = _spots_of(batch), batch.column("sketch")
+            positions = _positions(spots)
+            hit = ((marked[positions >> 3] >> (positions & 7)) & 1).astype(np.bool_) & signed[:, None]
+            rows, bands = np.nonzero(hit)
+            documents = rows + first
+            known = np.where(documents < len(corpus_row), corpus_row[np.minimum(documents, len(corpus_row) - 1)], -1)
+            sides = np.where(known >= 0, split[np.maximum(known, 0)], 0).astype(np.uint8)
+            keys = spots[rows, bands]
+            columns = [pa.array(keys), pa.array(sides), pa.array(np.full(len(rows), number, np.int32))]
+            columns += [pa.array(known), sketch.take(pa.array(rows))]
+            first += batch.num_rows
+            if len(rows):
+                sent = pa.RecordBatch.from_arrays(columns, schema=near.columns)
+                sender.send(sent, partition_of(keys, sender.partitions))
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """Compares documents of both splits that share a key."""
+
+    near: Near
+
+    def __call__(self, partition: int) -> Compared:
+        """Those that are similar enough."""
+        table = self.near.keys.receive_table(partition, self.near.columns)
+        if not table.num_rows:
+            return Compared([], [])
+        table = table.sort_by([("key", "ascending"), ("file", "ascending"), ("row", "ascending")])
+        keys, split = table["key"].to_numpy(), table["split"].to_numpy()
+        starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]])
+        bounds = np.r_[starts, len(keys)]
+        faults: list[Fault] = []
+        notes: list[str] = []
+        for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+            sides = split[start:stop]
+            held, train = np.flatnonzero(sides == VALIDATION), np.flatnonzero((sides != VALIDATION) & (sides != 0))
+            if len(held) and len(train):
+                promised = stop - start <= ALL_PAIRS and self.near.settings.mode != "against"
+                found = self._similar(table.slice(start, stop - start), held, train)
+                faults += found if promised else []
+                notes += [] if promised else [str(fault) for fault in found]
+        return Compared(some_of(faults), notes[:10])
+
+    def _similar(self, rows: pa.Table, held: Int64s, train: Int64s) -> list[Fault]:
+        left, right = (side.ravel()[:MOST_PAIRS] for side in np.meshgrid(held, train, indexing="ij"))
+        sketch = sketches(rows)
+        alike = similarity(sketch[left], sketch[right])
+        settings = self.near.settings
+        close = np.flatnonzero(alike >= settings.threshold) if settings.verify else np.arange(len(left))
+        file, row = rows["file"].to_numpy(), rows["row"].to_numpy()
+        names = [f"corpus/{self.near.shards[number]}.parquet" for number in file.tolist()]
+        found = []
+        for pair in close.tolist():
+            a, b = int(left[pair]), int(right[pair])
+            told = f"is in validation, and {names[b]} row {row[b]}, in training, is similar to it ({alike[pair]:.2f})"
+            found.append(Fault(names[a], told, f"a similarity below {settings.threshold}", int(row[a])))
+        return found

@@ -1,0 +1,172 @@
+"""The part of `curate verify` that sends ids to where equal ones meet: of corpus/, removed/, drop lists, token shards.
+
+Every mention of a document travels as 61 bytes to the partition of its id's hash; a partition is looked at by itself
+(ids.py), so memory does not grow with the run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from curation.arrays import Bools, Int64s, UInt8s, UInt64s
+from curation.dedup.decisions import URL
+from curation.errors import StepFailed
+from curation.jobs.inspect.verify.check_files import UNREADABLE
+from curation.jobs.inspect.verify.faults import Fault
+from curation.store.exchange import Exchange, Sender, partition_of
+from curation.store.folder import Folder
+from curation.store.hashing import hash_texts
+from curation.store.shards import read_shard
+from curation.tokenize.encoding.cluster_ids import cluster_ids
+
+CORPUS, REMOVED, DROPPED, CUT, SURVIVOR, URL_SURVIVOR, TRAIN, VALIDATION = range(8)
+"""Where an id is mentioned. DROPPED: removed/dedup by deduplication itself; CUT: there by a stage after it."""
+
+Ids = pa.schema(
+    [
+        ("high", pa.uint64()),
+        ("low", pa.uint64()),
+        ("kind", pa.uint8()),
+        ("spot", pa.uint64()),
+        ("file", pa.int32()),
+        ("row", pa.int64()),
+        ("count", pa.int64()),
+        ("cluster_high", pa.uint64()),
+        ("cluster_low", pa.uint64()),
+    ]
+)
+"""A mention of an id: its hash, where in which archive the record is (0: unknown), file and row, tokens, and the hash
+of its near-duplicate cluster (0: it is alone)."""
+
+ROW_BYTES = 61
+
+
+def send_ids(
+    sender: Sender,
+    ids: pa.Array,
+    kind: int | UInt8s,
+    file: int,
+    rows: Int64s,
+    *,
+    spots: UInt64s | None = None,
+    counts: Any = None,
+    clusters: UInt64s | None = None,
+) -> None:
+    """Send mentions of ids to their partitions."""
+    n = len(ids)
+    if not n:
+        return
+    hashes = hash_texts(ids)
+    zeros = np.zeros(n, np.uint64)
+    columns = [
+        hashes[:, 0],
+        hashes[:, 1],
+        np.broadcast_to(np.asarray(kind, np.uint8), n),
+        zeros if spots is None else spots,
+        np.full(n, file, np.int32),
+        np.asarray(rows, np.int64),
+        np.full(n, -1, np.int64) if counts is None else np.asarray(counts, np.int64),
+        *(zeros if clusters is None else clusters[:, side] for side in (0, 1)),
+    ]
+    batch = pa.RecordBatch.from_arrays([pa.array(np.ascontiguousarray(column)) for column in columns], schema=Ids)
+    sender.send(batch, partition_of(hashes[:, 0], sender.partitions))
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentFile:
+    """A file with ids: its number among all files, its path, the shard it is of, and how its ids are meant."""
+
+    number: int
+    path: str
+    shard: str
+    kind: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendIds:
+    """Sends the ids of one file; a picklable task for the cluster."""
+
+    folder: Folder
+    exchange: Exchange
+
+    def __call__(self, file: DocumentFile) -> Fault | None:
+        """Why the file cannot be read, or None."""
+        try:
+            self._send_file(file)
+        except UNREADABLE as error:
+            return Fault(file.path, f"cannot be read ({str(error).splitlines()[0]})")
+        return None
+
+    def _send_file(self, file: DocumentFile) -> None:
+        first = 0
+        with self.exchange.sender(f"ids-{file.number:06d}", Ids) as sender:
+            if file.kind == SURVIVOR:
+                self._send_survivors(sender, file)
+                return
+            clusters = self._clusters(file) if file.kind == CORPUS else None
+            columns = ["id", "file_path", "warc_offset", "token_count", *(["stage"] if file.kind == DROPPED else [])]
+            for batch in read_shard(self.folder, file.path, columns, 16_384):
+                rows = np.arange(first, first + batch.num_rows)
+                mine = None if clusters is None else clusters[first : first + batch.num_rows]
+                first += batch.num_rows
+                self._send(sender, file, batch, rows, mine)
+
+    def _send(self, sender: Sender, file: DocumentFile, batch: pa.RecordBatch, rows: Int64s, clusters: Any) -> None:
+        kind: Any = file.kind
+        if file.kind == DROPPED:
+            dropped = pc.equal(batch.column("stage"), "dedup").to_numpy(zero_copy_only=False)
+            kind = np.where(dropped, DROPPED, CUT).astype(np.uint8)
+        counts = batch.column("token_count").fill_null(-1).to_numpy()
+        send_ids(
+            sender, batch.column("id"), kind, file.number, rows, spots=_spots(batch), counts=counts, clusters=clusters
+        )
+
+    def _send_survivors(self, sender: Sender, file: DocumentFile) -> None:
+        first = 0
+        for batch in read_shard(self.folder, file.path, ["survivor_id", "survivor_run", "reason"], 16_384):
+            here = batch.column("survivor_run").is_null().to_numpy(zero_copy_only=False)
+            by_url = pc.equal(batch.column("reason"), URL).to_numpy(zero_copy_only=False)
+            kind = np.where(by_url, URL_SURVIVOR, SURVIVOR).astype(np.uint8)
+            ids = batch.column("survivor_id").filter(pa.array(here))
+            send_ids(sender, ids, kind[here], file.number, np.flatnonzero(here) + first)
+            first += batch.num_rows
+
+    def _clusters(self, file: DocumentFile) -> UInt64s:
+        """Hashes of the clusters of a corpus shard's documents, zeros for those that are alone."""
+        ids = pa.concat_arrays(
+            [pa.array([], pa.string()), *(b.column("id") for b in read_shard(self.folder, file.path, ["id"], 16_384))]
+        )
+        try:
+            clusters = cluster_ids(self.folder, file.shard, ids)
+        except StepFailed:  # rows that are missing or too many, which the shard's own check tells
+            return np.zeros((len(ids), 2), np.uint64)
+        hashes = hash_texts(clusters).copy()
+        listed = _listed(self.folder, file.shard, len(ids))
+        hashes[~listed] = 0
+        return hashes
+
+
+def _listed(folder: Folder, shard: str, rows: int) -> Bools:
+    """Corpus rows that dedup/kept/ names."""
+    kept = [b.column("row").to_numpy() for b in read_shard(folder, f"dedup/kept/{shard}.parquet", ["row"])]
+    gone = [b.column("row").to_numpy() for b in read_shard(folder, f"dedup/drop/{shard}.parquet", ["row"])]
+    place = np.concatenate([np.empty(0, np.int64), *kept])
+    dropped = np.concatenate([np.empty(0, np.int64), *gone])
+    listed = np.zeros(rows, np.bool_)
+    listed[place - np.searchsorted(dropped, place)] = True
+    return listed
+
+
+def _spots(batch: pa.RecordBatch) -> UInt64s:
+    """A hash of where each record stands, 0 where that is not known."""
+    pairs = zip(batch.column("file_path").to_pylist(), batch.column("warc_offset").to_pylist(), strict=True)
+    hashed = (
+        0 if offset is None else xxhash.xxh3_64_intdigest(f"{path} {offset}".encode()) | 1 for path, offset in pairs
+    )
+    return np.fromiter(hashed, np.uint64, batch.num_rows)

@@ -1,0 +1,277 @@
+"""What moved rules do to one shard, counted from its stored signals in bounded memory."""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from curation.arrays import Bools, Int64s
+from curation.jobs.inspect.what_if.counts import EXAMPLES, UNSURE, Amount, Changed, Counted, Kept
+from curation.jobs.inspect.what_if.moved_rules import MovedStage, Rows, judge, present
+from curation.stages.batch import Batch
+from curation.stages.signals import STORED
+from curation.stages.stage import apply, signal_type
+from curation.store import schema
+from curation.store.folder import Folder
+from curation.store.shards import read_shard, read_table, rows_at
+
+LENGTHS = ("text_characters", "characters")
+"""Signals that tell how long the text is once the stage is through."""
+
+ROWS = 16_384
+"""Documents judged at once: their signals take a few megabytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class CountMoved:
+    """Counts one shard under moved rules; a picklable task for the cluster.
+
+    measure: give the documents that stored signals leave open to the moved stages, by the text stored with them.
+    """
+
+    folder: Folder
+    stages: tuple[MovedStage, ...]
+    measure: bool = False
+
+    def __call__(self, shard: str) -> Counted:
+        """What the move does to the documents of the shard."""
+        total = Counted(stages={stage.name: Kept() for stage in self.stages})
+        for part in chain(self._kept(shard), self._removed(shard)):
+            total += self._count(shard, part)
+        return total
+
+    def _kept(self, shard: str) -> Iterator[_Part]:
+        path, wanted = f"{STORED}/{shard}.parquet", {stage.name for stage in self.stages if stage.touched}
+        with self.folder.open(path) as file, pq.ParquetFile(file) as parquet:
+            names = parquet.schema_arrow.names
+        lengths = {name for _, name in self._lengths(names)}
+        columns = [name for name in names if name in lengths or any(name.startswith(f"{own}.") for own in wanted)]
+        first = 0
+        for batch in read_shard(self.folder, path, ["id", *columns], ROWS):
+            size = batch.num_rows
+            signals = {name: batch.column(name) for name in columns}
+            rows = Rows(signals, np.full(size, len(self.stages)), pa.nulls(size, pa.string()))
+            yield _Part(f"documents/{shard}.parquet", np.arange(first, first + size), rows, batch["id"])
+            first += size
+
+    def _removed(self, shard: str) -> Iterator[_Part]:
+        path, first = f"removed/filter/{shard}.parquet", 0
+        names = pa.array([stage.name for stage in self.stages])
+        for batch in read_shard(self.folder, path, ["id", "stage", "reason", "signals"], ROWS):
+            struct = batch["signals"]
+            signals = dict(zip([part.name for part in struct.type], struct.flatten(), strict=True))
+            position = pc.index_in(batch["stage"], names).to_numpy(zero_copy_only=False).astype(np.int64)
+            pairs = zip(batch["stage"].to_pylist(), batch["reason"].to_pylist(), strict=True)
+            cut = [reason.removeprefix(f"{stage}.") for stage, reason in pairs]
+            rows = Rows(signals, position, pa.array(cut, pa.string()))
+            yield _Part(path, np.arange(first, first + batch.num_rows), rows, batch["id"])
+            first += batch.num_rows
+
+    def _lengths(self, names: Sequence[str]) -> list[tuple[int, str]]:
+        """The signal that tells the length of the text after a stage, by the stage's number."""
+        return [
+            (number, f"{stage.name}.{signal}")
+            for number, stage in enumerate(self.stages)
+            for signal in LENGTHS
+            if f"{stage.name}.{signal}" in names
+        ]
+
+    def _count(self, shard: str, part: _Part) -> Counted:
+        """Rows that a stage before the first touched one removed stay as they are; the others are judged anew."""
+        touched = next(number for number, stage in enumerate(self.stages) if stage.touched)
+        concerned = part.rows.position >= touched
+        total = self._unconcerned(part.where(~concerned).rows)
+        part = part.where(concerned)
+        if not self.measure:
+            return total + self._judged(shard, part)
+        opened = self._left_open(part)
+        if not opened.any():
+            return total + self._judged(shard, part)
+        measured, asked = self._measured(part.where(opened))
+        opened[np.flatnonzero(opened)[~asked]] = False
+        return total + measured + self._judged(shard, part.where(~opened))
+
+    def _left_open(self, part: _Part) -> Bools:
+        """Rows of which the stored signals leave open whether or where they go."""
+        alive, opened = np.ones(len(part.rows), np.bool_), np.zeros(len(part.rows), np.bool_)
+        for number, stage in enumerate(self.stages):
+            verdicts = judge(stage, number, part.rows)
+            alive &= ~verdicts.gone
+            opened |= alive & verdicts.unsure
+        return np.asarray(opened & (part.rows.position < len(self.stages)), np.bool_)
+
+    def _measured(self, part: _Part) -> tuple[Counted, Bools]:
+        """Counts of removed rows by the stages from the one that removed them on, and which rows have a text for it."""
+        found = fetch_rows(self.folder, part.path, part.numbers)
+        asked = present(found["text"])
+        total = Counted()
+        for number in sorted(set(part.rows.position[asked].tolist())):
+            rows = asked & (part.rows.position == number)
+            total += self._measured_from(number, part.where(rows), found.filter(pa.array(rows)))
+        return total, asked
+
+    def _measured_from(self, number: int, part: _Part, found: pa.RecordBatch) -> Counted:
+        stages = [(stage.name, stage.after) for stage in self.stages[number:]]
+        batch = Batch(found).with_columns(html=pa.nulls(len(found), pa.string()), place=pa.array(np.arange(len(found))))
+        applied = apply(stages, batch, signal_type(stages, Batch(batch.table.slice(0, 0))))
+        kept: dict[str, Kept] = {}
+        for place, length in enumerate(self._text_lengths(part.rows)):
+            before = _amount(part.rows.position > place, length)
+            tally = applied.tallies.get(self.stages[place].name)
+            after = before if tally is None else Amount(tally.documents_out, tally.characters_out)
+            kept[self.stages[place].name] = Kept(before, after, after)
+        after_all = {
+            place: reason
+            for rows in applied.removed
+            for place, reason in zip(rows["place"].to_pylist(), rows["reason"].to_pylist(), strict=True)
+        }
+        own = f"{self.stages[number].name}."
+        changed = [at for at in range(len(found)) if after_all.get(at) != f"{own}{part.rows.reasons[at].as_py()}"]
+        return Counted(len(found), kept, *self._changes(part, np.array(changed, np.int64), after_all))
+
+    def _unconcerned(self, rows: Rows) -> Counted:
+        stages: dict[str, Kept] = {}
+        for number, length in enumerate(self._text_lengths(rows)):
+            amount = _amount(rows.position > number, length)
+            stages[self.stages[number].name] = Kept(amount, amount, amount)
+        return Counted(len(rows), stages)
+
+    def _text_lengths(self, rows: Rows) -> Iterator[Int64s]:
+        """Characters of each row's text after each stage; after a stage that did not measure it, those before."""
+        told = dict(self._lengths(list(rows.signals)))
+        length = _before_extraction(rows)
+        for number in range(len(self.stages)):
+            if number in told:
+                values = rows.signals[told[number]]
+                length = np.where(present(values), _whole(values), length)
+            yield length
+
+    def _judged(self, shard: str, part: _Part) -> Counted:
+        rows, end = part.rows, len(self.stages)
+        alive, sure = np.ones(len(rows), np.bool_), np.ones(len(rows), np.bool_)
+        changed = np.zeros(len(rows), np.bool_)
+        after: dict[int, str] = {}
+        stages: dict[str, Kept] = {}
+        for number, (stage, length) in enumerate(zip(self.stages, self._text_lengths(rows), strict=True)):
+            verdicts = judge(stage, number, rows)
+            same = _true(pc.equal(verdicts.reasons, rows.reasons)) & (rows.position == number)
+            going = alive & verdicts.gone & ~same
+            after |= {row: f"{stage.name}.{verdicts.reasons[row].as_py()}" for row in np.flatnonzero(going).tolist()}
+            changed |= going
+            alive &= ~verdicts.gone
+            sure &= alive & ~verdicts.unsure
+            stages[stage.name] = Kept(*(_amount(mask, length) for mask in (rows.position > number, sure, alive)))
+        changed |= alive & ((rows.position < end) | ~sure)
+        after |= dict.fromkeys(np.flatnonzero(alive & ~sure).tolist(), UNSURE)
+        counted = Counted(len(rows), stages, *self._changes(part, np.flatnonzero(changed), after))
+        kept = rows.position == end
+        return counted + self._corpus(shard, int(part.numbers[0]), kept, ~alive) if kept.any() else counted
+
+    def _changes(
+        self, part: _Part, changed: Int64s, after: Mapping[int, str]
+    ) -> tuple[Counter[tuple[str, str]], list[Changed], list[Changed]]:
+        """Moves by reason, and the examples drawn of documents let in and put out."""
+        moves: Counter[tuple[str, str]] = Counter()
+        let_in: list[Changed] = []
+        put_out: list[Changed] = []
+        for row in changed.tolist():
+            at = int(part.rows.position[row])
+            before = "" if at == len(self.stages) else f"{self.stages[at].name}.{part.rows.reasons[row].as_py()}"
+            now = after.get(row, "")
+            moves[before, now] += 1
+            if not before or now in ("", UNSURE):
+                (let_in if before else put_out).append(self._change(part, row, before, now))
+        return moves, sorted(let_in)[:EXAMPLES], sorted(put_out)[:EXAMPLES]
+
+    def _change(self, part: _Part, row: int, before: str, now: str) -> Changed:
+        mark = zlib.crc32((part.ids[row].as_py() or "").encode())
+        value = self._value(part.rows, row, before or now)
+        return Changed(mark, part.path, int(part.numbers[row]), before or None, now or None, now != UNSURE, value)
+
+    def _value(self, rows: Rows, row: int, decided: str) -> str:
+        """The value that the rule `decided` looks at: "words = 62"."""
+        for stage in self.stages:
+            rules = [*getattr(stage.before, "rules", ()), *stage.rules]
+            for rule in rules:
+                if f"{stage.name}.{rule.reason}" == decided:
+                    value = rows.signals[f"{stage.name}.{rule.signal}"][row].as_py()
+                    return f"{rule.signal} = {value:.6g}" if isinstance(value, float) else f"{rule.signal} = {value}"
+        return ""
+
+    def _corpus(self, shard: str, first: int, kept: Bools, gone: Bools) -> Counted:
+        """What the loss of documents does to the corpus, from what deduplication made of them."""
+        paths = [f"dedup/{name}/{shard}.parquet" for name in ("drop", "kept")]
+        if not all(self.folder.exists(path) for path in paths):
+            return Counted(deduplicated=False)
+        dropped, heads = (_inside(read_table(self.folder, path), first, len(kept)) for path in paths)
+        in_corpus = kept.copy()
+        in_corpus[_rows(dropped) - first] = False
+        clusters: dict[str, tuple[int, int, int]] = {}
+        alone = gone.copy()
+        for table, of_corpus in ((dropped, 0), (heads, 1)):
+            at = _rows(table) - first
+            alone[at] = False
+            for row, key, size in zip(
+                at, table["cluster_id"].to_pylist(), table["cluster_size"].to_pylist(), strict=True
+            ):
+                if gone[row]:
+                    had = clusters.get(key, (0, 0, 0))
+                    clusters[key] = (had[0] + 1, max(had[1], size), had[2] + of_corpus)
+        return Counted(corpus=int(in_corpus.sum()), lost=int(alone.sum()), clusters=clusters)
+
+
+def fetch_rows(folder: Folder, path: str, numbers: Int64s) -> pa.RecordBatch:
+    """Documents of a file by their numbers, ascending."""
+    whole = rows_at(folder, path, numbers, schema.DOCUMENT.names).cast(schema.DOCUMENT).combine_chunks()
+    return whole.to_batches()[0] if whole.num_rows else pa.RecordBatch.from_pylist([], schema=schema.DOCUMENT)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Some rows of a file, by number."""
+
+    path: str
+    numbers: Int64s
+    rows: Rows
+    ids: pa.Array
+
+    def where(self, mask: Bools) -> _Part:
+        if mask.all():
+            return self
+        return _Part(self.path, self.numbers[mask], self.rows.where(mask), self.ids.filter(pa.array(mask)))
+
+
+def _inside(table: pa.Table, first: int, rows: int) -> pa.Table:
+    return table.filter((pc.field("row") >= first) & (pc.field("row") < first + rows))
+
+
+def _rows(table: pa.Table) -> Int64s:
+    return np.asarray(table["row"].to_numpy(), np.int64)
+
+
+def _before_extraction(rows: Rows) -> Int64s:
+    """Characters of text before a stage tells: of records that carry text all, of pages none."""
+    html, text = rows.signals.get("extract.html_characters"), rows.signals.get("extract.text_characters")
+    if html is None or text is None:
+        return np.zeros(len(rows), np.int64)
+    return np.where(present(html), 0, _whole(text))
+
+
+def _true(values: pa.Array) -> Bools:
+    return np.asarray(values.fill_null(False).to_numpy(zero_copy_only=False), np.bool_)
+
+
+def _whole(values: pa.Array) -> Int64s:
+    return np.asarray(values.fill_null(0).to_numpy(zero_copy_only=False), np.int64)
+
+
+def _amount(rows: Bools, length: Int64s) -> Amount:
+    return Amount(int(rows.sum()), int(length[rows].sum()))

@@ -1,0 +1,167 @@
+"""The answer of `curate what-if` for people, as tables, and for machines, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from curation.jobs.inspect.what_if.counts import UNSURE, Amount, Kept
+from curation.jobs.inspect.what_if.what_if import Example, WhatIf
+from curation.report.excerpts import harmless
+
+MOVES_SHOWN = 15
+
+
+def _safe(text: str) -> str:
+    """Text from the web for one line of the terminal: nothing in it can steer it, and no markup is read."""
+    return escape(harmless(text).replace("\n", " "))
+
+
+def show(answer: WhatIf, console: Console) -> None:
+    """Print what changes, stage by stage, how sure it is, what it means after deduplication, and examples."""
+    for change in answer.changes:
+        console.print(f"[bold]{_safe(change)}[/bold]")
+    console.print(_stages(answer))
+    for line in _remarks(answer):
+        console.print(_safe(line))
+    if answer.counted.moves:
+        console.print(_moves(answer))
+    _show_examples("Let in", answer.let_in, console)
+    _show_examples("Put out", answer.put_out, console)
+
+
+def _stages(answer: WhatIf) -> Table:
+    table = Table("kept after", title_justify="left")
+    tokens = ["≈ tokens"] if answer.tokens_per_character else []
+    for name in ("documents now", "then", "difference", "characters then", "difference", *tokens):
+        table.add_column(name, justify="right")
+    for name, kept in answer.counted.stages.items():
+        table.add_row(_safe(name), *_cells(kept, answer.tokens_per_character))
+    table.add_section()
+    table.add_row("[bold]all stages[/bold]", *_cells(answer.whole, answer.tokens_per_character))
+    if answer.corpus is not None:
+        now, least, most = answer.corpus
+        blank = [""] * (2 + len(tokens))
+        difference = _span(least - now, most - now, signed=True)
+        table.add_row("corpus, estimated", f"{now:,}", f"≈ {_span(least, most)}", f"≈ {difference}", *blank)
+    return table
+
+
+def _cells(kept: Kept, rate: float) -> list[str]:
+    now, least, most = kept.now, kept.least, kept.most
+    documents = _span(least.documents - now.documents, most.documents - now.documents, signed=True)
+    characters = _span(least.characters - now.characters, most.characters - now.characters, signed=True)
+    tokens = [_span(round(least.characters * rate), round(most.characters * rate))] if rate else []
+    return [
+        f"{now.documents:,}",
+        _span(least.documents, most.documents),
+        documents,
+        _span(least.characters, most.characters),
+        characters,
+        *tokens,
+    ]
+
+
+def _span(least: int, most: int, *, signed: bool = False) -> str:
+    """One number where it is known, else both: "12", "12 to 30", "+3"."""
+    form = "{:+,}" if signed else "{:,}"
+    if least == most:
+        return form.format(least) if least or not signed else "0"
+    return f"{form.format(least)} to {form.format(most)}"
+
+
+def _remarks(answer: WhatIf) -> list[str]:
+    done, inputs = answer.shards
+    lines = [] if done == inputs else [f"{done} of {inputs} shards are filtered; these are their numbers."]
+    whole = answer.whole
+    if all(kept.exact for kept in answer.counted.stages.values()):
+        lines.append("Exact: what is stored decides for every document.")
+    else:
+        doubtful = whole.most.documents - whole.least.documents
+        lines.append(
+            f"Bounds: of {doubtful:,} documents the stored signals do not tell whether all stages would keep them; "
+            "what removes them now did so before a later filter measured them, or hid what decides. "
+            "--measure asks the filters, by the stored texts; a run with signals.all=true has measured them."
+        )
+    if answer.corpus is None:
+        lines.append("Deduplication has not run, so there is no estimate of the corpus.")
+    else:
+        taken = "a near-duplicate is taken to take the place of a survivor that goes"
+        if answer.newcomers_kept is not None and answer.let_in:
+            taken = f"{answer.newcomers_kept:.1%} of newcomers are taken to be no duplicates, as of the documents now"
+        lines.append(f"The corpus is an estimate: {taken}.")
+    return lines
+
+
+def _moves(answer: WhatIf) -> Table:
+    table = Table("documents", "now", "then", title="What changes", title_justify="left", title_style="bold")
+    ranked = sorted(answer.counted.moves.items(), key=lambda item: (-item[1], item[0]))
+    for (before, after), count in ranked[:MOVES_SHOWN]:
+        table.add_row(f"{count:,}", _safe(_side(before)), _safe(_side(after)))
+    if len(ranked) > MOVES_SHOWN:
+        table.add_row(f"{sum(count for _, count in ranked[MOVES_SHOWN:]):,}", "other", "")
+    return table
+
+
+def _side(reason: str) -> str:
+    return {"": "kept", UNSURE: "not known"}.get(reason, reason)
+
+
+def _show_examples(title: str, examples: Sequence[Example], console: Console) -> None:
+    if not examples:
+        return
+    console.print(f"[bold]{title}[/bold], drawn by a hash of the id:")
+    for example in examples:
+        doubt = "" if example.sure else ", perhaps"
+        cause = _safe(f"{example.before or example.after}, {example.value}{doubt}".replace(", ,", ","))
+        console.print(f"  {_safe(example.url)}  [dim]({cause})[/dim]", soft_wrap=True)
+        console.print(f"    {_safe(example.beginning)}", soft_wrap=True)
+
+
+def as_plain(answer: WhatIf) -> dict[str, Any]:
+    """The answer as plain values for JSON."""
+    rate = answer.tokens_per_character
+    corpus = None
+    if answer.corpus is not None:
+        now, least, most = answer.corpus
+        corpus = {"now": now, "least": least, "most": most, "newcomers_kept": answer.newcomers_kept, "estimated": True}
+    return {
+        "changes": list(answer.changes),
+        "shards": {"counted": answer.shards[0], "inputs": answer.shards[1]},
+        "exact": all(kept.exact for kept in answer.counted.stages.values()),
+        "documents_in": answer.counted.entered,
+        "stages": {name: _plain(kept, rate) for name, kept in answer.counted.stages.items()},
+        "whole": _plain(answer.whole, rate),
+        "corpus": corpus,
+        "moves": [
+            {"now": before or None, "then": after or None, "documents": count}
+            for (before, after), count in sorted(answer.counted.moves.items())
+        ],
+        "let_in": [_plain_example(example) for example in answer.let_in],
+        "put_out": [_plain_example(example) for example in answer.put_out],
+    }
+
+
+def _plain(kept: Kept, rate: float) -> dict[str, Any]:
+    return {name: _plain_amount(getattr(kept, name), rate) for name in ("now", "least", "most")}
+
+
+def _plain_amount(amount: Amount, rate: float) -> dict[str, Any]:
+    tokens = round(amount.characters * rate) if rate else None
+    return {"documents": amount.documents, "characters": amount.characters, "tokens_estimated": tokens}
+
+
+def _plain_example(example: Example) -> dict[str, Any]:
+    return {
+        "id": example.id,
+        "url": example.url,
+        "now": example.before,
+        "then": example.after,
+        "sure": example.sure,
+        "value": example.value,
+        "beginning": example.beginning,
+    }

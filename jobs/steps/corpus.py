@@ -1,0 +1,128 @@
+"""The corpus step: documents less the drop lists, personal data replaced, one task a shard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from curation.arrays import Bools, Int64s
+from curation.dedup.decisions import DROPS
+from curation.dedup.lines import CutLines
+from curation.jobs.steps.plan import Plan
+from curation.jobs.steps.progress import Progress
+from curation.running.cluster import Cluster
+from curation.running.performance import Meter
+from curation.stages.batch import Batch
+from curation.stages.signals import Histogram, add_histograms, to_json
+from curation.stages.stage import Outcome, Stage, apply, signal_type
+from curation.stages.tally import StageTally, add_stages
+from curation.store import schema
+from curation.store.folder import Folder
+from curation.store.manifest import Manifest, is_done
+from curation.store.shards import ShardWriter, read_shard, read_table
+
+STEP = "corpus"
+
+TOLD = ("similarity", "cluster_id", "survivor_id", "survivor_shard", "survivor_run")
+"""Columns of a drop list that removed/dedup keeps as signals."""
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusTask:
+    """One shard to make."""
+
+    folder: Folder
+    shard: str
+    pii: Stage
+    fingerprint: str
+
+
+def write_corpus(plan: Plan, shards: Sequence[str], upstream: str, cluster: Cluster, progress: Progress) -> None:
+    """Make every shard of the corpus that is not done yet."""
+    pii: Stage = plan.recipe.table("pii")
+    mark = plan.table_fingerprint(STEP, "pii", upstream=[upstream])
+    tasks = [CorpusTask(plan.folder, shard, pii, mark) for shard in shards]
+    tasks = [task for task in tasks if is_done(plan.folder, STEP, task.shard, mark) is None]
+    with progress.step(STEP, len(shards), len(shards) - len(tasks)) as bar:
+        for counts in cluster.each(write_shard, tasks):
+            bar.advance(**counts)
+
+
+def write_shard(task: CorpusTask) -> dict[str, int]:
+    """Make one shard of corpus/ and of removed/dedup/, its manifest last. Returns documents in and out."""
+    meter = Meter()
+    folder, shard = task.folder, task.shard
+    drops = Drops(read_table(folder, f"dedup/drop/{shard}.parquet"), read_table(folder, f"dedup/kept/{shard}.parquet"))
+    stages: list[tuple[str, Stage]] = [("dedup", drops), *line_cuts(folder, shard), ("pii", task.pii)]
+    signals = signal_type(stages, Batch(_numbered(pa.RecordBatch.from_pylist([], schema=schema.DOCUMENT), 0)))
+    metadata = {"curation.fingerprint": task.fingerprint}
+    tallies: dict[str, StageTally] = {}
+    counted: dict[str, Histogram] = {}
+    first = 0
+    with (
+        ShardWriter(folder, f"corpus/{shard}.parquet", schema.DOCUMENT, metadata) as corpus,
+        ShardWriter(folder, f"removed/dedup/{shard}.parquet", schema.removed(signals), metadata) as removed,
+    ):
+        for batch in read_shard(folder, f"documents/{shard}.parquet"):
+            applied = apply(stages, Batch(_numbered(batch, first)), signals)
+            first += batch.num_rows
+            corpus.write(applied.kept.table)
+            for rows in applied.removed:
+                removed.write(rows)
+            tallies = add_stages(tallies, applied.tallies)
+            counted = add_histograms(counted, applied.histograms)
+            meter.add(applied.nanoseconds)
+    stages_told = {name: tally.to_json() for name, tally in tallies.items()}
+    counts = {"stages": stages_told, "signals": to_json(counted)}
+    outputs = [corpus.output, removed.output]
+    Manifest(STEP, shard, task.fingerprint, [], outputs, counts).write(folder, meter.report())
+    return {"documents_in": first, "documents_out": corpus.output.rows}
+
+
+def line_cuts(folder: Folder, shard: str) -> list[tuple[str, Stage]]:
+    """The stage that cuts the lines which line-level deduplication lists, if it ran."""
+    path = f"dedup/lines/{shard}.parquet"
+    return [("lines", CutLines(read_table(folder, path)))] if folder.exists(path) else []
+
+
+def _numbered(batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
+    rows = pa.array(np.arange(first, first + batch.num_rows, dtype=np.int64))
+    return batch.append_column(pa.field("row", pa.int64()), rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Drops:
+    """A shard's drop list as a stage, so that duplicates are removed, counted and explained like anything else.
+
+    dropped, kept: columns DROPS and KEPT of curation.dedup.decisions, rows ascending. The batch has a column `row`.
+    """
+
+    dropped: pa.Table
+    kept: pa.Table
+    version: ClassVar[int] = 1
+
+    def __call__(self, batch: Batch, /) -> Outcome:
+        """Fill minhash_cluster_size; a listed document goes with the list's reason."""
+        rows = batch.column("row").to_numpy()
+        positions, listed = _positions(rows, self.dropped["row"].to_numpy())
+        found = self.dropped.take(pa.array(positions, mask=~listed))
+        sizes = np.ones(len(rows), dtype=np.int64)
+        for table in (self.dropped, self.kept):
+            at, there = _positions(rows, table["row"].to_numpy())
+            sizes[there] = table["cluster_size"].to_numpy()[at[there]]
+        told = [found[name].combine_chunks() for name in TOLD]
+        signals = pa.StructArray.from_arrays(told, fields=[DROPS.field(name) for name in TOLD])
+        return Outcome(
+            batch.with_columns(minhash_cluster_size=pa.array(sizes)), found["reason"].combine_chunks(), signals
+        )
+
+
+def _positions(rows: Int64s, among: Int64s) -> tuple[Int64s, Bools]:
+    """Where each row stands in the ascending `among`, and whether it is there."""
+    positions = np.minimum(np.searchsorted(among, rows), max(len(among) - 1, 0))
+    found = among[positions] == rows if len(among) else np.zeros(len(rows), dtype=np.bool_)
+    return positions, found

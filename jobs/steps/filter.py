@@ -1,0 +1,152 @@
+"""The filter step: one archive in, one shard of kept documents, removed documents and signatures out.
+
+A shard is one task, streamed in batches: while one batch is in the isolated extraction process, the one before it goes
+through the heuristics and the archive is read ahead. Memory is bounded by the batches in flight, whatever the size of
+the archive.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from curation.archives.inputs import Input
+from curation.archives.reader import read_batches
+from curation.dedup.settings import DedupSettings
+from curation.dedup.signatures import signature_schema, signatures
+from curation.errors import StepFailed
+from curation.jobs.steps.plan import Plan
+from curation.jobs.steps.progress import Progress
+from curation.recipes.recipe import Recipe
+from curation.running.cluster import Cluster, Failed
+from curation.running.overlap import overlapped
+from curation.running.performance import Meter
+from curation.stages.batch import Batch
+from curation.stages.signals import (
+    STORED,
+    Histogram,
+    SignalSettings,
+    add_histograms,
+    stored_rows,
+    stored_schema,
+    to_json,
+)
+from curation.stages.stage import Applied, apply, signal_type
+from curation.stages.tally import StageTally, add_stages
+from curation.store import schema
+from curation.store.folder import Folder
+from curation.store.manifest import Manifest, is_done
+from curation.store.shards import ShardWriter
+
+STEP = "filter"
+
+BATCHES_AT_WORK = 2
+"""One in extraction, one in the heuristics. A third gained nothing measurable and held its memory."""
+
+POSITION = "position"
+"""A column of this step only: the document's number in the archive, by which removed rows are ordered."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilterTask:
+    """One shard to make."""
+
+    folder: Folder
+    recipe: Recipe
+    source: Input
+    fingerprint: str
+
+
+def filter_archives(plan: Plan, cluster: Cluster, progress: Progress) -> list[dict[str, str]]:
+    """Make every shard that is not done yet. Returns the inputs given up, each with its path and cause."""
+    tasks = []
+    for source in plan.inputs:
+        task = FilterTask(plan.folder, plan.recipe, source, plan.filter_fingerprint(source))
+        if is_done(plan.folder, STEP, source.shard, task.fingerprint) is None:
+            tasks.append(task)
+    quarantined = []
+    with progress.step(STEP, len(plan.inputs), len(plan.inputs) - len(tasks)) as bar:
+        for result in cluster.map(filter_archive, tasks):
+            if isinstance(result, Failed) and result.writing:
+                raise StepFailed(f"{STEP}: {result.cause}")
+            if isinstance(result, Failed):
+                quarantined.append({"path": result.item.source.path, "cause": result.cause})
+                bar.failed(result.item.source.path, result.cause)
+            else:
+                bar.advance(**result.value)
+    return sorted(quarantined, key=lambda entry: entry["path"])
+
+
+def filter_archive(task: FilterTask) -> dict[str, int]:
+    """Make one shard, its manifest last. Returns documents read and kept.
+
+    Raises UnreadableArchive if nothing in the input is an archive.
+    """
+    meter = Meter()
+    folder, recipe, shard = task.folder, task.recipe, task.source.shard
+    settings: DedupSettings = recipe.table("dedup")
+    keeping: SignalSettings = recipe.table("signals")
+    signals = signal_type(recipe.stages, empty_batch())
+    read: Counter[str] = Counter()
+    tallies: dict[str, StageTally] = {}
+    counted: dict[str, Histogram] = {}
+
+    def process(batch: Batch) -> tuple[Applied, pa.RecordBatch]:
+        applied = apply(recipe.stages, batch, signals, measure_all=keeping.all)
+        with meter.timed("signatures"):
+            return applied, signatures(applied.kept, settings)
+
+    with ExitStack() as stack:
+        writers = [
+            stack.enter_context(ShardWriter(folder, f"{path}/{shard}.parquet", columns, _metadata(task)))
+            for path, columns in (
+                ("documents", schema.DOCUMENT),
+                ("removed/filter", schema.removed(signals)),
+                ("signatures", signature_schema(settings)),
+                *(((STORED, stored_schema(signals)),) if keeping.stored else ()),
+            )
+        ]
+        documents, removed, signed, *stored = writers
+        archive = stack.enter_context(task.source.open())
+        batches = _numbered(read_batches(archive, task.source.path, recipe.table("read"), read))
+        for applied, signature in overlapped(process, batches, BATCHES_AT_WORK):
+            documents.write(applied.kept.table)
+            signed.write(signature)
+            for writer in stored:
+                writer.write(stored_rows(applied.kept.table, applied.signals))
+            if applied.removed:
+                removed.write(pa.Table.from_batches(applied.removed).sort_by(POSITION))
+            tallies = add_stages(tallies, applied.tallies)
+            counted = add_histograms(counted, applied.histograms)
+            meter.add(applied.nanoseconds)
+    if not keeping.stored:
+        folder.remove(f"{STORED}/{shard}.parquet")
+    counts = {
+        "read": dict(sorted(read.items())),
+        "stages": {name: tally.to_json() for name, tally in tallies.items()},
+        "signals": to_json(counted),
+    }
+    outputs = [writer.output for writer in writers]
+    Manifest(STEP, shard, task.fingerprint, [asdict(task.source)], outputs, counts).write(folder, meter.report())
+    return {"documents_in": documents.output.rows + removed.output.rows, "documents_out": documents.output.rows}
+
+
+def empty_batch() -> Batch:
+    """A batch of no records, as they leave the reader."""
+    return Batch(pa.RecordBatch.from_pylist([], schema=schema.RECORD.append(pa.field(POSITION, pa.int64()))))
+
+
+def _metadata(task: FilterTask) -> dict[str, str]:
+    return {"curation.fingerprint": task.fingerprint, "curation.recipe": task.recipe.name}
+
+
+def _numbered(batches: Iterable[Batch]) -> Iterator[Batch]:
+    start = 0
+    for batch in batches:
+        yield batch.with_columns(**{POSITION: pa.array(np.arange(start, start + len(batch), dtype=np.int64))})
+        start += len(batch)

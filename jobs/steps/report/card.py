@@ -1,0 +1,168 @@
+"""corpus/README.md: a dataset card as the Hugging Face Hub reads it, so that the folder can be pushed as it is.
+
+Everything in it follows from the recipe and the counts of the run: equal runs have equal cards.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from curation import __version__
+from curation.jobs.steps.plan import Plan
+from curation.recipes.recipe import to_toml
+from curation.report.excerpts import harmless
+from curation.report.funnel import Row, funnel_rows
+from curation.store import schema
+from curation.store.shards import Output
+
+CARD = "corpus/README.md"
+
+REASONS = 4
+"""Reasons told of each stage, the most frequent first."""
+
+LANGUAGES = 40
+"""Languages named, the most frequent first."""
+
+SIZES = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")
+
+_DTYPES = {pa.string(): "string", pa.int64(): "int64", pa.float64(): "float64"}
+
+COLUMNS = {
+    "text": "the text, edited by the stages below, personal data replaced",
+    "id": "the WARC-Record-ID",
+    "dump": "the crawl that the archive is part of",
+    "url": "of the page",
+    "date": "of the crawl, ISO 8601",
+    "file_path": "the archive",
+    "language": "the most probable language",
+    "language_score": "its probability",
+    "token_count": "tokens by the corpus' own tokenizer",
+    "minhash_cluster_size": "documents of its near-duplicate cluster, itself included",
+    "warc_offset": "byte offset of the record in the archive",
+}
+
+
+def write_card(plan: Plan, stats: Mapping[str, Any]) -> list[Output]:
+    """Write the card as soon as there is a corpus; returns the file, or nothing. stats: what stats.json says."""
+    if not stats["shards"]["corpus"]:
+        return []
+    data = card(plan, stats).encode()
+    return [Output(CARD, len(data), plan.folder.write(CARD, data), 0)]
+
+
+def card(plan: Plan, stats: Mapping[str, Any]) -> str:
+    """YAML between two lines of dashes, then Markdown."""
+    return "---\n" + "\n".join(_yaml(_metadata(stats))) + "\n---\n\n" + "\n".join(_body(plan, stats)) + "\n"
+
+
+def size_category(documents: int) -> str:
+    """The Hub's name for a number of rows.
+
+    >>> size_category(999), size_category(20_000), size_category(3 * 10**12)
+    ('n<1K', '10K<n<100K', 'n>1T')
+    """
+    steps = [10 ** (3 + power) for power in range(len(SIZES))]
+    above = [name for name, least in zip(SIZES, steps, strict=True) if documents >= least]
+    if not above:
+        return f"n<{SIZES[0]}"
+    return f"n>{SIZES[-1]}" if len(above) == len(SIZES) else f"{above[-1]}<n<{SIZES[len(above)]}"
+
+
+def _metadata(stats: Mapping[str, Any]) -> dict[str, Any]:
+    """What the Hub indexes. The rights in the texts are their authors': whoever publishes them states a license."""
+    features = [{"name": part.name, "dtype": _DTYPES[part.type]} for part in schema.DOCUMENT]
+    kept = [name for name, counts in stats["languages"].items() if counts["kept"]]
+    languages = [name for name in kept if re.fullmatch(r"[a-z]{2,3}", name)][:LANGUAGES]
+    return {
+        "pretty_name": harmless(stats["recipe"]),
+        "license": "other",
+        "license_name": "not-stated",
+        **({"language": languages} if languages else {}),
+        "task_categories": ["text-generation"],
+        "size_categories": [size_category(_documents(stats))],
+        "tags": ["web", "pretraining", "curation"],
+        "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "*.parquet"}]}],
+        "dataset_info": {"features": features},
+    }
+
+
+def _documents(stats: Mapping[str, Any]) -> int:
+    return int(stats["stages"]["pii"]["documents_out"]) if "pii" in stats["stages"] else 0
+
+
+def _yaml(value: Any, indent: int = 0) -> Iterator[str]:
+    """Mappings, lists and texts as YAML; every text in the quotes of JSON, which YAML reads the same."""
+    space = " " * indent
+    entries = value.items() if isinstance(value, dict) else ((None, part) for part in value)
+    for key, part in entries:
+        head = f"{space}- " if key is None else f"{space}{key}:"
+        if isinstance(part, (dict, list)):
+            inner = list(_yaml(part, indent + 2))
+            if key is None:
+                yield head + inner[0].lstrip()
+                yield from inner[1:]
+            else:
+                yield head
+                yield from inner
+        else:
+            yield f"{head}{'' if key is None else ' '}{json.dumps(part, ensure_ascii=False)}"
+
+
+def _body(plan: Plan, stats: Mapping[str, Any]) -> Iterator[str]:
+    recipe, tokens = plan.recipe, stats["tokens"].get("corpus_tokens")
+    rows = funnel_rows(stats)
+    yield f"# {_plain(recipe.name)}"
+    yield ""
+    yield _plain(recipe.description) if recipe.description else "Text from web archives."
+    if recipe.reproduces:
+        yield f"The recipe reproduces {_plain(recipe.reproduces)}."
+    yield ""
+    told = f"{_documents(stats):,} documents" + (f", {tokens:,} tokens" if tokens is not None else "")
+    yield f"{told}, from {stats['shards']['corpus']:,} of {stats['shards']['inputs']:,} archives."
+    if stats["shards"]["corpus"] + len(stats["quarantined"]) < stats["shards"]["inputs"]:
+        yield "The run that made it is not finished."
+    yield ""
+    yield from (
+        "```python",
+        "from datasets import load_dataset",
+        "",
+        'corpus = load_dataset("PATH/OF/THIS/FOLDER")',
+        "```",
+    )
+    yield ""
+    yield from ("## Columns", "", "| column | type | |", "|---|---|---|")
+    yield from (f"| `{part.name}` | {_DTYPES[part.type]} | {COLUMNS[part.name]} |" for part in schema.DOCUMENT)
+    yield from (
+        "",
+        "## How it was made",
+        "",
+        "What went into each stage, what came out, and why most of the rest went.",
+    )
+    yield from ("", "| stage | in | out | removed because |", "|---|---:|---:|---|", *map(_row, rows))
+    yield from ("", "## Languages", "", "| language | documents |", "|---|---:|", *_languages(stats))
+    yield from ("", "## Recipe", "", f"Fingerprint `{stats['fingerprint']}`, curation {__version__}.", "", "```toml")
+    yield harmless(to_toml(recipe.resolved())).replace("```", "` ` `").rstrip()
+    yield from ("```", "", "## Rights and limits", "")
+    yield "The texts are their authors'. No license is stated here: whoever publishes this folder has to choose one."
+    yield "Personal data was looked for by patterns and checksums and replaced where it was found. Some will be left."
+
+
+def _row(row: Row) -> str:
+    reasons = ", ".join(f"{_plain(reason.name)} {reason.documents:,}" for reason in row.reasons[:REASONS])
+    return f"| {_plain(row.stage)} | {row.entered:,} | {row.left:,} | {reasons} |"
+
+
+def _languages(stats: Mapping[str, Any]) -> Iterator[str]:
+    kept = [(name, counts["kept"]) for name, counts in stats["languages"].items() if counts["kept"]]
+    for name, count in kept[:LANGUAGES]:
+        yield f"| {_plain(name) or '(none)'} | {count:,} |"
+
+
+def _plain(text: str) -> str:
+    """A text as one line of Markdown that means nothing but itself."""
+    return re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", " ".join(harmless(text).split()))

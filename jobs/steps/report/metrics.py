@@ -1,0 +1,199 @@
+"""report/metrics.txt: the counters of a run as OpenMetrics text, which Prometheus and its kin read.
+
+Every counter but the times is the same as in report/stats.json. Times differ between equal runs, so the file has no
+hash in any manifest, like report/index.html.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from curation import __version__
+from curation.jobs.steps.plan import Plan
+from curation.jobs.steps.report.performance import Performance
+from curation.running.overlap import overlapped
+from curation.store.folder import Folder
+from curation.store.manifest import READERS, read_manifest
+from curation.store.shards import Output
+
+METRICS = "report/metrics.txt"
+PREFIX = "curate"
+
+_READ = {
+    "records": ("type", "Records read, by WARC type."),
+    "pages": ("content", "Records that are pages, by content."),
+    "passed": ("type", "Records passed by since no page is in them, by WARC type."),
+    "skipped": ("cause", "Records that could have been pages and were skipped, by cause."),
+    "status": ("class", "Pages by the class of their HTTP status."),
+}
+"""Counts of reading: the label that the part after the dot becomes, and the help."""
+
+_STAGE = {
+    "documents_in": "Documents that entered a stage.",
+    "documents_out": "Documents that left a stage for the next.",
+    "characters_in": "Characters of text that entered a stage.",
+    "characters_out": "Characters of text that left a stage for the next.",
+}
+
+_TOKENS = {
+    "rows": "Packed sequences.",
+    "tokens": "Tokens in packed sequences, the end of each document included.",
+    "padding": "Tokens of padding in packed sequences.",
+    "dropped": "Tokens left out by the tail policy.",
+    "shards": "Files of packed sequences.",
+}
+
+Labels = Mapping[str, str]
+
+
+@dataclass
+class Family:
+    """One metric: its name without the suffix, its type, its samples. A unit is the end of the name."""
+
+    name: str
+    kind: str
+    help: str
+    unit: str = ""
+    samples: list[tuple[Labels, float]] = field(default_factory=list)
+
+    def add(self, value: float, **labels: str) -> None:
+        """One sample."""
+        self.samples.append((labels, value))
+
+    def lines(self) -> Iterable[str]:
+        """The family as text; nothing if it has no samples."""
+        if not self.samples:
+            return
+        name = f"{PREFIX}_{self.name}"
+        yield f"# TYPE {name} {self.kind}"
+        if self.unit:
+            yield f"# UNIT {name} {self.unit}"
+        yield f"# HELP {name} {escape(self.help)}"
+        suffix = {"counter": "_total", "info": "_info"}.get(self.kind, "")
+        for labels, value in self.samples:
+            told = ",".join(f'{key}="{escape(text)}"' for key, text in labels.items())
+            yield f"{name}{suffix}{{{told}}} {value}" if told else f"{name}{suffix} {value}"
+
+
+def escape(text: str) -> str:
+    r"""As OpenMetrics has it: a\b"c → a\\b\"c, a new line as \n."""
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def write_metrics(plan: Plan, stats: Mapping[str, Any], performance: Performance) -> None:
+    """Write report/metrics.txt. stats: what stats.json says; performance: what was measured beside it."""
+    plan.folder.write(METRICS, metrics(plan, stats, performance).encode())
+
+
+def metrics(plan: Plan, stats: Mapping[str, Any], performance: Performance) -> str:
+    """The text, whose last line is `# EOF`."""
+    families = [
+        *_run(stats),
+        *_reading(stats["read"]),
+        *_stages(stats["stages"]),
+        *_counts(stats),
+        *_sizes(plan, stats),
+        *_performance(performance),
+    ]
+    return "".join(f"{line}\n" for family in families for line in family.lines()) + "# EOF\n"
+
+
+def _run(stats: Mapping[str, Any]) -> list[Family]:
+    run = Family("run", "info", "The recipe of the run, and the program that counted.")
+    run.add(1, recipe=stats["recipe"], fingerprint=stats["fingerprint"], version=__version__)
+    shards = Family("shards", "gauge", "Inputs, by how far they got.")
+    for state, count in stats["shards"].items():
+        shards.add(count, state=state)
+    shards.add(len(stats["quarantined"]), state="quarantined")
+    return [run, shards]
+
+
+def _reading(read: Mapping[str, int]) -> list[Family]:
+    families = {prefix: Family(f"read_{prefix}", "counter", told) for prefix, (_, told) in _READ.items()}
+    other = Family("read_choices", "counter", "Choices made in reading pages, such as the character set.")
+    for name, count in sorted(read.items()):
+        prefix, _, rest = name.partition(".")
+        if prefix in families and rest:
+            families[prefix].add(count, **{_READ[prefix][0]: rest})
+        else:
+            other.add(count, choice=name)
+    return [*families.values(), other]
+
+
+def _stages(stages: Mapping[str, Any]) -> list[Family]:
+    families = {name: Family(f"stage_{name}", "counter", told) for name, told in _STAGE.items()}
+    removed = Family("removed_documents", "counter", "Documents removed, by stage and reason.")
+    counted = Family(
+        "stage_counts", "counter", "What else a stage counted, such as lines cut or personal data replaced."
+    )
+    for stage, tally in stages.items():
+        for name, family in families.items():
+            family.add(tally[name], stage=stage)
+        for reason, count in sorted(tally["reasons"].items()):
+            removed.add(count, stage=stage, reason=reason)
+        for name, count in sorted(tally["counts"].items()):
+            counted.add(count, stage=stage, name=name)
+    return [*families.values(), removed, counted]
+
+
+def _counts(stats: Mapping[str, Any]) -> list[Family]:
+    languages = Family("corpus_documents", "counter", "Documents of the corpus, by language.")
+    for language, counts in stats["languages"].items():
+        if counts["kept"]:
+            languages.add(counts["kept"], language=language)
+    dedup = Family("dedup", "counter", "What deduplication counted.")
+    for name, value in stats["dedup"].items():
+        if isinstance(value, int):
+            dedup.add(value, name=name)
+    corpus = Family("corpus_tokens", "counter", "Tokens of the corpus, by its own tokenizer.")
+    vocabulary = Family("tokenizer_vocabulary", "gauge", "Entries of the tokenizer.")
+    if "vocab_size" in stats["tokenizer"]:
+        vocabulary.add(stats["tokenizer"]["vocab_size"])
+    tokens = stats["tokens"]
+    if "corpus_tokens" in tokens:
+        corpus.add(tokens["corpus_tokens"])
+    families = {name: Family(f"packed_{name}", "counter", told) for name, told in _TOKENS.items()}
+    for name, family in families.items():
+        for split in ("train", "validation"):
+            if f"{split}_{name}" in tokens:
+                family.add(tokens[f"{split}_{name}"], split=split)
+    return [languages, dedup, corpus, vocabulary, *families.values()]
+
+
+def _sizes(plan: Plan, stats: Mapping[str, Any]) -> list[Family]:
+    """Bytes read, and bytes of the files that are there by folder, as the manifests tell."""
+    read = Family("input_bytes", "gauge", "Size of the inputs.", "bytes")
+    read.add(sum(source.size for source in plan.inputs))
+    found: dict[str, int] = {}
+    for outputs in overlapped(partial(_outputs, plan.folder), plan.folder.list("manifests", ".json"), READERS):
+        found |= {output.path: output.bytes for output in outputs}
+    sizes: Counter[str] = Counter()
+    for path, size in found.items():
+        sizes[path.rpartition("/")[0]] += size
+    written = Family("output_bytes", "gauge", "Size of the files that are there, by folder.", "bytes")
+    for place in sorted(sizes):
+        written.add(sizes[place], folder=place)
+    return [read, written]
+
+
+def _outputs(folder: Folder, path: str) -> Sequence[Output]:
+    """Files that the manifest at a path names."""
+    _, step, name = path.split("/", 2)
+    manifest = read_manifest(folder, step, name.removesuffix(".json")) if step != "count" else None
+    return manifest.outputs if manifest else ()
+
+
+def _performance(measured: Performance) -> list[Family]:
+    stages = Family("stage_seconds", "counter", "Time of a stage in all its tasks, in seconds.", "seconds")
+    for name, (seconds, _) in measured.stages.items():
+        stages.add(seconds, stage=name)
+    steps = Family("step_seconds", "counter", "Time of all tasks of a step, in seconds.", "seconds")
+    memory = Family("step_peak_memory_bytes", "gauge", "Most memory that a worker held in a step.", "bytes")
+    for name, step in measured.steps.items():
+        steps.add(step.seconds, step=name)
+        memory.add(step.memory, step=name)
+    return [stages, steps, memory]

@@ -1,0 +1,91 @@
+"""report/index.html: what stats.json, the samples and performance/ tell, on one page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from curation.jobs.steps.plan import RUN, Plan
+from curation.jobs.steps.report.performance import Performance
+from curation.jobs.steps.report.samples import Samples
+from curation.recipes.recipe import to_toml
+from curation.report.counting import KEPT
+from curation.report.figures import counted, dates, one_side, ranked, signal_figures, two_sides
+from curation.report.funnel import funnel_rows, tokens_per_character
+from curation.report.render import render
+from curation.store.folder import Folder
+from curation.tokenize.encoding.tokenizer_fit import REPORT as TOKENIZER_REPORT
+
+LANGUAGES, DOMAINS, TLDS = 15, 25, 20
+
+
+def make_page(plan: Plan, stats: Mapping[str, Any], samples: Samples, performance: Performance) -> str:
+    """The page of a run, finished or not. performance: what was measured beside what was counted."""
+    stages = dict([*plan.recipe.stages, ("pii", plan.recipe.table("pii"))])
+    rules = {name: getattr(stage, "rules", ()) for name, stage in stages.items()}
+    rows = funnel_rows(stats)
+    tally = stats["stages"].get("pii", {})
+    run = plan.folder.read_json(RUN) if plan.folder.exists(RUN) else {"versions": {}}
+    return render(
+        {
+            "stats": stats,
+            "rows": rows,
+            "first": next((row.entered for row in rows), 0),
+            "rate": tokens_per_character(stats),
+            "going": not stats["tokens"],
+            "signals": signal_figures(stats, rules),
+            "languages": ranked(stats["languages"], LANGUAGES),
+            "domains": ranked(stats["domains"], DOMAINS),
+            "tlds": ranked(stats["tlds"], TLDS),
+            "scores": two_sides("scores", "Score of the language found", stats["scores"], "score"),
+            "lengths": _lengths(stats),
+            "cluster_sizes": counted(
+                "cluster-sizes", "Clusters by size", "documents", stats["dedup"].get("cluster_sizes", {})
+            ),
+            "clusters": samples.clusters,
+            "personal": dict(sorted(tally.get("counts", {}).items(), key=lambda item: (-item[1], item[0]))),
+            "lost": _lost(stats),
+            "bytes_per_token": _first(stats["bytes_per_token"], LANGUAGES),
+            "tokenizer": _tokenizer(plan.folder),
+            "performance": performance,
+            "kept": samples.by_reason.get(KEPT, ()),
+            "removed": _removed(rows, samples),
+            "shown": set(samples.by_reason),
+            "recipe": to_toml(plan.recipe.resolved()),
+            "description": plan.recipe.description,
+            "versions": run["versions"],
+        }
+    )
+
+
+def _lengths(stats: Mapping[str, Any]) -> list[Any]:
+    found = [
+        two_sides("characters", "Characters of a document", stats["lengths"], "characters"),
+        one_side("tokens", "Tokens of a document of the corpus", stats["token_counts"], "tokens"),
+        dates(stats["days"]),
+    ]
+    return [figure for figure in found if figure is not None]
+
+
+def _removed(rows: list[Any], samples: Samples) -> list[tuple[str, int, Any]]:
+    """Reason, documents and samples, in the order of the funnel."""
+    named = [(f"{row.stage}.{reason.name}", reason.documents) for row in rows for reason in row.reasons]
+    return [(name, documents, samples.by_reason[name]) for name, documents in named if name in samples.by_reason]
+
+
+def _first(values: Mapping[str, Any], most: int) -> dict[str, Any]:
+    return dict(list(values.items())[:most])
+
+
+def _lost(stats: Mapping[str, Any]) -> dict[str, int]:
+    """Records that were damaged and pages that could not be extracted, by cause."""
+    read = {name: count for name, count in stats["read"].items() if name.startswith(("skipped.", "repaired."))}
+    return read | dict(stats["stages"].get("extract", {}).get("counts", {}))
+
+
+def _tokenizer(folder: Folder) -> dict[str, Any] | None:
+    """What the tokenizer's own report says; None where there is none."""
+    if not folder.exists(TOKENIZER_REPORT):
+        return None
+    found: dict[str, Any] = folder.read_json(TOKENIZER_REPORT)
+    return found

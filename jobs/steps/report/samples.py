@@ -1,0 +1,215 @@
+"""Documents that the report shows: kept ones and removed ones by reason, what decided marked, personal data masked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from curation.filters.pii import REGIONS
+from curation.jobs.steps.plan import Plan
+from curation.pii.find import KINDS, Search, find
+from curation.report.counting import Place, ShardFacts
+from curation.report.excerpts import Piece, excerpt, harmless
+from curation.report.highlights import decisive, shared_lines
+from curation.running.cluster import Cluster
+from curation.stages.parameters import parameters
+from curation.stages.rules import Rule
+from curation.stages.stage import Stage
+from curation.store.folder import Folder
+from curation.store.shards import rows_at
+
+CERTAIN_ENOUGH = 0.4
+"""Score from which personal data is masked: below the recipe's, since a mask too many harms nobody here."""
+
+SHOWN_URL = 200
+
+Row = dict[str, Any]
+Masks = list[tuple[int, int, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A document to show. value: what was measured; rule: what it was held against, "" where no rule is known."""
+
+    id: str
+    url: str
+    pieces: Sequence[Piece]
+    language: str = ""
+    score: float | None = None
+    tokens: int | None = None
+    value: str = ""
+    rule: str = ""
+    survivor: str = ""
+    similarity: float | None = None
+    marked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SampledCluster:
+    """A cluster of near-duplicates: how many documents, the survivor and examples of what was removed."""
+
+    size: int
+    survivor: str
+    examples: Sequence[Sample]
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """All that the report shows of documents."""
+
+    by_reason: Mapping[str, Sequence[Sample]] = field(default_factory=dict)
+    clusters: Sequence[SampledCluster] = ()
+
+
+def draw_samples(plan: Plan, facts: ShardFacts, cluster: Cluster) -> Samples:
+    """Read the documents that the facts of the shards name."""
+    places = [place for drawn in facts.samples.values() for place in drawn]
+    places += [place for _, drawn in facts.clusters.values() for place in drawn]
+    rows = _fetch(plan.folder, places, cluster)
+    survivors = _survivors(plan.folder, rows.values(), cluster)
+    stages = dict(plan.recipe.stages)
+    showing = _Showing(stages, survivors, _Masking([*rows.values(), *survivors.values()]))
+    by_reason = {
+        reason: [showing.sample(rows[place]) for place in drawn if place in rows]
+        for reason, drawn in facts.samples.items()
+    }
+    clusters = [
+        showing.cluster(size, [rows[place] for place in drawn if place in rows])
+        for size, drawn in facts.clusters.values()
+    ]
+    return Samples(by_reason, clusters)
+
+
+@dataclass(frozen=True, slots=True)
+class FetchRows:
+    """Reads some rows of a shard; a picklable task for the cluster."""
+
+    folder: Folder
+
+    def __call__(self, task: tuple[str, tuple[int, ...]]) -> list[Row]:
+        """The rows of the numbers given, ascending, of the file at the path given."""
+        path, numbers = task
+        rows: list[Row] = rows_at(self.folder, path, numbers).to_pylist()
+        return rows
+
+
+def _fetch(folder: Folder, places: Sequence[Place], cluster: Cluster) -> dict[Place, Row]:
+    wanted: dict[str, dict[int, Place]] = {}
+    for place in places:
+        wanted.setdefault(place[1], {})[place[2]] = place
+    tasks = [(path, tuple(sorted(rows))) for path, rows in sorted(wanted.items())]
+    found: dict[Place, Row] = {}
+    for (path, numbers), rows in zip(tasks, cluster.gather(FetchRows(folder), tasks), strict=True):
+        for number, row in zip(numbers, rows, strict=True):
+            found[wanted[path][number]] = row
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class FetchIds:
+    """Reads the documents of some ids from a shard of the corpus; a picklable task for the cluster."""
+
+    folder: Folder
+
+    def __call__(self, task: tuple[str, tuple[str, ...]]) -> dict[str, Row]:
+        """Address and text by id, of those that are there."""
+        path, ids = task
+        if not self.folder.exists(path):
+            return {}
+        with self.folder.open(path) as file:
+            table = pq.read_table(file, columns=["id", "url", "text"], filters=pc.field("id").isin(list(ids)))
+        return {row["id"]: row for row in table.to_pylist()}
+
+
+def _survivors(folder: Folder, rows: Iterable[Row], cluster: Cluster) -> dict[str, Row]:
+    wanted: dict[str, set[str]] = {}
+    for row in rows:
+        signals = row.get("signals") or {}
+        if signals.get("dedup.survivor_id") and not signals.get("dedup.survivor_run"):
+            wanted.setdefault(f"corpus/{signals['dedup.survivor_shard']}.parquet", set()).add(
+                signals["dedup.survivor_id"]
+            )
+    tasks = [(path, tuple(sorted(ids))) for path, ids in sorted(wanted.items())]
+    found: dict[str, Row] = {}
+    for part in cluster.gather(FetchIds(folder), tasks):
+        found |= part
+    return found
+
+
+class _Masking:
+    """Personal data in the addresses and texts of some rows, found in one go."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        texts = sorted({text for row in rows for text in (row["text"], row["url"]) if text})
+        search = Search(tuple((kind, CERTAIN_ENOUGH) for kind in KINDS), REGIONS)
+        found = find(pa.array(texts, pa.string()), search) if texts else {}
+        self._found = {texts[number]: matches for number, matches in found.items()}
+
+    def masks(self, text: str) -> Masks:
+        """Spans to mask; values that belong to nobody stay."""
+        return [(m.start, m.end, m.kind) for m in self._found.get(text, ()) if not m.kept]
+
+    def line(self, text: str | None, length: int) -> str:
+        """A short text, masked, in one line."""
+        shown, at = [], 0
+        for start, end, kind in self.masks(text or ""):
+            shown += [(text or "")[at:start], f"<{kind}>"]
+            at = end
+        whole = harmless("".join([*shown, (text or "")[at:]])).replace("\n", " ").replace("\t", " ")
+        return whole if len(whole) <= length else whole[: length - 1] + "…"
+
+
+@dataclass(frozen=True, slots=True)
+class _Showing:
+    stages: Mapping[str, Stage]
+    survivors: Mapping[str, Row]
+    masking: _Masking
+
+    def sample(self, row: Row, length: int | None = None) -> Sample:
+        text, reason = row["text"] or "", row.get("reason") or ""
+        stage = self.stages.get(row.get("stage") or "")
+        survivor = self._survivor(row)
+        marks = decisive(reason, text, parameters(stage)) if stage is not None else []
+        if survivor is not None:
+            marks = shared_lines(text, survivor["text"] or "")
+        masks = self.masking.masks(text)
+        value, rule = _judged(row, stage)
+        signals = row.get("signals") or {}
+        return Sample(
+            id=harmless(row["id"] or ""),
+            url=self.masking.line(row["url"], SHOWN_URL),
+            pieces=excerpt(text, marks, masks) if length is None else excerpt(text, marks, masks, length),
+            language=harmless(row["language"] or ""),
+            score=row["language_score"],
+            tokens=row["token_count"],
+            value=value,
+            rule=rule,
+            survivor=self.masking.line(survivor["url"], SHOWN_URL) if survivor is not None else "",
+            similarity=signals.get("dedup.similarity"),
+            marked=bool(marks),
+        )
+
+    def _survivor(self, row: Row) -> Row | None:
+        return self.survivors.get((row.get("signals") or {}).get("dedup.survivor_id") or "")
+
+    def cluster(self, size: int, rows: Sequence[Row]) -> SampledCluster:
+        examples = [self.sample(row, 300) for row in rows]
+        survivor = next((example.survivor for example in examples if example.survivor), "")
+        return SampledCluster(size, survivor, examples)
+
+
+def _judged(row: Row, stage: Stage | None) -> tuple[str, str]:
+    """The value that the rule of the row's reason looked at, and the rule."""
+    name = (row.get("reason") or "").partition(".")[2]
+    rules: tuple[Rule, ...] = getattr(stage, "rules", ())
+    rule = next((rule for rule in rules if rule.reason == name), None)
+    if rule is None:
+        return "", ""
+    value = (row.get("signals") or {}).get(f"{row['stage']}.{rule.signal}")
+    shown = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{rule.signal} {shown}", f"goes if {rule}"

@@ -1,0 +1,310 @@
+"""Reading archives: types, encodings, charsets, and damage of every kind."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from collections import Counter
+from typing import Any
+
+import brotli
+import pytest
+import zstandard
+from archives import members, page, response, warcinfo
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from curation.archives.charset import to_utf8
+from curation.archives.reader import ReadSettings, UnreadableArchive, read_batches
+from curation.store import schema
+
+URLS = [f"https://a.org/{number}" for number in range(6)]
+RECORDS = [warcinfo(), *(response(url, page(url, f"Text of {url}. " * 40)) for url in URLS)]
+PARTS = [members([record]) for record in RECORDS]
+FRAMES = [zstandard.compress(record) for record in RECORDS]
+NEVER = ReadSettings(max_page_bytes=1 << 20)
+
+
+def read(data: bytes, reading: ReadSettings = NEVER, **limits: int) -> tuple[list[dict[str, Any]], Counter[str]]:
+    counts: Counter[str] = Counter()
+    batches = list(read_batches(io.BytesIO(data), "dump/CC-MAIN-2024-10/x.warc.gz", reading, counts, **limits))
+    assert all(batch.table.schema.equals(schema.RECORD) for batch in batches)
+    return [row for batch in batches for row in batch.table.to_pylist()], counts
+
+
+def urls(data: bytes) -> list[str]:
+    return [row["url"] for row in read(data)[0]]
+
+
+def skipped(counts: Counter[str]) -> dict[str, int]:
+    return {key: count for key, count in counts.items() if key.startswith("skipped.")}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"".join(PARTS), b"".join(RECORDS), b"".join(FRAMES), gzip.compress(b"".join(RECORDS))],
+    ids=["gzip", "plain", "zstd", "one gzip member"],
+)
+def test_every_packing_gives_the_same_pages(data: bytes) -> None:
+    """gzip and zstd by record, one gzip member for all, and plain give the same pages."""
+    rows, counts = read(data)
+    assert [row["url"] for row in rows] == URLS
+    assert all(row["html"].startswith("<!DOCTYPE html>") and row["text"] is None for row in rows)
+    assert skipped(counts) == {}
+    assert counts["records.response"] == 6
+
+
+def test_zstd_with_a_dictionary() -> None:
+    """The dictionary in a leading skippable frame, as the warc-zstd specification has it, is used."""
+    dictionary = zstandard.train_dictionary(4096, RECORDS * 20)
+    compressor = zstandard.ZstdCompressor(dict_data=dictionary)
+    raw = dictionary.as_bytes()
+    head = b"\x5d\x2a\x4d\x18" + len(raw).to_bytes(4, "little") + raw
+    assert urls(head + b"".join(compressor.compress(record) for record in RECORDS)) == URLS
+
+
+def test_offsets_lead_back_to_the_record() -> None:
+    """Reading from a page's offset on gives that page first; pages that share a member have no offset."""
+    data = b"".join(PARTS)
+    for row in read(data)[0]:
+        again, _ = read(data[row["warc_offset"] :])
+        assert again[0]["id"] == row["id"]
+    shared = read(gzip.compress(b"".join(RECORDS)))[0]
+    assert all(row["warc_offset"] is None for row in shared)
+
+
+@settings(deadline=None, derandomize=True)
+@given(st.integers(0, sum(map(len, PARTS))))
+def test_a_cut_file_gives_all_before_the_cut(cut: int) -> None:
+    """Every record that is whole before the cut comes out, nothing half."""
+    whole, size = 0, 0
+    for part in PARTS:
+        size += len(part)
+        whole += size <= cut
+    data = b"".join(PARTS)[:cut]
+    try:
+        rows, _ = read(data)
+    except UnreadableArchive:
+        assert whole == 0
+        return
+    found = [row["url"] for row in rows]
+    assert found[: max(0, whole - 1)] == URLS[: max(0, whole - 1)]
+    for row in rows:
+        assert row["html"] == page(row["url"], f"Text of {row['url']}. " * 40)
+
+
+@settings(deadline=None, derandomize=True)
+@given(st.integers(1, 6), st.integers(0, 10**6), st.integers(1, 255))
+def test_damage_costs_its_record_only(number: int, place: int, flip: int) -> None:
+    """A flipped byte in one member loses at most that record; what does come out is unchanged."""
+    parts = list(PARTS)
+    broken = bytearray(parts[number])
+    broken[place % len(broken)] ^= flip
+    parts[number] = bytes(broken)
+    rows, _ = read(b"".join(parts))
+    expected = {url: page(url, f"Text of {url}. " * 40) for url in URLS}
+    found = {row["url"]: row["html"] for row in rows}
+    assert set(URLS) - set(found) <= {URLS[number - 1]}
+    assert all(expected[url] == html for url, html in found.items())
+
+
+@pytest.mark.parametrize(
+    "garbage", [b"garbage" * 99, b"\0" * 512, b"\x1f\x8b\x08\x00 no member", b"WARC/ no record\r\n"]
+)
+@pytest.mark.parametrize("parts", [PARTS, FRAMES, RECORDS], ids=["gzip", "zstd", "plain"])
+def test_garbage_between_records_costs_nothing(parts: list[bytes], garbage: bytes) -> None:
+    """Whatever stands between two records, all records come out."""
+    assert urls(b"".join([*parts[:3], garbage, *parts[3:]])) == URLS
+
+
+@pytest.mark.parametrize("length", [3, 10**6])
+def test_a_wrong_length_costs_its_record_only(length: int) -> None:
+    """A Content-Length that lies, too short or past the end of the member, loses no other record."""
+    wrong = members([response(URLS[2], page("x", "y"), length=length)])
+    found = urls(b"".join([*PARTS[:3], wrong, *PARTS[4:]]))
+    assert [url for url in found if url != URLS[2]] == [url for url in URLS if url != URLS[2]]
+
+
+def test_nothing_of_an_archive_is_an_error() -> None:
+    """A file without any record is refused as a whole; an empty one has simply no pages."""
+    for data in (b"<html>no archive</html>", bytes(range(256)) * 99, gzip.compress(b"hello")):
+        with pytest.raises(UnreadableArchive):
+            read(data)
+    assert read(b"") == ([], Counter({"file.empty": 1}))
+
+
+HTML = page("title", "Some text, long enough.").encode()
+
+
+def chunked(data: bytes) -> bytes:
+    return (
+        b"".join(b"%x\r\n%s\r\n" % (len(data[i : i + 30]), data[i : i + 30]) for i in range(0, len(data), 30))
+        + b"0\r\n\r\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("lines", "body", "counted"),
+    [
+        (("Transfer-Encoding: chunked",), chunked(HTML), "transfer.chunked"),
+        (("Transfer-Encoding: chunked",), HTML, "transfer.not_chunked_as_declared"),
+        (("Content-Encoding: gzip",), gzip.compress(HTML), "content.gzip"),
+        (("Content-Encoding: gzip",), HTML, "content.not_encoded_as_declared"),
+        (("Content-Encoding: deflate",), zlib.compress(HTML), "content.deflate"),
+        (("Content-Encoding: deflate",), zlib.compress(HTML)[2:-4], "content.deflate"),
+        (("Content-Encoding: br",), brotli.compress(HTML), "content.br"),
+        (("Content-Encoding: zstd",), zstandard.compress(HTML), "content.zstd"),
+        (("Transfer-Encoding: chunked", "Content-Encoding: gzip"), chunked(gzip.compress(HTML)), "content.gzip"),
+    ],
+)
+def test_encodings_are_undone_where_they_are_there(lines: tuple[str, ...], body: bytes, counted: str) -> None:
+    """Chunked, gzip, deflate (both kinds), brotli and zstd; a body stored decoded is taken as it is."""
+    rows, counts = read(members([warcinfo(), response(URLS[0], body, http=("HTTP/1.1 200 OK", *lines))]))
+    assert rows[0]["html"] == HTML.decode()
+    assert counts[counted] == 1
+
+
+@pytest.mark.parametrize("name", ["gzip", "deflate", "br", "zstd"])
+def test_a_body_that_unpacks_without_end_is_skipped(name: str) -> None:
+    """A compressed bomb is a counted skip."""
+    pack = {"gzip": gzip.compress, "deflate": zlib.compress, "br": brotli.compress, "zstd": zstandard.compress}[name]
+    bomb = pack(b"<html>" + b"a" * (4 << 20))
+    rows, counts = read(
+        members([warcinfo(), response(URLS[0], bomb, http=("HTTP/1.1 200 OK", f"Content-Encoding: {name}"))])
+    )
+    assert rows == []
+    assert skipped(counts) == {"skipped.too_large": 1}
+
+
+@pytest.mark.parametrize("name", ["gzip", "deflate", "br", "zstd"])
+@pytest.mark.parametrize("body", ["\n\nplain", "x", "<p>no doctype", '{"a": 1}', "0123456789 abc " * 50])
+def test_what_is_not_packed_is_not_unpacked(name: str, body: str) -> None:
+    """A body stored decoded under a header that says packed comes out as it is, whatever it begins with."""
+    http = ("HTTP/1.1 200 OK", "Content-Type: text/html", f"Content-Encoding: {name}")
+    rows, counts = read(members([warcinfo(), response(URLS[0], body, http=http)]))
+    assert [row["html"] for row in rows] == [body]
+    assert counts["content.not_encoded_as_declared"] == 1
+
+
+def test_a_packed_body_cut_short_gives_what_is_there() -> None:
+    """A page that the crawler cut in the middle of its gzip stream comes out up to the cut, counted."""
+    text = page("x", *(f"Paragraph {number} of the page." for number in range(400)))
+    http = ("HTTP/1.1 200 OK", "Content-Type: text/html", "Content-Encoding: gzip")
+    rows, counts = read(members([warcinfo(), response(URLS[0], gzip.compress(text.encode())[:-200], http=http)]))
+    assert text.startswith(rows[0]["html"])
+    assert len(rows[0]["html"]) > len(text) // 2
+    assert counts["content.gzip_cut"] == 1
+
+
+@pytest.mark.parametrize(
+    ("identified", "declared", "body", "taken", "by"),
+    [
+        ("text/html", "application/json", "<p>x</p>", True, "identified"),
+        ("application/json", "text/html", "<html>x</html>", False, "identified"),
+        (None, "text/html; charset=utf-8", "x", True, "http_header"),
+        (None, "application/xhtml+xml", "<html/>", True, "http_header"),
+        (None, "application/pdf", "<html>", False, "http_header"),
+        (None, None, "\n <!-- a --> <!DOCTYPE html><html>x", True, "sniffed"),
+        (None, "application/octet-stream", "<html>x</html>", True, "sniffed"),
+        (None, None, '{"a": 1}', False, "sniffed"),
+    ],
+)
+def test_content_type(identified: str | None, declared: str | None, body: str, taken: bool, by: str) -> None:
+    """The crawler's word first, then the header's, then what the bytes look like."""
+    headers = (f"WARC-Identified-Payload-Type: {identified}",) if identified else ()
+    http = ("HTTP/1.1 200 OK", *((f"Content-Type: {declared}",) if declared else ()))
+    rows, counts = read(members([warcinfo(), response(URLS[0], body, http=http, headers=headers)]))
+    assert len(rows) == taken
+    assert counts[f"type.{by}"] == 1
+    assert counts["skipped.not_html"] == (not taken)
+
+
+def test_other_records_are_counted_only() -> None:
+    """Requests, metadata and resources are no pages; plain text of a conversion record (WET) is text at once."""
+    records = [
+        warcinfo(),
+        response(URLS[0], "x", kind="request"),
+        response(URLS[1], "plain\ntext", kind="conversion", http=(), headers=("Content-Type: text/plain",)),
+        response(URLS[2], "<html>x</html>", kind="resource", http=(), headers=("Content-Type: text/html",)),
+        response("dns:a.org", "1.2.3.4", http=(), headers=("Content-Type: text/dns",)),
+    ]
+    rows, counts = read(members(records))
+    assert [(row["url"], row["text"], row["html"]) for row in rows] == [(URLS[1], "plain\ntext", None)]
+    assert counts["records.request"] == 1
+    assert skipped(counts) == {"skipped.not_http": 1}
+    rows, _ = read(members(records), ReadSettings(records=("resource",)))
+    assert [row["html"] for row in rows] == ["<html>x</html>"]
+
+
+def test_batches_are_limited_and_limits_change_nothing() -> None:
+    """Small limits give more batches of the same rows."""
+    whole, _ = read(b"".join(PARTS))
+    for limits in ({"max_documents": 1}, {"max_bytes": 2000}, {"max_documents": 4}):
+        assert read(b"".join(PARTS), **limits)[0] == whole
+
+
+def test_columns_of_a_page() -> None:
+    """id and date as the record has them, the dump out of the path unless the recipe names it."""
+    row = read(b"".join(PARTS))[0][0]
+    assert row["id"].startswith("<urn:uuid:")
+    assert row["date"] == "2024-05-18T01:58:10Z"
+    assert row["dump"] == "CC-MAIN-2024-10"
+    assert row["file_path"].endswith("x.warc.gz")
+    assert read(b"".join(PARTS), ReadSettings(dump="mine"))[0][0]["dump"] == "mine"
+
+
+@pytest.mark.parametrize(
+    ("data", "content_type", "text", "choice"),
+    [
+        ("é".encode("latin-1"), "text/html; charset=ISO-8859-1", "é", "http_header"),
+        (b"\x93x\x94", "text/html; charset=latin1", "“x”", "http_header"),
+        ("<meta charset='windows-1251'>Привет".encode("cp1251"), "text/html", "Привет", "meta"),
+        ("Привет".encode("cp1251") * 1, "text/html; charset=windows-1251", "Привет", "http_header"),
+        ("<meta charset=shift_jis>日本語".encode("shift_jis"), "", "日本語", "meta"),
+        ("<meta charset=utf-16>é".encode(), "", "é", "meta"),
+        (b"\xef\xbb\xbf" + "é".encode(), "text/html; charset=latin1", "é", "bom"),
+        ("é, ö".encode(), "text/html; charset=iso-8859-1", "é, ö", "utf8_despite_declaration"),
+        ("é".encode(), "", "é", "detected"),
+        ("日本語".encode(), "text/html; charset=nonsense", "日本語", "detected"),
+        ("naïve café".encode("cp1252"), "text/html; charset=utf-8", "naïve café", "declaration_failed"),
+        ("Größe, Füße, schön".encode() + b"\xe4", "", "Größe, Füße, schön\ufffd", "replaced"),
+        ("Größe, Füße".encode()[:-2], "text/html; charset=utf-8", "Größe, Fü\ufffd", "replaced"),
+        ("模".encode("gbk"), "text/html; charset=gb2312", "模", "http_header"),
+        (
+            "模型的训练需要大量的文本。".encode(),
+            "text/html; charset=gb2312",
+            "模型的训练需要大量的文本。",
+            "utf8_despite_declaration",
+        ),
+        ("日本語".encode("iso2022_jp"), "text/html; charset=iso-2022-jp", "日本語", "http_header"),
+        ("①㈱".encode("cp932"), "text/html; charset=shift_jis", "①㈱", "http_header"),
+        ("똠방각하".encode("cp949"), "text/html; charset=euc-kr", "똠방각하", "http_header"),
+        (b"plain", "text/html; charset=utf-16", "plain", "utf8_despite_declaration"),
+        ("é".encode("utf-16"), "text/html; charset=utf-8", "é", "bom"),
+        (
+            "Сегодня хорошая погода, и мы идём гулять в парк.".encode("cp1251"),
+            "text/html",
+            "Сегодня хорошая погода, и мы идём гулять в парк.",
+            "detected",
+        ),
+        (b"abc", "text/html; charset='UTF8'", "abc", "http_header"),
+    ],
+)
+def test_charsets(data: bytes, content_type: str, text: str, choice: str) -> None:
+    """Mark, header, meta, detection, in this order; what cannot be as declared is decoded by what can."""
+    raw, how = to_utf8(data, content_type)
+    found = bytes(raw).decode()
+    assert found.endswith(text)
+    assert how == choice
+
+
+@settings(deadline=None, derandomize=True)
+@given(
+    st.binary(max_size=200),
+    st.sampled_from(["", "text/html; charset=utf-8", "x; charset=utf-16", "x; charset=gbk", "x; charset=utf-7"]),
+)
+def test_any_bytes_become_text_that_arrow_takes(data: bytes, content_type: str) -> None:
+    """No bytes under any declaration raise, and the text has no lone surrogate."""
+    text = bytes(to_utf8(data, content_type)[0]).decode()
+    assert text.encode().decode() == text

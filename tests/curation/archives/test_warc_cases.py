@@ -1,0 +1,75 @@
+"""Every archive of the shared cases, good and broken: which pages must come out, and what is lost under which name."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from curation.archives.reader import ReadSettings, read_batches
+
+EXAMPLE = "http://example.com/"
+PAGES_50 = [f"https://test-site-{i % 5}.example.com/page/{i}" for i in range(50)]
+TOKEMON = "http://tokemon.sb.statsbiblioteket.dk/"
+ESCOPETE = "https://an.wikipedia.org/wiki/Escopete"
+
+CASES: dict[str, tuple[list[str] | int, dict[str, int]]] = {
+    "commoncrawl-whirlwind.warc.gz": ([ESCOPETE], {}),
+    "commoncrawl-whirlwind.warc.wat.gz": ([], {}),
+    "commoncrawl-whirlwind.warc.wet.gz": ([ESCOPETE], {}),
+    "gowarc-corrupted-mid-record.warc.gz.open": (PAGES_50[:12], {"skipped.garbage": 1}),
+    "gowarc-corrupted-trailing-bytes.warc.gz.open": (PAGES_50[:30], {"skipped.garbage": 1}),
+    "gowarc-empty.warc.gz.open": ([], {}),
+    "gowarc-good.warc.gz.open": (PAGES_50, {}),
+    "gowarc-single-record.warc.gz.open": (PAGES_50[:1], {}),
+    "gowarc-skip-non-open.warc.gz": (PAGES_50[:10], {}),
+    "gowarc-test.warc.gz": ([], {"skipped.not_html": 1}),
+    "ipwb-sample-1.warc.gz": (64, {"skipped.not_html": 1, "skipped.not_http": 5}),
+    "ukwa-transfer-brotli.warc": ([TOKEMON], {}),
+    "ukwa-transfer-gzip.warc": ([TOKEMON], {}),
+    "ukwa-transfer-none.warc": ([TOKEMON], {}),
+    "warcio-bad.arc": ([], {"skipped.not_html": 1, "skipped.damaged_header": 3}),
+    "warcio-example-bad-non-chunked.warc.gz": ([EXAMPLE], {}),
+    "warcio-example-bad.warc.gz.bad": (["http://example.com?example=1", "http://www.iana.org/domains/example"], {}),
+    "warcio-example-digest.warc": ([], {}),
+    "warcio-example-iana.org-chunked.warc": (["http://www.iana.org/"], {}),
+    "warcio-example-resource.warc.gz": ([], {}),
+    "warcio-example-space-in-target-uri.warc.gz": ([], {}),
+    "warcio-example-space-in-url.arc": (
+        ["http://example.com/index.cfm?FuseAction=Email&EmailTitle=Examples From The Live Web&IsPopUp=False"],
+        {},
+    ),
+    "warcio-example-trunc.warc": ([EXAMPLE], {}),
+    "warcio-example-wget-bad-target-uri.warc.gz": ([EXAMPLE], {}),
+    "warcio-example-wrong-chunks.warc.gz": ([EXAMPLE], {}),
+    "warcio-example.arc": ([EXAMPLE], {}),
+    "warcio-example.arc.gz": ([EXAMPLE], {}),
+    "warcio-example.warc": ([EXAMPLE], {}),
+    "warcio-example.warc.gz": ([EXAMPLE], {}),
+    "warcio-post-test.warc.gz": ([], {"skipped.not_html": 3}),
+}
+"""Archive → URLs of the pages that come out (or their number), and every count of what is skipped."""
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_comes_out_and_what_is_lost(shared_data: Path, name: str) -> None:
+    """The pages of an archive come out, in order, and each loss is counted under its cause."""
+    expected, lost = CASES[name]
+    counts: Counter[str] = Counter()
+    with (shared_data / "warc-cases" / name).open("rb") as stream:
+        batches = list(read_batches(stream, name, ReadSettings(), counts))
+    rows = [row for batch in batches for row in batch.table.to_pylist()]
+    assert len(rows) == expected if isinstance(expected, int) else [row["url"] for row in rows] == expected
+    assert {key: count for key, count in counts.items() if key.startswith("skipped.")} == lost
+    for row in rows:
+        content = row["html"] if row["html"] is not None else row["text"]
+        assert len(content) > 20
+        assert "\ufffd" not in content[:20]
+        assert row["id"]
+        assert row["date"][:2] == "20"
+
+
+def test_every_case_is_in_the_table(shared_data: Path) -> None:
+    """No archive of the shared cases is left out."""
+    assert {path.name for path in (shared_data / "warc-cases").iterdir()} == set(CASES)

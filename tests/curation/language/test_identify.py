@@ -1,0 +1,141 @@
+"""Language identification: the kernel answers what the library answers, to the last bit."""
+
+from __future__ import annotations
+
+import struct
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pages import texts
+
+from curation.language import identify
+from curation.language.fasttext_file import Classifier, read_classifier
+
+GREETINGS = ["guten Morgen", "good morning", "bonjour à tous", "добрый день", "おはよう", "صباح الخير", "🙂"]
+WORDS = [
+    *GREETINGS,
+    "</s>",
+    "__label__en",
+    "__label__xx",
+    "<",
+    ">",
+    "a",
+    "I",
+    "\0",
+    "\t",
+    "\u2028",
+    "\x85",
+    "the",
+    "<de>",
+]
+
+
+@cache
+def library(path: Path) -> Any:
+    import fasttext
+
+    return fasttext.load_model(str(path))
+
+
+def by_library(values: list[str], path: Path) -> list[tuple[str | None, float]]:
+    found = [library(path).predict(value.replace("\n", " "), 1) for value in values]
+    return [(names[0].removeprefix("__label__"), float(scores[0])) if names else (None, 0.0) for names, scores in found]
+
+
+def by_kernel(values: list[str], path: Path | None = None) -> list[tuple[str | None, float]]:
+    found = identify.predict_all(pa.array(values, pa.string()), path=str(path) if path else None)
+    return list(zip(found.languages, found.scores.tolist(), strict=True))
+
+
+def test_real_texts(shared_data: Path) -> None:
+    """Label and score of every fifth text of the shared pages, and the scores of languages asked for."""
+    values = list(texts(shared_data)[::5])
+    assert by_kernel(values) == by_library(values, identify.model_path())
+    found = identify.predict_all(pa.array(values), ["de", "fr"]).wanted_scores
+    for value, score in zip(values[::10], found[::10], strict=True):
+        names, scores = library(identify.model_path()).predict(value.replace("\n", " "), -1, -1.0)
+        all_scores = dict(zip(names, scores, strict=True))
+        assert score == max(all_scores["__label__de"], all_scores["__label__fr"])
+
+
+@settings(deadline=None, derandomize=True, max_examples=300)
+@given(st.lists(st.one_of(st.sampled_from(WORDS), st.text(max_size=12)), max_size=12).map(" ".join))
+def test_any_text(value: str) -> None:
+    """Whatever the text: other scripts, separators, words that look like labels or like the end of a line."""
+    assert by_kernel([value]) == by_library([value], identify.model_path())
+
+
+def model_file(path: Path, loss: int, shortest: int, longest: int) -> Path:
+    """A small model with random vectors, neither quantized nor pruned, as fastText would write it."""
+    chance = np.random.default_rng(loss * 10 + longest)
+    dim, buckets = 6, 50
+    words = ["</s>", "guten", "good", "the", "день"]
+    names = [f"__label__{name}" for name in ("en", "de", "ru", "fr", "ja")]
+    data = struct.pack("<ii12id", 793712314, 12, dim, 5, 5, 1, 5, 1, loss, 3, buckets, shortest, longest, 100, 1e-4)
+    data += struct.pack("<iiiqq", 10, 5, 5, 1000, -1)
+    for number, word in enumerate([*words, *names]):
+        data += word.encode() + b"\0" + struct.pack("<qb", 900 - 70 * number, number >= len(words))
+    for rows in (5 + buckets, 5):
+        matrix = chance.normal(size=(rows, dim)).astype("<f4")
+        data += b"\0" + struct.pack("<qq", rows, dim) + matrix.tobytes()
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("loss", [1, 3], ids=["tree", "softmax"])
+@pytest.mark.parametrize(("shortest", "longest"), [(2, 4), (1, 3), (0, 0)])
+def test_other_models(tmp_path: Path, loss: int, shortest: int, longest: int) -> None:
+    """Models that are not quantized, with and without n-grams, with a tree or a plain softmax."""
+    path = model_file(tmp_path / "model.bin", loss, shortest, longest)
+    assert isinstance(identify.load_model(str(path)), Classifier)
+    values = [*GREETINGS, "good </s> guten", "", "x", " ".join(GREETINGS)]
+    ours, theirs = by_kernel(values, path), by_library(values, path)
+    assert [name for name, _ in ours] == [name for name, _ in theirs]
+    assert [score for _, score in ours] == pytest.approx([score for _, score in theirs], rel=1e-6)
+    assert identify.labels(str(path)) == {"en", "de", "ru", "fr", "ja"}
+    scores = dict(zip(*library(path).predict(GREETINGS[0], -1, -1.0), strict=True))
+    assert identify.best_score(GREETINGS[0], ["ja"], str(path)) == pytest.approx(scores["__label__ja"], rel=1e-6)
+
+
+def test_a_model_of_another_kind_runs_in_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the kernel out of the way the answers are the same."""
+    path = model_file(tmp_path / "model.bin", 1, 2, 4)
+    names, scores = zip(*by_kernel(GREETINGS, path), strict=True)
+    asked = identify.predict_all(pa.array([*GREETINGS, ""]), ["de"], str(path)).wanted_scores
+    monkeypatch.setattr(identify, "read_classifier", lambda _: None)
+    identify.load_model.cache_clear()
+    try:
+        assert not isinstance(identify.load_model(str(path)), Classifier)
+        names_again, scores_again = zip(*by_kernel(GREETINGS, path), strict=True)
+        assert names_again == names
+        assert scores_again == pytest.approx(scores)
+        again = identify.predict_all(pa.array([*GREETINGS, ""]), ["de"], str(path)).wanted_scores
+        assert again.tolist() == pytest.approx(asked.tolist())
+    finally:
+        identify.load_model.cache_clear()
+
+
+def test_nulls_slices_and_no_texts() -> None:
+    """A null is an empty text; a slice of a column is read from where it begins; no texts have no answers."""
+    column = pa.array(["x", *GREETINGS, None, ""], pa.string())
+    found = identify.predict_all(column.slice(1))
+    assert list(zip(found.languages, found.scores.tolist(), strict=True)) == by_kernel([*GREETINGS, "", ""])
+    assert identify.predict_all(column.slice(0, 0)).languages == []
+    assert identify.predict_all(pa.array([], pa.string())).languages == []
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no model at all", struct.pack("<ii", 793712314, 12), b"\xba\x16\x4f\x2f" * 40]
+)
+def test_what_is_no_model_is_refused(tmp_path: Path, content: bytes) -> None:
+    """An empty, a foreign and a cut file."""
+    path = tmp_path / "model.bin"
+    path.write_bytes(content)
+    with pytest.raises(ValueError):
+        read_classifier(path)

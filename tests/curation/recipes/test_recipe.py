@@ -1,0 +1,145 @@
+"""Recipes: every key reachable, every mistake named with what exists."""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from curation.errors import RecipeError
+from curation.recipes import recipe as recipe_module
+from curation.recipes.recipe import built_in, from_document, import_class, load, to_toml
+
+MINIMAL = '[[stage]]\nuse = "stages:Length"\nname = "size"\n'
+
+
+def recipe_file(folder: Path, text: str) -> str:
+    path = folder / "mine.toml"
+    path.write_text(text)
+    return str(path)
+
+
+@pytest.mark.parametrize("name", built_in())
+def test_built_in_recipes_load_and_survive_toml(name: str) -> None:
+    """A built-in recipe printed as TOML with all defaults filled in is the same recipe when read back."""
+    recipe = load(name)
+    again = from_document(tomllib.loads(to_toml(recipe.resolved())), "again")
+    assert again == recipe
+    assert again.fingerprint() == recipe.fingerprint()
+
+
+def test_stages_may_come_from_any_module(tmp_path: Path) -> None:
+    """`use = "module:Class"` takes a stage from anywhere, under the name given, and its keys can be set."""
+    recipe = load(recipe_file(tmp_path, MINIMAL), ["size.min_length=5", "size.max_length=7"])
+    name, stage = recipe.stages[0]
+    assert (name, stage.min_length, stage.max_length) == ("size", 5, 7.0)  # type: ignore[attr-defined]
+
+
+def test_set_values_are_toml_or_text() -> None:
+    """Numbers, lists, booleans and bare text all arrive with their types; "none" switches a rule off."""
+    recipe = load(
+        "fineweb",
+        [
+            "language.languages=['de','fr']",
+            "extract.extractor=resiliparse",
+            "gopher_quality.min_words=none",
+            "dedup.threshold=0.8",
+        ],
+    )
+    stages = dict(recipe.stages)
+    assert stages["language"].languages == ("de", "fr")  # type: ignore[attr-defined]
+    assert stages["extract"].extractor == "resiliparse"  # type: ignore[attr-defined]
+    assert stages["gopher_quality"].min_words is None  # type: ignore[attr-defined]
+    assert recipe.table("dedup").threshold == 0.8
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("language.min_scroe=1", ["stage language", "min_scroe", "min_score"]),
+        ("langauge.min_score=1", ["langauge", "language", "dedup"]),
+        ("language.min_score=high", ["min_score", "'high'", "a number"]),
+        ("language.languages=en", ["languages", "'en'", "a list"]),
+        ("tokens.sequence_length=1.5", ["[tokens]", "sequence_length", "1.5", "a whole number"]),
+        ("dedup.threshold=7", ["[dedup]", "threshold", "7"]),
+        ("extract.favor=speed", ["favor", "'speed'", "precision"]),
+        ("min_score=1", ["table.key=value"]),
+        ("language.use=x", ["language"]),
+    ],
+)
+def test_a_bad_setting_is_named(setting: str, said: list[str]) -> None:
+    """The error tells where, which key, which value, and what would do."""
+    with pytest.raises(RecipeError) as error:
+        load("fineweb", [setting])
+    for part in said:
+        assert part in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[[stage]\n", ["mine.toml", "not TOML"]),
+        ("name = 'x'\n", ["no [[stage]]"]),
+        (MINIMAL + "[dedupe]\n", ["unknown table 'dedupe'", "dedup"]),
+        ("[[stage]]\nuse = 'gopher'\n", ["'gopher'", "gopher_quality"]),
+        ("[[stage]]\nuse = 'stages:Nothing'\n", ["cannot import stages:Nothing"]),
+        ("[[stage]]\nuse = 'no.such:Thing'\n", ["cannot import no.such:Thing"]),
+        ("[[stage]]\nmin = 1\n", ["stage 1", "needs use"]),
+        (MINIMAL + MINIMAL, ["second stage named 'size'"]),
+        (MINIMAL + "min_length = -1\n", ["stage size", "min_length = -1", "at least 0"]),
+        (MINIMAL + "min_length = true\n", ["min_length = True"]),
+    ],
+)
+def test_a_bad_file_is_named(tmp_path: Path, text: str, said: list[str]) -> None:
+    """A recipe that cannot be used tells file, stage or table, key, value and what exists."""
+    with pytest.raises(RecipeError) as error:
+        load(recipe_file(tmp_path, text))
+    for part in said:
+        assert part in str(error.value)
+
+
+def test_an_unknown_recipe_lists_what_exists() -> None:
+    """A name that is neither built in nor a file is answered with the built-in names."""
+    with pytest.raises(RecipeError, match="fineweb"):
+        load("finweb")
+
+
+def test_a_reference_follows_what_it_names() -> None:
+    """A stage whose languages are those of another has them after --set too; a reference to nothing is said."""
+    stages = dict(load("fineweb", ["language.languages=['de']"]).stages)
+    assert stages["extract"].languages == ("de",)  # type: ignore[attr-defined]
+    with pytest.raises(RecipeError, match=r"language\.tongues"):
+        load("fineweb", ["extract.languages=$language.tongues"])
+
+
+def test_the_fingerprint_follows_every_parameter() -> None:
+    """Changing any key of any stage or table changes the fingerprint; loading again does not."""
+    settings = ["gopher_quality.min_words=51", "dedup.threshold=0.7", "tokenizer.vocab_size=9000", "tokens.seed=3"]
+    prints = {load("fineweb", chosen).fingerprint() for chosen in ([], *([one] for one in settings))}
+    assert len(prints) == 5
+    assert load("fineweb").fingerprint() == load("fineweb").fingerprint()
+
+
+def test_no_move_or_rename_of_a_class_changes_a_fingerprint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recipe knows its stages and tables by their names in it: finished runs stay finished when code is moved."""
+    names = ("url", "extract", "fineweb")
+    document = {"stage": [*({"use": name} for name in names), {"use": "fineweb", "name": "again"}]}
+    before = from_document(document, "before")
+    fingerprint, stages = before.fingerprint(), before.resolved()["stage"]
+    moved = ModuleType("moved")
+    monkeypatch.setitem(sys.modules, "moved", moved)
+    for table in (recipe_module.STAGES, recipe_module.TABLES):
+        for name, path in list(table.items()):
+            body = {"__module__": "moved", "__qualname__": f"Renamed{name}", "__slots__": ()}
+            kind = dataclass(frozen=True)(type(f"Renamed{name}", (import_class(path),), body))
+            setattr(moved, f"Renamed{name}", kind)
+            monkeypatch.setitem(table, name, f"moved:Renamed{name}")
+    after = from_document(document, "after")
+    assert type(after.stages[0][1]).__name__ == "Renamedurl"
+    assert type(after.table("pii")).__name__ == "Renamedpii"
+    assert after.fingerprint() == fingerprint
+    assert after.resolved()["stage"] == stages

@@ -1,0 +1,99 @@
+"""Marks: the parts that a rule counted, as the filter itself measures them."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from stages import documents
+
+from curation.filters.fineweb import FineWeb
+from curation.filters.gopher_quality import GopherQuality
+from curation.filters.gopher_repetition import GopherRepetition
+from curation.report.highlights import decisive, joined, shared_lines
+from curation.stages.parameters import parameters
+
+TEXTS = st.lists(st.sampled_from(["a", "b", "cat", "dog sat", "\n", "a b c", "x. y", "\n\n"]), min_size=1, max_size=60)
+
+
+def marked(reason: str, text: str, stage: object = None) -> list[str]:
+    return [text[start:end] for start, end in decisive(reason, text, parameters(stage) if stage else {})]
+
+
+def measured(stage: GopherRepetition | GopherQuality | FineWeb, text: str, signal: str) -> float:
+    value = stage.measure(documents(text)).field(signal)[0].as_py()
+    return float(value or 0.0)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(TEXTS, st.sampled_from([5, 6, 10]))
+def test_duplicate_ngrams_are_those_the_filter_counts(parts: list[str], size: int) -> None:
+    """Marked words, joined, have as many characters as the share that the filter measures."""
+    text = " ".join(parts)
+    share = measured(GopherRepetition(), text, f"dup_{size}_gram")
+    characters = sum(
+        len(part.replace(" ", "").replace("\n", "")) for part in marked(f"gopher_repetition.max_dup_{size}_gram", text)
+    )
+    assert characters == round(share * len(text))
+
+
+def test_the_top_ngram_is_marked_wherever_it_stands() -> None:
+    """Every occurrence of the most frequent pair of words, and nothing else."""
+    text = "the cat saw the cat and the cat left for the dog"
+    assert marked("gopher_repetition.max_top_2_gram", text) == ["the cat"] * 3
+
+
+def test_lines_that_do_not_end_like_sentences() -> None:
+    """As many lines are marked as the filter counts against a text; blank ones are none."""
+    text = "A menu\n\nHome\nThis is a sentence.\nContact us"
+    found = marked("fineweb.min_terminal_lines", text, FineWeb())
+    assert found == ["A menu", "Home", "Contact us"]
+    assert measured(FineWeb(), text, "terminal_lines") == 1 - len(found) / 4
+
+
+@pytest.mark.parametrize(
+    ("reason", "text", "expected"),
+    [
+        ("gopher_repetition.max_dup_line_fraction", "a b\nc\na b\na b", ["a b", "a b"]),
+        ("gopher_repetition.max_dup_paragraph_fraction", "a\n\nb\n\na", ["a"]),
+        ("gopher_quality.max_hash_ratio", "# a # b", ["#", "#"]),
+        ("gopher_quality.max_ellipsis_ratio", "a... b…", ["...", "…"]),
+        ("gopher_quality.max_bullet_lines", "- a\nb\n• c", ["- a", "• c"]),
+        ("gopher_quality.max_ellipsis_lines", "more...\nno\nand…", ["more...", "and…"]),
+        ("gopher_quality.min_alpha_words", "one 2 three 44", ["2", "44"]),
+        ("c4.curly_bracket", "if { a }", ["{"]),
+        ("c4.lorem_ipsum", "so Lorem Ipsum dolor", ["Lorem Ipsum"]),
+        ("fineweb.max_dup_characters", "same\nother\nsame", ["same"]),
+        ("gopher_quality.min_words", "too short", []),
+        ("my_filter.my_rule", "anything {", []),
+    ],
+)
+def test_what_each_rule_marks(reason: str, text: str, expected: list[str]) -> None:
+    """A rule marks the parts that it counted; one about the whole text, or of a filter not known here, marks none."""
+    assert marked(reason, text) == expected
+
+
+def test_settings_decide_too() -> None:
+    """Stop words, the length of a short line and sentence ends are those of the recipe."""
+    assert marked("gopher_quality.min_stop_words", "der Hund und the cat", GopherQuality(stop_words=("und",))) == [
+        "und"
+    ]
+    assert marked("fineweb.max_short_lines", "abc\nabcdef", FineWeb(short_line_length=4)) == ["abc"]
+    assert marked("fineweb.min_terminal_lines", "a;\nb.", FineWeb(terminal_characters=(";",))) == ["b."]
+
+
+def test_lines_shared_with_the_survivor() -> None:
+    """Lines that stand in both texts, wherever, without regard to white space around them."""
+    text = "one line\nmine alone\n  two lines \n\n"
+    assert [text[a:b] for a, b in shared_lines(text, "two lines\nother\none line")] == ["one line", "  two lines "]
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)).map(lambda pair: (min(pair), max(pair)))))
+def test_joined_spans_cover_the_same(spans: list[tuple[int, int]]) -> None:
+    """Joining leaves spans ascending and apart that cover what they covered before."""
+    found = joined(spans)
+    assert {at for a, b in found for at in range(a, b)} == {at for a, b in spans for at in range(a, b)}
+    assert all(before[1] < after[0] for before, after in pairwise(found))

@@ -1,0 +1,201 @@
+"""The cluster: the same results here and on workers, failures named, a dead worker survived."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import pytest
+from cluster_tasks import change_code, work
+from distributed import Client
+
+from curation.errors import StepFailed, UsageError
+from curation.running.cluster import Cluster, Done, Failed, cores, open_cluster
+from curation.running.versions import code_version
+
+SUPPORT = Path(__file__).resolve().parents[2] / "support"
+
+
+@pytest.fixture(scope="module")
+def there() -> Iterator[Cluster]:
+    path = os.environ.get("PYTHONPATH", "")
+    os.environ["PYTHONPATH"] = f"{SUPPORT}{os.pathsep}{path}"
+    with open_cluster(2) as cluster:
+        yield cluster
+    os.environ["PYTHONPATH"] = path
+
+
+@pytest.fixture(params=["here", "threads", "there"])
+def cluster(request: pytest.FixtureRequest) -> Cluster:
+    if request.param == "there":
+        return request.getfixturevalue("there")  # type: ignore[no-any-return]
+    return Cluster(threads=3 if request.param == "threads" else 1)
+
+
+def test_map_answers_every_item(cluster: Cluster) -> None:
+    """Every item comes back once, more items than are ever in flight."""
+    items = [f"item{i}" for i in range(30)]
+    results = list(cluster.map(work, iter(items)))
+    assert sorted(r.item for r in results) == sorted(items)
+    assert all(isinstance(r, Done) and r.value == r.item.upper() for r in results)
+
+
+def test_failures_are_values_and_stop_nothing(cluster: Cluster) -> None:
+    """A raising item and a refused one come back named, the others are done."""
+    results = {r.item: r for r in cluster.map(work, ["a", "raise:", "refuse:", "b"])}
+    assert results["raise:"] == Failed("raise:", "ValueError: broken")
+    assert results["refuse:"] == Failed("refuse:", "not an archive")
+    assert isinstance(results["a"], Done)
+    assert isinstance(results["b"], Done)
+
+
+def test_gather_keeps_order_and_fails_loudly(cluster: Cluster) -> None:
+    """Values come in the order of the items; one failure raises StepFailed with its cause."""
+    assert cluster.gather(work, ["c", "a", "b"]) == ["C", "A", "B"]
+    assert cluster.gather(work, []) == []
+    with pytest.raises(StepFailed, match="ValueError: broken"):
+        cluster.gather(work, ["a", "raise:"])
+
+
+def test_threads_of_this_process_work_at_once() -> None:
+    """Two tasks that wait for each other are done by two threads, and would not be by one."""
+    barrier = threading.Barrier(2, timeout=30)
+    assert len({*Cluster(threads=2).each(lambda _: barrier.wait(), range(2))}) == 2
+
+
+def test_threads_begin_nothing_more_after_a_failure() -> None:
+    """Where every item must succeed, items that wait behind one that was given up are not begun."""
+    begun: list[int] = []
+
+    def fail(item: int) -> None:
+        begun.append(item)
+        time.sleep(0.01)
+        raise ValueError
+
+    with pytest.raises(StepFailed):
+        Cluster(threads=2).gather(fail, range(1000))
+    assert len({*begun}) < 100
+
+
+def test_a_cluster_knows_the_cores_it_would_take() -> None:
+    """As many as the workers asked for, before any is started; one where none are to be."""
+    for workers, expected in ((3, 3), (0, 1), (None, cores())):
+        with open_cluster(workers) as cluster:
+            assert cluster.cores == expected
+            assert "client" not in vars(cluster)
+
+
+def test_workers_keep_what_memory_they_free(there: Cluster) -> None:
+    """Dask's setting by which freed memory goes back at once is not passed on; its others are."""
+    for environment in there.client.run(lambda: {**os.environ}).values():
+        assert "MALLOC_TRIM_THRESHOLD_" not in environment
+        assert environment["OMP_NUM_THREADS"] == "1"
+
+
+def test_a_dying_worker_costs_its_item_only(there: Cluster) -> None:
+    """An item that kills every worker it meets is given up after its retries; all others are done."""
+    results = {r.item: r for r in there.map(work, ["a", "die:", "b", "c", "die:again", "d", "e"])}
+    for item in ("die:", "die:again"):
+        assert isinstance(results[item], Failed)
+        assert "worker died" in results[item].cause
+    assert all(isinstance(results[item], Done) for item in "abcde")
+
+
+def test_items_given_up_are_forgotten(there: Cluster) -> None:
+    """What came of an item that was tried alone is let go of as it is told, not when all are."""
+    before = {*there.client.futures}
+    results = there.map(work, ["die:", "die:again"])
+    assert len(list(islice(results, 2))) == 2  # and `results`, not asked for a third, is not over
+    until = time.monotonic() + 10
+    while {*there.client.futures} - before and time.monotonic() < until:  # they go in the background
+        time.sleep(0.05)
+    assert not {*there.client.futures} - before
+
+
+def test_an_item_whose_worker_died_once_is_tried_again(there: Cluster, tmp_path: Path) -> None:
+    """One death is survived: the second attempt's value counts."""
+    item = f"die-once:{tmp_path / 'died'}"
+    assert there.gather(work, [item]) == [item.upper()]
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """A scheduler with one worker in another process: its address and its scheduler file."""
+    file = tmp_path / "scheduler.json"
+    program = (
+        "import sys; from distributed import LocalCluster\n"
+        "if __name__ == '__main__':\n"
+        "    c = LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address='127.0.0.1:0')\n"
+        "    import json\n"
+        "    open(sys.argv[1], 'w').write(json.dumps({'address': c.scheduler_address, 'id': c.scheduler.id}))\n"
+        "    print(c.scheduler_address, flush=True); sys.stdin.read()\n"
+    )
+    script = tmp_path / "scheduler.py"
+    script.write_text(program)
+    environment = {**os.environ, "PYTHONPATH": str(SUPPORT)}
+    with subprocess.Popen(
+        [sys.executable, str(script), str(file)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip(), str(file)
+        process.kill()
+
+
+def test_a_running_scheduler_is_used_and_left_running(running: tuple[str, str]) -> None:
+    """`--scheduler` takes an address or a scheduler file; leaving it does not stop it."""
+    for where in running:
+        with open_cluster(scheduler=where) as cluster:
+            assert cluster.workers == 1
+            assert cluster.gather(work, ["x"]) == ["X"]
+
+
+def test_workers_with_other_code_are_refused(running: tuple[str, str]) -> None:
+    """A worker whose package is not the driver's is named before any task is sent, with both versions."""
+    with Client(running[0]) as client:
+        client.run(change_code)
+    with pytest.raises(UsageError) as refused, open_cluster(scheduler=running[0]):
+        pass
+    for said in ("worker tcp://", "9.9 (00000000)", code_version()):
+        assert said in str(refused.value)
+
+
+def test_the_version_of_the_code_covers_all_of_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Another line in any module, one of the linked folders' too, is another version; a cache beside it is none."""
+    for folder in ("real", "package"):
+        (tmp_path / folder / "running").mkdir(parents=True)
+    (tmp_path / "real" / "b.py").write_text("1")
+    (tmp_path / "package" / "running" / "versions.py").write_text("2")
+    (tmp_path / "package" / "linked").symlink_to(tmp_path / "real")
+    monkeypatch.setattr("curation.running.versions.__file__", str(tmp_path / "package" / "running" / "versions.py"))
+    fresh = code_version.__wrapped__
+    before = fresh()
+    (tmp_path / "real" / "b.pyc").write_text("3")
+    assert fresh() == before
+    (tmp_path / "real" / "b.py").write_text("4")
+    assert fresh() != before
+
+
+def test_no_work_starts_no_workers() -> None:
+    """Workers are started when the first task needs them, and told of then."""
+    told: list[int] = []
+    with open_cluster(1, started=lambda workers, _: told.append(workers)) as cluster:
+        assert cluster.gather(work, []) == []
+        assert told == []
+        assert cluster.gather(work, ["x"]) == ["X"]
+        assert told == [1]
+
+
+def test_an_unreachable_scheduler_is_a_usage_error(tmp_path: Path) -> None:
+    """A scheduler file that is not there is said at once."""
+    with pytest.raises(UsageError, match="scheduler"), open_cluster(scheduler=str(tmp_path / "none.json")):
+        pass

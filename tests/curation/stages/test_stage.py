@@ -1,0 +1,107 @@
+"""The function that applies stages: what goes, why, and that it all adds up."""
+
+from __future__ import annotations
+
+from functools import reduce
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from stages import Broken, Length, Upper, documents
+
+from curation.filters.c4 import C4
+from curation.stages.signals import add_histograms
+from curation.stages.stage import Stage, apply, signal_type
+from curation.stages.tally import StageTally, add_stages
+
+STAGES: list[tuple[str, Stage]] = [("first", Length(2, 8)), ("upper", Upper()), ("second", Length(4, 6))]
+SIGNALS = signal_type(STAGES, documents())
+
+
+def test_rows_go_with_their_stage_reason_and_signals() -> None:
+    """A removed row names stage and rule, has the signals measured so far, and null for stages it never met."""
+    applied = apply(STAGES, documents("a", "bbb", "ccccc", "d" * 9), SIGNALS)
+    assert applied.kept.text.to_pylist() == ["CCCCC"]
+    rows = {row["id"]: row for part in applied.removed for row in part.to_pylist()}
+    assert {key: row["reason"] for key, row in rows.items()} == {
+        "0": "first.min_length",
+        "3": "first.max_length",
+        "1": "second.min_length",
+    }
+    assert rows["0"]["signals"] == {"first.length": 1, "second.length": None}
+    assert rows["1"]["signals"] == {"first.length": 3, "second.length": 3}
+    assert rows["1"]["text"] == "BBB"
+    assert rows["0"]["stage"] == "first"
+
+
+def test_tallies_count_what_happened() -> None:
+    """Documents, characters, reasons, violations and counts of each stage, and histograms of what entered it."""
+    applied = apply(STAGES, documents("a", "bbb", "ccccc"), SIGNALS)
+    tally = applied.tallies
+    assert (tally["first"].documents_in, tally["first"].documents_out) == (3, 2)
+    assert (tally["first"].characters_in, tally["first"].characters_out) == (9, 8)
+    assert tally["second"].reasons == {"min_length": 1}
+    assert tally["second"].violations == {"min_length": 1, "max_length": 0}
+    assert sum(applied.histograms["first.length"].counts) == 3
+    assert sum(applied.histograms["second.length"].counts) == 2
+    assert [applied.histograms["first.length"].violating(rule) for rule in Length(2, 8).rules] == [1, 0]
+    assert tally["upper"].counts == {"edited": 2}
+
+
+@pytest.mark.parametrize("how", ["drops", "reorders", "extra"])
+def test_a_stage_that_changes_rows_is_an_error(how: str) -> None:
+    """Rows dropped, moved or invented by a stage stop the run instead of shifting reasons to other documents."""
+    with pytest.raises(RuntimeError, match="stage bad"):
+        apply([("bad", Broken(how))], documents("a", "b", "c"), pa.struct([]))
+
+
+texts = st.lists(st.text(max_size=12), max_size=30)
+
+
+@settings(deadline=None, derandomize=True)
+@given(texts, st.integers(1, 7))
+def test_batch_size_changes_nothing(values: list[str], size: int) -> None:
+    """Rows and added-up tallies are the same for any cut into batches, and nothing is lost or doubled."""
+    whole = documents(*values)
+    once = apply(STAGES, whole, SIGNALS)
+    parts = [apply(STAGES, type(whole)(whole.table.slice(i, size)), SIGNALS) for i in range(0, len(values), size)]
+    assert [t for p in parts for t in p.kept.column("id").to_pylist()] == once.kept.column("id").to_pylist()
+    gone = sorted(row["id"] for p in parts for part in p.removed for row in part.to_pylist())
+    assert gone == sorted(row["id"] for part in once.removed for row in part.to_pylist())
+    assert len(gone) + len(once.kept) == len(values)
+    if values:
+        assert reduce(add_stages, (p.tallies for p in parts)) == once.tallies
+        assert reduce(add_histograms, (p.histograms for p in parts)) == once.histograms
+
+
+def test_tallies_survive_json() -> None:
+    """A tally read back from its plain form is equal."""
+    tally = apply(STAGES, documents("a", "bbb"), SIGNALS).tallies["first"]
+    assert StageTally.from_json(tally.to_json()) == tally
+
+
+def test_a_removed_row_is_measured_to_the_end_where_all_are() -> None:
+    """With measure_all a removed row has every later signal, on the text that it would have; nothing else changes."""
+    batch = documents("a", "bbb", "ccccc", "d" * 9, None)
+    plain, whole = apply(STAGES, batch, SIGNALS), apply(STAGES, batch, SIGNALS, measure_all=True)
+    assert whole.kept.table.equals(plain.kept.table)
+    assert (whole.tallies, whole.histograms) == (plain.tallies, plain.histograms)
+    for one, other in zip(plain.removed, whole.removed, strict=True):
+        assert one.drop_columns(["signals"]).equals(other.drop_columns(["signals"]))
+    signals = {row["id"]: row["signals"] for part in whole.removed for row in part.to_pylist()}
+    assert signals["0"] == {"first.length": 1, "second.length": 1}
+    assert signals["3"] == {"first.length": 9, "second.length": 9}
+
+
+def test_a_stage_that_cuts_is_measured_past_as_if_its_rules_were_off() -> None:
+    """C4 leaves the text of what it removes alone; the stages after it measure the text with its lines cut."""
+    text = "One line of words that is long enough to stay.\nshort\nNo { here please, it is not prose.\n"
+    stages: list[tuple[str, Stage]] = [("c4", C4()), ("after", Length(0, 500))]
+    kind = signal_type(stages, documents())
+    (gone,) = apply(stages, documents(text), kind, measure_all=True).removed
+    off = C4(min_sentences=None, lorem_ipsum=False, curly_bracket=False)
+    cut = apply([("c4", off), ("after", Length(0, 500))], documents(text), kind).signals
+    row = gone.to_pylist()[0]
+    assert (row["reason"], row["text"]) == ("c4.curly_bracket", text)
+    assert row["signals"]["after.length"] == cut[0].as_py()["after.length"] < len(text)

@@ -1,0 +1,241 @@
+"""Explain: a document's path, what was cut from its text, and how it is found; safe to print whatever the web says."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from archives import page, prose, response, write_archive
+from rich.console import Console
+from typer.testing import CliRunner
+
+from curation.errors import InputError
+from curation.jobs.cli.main import app
+from curation.jobs.inspect.explain.explain import Explanation, explain
+from curation.jobs.inspect.explain.lookup import find_inputs, simplified
+from curation.jobs.inspect.explain.text_diff import plain
+from curation.jobs.inspect.explain.view import as_plain, changes, show
+from curation.jobs.steps.plan import Plan, open_plan
+
+HOSTILE = "Look at \x1b[31mred\x1b[0m and \u202eback\u202c and [bold]loud[/bold] and \x9b2J, all of it in one line."
+THIN = "The shop on the corner of our street will be closed until Monday, and nobody knows whether it was planned."
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run to the corpus: cut lines, personal data, duplicates, a page twice, a listed one, and a broken input."""
+    folder = tmp_path_factory.mktemp("crawl")
+    cut = [*prose(13), "Two words", "We use cookies on this page, dear reader.", "As was said [1] before, it is so."]
+    records = [response(f"https://a.org/{seed}", page("good", *prose(seed))) for seed in range(20, 26)]
+    records += [
+        response("https://a.org/cut/", page("cut", *cut)),
+        response("https://a.org/copy", page("copy", *prose(21))),
+        response("https://a.org/private", page("p", *prose(14), "Write to jane.doe@corp.io and she will answer.")),
+        response("https://a.org/thin", page("thin", THIN)),
+        response("https://a.org/code", page("code", *prose(15), "Here { stands a bracket in the line.", "No more")),
+        response("https://a.org/porn-sex", page("listed", *prose(16))),
+        response("https://a.org/twice", page("one", *prose(17))),
+        response("https://a.org/twice", page("two", *prose(18))),
+        response("https://a.org/hostile", page("evil", *prose(19), HOSTILE.replace("\x1b", "&#27;"), "x { y z a b")),
+    ]
+    write_archive(folder / "a.warc.gz", records)
+    (folder / "broken.warc.gz").write_bytes(b"this is no archive at all" * 99)
+    out = tmp_path_factory.mktemp("run") / "out"
+    settings = ["--set", "extract.extractor=resiliparse"]
+    for words in (["filter", str(folder), *settings], ["dedup"]):
+        done = CliRunner().invoke(app, [*words, "--out", str(out), "--workers", "0"])
+        assert done.exit_code in (0, 1), done.output
+    return out
+
+
+@pytest.fixture
+def plan(run: Path) -> Plan:
+    return open_plan(str(run))
+
+
+def one(plan: Plan, path: str) -> Explanation:
+    (found,) = explain(plan, f"https://a.org/{path}")
+    return found
+
+
+def told(explanation: Explanation, stage: str) -> list[str]:
+    """The changes of a stage as plain lines, blank ones left out."""
+    (measured,) = (each for each in explanation.stages if each.stage == stage)
+    return [text for line in changes(measured) for text in plain(line) if text[1:].strip()]
+
+
+def printed(explanations: list[Explanation], *, terminal: bool) -> str:
+    out = io.StringIO()
+    colours = "standard" if terminal else None
+    show(explanations, Console(file=out, force_terminal=terminal, width=160, highlight=False, color_system=colours))  # type: ignore[arg-type]
+    return out.getvalue()
+
+
+def test_values_are_those_stored(plan: Plan, run: Path) -> None:
+    """What explain measures anew is what the run stored, for kept and removed documents, and so is the verdict."""
+    stored = {}
+    for path in (run / "signals").glob("*.parquet"):
+        stored |= {row["id"]: row for row in pq.read_table(path).to_pylist()}
+    for path in (run / "removed" / "filter").glob("*.parquet"):
+        stored |= {row["id"]: row["signals"] for row in pq.read_table(path).to_pylist()}
+    for page_name in ("20", "cut/", "thin", "code", "porn-sex"):
+        found = one(plan, page_name)
+        assert found.replayed
+        assert found.differs is None
+        known = stored[found.row["id"]]
+        measured = {f"{m.stage}.{k}": v for m in found.stages if not m.supposed for k, v in m.signals.items()}
+        assert {key: value for key, value in measured.items() if key in known} == {
+            key: known[key] for key in measured if key in known
+        }
+
+
+def test_cut_lines_and_personal_data_are_shown(plan: Plan) -> None:
+    """Lines that C4 cut, words cut out of a line, and personal data that the corpus step replaced."""
+    cut = told(one(plan, "cut/"), "c4")
+    assert "- Two words" in cut
+    assert "- We use cookies on this page, dear reader." in cut
+    assert {"- As was said [1] before, it is so.", "+ As was said  before, it is so."} <= set(cut)
+    private = one(plan, "private")
+    assert private.place == "corpus"
+    (gone, come) = told(private, "pii")
+    assert "jane.doe@corp.io" in gone
+    assert "jane.doe@corp.io" not in come
+    assert told(private, "c4") == []
+
+
+def test_later_stages_say_what_they_would_have(plan: Plan) -> None:
+    """After the stage that removed a document the others are asked as if it had stayed, and are marked so."""
+    found = one(plan, "code")
+    assert (found.place, found.reason) == ("removed/filter", "c4.curly_bracket")
+    (fineweb,) = (measured for measured in found.stages if measured.stage == "fineweb")
+    assert fineweb.supposed
+    assert "No more" not in (fineweb.before or "")
+    assert "would pass" in printed([found], terminal=False)
+    assert "removed here" in printed([found], terminal=False)
+
+
+def test_a_page_without_text_ends_where_it_went(plan: Plan) -> None:
+    """A page removed by its address was never extracted, so nothing is said beyond the stage."""
+    found = one(plan, "porn-sex")
+    assert [measured.stage for measured in found.stages] == ["url"]
+    assert found.reason == "url.hard_word"
+
+
+def test_a_duplicate_names_what_it_lost_to(plan: Plan) -> None:
+    """The survivor, the similarity and the bands in common."""
+    found = one(plan, "copy")
+    assert found.reason == "dedup.exact_duplicate"
+    assert found.duplicate is not None
+    assert found.duplicate.survivor_url == "https://a.org/21"
+    assert len(found.duplicate.shared_bands) == found.duplicate.bands
+    text = printed([found], terminal=False)
+    assert "https://a.org/21" in text
+    assert "bands in common" in text
+
+
+def test_several_documents_of_one_address(plan: Plan) -> None:
+    """Each is explained, and told apart by its place in the archive."""
+    found = explain(plan, "https://a.org/twice")
+    assert len({explanation.row["warc_offset"] for explanation in found}) == 2
+    assert printed(found, terminal=False).startswith("2 documents")
+
+
+@pytest.mark.parametrize("key", ["a.org/20", "http://www.a.org/20/", "https://A.org/20#part", "a.org/20/"])
+def test_an_address_in_another_spelling_is_found(plan: Plan, key: str) -> None:
+    """Without scheme, with a slash at the end and the like, the document is found, and the spelling told."""
+    (found,) = explain(plan, key)
+    assert found.row["url"] == "https://a.org/20"
+    assert f"{key}: not here" in printed([found], terminal=False)
+
+
+def test_an_id_without_its_brackets_is_found(plan: Plan) -> None:
+    """The UUID alone is enough."""
+    name = one(plan, "20").row["id"]
+    (found,) = explain(plan, name.strip("<>").removeprefix("urn:uuid:"))
+    assert found.row["id"] == name
+
+
+def test_an_unknown_address_brings_suggestions(plan: Plan) -> None:
+    """The error names addresses that begin most alike; one of a host that is not there names none."""
+    with pytest.raises(InputError, match=r"there are https://a\.org/twice") as error:
+        explain(plan, "https://a.org/twic")
+    assert "skipped" in str(error.value)
+    with pytest.raises(InputError, match="no document of this id or URL") as error:
+        explain(plan, "https://nowhere.example/")
+    assert "there are" not in str(error.value)
+
+
+def test_spellings() -> None:
+    """What two spellings of an address differ in is gone, and nothing else."""
+    keys = pa.array(["https://www.A.org/b//", "a.org/b", "<urn:uuid:12-34>", "12-34", "a.org/b?c=d/", None])
+    assert simplified(keys).to_pylist() == ["a.org/b", "a.org/b", "12-34", "12-34", "a.org/b?c=d", ""]
+
+
+def test_an_input_is_explained_too(plan: Plan, run: Path) -> None:
+    """By path or name: what was read and skipped in it, and why it was given up."""
+    (good,), (broken,) = find_inputs(plan, "a.warc.gz"), find_inputs(plan, "broken.warc.gz")
+    assert good.done
+    assert good.read["pages.html"] == 15
+    assert not broken.done
+    assert broken.cause
+    shown = CliRunner().invoke(app, ["explain", str(run), "broken.warc.gz"])
+    assert shown.exit_code == 0
+    assert "given up" in shown.stdout
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_text_from_the_web_cannot_break_out(plan: Plan, terminal: bool) -> None:
+    """No escape, control or direction character of a page reaches the terminal, and its markup is not read."""
+    found = one(plan, "hostile")
+    text = printed([found], terminal=terminal)
+    assert not set(text) & {"\x9b", "\u202e", "\u202c"}
+    assert "\x1b[31mred" not in text
+    assert terminal or "\x1b" not in text
+
+
+def test_changes_can_be_told_without_colour(plan: Plan) -> None:
+    """On a terminal a line that was cut has its sign and a colour; elsewhere the sign alone."""
+    found = [one(plan, "cut/")]
+    assert "\x1b[9;31m- Two words\x1b[0m" in printed(found, terminal=True)
+    assert "[-[1]-]" in printed(found, terminal=True)
+    assert "\n- Two words\n" in printed(found, terminal=False)
+
+
+def test_json_has_every_change_and_no_escapes(plan: Plan, run: Path) -> None:
+    """The JSON holds the pieces of every change and is safe to print as well."""
+    shown = CliRunner().invoke(app, ["explain", str(run), "https://a.org/hostile", "--json"])
+    assert not set(shown.stdout) & {"\x1b", "\x9b", "\u202e"}
+    (plain_one,) = json.loads(shown.stdout)
+    assert plain_one == json.loads(json.dumps(as_plain(one(plan, "hostile"))))
+    (cut,) = (stage for stage in as_plain(one(plan, "cut/"))["stages"] if stage["stage"] == "c4")
+    assert [["-", "Two words"]] in cut["changes"]
+
+
+def test_without_the_archive_stored_values_are_shown(plan: Plan, monkeypatch: pytest.MonkeyPatch, run: Path) -> None:
+    """A kept document's values come from signals/, a removed one's from removed/, where the archive cannot be read."""
+    before = {name: one(plan, name) for name in ("20", "thin")}
+    monkeypatch.setattr("curation.jobs.inspect.explain.explain._record", lambda *_: None)
+    for name, replayed in before.items():
+        found = one(plan, name)
+        assert not found.replayed
+        stages = {measured.stage: measured.signals for measured in found.stages}
+        for measured in replayed.stages:
+            if not measured.supposed and measured.stage != "pii":
+                assert stages[measured.stage] == measured.signals
+
+
+def test_lines_cut_by_deduplication_are_shown(tmp_path: Path) -> None:
+    """A line that stands in too many documents is cut by the corpus step, and explain shows that too."""
+    footer = "Sign up to our letter and be the first to hear of what is new."
+    records = [response(f"https://a.org/{seed}", page("good", *prose(seed), footer)) for seed in range(50, 54)]
+    write_archive(tmp_path / "a.warc.gz", records)
+    out = str(tmp_path / "out")
+    settings = ["--set", "extract.extractor=resiliparse", "--set", "dedup.max_line_documents=2"]
+    for words in (["filter", str(tmp_path / "a.warc.gz"), *settings], ["dedup"]):
+        done = CliRunner().invoke(app, [*words, "--out", out, "--workers", "0"])
+        assert done.exit_code == 0, done.output
+    assert told(one(open_plan(out), "51"), "lines") == [f"- {footer}"]

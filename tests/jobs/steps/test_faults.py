@@ -1,0 +1,221 @@
+"""A crash at hour nine costs nothing: processes killed, stopped, or out of disk, then run again to the same bytes."""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from archives import page, prose, response, write_archive
+from processes import command, contents, curate
+from signed import clusters, documents, dropped, run
+
+from curation.dedup.settings import DedupSettings
+from curation.running.cluster import Cluster
+from curation.store.folder import TEMPORARY
+
+STEPS = "filter,dedup,train-tokenizer,tokenize"
+PATIENCE = 120.0
+
+
+@pytest.fixture(scope="module")
+def crawl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three archives, a third of whose pages have a copy in another."""
+    folder = tmp_path_factory.mktemp("crawl")
+    for number, name in enumerate("abc"):
+        seeds = range(20 * number, 20 * number + 30)
+        write_archive(
+            folder / f"{name}.warc.gz",
+            [response(f"https://{name}.org/{seed}", page("good", *prose(seed))) for seed in seeds],
+        )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(crawl: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run without a fault."""
+    out = tmp_path_factory.mktemp("whole") / "out"
+    done = curate("run", crawl, "--out", out, "--steps", STEPS, "--workers", "0")
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+TOKENS = ("tokens", "manifests/tokens", "manifests/encode")
+TRAINED = ("tokenizer", "manifests/train-tokenizer", "manifests/count", *TOKENS)
+AFTER = {
+    "dedup": ("dedup", "corpus", "removed/dedup", "manifests/dedup", "manifests/corpus", *TRAINED),
+    "train-tokenizer": TRAINED,
+    "tokenize": TOKENS,
+}
+"""What a step and those after it make."""
+
+
+def before(step: str, whole: Path, out: Path) -> Path:
+    """A copy of the run as it was before a step."""
+    shutil.copytree(whole, out)
+    for name in AFTER[step]:
+        shutil.rmtree(out / name, ignore_errors=True)
+    return out
+
+
+def start(*arguments: str | Path, workers: str = "0", limit: int | None = None) -> subprocess.Popen[str]:
+    """A run in the background. limit: bytes that a file may have, as if the disk were full."""
+
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit or 0, limit or 0))
+
+    words = command("run", *arguments, "--steps", STEPS, "--workers", workers)
+    pipes: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(words, preexec_fn=limited if limit is not None else None, **pipes)
+
+
+def wait_for(process: subprocess.Popen[str], there: Callable[[], bool]) -> None:
+    """Until something is there; the process must not end before it."""
+    until = time.monotonic() + PATIENCE
+    while not there():
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        assert time.monotonic() < until
+        time.sleep(0.001)
+
+
+def goes_on(crawl: Path, out: Path, whole: Path) -> None:
+    """The same command ends well, with the bytes of a run without a fault and nothing half-written."""
+    done = curate("run", crawl, "--out", out, "--steps", STEPS, "--workers", "0")
+    assert done.returncode == 0, done.stderr
+    assert contents(out) == contents(whole)
+    assert not [path for path in out.rglob(".*") if path.name.endswith(TEMPORARY)]
+
+
+def some(out: Path, pattern: str) -> Callable[[], bool]:
+    return lambda: any(out.glob(pattern))
+
+
+@pytest.mark.parametrize(
+    ("step", "sign"),
+    [
+        ("dedup", "dedup/work/phases/*"),
+        ("train-tokenizer", "tokenizer/counts/**/*"),
+        ("tokenize", "manifests/encode/*"),
+    ],
+)
+def test_the_driver_is_killed(crawl: Path, whole: Path, tmp_path: Path, step: str, sign: str) -> None:
+    """SIGKILL in the middle of each step after the filters: what is finished stays, and the rest comes out the same."""
+    out = before(step, whole, tmp_path / "out")
+    with start(crawl, "--out", out) as process:
+        wait_for(process, some(out, sign))
+        process.send_signal(signal.SIGKILL)
+    assert not (out / "manifests" / "tokens" / "all.json").exists()
+    goes_on(crawl, out, whole)
+
+
+def test_a_worker_is_killed_in_the_exchange(crawl: Path, whole: Path, tmp_path: Path) -> None:
+    """SIGKILL of a worker while rows are on their way: the run itself ends well, with the same drop lists."""
+    out = before("dedup", whole, tmp_path / "out")
+    with start(crawl, "--out", out, workers="2") as process:
+        wait_for(process, some(out, "dedup/work/**/*.arrow"))
+        spawned = [
+            child for child in psutil.Process(process.pid).children() if "spawn_main" in " ".join(child.cmdline())
+        ]
+        os.kill(spawned[0].pid, signal.SIGKILL)
+        _, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, errors
+    assert contents(out) == contents(whole)
+
+
+@pytest.mark.parametrize(("number", "workers"), [(signal.SIGTERM, "0"), (signal.SIGINT, "2")])
+def test_a_signal_ends_it(crawl: Path, whole: Path, tmp_path: Path, number: signal.Signals, workers: str) -> None:
+    """SIGTERM and Ctrl-C leave with 3 and a word on how to go on, and no worker stays behind; then it goes on."""
+    out = before("dedup", whole, tmp_path / "out")
+    with start(crawl, "--out", out, workers=workers) as process:
+        wait_for(process, some(out, "dedup/work/phases/*"))
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 3, errors
+    assert number.name in errors
+    assert "goes on" in errors
+    assert "Traceback" not in errors
+    _, alive = psutil.wait_procs(children, timeout=30)
+    assert not alive
+    goes_on(crawl, out, whole)
+
+
+@pytest.mark.parametrize(("step", "limit"), [("filter", 4096), ("dedup", 2048)])
+def test_the_disk_is_full(crawl: Path, whole: Path, tmp_path: Path, step: str, limit: int) -> None:
+    """No file can grow: exit code 3 and the cause, no input blamed for it, nothing half-written; then it goes on."""
+    out = tmp_path / "out"
+    if step != "filter":
+        before(step, whole, out)
+    with start(crawl, "--out", out, limit=limit) as process:
+        _, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 3, errors
+    assert "File too large" in errors
+    assert "Traceback" not in errors
+    assert "quarantined" not in errors
+    goes_on(crawl, out, whole)
+
+
+def test_the_folder_cannot_be_written(crawl: Path, whole: Path, tmp_path: Path) -> None:
+    """Something stands where a folder of the run belongs: exit code 3 and its name; with it away, the run goes on."""
+    out = before("dedup", whole, tmp_path / "out")
+    (out / "corpus").write_text("in the way")
+    with start(crawl, "--out", out) as process:
+        _, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 3, errors
+    assert "corpus" in errors
+    assert "Traceback" not in errors
+    (out / "corpus").unlink()
+    goes_on(crawl, out, whole)
+
+
+class AnyOrder(Cluster):
+    """Runs tasks in this process, in an order of its own."""
+
+    def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+        """As Cluster.map, the last ones first or any."""
+        shuffled = list(items)
+        random.Random(len(shuffled)).shuffle(shuffled)
+        yield from super().map(function, shuffled)
+
+
+def texts() -> list[str]:
+    made = [" ".join(prose(seed, 40)) for seed in [*range(40), *range(20)]]
+    random.Random(5).shuffle(made)
+    return made
+
+
+@pytest.mark.parametrize("parts", [1, 6, 31])
+def test_the_order_of_tasks_changes_no_drop_list(tmp_path: Path, parts: int) -> None:
+    """Whatever is done first, and in however many shards: the same rows go for the same survivors."""
+    rows = documents(texts())
+    one, names, _ = run(tmp_path / "one", rows, DedupSettings(), parts)
+    other, _, _ = run(tmp_path / "other", rows, DedupSettings(), parts, AnyOrder())
+    lists = [{path: folder.read(path) for path in folder.list("dedup", ".parquet")} for folder in (one, other)]
+    assert lists[0] == lists[1]
+    single, single_names, _ = run(tmp_path / "single", rows, DedupSettings(), 1)
+    told = [
+        {name: row["survivor_id"] for name, row in dropped(*where).items()}
+        for where in ((one, names), (single, single_names))
+    ]
+    assert told[0] == told[1]
+    assert len(told[0]) == 20
+
+
+def test_the_order_of_inputs_changes_no_cluster(tmp_path: Path) -> None:
+    """Inputs in another order: other survivors, as the rule `first` has it, of the same clusters."""
+    rows = documents(texts())
+    one = run(tmp_path / "one", rows, DedupSettings(), 4)
+    other = run(tmp_path / "other", rows[::-1], DedupSettings(), 7)
+    assert clusters(*one[:2]) == clusters(*other[:2])
+    assert len(dropped(*one[:2])) == len(dropped(*other[:2])) == 20
+    longest = DedupSettings(survivor="longest")
+    assert clusters(*run(tmp_path / "longest", rows[::-1], longest, 3)[:2]) == clusters(*one[:2])

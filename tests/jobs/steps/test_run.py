@@ -1,0 +1,309 @@
+"""The main job from archives to tokens: complete, the same bytes however it is run, resumable, clear about mistakes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from archives import page, prose, response, write_archive
+
+from curation.store import schema
+
+SETTINGS = [
+    "tokenizer.vocab_size=600",
+    "tokens.sequence_length=64",
+    "extract.extractor=resiliparse",
+    "tokens.validation_fraction=0.1",
+]
+SEEDS = {"a": range(10, 22), "b": range(22, 34), "c": range(34, 40)}
+
+
+@pytest.fixture(scope="module")
+def crawl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three archives: good pages, an exact copy, an edited one, a German, a thin, a listed and a private one."""
+    folder = tmp_path_factory.mktemp("crawl")
+    for name, seeds in SEEDS.items():
+        records = [response(f"https://{name}.org/{seed}", page("good", *prose(seed))) for seed in seeds]
+        if name == "b":
+            records.append(response("https://b.org/copy", page("copy", *prose(13))))
+            records.append(response("https://b.org/edited", page("edited", *prose(14), "One more line stands here.")))
+            records.append(
+                response("https://b.org/german", page("deutsch", "Der alte Mann ging langsam nach Hause. " * 9))
+            )
+            records.append(
+                response(
+                    "https://b.org/thin",
+                    page(
+                        "thin",
+                        "The shop on the corner of our street will be closed until Monday, "
+                        "and nobody knows whether that was planned.",
+                    ),
+                )
+            )
+            records.append(response("https://b.org/porn-sex", page("listed", *prose(77))))
+            private = page("private", *prose(78), "Write to jane.doe@corp.io and she will answer the letter.")
+            records.append(response("https://b.org/private", private))
+        write_archive(folder / f"{name}.warc.gz", records)
+    return folder
+
+
+def curate(*arguments: str | Path, settings: list[str] | None = None) -> subprocess.CompletedProcess[str]:
+    sets = [word for setting in (SETTINGS if settings is None else settings) for word in ("--set", setting)]
+    command = [sys.executable, "-m", "curation.jobs.cli", *map(str, arguments), *sets]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+
+
+def contents(out: Path) -> dict[str, str]:
+    """Hash of every file, those that tell of time left out: performance/ and the page of the report."""
+    return {
+        str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(out.rglob("*"))
+        if path.is_file()
+        and path.relative_to(out).parts[0] != "performance"
+        and path.name not in ("index.html", "metrics.txt")
+    }
+
+
+def rows(out: Path, place: str) -> list[dict[str, Any]]:
+    return [row for path in sorted((out / place).glob("*.parquet")) for row in pq.read_table(path).to_pylist()]
+
+
+@pytest.fixture(scope="module")
+def run(crawl: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run in one process."""
+    out = tmp_path_factory.mktemp("run") / "out"
+    done = curate("run", crawl, "--out", out, "--workers", "0")
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def test_every_document_is_accounted_for(run: Path) -> None:
+    """Each page is kept or removed once, with the reason expected, and the corpus has the columns of the contract."""
+    kept = {row["url"] for row in rows(run, "corpus")}
+    removed = {row["url"]: row["reason"] for place in ("filter", "dedup") for row in rows(run, f"removed/{place}")}
+    assert not kept & set(removed)
+    assert len(kept) + len(removed) == 36
+    assert removed["https://b.org/copy"] == "dedup.exact_duplicate"
+    assert removed["https://b.org/edited"] == "dedup.near_duplicate"
+    assert removed["https://b.org/german"] in ("language.languages", "extract.language_floor")
+    assert removed["https://b.org/thin"] == "gopher_quality.min_words"
+    assert removed["https://b.org/porn-sex"] == "url.hard_word"
+    assert len(removed) == 5
+    for path in (run / "corpus").glob("*.parquet"):
+        assert pq.read_schema(path).equals(schema.DOCUMENT)
+
+
+def test_columns_are_filled(run: Path) -> None:
+    """Language, cluster size, place in the archive, and a token count that counts with the run's own tokenizer."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(run / "tokenizer" / "tokenizer.json"))
+    sizes = {}
+    for row in rows(run, "corpus"):
+        assert row["language"] == "en"
+        assert row["language_score"] > 0.65
+        assert row["warc_offset"] > 0
+        assert abs(row["token_count"] - len(tokenizer.encode(row["text"]).ids)) <= 1
+        sizes[row["url"]] = row["minhash_cluster_size"]
+    assert sizes.pop("https://a.org/13") == 2
+    assert sizes.pop("https://a.org/14") == 2
+    assert set(sizes.values()) == {1}
+
+
+def test_personal_data_is_replaced(run: Path) -> None:
+    """No address of the page is left in the corpus, and its stand-in is."""
+    text = next(row["text"] for row in rows(run, "corpus") if row["url"] == "https://b.org/private")
+    assert "jane.doe@corp.io" not in text
+    assert "@example." in text
+
+
+def test_tokens_hold_the_corpus_once(run: Path) -> None:
+    """Every token of the corpus and one end for each document are in the token shards, and nothing else but padding."""
+    end = json.loads((run / "tokenizer" / "tokenizer.json").read_text())["model"]["vocab"]["<|endoftext|>"]
+    ends = total = 0
+    for path in (run / "tokens").glob("*.parquet"):
+        table = pq.read_table(path)
+        ids = np.concatenate([np.asarray(row) for row in table["input_ids"].to_pylist()])
+        starts, names = table["document_starts"].to_pylist(), table["document_ids"].to_pylist()
+        padding = sum(64 - row[-1] for row, of in zip(starts, names, strict=True) if of[-1] is None)
+        ends += int((ids == end).sum())
+        total += len(ids) - padding
+    documents = rows(run, "corpus")
+    assert ends == len(documents)
+    counted = sum(row["token_count"] for row in documents)
+    assert total in (counted, counted + len(documents))
+    assert len(list((run / "tokens").glob("validation-*.parquet"))) == 1
+
+
+def test_a_second_run_writes_nothing(crawl: Path, run: Path) -> None:
+    """Nothing is done again, and no file is touched."""
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
+    started = time.monotonic()
+    done = curate("run", crawl, "--out", run)
+    assert done.returncode == 0, done.stderr
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()} == before
+    assert time.monotonic() - started < 60  # a hang, not a speed: workers must not even be started
+    assert "workers, dashboard" not in done.stderr
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_the_same_bytes_for_any_number_of_workers(crawl: Path, run: Path, tmp_path: Path, workers: str) -> None:
+    """One worker, two, and none write the same files to the byte."""
+    done = curate("run", crawl, "--out", tmp_path / "out", "--workers", workers)
+    assert done.returncode == 0, done.stderr
+    assert contents(tmp_path / "out") == contents(run)
+
+
+@pytest.mark.parametrize("mark", ["manifests/filter", "dedup", "manifests/encode"])
+def test_a_killed_run_goes_on_where_it_was(crawl: Path, run: Path, tmp_path: Path, mark: str) -> None:
+    """SIGKILL of the driver at different points, then the same command: the same bytes, and no stray file."""
+    out = tmp_path / "out"
+    sets = [word for setting in SETTINGS for word in ("--set", setting)]
+    command = [sys.executable, "-m", "curation.jobs.cli", "run", str(crawl), "--out", str(out), "--workers", "1", *sets]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None and not any((out / mark).glob("*")):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    assert not (out / "manifests" / "report" / "all.json").exists()
+    done = curate("run", crawl, "--out", out, "--workers", "2")
+    assert done.returncode == 0, done.stderr
+    assert contents(out) == contents(run)
+
+
+def test_a_killed_worker_costs_nothing(crawl: Path, run: Path, tmp_path: Path) -> None:
+    """A worker process killed in the filter step is replaced, and the result is the same."""
+    import psutil
+
+    out = tmp_path / "out"
+    sets = [word for setting in SETTINGS for word in ("--set", setting)]
+    command = [sys.executable, "-m", "curation.jobs.cli", "run", str(crawl), "--out", str(out), "--workers", "2", *sets]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        while process.poll() is None and not (out / "documents").exists():
+            time.sleep(0.01)
+        spawned = psutil.Process(process.pid).children()
+        workers = [child for child in spawned if "spawn_main" in " ".join(child.cmdline())]
+        assert workers
+        os.kill(workers[0].pid, signal.SIGKILL)
+        _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    assert contents(out) == contents(run)
+
+
+def test_single_steps_make_the_same_run(crawl: Path, run: Path, tmp_path: Path) -> None:
+    """The steps one command at a time, inputs named only in the first, give the bytes of the whole run."""
+    out = tmp_path / "out"
+    assert curate("filter", crawl, "--out", out, "--workers", "0").returncode == 0
+    for step in ("dedup", "train-tokenizer", "tokenize"):
+        done = curate(step, "--out", out, "--workers", "0", settings=[])
+        assert done.returncode == 0, done.stderr
+    assert curate("report", out, settings=[]).returncode == 0
+    assert contents(out) == contents(run)
+
+
+def test_a_step_before_its_time_fails_resumably(crawl: Path, tmp_path: Path) -> None:
+    """A step whose input is not made yet says which step to run first, with code 3."""
+    done = curate("tokenize", crawl, "--out", tmp_path / "out", "--workers", "0")
+    assert done.returncode == 3
+    assert "filter" in done.stderr
+
+
+def test_an_unreadable_input_is_quarantined(crawl: Path, tmp_path: Path) -> None:
+    """It is named on stderr and in run.json with its cause, the rest is done, and the code is 1."""
+    bad = tmp_path / "bad.warc.gz"
+    bad.write_bytes(b"no archive at all" * 99)
+    done = curate("run", crawl / "a.warc.gz", bad, "--out", tmp_path / "out", "--workers", "0")
+    assert done.returncode == 1, done.stderr
+    assert "bad.warc.gz" in done.stderr
+    (entry,) = json.loads((tmp_path / "out" / "run.json").read_text())["quarantined"]
+    assert entry["path"] == str(bad)
+    assert "no WARC" in entry["cause"] or "archive" in entry["cause"]
+    assert len(rows(tmp_path / "out", "corpus")) == 12
+
+
+MISTAKES: list[tuple[str, list[str], str]] = [
+    ("unknown option", ["run", "{crawl}", "--out", "{out}", "--colour"], "--colour"),
+    ("no output", ["run", "{crawl}"], "--out"),
+    ("no input", ["run", "--out", "{out}"], "no input"),
+    ("missing input", ["run", "{crawl}/none.warc.gz", "--out", "{out}"], "none.warc.gz"),
+    ("unknown recipe", ["run", "{crawl}", "--out", "{out}", "--recipe", "finweb"], "fineweb"),
+    ("bad key", ["run", "{crawl}", "--out", "{out}", "--set", "c4.min_sentence=3"], "min_sentences"),
+    ("bad value", ["run", "{crawl}", "--out", "{out}", "--set", "c4.min_sentences=few"], "'few'"),
+    ("unknown step", ["run", "{crawl}", "--out", "{out}", "--steps", "filter,sort"], "sort"),
+    ("both workers", ["run", "{crawl}", "--out", "{out}", "--workers", "1", "--scheduler", "tcp://x:1"], "exclude"),
+    ("no scheduler", ["run", "{crawl}", "--out", "{out}", "--scheduler", "/none.json"], "scheduler"),
+    ("unwritable", ["run", "{crawl}", "--out", "/proc/none"], "cannot write"),
+    ("not a run", ["report", "{crawl}"], "no run"),
+    ("not ours", ["run", "{crawl}", "--out", "{crawl}"], "not empty"),
+    ("negative workers", ["run", "{crawl}", "--out", "{out}", "--workers", "-1"], "workers"),
+]
+
+
+@pytest.mark.parametrize(("name", "arguments", "said"), MISTAKES, ids=[name for name, _, _ in MISTAKES])
+def test_mistakes_are_said_and_nothing_is_written(
+    crawl: Path, tmp_path: Path, name: str, arguments: list[str], said: str
+) -> None:
+    """A bad request leaves with code 2, a message that names the mistake, and no output folder."""
+    before = contents(crawl)
+    done = curate(*[word.format(crawl=crawl, out=tmp_path / "out") for word in arguments], settings=[])
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+    assert contents(crawl) == before
+
+
+def test_the_folder_of_another_recipe_is_refused(crawl: Path, run: Path) -> None:
+    """Another recipe is named by what differs, fewer inputs by what is missing; nothing is touched."""
+    before = contents(run)
+    done = curate("run", crawl, "--out", run, settings=[*SETTINGS, "gopher_quality.min_words=60"])
+    assert done.returncode == 2
+    assert "gopher_quality.min_words: 50 → 60" in done.stderr
+    assert "--update" in done.stderr
+    done = curate("run", crawl / "a.warc.gz", "--out", run)
+    assert done.returncode == 2
+    assert "b.warc.gz" in done.stderr
+    assert contents(run) == before
+
+
+def test_update_redoes_what_the_change_touches(crawl: Path, tmp_path: Path) -> None:
+    """A new vocabulary size keeps the filter step's files untouched and ends as a run of that recipe would."""
+    out, fresh = tmp_path / "out", tmp_path / "fresh"
+    assert curate("run", crawl, "--out", out, "--workers", "0").returncode == 0
+    kept = {path: path.stat().st_mtime_ns for path in (out / "documents").iterdir()}
+    changed = [*SETTINGS[1:], "tokenizer.vocab_size=500"]
+    assert curate("run", crawl, "--out", out, "--workers", "0", "--update", settings=changed).returncode == 0
+    assert {path: path.stat().st_mtime_ns for path in (out / "documents").iterdir()} == kept
+    assert curate("run", crawl, "--out", fresh, "--workers", "0", settings=changed).returncode == 0
+    assert contents(out) == contents(fresh)
+
+
+def test_more_inputs_may_be_added(crawl: Path, tmp_path: Path) -> None:
+    """A run extended by an archive equals one made with all of them at once."""
+    out, once = tmp_path / "out", tmp_path / "once"
+    first, second = crawl / "a.warc.gz", crawl / "b.warc.gz"
+    assert curate("run", first, "--out", out, "--workers", "0").returncode == 0
+    assert curate("run", first, second, "--out", out, "--workers", "0").returncode == 0
+    assert curate("run", first, second, "--out", once, "--workers", "0").returncode == 0
+    assert contents(out) == contents(once)
+
+
+def test_results_go_to_stdout_and_json_is_for_machines(crawl: Path, run: Path) -> None:
+    """With --json stdout is one JSON value and stderr JSON lines; without, stdout is the tables."""
+    done = curate("run", crawl, "--out", run, "--json")
+    stats = json.loads(done.stdout)
+    assert stats["stages"]["dedup"]["reasons"] == {"exact_duplicate": 1, "near_duplicate": 1}
+    assert all(json.loads(line)["event"] for line in done.stderr.splitlines())
+    assert stats == json.loads((run / "report" / "stats.json").read_text())
+    plain = curate("report", run, settings=[])
+    assert "gopher_quality" in plain.stdout
+    assert "gopher_quality" not in plain.stderr

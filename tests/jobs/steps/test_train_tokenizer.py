@@ -1,0 +1,298 @@
+"""The train-tokenizer step: the same tokenizer for any cut of the corpus, any workers, any interruption."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tokenized import make_texts, write_corpus
+from tokenizers import Tokenizer
+
+from curation.errors import StepFailed
+from curation.jobs.steps import train_tokenizer as job
+from curation.jobs.steps.progress import Progress, Step
+from curation.jobs.steps.train_tokenizer import CONFIG, TOKENIZER, make_tokenizer
+from curation.running.cluster import Cluster, open_cluster
+from curation.store.folder import Folder
+from curation.store.manifest import Manifest, read_manifest
+from curation.tokenize.training import counter
+from curation.tokenize.training.settings import TokenizerSettings
+from curation.tokenize.training.tokenizer_json import tokenizer_json
+from curation.tokenize.training.train import train
+
+SETTINGS = TokenizerSettings(vocab_size=420)
+TEXTS = make_texts(120, longest=60)
+
+
+class Stopped(Exception):
+    """A run that is killed."""
+
+
+class Interrupted(Progress):
+    """Progress that stops the run when a step has advanced so often."""
+
+    def __init__(self, name: str, times: int) -> None:
+        super().__init__("silent")
+        self._name, self._times = name, times
+
+    def show(self, step: Step) -> None:
+        if step.name == self._name and step.done >= self._times:
+            raise Stopped
+
+
+def names(shards: int) -> list[str]:
+    return [f"shard-{number}" for number in range(shards)]
+
+
+def corpus(path: Path | str, shards: int, texts: Sequence[str] = TEXTS) -> Folder:
+    """A corpus whose documents have the same ids however it is cut."""
+    folder = Folder(str(path))
+    write_corpus(folder, {name: texts[number::shards] for number, name in enumerate(names(shards))})
+    return folder
+
+
+def make(
+    folder: Folder,
+    shards: Sequence[str],
+    settings: TokenizerSettings = SETTINGS,
+    cluster: Cluster | None = None,
+    progress: Progress | None = None,
+) -> Manifest:
+    chosen = progress or Progress("silent")
+    return make_tokenizer(folder, shards, settings, "corpus", "mark", cluster or Cluster(None), chosen)
+
+
+def files(folder: Folder) -> dict[str, bytes]:
+    return {path: folder.read(path) for part in ("tokenizer", "manifests") for path in folder.list(part)}
+
+
+EXPECTED = tokenizer_json(train(TEXTS, SETTINGS).vocabulary, train(TEXTS, SETTINGS).merges, SETTINGS)
+
+
+@pytest.mark.parametrize(("shards", "fan_in"), [(1, 2), (3, 16), (7, 2), (9, 3)])
+def test_any_number_of_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shards: int, fan_in: int) -> None:
+    """However the corpus is cut and its runs are merged, the file is that of all text at once; no run is left."""
+    monkeypatch.setattr(job, "FAN_IN", fan_in)
+    folder = corpus(tmp_path, shards)
+    manifest = make(folder, names(shards))
+    assert folder.read(TOKENIZER) == EXPECTED
+    assert folder.list("tokenizer") == [TOKENIZER, CONFIG]
+    counts = manifest.counts
+    assert (counts["documents"], counts["sampled"], counts["cut"]) == (len(TEXTS), len(TEXTS), 0)
+    assert counts["bytes"] == sum(len(text.encode()) for text in TEXTS)
+    assert sum(read_manifest(folder, "count", name).counts["documents"] for name in names(shards)) == len(TEXTS)  # type: ignore[union-attr]
+
+
+def test_any_order_and_any_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two workers, and shards named the other way round, change no byte of the tokenizer or its manifests."""
+    monkeypatch.setattr(job, "LOCAL_BYTES", 0)
+    monkeypatch.setattr(job, "FAN_IN", 2)
+    alone = corpus(tmp_path / "alone", 5)
+    make(alone, names(5))
+    together = corpus(tmp_path / "together", 5)
+    with open_cluster(workers=2) as cluster:
+        make(together, names(5)[::-1], cluster=cluster)
+        assert "client" in vars(cluster)
+    assert files(together) == files(alone)
+    assert alone.read(TOKENIZER) == EXPECTED
+
+
+def test_a_small_corpus_starts_no_workers(tmp_path: Path) -> None:
+    """What is counted sooner than workers start is counted here, unless the pattern has no kernel."""
+    folder = corpus(tmp_path, 2)
+    started: list[int] = []
+
+    def connect() -> None:
+        started.append(1)
+
+    make(folder, names(2), cluster=Cluster(connect))
+    assert not started
+    make(folder, names(2), replace(SETTINGS, pattern=r"\S+|\s+"), Cluster(connect))
+    assert started
+
+
+@pytest.mark.parametrize("cores", [2, 16])
+def test_a_small_corpus_is_counted_by_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cores: int) -> None:
+    """As many as there are cores, up to LOCAL_THREADS, count at once, and change no byte."""
+    most = min(cores, job.LOCAL_THREADS)
+    barrier, counted = threading.Barrier(most, timeout=60), job.count_shard
+
+    def count_together(task: object) -> object:
+        barrier.wait()
+        return counted(task)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(job, "count_shard", count_together)
+    alone, folder = corpus(tmp_path / "alone", 8), corpus(tmp_path / "threads", 8)
+    make(folder, names(8), cluster=Cluster(cores=cores))
+    monkeypatch.undo()
+    make(alone, names(8))
+    assert files(folder) == files(alone)
+    assert folder.read(TOKENIZER) == EXPECTED
+
+
+def test_training_imports_no_pandas(tmp_path: Path) -> None:
+    """Arrow would import it to convert an array, where it is installed: a tenth of the memory of the whole step."""
+    corpus(tmp_path, 2)
+    program = (
+        "import sys; from curation.running.cluster import Cluster; from curation.jobs.steps.progress import Progress\n"
+        "from curation.jobs.steps.train_tokenizer import make_tokenizer; from curation.store.folder import Folder\n"
+        "from curation.tokenize.training.settings import TokenizerSettings\n"
+        "settings, shards = TokenizerSettings(vocab_size=420), ['shard-0', 'shard-1']\n"
+        "make_tokenizer(Folder(sys.argv[1]), shards, settings, 'corpus', 'mark', Cluster(), Progress('silent'))\n"
+        "sys.exit('pandas' in sys.modules)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False).returncode == 0
+    assert Folder(str(tmp_path)).read(TOKENIZER) == EXPECTED
+
+
+def test_a_killed_process_goes_on(tmp_path: Path) -> None:
+    """Killed while it counts, a run ends in the bytes of one that was not, and leaves nothing else."""
+    whole = corpus(tmp_path / "whole", 12)
+    make(whole, names(12))
+    folder = corpus(tmp_path / "killed", 12)
+    process = get_context("spawn").Process(target=make, args=(folder, names(12)))
+    process.start()
+    while process.is_alive() and not folder.list("manifests/count"):
+        time.sleep(0.002)
+    process.kill()
+    process.join()
+    assert not folder.exists(TOKENIZER)
+    make(folder, names(12))
+    folder.sweep()
+    assert files(folder) == files(whole)
+    assert folder.list("tokenizer") == [TOKENIZER, CONFIG]
+
+
+def test_spilling_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counts that do not fit into memory are written out and merged, with the same result, and removed."""
+    monkeypatch.setattr(counter, "SPILL_BYTES", 1)
+    folder = corpus(tmp_path, 2)
+    make(folder, names(2))
+    assert folder.read(TOKENIZER) == EXPECTED
+    assert read_manifest(folder, "count", "shard-0").counts["spilled"] > 0  # type: ignore[union-attr]
+    assert folder.list("tokenizer/counts") == []
+
+
+def test_another_file_system(tmp_path: Path) -> None:
+    """An object store serves as well as a disk."""
+    folder = corpus(f"memory://{tmp_path}", 3)
+    make(folder, names(3))
+    assert folder.read(TOKENIZER) == EXPECTED
+
+
+STOPS = [("count", 1), ("count", 6), ("merge-counts", 1), ("merge-counts", 3), ("train-tokenizer", 1)]
+
+
+@pytest.mark.parametrize(("step", "times"), STOPS)
+def test_a_stopped_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls: list[str], step: str, times: int
+) -> None:
+    """Stopped anywhere, a run counts and merges only what is missing, and ends in the same bytes."""
+    monkeypatch.setattr(job, "FAN_IN", 2)
+    whole = corpus(tmp_path / "whole", 6)
+    make(whole, names(6))
+    expected = sorted(calls)
+    calls.clear()
+    folder = corpus(tmp_path / "stopped", 6)
+    with pytest.raises(Stopped):
+        make(folder, names(6), progress=Interrupted(step, times))
+    make(folder, names(6))
+    assert files(folder) == files(whole)
+    assert sorted(calls) == expected
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The shards that were counted, in turn."""
+    made: list[str] = []
+    counted = job.count_shard
+
+    def count_shard(task: Any) -> Manifest:
+        made.append(task.shard)
+        return counted(task)
+
+    monkeypatch.setattr(job, "count_shard", count_shard)
+    return made
+
+
+def test_what_is_stale_is_counted_again(tmp_path: Path, calls: list[str]) -> None:
+    """Counts of other settings, and of shards whose run is gone, are made anew; what others left is removed."""
+    folder = corpus(tmp_path, 3)
+    stopped = Interrupted("count", 3)
+    with pytest.raises(Stopped):
+        make(folder, names(3), replace(SETTINGS, pattern="gpt2"), progress=stopped)
+    with pytest.raises(Stopped):
+        make(folder, names(3), progress=Interrupted("count", 3))
+    (run,) = (path for path in folder.list("tokenizer/counts") if "shard-1" in path)
+    folder.remove(run)
+    assert len(folder.list("tokenizer/counts")) == 2
+    calls.clear()
+    make(folder, names(3))
+    assert calls == ["shard-1"]
+    assert folder.read(TOKENIZER) == EXPECTED
+
+
+def test_a_sample_of_documents(tmp_path: Path) -> None:
+    """The documents of a sample are chosen by id and seed: the same whatever shard they are in, others by seed."""
+    settings = replace(SETTINGS, sample=0.4, sample_seed=5)
+    ids = [f"{number:04d}" for number in range(len(TEXTS))]
+    found = {}
+    for shards in (1, 4):
+        folder = corpus_with_ids(tmp_path / str(shards), ids, shards)
+        manifest = make(folder, names(shards), settings)
+        assert 0.2 * len(TEXTS) < manifest.counts["sampled"] < 0.6 * len(TEXTS)
+        assert manifest.counts["documents"] == len(TEXTS)
+        found[shards] = folder.read(TOKENIZER)
+    other = corpus_with_ids(tmp_path / "other", ids, 1)
+    make(other, names(1), replace(settings, sample_seed=6))
+    assert found[1] == found[4] != other.read(TOKENIZER)
+
+
+def corpus_with_ids(path: Path, ids: list[str], shards: int) -> Folder:
+    import pyarrow as pa
+
+    from curation.store import schema
+    from curation.store.shards import ShardWriter
+
+    folder = Folder(str(path))
+    for number, name in enumerate(names(shards)):
+        part = pa.table({"id": ids[number::shards], "text": TEXTS[number::shards]})
+        nulls = {field.name: pa.nulls(len(part), field.type) for field in schema.DOCUMENT}
+        columns = {**nulls, "id": part["id"], "text": part["text"]}
+        with ShardWriter(folder, f"corpus/{name}.parquet", schema.DOCUMENT) as writer:
+            writer.write(pa.table(columns, schema=schema.DOCUMENT))
+    return folder
+
+
+def test_long_pretokens_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """How many pre-tokens were cut is counted and said."""
+    folder = corpus(tmp_path, 1, ["a" * 100 + " bc" * 50])
+    manifest = make(folder, names(1), replace(SETTINGS, max_pretoken_bytes=16), progress=Progress("plain"))
+    assert manifest.counts["cut"] == 1
+    assert max(len(token) for token in Tokenizer.from_buffer(folder.read(TOKENIZER)).get_vocab()) <= 16
+    assert "1 pre-tokens counted as their first 16 bytes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("texts", [[], ["", ""]])
+def test_no_text_fails_by_name(tmp_path: Path, texts: list[str]) -> None:
+    """A corpus without text gives no tokenizer."""
+    folder = corpus(tmp_path, 1, texts)
+    with pytest.raises(StepFailed, match="no text to learn"):
+        make(folder, names(1))
+    assert not folder.exists(TOKENIZER)
+
+
+def test_too_small_a_corpus_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Fewer tokens than wanted are a warning with both numbers."""
+    folder = corpus(tmp_path, 1, ["ab ab ab"])
+    manifest = make(folder, names(1), progress=Progress("plain"))
+    assert (manifest.counts["vocab_size"], manifest.counts["merges"]) == (266, 2)
+    assert "too small for 420 tokens: the tokenizer has 266" in capsys.readouterr().err

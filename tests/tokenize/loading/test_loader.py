@@ -1,0 +1,464 @@
+from __future__ import annotations
+
+import itertools
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from s3_server import s3_server
+from tokenized import END, PAD, make_run, make_texts
+
+from curation.errors import InputError, ParameterError
+from curation.tokenize.encoding.parquet.column_pages import single_page
+from curation.tokenize.encoding.token_shards import TokensSettings
+from curation.tokenize.loading.loader import TokenLoader, attention_mask, cumulative_lengths
+from curation.tokenize.loading.order import CYCLE, Mix, Order, permutation
+
+SETTINGS = TokensSettings(sequence_length=16, shard_rows=100, row_group_rows=16, validation_fraction=0.02)
+TEXTS = make_texts(120, longest=100)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("run")
+    make_run(path, TEXTS, SETTINGS)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def written(run: str) -> np.ndarray:
+    """All training rows as written, read by pyarrow alone."""
+    tables = [pq.read_table(path) for path in sorted(Path(run).glob("tokens/train-*.parquet"))]
+    return np.concatenate([np.array(table["input_ids"].to_pylist()) for table in tables])
+
+
+def rows_of(batches: Iterator[dict[str, np.ndarray]] | TokenLoader) -> list[tuple[int, ...]]:
+    return [tuple(row) for batch in batches for row in batch["input_ids"].tolist()]
+
+
+def test_unshuffled_is_as_written(run: str, written: np.ndarray) -> None:
+    """Without shuffle one epoch is every row, in the order of the files, in the stored type."""
+    loader = TokenLoader(run, 7, shuffle=False, epochs=1, drop_last=False)
+    assert rows_of(loader) == [tuple(row) for row in written.tolist()]
+    assert loader.batch_at(0)["input_ids"].dtype == np.uint16
+    assert len(loader) == -(-len(written) // 7)
+
+
+@pytest.mark.parametrize("window", [1, 3, 1000])
+def test_each_epoch_is_every_row_once_in_another_order(run: str, written: np.ndarray, window: int) -> None:
+    """Shuffled epochs hold the same rows as written, in orders that differ from each other and by seed."""
+    orders = []
+    for seed in (0, 1):
+        rows = rows_of(TokenLoader(run, 1, seed=seed, window=window, epochs=2))
+        orders += [rows[: len(written)], rows[len(written) :]]
+    expected = Counter(map(tuple, written.tolist()))
+    assert all(Counter(order) == expected for order in orders)
+    assert all(left != right for left, right in itertools.combinations(orders, 2))
+
+
+@pytest.mark.parametrize("prefetch", [0, 3])
+def test_resume_is_exact_at_every_step(run: str, prefetch: int) -> None:
+    """A new loader given the state after any step goes on with the very next batch, across epochs."""
+    loader = TokenLoader(run, 64, seed=3, window=2, prefetch=prefetch)
+    steps = 2 * (len(loader.sets[0]) // 64) + 3
+    batches, states = [], []
+    for batch in itertools.islice(loader, steps):
+        batches.append(batch["input_ids"])
+        states.append(loader.state_dict())
+    for step in range(0, steps - 1, 3):
+        again = TokenLoader(run, 64, seed=3, window=2, prefetch=prefetch)
+        again.load_state_dict(states[step])
+        following = next(iter(again))["input_ids"]
+        assert (following == batches[step + 1]).all()
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 4), (4, 1), (2, 8)])
+def test_ranks_share_each_step_and_may_change_on_resume(run: str, before: int, after: int) -> None:
+    """All ranks together read the rows of one rank, step by step, also when their number changes in between."""
+    alone = [batch["input_ids"] for batch in itertools.islice(TokenLoader(run, 16, seed=1), 20)]
+    state = None
+    together = []
+    for world in (before, after):
+        loaders = [TokenLoader(run, 16, seed=1, rank=rank, world_size=world) for rank in range(world)]
+        for loader in loaders:
+            if state is not None:
+                loader.load_state_dict(state)
+        for step in zip(*(itertools.islice(loader, 10) for loader in loaders), strict=True):
+            together.append(np.concatenate([batch["input_ids"] for batch in step]))
+        assert len({str(loader.state_dict()) for loader in loaders}) == 1
+        state = loaders[0].state_dict()
+    assert all((left == right).all() for left, right in zip(alone, together, strict=True))
+
+
+def test_batch_size_may_change_on_resume(run: str) -> None:
+    """The rows after a resume with another batch size are the rows that would have come."""
+    expected = rows_of(itertools.islice(TokenLoader(run, 10), 6))
+    first = TokenLoader(run, 10)
+    rows = rows_of(itertools.islice(first, 3))
+    second = TokenLoader(run, 6)
+    second.load_state_dict(first.state_dict())
+    assert rows + rows_of(itertools.islice(second, 5)) == expected
+
+
+def test_state_of_another_order_is_refused(run: str, tmp_path: Path) -> None:
+    """A state is refused by another seed, window or token set, and taken by a moved copy of the set."""
+    state = TokenLoader(run, 4, seed=1).state_at(40)
+    for options in ({"seed": 2}, {"seed": 1, "window": 5}, {"seed": 1, "shuffle": False}):
+        with pytest.raises(InputError, match="seed"):
+            TokenLoader(run, 4, **options).load_state_dict(state)  # type: ignore[arg-type]
+    make_run(tmp_path / "other", TEXTS, replace(SETTINGS, seed=5))
+    with pytest.raises(InputError, match="token sets"):
+        TokenLoader(str(tmp_path / "other"), 4, seed=1).load_state_dict(state)
+    shutil.copytree(f"{run}/tokens", tmp_path / "moved")
+    TokenLoader(str(tmp_path / "moved"), 8, seed=1).load_state_dict(state)
+
+
+def test_a_finite_loader_begins_anew(run: str) -> None:
+    """Read to its end, a loader of one epoch gives the same epoch again, as an evaluation loop expects."""
+    loader = TokenLoader(run, 8, split="validation", epochs=1, drop_last=False)
+    first = rows_of(loader)
+    assert first
+    assert rows_of(loader) == first
+
+
+def test_last_step_dropped_or_short(run: str, written: np.ndarray) -> None:
+    """At the end of the epochs a step that is not full is left out, or given short and shared by the ranks."""
+    size = 16
+    assert len(written) % size
+    full = list(TokenLoader(run, size, epochs=1))
+    assert len(full) == len(TokenLoader(run, size, epochs=1)) == len(written) // size
+    parts = [list(TokenLoader(run, size, epochs=1, drop_last=False, rank=r, world_size=2)) for r in range(2)]
+    assert sum(len(batch["input_ids"]) for part in parts for batch in part) == len(written)
+    assert len(parts[0]) == len(parts[1]) == len(full) + 1
+
+
+def test_compressed_remote_and_cached_give_the_same(run: str, tmp_path: Path) -> None:
+    """zstd shards, shards behind an fsspec URL, and either through a cache folder give the batches of mapped ones."""
+    zipped = tmp_path / "zstd"
+    make_run(zipped, TEXTS, replace(SETTINGS, compression="zstd"))
+    memory = fsspec.filesystem("memory")
+    for path in Path(run).glob("tokens/*.parquet"):
+        memory.pipe_file(f"/remote/tokens/{path.name}", path.read_bytes())
+    options = {"seed": 2, "window": 2, "epochs": 1, "positions": True}
+    expected = list(TokenLoader(run, 8, **options))  # type: ignore[arg-type]
+    cache = str(tmp_path / "cache")
+    for source, kept in (
+        (str(zipped), None),
+        ("memory://remote", None),
+        ("memory://remote", cache),
+        (str(zipped), cache),
+    ):
+        for _ in range(2):
+            found = list(TokenLoader(source, 8, cache=kept, **options))  # type: ignore[arg-type]
+            assert len(found) == len(expected)
+            for left, right in zip(expected, found, strict=True):
+                assert all((left[name] == right[name]).all() for name in left)
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+@pytest.mark.parametrize("compression", ["none", "zstd"])
+def test_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: str) -> None:
+    """From an s3:// URL, by ranges of the files alone, come the batches of the local folder, resume included."""
+    s3fs = pytest.importorskip("s3fs")
+    s3fs.S3FileSystem.clear_instance_cache()  # one of an earlier test goes on talking to that test's server
+    make_run(tmp_path, TEXTS, replace(SETTINGS, compression=compression))
+    objects = {f"bucket/a run/tokens/{path.name}": path.read_bytes() for path in tmp_path.glob("tokens/*.parquet")}
+    for name, value in {"ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b", "DEFAULT_REGION": "us-east-1"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    options = {"seed": 2, "window": 2, "positions": True}
+    expected = TokenLoader(str(tmp_path), 8, **options)  # type: ignore[arg-type]
+    with s3_server(objects) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        loader = TokenLoader("s3://bucket/a run", 8, **options)  # type: ignore[arg-type]
+        found = list(itertools.islice(loader, 30))
+        again = TokenLoader("s3://bucket/a run/tokens", 8, rank=1, world_size=2, **options)  # type: ignore[arg-type]
+        again.load_state_dict(loader.state_dict())
+        following = next(iter(again))
+    for left, right in zip(itertools.islice(expected, 30), found, strict=True):
+        assert all((left[name] == right[name]).all() for name in left)
+    assert (following["input_ids"] == next(iter(expected))["input_ids"][4:]).all()
+    assert server.ranges
+    assert all(server.ranges)
+
+
+def test_row_groups_are_decoded_once_an_epoch(tmp_path: Path) -> None:
+    """A set that cannot be mapped is read ahead, window by window, and no row group is decoded twice."""
+    make_run(tmp_path, TEXTS, replace(SETTINGS, compression="zstd"))
+    loader = TokenLoader(str(tmp_path), 4, window=3, epochs=1, positions=True)
+    tokens, read = loader.sets[0], Counter[tuple[int, str]]()
+    original = tokens.table
+
+    def counted(block: int, columns: list[str]) -> object:
+        read[block, columns[0]] += 1
+        return original(block, columns)
+
+    tokens.table = counted  # type: ignore[method-assign, assignment]
+    assert len(tokens.blocks) > 12
+    assert len(list(loader)) == len(loader)
+    assert read == {
+        (block, name): 1 for block in range(len(tokens.blocks)) for name in ("input_ids", "document_starts")
+    }
+
+
+def test_spelled_special_tokens_stay_text(run: str) -> None:
+    """An epoch has one end token a document and padding only where there is no document, though texts spell both."""
+    assert any(END in text for text in TEXTS)
+    assert any(PAD in text for text in TEXTS)
+    ends = 0
+    for split in ("train", "validation"):
+        for batch in TokenLoader(run, 4, split=split, epochs=1, drop_last=False, positions=True):
+            ends += int((batch["input_ids"] == 0).sum())
+            assert ((batch["input_ids"] == 1) == (batch["segment_ids"] == -1)).all()
+    assert ends == len(TEXTS)
+
+
+@pytest.mark.parametrize("packing", ["concat", "best_fit"])
+def test_positions_and_segments(tmp_path: Path, packing: str) -> None:
+    """Position ids count from each document start, segments number the documents, padding is -1."""
+    run = str(tmp_path)
+    make_run(run, TEXTS, replace(SETTINGS, packing=packing))
+    tables = [pq.read_table(path) for path in sorted(Path(run).glob("tokens/train-*.parquet"))]
+    rows = [row for table in tables for row in table.to_pylist()]
+    loader = TokenLoader(run, 5, shuffle=False, epochs=1, drop_last=False, positions=True)
+    made = {name: np.concatenate([batch[name] for batch in loader]) for name in ("position_ids", "segment_ids")}
+    assert any(None in row["document_ids"] for row in rows)
+    for number, row in enumerate(rows):
+        bounds = [*row["document_starts"], 16]
+        positions = [place for a, b in itertools.pairwise(bounds) for place in range(b - a)]
+        names = [-1 if name is None else at for at, name in enumerate(row["document_ids"])]
+        segments = [name for name, (a, b) in zip(names, itertools.pairwise(bounds), strict=True) for _ in range(b - a)]
+        assert made["position_ids"][number].tolist() == positions
+        assert made["segment_ids"][number].tolist() == segments
+
+
+@pytest.mark.parametrize(("prefetch", "expected"), [(0, 5), (1, 6), (3, 9), (4, 12)])
+def test_batches_are_made_ahead(run: str, prefetch: int, expected: int) -> None:
+    """While some batches are used, the thread makes as many more as `prefetch` says, and no more than that."""
+    loader = TokenLoader(run, 4, prefetch=prefetch)
+    made: list[int] = []
+    original = loader._make
+
+    def counted(starts: list[int]) -> object:
+        made.extend(starts)
+        return original(starts)
+
+    loader._make = counted  # type: ignore[method-assign, assignment]
+    batches = iter(loader)
+    for _ in range(5):
+        next(batches)
+    deadline = time.monotonic() + 10
+    while len(made) < expected and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.05)
+    assert made == [4 * number for number in range(expected)]
+    assert loader.state_dict()["rows"] == 20
+    batches.close()  # type: ignore[attr-defined]
+
+
+def test_batches_do_not_depend_on_how_many_are_made_at_once(run: str, tmp_path: Path) -> None:
+    """Batches of a mix, of a rank, with an end in the middle of a step, are those made one by one."""
+    small = str(tmp_path / "small")
+    make_run(small, TEXTS, replace(SETTINGS, seed=9, tail="drop", compression="zstd"))
+    for sources, epochs in (({run: 3, small: 1}, None), (run, 2), (small, 2)):
+        expected: list[dict[str, np.ndarray]] | None = None
+        for prefetch in (0, 1, 3, 8, 1000):
+            loader = TokenLoader(
+                sources,
+                14,
+                rank=1,
+                world_size=2,
+                seed=4,
+                window=2,
+                epochs=epochs,
+                drop_last=False,
+                positions=True,
+                prefetch=prefetch,
+            )
+            found = list(itertools.islice(loader, 40 if epochs is None else None))
+            expected = expected or found
+            assert len(found) == len(expected)
+            for left, right in zip(found, expected, strict=True):
+                assert left.keys() == right.keys()
+                assert all(np.array_equal(left[name], right[name]) for name in left)
+
+
+def test_an_error_of_the_thread_reaches_the_loop(tmp_path: Path) -> None:
+    """A file that goes away in the middle of an epoch is an error in the training loop, not a silent end."""
+    make_run(tmp_path, TEXTS, replace(SETTINGS, compression="zstd"))
+    loader = TokenLoader(str(tmp_path), 2, window=1)
+    batches = iter(loader)
+    next(batches)
+    for path in tmp_path.glob("tokens/train-*.parquet"):
+        path.unlink()
+    with pytest.raises(OSError, match="train-"):
+        list(itertools.islice(batches, 2 * len(loader.sets[0])))
+
+
+def test_attention_mask_and_cumulative_lengths() -> None:
+    """Tokens see earlier tokens of their document only; padding sees itself."""
+    segments = np.array([[0, 0, 1, -1, -1]], np.int32)
+    seen = [[0], [0, 1], [2], [3], [4]]
+    mask = attention_mask(segments)[0]
+    assert [np.flatnonzero(row).tolist() for row in mask] == seen
+    assert cumulative_lengths(np.array([[0, 0, 1], [0, -1, -1]], np.int32)).tolist() == [0, 2, 3, 4, 6]
+
+
+def test_mixing_by_weight(run: str, tmp_path: Path) -> None:
+    """Sets are read in proportion to their weights, each in its own shuffled order, the smaller over more epochs."""
+    small = str(tmp_path / "small")
+    make_run(small, TEXTS, replace(SETTINGS, seed=9, tail="drop"))
+    loader = TokenLoader({run: 3, small: 1}, 16, seed=4, window=2)
+    rows = rows_of(itertools.islice(loader, CYCLE // 16))
+    ours = [rows_of(itertools.islice(TokenLoader(run, CYCLE // 4 * 3, seed=4, window=2), 1))]
+    ours.append(rows_of(itertools.islice(TokenLoader(small, CYCLE // 4, seed=5, window=2), 1)))
+    assert Counter(rows) == Counter(ours[0]) + Counter(ours[1])
+    again = TokenLoader({run: 3, small: 1}, 8, seed=4, window=2, rank=1, world_size=2)
+    again.load_state_dict(TokenLoader({run: 3, small: 1}, 16, seed=4, window=2).state_at(32))
+    assert rows_of(itertools.islice(again, 1)) == rows[36:40]
+
+
+def test_wrong_arguments_are_named(run: str, tmp_path: Path) -> None:
+    """Ranks, sizes and mixes that cannot be are refused with key and value; a folder without tokens is named."""
+    for key, options in {
+        "rank": {"batch_size": 4, "rank": 2, "world_size": 2},
+        "batch_size": {"batch_size": 5, "world_size": 2},
+        "window": {"batch_size": 4, "window": 0},
+        "epochs": {"sources": {run: 1, f"{run}/tokens": 1}, "batch_size": 4, "epochs": 1},
+        "sources": {"sources": [], "batch_size": 4},
+    }.items():
+        with pytest.raises(ParameterError, match=key):
+            TokenLoader(**{"sources": run, **options})  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="nowhere"):
+        TokenLoader(f"{tmp_path}/nowhere", 4)
+    with pytest.raises(InputError, match="test-"):
+        TokenLoader(run, 4, split="test")
+
+
+def test_sets_of_other_lengths_or_tokenizers_do_not_mix(run: str, tmp_path: Path) -> None:
+    """Mixing token sets that a model cannot read together is refused."""
+    make_run(tmp_path / "long", TEXTS, replace(SETTINGS, sequence_length=32))
+    make_run(tmp_path / "other", TEXTS[:20], SETTINGS)
+    with pytest.raises(InputError, match="sequence lengths"):
+        TokenLoader([run, str(tmp_path / "long")], 4)
+    with pytest.raises(InputError, match="tokenizers"):
+        TokenLoader([run, str(tmp_path / "other")], 4)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    st.lists(st.integers(1, 20), min_size=1, max_size=12), st.integers(1, 14), st.integers(0, 3), st.integers(0, 2**40)
+)
+def test_order_is_a_permutation_of_each_epoch(blocks: list[int], window: int, epoch: int, seed: int) -> None:
+    """For any row groups, window and epoch, every row comes once; windows hold whole row groups."""
+    order = Order(blocks, seed, window)
+    total = sum(blocks)
+    positions = np.arange(total) + epoch * total
+    rows = order.rows(positions)
+    assert sorted(rows.tolist()) == list(range(total))
+    backwards = order.rows(positions[::-1].copy())[::-1]
+    assert (backwards == rows).all()
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    st.lists(st.integers(1, 20), min_size=1, max_size=12),
+    st.none() | st.integers(1, 14),
+    st.integers(0, 300),
+    st.integers(1, 100),
+)
+def test_blocks_to_come_are_those_of_the_rows(blocks: list[int], window: int | None, first: int, count: int) -> None:
+    """The row groups to prepare hold the rows of all positions asked for, and go on with the next window's."""
+    order = Order(blocks, 7, window)
+    owner = np.repeat(np.arange(len(blocks)), blocks)
+    positions = np.arange(first, first + count + sum(blocks))
+    reads = list(zip(positions // sum(blocks), owner[order.rows(positions)], strict=True))
+    coming = order.blocks(first, first + count - 1).tolist()
+    assert {block for _, block in reads[:count]} <= set(coming)
+    if window in (None, 1):
+        last = reads[count - 1]
+        following = next((block for epoch, block in reads[count:] if block != last[1] and epoch == last[0]), None)
+        assert following is None or following in coming
+        assert len(coming) - len(list(itertools.groupby(reads[:count]))) in (0, 1)
+
+
+def test_permutation_is_fixed_for_good() -> None:
+    """The arithmetic of the order: a change here would break the resume of running trainings."""
+    assert permutation(8, 1, 2, 3).tolist() == [0, 7, 5, 3, 6, 2, 1, 4]
+
+
+def test_mix_counts_every_place_once() -> None:
+    """Over any positions each set is read at consecutive places, in its share of each cycle."""
+    sets, places = Mix([0.7, 0.2999, 0.0001], 5).places(np.arange(3 * CYCLE))
+    for number in range(3):
+        assert places[sets == number].tolist() == list(range(int((sets == number).sum())))
+    assert (sets == 2).sum() == 3
+    assert abs((sets[:CYCLE] == 0).sum() - 0.7 * CYCLE) <= 2
+
+
+def test_only_single_plain_pages_are_mapped(tmp_path: Path, run: str) -> None:
+    """A file of several pages, as other tools write, is not taken for one page, and is read all the same."""
+    source = sorted(Path(run).glob("tokens/train-*.parquet"))[0]
+    other = tmp_path / "tokens" / "train-00000.parquet"
+    other.parent.mkdir()
+    table = pq.read_table(source)
+    pq.write_table(
+        table,
+        other,
+        compression="none",
+        use_dictionary=False,
+        data_page_size=64,
+        write_batch_size=32,
+        row_group_size=50,
+    )
+    for path, expected in ((source, True), (other, False)):
+        group = pq.read_metadata(path).row_group(0)
+        place = group.column(0).data_page_offset
+        assert single_page(path.read_bytes(), place, group.num_rows * 16) == expected
+    rows = rows_of(TokenLoader(str(tmp_path), 4, shuffle=False, epochs=1, drop_last=False))
+    assert rows == [tuple(row) for row in table["input_ids"].to_pylist()]
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+def test_both_page_versions_are_mapped(tmp_path: Path, run: str, version: str) -> None:
+    """Data pages of either version are recognized as one page."""
+    table = pq.read_table(sorted(Path(run).glob("tokens/train-*.parquet"))[0])
+    path = tmp_path / "train-00000.parquet"
+    pq.write_table(
+        table, path, compression="none", use_dictionary=False, data_page_version=version, data_page_size=1 << 30
+    )
+    chunk = pq.read_metadata(path).row_group(0).column(0)
+    assert single_page(path.read_bytes(), chunk.data_page_offset, table.num_rows * 16)
+    assert rows_of(TokenLoader(str(tmp_path), 1, shuffle=False, epochs=1)) == [
+        tuple(row) for row in table["input_ids"].to_pylist()
+    ]
+
+
+def test_dtype_is_what_is_asked_for(run: str) -> None:
+    """input_ids come as any integer type."""
+    assert TokenLoader(run, 4, dtype=np.int64).batch_at(0)["input_ids"].dtype == np.int64
+
+
+def test_torch_dataset_with_and_without_workers(run: str) -> None:
+    """As tensors, with 0 or 2 worker processes, the batches are those of the loader, and resume is exact."""
+    torch = pytest.importorskip("torch")
+    from curation.tokenize.loading.loader import TokenDataset
+
+    expected = [batch["input_ids"].astype(np.int64) for batch in itertools.islice(TokenLoader(run, 8, seed=1), 9)]
+    for workers in (0, 2):
+        dataset = TokenDataset(run, 8, seed=1)
+        batches = torch.utils.data.DataLoader(dataset, batch_size=None, num_workers=workers)
+        for batch, right in zip(batches, expected, strict=False):
+            assert batch["input_ids"].dtype == torch.int64
+            assert (batch["input_ids"].numpy() == right).all()
+        dataset.load_state_dict(dataset.state_at(5 * 8))
+        following = next(iter(torch.utils.data.DataLoader(dataset, batch_size=None, num_workers=workers)))
+        assert (following["input_ids"].numpy() == expected[5]).all()

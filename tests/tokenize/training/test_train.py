@@ -1,0 +1,195 @@
+"""Training against tokenizers' own trainer on the same text: vocabulary and merges are equal, one by one."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenized import make_texts
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
+
+from curation.errors import ParameterError, StepFailed
+from curation.tokenize.training import merges
+from curation.tokenize.training.memory import Shrinking
+from curation.tokenize.training.merges import find_merges
+from curation.tokenize.training.settings import TokenizerSettings
+from curation.tokenize.training.sorted_counts import Counts
+from curation.tokenize.training.train import Trained, train
+
+TEXTS = [
+    *make_texts(60, longest=80),
+    "The Dogs' day: THEY'LL run 1234567 times, it's 3.14159!\r\n\r\n\tdef f(x):\n        return x//2\n",
+    "Příliš žluťoučký kůň úpěl ďábelské ódy. Größe, straße, ÉCOLE, DŽungla",
+    "नमस्ते दुनिया, यह एक परीक्षा है। สวัสดีชาวโลก 안녕하세요 세계 مرحبا بالعالم שלום עולם",
+    "東京は夜の七時。我能吞下玻璃而不伤身体。ΑΒΓ αβγ Привет, мир! 👩‍👩‍👧‍👦🇫🇮\u00a0\u2003 ١٢٣ ½ Ⅷ",
+]
+
+
+def by_tokenizers(texts: Sequence[str], chosen: TokenizerSettings) -> Trained:
+    """What BpeTrainer makes of the texts."""
+    tokenizer = Tokenizer(models.BPE())
+    split = pre_tokenizers.Split(Regex(chosen.split_pattern), "isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
+    trainer = trainers.BpeTrainer(
+        vocab_size=chosen.vocab_size - len(chosen.special_tokens),
+        min_frequency=chosen.min_frequency,
+        max_token_length=chosen.max_token_length,
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    model = json.loads(tokenizer.to_str())["model"]
+    return Trained(model["vocab"], model["merges"])
+
+
+def check(texts: Sequence[str], **parameters: Any) -> Trained:
+    """Both train on the texts; what both have made."""
+    chosen = TokenizerSettings(**parameters)
+    ours = train(texts, chosen)
+    assert ours == by_tokenizers(texts, chosen)
+    return ours
+
+
+@pytest.mark.parametrize("digits", ["groups", "single"])
+@pytest.mark.parametrize("pattern", ["gpt2", "gpt4", "o200k", r"\p{Han}|\w+|\s+|[^\w\s]+"])
+def test_patterns(pattern: str, digits: str) -> None:
+    """Every built-in pattern, and one of one's own, with digits either way."""
+    trained = check(TEXTS, vocab_size=700, pattern=pattern, digits=digits)
+    assert 150 < len(trained.merges) <= 700 - 256 - 8
+
+
+@pytest.mark.parametrize("min_frequency", [1, 2, 5])
+@pytest.mark.parametrize("max_token_length", [None, 1, 2, 5, 16])
+def test_limits(min_frequency: int, max_token_length: int | None) -> None:
+    """Least frequency and greatest length, until no pair is left."""
+    check(TEXTS, vocab_size=5000, min_frequency=min_frequency, max_token_length=max_token_length)
+
+
+@pytest.mark.parametrize("vocab_size", [1000, 32_000])
+@pytest.mark.parametrize("languages", [("de", "en", "fi"), ("ja", "th", "zh"), ("ar", "hi", "ko", "ru", "tr")])
+def test_languages(shared_data: Path, languages: tuple[str, ...], vocab_size: int) -> None:
+    """Sentences of several languages, two vocabularies; the greater one takes every pair there is."""
+    with gzip.open(shared_data / "language" / "lingua-sentences.tsv.gz", "rt", encoding="utf-8") as file:
+        rows = [line.rstrip("\n").split("\t") for line in file]
+    texts = [text for code, text in rows if code in languages]
+    assert len(texts) > 500
+    check(texts, vocab_size=vocab_size, pattern="o200k", min_frequency=1)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(
+    texts=st.lists(st.text(st.sampled_from("abcä日 "), min_size=1, max_size=60), min_size=1, max_size=12),
+    tokens=st.integers(0, 120),
+    min_frequency=st.integers(1, 3),
+    max_token_length=st.none() | st.integers(1, 9),
+)
+def test_ties(texts: list[str], tokens: int, min_frequency: int, max_token_length: int | None) -> None:
+    """Texts of few letters, where most pairs are as frequent as another and tokens overlap themselves."""
+    check(
+        texts, vocab_size=264 + tokens, pattern="gpt4", min_frequency=min_frequency, max_token_length=max_token_length
+    )
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(
+    texts=st.lists(st.text(st.sampled_from("abcä日 "), min_size=1, max_size=60), min_size=1, max_size=12),
+    calls=st.integers(1, 9),
+)
+def test_words_that_move_are_merged_alike(texts: list[str], calls: int) -> None:
+    """However often words that became shorter move together, the merges are the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(merges, "MERGES_A_CALL", calls)
+        patch.setattr(merges, "MOVE_BELOW", 1.0)
+        check(texts, vocab_size=400, pattern="gpt4", min_frequency=1)
+
+
+def test_words_move_and_counts_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The memory that merges free is given back while they go on, and a moved word keeps its 64-bit count."""
+    kept: list[int] = []
+    monkeypatch.setattr(merges, "MERGES_A_CALL", 4)
+    monkeypatch.setattr(Shrinking, "keep", lambda _, size: kept.append(size))
+    many = {bytes([97 + letter]) * 600: (letter + 3) << 40 for letter in range(8)}
+    found = find_merges([counted(many)], 256 + 40, 2)
+    assert kept == sorted(kept, reverse=True)
+    assert kept[-1] < merges.MOVE_BELOW**2 * 8 * 603
+    monkeypatch.setattr(merges, "MOVE_BELOW", 0.0)
+    assert find_merges([counted(many)], 256 + 40, 2).tokens == found.tokens
+
+
+def test_memory_is_given_back_while_it_is_in_use() -> None:
+    """What is kept stays as it is, and whole pages behind it are no longer held."""
+    numbers = Shrinking(1 << 22)
+    numbers.array[:] = 7
+    before = resident()
+    numbers.keep(1000)
+    assert (numbers.array[:1000] == 7).all()
+    if sys.platform == "linux":
+        assert before - resident() > 14 << 20
+    for size in (0, 1 << 22):
+        numbers.keep(size)
+    assert len(Shrinking(0).array) == 0
+
+
+def resident() -> int:
+    return psutil.Process().memory_info().rss
+
+
+def test_a_small_corpus_gives_fewer_tokens() -> None:
+    """Merging ends when no pair occurs often enough; nothing is made up."""
+    assert check(["ab ab ab"], vocab_size=1000).merges == [["a", "b"], ["Ġ", "ab"]]
+
+
+@pytest.mark.parametrize("texts", [[], [""], ["a"], ["a", "b c"], ["é"] * 3])
+def test_next_to_nothing(texts: list[str]) -> None:
+    """No text, no pair, or a single one."""
+    check(texts, vocab_size=300)
+
+
+def counted(counts: dict[bytes, int]) -> Counts:
+    offsets = np.cumsum([0, *map(len, counts)])
+    return Counts(np.frombuffer(b"".join(counts), np.uint8), offsets, np.array(list(counts.values())))
+
+
+def test_counts_have_64_bits() -> None:
+    """Counts beyond 32 bits neither overflow nor wrap: their order is kept."""
+    many = {b"ab": 3 << 40, b"cd": 5 << 40, b"ef": (5 << 40) + 1, b"gh": 7}
+    found = find_merges([counted(many)], 259, 2)
+    assert [found.tokens[number] for number in range(256, 259)] == [b"ef", b"cd", b"ab"]
+
+
+def test_progress_is_told() -> None:
+    """The report grows to the size of the vocabulary."""
+    sizes: list[int] = []
+    words = {f"{number:04x}".encode(): 10_000 - number for number in range(5000)}
+    found = find_merges([counted(words)], 2000, 1, report=sizes.append)
+    assert sizes == sorted(sizes)
+    assert len(sizes) > 1
+    assert sizes[-1] == len(found.tokens) == 2000
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("sample", 0.0), ("sample", 1.5), ("max_pretoken_bytes", 4), ("max_pretoken_bytes", 1 << 20)]
+)
+def test_bad_settings_are_named(key: str, value: float) -> None:
+    """A value that makes no sense is refused with key and value."""
+    with pytest.raises(ParameterError, match=f"{key}.*{value}"):
+        TokenizerSettings(**{key: value})  # type: ignore[arg-type]
+
+
+def test_too_many_words_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What 32 bits cannot name fails, and says what helps."""
+    monkeypatch.setattr(merges, "MOST_CELLS", 10)
+    find_merges([counted({b"abc": 1})], 259, 2)
+    with pytest.raises(StepFailed, match=r"tokenizer\.sample"):
+        find_merges([counted({b"abc": 1}), counted({b"abcd": 1})], 259, 2)

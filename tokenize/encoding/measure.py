@@ -1,0 +1,135 @@
+"""What an encoded corpus tells of its tokenizer: text and tokens by language and domain, and how often each id occurs.
+
+Counted in the pass that encodes, from arrays that are there anyway, so that it costs a few percent of it; whole
+numbers, which add up exactly over shards in any order.
+"""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curation.arrays import Int64s, UnsignedInts
+from curation.running.compiled import kernel
+from curation.text.hosts import host_of
+from curation.tokenize.encoding.encoder import Encoded, text_buffers
+from curation.tokenize.encoding.text_counts import count_text
+
+COUNTS = ("documents", "bytes", "characters", "words", "tokens")
+"""What is counted of every group of documents. A word is a run of characters that are not white space, as `str.split`
+has it; tokens are without the end token."""
+
+GROUPS = ("all", "language", "domain")
+
+COLUMNS = ("text", "language", "url")
+"""Columns of the corpus that are looked at."""
+
+DOMAINS_A_SHARD = 1000
+"""Domains of most tokens that a shard reports; a domain that is smaller in every shard is missing from the totals."""
+
+_PLAIN = r"(?s)^https?://([a-z0-9_.-]+)(?::[0-9]*)?(?:[/?#]|$)"
+
+Group = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Counts of encoded documents; `a + b` is exact.
+
+    used: how often each id occurs, shape (vocabulary,). groups: for each of `GROUPS`, `COUNTS` by name.
+    """
+
+    used: Int64s
+    groups: Mapping[str, Group] = field(default_factory=dict)
+
+    def __add__(self, other: Measured) -> Measured:
+        groups = {name: _add(self.groups.get(name, {}), other.groups.get(name, {})) for name in GROUPS}
+        return Measured(self.used + other.used, groups)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, from which `from_json` makes the same."""
+        packed = base64.b64encode(zlib.compress(self.used.astype("<i8").tobytes(), 1)).decode()
+        return {"used": packed, "groups": self.groups}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Measured:
+        """What `to_json` made plain values of."""
+        used = np.frombuffer(zlib.decompress(base64.b64decode(values["used"])), "<i8").astype(np.int64)
+        groups = {
+            name: {key: tuple(counts) for key, counts in group.items()} for name, group in values["groups"].items()
+        }
+        return cls(used, groups)
+
+
+def nothing(vocabulary: int) -> Measured:
+    """No documents, of a tokenizer whose ids are below `vocabulary`."""
+    return Measured(np.zeros(vocabulary, np.int64))
+
+
+def _add(left: Group, right: Group) -> Group:
+    none = (0,) * len(COUNTS)
+    names = sorted({*left, *right})
+    return {
+        name: tuple(a + b for a, b in zip(left.get(name, none), right.get(name, none), strict=True)) for name in names
+    }
+
+
+class Measuring:
+    """Adds up batches of one shard."""
+
+    def __init__(self, vocabulary: int) -> None:
+        self._used = np.zeros(vocabulary, np.int64)
+        self._names: dict[str, list[pa.StringArray]] = {name: [pa.array([], pa.string())] for name in GROUPS[1:]}
+        self._counts = [np.empty((0, len(COUNTS)), np.int64)]
+
+    def add(self, batch: pa.RecordBatch, encoded: Encoded) -> None:
+        """A batch with the columns `COLUMNS`, and what encoding made of its text."""
+        _count_ids(encoded.ids, self._used)
+        data, offsets = text_buffers(batch.column("text"))
+        counts = np.empty((len(offsets) - 1, len(COUNTS)), np.int64)
+        counts[:, 0] = 1
+        counts[:, 1] = np.diff(offsets)
+        counts[:, 2], counts[:, 3] = count_text(data, offsets)
+        counts[:, 4] = encoded.lengths
+        self._counts.append(counts)
+        self._names["language"].append(batch.column("language").fill_null(""))
+        self._names["domain"].append(domains(batch.column("url").fill_null("")))
+
+    def total(self) -> Measured:
+        """All that was added."""
+        counts = np.concatenate(self._counts)
+        groups = {"all": {"all": tuple(counts.sum(axis=0).tolist())} if len(counts) else {}}
+        for name, values in self._names.items():
+            groups[name] = _sum_by(pa.concat_arrays(values), counts)
+        largest = sorted(groups["domain"], key=lambda name: (-groups["domain"][name][-1], name))[:DOMAINS_A_SHARD]
+        groups["domain"] = {name: groups["domain"][name] for name in sorted(largest)}
+        return Measured(self._used, groups)
+
+
+def domains(urls: pa.StringArray) -> pa.StringArray:
+    """`domain` of each URL: by Arrow where the host is in plain lower case, which is nearly always, else one by one."""
+    plain = pc.match_substring_regex(urls, _PLAIN)
+    if not pc.all(plain).as_py():
+        return pa.array([host_of(url) for url in urls.to_pylist()], pa.string())
+    return pc.replace_substring_regex(pc.replace_substring_regex(urls, f"{_PLAIN}.*", r"\1"), r"^www\.", "")
+
+
+def _sum_by(names: pa.StringArray, counts: Int64s) -> dict[str, tuple[int, ...]]:
+    """["en", "de", "en"], [[1], [2], [3]] → {"de": (2,), "en": (4,)}"""
+    coded = names.dictionary_encode()
+    sums = np.zeros((len(coded.dictionary), len(COUNTS)), np.int64)
+    np.add.at(sums, coded.indices.to_numpy(), counts)
+    return {name: tuple(row) for name, row in sorted(zip(coded.dictionary.to_pylist(), sums.tolist(), strict=True))}
+
+
+@kernel
+def _count_ids(ids: UnsignedInts, used: Int64s) -> None:
+    for token in ids:
+        used[token] += 1

@@ -1,0 +1,172 @@
+"""Packing: documents, each ended by its end token, laid into rows of one length.
+
+`concat` lays them end to end and cuts wherever a row ends: nothing is padded but the last row of the whole set, and
+about one document a row is cut. `best_fit` is best-fit decreasing bin packing ("Fewer Truncations Improve Language
+Modeling", Ding et al., 2024): a document is cut only if it is longer than a row, for a little padding at rows' ends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from curation.arrays import Int64s, UInt64s, UnsignedInts
+from curation.running.compiled import kernel
+from curation.store.hashing import mix_bits
+from curation.tokenize.encoding.encoder import Encoded
+from curation.tokenize.encoding.token_shards import Rows, TokensSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """What one token shard is made of: slots `first` to `last` (left out), less `skip` tokens, `tokens` in all."""
+
+    first: int
+    last: int
+    skip: int
+    tokens: int
+
+
+def plan(slots: Int64s, settings: TokensSettings) -> tuple[list[Range], int]:
+    """The range of each token shard, given the tokens of each slot; and the tokens that the policy for tails drops.
+
+    `concat`: every shard has exactly `shard_rows` rows but the last. `best_fit`: about as many, cut where slots end,
+    since how many rows documents fill is known only once they are packed.
+    """
+    before = np.concatenate(([0], np.cumsum(slots)))
+    total = int(before[-1])
+    shard = settings.shard_rows * settings.sequence_length
+    if settings.packing == "best_fit":
+        count = max(1, -(-total // shard))
+        cuts = np.searchsorted(before, [number * total / count for number in range(count + 1)])
+        pairs = list(zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True))
+        return [Range(a, b, 0, int(before[b] - before[a])) for a, b in pairs if before[b] > before[a]], 0
+    kept = total if settings.tail == "pad" else total // settings.sequence_length * settings.sequence_length
+    ranges = []
+    for start in range(0, kept, shard):
+        end = min(start + shard, kept)
+        first = int(np.searchsorted(before, start, side="right")) - 1
+        ranges.append(Range(first, int(np.searchsorted(before, end)), int(start - before[first]), end - start))
+    return ranges, total - kept
+
+
+def concat(documents: Encoded, length: int, skip: int, tokens: int, pad: int) -> Rows:
+    """Rows of `length` from the documents end to end, without their first `skip` tokens, `tokens` in all.
+
+    The last row is filled with `pad` if `tokens` is no multiple of `length`.
+    """
+    rows = -(-tokens // length)
+    padding = rows * length - tokens
+    ids = documents.ids[skip : skip + tokens]
+    if padding:
+        ids = np.concatenate((ids, np.full(padding, pad, ids.dtype)))
+    begins = documents.offsets[:-1] - skip
+    begins = begins[(begins > 0) & (begins < tokens)]
+    places = np.union1d(begins, np.arange(rows, dtype=np.int64) * length)
+    pieces = np.searchsorted(documents.offsets, places + skip, side="right") - 1
+    if padding:
+        places, pieces = np.append(places, tokens), np.append(pieces, -1)
+    return _rows(ids.reshape(rows, length), places, pieces, padding)
+
+
+def _rows(ids: UnsignedInts, places: Int64s, pieces: Int64s, padding: int) -> Rows:
+    count, length = ids.shape
+    offsets = np.searchsorted(places, np.arange(count + 1, dtype=np.int64) * length)
+    return Rows(ids, (places % length).astype(np.int32), pieces.astype(np.int64), offsets.astype(np.int64), padding)
+
+
+def best_fit(documents: Encoded, length: int, pad: int, seed: int = 0) -> Rows:
+    """Rows of `length` by best-fit decreasing, padded at their ends, in an order shuffled by `seed`.
+
+    A document longer than a row gives full rows and one piece for the rest. Within a row, pieces keep the order of the
+    documents.
+    """
+    document, start, size = _cut(documents, length)
+    bins, count = _best_fit(np.argsort(-size, kind="stable"), size, length)
+    salt = mix_bits(np.array([seed], np.uint64))
+    shuffled = np.argsort(mix_bits(np.arange(count, dtype=np.uint64) ^ salt), kind="stable")
+    place = np.empty(count, np.int64)
+    place[shuffled] = np.arange(count)
+    row = place[bins]
+    order = np.argsort(row, kind="stable")
+    ids = np.full((count, length), pad, documents.ids.dtype)
+    filled, where = _lay(documents.ids, documents.offsets[document[order]] + start[order], size[order], row[order], ids)
+    short = np.flatnonzero(filled < length)
+    places = np.concatenate((row[order] * length + where, short * length + filled[short]))
+    pieces = np.concatenate((document[order], np.full(len(short), -1, np.int64)))
+    sort = np.argsort(places, kind="stable")
+    return _rows(ids, places[sort], pieces[sort], int((length - filled).sum()))
+
+
+def _cut(documents: Encoded, length: int) -> tuple[Int64s, Int64s, Int64s]:
+    """Pieces of at most `length`: document, first token within it, tokens; in the order of the documents."""
+    counts = -(-documents.lengths // length)
+    document = np.repeat(np.arange(len(documents)), counts)
+    number = np.arange(len(document)) - np.repeat(np.cumsum(counts) - counts, counts)
+    start = number * length
+    return document, start, np.minimum(documents.lengths[document] - start, length)
+
+
+@kernel
+def _best_fit(order: Int64s, sizes: Int64s, length: int) -> tuple[Int64s, int]:
+    """The bin of each piece, and the number of bins: each piece, longest first, into the fullest bin it fits.
+
+    Bins of equal room form a stack, the last used on top; a bitmap of the rooms there are finds the smallest that
+    suffices.
+    """
+    bins = np.empty(len(sizes), np.int64)
+    below = np.empty(len(sizes), np.int64)
+    top = np.full(length + 1, -1, np.int64)
+    words = np.zeros(length // 64 + 2, np.uint64)
+    count = 0
+    for piece in order:
+        room = _first_room(words, sizes[piece], length)
+        if room > length:
+            chosen, room = count, length
+            count += 1
+        else:
+            chosen = top[room]
+            top[room] = below[chosen]
+            if top[room] < 0:
+                words[room >> 6] &= ~(np.uint64(1) << np.uint64(room & 63))
+        bins[piece] = chosen
+        room -= sizes[piece]
+        if room > 0:
+            below[chosen] = top[room]
+            top[room] = chosen
+            words[room >> 6] |= np.uint64(1) << np.uint64(room & 63)
+    return bins, count
+
+
+@kernel
+def _first_room(words: UInt64s, size: int, length: int) -> int:
+    """The smallest room of at least `size` that a bin has, or `length + 1`."""
+    word = size >> 6
+    bits = words[word] >> np.uint64(size & 63) << np.uint64(size & 63)
+    while bits == 0:
+        word += 1
+        if word >= len(words):
+            return length + 1
+        bits = words[word]
+    room = word << 6
+    while bits & np.uint64(1) == 0:
+        bits >>= np.uint64(1)
+        room += 1
+    return room
+
+
+@kernel
+def _lay(source: UnsignedInts, begins: Int64s, sizes: Int64s, rows: Int64s, ids: UnsignedInts) -> tuple[Int64s, Int64s]:
+    """Copy each piece to the end of what its row holds; returns how far rows are filled and where each piece went."""
+    filled = np.zeros(len(ids), np.int64)
+    where = np.empty(len(sizes), np.int64)
+    for piece in range(len(sizes)):
+        row = rows[piece]
+        where[piece] = filled[row]
+        part = source[begins[piece] : begins[piece] + sizes[piece]]
+        place = ids[row, filled[row] : filled[row] + sizes[piece]]
+        for position in range(sizes[piece]):
+            place[position] = part[position]
+        filled[row] += sizes[piece]
+    return filled, where

@@ -1,0 +1,85 @@
+"""The second pass: token shards from the sorted documents of all corpus shards, a task each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from curation.running.performance import Meter
+from curation.store.folder import Folder
+from curation.store.manifest import Manifest
+from curation.tokenize.encoding.encode_shards import slots_folder
+from curation.tokenize.encoding.encoder import Encoder
+from curation.tokenize.encoding.pack import Range, best_fit, concat
+from curation.tokenize.encoding.shuffle import read_slots
+from curation.tokenize.encoding.token_shards import TokensSettings, shard_path, token_schema, write_token_shard
+
+STEP = "tokens"
+
+
+@dataclass(frozen=True, slots=True)
+class PackTask:
+    """One token shard to make: its range of the documents of a split."""
+
+    folder: Folder
+    split: str
+    number: int
+    part: Range
+    settings: TokensSettings
+    dtype: np.dtype[np.unsignedinteger]
+    pad: int
+    metadata: Mapping[str, str]
+    mark: str
+
+    @property
+    def shard(self) -> str:
+        """Its name in manifests/tokens/."""
+        return f"{self.split}-{self.number:05d}"
+
+
+def pack_shard(task: PackTask) -> Manifest:
+    """Make one token shard, its manifest last."""
+    meter, settings, part = Meter(), task.settings, task.part
+    task.folder.fs.invalidate_cache()  # object stores remember listings, here maybe one from before the first pass
+    paths = task.folder.list(slots_folder(task.mark, task.split), ".arrow")
+    documents = read_slots(task.folder, paths, part.first, part.last, task.dtype)
+    if settings.packing == "concat":
+        rows = concat(documents.encoded, settings.sequence_length, part.skip, part.tokens, task.pad)
+    else:
+        rows = best_fit(documents.encoded, settings.sequence_length, task.pad, settings.seed + task.number)
+    table = rows.to_arrow(documents.ids, token_schema(task.dtype, settings.sequence_length))
+    output = write_token_shard(task.folder, shard_path(task.split, task.number), table, task.metadata, settings)
+    counts = {"rows": len(rows), "tokens": part.tokens, "padding": rows.padding}
+    manifest = Manifest(STEP, task.shard, task.mark, outputs=[output], counts=counts)
+    manifest.write(task.folder, meter.report())
+    return manifest
+
+
+def describe(encoder: Encoder, settings: TokensSettings, sources: list[dict[str, Any]], split: str) -> dict[str, str]:
+    """What every token shard says of itself, in its Parquet metadata."""
+    values = {
+        "tokenizer": encoder.hash,
+        "vocabulary": encoder.vocabulary,
+        "sequence_length": settings.sequence_length,
+        "packing": settings.packing,
+        "tail": settings.tail,
+        "seed": settings.seed,
+        "end_id": encoder.special_id(settings.end_token),
+        "pad_id": padding_id(encoder, settings),
+        "sources": json.dumps(sources),
+        "repeats": json.dumps(
+            [list(pair) for pair in zip(settings.cluster_sizes, settings.cluster_repeats, strict=True)]
+        ),
+        "split": split,
+    }
+    return {f"curation.{name}": str(value) for name, value in values.items()}
+
+
+def padding_id(encoder: Encoder, settings: TokensSettings) -> int:
+    """The id that fills rows: the padding token's, or the end token's where the tokenizer has no padding token."""
+    found = encoder.find_special_id(settings.pad_token)
+    return encoder.special_id(settings.end_token) if found is None else found

@@ -1,0 +1,170 @@
+"""The order of documents in the token set: a shuffle of the whole corpus in two passes, neither of which holds it.
+
+Every copy of a document has a 64-bit key made from the seed and its id, and documents stand in the order of their keys.
+The first pass, a task a corpus shard, writes the shard's documents sorted by key, cut into slots: ranges of the key
+that all shards share. The second, a task a token shard, reads its range of slots from every file and merges them. Since
+keys are uniform, a range of slots is the same small share of every file; since the order is that of the keys alone, it
+depends on neither the number of corpus shards nor that of workers.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, Any
+
+import numpy as np
+import pyarrow as pa
+from fsspec.implementations.local import LocalFileSystem
+
+from curation.arrays import Bools, Float64s, Int64s, UInt64s
+from curation.store.folder import Folder
+from curation.store.hashing import GOLDEN, hash_strings, mix_bits
+from curation.tokenize.encoding.encoder import Encoded, take
+
+MAX_SLOT_BITS = 16
+SLOTS_PER_SHARD = 16
+"""Slots to a token shard: a task reads at most one slot too many at either end of its range, and a shard of `best_fit`,
+which is cut between slots, is off its size by a sixteenth or so. Beyond 2^16 slots (some 60 billion tokens in shards as
+they are by default) slots grow instead of their number; larger shards put that off."""
+
+TYPICAL_TOKENS = 1000
+"""Tokens a document of web text, about; only the number of slots is guessed from it."""
+
+_SPLIT, _PART = 0x73706C6974, 0x70617274
+"""Seeds of the two hashes that do not depend on the user's: which split, and which documents of a part of an epoch."""
+
+
+def document_keys(ids: pa.StringArray, copies: Int64s, seed: int, source: int = 0) -> UInt64s:
+    """The key by which copy `copies[i]` of document `ids[i]` of corpus number `source` is placed."""
+    with np.errstate(over="ignore"):
+        salt = (np.uint64(source) << np.uint64(32)) + copies.astype(np.uint64)
+        return mix_bits(hash_strings(ids, seed) + salt * GOLDEN)
+
+
+def split_hashes(clusters: pa.StringArray) -> UInt64s:
+    """The hash that decides the split, of the id of a document's near-duplicate cluster. The same for every seed."""
+    return hash_strings(clusters, _SPLIT)
+
+
+def is_validation(hashes: UInt64s, fraction: float, least: int | None = None) -> Bools:
+    """Documents whose hash is in the lowest `fraction` of all hashes, or at most `least`."""
+    bound = min(int(fraction * 2**64), 2**64 - 1)
+    chosen = hashes < np.uint64(bound)
+    return chosen if least is None else chosen | (hashes <= np.uint64(least))
+
+
+def repeats(ids: pa.StringArray, times: Float64s) -> Int64s:
+    """How often each document is taken: `times` rounded down or up by a hash of the id, so that 2.5 is 2 or 3."""
+    if (times == np.floor(times)).all():
+        return times.astype(np.int64)
+    part = hash_strings(ids, _PART).astype(np.float64) / 2**64
+    return np.floor(times + part * (1 - 2**-52)).astype(np.int64)
+
+
+def slot_count(documents: int, shard_tokens: int) -> int:
+    """A power of two, some `SLOTS_PER_SHARD` to each token shard that `documents` will fill."""
+    wanted = SLOTS_PER_SHARD * documents * TYPICAL_TOKENS / shard_tokens
+    return 1 << min(max(int(np.ceil(np.log2(max(wanted, 1)))), 0), MAX_SLOT_BITS)
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """Encoded documents in the order of their keys, with their ids."""
+
+    encoded: Encoded
+    ids: pa.StringArray
+    keys: UInt64s
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def in_key_order(
+    encoded: Encoded, ids: pa.StringArray, keys: UInt64s, rows: Int64s, dtype: np.dtype[Any], end: int | None = None
+) -> Documents:
+    """Copies of documents, sorted: `keys[i]` places a copy of document `rows[i]`; equal keys stay in this order.
+
+    dtype and end: as in `take`.
+    """
+    order = np.argsort(keys, kind="stable")
+    rows = rows[order]
+    return Documents(take(encoded, rows, dtype, end), ids.take(pa.array(rows)), keys[order])
+
+
+def write_slots(folder: Folder, path: str, documents: Documents, slots: int) -> None:
+    """Write sorted documents as an Arrow file of one record batch for each slot that holds any."""
+    slot = _slots_of(documents.keys, slots)
+    filled, first = np.unique(slot, return_index=True)
+    bounds = np.append(first, len(documents)).astype(np.int64)
+    tokens = np.diff(documents.encoded.offsets[bounds])
+    kind = pa.list_(pa.from_numpy_dtype(documents.encoded.ids.dtype))
+    metadata = {"slots": _pack(filled.astype(np.int64)), "tokens": _pack(tokens.astype(np.int64))}
+    schema = pa.schema([("key", pa.uint64()), ("id", pa.string()), ("tokens", kind)], metadata=metadata)
+    with folder.writing(path, sync=False) as file, pa.ipc.new_file(pa.PythonFile(file, mode="w"), schema) as writer:
+        for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+            writer.write_batch(_slot_batch(documents, start, stop, schema))
+
+
+def _slot_batch(documents: Documents, start: int, stop: int, schema: pa.Schema) -> pa.RecordBatch:
+    offsets = documents.encoded.offsets[start : stop + 1]
+    ids = documents.encoded.ids[offsets[0] : offsets[-1]]
+    lists = pa.ListArray.from_arrays(pa.array((offsets - offsets[0]).astype(np.int32)), pa.array(ids))
+    names = pa.concat_arrays([documents.ids.slice(start, stop - start)])
+    return pa.record_batch([pa.array(documents.keys[start:stop]), names, lists], schema=schema)
+
+
+def slot_tokens(folder: Folder, path: str, slots: int) -> Int64s:
+    """Tokens in each slot of a file that `write_slots` wrote, shape (slots,)."""
+    totals = np.zeros(slots, np.int64)
+    with _reading(folder, path) as file, pa.ipc.open_file(file) as reader:
+        totals[_unpack(reader.schema, "slots")] = _unpack(reader.schema, "tokens")
+    return totals
+
+
+def read_slots(folder: Folder, paths: Sequence[str], first: int, last: int, dtype: np.dtype[Any]) -> Documents:
+    """All documents of slots `first` to `last` (left out) of all files, in key order."""
+    batches: list[pa.RecordBatch] = []
+    for path in paths:
+        with _reading(folder, path) as file, pa.ipc.open_file(file) as reader:
+            begin, end = np.searchsorted(_unpack(reader.schema, "slots"), [first, last])
+            batches += [reader.get_batch(number) for number in range(begin, end)]
+    encoded = _concatenate([batch.column("tokens") for batch in batches], dtype)
+    ids = pa.concat_arrays([batch.column("id") for batch in batches]) if batches else pa.array([], pa.string())
+    keys = [batch.column("key").to_numpy() for batch in batches]
+    rows = np.arange(len(ids))
+    return in_key_order(encoded, ids, np.concatenate([np.empty(0, np.uint64), *keys]), rows, dtype)
+
+
+def _concatenate(lists: Sequence[pa.ListArray], dtype: np.dtype[Any]) -> Encoded:
+    values = [part.flatten().to_numpy() for part in lists]
+    lengths = [np.diff(part.offsets.to_numpy()) for part in lists]
+    ends = np.cumsum(np.concatenate([np.empty(0, np.int64), *lengths]), dtype=np.int64)
+    return Encoded(np.concatenate([np.empty(0, dtype), *values]), np.concatenate(([0], ends)))
+
+
+def _slots_of(keys: UInt64s, slots: int) -> Int64s:
+    bits = slots.bit_length() - 1
+    return (keys >> np.uint64(64 - bits)).astype(np.int64) if bits else np.zeros(len(keys), np.int64)
+
+
+def _pack(numbers: Int64s) -> str:
+    return base64.b64encode(numbers.tobytes()).decode()
+
+
+def _unpack(schema: pa.Schema, name: str) -> Int64s:
+    return np.frombuffer(base64.b64decode(schema.metadata[name.encode()]), np.int64)
+
+
+@contextmanager
+def _reading(folder: Folder, path: str) -> Any:
+    """A file to read here and there: mapped where it is local, else read in small blocks."""
+    if isinstance(folder.fs, LocalFileSystem):
+        with pa.memory_map(folder.path(path)) as mapped:
+            yield mapped
+    else:
+        remote: IO[bytes] = folder.fs.open(folder.path(path), "rb", block_size=1 << 18)
+        with remote:
+            yield remote

@@ -1,0 +1,187 @@
+"""Token shards: the settings that make them, their columns, and how they are written.
+
+`input_ids` is written plain and uncompressed in one page a row group, so that a loader maps the file and reads any row
+without decoding it. Parquet has no 16-bit integers: a token takes four bytes on disk this way whatever its type.
+`compression = "zstd"` stores about 1.2 bytes a token instead; a loader then decodes whole row groups (some 240 million
+tokens a second on one core, against a copy from the page cache).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curation.arrays import Int32s, Int64s, UnsignedInts
+from curation.errors import ParameterError
+from curation.store.folder import Folder
+from curation.store.shards import Output
+from curation.tokenize.encoding.parquet.plain_lists import write_plain_lists
+
+PACKINGS = ("concat", "best_fit")
+TAILS = ("pad", "drop")
+COMPRESSIONS = ("none", "zstd")
+SPLITS = ("train", "validation")
+
+PAGE_BYTES = 1 << 30
+"""Upper limit of a page: never reached, so that a row group of a column is one page."""
+
+MAX_ROW_GROUP_ROWS = 16384
+"""pyarrow begins a new page after 20,000 rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokensSettings:
+    """Table [tokens] of a recipe.
+
+    sequence_length: tokens a row. packing: `concat` lays documents end to end and cuts at every row's end; `best_fit`
+    cuts a document only if it is longer than a row. tail: what becomes of rows that are not full: `pad` fills them,
+    `drop` leaves out the last row of `concat` (a row of `best_fit` is always filled). validation_fraction: share of
+    documents, by a hash of their near-duplicate cluster, kept for validation; above 0, at least one document.
+    shard_rows: rows a file. row_group_rows: rows a row group. mix: further corpora, `FOLDER=NUMBER`; `.` is the corpus
+    of the run itself, which counts 1 where it is not named; mix_as says what the numbers are: `epochs`, or `weights`
+    (shares of the tokens, the least repeated corpus taken once). cluster_sizes and cluster_repeats: a document whose
+    near-duplicate cluster had at least `cluster_sizes[i]` documents is taken `cluster_repeats[i]` times in training;
+    the largest such size counts.
+    """
+
+    sequence_length: int = 2048
+    packing: str = "concat"
+    tail: str = "pad"
+    validation_fraction: float = 0.005
+    seed: int = 0
+    shard_rows: int = 8192
+    row_group_rows: int = 512
+    compression: str = "none"
+    end_token: str = "<|endoftext|>"
+    pad_token: str = "<|padding|>"
+    mix: tuple[str, ...] = ()
+    mix_as: str = "epochs"
+    cluster_sizes: tuple[int, ...] = ()
+    cluster_repeats: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        _require(2 <= self.sequence_length <= 1 << 20, "sequence_length", self.sequence_length, "2 to 1048576")
+        _one_of("packing", self.packing, PACKINGS)
+        _one_of("tail", self.tail, TAILS)
+        _one_of("compression", self.compression, COMPRESSIONS)
+        _one_of("mix_as", self.mix_as, ("epochs", "weights"))
+        _require(0 <= self.validation_fraction < 1, "validation_fraction", self.validation_fraction, "0 to below 1")
+        _require(0 <= self.seed < 1 << 63, "seed", self.seed, "0 to 2^63 - 1")
+        _require(self.shard_rows >= 1, "shard_rows", self.shard_rows, "at least 1")
+        rows = f"1 to {MAX_ROW_GROUP_ROWS}, and rows * sequence_length * 4 below 1 GiB"
+        fits = 1 <= self.row_group_rows <= MAX_ROW_GROUP_ROWS
+        fits = fits and self.row_group_rows * self.sequence_length * 4 < PAGE_BYTES
+        _require(fits, "row_group_rows", self.row_group_rows, rows)
+        _require(bool(self.end_token), "end_token", self.end_token, "a special token of the tokenizer")
+        folders = [parse_mix(entry)[0] for entry in self.mix]
+        _require(len({*folders}) == len(folders), "mix", self.mix, "folders that differ")
+        same = len(self.cluster_sizes) == len(self.cluster_repeats)
+        _require(same, "cluster_repeats", self.cluster_repeats, "as many numbers as cluster_sizes has")
+        rising = list(self.cluster_sizes) == sorted({*self.cluster_sizes}) and all(n >= 1 for n in self.cluster_sizes)
+        _require(rising, "cluster_sizes", self.cluster_sizes, "rising whole numbers from 1")
+        whole = all(n >= 0 for n in self.cluster_repeats)
+        _require(whole, "cluster_repeats", self.cluster_repeats, "whole numbers from 0")
+
+
+def _require(holds: bool, key: str, value: object, allowed: str) -> None:
+    if not holds:
+        raise ParameterError(key, value, allowed)
+
+
+def _one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
+    _require(value in allowed, key, value, f"one of {', '.join(allowed)}")
+
+
+def parse_mix(entry: str) -> tuple[str, float]:
+    """ "/data/wiki=2.5" → ("/data/wiki", 2.5). ParameterError if it is not FOLDER=NUMBER with a number above 0."""
+    folder, equals, number = entry.rpartition("=")
+    try:
+        value = float(number)
+    except ValueError:
+        value = 0.0
+    _require(bool(equals and folder) and 0 < value < float("inf"), "mix", entry, "FOLDER=NUMBER, the number above 0")
+    return folder, value
+
+
+def token_dtype(vocabulary: int) -> np.dtype[np.unsignedinteger]:
+    """The smallest unsigned type that holds ids below `vocabulary`.
+
+    >>> token_dtype(65536), token_dtype(65537)
+    (dtype('uint16'), dtype('uint32'))
+    """
+    return np.dtype(np.min_scalar_type(max(vocabulary - 1, 0)))
+
+
+def token_schema(dtype: np.dtype[np.unsignedinteger], sequence_length: int) -> pa.Schema:
+    """The columns of tokens/: `input_ids`, `document_starts`, `document_ids`.
+
+    document_starts: positions in the row at which a document, or the rest of one, begins; the first is 0.
+    document_ids: the id of each; null for the padding at a row's end, which counts as a document here.
+    """
+    element = pa.field("element", pa.from_numpy_dtype(dtype), nullable=False)
+    return pa.schema(
+        [
+            pa.field("input_ids", pa.list_(element, sequence_length), nullable=False),
+            pa.field("document_starts", pa.list_(pa.field("element", pa.int32(), nullable=False)), nullable=False),
+            pa.field("document_ids", pa.list_(pa.field("element", pa.string())), nullable=False),
+        ]
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Packed sequences.
+
+    ids: (rows, sequence_length). starts: all rows' document starts, flat; pieces: for each, the index of its document,
+    -1 for padding; offsets: (rows + 1,), where a row's starts begin. padding: tokens of padding in all rows.
+    """
+
+    ids: UnsignedInts
+    starts: Int32s
+    pieces: Int64s
+    offsets: Int64s
+    padding: int
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def to_arrow(self, documents: pa.StringArray, schema: pa.Schema) -> pa.Table:
+        """The rows as a table of `schema`, `documents` being the ids that `pieces` index."""
+        ids = pa.FixedSizeListArray.from_arrays(pa.array(self.ids.reshape(-1)), type=schema.field("input_ids").type)
+        names = documents.take(pa.array(self.pieces, mask=self.pieces < 0))
+        offsets = pa.array(self.offsets.astype(np.int32))
+        starts = pa.ListArray.from_arrays(offsets, pa.array(self.starts), type=schema.field("document_starts").type)
+        names = pa.ListArray.from_arrays(offsets, names, type=schema.field("document_ids").type)
+        return pa.Table.from_arrays([ids, starts, names], schema=schema)
+
+
+def write_token_shard(
+    folder: Folder, path: str, table: pa.Table, metadata: Mapping[str, str], settings: TokensSettings
+) -> Output:
+    """Write one file of tokens/ atomically."""
+    table = table.replace_schema_metadata(dict(metadata))
+    rows, dictionaries = settings.row_group_rows, ["document_ids.list.element"]
+    with folder.writing(path) as file:
+        if settings.compression == "none":
+            write_plain_lists(file, table, rows, dictionaries)
+        else:
+            pq.write_table(
+                table,
+                pa.PythonFile(file, mode="w"),
+                row_group_size=rows,
+                compression="zstd",
+                use_dictionary=dictionaries,
+                use_byte_stream_split=["input_ids.list.element"],
+                data_page_size=PAGE_BYTES,
+                write_statistics=False,
+            )
+    return Output(path, file.size, file.hash, table.num_rows)
+
+
+def shard_path(split: str, number: int) -> str:
+    """("train", 3) → "tokens/train-00003.parquet"."""
+    return f"tokens/{split}-{number:05d}.parquet"

@@ -1,0 +1,243 @@
+"""One token set on disk: its files, its row groups, and the fastest way to a row of each.
+
+A row group that stands plain and uncompressed in one page of a local file is mapped: its values are the last bytes of
+its column chunk, so a row is a slice of the file, shared through the page cache by every process. Any other row group
+(compressed, remote, or written by another tool) is decoded whole and kept while its window lasts; with a cache folder
+it is decoded once for all processes and epochs, and mapped from there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from threading import Lock
+from typing import IO, Any, Generic, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
+
+from curation.arrays import Int32s, Int64s
+from curation.errors import InputError
+from curation.store.folder import Folder
+from curation.tokenize.encoding.parquet.column_pages import single_page
+
+Loaded = TypeVar("Loaded")
+Starts = tuple[Int32s, Int64s]
+
+READERS = 4
+"""Threads that open files and decode row groups ahead: they wait for storage more than they compute."""
+
+FILES_MAPPED = 1024
+"""Files kept mapped at once: an operating system allows some 65,000 mappings a process."""
+
+
+class TokenSet:
+    """The token shards of one split of one run, as one array of rows.
+
+    source: a run's folder, or the folder of the shards itself, local or any fsspec URL. cache: a local folder for
+    decoded row groups. kept: row groups held ready in memory. Raises InputError if there are no shards, or if they
+    differ in sequence length or tokenizer.
+    """
+
+    def __init__(self, source: str, split: str = "train", cache: str | None = None, kept: int = 64) -> None:
+        self.split = split
+        self.folder, self._paths = _find(source, split)
+        self._local = isinstance(self.folder.fs, LocalFileSystem)
+        with ThreadPoolExecutor(READERS) as pool:
+            footers = list(pool.map(self._footer, self._paths))
+        self.metadata = _common(source, [footer.metadata or {} for footer in footers])
+        kind = footers[0].schema.to_arrow_schema().field("input_ids").type
+        self.sequence_length, self.dtype = int(kind.list_size), np.dtype(kind.value_type.to_pandas_dtype())
+        places = np.array([place for file, footer in enumerate(footers) for place in _places(file, footer)], np.int64)
+        self._file, self._group, self.blocks, self._page, self._end = places.reshape(-1, len(_PLACE)).T
+        self._first = np.concatenate(([0], np.cumsum(self.blocks)))
+        self.identity = _identity(footers)
+        self._cache = Path(cache) / self.identity if cache is not None else None
+        self._maps: OrderedDict[int, mmap.mmap] = OrderedDict()
+        self._lock = Lock()
+        self._ids = _Kept(kept, self._load_ids)
+        self._starts = _Kept(kept, self._load_starts)
+
+    def __len__(self) -> int:
+        return int(self._first[-1])
+
+    @property
+    def pad_id(self) -> int:
+        """The id that fills rows, -1 where the files do not say."""
+        return int(self.metadata.get("curation.pad_id", -1))
+
+    def ids(self, rows: Int64s, out: npt.NDArray[Any], here: Int64s) -> None:
+        """Copy the rows numbered `rows`, shape (n,), to the rows `here` of `out`, of any integer type."""
+        blocks = np.searchsorted(self._first, rows, side="right") - 1
+        places = rows - self._first[blocks]
+        groups = self._ids.get(blocks.tolist())
+        for target, group, place in zip(here.tolist(), groups, places.tolist(), strict=True):
+            out[target] = group[place]
+
+    def starts(self, rows: Int64s) -> Starts:
+        """Document starts of the rows, flat, and where each row's begin, shape (n + 1,)."""
+        parts: list[Int32s] = [np.empty(0, np.int32)]
+        blocks = np.searchsorted(self._first, rows, side="right") - 1
+        groups = self._starts.get(blocks.tolist())
+        for row, (values, offsets) in zip((rows - self._first[blocks]).tolist(), groups, strict=True):
+            parts.append(values[offsets[row] : offsets[row + 1]])
+        return np.concatenate(parts), np.cumsum([len(part) for part in parts], dtype=np.int64)
+
+    def prepare(self, blocks: Sequence[int], starts: bool = False) -> None:
+        """Begin to load row groups that will be read soon, in the background, unless they are mapped."""
+        if self._local and self._page[0] >= 0:
+            return
+        self._ids.begin(blocks)
+        if starts:
+            self._starts.begin(blocks)
+
+    def _footer(self, path: str) -> pq.FileMetaData:
+        with self._open(path) as file:
+            return pq.read_metadata(file)
+
+    def _open(self, path: str) -> IO[bytes]:
+        """A file of which parts will be read: without the megabytes that remote files are read ahead otherwise."""
+        if self._local:
+            return self.folder.open(path)
+        return cast("IO[bytes]", self.folder.fs.open(self.folder.path(path), "rb", cache_type="none"))
+
+    def _load_ids(self, block: int) -> npt.NDArray[Any]:
+        shape = (int(self.blocks[block]), self.sequence_length)
+        if self._local and self._page[block] >= 0:
+            mapped, values = self._mapped(int(self._file[block])), shape[0] * shape[1]
+            if single_page(mapped, int(self._page[block]), values):
+                return np.ndarray(shape, np.dtype("<u4"), mapped, int(self._end[block]) - values * 4)
+        if self._cache is None:
+            return self._decode(block).reshape(shape)
+        path = self._cache / f"{block}.bin"
+        if not path.exists():
+            _write_new(path, self._decode(block))
+        return np.memmap(path, self.dtype, "r", shape=shape)
+
+    def _mapped(self, file: int) -> mmap.mmap:
+        with self._lock:
+            if file not in self._maps:
+                path = self.folder.path(self._paths[file])
+                with open(path, "rb") as raw:  # noqa: PTH123
+                    self._maps[file] = mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ)
+                if len(self._maps) > FILES_MAPPED:
+                    self._maps.popitem(last=False)
+            self._maps.move_to_end(file)
+            return self._maps[file]
+
+    def table(self, block: int, columns: list[str] | None = None) -> pa.Table:
+        """A row group as it stands in the file, all columns or those named."""
+        with self._open(self._paths[self._file[block]]) as raw:
+            parquet = pq.ParquetFile(raw, pre_buffer=True)
+            return parquet.read_row_group(int(self._group[block]), columns=columns, use_threads=False)
+
+    def _decode(self, block: int) -> npt.NDArray[Any]:
+        ids = self.table(block, ["input_ids"]).column(0).combine_chunks()
+        return np.asarray(ids.flatten().to_numpy(zero_copy_only=False))
+
+    def _load_starts(self, block: int) -> Starts:
+        lists = self.table(block, ["document_starts"]).column(0).combine_chunks()
+        offsets = lists.offsets.to_numpy().astype(np.int64)
+        return lists.values.to_numpy(zero_copy_only=False), offsets
+
+
+class _Kept(Generic[Loaded]):
+    """The things loaded last, at most `count` or as many as are asked for at once; loading may begin earlier."""
+
+    def __init__(self, count: int, load: Callable[[int], Loaded]) -> None:
+        self._count, self._load, self._lock = count, load, Lock()
+        self._kept: OrderedDict[int, Future[Loaded]] = OrderedDict()
+        self._pool: ThreadPoolExecutor | None = None
+
+    def begin(self, keys: Sequence[int]) -> None:
+        """Load in the background what is not there yet; keep what is there as if it had been asked for."""
+        with self._lock:
+            self._count = max(self._count, len(keys))
+            for key in keys:
+                if key in self._kept:
+                    self._kept.move_to_end(key)
+                else:
+                    self._pool = self._pool or ThreadPoolExecutor(READERS, thread_name_prefix="row-group")
+                    self._add(key, self._pool.submit(self._load, key))
+
+    def get(self, keys: Sequence[int]) -> list[Loaded]:
+        """What `load` gives for each key, loaded now if need be."""
+        with self._lock:
+            kept = {key: self._kept.get(key) for key in keys}
+            for key, future in kept.items():
+                if future is not None:
+                    self._kept.move_to_end(key)
+        loaded = {key: self._load_now(key) if future is None else future.result() for key, future in kept.items()}
+        return [loaded[key] for key in keys]
+
+    def _load_now(self, key: int) -> Loaded:
+        future: Future[Loaded] = Future()
+        future.set_result(self._load(key))
+        with self._lock:
+            self._add(key, future)
+        return future.result()
+
+    def _add(self, key: int, value: Future[Loaded]) -> None:
+        self._kept[key] = value
+        if len(self._kept) > self._count:
+            self._kept.popitem(last=False)
+
+
+_PLACE = ("file", "group", "rows", "page", "end")
+
+
+def _places(file: int, footer: pq.FileMetaData) -> Iterator[tuple[int, int, int, int, int]]:
+    """For each row group of a file: `_PLACE`, the place of its page being -1 where the column is not plain."""
+    for number in range(footer.num_row_groups):
+        group = footer.row_group(number)
+        chunk = group.column(0)
+        plain = chunk.compression == "UNCOMPRESSED" and chunk.physical_type == "INT32"
+        plain = plain and not chunk.has_dictionary_page and set(chunk.encodings) <= {"PLAIN", "RLE", "BIT_PACKED"}
+        page = chunk.data_page_offset
+        yield file, number, group.num_rows, page if plain else -1, page + chunk.total_compressed_size
+
+
+def _find(source: str, split: str) -> tuple[Folder, list[str]]:
+    url = Folder(source).url
+    for folder in (Folder(f"{url}/tokens"), Folder(url)):
+        paths = [path for path in folder.list("", ".parquet") if path.startswith(f"{split}-")]
+        if paths:
+            return folder, paths
+    raise InputError(f"{source}: no {split}-*.parquet there, nor in its folder tokens")
+
+
+def _common(source: str, metadata: list[dict[bytes, bytes]]) -> dict[str, str]:
+    """The metadata of the first file; InputError if another was made with another tokenizer or length."""
+    for key in (b"curation.tokenizer", b"curation.sequence_length"):
+        values = {entry.get(key) for entry in metadata}
+        if len(values) > 1:
+            found = ", ".join(sorted(str(value) for value in values))
+            raise InputError(f"{source}: files of different {key.decode()}: {found}")
+    return {key.decode(): value.decode() for key, value in metadata[0].items() if key.startswith(b"curation.")}
+
+
+def _identity(footers: list[pq.FileMetaData]) -> str:
+    """A hash of what the files say of themselves: the same wherever the set is copied to."""
+    digest = hashlib.blake2b(digest_size=16)
+    for footer in footers:
+        sizes = [footer.row_group(group).column(0).total_compressed_size for group in range(footer.num_row_groups)]
+        labels = {key: value for key, value in (footer.metadata or {}).items() if key.startswith(b"curation.")}
+        digest.update(repr((footer.num_rows, sizes, sorted(labels.items()))).encode())
+    return digest.hexdigest()
+
+
+def _write_new(path: Path, values: npt.NDArray[Any]) -> None:
+    """Write an array as a file that appears whole, whichever of several processes is first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    temporary.write_bytes(np.ascontiguousarray(values).data)
+    os.replace(temporary, path)  # noqa: PTH105

@@ -1,0 +1,32 @@
+"""The byte-level alphabet of GPT-2: a printable character for each byte, so that any bytes can be spelled.
+
+Bytes that are printable in Latin-1 stand for themselves, the other 68 for the characters from U+0100 on. The first 256
+ids are the bytes in the order of these characters, as tokenizers' trainer gives them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from curation.arrays import Int64s
+
+_PRINTABLE = (*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100))
+
+BYTES = (*_PRINTABLE, *(byte for byte in range(256) if byte not in _PRINTABLE))
+"""The byte of each of the first 256 ids."""
+
+_SPELLING = {
+    byte: chr(byte if byte in _PRINTABLE else 0x100 + number - len(_PRINTABLE)) for number, byte in enumerate(BYTES)
+}
+
+
+def spell(token: bytes) -> str:
+    """Bytes as the file writes them: b" the" → "Ġthe"."""
+    return token.decode("latin-1").translate(_SPELLING)
+
+
+def ids_of_bytes() -> Int64s:
+    """The id of each byte, int64[256]."""
+    ids = np.empty(256, np.int64)
+    ids[list(BYTES)] = np.arange(256)
+    return ids
