@@ -101,14 +101,14 @@ class C4:
         rewritten = pc.if_else(pa.array(kept), views.strings(text), batch.text)
         return Outcome(batch.with_text(rewritten, kept, characters=text, words=words), reasons, signals, counts)
 
-    def _clean(self, text: views.Characters) -> c4_lines.Cleaned:
+    def _clean(self, text: views.Characters) -> c4_lines.CleanTexts:
         rows = len(text.first)
         size = c4_lines.count_lines(text.codepoints, text.first, text.last, classes())
         first, last, lines_first, lines_last, condemned = np.empty((5, rows), dtype=np.int64)
         starts, ends, sources = np.empty((3, size), dtype=np.int64)
         codepoints = np.empty(int(text.counts.sum()) + size, dtype=np.uint32)
         causes = np.empty((rows, c4_lines.CAUSES), dtype=np.int64)
-        cleaned = c4_lines.Cleaned(
+        cleaned = c4_lines.CleanTexts(
             codepoints, first, last, starts, ends, sources, lines_first, lines_last, causes, condemned
         )
         rules = c4_lines.LineRules(
@@ -136,7 +136,7 @@ def _phrases() -> c4_lines.Phrases:
     return c4_lines.Phrases(phrases.codepoints, np.append(0, phrases.last), beginning)
 
 
-def _words(batch: Batch, cleaned: c4_lines.Cleaned) -> views.Words:
+def _words(batch: Batch, cleaned: c4_lines.CleanTexts) -> views.Words:
     """Words of the cleaned texts; only lines that something was cut out of are tokenized anew."""
     lines = int(cleaned.lines_last[-1]) if len(batch) else 0
     cut = np.flatnonzero(cleaned.sources[:lines] < 0)

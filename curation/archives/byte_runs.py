@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import IO
 
-from curation.archives.unpack import BLANK, Piece, Unpacker, begins_record
+from curation.archives.unpack import BLANK, UnpackedPiece, Unpacker, begins_record
 
 LOOKAHEAD = 1 << 8
 """Bytes looked at after a record to see whether its length was right."""
@@ -19,7 +19,7 @@ class Runs:
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._unpacker = Unpacker(stream)
-        self._ahead: Piece | None = None
+        self._ahead: UnpackedPiece | None = None
         self._buffer, self._at = b"", 0
         # Of bytes that are not packed, where in the file the buffer begins; of packed ones, where members begin.
         self._plain: int | None = None
@@ -29,17 +29,17 @@ class Runs:
         # From where on in the buffer bytes are in doubt, and why.
         self._doubtful, self._doubt = 0, ""
 
-    def _next_piece(self) -> Piece | None:
+    def _next_piece(self) -> UnpackedPiece | None:
         piece, self._ahead = self._ahead or self._unpacker.next(), None
         return piece
 
-    def _open_run(self, piece: Piece) -> None:
+    def _open_run(self, piece: UnpackedPiece) -> None:
         """Start on a piece."""
         self._buffer, self._at, self._members, self._plain, self._doubt = b"", 0, {}, None, ""
         self._ended = piece.damage
         self._append([piece])
 
-    def _append(self, pieces: list[Piece]) -> None:
+    def _append(self, pieces: list[UnpackedPiece]) -> None:
         """Drop what is read from the buffer, add what is new."""
         size = len(self._buffer) - self._at
         if self._plain is not None:
@@ -66,7 +66,7 @@ class Runs:
         have = len(self._buffer) - self._at
         if have >= size + ahead:
             return True
-        pieces: list[Piece] = []
+        pieces: list[UnpackedPiece] = []
         if have < size and self._ahead is not None and not self._begins_run(self._ahead, is_enough=False):
             self._ended = None
         while have < size + ahead and self._ended is None:
@@ -84,7 +84,7 @@ class Runs:
             self._append(pieces)
         return have >= size
 
-    def _begins_run(self, piece: Piece, *, is_enough: bool) -> bool:
+    def _begins_run(self, piece: UnpackedPiece, *, is_enough: bool) -> bool:
         """Whether a piece has nothing to do with what was read before it."""
         if not piece.packed or self._plain is not None:
             return self._plain is None

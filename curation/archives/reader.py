@@ -88,7 +88,7 @@ def read_batches(
     (`charset.`, `type.`, `transfer.`, `content.`, `repaired.`) and HTTP statuses (`status.`).
     Raises UnreadableArchive if nothing in the file is an archive; a file of no bytes has no pages (`file.empty`).
     """
-    rows = _Rows(path)
+    rows = _PageBuffer(path)
     dump = settings.dump or _dump_of(path)
     wanted = frozenset(settings.records) | {"warcinfo"}
     for record in read_records(stream, counts, wanted, settings.max_page_bytes):
@@ -103,7 +103,7 @@ def read_batches(
         rows.add(page, dump, record.offset)
         if len(rows) >= max_documents or rows.size >= max_bytes:
             yield rows.batch()
-            rows = _Rows(path)
+            rows = _PageBuffer(path)
     if len(rows):
         yield rows.batch()
 
@@ -140,7 +140,7 @@ class _Strings:
         return pa.StringArray.from_buffers(len(self._valid), *map(pa.py_buffer, buffers))
 
 
-class _Rows:
+class _PageBuffer:
     """Pages that wait to be a batch."""
 
     def __init__(self, path: str) -> None:

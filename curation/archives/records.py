@@ -21,7 +21,7 @@ from typing import IO
 
 from curation.archives.byte_runs import LOOKAHEAD, Runs
 from curation.archives.http import header_end, parse_headers, whole_length
-from curation.archives.unpack import ARC_LINE, BLANK, GZIP, WARC_LINE, WARC_START, ZSTD, Piece
+from curation.archives.unpack import ARC_LINE, BLANK, GZIP, WARC_LINE, WARC_START, ZSTD, UnpackedPiece
 from curation.errors import UnreadableArchive
 
 MAX_HEADER = 1 << 16
@@ -136,7 +136,7 @@ class _Reader(Runs):
 
     # ---- headers
 
-    def _read_alone(self, piece: Piece) -> _Header | None:
+    def _read_alone(self, piece: UnpackedPiece) -> _Header | None:
         """The header, counted, of a record that is all of a sound member, which is what most are; None for others."""
         data = piece.data
         line = WARC_LINE.match(data)

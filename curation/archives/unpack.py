@@ -65,7 +65,7 @@ def begins_record(data: bytes) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class UnpackedPiece:
     """Unpacked bytes. `offset`: where in the file they begin, if they begin a member or are not packed.
 
     damage: the member ends here, and why: damaged_gzip, damaged_zstd or truncated. No bytes then; the offset is the
@@ -95,7 +95,7 @@ class Unpacker:
         self._raw.seek(offset)
         self._pieces = self._unpack()
 
-    def next(self) -> Piece | None:
+    def next(self) -> UnpackedPiece | None:
         """The next piece, or None at the end of the file."""
         return next(self._pieces, None)
 
@@ -145,7 +145,7 @@ class Unpacker:
             self._learn_dictionary()
         return zstandard.ZstdDecompressor(self._dictionary, max_window_size=1 << 31).decompressobj()
 
-    def _unpack(self) -> Iterator[Piece]:
+    def _unpack(self) -> Iterator[UnpackedPiece]:
         raw = self._raw
         while head := raw.peek(4):
             if head.startswith(GZIP):
@@ -156,16 +156,16 @@ class Unpacker:
                 yield from self._plain()
                 return
 
-    def _plain(self) -> Iterator[Piece]:
+    def _plain(self) -> Iterator[UnpackedPiece]:
         """All the rest: whoever reads it says, by `resume`, where something else begins."""
         while True:
             offset = self._raw.position
             data = bytes(self._raw.take(BUFFER))
             if not data:
                 return
-            yield Piece(data, offset, packed=False)
+            yield UnpackedPiece(data, offset, packed=False)
 
-    def _member(self, kind: str) -> Iterator[Piece]:
+    def _member(self, kind: str) -> Iterator[UnpackedPiece]:
         raw, start, engine = self._raw, self._raw.position, self._engine(kind)
         offset: int | None = start
         while not engine.eof:
@@ -180,11 +180,11 @@ class Unpacker:
             if engine.eof:
                 raw.back(len(engine.unused_data))
             if data:
-                yield Piece(data, offset, doubt=cause, whole=engine.eof and offset is not None)
+                yield UnpackedPiece(data, offset, doubt=cause, whole=engine.eof and offset is not None)
                 offset = None
             if cause is not None:
                 following = self.find(start + 1)
-                yield Piece(b"", offset, damage=cause if following is None else f"damaged_{kind}")
+                yield UnpackedPiece(b"", offset, damage=cause if following is None else f"damaged_{kind}")
                 raw.seek(following)
                 return
 

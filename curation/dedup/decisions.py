@@ -63,7 +63,7 @@ def read_drops(folder: Folder, shard: str) -> pa.Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class SurvivorComparison:
     """A dropped document beside its survivor. shared_bands: places of equal bands; similarity: estimated Jaccard.
 
     same_text: whether their simplified texts are equal. The first two are empty and null where either has no signature.
@@ -76,7 +76,7 @@ class Comparison:
     same_text: bool
 
 
-def compare(folder: Folder, shard: str, row: int) -> Comparison | None:
+def compare(folder: Folder, shard: str, row: int) -> SurvivorComparison | None:
     """What ties the document in this row of documents/<shard>.parquet to its survivor; None if it was not dropped."""
     drops = read_drops(folder, shard)
     place = int(np.searchsorted(drops.column("row").to_numpy(), row))
@@ -89,7 +89,7 @@ def compare(folder: Folder, shard: str, row: int) -> Comparison | None:
     url = _row(other, f"documents/{lost_to['survivor_shard']}.parquet", lost_to["survivor_row"], ["url"])
     signed = mine.column("keys")[0].is_valid and theirs.column("keys")[0].is_valid
     bands = mine.schema.field("keys").type.byte_width // 8
-    return Comparison(
+    return SurvivorComparison(
         url.column("url")[0].as_py(),
         np.flatnonzero(band_keys(mine)[0] == band_keys(theirs)[0]).tolist() if signed else [],
         bands,

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from curation.arrays import Int64s
 from curation.dedup.settings import DedupSettings
-from curation.dedup.survivor_rules import Worth
+from curation.dedup.survivor_rules import SurvivorValue
 from curation.errors import CurationError, InputError
 from curation.stages.parameters import build
 from curation.store.exchange import Exchange
@@ -57,7 +57,7 @@ class Work:
 
     folder: Folder
     settings: DedupSettings
-    worth: Worth
+    worth: SurvivorValue
     bounds: tuple[int, ...]
     earlier_documents: int
 
@@ -136,7 +136,7 @@ def ranges(shards: Sequence[Shard]) -> list[tuple[Shard, ...]]:
 
 
 def plan_work(
-    folder: Folder, settings: DedupSettings, best: Worth, shards: Sequence[Shard]
+    folder: Folder, settings: DedupSettings, best: SurvivorValue, shards: Sequence[Shard]
 ) -> tuple[Work, list[RangeTask]]:
     """The work on these shards, numbered one after the other, and its ranges."""
     parts = ranges(shards)
@@ -164,7 +164,7 @@ def check_earlier(settings: DedupSettings) -> list[tuple[Folder, dict[str, Any]]
     return [(folder, _checked(folder, settings)) for folder in folders]
 
 
-def earlier_marks(shards: Sequence[Shard]) -> list[str]:
+def earlier_fingerprints(shards: Sequence[Shard]) -> list[str]:
     """What the shards of earlier runs are, for the fingerprint of a step that reads them."""
     marks = []
     for shard in shards:

@@ -34,7 +34,7 @@ from curation.dedup.documents import (
     plan_work,
 )
 from curation.dedup.settings import DedupSettings
-from curation.dedup.survivor_rules import Worth
+from curation.dedup.survivor_rules import SurvivorValue
 from curation.dedup.survivors import describe, described_exchange
 from curation.running.cluster import Cluster
 from curation.store.exchange import Exchange
@@ -46,7 +46,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
-class Numbered(Generic[Item, Result]):
+class WithNumber(Generic[Item, Result]):
     """A function of an item, for items that bring a number, which comes back with the result."""
 
     function: Callable[[Item], Result]
@@ -57,7 +57,7 @@ class Numbered(Generic[Item, Result]):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class DedupResult:
     """What a deduplication came to: its files and counts; seconds by phase and bytes spilled."""
 
     outputs: list[Output]
@@ -66,8 +66,8 @@ class Found:
 
 
 def deduplicate(
-    folder: Folder, settings: DedupSettings, best: Worth, shards: Sequence[Shard], cluster: Cluster, mark: str
-) -> Found:
+    folder: Folder, settings: DedupSettings, best: SurvivorValue, shards: Sequence[Shard], cluster: Cluster, mark: str
+) -> DedupResult:
     """Find the duplicates among signed shards (in input order, not yet counted); write lists for the folder's own.
 
     mark: what the answer depends on. A run that was stopped goes on at the phase where it was if the mark is the same.
@@ -76,7 +76,7 @@ def deduplicate(
 
 
 def prepare(
-    folder: Folder, settings: DedupSettings, best: Worth, shards: Sequence[Shard], cluster: Cluster, mark: str
+    folder: Folder, settings: DedupSettings, best: SurvivorValue, shards: Sequence[Shard], cluster: Cluster, mark: str
 ) -> Deduplication:
     """Number the documents and throw away what was left under another mark."""
     if not folder.exists(f"{WORK}/{mark}"):
@@ -129,7 +129,7 @@ class Deduplication:
             self.done += 1
             self.advance()
 
-    def deduplicate(self, advance: Callable[[], None] = lambda: None) -> Found:
+    def deduplicate(self, advance: Callable[[], None] = lambda: None) -> DedupResult:
         """All phases. advance: called for each task expected."""
         self.advance = advance
         settings = self.work.settings
@@ -159,7 +159,7 @@ class Deduplication:
 
     def _gather(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         found: dict[int, Result] = {}
-        for number, value in self.cluster.each(Numbered(function), list(enumerate(items))):
+        for number, value in self.cluster.each(WithNumber(function), list(enumerate(items))):
             found[number] = value
             self.tick(1)
         return [found[number] for number in range(len(items))]
@@ -247,7 +247,7 @@ class Deduplication:
         self.lists += files
         return {"frequent_lines": sum(found), "lines_cut": sum(output.rows for output in files)}
 
-    def finish(self, counts: Mapping[str, Any]) -> Found:
+    def finish(self, counts: Mapping[str, Any]) -> DedupResult:
         """Write the large clusters and the numbering of the shards."""
         numbers = [
             {"shard": shard.name, "run": shard.earlier, "first": shard.first, "documents": shard.documents}
@@ -260,7 +260,7 @@ class Deduplication:
             _write_rows(folder, "dedup/shards.parquet", NUMBERS, numbers),
         ]
         performance = {"seconds": self.seconds, "spilled_bytes": self.spilled}
-        return Found([*self.pairs, *self.lists, *facts], counts, performance)
+        return DedupResult([*self.pairs, *self.lists, *facts], counts, performance)
 
 
 def _to_json(value: Output) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from curation.store.shards import read_shard, read_table
 
 
 @dataclass(frozen=True, slots=True)
-class Worth:
+class SurvivorValue:
     """A survivor rule made ready: a column of documents/, a signal of a stage, a column of signatures/, or nothing."""
 
     column: str | None = None
@@ -49,16 +49,18 @@ class Worth:
         return np.concatenate(parts)
 
 
-def worth(rule: str, stages: Sequence[tuple[str, Stage]] = ()) -> Worth:
+def worth(rule: str, stages: Sequence[tuple[str, Stage]] = ()) -> SurvivorValue:
     """The rule of `DedupSettings.survivor`, the recipe's stages giving signals. ParameterError if there is no such."""
     if not rule.startswith("best:"):
-        return {"longest": Worth(signature="length"), "newest": Worth(column="date")}.get(rule, Worth())
+        return {"longest": SurvivorValue(signature="length"), "newest": SurvivorValue(column="date")}.get(
+            rule, SurvivorValue()
+        )
     name = rule.removeprefix("best:")
     columns = [field.name for field in schema.DOCUMENT if _is_number(field.type) and field.name not in _LATER] + [
         "date"
     ]
     if name in columns:
-        return Worth(column=name)
+        return SurvivorValue(column=name)
     empty = Batch(pa.RecordBatch.from_pylist([], schema=schema.DOCUMENT))
     signals: list[str] = []
     for owner, stage in stages:
@@ -66,7 +68,7 @@ def worth(rule: str, stages: Sequence[tuple[str, Stage]] = ()) -> Worth:
             signals += [field.name for field in signal_type([(owner, stage)], empty) if _is_number(field.type)]
     if name in signals:
         owner, _, signal = name.partition(".")
-        return Worth(stage=dict(stages)[owner], signal=signal)
+        return SurvivorValue(stage=dict(stages)[owner], signal=signal)
     raise ParameterError("survivor", rule, f"best: and one of {', '.join([*columns, *signals])}")
 
 

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from curation.arrays import Int64s
 from curation.dedup.algorithms.hashing import mix_all
-from curation.dedup.algorithms.survivor_choice import Choice, Members, choose
+from curation.dedup.algorithms.survivor_choice import Choice, ClusterMembers, choose
 from curation.dedup.clusters import MEMBERS, members_exchange
 from curation.dedup.decisions import DROPS, EXACT, KEPT, NEAR, VERDICTS
 from curation.dedup.documents import PartitionTask, RangeTask, Shard, Work
@@ -98,7 +98,7 @@ def decide(task: PartitionTask) -> tuple[Mapping[str, int], list[dict[str, Any]]
     earlier = documents < work.earlier_documents
     limit = settings.max_cluster_size if settings.verify else None
     values = rows.column("value").to_numpy()
-    choice = choose(Members(roots, documents, earlier, values, sketches(rows)), settings.threshold, limit)
+    choice = choose(ClusterMembers(roots, documents, earlier, values, sketches(rows)), settings.threshold, limit)
     ids = rows.column("id")
     cluster_ids = ids.take(pa.array(np.searchsorted(documents, roots)))
     table = _verdicts(rows, cluster_ids, choice, settings.exact)

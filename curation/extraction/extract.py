@@ -110,8 +110,8 @@ class Extract:
         arguments["model"] = str(identify.model_path(self.model)) if self._previews else None
         return isolation.Function("curation.extraction.extractors:page_function", arguments)
 
-    def _limits(self) -> isolation.Limits:
-        return isolation.Limits(self.time_limit, self.memory_limit_mb)
+    def _limits(self) -> isolation.PageLimits:
+        return isolation.PageLimits(self.time_limit, self.memory_limit_mb)
 
     def _columns(
         self, batch: Batch, tried: np.ndarray[Any, Any], answers: list[isolation.Answer]

@@ -62,7 +62,7 @@ class Function:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class PageLimits:
     """What a page may take: `seconds` of processor time, `megabytes` of memory beyond what the child itself holds."""
 
     seconds: float
@@ -81,7 +81,7 @@ class Answer:
     cause: str | None = None
 
 
-def run(function: Function, pages: pa.StringArray, limits: Limits) -> list[Answer]:
+def run(function: Function, pages: pa.StringArray, limits: PageLimits) -> list[Answer]:
     """An answer for each of `pages`, in order; a null page counts as an empty one.
 
     Calls from several threads take turns. Raises StepFailed if no child can be started.
@@ -171,7 +171,7 @@ class _Supervisor:
         self.child = None
         return code
 
-    def run(self, function: Function, pages: pa.StringArray, limits: Limits) -> list[Answer]:
+    def run(self, function: Function, pages: pa.StringArray, limits: PageLimits) -> list[Answer]:
         """See `run`; each round of the loop is the work of one child, to the last page or to its death."""
         answers: list[Answer] = []
         try:
@@ -185,7 +185,7 @@ class _Supervisor:
             os.ftruncate(self.pages, min(os.fstat(self.pages).st_size, KEPT_BYTES))
         return answers
 
-    def round(self, function: Function, first: int, count: int, limits: Limits) -> list[Answer]:
+    def round(self, function: Function, first: int, count: int, limits: PageLimits) -> list[Answer]:
         """Answers for pages from `first` on; fewer than asked for, even none, if the child ended early."""
         os.ftruncate(self.answers, 0)
         patience = limits.seconds * PATIENCE

@@ -137,7 +137,7 @@ def total(parts: Iterable[ShardFacts]) -> ShardFacts:
     )
 
 
-class Counting:
+class ShardFactsCounter:
     """Counts a shard's documents batch by batch."""
 
     def __init__(self) -> None:

@@ -25,7 +25,7 @@ _JOINERS = "\u200c\u200d"
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class ExcerptPart:
     """A part of an excerpt. kind: "text", "mark", "mask" (the text is then what was masked), or "gap"."""
 
     text: str
@@ -45,20 +45,20 @@ def harmless(text: str) -> str:
 
 def excerpt(
     text: str, marks: Sequence[Span] = (), masks: Sequence[tuple[int, int, str]] = (), length: int = LENGTH
-) -> list[Piece]:
+) -> list[ExcerptPart]:
     """The text in pieces, `length` characters or a little more; a longer one from its beginning and around marks.
 
     marks: spans, ascending and apart. masks: spans with the kind of personal data, ascending and apart.
     """
-    pieces: list[Piece] = []
+    pieces: list[ExcerptPart] = []
     at = 0
     for start, end in _windows(len(text), marks, length):
         if start > at:
-            pieces.append(Piece(f"{start - at:,}", "gap"))
+            pieces.append(ExcerptPart(f"{start - at:,}", "gap"))
         pieces += _pieces(text, start, end, marks, masks)
         at = end
     if at < len(text):
-        pieces.append(Piece(f"{len(text) - at:,}", "gap"))
+        pieces.append(ExcerptPart(f"{len(text) - at:,}", "gap"))
     return pieces
 
 
@@ -89,21 +89,21 @@ def _windows(size: int, marks: Sequence[Span], length: int) -> list[Span]:
 
 def _pieces(
     text: str, start: int, end: int, marks: Sequence[Span], masks: Sequence[tuple[int, int, str]]
-) -> Iterable[Piece]:
+) -> Iterable[ExcerptPart]:
     """`text[start:end]`; a mask that begins in it is shown once, and hides what lies under it, marks included."""
     cuts = sorted(
         {start, end, *(min(max(at, start), end) for span in marks for at in span)}
         | {min(max(at, start), end) for first, last, _ in masks for at in (first, last)}
     )
-    found: list[Piece] = []
+    found: list[ExcerptPart] = []
     for low, high in pairwise(cuts):
         mask = _covering(masks, low)
         if mask is not None:
             if max(mask[0], start) == low:
-                found.append(Piece(mask[2], "mask"))
+                found.append(ExcerptPart(mask[2], "mask"))
             continue
         kind = "mark" if _covering(marks, low) is not None else "text"
-        found.append(Piece(harmless(text[low:high]), kind))
+        found.append(ExcerptPart(harmless(text[low:high]), kind))
     return found
 
 

@@ -39,7 +39,7 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Ranked:
+class BarRow:
     """A row of a table with bars: how many, how many of them kept, each also as a share of the longest bar."""
 
     name: str
@@ -54,13 +54,13 @@ class Ranked:
         return self.kept / self.documents if self.documents else 0.0
 
 
-def ranked(found: Mapping[str, Mapping[str, int]], most: int) -> list[Ranked]:
+def ranked(found: Mapping[str, Mapping[str, int]], most: int) -> list[BarRow]:
     """The first `most` entries of a mapping such as stats.json's "languages"."""
     longest = max((counts["documents"] for counts in found.values()), default=1) or 1
     rows = []
     for name, counts in list(found.items())[:most]:
         documents, kept = counts["documents"], counts["kept"]
-        rows.append(Ranked(name, documents, kept, 100 * documents / longest, 100 * kept / longest))
+        rows.append(BarRow(name, documents, kept, 100 * documents / longest, 100 * kept / longest))
     return rows
 
 

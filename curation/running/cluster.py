@@ -32,7 +32,7 @@ IN_FLIGHT_PER_WORKER = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Done(Generic[Item, Value]):
+class TaskResult(Generic[Item, Value]):
     """An item and what the function made of it."""
 
     item: Item
@@ -40,7 +40,7 @@ class Done(Generic[Item, Value]):
 
 
 @dataclass(frozen=True, slots=True)
-class Failed(Generic[Item]):
+class TaskFailure(Generic[Item]):
     """An item given up, and why, in one line. writing: it is the output's fault, not the item's."""
 
     item: Item
@@ -83,7 +83,7 @@ class Cluster:
 
     def map(
         self, function: Callable[[Item], Value], items: Iterable[Item]
-    ) -> Iterator[Done[Item, Value] | Failed[Item]]:
+    ) -> Iterator[TaskResult[Item, Value] | TaskFailure[Item]]:
         """Call `function` with each item somewhere; yields in the order of completion.
 
         `function` must be importable by workers and its result small. A CurationError is not tried again: it is about
@@ -110,7 +110,7 @@ class Cluster:
         Raises StepFailed at the first item given up.
         """
         for result in self.map(function, items):
-            if isinstance(result, Failed):
+            if isinstance(result, TaskFailure):
                 raise StepFailed(f"{_name(function)}: {result.cause}")
             yield result.value
 
@@ -154,7 +154,7 @@ def describe(error: BaseException) -> str:
 
 def _map_here(
     function: Callable[[Item], Value], items: Iterable[Item], threads: int
-) -> Iterator[Done[Item, Value] | Failed[Item]]:
+) -> Iterator[TaskResult[Item, Value] | TaskFailure[Item]]:
     attempt = partial(_try, function)
     if threads == 1:
         yield from map(attempt, items)
@@ -163,7 +163,7 @@ def _map_here(
         yield from pool.map(attempt, items)
 
 
-def _try(function: Callable[[Item], Value], item: Item) -> Done[Item, Value] | Failed[Item]:
+def _try(function: Callable[[Item], Value], item: Item) -> TaskResult[Item, Value] | TaskFailure[Item]:
     for _ in range(RETRIES + 1):
         try:
             return _settled(item, _attempt(function, item))
@@ -172,17 +172,17 @@ def _try(function: Callable[[Item], Value], item: Item) -> Done[Item, Value] | F
     return failed
 
 
-def _settled(item: Item, value: Value | _Refused) -> Done[Item, Value] | Failed[Item]:
-    return Failed(item, value.cause) if isinstance(value, _Refused) else Done(item, value)
+def _settled(item: Item, value: Value | _Refused) -> TaskResult[Item, Value] | TaskFailure[Item]:
+    return TaskFailure(item, value.cause) if isinstance(value, _Refused) else TaskResult(item, value)
 
 
-def _failed(item: Item, error: Exception) -> Failed[Item]:
-    return Failed(item, describe(error), isinstance(error, WriteFailed))
+def _failed(item: Item, error: Exception) -> TaskFailure[Item]:
+    return TaskFailure(item, describe(error), isinstance(error, WriteFailed))
 
 
 def _map_there(
     client: Any, function: Callable[[Item], Value], items: Iterable[Item], in_flight: int
-) -> Iterator[Done[Item, Value] | Failed[Item]]:
+) -> Iterator[TaskResult[Item, Value] | TaskFailure[Item]]:
     from distributed import as_completed
 
     waiting = iter(items)
@@ -213,10 +213,10 @@ def _map_there(
         alone = submit(item)
         result = _result(item, alone)
         alone.release()
-        yield result or Failed(item, f"its worker died {RETRIES + 1} times")
+        yield result or TaskFailure(item, f"its worker died {RETRIES + 1} times")
 
 
-def _result(item: Item, future: Any) -> Done[Item, Any] | Failed[Item] | None:
+def _result(item: Item, future: Any) -> TaskResult[Item, Any] | TaskFailure[Item] | None:
     """What became of an item, None if its workers died. A result that was lost with its worker is waited for again."""
     from distributed import CancelledError
     from distributed.scheduler import KilledWorker
@@ -226,7 +226,7 @@ def _result(item: Item, future: Any) -> Done[Item, Any] | Failed[Item] | None:
     except KilledWorker:
         return None
     except CancelledError:
-        return Failed(item, "cancelled: the scheduler gave the task up")
+        return TaskFailure(item, "cancelled: the scheduler gave the task up")
     except Exception as error:  # a shard's failure is reported by name; the other shards go on
         return _failed(item, error)
 

@@ -20,7 +20,7 @@ from curation.text import english
 from curation.text.kernels import chunks as kernels
 from curation.text.kernels.characters import classes
 from curation.text.kernels.chunk_keys import Keys, enter
-from curation.text.kernels.chunks import Answers, Chunks, Tables, Texts
+from curation.text.kernels.chunks import Answers, Chunks, ChunkTables, Texts
 from curation.text.kernels.simple_chunks import Simple, affixes
 
 MAX_ENTRIES = 1 << 19
@@ -74,7 +74,7 @@ class Memo:
             np.zeros(2 * (more + len(words)), dtype=np.int32),
         )
         longer = Keys(_longer(keys.a, more), _longer(keys.b, more))
-        self._tables = Tables(longer, slots, _free_slots(longer), answers, _simple())
+        self._tables = ChunkTables(longer, slots, _free_slots(longer), answers, _simple())
         self._fill(np.arange(len(words)), words)
         self.entries = len(words)
 
@@ -97,7 +97,7 @@ class Memo:
     def _look_up(self, texts: Texts, chunks: Chunks, keys: Keys, letters: UInt8s) -> list[int]:
         """Find or make the entries of all chunks; returns the chunks that have local ones, in order."""
         missing, long = np.empty_like(chunks.starts), np.empty_like(chunks.starts)
-        at = kernels.Progress(0, self.entries, self._lengths, 0, 0)
+        at = kernels.LookupProgress(0, self.entries, self._lengths, 0, 0)
         while True:
             at = kernels.look_up(
                 texts, chunks, keys, letters, self._tables, self._longest_reserved, MAX_STORED, at, missing, long
@@ -121,7 +121,7 @@ class Memo:
         more = Answers(
             _longer(begins, size), _longer(counts, size), _longer(edges, size), _longer(lengths, lengths.size)
         )
-        self._tables = Tables(longer, reserved, slots, more, simple)
+        self._tables = ChunkTables(longer, reserved, slots, more, simple)
 
 
 def _free_slots(keys: Keys) -> Int32s:

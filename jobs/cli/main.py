@@ -161,7 +161,7 @@ app.add_typer(tokens.app)
 app.add_typer(recipes, name="recipe")
 
 
-class Interrupted(BaseException):
+class Interrupt(BaseException):
     """Ctrl-C or SIGTERM. Not a KeyboardInterrupt, which would leave with 1: "finished, some input quarantined"."""
 
 
@@ -169,7 +169,7 @@ def _interrupt(number: int, frame: object) -> None:
     """Let every `with` block on the way out close what it holds; a second signal ends the process at once."""
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_DFL)
-    raise Interrupted(f"stopped by {signal.Signals(number).name}")
+    raise Interrupt(f"stopped by {signal.Signals(number).name}")
 
 
 def main() -> None:
@@ -178,7 +178,7 @@ def main() -> None:
         signal.signal(number, _interrupt)
     try:
         app()
-    except Interrupted as error:
+    except Interrupt as error:
         print(f"curate: {error}; what is finished is kept, the same command goes on from there", file=sys.stderr)
         sys.exit(CurationError.exit_code)
     except CurationError as error:

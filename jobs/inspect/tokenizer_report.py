@@ -26,7 +26,7 @@ from curation.store.hashing import hash_strings
 from curation.store.shards import read_shard
 from curation.tokenize.encoding.encode_shards import TOKENIZER
 from curation.tokenize.encoding.encoder import Encoder
-from curation.tokenize.encoding.measure import COLUMNS, Measured, Measuring, nothing
+from curation.tokenize.encoding.measure import COLUMNS, CorpusCounter, CorpusCounts, nothing
 from curation.tokenize.encoding.tokenizer_fit import REPORT, describe_fit
 
 TASKS_A_WORKER = 4
@@ -50,12 +50,12 @@ def _encoder(definition: bytes) -> Encoder:
     return Encoder(definition)
 
 
-def measure_shards(task: MeasureTask) -> Measured:
+def measure_shards(task: MeasureTask) -> CorpusCounts:
     """What the tokenizer makes of the shards, or of the sample of their documents."""
     encoder = _encoder(task.definition)
     measured = nothing(encoder.vocabulary)
     for shard in task.shards:
-        measuring = Measuring(encoder.vocabulary)
+        measuring = CorpusCounter(encoder.vocabulary)
         for batch in read_shard(task.folder, f"corpus/{shard}.parquet", ["id", *COLUMNS]):
             chosen = _choose(batch, task.sample)
             measuring.add(chosen, encoder(chosen.column("text")))

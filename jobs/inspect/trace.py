@@ -9,24 +9,24 @@ from typing import Any
 from rich.console import Console
 
 from curation.report.terminal import printable
-from curation.tokenize.loading.trace import Traced
+from curation.tokenize.loading.trace import TokenOrigin
 
 _DOCUMENT = ("url", "file_path", "warc_offset", "dump", "date", "language", "token_count", "minhash_cluster_size")
 
 
-def as_plain(found: Traced) -> dict[str, Any]:
+def as_plain(found: TokenOrigin) -> dict[str, Any]:
     """Plain values for JSON."""
     return {**asdict(found), "explain": explain_further(found)}
 
 
-def explain_further(found: Traced) -> str | None:
+def explain_further(found: TokenOrigin) -> str | None:
     """The command that tells the rest of the document's path; None for padding."""
     if found.document_id is None or found.corpus is None:
         return None
     return f"curate explain {shlex.quote(found.corpus)} {shlex.quote(found.document_id)}"
 
 
-def show(found: Traced, console: Console) -> None:
+def show(found: TokenOrigin, console: Console) -> None:
     """Print the token amid its neighbours, then its document."""
     lines: dict[str, Any] = {
         "token": f"{found.token} {_shown(found.text)}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from curation.dedup.documents import WORK, Shard, earlier_marks, earlier_shards
+from curation.dedup.documents import WORK, Shard, earlier_fingerprints, earlier_shards
 from curation.dedup.run import prepare
 from curation.dedup.survivor_rules import worth
 from curation.jobs.steps.plan import Plan
@@ -19,7 +19,7 @@ def find_duplicates(plan: Plan, shards: Sequence[str], upstream: str, cluster: C
     """Write the drop list and the survivors of every shard (names in input order); returns the step's fingerprint."""
     folder, settings = plan.folder, plan.recipe.table("dedup")
     earlier = earlier_shards(settings)
-    mark = plan.table_fingerprint(STEP, "dedup", upstream=[upstream, *earlier_marks(earlier)])
+    mark = plan.table_fingerprint(STEP, "dedup", upstream=[upstream, *earlier_fingerprints(earlier)])
     done = is_done(folder, STEP, WHOLE, mark) is not None
     if done:
         with progress.step(STEP, 1, 1, unit="parts"):

@@ -23,7 +23,7 @@ from curation.errors import StepFailed
 from curation.jobs.steps.plan import Plan
 from curation.jobs.steps.progress import Progress
 from curation.recipes.recipe import Recipe
-from curation.running.cluster import Cluster, Failed
+from curation.running.cluster import Cluster, TaskFailure
 from curation.running.overlap import overlapped
 from curation.running.performance import Meter
 from curation.stages.batch import Batch
@@ -72,9 +72,9 @@ def filter_archives(plan: Plan, cluster: Cluster, progress: Progress) -> list[di
     quarantined = []
     with progress.step(STEP, len(plan.inputs), len(plan.inputs) - len(tasks)) as bar:
         for result in cluster.map(filter_archive, tasks):
-            if isinstance(result, Failed) and result.writing:
+            if isinstance(result, TaskFailure) and result.writing:
                 raise StepFailed(f"{STEP}: {result.cause}")
-            if isinstance(result, Failed):
+            if isinstance(result, TaskFailure):
                 quarantined.append({"path": result.item.source.path, "cause": result.cause})
                 bar.failed(result.item.source.path, result.cause)
             else:

@@ -24,7 +24,7 @@ STEPS = ("filter", "corpus")
 
 
 @dataclass
-class Following:
+class LiveFunnel:
     """Adds up what the manifests of a run say, each read once. `rows` looks again if it is time.
 
     Manifests of the filter step under another fingerprint are of an earlier recipe and do not count; those of the

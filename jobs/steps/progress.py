@@ -41,7 +41,7 @@ def default_mode(as_json: bool) -> Mode:
     return "json" if as_json else "live" if sys.stderr.isatty() else "plain"
 
 
-class Step:
+class StepProgress:
     """One step of the run: shards (or another unit) done of all, documents in and out."""
 
     def __init__(self, progress: Progress, name: str, total: int, done: int, unit: str) -> None:
@@ -99,9 +99,9 @@ class Progress:
         self._funnel = funnel
 
     @contextmanager
-    def step(self, name: str, total: int, done: int = 0, unit: str = "shards") -> Iterator[Step]:
+    def step(self, name: str, total: int, done: int = 0, unit: str = "shards") -> Iterator[StepProgress]:
         """A step of `total` shards or other units, of which `done` were done before."""
-        step = Step(self, name, total, done, unit)
+        step = StepProgress(self, name, total, done, unit)
         self._event("step", step=name, shards=total, done=done)
         if self.mode == "live" and done < total:
             columns = (TextColumn("{task.description:<16}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit))
@@ -131,7 +131,7 @@ class Progress:
                 parts.append(live_table(rows))
         return Group(*parts, self._live or "")
 
-    def show(self, step: Step) -> None:
+    def show(self, step: StepProgress) -> None:
         """Tell how far `step` is."""
         if self._live is not None:
             self._live.update(self._task, completed=step.done, rate=step.rate())

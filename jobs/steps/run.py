@@ -13,7 +13,7 @@ from curation.jobs.steps.alarms import ring
 from curation.jobs.steps.corpus import write_corpus
 from curation.jobs.steps.dedup import find_duplicates
 from curation.jobs.steps.filter import filter_archives
-from curation.jobs.steps.live_funnel import Following
+from curation.jobs.steps.live_funnel import LiveFunnel
 from curation.jobs.steps.plan import RUN, Plan, make_plan
 from curation.jobs.steps.progress import Progress, default_mode, results
 from curation.jobs.steps.report.report import show, write_report
@@ -53,7 +53,7 @@ def run_steps(
 
     with open_cluster(workers, scheduler, started=started) as cluster:
         plan.folder.sweep()
-        following = Following(plan)
+        following = LiveFunnel(plan)
         progress.follow(following.rows)
         run = Run(plan, cluster, progress, following=following)
         for step in steps:
@@ -73,7 +73,7 @@ class Run:
     progress: Progress
     quarantined: Sequence[dict[str, str]] = ()
     stats: dict[str, Any] | None = None
-    following: Following | None = None
+    following: LiveFunnel | None = None
     watched: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:

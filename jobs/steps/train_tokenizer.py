@@ -28,7 +28,7 @@ from curation.tokenize.training.count_shards import (
     FAN_IN,
     CountTask,
     MergeTask,
-    count_mark,
+    count_fingerprint,
     count_shard,
     groups,
     merge,
@@ -37,7 +37,7 @@ from curation.tokenize.training.pretokens import Splitter
 from curation.tokenize.training.settings import SMALLEST, TokenizerSettings
 from curation.tokenize.training.sorted_counts import merge_runs, read_run
 from curation.tokenize.training.tokenizer_json import tokenizer_config_json, tokenizer_json
-from curation.tokenize.training.train import Trained, learn
+from curation.tokenize.training.train import LearnedVocabulary, learn
 
 STEP = "train-tokenizer"
 CONFIG = "tokenizer/tokenizer_config.json"
@@ -77,7 +77,7 @@ def make_tokenizer(
     Raises StepFailed if there is no text to learn from, or a shard cannot be counted.
     """
     meter = Meter()
-    counting = Counting(folder, settings, count_mark(settings, upstream))
+    counting = PretokenCounts(folder, settings, count_fingerprint(settings, upstream))
     counting.forget_others(shards)
     with meter.timed("count"):
         read = counting.count(shards, cluster, progress)
@@ -104,7 +104,7 @@ def make_tokenizer(
 
 
 @dataclass(frozen=True, slots=True)
-class Counting:
+class PretokenCounts:
     """The counts of a corpus under one fingerprint."""
 
     folder: Folder
@@ -160,7 +160,7 @@ def _read(manifest: Manifest) -> dict[str, int]:
     return {name: manifest.counts[name] for name in ("documents", "sampled", "bytes", "pretokens", "cut")}
 
 
-def _learn(folder: Folder, runs: Sequence[str], settings: TokenizerSettings, progress: Progress) -> Trained:
+def _learn(folder: Folder, runs: Sequence[str], settings: TokenizerSettings, progress: Progress) -> LearnedVocabulary:
     wanted = -(-settings.vocab_size // BAR_TOKENS)
     with progress.step(STEP, wanted, unit="thousand tokens") as bar:
 

@@ -35,7 +35,7 @@ from curation.dedup.documents import Shard  # noqa: E402
 from curation.dedup.run import deduplicate  # noqa: E402
 from curation.dedup.settings import DedupSettings  # noqa: E402
 from curation.dedup.signatures import band_keys, shingles, signature_schema, signatures, sketches  # noqa: E402
-from curation.dedup.survivor_rules import Worth  # noqa: E402
+from curation.dedup.survivor_rules import SurvivorValue  # noqa: E402
 from curation.running.cluster import open_cluster  # noqa: E402
 from curation.stages.batch import Batch  # noqa: E402
 from curation.store.folder import Folder  # noqa: E402
@@ -63,7 +63,9 @@ def ours(folder: Folder, names: Sequence[str], settings: DedupSettings) -> tuple
         list(cluster.each(sign, [(folder, name, settings) for name in names]))
         signed = time.perf_counter() - started
         folder.remove("dedup")
-        found = deduplicate(folder, settings, Worth(), [Shard(folder, name, 0, 0) for name in names], cluster, "mark")
+        found = deduplicate(
+            folder, settings, SurvivorValue(), [Shard(folder, name, 0, 0) for name in names], cluster, "mark"
+        )
         return signed, time.perf_counter() - started, sum(found.counts["removed"].values())
 
 

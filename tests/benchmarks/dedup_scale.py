@@ -36,7 +36,7 @@ from curation.dedup.keys import KEYS, band_rows, keys_exchange, read_signatures,
 from curation.dedup.run import deduplicate, number_shards  # noqa: E402
 from curation.dedup.settings import DedupSettings  # noqa: E402
 from curation.dedup.signatures import band_keys  # noqa: E402
-from curation.dedup.survivor_rules import Worth  # noqa: E402
+from curation.dedup.survivor_rules import SurvivorValue  # noqa: E402
 from curation.running.cluster import Cluster, open_cluster  # noqa: E402
 from curation.store.exchange import partition_of  # noqa: E402
 from curation.store.folder import Folder  # noqa: E402
@@ -155,9 +155,9 @@ def measure(root: Path, documents: int) -> list[dict[str, Any]]:
     shards = [Shard(folder, name, 0, 0) for name in names]
     with open_cluster(2) as cluster:
         cluster.gather(abs, [1])
-        whole = timed(lambda: deduplicate(folder, SETTINGS, Worth(), shards, cluster, "mark"))
+        whole = timed(lambda: deduplicate(folder, SETTINGS, SurvivorValue(), shards, cluster, "mark"))
         found = whole[2]
-    work, tasks = plan_work(folder, SETTINGS, Worth(), number_shards(shards, Cluster()))
+    work, tasks = plan_work(folder, SETTINGS, SurvivorValue(), number_shards(shards, Cluster()))
     sides = []
     for side in (exchange_pairs, p2p_pairs):
         with open_cluster(2) as cluster:

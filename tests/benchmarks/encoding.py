@@ -32,7 +32,7 @@ import tokenizers  # noqa: E402
 from conftest import find_shared_data  # noqa: E402
 from tokenized import END, train_tokenizer, write_corpus  # noqa: E402
 
-from curation.jobs.steps.progress import Progress, Step  # noqa: E402
+from curation.jobs.steps.progress import Progress, StepProgress  # noqa: E402
 from curation.jobs.steps.tokenize import ENCODE, make_tokens  # noqa: E402
 from curation.running.cluster import Cluster, open_cluster  # noqa: E402
 from curation.store.folder import Folder  # noqa: E402
@@ -98,7 +98,7 @@ class Timed(Progress):
         self.seconds: dict[str, float] = {}
 
     @contextmanager
-    def step(self, name: str, total: int, done: int = 0, unit: str = "shards") -> Iterator[Step]:
+    def step(self, name: str, total: int, done: int = 0, unit: str = "shards") -> Iterator[StepProgress]:
         """As of any progress."""
         with super().step(name, total, done, unit) as step:
             yield step

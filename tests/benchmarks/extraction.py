@@ -180,13 +180,13 @@ def isolated(batches: Sequence[Batch]) -> dict[str, Any]:
     pages = [batch.column("html") for batch in batches]
     count = sum(map(len, pages))
     ours, theirs = [], []
-    isolation.run(NOTHING, pages[0], isolation.Limits(10, 1024))
+    isolation.run(NOTHING, pages[0], isolation.PageLimits(10, 1024))
     with ExtractorSandbox(timeout=10, warmup_text="") as sandbox:
         sandbox.process_document("", len)
         for _ in range(5):
             started = time.perf_counter()
             for column in pages:
-                isolation.run(NOTHING, column, isolation.Limits(10, 1024))
+                isolation.run(NOTHING, column, isolation.PageLimits(10, 1024))
             ours.append((time.perf_counter() - started) / count * 1e3)
             texts = [column.to_pylist() for column in pages]
             started = time.perf_counter()

@@ -26,7 +26,13 @@ import numpy as np  # noqa: E402
 import pyarrow as pa  # noqa: E402
 
 from curation.store.folder import Folder  # noqa: E402
-from curation.tokenize.encoding.token_shards import Rows, TokensSettings, shard_path, token_schema, write_token_shard  # noqa: E402
+from curation.tokenize.encoding.token_shards import (  # noqa: E402
+    PackedRows,
+    TokensSettings,
+    shard_path,
+    token_schema,
+    write_token_shard,
+)
 
 PEERS = ROOT / ".venv-loaders" / "bin" / "python"
 LENGTH, VOCABULARY, BATCH = 2048, 50_000, 16
@@ -105,7 +111,7 @@ def write_ours(rows: np.ndarray, target: Path, compression: str) -> None:
     for number, first in enumerate(range(0, len(rows), SHARD_ROWS)):
         part = rows[first : first + SHARD_ROWS]
         offsets = np.arange(len(part) + 1) * 3
-        packed = Rows(part, starts[: 3 * len(part)], np.zeros(3 * len(part), np.int64), offsets, 0)
+        packed = PackedRows(part, starts[: 3 * len(part)], np.zeros(3 * len(part), np.int64), offsets, 0)
         table = packed.to_arrow(pa.array(["id"]), token_schema(rows.dtype, LENGTH))
         write_token_shard(Folder(str(target)), shard_path("train", number), table, labels, settings)
 

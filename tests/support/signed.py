@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curation.dedup.documents import Shard
-from curation.dedup.run import Found, deduplicate
+from curation.dedup.run import DedupResult, deduplicate
 from curation.dedup.settings import DedupSettings
 from curation.dedup.signatures import signature_schema, signatures
 from curation.dedup.survivor_rules import worth
@@ -50,7 +50,7 @@ def documents(texts: Sequence[str], **columns: Sequence[Any]) -> list[dict[str, 
 
 def run(
     path: Path, rows: Sequence[dict[str, Any]], settings: DedupSettings, parts: int = 1, cluster: Cluster | None = None
-) -> tuple[Folder, list[str], Found]:
+) -> tuple[Folder, list[str], DedupResult]:
     """Deduplicate rows cut into `parts` shards; returns the folder, the shards' names, and what was found."""
     folder = Folder(str(path))
     names = []

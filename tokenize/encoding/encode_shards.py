@@ -21,8 +21,8 @@ from curation.stages.tally import add_counts
 from curation.store.folder import Folder
 from curation.store.shards import Output, count_rows, read_shard, read_table
 from curation.tokenize.encoding.cluster_ids import cluster_ids
-from curation.tokenize.encoding.encoder import Encoded, Encoder
-from curation.tokenize.encoding.measure import COLUMNS, Measured, Measuring
+from curation.tokenize.encoding.encoder import EncodedTexts, Encoder
+from curation.tokenize.encoding.measure import COLUMNS, CorpusCounter, CorpusCounts
 from curation.tokenize.encoding.parquet.column_pages import replace_column
 from curation.tokenize.encoding.shuffle import (
     document_keys,
@@ -154,7 +154,7 @@ class Totals:
 
     counts: Mapping[str, int] = field(default_factory=dict)
     tokens: Mapping[str, Int64s] = field(default_factory=dict)
-    measured: Measured | None = None
+    measured: CorpusCounts | None = None
 
     def __add__(self, other: Totals) -> Totals:
         tokens = {split: self.tokens.get(split, 0) + counts for split, counts in other.tokens.items()}
@@ -166,7 +166,7 @@ class Totals:
 def read_totals(task: EncodeTask, counts: Mapping[str, int]) -> Totals:
     """The totals of an encoded shard. OSError or ValueError if an intermediate file is not there or not whole."""
     tokens = {split: slot_tokens(task.out, task.slots_path(split), task.slots) for split in SPLITS}
-    measured = Measured.from_json(task.out.read_json(task.measured_path)) if task.corpus.is_own else None
+    measured = CorpusCounts.from_json(task.out.read_json(task.measured_path)) if task.corpus.is_own else None
     return Totals(counts, tokens, measured)
 
 
@@ -184,27 +184,29 @@ def encode_shard(task: EncodeTask) -> tuple[dict[str, int], Output | None]:
         return counts, filled.result() if filled else None
 
 
-def _encode(task: EncodeTask, data: bytes, encoder: Encoder) -> tuple[Encoded, pa.StringArray, Int64s, Measured]:
+def _encode(
+    task: EncodeTask, data: bytes, encoder: Encoder
+) -> tuple[EncodedTexts, pa.StringArray, Int64s, CorpusCounts]:
     """All documents of a shard, with ids and cluster sizes; measures the tokenizer if the corpus is the run's own."""
-    parts: list[Encoded] = []
+    parts: list[EncodedTexts] = []
     ids: list[pa.Array] = [pa.array([], pa.string())]
     sizes: list[Int64s] = [np.empty(0, np.int64)]
-    measuring = Measuring(encoder.vocabulary)
+    measuring = CorpusCounter(encoder.vocabulary)
     with pq.ParquetFile(pa.BufferReader(data)) as parquet:
         for batch in parquet.iter_batches(batch_size=_BATCH_ROWS, columns=_COLUMNS):
             encoded = encoder(batch.column("text"))
-            parts.append(Encoded(encoded.ids.astype(encoder.dtype, copy=False), encoded.offsets))
+            parts.append(EncodedTexts(encoded.ids.astype(encoder.dtype, copy=False), encoded.offsets))
             ids.append(batch.column("id"))
             if task.corpus.is_own:
                 measuring.add(batch, parts[-1])
             sizes.append(batch.column("minhash_cluster_size").fill_null(1).to_numpy())
     lengths = np.concatenate([np.empty(0, np.int64), *(part.lengths for part in parts)])
     flat = np.concatenate([part.ids for part in parts] or [np.empty(0, encoder.dtype)])
-    encoded = Encoded(flat, np.concatenate(([0], np.cumsum(lengths))))
+    encoded = EncodedTexts(flat, np.concatenate(([0], np.cumsum(lengths))))
     return encoded, pa.concat_arrays(ids), np.concatenate(sizes), measuring.total()
 
 
-def _fill(task: EncodeTask, data: bytes, lengths: Int64s, measured: Measured) -> Output:
+def _fill(task: EncodeTask, data: bytes, lengths: Int64s, measured: CorpusCounts) -> Output:
     """Write what was measured, and the shard again with `token_count`: the text's tokens without the end token."""
     task.out.write_json(task.measured_path, measured.to_json(), sync=False)
     with task.out.writing(task.path) as file:
@@ -214,7 +216,7 @@ def _fill(task: EncodeTask, data: bytes, lengths: Int64s, measured: Measured) ->
 
 
 def _write_sorted(
-    task: EncodeTask, encoder: Encoder, encoded: Encoded, ids: pa.StringArray, sizes: Int64s
+    task: EncodeTask, encoder: Encoder, encoded: EncodedTexts, ids: pa.StringArray, sizes: Int64s
 ) -> dict[str, int]:
     """Write the slots of both splits; the counts of `encode_shard`."""
     end = encoder.special_id(task.settings.end_token)

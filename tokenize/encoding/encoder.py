@@ -30,7 +30,7 @@ FALLBACK_DOCUMENTS = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
+class EncodedTexts:
     """Token ids of some documents, flat; document `i` has `ids[offsets[i]:offsets[i + 1]]`."""
 
     ids: UnsignedInts
@@ -119,17 +119,17 @@ class Encoder:
         """`gigatoken`, or `tokenizers` for a split pattern that gigatoken does not know."""
         return "tokenizers" if self._fast is None else "gigatoken"
 
-    def __call__(self, text: pa.StringArray) -> Encoded:
+    def __call__(self, text: pa.StringArray) -> EncodedTexts:
         """Ids of every text, without an end token. A null text is empty."""
         if not len(text):
-            return Encoded(np.empty(0, self.dtype), np.zeros(1, np.int64))
+            return EncodedTexts(np.empty(0, self.dtype), np.zeros(1, np.int64))
         if self._fast is None:
             return _encode_slowly(self._slow, text, self.dtype)
         from gigatoken._parallel import resolve_parallel
 
         layout = self._fast.encode_batch(_to_awkward(text), parallel=resolve_parallel(None)).layout
         offsets = np.asarray(layout.offsets.data, dtype=np.int64)
-        return Encoded(np.asarray(layout.content.data)[offsets[0] : offsets[-1]], offsets - offsets[0])
+        return EncodedTexts(np.asarray(layout.content.data)[offsets[0] : offsets[-1]], offsets - offsets[0])
 
 
 def _members(sequence: dict[str, Any]) -> list[dict[str, Any]]:
@@ -202,17 +202,17 @@ def _to_awkward(text: pa.StringArray) -> Any:
     return awkward.Array(ListOffsetArray(Index64(offsets), characters, parameters={"__array__": "string"}))
 
 
-def _encode_slowly(tokenizer: Any, text: pa.StringArray, dtype: np.dtype[np.unsignedinteger]) -> Encoded:
+def _encode_slowly(tokenizer: Any, text: pa.StringArray, dtype: np.dtype[np.unsignedinteger]) -> EncodedTexts:
     parts, lengths = [], []
     for first in range(0, len(text), FALLBACK_DOCUMENTS):
         texts = [value or "" for value in text.slice(first, FALLBACK_DOCUMENTS).to_pylist()]
         for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False):
             parts.append(np.array(encoding.ids, dtype=dtype))
             lengths.append(len(parts[-1]))
-    return Encoded(np.concatenate(parts), np.concatenate(([0], np.cumsum(lengths, dtype=np.int64))))
+    return EncodedTexts(np.concatenate(parts), np.concatenate(([0], np.cumsum(lengths, dtype=np.int64))))
 
 
-def take(encoded: Encoded, rows: Int64s, dtype: np.dtype[Any], end: int | None = None) -> Encoded:
+def take(encoded: EncodedTexts, rows: Int64s, dtype: np.dtype[Any], end: int | None = None) -> EncodedTexts:
     """The documents `rows` in that order, as `dtype`, each followed by the token `end` if there is one.
 
     take([a][b][c], [2, 0], end=E) → [c E][a E]
@@ -223,7 +223,7 @@ def take(encoded: Encoded, rows: Int64s, dtype: np.dtype[Any], end: int | None =
     if end is not None:
         ids[offsets[1:] - 1] = end
     _gather(encoded.ids, encoded.offsets[:-1][rows], encoded.lengths[rows], offsets, ids)
-    return Encoded(ids, offsets)
+    return EncodedTexts(ids, offsets)
 
 
 @kernel

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from curation.arrays import Int64s, UnsignedInts
 from curation.running.compiled import kernel
 from curation.text.hosts import host_of
-from curation.tokenize.encoding.encoder import Encoded, text_buffers
+from curation.tokenize.encoding.encoder import EncodedTexts, text_buffers
 from curation.tokenize.encoding.text_counts import count_text
 
 COUNTS = ("documents", "bytes", "characters", "words", "tokens")
@@ -40,7 +40,7 @@ Group = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class CorpusCounts:
     """Counts of encoded documents; `a + b` is exact.
 
     used: how often each id occurs, shape (vocabulary,). groups: for each of `GROUPS`, `COUNTS` by name.
@@ -49,9 +49,9 @@ class Measured:
     used: Int64s
     groups: Mapping[str, Group] = field(default_factory=dict)
 
-    def __add__(self, other: Measured) -> Measured:
+    def __add__(self, other: CorpusCounts) -> CorpusCounts:
         groups = {name: _add(self.groups.get(name, {}), other.groups.get(name, {})) for name in GROUPS}
-        return Measured(self.used + other.used, groups)
+        return CorpusCounts(self.used + other.used, groups)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, from which `from_json` makes the same."""
@@ -59,7 +59,7 @@ class Measured:
         return {"used": packed, "groups": self.groups}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Measured:
+    def from_json(cls, values: Mapping[str, Any]) -> CorpusCounts:
         """What `to_json` made plain values of."""
         used = np.frombuffer(zlib.decompress(base64.b64decode(values["used"])), "<i8").astype(np.int64)
         groups = {
@@ -68,9 +68,9 @@ class Measured:
         return cls(used, groups)
 
 
-def nothing(vocabulary: int) -> Measured:
+def nothing(vocabulary: int) -> CorpusCounts:
     """No documents, of a tokenizer whose ids are below `vocabulary`."""
-    return Measured(np.zeros(vocabulary, np.int64))
+    return CorpusCounts(np.zeros(vocabulary, np.int64))
 
 
 def _add(left: Group, right: Group) -> Group:
@@ -81,7 +81,7 @@ def _add(left: Group, right: Group) -> Group:
     }
 
 
-class Measuring:
+class CorpusCounter:
     """Adds up batches of one shard."""
 
     def __init__(self, vocabulary: int) -> None:
@@ -89,7 +89,7 @@ class Measuring:
         self._names: dict[str, list[pa.StringArray]] = {name: [pa.array([], pa.string())] for name in GROUPS[1:]}
         self._counts = [np.empty((0, len(COUNTS)), np.int64)]
 
-    def add(self, batch: pa.RecordBatch, encoded: Encoded) -> None:
+    def add(self, batch: pa.RecordBatch, encoded: EncodedTexts) -> None:
         """A batch with the columns `COLUMNS`, and what encoding made of its text."""
         _count_ids(encoded.ids, self._used)
         data, offsets = text_buffers(batch.column("text"))
@@ -102,7 +102,7 @@ class Measuring:
         self._names["language"].append(batch.column("language").fill_null(""))
         self._names["domain"].append(domains(batch.column("url").fill_null("")))
 
-    def total(self) -> Measured:
+    def total(self) -> CorpusCounts:
         """All that was added."""
         counts = np.concatenate(self._counts)
         groups = {"all": {"all": tuple(counts.sum(axis=0).tolist())} if len(counts) else {}}
@@ -110,7 +110,7 @@ class Measuring:
             groups[name] = _sum_by(pa.concat_arrays(values), counts)
         largest = sorted(groups["domain"], key=lambda name: (-groups["domain"][name][-1], name))[:DOMAINS_A_SHARD]
         groups["domain"] = {name: groups["domain"][name] for name in sorted(largest)}
-        return Measured(self._used, groups)
+        return CorpusCounts(self._used, groups)
 
 
 def domains(urls: pa.StringArray) -> pa.StringArray:

@@ -14,8 +14,8 @@ import numpy as np
 from curation.arrays import Int64s, UInt64s, UnsignedInts
 from curation.running.compiled import kernel
 from curation.store.hashing import mix_bits
-from curation.tokenize.encoding.encoder import Encoded
-from curation.tokenize.encoding.token_shards import Rows, TokensSettings
+from curation.tokenize.encoding.encoder import EncodedTexts
+from curation.tokenize.encoding.token_shards import PackedRows, TokensSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def plan(slots: Int64s, settings: TokensSettings) -> tuple[list[Range], int]:
     return ranges, total - kept
 
 
-def concat(documents: Encoded, length: int, skip: int, tokens: int, pad: int) -> Rows:
+def concat(documents: EncodedTexts, length: int, skip: int, tokens: int, pad: int) -> PackedRows:
     """Rows of `length` from the documents end to end, without their first `skip` tokens, `tokens` in all.
 
     The last row is filled with `pad` if `tokens` is no multiple of `length`.
@@ -70,13 +70,15 @@ def concat(documents: Encoded, length: int, skip: int, tokens: int, pad: int) ->
     return _rows(ids.reshape(rows, length), places, pieces, padding)
 
 
-def _rows(ids: UnsignedInts, places: Int64s, pieces: Int64s, padding: int) -> Rows:
+def _rows(ids: UnsignedInts, places: Int64s, pieces: Int64s, padding: int) -> PackedRows:
     count, length = ids.shape
     offsets = np.searchsorted(places, np.arange(count + 1, dtype=np.int64) * length)
-    return Rows(ids, (places % length).astype(np.int32), pieces.astype(np.int64), offsets.astype(np.int64), padding)
+    return PackedRows(
+        ids, (places % length).astype(np.int32), pieces.astype(np.int64), offsets.astype(np.int64), padding
+    )
 
 
-def best_fit(documents: Encoded, length: int, pad: int, seed: int = 0) -> Rows:
+def best_fit(documents: EncodedTexts, length: int, pad: int, seed: int = 0) -> PackedRows:
     """Rows of `length` by best-fit decreasing, padded at their ends, in an order shuffled by `seed`.
 
     A document longer than a row gives full rows and one piece for the rest. Within a row, pieces keep the order of the
@@ -99,7 +101,7 @@ def best_fit(documents: Encoded, length: int, pad: int, seed: int = 0) -> Rows:
     return _rows(ids, places[sort], pieces[sort], int((length - filled).sum()))
 
 
-def _cut(documents: Encoded, length: int) -> tuple[Int64s, Int64s, Int64s]:
+def _cut(documents: EncodedTexts, length: int) -> tuple[Int64s, Int64s, Int64s]:
     """Pieces of at most `length`: document, first token within it, tokens; in the order of the documents."""
     counts = -(-documents.lengths // length)
     document = np.repeat(np.arange(len(documents)), counts)

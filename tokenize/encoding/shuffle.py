@@ -22,7 +22,7 @@ from fsspec.implementations.local import LocalFileSystem
 from curation.arrays import Bools, Float64s, Int64s, UInt64s
 from curation.store.folder import Folder
 from curation.store.hashing import GOLDEN, hash_strings, mix_bits
-from curation.tokenize.encoding.encoder import Encoded, take
+from curation.tokenize.encoding.encoder import EncodedTexts, take
 
 MAX_SLOT_BITS = 16
 SLOTS_PER_SHARD = 16
@@ -74,7 +74,7 @@ def slot_count(documents: int, shard_tokens: int) -> int:
 class Documents:
     """Encoded documents in the order of their keys, with their ids."""
 
-    encoded: Encoded
+    encoded: EncodedTexts
     ids: pa.StringArray
     keys: UInt64s
 
@@ -83,7 +83,12 @@ class Documents:
 
 
 def in_key_order(
-    encoded: Encoded, ids: pa.StringArray, keys: UInt64s, rows: Int64s, dtype: np.dtype[Any], end: int | None = None
+    encoded: EncodedTexts,
+    ids: pa.StringArray,
+    keys: UInt64s,
+    rows: Int64s,
+    dtype: np.dtype[Any],
+    end: int | None = None,
 ) -> Documents:
     """Copies of documents, sorted: `keys[i]` places a copy of document `rows[i]`; equal keys stay in this order.
 
@@ -138,11 +143,11 @@ def read_slots(folder: Folder, paths: Sequence[str], first: int, last: int, dtyp
     return in_key_order(encoded, ids, np.concatenate([np.empty(0, np.uint64), *keys]), rows, dtype)
 
 
-def _concatenate(lists: Sequence[pa.ListArray], dtype: np.dtype[Any]) -> Encoded:
+def _concatenate(lists: Sequence[pa.ListArray], dtype: np.dtype[Any]) -> EncodedTexts:
     values = [part.flatten().to_numpy() for part in lists]
     lengths = [np.diff(part.offsets.to_numpy()) for part in lists]
     ends = np.cumsum(np.concatenate([np.empty(0, np.int64), *lengths]), dtype=np.int64)
-    return Encoded(np.concatenate([np.empty(0, dtype), *values]), np.concatenate(([0], ends)))
+    return EncodedTexts(np.concatenate([np.empty(0, dtype), *values]), np.concatenate(([0], ends)))
 
 
 def _slots_of(keys: UInt64s, slots: int) -> Int64s:

@@ -133,7 +133,7 @@ def token_schema(dtype: np.dtype[np.unsignedinteger], sequence_length: int) -> p
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class PackedRows:
     """Packed sequences.
 
     ids: (rows, sequence_length). starts: all rows' document starts, flat; pieces: for each, the index of its document,

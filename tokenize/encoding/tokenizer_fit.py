@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from curation.tokenize.encoding.encoder import Encoder
-from curation.tokenize.encoding.measure import COUNTS, Group, Measured
+from curation.tokenize.encoding.measure import COUNTS, CorpusCounts, Group
 from curation.tokenize.training.alphabet import spell
 
 REPORT = "tokenizer/report.json"
@@ -27,7 +27,7 @@ DOMAINS, LONGEST, EXAMPLES = 50, 20, 20
 _BYTES = {spell(bytes([byte])): byte for byte in range(256)}
 
 
-def describe_fit(encoder: Encoder, measured: Measured) -> dict[str, Any]:
+def describe_fit(encoder: Encoder, measured: CorpusCounts) -> dict[str, Any]:
     """The report as tokenizer/report.json has it; docs/tokens.md describes it key by key."""
     ordinary = _ordinary(encoder)
     return {
@@ -57,7 +57,7 @@ def _ranked(group: Group, shown: int | None = None) -> dict[str, dict[str, Any]]
     return {name: _ratios(group[name]) for name in names[:shown]}
 
 
-def _usage(encoder: Encoder, spelled: dict[int, str], measured: Measured) -> dict[str, Any]:
+def _usage(encoder: Encoder, spelled: dict[int, str], measured: CorpusCounts) -> dict[str, Any]:
     """What of the vocabulary the corpus uses; special tokens are counted apart, since text never gives them."""
     used = measured.used[[*spelled]] if spelled else np.zeros(0, np.int64)
     unused = [number for number, times in zip(spelled, used.tolist(), strict=True) if not times]
@@ -74,7 +74,7 @@ def _usage(encoder: Encoder, spelled: dict[int, str], measured: Measured) -> dic
     }
 
 
-def _longest(encoder: Encoder, spelled: dict[int, str], measured: Measured) -> list[dict[str, Any]]:
+def _longest(encoder: Encoder, spelled: dict[int, str], measured: CorpusCounts) -> list[dict[str, Any]]:
     """The tokens of most bytes; a byte-level spelling has as many characters as the token has bytes."""
     tokens = spelled.values()
     sizes = np.array([*map(len, tokens if encoder.is_byte_level else map(str.encode, tokens))], np.int64)

@@ -23,7 +23,7 @@ _PLACE = re.compile(r"(?:tokens/)?([a-z]+-\d+)(?:\.parquet)?:(\d+):(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Traced:
+class TokenOrigin:
     """A token and where it came from.
 
     before, text, after: the token's text amid that of its neighbours in the row. document: the corpus row it belongs to
@@ -44,7 +44,7 @@ class Traced:
     document: dict[str, Any] | None
 
 
-def trace(folder: Folder, place: str) -> Traced:
+def trace(folder: Folder, place: str) -> TokenOrigin:
     """The origin of the token at `SHARD:ROW:POSITION`, such as `train-00003:17:250`, all counted from 0.
 
     InputError if the place is not written so, or does not exist.
@@ -63,7 +63,7 @@ def trace(folder: Folder, place: str) -> Traced:
     begin, end = max(position - CONTEXT, 0), position + 1 + CONTEXT
     before, text, after = _decode(folder, [ids[begin:position], ids[position : position + 1], ids[position + 1 : end]])
     start = values["document_starts"][piece]
-    return Traced(shard, row, position, ids[position], before, text, after, start, identity, corpus, document)
+    return TokenOrigin(shard, row, position, ids[position], before, text, after, start, identity, corpus, document)
 
 
 def _read_row(folder: Folder, shard: str, row: int) -> tuple[dict[str, Any], dict[bytes, bytes]]:

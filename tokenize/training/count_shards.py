@@ -74,7 +74,7 @@ class MergeTask:
         return f"{COUNTS}/{self.mark}/merged-{fingerprint(self.runs)}.arrow"
 
 
-def count_mark(settings: TokenizerSettings, upstream: str) -> str:
+def count_fingerprint(settings: TokenizerSettings, upstream: str) -> str:
     """Fingerprint of the counts of a corpus: of its own, and of the settings that matter to counting."""
     values = [settings.split_pattern, settings.max_pretoken_bytes, settings.sample, settings.sample_seed]
     return fingerprint(STEP, settings.version, library_version("tokenizers"), values, upstream)

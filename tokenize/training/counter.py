@@ -27,7 +27,7 @@ PART_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class CounterTotals:
     """What a counter has seen: bytes of text, pre-tokens, and how many of these were too long and were cut."""
 
     bytes: int
@@ -55,9 +55,9 @@ class Counter:
         self._bytes = self._pretokens = self._cut = self.spilled = 0
 
     @property
-    def counted(self) -> Counted:
+    def counted(self) -> CounterTotals:
         """Totals so far."""
-        return Counted(self._bytes, self._pretokens, self._cut)
+        return CounterTotals(self._bytes, self._pretokens, self._cut)
 
     def add(self, text: Text) -> None:
         """Count the pre-tokens of some texts."""

@@ -12,7 +12,7 @@ import pyarrow as pa
 from curation.arrays import UInt32s
 
 
-class Shrinking:
+class ShrinkableArray:
     """Numbers in memory of their own, the end of which can be given back while they are in use.
 
     array: uint32[size]. Where the system cannot take a part of a mapping back, all of it stays.

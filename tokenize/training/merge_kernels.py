@@ -46,7 +46,7 @@ _SIDE, _NEIGHBOUR, _CHANGE, _LAST, _SIZE, _BEGIN, _COUNT = range(7)
 _LEFT, _RIGHT = 0, 1
 
 
-class Limits(NamedTuple):
+class MergeLimits(NamedTuple):
     """When to stop: tokens in the vocabulary, least frequency of a pair (at least 1); bytes that no token may reach."""
 
     vocabulary: int
@@ -54,7 +54,7 @@ class Limits(NamedTuple):
     longest: int
 
 
-class State(NamedTuple):
+class MergeState(NamedTuple):
     """cells: words. pairs: (key, count) of a hash table. heap: count, pair, start, length of what waits.
 
     places: see above. lengths: bytes of each token. merges: both parts of each token after the bytes. sizes: pairs in
@@ -96,7 +96,7 @@ def place_words(data: UInt8s, offsets: Int64s, counts: Int64s, ids: Int64s, cell
 
 
 @kernel
-def first_state(cells: UInt32s, limits: Limits) -> State:
+def first_state(cells: UInt32s, limits: MergeLimits) -> MergeState:
     """Nothing merged: pairs of bytes with their counts and places."""
     counts, sizes = _count_byte_pairs(cells)
     begins = np.cumsum(sizes) - sizes
@@ -112,7 +112,7 @@ def first_state(cells: UInt32s, limits: Limits) -> State:
             heap = push(heap, totals, counts[key], pair, begins[key], sizes[key])
     totals[TOKENS], totals[_PLACES], totals[USED] = BYTES, sizes.sum(), len(cells)
     lengths = np.ones(limits.vocabulary, np.int64)
-    return State(cells, pairs, heap, places, lengths, np.empty((limits.vocabulary - BYTES, 2), np.int32), totals)
+    return MergeState(cells, pairs, heap, places, lengths, np.empty((limits.vocabulary - BYTES, 2), np.int32), totals)
 
 
 @kernel
@@ -161,7 +161,7 @@ def find_words(cells: UInt32s) -> UInt32s:
 
 
 @kernel
-def move_together(state: State, starts: UInt32s) -> None:
+def move_together(state: MergeState, starts: UInt32s) -> None:
     """Move words, which begin at `starts`, to the beginning of `cells`, without what merges left empty between them."""
     cells, places = state.cells, state.places
     kept = np.empty(len(starts), np.uint32)  # while a word's first cell says where it goes
@@ -186,7 +186,7 @@ def _count_of(cells: UInt32s, word: int | np.int64) -> np.int64:
 
 
 @kernel
-def advance(state: State, limits: Limits, most: int) -> tuple[State, bool]:
+def advance(state: MergeState, limits: MergeLimits, most: int) -> tuple[MergeState, bool]:
     """Make up to `most` merges; whether there may be more to make."""
     cells, pairs, heap, places, lengths, merges, sizes = state
     buckets = np.empty((2 * limits.vocabulary, 7), np.int64)
@@ -223,7 +223,7 @@ def advance(state: State, limits: Limits, most: int) -> tuple[State, bool]:
             if met[bucket, _SIZE]:
                 key = _pair_with(met[bucket], token)
                 heap = push(heap, sizes, met[bucket, _COUNT], key, met[bucket, _BEGIN], met[bucket, _SIZE])
-    return State(cells, pairs, heap, places, lengths, merges, sizes), made == most
+    return MergeState(cells, pairs, heap, places, lengths, merges, sizes), made == most
 
 
 @kernel
@@ -299,7 +299,7 @@ def _meet(
 @kernel
 def _change_pairs(
     pairs: Int64s, sizes: Int64s, buckets: Int64s, first: int, second: int, token: int, lengths: Int64s,
-    limits: Limits,
+    limits: MergeLimits,
 ) -> Int64s:  # fmt: skip
     """Tell the table what each bucket changed: the neighbour lost a pair with a part of the token, won one with it.
 

@@ -18,11 +18,11 @@ import numpy as np
 from curation.arrays import Int64s, UInt32s
 from curation.errors import StepFailed
 from curation.tokenize.training.alphabet import BYTES, ids_of_bytes
-from curation.tokenize.training.memory import Shrinking, give_back
+from curation.tokenize.training.memory import ShrinkableArray, give_back
 from curation.tokenize.training.merge_kernels import (
     TOKENS,
     USED,
-    Limits,
+    MergeLimits,
     advance,
     count_cells,
     find_words,
@@ -52,7 +52,7 @@ class Merges:
     tokens: tuple[bytes, ...]
 
 
-class Words:
+class WordCells:
     """Pre-tokens and their counts, taken up chunk by chunk, as the cells that merges work on."""
 
     def __init__(self) -> None:
@@ -70,9 +70,9 @@ class Words:
         place_words(counts.data, counts.offsets, counts.counts, self._ids, cells)
         self._parts.append(cells)
 
-    def take(self) -> Shrinking:
+    def take(self) -> ShrinkableArray:
         """All of them together, which are given up."""
-        cells, used = Shrinking(self._size), 0
+        cells, used = ShrinkableArray(self._size), 0
         for part in self._parts:
             cells.array[used : used + len(part)] = part
             used += len(part)
@@ -93,11 +93,11 @@ def find_merges(
     chunks: pre-tokens, each of which comes once in all of them. max_token_length: see above, in bytes. report: called
     with the number of tokens so far.
     """
-    words = Words()
+    words = WordCells()
     for chunk in chunks:
         words.add(chunk)
     longest = _UNLIMITED if max_token_length is None else max_token_length
-    limits = Limits(vocabulary, max(min_frequency, 1), longest)
+    limits = MergeLimits(vocabulary, max(min_frequency, 1), longest)
     cells = words.take()
     starts, held = find_words(cells.array), len(cells.array)
     state, more = first_state(cells.array, limits), True

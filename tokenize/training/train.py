@@ -21,14 +21,14 @@ from curation.tokenize.training.sorted_counts import Counts
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
+class LearnedVocabulary:
     """A vocabulary (byte-level spelling → id, without special tokens) and the merges that build it, in order."""
 
     vocabulary: dict[str, int]
     merges: list[list[str]]
 
 
-def train(texts: Iterable[str], settings: TokenizerSettings) -> Trained:
+def train(texts: Iterable[str], settings: TokenizerSettings) -> LearnedVocabulary:
     """The vocabulary of `settings` for all of these texts; their order does not matter."""
     counter = Counter(Splitter(settings.split_pattern), settings.max_pretoken_bytes)
     for text in texts:
@@ -38,10 +38,10 @@ def train(texts: Iterable[str], settings: TokenizerSettings) -> Trained:
 
 def learn(
     chunks: Iterable[Counts], settings: TokenizerSettings, report: Callable[[int], None] = lambda size: None
-) -> Trained:
+) -> LearnedVocabulary:
     """The vocabulary for counts of pre-tokens, each of which comes once. report: told how many tokens there are."""
     size = settings.vocab_size - len(settings.special_tokens)
     found = find_merges(chunks, size, settings.min_frequency, settings.max_token_length, report)
     spellings = [spell(token) for token in found.tokens]
     merges = [[spellings[first], spellings[second]] for first, second in found.pairs.tolist()]
-    return Trained({spelling: number for number, spelling in enumerate(spellings)}, merges)
+    return LearnedVocabulary({spelling: number for number, spelling in enumerate(spellings)}, merges)

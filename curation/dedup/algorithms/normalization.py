@@ -33,7 +33,7 @@ _LENGTH_BITS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Tables:
+class CharacterTables:
     """By code point: its kind, and its one target, or for MANY the place (shifted) and length of its expansion."""
 
     kind: UInt8s
@@ -42,7 +42,7 @@ class Tables:
 
 
 @cache
-def tables() -> Tables:
+def tables() -> CharacterTables:
     """The tables for this Python's Unicode version."""
     kind = np.zeros(CODE_POINTS, np.uint8)
     target = np.arange(CODE_POINTS, dtype=np.uint32)
@@ -59,7 +59,7 @@ def tables() -> Tables:
             elif answer[0] == MANY:
                 target[code] = len(expansions) << _LENGTH_BITS | len(answer[1])
                 expansions += map(ord, answer[1])
-    return Tables(kind, target, np.array(expansions or [0], np.uint32))
+    return CharacterTables(kind, target, np.array(expansions or [0], np.uint32))
 
 
 def _is_identity(page: int) -> bool:

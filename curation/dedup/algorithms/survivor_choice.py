@@ -24,7 +24,7 @@ LEADERS = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Members:
+class ClusterMembers:
     """Documents of clusters. values: more is better, NaN for unknown; sketches: shape (members, permutations)."""
 
     roots: Int64s
@@ -48,7 +48,7 @@ class Choice:
     starts: Int64s
 
 
-def choose(members: Members, threshold: float, limit: int | None) -> Choice:
+def choose(members: ClusterMembers, threshold: float, limit: int | None) -> Choice:
     """The survivor of every member. Clusters of more than `limit` are taken apart by `threshold` (None: never)."""
     worth = np.where(np.isnan(members.values), np.inf, -members.values)
     order = np.lexsort((members.documents, worth, ~members.earlier, members.roots))

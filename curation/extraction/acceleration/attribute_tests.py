@@ -21,7 +21,7 @@ LONGEST = 200
 """Characters of the longest value remembered."""
 
 
-class Vocabulary(dict[str, int]):
+class AttributeTests(dict[str, int]):
     """Value → bits of the tests that it passes, remembered. `register` all tests before the first look-up."""
 
     def __init__(self) -> None:

@@ -19,7 +19,7 @@ import sys
 from functools import cache
 from typing import Any
 
-from curation.extraction.acceleration.attribute_tests import Vocabulary
+from curation.extraction.acceleration.attribute_tests import AttributeTests
 from curation.extraction.acceleration.xpath import compiled
 
 PROVEN = ("2.3.1",)
@@ -58,7 +58,7 @@ def _choose_classes_in_c() -> None:
 def _compile_expressions() -> None:
     from lxml.etree import XPath
 
-    vocabulary = Vocabulary()
+    vocabulary = AttributeTests()
     for name, module in list(sys.modules.items()):
         if module is None or not name.startswith("trafilatura."):
             continue
@@ -79,7 +79,7 @@ def _serialize_text() -> None:
     html.HtmlMixin.text_content = text_content
 
 
-class _HashedOnce(tuple[str, ...]):
+class _IdentityHash(tuple[str, ...]):
     """A tuple of which there is one, so that its address will do as its hash."""
 
     def __hash__(self) -> int:
@@ -89,7 +89,7 @@ class _HashedOnce(tuple[str, ...]):
 def _hash_stop_list_once() -> None:
     from trafilatura import external
 
-    vars(external)["JT_STOPLIST"] = _HashedOnce(external.jt_stoplist_init())
+    vars(external)["JT_STOPLIST"] = _IdentityHash(external.jt_stoplist_init())
 
 
 def _spare_readability() -> None:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from curation.extraction.acceleration.attribute_tests import Literals, Vocabulary, literals_of
+from curation.extraction.acceleration.attribute_tests import AttributeTests, Literals, literals_of
 
 Test = Callable[[Any], bool]
 
@@ -26,15 +26,15 @@ _TOKEN = re.compile(
 )
 
 
-class Unsupported(Exception):
+class UnsupportedExpression(Exception):
     """The expression is outside the grammar."""
 
 
-def compiled(expression: Any, vocabulary: Vocabulary) -> Callable[[Any], Any]:
+def compiled(expression: Any, vocabulary: AttributeTests) -> Callable[[Any], Any]:
     """A function from an element to the list that the `lxml.etree.XPath` given returns; else the XPath itself."""
     try:
         return Union(_Parser(expression.path, vocabulary).union(), vocabulary)
-    except Unsupported:
+    except UnsupportedExpression:
         return expression  # type: ignore[no-any-return]
 
 
@@ -45,7 +45,7 @@ class AttributeTest:
     names: tuple[str, ...]
     bit: int
     absent: bool
-    vocabulary: Vocabulary
+    vocabulary: AttributeTests
 
     def __call__(self, element: Any) -> bool:
         """The verdict on an element."""
@@ -67,7 +67,7 @@ class Either:
 
 
 @dataclass(slots=True)
-class Step:
+class DescendantStep:
     """Descendants with one of `tags` (none given: any) that pass all `tests`, in document order.
 
     first_child: only the first of its parent; first: only the first of all. bits: by attribute, the tests of which an
@@ -95,7 +95,7 @@ class Step:
                     del self.tests[position]
                 return
 
-    def find(self, tree: Any, vocabulary: Vocabulary) -> list[Any]:
+    def find(self, tree: Any, vocabulary: AttributeTests) -> list[Any]:
         """All matches, or the first only if that is what was asked for."""
         found: list[Any] = []
         parents: set[Any] = set()
@@ -112,7 +112,7 @@ class Step:
                 break
         return found
 
-    def candidates(self, tree: Any, vocabulary: Vocabulary) -> Iterator[Any]:
+    def candidates(self, tree: Any, vocabulary: AttributeTests) -> Iterator[Any]:
         """Elements with one of the tags and an attribute that passes the filter."""
         bits = self.bits
         for element in tree.iterdescendants(*self.tags or "*"):
@@ -128,12 +128,12 @@ class Step:
 class Union:
     """A union of steps, called with an element; matches are in document order."""
 
-    def __init__(self, steps: list[Step], vocabulary: Vocabulary) -> None:
+    def __init__(self, steps: list[DescendantStep], vocabulary: AttributeTests) -> None:
         self.vocabulary = vocabulary
         bare = [step for step in steps if step.tags and not step.tests and not (step.first or step.first_child)]
         self.steps = [step for step in steps if step not in bare]
         if bare:
-            self.steps.append(Step(tuple(dict.fromkeys(tag for step in bare for tag in step.tags))))
+            self.steps.append(DescendantStep(tuple(dict.fromkeys(tag for step in bare for tag in step.tags))))
         for step in self.steps:
             step.prepare()
 
@@ -149,14 +149,14 @@ class Union:
 class _Parser:
     """Recursive descent over the tokens of one expression."""
 
-    def __init__(self, path: str, vocabulary: Vocabulary) -> None:
+    def __init__(self, path: str, vocabulary: AttributeTests) -> None:
         self.vocabulary = vocabulary
         self.tokens: list[tuple[str, str]] = []
         position, path = 0, path.strip()
         while position < len(path):
             token = _TOKEN.match(path, position)
             if token is None or token.lastgroup is None:
-                raise Unsupported(path[position:])
+                raise UnsupportedExpression(path[position:])
             self.tokens.append((token.lastgroup, token.group(token.lastgroup)))
             position = token.end()
         self.tokens.append(("end", ""))
@@ -165,7 +165,7 @@ class _Parser:
     def next(self, kind: str) -> str:
         here = self.tokens[self.at]
         if here[0] != kind:
-            raise Unsupported(f"{here[1]}: not {kind}")
+            raise UnsupportedExpression(f"{here[1]}: not {kind}")
         self.at += 1
         return here[1]
 
@@ -177,9 +177,9 @@ class _Parser:
     def expect(self, *signs: str) -> None:
         for sign in signs:
             if not self.accept("sign", sign):
-                raise Unsupported(f"{self.tokens[self.at][1]}: not {sign}")
+                raise UnsupportedExpression(f"{self.tokens[self.at][1]}: not {sign}")
 
-    def union(self) -> list[Step]:
+    def union(self) -> list[DescendantStep]:
         """union := located ("|" located)*."""
         steps = [self.located()]
         while self.accept("sign", "|"):
@@ -187,7 +187,7 @@ class _Parser:
         self.next("end")
         return steps
 
-    def located(self) -> Step:
+    def located(self) -> DescendantStep:
         """located := path | "(" path ")" "[1]"."""
         if not self.accept("sign", "("):
             return self.path()
@@ -196,13 +196,13 @@ class _Parser:
         step.first = True
         return step
 
-    def path(self) -> Step:
+    def path(self) -> DescendantStep:
         """path := ".//" (tag | "*") ("[" either "]")* ("[1]")?."""
         name = self.next("below")
-        step = Step(() if name == "*" else (name,))
+        step = DescendantStep(() if name == "*" else (name,))
         while self.accept("sign", "["):
             if step.first_child:
-                raise Unsupported("a predicate after [1]")
+                raise UnsupportedExpression("a predicate after [1]")
             if self.accept("sign", "1"):
                 step.first_child = True
             elif not step.tags and (tags := self.only_tags()):
@@ -261,7 +261,7 @@ class _Parser:
         if not self.accept("sign", "="):
             return self.registered(names, lambda _: True, None, absent=False)
         if len(names) > 1:
-            raise Unsupported("= compares every node of a set, not the first")
+            raise UnsupportedExpression("= compares every node of a set, not the first")
         wanted = self.literal()
         return self.registered(names, wanted.__eq__, _only(wanted), absent=False)
 
@@ -281,7 +281,7 @@ class _Parser:
             search, literals = re.compile(wanted, self.flags()).search, literals_of(wanted)
             test = lambda value: search(value) is not None  # noqa: E731
         else:
-            raise Unsupported(name)
+            raise UnsupportedExpression(name)
         self.expect(")")
         if table:
             return self.registered(names, lambda value: test(value.translate(table)), literals, test(""))
@@ -295,7 +295,7 @@ class _Parser:
     def flags(self) -> int:
         flags = self.literal() if self.accept("sign", ",") else ""
         if flags not in ("", "i"):
-            raise Unsupported(flags)
+            raise UnsupportedExpression(flags)
         return re.IGNORECASE if flags else 0
 
     def value(self) -> tuple[tuple[str, ...], dict[int, int]]:
@@ -310,7 +310,7 @@ class _Parser:
         new = self.literal()
         self.expect(")")
         if old.lower() != new or len(set(old)) != len(old) or not old.isascii():
-            raise Unsupported(f"translate {old} to {new}")
+            raise UnsupportedExpression(f"translate {old} to {new}")
         return names, str.maketrans(old, new)
 
     def literal(self) -> str:

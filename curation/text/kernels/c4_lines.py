@@ -50,7 +50,7 @@ class Phrases(NamedTuple):
     beginning: UInt8s
 
 
-class Cleaned(NamedTuple):
+class CleanTexts(NamedTuple):
     """What is left of texts. Text i is `codepoints[first[i]:last[i]]`, its lines `lines_first[i]:lines_last[i]`.
 
     Spans of lines are as they were counted: the first and last may reach beyond the text, which is stripped.
@@ -91,7 +91,7 @@ def clean_lines(
     lower: UInt8s,
     rules: LineRules,
     phrases: Phrases,
-    cleaned: Cleaned,
+    cleaned: CleanTexts,
 ) -> int:
     """Fill in `cleaned`; the code points used. A line that condemns its text is treated as if that rule were off."""
     out = cleaned.codepoints
@@ -247,7 +247,7 @@ class WordArrays(NamedTuple):
 
 
 @kernel
-def gather_words(cleaned: Cleaned, words: WordArrays, cut: WordArrays, out: WordArrays) -> int:
+def gather_words(cleaned: CleanTexts, words: WordArrays, cut: WordArrays, out: WordArrays) -> int:
     """Words of the cleaned texts: those of the lines as they stood, moved, and `cut` of the lines that were cut.
 
     A line has the same words wherever it stands: only a single space joins neighbours, and none is between lines.
@@ -285,7 +285,7 @@ def count_sentences(
     flags: UInt8s,
     words_first: Int64s,
     words_last: Int64s,
-    cleaned: Cleaned,
+    cleaned: CleanTexts,
     sentences: Int64s,
 ) -> None:
     """By text: sentences of its lines, each line by itself, as spaCy's sentencizer counts them.

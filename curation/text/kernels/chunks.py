@@ -46,7 +46,7 @@ class Answers(NamedTuple):
     lengths: Int32s
 
 
-class Tables(NamedTuple):
+class ChunkTables(NamedTuple):
     """Entries by key: `reserved` for chunks of letters that are not simply one word, `slots` for the others."""
 
     keys: Keys
@@ -102,7 +102,7 @@ def find_chunks(texts: Texts, chunks: Chunks, keys: Keys, letters: UInt8s) -> in
     return at
 
 
-class Progress(NamedTuple):
+class LookupProgress(NamedTuple):
     """How far `look_up` came: the next chunk, entries and lengths used, local entries, and new entries to fill in."""
 
     chunk: int
@@ -118,13 +118,13 @@ def look_up(
     chunks: Chunks,
     keys: Keys,
     letters: UInt8s,
-    tables: Tables,
+    tables: ChunkTables,
     longest_reserved: int,
     longest: int,
-    at: Progress,
+    at: LookupProgress,
     missing: Int64s,
     local: Int64s,
-) -> Progress:
+) -> LookupProgress:
     """Entries of the chunks from `at.chunk` on, with new ones for those not known; simple chunks are answered.
 
     The other new entries' chunks are put into `missing`. Chunks over `longest` get local entries and are put into
@@ -147,7 +147,7 @@ def look_up(
         entry = find(tables.slots, tables.keys, a, b)
         if entry < 0:
             if count == tables.keys.a.size or used + longest > answers.lengths.size:
-                return Progress(chunk, count, used, n_local, n_missing)
+                return LookupProgress(chunk, count, used, n_local, n_missing)
             tables.slots[-1 - entry] = count
             entry = count
             count += 1
@@ -161,7 +161,7 @@ def look_up(
                 missing[n_missing] = chunk
                 n_missing += 1
         chunks.entries[chunk] = entry
-    return Progress(chunks.starts.size, count, used, n_local, n_missing)
+    return LookupProgress(chunks.starts.size, count, used, n_local, n_missing)
 
 
 @kernel

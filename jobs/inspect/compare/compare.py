@@ -13,12 +13,12 @@ from typing import Any
 
 from curation.jobs.inspect.compare.documents import (
     ROW_BYTES,
-    DocumentFile,
+    ComparedFile,
+    CompareDocuments,
     Example,
-    Meet,
     Outcome,
-    Send,
-    Tally,
+    OutcomeTally,
+    SendDocuments,
     files_of,
 )
 from curation.jobs.inspect.recipe_diff import compare_sides, open_side
@@ -33,7 +33,7 @@ from curation.store.shards import count_rows, rows_at
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class DocumentExample:
     """An example: id and URL, and its text in A and B where it is in their corpus."""
 
     id: str
@@ -42,7 +42,7 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class OutcomeGroup:
     """Documents of one outcome, with examples. a, b: the reason in each run, null where it was kept."""
 
     a: str | None
@@ -51,34 +51,34 @@ class Line:
     documents: int
     characters: int
     tokens: int
-    examples: tuple[Shown, ...]
+    examples: tuple[DocumentExample, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class RunComparison:
     """What `curate compare` tells. notes: what limits the comparison."""
 
     names: tuple[str, str]
     recipe: tuple[str, ...]
     funnels: tuple[list[Row], list[Row]]
-    lines: tuple[Line, ...]
+    lines: tuple[OutcomeGroup, ...]
     notes: tuple[str, ...]
 
-    def kept_by(self, side: int) -> list[Line]:
+    def kept_by(self, side: int) -> list[OutcomeGroup]:
         """Documents in the corpus of one run (0: A) and not in the other's, the most frequent reason first."""
         lines = [
             line for line in self.lines if (line.a, line.b)[side] is None and (line.a, line.b)[1 - side] is not None
         ]
         return sorted(lines, key=lambda line: (-line.documents, (line.a, line.b)[1 - side] or ""))
 
-    def both(self, same_text: bool) -> Line:
+    def both(self, same_text: bool) -> OutcomeGroup:
         """Documents in both, with the same text or another."""
         wanted = (None, None, same_text)
         found = (line for line in self.lines if (line.a, line.b, line.same_text) == wanted)
-        return next(found, Line(*wanted, 0, 0, 0, ()))
+        return next(found, OutcomeGroup(*wanted, 0, 0, 0, ()))
 
     @property
-    def other_reason(self) -> list[Line]:
+    def other_reason(self) -> list[OutcomeGroup]:
         """Documents that both removed, for different reasons, or that one removed and the other never read."""
         lines = [line for line in self.lines if line.a is not None and line.b is not None and line.a != line.b]
         return sorted(lines, key=lambda line: (-line.documents, line.a or "", line.b or ""))
@@ -93,19 +93,19 @@ class Comparison:
         return sum(line.documents for line in self.lines if (line.a, line.b)[side] is None)
 
 
-def compare(a: Plan, b: Plan, cluster: Cluster, work: Folder) -> Comparison:
+def compare(a: Plan, b: Plan, cluster: Cluster, work: Folder) -> RunComparison:
     """Compare two runs. work: a folder that all workers reach."""
     plans = (a, b)
     files, notes = files_of(plans)
     rows = sum(count_rows(file.folder, file.path) for file in files)
     exchange = Exchange(work, "documents", partitions_by_size(max(rows, 1), ROW_BYTES))
-    for _ in cluster.each(Send(exchange), files):
+    for _ in cluster.each(SendDocuments(exchange), files):
         pass
-    found: dict[Outcome, Tally] = {}
+    found: dict[Outcome, OutcomeTally] = {}
     repeated: Counter[int] = Counter()
-    for part, twice in cluster.gather(Meet(exchange), list(range(exchange.partitions))):
+    for part, twice in cluster.gather(CompareDocuments(exchange), list(range(exchange.partitions))):
         for outcome, tally in part.items():
-            found[outcome] = found.get(outcome, Tally()) + tally
+            found[outcome] = found.get(outcome, OutcomeTally()) + tally
         repeated.update({0: twice[0], 1: twice[1]})
     for side, name in enumerate("AB"):
         if repeated[side]:
@@ -113,7 +113,7 @@ def compare(a: Plan, b: Plan, cluster: Cluster, work: Folder) -> Comparison:
     lines = tuple(_line(outcome, found[outcome], files) for outcome in sorted(found, key=str))
     names = (a.folder.url, b.folder.url)
     recipe = tuple(difference.words for difference in compare_sides(open_side(names[0]), open_side(names[1])))
-    return Comparison(names, recipe, (funnel(a), funnel(b)), lines, tuple(notes))
+    return RunComparison(names, recipe, (funnel(a), funnel(b)), lines, tuple(notes))
 
 
 def funnel(plan: Plan) -> list[Row]:
@@ -133,12 +133,12 @@ def funnel(plan: Plan) -> list[Row]:
     return funnel_rows({"read": read, "stages": told, "tokens": counts, "shards": shards})
 
 
-def _line(outcome: Outcome, tally: Tally, files: list[DocumentFile]) -> Line:
+def _line(outcome: Outcome, tally: OutcomeTally, files: list[ComparedFile]) -> OutcomeGroup:
     examples = tuple(_show(example, files) for example in tally.examples)
-    return Line(*outcome, tally.documents, tally.characters, tally.tokens, examples)
+    return OutcomeGroup(*outcome, tally.documents, tally.characters, tally.tokens, examples)
 
 
-def _show(example: Example, files: list[DocumentFile]) -> Shown:
+def _show(example: Example, files: list[ComparedFile]) -> DocumentExample:
     """An example's id, URL and texts; a text is shown from corpus/ alone, where personal data is replaced."""
     known: dict[str, Any] = {}
     texts: list[str | None] = []
@@ -147,9 +147,9 @@ def _show(example: Example, files: list[DocumentFile]) -> Shown:
         known = known or row or {}
         shown = row is not None and place is not None and files[place[0]].path.startswith("corpus/")
         texts.append(row["text"] if row is not None and shown else None)
-    return Shown(known.get("id") or "", known.get("url"), (texts[0], texts[1]))
+    return DocumentExample(known.get("id") or "", known.get("url"), (texts[0], texts[1]))
 
 
-def _read_row(file: DocumentFile, row: int) -> dict[str, Any]:
+def _read_row(file: ComparedFile, row: int) -> dict[str, Any]:
     found: dict[str, Any] = rows_at(file.folder, file.path, [row], ["id", "url", "text"]).to_pylist()[0]
     return found

@@ -48,7 +48,7 @@ ROW_BYTES = 96
 
 
 @dataclass(frozen=True, slots=True)
-class DocumentFile:
+class ComparedFile:
     """A file of documents: which run's (0, 1), its number among all files, its path; kept or removed."""
 
     side: int
@@ -59,12 +59,12 @@ class DocumentFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Send:
+class SendDocuments:
     """Sends the documents of a file to their partitions; a picklable task for the cluster."""
 
     exchange: Exchange
 
-    def __call__(self, file: DocumentFile) -> int:
+    def __call__(self, file: ComparedFile) -> int:
         """Documents sent."""
         first = 0
         columns = ["id", "token_count", "text"] if file.kept else ["id", "token_count", "reason"]
@@ -76,7 +76,7 @@ class Send:
         return first
 
 
-def _mentions(file: DocumentFile, batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
+def _mentions(file: ComparedFile, batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
     n = batch.num_rows
     hashes = hash_texts(batch.column("id"))
     texts, characters, reasons = np.zeros(n, np.uint64), np.zeros(n, np.int64), pa.nulls(n, pa.string())
@@ -112,7 +112,7 @@ Example = tuple[int, Place | None, Place | None]
 
 
 @dataclass
-class Tally:
+class OutcomeTally:
     """Documents of one outcome; characters and tokens as in the corpus that has them, A's where both do."""
 
     documents: int = 0
@@ -120,9 +120,9 @@ class Tally:
     tokens: int = 0
     examples: list[Example] = field(default_factory=list)
 
-    def __add__(self, other: Tally) -> Tally:
+    def __add__(self, other: OutcomeTally) -> OutcomeTally:
         examples = sorted([*self.examples, *other.examples], key=lambda example: example[0])[:EXAMPLES]
-        return Tally(
+        return OutcomeTally(
             self.documents + other.documents,
             self.characters + other.characters,
             self.tokens + other.tokens,
@@ -131,19 +131,19 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Meet:
+class CompareDocuments:
     """Compares the documents of a partition; a picklable task for the cluster."""
 
     exchange: Exchange
 
-    def __call__(self, partition: int) -> tuple[dict[Outcome, Tally], tuple[int, int]]:
+    def __call__(self, partition: int) -> tuple[dict[Outcome, OutcomeTally], tuple[int, int]]:
         """Tallies by outcome, and how many mentions of an id each run has beyond the first."""
         table = self.exchange.receive_table(partition, MENTION)
         if not table.num_rows:
             return {}, (0, 0)
         order = [(name, "ascending") for name in ("high", "low", "side", "file", "row")]
         table = table.sort_by(order)
-        found: dict[Outcome, Tally] = {}
+        found: dict[Outcome, OutcomeTally] = {}
         repeated = [0, 0]
         for (high, _), mentions in _by_id(table):
             sides: list[dict[str, Any] | None] = [None, None]
@@ -153,7 +153,7 @@ class Meet:
                 if known is None or (known["reason"] is not None and mention["reason"] is None):
                     sides[mention["side"]] = mention
             outcome, tally = _judge(high, *sides)
-            found[outcome] = found.get(outcome, Tally()) + tally
+            found[outcome] = found.get(outcome, OutcomeTally()) + tally
         return found, (repeated[0], repeated[1])
 
 
@@ -172,18 +172,20 @@ def _by_id(table: pa.Table) -> Iterator[tuple[tuple[int, int], list[dict[str, An
         yield key, group
 
 
-def _judge(high: int, a: dict[str, Any] | None, b: dict[str, Any] | None) -> tuple[Outcome, Tally]:
+def _judge(high: int, a: dict[str, Any] | None, b: dict[str, Any] | None) -> tuple[Outcome, OutcomeTally]:
     reasons = [NOT_READ if side is None else side["reason"] for side in (a, b)]
     kept = [side for side in (a, b) if side is not None and side["reason"] is None]
     same = len(kept) == 2 and kept[0]["text"] == kept[1]["text"]
     places = [None if side is None else (side["file"], side["row"]) for side in (a, b)]
     size = kept[0] if kept else {"characters": 0, "tokens": 0}
-    return (reasons[0], reasons[1], same), Tally(1, size["characters"], size["tokens"], [(high, places[0], places[1])])
+    return (reasons[0], reasons[1], same), OutcomeTally(
+        1, size["characters"], size["tokens"], [(high, places[0], places[1])]
+    )
 
 
-def files_of(plans: tuple[Plan, Plan]) -> tuple[list[DocumentFile], list[str]]:
+def files_of(plans: tuple[Plan, Plan]) -> tuple[list[ComparedFile], list[str]]:
     """Every file of documents of both runs, as far as they got."""
-    files: list[DocumentFile] = []
+    files: list[ComparedFile] = []
     notes = []
     for side, plan in enumerate(plans):
         early = late = 0
@@ -193,7 +195,7 @@ def files_of(plans: tuple[Plan, Plan]) -> tuple[list[DocumentFile], list[str]]:
             late += not places
             for place, kept in places:
                 path = f"{place}/{source.shard}.parquet"
-                files.append(DocumentFile(side, len(files), plan.folder, path, kept))
+                files.append(ComparedFile(side, len(files), plan.folder, path, kept))
         name = "AB"[side]
         if early:
             notes.append(f"{name}: {early:,} inputs are filtered only; what deduplication will remove counts as kept")

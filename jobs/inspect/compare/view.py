@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from curation.errors import UsageError
-from curation.jobs.inspect.compare.compare import Comparison, Line, Shown
+from curation.jobs.inspect.compare.compare import DocumentExample, OutcomeGroup, RunComparison
 from curation.report.funnel import Row
 from curation.report.terminal import printable
 
@@ -28,7 +28,7 @@ STYLE = ".scroll { max-height: none; } main ul { padding-left: 1.2rem; }\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class StagePair:
     """One stage in both funnels; None where a run has no such stage."""
 
     stage: str
@@ -41,7 +41,7 @@ class Pair:
         return None if a is None or b is None else b.left - a.left
 
 
-def pairs(comparison: Comparison) -> list[Pair]:
+def pairs(comparison: RunComparison) -> list[StagePair]:
     """The funnels side by side: A's stages in their order, each of B's others after the one it follows there."""
     a, b = ({row.stage: row for row in rows} for rows in comparison.funnels)
     order = [*a]
@@ -52,10 +52,10 @@ def pairs(comparison: Comparison) -> list[Pair]:
         else:
             previous += 1
             order.insert(previous, stage)
-    return [Pair(stage, (a.get(stage), b.get(stage))) for stage in order]
+    return [StagePair(stage, (a.get(stage), b.get(stage))) for stage in order]
 
 
-def excerpts(shown: Shown) -> tuple[str | None, str | None]:
+def excerpts(shown: DocumentExample) -> tuple[str | None, str | None]:
     """What is shown of the texts: their beginning, or where they part."""
     a, b = shown.texts
     start = 0
@@ -72,7 +72,7 @@ def _cut(text: str | None, start: int) -> str | None:
     return f"{'… ' if start else ''}{part}{' …' if start + EXCERPT < len(text) else ''}"
 
 
-def as_plain(comparison: Comparison) -> dict[str, Any]:
+def as_plain(comparison: RunComparison) -> dict[str, Any]:
     """For machines."""
     return {
         "a": comparison.names[0],
@@ -100,7 +100,7 @@ def as_plain(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _plain(line: Line) -> dict[str, Any]:
+def _plain(line: OutcomeGroup) -> dict[str, Any]:
     examples = [
         {"id": shown.id, "url": shown.url, "a": cut[0], "b": cut[1]}
         for shown, cut in ((shown, excerpts(shown)) for shown in line.examples)
@@ -109,7 +109,7 @@ def _plain(line: Line) -> dict[str, Any]:
     return {"a": line.a, "b": line.b, **sizes, "examples": examples}
 
 
-def show(comparison: Comparison, console: Console) -> None:
+def show(comparison: RunComparison, console: Console) -> None:
     """Print the tables."""
     for name, url in zip(("A", "B"), comparison.names, strict=True):
         console.print(f"[bold]{name}[/bold] {printable(url)}", soft_wrap=True)
@@ -136,7 +136,7 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-def _funnel(comparison: Comparison) -> Table:
+def _funnel(comparison: RunComparison) -> Table:
     table = _table("Funnel", "stage", "A in", "A out", "A kept", "B in", "B out", "B kept", "B − A out")
     for pair in pairs(comparison):
         cells = []
@@ -148,7 +148,7 @@ def _funnel(comparison: Comparison) -> Table:
     return table
 
 
-def corpora(comparison: Comparison) -> list[tuple[str, Line | int]]:
+def corpora(comparison: RunComparison) -> list[tuple[str, OutcomeGroup | int]]:
     """How the two corpora lie to each other."""
     only = [sum_lines(comparison.kept_by(side)) for side in (0, 1)]
     return [
@@ -161,15 +161,15 @@ def corpora(comparison: Comparison) -> list[tuple[str, Line | int]]:
     ]
 
 
-def sum_lines(lines: list[Line]) -> Line:
+def sum_lines(lines: list[OutcomeGroup]) -> OutcomeGroup:
     """Lines added up."""
     documents, characters, tokens = (
         sum(getattr(line, name) for line in lines) for name in ("documents", "characters", "tokens")
     )
-    return Line(None, None, False, documents, characters, tokens, ())
+    return OutcomeGroup(None, None, False, documents, characters, tokens, ())
 
 
-def _corpora(comparison: Comparison) -> Table:
+def _corpora(comparison: RunComparison) -> Table:
     table = _table("Documents", "", "documents", "characters", "tokens")
     for name, found in corpora(comparison):
         if isinstance(found, int):
@@ -179,7 +179,7 @@ def _corpora(comparison: Comparison) -> Table:
     return table
 
 
-def _reasons(lines: list[Line], name: str, other: str, side: int) -> Table:
+def _reasons(lines: list[OutcomeGroup], name: str, other: str, side: int) -> Table:
     title = f"In {name} and not in {other}"
     table = _table(title, f"{other} removed by", "documents", "characters", "tokens")
     table.add_column("such as", overflow="fold")
@@ -193,7 +193,7 @@ def _reasons(lines: list[Line], name: str, other: str, side: int) -> Table:
     return table
 
 
-def _examples(lines: list[Line], title: str) -> Table:
+def _examples(lines: list[OutcomeGroup], title: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", show_lines=True)
     for name in ("document", "A", "B"):
         table.add_column(name, overflow="fold", ratio=1)
@@ -204,7 +204,7 @@ def _examples(lines: list[Line], title: str) -> Table:
     return table
 
 
-def write_page(comparison: Comparison, file: str) -> None:
+def write_page(comparison: RunComparison, file: str) -> None:
     """Write the page; UsageError if the file cannot be written."""
     try:
         Path(file).write_text(page(comparison), encoding="utf-8")
@@ -212,7 +212,7 @@ def write_page(comparison: Comparison, file: str) -> None:
         raise UsageError(f"--html {file}: {error}") from error
 
 
-def page(comparison: Comparison) -> str:
+def page(comparison: RunComparison) -> str:
     """The same as one HTML file that needs nothing else."""
     from curation.report.render import _asset, _environment
 
@@ -228,7 +228,9 @@ def page(comparison: Comparison) -> str:
         template.render(
             comparison=comparison,
             pairs=pairs(comparison),
-            corpora=[(name, found if isinstance(found, Line) else None, found) for name, found in corpora(comparison)],
+            corpora=[
+                (name, found if isinstance(found, OutcomeGroup) else None, found) for name, found in corpora(comparison)
+            ],
             groups=groups,
             changed=comparison.both(False),
             excerpts=excerpts,

@@ -21,7 +21,7 @@ from typing import Any
 import pyarrow as pa
 
 from curation.archives.inputs import Input, find_inputs
-from curation.jobs.inspect.estimate.sampling import Sample, Sampling, take
+from curation.jobs.inspect.estimate.sampling import InputSample, SampleRequest, take
 from curation.jobs.steps.filter import FilterTask, filter_archive
 from curation.jobs.steps.plan import DEFAULT_RECIPE, Plan
 from curation.jobs.steps.progress import Progress
@@ -46,14 +46,14 @@ LOOK_SECONDS = 0.05
 
 
 @dataclass
-class Measured:
+class SampleResult:
     """What the sample came to. by_chunk: values for each chunk of the frame; data: bytes of SHARDED less footers.
 
     abundance: texts by the number of chunks that they are in; near_copies: documents dropped for one of the same chunk
     or of an earlier run. processor, seconds, memory: by step; memory in bytes, of all processes together.
     """
 
-    sample: Sample
+    sample: InputSample
     by_chunk: dict[str, list[float]] = field(default_factory=dict)
     data: dict[str, list[float]] = field(default_factory=dict)
     footers: dict[str, float] = field(default_factory=dict)
@@ -78,8 +78,8 @@ class Measured:
 
 
 def measure(
-    words: Sequence[str], recipe: str | None, settings: Sequence[str], sampling: Sampling, progress: Progress
-) -> tuple[Measured, Recipe, list[Input]]:
+    words: Sequence[str], recipe: str | None, settings: Sequence[str], sampling: SampleRequest, progress: Progress
+) -> tuple[SampleResult, Recipe, list[Input]]:
     """Run a sample of the inputs that `words` stand for; nothing is written outside a temporary folder.
 
     Raises what a run raises for inputs and recipes that cannot be used.
@@ -90,20 +90,20 @@ def measure(
         base = Path(place)
         sample = take(inputs, sampling, base / "chunks")
         progress.note(f"sample: {len(sample.chunks)} chunks of {len(sample.frame.file_sizes)} of {len(inputs)} inputs")
-        found = Measured(sample, quarantined=sample.unreadable)
+        found = SampleResult(sample, quarantined=sample.unreadable)
         paths = [path for path in sample.paths if path]
         if paths:
             plan = Plan(Folder(str(base / "out")), chosen, tuple(find_inputs(paths)))
-            _Trial(plan, found, progress, base).run()
+            _SampleRun(plan, found, progress, base).run()
     return found, chosen, inputs
 
 
 @dataclass
-class _Trial:
+class _SampleRun:
     """The steps on the sample."""
 
     plan: Plan
-    found: Measured
+    found: SampleResult
     progress: Progress
     base: Path
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from curation.jobs.inspect.estimate.estimate import SHARDED, STEPS, Measured
+from curation.jobs.inspect.estimate.estimate import SHARDED, STEPS, SampleResult
 from curation.jobs.inspect.estimate.extrapolation import Interval, duplicate_share, point, tokens_per_byte
 
 SHARDS_DIFFER = 0.05
@@ -25,7 +25,7 @@ SERIAL = {"train-tokenizer": "learning"}
 
 
 @dataclass(frozen=True, slots=True)
-class Foretold:
+class Projection:
     """Intervals by name. kept: pages, documents, corpus, tokens; output: bytes; hours: by step, of one core.
 
     wall: hours by number of workers, start-up told apart in seconds; memory: bytes a step, of a worker with its helper
@@ -48,14 +48,14 @@ class Foretold:
         return asdict(self)
 
 
-def foretell(found: Measured, workers: int) -> Foretold:
+def foretell(found: SampleResult, workers: int) -> Projection:
     """Extrapolate what was measured. workers: for which the time is foretold, beside one."""
     frame = found.sample.frame
     in_sample, overall = duplicates(found)
     kept = foretell_documents(found, in_sample, overall)
     hours, serial = foretell_hours(found)
     wall = {number: _wall(hours, serial, number, found.startup) for number in sorted({1, workers})}
-    return Foretold(
+    return Projection(
         inputs={
             "files": frame.files,
             "bytes": frame.total,
@@ -75,7 +75,7 @@ def foretell(found: Measured, workers: int) -> Foretold:
     )
 
 
-def duplicates(found: Measured) -> tuple[float, Interval]:
+def duplicates(found: SampleResult) -> tuple[float, Interval]:
     """The share of documents that deduplication drops: in the sample, and of all."""
     documents = found.total("documents")
     if not documents:
@@ -90,7 +90,7 @@ def duplicates(found: Measured) -> tuple[float, Interval]:
     return shares[0], Interval(*shares[1:])
 
 
-def foretell_documents(found: Measured, in_sample: float, overall: Interval) -> dict[str, Interval]:
+def foretell_documents(found: SampleResult, in_sample: float, overall: Interval) -> dict[str, Interval]:
     """Pages read, documents that the stages keep, documents and tokens of the corpus."""
     frame = found.sample.frame
     total = {name: frame.estimate(found.by_chunk.get(name, ())) for name in ("pages", "documents", "characters")}
@@ -114,7 +114,7 @@ def _without(values: Mapping[str, Interval], name: str) -> dict[str, Interval]:
 
 
 def foretell_bytes(
-    found: Measured, kept: Mapping[str, Interval], in_sample: float, overall: Interval
+    found: SampleResult, kept: Mapping[str, Interval], in_sample: float, overall: Interval
 ) -> dict[str, Interval]:
     """Bytes by output folder; what manifests, times and the report take is not counted."""
     frame = found.sample.frame
@@ -134,7 +134,7 @@ def foretell_bytes(
     return made | _whole_bytes(found, kept, overall)
 
 
-def _read(found: Measured) -> list[str]:
+def _read(found: SampleResult) -> list[str]:
     """Chunks that gave a shard."""
     return [path for path, size in zip(found.sample.paths, found.data.get("documents", ()), strict=False) if size]
 
@@ -143,7 +143,7 @@ def _plus(interval: Interval, number: float) -> Interval:
     return Interval(interval.value + number, interval.low + number, interval.high + number)
 
 
-def _whole_bytes(found: Measured, kept: Mapping[str, Interval], overall: Interval) -> dict[str, Interval]:
+def _whole_bytes(found: SampleResult, kept: Mapping[str, Interval], overall: Interval) -> dict[str, Interval]:
     """Outputs that are no shards: files of dedup, the tokenizer, the token shards."""
     frame, totals = found.sample.frame, found.totals
     if not totals:
@@ -162,7 +162,7 @@ def _whole_bytes(found: Measured, kept: Mapping[str, Interval], overall: Interva
     return {"dedup": dedup, "tokenizer": tokenizer, "tokens": tokens}
 
 
-def foretell_hours(found: Measured) -> tuple[dict[str, Interval], Interval]:
+def foretell_hours(found: SampleResult) -> tuple[dict[str, Interval], Interval]:
     """Core-seconds by step, and those of them that one process takes alone."""
     frame = found.sample.frame
     made: dict[str, Interval] = {}
@@ -192,7 +192,7 @@ def _wall(hours: Mapping[str, Interval], serial: Interval, workers: int, startup
     return Interval(value, low, high)
 
 
-def _notes(found: Measured, in_sample: float, overall: Interval) -> tuple[str, ...]:
+def _notes(found: SampleResult, in_sample: float, overall: Interval) -> tuple[str, ...]:
     frame = found.sample.frame
     if frame.is_whole:
         return ("the sample is all inputs: documents, tokens and bytes are exact",)

@@ -30,7 +30,7 @@ COPY_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Sampling:
+class SampleRequest:
     """What to read. bytes: at most about so many, over all files; files: from at most so many; None is all."""
 
     bytes: int = SAMPLE_BYTES
@@ -38,7 +38,9 @@ class Sampling:
     seed: int = 0
 
 
-def sampling_of(words: Sequence[str], size: int | None, share: float | None, files: int | None, seed: int) -> Sampling:
+def sampling_of(
+    words: Sequence[str], size: int | None, share: float | None, files: int | None, seed: int
+) -> SampleRequest:
     """A sampling by bytes, or by a share of all inputs. UsageError if both are given or the share is none."""
     if size is not None and share is not None:
         raise UsageError("--sample-bytes and --sample-share exclude each other")
@@ -46,7 +48,7 @@ def sampling_of(words: Sequence[str], size: int | None, share: float | None, fil
         if not 0 < share <= 1:
             raise UsageError(f"--sample-share {share}: must be above 0 and at most 1")
         size = max(1, round(share * sum(source.size for source in find_inputs(words))))
-    return Sampling(SAMPLE_BYTES if size is None else size, files, seed)
+    return SampleRequest(SAMPLE_BYTES if size is None else size, files, seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class InputSample:
     """The chunks drawn, as files of their own; "" for one of an input that could not be read, which gives nothing.
 
     unreadable: those inputs, with the cause.
@@ -77,7 +79,7 @@ class Sample:
         return self.frame.is_whole
 
 
-def draw(inputs: Sequence[Input], sampling: Sampling) -> list[Chunk]:
+def draw(inputs: Sequence[Input], sampling: SampleRequest) -> list[Chunk]:
     """Chunks by seed, each as likely as any other of the files chosen, in input order; whole files if all fit."""
     dice = random.Random(sampling.seed)
     numbers = range(len(inputs))
@@ -100,7 +102,7 @@ def draw(inputs: Sequence[Input], sampling: Sampling) -> list[Chunk]:
     return [cuts[place] for place in sorted(dice.sample(range(len(cuts)), wanted))]
 
 
-def take(inputs: Sequence[Input], sampling: Sampling, folder: Path) -> Sample:
+def take(inputs: Sequence[Input], sampling: SampleRequest, folder: Path) -> InputSample:
     """Draw chunks and copy them below `folder`; a sample that is everything is left where it is."""
     drawn = draw(inputs, sampling)
     files = {chunk.number: chunk.source.size for chunk in drawn}
@@ -122,7 +124,7 @@ def take(inputs: Sequence[Input], sampling: Sampling, folder: Path) -> Sample:
             sizes.append(size)
     frame = Frame([chunk.number for chunk in chunks], sizes, files, len(inputs), total)
     named = tuple({"path": path, "cause": cause} for path, cause in unreadable.items())
-    return Sample(tuple(chunks), tuple(paths), frame, named)
+    return InputSample(tuple(chunks), tuple(paths), frame, named)
 
 
 def _copy(chunk: Chunk, folder: Path) -> tuple[str, int]:

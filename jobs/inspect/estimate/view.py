@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from curation.jobs.inspect.estimate.extrapolation import LEVEL, Interval
-from curation.jobs.inspect.estimate.projection import Foretold
+from curation.jobs.inspect.estimate.projection import Projection
 from curation.report.terminal import printable
 
 NAMES = {
@@ -19,7 +19,7 @@ NAMES = {
 }
 
 
-def show(told: Foretold, recipe: str, console: Console) -> None:
+def show(told: Projection, recipe: str, console: Console) -> None:
     """Print the tables and what they do not know."""
     inputs = told.inputs
     console.print(

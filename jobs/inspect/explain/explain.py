@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from curation.archives.reader import read_batches
-from curation.dedup.decisions import Comparison, compare, find_row
+from curation.dedup.decisions import SurvivorComparison, compare, find_row
 from curation.errors import CurationError, UnreadableArchive
 from curation.jobs.inspect.explain.lookup import find_documents
 from curation.jobs.steps.corpus import line_cuts
@@ -37,7 +37,7 @@ KEPT = ("corpus", "documents")
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class StageResult:
     """One stage's view of the document: its values, its rules with whether each is violated, and its text around it.
 
     supposed: a stage before removed the document; this is what the stage would say of it. before, after: None where
@@ -63,9 +63,9 @@ class Explanation:
 
     place: str
     row: dict[str, Any]
-    stages: list[Measured] = field(default_factory=list)
+    stages: list[StageResult] = field(default_factory=list)
     replayed: bool = False
-    duplicate: Comparison | None = None
+    duplicate: SurvivorComparison | None = None
     differs: str | None = None
     asked: str | None = None
 
@@ -94,7 +94,7 @@ def _explain(plan: Plan, place: str, row: dict[str, Any], asked: str | None) -> 
     return Explanation(place, row, stages, batch is not None, duplicate, differs, asked)
 
 
-def _difference(stages: list[Measured], place: str, row: dict[str, Any]) -> str | None:
+def _difference(stages: list[StageResult], place: str, row: dict[str, Any]) -> str | None:
     """What the stages say now, if it is not what the run says."""
     removed = next((f"{each.stage}.{each.reason}" for each in stages if each.reason and not each.supposed), None)
     return None if removed == (row["reason"] if place == "removed/filter" else None) else removed or "kept"
@@ -116,7 +116,7 @@ def _record(plan: Plan, row: dict[str, Any]) -> Batch | None:
     return batch if batch is not None and len(batch) and batch.column("id")[0].as_py() == row["id"] else None
 
 
-def _replay(plan: Plan, batch: Batch) -> Iterator[Measured]:
+def _replay(plan: Plan, batch: Batch) -> Iterator[StageResult]:
     """What every stage says, those after the one that removes the document too if it has a text by then."""
     supposed = False
     for name, stage in plan.recipe.stages:
@@ -127,18 +127,18 @@ def _replay(plan: Plan, batch: Batch) -> Iterator[Measured]:
             return
 
 
-def _ask(name: str, stage: Stage, batch: Batch, *, supposed: bool) -> tuple[Measured, Batch]:
+def _ask(name: str, stage: Stage, batch: Batch, *, supposed: bool) -> tuple[StageResult, Batch]:
     """What a stage says of a batch of one row, and the batch as it leaves the stage if it stays."""
     outcome = stage(batch)
     reason = outcome.reasons[0].as_py() if outcome.reasons is not None else None
     signals = outcome.signals[0].as_py() if outcome.signals is not None else {}
     rules = _judge(stage, outcome.signals) if outcome.signals is not None else []
     left = outcome.batch if reason is None else as_if_kept(stage, batch, outcome, np.ones(1, np.bool_))
-    measured = Measured(name, signals, rules, reason, batch.text[0].as_py(), left.text[0].as_py(), supposed)
+    measured = StageResult(name, signals, rules, reason, batch.text[0].as_py(), left.text[0].as_py(), supposed)
     return measured, left
 
 
-def _corpus(plan: Plan, shard: str, number: int) -> Iterator[Measured]:
+def _corpus(plan: Plan, shard: str, number: int) -> Iterator[StageResult]:
     """What the steps after deduplication do to the text of a document of the corpus."""
     batch = _document(plan.folder, shard, number)
     pii: Stage = plan.recipe.table("pii")
@@ -156,7 +156,7 @@ def _document(folder: Folder, shard: str, number: int) -> Batch:
     return Batch(found.append_column(pa.field("row", pa.int64()), pa.array([number], pa.int64())))
 
 
-def _stored(plan: Plan, place: str, row: dict[str, Any], shard: str, number: int | None) -> Iterator[Measured]:
+def _stored(plan: Plan, place: str, row: dict[str, Any], shard: str, number: int | None) -> Iterator[StageResult]:
     stored = _stored_values(plan.folder, place, row, shard, number)
     removed_by = row["stage"] if place == "removed/filter" else None
     supposed = False
@@ -164,7 +164,7 @@ def _stored(plan: Plan, place: str, row: dict[str, Any], shard: str, number: int
         values = {key.removeprefix(f"{name}."): value for key, value in stored.items() if key.startswith(f"{name}.")}
         reason = row["reason"].removeprefix(f"{name}.") if name == removed_by else None
         if any(value is not None for value in values.values()):
-            yield Measured(name, values, _judge(stage, pa.array([values])), reason, None, None, supposed)
+            yield StageResult(name, values, _judge(stage, pa.array([values])), reason, None, None, supposed)
         supposed |= reason is not None
 
 

@@ -40,7 +40,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class LocatedDocument:
     """A document and where it is. asked: the key that was asked for, if its address is spelled otherwise."""
 
     place: str
@@ -48,19 +48,19 @@ class Found:
     asked: str | None = None
 
 
-def find_documents(plan: Plan, key: str) -> list[Found]:
+def find_documents(plan: Plan, key: str) -> list[LocatedDocument]:
     """The documents of an id or URL; where there are none, those of the one address that differs in its spelling only.
 
     Raises InputError with the nearest addresses there are.
     """
     exact = (ds.field("id") == key) | (ds.field("url") == key)
-    found = [Found(place, row) for place, row in _rows(plan.folder, exact)]
+    found = [LocatedDocument(place, row) for place, row in _rows(plan.folder, exact)]
     if found:
         return found
     spellings, near = _near(plan.folder, key)
     if len(spellings) == 1:
         other = (ds.field("id") == spellings[0]) | (ds.field("url") == spellings[0])
-        return [Found(place, row, key) for place, row in _rows(plan.folder, other)]
+        return [LocatedDocument(place, row, key) for place, row in _rows(plan.folder, other)]
     raise InputError(f"{key}: no document of this id or URL in {plan.folder.url}{_hint(plan, spellings or near)}")
 
 

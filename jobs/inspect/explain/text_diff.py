@@ -25,14 +25,14 @@ _WORDS = re.compile(r"\s|\w[\w.@:/+-]*\w|\w|[^\w\s]")
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class DiffPart:
     """A part of a line: GONE, COME or SAME."""
 
     kind: str
     text: str
 
 
-Line = tuple[Piece, ...]
+Line = tuple[DiffPart, ...]
 """A changed line; one that went or came whole has one piece."""
 
 
@@ -54,8 +54,8 @@ def changed_lines(before: str, after: str) -> list[Line]:
 
 def _by_sets(old: Sequence[str], new: Sequence[str]) -> list[Line]:
     before, after = set(old), set(new)
-    gone = [(Piece(GONE, line),) for line in old if line not in after]
-    return [*gone, *((Piece(COME, line),) for line in new if line not in before)]
+    gone = [(DiffPart(GONE, line),) for line in old if line not in after]
+    return [*gone, *((DiffPart(COME, line),) for line in new if line not in before)]
 
 
 def _paired(old: Sequence[str], new: Sequence[str]) -> Iterator[Line]:
@@ -64,12 +64,12 @@ def _paired(old: Sequence[str], new: Sequence[str]) -> Iterator[Line]:
     for line in new:
         match = next((i for i in range(at, len(old)) if (pieces := words(old[i], line)) and alike(pieces)), None)
         if match is None:
-            yield (Piece(COME, line),)
+            yield (DiffPart(COME, line),)
             continue
-        yield from ((Piece(GONE, gone),) for gone in old[at:match])
+        yield from ((DiffPart(GONE, gone),) for gone in old[at:match])
         yield words(old[match], line)
         at = match + 1
-    yield from ((Piece(GONE, gone),) for gone in old[at:])
+    yield from ((DiffPart(GONE, gone),) for gone in old[at:])
 
 
 def words(old: str, new: str) -> Line:
@@ -81,12 +81,12 @@ def words(old: str, new: str) -> Line:
     left, right = _WORDS.findall(old), _WORDS.findall(new)
     if max(len(left), len(right)) > MOST_WORDS:
         return ()
-    pieces: list[Piece] = []
+    pieces: list[DiffPart] = []
     for tag, i, j, k, m in SequenceMatcher(None, left, right, autojunk=False).get_opcodes():
         if tag == "equal":
-            pieces.append(Piece(SAME, "".join(left[i:j])))
+            pieces.append(DiffPart(SAME, "".join(left[i:j])))
             continue
-        pieces += [Piece(kind, "".join(part)) for kind, part in ((GONE, left[i:j]), (COME, right[k:m])) if part]
+        pieces += [DiffPart(kind, "".join(part)) for kind, part in ((GONE, left[i:j]), (COME, right[k:m])) if part]
     return tuple(pieces)
 
 

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from curation.dedup.decisions import Comparison
-from curation.jobs.inspect.explain.explain import KEPT, Explanation, Measured
+from curation.dedup.decisions import SurvivorComparison
+from curation.jobs.inspect.explain.explain import KEPT, Explanation, StageResult
 from curation.jobs.inspect.explain.lookup import InputFacts
 from curation.jobs.inspect.explain.text_diff import COME, GONE, Line, changed_lines, marked, plain
 from curation.report.excerpts import harmless
@@ -71,7 +71,7 @@ def _field(name: str, value: Any, console: Console) -> None:
     console.print(f"{name:<21}{_safe(str(value))}", soft_wrap=True)
 
 
-def _show_duplicate(found: Comparison, console: Console) -> None:
+def _show_duplicate(found: SurvivorComparison, console: Console) -> None:
     bands = ", ".join(map(str, found.shared_bands)) or "none"
     _field("survivor_url", found.survivor_url, console)
     _field("bands in common", f"{len(found.shared_bands)} of {found.bands}: {bands}", console)
@@ -89,7 +89,7 @@ def _path(explanation: Explanation) -> Table:
     return table
 
 
-def _lines(measured: Measured) -> Iterator[tuple[str, str, str, str, str]]:
+def _lines(measured: StageResult) -> Iterator[tuple[str, str, str, str, str]]:
     stage = _safe(measured.stage)
     ruled = {rule.signal for rule, _ in measured.rules}
     for rule, violated in measured.rules:
@@ -106,7 +106,7 @@ def _condition(rule: Rule) -> str:
     return f"{rule.comparison} {rule.threshold:,.10g}"
 
 
-def _verdict(measured: Measured, rule: Rule, violated: bool) -> str:
+def _verdict(measured: StageResult, rule: Rule, violated: bool) -> str:
     if measured.supposed:
         return "would go" if violated else "would pass"
     return "removed here" if rule.reason == measured.reason else "violated" if violated else "passes"
@@ -116,7 +116,7 @@ def _value(value: Any) -> str:
     return "–" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def changes(measured: Measured) -> list[Line]:
+def changes(measured: StageResult) -> list[Line]:
     """What the stage took out of the text or put in; nothing if it made the text or its texts are not known."""
     before, after = measured.before, measured.after
     if before is None or after is None or before == after or measured.stage == MADE_TEXT:
@@ -124,7 +124,7 @@ def changes(measured: Measured) -> list[Line]:
     return changed_lines(before, after)
 
 
-def _show_changes(measured: Measured, console: Console) -> None:
+def _show_changes(measured: StageResult, console: Console) -> None:
     found = [line for line in changes(measured) if any(piece.text.strip() for piece in line)]
     if not found:
         return
@@ -177,7 +177,7 @@ def as_plain(explanation: Explanation) -> dict[str, Any]:
     }
 
 
-def _plain_stage(measured: Measured) -> dict[str, Any]:
+def _plain_stage(measured: StageResult) -> dict[str, Any]:
     return {
         "stage": measured.stage,
         "signals": measured.signals,

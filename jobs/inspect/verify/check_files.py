@@ -41,7 +41,7 @@ class FileTask:
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class FileCheck:
     """What was seen of a file. usable: its rows can be read and looked into; hash: None if there is no file."""
 
     path: str
@@ -56,15 +56,15 @@ class CheckFile:
 
     folder: Folder
 
-    def __call__(self, task: FileTask) -> Looked:
+    def __call__(self, task: FileTask) -> FileCheck:
         """Size and hash against the manifest, then rows, columns and fingerprint."""
         output, path = task.output, task.output.path
         try:
             size, digest = self.folder.hash(path)
         except FileNotFoundError:
-            return Looked(path, (Fault(path, "missing", f"a file of {output.bytes:,} bytes"),), False)
+            return FileCheck(path, (Fault(path, "missing", f"a file of {output.bytes:,} bytes"),), False)
         except OSError as error:
-            return Looked(path, (Fault(path, f"cannot be read ({type(error).__name__}: {error})"),), False)
+            return FileCheck(path, (Fault(path, f"cannot be read ({type(error).__name__}: {error})"),), False)
         faults = []
         if task.earlier is not None and self._is_under_way(task.earlier, size, digest):
             pass
@@ -76,7 +76,7 @@ class CheckFile:
         if path.endswith(".parquet"):
             found, usable = self._look_inside(task)
             faults += found
-        return Looked(path, tuple(faults), usable, digest)
+        return FileCheck(path, tuple(faults), usable, digest)
 
     def _is_under_way(self, earlier: Output, size: int, digest: str) -> bool:
         """Whether a file of the corpus is as before encoding, or has its tokens counted but no manifest of that yet."""

@@ -46,7 +46,7 @@ Splits = pa.schema(
 
 
 @dataclass(frozen=True, slots=True)
-class Meeting:
+class IdPartition:
     """What can be asked of a partition. files: the path of each file number.
 
     has_corpus: all documents were sent. own_tokens: the token set is of the run's corpus alone. whole_tokens: all of it
@@ -64,7 +64,7 @@ class Meeting:
 
 
 @dataclass(frozen=True, slots=True)
-class Met:
+class IdPartitionCheck:
     """What a partition came to. notes: what is strange about the input rather than the run."""
 
     faults: list[Fault]
@@ -77,21 +77,21 @@ class Met:
 class CheckPartition:
     """Looks at all mentions of the ids of a partition; a picklable task for the cluster."""
 
-    meeting: Meeting
+    meeting: IdPartition
 
-    def __call__(self, partition: int) -> Met:
+    def __call__(self, partition: int) -> IdPartitionCheck:
         """Everything wrong with the partition's ids; what split each document is in is sent onward."""
         meeting = self.meeting
         table = meeting.exchange.receive_table(partition, Ids)
         if not table.num_rows:
-            return Met([], [], 0, 0)
-        group = Group(table)
+            return IdPartitionCheck([], [], 0, 0)
+        group = IdGroups(table)
         faults = [fault for kind in group.faults(meeting) for fault in some_of(kind)]
         sent = group.send_splits(meeting, partition)
-        return Met(faults, group.notes(meeting), group.documents, sent)
+        return IdPartitionCheck(faults, group.notes(meeting), group.documents, sent)
 
 
-class Group:
+class IdGroups:
     """The mentions of a partition, by id: `start` is where an id's begin, `counts[kind]` how many of a kind it has."""
 
     def __init__(self, table: pa.Table) -> None:
@@ -113,16 +113,16 @@ class Group:
         here = range(self.start[group], self.start[group] + self.size[group])
         return [place for place in here if self.of["kind"][place] in kinds]
 
-    def where(self, place: int, meeting: Meeting) -> tuple[str, int]:
+    def where(self, place: int, meeting: IdPartition) -> tuple[str, int]:
         """File and row of a mention."""
         return meeting.files[self.of["file"][place]], int(self.of["row"][place])
 
-    def _fault(self, place: int, meeting: Meeting, what: str, expected: str) -> Fault:
+    def _fault(self, place: int, meeting: IdPartition, what: str, expected: str) -> Fault:
         file, row = self.where(place, meeting)
         hashed = int(self.of["high"][place]), int(self.of["low"][place])
         return Fault(file, what.replace("{id}", read_id(meeting.folder, file, row, hashed)), expected, row)
 
-    def faults(self, meeting: Meeting) -> Iterator[list[Fault]]:
+    def faults(self, meeting: IdPartition) -> Iterator[list[Fault]]:
         """Faults, a list for each kind of them."""
         n = self.counts
         yield list(self._twice(meeting))
@@ -152,7 +152,7 @@ class Group:
             spots = [int(self.of["spot"][place]) for place in places]
             yield g, places, len({*spots}) < len(spots) or 0 in spots
 
-    def _twice(self, meeting: Meeting) -> Iterator[Fault]:
+    def _twice(self, meeting: IdPartition) -> Iterator[Fault]:
         kept = self.counts[CORPUS]
         for g, places, same in self._shared():
             file, row = self.where(places[0], meeting)
@@ -164,7 +164,7 @@ class Group:
             elif same:
                 yield self._fault(places[1], meeting, f"document {{id}} is also in {file} row {row}", "removed once")
 
-    def notes(self, meeting: Meeting) -> list[str]:
+    def notes(self, meeting: IdPartition) -> list[str]:
         """Ids that two records of the input share."""
         found = []
         for g, places, same in self._shared():
@@ -173,7 +173,7 @@ class Group:
                 found.append(f"{told[0]} and {told[1]}: two records of the input have one id")
         return found
 
-    def _survivors(self, meeting: Meeting) -> Iterator[Fault]:
+    def _survivors(self, meeting: IdPartition) -> Iterator[Fault]:
         n = self.counts
         if not meeting.has_corpus:
             return
@@ -185,7 +185,7 @@ class Group:
             file, row = self.where(place, meeting)
             yield Fault(file, "the survivor that it names is not in the corpus", "a document that stays", row)
 
-    def _unknown(self, group: int, meeting: Meeting) -> Fault:
+    def _unknown(self, group: int, meeting: IdPartition) -> Fault:
         removed = self.places(group, REMOVED, DROPPED, CUT)
         told = "document_ids names {id}, which is not in the corpus"
         if removed:
@@ -193,7 +193,7 @@ class Group:
             told += f" but removed ({file} row {row})"
         return self._fault(self.places(group, TRAIN, VALIDATION)[0], meeting, told, "a document of corpus/")
 
-    def _miscounted(self, meeting: Meeting) -> Iterator[Fault]:
+    def _miscounted(self, meeting: IdPartition) -> Iterator[Fault]:
         n = self.counts
         is_token = (self.of["kind"] == TRAIN) | (self.of["kind"] == VALIDATION)
         tokens = np.add.reduceat(np.where(is_token, self.of["count"], 0), self.start)
@@ -203,7 +203,7 @@ class Group:
             told = f"token_count of {{id}} is {counted[g]:,}"
             yield self._fault(self.places(g, CORPUS)[0], meeting, told, f"{tokens[g] - 1:,}, the tokens made of it")
 
-    def send_splits(self, meeting: Meeting, partition: int) -> int:
+    def send_splits(self, meeting: IdPartition, partition: int) -> int:
         """Send what split the corpus' documents are in, by cluster and by file. Returns those in validation."""
         n = self.counts
         inside = np.flatnonzero((n[CORPUS] == 1) & ((n[TRAIN] > 0) ^ (n[VALIDATION] > 0)))

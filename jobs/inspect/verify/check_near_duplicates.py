@@ -37,7 +37,7 @@ BITMAP = "marked.bits"
 
 
 @dataclass(frozen=True, slots=True)
-class Near:
+class NearDuplicateSearch:
     """What the tasks share. work: a folder for what they hand on; shards: names, of file numbers 0, 1, …"""
 
     folder: Folder
@@ -63,26 +63,28 @@ class Near:
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class NearDuplicateCheck:
     """Near-duplicates across the splits. notes: those that deduplication does not promise to find."""
 
     faults: list[Fault]
     notes: list[str]
 
 
-def check_near(near: Near, cluster: Cluster) -> Compared:
+def check_near(near: NearDuplicateSearch, cluster: Cluster) -> NearDuplicateCheck:
     """All phases."""
     marked = np.zeros(BITMAP_BITS // 8, np.uint8)
-    for path in cluster.each(Mark(near), list(range(near.by_file.partitions))):
+    for path in cluster.each(MarkValidationKeys(near), list(range(near.by_file.partitions))):
         positions = np.frombuffer(near.work.read(path), np.uint32)
         np.bitwise_or.at(marked, positions >> 3, np.left_shift(1, positions & 7).astype(np.uint8))
     near.work.write(BITMAP, marked.tobytes())
-    for _ in cluster.each(Spread(near), list(range(near.by_file.partitions))):
+    for _ in cluster.each(SendMarkedKeys(near), list(range(near.by_file.partitions))):
         pass
-    found = cluster.gather(Compare(near), list(range(near.keys.partitions)))
+    found = cluster.gather(CompareMarkedDocuments(near), list(range(near.keys.partitions)))
     faults = {fault for part in found for fault in part.faults}
     notes = sorted({note for part in found for note in part.notes})
-    return Compared(some_of(sorted(faults, key=lambda fault: (fault.file, fault.row or 0, fault.what))), notes)
+    return NearDuplicateCheck(
+        some_of(sorted(faults, key=lambda fault: (fault.file, fault.row or 0, fault.what))), notes
+    )
 
 
 def near_partitions(documents: int, held: int) -> int:
@@ -115,10 +117,10 @@ def document_rows(folder: Folder, shard: str) -> Int64s:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class MarkValidationKeys:
     """Band keys of a partition's validation documents, as positions in the bitmap."""
 
-    near: Near
+    near: NearDuplicateSearch
 
     def __call__(self, partition: int) -> str:
         """The path of the positions, uint32."""
@@ -138,10 +140,10 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class SendMarkedKeys:
     """Sends every document of a partition's shards under each marked key that it has."""
 
-    near: Near
+    near: NearDuplicateSearch
 
     def __call__(self, partition: int) -> int:
         """Rows sent."""
@@ -178,16 +180,16 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True)
-class Compare:
+class CompareMarkedDocuments:
     """Compares documents of both splits that share a key."""
 
-    near: Near
+    near: NearDuplicateSearch
 
-    def __call__(self, partition: int) -> Compared:
+    def __call__(self, partition: int) -> NearDuplicateCheck:
         """Those that are similar enough."""
         table = self.near.keys.receive_table(partition, self.near.columns)
         if not table.num_rows:
-            return Compared([], [])
+            return NearDuplicateCheck([], [])
         table = table.sort_by([("key", "ascending"), ("file", "ascending"), ("row", "ascending")])
         keys, split = table["key"].to_numpy(), table["split"].to_numpy()
         starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]])
@@ -202,7 +204,7 @@ class Compare:
                 found = self._similar(table.slice(start, stop - start), held, train)
                 faults += found if promised else []
                 notes += [] if promised else [str(fault) for fault in found]
-        return Compared(some_of(faults), notes[:10])
+        return NearDuplicateCheck(some_of(faults), notes[:10])
 
     def _similar(self, rows: pa.Table, held: Int64s, train: Int64s) -> list[Fault]:
         left, right = (side.ravel()[:MOST_PAIRS] for side in np.meshgrid(held, train, indexing="ij"))

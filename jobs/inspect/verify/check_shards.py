@@ -35,7 +35,7 @@ class ShardTask:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class ShardCheck:
     """What was seen of a shard. tokens: those that encoding counted, without ends of documents."""
 
     faults: list[Fault]
@@ -48,11 +48,11 @@ class CheckShard:
 
     folder: Folder
 
-    def __call__(self, task: ShardTask) -> Checked:
+    def __call__(self, task: ShardTask) -> ShardCheck:
         """Everything in the shard that does not add up."""
         encoded = manifest_of(self.folder, "encode", task.shard) if "encode" in task.steps else None
         counts = encoded.counts if encoded is not None else {"tokens": 0, "documents": 0}
-        return Checked(self._faults(task), counts["tokens"] - counts["documents"])
+        return ShardCheck(self._faults(task), counts["tokens"] - counts["documents"])
 
     def _faults(self, task: ShardTask) -> list[Fault]:
         faults: list[Fault] = []

@@ -27,7 +27,7 @@ from curation.tokenize.encoding.token_shards import token_schema
 
 
 @dataclass(frozen=True, slots=True)
-class Vocabulary:
+class TokenizerFacts:
     """What token shards must agree with: ids below `size`, the tokenizer's hash, tokens a row."""
 
     size: int
@@ -40,7 +40,9 @@ class Vocabulary:
         return token_schema(np.dtype(np.min_scalar_type(max(self.size - 1, 0))), self.sequence_length)
 
 
-def read_vocabulary(folder: Folder, sequence_length: int, wanted: int | None) -> tuple[Vocabulary | None, list[Fault]]:
+def read_vocabulary(
+    folder: Folder, sequence_length: int, wanted: int | None
+) -> tuple[TokenizerFacts | None, list[Fault]]:
     """The tokenizer as the library loads it and as the encoder does. wanted: entries that its manifest counts."""
     import tokenizers
 
@@ -60,7 +62,7 @@ def read_vocabulary(folder: Folder, sequence_length: int, wanted: int | None) ->
         folder.read_json(CONFIG)
     except (OSError, ValueError) as error:
         faults.append(Fault(CONFIG, f"cannot be read ({error})", "JSON"))
-    return Vocabulary(encoder.vocabulary, encoder.hash, sequence_length), faults
+    return TokenizerFacts(encoder.vocabulary, encoder.hash, sequence_length), faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ class CheckTokens:
     """Whether a token shard holds what its columns promise; a picklable task for the cluster."""
 
     folder: Folder
-    vocabulary: Vocabulary
+    vocabulary: TokenizerFacts
     exchange: Exchange
 
     def __call__(self, file: TokenFile) -> list[Fault]:
@@ -104,7 +106,7 @@ class CheckTokens:
         pad = int((parquet.metadata.metadata or {}).get(b"curation.pad_id", b"-1"))
         for group in range(parquet.num_row_groups):
             table = parquet.read_row_group(group)
-            rows = _Rows(table, self.vocabulary.sequence_length)
+            rows = _RowGroup(table, self.vocabulary.sequence_length)
             yield from rows.check(file.path, first, self.vocabulary.size, pad)
             padding += rows.padding
             rows.send(sender, file, first)
@@ -118,7 +120,7 @@ class CheckTokens:
                 yield Fault(file.path, f"{found:,} {name}", f"{manifest.counts[name]:,}, as its manifest says")
 
 
-class _Rows:
+class _RowGroup:
     """The rows of a row group: flat arrays, and the row of each piece."""
 
     def __init__(self, table: pa.Table, length: int) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from curation.dedup.documents import earlier_marks, earlier_shards
+from curation.dedup.documents import earlier_fingerprints, earlier_shards
 from curation.errors import CurationError
 from curation.jobs.inspect.verify.faults import Fault
 from curation.jobs.steps.plan import RUN, Plan, describe
@@ -27,7 +27,7 @@ name it holds."""
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class ManifestSummary:
     """What the driver keeps of a manifest."""
 
     path: str
@@ -44,7 +44,7 @@ class ReadManifest:
 
     folder: Folder
 
-    def __call__(self, path: str) -> Known:
+    def __call__(self, path: str) -> ManifestSummary:
         """What is in the manifest at this path."""
         _, step, name = path.split("/", 2)
         shard = name.removesuffix(".json")
@@ -54,18 +54,18 @@ class ReadManifest:
                 raise ValueError("vanished")
         except (ValueError, TypeError, KeyError, OSError) as error:
             fault = Fault(path, f"is no manifest ({str(error).splitlines()[0]})", "what the step wrote")
-            return Known(path, step, shard, fault=fault)
+            return ManifestSummary(path, step, shard, fault=fault)
         told = f"is the manifest of {found.step} of {found.shard}"
         wrong = (found.step, found.shard) != (step, shard)
         strange = Fault(path, told, f"{step} of {shard}") if wrong else None
-        return Known(path, step, shard, found.fingerprint, tuple(found.outputs), strange)
+        return ManifestSummary(path, step, shard, found.fingerprint, tuple(found.outputs), strange)
 
 
 @dataclass
-class State:
+class Completion:
     """How far the run got. done: (step, shard) of manifests that hold; left: what is still to do, in words."""
 
-    manifests: dict[tuple[str, str], Known]
+    manifests: dict[tuple[str, str], ManifestSummary]
     shards: list[str]
     quarantined: set[str]
     same_versions: bool
@@ -100,7 +100,7 @@ class State:
         return next((output for output in known.outputs if output.path == path), None)
 
 
-def survey(plan: Plan, cluster: Cluster) -> State:
+def survey(plan: Plan, cluster: Cluster) -> Completion:
     """Read all manifests and tell done, left and wrong apart."""
     folder = plan.folder
     run = folder.read_json(RUN)
@@ -109,7 +109,7 @@ def survey(plan: Plan, cluster: Cluster) -> State:
     quarantined = {entry["path"] for entry in run["quarantined"]}
     shards = [source.shard for source in plan.inputs if source.path not in quarantined]
     same = run["fingerprint"] == plan.recipe.fingerprint()
-    state = State(known, shards, quarantined, same)
+    state = Completion(known, shards, quarantined, same)
     if not same and run["versions"] == describe(plan, [])["versions"]:
         told = f"its recipe gives the fingerprint {plan.recipe.fingerprint()}, with the versions that it names"
         expected = f"{run['fingerprint']}: the recipe, or a model or list that it reads, was changed after the run"
@@ -121,7 +121,7 @@ def survey(plan: Plan, cluster: Cluster) -> State:
     return state
 
 
-def _is_current(plan: Plan, state: State, wanted: dict[tuple[str, str], str]) -> bool:
+def _is_current(plan: Plan, state: Completion, wanted: dict[tuple[str, str], str]) -> bool:
     """Whether the tokens were made of the corpus that is there. Inputs may have been added since, and not be done."""
     tokens = manifest_of(plan.folder, "tokens", WHOLE)
     if tokens is None:
@@ -137,12 +137,12 @@ def _is_current(plan: Plan, state: State, wanted: dict[tuple[str, str], str]) ->
     return len(outputs) < len(state.shards) or documents == tokens.counts.get("documents")
 
 
-def _is_stale(state: State, wanted: dict[tuple[str, str], str], key: tuple[str, str]) -> bool:
+def _is_stale(state: Completion, wanted: dict[tuple[str, str], str], key: tuple[str, str]) -> bool:
     found = state.manifests.get(key)
     return found is not None and found.fingerprint != wanted.get(key, found.fingerprint)
 
 
-def _strangers(plan: Plan, state: State) -> Iterator[Fault]:
+def _strangers(plan: Plan, state: Completion) -> Iterator[Fault]:
     """Manifests of shards that no input of the run makes."""
     mixed = bool(plan.recipe.table("tokens").mix)
     for (step, shard), found in state.manifests.items():
@@ -153,13 +153,13 @@ def _strangers(plan: Plan, state: State) -> Iterator[Fault]:
             yield Fault(found.path, "no shard of this step", WHOLE)
 
 
-def _expected(plan: Plan, state: State) -> dict[tuple[str, str], str]:
+def _expected(plan: Plan, state: Completion) -> dict[tuple[str, str], str]:
     """The fingerprint of each manifest up to the tokenizer, as the run would write it."""
     sources = [source for source in plan.inputs if source.path not in state.quarantined]
     filtered = [plan.filter_fingerprint(source) for source in sources]
     marks = {("filter", source.shard): mark for source, mark in zip(sources, filtered, strict=True)}
     try:
-        earlier = earlier_marks(earlier_shards(plan.recipe.table("dedup")))
+        earlier = earlier_fingerprints(earlier_shards(plan.recipe.table("dedup")))
     except (CurationError, OSError):
         return marks  # the earlier run is gone, or not to be reached from here
     dedup = plan.table_fingerprint("dedup", "dedup", upstream=[fingerprint(filtered), *earlier])
@@ -171,13 +171,13 @@ def _expected(plan: Plan, state: State) -> dict[tuple[str, str], str]:
     }
 
 
-def _settle(state: State, wanted: dict[tuple[str, str], str], current: bool) -> None:
+def _settle(state: Completion, wanted: dict[tuple[str, str], str], current: bool) -> None:
     """Fill done, left and faults, from the last step to the first: what a finished step was made of must be there."""
     tokens = state.manifests.get(("tokens", WHOLE))
     later = ""
     for step in reversed(STEPS):
         keys = [(step, WHOLE)] if step in WHOLE_STEPS else [(step, shard) for shard in state.shards]
-        open_keys: list[tuple[tuple[str, str], Known | None, str | None]] = []
+        open_keys: list[tuple[tuple[str, str], ManifestSummary | None, str | None]] = []
         for key in keys:
             found = state.manifests.get(key)
             mark = tokens.fingerprint if step == "encode" and tokens else wanted.get(key)
@@ -200,7 +200,7 @@ def _settle(state: State, wanted: dict[tuple[str, str], str], current: bool) -> 
         ]
 
 
-def _broken(key: tuple[str, str], found: Known | None, mark: str | None, later: str) -> Fault:
+def _broken(key: tuple[str, str], found: ManifestSummary | None, mark: str | None, later: str) -> Fault:
     path = manifest_path(*key)
     if found is None:
         return Fault(path, "missing", f"to be there, since the step {later}, made from it, is done")

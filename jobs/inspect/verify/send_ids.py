@@ -79,7 +79,7 @@ def send_ids(
 
 
 @dataclass(frozen=True, slots=True)
-class DocumentFile:
+class IdFile:
     """A file with ids: its number among all files, its path, the shard it is of, and how its ids are meant."""
 
     number: int
@@ -95,7 +95,7 @@ class SendIds:
     folder: Folder
     exchange: Exchange
 
-    def __call__(self, file: DocumentFile) -> Fault | None:
+    def __call__(self, file: IdFile) -> Fault | None:
         """Why the file cannot be read, or None."""
         try:
             self._send_file(file)
@@ -103,7 +103,7 @@ class SendIds:
             return Fault(file.path, f"cannot be read ({str(error).splitlines()[0]})")
         return None
 
-    def _send_file(self, file: DocumentFile) -> None:
+    def _send_file(self, file: IdFile) -> None:
         first = 0
         with self.exchange.sender(f"ids-{file.number:06d}", Ids) as sender:
             if file.kind == SURVIVOR:
@@ -117,7 +117,7 @@ class SendIds:
                 first += batch.num_rows
                 self._send(sender, file, batch, rows, mine)
 
-    def _send(self, sender: Sender, file: DocumentFile, batch: pa.RecordBatch, rows: Int64s, clusters: Any) -> None:
+    def _send(self, sender: Sender, file: IdFile, batch: pa.RecordBatch, rows: Int64s, clusters: Any) -> None:
         kind: Any = file.kind
         if file.kind == DROPPED:
             dropped = pc.equal(batch.column("stage"), "dedup").to_numpy(zero_copy_only=False)
@@ -127,7 +127,7 @@ class SendIds:
             sender, batch.column("id"), kind, file.number, rows, spots=_spots(batch), counts=counts, clusters=clusters
         )
 
-    def _send_survivors(self, sender: Sender, file: DocumentFile) -> None:
+    def _send_survivors(self, sender: Sender, file: IdFile) -> None:
         first = 0
         for batch in read_shard(self.folder, file.path, ["survivor_id", "survivor_run", "reason"], 16_384):
             here = batch.column("survivor_run").is_null().to_numpy(zero_copy_only=False)
@@ -137,7 +137,7 @@ class SendIds:
             send_ids(sender, ids, kind[here], file.number, np.flatnonzero(here) + first)
             first += batch.num_rows
 
-    def _clusters(self, file: DocumentFile) -> UInt64s:
+    def _clusters(self, file: IdFile) -> UInt64s:
         """Hashes of the clusters of a corpus shard's documents, zeros for those that are alone."""
         ids = pa.concat_arrays(
             [pa.array([], pa.string()), *(b.column("id") for b in read_shard(self.folder, file.path, ["id"], 16_384))]

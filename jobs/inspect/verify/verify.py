@@ -14,12 +14,12 @@ from typing import Any
 
 from curation.dedup.settings import DedupSettings
 from curation.jobs.inspect.verify import send_ids
-from curation.jobs.inspect.verify.check_files import CheckFile, Looked, expected_columns, task_of
-from curation.jobs.inspect.verify.check_ids import CheckPartition, Meeting, check_clusters
-from curation.jobs.inspect.verify.check_near_duplicates import Near, check_near, near_partitions
+from curation.jobs.inspect.verify.check_files import CheckFile, FileCheck, expected_columns, task_of
+from curation.jobs.inspect.verify.check_ids import CheckPartition, IdPartition, check_clusters
+from curation.jobs.inspect.verify.check_near_duplicates import NearDuplicateSearch, check_near, near_partitions
 from curation.jobs.inspect.verify.check_shards import CheckShard, ShardTask
 from curation.jobs.inspect.verify.check_tokens import CheckTokens, TokenFile, read_vocabulary
-from curation.jobs.inspect.verify.completion import STEPS, State, manifest_of, survey
+from curation.jobs.inspect.verify.completion import STEPS, Completion, manifest_of, survey
 from curation.jobs.inspect.verify.faults import Fault, some_of
 from curation.jobs.inspect.work_folder import WORK
 from curation.jobs.steps.plan import Plan
@@ -89,7 +89,7 @@ class Verification:
     cluster: Cluster
     work: Folder
     verdict: Verdict = field(default_factory=Verdict)
-    looked: dict[str, Looked] = field(default_factory=dict)
+    looked: dict[str, FileCheck] = field(default_factory=dict)
 
     def run(self) -> Verdict:
         """All checks."""
@@ -104,7 +104,7 @@ class Verification:
         self._ids(state)
         return self.verdict
 
-    def _files(self, state: State) -> None:
+    def _files(self, state: Completion) -> None:
         outputs = state.outputs
         columns = expected_columns(self.plan.recipe, state.same_versions)
         tasks = [
@@ -122,7 +122,7 @@ class Verification:
         self.verdict.looked_at["files"] = len(tasks)
         self.verdict.wrong += some_of(self._strays(state, set(outputs)))
 
-    def _strays(self, state: State, named: set[str]) -> Iterator[Fault]:
+    def _strays(self, state: Completion, named: set[str]) -> Iterator[Fault]:
         """Files that no manifest names; of a shard that is not done yet they are no fault."""
         going = bool(state.left)
         steps = ("filter", "corpus")
@@ -139,7 +139,7 @@ class Verification:
         looked = self.looked.get(path)
         return looked is not None and looked.usable
 
-    def _shards(self, state: State) -> None:
+    def _shards(self, state: Completion) -> None:
         usable = [path for path, looked in self.looked.items() if looked.usable]
         by_shard: dict[str, set[str]] = {}
         for path in usable:
@@ -154,7 +154,7 @@ class Verification:
         self.verdict.wrong += self._sums(state, sum(checked.tokens for checked in found))
         self.verdict.looked_at["shards"] = len(tasks)
 
-    def _sums(self, state: State, tokens: int) -> Iterator[Fault]:
+    def _sums(self, state: Completion, tokens: int) -> Iterator[Fault]:
         """The counts of steps that are done once for all shards, against the rows of the shards."""
         rows: Counter[str] = Counter()
         for path, (output, _) in state.outputs.items():
@@ -175,11 +175,11 @@ class Verification:
                 path = manifest_path(step, WHOLE)
                 yield Fault(path, f"{name}: {total:,}", f"{expected:,}, as its shards have it")
 
-    def _steps(self, state: State, shard: str) -> frozenset[str]:
+    def _steps(self, state: Completion, shard: str) -> frozenset[str]:
         found = {step for step in STEPS if state.holds(step, shard)}
         return frozenset(found if "tokens" in found else found - {"encode"})
 
-    def _ids(self, state: State) -> None:
+    def _ids(self, state: Completion) -> None:
         """Ids, token shards and near-duplicates."""
         plan, settings = self.plan, self.plan.recipe.table("tokens")
         documents, tokens = self._documents(state), self._tokens(state)
@@ -192,7 +192,7 @@ class Verification:
         self.verdict.wrong += [fault for fault in broken if not self.looked[fault.file].faults]
         has_corpus = not broken and len(readable) == len(documents)
         has_tokens = self._read_tokens(state, tokens, exchange)
-        meeting = Meeting(
+        meeting = IdPartition(
             plan.folder,
             exchange,
             Exchange(self.work, "clusters", exchange.partitions),
@@ -204,19 +204,19 @@ class Verification:
         )
         self._meet(state, meeting)
 
-    def _documents(self, state: State) -> list[send_ids.DocumentFile]:
+    def _documents(self, state: Completion) -> list[send_ids.IdFile]:
         """Files that hold ids: corpus/ first, so that file numbers are those of shards."""
         kinds = (("corpus", send_ids.CORPUS), ("removed/filter", send_ids.REMOVED), ("removed/dedup", send_ids.DROPPED))
         places = (*kinds, ("dedup/drop", send_ids.SURVIVOR))
         entries = [(f"{place}/{shard}.parquet", shard, kind) for place, kind in places for shard in state.shards]
-        return [send_ids.DocumentFile(number, *entry) for number, entry in enumerate(entries)]
+        return [send_ids.IdFile(number, *entry) for number, entry in enumerate(entries)]
 
-    def _tokens(self, state: State) -> list[TokenFile]:
+    def _tokens(self, state: Completion) -> list[TokenFile]:
         first = len(self._documents(state))
         names = [path for path in self.looked if path.startswith("tokens/")]
         return [TokenFile(first + number, path) for number, path in enumerate(names)]
 
-    def _read_tokens(self, state: State, files: Sequence[TokenFile], exchange: Exchange) -> bool:
+    def _read_tokens(self, state: Completion, files: Sequence[TokenFile], exchange: Exchange) -> bool:
         """Look at tokenizer and token shards; whether all of the token set was read."""
         trained = manifest_of(self.plan.folder, "train-tokenizer", WHOLE)
         if trained is None or not state.holds("train-tokenizer", WHOLE):
@@ -236,7 +236,7 @@ class Verification:
         self.verdict.wrong += _check_totals(self.plan.folder, len(files))
         return len(usable) == len(files) and not any(found)
 
-    def _meet(self, state: State, meeting: Meeting) -> None:
+    def _meet(self, state: Completion, meeting: IdPartition) -> None:
         """What shows only where equal ids, clusters and keys come together."""
         met = self.cluster.gather(CheckPartition(meeting), list(range(meeting.exchange.partitions)))
         found = [fault for part in met for fault in part.faults]
@@ -253,7 +253,9 @@ class Verification:
         if settings.enabled and held and signed and not self.verdict.wrong:
             documents = self.verdict.looked_at["documents"]
             keys = Exchange(self.work, "near", near_partitions(documents, held))
-            near = Near(self.plan.folder, self.work, settings, meeting.by_file, tuple(state.shards), keys)
+            near = NearDuplicateSearch(
+                self.plan.folder, self.work, settings, meeting.by_file, tuple(state.shards), keys
+            )
             compared = check_near(near, self.cluster)
             told = {(fault.file, fault.row) for fault in wrong}
             wrong += [fault for fault in compared.faults if (fault.file, fault.row) not in told]
@@ -261,7 +263,7 @@ class Verification:
         self.verdict.wrong += wrong
 
 
-def _belongs(state: State, file: send_ids.DocumentFile) -> bool:
+def _belongs(state: Completion, file: send_ids.IdFile) -> bool:
     """Whether a file is of the run as it is."""
     return state.holds("filter" if file.kind == send_ids.REMOVED else "corpus", file.shard)
 

@@ -14,8 +14,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curation.arrays import Bools, Int64s
-from curation.jobs.inspect.what_if.counts import EXAMPLES, UNSURE, Amount, Changed, Counted, Kept
-from curation.jobs.inspect.what_if.moved_rules import MovedStage, Rows, judge, present
+from curation.jobs.inspect.what_if.counts import (
+    EXAMPLES,
+    UNSURE,
+    ChangedDocument,
+    DocumentCounts,
+    MoveCounts,
+    StageOutput,
+)
+from curation.jobs.inspect.what_if.moved_rules import MeasuredRows, MovedStage, judge, present
 from curation.stages.batch import Batch
 from curation.stages.signals import STORED
 from curation.stages.stage import apply, signal_type
@@ -41,9 +48,9 @@ class CountMoved:
     stages: tuple[MovedStage, ...]
     measure: bool = False
 
-    def __call__(self, shard: str) -> Counted:
+    def __call__(self, shard: str) -> MoveCounts:
         """What the move does to the documents of the shard."""
-        total = Counted(stages={stage.name: Kept() for stage in self.stages})
+        total = MoveCounts(stages={stage.name: StageOutput() for stage in self.stages})
         for part in chain(self._kept(shard), self._removed(shard)):
             total += self._count(shard, part)
         return total
@@ -58,7 +65,7 @@ class CountMoved:
         for batch in read_shard(self.folder, path, ["id", *columns], ROWS):
             size = batch.num_rows
             signals = {name: batch.column(name) for name in columns}
-            rows = Rows(signals, np.full(size, len(self.stages)), pa.nulls(size, pa.string()))
+            rows = MeasuredRows(signals, np.full(size, len(self.stages)), pa.nulls(size, pa.string()))
             yield _Part(f"documents/{shard}.parquet", np.arange(first, first + size), rows, batch["id"])
             first += size
 
@@ -71,7 +78,7 @@ class CountMoved:
             position = pc.index_in(batch["stage"], names).to_numpy(zero_copy_only=False).astype(np.int64)
             pairs = zip(batch["stage"].to_pylist(), batch["reason"].to_pylist(), strict=True)
             cut = [reason.removeprefix(f"{stage}.") for stage, reason in pairs]
-            rows = Rows(signals, position, pa.array(cut, pa.string()))
+            rows = MeasuredRows(signals, position, pa.array(cut, pa.string()))
             yield _Part(path, np.arange(first, first + batch.num_rows), rows, batch["id"])
             first += batch.num_rows
 
@@ -84,7 +91,7 @@ class CountMoved:
             if f"{stage.name}.{signal}" in names
         ]
 
-    def _count(self, shard: str, part: _Part) -> Counted:
+    def _count(self, shard: str, part: _Part) -> MoveCounts:
         """Rows that a stage before the first touched one removed stay as they are; the others are judged anew."""
         touched = next(number for number, stage in enumerate(self.stages) if stage.touched)
         concerned = part.rows.position >= touched
@@ -108,26 +115,26 @@ class CountMoved:
             opened |= alive & verdicts.unsure
         return np.asarray(opened & (part.rows.position < len(self.stages)), np.bool_)
 
-    def _measured(self, part: _Part) -> tuple[Counted, Bools]:
+    def _measured(self, part: _Part) -> tuple[MoveCounts, Bools]:
         """Counts of removed rows by the stages from the one that removed them on, and which rows have a text for it."""
         found = fetch_rows(self.folder, part.path, part.numbers)
         asked = present(found["text"])
-        total = Counted()
+        total = MoveCounts()
         for number in sorted(set(part.rows.position[asked].tolist())):
             rows = asked & (part.rows.position == number)
             total += self._measured_from(number, part.where(rows), found.filter(pa.array(rows)))
         return total, asked
 
-    def _measured_from(self, number: int, part: _Part, found: pa.RecordBatch) -> Counted:
+    def _measured_from(self, number: int, part: _Part, found: pa.RecordBatch) -> MoveCounts:
         stages = [(stage.name, stage.after) for stage in self.stages[number:]]
         batch = Batch(found).with_columns(html=pa.nulls(len(found), pa.string()), place=pa.array(np.arange(len(found))))
         applied = apply(stages, batch, signal_type(stages, Batch(batch.table.slice(0, 0))))
-        kept: dict[str, Kept] = {}
+        kept: dict[str, StageOutput] = {}
         for place, length in enumerate(self._text_lengths(part.rows)):
             before = _amount(part.rows.position > place, length)
             tally = applied.tallies.get(self.stages[place].name)
-            after = before if tally is None else Amount(tally.documents_out, tally.characters_out)
-            kept[self.stages[place].name] = Kept(before, after, after)
+            after = before if tally is None else DocumentCounts(tally.documents_out, tally.characters_out)
+            kept[self.stages[place].name] = StageOutput(before, after, after)
         after_all = {
             place: reason
             for rows in applied.removed
@@ -135,16 +142,16 @@ class CountMoved:
         }
         own = f"{self.stages[number].name}."
         changed = [at for at in range(len(found)) if after_all.get(at) != f"{own}{part.rows.reasons[at].as_py()}"]
-        return Counted(len(found), kept, *self._changes(part, np.array(changed, np.int64), after_all))
+        return MoveCounts(len(found), kept, *self._changes(part, np.array(changed, np.int64), after_all))
 
-    def _unconcerned(self, rows: Rows) -> Counted:
-        stages: dict[str, Kept] = {}
+    def _unconcerned(self, rows: MeasuredRows) -> MoveCounts:
+        stages: dict[str, StageOutput] = {}
         for number, length in enumerate(self._text_lengths(rows)):
             amount = _amount(rows.position > number, length)
-            stages[self.stages[number].name] = Kept(amount, amount, amount)
-        return Counted(len(rows), stages)
+            stages[self.stages[number].name] = StageOutput(amount, amount, amount)
+        return MoveCounts(len(rows), stages)
 
-    def _text_lengths(self, rows: Rows) -> Iterator[Int64s]:
+    def _text_lengths(self, rows: MeasuredRows) -> Iterator[Int64s]:
         """Characters of each row's text after each stage; after a stage that did not measure it, those before."""
         told = dict(self._lengths(list(rows.signals)))
         length = _before_extraction(rows)
@@ -154,12 +161,12 @@ class CountMoved:
                 length = np.where(present(values), _whole(values), length)
             yield length
 
-    def _judged(self, shard: str, part: _Part) -> Counted:
+    def _judged(self, shard: str, part: _Part) -> MoveCounts:
         rows, end = part.rows, len(self.stages)
         alive, sure = np.ones(len(rows), np.bool_), np.ones(len(rows), np.bool_)
         changed = np.zeros(len(rows), np.bool_)
         after: dict[int, str] = {}
-        stages: dict[str, Kept] = {}
+        stages: dict[str, StageOutput] = {}
         for number, (stage, length) in enumerate(zip(self.stages, self._text_lengths(rows), strict=True)):
             verdicts = judge(stage, number, rows)
             same = _true(pc.equal(verdicts.reasons, rows.reasons)) & (rows.position == number)
@@ -168,20 +175,20 @@ class CountMoved:
             changed |= going
             alive &= ~verdicts.gone
             sure &= alive & ~verdicts.unsure
-            stages[stage.name] = Kept(*(_amount(mask, length) for mask in (rows.position > number, sure, alive)))
+            stages[stage.name] = StageOutput(*(_amount(mask, length) for mask in (rows.position > number, sure, alive)))
         changed |= alive & ((rows.position < end) | ~sure)
         after |= dict.fromkeys(np.flatnonzero(alive & ~sure).tolist(), UNSURE)
-        counted = Counted(len(rows), stages, *self._changes(part, np.flatnonzero(changed), after))
+        counted = MoveCounts(len(rows), stages, *self._changes(part, np.flatnonzero(changed), after))
         kept = rows.position == end
         return counted + self._corpus(shard, int(part.numbers[0]), kept, ~alive) if kept.any() else counted
 
     def _changes(
         self, part: _Part, changed: Int64s, after: Mapping[int, str]
-    ) -> tuple[Counter[tuple[str, str]], list[Changed], list[Changed]]:
+    ) -> tuple[Counter[tuple[str, str]], list[ChangedDocument], list[ChangedDocument]]:
         """Moves by reason, and the examples drawn of documents let in and put out."""
         moves: Counter[tuple[str, str]] = Counter()
-        let_in: list[Changed] = []
-        put_out: list[Changed] = []
+        let_in: list[ChangedDocument] = []
+        put_out: list[ChangedDocument] = []
         for row in changed.tolist():
             at = int(part.rows.position[row])
             before = "" if at == len(self.stages) else f"{self.stages[at].name}.{part.rows.reasons[row].as_py()}"
@@ -191,12 +198,14 @@ class CountMoved:
                 (let_in if before else put_out).append(self._change(part, row, before, now))
         return moves, sorted(let_in)[:EXAMPLES], sorted(put_out)[:EXAMPLES]
 
-    def _change(self, part: _Part, row: int, before: str, now: str) -> Changed:
+    def _change(self, part: _Part, row: int, before: str, now: str) -> ChangedDocument:
         mark = zlib.crc32((part.ids[row].as_py() or "").encode())
         value = self._value(part.rows, row, before or now)
-        return Changed(mark, part.path, int(part.numbers[row]), before or None, now or None, now != UNSURE, value)
+        return ChangedDocument(
+            mark, part.path, int(part.numbers[row]), before or None, now or None, now != UNSURE, value
+        )
 
-    def _value(self, rows: Rows, row: int, decided: str) -> str:
+    def _value(self, rows: MeasuredRows, row: int, decided: str) -> str:
         """The value that the rule `decided` looks at: "words = 62"."""
         for stage in self.stages:
             rules = [*getattr(stage.before, "rules", ()), *stage.rules]
@@ -206,11 +215,11 @@ class CountMoved:
                     return f"{rule.signal} = {value:.6g}" if isinstance(value, float) else f"{rule.signal} = {value}"
         return ""
 
-    def _corpus(self, shard: str, first: int, kept: Bools, gone: Bools) -> Counted:
+    def _corpus(self, shard: str, first: int, kept: Bools, gone: Bools) -> MoveCounts:
         """What the loss of documents does to the corpus, from what deduplication made of them."""
         paths = [f"dedup/{name}/{shard}.parquet" for name in ("drop", "kept")]
         if not all(self.folder.exists(path) for path in paths):
-            return Counted(deduplicated=False)
+            return MoveCounts(deduplicated=False)
         dropped, heads = (_inside(read_table(self.folder, path), first, len(kept)) for path in paths)
         in_corpus = kept.copy()
         in_corpus[_rows(dropped) - first] = False
@@ -225,7 +234,7 @@ class CountMoved:
                 if gone[row]:
                     had = clusters.get(key, (0, 0, 0))
                     clusters[key] = (had[0] + 1, max(had[1], size), had[2] + of_corpus)
-        return Counted(corpus=int(in_corpus.sum()), lost=int(alone.sum()), clusters=clusters)
+        return MoveCounts(corpus=int(in_corpus.sum()), lost=int(alone.sum()), clusters=clusters)
 
 
 def fetch_rows(folder: Folder, path: str, numbers: Int64s) -> pa.RecordBatch:
@@ -240,7 +249,7 @@ class _Part:
 
     path: str
     numbers: Int64s
-    rows: Rows
+    rows: MeasuredRows
     ids: pa.Array
 
     def where(self, mask: Bools) -> _Part:
@@ -257,7 +266,7 @@ def _rows(table: pa.Table) -> Int64s:
     return np.asarray(table["row"].to_numpy(), np.int64)
 
 
-def _before_extraction(rows: Rows) -> Int64s:
+def _before_extraction(rows: MeasuredRows) -> Int64s:
     """Characters of text before a stage tells: of records that carry text all, of pages none."""
     html, text = rows.signals.get("extract.html_characters"), rows.signals.get("extract.text_characters")
     if html is None or text is None:
@@ -273,5 +282,5 @@ def _whole(values: pa.Array) -> Int64s:
     return np.asarray(values.fill_null(0).to_numpy(zero_copy_only=False), np.int64)
 
 
-def _amount(rows: Bools, length: Int64s) -> Amount:
-    return Amount(int(rows.sum()), int(length[rows].sum()))
+def _amount(rows: Bools, length: Int64s) -> DocumentCounts:
+    return DocumentCounts(int(rows.sum()), int(length[rows].sum()))

@@ -14,26 +14,26 @@ EXAMPLES = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Amount:
+class DocumentCounts:
     """Documents and characters. `a + b` is exact."""
 
     documents: int = 0
     characters: int = 0
 
-    def __add__(self, other: Amount) -> Amount:
-        return Amount(self.documents + other.documents, self.characters + other.characters)
+    def __add__(self, other: DocumentCounts) -> DocumentCounts:
+        return DocumentCounts(self.documents + other.documents, self.characters + other.characters)
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StageOutput:
     """What leaves a stage: now, and with the move at least and at most; equal where the signals decide."""
 
-    now: Amount = field(default_factory=Amount)
-    least: Amount = field(default_factory=Amount)
-    most: Amount = field(default_factory=Amount)
+    now: DocumentCounts = field(default_factory=DocumentCounts)
+    least: DocumentCounts = field(default_factory=DocumentCounts)
+    most: DocumentCounts = field(default_factory=DocumentCounts)
 
-    def __add__(self, other: Kept) -> Kept:
-        return Kept(self.now + other.now, self.least + other.least, self.most + other.most)
+    def __add__(self, other: StageOutput) -> StageOutput:
+        return StageOutput(self.now + other.now, self.least + other.least, self.most + other.most)
 
     @property
     def exact(self) -> bool:
@@ -42,7 +42,7 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Changed:
+class ChangedDocument:
     """A document that changes sides: drawn by `mark`, found at `row` of `path`. Reasons are None where it is kept."""
 
     mark: int
@@ -55,7 +55,7 @@ class Changed:
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class MoveCounts:
     """What the move does to a shard, or to all. `a + b` is exact.
 
     moves: documents by (reason now, reason then), those that stay as they are left out; "" is kept, "?" unsure.
@@ -64,24 +64,24 @@ class Counted:
     """
 
     entered: int = 0
-    stages: Mapping[str, Kept] = field(default_factory=dict)
+    stages: Mapping[str, StageOutput] = field(default_factory=dict)
     moves: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    let_in: Sequence[Changed] = ()
-    put_out: Sequence[Changed] = ()
+    let_in: Sequence[ChangedDocument] = ()
+    put_out: Sequence[ChangedDocument] = ()
     corpus: int = 0
     lost: int = 0
     clusters: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
     deduplicated: bool = True
 
-    def __add__(self, other: Counted) -> Counted:
+    def __add__(self, other: MoveCounts) -> MoveCounts:
         names = [*self.stages, *(name for name in other.stages if name not in self.stages)]
         clusters = dict(self.clusters)
         for key, (gone, size, kept) in other.clusters.items():
             had = clusters.get(key, (0, 0, 0))
             clusters[key] = (had[0] + gone, max(had[1], size), had[2] + kept)
-        return Counted(
+        return MoveCounts(
             self.entered + other.entered,
-            {name: self.stages.get(name, Kept()) + other.stages.get(name, Kept()) for name in names},
+            {name: self.stages.get(name, StageOutput()) + other.stages.get(name, StageOutput()) for name in names},
             Counter(self.moves) + Counter(other.moves),
             sorted([*self.let_in, *other.let_in])[:EXAMPLES],
             sorted([*self.put_out, *other.put_out])[:EXAMPLES],

@@ -66,7 +66,7 @@ class MovedStage:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class MeasuredRows:
     """Documents that some stages measured, row by row.
 
     signals: by `stage.signal`; a signal that is not there was not needed, or not measured. position: the number of the
@@ -80,13 +80,13 @@ class Rows:
     def __len__(self) -> int:
         return len(self.position)
 
-    def where(self, mask: Bools) -> Rows:
+    def where(self, mask: Bools) -> MeasuredRows:
         """The rows of a mask."""
         if mask.all():
             return self
         chosen = pa.array(mask)
         signals = {name: values.filter(chosen) for name, values in self.signals.items()}
-        return Rows(signals, self.position[mask], self.reasons.filter(chosen))
+        return MeasuredRows(signals, self.position[mask], self.reasons.filter(chosen))
 
     def of(self, stage: str) -> pa.StructArray:
         """The signals of one stage, as it gave them."""
@@ -151,7 +151,7 @@ def moved_stages(before: Recipe, after: Recipe) -> list[MovedStage]:
     return [MovedStage.of(name, stage, moved) for (name, stage), (_, moved) in pairs]
 
 
-def judge(stage: MovedStage, number: int, rows: Rows) -> Verdicts:
+def judge(stage: MovedStage, number: int, rows: MeasuredRows) -> Verdicts:
     """What stage `number` of the moved recipe says of the rows, most of which it may never have met."""
     own = rows.of(stage.name)
     met, here = rows.position >= number, rows.position == number

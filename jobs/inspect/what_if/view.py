@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from curation.jobs.inspect.what_if.counts import UNSURE, Amount, Kept
+from curation.jobs.inspect.what_if.counts import UNSURE, DocumentCounts, StageOutput
 from curation.jobs.inspect.what_if.what_if import Example, WhatIf
 from curation.report.excerpts import harmless
 
@@ -51,7 +51,7 @@ def _stages(answer: WhatIf) -> Table:
     return table
 
 
-def _cells(kept: Kept, rate: float) -> list[str]:
+def _cells(kept: StageOutput, rate: float) -> list[str]:
     now, least, most = kept.now, kept.least, kept.most
     documents = _span(least.documents - now.documents, most.documents - now.documents, signed=True)
     characters = _span(least.characters - now.characters, most.characters - now.characters, signed=True)
@@ -146,11 +146,11 @@ def as_plain(answer: WhatIf) -> dict[str, Any]:
     }
 
 
-def _plain(kept: Kept, rate: float) -> dict[str, Any]:
+def _plain(kept: StageOutput, rate: float) -> dict[str, Any]:
     return {name: _plain_amount(getattr(kept, name), rate) for name in ("now", "least", "most")}
 
 
-def _plain_amount(amount: Amount, rate: float) -> dict[str, Any]:
+def _plain_amount(amount: DocumentCounts, rate: float) -> dict[str, Any]:
     tokens = round(amount.characters * rate) if rate else None
     return {"documents": amount.documents, "characters": amount.characters, "tokens_estimated": tokens}
 

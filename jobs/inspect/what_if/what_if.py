@@ -15,7 +15,7 @@ import numpy as np
 
 from curation.errors import UsageError
 from curation.jobs.inspect.what_if.count_shard import CountMoved, fetch_rows
-from curation.jobs.inspect.what_if.counts import UNSURE, Changed, Counted, Kept
+from curation.jobs.inspect.what_if.counts import UNSURE, ChangedDocument, MoveCounts, StageOutput
 from curation.jobs.inspect.what_if.moved_rules import moved_stages
 from curation.jobs.steps.plan import Plan, differences
 from curation.recipes.recipe import from_document
@@ -47,7 +47,7 @@ class WhatIf:
 
     changes: Sequence[str]
     shards: tuple[int, int]
-    counted: Counted
+    counted: MoveCounts
     tokens_per_character: float
     corpus: tuple[int, int, int] | None
     newcomers_kept: float | None
@@ -55,9 +55,9 @@ class WhatIf:
     put_out: Sequence[Example]
 
     @property
-    def whole(self) -> Kept:
+    def whole(self) -> StageOutput:
         """What leaves the last stage."""
-        return list(self.counted.stages.values())[-1] if self.counted.stages else Kept()
+        return list(self.counted.stages.values())[-1] if self.counted.stages else StageOutput()
 
 
 def what_if(plan: Plan, settings: Sequence[str], cluster: Cluster, *, measure: bool = False) -> WhatIf:
@@ -75,7 +75,7 @@ def what_if(plan: Plan, settings: Sequence[str], cluster: Cluster, *, measure: b
         raise UsageError(f"{plan.folder.url}: no shard is filtered yet, so there are no signals")
     if not recipe.table("signals").stored:
         raise UsageError(f"{plan.folder.url}: its recipe stores no signals; run it with signals.stored=true")
-    counted = sum(cluster.gather(CountMoved(plan.folder, stages, measure), shards), Counted())
+    counted = sum(cluster.gather(CountMoved(plan.folder, stages, measure), shards), MoveCounts())
     corpus, share = _estimate(counted)
     return WhatIf(
         differences(recipe.resolved(), moved.resolved()),
@@ -89,7 +89,7 @@ def what_if(plan: Plan, settings: Sequence[str], cluster: Cluster, *, measure: b
     )
 
 
-def _estimate(counted: Counted) -> tuple[tuple[int, int, int] | None, float | None]:
+def _estimate(counted: MoveCounts) -> tuple[tuple[int, int, int] | None, float | None]:
     """Documents of the corpus now and then, at least and at most, and the share of newcomers taken to be no duplicates.
 
     A cluster of near-duplicates that loses its survivor is taken to keep another, unless all of it goes.
@@ -114,12 +114,12 @@ def _tokens_per_character(plan: Plan, shards: Sequence[str]) -> float:
     return tokens.counts.get("corpus_tokens", 0) / characters if tokens is not None and characters else 0.0
 
 
-def _examples(folder: Folder, changed: Sequence[Changed]) -> list[Example]:
+def _examples(folder: Folder, changed: Sequence[ChangedDocument]) -> list[Example]:
     found = [fetch_rows(folder, change.path, np.array([change.row])).to_pylist()[0] for change in changed]
     return [_example(change, row) for change, row in zip(changed, found, strict=True)]
 
 
-def _example(change: Changed, row: dict[str, Any]) -> Example:
+def _example(change: ChangedDocument, row: dict[str, Any]) -> Example:
     beginning = " ".join((row["text"] or "")[: 4 * HEAD].split())[:HEAD]
     url, name = row["url"] or "", row["id"] or ""
     return Example(name, url, change.before, change.after, change.sure, change.value, beginning)

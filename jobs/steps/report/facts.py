@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from curation.jobs.steps.plan import RUN, Plan
-from curation.report.counting import COLUMNS, LENGTHS, SCORES, Counting, ShardFacts, binned, total
+from curation.report.counting import COLUMNS, LENGTHS, SCORES, ShardFacts, ShardFactsCounter, binned, total
 from curation.report.histograms import add_histograms
 from curation.running.cluster import Cluster
 from curation.running.overlap import overlapped
@@ -40,7 +40,7 @@ class CountShard:
     def __call__(self, task: tuple[str, str]) -> None:
         """Write the facts of the shard named, under the fingerprint given, of whatever files of it are there."""
         shard, mark = task
-        counting = Counting()
+        counting = ShardFactsCounter()
         kept = "corpus" if read_manifest(self.folder, "corpus", shard) is not None else "documents"
         self._count(counting, f"{kept}/{shard}.parquet", [*COLUMNS])
         self._count(counting, f"removed/filter/{shard}.parquet", [*COLUMNS, "reason"])
@@ -49,7 +49,7 @@ class CountShard:
             self._count(counting, f"removed/dedup/{shard}.parquet", told)
         Manifest(STEP, shard, mark, counts=counting.facts().to_json()).write(self.folder)
 
-    def _count(self, counting: Counting, path: str, columns: list[str]) -> None:
+    def _count(self, counting: ShardFactsCounter, path: str, columns: list[str]) -> None:
         first = 0
         for batch in read_shard(self.folder, path, columns):
             counting.add(batch, path, first)

@@ -14,7 +14,7 @@ from curation.filters.pii import REGIONS
 from curation.jobs.steps.plan import Plan
 from curation.pii.find import KINDS, Search, find
 from curation.report.counting import Place, ShardFacts
-from curation.report.excerpts import Piece, excerpt, harmless
+from curation.report.excerpts import ExcerptPart, excerpt, harmless
 from curation.report.highlights import decisive, shared_lines
 from curation.running.cluster import Cluster
 from curation.stages.parameters import parameters
@@ -33,12 +33,12 @@ Masks = list[tuple[int, int, str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class SampledDocument:
     """A document to show. value: what was measured; rule: what it was held against, "" where no rule is known."""
 
     id: str
     url: str
-    pieces: Sequence[Piece]
+    pieces: Sequence[ExcerptPart]
     language: str = ""
     score: float | None = None
     tokens: int | None = None
@@ -55,14 +55,14 @@ class SampledCluster:
 
     size: int
     survivor: str
-    examples: Sequence[Sample]
+    examples: Sequence[SampledDocument]
 
 
 @dataclass(frozen=True, slots=True)
 class Samples:
     """All that the report shows of documents."""
 
-    by_reason: Mapping[str, Sequence[Sample]] = field(default_factory=dict)
+    by_reason: Mapping[str, Sequence[SampledDocument]] = field(default_factory=dict)
     clusters: Sequence[SampledCluster] = ()
 
 
@@ -73,7 +73,7 @@ def draw_samples(plan: Plan, facts: ShardFacts, cluster: Cluster) -> Samples:
     rows = _fetch(plan.folder, places, cluster)
     survivors = _survivors(plan.folder, rows.values(), cluster)
     stages = dict(plan.recipe.stages)
-    showing = _Showing(stages, survivors, _Masking([*rows.values(), *survivors.values()]))
+    showing = _SampleBuilder(stages, survivors, _PersonalDataMasks([*rows.values(), *survivors.values()]))
     by_reason = {
         reason: [showing.sample(rows[place]) for place in drawn if place in rows]
         for reason, drawn in facts.samples.items()
@@ -141,7 +141,7 @@ def _survivors(folder: Folder, rows: Iterable[Row], cluster: Cluster) -> dict[st
     return found
 
 
-class _Masking:
+class _PersonalDataMasks:
     """Personal data in the addresses and texts of some rows, found in one go."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
@@ -165,12 +165,12 @@ class _Masking:
 
 
 @dataclass(frozen=True, slots=True)
-class _Showing:
+class _SampleBuilder:
     stages: Mapping[str, Stage]
     survivors: Mapping[str, Row]
-    masking: _Masking
+    masking: _PersonalDataMasks
 
-    def sample(self, row: Row, length: int | None = None) -> Sample:
+    def sample(self, row: Row, length: int | None = None) -> SampledDocument:
         text, reason = row["text"] or "", row.get("reason") or ""
         stage = self.stages.get(row.get("stage") or "")
         survivor = self._survivor(row)
@@ -180,7 +180,7 @@ class _Showing:
         masks = self.masking.masks(text)
         value, rule = _judged(row, stage)
         signals = row.get("signals") or {}
-        return Sample(
+        return SampledDocument(
             id=harmless(row["id"] or ""),
             url=self.masking.line(row["url"], SHOWN_URL),
             pieces=excerpt(text, marks, masks) if length is None else excerpt(text, marks, masks, length),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from curation.dedup.documents import RANGE_LEAST, Shard, partitions_for, plan_work
 from curation.dedup.settings import DedupSettings
-from curation.dedup.survivor_rules import Worth
+from curation.dedup.survivor_rules import SurvivorValue
 from curation.store.exchange import partition_of
 from curation.store.folder import Folder
 
@@ -20,7 +20,7 @@ def test_ranges_are_runs_of_whole_shards(sizes: list[int]) -> None:
     folder = Folder("memory://layout")
     firsts = np.cumsum([0, *sizes])
     shards = [Shard(folder, f"s{i}", int(firsts[i]), size) for i, size in enumerate(sizes)]
-    work, tasks = plan_work(folder, DedupSettings(), Worth(), shards)
+    work, tasks = plan_work(folder, DedupSettings(), SurvivorValue(), shards)
     assert [shard for task in tasks for shard in task.shards] == shards
     assert work.documents == sum(sizes)
     for task in tasks:

@@ -20,10 +20,10 @@ import pytest
 
 from curation.errors import StepFailed
 from curation.extraction import isolation
-from curation.extraction.isolation import Answer, Function, Limits
+from curation.extraction.isolation import Answer, Function, PageLimits
 
 FAULTS = Function(f"{isolation_faults.__name__}:make")
-LIMITS = Limits(seconds=0.5, megabytes=170)
+LIMITS = PageLimits(seconds=0.5, megabytes=170)
 
 EXPECTED = {
     "loop": Answer(failure="timeout", cause="processor time"),
@@ -156,7 +156,7 @@ def test_a_child_that_takes_no_signal_is_killed(monkeypatch: pytest.MonkeyPatch)
     """A child out of reach of its own timers is ended from here, at the cost of the page in work."""
     monkeypatch.setattr(isolation, "STUCK_SECONDS", 0.2)
     pages = pa.array(["a", "FAULT stop", "b"])
-    answers = isolation.run(FAULTS, pages, Limits(seconds=0.1, megabytes=170))
+    answers = isolation.run(FAULTS, pages, PageLimits(seconds=0.1, megabytes=170))
     assert answers == [Answer("a"), Answer(failure="timeout", cause="no sign of life"), Answer("b")]
 
 

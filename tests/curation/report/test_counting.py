@@ -15,8 +15,8 @@ from curation.report.counting import (
     KEPT_SAMPLES,
     LENGTHS,
     SAMPLES,
-    Counting,
     ShardFacts,
+    ShardFactsCounter,
     bin_of,
     binned,
     hash_of,
@@ -54,7 +54,7 @@ def removed(numbers: list[int]) -> pa.RecordBatch:
 
 
 def count(numbers: list[int], path: str = "p", first: int = 0) -> ShardFacts:
-    made = Counting()
+    made = ShardFactsCounter()
     made.add(kept(numbers), path, first)
     made.add(removed(numbers), path, first)
     return made.facts()
@@ -68,7 +68,7 @@ def test_any_cut_gives_the_same_facts(one: int, other: int) -> None:
     low, high = sorted((one, other))
     whole = count(numbers)
     parts = [(0, low), (low, high), (high, 60)]
-    made = Counting()
+    made = ShardFactsCounter()
     for first, last in parts:
         made.add(kept(numbers[first:last]), "p", first)
         made.add(removed(numbers[first:last]), "p", first)

@@ -16,7 +16,7 @@ from cluster_tasks import change_code, work
 from distributed import Client
 
 from curation.errors import StepFailed, UsageError
-from curation.running.cluster import Cluster, Done, Failed, cores, open_cluster
+from curation.running.cluster import Cluster, TaskFailure, TaskResult, cores, open_cluster
 from curation.running.versions import code_version
 
 SUPPORT = Path(__file__).resolve().parents[2] / "support"
@@ -43,16 +43,16 @@ def test_map_answers_every_item(cluster: Cluster) -> None:
     items = [f"item{i}" for i in range(30)]
     results = list(cluster.map(work, iter(items)))
     assert sorted(r.item for r in results) == sorted(items)
-    assert all(isinstance(r, Done) and r.value == r.item.upper() for r in results)
+    assert all(isinstance(r, TaskResult) and r.value == r.item.upper() for r in results)
 
 
 def test_failures_are_values_and_stop_nothing(cluster: Cluster) -> None:
     """A raising item and a refused one come back named, the others are done."""
     results = {r.item: r for r in cluster.map(work, ["a", "raise:", "refuse:", "b"])}
-    assert results["raise:"] == Failed("raise:", "ValueError: broken")
-    assert results["refuse:"] == Failed("refuse:", "not an archive")
-    assert isinstance(results["a"], Done)
-    assert isinstance(results["b"], Done)
+    assert results["raise:"] == TaskFailure("raise:", "ValueError: broken")
+    assert results["refuse:"] == TaskFailure("refuse:", "not an archive")
+    assert isinstance(results["a"], TaskResult)
+    assert isinstance(results["b"], TaskResult)
 
 
 def test_gather_keeps_order_and_fails_loudly(cluster: Cluster) -> None:
@@ -102,9 +102,9 @@ def test_a_dying_worker_costs_its_item_only(there: Cluster) -> None:
     """An item that kills every worker it meets is given up after its retries; all others are done."""
     results = {r.item: r for r in there.map(work, ["a", "die:", "b", "c", "die:again", "d", "e"])}
     for item in ("die:", "die:again"):
-        assert isinstance(results[item], Failed)
+        assert isinstance(results[item], TaskFailure)
         assert "worker died" in results[item].cause
-    assert all(isinstance(results[item], Done) for item in "abcde")
+    assert all(isinstance(results[item], TaskResult) for item in "abcde")
 
 
 def test_items_given_up_are_forgotten(there: Cluster) -> None:

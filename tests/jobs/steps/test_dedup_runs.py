@@ -16,9 +16,9 @@ from archives import prose
 from signed import documents, dropped, run, sign
 
 from curation.dedup.documents import Shard, earlier_shards
-from curation.dedup.run import Deduplication, Found, deduplicate, prepare
+from curation.dedup.run import Deduplication, DedupResult, deduplicate, prepare
 from curation.dedup.settings import DedupSettings
-from curation.dedup.survivor_rules import Worth
+from curation.dedup.survivor_rules import SurvivorValue
 from curation.errors import InputError
 from curation.running.cluster import Cluster, open_cluster
 from curation.store.folder import Folder
@@ -53,12 +53,14 @@ def finish(path: Path, rows: list[dict[str, str]], settings: DedupSettings, part
     folder.write_json("run.json", {"recipe": recipe, "inputs": inputs, "quarantined": []})
 
 
-def with_earlier(path: Path, rows: list[dict[str, str]], settings: DedupSettings) -> tuple[Folder, list[str], Found]:
+def with_earlier(
+    path: Path, rows: list[dict[str, str]], settings: DedupSettings
+) -> tuple[Folder, list[str], DedupResult]:
     folder = Folder(str(path))
     sign(folder, "new-0", rows[: len(rows) // 2], settings)
     sign(folder, "new-1", rows[len(rows) // 2 :], settings)
     shards = [*earlier_shards(settings), Shard(folder, "new-0", 0, 0), Shard(folder, "new-1", 0, 0)]
-    return folder, ["new-0", "new-1"], deduplicate(folder, settings, Worth(), shards, Cluster(), "mark")
+    return folder, ["new-0", "new-1"], deduplicate(folder, settings, SurvivorValue(), shards, Cluster(), "mark")
 
 
 def tree(path: Path) -> dict[str, bytes]:
@@ -140,10 +142,10 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.
         monkeypatch.setattr(Deduplication, "_gather", gather)
         shards = [Shard(folder, name, 0, 0) for name in names]
         with pytest.raises(KeyboardInterrupt):
-            deduplicate(folder, DedupSettings(), Worth(), shards, Cluster(), "mark")
+            deduplicate(folder, DedupSettings(), SurvivorValue(), shards, Cluster(), "mark")
         calls.clear()
         monkeypatch.setattr(Deduplication, "_gather", lambda *a, calls=calls: (calls.append(a[1]), real(*a))[1])
-        deduplicate(folder, DedupSettings(), Worth(), shards, Cluster(), "mark")
+        deduplicate(folder, DedupSettings(), SurvivorValue(), shards, Cluster(), "mark")
         assert len(calls) == phases - (stop - 1)
         assert lists(folder) == expected
 
@@ -152,7 +154,7 @@ def test_another_recipe_does_not_go_on(tmp_path: Path) -> None:
     """What a run with another mark left is thrown away, whole."""
     folder, names, _ = run(tmp_path, documents(NEW), DedupSettings(), 2)
     shards = [Shard(folder, name, 0, 0) for name in names]
-    found = deduplicate(folder, DedupSettings(enabled=False), Worth(), shards, Cluster(), "other mark")
+    found = deduplicate(folder, DedupSettings(enabled=False), SurvivorValue(), shards, Cluster(), "other mark")
     assert found.counts["removed"] == {}
     assert dropped(folder, names) == {}
     assert not folder.list("dedup/pairs")
@@ -172,7 +174,7 @@ def test_a_worker_killed_in_the_middle(tmp_path: Path) -> None:
             killer = threading.Thread(target=kill_when_sending, args=(folder, pids[0]), daemon=True)
             if kill:
                 killer.start()
-            deduplicate(folder, DedupSettings(), Worth(), shards, cluster, "mark")
+            deduplicate(folder, DedupSettings(), SurvivorValue(), shards, cluster, "mark")
             if kill:
                 killer.join()
         assert lists(folder) == expected
@@ -206,6 +208,6 @@ def test_progress_reaches_its_end(tmp_path: Path, chosen: DedupSettings) -> None
     folder, names, _ = run(tmp_path, documents(NEW), chosen, 3)
     shards = [Shard(folder, name, 0, 0) for name in names]
     ticks: list[int] = []
-    job = prepare(folder, chosen, Worth(), shards, Cluster(), "another mark")
+    job = prepare(folder, chosen, SurvivorValue(), shards, Cluster(), "another mark")
     job.deduplicate(lambda: ticks.append(1))
     assert len(ticks) == job.expected > 0

@@ -11,7 +11,7 @@ from archives import page, prose, response, write_archive
 from rich.console import Console
 
 from curation.jobs.steps.filter import filter_archives
-from curation.jobs.steps.live_funnel import Following
+from curation.jobs.steps.live_funnel import LiveFunnel
 from curation.jobs.steps.plan import Plan, make_plan
 from curation.jobs.steps.progress import Progress
 from curation.report.terminal import live_table
@@ -35,12 +35,12 @@ def plan(tmp_path: Path) -> Plan:
 
 def test_the_funnel_fills_as_shards_finish(plan: Plan) -> None:
     """Before a shard is done there are no rows; with each manifest its documents are added, and each only once."""
-    following = Following(plan)
+    following = LiveFunnel(plan)
     assert following.rows() == []
     filter_archives(plan, Cluster(), Progress("silent"))
     second = plan.folder.read(manifest_path("filter", plan.inputs[1].shard))
     plan.folder.remove(manifest_path("filter", plan.inputs[1].shard))
-    following = Following(plan)
+    following = LiveFunnel(plan)
     assert [(row.stage, row.entered) for row in following.rows()][:2] == [("read", 4), ("url", 4)]
     plan.folder.write(manifest_path("filter", plan.inputs[1].shard), second)
     rows = {row.stage: row for row in following.rows(now=float("inf"))}
@@ -56,7 +56,7 @@ def test_shards_of_another_recipe_do_not_count(plan: Plan) -> None:
     filter_archives(plan, Cluster(), Progress("silent"))
     paths = [str(source.path) for source in plan.inputs]
     other = make_plan(paths, plan.folder.url, None, [*SETTINGS, "language.min_score=0.9"], update=True)
-    assert Following(other).rows() == []
+    assert LiveFunnel(other).rows() == []
 
 
 def test_the_live_view_shows_the_funnel_and_ends_with_the_bar(plan: Plan) -> None:
@@ -65,7 +65,7 @@ def test_the_live_view_shows_the_funnel_and_ends_with_the_bar(plan: Plan) -> Non
     shown = io.StringIO()
     progress._console = Console(file=shown, force_terminal=True, width=120, height=40)
     filter_archives(plan, Cluster(), Progress("silent"))
-    progress.follow(Following(plan).rows)
+    progress.follow(LiveFunnel(plan).rows)
     with progress.step("corpus", 2) as step:
         step.advance(4, 4)
         until = time.monotonic() + 10
@@ -73,7 +73,7 @@ def test_the_live_view_shows_the_funnel_and_ends_with_the_bar(plan: Plan) -> Non
             time.sleep(0.05)
     text = shown.getvalue()
     assert text.index("gopher_quality") < text.rindex("corpus")
-    (reason,) = [reason.name for row in Following(plan).rows() for reason in row.reasons]
+    (reason,) = [reason.name for row in LiveFunnel(plan).rows() for reason in row.reasons]
     assert reason in text
     assert "gopher_quality" not in text[text.rindex("corpus") :]
 

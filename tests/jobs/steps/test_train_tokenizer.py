@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 
 from curation.errors import StepFailed
 from curation.jobs.steps import train_tokenizer as job
-from curation.jobs.steps.progress import Progress, Step
+from curation.jobs.steps.progress import Progress, StepProgress
 from curation.jobs.steps.train_tokenizer import CONFIG, TOKENIZER, make_tokenizer
 from curation.running.cluster import Cluster, open_cluster
 from curation.store.folder import Folder
@@ -43,7 +43,7 @@ class Interrupted(Progress):
         super().__init__("silent")
         self._name, self._times = name, times
 
-    def show(self, step: Step) -> None:
+    def show(self, step: StepProgress) -> None:
         if step.name == self._name and step.done >= self._times:
             raise Stopped
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tokenized import END, PAD, make_texts, train_tokenizer
 
 from curation.errors import InputError
-from curation.tokenize.encoding.encoder import Encoded, Encoder, take
+from curation.tokenize.encoding.encoder import EncodedTexts, Encoder, take
 from curation.tokenize.training.settings import TokenizerSettings
 from curation.tokenize.training.tokenizer_json import tokenizer_json
 from curation.tokenize.training.train import train
@@ -34,7 +34,7 @@ def encoder(reference: tokenizers.Tokenizer) -> Encoder:
     return Encoder(reference.to_str())
 
 
-def as_lists(encoded: Encoded) -> list[list[int]]:
+def as_lists(encoded: EncodedTexts) -> list[list[int]]:
     return [encoded.ids[a:b].tolist() for a, b in zip(encoded.offsets[:-1], encoded.offsets[1:], strict=True)]
 
 
@@ -155,6 +155,6 @@ def test_take(documents: list[list[int]], random: Random) -> None:
     offsets = np.cumsum([0, *(len(ids) for ids in documents)])
     rows = [random.randrange(len(documents)) for _ in range(5)] if documents else []
     for end in (None, 0):
-        taken = take(Encoded(flat, offsets), np.array(rows, np.int64), np.dtype(np.uint16), end)
+        taken = take(EncodedTexts(flat, offsets), np.array(rows, np.int64), np.dtype(np.uint16), end)
         assert taken.ids.dtype == np.uint16
         assert as_lists(taken) == [[*documents[row], *([] if end is None else [end])] for row in rows]

@@ -7,21 +7,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation.tokenize.encoding.encoder import Encoded
+from curation.tokenize.encoding.encoder import EncodedTexts
 from curation.tokenize.encoding.pack import best_fit, concat, plan
-from curation.tokenize.encoding.token_shards import Rows, TokensSettings
+from curation.tokenize.encoding.token_shards import PackedRows, TokensSettings
 
 PAD = 65535
 lengths_of_documents = st.lists(st.integers(1, 40), min_size=1, max_size=60)
 
 
-def documents_of(lengths: list[int]) -> Encoded:
+def documents_of(lengths: list[int]) -> EncodedTexts:
     """Documents of these lengths whose tokens are all different, so that any loss or repeat shows."""
     offsets = np.cumsum([0, *lengths])
-    return Encoded(np.arange(offsets[-1]).astype(np.uint16), offsets)
+    return EncodedTexts(np.arange(offsets[-1]).astype(np.uint16), offsets)
 
 
-def pieces_of(rows: Rows) -> list[list[tuple[int, list[int]]]]:
+def pieces_of(rows: PackedRows) -> list[list[tuple[int, list[int]]]]:
     """For each row its documents, (index, tokens)."""
     result = []
     for row in range(len(rows)):
@@ -33,7 +33,7 @@ def pieces_of(rows: Rows) -> list[list[tuple[int, list[int]]]]:
     return result
 
 
-def check_pieces(rows: Rows, documents: Encoded) -> None:
+def check_pieces(rows: PackedRows, documents: EncodedTexts) -> None:
     """Every row starts at 0, no piece is empty, each holds tokens of the document it names, and padding is padding."""
     for row in pieces_of(rows):
         assert sum(len(tokens) for _, tokens in row) == rows.ids.shape[1]
@@ -74,7 +74,7 @@ def test_concat_in_ranges_equals_concat_whole(
     for part in ranges:
         first, last = cuts[part.first], cuts[part.last]
         offsets = documents.offsets[first : last + 1]
-        some = Encoded(documents.ids[offsets[0] : offsets[-1]], offsets - offsets[0])
+        some = EncodedTexts(documents.ids[offsets[0] : offsets[-1]], offsets - offsets[0])
         rows = concat(some, length, part.skip, part.tokens, PAD)
         made.append([[(piece + first if piece >= 0 else -1, ids) for piece, ids in row] for row in pieces_of(rows)])
     assert all(len(shard) == shard_rows for shard in made[:-1])
@@ -129,7 +129,7 @@ def test_best_fit_pads_little() -> None:
     """On lengths like those of web text, padding stays under one percent."""
     lengths = np.random.default_rng(0).lognormal(6, 1, 5000).astype(int) + 1
     offsets = np.cumsum([0, *lengths.tolist()])
-    rows = best_fit(Encoded(np.zeros(offsets[-1], np.uint16), offsets), 2048, 1)
+    rows = best_fit(EncodedTexts(np.zeros(offsets[-1], np.uint16), offsets), 2048, 1)
     assert rows.padding / rows.ids.size < 0.01
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from curation.store.folder import Folder
 from curation.store.hashing import mix_bits
-from curation.tokenize.encoding.encoder import Encoded
+from curation.tokenize.encoding.encoder import EncodedTexts
 from curation.tokenize.encoding.shuffle import (
     Documents,
     document_keys,
@@ -30,7 +30,7 @@ def documents(ids: pa.StringArray, seed: int) -> Documents:
     """Documents that hold their own number as often as its last digit says."""
     numbers = np.array([int(text.as_py()[10:18], 16) for text in ids], np.int64)
     lengths = numbers % 10
-    encoded = Encoded(np.repeat(numbers, lengths).astype(np.uint16), np.concatenate(([0], np.cumsum(lengths))))
+    encoded = EncodedTexts(np.repeat(numbers, lengths).astype(np.uint16), np.concatenate(([0], np.cumsum(lengths))))
     keys = document_keys(ids, np.zeros(len(ids), np.int64), seed)
     return in_key_order(encoded, ids, keys, np.arange(len(ids)), np.dtype(np.uint16))
 

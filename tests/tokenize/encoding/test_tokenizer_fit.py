@@ -17,7 +17,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from curation.store.folder import Folder
 from curation.text.hosts import host_of
 from curation.tokenize.encoding.encoder import Encoder
-from curation.tokenize.encoding.measure import COUNTS, Measured, Measuring, domains, nothing
+from curation.tokenize.encoding.measure import COUNTS, CorpusCounter, CorpusCounts, domains, nothing
 from curation.tokenize.encoding.token_shards import TokensSettings
 from curation.tokenize.encoding.tokenizer_fit import describe_fit
 
@@ -36,8 +36,8 @@ def batch_of(texts: list[str]) -> pa.RecordBatch:
     return pa.record_batch(columns)
 
 
-def measure(encoder: Encoder, texts: list[str], size: int = 7) -> Measured:
-    measuring = Measuring(encoder.vocabulary)
+def measure(encoder: Encoder, texts: list[str], size: int = 7) -> CorpusCounts:
+    measuring = CorpusCounter(encoder.vocabulary)
     for first in range(0, len(texts), size):
         batch = batch_of(texts).slice(first, size)
         measuring.add(batch, encoder(batch.column("text")))
@@ -74,7 +74,7 @@ def test_every_white_space_of_unicode_ends_a_word(encoder: Encoder) -> None:
     """Each character that `str.isspace` knows is white space here, and no other of the first 70,000 is."""
     everything = [chr(code) for code in range(70_000) if not 0xD800 <= code < 0xE000]
     texts = [f"a{character}b" for character in everything]
-    measuring = Measuring(encoder.vocabulary)
+    measuring = CorpusCounter(encoder.vocabulary)
     batch = batch_of(texts)
     measuring.add(batch, encoder(batch.column("text")))
     assert measuring.total().groups["all"]["all"][3] == sum(len(text.split()) for text in texts)
@@ -133,7 +133,7 @@ def test_sums_do_not_depend_on_the_shards(encoder: Encoder) -> None:
     parts = nothing(encoder.vocabulary)
     for part in (slice(0, 9), slice(9, 12), slice(12, None)):
         made = measure(encoder, TEXTS[part])
-        parts += Measured.from_json(json.loads(json.dumps(made.to_json())))
+        parts += CorpusCounts.from_json(json.loads(json.dumps(made.to_json())))
     assert describe_fit(encoder, parts) == describe_fit(encoder, whole)
     assert (parts.used == whole.used).all()
 

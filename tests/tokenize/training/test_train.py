@@ -19,11 +19,11 @@ from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
 from curation.errors import ParameterError, StepFailed
 from curation.tokenize.training import merges
-from curation.tokenize.training.memory import Shrinking
+from curation.tokenize.training.memory import ShrinkableArray
 from curation.tokenize.training.merges import find_merges
 from curation.tokenize.training.settings import TokenizerSettings
 from curation.tokenize.training.sorted_counts import Counts
-from curation.tokenize.training.train import Trained, train
+from curation.tokenize.training.train import LearnedVocabulary, train
 
 TEXTS = [
     *make_texts(60, longest=80),
@@ -34,7 +34,7 @@ TEXTS = [
 ]
 
 
-def by_tokenizers(texts: Sequence[str], chosen: TokenizerSettings) -> Trained:
+def by_tokenizers(texts: Sequence[str], chosen: TokenizerSettings) -> LearnedVocabulary:
     """What BpeTrainer makes of the texts."""
     tokenizer = Tokenizer(models.BPE())
     split = pre_tokenizers.Split(Regex(chosen.split_pattern), "isolated")
@@ -50,10 +50,10 @@ def by_tokenizers(texts: Sequence[str], chosen: TokenizerSettings) -> Trained:
     )
     tokenizer.train_from_iterator(texts, trainer)
     model = json.loads(tokenizer.to_str())["model"]
-    return Trained(model["vocab"], model["merges"])
+    return LearnedVocabulary(model["vocab"], model["merges"])
 
 
-def check(texts: Sequence[str], **parameters: Any) -> Trained:
+def check(texts: Sequence[str], **parameters: Any) -> LearnedVocabulary:
     """Both train on the texts; what both have made."""
     chosen = TokenizerSettings(**parameters)
     ours = train(texts, chosen)
@@ -118,7 +118,7 @@ def test_words_move_and_counts_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     """The memory that merges free is given back while they go on, and a moved word keeps its 64-bit count."""
     kept: list[int] = []
     monkeypatch.setattr(merges, "MERGES_A_CALL", 4)
-    monkeypatch.setattr(Shrinking, "keep", lambda _, size: kept.append(size))
+    monkeypatch.setattr(ShrinkableArray, "keep", lambda _, size: kept.append(size))
     many = {bytes([97 + letter]) * 600: (letter + 3) << 40 for letter in range(8)}
     found = find_merges([counted(many)], 256 + 40, 2)
     assert kept == sorted(kept, reverse=True)
@@ -129,7 +129,7 @@ def test_words_move_and_counts_stay(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_memory_is_given_back_while_it_is_in_use() -> None:
     """What is kept stays as it is, and whole pages behind it are no longer held."""
-    numbers = Shrinking(1 << 22)
+    numbers = ShrinkableArray(1 << 22)
     numbers.array[:] = 7
     before = resident()
     numbers.keep(1000)
@@ -138,7 +138,7 @@ def test_memory_is_given_back_while_it_is_in_use() -> None:
         assert before - resident() > 14 << 20
     for size in (0, 1 << 22):
         numbers.keep(size)
-    assert len(Shrinking(0).array) == 0
+    assert len(ShrinkableArray(0).array) == 0
 
 
 def resident() -> int:

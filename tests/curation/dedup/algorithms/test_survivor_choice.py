@@ -11,16 +11,16 @@ import pytest
 from archives import prose
 from signed import documents, dropped, run
 
-from curation.dedup.algorithms.survivor_choice import Members, choose
+from curation.dedup.algorithms.survivor_choice import ClusterMembers, choose
 from curation.dedup.settings import DedupSettings
 from curation.dedup.survivor_rules import as_numbers, worth
 from curation.errors import ParameterError
 from curation.filters.gopher_quality import GopherQuality
 
 
-def members(roots: list[int], **columns: Any) -> Members:
+def members(roots: list[int], **columns: Any) -> ClusterMembers:
     count = len(roots)
-    return Members(
+    return ClusterMembers(
         np.array(roots),
         np.array(columns.get("documents", range(count))),
         np.array(columns.get("earlier", [False] * count)),

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.extraction.acceleration import attribute_tests
-from curation.extraction.acceleration.attribute_tests import Vocabulary, literals_of
+from curation.extraction.acceleration.attribute_tests import AttributeTests, literals_of
 
 REGEXES = [
     "^(?:nav|side-?bar)",
@@ -50,7 +50,7 @@ def test_literals_of_a_regex(regex: str, literals: set[str] | None) -> None:
 @settings(max_examples=500, deadline=None, derandomize=True)
 def test_bits_are_the_verdicts(tests: list[str], value: str) -> None:
     """For any value, the bits are those of the tests that pass, at the first look-up and when remembered."""
-    words = Vocabulary()
+    words = AttributeTests()
     for regex in tests:
         search = re.compile(regex).search
         words.register(lambda text, search=search: search(text) is not None, literals_of(regex))  # type: ignore[misc]
@@ -60,7 +60,7 @@ def test_bits_are_the_verdicts(tests: list[str], value: str) -> None:
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """No more values are remembered than stated, long ones are not, and answers stay right."""
     monkeypatch.setattr(attribute_tests, "MEMORY", 10)
-    words = Vocabulary()
+    words = AttributeTests()
     words.register(lambda value: "nav" in value, frozenset(["nav"]))
     assert [words[f"nav{number}"] + words[f"x{number}"] for number in range(100)] == [1] * 100
     assert words["nav" * 1000] == 1
@@ -70,7 +70,7 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_later_test_counts_too() -> None:
     """Registering a test after look-ups forgets what was remembered without it."""
-    words = Vocabulary()
+    words = AttributeTests()
     words.register(lambda value: "a" in value, frozenset(["a"]))
     assert words["ab"] == 1
     words.register(lambda value: "b" in value, frozenset(["b"]))

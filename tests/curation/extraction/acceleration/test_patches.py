@@ -17,10 +17,10 @@ from web_pages import web_pages
 
 from curation.extraction import isolation
 from curation.extraction.acceleration import patches
-from curation.extraction.isolation import Function, Limits
+from curation.extraction.isolation import Function, PageLimits
 
 STRIDE = 1 if os.environ.get("CURATION_FULL_PARITY") else 45
-LIMITS = Limits(seconds=60, megabytes=2048)
+LIMITS = PageLimits(seconds=60, megabytes=2048)
 
 MODES = {
     "precision": {"favor_precision": True},

@@ -14,7 +14,7 @@ from trafilatura import xpaths
 from trafilatura.utils import load_html
 from web_pages import web_pages
 
-from curation.extraction.acceleration.attribute_tests import Vocabulary
+from curation.extraction.acceleration.attribute_tests import AttributeTests
 from curation.extraction.acceleration.xpath import Union, compiled
 
 REGEXP = {"re": "http://exslt.org/regular-expressions"}
@@ -65,14 +65,14 @@ def selected(function: object, tree: html.HtmlElement) -> list[html.HtmlElement]
 @pytest.mark.parametrize("path", COVERED)
 def test_the_grammar_is_covered(path: str) -> None:
     """These expressions are compiled."""
-    assert isinstance(compiled(XPath(path, namespaces=REGEXP), Vocabulary()), Union)
+    assert isinstance(compiled(XPath(path, namespaces=REGEXP), AttributeTests()), Union)
 
 
 @pytest.mark.parametrize("path", LEFT_ALONE)
 def test_what_is_not_covered_is_left_alone(path: str) -> None:
     """An expression outside the grammar is returned as it is."""
     expression = XPath(path, namespaces=REGEXP)
-    assert compiled(expression, Vocabulary()) is expression
+    assert compiled(expression, AttributeTests()) is expression
 
 
 values = st.one_of(
@@ -104,12 +104,12 @@ def test_selections_are_equal_on_made_up_trees(
 ) -> None:
     """The same elements in the same order, for every form in the grammar."""
     tree, expression = build(node), XPath(path, namespaces=REGEXP)
-    assert selected(compiled(expression, Vocabulary()), tree) == selected(expression, tree)
+    assert selected(compiled(expression, AttributeTests()), tree) == selected(expression, tree)
 
 
 def test_selections_are_equal_on_real_pages(shared_data: Path) -> None:
     """Every expression of trafilatura's selects the same elements of real pages, with one vocabulary for all."""
-    vocabulary = Vocabulary()
+    vocabulary = AttributeTests()
     pairs = [(expression, compiled(expression, vocabulary)) for expression in USED if isinstance(expression, XPath)]
     faster = [(expression, function) for expression, function in pairs if function is not expression]
     assert len(faster) > 20
@@ -126,5 +126,5 @@ def test_selections_are_equal_on_real_pages(shared_data: Path) -> None:
 def test_the_subtree_alone_is_searched() -> None:
     """Called with an element inside a tree, nothing outside it and not itself is selected."""
     tree = html.fromstring("<div><p id=a><b id=b></b></p><p id=c></p></div>")
-    ids = compiled(XPath(".//*[@id]"), Vocabulary())
+    ids = compiled(XPath(".//*[@id]"), AttributeTests())
     assert [element.get("id") for element in ids(tree[0])] == ["b"]

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from curation.jobs.cli.main import app
 from curation.jobs.inspect.compare import compare as module
-from curation.jobs.inspect.compare.compare import Comparison, Line, Shown, compare
+from curation.jobs.inspect.compare.compare import DocumentExample, OutcomeGroup, RunComparison, compare
 from curation.jobs.inspect.compare.documents import NOT_READ
 from curation.jobs.inspect.compare.view import as_plain, excerpts, page, pairs, show
 from curation.jobs.inspect.work_folder import work_folder
@@ -40,7 +40,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return folder / "a", folder / "b"
 
 
-def compared(a: Path, b: Path) -> Comparison:
+def compared(a: Path, b: Path) -> RunComparison:
     plans = open_plan(str(a)), open_plan(str(b))
     with work_folder(plans[0].folder, shared=False) as work:
         return compare(*plans, Cluster(), work)
@@ -103,13 +103,13 @@ def test_a_changed_text_is_shown_where_it_parts(runs: tuple[Path, Path], tmp_pat
 
 def test_excerpts_begin_before_the_difference() -> None:
     """Long shared beginnings are left out."""
-    a, b = excerpts(Shown("x", None, ("s" * 500 + "left", "s" * 500 + "right")))
+    a, b = excerpts(DocumentExample("x", None, ("s" * 500 + "left", "s" * 500 + "right")))
     assert a is not None
     assert b is not None
     assert a.endswith("left")
     assert b.endswith("right")
     assert len(a) < 100
-    assert excerpts(Shown("x", None, (None, "short"))) == (None, "short")
+    assert excerpts(DocumentExample("x", None, (None, "short"))) == (None, "short")
 
 
 def test_the_same_for_any_number_of_partitions(runs: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,11 +154,11 @@ def test_the_command_prints_writes_a_page_and_speaks_json(runs: tuple[Path, Path
     assert CliRunner().invoke(app, [*words, "--html", "/nowhere/x.html"]).exit_code != 0
 
 
-def hostile() -> Comparison:
-    example = Shown(HOSTILE, f"https://x.org/{HOSTILE}", (HOSTILE, None))
-    line = Line(None, HOSTILE, False, 1, 2, 3, (example,))
-    changed = Line(None, None, False, 1, 2, 3, (Shown(HOSTILE, None, (HOSTILE, f"{HOSTILE} more")),))
-    return Comparison((HOSTILE, "b"), (HOSTILE,), ([], []), (line, changed), (HOSTILE,))
+def hostile() -> RunComparison:
+    example = DocumentExample(HOSTILE, f"https://x.org/{HOSTILE}", (HOSTILE, None))
+    line = OutcomeGroup(None, HOSTILE, False, 1, 2, 3, (example,))
+    changed = OutcomeGroup(None, None, False, 1, 2, 3, (DocumentExample(HOSTILE, None, (HOSTILE, f"{HOSTILE} more")),))
+    return RunComparison((HOSTILE, "b"), (HOSTILE,), ([], []), (line, changed), (HOSTILE,))
 
 
 def test_text_from_the_web_does_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -184,7 +184,7 @@ def test_stages_of_both_runs_stand_side_by_side() -> None:
     def row(stage: str) -> Any:
         return Row(stage, 2, 1, 0, None, ())
 
-    comparison = Comparison(("a", "b"), (), ([row("url"), row("c4")], [row("url"), row("mine"), row("c4")]), (), ())
+    comparison = RunComparison(("a", "b"), (), ([row("url"), row("c4")], [row("url"), row("mine"), row("c4")]), (), ())
     assert [pair.stage for pair in pairs(comparison)] == ["url", "mine", "c4"]
     assert pairs(comparison)[1].rows[0] is None
 

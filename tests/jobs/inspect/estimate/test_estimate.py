@@ -11,8 +11,8 @@ from archives import page, prose, response, write_archive
 from processes import SETTINGS, contents, curate
 
 from curation.jobs.inspect.estimate.estimate import SHARDED, measure
-from curation.jobs.inspect.estimate.projection import Foretold, foretell
-from curation.jobs.inspect.estimate.sampling import Sampling, draw, take
+from curation.jobs.inspect.estimate.projection import Projection, foretell
+from curation.jobs.inspect.estimate.sampling import SampleRequest, draw, take
 from curation.jobs.steps.plan import make_plan
 from curation.jobs.steps.progress import Progress
 from curation.jobs.steps.run import Run
@@ -43,7 +43,7 @@ def run_all(words: list[str], out: Path, settings: list[str]) -> dict[str, float
     }
 
 
-def told_of(told: Foretold) -> dict[str, tuple[float, float, float]]:
+def told_of(told: Projection) -> dict[str, tuple[float, float, float]]:
     named = {
         "read": told.kept["pages"],
         "kept": told.kept["documents"],
@@ -59,7 +59,7 @@ def test_two_files_of_eight_foretell_the_rest(shared_data: Path, tmp_path: Path)
     words = [str(shared_data / "web")]
     truth = run_all(words, tmp_path / "out", WEB)
     for seed in (0, 1, 2):
-        found, _, _ = measure(words, "fineweb", WEB, Sampling(files=2, seed=seed), Progress("silent"))
+        found, _, _ = measure(words, "fineweb", WEB, SampleRequest(files=2, seed=seed), Progress("silent"))
         told = told_of(foretell(found, 2))
         assert set(told) == set(truth)
         missed = {
@@ -85,7 +85,7 @@ def crawl(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_sample_of_everything_is_the_truth(crawl: Path, tmp_path: Path) -> None:
     """If the sample is all inputs, every interval is a point, and it is what the run makes."""
     truth = run_all([str(crawl)], tmp_path / "out", [*SETTINGS])
-    found, _, _ = measure([str(crawl)], "fineweb", [*SETTINGS], Sampling(), Progress("silent"))
+    found, _, _ = measure([str(crawl)], "fineweb", [*SETTINGS], SampleRequest(), Progress("silent"))
     for name, (low, value, high) in told_of(foretell(found, 2)).items():
         assert low == pytest.approx(value) == pytest.approx(high), name
         assert value == pytest.approx(truth[name]), name
@@ -123,14 +123,16 @@ def test_chunks_hold_every_record_once(crawl: Path, tmp_path: Path, url: str, mo
     from curation.archives.inputs import find_inputs
 
     inputs = find_inputs(words)
-    sample = take(inputs, Sampling(files=1, seed=next(s for s in range(99) if _first(inputs, s))), tmp_path / "chunks")
+    sample = take(
+        inputs, SampleRequest(files=1, seed=next(s for s in range(99) if _first(inputs, s))), tmp_path / "chunks"
+    )
     assert len(sample.paths) > 3
     assert b"".join(Path(path).read_bytes() for path in sample.paths) == data
     assert sum(sample.frame.size) == len(data)
 
 
 def _first(inputs: list, seed: int) -> bool:  # type: ignore[type-arg]
-    return draw(inputs, Sampling(files=1, seed=seed))[0].source.path.endswith("a.warc.gz")
+    return draw(inputs, SampleRequest(files=1, seed=seed))[0].source.path.endswith("a.warc.gz")
 
 
 def test_the_draw_follows_the_seed(crawl: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +141,7 @@ def test_the_draw_follows_the_seed(crawl: Path, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr("curation.jobs.inspect.estimate.sampling.CHUNK_BYTES", (2000, 2000))
     inputs = find_inputs([str(crawl)])
-    some = Sampling(bytes=8000, seed=1)
+    some = SampleRequest(bytes=8000, seed=1)
     assert draw(inputs, some) == draw(inputs, some)
-    assert draw(inputs, some) != draw(inputs, Sampling(bytes=8000, seed=2))
+    assert draw(inputs, some) != draw(inputs, SampleRequest(bytes=8000, seed=2))
     assert len(draw(inputs, some)) == 4

@@ -11,7 +11,7 @@ from curation.jobs.inspect.explain.text_diff import (
     MOST_LINES,
     MOST_WORDS,
     SAME,
-    Piece,
+    DiffPart,
     changed_lines,
     marked,
     plain,
@@ -64,6 +64,6 @@ def test_a_citation_cut_out_shows_both_lines() -> None:
 def test_long_texts_and_lines_are_bounded() -> None:
     """Beyond the limits lines are compared whole, in any number, and still told."""
     many = "\n".join(f"line {n}" for n in range(MOST_LINES))
-    assert changed_lines(f"{many}\nthe last one", many) == [(Piece(GONE, "the last one"),)]
+    assert changed_lines(f"{many}\nthe last one", many) == [(DiffPart(GONE, "the last one"),)]
     long = "word " * MOST_WORDS
     assert [plain(line) for line in changed_lines(long, f"{long}more")] == [[f"+ {long}more"], [f"- {long}"]]

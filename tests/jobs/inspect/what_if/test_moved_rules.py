@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from stages import Length, Upper, documents
 
 from curation.jobs.inspect.what_if.count_shard import CountMoved
-from curation.jobs.inspect.what_if.counts import Counted
+from curation.jobs.inspect.what_if.counts import MoveCounts
 from curation.jobs.inspect.what_if.moved_rules import MovedStage, movable
 from curation.stages.signals import stored_rows, stored_schema
 from curation.stages.stage import Applied, Stage, apply, signal_type
@@ -49,7 +49,7 @@ def filled(rows: pa.RecordBatch) -> pa.RecordBatch:
     return rows
 
 
-def counted(before: Stages, after: Stages, values: Sequence[str], *, every: bool, measure: bool = False) -> Counted:
+def counted(before: Stages, after: Stages, values: Sequence[str], *, every: bool, measure: bool = False) -> MoveCounts:
     pairs = zip(before, after, strict=True)
     moved = tuple(MovedStage.of(name, stage, other) for (name, stage), (_, other) in pairs)
     return CountMoved(stored(before, values, every=every), moved, measure)("s")

@@ -18,8 +18,8 @@ from curation.jobs.steps.report.facts import count_shards
 from curation.jobs.steps.report.page import make_page
 from curation.jobs.steps.report.performance import measure
 from curation.jobs.steps.report.report import write_report
-from curation.jobs.steps.report.samples import Sample, Samples, draw_samples
-from curation.report.excerpts import Piece
+from curation.jobs.steps.report.samples import SampledDocument, Samples, draw_samples
+from curation.report.excerpts import ExcerptPart
 from curation.running.cluster import Cluster
 
 playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install 'curation[dev]'")
@@ -82,8 +82,10 @@ def spoiled_page(out: Path) -> str:
     return make_page(plan, stats, Samples(by_reason, samples.clusters), measure(plan.folder, stats))
 
 
-def spoiled_sample(sample: Sample) -> Sample:
-    pieces = [Piece(piece.text + SCRIPT, kind) for piece in sample.pieces for kind in ("text", "mark", "mask", "gap")]
+def spoiled_sample(sample: SampledDocument) -> SampledDocument:
+    pieces = [
+        ExcerptPart(piece.text + SCRIPT, kind) for piece in sample.pieces for kind in ("text", "mark", "mask", "gap")
+    ]
     texts = dict.fromkeys(("id", "url", "language", "value", "rule", "survivor"), f"{SCRIPT}\" x='")
     return replace(sample, pieces=pieces, similarity=0.5, **texts)
 
