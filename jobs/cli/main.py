@@ -45,9 +45,9 @@ def common(
 
 
 def _run(steps: tuple[str, ...], request: dict[str, Any]) -> None:
-    from curation.jobs.steps.run import run_steps
+    from curation.jobs.steps.run import run_commands
 
-    raise typer.Exit(run_steps(steps=steps, **request))
+    raise typer.Exit(run_commands(steps, **request))
 
 
 @app.command()
@@ -66,9 +66,9 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """All steps: filter, dedup, train-tokenizer, tokenize, report. What is done already is not done again."""
-    from curation.jobs.steps.run import STEPS, check_steps
+    from curation.jobs.steps.table import check_commands, commands
 
-    chosen = check_steps([name.strip() for name in steps.split(",")]) if steps else STEPS
+    chosen = check_commands([name.strip() for name in steps.split(",")]) if steps else commands()
     _run(chosen, _request(out, inputs, recipe, settings, workers, scheduler, update, as_json))
 
 

@@ -23,11 +23,11 @@ from curation.report.terminal import printable
 from curation.running.cluster import Cluster
 from curation.store.folder import Folder
 from curation.store.hashing import hash_strings
+from curation.store.paths import TOKENIZER, TOKENIZER_REPORT
 from curation.store.shards import read_shard
-from curation.tokenize.encoding.encode_shards import TOKENIZER
 from curation.tokenize.encoding.encoder import Encoder
 from curation.tokenize.encoding.measure import COLUMNS, CorpusCounter, CorpusCounts, nothing
-from curation.tokenize.encoding.tokenizer_fit import REPORT, describe_fit
+from curation.tokenize.encoding.tokenizer_fit import describe_fit
 
 TASKS_A_WORKER = 4
 SHOWN, LONGEST_SHOWN = 12, 8
@@ -95,7 +95,7 @@ def tokenizer_report(folder: Folder, against: Sequence[str], sample: float, clus
 
 def _stored(folder: Folder, encoder: Encoder) -> dict[str, Any] | None:
     """tokenizer/report.json, if it is of this tokenizer."""
-    report: dict[str, Any] = folder.read_json(REPORT) if folder.exists(REPORT) else {}
+    report: dict[str, Any] = folder.read_json(TOKENIZER_REPORT) if folder.exists(TOKENIZER_REPORT) else {}
     return report if report.get("tokenizer") == encoder.hash else None
 
 

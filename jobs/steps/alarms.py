@@ -1,4 +1,4 @@
-"""Alarms, rung: the shares that a finished step removed, counted from its manifests and held against the recipe."""
+"""Alarms: the shares that a finished step removed, counted from its manifests, against the bands of the recipe."""
 
 from __future__ import annotations
 
@@ -6,37 +6,42 @@ from collections.abc import Mapping, Sequence
 
 from curation.errors import AlarmRaised
 from curation.jobs.steps.plan import Plan
-from curation.recipes.alarms import AFTER_DEDUP, QUARANTINED, READ, Rate, describe
+from curation.jobs.steps.table import OTHERS, Step, steps
+from curation.recipes.alarms import QUARANTINED, READ, Rate, describe
 from curation.stages.tally import StageTally, add_counts, add_stages, stages_from_json
 from curation.store.manifest import step_counts
 
-MANIFESTS = {"filter": "filter", "dedup": "corpus"}
-"""The step of the command line, and under which name it leaves manifests."""
 
+def ring(plan: Plan, step: Step, shards: Sequence[str], quarantined: int) -> None:
+    """Raise an alarm if a stage left its band. Manifests are read only if the recipe has a band for the step.
 
-def ring(plan: Plan, step: str, shards: Sequence[str], quarantined: int) -> None:
-    """Raise AlarmRaised if a stage of the finished `step` left its band. quarantined: inputs given up.
+    Args:
+        plan: the run.
+        step: a finished step.
+        shards: its shards.
+        quarantined: number of inputs given up.
 
-    Manifests are read only if the recipe has a band for the step.
+    Raises:
+        AlarmRaised: naming each stage, its share and its band.
     """
     alarms = plan.recipe.alarms
-    wanted = {band.stage for band in alarms.bands}
-    wanted = wanted & {*AFTER_DEDUP} if step == "dedup" else wanted - {*AFTER_DEDUP}
-    if step not in MANIFESTS or not wanted:
+    others = {name for other in steps() for name in other.alarms if other is not step}
+    wanted = {band.stage for band in alarms.bands if band.stage in step.alarms or OTHERS in step.alarms} - others
+    if not wanted:
         return
-    rates = removal_rates(plan, step, shards) if wanted - {QUARANTINED} else {}
-    if step == "filter":
+    rates = removal_rates(plan, step.name, shards) if wanted - {QUARANTINED} else {}
+    if OTHERS in step.alarms:
         rates[QUARANTINED] = Rate(quarantined, len(plan.inputs), "inputs")
     found = alarms.ringing({name: rate for name, rate in rates.items() if name in wanted})
     if found:
-        raise AlarmRaised(describe(found, step, plan.folder.url))
+        raise AlarmRaised(describe(found, step.command, plan.folder.url))
 
 
 def removal_rates(plan: Plan, step: str, shards: Sequence[str]) -> dict[str, Rate]:
     """By stage, over the shards named: what the step's manifests say entered and was removed."""
     stages: Mapping[str, StageTally] = {}
     read: Mapping[str, int] = {}
-    for counts in step_counts(plan.folder, MANIFESTS[step], shards):
+    for counts in step_counts(plan.folder, step, shards):
         stages = add_stages(stages, stages_from_json(counts["stages"]))
         read = add_counts(read, counts.get(READ, {}))
     rates = {name: Rate(tally.documents_in - tally.documents_out, tally.documents_in) for name, tally in stages.items()}

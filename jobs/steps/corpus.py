@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -12,18 +11,20 @@ import pyarrow as pa
 from curation.arrays import Bools, Int64s
 from curation.dedup.decisions import DROPS
 from curation.dedup.lines import CutLines
-from curation.jobs.steps.plan import Plan
-from curation.jobs.steps.progress import Progress
-from curation.running.cluster import Cluster
+from curation.jobs.steps.tasks import run_tasks
+from curation.recipes.recipe import Recipe
 from curation.running.performance import Meter
 from curation.stages.batch import Batch
 from curation.stages.signals import Histogram, add_histograms, to_json
 from curation.stages.stage import Outcome, Stage, apply, signal_type
 from curation.stages.tally import StageTally, add_stages
-from curation.store import schema
+from curation.store import paths, schema
 from curation.store.folder import Folder
-from curation.store.manifest import Manifest, is_done
+from curation.store.manifest import Manifest
 from curation.store.shards import ShardWriter, read_shard, read_table
+
+if TYPE_CHECKING:
+    from curation.jobs.steps.run import Run
 
 STEP = "corpus"
 
@@ -41,22 +42,23 @@ class CorpusTask:
     fingerprint: str
 
 
-def write_corpus(plan: Plan, shards: Sequence[str], upstream: str, cluster: Cluster, progress: Progress) -> None:
+def make(run: Run) -> None:
     """Make every shard of the corpus that is not done yet."""
-    pii: Stage = plan.recipe.table("pii")
-    mark = plan.table_fingerprint(STEP, "pii", upstream=[upstream])
-    tasks = [CorpusTask(plan.folder, shard, pii, mark) for shard in shards]
-    tasks = [task for task in tasks if is_done(plan.folder, STEP, task.shard, mark) is None]
-    with progress.step(STEP, len(shards), len(shards) - len(tasks)) as bar:
-        for counts in cluster.each(write_shard, tasks):
-            bar.advance(**counts)
+    pii: Stage = run.plan.recipe.table("pii")
+    tasks = [CorpusTask(run.plan.folder, shard, pii, run.fingerprints.of(STEP, shard)) for shard in run.shards]
+    run_tasks(STEP, write_shard, tasks, run.cluster, run.progress)
+
+
+def removed_columns(recipe: Recipe, signals: pa.DataType) -> pa.Schema:
+    """Columns of removed/dedup/, whose signals depend on the options of deduplication: any struct will do."""
+    return schema.removed(pa.struct([]))
 
 
 def write_shard(task: CorpusTask) -> dict[str, int]:
     """Make one shard of corpus/ and of removed/dedup/, its manifest last. Returns documents in and out."""
     meter = Meter()
     folder, shard = task.folder, task.shard
-    drops = Drops(read_table(folder, f"dedup/drop/{shard}.parquet"), read_table(folder, f"dedup/kept/{shard}.parquet"))
+    drops = Drops(read_table(folder, paths.DROPS.path(shard)), read_table(folder, paths.CLUSTERED.path(shard)))
     stages: list[tuple[str, Stage]] = [("dedup", drops), *line_cuts(folder, shard), ("pii", task.pii)]
     signals = signal_type(stages, Batch(_numbered(pa.RecordBatch.from_pylist([], schema=schema.DOCUMENT), 0)))
     metadata = {"curation.fingerprint": task.fingerprint}
@@ -64,10 +66,10 @@ def write_shard(task: CorpusTask) -> dict[str, int]:
     counted: dict[str, Histogram] = {}
     first = 0
     with (
-        ShardWriter(folder, f"corpus/{shard}.parquet", schema.DOCUMENT, metadata) as corpus,
-        ShardWriter(folder, f"removed/dedup/{shard}.parquet", schema.removed(signals), metadata) as removed,
+        ShardWriter(folder, paths.CORPUS.path(shard), schema.DOCUMENT, metadata) as corpus,
+        ShardWriter(folder, paths.REMOVED_BY_DEDUP.path(shard), schema.removed(signals), metadata) as removed,
     ):
-        for batch in read_shard(folder, f"documents/{shard}.parquet"):
+        for batch in read_shard(folder, paths.DOCUMENTS.path(shard)):
             applied = apply(stages, Batch(_numbered(batch, first)), signals)
             first += batch.num_rows
             corpus.write(applied.kept.table)
@@ -85,7 +87,7 @@ def write_shard(task: CorpusTask) -> dict[str, int]:
 
 def line_cuts(folder: Folder, shard: str) -> list[tuple[str, Stage]]:
     """The stage that cuts the lines which line-level deduplication lists, if it ran."""
-    path = f"dedup/lines/{shard}.parquet"
+    path = paths.LINE_CUTS.path(shard)
     return [("lines", CutLines(read_table(folder, path)))] if folder.exists(path) else []
 
 

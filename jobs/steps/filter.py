@@ -8,9 +8,10 @@ the archive.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,17 +19,15 @@ import pyarrow as pa
 from curation.archives.inputs import Input
 from curation.archives.reader import read_batches
 from curation.dedup.settings import DedupSettings
+from curation.dedup.signatures import VERSION as SIGNATURES_VERSION
 from curation.dedup.signatures import signature_schema, signatures
-from curation.errors import StepFailed
 from curation.jobs.steps.plan import Plan
-from curation.jobs.steps.progress import Progress
+from curation.jobs.steps.tasks import run_tasks
 from curation.recipes.recipe import Recipe
-from curation.running.cluster import Cluster, TaskFailure
 from curation.running.overlap import overlapped
 from curation.running.performance import Meter
 from curation.stages.batch import Batch
 from curation.stages.signals import (
-    STORED,
     Histogram,
     SignalSettings,
     add_histograms,
@@ -38,10 +37,13 @@ from curation.stages.signals import (
 )
 from curation.stages.stage import Applied, apply, signal_type
 from curation.stages.tally import StageTally, add_stages
-from curation.store import schema
+from curation.store import paths, schema
 from curation.store.folder import Folder
-from curation.store.manifest import Manifest, is_done
+from curation.store.manifest import Manifest
 from curation.store.shards import ShardWriter
+
+if TYPE_CHECKING:
+    from curation.jobs.steps.run import Run
 
 STEP = "filter"
 
@@ -61,25 +63,46 @@ class FilterTask:
     source: Input
     fingerprint: str
 
+    @property
+    def shard(self) -> str:
+        """Its name in manifests/filter/."""
+        return self.source.shard
 
-def filter_archives(plan: Plan, cluster: Cluster, progress: Progress) -> list[dict[str, str]]:
-    """Make every shard that is not done yet. Returns the inputs given up, each with its path and cause."""
-    tasks = []
-    for source in plan.inputs:
-        task = FilterTask(plan.folder, plan.recipe, source, plan.filter_fingerprint(source))
-        if is_done(plan.folder, STEP, source.shard, task.fingerprint) is None:
-            tasks.append(task)
-    quarantined = []
-    with progress.step(STEP, len(plan.inputs), len(plan.inputs) - len(tasks)) as bar:
-        for result in cluster.map(filter_archive, tasks):
-            if isinstance(result, TaskFailure) and result.writing:
-                raise StepFailed(f"{STEP}: {result.cause}")
-            if isinstance(result, TaskFailure):
-                quarantined.append({"path": result.item.source.path, "cause": result.cause})
-                bar.failed(result.item.source.path, result.cause)
-            else:
-                bar.advance(**result.value)
-    return sorted(quarantined, key=lambda entry: entry["path"])
+
+def make(run: Run) -> None:
+    """Make every shard that is not done yet; inputs that cannot be read are quarantined."""
+    plan = run.plan
+    of = run.fingerprints.of
+    tasks = [FilterTask(plan.folder, plan.recipe, source, of(STEP, source.shard)) for source in plan.inputs]
+    quarantined: list[dict[str, str]] = []
+
+    def give_up(task: FilterTask, cause: str) -> str:
+        quarantined.append({"path": task.source.path, "cause": cause})
+        return task.source.path
+
+    run_tasks(STEP, filter_archive, tasks, run.cluster, run.progress, give_up=give_up)
+    run.quarantine(sorted(quarantined, key=lambda entry: entry["path"]))
+
+
+def depends(plan: Plan, shards: Sequence[str]) -> list[Any]:
+    """What a shard depends on besides its input and the tables of the step: stages and the kind of signatures."""
+    settings: DedupSettings = plan.recipe.table("dedup")
+    return [plan.recipe.identity()["stages"], SIGNATURES_VERSION, *settings.signature]
+
+
+def removed_columns(recipe: Recipe, signals: pa.DataType) -> pa.Schema:
+    """Columns of removed/filter/."""
+    return schema.removed(signals)
+
+
+def signature_columns(recipe: Recipe, signals: pa.DataType) -> pa.Schema:
+    """Columns of signatures/."""
+    return signature_schema(recipe.table("dedup"))
+
+
+def signal_columns(recipe: Recipe, signals: pa.DataType) -> pa.Schema | None:
+    """Columns of signals/; None if the signals are not known."""
+    return stored_schema(signals) if signals.num_fields else None
 
 
 def filter_archive(task: FilterTask) -> dict[str, int]:
@@ -88,7 +111,7 @@ def filter_archive(task: FilterTask) -> dict[str, int]:
     Raises UnreadableArchive if nothing in the input is an archive.
     """
     meter = Meter()
-    folder, recipe, shard = task.folder, task.recipe, task.source.shard
+    folder, recipe, shard = task.folder, task.recipe, task.shard
     settings: DedupSettings = recipe.table("dedup")
     keeping: SignalSettings = recipe.table("signals")
     signals = signal_type(recipe.stages, empty_batch())
@@ -103,12 +126,12 @@ def filter_archive(task: FilterTask) -> dict[str, int]:
 
     with ExitStack() as stack:
         writers = [
-            stack.enter_context(ShardWriter(folder, f"{path}/{shard}.parquet", columns, _metadata(task)))
-            for path, columns in (
-                ("documents", schema.DOCUMENT),
-                ("removed/filter", schema.removed(signals)),
-                ("signatures", signature_schema(settings)),
-                *(((STORED, stored_schema(signals)),) if keeping.stored else ()),
+            stack.enter_context(ShardWriter(folder, files.path(shard), columns, _metadata(task)))
+            for files, columns in (
+                (paths.DOCUMENTS, schema.DOCUMENT),
+                (paths.REMOVED_BY_FILTER, schema.removed(signals)),
+                (paths.SIGNATURES, signature_schema(settings)),
+                *(((paths.SIGNALS, stored_schema(signals)),) if keeping.stored else ()),
             )
         ]
         documents, removed, signed, *stored = writers
@@ -125,7 +148,7 @@ def filter_archive(task: FilterTask) -> dict[str, int]:
             counted = add_histograms(counted, applied.histograms)
             meter.add(applied.nanoseconds)
     if not keeping.stored:
-        folder.remove(f"{STORED}/{shard}.parquet")
+        folder.remove(paths.SIGNALS.path(shard))
     counts = {
         "read": dict(sorted(read.items())),
         "stages": {name: tally.to_json() for name, tally in tallies.items()},

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from curation.jobs.steps.plan import Plan
+from curation.jobs.steps.fingerprints import Fingerprints
+from curation.jobs.steps.table import Step
 from curation.report.funnel import Row, funnel_rows
 from curation.stages.tally import StageTally, add_counts, add_stages, stages_from_json
-from curation.store.manifest import Manifest, read_manifest
+from curation.store.folder import Folder
+from curation.store.manifest import Manifest, is_done
 
 PAUSE = 0.5
 """Seconds between looks at the folder at least."""
@@ -20,24 +22,27 @@ SHARE_OF_TIME = 0.05
 BUDGET = 0.25
 """Seconds that a look takes at most, so that the first one of a run resumed late does not hold it up."""
 
-STEPS = ("filter", "corpus")
-
 
 @dataclass
 class LiveFunnel:
-    """Adds up what the manifests of a run say, each read once. `rows` looks again if it is time.
+    """Adds up what the manifests of a run's steps say, each read once. `rows` looks again if it is time.
 
-    Manifests of the filter step under another fingerprint are of an earlier recipe and do not count; those of the
-    corpus count from when its step began.
+    A step counts from when it began, and only manifests of the run as it is now: those with another fingerprint were
+    left by an earlier recipe.
     """
 
-    plan: Plan
-    corpus: bool = False
+    folder: Folder
     _read: dict[str, int] = field(default_factory=dict)
-    _stages: dict[str, dict[str, StageTally]] = field(default_factory=lambda: {step: {} for step in STEPS})
+    _stages: dict[str, dict[str, StageTally]] = field(default_factory=dict)
     _seen: set[tuple[str, str]] = field(default_factory=set)
-    _marks: dict[str, str] = field(default_factory=dict)
+    _expected: dict[str, Fingerprints] = field(default_factory=dict)
     _next: float = 0.0
+
+    def begin(self, step: Step, fingerprints: Fingerprints) -> None:
+        """Count the stages of this step from now on, if its manifests have any."""
+        if step.alarms:
+            self._stages[step.name] = {}
+            self._expected[step.name] = fingerprints
 
     def rows(self, now: float | None = None) -> list[Row]:
         """The funnel so far. now: seconds of a clock that only goes forward."""
@@ -46,24 +51,22 @@ class LiveFunnel:
             self._look()
             took = time.monotonic() - started
             self._next = started + max(PAUSE, took / SHARE_OF_TIME)
-        stages = {name: tally.to_json() for step in STEPS for name, tally in self._stages[step].items()}
+        stages = {name: tally.to_json() for stages in self._stages.values() for name, tally in stages.items()}
         return funnel_rows({"read": self._read, "stages": stages, "tokens": {}})
 
     def _look(self) -> None:
-        if not self._marks:
-            self._marks = {source.shard: self.plan.filter_fingerprint(source) for source in self.plan.inputs}
         until = time.monotonic() + BUDGET
-        for step in STEPS[: 2 if self.corpus else 1]:
-            there = {path.rpartition("/")[2].removesuffix(".json") for path in self._listed(step)}
-            for shard in sorted(there & set(self._marks)):
+        for step, expected in list(self._expected.items()):
+            written = {path.rpartition("/")[2].removesuffix(".json") for path in self._listed(step)}
+            for shard in sorted(written & set(expected.sources)):
                 if (step, shard) not in self._seen and time.monotonic() < until:
-                    manifest = read_manifest(self.plan.folder, step, shard)
-                    if manifest is not None and (step != "filter" or manifest.fingerprint == self._marks[shard]):
+                    manifest = is_done(self.folder, step, shard, expected.of(step, shard))
+                    if manifest is not None:
                         self._add(step, shard, manifest)
 
     def _listed(self, step: str) -> list[str]:
-        self.plan.folder.fs.invalidate_cache()  # object stores remember listings
-        return self.plan.folder.list(f"manifests/{step}", ".json")
+        self.folder.fs.invalidate_cache()  # object stores remember listings
+        return self.folder.list(f"manifests/{step}", ".json")
 
     def _add(self, step: str, shard: str, manifest: Manifest) -> None:
         self._seen.add((step, shard))

@@ -1,4 +1,4 @@
-"""A run before it runs: its folder, recipe and inputs, checked, and the fingerprint of everything it will make.
+"""A run before it runs: its folder, recipe and inputs, checked.
 
 All that can be wrong with a request is found here, before anything is written.
 """
@@ -14,14 +14,11 @@ from curation import __version__
 from curation.archives.inputs import Input, find_inputs
 from curation.dedup.documents import check_earlier
 from curation.dedup.settings import DedupSettings
-from curation.dedup.signatures import VERSION as SIGNATURES_VERSION
 from curation.dedup.survivor_rules import worth
 from curation.errors import InputError, OutputError, ParameterError, RecipeError, UsageError
 from curation.recipes.recipe import Recipe, from_document, load
 from curation.running.versions import library_version
-from curation.stages.parameters import identity
 from curation.store.folder import Folder
-from curation.store.manifest import fingerprint
 
 RUN = "run.json"
 DEFAULT_RECIPE = "fineweb"
@@ -39,18 +36,6 @@ class Plan:
     folder: Folder
     recipe: Recipe
     inputs: tuple[Input, ...]
-
-    def filter_fingerprint(self, source: Input) -> str:
-        """Of one shard of the filter step: stages, reading, stored signals, signatures and the input's identity."""
-        recipe = self.recipe.identity()
-        dedup: DedupSettings = self.recipe.table("dedup")
-        signatures = [SIGNATURES_VERSION, dedup.variant, dedup.ngram, *dedup.banding, dedup.seed]
-        tables = [recipe["tables"]["read"], recipe["tables"]["signals"]]
-        return fingerprint("filter", recipe["stages"], tables, signatures, asdict(source))
-
-    def table_fingerprint(self, step: str, *tables: str, upstream: Sequence[str]) -> str:
-        """Of a step that depends on tables of the recipe and on what came before."""
-        return fingerprint(step, {table: identity(self.recipe.table(table)) for table in tables}, list(upstream))
 
     def write(self, quarantined: Sequence[dict[str, str]]) -> None:
         """Write run.json, unless it says the same already."""

@@ -1,40 +1,28 @@
-"""The main job: the steps asked for, in their order, each resuming where it was left."""
+"""The main job: the steps asked for, in the order of the table, each resuming where it stopped."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from curation.archives.inputs import Input
-from curation.errors import StepFailed, UsageError
+from curation.errors import StepFailed
 from curation.jobs.steps.alarms import ring
-from curation.jobs.steps.corpus import write_corpus
-from curation.jobs.steps.dedup import find_duplicates
-from curation.jobs.steps.filter import filter_archives
+from curation.jobs.steps.fingerprints import Fingerprints
 from curation.jobs.steps.live_funnel import LiveFunnel
 from curation.jobs.steps.plan import RUN, Plan, make_plan
 from curation.jobs.steps.progress import Progress, default_mode, results
-from curation.jobs.steps.report.report import show, write_report
-from curation.jobs.steps.tokenize import tokenize
-from curation.jobs.steps.train_tokenizer import train_tokenizer
+from curation.jobs.steps.report.report import show
+from curation.jobs.steps.table import Step, ancestors, named, steps
 from curation.running.cluster import Cluster, open_cluster
-from curation.store.manifest import WHOLE, fingerprint, is_done, read_manifest
-
-STEPS = ("filter", "dedup", "train-tokenizer", "tokenize", "report")
-
-
-def check_steps(names: Sequence[str]) -> tuple[str, ...]:
-    """The steps named, in their order. UsageError for a name that is none."""
-    unknown = [name for name in names if name not in STEPS]
-    if unknown:
-        raise UsageError(f"no step {unknown[0]!r}; there are {', '.join(STEPS)}")
-    return tuple(step for step in STEPS if step in names)
+from curation.running.overlap import overlapped
+from curation.store.manifest import READERS, is_done
 
 
-def run_steps(
-    steps: Sequence[str],
+def run_commands(
+    commands: Sequence[str],
     out: str,
     inputs: Sequence[str],
     recipe: str | None,
@@ -44,7 +32,22 @@ def run_steps(
     update: bool,
     as_json: bool,
 ) -> int:
-    """Run `steps` and print what came of them; returns the exit code (0, or 1 if an input was quarantined)."""
+    """Run the steps of `commands` and print the report, if it is one of them.
+
+    Args:
+        commands: names of steps as the command line has them, in order.
+        out: the output folder.
+        inputs: what the command line was given; may be empty if the folder holds a run.
+        recipe: name or file; None for the run's own, or the default.
+        settings: `key=value` for keys of the recipe.
+        workers: processes to start; None for one per core.
+        scheduler: address or file of a running Dask scheduler.
+        update: whether a changed recipe is accepted.
+        as_json: whether progress and results are JSON.
+
+    Returns:
+        The exit code: 0, or 1 if an input was quarantined.
+    """
     plan = make_plan(inputs, out, recipe, settings, update=update)
     progress = Progress(default_mode(as_json))
 
@@ -53,11 +56,10 @@ def run_steps(
 
     with open_cluster(workers, scheduler, started=started) as cluster:
         plan.folder.sweep()
-        following = LiveFunnel(plan)
-        progress.follow(following.rows)
-        run = Run(plan, cluster, progress, following=following)
-        for step in steps:
-            run.step(step)
+        run = Run(plan, cluster, progress)
+        progress.follow(run.funnel.rows)
+        for command in commands:
+            run.run(command)
         plan.folder.sweep()
     if run.stats is not None:
         print(json.dumps(run.stats, ensure_ascii=False)) if as_json else show(run.stats, results())
@@ -66,91 +68,76 @@ def run_steps(
 
 @dataclass
 class Run:
-    """A plan under way: what each step hands to the next."""
+    """A plan under way.
+
+    Attributes:
+        plan: what is to be made.
+        cluster: where tasks run.
+        progress: where it is told.
+        quarantined: inputs given up, each with its path and cause.
+        stats: what the report step counted, once it ran.
+        fingerprints: of every part of the run.
+        funnel: the counts so far, for the live view.
+    """
 
     plan: Plan
     cluster: Cluster
     progress: Progress
     quarantined: Sequence[dict[str, str]] = ()
     stats: dict[str, Any] | None = None
-    following: LiveFunnel | None = None
-    watched: set[str] = field(default_factory=set)
+    fingerprints: Fingerprints = field(init=False)
+    funnel: LiveFunnel = field(init=False)
+    _done: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         folder = self.plan.folder
-        if folder.exists(RUN):
-            self.quarantined = folder.read_json(RUN)["quarantined"]
-        self.plan.write(self.quarantined)
+        self.quarantine(folder.read_json(RUN)["quarantined"] if folder.exists(RUN) else [])
+        self.funnel = LiveFunnel(self.plan.folder)
 
-    def step(self, name: str) -> None:
-        """Run one step. StepFailed if the steps before it are not done."""
-        steps: dict[str, Callable[[], None]] = {
-            "filter": self._filter,
-            "dedup": self._dedup,
-            "train-tokenizer": self._train_tokenizer,
-            "tokenize": self._tokenize,
-            "report": self._report,
-        }
-        steps[name]()
+    @property
+    def shards(self) -> list[str]:
+        """The shards of inputs that were not given up, in input order."""
+        return self.fingerprints.shards
 
-    def _filter(self) -> None:
-        self.quarantined = filter_archives(self.plan, self.cluster, self.progress)
-        self.plan.write(self.quarantined)
-        self._watch("filter", [source.shard for source in self._sources()])
+    def quarantine(self, inputs: Sequence[dict[str, str]]) -> None:
+        """Give up these inputs (path and cause of each), and no others, and note it in run.json."""
+        self.quarantined = inputs
+        self.fingerprints = Fingerprints(self.plan, {entry["path"] for entry in inputs})
+        self.plan.write(inputs)
 
-    def _dedup(self) -> None:
-        shards, upstream = self._filtered()
-        mark = find_duplicates(self.plan, shards, upstream, self.cluster, self.progress)
-        if self.following is not None:
-            self.following.corpus = True
-        write_corpus(self.plan, shards, mark, self.cluster, self.progress)
-        self._watch("dedup", shards)
+    def run(self, command: str) -> None:
+        """Run the steps of a command.
 
-    def _train_tokenizer(self) -> None:
-        shards, upstream = self._corpus()
-        train_tokenizer(self.plan, shards, upstream, self.cluster, self.progress)
+        Raises:
+            StepFailed: a step failed, or one that it needs is not done.
+            AlarmRaised: a step removed more or less than the recipe allows.
+        """
+        for step in steps():
+            if step.command == command and step.make:
+                self._require(step)
+                self.funnel.begin(step, self.fingerprints)
+                named(step.make)(self)
+                self._finish(step)
 
-    def _tokenize(self) -> None:
-        shards, corpus = self._corpus()
-        trained = read_manifest(self.plan.folder, "train-tokenizer", WHOLE)
-        if trained is None:
-            raise StepFailed("tokenize: no tokenizer yet; run the step train-tokenizer first")
-        tokenize(self.plan, shards, fingerprint(corpus, trained.fingerprint), self.cluster, self.progress)
+    def _require(self, step: Step) -> None:
+        """StepFailed unless all steps before this one are done."""
+        needed = ancestors(step) - self._done
+        for earlier in [each for each in steps() if each.name in needed and each.make]:
+            units = earlier.units(self.shards)
+            if not units:
+                causes = "; ".join(entry["cause"] for entry in self.quarantined[:3])
+                raise StepFailed(f"no input could be read: {causes}")
+            for unit, done in zip(units, overlapped(partial(self._is_done, earlier), units, READERS), strict=True):
+                if not done:
+                    what = f" for {unit}" if earlier.unit == "shard" else ""
+                    message = f"{step.name}: the step {earlier.name} is not done{what}"
+                    raise StepFailed(f"{message}; run `curate {earlier.command}` first")
+            self._finish(earlier)
 
-    def _report(self) -> None:
-        self.stats = write_report(self.plan, self.cluster, self.progress)
+    def _is_done(self, step: Step, shard: str) -> bool:
+        return is_done(self.plan.folder, step.name, shard, self.fingerprints.of(step.name, shard)) is not None
 
-    def _watch(self, step: str, shards: Sequence[str]) -> None:
-        """Ring the alarms of a finished step, once: before the steps that follow it, whichever command runs them."""
-        if step not in self.watched:
-            ring(self.plan, step, shards, len(self.quarantined))
-            self.watched.add(step)
-
-    def _sources(self) -> list[Input]:
-        given_up = {entry["path"] for entry in self.quarantined}
-        return [source for source in self.plan.inputs if source.path not in given_up]
-
-    def _filtered(self) -> tuple[list[str], str]:
-        """Shards that are filtered, in input order, and the fingerprint of all of them."""
-        sources = self._sources()
-        marks = [self.plan.filter_fingerprint(source) for source in sources]
-        for source, mark in zip(sources, marks, strict=True):
-            if is_done(self.plan.folder, "filter", source.shard, mark) is None:
-                raise StepFailed(f"dedup: {source.path} is not filtered yet; run the step filter first")
-        if not sources:
-            raise StepFailed("no input could be read: " + "; ".join(e["cause"] for e in self.quarantined[:3]))
-        shards = [source.shard for source in sources]
-        self._watch("filter", shards)
-        return shards, fingerprint(marks)
-
-    def _corpus(self) -> tuple[list[str], str]:
-        """Shards of the corpus, in input order, and the fingerprint of all of them."""
-        shards, _ = self._filtered()
-        marks = []
-        for shard in shards:
-            manifest = read_manifest(self.plan.folder, "corpus", shard)
-            if manifest is None:
-                raise StepFailed(f"corpus/{shard}.parquet is not made yet; run the step dedup first")
-            marks.append(manifest.fingerprint)
-        self._watch("dedup", shards)
-        return shards, fingerprint(shards, marks)
+    def _finish(self, step: Step) -> None:
+        """Take a step as done, and raise its alarms: before the steps that follow it, whichever command runs them."""
+        self._done.add(step.name)
+        ring(self.plan, step, self.shards, len(self.quarantined))

@@ -13,25 +13,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from curation.arrays import Int64s
+from curation.jobs.steps.fingerprints import shared_fingerprint, step_fingerprint
 from curation.jobs.steps.plan import Plan
 from curation.jobs.steps.progress import Progress
+from curation.jobs.steps.table import step_named
+from curation.jobs.steps.tasks import run_tasks
 from curation.running.cluster import Cluster
 from curation.running.overlap import overlapped
 from curation.running.performance import Meter
 from curation.running.versions import library_version
 from curation.stages.parameters import identity
+from curation.store import paths
 from curation.store.folder import Folder
-from curation.store.manifest import READERS, WHOLE, Manifest, fingerprint, is_done, read_manifest
+from curation.store.manifest import READERS, WHOLE, Manifest, is_done, read_manifest, step_counts
+from curation.store.paths import TOKENIZER, TOKENIZER_REPORT
 from curation.store.shards import Output
 from curation.tokenize.encoding import pack_shards
 from curation.tokenize.encoding.encode_shards import (
     ENCODED,
-    TOKENIZER,
     Corpus,
     EncodeTask,
     Totals,
@@ -48,12 +52,12 @@ from curation.tokenize.encoding.pack import plan as plan_ranges
 from curation.tokenize.encoding.pack_shards import PackTask, describe, pack_shard, padding_id
 from curation.tokenize.encoding.shuffle import slot_count
 from curation.tokenize.encoding.token_shards import SPLITS, TokensSettings
-from curation.tokenize.encoding.tokenizer_fit import REPORT, describe_fit
+from curation.tokenize.encoding.tokenizer_fit import describe_fit
+
+if TYPE_CHECKING:
+    from curation.jobs.steps.run import Run
 
 ENCODE, TOKENS = "encode", pack_shards.STEP
-
-VERSION = 2
-"""Rises when the same corpus, tokenizer and settings give other bytes."""
 
 FEW_DOCUMENTS = 20
 """With fewer documents than this expected in validation, ids are read beforehand so that at least one is in it."""
@@ -68,67 +72,90 @@ class Request:
     folder: Folder
     settings: TokensSettings
     tokenizer: str
-    mark: str
+    fingerprint: str
 
 
-def tokenize(plan: Plan, shards: Sequence[str], upstream: str, cluster: Cluster, progress: Progress) -> str:
-    """Make every token shard that is not there yet from the corpus shards named; returns the step's fingerprint."""
-    settings: TokensSettings = plan.recipe.table("tokens")
-    return make_tokens(plan.folder, shards, settings, upstream, cluster, progress).fingerprint
+def make(run: Run) -> None:
+    """Make every token shard that is not there yet."""
+    upstream = run.fingerprints.upstream(step_named(TOKENS))
+    settings: TokensSettings = run.plan.recipe.table("tokens")
+    make_tokens(run.plan.folder, run.shards, settings, upstream, run.cluster, run.progress)
+
+
+def depends(plan: Plan, shards: Sequence[str]) -> list[Any]:
+    """The tokenizer, the engines that encode, and the corpora that are mixed in."""
+    return _made_from(plan.folder, find_corpora(plan.folder, shards, plan.recipe.table("tokens")))
 
 
 def make_tokens(
     folder: Folder,
     shards: Sequence[str],
     settings: TokensSettings,
-    upstream: str,
+    upstream: Sequence[str],
     cluster: Cluster,
     progress: Progress,
 ) -> Manifest:
-    """Encode, shuffle and pack `corpus/<shard>.parquet` of `folder` with its tokenizer.
+    """Encode, shuffle and pack the corpus of `folder` with its tokenizer.
 
-    upstream: fingerprint of the corpus. Returns manifests/tokens/all.json, whose counts say how many documents and
-    tokens went where: `corpus_tokens` is the sum of token_count, all other tokens include the end of each document.
-    Raises StepFailed if a shard cannot be made.
+    Args:
+        folder: the output folder.
+        shards: shards of the corpus, in input order.
+        settings: the table [tokens].
+        upstream: fingerprints of the corpus and of the step that made the tokenizer.
+        cluster: where tasks run.
+        progress: where it is told.
+
+    Returns:
+        manifests/tokens/all.json, whose counts say how many documents and tokens are where: `corpus_tokens` is the sum
+        of token_count, all other tokens include the end token of each document.
+
+    Raises:
+        StepFailed: a shard could not be made.
     """
-    _, tokenizer = folder.hash(TOKENIZER)
     corpora = find_corpora(folder, shards, settings)
-    engine = [library_version("gigatoken"), library_version("tokenizers")]
-    sources = [_corpus_identity(*entry) for entry in corpora]
-    mark = fingerprint(TOKENS, VERSION, identity(settings), engine, tokenizer, upstream, sources)
-    whole = is_done(folder, TOKENS, WHOLE, mark)
+    made_from = _made_from(folder, corpora)
+    shared = shared_fingerprint({"tokens": identity(settings)}, made_from)
+    fingerprint = step_fingerprint(step_named(TOKENS), shared, [*upstream])
+    whole = is_done(folder, TOKENS, WHOLE, fingerprint)
     if whole is None:
-        _forget(folder, mark)
-        request = Request(folder, settings, tokenizer, mark)
+        _forget(folder, fingerprint)
+        request = Request(folder, settings, made_from[0], fingerprint)
         tasks = _plan_encoding(request, [(corpus, shard) for corpus, names in corpora for shard in names], cluster)
         whole = _pack(request, _encode(tasks, cluster, progress), cluster, progress)
     folder.remove(ENCODED)
     return whole
 
 
+def _made_from(folder: Folder, corpora: Sequence[tuple[Corpus, Sequence[str]]]) -> list[Any]:
+    """The hash of the tokenizer, the versions of the engines, and what each corpus is."""
+    _, tokenizer = folder.hash(TOKENIZER)
+    engines = [library_version("gigatoken"), library_version("tokenizers")]
+    return [tokenizer, engines, [_corpus_identity(*entry) for entry in corpora]]
+
+
 def _corpus_identity(corpus: Corpus, shards: Sequence[str]) -> list[Any]:
     if corpus.is_own:
         return [corpus.name, list(shards)]
-    sizes = [[shard, corpus.folder.size(f"corpus/{shard}.parquet")] for shard in shards]
+    sizes = [[shard, corpus.folder.size(paths.CORPUS.path(shard))] for shard in shards]
     made = [read_manifest(corpus.folder, "corpus", shard) for shard in shards]
     return [corpus.name, sizes, [manifest.fingerprint if manifest else "" for manifest in made]]
 
 
-def _forget(folder: Folder, mark: str) -> None:
+def _forget(folder: Folder, fingerprint: str) -> None:
     """Remove token shards, manifests, report and intermediate files that belong to another fingerprint."""
-    folder.remove(REPORT)
+    folder.remove(TOKENIZER_REPORT)
     kept = set()
     for path in folder.list(f"manifests/{TOKENS}", ".json"):
         shard = path.rpartition("/")[2].removesuffix(".json")
-        if is_done(folder, TOKENS, shard, mark) is None:
+        if is_done(folder, TOKENS, shard, fingerprint) is None:
             folder.remove(path)
         else:
-            kept.add(f"tokens/{shard}.parquet")
+            kept.add(paths.TOKENS.path(shard))
     for path in folder.list("tokens", ".parquet"):
         if path not in kept:
             folder.remove(path)
     for path in folder.list(ENCODED):
-        if not path.startswith(f"{ENCODED}/{mark}/"):
+        if not path.startswith(f"{ENCODED}/{fingerprint}/"):
             folder.remove(path)
 
 
@@ -142,7 +169,7 @@ def _plan_encoding(request: Request, shards: Shards, cluster: Cluster) -> list[E
     if settings.mix_as == "weights":
         shards = _weigh(request, shards, cluster)
     slots = slot_count(documents, settings.shard_rows * settings.sequence_length)
-    shared = (request.folder, request.tokenizer, settings, slots, least, request.mark)
+    shared = (request.folder, request.tokenizer, settings, slots, least, request.fingerprint)
     return [EncodeTask(corpus, shard, *shared) for corpus, shard in shards]
 
 
@@ -160,7 +187,7 @@ def _weigh(request: Request, shards: Shards, cluster: Cluster) -> Shards:
 def encode_or_reuse(task: EncodeTask) -> tuple[Corpus, Totals]:
     """`encode_shard` with its manifest, unless that is done and what it made can be read; the totals of the shard."""
     task.out.fs.invalidate_cache()  # object stores remember listings, here maybe one from before a removal
-    manifest = is_done(task.out, ENCODE, task.name, task.mark)
+    manifest = is_done(task.out, ENCODE, task.name, task.fingerprint)
     if manifest is not None:
         try:
             return task.corpus, read_totals(task, manifest.counts)
@@ -168,7 +195,7 @@ def encode_or_reuse(task: EncodeTask) -> tuple[Corpus, Totals]:
             pass
     meter = Meter()
     counts, output = encode_shard(task)
-    manifest = Manifest(ENCODE, task.name, task.mark, outputs=[output] if output else [], counts=counts)
+    manifest = Manifest(ENCODE, task.name, task.fingerprint, outputs=[output] if output else [], counts=counts)
     manifest.write(task.out, meter.report())
     return task.corpus, read_totals(task, counts)
 
@@ -196,17 +223,20 @@ def _pack(request: Request, totals: Sequence[tuple[Corpus, Totals]], cluster: Cl
         counts |= {f"{split}_rows": 0, f"{split}_tokens": 0, f"{split}_padding": 0}
         counts |= {f"{split}_dropped": dropped, f"{split}_shards": len(ranges)}
         labels = describe(encoder, request.settings, sources, split)
-        shared = (request.settings, encoder.dtype, padding_id(encoder, request.settings), labels, request.mark)
+        shared = (request.settings, encoder.dtype, padding_id(encoder, request.settings), labels, request.fingerprint)
         tasks += [PackTask(request.folder, split, number, part, *shared) for number, part in enumerate(ranges)]
-    for task, manifest in _pack_all(request, tasks, cluster, progress):
-        for name, value in manifest.counts.items():
+    run_tasks(TOKENS, pack_shard, tasks, cluster, progress)
+    for task, part in zip(tasks, step_counts(request.folder, TOKENS, [task.shard for task in tasks]), strict=True):
+        for name, value in part.items():
             counts[f"{task.split}_{name}"] += value
     places = {split: counts[f"{split}_rows"] * request.settings.sequence_length for split in SPLITS}
     shares = {
         f"{split}_padding_share": round(counts[f"{split}_padding"] / max(places[split], 1), 6) for split in SPLITS
     }
     outputs = [_write_report(request, totals)]
-    whole = Manifest(TOKENS, WHOLE, request.mark, outputs=outputs, counts={**counts, **shares, "sources": sources})
+    whole = Manifest(
+        TOKENS, WHOLE, request.fingerprint, outputs=outputs, counts={**counts, **shares, "sources": sources}
+    )
     whole.write(request.folder)
     return whole
 
@@ -216,18 +246,5 @@ def _write_report(request: Request, totals: Sequence[tuple[Corpus, Totals]]) -> 
     encoder = read_encoder(request.folder.url, request.tokenizer)
     found = (made.measured for corpus, made in totals if corpus.is_own and made.measured is not None)
     report = describe_fit(encoder, next(found, nothing(encoder.vocabulary)))
-    digest = request.folder.write_json(REPORT, report)
-    return Output(REPORT, request.folder.size(REPORT), digest, 0)
-
-
-def _pack_all(
-    request: Request, tasks: Sequence[PackTask], cluster: Cluster, progress: Progress
-) -> list[tuple[PackTask, Manifest]]:
-    """Every token shard's manifest, made now or before."""
-    found = {task.shard: is_done(request.folder, TOKENS, task.shard, request.mark) for task in tasks}
-    done: dict[str, Manifest] = {shard: manifest for shard, manifest in found.items() if manifest is not None}
-    with progress.step(TOKENS, len(tasks), len(done)) as bar:
-        for manifest in cluster.each(pack_shard, [task for task in tasks if task.shard not in done]):
-            done[manifest.shard] = manifest
-            bar.advance()
-    return [(task, done[task.shard]) for task in tasks]
+    digest = request.folder.write_json(TOKENIZER_REPORT, report)
+    return Output(TOKENIZER_REPORT, request.folder.size(TOKENIZER_REPORT), digest, 0)

@@ -11,17 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from curation.errors import StepFailed
-from curation.jobs.steps.plan import Plan
 from curation.jobs.steps.progress import Progress
+from curation.jobs.steps.table import step_named
+from curation.jobs.steps.tasks import run_tasks
 from curation.running.cluster import Cluster
 from curation.running.performance import Meter
 from curation.stages.tally import add_counts
 from curation.store.folder import Folder
-from curation.store.manifest import WHOLE, Manifest, is_done, manifest_path
+from curation.store.manifest import WHOLE, Manifest, is_done, manifest_path, step_counts
+from curation.store.paths import TOKENIZER, TOKENIZER_CONFIG
 from curation.store.shards import Output
-from curation.tokenize.encoding.encode_shards import TOKENIZER
 from curation.tokenize.training import count_shards
 from curation.tokenize.training.count_shards import (
     COUNTS,
@@ -39,8 +41,10 @@ from curation.tokenize.training.sorted_counts import merge_runs, read_run
 from curation.tokenize.training.tokenizer_json import tokenizer_config_json, tokenizer_json
 from curation.tokenize.training.train import LearnedVocabulary, learn
 
+if TYPE_CHECKING:
+    from curation.jobs.steps.run import Run
+
 STEP = "train-tokenizer"
-CONFIG = "tokenizer/tokenizer_config.json"
 
 LOCAL_BYTES = 256 << 20
 """Parquet below which a corpus is counted in this process: some 10 s, in which workers would hardly have started."""
@@ -48,19 +52,22 @@ LOCAL_BYTES = 256 << 20
 LOCAL_THREADS = 4
 """Threads that count in this process at most: a table each, so that they take no more memory than learning does."""
 
+READ = ("documents", "sampled", "bytes", "pretokens", "cut")
+"""Counts of a shard that add up."""
+
 BAR_TOKENS = 1000
 """Tokens that progress counts as one."""
 
 
-def train_tokenizer(plan: Plan, shards: Sequence[str], upstream: str, cluster: Cluster, progress: Progress) -> str:
-    """Train on corpus/<shard>.parquet of the shards named, unless that is done; returns the step's fingerprint."""
-    settings: TokenizerSettings = plan.recipe.table("tokenizer")
-    mark = plan.table_fingerprint(STEP, "tokenizer", upstream=[upstream])
-    if is_done(plan.folder, STEP, WHOLE, mark) is not None:
-        with progress.step(STEP, 1, 1):
-            return mark
-    make_tokenizer(plan.folder, shards, settings, upstream, mark, cluster, progress)
-    return mark
+def make(run: Run) -> None:
+    """Train on the corpus, unless that is done."""
+    folder, fingerprint = run.plan.folder, run.fingerprints.of(STEP)
+    if is_done(folder, STEP, WHOLE, fingerprint) is not None:
+        with run.progress.step(STEP, 1, 1):
+            return
+    (upstream,) = run.fingerprints.upstream(step_named(STEP))
+    settings: TokenizerSettings = run.plan.recipe.table("tokenizer")
+    make_tokenizer(folder, run.shards, settings, upstream, fingerprint, run.cluster, run.progress)
 
 
 def make_tokenizer(
@@ -89,7 +96,7 @@ def make_tokenizer(
         raise StepFailed("train-tokenizer: the corpus has no text to learn merges from")
     outputs = [
         _write(folder, TOKENIZER, tokenizer_json(trained.vocabulary, trained.merges, settings)),
-        _write(folder, CONFIG, tokenizer_config_json(settings)),
+        _write(folder, TOKENIZER_CONFIG, tokenizer_config_json(settings)),
     ]
     size = len(trained.vocabulary) + len(settings.special_tokens)
     counts = {"vocab_size": size, "vocab_size_wanted": settings.vocab_size, "merges": len(trained.merges), **read}
@@ -109,12 +116,12 @@ class PretokenCounts:
 
     folder: Folder
     settings: TokenizerSettings
-    mark: str
+    fingerprint: str
 
     def forget_others(self, shards: Sequence[str]) -> None:
         """Remove what was counted under another fingerprint, or of shards that are no longer there."""
         for path in self.folder.list(COUNTS):
-            if not path.startswith(f"{COUNTS}/{self.mark}/"):
+            if not path.startswith(f"{COUNTS}/{self.fingerprint}/"):
                 self.folder.remove(path)
         current = {manifest_path(count_shards.STEP, shard) for shard in shards}
         for path in self.folder.list(f"manifests/{count_shards.STEP}", ".json"):
@@ -123,18 +130,14 @@ class PretokenCounts:
 
     def count(self, shards: Sequence[str], cluster: Cluster, progress: Progress) -> dict[str, int]:
         """Count every shard that is not counted yet; returns what was read of all of them."""
-        tasks = [CountTask(self.folder, shard, self.settings, self.mark) for shard in shards]
-        done = [(task, task.finished()) for task in tasks]
-        total: dict[str, int] = {}
-        for _, manifest in done:
-            total = add_counts(total, _read(manifest)) if manifest else total
-        left = [task for task, manifest in done if manifest is None]
-        if self._are_few(left):
+        tasks = [CountTask(self.folder, shard, self.settings, self.fingerprint) for shard in shards]
+        finished = {task.shard for task in tasks if task.is_finished()}
+        if self._are_few([task for task in tasks if task.shard not in finished]):
             cluster = Cluster(threads=min(cluster.cores, LOCAL_THREADS))
-        with progress.step(count_shards.STEP, len(tasks), len(tasks) - len(left)) as bar:
-            for manifest in cluster.each(count_shard, left):
-                total = add_counts(total, _read(manifest))
-                bar.advance(manifest.counts["documents"], manifest.counts["sampled"])
+        run_tasks(count_shards.STEP, count_shard, tasks, cluster, progress, lambda task: task.shard in finished)
+        total: dict[str, int] = {}
+        for counts in step_counts(self.folder, count_shards.STEP, shards):
+            total = add_counts(total, {name: counts[name] for name in READ})
         return total
 
     def _are_few(self, tasks: Sequence[CountTask]) -> bool:
@@ -145,19 +148,14 @@ class PretokenCounts:
 
     def merge(self, shards: Sequence[str], cluster: Cluster, progress: Progress) -> list[str]:
         """At most FAN_IN runs with the counts of all shards, in a tree of tasks if there are more shards."""
-        runs = [CountTask(self.folder, shard, self.settings, self.mark).path for shard in sorted(shards)]
+        runs = [CountTask(self.folder, shard, self.settings, self.fingerprint).path for shard in sorted(shards)]
         while len(runs) > FAN_IN:
-            tasks = [MergeTask(self.folder, self.mark, group) for group in groups(runs, FAN_IN)]
+            tasks = [MergeTask(self.folder, self.fingerprint, group) for group in groups(runs, FAN_IN)]
             with progress.step("merge-counts", len(tasks), unit="groups") as bar:
                 for _ in cluster.each(merge, tasks):
                     bar.advance()
             runs = [task.path for task in tasks]
         return runs
-
-
-def _read(manifest: Manifest) -> dict[str, int]:
-    """The counts of a shard that add up."""
-    return {name: manifest.counts[name] for name in ("documents", "sampled", "bytes", "pretokens", "cut")}
 
 
 def _learn(folder: Folder, runs: Sequence[str], settings: TokenizerSettings, progress: Progress) -> LearnedVocabulary:

@@ -145,7 +145,7 @@ class Sides:
         self.runs += 1
         shards = [f"s{number}" for number in range(SHARDS)]
         mark = f"run {self.runs}"
-        made = make_tokens(self.folder, shards, TokensSettings(), mark, self.cluster, self.progress)
+        made = make_tokens(self.folder, shards, TokensSettings(), [mark], self.cluster, self.progress)
         if self.tokens and made.counts["corpus_tokens"] != self.tokens:
             raise SystemExit(f"{made.counts['corpus_tokens']} tokens, tokenizers has {self.tokens}")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from archives import page, prose, response, write_archive
 
-from curation.jobs.steps.run import run_steps
+from curation.jobs.steps.run import run_commands
 
 SETTINGS = ["tokenizer.vocab_size=600", "tokens.sequence_length=64", "extract.extractor=resiliparse"]
 STEPS = ("filter", "dedup", "train-tokenizer", "tokenize", "report")
@@ -72,7 +72,7 @@ def hostile_archives(folder: Path) -> list[Path]:
 def finished_run(folder: Path) -> Path:
     """All steps over the hostile archives, in this process; one of the inputs is quarantined."""
     inputs = [str(path) for path in hostile_archives(folder)]
-    assert run_steps(STEPS, str(folder / "out"), inputs, None, SETTINGS, 0, None, False, False) == 1
+    assert run_commands(STEPS, str(folder / "out"), inputs, None, SETTINGS, 0, None, False, False) == 1
     return folder / "out"
 
 

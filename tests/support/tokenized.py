@@ -124,5 +124,5 @@ def make_run(
     write_corpus(folder, names)
     tokenizer = train_tokenizer([text for text in texts if text] or ["none"])
     folder.write("tokenizer/tokenizer.json", tokenizer.to_str().encode())
-    manifest = make_tokens(folder, list(names), settings, "test", Cluster(None), Progress("silent"))
+    manifest = make_tokens(folder, list(names), settings, ["test"], Cluster(None), Progress("silent"))
     return folder, manifest, tokenizer

@@ -19,6 +19,7 @@ from curation.arrays import Float64s, Int64s
 from curation.errors import InputError
 from curation.stages.tally import add_counts
 from curation.store.folder import Folder
+from curation.store.paths import CORPUS, TOKENIZER
 from curation.store.shards import Output, count_rows, read_shard, read_table
 from curation.tokenize.encoding.cluster_ids import cluster_ids
 from curation.tokenize.encoding.encoder import EncodedTexts, Encoder
@@ -37,8 +38,6 @@ from curation.tokenize.encoding.token_shards import SPLITS, TokensSettings, pars
 
 OWN = "."
 """The corpus of the run itself, in `mix`."""
-
-TOKENIZER = "tokenizer/tokenizer.json"
 
 ENCODED = "encoded"
 """Folder of the intermediate files."""
@@ -72,27 +71,23 @@ def find_corpora(own: Folder, shards: Sequence[str], settings: TokensSettings) -
     corpora = []
     for position, (name, number) in enumerate(wanted.items()):
         folder = own if name == OWN else Folder(name)
-        names = tuple(shards) if name == OWN else tuple(_shard_names(folder))
+        names = tuple(shards) if name == OWN else tuple(CORPUS.shards(folder))
         if name != OWN and not names:
             raise InputError(f"tokens.mix: {name}: no corpus/*.parquet there")
         corpora.append((Corpus(position, name, folder, number), names))
     return corpora
 
 
-def _shard_names(folder: Folder) -> list[str]:
-    return [path.removeprefix("corpus/").removesuffix(".parquet") for path in folder.list("corpus", ".parquet")]
-
-
 def count_documents(entry: tuple[Corpus, str]) -> int:
     """Documents of a shard, by its footer."""
     corpus, shard = entry
-    return count_rows(corpus.folder, f"corpus/{shard}.parquet")
+    return count_rows(corpus.folder, CORPUS.path(shard))
 
 
 def least_split_hash(entry: tuple[Corpus, str]) -> int | None:
     """The least split hash of a shard's documents, None if it has none."""
     corpus, shard = entry
-    ids = read_table(corpus.folder, f"corpus/{shard}.parquet", ["id"])["id"].combine_chunks()
+    ids = read_table(corpus.folder, CORPUS.path(shard), ["id"])["id"].combine_chunks()
     return int(split_hashes(cluster_ids(corpus.folder, shard, ids)).min()) if len(ids) else None
 
 
@@ -106,7 +101,7 @@ def count_tokens(task: tuple[Corpus, str, Folder, str]) -> int:
     """Tokens of one shard, end tokens included, by the tokenizer of a folder and hash."""
     corpus, shard, out, tokenizer = task
     encoder = read_encoder(out.url, tokenizer)
-    batches = read_shard(corpus.folder, f"corpus/{shard}.parquet", ["text"], _BATCH_ROWS)
+    batches = read_shard(corpus.folder, CORPUS.path(shard), ["text"], _BATCH_ROWS)
     return sum(len(encoder(batch.column("text")).ids) + batch.num_rows for batch in batches)
 
 
@@ -121,12 +116,12 @@ class EncodeTask:
     settings: TokensSettings
     slots: int
     least: int | None
-    mark: str
+    fingerprint: str
 
     @property
     def path(self) -> str:
         """The shard in its corpus."""
-        return f"corpus/{self.shard}.parquet"
+        return CORPUS.path(self.shard)
 
     @property
     def name(self) -> str:
@@ -135,17 +130,17 @@ class EncodeTask:
 
     def slots_path(self, split: str) -> str:
         """The intermediate file of one split."""
-        return f"{slots_folder(self.mark, split)}/{self.name}.arrow"
+        return f"{slots_folder(self.fingerprint, split)}/{self.name}.arrow"
 
     @property
     def measured_path(self) -> str:
         """What was measured of the tokenizer, where the corpus is the run's own."""
-        return f"{ENCODED}/{self.mark}/measured/{self.name}.json"
+        return f"{ENCODED}/{self.fingerprint}/measured/{self.name}.json"
 
 
-def slots_folder(mark: str, split: str) -> str:
-    """Where the intermediate files of a split stand, for a step of the fingerprint `mark`."""
-    return f"{ENCODED}/{mark}/{split}"
+def slots_folder(fingerprint: str, split: str) -> str:
+    """Where the intermediate files of a split are, for a step with this fingerprint."""
+    return f"{ENCODED}/{fingerprint}/{split}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ class PackTask:
     dtype: np.dtype[np.unsignedinteger]
     pad: int
     metadata: Mapping[str, str]
-    mark: str
+    fingerprint: str
 
     @property
     def shard(self) -> str:
@@ -41,11 +41,11 @@ class PackTask:
         return f"{self.split}-{self.number:05d}"
 
 
-def pack_shard(task: PackTask) -> Manifest:
-    """Make one token shard, its manifest last."""
+def pack_shard(task: PackTask) -> dict[str, int]:
+    """Make one token shard, its manifest last. Returns nothing that progress counts."""
     meter, settings, part = Meter(), task.settings, task.part
     task.folder.fs.invalidate_cache()  # object stores remember listings, here maybe one from before the first pass
-    paths = task.folder.list(slots_folder(task.mark, task.split), ".arrow")
+    paths = task.folder.list(slots_folder(task.fingerprint, task.split), ".arrow")
     documents = read_slots(task.folder, paths, part.first, part.last, task.dtype)
     if settings.packing == "concat":
         rows = concat(documents.encoded, settings.sequence_length, part.skip, part.tokens, task.pad)
@@ -54,9 +54,8 @@ def pack_shard(task: PackTask) -> Manifest:
     table = rows.to_arrow(documents.ids, token_schema(task.dtype, settings.sequence_length))
     output = write_token_shard(task.folder, shard_path(task.split, task.number), table, task.metadata, settings)
     counts = {"rows": len(rows), "tokens": part.tokens, "padding": rows.padding}
-    manifest = Manifest(STEP, task.shard, task.mark, outputs=[output], counts=counts)
-    manifest.write(task.folder, meter.report())
-    return manifest
+    Manifest(STEP, task.shard, task.fingerprint, outputs=[output], counts=counts).write(task.folder, meter.report())
+    return {}
 
 
 def describe(encoder: Encoder, settings: TokensSettings, sources: list[dict[str, Any]], split: str) -> dict[str, str]:

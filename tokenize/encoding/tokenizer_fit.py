@@ -14,8 +14,6 @@ from curation.tokenize.encoding.encoder import Encoder
 from curation.tokenize.encoding.measure import COUNTS, CorpusCounts, Group
 from curation.tokenize.training.alphabet import spell
 
-REPORT = "tokenizer/report.json"
-
 WORDS = "runs of characters other than white space"
 
 RARE = 10

@@ -14,7 +14,7 @@ from pyarrow.fs import FSSpecHandler, PyFileSystem
 
 from curation.errors import InputError
 from curation.store.folder import Folder
-from curation.tokenize.encoding.encode_shards import TOKENIZER
+from curation.store.paths import TOKENIZER
 
 CONTEXT = 20
 """Tokens shown on either side of the one asked for."""

@@ -20,6 +20,7 @@ from curation.running.versions import library_version
 from curation.store.folder import Folder
 from curation.store.hashing import hash_strings
 from curation.store.manifest import Manifest, fingerprint, is_done
+from curation.store.paths import CORPUS
 from curation.tokenize.training.counter import Counter
 from curation.tokenize.training.memory import give_back
 from curation.tokenize.training.pretokens import Splitter, flat_text
@@ -43,21 +44,21 @@ class CountTask:
     folder: Folder
     shard: str
     settings: TokenizerSettings
-    mark: str
+    fingerprint: str
 
     @property
     def path(self) -> str:
         """Its run."""
-        return f"{COUNTS}/{self.mark}/{self.shard}.arrow"
+        return f"{COUNTS}/{self.fingerprint}/{self.shard}.arrow"
 
     def size(self) -> int:
         """Bytes of the shard's Parquet."""
-        return self.folder.size(f"corpus/{self.shard}.parquet")
+        return self.folder.size(CORPUS.path(self.shard))
 
-    def finished(self) -> Manifest | None:
-        """Its manifest, if the shard is counted and the run is still there."""
-        manifest = is_done(self.folder, STEP, self.shard, self.mark)
-        return manifest if manifest is not None and self.folder.exists(self.path) else None
+    def is_finished(self) -> bool:
+        """Whether the shard is counted and the run is still there."""
+        done = is_done(self.folder, STEP, self.shard, self.fingerprint) is not None
+        return done and self.folder.exists(self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +66,13 @@ class MergeTask:
     """Runs to merge into one."""
 
     folder: Folder
-    mark: str
+    fingerprint: str
     runs: tuple[str, ...]
 
     @property
     def path(self) -> str:
         """The merged run, named by what it is made of."""
-        return f"{COUNTS}/{self.mark}/merged-{fingerprint(self.runs)}.arrow"
+        return f"{COUNTS}/{self.fingerprint}/merged-{fingerprint(self.runs)}.arrow"
 
 
 def count_fingerprint(settings: TokenizerSettings, upstream: str) -> str:
@@ -80,10 +81,10 @@ def count_fingerprint(settings: TokenizerSettings, upstream: str) -> str:
     return fingerprint(STEP, settings.version, library_version("tokenizers"), values, upstream)
 
 
-def count_shard(task: CountTask) -> Manifest:
-    """Count the pre-tokens of a shard's documents, or of a sample of them; returns its manifest."""
+def count_shard(task: CountTask) -> dict[str, int]:
+    """Count the pre-tokens of a shard's documents, or of a sample of them; returns documents in and counted."""
     meter = Meter()
-    settings, scratch = task.settings, f"{COUNTS}/{task.mark}/{task.shard}"
+    settings, scratch = task.settings, f"{COUNTS}/{task.fingerprint}/{task.shard}"
     counter = Counter(Splitter(settings.split_pattern), settings.max_pretoken_bytes, (task.folder, scratch))
     with meter.timed("count"):
         documents, chosen = _count(task, counter)
@@ -93,16 +94,15 @@ def count_shard(task: CountTask) -> Manifest:
     seen = counter.counted
     counts = {"documents": documents, "sampled": chosen, "bytes": seen.bytes, "pretokens": seen.pretokens}
     counts |= {"distinct": run.rows, "cut": seen.cut, "spilled": counter.spilled}
-    manifest = Manifest(STEP, task.shard, task.mark, counts=counts)
-    manifest.write(task.folder, meter.report())
+    Manifest(STEP, task.shard, task.fingerprint, counts=counts).write(task.folder, meter.report())
     give_back()
-    return manifest
+    return {"documents_in": documents, "documents_out": chosen}
 
 
 def _count(task: CountTask, counter: Counter) -> tuple[int, int]:
     """Count texts; returns how many documents there are and how many of them were chosen."""
     documents = chosen = 0
-    with task.folder.open(f"corpus/{task.shard}.parquet") as file, pq.ParquetFile(file) as parquet:
+    with task.folder.open(CORPUS.path(task.shard)) as file, pq.ParquetFile(file) as parquet:
         # Decoded by this thread alone: what other threads free is kept by Arrow for them.
         for batch in parquet.iter_batches(batch_size=BATCH_ROWS, columns=["id", "text"], use_threads=False):
             rows = sampled(batch.column("id"), task.settings)

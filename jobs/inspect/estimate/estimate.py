@@ -23,6 +23,7 @@ import pyarrow as pa
 from curation.archives.inputs import Input, find_inputs
 from curation.jobs.inspect.estimate.sampling import InputSample, SampleRequest, take
 from curation.jobs.steps.filter import FilterTask, filter_archive
+from curation.jobs.steps.fingerprints import Fingerprints
 from curation.jobs.steps.plan import DEFAULT_RECIPE, Plan
 from curation.jobs.steps.progress import Progress
 from curation.jobs.steps.run import Run
@@ -32,8 +33,9 @@ from curation.recipes.recipe import Recipe, load
 from curation.running.cluster import Cluster
 from curation.store.folder import Folder
 from curation.store.manifest import WHOLE, read_manifest
+from curation.store.paths import TOKENIZER
 from curation.store.shards import ShardWriter, read_table
-from curation.tokenize.encoding.encode_shards import TOKENIZER, count_tokens, find_corpora
+from curation.tokenize.encoding.encode_shards import count_tokens, find_corpora
 
 SHARDED = ("documents", "removed/filter", "signatures", "signals", "corpus", "removed/dedup")
 """Outputs with a file a shard."""
@@ -112,24 +114,26 @@ class _SampleRun:
         first, warm = plan.inputs[0], 0.0
         with self._watched("start-up"):
             started = time.perf_counter()
-            task = FilterTask(Folder(str(self.base / "warm")), plan.recipe, first, plan.filter_fingerprint(first))
+            task = FilterTask(
+                Folder(str(self.base / "warm")), plan.recipe, first, Fingerprints(plan).of("filter", first.shard)
+            )
             Cluster().gather(_tried, [task])
             warm = time.perf_counter() - started
         run = Run(plan, Cluster(), self.progress)
         with self._watched("filter"):
-            run.step("filter")
+            run.run("filter")
         self._count_filtered(run.quarantined)
         found.startup = max(0.0, warm - next((s for s in found.by_chunk["seconds"] if s), 0.0))
         if not found.total("documents"):
             return
         with self._watched("dedup"):
-            run.step("dedup")
+            run.run("dedup")
         self._count_duplicates()
         if found.survived_characters:
             with self._watched("train-tokenizer"):
-                run.step("train-tokenizer")
+                run.run("train-tokenizer")
             with self._watched("tokenize"):
-                run.step("tokenize")
+                run.run("tokenize")
             self._count_tokens()
         self._weigh()
 

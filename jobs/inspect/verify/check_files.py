@@ -7,14 +7,10 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curation.dedup.decisions import DROPS, KEPT, LARGE, NUMBERS
-from curation.dedup.lines import CUTS
-from curation.dedup.signatures import signature_schema
-from curation.dedup.sketches import EDGES
 from curation.jobs.inspect.verify.faults import Fault
+from curation.jobs.steps.table import named, outputs
 from curation.recipes.recipe import Recipe
 from curation.stages.batch import Batch
-from curation.stages.signals import STORED, stored_schema
 from curation.stages.stage import signal_type
 from curation.store import schema
 from curation.store.folder import Folder
@@ -22,9 +18,6 @@ from curation.store.shards import Output, read_table
 
 UNREADABLE = (OSError, pa.ArrowException, ValueError, KeyError, EOFError)
 """What reading a damaged file raises."""
-
-MARKED = ("documents/", "removed/", "signatures/", f"{STORED}/", "corpus/")
-"""Folders whose files carry the fingerprint of the step that made them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,29 +115,23 @@ def differing_column(found: pa.Schema, wanted: pa.Schema) -> tuple[str, str] | N
 
 
 def expected_columns(recipe: Recipe, same_versions: bool) -> dict[str, pa.Schema]:
-    """The columns of every Parquet file in each folder but tokens/. An empty struct stands for any.
+    """The columns of the Parquet files below each path of the table of steps. An empty struct stands for any.
 
-    same_versions: whether the stages that are installed are those that made the run, and can be asked for signals.
+    Args:
+        recipe: the run's.
+        same_versions: whether the stages that are installed are those that made the run, and can be asked for signals.
     """
     empty = Batch(pa.RecordBatch.from_pylist([], schema=schema.RECORD))
     signals = signal_type(recipe.stages, empty) if same_versions else pa.struct([])
-    columns = {
-        "documents/": schema.DOCUMENT,
-        "corpus/": schema.DOCUMENT,
-        "removed/filter/": schema.removed(signals),
-        "removed/dedup/": schema.removed(pa.struct([])),
-        "signatures/": signature_schema(recipe.table("dedup")),
-        "dedup/drop/": DROPS,
-        "dedup/kept/": KEPT,
-        "dedup/lines/": CUTS,
-        "dedup/pairs/": EDGES,
-        "dedup/large_clusters.parquet": LARGE,
-        "dedup/shards.parquet": NUMBERS,
-    }
-    return columns | ({f"{STORED}/": stored_schema(signals)} if same_versions else {})
+    columns = {}
+    for _, output in outputs():
+        found = named(output.columns) if output.columns else None
+        columns[output.prefix] = found(recipe, signals) if callable(found) else found
+    return {prefix: found for prefix, found in columns.items() if found is not None}
 
 
 def task_of(output: Output, earlier: Output | None, columns: dict[str, pa.Schema], mark: str) -> FileTask:
     """What to check of a file that a manifest of the fingerprint `mark` names."""
     wanted = next((found for prefix, found in columns.items() if output.path.startswith(prefix)), None)
-    return FileTask(output, earlier, wanted, mark if output.path.startswith(MARKED) else None)
+    stamped = tuple(files.prefix for _, files in outputs() if files.stamped)
+    return FileTask(output, earlier, wanted, mark if output.path.startswith(stamped) else None)

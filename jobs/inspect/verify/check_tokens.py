@@ -18,10 +18,9 @@ from curation.jobs.inspect.verify.check_files import UNREADABLE, differing_colum
 from curation.jobs.inspect.verify.completion import manifest_of
 from curation.jobs.inspect.verify.faults import Fault, in_rows
 from curation.jobs.inspect.verify.send_ids import TRAIN, VALIDATION, Ids, send_ids
-from curation.jobs.steps.train_tokenizer import CONFIG
 from curation.store.exchange import Exchange, Sender
 from curation.store.folder import Folder
-from curation.tokenize.encoding.encode_shards import TOKENIZER
+from curation.store.paths import TOKENIZER, TOKENIZER_CONFIG
 from curation.tokenize.encoding.encoder import Encoder
 from curation.tokenize.encoding.token_shards import token_schema
 
@@ -59,9 +58,9 @@ def read_vocabulary(
     if wanted is not None and size != wanted:
         faults.append(Fault(TOKENIZER, f"{size:,} tokens", f"{wanted:,}, as its manifest says"))
     try:
-        folder.read_json(CONFIG)
+        folder.read_json(TOKENIZER_CONFIG)
     except (OSError, ValueError) as error:
-        faults.append(Fault(CONFIG, f"cannot be read ({error})", "JSON"))
+        faults.append(Fault(TOKENIZER_CONFIG, f"cannot be read ({error})", "JSON"))
     return TokenizerFacts(encoder.vocabulary, encoder.hash, sequence_length), faults
 
 

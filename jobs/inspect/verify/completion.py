@@ -7,23 +7,18 @@ on there. It is one where a later step, made from that shard, is done.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
-from curation.dedup.documents import earlier_fingerprints, earlier_shards
 from curation.errors import CurationError
 from curation.jobs.inspect.verify.faults import Fault
+from curation.jobs.steps.fingerprints import Fingerprints
 from curation.jobs.steps.plan import RUN, Plan, describe
+from curation.jobs.steps.table import Step, ancestors, step_named, steps
 from curation.running.cluster import Cluster
 from curation.store.folder import Folder
-from curation.store.manifest import WHOLE, Manifest, fingerprint, manifest_path, read_manifest
+from curation.store.manifest import WHOLE, Manifest, manifest_path, read_manifest
 from curation.store.shards import Output
-
-STEPS = ("filter", "dedup", "corpus", "train-tokenizer", "encode", "tokens")
-WHOLE_STEPS = ("dedup", "train-tokenizer", "tokens")
-
-OUTPUT_STEPS = (*STEPS, "report")
-"""Steps whose files stay. A later step may rewrite a file of an earlier one (encoding fills token_count); the last to
-name it holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +70,13 @@ class Completion:
 
     @property
     def outputs(self) -> dict[str, tuple[Output, str]]:
-        """Every file that the manifests name, by path, with the fingerprint of the first step to name it."""
+        """Every file that the manifests name, by path, with the fingerprint of the first step to name it.
+
+        A later step may rewrite a file of an earlier one (encoding fills token_count): the last description counts.
+        """
         found: dict[str, tuple[Output, str]] = {}
-        for step in OUTPUT_STEPS:
-            for key in sorted(key for key in self.manifests if key[0] == step):
+        for step in steps():
+            for key in sorted(key for key in self.manifests if key[0] == step.name):
                 known = self.manifests[key]
                 for output in known.outputs:
                     _, mark = found.get(output.path, (output, known.fingerprint))
@@ -89,7 +87,7 @@ class Completion:
         """Whether what a step made of a shard belongs to the run as it is: an unfinished one may hold what is left of
         another recipe, or was made of fewer inputs."""
         keys = self.done if self.left else self.manifests.keys()
-        return (step, WHOLE if step in WHOLE_STEPS else shard) in keys
+        return (step, shard if step_named(step).unit == "shard" else WHOLE) in keys
 
     def before_encoding(self, path: str) -> Output | None:
         """A file of the corpus as it was before tokens were counted, as long as the token set is not finished."""
@@ -145,58 +143,54 @@ def _is_stale(state: Completion, wanted: dict[tuple[str, str], str], key: tuple[
 def _strangers(plan: Plan, state: Completion) -> Iterator[Fault]:
     """Manifests of shards that no input of the run makes."""
     mixed = bool(plan.recipe.table("tokens").mix)
+    units = {step.name: step.unit for step in steps() if step.unit != "parts" and not (step.name == "encode" and mixed)}
     for (step, shard), found in state.manifests.items():
-        per_shard = step in ("filter", "corpus") or (step == "encode" and not mixed)
-        if per_shard and shard not in state.shards:
+        if units.get(step) == "shard" and shard not in state.shards:
             yield Fault(found.path, "no input of the run makes this shard", "the shards of run.json")
-        elif step in ("dedup", "train-tokenizer") and shard != WHOLE:
+        elif units.get(step) == "whole" and shard != WHOLE:
             yield Fault(found.path, "no shard of this step", WHOLE)
 
 
 def _expected(plan: Plan, state: Completion) -> dict[tuple[str, str], str]:
-    """The fingerprint of each manifest up to the tokenizer, as the run would write it."""
-    sources = [source for source in plan.inputs if source.path not in state.quarantined]
-    filtered = [plan.filter_fingerprint(source) for source in sources]
-    marks = {("filter", source.shard): mark for source, mark in zip(sources, filtered, strict=True)}
-    try:
-        earlier = earlier_fingerprints(earlier_shards(plan.recipe.table("dedup")))
-    except (CurationError, OSError):
-        return marks  # the earlier run is gone, or not to be reached from here
-    dedup = plan.table_fingerprint("dedup", "dedup", upstream=[fingerprint(filtered), *earlier])
-    corpus = plan.table_fingerprint("corpus", "pii", upstream=[dedup])
-    whole = fingerprint(state.shards, [corpus] * len(state.shards))
-    marks |= {("dedup", WHOLE): dedup} | {("corpus", shard): corpus for shard in state.shards}
-    return marks | {
-        ("train-tokenizer", WHOLE): plan.table_fingerprint("train-tokenizer", "tokenizer", upstream=[whole])
-    }
+    """The fingerprint of each manifest, as the run would write it, as far as the plan alone gives it."""
+    fingerprints = Fingerprints(plan, state.quarantined)
+    expected: dict[tuple[str, str], str] = {}
+    with suppress(CurationError, OSError):  # an earlier run is gone, or cannot be reached from here
+        for step in steps():
+            if step.make and not step.anytime and not step.reads_contents:
+                for unit in step.units(state.shards):
+                    expected[step.name, unit] = fingerprints.of(step.name, unit)
+    return expected
 
 
-def _settle(state: Completion, wanted: dict[tuple[str, str], str], current: bool) -> None:
+def _settle(state: Completion, expected: dict[tuple[str, str], str], current: bool) -> None:
     """Fill done, left and faults, from the last step to the first: what a finished step was made of must be there."""
-    tokens = state.manifests.get(("tokens", WHOLE))
-    later = ""
-    for step in reversed(STEPS):
-        keys = [(step, WHOLE)] if step in WHOLE_STEPS else [(step, shard) for shard in state.shards]
-        open_keys: list[tuple[tuple[str, str], ManifestSummary | None, str | None]] = []
+    needed: dict[str, str] = {}
+    for step in reversed([step for step in steps() if not step.anytime]):
+        owner = step_named(step.made_by or step.name)
+        made = state.manifests.get((owner.name, WHOLE)) if owner.reads_contents else None
+        missing: list[tuple[tuple[str, str], ManifestSummary | None, str | None]] = []
+        keys = [(step.name, unit) for unit in step.units(state.shards)]
         for key in keys:
             found = state.manifests.get(key)
-            mark = tokens.fingerprint if step == "encode" and tokens else wanted.get(key)
-            stale = step in ("encode", "tokens") and tokens is not None and not current
-            if found is not None and not stale and (mark is None or found.fingerprint == mark):
+            fingerprint = made.fingerprint if made is not None else expected.get(key)
+            is_stale = made is not None and not current
+            if found is not None and not is_stale and (fingerprint is None or found.fingerprint == fingerprint):
                 state.done.add(key)
             else:
-                open_keys.append((key, found, mark))
-        if later:
-            state.faults += [_broken(key, found, mark, later) for key, found, mark in open_keys]
-        elif open_keys:
-            state.left.insert(0, _told(step, len(open_keys), len(keys)))
-        if keys and not open_keys and not later and step in WHOLE_STEPS:
-            later = step
+                missing.append((key, found, fingerprint))
+        if step.name in needed:
+            state.faults += [_broken(key, found, fingerprint, needed[step.name]) for key, found, fingerprint in missing]
+        elif missing:
+            state.left.insert(0, _describe_left(step, len(missing), len(keys)))
+        elif keys and step.unit != "shard":
+            needed |= dict.fromkeys(ancestors(step) - set(needed), step.name)
+    tokens = state.manifests.get(("tokens", WHOLE))
     if tokens is not None:
         state.faults += [
             Fault(found.path, f"fingerprint {found.fingerprint}", f"{tokens.fingerprint}, as of all tokens")
-            for (step, shard), found in state.manifests.items()
-            if step == "tokens" and shard != WHOLE and found.fingerprint != tokens.fingerprint
+            for (step_name, shard), found in state.manifests.items()
+            if step_name == "tokens" and shard != WHOLE and found.fingerprint != tokens.fingerprint
         ]
 
 
@@ -207,10 +201,10 @@ def _broken(key: tuple[str, str], found: ManifestSummary | None, mark: str | Non
     return Fault(path, f"fingerprint {found.fingerprint}", f"{mark}, from which the step {later} was made")
 
 
-def _told(step: str, missing: int, all_of_it: int) -> str:
-    return (
-        f"step {step} is not done" if step in WHOLE_STEPS else f"step {step}: {missing:,} of {all_of_it:,} shards left"
-    )
+def _describe_left(step: Step, missing: int, all_of_it: int) -> str:
+    if step.unit != "shard":
+        return f"step {step.name} is not done"
+    return f"step {step.name}: {missing:,} of {all_of_it:,} shards left"
 
 
 def manifest_of(folder: Folder, step: str, shard: str) -> Manifest | None:

@@ -19,18 +19,16 @@ from curation.jobs.inspect.verify.check_ids import CheckPartition, IdPartition, 
 from curation.jobs.inspect.verify.check_near_duplicates import NearDuplicateSearch, check_near, near_partitions
 from curation.jobs.inspect.verify.check_shards import CheckShard, ShardTask
 from curation.jobs.inspect.verify.check_tokens import CheckTokens, TokenFile, read_vocabulary
-from curation.jobs.inspect.verify.completion import STEPS, Completion, manifest_of, survey
+from curation.jobs.inspect.verify.completion import Completion, manifest_of, survey
 from curation.jobs.inspect.verify.faults import Fault, some_of
 from curation.jobs.inspect.work_folder import WORK
 from curation.jobs.steps.plan import Plan
+from curation.jobs.steps.table import outputs, steps
 from curation.running.cluster import Cluster
 from curation.store.exchange import Exchange, partitions_by_size
 from curation.store.folder import Folder
 from curation.store.manifest import WHOLE, manifest_path
 from curation.tokenize.encoding.token_shards import SPLITS, TokensSettings
-
-STREAMED = ("documents/", "removed/", "signatures/", "signals/", "corpus/", "tokens/")
-"""Folders whose every file is named by a manifest of its shard."""
 
 COUNTED = ("corpus/", "removed/", "dedup/drop/", "tokens/")
 """Folders whose files name documents."""
@@ -125,13 +123,15 @@ class Verification:
     def _strays(self, state: Completion, named: set[str]) -> Iterator[Fault]:
         """Files that no manifest names; of a shard that is not done yet they are no fault."""
         going = bool(state.left)
-        steps = ("filter", "corpus")
-        unfinished = {shard for shard in state.shards if any((step, shard) not in state.done for step in steps)}
+        per_shard = [step.name for step in steps() if step.unit == "shard" and step.make]
+        whole = tuple(output.prefix for step, output in outputs() if step.unit != "shard")
+        known = tuple(output.prefix for _, output in outputs() if not isinstance(output.files, str))
+        unfinished = {shard for shard in state.shards if any((step, shard) not in state.done for step in per_shard)}
         for path in self.plan.folder.list():
-            if path in named or not (path.startswith(STREAMED) or path.endswith(".parquet")) or path.startswith(WORK):
+            if path in named or not (path.startswith(known) or path.endswith(".parquet")) or path.startswith(WORK):
                 continue
             shard = path.rpartition("/")[2].removesuffix(".parquet")
-            if going and (shard in unfinished or path.startswith(("tokens/", "dedup/"))):
+            if going and (shard in unfinished or path.startswith(whole)):
                 continue
             yield Fault(path, "no manifest names it", "no file that the run did not make")
 
@@ -176,7 +176,7 @@ class Verification:
                 yield Fault(path, f"{name}: {total:,}", f"{expected:,}, as its shards have it")
 
     def _steps(self, state: Completion, shard: str) -> frozenset[str]:
-        found = {step for step in STEPS if state.holds(step, shard)}
+        found = {step.name for step in steps() if not step.anytime and state.holds(step.name, shard)}
         return frozenset(found if "tokens" in found else found - {"encode"})
 
     def _ids(self, state: Completion) -> None:

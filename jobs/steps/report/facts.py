@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from curation.jobs.steps.plan import RUN, Plan
+from curation.jobs.steps.table import steps
 from curation.report.counting import COLUMNS, LENGTHS, SCORES, ShardFacts, ShardFactsCounter, binned, total
 from curation.report.histograms import add_histograms
 from curation.running.cluster import Cluster
@@ -87,7 +88,7 @@ def collect(plan: Plan, facts: ShardFacts) -> dict[str, Any]:
     stages: dict[str, StageTally] = {}
     signals: dict[str, dict[str, Any]] = {}
     done = {}
-    for step in ("filter", "corpus"):
+    for step in [step.name for step in steps() if step.alarms]:
         done[step] = 0
         for counts in step_counts(folder, step, shards):
             done[step] += 1

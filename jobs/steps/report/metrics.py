@@ -18,9 +18,9 @@ from curation.jobs.steps.report.performance import Performance
 from curation.running.overlap import overlapped
 from curation.store.folder import Folder
 from curation.store.manifest import READERS, read_manifest
+from curation.store.paths import METRICS
 from curation.store.shards import Output
 
-METRICS = "report/metrics.txt"
 PREFIX = "curate"
 
 _READ = {

@@ -14,7 +14,7 @@ from curation.report.figures import counted, dates, one_side, ranked, signal_fig
 from curation.report.funnel import funnel_rows, tokens_per_character
 from curation.report.render import render
 from curation.store.folder import Folder
-from curation.tokenize.encoding.tokenizer_fit import REPORT as TOKENIZER_REPORT
+from curation.store.paths import TOKENIZER_REPORT
 
 LANGUAGES, DOMAINS, TLDS = 15, 25, 20
 

@@ -8,12 +8,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from curation.jobs.steps.table import steps
 from curation.running.overlap import overlapped
 from curation.store.folder import Folder
 from curation.store.manifest import READERS, read_manifest
-
-STEPS = ("filter", "dedup", "corpus", "count", "merge", "train-tokenizer", "encode", "tokens")
-"""In the order in which they are told."""
 
 
 @dataclass
@@ -65,8 +63,10 @@ def measure(folder: Folder, stats: Mapping[str, Any]) -> Performance:
     return found
 
 
-def _place(step: str) -> int:
-    return STEPS.index(step) if step in STEPS else len(STEPS)
+def _place(name: str) -> int:
+    """The place of a step, or of a phase of one, in the order of the run."""
+    order = [each for step in steps() for each in (*step.phases, step.name)]
+    return order.index(name) if name in order else len(order)
 
 
 def step_seconds(values: Mapping[str, Any]) -> float:

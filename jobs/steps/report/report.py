@@ -8,7 +8,7 @@ no hash anywhere. All are written once: while no other manifest changes, a secon
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -17,7 +17,7 @@ from curation.jobs.steps.plan import RUN, Plan
 from curation.jobs.steps.progress import Progress
 from curation.jobs.steps.report.card import write_card
 from curation.jobs.steps.report.facts import STEP, collect, count_shards, fingerprints
-from curation.jobs.steps.report.metrics import METRICS, write_metrics
+from curation.jobs.steps.report.metrics import write_metrics
 from curation.jobs.steps.report.page import make_page
 from curation.jobs.steps.report.performance import measure
 from curation.jobs.steps.report.samples import draw_samples
@@ -25,10 +25,11 @@ from curation.report.funnel import funnel_rows
 from curation.report.terminal import funnel_table, printable
 from curation.running.cluster import Cluster
 from curation.store.manifest import WHOLE, Manifest, fingerprint, is_done
+from curation.store.paths import METRICS, REPORT_PAGE, STATS
 from curation.store.shards import Output
 
-STATS = "report/stats.json"
-PAGE = "report/index.html"
+if TYPE_CHECKING:
+    from curation.jobs.steps.run import Run
 
 VERSION = 3
 """Rises when the same run gives another report."""
@@ -36,25 +37,30 @@ VERSION = 3
 ROWS_SHOWN = 15
 
 
+def make(run: Run) -> None:
+    """Report on the run so far."""
+    run.stats = write_report(run.plan, run.cluster, run.progress)
+
+
 def write_report(plan: Plan, cluster: Cluster, progress: Progress) -> dict[str, Any]:
     """Count what is there, unless nothing changed since it was counted last; returns what report/stats.json says."""
     folder = plan.folder
     quarantined = folder.read_json(RUN)["quarantined"] if folder.exists(RUN) else []
     mark = fingerprint(STEP, VERSION, fingerprints(folder), quarantined)
-    done = is_done(folder, STEP, WHOLE, mark) is not None and folder.exists(PAGE) and folder.exists(METRICS)
+    done = is_done(folder, STEP, WHOLE, mark) is not None and folder.exists(REPORT_PAGE) and folder.exists(METRICS)
     with progress.step(STEP, 1, int(done)) as bar:
         if not done:
             facts = count_shards(plan, cluster)
             stats = collect(plan, facts)
             performance = measure(folder, stats)
             page = make_page(plan, stats, draw_samples(plan, facts, cluster), performance)
-            folder.write(PAGE, page.encode())
+            folder.write(REPORT_PAGE, page.encode())
             text = (json.dumps(stats, ensure_ascii=False, indent=1) + "\n").encode()
             output = Output(STATS, len(text), folder.write(STATS, text), 0)
             write_metrics(plan, stats, performance)
             Manifest(STEP, WHOLE, mark, outputs=[output, *write_card(plan, stats)]).write(folder)
             bar.advance()
-            progress.note(f"report: {folder.url}/{PAGE}")
+            progress.note(f"report: {folder.url}/{REPORT_PAGE}")
     found: dict[str, Any] = folder.read_json(STATS)
     return found
 

@@ -10,15 +10,30 @@ import pytest
 from archives import page, prose, response, write_archive
 from rich.console import Console
 
-from curation.jobs.steps.filter import filter_archives
+from curation.jobs.steps.fingerprints import Fingerprints
 from curation.jobs.steps.live_funnel import LiveFunnel
 from curation.jobs.steps.plan import Plan, make_plan
 from curation.jobs.steps.progress import Progress
+from curation.jobs.steps.run import Run
+from curation.jobs.steps.table import step_named
 from curation.report.terminal import live_table
 from curation.running.cluster import Cluster
 from curation.store.manifest import manifest_path
 
 SETTINGS = ["extract.extractor=resiliparse"]
+
+
+def run_filter(plan: Plan) -> Run:
+    run = Run(plan, Cluster(), Progress("silent"))
+    run.run("filter")
+    return run
+
+
+def funnel_of(plan: Plan) -> LiveFunnel:
+    """The funnel of a filter step that has begun."""
+    funnel = LiveFunnel(plan.folder)
+    funnel.begin(step_named("filter"), Fingerprints(plan))
+    return funnel
 
 
 @pytest.fixture
@@ -35,12 +50,12 @@ def plan(tmp_path: Path) -> Plan:
 
 def test_the_funnel_fills_as_shards_finish(plan: Plan) -> None:
     """Before a shard is done there are no rows; with each manifest its documents are added, and each only once."""
-    following = LiveFunnel(plan)
+    following = funnel_of(plan)
     assert following.rows() == []
-    filter_archives(plan, Cluster(), Progress("silent"))
+    run_filter(plan)
     second = plan.folder.read(manifest_path("filter", plan.inputs[1].shard))
     plan.folder.remove(manifest_path("filter", plan.inputs[1].shard))
-    following = LiveFunnel(plan)
+    following = funnel_of(plan)
     assert [(row.stage, row.entered) for row in following.rows()][:2] == [("read", 4), ("url", 4)]
     plan.folder.write(manifest_path("filter", plan.inputs[1].shard), second)
     rows = {row.stage: row for row in following.rows(now=float("inf"))}
@@ -53,10 +68,10 @@ def test_the_funnel_fills_as_shards_finish(plan: Plan) -> None:
 
 def test_shards_of_another_recipe_do_not_count(plan: Plan) -> None:
     """What an earlier recipe left in the folder is not part of this run's funnel."""
-    filter_archives(plan, Cluster(), Progress("silent"))
+    run_filter(plan)
     paths = [str(source.path) for source in plan.inputs]
     other = make_plan(paths, plan.folder.url, None, [*SETTINGS, "language.min_score=0.9"], update=True)
-    assert LiveFunnel(other).rows() == []
+    assert funnel_of(other).rows() == []
 
 
 def test_the_live_view_shows_the_funnel_and_ends_with_the_bar(plan: Plan) -> None:
@@ -64,8 +79,8 @@ def test_the_live_view_shows_the_funnel_and_ends_with_the_bar(plan: Plan) -> Non
     progress = Progress("live")
     shown = io.StringIO()
     progress._console = Console(file=shown, force_terminal=True, width=120, height=40)
-    filter_archives(plan, Cluster(), Progress("silent"))
-    progress.follow(LiveFunnel(plan).rows)
+    run_filter(plan)
+    progress.follow(funnel_of(plan).rows)
     with progress.step("corpus", 2) as step:
         step.advance(4, 4)
         until = time.monotonic() + 10
@@ -73,7 +88,7 @@ def test_the_live_view_shows_the_funnel_and_ends_with_the_bar(plan: Plan) -> Non
             time.sleep(0.05)
     text = shown.getvalue()
     assert text.index("gopher_quality") < text.rindex("corpus")
-    (reason,) = [reason.name for row in LiveFunnel(plan).rows() for reason in row.reasons]
+    (reason,) = [reason.name for row in funnel_of(plan).rows() for reason in row.reasons]
     assert reason in text
     assert "gopher_quality" not in text[text.rindex("corpus") :]
 

@@ -12,9 +12,9 @@ from archives import page, prose, response, write_archive
 
 from curation.archives.reader import read_batches
 from curation.jobs.steps import filter as filter_step
-from curation.jobs.steps.filter import filter_archives
 from curation.jobs.steps.plan import make_plan
 from curation.jobs.steps.progress import Progress
+from curation.jobs.steps.run import Run
 from curation.running.cluster import Cluster
 from curation.stages.signals import Histogram
 from curation.store.manifest import read_manifest
@@ -40,7 +40,9 @@ def filtered(crawl: Path, out: Path, *settings: str, update: bool = False) -> di
     """Run the filter step; the manifest of its shard, as plain values."""
     plan = make_plan([str(crawl)], str(out), "fineweb", [*SETTINGS, *settings], update=update)
     plan.write([])
-    assert filter_archives(plan, Cluster(), Progress("silent")) == []
+    run = Run(plan, Cluster(), Progress("silent"))
+    run.run("filter")
+    assert not run.quarantined
     manifest = read_manifest(plan.folder, "filter", plan.inputs[0].shard)
     assert manifest is not None
     return {"counts": manifest.counts, "outputs": {output.path: output for output in manifest.outputs}}

@@ -31,7 +31,7 @@ SILENT = Progress("silent")
 
 def remake(folder: Folder, settings: TokensSettings, shards: int = 3, cluster: Cluster | None = None) -> Manifest:
     names = [f"shard-{number}" for number in range(shards)]
-    return make_tokens(folder, names, settings, "test", cluster or Cluster(None), SILENT)
+    return make_tokens(folder, names, settings, ["test"], cluster or Cluster(None), SILENT)
 
 
 def tokens_of(folder: Folder, split: str) -> list[dict[str, list[object]]]:
@@ -224,7 +224,7 @@ def test_bytes_do_not_depend_on_the_corpus_shards(tmp_path: Path, packing: str) 
             table = table.set_column(table.schema.get_field_index("id"), table.schema.field("id"), ids)
             pq.write_table(table, folder.path(f"corpus/{name}.parquet"))
         folder.write("tokenizer/tokenizer.json", train_tokenizer(TEXTS).to_str().encode())
-        make_tokens(folder, names, replace(SETTINGS, packing=packing), "test", Cluster(None), SILENT)
+        make_tokens(folder, names, replace(SETTINGS, packing=packing), ["test"], Cluster(None), SILENT)
         made.append(bytes_of(folder, "tokens"))
     assert made[0] == made[1] == made[2]
     assert len(made[0]) > 2
@@ -387,7 +387,7 @@ def test_repeats_by_cluster_size(tmp_path: Path) -> None:
     settings = replace(
         SETTINGS, validation_fraction=0.0, cluster_sizes=(1, 2, 3, 5, 1000), cluster_repeats=(1, 2, 3, 5, 0)
     )
-    make_tokens(folder, ["s"], settings, "test", Cluster(None), SILENT)
+    make_tokens(folder, ["s"], settings, ["test"], Cluster(None), SILENT)
     end = np.uint16(0)
     ends = Counter(name for name, tokens in pieces(tokens_of(folder, "train")) if tokens[-1] == end)
     assert ends == {"s/0": 1, "s/1": 2, "s/2": 3, "s/3": 3, "s/4": 5}

@@ -19,10 +19,11 @@ from tokenizers import Tokenizer
 from curation.errors import StepFailed
 from curation.jobs.steps import train_tokenizer as job
 from curation.jobs.steps.progress import Progress, StepProgress
-from curation.jobs.steps.train_tokenizer import CONFIG, TOKENIZER, make_tokenizer
+from curation.jobs.steps.train_tokenizer import make_tokenizer
 from curation.running.cluster import Cluster, open_cluster
 from curation.store.folder import Folder
 from curation.store.manifest import Manifest, read_manifest
+from curation.store.paths import TOKENIZER, TOKENIZER_CONFIG
 from curation.tokenize.training import counter
 from curation.tokenize.training.settings import TokenizerSettings
 from curation.tokenize.training.tokenizer_json import tokenizer_json
@@ -84,7 +85,7 @@ def test_any_number_of_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s
     folder = corpus(tmp_path, shards)
     manifest = make(folder, names(shards))
     assert folder.read(TOKENIZER) == EXPECTED
-    assert folder.list("tokenizer") == [TOKENIZER, CONFIG]
+    assert folder.list("tokenizer") == [TOKENIZER, TOKENIZER_CONFIG]
     counts = manifest.counts
     assert (counts["documents"], counts["sampled"], counts["cut"]) == (len(TEXTS), len(TEXTS), 0)
     assert counts["bytes"] == sum(len(text.encode()) for text in TEXTS)
@@ -168,7 +169,7 @@ def test_a_killed_process_goes_on(tmp_path: Path) -> None:
     make(folder, names(12))
     folder.sweep()
     assert files(folder) == files(whole)
-    assert folder.list("tokenizer") == [TOKENIZER, CONFIG]
+    assert folder.list("tokenizer") == [TOKENIZER, TOKENIZER_CONFIG]
 
 
 def test_spilling_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

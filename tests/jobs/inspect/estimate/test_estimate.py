@@ -28,7 +28,7 @@ def run_all(words: list[str], out: Path, settings: list[str]) -> dict[str, float
     plan = make_plan(words, str(out), "fineweb", settings)
     run = Run(plan, Cluster(), Progress("silent"))
     for step in ("filter", "dedup", "train-tokenizer", "tokenize"):
-        run.step(step)
+        run.run(step)
     folder = plan.folder
     made = [read_manifest(folder, "filter", source.shard) for source in plan.inputs]
     filtered = [manifest.counts["stages"] for manifest in made if manifest is not None]

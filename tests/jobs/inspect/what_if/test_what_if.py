@@ -16,9 +16,9 @@ from curation.jobs.cli.main import app
 from curation.jobs.inspect.what_if.moved_rules import movable
 from curation.jobs.inspect.what_if.view import as_plain
 from curation.jobs.inspect.what_if.what_if import WhatIf, what_if
-from curation.jobs.steps.filter import filter_archives
 from curation.jobs.steps.plan import Plan, make_plan
 from curation.jobs.steps.progress import Progress
+from curation.jobs.steps.run import Run
 from curation.recipes.recipe import load
 from curation.running.cluster import Cluster
 from curation.store.manifest import read_manifest
@@ -77,7 +77,9 @@ def filtered(crawl: Path, tmp_path_factory: pytest.TempPathFactory) -> Filtered:
         if key not in done:
             plan = make_plan([str(crawl)], str(tmp_path_factory.mktemp("run") / "out"), "fineweb", key)
             plan.write([])
-            assert filter_archives(plan, Cluster(), Progress("silent")) == []
+            filtering = Run(plan, Cluster(), Progress("silent"))
+            filtering.run("filter")
+            assert not filtering.quarantined
             done[key] = plan
         return done[key]
 

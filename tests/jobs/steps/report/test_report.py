@@ -18,7 +18,7 @@ from rich.console import Console
 from curation.jobs.steps.plan import open_plan
 from curation.jobs.steps.progress import Progress
 from curation.jobs.steps.report.report import show, write_report
-from curation.jobs.steps.run import run_steps
+from curation.jobs.steps.run import run_commands
 from curation.running.cluster import Cluster
 
 EVERYTHING = """
@@ -210,7 +210,7 @@ def test_the_same_run_gives_the_same_numbers_and_samples(out: Path, page: Any, t
     """A run made anew, elsewhere, has the same stats.json and draws the same documents; only times differ."""
     inputs = [str(path) for path in sorted(out.parent.glob("*.warc.gz"))]
     again = tmp_path / "again"
-    run_steps(STEPS, str(again), inputs, None, SETTINGS, 0, None, False, False)
+    run_commands(STEPS, str(again), inputs, None, SETTINGS, 0, None, False, False)
     assert (again / "report" / "stats.json").read_bytes() == (out / "report" / "stats.json").read_bytes()
     other = lxml.html.fromstring((again / "report" / "index.html").read_text())
     for root in (page, other):

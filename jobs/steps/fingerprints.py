@@ -1,0 +1,69 @@
+"""The fingerprint of every finished part of a run: what it depends on, through all steps before it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import asdict
+from typing import Any
+
+from curation.jobs.steps.plan import Plan
+from curation.jobs.steps.table import Step, named, step_named
+from curation.stages.parameters import identity
+from curation.store.manifest import WHOLE, fingerprint
+
+
+class Fingerprints:
+    """The fingerprints that the steps of a planned run have when they are done.
+
+    Args:
+        plan: the run.
+        quarantined: paths of inputs that were given up, of which no step after the first is made.
+    """
+
+    def __init__(self, plan: Plan, quarantined: Collection[str] = ()) -> None:
+        self.plan = plan
+        self.sources = {source.shard: source for source in plan.inputs}
+        self.shards = [source.shard for source in plan.inputs if source.path not in quarantined]
+        self._known: dict[tuple[str, str], str] = {}
+        self._shared: dict[str, str] = {}
+
+    def of(self, name: str, shard: str = WHOLE) -> str:
+        """The fingerprint of a step, for one shard if it is made shard by shard."""
+        step = step_named(name)
+        if step.made_by:
+            return self.of(step.made_by)
+        key = (name, shard if step.unit == "shard" else WHOLE)
+        if key not in self._known:
+            source = [asdict(self.sources[shard])] if step.unit == "shard" and not step.after else []
+            made_from = [*source, *self.upstream(step, shard)]
+            self._known[key] = step_fingerprint(step, self._shared_by_shards(step), made_from)
+        return self._known[key]
+
+    def upstream(self, step: Step, shard: str = WHOLE) -> list[str]:
+        """The fingerprints of the steps before `step`: of the same shard, or of all shards together."""
+        found = []
+        for name in step.after:
+            per_shard = step_named(name).unit == "shard"
+            if per_shard and step.unit == "whole":
+                found.append(fingerprint(self.shards, [self.of(name, each) for each in self.shards]))
+            else:
+                found.append(self.of(name, shard))
+        return found
+
+    def _shared_by_shards(self, step: Step) -> str:
+        """Of what does not differ between shards; computed once, since there may be very many of them."""
+        if step.name not in self._shared:
+            tables = {table: identity(self.plan.recipe.table(table)) for table in step.tables}
+            depends = named(step.depends)(self.plan, self.shards) if step.depends else None
+            self._shared[step.name] = shared_fingerprint(tables, depends)
+        return self._shared[step.name]
+
+
+def shared_fingerprint(tables: dict[str, Any], depends: Any) -> str:
+    """Of the parameters of a step, and whatever else it depends on (plain values)."""
+    return fingerprint(tables, depends)
+
+
+def step_fingerprint(step: Step, shared: str, upstream: list[Any]) -> str:
+    """Of a step with these parameters, made from this."""
+    return fingerprint(step.name, step.version, shared, upstream)
