@@ -41,7 +41,7 @@ class Plan:
     inputs: tuple[Input, ...]
 
     def filter_fingerprint(self, source: Input) -> str:
-        """Fingerprint of one shard of the filter step: stages, reading, stored signals, signatures, the input's identity."""
+        """Fingerprint of one shard of the filter step: stages, reading, signals, signatures, the input's identity."""
         recipe = self.recipe.identity()
         dedup: DedupSettings = self.recipe.table("dedup")
         signatures = [SIGNATURES_VERSION, dedup.variant, dedup.ngram, *dedup.banding, dedup.seed]

@@ -120,7 +120,7 @@ class Progress:
         self._event("step_done", step=name, shards=total, seconds=round(step.seconds, 3))
 
     def _view(self) -> RenderableType:
-        """The funnel so far above the bar of the step; only the bar once the step ends or if the folder is unreachable."""
+        """The funnel so far above the bar of the step; the bar alone once the step ends or if the folder fails."""
         parts: list[RenderableType] = []
         if self._funnel is not None and self._showing:
             try:
