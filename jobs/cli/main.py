@@ -118,7 +118,7 @@ def dedup_command(
         str | None,
         typer.Option(
             metavar="both|against|within",
-            help="Duplicates to remove with --against: of earlier runs (against), within this run (within), or both. "
+            help="Duplicates to remove: of documents in earlier runs (against), within this run (within), or both. "
             "Implies --update.",
             show_default="both, unless the recipe sets dedup.mode",
         ),

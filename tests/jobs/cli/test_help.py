@@ -208,10 +208,11 @@ def record(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.mark.parametrize("words", INSPECTING)
 def test_looking_at_a_run_starts_no_workers(words: str, record: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The default of --workers is what the cluster is opened with."""
+    """The default of --workers is shown, and works in this process."""
     monkeypatch.setattr("curation.jobs.steps.plan.open_plan", lambda folder: SimpleNamespace(folder=folder))
     asked = record("curation.running.cluster.open_cluster", f"{words} {INSPECTING[words]}")
-    assert shown_default(find(words, "--workers")) == f"[default: {asked['workers']}]"
+    assert asked["workers"] == 0
+    assert shown_default(find(words, "--workers")) == "[default: 0]"
 
 
 @pytest.mark.parametrize("words", STEP_COMMANDS)
@@ -270,7 +271,8 @@ def test_defaults_of_estimate(record: Any, monkeypatch: pytest.MonkeyPatch) -> N
 def test_defaults_of_token_commands(record: Any) -> None:
     """The whole corpus is measured, and every split exported."""
     asked = record("curation.jobs.inspect.tokenizer_report.tokenizer_report", "tokenizer-report o")
-    assert shown_default(find("tokenizer-report", "--sample")) == f"[default: {asked['sample']}]"
+    assert asked["sample"] == 1
+    assert shown_default(find("tokenizer-report", "--sample")) == "[default: 1.0]"
     assert record("curation.jobs.inspect.export.export_splits", "export o --to t --format bin")["split"] is None
     assert shown_default(find("export", "--split")) == "[default: (every split of the run)]"
 
