@@ -6,33 +6,44 @@ from typing import Annotated
 
 import typer
 
-from curation.jobs.cli.options import AsJson, Inputs, RecipeName, Settings, print_json
+from curation.jobs.cli.options import (
+    ProgressAsJson,
+    RequiredInputs,
+    Settings,
+    print_json,
+    recipe_option,
+    workers_option,
+)
 
 app = typer.Typer()
 
 
-@app.command(name="estimate")
+@app.command(name="estimate", rich_help_panel="Run")
 def estimate_command(
-    inputs: Inputs,
-    recipe: RecipeName = None,
+    inputs: RequiredInputs,
+    recipe: Annotated[str, recipe_option(shown=True)] = "fineweb",
     settings: Settings = None,
     workers: Annotated[
-        int | None,
-        typer.Option("--workers", "-w", min=1, help="For how many workers to tell the time. [default: cores]"),
+        int | None, workers_option("one per core", "Number of workers to project wall time for.", 1)
     ] = None,
     sample_bytes: Annotated[
-        int | None, typer.Option("--sample-bytes", min=1, help="Bytes of archives to read. [default: 64 MiB]")
+        int | None, typer.Option(metavar="N", min=1, help="Bytes to sample.", show_default="64 MiB")
     ] = None,
     sample_share: Annotated[
-        float | None, typer.Option("--sample-share", help="The same as a share of all, such as 0.01.")
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Share of all bytes to sample, above 0 and at most 1. Mutually exclusive with --sample-bytes.",
+        ),
     ] = None,
     files: Annotated[
-        int | None, typer.Option("--files", min=1, help="Inputs to read from at most. [default: all may be drawn]")
+        int | None,
+        typer.Option(metavar="N", min=1, help="Maximum number of inputs to sample from.", show_default="all"),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of the draw.")] = 0,
-    as_json: AsJson = False,
+    seed: Annotated[int, typer.Option(metavar="N", help="Random seed for the sample.")] = 0,
+    as_json: ProgressAsJson = False,
 ) -> None:
-    """Run a sample and foretell documents, tokens, bytes, hours and memory, with intervals. Writes nothing."""
+    """Run a sample and project documents, tokens, bytes, hours and memory, with intervals. Writes no output."""
     from curation.jobs.inspect.estimate.estimate import measure
     from curation.jobs.inspect.estimate.projection import foretell
     from curation.jobs.inspect.estimate.sampling import sampling_of
@@ -40,11 +51,11 @@ def estimate_command(
     from curation.jobs.steps.progress import Progress, default_mode, results
     from curation.running.cluster import cores
 
-    wanted = sampling_of(inputs or [], sample_bytes, sample_share, files, seed)
-    found, chosen, _ = measure(inputs or [], recipe, settings or [], wanted, Progress(default_mode(as_json)))
-    told = foretell(found, workers or cores())
+    request = sampling_of(inputs, sample_bytes, sample_share, files, seed)
+    found, chosen, _ = measure(inputs, recipe, settings or [], request, Progress(default_mode(as_json)))
+    projection = foretell(found, workers or cores())
     if as_json:
-        print_json({"recipe": chosen.name, **told.to_json()})
+        print_json({"recipe": chosen.name, **projection.to_json()})
     else:
-        show(told, chosen.name, results())
-    raise typer.Exit(1 if told.quarantined else 0)
+        show(projection, chosen.name, results())
+    raise typer.Exit(1 if projection.quarantined else 0)

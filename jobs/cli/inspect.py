@@ -1,6 +1,6 @@
-"""Commands that ask what a run did and change none of its results.
+"""Commands that look at a run and change none of its results.
 
-Heavy modules are imported by the commands that need them, so that `--help` and a mistyped option answer at once.
+Heavy modules are imported by the commands that need them, so that `--help` and usage errors are immediate.
 """
 
 from __future__ import annotations
@@ -12,33 +12,33 @@ from typing import Annotated
 import typer
 
 from curation.errors import UsageError
-from curation.jobs.cli.options import AsJson, RunFolder, Scheduler, Settings, Workers, print_json
+from curation.jobs.cli.options import AsJson, InspectWorkers, ProgressAsJson, RunFolder, Scheduler, Settings, print_json
 
 app = typer.Typer()
 
 
-@app.command(name="report")
+@app.command(name="report", rich_help_panel="Single steps")
 def report_command(
     folder: Annotated[
-        str | None, typer.Argument(metavar="DIR", help="Output folder of a run.", show_default=False)
+        str | None, typer.Argument(metavar="DIR", help="Output folder of a run. Required unless --out is given.")
     ] = None,
     out: Annotated[
-        str | None, typer.Option("--out", "-o", metavar="DIR", help="The same, as the other steps take it.")
+        str | None, typer.Option("--out", "-o", metavar="DIR", help="The same folder, as the other steps take it.")
     ] = None,
-    workers: Workers = None,
+    workers: InspectWorkers = 0,
     scheduler: Scheduler = None,
-    as_json: AsJson = False,
+    as_json: ProgressAsJson = False,
 ) -> None:
-    """Count what a run did, finished or not: tables here, report/index.html and stats.json in the folder."""
+    """Write report/index.html and report/stats.json for a run, finished or not, and print its tables."""
     from curation.jobs.steps.plan import open_plan
     from curation.jobs.steps.progress import Progress, default_mode, results
     from curation.jobs.steps.report.report import show, write_report
     from curation.running.cluster import open_cluster
 
     if (folder is None) == (out is None):
-        raise UsageError("report takes one folder: curate report DIR")
+        raise UsageError("report takes exactly one folder: curate report DIR")
     plan = open_plan(folder or out or "")
-    with open_cluster(workers if workers is not None or scheduler else 0, scheduler) as cluster:
+    with open_cluster(workers, scheduler) as cluster:
         stats = write_report(plan, cluster, Progress(default_mode(as_json)))
     if as_json:
         print_json(stats)
@@ -46,21 +46,18 @@ def report_command(
         show(stats, results())
 
 
-@app.command(name="verify")
+@app.command(name="verify", rich_help_panel="Inspect a run")
 def verify_command(
-    folder: RunFolder, workers: Workers = None, scheduler: Scheduler = None, as_json: AsJson = False
+    folder: RunFolder, workers: InspectWorkers = 0, scheduler: Scheduler = None, as_json: AsJson = False
 ) -> None:
-    """Prove that an output folder is complete and intact; names what is wrong and leaves with code 3."""
+    """Check that an output folder is complete and intact. Lists every fault, and exits with code 3 if there is one."""
     from curation.jobs.inspect.verify.verify import verify
     from curation.jobs.inspect.work_folder import work_folder
     from curation.jobs.steps.plan import open_plan
     from curation.running.cluster import open_cluster
 
     plan = open_plan(folder)
-    with (
-        open_cluster(workers if workers is not None or scheduler else 0, scheduler) as cluster,
-        work_folder(plan.folder, shared=scheduler is not None) as work,
-    ):
+    with open_cluster(workers, scheduler) as cluster, work_folder(plan.folder, shared=scheduler is not None) as work:
         verdict = verify(plan, cluster, work)
     if as_json:
         print_json(verdict.to_json())
@@ -71,60 +68,28 @@ def verify_command(
     raise typer.Exit(0 if verdict.sound else 3)
 
 
-@app.command(name="compare")
-def compare_command(
-    left: Annotated[str, typer.Argument(metavar="OUT_A", help="Output folder of a run.")],
-    right: Annotated[str, typer.Argument(metavar="OUT_B", help="Output folder of another.")],
-    html: Annotated[str | None, typer.Option("--html", metavar="FILE", help="Write the same as a page, too.")] = None,
-    workers: Workers = None,
-    scheduler: Scheduler = None,
-    as_json: AsJson = False,
-) -> None:
-    """Compare two runs: recipes, funnels, and the documents that one corpus has and the other has not, by reason."""
-    from curation.jobs.inspect.compare.compare import compare
-    from curation.jobs.inspect.compare.view import as_plain, show, write_page
-    from curation.jobs.inspect.work_folder import work_folder
-    from curation.jobs.steps.plan import open_plan
-    from curation.jobs.steps.progress import results
-    from curation.running.cluster import open_cluster
-
-    plans = open_plan(left), open_plan(right)
-    with (
-        open_cluster(workers if workers is not None or scheduler else 0, scheduler) as cluster,
-        work_folder(plans[0].folder, shared=scheduler is not None) as work,
-    ):
-        comparison = compare(*plans, cluster, work)
-    if html is not None:
-        write_page(comparison, html)
-    if as_json:
-        print_json(as_plain(comparison))
-    else:
-        show(comparison, results())
-
-
-@app.command(name="explain")
+@app.command(name="explain", rich_help_panel="Inspect a run")
 def explain_command(
     folder: RunFolder,
     key: Annotated[
         str | None,
         typer.Argument(
-            metavar="ID|URL", help="A document's WARC-Record-ID or URL, or an input's path.", show_default=False
+            metavar="ID|URL|INPUT",
+            help="A document's WARC-Record-ID or URL, or an input's path. Required unless --token is given.",
         ),
     ] = None,
     token: Annotated[
         str | None,
         typer.Option(
-            "--token",
             metavar="SHARD:ROW:POSITION",
-            help="Instead: a token, such as train-00000:12:345, and the document it came from.",
-            show_default=False,
+            help="Show a token instead, such as train-00000:12:345, and the document it came from.",
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a document's path: every value measured, every threshold, the verdict, the duplicate it lost to."""
+    """Show why a document was kept or removed: every value, threshold and verdict, and the duplicate kept instead."""
     if (key is None) == (token is None):
-        raise UsageError("explain takes an id, a URL or an input's path, or --token SHARD:ROW:POSITION")
+        raise UsageError("explain takes either an id, a URL or an input's path, or --token SHARD:ROW:POSITION")
     if key is None:
         _explain_token(folder, token or "", as_json)
         return
@@ -158,19 +123,19 @@ def _explain_token(folder: str, place: str, as_json: bool) -> None:
         show(found, results())
 
 
-@app.command(name="what-if")
+@app.command(name="what-if", rich_help_panel="Inspect a run")
 def what_if_command(
     folder: RunFolder,
     settings: Settings = None,
     measure: Annotated[
         bool,
-        typer.Option("--measure", help="Measure what stored signals leave open, from stored texts: slower, exact."),
+        typer.Option("--measure", metavar="", help="Measure missing signals from the stored texts: slower, but exact."),
     ] = False,
-    workers: Workers = None,
+    workers: InspectWorkers = 0,
     scheduler: Scheduler = None,
     as_json: AsJson = False,
 ) -> None:
-    """Count what moved thresholds would keep, from stored signals: --set gopher_quality.min_words=80."""
+    """Count what other thresholds (--set) would keep, from stored signals; without --set, list what can be changed."""
     from curation.jobs.inspect.what_if.view import as_plain, show
     from curation.jobs.inspect.what_if.what_if import what_if
     from curation.jobs.steps.plan import open_plan
@@ -178,9 +143,40 @@ def what_if_command(
     from curation.running.cluster import open_cluster
 
     plan = open_plan(folder)
-    with open_cluster(workers if workers is not None or scheduler else 0, scheduler) as cluster:
+    with open_cluster(workers, scheduler) as cluster:
         answer = what_if(plan, settings or [], cluster, measure=measure)
     if as_json:
         print_json(as_plain(answer))
     else:
         show(answer, results())
+
+
+@app.command(name="compare", rich_help_panel="Inspect a run")
+def compare_command(
+    left: Annotated[str, typer.Argument(metavar="DIR_A", help="Output folder of a run.")],
+    right: Annotated[str, typer.Argument(metavar="DIR_B", help="Output folder of the run to compare it with.")],
+    html: Annotated[str | None, typer.Option(metavar="FILE", help="Also write the comparison as an HTML page.")] = None,
+    workers: InspectWorkers = 0,
+    scheduler: Scheduler = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare two runs: recipes, funnels, and the documents that only one corpus has, by reason."""
+    from curation.jobs.inspect.compare.compare import compare
+    from curation.jobs.inspect.compare.view import as_plain, show, write_page
+    from curation.jobs.inspect.work_folder import work_folder
+    from curation.jobs.steps.plan import open_plan
+    from curation.jobs.steps.progress import results
+    from curation.running.cluster import open_cluster
+
+    plans = open_plan(left), open_plan(right)
+    with (
+        open_cluster(workers, scheduler) as cluster,
+        work_folder(plans[0].folder, shared=scheduler is not None) as work,
+    ):
+        comparison = compare(*plans, cluster, work)
+    if html is not None:
+        write_page(comparison, html)
+    if as_json:
+        print_json(as_plain(comparison))
+    else:
+        show(comparison, results())

@@ -1,6 +1,6 @@
 """The command line. Results go to stdout, everything else to stderr; exit codes are those of curation.errors.
 
-Heavy modules are imported by the commands that need them, so that `--help` and a mistyped option answer at once.
+Heavy modules are imported by the commands that need them, so that `--help` and usage errors are immediate.
 """
 
 from __future__ import annotations
@@ -14,15 +14,13 @@ from typing import Annotated, Any
 import typer
 
 from curation import __version__
-from curation.errors import CurationError, UsageError
-from curation.jobs.cli import estimate as estimate
-from curation.jobs.cli import inspect, tokens
-from curation.jobs.cli.options import AsJson, Inputs, Out, RecipeName, Scheduler, Settings, Update, Workers
+from curation.errors import CurationError, ParameterError, UsageError
+from curation.jobs.cli import estimate, inspect, tokens
+from curation.jobs.cli.options import Inputs, Out, ProgressAsJson, RecipeName, Scheduler, Settings, Update, Workers
 from curation.jobs.cli.recipes import recipes
 
 app = typer.Typer(
     name="curate",
-    help="From web-crawl dumps to a pretraining corpus, a tokenizer and packed token shards.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -38,19 +36,29 @@ def _version(value: bool) -> None:
 @app.callback()
 def common(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+        bool, typer.Option("--version", metavar="", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """From web-crawl dumps to a pretraining corpus, a tokenizer and packed token shards."""
+    """Turn web-crawl archives into a pretraining corpus, a tokenizer and packed token shards."""
 
 
-def _run(steps: tuple[str, ...], request: dict[str, Any]) -> None:
+def _run(
+    steps: tuple[str, ...],
+    inputs: list[str] | None,
+    settings: list[str] | None,
+    workers: int | None,
+    scheduler: str | None,
+    **request: Any,
+) -> None:
     from curation.jobs.steps.run import run_commands
 
+    if workers is not None and scheduler is not None:
+        raise UsageError("--workers and --scheduler are mutually exclusive")
+    request |= {"inputs": inputs or [], "settings": settings or [], "workers": workers, "scheduler": scheduler}
     raise typer.Exit(run_commands(steps, **request))
 
 
-@app.command()
+@app.command(rich_help_panel="Run")
 def run(
     out: Out,
     inputs: Inputs = None,
@@ -59,45 +67,20 @@ def run(
     workers: Workers = None,
     scheduler: Scheduler = None,
     steps: Annotated[
-        str | None,
-        typer.Option("--steps", metavar="A,B", help="Only these steps. [default: all]", show_default=False),
+        str | None, typer.Option(metavar="STEP,...", help="Only these steps, separated by commas.", show_default="all")
     ] = None,
     update: Update = False,
-    as_json: AsJson = False,
+    as_json: ProgressAsJson = False,
 ) -> None:
-    """All steps: filter, dedup, train-tokenizer, tokenize, report. What is done already is not done again."""
+    """Run all steps: filter, dedup, train-tokenizer, tokenize, report. A rerun resumes where the last one stopped."""
     from curation.jobs.steps.table import check_commands, commands
 
     chosen = check_commands([name.strip() for name in steps.split(",")]) if steps else commands()
-    _run(chosen, _request(out, inputs, recipe, settings, workers, scheduler, update, as_json))
-
-
-def _request(
-    out: str,
-    inputs: list[str] | None,
-    recipe: str | None,
-    settings: list[str] | None,
-    workers: int | None,
-    scheduler: str | None,
-    update: bool,
-    as_json: bool,
-) -> dict[str, Any]:
-    if workers is not None and scheduler is not None:
-        raise UsageError("--workers and --scheduler exclude each other")
-    return {
-        "out": out,
-        "inputs": inputs or [],
-        "recipe": recipe,
-        "settings": settings or [],
-        "workers": workers,
-        "scheduler": scheduler,
-        "update": update,
-        "as_json": as_json,
-    }
+    _run(chosen, inputs, settings, workers, scheduler, out=out, recipe=recipe, update=update, as_json=as_json)
 
 
 def _step_command(step: str, help_text: str) -> None:
-    @app.command(name=step, help=help_text)
+    @app.command(name=step, help=help_text, rich_help_panel="Single steps")
     def command(
         out: Out,
         inputs: Inputs = None,
@@ -106,15 +89,17 @@ def _step_command(step: str, help_text: str) -> None:
         workers: Workers = None,
         scheduler: Scheduler = None,
         update: Update = False,
-        as_json: AsJson = False,
+        as_json: ProgressAsJson = False,
     ) -> None:
-        _run((step,), _request(out, inputs, recipe, settings, workers, scheduler, update, as_json))
+        _run((step,), inputs, settings, workers, scheduler, out=out, recipe=recipe, update=update, as_json=as_json)
 
 
-_step_command("filter", "Archives to documents: read, filter URLs, extract, identify language, apply the heuristics.")
+_step_command(
+    "filter", "Turn archives into documents: filter URLs, extract text, identify languages, apply heuristics."
+)
 
 
-@app.command(name="dedup")
+@app.command(name="dedup", rich_help_panel="Single steps")
 def dedup_command(
     out: Out,
     inputs: Inputs = None,
@@ -123,68 +108,69 @@ def dedup_command(
     against: Annotated[
         list[str] | None,
         typer.Option(
-            "--against",
             metavar="DIR",
-            help="Output folder of an earlier run: drop what it has already, without touching it. Repeatable.",
-            show_default=False,
+            help="Output folder of an earlier run: remove what it already has, without changing it. Repeatable. "
+            "Implies --update.",
+            show_default="none, unless the recipe sets dedup.against",
         ),
     ] = None,
     mode: Annotated[
         str | None,
         typer.Option(
-            "--mode",
-            help="With --against, which duplicates go: both, against (earlier runs' only), within (this run's only).",
-            show_default=False,
+            metavar="both|against|within",
+            help="Duplicates to remove: of documents in earlier runs (against), within this run (within), or both. "
+            "Implies --update.",
+            show_default="both, unless the recipe sets dedup.mode",
         ),
     ] = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
     update: Update = False,
-    as_json: AsJson = False,
+    as_json: ProgressAsJson = False,
 ) -> None:
-    """Documents to corpus: remove near-duplicates, then replace personal data."""
+    """Turn documents into the corpus: remove near-duplicates, then replace personal data."""
     from curation.store.folder import Folder
 
     extra = [f"dedup.against={json.dumps([Folder(url).url for url in against])}"] if against else []
     extra += [f"dedup.mode={mode}"] if mode else []
-    request = _request(out, inputs, recipe, [*(settings or []), *extra], workers, scheduler, update, as_json)
-    _run(("dedup",), {**request, "update": update or bool(extra)})
+    settings, update = [*(settings or []), *extra], update or bool(extra)
+    _run(("dedup",), inputs, settings, workers, scheduler, out=out, recipe=recipe, update=update, as_json=as_json)
 
 
-_step_command("train-tokenizer", "Train the byte-level BPE tokenizer on the corpus.")
-_step_command("tokenize", "Encode the corpus, shuffle, and pack it into token shards.")
+_step_command("train-tokenizer", "Train a byte-level BPE tokenizer on the corpus.")
+_step_command("tokenize", "Encode the corpus, shuffle it and pack it into token shards.")
 
 
 app.add_typer(inspect.app)
 app.add_typer(estimate.app)
 app.add_typer(tokens.app)
-app.add_typer(recipes, name="recipe")
+app.add_typer(recipes, name="recipe", rich_help_panel="Recipes")
 
 
 class Interrupt(BaseException):
-    """Ctrl-C or SIGTERM. Not a KeyboardInterrupt, which would leave with 1: "finished, some input quarantined"."""
+    """Ctrl-C or SIGTERM. Not a KeyboardInterrupt, which would exit with 1: "finished, some input quarantined"."""
 
 
 def _interrupt(number: int, frame: object) -> None:
-    """Let every `with` block on the way out close what it holds; a second signal ends the process at once."""
+    """Unwind the stack, so that every `with` block closes what it holds; a second signal ends the process at once."""
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_DFL)
     raise Interrupt(f"stopped by {signal.Signals(number).name}")
 
 
 def main() -> None:
-    """Run the command line; an error leaves with its exit code, one that nobody foresaw with 3 and its traceback."""
+    """Run the command line and exit with the code of its error; 3 and a traceback for an unexpected one."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:
         app()
     except Interrupt as error:
-        print(f"curate: {error}; what is finished is kept, the same command goes on from there", file=sys.stderr)
+        print(f"curate: {error}; finished work is kept, and the same command resumes from there", file=sys.stderr)
         sys.exit(CurationError.exit_code)
-    except CurationError as error:
+    except (CurationError, ParameterError) as error:
         print(f"curate: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except Exception:  # an uncaught exception would leave with 1, which means "finished, some input quarantined"
+        sys.exit(error.exit_code if isinstance(error, CurationError) else UsageError.exit_code)
+    except Exception:  # an uncaught exception would exit with 1, which means "finished, some input quarantined"
         traceback.print_exc()
         sys.exit(CurationError.exit_code)
 

@@ -1,4 +1,8 @@
-"""Options that several commands take, each stated once."""
+"""Options that several commands take, each stated once.
+
+A default that a command works out itself is given as `show_default`: rich would take "[default: …]" in a help text for
+markup and drop it. Flags have an empty metavar, because Typer would show `<bool>` although they take no value.
+"""
 
 from __future__ import annotations
 
@@ -7,48 +11,60 @@ from typing import Annotated, Any
 
 import typer
 
+_INPUT_HELP = "WARC, ARC or WET files, folders, globs, fsspec URLs, or @list.txt with one of these per line."
+
+
+def recipe_option(shown: str | bool) -> Any:
+    """`--recipe`. shown: its default as the help shows it, or True to show the parameter's own."""
+    return typer.Option("--recipe", "-r", metavar="NAME|FILE", help="Built-in recipe or TOML file.", show_default=shown)
+
+
+def workers_option(
+    shown: str | bool, use: str = "Worker processes to start here; 0 runs everything in this process.", least: int = 0
+) -> Any:
+    """`--workers`, of which there are at least `least`. shown: as in recipe_option; use: its help."""
+    return typer.Option("--workers", "-w", metavar="N", min=least, help=use, show_default=shown)
+
+
 Inputs = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="INPUT...",
-        help="WARC, ARC or WET files, folders, globs, fsspec URLs, or @list.txt (one a line). "
-        "May be left out where the output folder already holds a run.",
-        show_default=False,
+        metavar="INPUT", help=f"{_INPUT_HELP} Required for a new run.", show_default="the inputs of the run in --out"
     ),
 ]
-Out = Annotated[str, typer.Option("--out", "-o", metavar="DIR", help="Output folder: a path or any fsspec URL.")]
-RecipeName = Annotated[
-    str | None,
-    typer.Option(
-        "--recipe", "-r", metavar="NAME|FILE", help="Built-in recipe or TOML file. [default: fineweb, or the run's own]"
-    ),
+RequiredInputs = Annotated[list[str], typer.Argument(metavar="INPUT", help=_INPUT_HELP)]
+Out = Annotated[
+    str, typer.Option("--out", "-o", metavar="DIR", help="Output folder of the run: a path or any fsspec URL.")
 ]
+RecipeName = Annotated[str | None, recipe_option("the run's own, else fineweb")]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
         "--set", "-s", metavar="KEY=VALUE", help="Set a key of the recipe, such as language.min_score=0.8. Repeatable."
     ),
 ]
-Workers = Annotated[
-    int | None,
-    typer.Option(
-        "--workers", "-w", min=0, help="Worker processes to start here; 0 works in this process. [default: one a core]"
-    ),
-]
+Workers = Annotated[int | None, workers_option("one per core")]
+InspectWorkers = Annotated[int, workers_option(True)]
 Scheduler = Annotated[
     str | None,
     typer.Option(
-        "--scheduler", metavar="ADDRESS", help="Address or scheduler file of a running Dask scheduler to use instead."
+        "--scheduler",
+        metavar="ADDRESS|FILE",
+        help="Use a running Dask cluster instead of --workers: its scheduler's address or scheduler file.",
     ),
 ]
-Update = Annotated[bool, typer.Option("--update", help="Accept a changed recipe and redo only the steps it touches.")]
-AsJson = Annotated[
-    bool, typer.Option("--json", help="For machines: progress as JSON lines on stderr, the result as JSON on stdout.")
+Update = Annotated[
+    bool, typer.Option("--update", metavar="", help="Accept a changed recipe and redo only the steps it affects.")
+]
+AsJson = Annotated[bool, typer.Option("--json", metavar="", help="Print the result as JSON.")]
+ProgressAsJson = Annotated[
+    bool,
+    typer.Option("--json", metavar="", help="Print progress as JSON lines on stderr and any result as JSON on stdout."),
 ]
 RunFolder = Annotated[str, typer.Argument(metavar="DIR", help="Output folder of a run.")]
 
 
 def print_json(value: Any) -> None:
-    """Print a result as JSON on stdout; what could steer a terminal is written as an escape of JSON's."""
+    """Print a result as JSON on stdout, with control characters escaped so that none reaches the terminal."""
     text = json.dumps(value, ensure_ascii=False, indent=1)
     print("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))

@@ -13,7 +13,7 @@ recipes = typer.Typer(help="List, show and compare recipes.", no_args_is_help=Tr
 
 @recipes.command(name="list")
 def recipe_list() -> None:
-    """The built-in recipes."""
+    """List the built-in recipes."""
     from curation.recipes.recipe import built_in, load
 
     for name in built_in():
@@ -22,11 +22,11 @@ def recipe_list() -> None:
 
 @recipes.command(name="show")
 def recipe_show(
-    name: Annotated[str, typer.Argument(metavar="NAME|FILE")],
+    name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="Built-in recipe or TOML file.")],
     settings: Settings = None,
     as_json: AsJson = False,
 ) -> None:
-    """A recipe with every key and its value, defaults filled in, as TOML that can be saved and edited."""
+    """Show a recipe with every key and its value, as TOML to save and edit."""
     from curation.recipes.recipe import load, to_toml
 
     resolved = load(name, settings or []).resolved()
@@ -38,11 +38,11 @@ def recipe_show(
 
 @recipes.command(name="diff")
 def recipe_diff(
-    left: Annotated[str, typer.Argument(metavar="A", help="Recipe name, TOML file, or output folder of a run.")],
-    right: Annotated[str, typer.Argument(metavar="B", help="The same.")],
+    left: Annotated[str, typer.Argument(metavar="A", help="Built-in recipe, TOML file, or output folder of a run.")],
+    right: Annotated[str, typer.Argument(metavar="B", help="What to compare it with, given in the same ways.")],
     as_json: AsJson = False,
 ) -> None:
-    """Say what differs between two recipes, or two runs: stages, values, models, versions."""
+    """Show what differs between two recipes or two runs: stages, values, models, versions."""
     from curation.jobs.inspect.recipe_diff import compare_sides, open_side
     from curation.report.excerpts import harmless
 

@@ -1,6 +1,6 @@
-"""Commands about tokenizer and tokens: how well the one fits, and the others in the formats of other trainers.
+"""Commands about the tokenizer and the tokens: how well it fits, and exports for other trainers.
 
-Heavy modules are imported by the commands that need them, so that `--help` and a mistyped option answer at once.
+Heavy modules are imported by the commands that need them, so that `--help` and usage errors are immediate.
 """
 
 from __future__ import annotations
@@ -10,37 +10,34 @@ from typing import Annotated
 
 import typer
 
-from curation.jobs.cli.options import AsJson, RunFolder, Scheduler, Workers, print_json
+from curation.jobs.cli.options import AsJson, InspectWorkers, RunFolder, Scheduler, print_json
 
 app = typer.Typer()
 
 
-@app.command(name="tokenizer-report")
+@app.command(name="tokenizer-report", rich_help_panel="Tokens")
 def tokenizer_report_command(
     folder: RunFolder,
     against: Annotated[
         list[str] | None,
         typer.Option(
-            "--against",
-            metavar="FILE",
-            help="Another tokenizer.json, a path or any fsspec URL, measured on the same documents. Repeatable.",
-            show_default=False,
+            metavar="FILE", help="Another tokenizer.json to compare with, a path or any fsspec URL. Repeatable."
         ),
     ] = None,
     sample: Annotated[
-        float, typer.Option("--sample", metavar="SHARE", help="Share of the documents to measure on, by a hash of ids.")
+        float, typer.Option(metavar="SHARE", help="Share of the documents to measure, up to 1, by a hash of their ids.")
     ] = 1.0,
-    workers: Workers = None,
+    workers: InspectWorkers = 0,
     scheduler: Scheduler = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show how well the tokenizer fits the corpus: bytes a token by language and domain, vocabulary never used."""
+    """Show how well the tokenizer fits the corpus: bytes per token by language and domain, unused vocabulary."""
     from curation.jobs.inspect.tokenizer_report import show, tokenizer_report
     from curation.jobs.steps.progress import results
     from curation.running.cluster import open_cluster
     from curation.store.folder import Folder
 
-    with open_cluster(workers if workers is not None or scheduler else 0, scheduler) as cluster:
+    with open_cluster(workers, scheduler) as cluster:
         report = tokenizer_report(Folder(folder), against or [], sample, cluster)
     if as_json:
         print_json(report)
@@ -48,23 +45,23 @@ def tokenizer_report_command(
         show(report, results())
 
 
-@app.command(name="export")
+@app.command(name="export", rich_help_panel="Tokens")
 def export_command(
     folder: RunFolder,
-    to: Annotated[str, typer.Option("--to", metavar="DIR", help="RunFolder to write to: a path or any fsspec URL.")],
+    to: Annotated[str, typer.Option(metavar="DIR", help="Folder to write to: a path or any fsspec URL.")],
     form: Annotated[
         str,
-        typer.Option("--format", "-f", metavar="NAME", help="megatron (.bin, .idx), bin (nanoGPT) or llmc (llm.c)."),
+        typer.Option(
+            "--format", "-f", metavar="megatron|bin|llmc", help="Format of Megatron-LM, nanoGPT (bin) or llm.c."
+        ),
     ],
     split: Annotated[
         str | None,
-        typer.Option(
-            "--split", metavar="NAME", help="train or validation. [default: each there is]", show_default=False
-        ),
+        typer.Option(metavar="train|validation", help="Split to export.", show_default="every split of the run"),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write the tokens, in the same order and without padding, in a format that another trainer reads."""
+    """Export the tokens for another trainer, in the same order and without padding."""
     from curation.jobs.inspect.export import export_splits
 
     outputs = export_splits(folder, to, form, split)

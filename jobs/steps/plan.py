@@ -1,6 +1,6 @@
-"""A run before it runs: its folder, recipe and inputs, checked.
+"""The plan of a run: its folder, recipe and inputs, validated.
 
-All that can be wrong with a request is found here, before anything is written.
+Every error in a request is found here, before anything is written.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ _REPORTED_LIBRARIES = (
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A checked request: where to, by which recipe, from which inputs in which order."""
+    """A validated request: the output folder, the recipe and the inputs in order."""
 
     folder: Folder
     recipe: Recipe
     inputs: tuple[Input, ...]
 
     def write(self, quarantined: Sequence[dict[str, str]]) -> None:
-        """Write run.json, unless it says the same already."""
+        """Write run.json, unless it is already up to date."""
         value = describe(self, quarantined)
         if not self.folder.exists(RUN) or self.folder.read_json(RUN) != value:
             self.folder.write_json(RUN, value)
 
 
 def describe(plan: Plan, quarantined: Sequence[dict[str, str]]) -> dict[str, Any]:
-    """What run.json says."""
+    """The content of run.json."""
     versions = {"curation": __version__, "python": platform.python_version()}
     return {
         "recipe": plan.recipe.resolved(),
@@ -59,15 +59,22 @@ def describe(plan: Plan, quarantined: Sequence[dict[str, str]]) -> dict[str, Any
 def make_plan(
     words: Sequence[str], out: str, recipe: str | None, settings: Sequence[str], *, update: bool = False
 ) -> Plan:
-    """Check a request whole. Raises UsageError or one of its kinds, with nothing written.
+    """Validate a request, without writing anything.
 
-    words: the inputs, or none to go on with those of an earlier run in `out`, whose recipe is also taken where none is
-    named. update: accept a recipe other than the folder's, and redo only the steps that it changes.
+    Args:
+        words: The inputs; if empty, those of the earlier run in `out`.
+        out: The output folder, a path or any fsspec URL.
+        recipe: Name or file of the recipe; if None, that of the earlier run in `out`, else DEFAULT_RECIPE.
+        settings: Keys to override, each as "key=value".
+        update: Accept a recipe other than the folder's, to redo only the steps that it affects.
+
+    Raises:
+        UsageError: Or a subclass of it, if the request is invalid.
     """
     folder = Folder(out)
     previous = _previous(folder)
     if previous is None and not words:
-        raise UsageError(f"no input, and {out} holds no run to go on with")
+        raise UsageError(f"no input given, and {out} holds no run to resume")
     if recipe is None and previous is not None:
         chosen = from_document(previous["recipe"], f"{out}/{RUN}", settings)
     else:
@@ -81,7 +88,7 @@ def make_plan(
 
 
 def _check_dedup(recipe: Recipe, folder: Folder) -> None:
-    """RecipeError if there is no such column or signal to survive by; InputError if an earlier run is of no use."""
+    """RecipeError if the column or signal of `survivor` does not exist; InputError if an earlier run is unusable."""
     settings: DedupSettings = recipe.table("dedup")
     try:
         worth(settings.survivor, recipe.stages)
@@ -93,11 +100,11 @@ def _check_dedup(recipe: Recipe, folder: Folder) -> None:
 
 
 def open_plan(out: str) -> Plan:
-    """The plan of the run in `out`, for commands that only read it. OutputError if there is none."""
+    """The plan of the run in `out`, for commands that only read it; OutputError if there is none."""
     folder = Folder(out)
     previous = _previous(folder)
     if previous is None:
-        raise OutputError(f"{out}: no {RUN}, so no run to look at")
+        raise OutputError(f"{out}: not a curate run (no {RUN})")
     inputs = tuple(_input(entry) for entry in previous["inputs"])
     return Plan(folder, from_document(previous["recipe"], f"{out}/{RUN}"), inputs)
 
@@ -111,7 +118,7 @@ def _previous(folder: Folder) -> dict[str, Any] | None:
     except (OSError, ValueError) as error:
         raise OutputError(f"{folder.url}: {error}") from error
     if strangers:
-        raise OutputError(f"{folder.url}: not empty and no run of curate ({strangers[0]} is in it); name a new folder")
+        raise OutputError(f"{folder.url}: not empty and not a curate run (has {strangers[0]}); choose a new folder")
     return None
 
 
@@ -127,16 +134,16 @@ def _check_same_run(
     folder: Folder, previous: dict[str, Any], recipe: Recipe, inputs: tuple[Input, ...], update: bool
 ) -> None:
     if previous["fingerprint"] != recipe.fingerprint() and not update:
-        changed = differences(previous["recipe"], recipe.resolved()) or ["the versions of its libraries or models"]
+        changed = differences(previous["recipe"], recipe.resolved()) or ["library or model versions"]
         raise OutputError(
-            f"{folder.url} belongs to another recipe; different: {'; '.join(changed[:5])}. "
-            "Name a new folder, or pass --update to redo what the change touches."
+            f"{folder.url} was made with another recipe; changed: {'; '.join(changed[:5])}. "
+            "Choose a new folder, or pass --update to redo only the affected steps."
         )
     missing = {entry["path"] for entry in previous["inputs"]} - {source.path for source in inputs}
     if missing:
         raise OutputError(
-            f"{folder.url} was made from {len(missing)} inputs that this run leaves out, such as {min(missing)}; "
-            "name them too (more may be added), or name a new folder."
+            f"{folder.url} was made from {len(missing)} inputs that are missing here, such as {min(missing)}. "
+            "Name them too (more may be added), or choose a new folder."
         )
 
 
@@ -153,7 +160,7 @@ def flatten(resolved: dict[str, Any]) -> dict[str, Any]:
 
 
 def differences(left: dict[str, Any], right: dict[str, Any]) -> list[str]:
-    """Keys in which two resolved recipes differ, as "key: left → right"."""
+    """Keys whose values differ between two resolved recipes, as "key: left → right"."""
     before, after = flatten(left), flatten(right)
     absent = "(absent)"
     return [

@@ -1,4 +1,4 @@
-"""What a run says while it works, always on stderr: a live view on a terminal, plain lines elsewhere, or JSON."""
+"""Progress of a run, always on stderr: a live view on a terminal, plain lines elsewhere, or JSON lines."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from curation.report.funnel import Row
 from curation.report.terminal import live_table
 
 PLAIN_INTERVAL = 10.0
-"""Seconds between plain progress lines, so that a log file of a day-long run stays readable."""
+"""Seconds between plain progress lines, so that the log of a day-long run stays readable."""
 
 REFRESHES = 4
-"""Of the live view, a second."""
+"""Refreshes of the live view per second."""
 
 Mode = Literal["live", "plain", "json", "silent"]
 
 
 def console() -> Console:
-    """Where people read of progress: stderr."""
+    """The console for progress: stderr."""
     return Console(stderr=True, highlight=False)
 
 
 def results() -> Console:
-    """Where results go: stdout, 160 columns wide when it is no terminal."""
+    """The console for results: stdout, 160 columns wide unless it is a terminal."""
     return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 
 
 def default_mode(as_json: bool) -> Mode:
-    """JSON if asked for, live on a terminal, else plain."""
+    """JSON if requested, live on a terminal, otherwise plain."""
     return "json" if as_json else "live" if sys.stderr.isatty() else "plain"
 
 
 class StepProgress:
-    """One step of the run: shards (or another unit) done of all, documents in and out."""
+    """Progress of one step: shards (or another unit) done out of all, documents in and out."""
 
     def __init__(self, progress: Progress, name: str, total: int, done: int, unit: str) -> None:
         self.unit = unit
@@ -51,20 +51,20 @@ class StepProgress:
         self.started = self._told = time.monotonic()
 
     def advance(self, documents_in: int = 0, documents_out: int = 0) -> None:
-        """One more shard is done."""
+        """Record a finished shard."""
         self.done += 1
         self.documents_in += documents_in
         self.documents_out += documents_out
         self._progress.show(self)
 
     def failed(self, name: str, cause: str) -> None:
-        """A shard was given up."""
+        """Record a shard that was given up."""
         self.done += 1
         self._progress.warn(f"quarantined {name}: {cause}", event="quarantined", input=name, cause=cause)
         self._progress.show(self)
 
     def due(self) -> bool:
-        """Whether it is time for another plain line."""
+        """Whether the next plain line is due."""
         now = time.monotonic()
         if self.done < self.total and now - self._told < PLAIN_INTERVAL:
             return False
@@ -73,11 +73,11 @@ class StepProgress:
 
     @property
     def seconds(self) -> float:
-        """Since the step began."""
+        """Seconds since the step began."""
         return time.monotonic() - self.started
 
     def rate(self) -> str:
-        """Documents a second and the share kept, for people."""
+        """Documents per second and the share kept, as text."""
         if not self.documents_in:
             return ""
         kept = self.documents_out / self.documents_in
@@ -85,7 +85,7 @@ class StepProgress:
 
 
 class Progress:
-    """Tells of steps as they go, in one of the modes."""
+    """Reports the progress of steps in one of the modes."""
 
     def __init__(self, mode: Mode = "plain") -> None:
         self.mode = mode
@@ -95,12 +95,12 @@ class Progress:
         self._funnel: Callable[[], Sequence[Row]] | None = None
 
     def follow(self, funnel: Callable[[], Sequence[Row]]) -> None:
-        """Show this funnel above the bars of the live view, read anew as it fills."""
+        """Show this funnel above the bar of the live view; it is read again at every refresh."""
         self._funnel = funnel
 
     @contextmanager
     def step(self, name: str, total: int, done: int = 0, unit: str = "shards") -> Iterator[StepProgress]:
-        """A step of `total` shards or other units, of which `done` were done before."""
+        """A step of `total` shards or other units, `done` of which were finished earlier."""
         step = StepProgress(self, name, total, done, unit)
         self._event("step", step=name, shards=total, done=done)
         if self.mode == "live" and done < total:
@@ -120,7 +120,7 @@ class Progress:
         self._event("step_done", step=name, shards=total, seconds=round(step.seconds, 3))
 
     def _view(self) -> RenderableType:
-        """The funnel so far over the bar of the step; the bar alone once the step is over or no folder answers."""
+        """The funnel so far above the bar of the step; the bar alone once the step ends or if the folder fails."""
         parts: list[RenderableType] = []
         if self._funnel is not None and self._showing:
             try:
@@ -132,7 +132,7 @@ class Progress:
         return Group(*parts, self._live or "")
 
     def show(self, step: StepProgress) -> None:
-        """Tell how far `step` is."""
+        """Report how far `step` is."""
         if self._live is not None:
             self._live.update(self._task, completed=step.done, rate=step.rate())
         elif self.mode == "plain" and step.due() and step.done < step.total:
@@ -143,13 +143,13 @@ class Progress:
         )  # fmt: skip
 
     def note(self, message: str) -> None:
-        """Something worth knowing."""
+        """Report something worth knowing."""
         if self.mode in ("live", "plain"):
             self._say(message)
         self._event("note", message=message)
 
     def warn(self, message: str, event: str = "warning", **fields: object) -> None:
-        """Something that went wrong without stopping the run."""
+        """Report something that went wrong without stopping the run."""
         if self.mode in ("live", "plain"):
             self._say(f"warning: {message}")
         self._event(event, message=message, **fields)

@@ -43,7 +43,7 @@ def sampling_of(
 ) -> SampleRequest:
     """A sampling by bytes, or by a share of all inputs. UsageError if both are given or the share is none."""
     if size is not None and share is not None:
-        raise UsageError("--sample-bytes and --sample-share exclude each other")
+        raise UsageError("--sample-bytes and --sample-share are mutually exclusive")
     if share is not None:
         if not 0 < share <= 1:
             raise UsageError(f"--sample-share {share}: must be above 0 and at most 1")
