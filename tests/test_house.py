@@ -16,7 +16,17 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("curation", "filters", "tokenize", "jobs")
 LINKS = ("filters", "tokenize", "jobs")
-ONLY_TESTS = ("datasets", "duckdb", "fastwarc", "hypothesis", "pandas", "playwright", "pytest", "transformers")
+ONLY_TESTS = (
+    "datasets",
+    "duckdb",
+    "fastwarc",
+    "hypothesis",
+    "pandas",
+    "playwright",
+    "polars",
+    "pytest",
+    "transformers",
+)
 MAY_IMPORT = {
     "curation": {"curation"},
     "filters": {"curation", "filters"},
