@@ -12,11 +12,19 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from source_files import LINKS, ROOT, module_of, sources
 
-ROOT = Path(__file__).resolve().parent.parent
-FOLDERS = ("curation", "filters", "tokenize", "jobs")
-LINKS = ("filters", "tokenize", "jobs")
-ONLY_TESTS = ("datasets", "duckdb", "fastwarc", "hypothesis", "pandas", "playwright", "pytest", "transformers")
+ONLY_TESTS = (
+    "datasets",
+    "duckdb",
+    "fastwarc",
+    "hypothesis",
+    "pandas",
+    "playwright",
+    "polars",
+    "pytest",
+    "transformers",
+)
 MAY_IMPORT = {
     "curation": {"curation"},
     "filters": {"curation", "filters"},
@@ -34,17 +42,6 @@ ORDER = {
     "jobs": ("steps", "inspect", "cli"),
 }  # fmt: skip
 """From low to high: a folder or module imports itself and what is before it."""
-
-
-def sources() -> list[Path]:
-    files = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
-    return sorted(path for path in files if not any((ROOT / "curation" / link) in path.parents for link in LINKS))
-
-
-def module_of(path: Path) -> str:
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    parts = parts if parts[0] == "curation" else ("curation", *parts)
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def imports_of(path: Path) -> set[str]:

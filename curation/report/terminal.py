@@ -16,8 +16,8 @@ REASONS_SHOWN = 6
 def printable(text: str) -> str:
     """Text from the web made safe to print: no control or direction characters, no console markup.
 
-    >>> printable("a\\x1b[31mb")
-    'a�\\\\[31mb'
+    >>> printable("a\\x1b[bold]b")
+    'a�\\\\[bold]b'
     """
     from rich.markup import escape
 

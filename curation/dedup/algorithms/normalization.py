@@ -200,8 +200,11 @@ def _after_number(
 def simplify(characters: Characters) -> Characters:
     """Every document simplified, equal to datatrove 0.10's `simplify_text`.
 
-    >>> simplify of "Café №12.5, naïve!"
-    "cafe №0 naive"
+    >>> import pyarrow as pa
+    >>> from curation.text.views import characters
+    >>> simple = simplify(characters(pa.array(["Café №12.5, naïve!"])))
+    >>> "".join(map(chr, simple.codepoints[simple.first[0] : simple.last[0]]))
+    'cafe №0 naive'
     """
     table = tables()
     rows = len(characters.first)

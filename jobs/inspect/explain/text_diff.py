@@ -40,7 +40,7 @@ def changed_lines(before: str, after: str) -> list[Line]:
     r"""The lines that differ, in order.
 
     >>> changed_lines("a\nmail me at x@y.z now", "mail me at <email> now")[0]
-    (Piece(kind='-', text='a'),)
+    (DiffPart(kind='-', text='a'),)
     """
     old, new = before.split("\n"), after.split("\n")
     if len(old) + len(new) > MOST_LINES:

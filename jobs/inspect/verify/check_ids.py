@@ -1,6 +1,6 @@
 """The part of `curate verify` that looks at equal ids together: in corpus/, removed/, drop lists and token shards.
 
-A partition of what was sent (mentions.py) is looked at by itself. What split each document is in goes on from here,
+A partition of what was sent (send_ids.py) is looked at by itself. What split each document is in goes on from here,
 to where near-duplicate clusters meet and to where the documents of a file do.
 """
 

@@ -1,6 +1,6 @@
 """The part of `curate verify` that reads the token shards: ids in the vocabulary, documents where they should begin.
 
-Row group by row group; what each row says of documents is sent on to where ids meet (mentions.py).
+Row group by row group; what each row says of documents is sent on to where ids meet (send_ids.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The part of `curate verify` that sends ids to where equal ones meet: of corpus/, removed/, drop lists, token shards.
 
 Every mention of a document travels as 61 bytes to the partition of its id's hash; a partition is looked at by itself
-(ids.py), so memory does not grow with the run.
+(check_ids.py), so memory does not grow with the run.
 """
 
 from __future__ import annotations

@@ -1,55 +1,84 @@
-"""corpus/README.md: a dataset card as the Hugging Face Hub reads it, so that the folder can be pushed as it is.
+"""README.md of a run: a dataset card that the Hugging Face Hub and `datasets` read, with corpus/*.parquet as its data.
 
-Everything in it follows from the recipe and the counts of the run: equal runs have equal cards.
+It is at the root because corpus/ must hold nothing but Parquet files: pandas, pyarrow and polars fail on any other file
+in a folder that they open. Its content follows from the recipe and the counts of the run: equal runs have equal cards.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from curation import __version__
 from curation.jobs.steps.plan import Plan
+from curation.jobs.steps.report.facts import STEP
 from curation.recipes.recipe import to_toml
 from curation.report.excerpts import harmless
 from curation.report.funnel import Row, funnel_rows
 from curation.store import schema
+from curation.store.folder import Folder
+from curation.store.manifest import WHOLE, read_manifest
 from curation.store.shards import Output
 
-CARD = "corpus/README.md"
+CARD = "README.md"
+
+EARLIER_CARD = "corpus/README.md"
+"""Where the card was up to version 0.1.0."""
+
+MARKER = "<!-- Written by `curate report`, which replaces this file. Delete this line to keep your changes. -->"
 
 REASONS = 4
-"""Reasons told of each stage, the most frequent first."""
+"""Reasons listed for each stage, the most frequent first."""
 
 LANGUAGES = 40
-"""Languages named, the most frequent first."""
+"""Languages listed, the most frequent first."""
 
 SIZES = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")
 
 _DTYPES = {pa.string(): "string", pa.int64(): "int64", pa.float64(): "float64"}
 
 COLUMNS = {
-    "text": "the text, edited by the stages below, personal data replaced",
+    "text": "the text, edited by the stages below, with personal data replaced",
     "id": "the WARC-Record-ID",
     "dump": "the crawl that the archive is part of",
-    "url": "of the page",
-    "date": "of the crawl, ISO 8601",
-    "file_path": "the archive",
+    "url": "the URL of the page",
+    "date": "when the page was crawled, ISO 8601",
+    "file_path": "the path of the archive",
     "language": "the most probable language",
-    "language_score": "its probability",
-    "token_count": "tokens by the corpus' own tokenizer",
-    "minhash_cluster_size": "documents of its near-duplicate cluster, itself included",
+    "language_score": "the probability of that language",
+    "token_count": "number of tokens, by the tokenizer of the run",
+    "minhash_cluster_size": "number of documents in its near-duplicate cluster, itself included",
     "warc_offset": "byte offset of the record in the archive",
 }
 
 
-def write_card(plan: Plan, stats: Mapping[str, Any]) -> list[Output]:
-    """Write the card as soon as there is a corpus; returns the file, or nothing. stats: what stats.json says."""
-    if not stats["shards"]["corpus"]:
+def foreign_readmes(folder: Folder) -> list[str]:
+    """The README.md files that are not ours: without the marker, and not as the last report wrote them."""
+    report = read_manifest(folder, STEP, WHOLE)
+    written = [(output.path, output.bytes, output.hash) for output in report.outputs] if report else []
+    there = [path for path in (CARD, EARLIER_CARD) if folder.exists(path)]
+    others = [path for path in there if (path, *folder.hash(path)) not in written]
+    return [path for path in others if MARKER.encode() not in folder.read(path)]
+
+
+def write_card(plan: Plan, stats: Mapping[str, Any], foreign: Sequence[str]) -> list[Output]:
+    """Write the card once there is a corpus, and remove the one that earlier versions wrote into corpus/.
+
+    Args:
+        plan: The run.
+        stats: The content of stats.json.
+        foreign: README.md files to leave as they are, from `foreign_readmes`.
+
+    Returns:
+        The card, or nothing if none was written.
+    """
+    if EARLIER_CARD not in foreign:
+        plan.folder.remove(EARLIER_CARD)
+    if CARD in foreign or not stats["shards"]["corpus"]:
         return []
     data = card(plan, stats).encode()
     return [Output(CARD, len(data), plan.folder.write(CARD, data), 0)]
@@ -57,7 +86,8 @@ def write_card(plan: Plan, stats: Mapping[str, Any]) -> list[Output]:
 
 def card(plan: Plan, stats: Mapping[str, Any]) -> str:
     """YAML between two lines of dashes, then Markdown."""
-    return "---\n" + "\n".join(_yaml(_metadata(stats))) + "\n---\n\n" + "\n".join(_body(plan, stats)) + "\n"
+    metadata = "\n".join(_yaml(_metadata(stats)))
+    return f"---\n{metadata}\n---\n\n{MARKER}\n\n" + "\n".join(_body(plan, stats)) + "\n"
 
 
 def size_category(documents: int) -> str:
@@ -74,7 +104,7 @@ def size_category(documents: int) -> str:
 
 
 def _metadata(stats: Mapping[str, Any]) -> dict[str, Any]:
-    """What the Hub indexes. The rights in the texts are their authors': whoever publishes them states a license."""
+    """What the Hub indexes. The texts belong to their authors, so whoever publishes them has to state a license."""
     features = [{"name": part.name, "dtype": _DTYPES[part.type]} for part in schema.DOCUMENT]
     kept = [name for name, counts in stats["languages"].items() if counts["kept"]]
     languages = [name for name in kept if re.fullmatch(r"[a-z]{2,3}", name)][:LANGUAGES]
@@ -86,7 +116,7 @@ def _metadata(stats: Mapping[str, Any]) -> dict[str, Any]:
         "task_categories": ["text-generation"],
         "size_categories": [size_category(_documents(stats))],
         "tags": ["web", "pretraining", "curation"],
-        "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "*.parquet"}]}],
+        "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "corpus/*.parquet"}]}],
         "dataset_info": {"features": features},
     }
 
@@ -96,7 +126,7 @@ def _documents(stats: Mapping[str, Any]) -> int:
 
 
 def _yaml(value: Any, indent: int = 0) -> Iterator[str]:
-    """Mappings, lists and texts as YAML; every text in the quotes of JSON, which YAML reads the same."""
+    """Mappings, lists and strings as YAML; strings are quoted as in JSON, which YAML reads the same way."""
     space = " " * indent
     entries = value.items() if isinstance(value, dict) else ((None, part) for part in value)
     for key, part in entries:
@@ -125,13 +155,13 @@ def _body(plan: Plan, stats: Mapping[str, Any]) -> Iterator[str]:
     told = f"{_documents(stats):,} documents" + (f", {tokens:,} tokens" if tokens is not None else "")
     yield f"{told}, from {stats['shards']['corpus']:,} of {stats['shards']['inputs']:,} archives."
     if stats["shards"]["corpus"] + len(stats["quarantined"]) < stats["shards"]["inputs"]:
-        yield "The run that made it is not finished."
+        yield "The run is not finished."
     yield ""
     yield from (
         "```python",
         "from datasets import load_dataset",
         "",
-        'corpus = load_dataset("PATH/OF/THIS/FOLDER")',
+        'corpus = load_dataset("PATH/OF/THIS/FOLDER", split="train")',
         "```",
     )
     yield ""
@@ -141,15 +171,15 @@ def _body(plan: Plan, stats: Mapping[str, Any]) -> Iterator[str]:
         "",
         "## How it was made",
         "",
-        "What went into each stage, what came out, and why most of the rest went.",
+        "Documents into and out of each stage, and the most frequent reasons for removal.",
     )
-    yield from ("", "| stage | in | out | removed because |", "|---|---:|---:|---|", *map(_row, rows))
+    yield from ("", "| stage | in | out | removed for |", "|---|---:|---:|---|", *map(_row, rows))
     yield from ("", "## Languages", "", "| language | documents |", "|---|---:|", *_languages(stats))
     yield from ("", "## Recipe", "", f"Fingerprint `{stats['fingerprint']}`, curation {__version__}.", "", "```toml")
     yield harmless(to_toml(recipe.resolved())).replace("```", "` ` `").rstrip()
     yield from ("```", "", "## Rights and limits", "")
-    yield "The texts are their authors'. No license is stated here: whoever publishes this folder has to choose one."
-    yield "Personal data was looked for by patterns and checksums and replaced where it was found. Some will be left."
+    yield "The texts belong to their authors. No license is stated here; whoever publishes them has to choose one."
+    yield "Personal data was found by patterns and checksums, and replaced. Some will remain."
 
 
 def _row(row: Row) -> str:
@@ -164,5 +194,5 @@ def _languages(stats: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _plain(text: str) -> str:
-    """A text as one line of Markdown that means nothing but itself."""
+    """A text as one line of Markdown, escaped so that it is shown as it is."""
     return re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", " ".join(harmless(text).split()))

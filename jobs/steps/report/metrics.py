@@ -14,6 +14,7 @@ from typing import Any
 
 from curation import __version__
 from curation.jobs.steps.plan import Plan
+from curation.jobs.steps.report.facts import STEP
 from curation.jobs.steps.report.performance import Performance
 from curation.running.overlap import overlapped
 from curation.store.folder import Folder
@@ -165,7 +166,7 @@ def _counts(stats: Mapping[str, Any]) -> list[Family]:
 
 
 def _sizes(plan: Plan, stats: Mapping[str, Any]) -> list[Family]:
-    """Bytes read, and bytes of the files that are there by folder, as the manifests tell."""
+    """Bytes read, and bytes written by folder, as in the manifests of all steps but this one, which is at work."""
     read = Family("input_bytes", "gauge", "Size of the inputs.", "bytes")
     read.add(sum(source.size for source in plan.inputs))
     found: dict[str, int] = {}
@@ -174,7 +175,7 @@ def _sizes(plan: Plan, stats: Mapping[str, Any]) -> list[Family]:
     sizes: Counter[str] = Counter()
     for path, size in found.items():
         sizes[path.rpartition("/")[0]] += size
-    written = Family("output_bytes", "gauge", "Size of the files that are there, by folder.", "bytes")
+    written = Family("output_bytes", "gauge", "Size of the files of the run, by folder, without the report.", "bytes")
     for place in sorted(sizes):
         written.add(sizes[place], folder=place)
     return [read, written]
@@ -183,7 +184,7 @@ def _sizes(plan: Plan, stats: Mapping[str, Any]) -> list[Family]:
 def _outputs(folder: Folder, path: str) -> Sequence[Output]:
     """Files that the manifest at a path names."""
     _, step, name = path.split("/", 2)
-    manifest = read_manifest(folder, step, name.removesuffix(".json")) if step != "count" else None
+    manifest = read_manifest(folder, step, name.removesuffix(".json")) if step not in ("count", STEP) else None
     return manifest.outputs if manifest else ()
 
 

@@ -1,7 +1,7 @@
 """The report step: report/stats.json and report/index.html, and the same facts as tables in the terminal.
 
-stats.json and the dataset card are the same for equal runs, and their hashes stand in the manifest. index.html and
-metrics.txt also tell time and memory, which differ from run to run; like performance/, where they come from, they have
+stats.json and the dataset card are the same for equal runs, and their hashes are in the manifest. index.html and
+metrics.txt also show time and memory, which differ from run to run; like performance/, where these come from, they have
 no hash anywhere. All are written once: while no other manifest changes, a second report writes nothing.
 """
 
@@ -15,7 +15,7 @@ from rich.table import Table
 
 from curation.jobs.steps.plan import RUN, Plan
 from curation.jobs.steps.progress import Progress
-from curation.jobs.steps.report.card import write_card
+from curation.jobs.steps.report.card import foreign_readmes, write_card
 from curation.jobs.steps.report.facts import STEP, collect, count_shards, fingerprints
 from curation.jobs.steps.report.metrics import write_metrics
 from curation.jobs.steps.report.page import make_page
@@ -31,7 +31,7 @@ from curation.store.shards import Output
 if TYPE_CHECKING:
     from curation.jobs.steps.run import Run
 
-VERSION = 3
+VERSION = 4
 """Rises when the same run gives another report."""
 
 ROWS_SHOWN = 15
@@ -43,11 +43,15 @@ def make(run: Run) -> None:
 
 
 def write_report(plan: Plan, cluster: Cluster, progress: Progress) -> dict[str, Any]:
-    """Count what is there, unless nothing changed since it was counted last; returns what report/stats.json says."""
+    """Count what is there, unless nothing changed since the last report; returns the content of report/stats.json."""
     folder = plan.folder
     quarantined = folder.read_json(RUN)["quarantined"] if folder.exists(RUN) else []
-    mark = fingerprint(STEP, VERSION, fingerprints(folder), quarantined)
-    done = is_done(folder, STEP, WHOLE, mark) is not None and folder.exists(REPORT_PAGE) and folder.exists(METRICS)
+    foreign = foreign_readmes(folder)
+    mark = fingerprint(STEP, VERSION, fingerprints(folder), quarantined, foreign)
+    manifest = is_done(folder, STEP, WHOLE, mark)
+    done = manifest is not None and all(
+        map(folder.exists, (REPORT_PAGE, METRICS, *(output.path for output in manifest.outputs)))
+    )
     with progress.step(STEP, 1, int(done)) as bar:
         if not done:
             facts = count_shards(plan, cluster)
@@ -58,9 +62,11 @@ def write_report(plan: Plan, cluster: Cluster, progress: Progress) -> dict[str, 
             text = (json.dumps(stats, ensure_ascii=False, indent=1) + "\n").encode()
             output = Output(STATS, len(text), folder.write(STATS, text), 0)
             write_metrics(plan, stats, performance)
-            Manifest(STEP, WHOLE, mark, outputs=[output, *write_card(plan, stats)]).write(folder)
+            Manifest(STEP, WHOLE, mark, outputs=[output, *write_card(plan, stats, foreign)]).write(folder)
             bar.advance()
             progress.note(f"report: {folder.url}/{REPORT_PAGE}")
+            for path in foreign:
+                progress.note(f"report: {folder.url}/{path} was not written by curate, so it was left as it is")
     found: dict[str, Any] = folder.read_json(STATS)
     return found
 

@@ -20,7 +20,7 @@ from curation.errors import UsageError
 from curation.jobs.cli.main import app
 from curation.jobs.inspect.estimate.sampling import SAMPLE_BYTES, SampleRequest
 from curation.jobs.steps.plan import DEFAULT_RECIPE, flatten, make_plan
-from curation.jobs.steps.report.report import PAGE, STATS
+from curation.store.paths import REPORT_PAGE, STATS
 from curation.jobs.steps.run import STEPS
 from curation.recipes.recipe import built_in, load
 from curation.running.cluster import cores, open_cluster
@@ -166,7 +166,7 @@ def test_what_a_help_names_exists() -> None:
             assert load(DEFAULT_RECIPE, [setting])
         for key in re.findall(r"\b[a-z]+_?[a-z]+\.(?!json|txt|html|idx|c\b)[a-z_]+", text):
             assert key in keys
-        assert {*re.findall(r"report/\w+\.\w+", text)} <= {PAGE, STATS}
+        assert {*re.findall(r"report/\w+\.\w+", text)} <= {REPORT_PAGE, STATS}
         assert not re.search(r"\b[A-Z][a-z]+[A-Z]\w*", text)
 
 

@@ -1,16 +1,18 @@
-"""The dataset card: YAML that the Hub's own reader takes, and a folder that `datasets` loads as it is."""
+"""The dataset card: YAML that the Hub's own reader takes, in a file that belongs to the run unless a user takes it."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 import yaml
-from planted import run, verdict_of, write_crawl
+from planted import edit_json, run, verdict_of, write_crawl
+from typer.testing import CliRunner
 
+from curation.jobs.cli.main import app
 from curation.jobs.steps.plan import open_plan
-from curation.jobs.steps.report.card import CARD, COLUMNS, card, size_category
+from curation.jobs.steps.report.card import CARD, COLUMNS, EARLIER_CARD, MARKER, card, size_category
 from curation.store.folder import Folder
 from curation.store.schema import DOCUMENT
 
@@ -39,27 +41,11 @@ def test_the_card_is_what_the_hub_reads(out: Path) -> None:
     assert data.language == ["en"]
     assert data.size_categories == ["n<1K"]
     assert data.license == "other"
-    assert front_matter(text)["configs"][0]["data_files"] == [{"split": "train", "path": "*.parquet"}]
+    assert front_matter(text)["configs"][0]["data_files"] == [{"split": "train", "path": "corpus/*.parquet"}]
     assert [part["name"] for part in front_matter(text)["dataset_info"]["features"]] == DOCUMENT.names
     assert list(COLUMNS) == DOCUMENT.names
     assert "26 documents" in text or "25 documents" in text
     assert "near_duplicate" in text.replace("\\", "")
-
-
-def test_datasets_loads_the_folder_as_it_is(out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the card, and by the Parquet builder, offline: the same rows as the files have."""
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
-    from datasets import load_dataset
-
-    corpus = str(out / "corpus")
-    rows = [row for path in sorted((out / "corpus").glob("*.parquet")) for row in pq.read_table(path).to_pylist()]
-    by_card = load_dataset(corpus, split="train", cache_dir=str(tmp_path / "cache"))
-    by_builder = load_dataset("parquet", data_dir=corpus, split="train", cache_dir=str(tmp_path / "cache"))
-    assert by_card.to_list() == rows
-    assert by_builder.to_list() == rows
-    assert by_card.column_names == DOCUMENT.names
 
 
 def test_the_card_is_in_the_manifest(out: Path) -> None:
@@ -69,6 +55,86 @@ def test_the_card_is_in_the_manifest(out: Path) -> None:
     (out / CARD).write_text(text + "mine")
     assert verdict_of(out).wrong[0].file == CARD
     (out / CARD).write_text(text)
+
+
+def report(out: Path) -> str:
+    """Run `curate report`; returns what it says on stderr."""
+    done = CliRunner().invoke(app, ["report", str(out)])
+    assert done.exit_code == 0, done.output
+    return done.stderr
+
+
+@pytest.fixture
+def copy(out: Path, tmp_path: Path) -> Path:
+    """A copy of the run, to change."""
+    return Path(shutil.copytree(out, tmp_path / "out"))
+
+
+@pytest.mark.parametrize("mine", ["# My corpus\n", "the card without its marker"])
+def test_a_readme_of_the_user_is_kept(copy: Path, mine: str) -> None:
+    """A README.md without the marker is never overwritten; the run stays sound; deleting it brings the card back."""
+    written = (copy / CARD).read_text()
+    mine = written.replace(MARKER, "") if "marker" in mine else mine
+    (copy / CARD).write_text(mine)
+    assert f"{CARD} was not written by curate" in " ".join(report(copy).split())
+    assert (copy / CARD).read_text() == mine
+    assert verdict_of(copy).sound
+    assert CARD not in report(copy)
+    (copy / CARD).unlink()
+    report(copy)
+    assert (copy / CARD).read_text() == written
+    assert verdict_of(copy).sound
+
+
+def test_a_card_of_this_project_is_replaced(copy: Path) -> None:
+    """A file with the marker, as one that a killed report left behind, gives way to the card of the next report."""
+    written = (copy / CARD).read_text()
+    (copy / CARD).write_text(f"{MARKER}\n\nold numbers\n")
+    (copy / "manifests" / "report" / "all.json").unlink()
+    report(copy)
+    assert (copy / CARD).read_text() == written
+
+
+def test_a_deleted_card_is_written_again(copy: Path) -> None:
+    """Nothing else has to change for that."""
+    written = (copy / CARD).read_text()
+    (copy / CARD).unlink()
+    report(copy)
+    assert (copy / CARD).read_text() == written
+
+
+def as_by_an_earlier_version(out: Path, text: str) -> None:
+    """Move the card to where version 0.1.0 wrote it, with the manifest it had."""
+    (out / CARD).unlink()
+    (out / EARLIER_CARD).write_text(text)
+    size, digest = Folder(str(out)).hash(EARLIER_CARD)
+
+    def tell(values: dict) -> None:  # type: ignore[type-arg]
+        values["fingerprint"] = "of an earlier version"
+        values["outputs"][-1] = {"path": EARLIER_CARD, "bytes": size, "hash": digest, "rows": 0}
+
+    edit_json(out / "manifests" / "report" / "all.json", tell)
+
+
+def test_the_card_of_an_earlier_version_moves(copy: Path) -> None:
+    """corpus/README.md as version 0.1.0 wrote it is sound before the next report, and gone after it."""
+    written = (copy / CARD).read_text()
+    as_by_an_earlier_version(copy, written.replace(MARKER, ""))
+    assert verdict_of(copy).sound
+    report(copy)
+    assert not (copy / EARLIER_CARD).exists()
+    assert (copy / CARD).read_text() == written
+    assert verdict_of(copy).sound
+
+
+def test_an_edited_card_of_an_earlier_version_is_kept(copy: Path) -> None:
+    """corpus/README.md with changes of the user is left, named by the report, and a fault for verify."""
+    as_by_an_earlier_version(copy, "written by version 0.1.0")
+    (copy / EARLIER_CARD).write_text("written by version 0.1.0, with a license")
+    assert f"{EARLIER_CARD} was not written by curate" in " ".join(report(copy).split())
+    assert (copy / EARLIER_CARD).exists()
+    assert (copy / CARD).exists()
+    assert verdict_of(copy).wrong[0].file == EARLIER_CARD
 
 
 def test_hostile_names_stay_text(out: Path) -> None:
