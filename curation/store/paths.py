@@ -56,3 +56,4 @@ TOKENS = ShardFiles("tokens")
 STATS = "report/stats.json"
 REPORT_PAGE = "report/index.html"
 METRICS = "report/metrics.txt"
+DATASET_CARD = "README.md"

@@ -18,6 +18,7 @@ from curation.errors import CurationError, ParameterError, UsageError
 from curation.jobs.cli import estimate, inspect, tokens
 from curation.jobs.cli.options import Inputs, Out, ProgressAsJson, RecipeName, Scheduler, Settings, Update, Workers
 from curation.jobs.cli.recipes import recipes
+from curation.jobs.steps.table import check_commands, commands
 
 app = typer.Typer(
     name="curate",
@@ -73,10 +74,15 @@ def run(
     as_json: ProgressAsJson = False,
 ) -> None:
     """Run all steps: filter, dedup, train-tokenizer, tokenize, report. A rerun resumes where the last one stopped."""
-    from curation.jobs.steps.table import check_commands, commands
-
     chosen = check_commands([name.strip() for name in steps.split(",")]) if steps else commands()
     _run(chosen, inputs, settings, workers, scheduler, out=out, recipe=recipe, update=update, as_json=as_json)
+
+
+_STEP_HELP = {
+    "filter": "Turn archives into documents: filter URLs, extract text, identify languages, apply heuristics.",
+    "train-tokenizer": "Train a byte-level BPE tokenizer on the corpus.",
+    "tokenize": "Encode the corpus, shuffle it and pack it into token shards.",
+}
 
 
 def _step_command(step: str, help_text: str) -> None:
@@ -94,13 +100,7 @@ def _step_command(step: str, help_text: str) -> None:
         _run((step,), inputs, settings, workers, scheduler, out=out, recipe=recipe, update=update, as_json=as_json)
 
 
-_step_command(
-    "filter", "Turn archives into documents: filter URLs, extract text, identify languages, apply heuristics."
-)
-
-
-@app.command(name="dedup", rich_help_panel="Single steps")
-def dedup_command(
+def _dedup(
     out: Out,
     inputs: Inputs = None,
     recipe: RecipeName = None,
@@ -137,8 +137,11 @@ def dedup_command(
     _run(("dedup",), inputs, settings, workers, scheduler, out=out, recipe=recipe, update=update, as_json=as_json)
 
 
-_step_command("train-tokenizer", "Train a byte-level BPE tokenizer on the corpus.")
-_step_command("tokenize", "Encode the corpus, shuffle it and pack it into token shards.")
+for _name in commands():
+    if _name == "dedup":  # has options of its own
+        app.command(name=_name, rich_help_panel="Single steps")(_dedup)
+    elif _name != "report":  # takes a finished run, see `inspect`
+        _step_command(_name, _STEP_HELP.get(_name, f"Run the step {_name}."))
 
 
 app.add_typer(inspect.app)

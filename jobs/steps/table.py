@@ -135,7 +135,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "report", "parts", "report", "curation.jobs.steps.report.report:make",
-        outputs=(StepOutput(paths.STATS),), anytime=True,
+        outputs=(StepOutput(paths.STATS), StepOutput(paths.DATASET_CARD)), anytime=True,
     ),
 )  # fmt: skip
 

@@ -22,9 +22,8 @@ from curation.report.funnel import Row, funnel_rows
 from curation.store import schema
 from curation.store.folder import Folder
 from curation.store.manifest import WHOLE, read_manifest
+from curation.store.paths import DATASET_CARD
 from curation.store.shards import Output
-
-CARD = "README.md"
 
 EARLIER_CARD = "corpus/README.md"
 """Where the card was up to version 0.1.0."""
@@ -60,7 +59,7 @@ def foreign_readmes(folder: Folder) -> list[str]:
     """The README.md files that are not ours: without the marker, and not as the last report wrote them."""
     report = read_manifest(folder, STEP, WHOLE)
     written = [(output.path, output.bytes, output.hash) for output in report.outputs] if report else []
-    there = [path for path in (CARD, EARLIER_CARD) if folder.exists(path)]
+    there = [path for path in (DATASET_CARD, EARLIER_CARD) if folder.exists(path)]
     others = [path for path in there if (path, *folder.hash(path)) not in written]
     return [path for path in others if MARKER.encode() not in folder.read(path)]
 
@@ -78,10 +77,10 @@ def write_card(plan: Plan, stats: Mapping[str, Any], foreign: Sequence[str]) -> 
     """
     if EARLIER_CARD not in foreign:
         plan.folder.remove(EARLIER_CARD)
-    if CARD in foreign or not stats["shards"]["corpus"]:
+    if DATASET_CARD in foreign or not stats["shards"]["corpus"]:
         return []
     data = card(plan, stats).encode()
-    return [Output(CARD, len(data), plan.folder.write(CARD, data), 0)]
+    return [Output(DATASET_CARD, len(data), plan.folder.write(DATASET_CARD, data), 0)]
 
 
 def card(plan: Plan, stats: Mapping[str, Any]) -> str:

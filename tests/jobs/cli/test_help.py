@@ -20,10 +20,10 @@ from curation.errors import UsageError
 from curation.jobs.cli.main import app
 from curation.jobs.inspect.estimate.sampling import SAMPLE_BYTES, SampleRequest
 from curation.jobs.steps.plan import DEFAULT_RECIPE, flatten, make_plan
-from curation.store.paths import REPORT_PAGE, STATS
 from curation.jobs.steps.run import STEPS
 from curation.recipes.recipe import built_in, load
 from curation.running.cluster import cores, open_cluster
+from curation.store.paths import REPORT_PAGE, STATS
 from curation.tokenize.encoding.token_shards import SPLITS
 from curation.tokenize.loading.exports import FORMATS
 

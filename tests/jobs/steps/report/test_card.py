@@ -12,8 +12,9 @@ from typer.testing import CliRunner
 
 from curation.jobs.cli.main import app
 from curation.jobs.steps.plan import open_plan
-from curation.jobs.steps.report.card import CARD, COLUMNS, EARLIER_CARD, MARKER, card, size_category
+from curation.jobs.steps.report.card import COLUMNS, EARLIER_CARD, MARKER, card, size_category
 from curation.store.folder import Folder
+from curation.store.paths import DATASET_CARD
 from curation.store.schema import DOCUMENT
 
 
@@ -36,7 +37,7 @@ def test_the_card_is_what_the_hub_reads(out: Path) -> None:
     """huggingface_hub parses it; languages, size and files are those of the corpus; every column is told."""
     from huggingface_hub import DatasetCard
 
-    text = (out / CARD).read_text()
+    text = (out / DATASET_CARD).read_text()
     data = DatasetCard(text).data
     assert data.language == ["en"]
     assert data.size_categories == ["n<1K"]
@@ -51,10 +52,10 @@ def test_the_card_is_what_the_hub_reads(out: Path) -> None:
 def test_the_card_is_in_the_manifest(out: Path) -> None:
     """A card that was edited is a fault."""
     assert verdict_of(out).sound
-    text = (out / CARD).read_text()
-    (out / CARD).write_text(text + "mine")
-    assert verdict_of(out).wrong[0].file == CARD
-    (out / CARD).write_text(text)
+    text = (out / DATASET_CARD).read_text()
+    (out / DATASET_CARD).write_text(text + "mine")
+    assert verdict_of(out).wrong[0].file == DATASET_CARD
+    (out / DATASET_CARD).write_text(text)
 
 
 def report(out: Path) -> str:
@@ -73,39 +74,39 @@ def copy(out: Path, tmp_path: Path) -> Path:
 @pytest.mark.parametrize("mine", ["# My corpus\n", "the card without its marker"])
 def test_a_readme_of_the_user_is_kept(copy: Path, mine: str) -> None:
     """A README.md without the marker is never overwritten; the run stays sound; deleting it brings the card back."""
-    written = (copy / CARD).read_text()
+    written = (copy / DATASET_CARD).read_text()
     mine = written.replace(MARKER, "") if "marker" in mine else mine
-    (copy / CARD).write_text(mine)
-    assert f"{CARD} was not written by curate" in " ".join(report(copy).split())
-    assert (copy / CARD).read_text() == mine
+    (copy / DATASET_CARD).write_text(mine)
+    assert f"{DATASET_CARD} was not written by curate" in " ".join(report(copy).split())
+    assert (copy / DATASET_CARD).read_text() == mine
     assert verdict_of(copy).sound
-    assert CARD not in report(copy)
-    (copy / CARD).unlink()
+    assert DATASET_CARD not in report(copy)
+    (copy / DATASET_CARD).unlink()
     report(copy)
-    assert (copy / CARD).read_text() == written
+    assert (copy / DATASET_CARD).read_text() == written
     assert verdict_of(copy).sound
 
 
 def test_a_card_of_this_project_is_replaced(copy: Path) -> None:
     """A file with the marker, as one that a killed report left behind, gives way to the card of the next report."""
-    written = (copy / CARD).read_text()
-    (copy / CARD).write_text(f"{MARKER}\n\nold numbers\n")
+    written = (copy / DATASET_CARD).read_text()
+    (copy / DATASET_CARD).write_text(f"{MARKER}\n\nold numbers\n")
     (copy / "manifests" / "report" / "all.json").unlink()
     report(copy)
-    assert (copy / CARD).read_text() == written
+    assert (copy / DATASET_CARD).read_text() == written
 
 
 def test_a_deleted_card_is_written_again(copy: Path) -> None:
     """Nothing else has to change for that."""
-    written = (copy / CARD).read_text()
-    (copy / CARD).unlink()
+    written = (copy / DATASET_CARD).read_text()
+    (copy / DATASET_CARD).unlink()
     report(copy)
-    assert (copy / CARD).read_text() == written
+    assert (copy / DATASET_CARD).read_text() == written
 
 
 def as_by_an_earlier_version(out: Path, text: str) -> None:
     """Move the card to where version 0.1.0 wrote it, with the manifest it had."""
-    (out / CARD).unlink()
+    (out / DATASET_CARD).unlink()
     (out / EARLIER_CARD).write_text(text)
     size, digest = Folder(str(out)).hash(EARLIER_CARD)
 
@@ -118,12 +119,12 @@ def as_by_an_earlier_version(out: Path, text: str) -> None:
 
 def test_the_card_of_an_earlier_version_moves(copy: Path) -> None:
     """corpus/README.md as version 0.1.0 wrote it is sound before the next report, and gone after it."""
-    written = (copy / CARD).read_text()
+    written = (copy / DATASET_CARD).read_text()
     as_by_an_earlier_version(copy, written.replace(MARKER, ""))
     assert verdict_of(copy).sound
     report(copy)
     assert not (copy / EARLIER_CARD).exists()
-    assert (copy / CARD).read_text() == written
+    assert (copy / DATASET_CARD).read_text() == written
     assert verdict_of(copy).sound
 
 
@@ -133,7 +134,7 @@ def test_an_edited_card_of_an_earlier_version_is_kept(copy: Path) -> None:
     (copy / EARLIER_CARD).write_text("written by version 0.1.0, with a license")
     assert f"{EARLIER_CARD} was not written by curate" in " ".join(report(copy).split())
     assert (copy / EARLIER_CARD).exists()
-    assert (copy / CARD).exists()
+    assert (copy / DATASET_CARD).exists()
     assert verdict_of(copy).wrong[0].file == EARLIER_CARD
 
 
