@@ -239,10 +239,14 @@ MISTAKES: list[tuple[str, list[str], str]] = [
     ("bad key", ["run", "{crawl}", "--out", "{out}", "--set", "c4.min_sentence=3"], "min_sentences"),
     ("bad value", ["run", "{crawl}", "--out", "{out}", "--set", "c4.min_sentences=few"], "'few'"),
     ("unknown step", ["run", "{crawl}", "--out", "{out}", "--steps", "filter,sort"], "sort"),
-    ("both workers", ["run", "{crawl}", "--out", "{out}", "--workers", "1", "--scheduler", "tcp://x:1"], "exclude"),
+    (
+        "both workers",
+        ["run", "{crawl}", "--out", "{out}", "--workers", "1", "--scheduler", "tcp://x:1"],
+        "mutually exclusive",
+    ),
     ("no scheduler", ["run", "{crawl}", "--out", "{out}", "--scheduler", "/none.json"], "scheduler"),
     ("unwritable", ["run", "{crawl}", "--out", "/proc/none"], "cannot write"),
-    ("not a run", ["report", "{crawl}"], "no run"),
+    ("not a run", ["report", "{crawl}"], "not a curate run"),
     ("not ours", ["run", "{crawl}", "--out", "{crawl}"], "not empty"),
     ("negative workers", ["run", "{crawl}", "--out", "{out}", "--workers", "-1"], "workers"),
 ]
