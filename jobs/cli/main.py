@@ -56,7 +56,7 @@ def _run(
     if workers is not None and scheduler is not None:
         raise UsageError("--workers and --scheduler are mutually exclusive")
     request |= {"inputs": inputs or [], "settings": settings or [], "workers": workers, "scheduler": scheduler}
-    raise typer.Exit(run_commands(steps, **request))
+    raise typer.Exit(run_commands(commands=steps, **request))
 
 
 @app.command(rich_help_panel="Run")

@@ -14,7 +14,7 @@ from curation.jobs.steps import run
 def test_against_and_mode(monkeypatch: pytest.MonkeyPatch) -> None:
     """Earlier runs by absolute path, in the order given; naming them accepts the changed recipe."""
     asked: dict[str, Any] = {}
-    monkeypatch.setattr(run, "run_commands", lambda commands, **request: asked.update(request, commands=commands) or 0)
+    monkeypatch.setattr(run, "run_commands", lambda **request: asked.update(request) or 0)
     words = ["dedup", "--out", "o", "--against", "/old/one", "--against", "s3://bucket/two", "--mode", "against"]
     assert CliRunner().invoke(main.app, words).exit_code == 0
     assert asked["commands"] == ("dedup",)

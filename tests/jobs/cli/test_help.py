@@ -20,7 +20,7 @@ from curation.errors import UsageError
 from curation.jobs.cli.main import app
 from curation.jobs.inspect.estimate.sampling import SAMPLE_BYTES, SampleRequest
 from curation.jobs.steps.plan import DEFAULT_RECIPE, flatten, make_plan
-from curation.jobs.steps.run import STEPS
+from curation.jobs.steps.table import commands
 from curation.recipes.recipe import built_in, load
 from curation.running.cluster import cores, open_cluster
 from curation.store.paths import REPORT_PAGE, STATS
@@ -152,8 +152,8 @@ def test_choices_are_all_that_are_accepted() -> None:
     assert find("export", "--format").metavar == "|".join(FORMATS)
     assert find("export", "--split").metavar == "|".join(SPLITS)
     assert {*find("dedup", "--mode").metavar.split("|")} == {*MODES}
-    assert ", ".join(STEPS) in COMMANDS["run"].help
-    assert {*STEPS} < {*COMMANDS}
+    assert ", ".join(commands()) in COMMANDS["run"].help
+    assert {*commands()} < {*COMMANDS}
 
 
 def test_what_a_help_names_exists() -> None:
@@ -218,8 +218,8 @@ def test_looking_at_a_run_starts_no_workers(words: str, record: Any, monkeypatch
 @pytest.mark.parametrize("words", STEP_COMMANDS)
 def test_defaults_of_steps(words: str, record: Any) -> None:
     """Steps leave workers, recipe and inputs to the run; `run` takes all steps, a step its own."""
-    asked = record("curation.jobs.steps.run.run_steps", f"{words} --out o")
-    assert asked["steps"] == (STEPS if words == "run" else (words,))
+    asked = record("curation.jobs.steps.run.run_commands", f"{words} --out o")
+    assert asked["commands"] == (commands() if words == "run" else (words,))
     assert (asked["workers"], asked["recipe"], asked["inputs"], asked["settings"]) == (None, None, [], [])
     assert "one per core" in shown_default(find(words, "--workers"))
     with open_cluster(asked["workers"]) as cluster:
@@ -245,7 +245,7 @@ def test_a_run_has_its_own_recipe_and_inputs(tmp_path: Path) -> None:
 
 def test_defaults_of_dedup(record: Any) -> None:
     """--mode and --against are left to the recipe; the built-in ones remove both kinds, against no run."""
-    assert record("curation.jobs.steps.run.run_steps", "dedup --out o")["settings"] == []
+    assert record("curation.jobs.steps.run.run_commands", "dedup --out o")["settings"] == []
     for settings in (DedupSettings(), *(load(name).table("dedup") for name in built_in())):
         assert (settings.mode, settings.against) == ("both", ())
     assert shown_default(find("dedup", "--mode")) == "[default: (both, unless the recipe sets dedup.mode)]"
