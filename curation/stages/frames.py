@@ -177,7 +177,7 @@ class PandasFrame(Frame):
 
     def read(self, name: str, first: int, last: int) -> tuple[pa.Array, bool]:
         """A part of a series; NaN is null."""
-        return _to_arrow(self.table[name].iloc[first:last])
+        return _to_arrow(self.table[name].iloc[first:last], from_pandas=True)
 
     def where(self, mask: Bools) -> PandasFrame:
         """Rows by a mask, whatever the index."""
@@ -285,12 +285,12 @@ def _is_a(table: Any, module: str, name: str) -> bool:
     return kind is not None and isinstance(table, kind)
 
 
-def _to_arrow(values: Any) -> tuple[pa.Array | pa.ChunkedArray, bool]:
+def _to_arrow(values: Any, from_pandas: bool = False) -> tuple[pa.Array | pa.ChunkedArray, bool]:
     try:
-        return pa.array(values, from_pandas=True), False
+        return pa.array(values, from_pandas=from_pandas), False
     except UnicodeEncodeError:
         valid = [valid_text(value) if isinstance(value, str) else value for value in values]
-        return pa.array(valid, from_pandas=True), True
+        return pa.array(valid, from_pandas=from_pandas), True
 
 
 def _is_valid(texts: pa.Array) -> bool:

@@ -51,9 +51,15 @@ def train(texts: Iterable[str], settings: TokenizerSettings) -> LearnedVocabular
 
 def _column(texts: list[str]) -> pa.LargeStringArray:
     try:
-        return pa.array(texts, pa.large_string(), from_pandas=True)
+        return pa.array(texts, pa.large_string())
     except UnicodeEncodeError:
         return pa.array([text and valid_text(text) for text in texts], pa.large_string())
+
+
+def _plain(text: Any) -> Any:
+    """A scalar of Arrow as its value, pandas' NaN as None."""
+    value = text.as_py() if isinstance(text, pa.Scalar) else text
+    return None if isinstance(value, float) and value != value else value
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int = 100_000, **settings: Any) -> Tokenizer:
@@ -89,7 +95,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int = 100_000, **settings:
     if wanted.sample < 1:
         raise ParameterError("sample", wanted.sample, "left out here: give the texts to train on")
     try:
-        trained = train(texts, wanted)
+        trained = train(map(_plain, texts), wanted)
     except pa.ArrowException as error:
         raise TypeError(f"texts: must be strings: {error}") from error
     if not trained.merges and vocab_size > SMALLEST + len(wanted.special_tokens):

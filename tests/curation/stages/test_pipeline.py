@@ -33,7 +33,6 @@ from curation.filters.pii import Pii
 from curation.filters.url import Url
 from curation.jobs.steps.run import run_steps
 from curation.recipes.recipe import STAGES, import_class, load
-from curation.running.cluster import Cluster
 from curation.stages import frames
 from curation.stages.batch import Batch
 from curation.stages.pipeline import Pipeline, stage_name
