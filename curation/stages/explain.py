@@ -26,7 +26,9 @@ class Check:
 
     def __str__(self) -> str:
         value = f"{self.value:.4g}" if isinstance(self.value, float) else str(self.value)
-        limit = "" if self.rule is None else f"{self.rule.comparison} {self.rule.threshold:g}  ({self.rule.reason})"
+        limit = ""
+        if self.rule is not None:
+            limit = f"removed if {self.rule.comparison} {self.rule.threshold:g}  ({self.rule.reason})"
         return f"{self.signal:<20} {value:>10}  {limit}{'  violated' if self.violated else ''}".rstrip()
 
 
@@ -70,7 +72,7 @@ def explain(stage: Stage, text: str | None = None, **columns: Any) -> StageExpla
         >>> found.kept, found.reason
         (False, 'min_words')
         >>> print(found.checks[0])
-        words                         7  < 50  (min_words)  violated
+        words                         7  removed if < 50  (min_words)  violated
     """
     values = {"id": "0", "text": text, **columns}
     arrays = [pa.array([valid_text(value) if isinstance(value, str) else value]) for value in values.values()]

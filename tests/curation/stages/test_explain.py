@@ -34,8 +34,8 @@ def test_printed_it_is_a_table() -> None:
     """A line with the verdict, then a line a check."""
     assert str(explain(Length(4), "abc")).splitlines() == [
         "removed: min_length",
-        "  length                        3  < 4  (min_length)  violated",
-        "  length                        3  > 10  (max_length)",
+        "  length                        3  removed if < 4  (min_length)  violated",
+        "  length                        3  removed if > 10  (max_length)",
     ]
     assert str(explain(Upper(), "abc")) == "kept"
 
