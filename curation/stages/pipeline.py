@@ -247,7 +247,7 @@ class _Rows:
             if name not in after.schema.names or name in (ROW, "id"):
                 continue
             values = _whole(after.column(name))
-            if name in self._added or name in part.cleaned or not _same(values, before.column(name)):
+            if name in self._added or name in part.cleaned or not values.equals(before.column(name)):
                 edited[name] = values
         self._parts.append((rows, edited))
 
@@ -287,11 +287,3 @@ class _Rows:
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-
-
-def _same(after: pa.Array, before: pa.Array) -> bool:
-    """Whether a column is what it was; NaN is NaN."""
-    if after.equals(before):
-        return True
-    compound = pa.types.is_nested(after.type) or pa.types.is_floating(after.type)
-    return bool(compound and after.type == before.type and repr(after.to_pylist()) == repr(before.to_pylist()))

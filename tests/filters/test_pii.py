@@ -575,6 +575,16 @@ def test_one_text_redacted() -> None:
         redact(text, kinds=["email"])
 
 
+def test_what_a_later_pass_finds_has_its_place_in_the_text_given() -> None:
+    """A match that shows only once another is replaced; one that takes in a replacement spans what it stood for."""
+    found = redact(":308-63-0237+8.8.44.8 and ann@firma.de", replacement="tag")
+    assert found.text == ":<US_SSN>+<IP> and <EMAIL>"
+    assert [one.text for one in found.found] == ["308-63-0237", "8.8.44.8", "ann@firma.de"]
+    found = redact("(:(212) 555-7890ext. 5-x12")
+    assert [one.text for one in found.found] == ["(212) 555-7890ext. 5", "(212) 555-7890ext. 5-x12"]
+    assert [(one.start, one.end) for one in found.found] == [(2, 22), (2, 26)]
+
+
 @settings(deadline=None, derandomize=True, max_examples=40)
 @given(TEXTS, st.sampled_from(["fake", "tag"]))
 def test_what_is_found_accounts_for_the_text(text: str, replacement: str) -> None:
