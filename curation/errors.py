@@ -8,9 +8,10 @@
     ├── StepFailed            exit 3: a step that stopped; running again resumes it
     │   ├── AlarmRaised       a removal rate outside the band that the recipe states
     │   └── WriteFailed       a full disk, a folder that went away; also an OSError
-    └── UnreadableArchive     exit 1: an input in which nothing is an archive; it is quarantined
+    ├── UnreadableArchive     exit 1: an input in which nothing is an archive; it is quarantined
+    └── ExtractionError       one page that `curation.extract` was asked for; no command raises it
 
-A damaged record or a page that cannot be extracted is no exception: it is a counted, named skip.
+A damaged record or a page that cannot be extracted stops no run: it is a counted, named skip.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class RecipeError(UsageError):
 
 
 class InputError(UsageError):
-    """An input does not exist, cannot be listed, or is not a web archive."""
+    """An input does not exist, cannot be listed, or is not a web archive; a table lacks a column that is needed."""
 
 
 class OutputError(UsageError):
@@ -56,6 +57,10 @@ class UnreadableArchive(CurationError):
     """A file of which nothing is an archive; the job that meets it quarantines the input by name."""
 
     exit_code = 1
+
+
+class ExtractionError(CurationError):
+    """A page that takes too long, needs too much memory, is too large, or on which the extractor fails."""
 
 
 class ParameterError(ValueError):

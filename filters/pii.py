@@ -15,7 +15,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -26,9 +26,11 @@ from curation.errors import ParameterError, RecipeError
 from curation.pii import names
 from curation.pii.evidence import Match
 from curation.pii.find import KINDS, Search, find
-from curation.pii.replacements import MODES, replace
+from curation.pii.replacements import MODES, replace, replacement
 from curation.stages.batch import Batch
+from curation.stages.parameters import build
 from curation.stages.stage import Outcome, struct
+from curation.text.valid import valid_text
 
 SIGNALS = ("email", "ip", "phone", "credit_card", "iban", "us_ssn", "person", "location")
 """The kinds, in the order of the signals; one that is not looked for has zeros."""
@@ -122,7 +124,15 @@ class Pii:
         counts: (kinds, rows), to which the matches replaced are added.
         """
         edited: dict[int, str] = {}
-        search, secret = self._search(), self._key()
+        for row, matches, new in self.replacements(texts, english):
+            edited[row] = new
+            for match in matches:
+                counts[SIGNALS.index(match.kind), row] += not match.kept
+        return edited
+
+    def replacements(self, texts: pa.StringArray, english: frozenset[int]) -> Iterator[tuple[int, list[Match], str]]:
+        """Row, matches in its text, and the text with them replaced; a row comes again until nothing is found."""
+        search = self._search()
         wanted = frozenset(kind for kind, on in (("person", self.names), ("location", self.places)) if on)
         finder = names.NameFinder(wanted) if wanted else None
         rows = list(range(len(texts)))
@@ -133,13 +143,10 @@ class Pii:
                 found |= _to_replace(finder.find({i: texts[i].as_py() for i in others}))
             if not found:
                 break
-            for i, matches in found.items():
-                edited[rows[i]] = replace(texts[i].as_py(), matches, self.replacement, secret)
-                for match in matches:
-                    counts[SIGNALS.index(match.kind), rows[i]] += not match.kept
-            rows = [rows[i] for i in sorted(found)]
-            texts = pa.array([edited[row] for row in rows], texts.type)
-        return edited
+            new = {i: replace(texts[i].as_py(), found[i], self.replacement, self._key()) for i in sorted(found)}
+            yield from ((rows[i], found[i], text) for i, text in new.items())
+            rows = [rows[i] for i in new]
+            texts = pa.array(list(new.values()), texts.type)
 
     def _search(self) -> Search:
         minimums = tuple((kind, float(getattr(self, f"min_score_{kind}"))) for kind in KINDS if kind in self.types)
@@ -150,6 +157,71 @@ class Pii:
         if self.secret_variable is not None and self._secret is None:
             raise RecipeError(f"[pii]: secret_variable = {self.secret_variable!r}: no such environment variable is set")
         return self._secret or b""
+
+
+@dataclass(frozen=True, slots=True)
+class PersonalData:
+    """What was found in a text at `start` to `end` (code points), and what stands there now.
+
+    score: the evidence, 0 to 1. text: as it was written.
+    """
+
+    kind: str
+    text: str
+    start: int
+    end: int
+    score: float
+    replacement: str
+
+
+@dataclass(frozen=True, slots=True)
+class RedactedText:
+    """A text with personal data replaced, and what was found, in the order of the text."""
+
+    text: str
+    found: tuple[PersonalData, ...]
+
+
+def redact(text: str, **settings: Any) -> RedactedText:
+    """Find and replace the personal data in one text.
+
+    Args:
+        text: The text.
+        **settings: Parameters of `Pii`: `types` (of "email", "ip", "phone", "credit_card",
+            "iban", "us_ssn"), `replacement` ("fake" or "tag"), `phone_regions`, `min_score_email` and so on, `names`
+            and `places` (English, by a language model that the extra `names` brings).
+
+    Returns:
+        The text with replacements, the same as in a run, and each thing found with its place in the text given.
+
+    Raises:
+        RecipeError: There is no such setting, or it cannot have this value.
+
+    Example:
+        >>> from curation import redact
+        >>> found = redact("Write to jane.doe@corp.io today.", replacement="tag")
+        >>> found.text
+        'Write to <EMAIL> today.'
+        >>> found.found[0].kind, found.found[0].text
+        ('email', 'jane.doe@corp.io')
+    """
+    pii = build(Pii, settings, "redact()")
+    text = valid_text(text)
+    origin = [(place, place + 1) for place in range(len(text))]
+    found: list[PersonalData] = []
+    redacted = text
+    for _, matches, new in pii.replacements(pa.array([text], pa.string()), frozenset([0])):
+        pieces: list[tuple[int, int]] = []
+        at, redacted = 0, new
+        for match in matches:
+            if not match.kept:
+                start, end = origin[match.start][0], origin[match.end - 1][1]
+                stands = replacement(match.kind, match.value, pii.replacement, pii._key())
+                found.append(PersonalData(match.kind, text[start:end], start, end, match.score, stands))
+                pieces += [*origin[at : match.start], *[(start, end)] * len(stands)]
+                at = match.end
+        origin = pieces + origin[at:]
+    return RedactedText(redacted, tuple(sorted(found, key=lambda one: one.start)))
 
 
 def _check_regions(regions: tuple[str, ...]) -> None:

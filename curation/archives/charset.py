@@ -16,6 +16,8 @@ from functools import lru_cache
 import numpy as np
 import pyarrow as pa
 
+from curation.text.valid import valid_text
+
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 
 META_BYTES = 4096
@@ -143,10 +145,7 @@ def _replaced(data: bytes | memoryview, encoding: str) -> bytes | memoryview:
 
 def _encode(text: str) -> bytes:
     """UTF-8 with U+FFFD for a lone surrogate."""
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+    return valid_text(text).encode()
 
 
 def _beyond_ascii(data: bytes) -> int:

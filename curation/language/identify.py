@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from curation.arrays import Float64s, Int64s, UInt8s
 from curation.language.fasttext_file import PREFIX, Classifier, read_classifier
+from curation.text.valid import valid_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +119,35 @@ def _by_library(model: Any, texts: pa.StringArray, wanted: Collection[str]) -> P
     return Predictions(names, scores, wanted_scores)
 
 
-def predict(text: str, path: str | None = None) -> tuple[str, float] | None:
-    """The most probable language and its score: "Guten Morgen" → ("de", 0.99…). None if there is none."""
-    found = predict_all(pa.array([text], pa.string()), path=path)
-    return None if found.languages[0] is None else (found.languages[0], float(found.scores[0]))
+class DetectedLanguage(NamedTuple):
+    """The most probable language (ISO 639, or the model's own label; None without any) and its score, 0 to 1."""
+
+    language: str | None
+    score: float
+
+
+def detect_language(text: str, model: str | None = None) -> DetectedLanguage:
+    """The language of one text.
+
+    Args:
+        text: The text. The more there is of it, the surer the answer.
+        model: Path of a fastText model; by default lid.176, which knows 176 languages.
+
+    Returns:
+        The language and its score: for `lid.176`, which always has an answer, a low one for what is no language.
+
+    Raises:
+        FileNotFoundError: There is no such model.
+        ValueError: The file is no fastText model.
+
+    Example:
+        >>> from curation import detect_language
+        >>> found = detect_language("Der alte Mann ging langsam nach Hause.")
+        >>> found.language, found.score > 0.9
+        ('de', True)
+    """
+    found = predict_all(pa.array([valid_text(text)], pa.string()), path=model)
+    return DetectedLanguage(found.languages[0], float(found.scores[0]))
 
 
 def best_score(text: str, languages: Collection[str], path: str | None = None) -> float:

@@ -15,6 +15,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,7 +23,7 @@ from curation.errors import RecipeError
 from curation.recipes.alarms import RESERVED, Alarms
 from curation.recipes.alarms import TABLE as ALARMS
 from curation.recipes.alarms import parse as parse_alarms
-from curation.stages.parameters import build, identity, parameters
+from curation.stages.parameters import build, identity, parameters, plain
 from curation.stages.stage import Stage
 from curation.store.manifest import fingerprint
 
@@ -116,6 +117,33 @@ def load(name: str, settings: Iterable[str] = ()) -> Recipe:
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{source}: not TOML: {error}") from error
     return from_document(document, source, settings)
+
+
+def load_recipe(name: str | PathLike[str], settings: Mapping[str, Any] | None = None) -> Recipe:
+    """A recipe by its name or file, for `Pipeline(load_recipe("fineweb"))`.
+
+    Loading a recipe can import any code that it names: load only recipes you trust.
+
+    Args:
+        name: A built-in recipe (`curate recipe list`), or the path of a TOML file.
+        settings: Keys to set, as by `--set`: `{"language.min_score": 0.8}`. None is written as in TOML, "none".
+
+    Returns:
+        Its stages with their names, and its tables.
+
+    Raises:
+        RecipeError: It does not exist, or a key or value in it cannot be used; the message names what exists.
+
+    Example:
+        >>> from curation import load_recipe
+        >>> recipe = load_recipe("fineweb", {"language.languages": ["de"]})
+        >>> [name for name, _ in recipe.stages]
+        ['url', 'extract', 'language', 'gopher_repetition', 'gopher_quality', 'c4', 'fineweb']
+        >>> recipe.table("dedup").threshold
+        0.72
+    """
+    given = {key: plain(value) for key, value in (settings or {}).items()}
+    return load(fspath(name), [f"{key}={_toml_value(value)}" for key, value in given.items()])
 
 
 def from_document(document: Mapping[str, Any], source: str, settings: Iterable[str] = ()) -> Recipe:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from stages import documents
 
 from curation.errors import ParameterError, RecipeError
-from curation.filters.pii import MAX_PASSES, SIGNALS, Pii
+from curation.filters.pii import MAX_PASSES, SIGNALS, Pii, redact
 from curation.pii import names, replacements
 from curation.pii.find import find
 from curation.recipes.recipe import from_document, load, to_toml
@@ -556,3 +557,43 @@ def test_names_without_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(names, "MODEL", "no_such_model")
     with pytest.raises(RecipeError, match=r"\[pii\]: places = True: .*curation\[names\]"):
         load("fineweb", ["pii.places=true"])
+
+
+def test_one_text_redacted() -> None:
+    """Each thing found with its place and what replaced it; the text is the stage's."""
+    text = "Ann (ann@firma.de) uses the IP 8.8.44.8, not ann@example.com."
+    found = redact(text, replacement="tag")
+    assert found.text == tagged(text)
+    assert [(one.kind, one.text, one.replacement) for one in found.found] == [
+        ("email", "ann@firma.de", "<EMAIL>"),
+        ("ip", "8.8.44.8", "<IP>"),
+    ]
+    assert all(text[one.start : one.end] == one.text for one in found.found)
+    assert redact("nothing here").found == ()
+    assert redact("\ud800 ann@firma.de", replacement="tag").text == "\ufffd <EMAIL>"
+    with pytest.raises(RecipeError, match=r"redact\(\): unknown key 'kinds'"):
+        redact(text, kinds=["email"])
+
+
+def test_what_a_later_pass_finds_has_its_place_in_the_text_given() -> None:
+    """A match that shows only once another is replaced; one that takes in a replacement spans what it stood for."""
+    found = redact(":308-63-0237+8.8.44.8 and ann@firma.de", replacement="tag")
+    assert found.text == ":<US_SSN>+<IP> and <EMAIL>"
+    assert [one.text for one in found.found] == ["308-63-0237", "8.8.44.8", "ann@firma.de"]
+    found = redact("(:(212) 555-7890ext. 5-x12")
+    assert [one.text for one in found.found] == ["(212) 555-7890ext. 5", "(212) 555-7890ext. 5-x12"]
+    assert [(one.start, one.end) for one in found.found] == [(2, 22), (2, 26)]
+
+
+@settings(deadline=None, derandomize=True, max_examples=40)
+@given(TEXTS, st.sampled_from(["fake", "tag"]))
+def test_what_is_found_accounts_for_the_text(text: str, replacement: str) -> None:
+    """Where nothing is found twice, putting the replacements in gives the text; always it is the stage's text."""
+    found = redact(text, replacement=replacement)
+    assert found.text == tagged(text, Pii(replacement=replacement))
+    spans = [(one.start, one.end) for one in found.found]
+    if all(end <= start for (_, end), (start, _) in pairwise(spans)):
+        built, at = "", 0
+        for one in found.found:
+            built, at = built + text[at : one.start] + one.replacement, one.end
+        assert built + text[at:] == found.text

@@ -9,15 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from curation.errors import ParameterError
+from curation.stages.parameters import build
+from curation.text.valid import valid_text
 from curation.tokenize.training.alphabet import spell
 from curation.tokenize.training.counter import Counter
 from curation.tokenize.training.merges import find_merges
 from curation.tokenize.training.pretokens import Splitter, flat_text
-from curation.tokenize.training.settings import TokenizerSettings
+from curation.tokenize.training.settings import SMALLEST, TokenizerSettings
 from curation.tokenize.training.sorted_counts import Counts
+from curation.tokenize.training.tokenizer_json import tokenizer_json
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+BATCH_TEXTS = 256
+"""Texts that become one column to count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +41,66 @@ class LearnedVocabulary:
 
 
 def train(texts: Iterable[str], settings: TokenizerSettings) -> LearnedVocabulary:
-    """The vocabulary of `settings` for all of these texts; their order does not matter."""
+    """The vocabulary of `settings` for these texts, in any order; None is an empty text."""
     counter = Counter(Splitter(settings.split_pattern), settings.max_pretoken_bytes)
-    for text in texts:
-        counter.add(flat_text(pa.array([text], pa.large_string())))
+    waiting = iter(texts)
+    while part := list(islice(waiting, BATCH_TEXTS)):
+        counter.add(flat_text(_column(part)))
     return learn(counter.runs(), settings)
+
+
+def _column(texts: list[str]) -> pa.LargeStringArray:
+    try:
+        return pa.array(texts, pa.large_string())
+    except UnicodeEncodeError:
+        return pa.array([text and valid_text(text) for text in texts], pa.large_string())
+
+
+def _plain(text: Any) -> Any:
+    """A scalar of Arrow as its value, pandas' NaN as None."""
+    value = text.as_py() if isinstance(text, pa.Scalar) else text
+    return None if isinstance(value, float) and value != value else value
+
+
+def train_tokenizer(texts: Iterable[str], vocab_size: int = 100_000, **settings: Any) -> Tokenizer:
+    """A byte-level BPE tokenizer trained on texts, with the merges that a run makes of a corpus of the same texts.
+
+    Args:
+        texts: Any iterable of strings, such as a list, a generator, or a column of a table. They are read once, a few
+            at a time; their order does not matter.
+        vocab_size: Entries in all, the 256 bytes and the special tokens included. Few texts give fewer.
+        **settings: Keys of the recipe's table [tokenizer] (docs/tokenizer.md): `pattern` ("gpt4", "gpt2", "o200k", or a
+            regular expression), `digits`, `min_frequency`, `max_token_length`, `end_token`, `pad_token`, `reserved`.
+
+    Returns:
+        A `tokenizers.Tokenizer`; `tokenizer.save("tokenizer.json")` writes it where `tokenizers`, and what is built on
+        it, reads it.
+
+    Raises:
+        ValueError: There is no text to learn from, or only one string was given.
+        RecipeError: There is no such setting, or it cannot have this value.
+        TypeError: A text is no string.
+
+    Example:
+        >>> from curation import train_tokenizer
+        >>> tokenizer = train_tokenizer(["the ferry leaves, the ferry comes back"] * 9, vocab_size=270)
+        >>> tokenizer.encode("the ferry").tokens
+        ['the', 'Ġ', 'fer', 'ry']
+    """
+    from tokenizers import Tokenizer
+
+    if isinstance(texts, (str, bytes)):
+        raise ValueError("texts: must be an iterable of strings; one string alone is an iterable of its characters")
+    wanted = build(TokenizerSettings, {"vocab_size": vocab_size, **settings}, "train_tokenizer()")
+    if wanted.sample < 1:
+        raise ParameterError("sample", wanted.sample, "left out here: give the texts to train on")
+    try:
+        trained = train(map(_plain, texts), wanted)
+    except pa.ArrowException as error:
+        raise TypeError(f"texts: must be strings: {error}") from error
+    if not trained.merges and vocab_size > SMALLEST + len(wanted.special_tokens):
+        raise ValueError("texts: there is no text to learn merges from")
+    return Tokenizer.from_buffer(tokenizer_json(trained.vocabulary, trained.merges, wanted))
 
 
 def learn(

@@ -139,3 +139,14 @@ def test_what_is_no_model_is_refused(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(ValueError):
         read_classifier(path)
+
+
+def test_one_text(tmp_path: Path) -> None:
+    """The answer for one text is that for a column; another model answers by its labels; odd texts do no harm."""
+    for value in [*GREETINGS, ""]:
+        assert tuple(identify.detect_language(value)) == by_kernel([value])[0]
+    path = model_file(tmp_path / "model.bin", 1, 2, 4)
+    assert tuple(identify.detect_language(GREETINGS[0], str(path))) == by_kernel(GREETINGS[:1], path)[0]
+    assert identify.detect_language("\ud800 Guten Morgen").language == "de"
+    with pytest.raises(FileNotFoundError):
+        identify.detect_language("", str(tmp_path / "none.bin"))

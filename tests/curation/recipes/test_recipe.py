@@ -12,7 +12,7 @@ import pytest
 
 from curation.errors import RecipeError
 from curation.recipes import recipe as recipe_module
-from curation.recipes.recipe import built_in, from_document, import_class, load, to_toml
+from curation.recipes.recipe import built_in, from_document, import_class, load, load_recipe, to_toml
 
 MINIMAL = '[[stage]]\nuse = "stages:Length"\nname = "size"\n'
 
@@ -143,3 +143,25 @@ def test_no_move_or_rename_of_a_class_changes_a_fingerprint(monkeypatch: pytest.
     assert type(after.table("pii")).__name__ == "Renamedpii"
     assert after.fingerprint() == fingerprint
     assert after.resolved()["stage"] == stages
+
+
+def test_settings_as_python_values(tmp_path: Path) -> None:
+    """Values of every type arrive as they are, None switches a rule off, and a file may be a Path."""
+    settings = {
+        "language.languages": ["de", "fr"],
+        "gopher_quality.min_words": None,
+        "gopher_quality.max_hash_ratio": 0.25,
+        "extract.fast": True,
+        "dedup.survivor": 'best:"x"',
+    }
+    recipe = load_recipe("fineweb", settings)
+    stages = dict(recipe.stages)
+    assert stages["language"].languages == ("de", "fr")  # type: ignore[attr-defined]
+    assert stages["gopher_quality"].min_words is None  # type: ignore[attr-defined]
+    assert stages["gopher_quality"].max_hash_ratio == 0.25  # type: ignore[attr-defined]
+    assert stages["extract"].fast is True  # type: ignore[attr-defined]
+    assert recipe.table("dedup").survivor == 'best:"x"'
+    assert load_recipe("fineweb") == load("fineweb")
+    assert load_recipe(Path(recipe_file(tmp_path, MINIMAL))).stages[0][0] == "size"
+    with pytest.raises(RecipeError, match="unknown key 'min_wordz'"):
+        load_recipe("fineweb", {"gopher_quality.min_wordz": 3})

@@ -10,20 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import psutil
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenized import make_texts
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
-from curation.errors import ParameterError, StepFailed
+from curation.errors import ParameterError, RecipeError, StepFailed
 from curation.tokenize.training import merges
 from curation.tokenize.training.memory import ShrinkableArray
 from curation.tokenize.training.merges import find_merges
 from curation.tokenize.training.settings import TokenizerSettings
 from curation.tokenize.training.sorted_counts import Counts
-from curation.tokenize.training.train import LearnedVocabulary, train
+from curation.tokenize.training.tokenizer_json import tokenizer_json
+from curation.tokenize.training.train import LearnedVocabulary, train, train_tokenizer
 
 TEXTS = [
     *make_texts(60, longest=80),
@@ -193,3 +196,40 @@ def test_too_many_words_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     find_merges([counted({b"abc": 1})], 259, 2)
     with pytest.raises(StepFailed, match=r"tokenizer\.sample"):
         find_merges([counted({b"abc": 1}), counted({b"abcd": 1})], 259, 2)
+
+
+def test_a_tokenizer_from_any_texts(tmp_path: Path) -> None:
+    """A generator, a column and a series give the tokenizer of a run's settings, which a file holds."""
+    settings = TokenizerSettings(vocab_size=420, pattern="gpt2", reserved=2)
+    trained = train(TEXTS, settings)
+    expected = json.loads(tokenizer_json(trained.vocabulary, trained.merges, settings))
+    for texts in (
+        (text for text in TEXTS),
+        pa.chunked_array([TEXTS[:9], TEXTS[9:]]),
+        pd.Series(TEXTS),
+        [None, float("nan"), *TEXTS],
+    ):
+        tokenizer = train_tokenizer(texts, 420, pattern="gpt2", reserved=2)  # type: ignore[arg-type]
+        assert json.loads(tokenizer.to_str())["model"] == expected["model"]
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    again = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    assert again.encode(TEXTS[0]).ids == tokenizer.encode(TEXTS[0]).ids
+    assert again.decode(again.encode(TEXTS[-1]).ids) == TEXTS[-1]
+    assert again.get_vocab_size() == 420
+
+
+def test_texts_that_no_tokenizer_comes_of() -> None:
+    """One string, no text, numbers, a setting that is none, and one that is a run's; a lone surrogate does no harm."""
+    with pytest.raises(ValueError, match="one string alone"):
+        train_tokenizer("text")
+    for texts in ([], [""]):
+        with pytest.raises(ValueError, match="no text to learn merges from"):
+            train_tokenizer(texts)
+    with pytest.raises(TypeError, match="must be strings"):
+        train_tokenizer([1, 2])  # type: ignore[list-item]
+    with pytest.raises(RecipeError, match=r"train_tokenizer\(\): unknown key 'size'"):
+        train_tokenizer(TEXTS, size=3)
+    with pytest.raises(ParameterError, match=r"sample = 0\.5"):
+        train_tokenizer(TEXTS, sample=0.5)
+    broken, whole = (train_tokenizer([f"the {mark} ferry the ferry"] * 9, 270) for mark in ("\ud800", "\ufffd"))
+    assert broken.to_str() == whole.to_str()

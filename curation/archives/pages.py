@@ -1,0 +1,52 @@
+"""Web archives as batches of pages, for a program that wants the pages and no run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from os import PathLike, fspath
+from typing import Any
+
+import pyarrow as pa
+
+from curation.archives.inputs import Input, find_inputs
+from curation.archives.reader import ReadSettings, read_batches
+from curation.stages.parameters import build
+
+
+def read_archives(
+    *inputs: str | PathLike[str], counts: Counter[str] | None = None, **settings: Any
+) -> Iterator[pa.RecordBatch]:
+    """The pages of web archives, a batch at a time.
+
+    Args:
+        *inputs: Files (WARC, ARC or WET; plain, gzip or zstd), folders, globs, fsspec URLs such as `s3://…`, or
+            `@list.txt`, one of these per line; as `curate run` takes them.
+        counts: Gets what becomes of every record read: a page (`pages.html`), not wanted (`passed.request`), or skipped
+            by cause (`skipped.not_html`). A damaged record costs itself alone. Filled as the batches are read.
+        **settings: Keys of the recipe's table [read]: `dump`, `records` (types of records), `max_page_bytes`.
+
+    Yields:
+        Batches of at most 256 pages: `id`, `url`, `date`, `html` (decoded) or `text` (of a WET file), `dump`,
+        `file_path`, `warc_offset` (bytes), and the columns that stages and later steps fill, null so far.
+
+    Raises:
+        InputError: An input stands for no file. Raised by the call itself.
+        RecipeError: There is no such setting, or it cannot have this value. Raised by the call itself.
+        UnreadableArchive: Nothing in a file is an archive. Raised when its turn comes.
+
+    Example:
+        >>> from curation import read_archives
+        >>> batches = read_archives("samples/web.warc.gz")
+        >>> sum(batch.num_rows for batch in batches)
+        257
+    """
+    sources = find_inputs(fspath(word) for word in inputs)
+    return _read(sources, build(ReadSettings, settings, "read_archives()"), Counter() if counts is None else counts)
+
+
+def _read(sources: list[Input], settings: ReadSettings, counts: Counter[str]) -> Iterator[pa.RecordBatch]:
+    for source in sources:
+        with source.open() as archive:
+            for batch in read_batches(archive, source.path, settings, counts):
+                yield batch.table

@@ -1,0 +1,16 @@
+"""Text that UTF-8 can hold: Python strings may have lone surrogates, which no file and no Arrow column can."""
+
+from __future__ import annotations
+
+
+def valid_text(text: str) -> str:
+    """The text with U+FFFD for each lone surrogate; halves of a pair become their character.
+
+    >>> ascii(valid_text("a\\ud800b"))
+    "'a\\\\ufffdb'"
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text

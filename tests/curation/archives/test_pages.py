@@ -1,0 +1,70 @@
+"""Archives as batches of pages: every record is a row or a named count."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from archives import page, prose, response, write_archive
+
+from curation.archives.pages import read_archives
+from curation.errors import InputError, RecipeError, UnreadableArchive
+from curation.store import schema
+
+SAMPLES = Path(__file__).resolve().parents[3] / "samples" / "web.warc.gz"
+
+
+def test_every_record_is_a_row_or_a_count() -> None:
+    """Pages, records passed by and records skipped by cause sum up to the records there are."""
+    counts: Counter[str] = Counter()
+    pages = pa.Table.from_batches(read_archives(SAMPLES, counts=counts))
+    assert pages.schema == schema.RECORD
+
+    def total(*kinds: str) -> int:
+        return sum(number for name, number in counts.items() if name.partition(".")[0] in kinds)
+
+    assert total("pages") == len(pages) == 257
+    assert total("pages", "passed", "skipped") == total("records") > 500
+    assert counts["skipped.not_html"] == 1
+    assert set(pages["file_path"].to_pylist()) == {str(SAMPLES)}
+
+
+def test_inputs_are_those_of_the_command_line(tmp_path: Path) -> None:
+    """A file, a folder, a glob, a URL and a list; each archive once, in order."""
+    for name in ("b", "a"):
+        write_archive(tmp_path / f"{name}.warc.gz", [response(f"https://{name}.org/", page(name, *prose(3)))])
+    (tmp_path / "list.txt").write_text(f"{tmp_path}/b.warc.gz\n{tmp_path}/a.warc.gz\n")
+
+    def urls(*inputs: str | Path) -> list[str]:
+        return [url for batch in read_archives(*inputs) for url in batch.column("url").to_pylist()]
+
+    both = ["https://a.org/", "https://b.org/"]
+    assert urls(tmp_path) == urls(f"{tmp_path}/*.gz") == urls(f"file://{tmp_path}/") == both
+    assert urls(tmp_path / "b.warc.gz", tmp_path / "a.warc.gz") == urls(f"@{tmp_path}/list.txt") == both[::-1]
+    assert urls(tmp_path / "a.warc.gz", tmp_path) == both
+
+
+def test_settings_are_those_of_the_table_read() -> None:
+    """A dump of its own, and a limit under which most pages are skipped by name."""
+    counts: Counter[str] = Counter()
+    (batch,) = read_archives(SAMPLES, counts=counts, dump="mine", max_page_bytes=2000)
+    assert set(batch.column("dump").to_pylist()) == {"mine"}
+    assert counts["skipped.too_large"] == 257 - batch.num_rows > 50
+
+
+def test_what_is_wrong_is_said_at_once(tmp_path: Path) -> None:
+    """A word that stands for nothing and a wrong setting raise by the call, a file that is no archive at its turn."""
+    with pytest.raises(InputError, match="no such file"):
+        read_archives(tmp_path / "none.warc.gz")
+    with pytest.raises(InputError, match="no input"):
+        read_archives()
+    with pytest.raises(RecipeError, match=r"read_archives\(\): unknown key 'records_'"):
+        read_archives(SAMPLES, records_=["response"])
+    (tmp_path / "text.warc").write_text("no archive\n" * 99)
+    pages = read_archives(SAMPLES, tmp_path / "text.warc")
+    assert next(pages).num_rows == 256
+    assert next(pages).num_rows == 1
+    with pytest.raises(UnreadableArchive):
+        next(pages)

@@ -1,0 +1,63 @@
+"""One stage on one document: verdict, reason, and every value beside its threshold."""
+
+from __future__ import annotations
+
+import pytest
+from stages import Length, Upper
+
+from curation.errors import InputError
+from curation.extraction.extract import Extract
+from curation.filters.c4 import C4
+from curation.filters.gopher_quality import GopherQuality
+from curation.filters.language import Language
+from curation.filters.pii import Pii
+from curation.filters.url import Url
+from curation.stages.explain import Check, explain
+from curation.stages.rules import Rule
+
+PROSE = "The men of the village have to be with that dog, and the lake is blue and deep. "
+
+
+def test_every_value_with_each_rule_about_it() -> None:
+    """A value bounded from both sides has two rows, a violated rule is told, whichever came first."""
+    found = explain(Length(4, 2), "abc")
+    assert (found.kept, found.reason, found.text) == (False, "min_length", "abc")
+    low, high = Rule("length", "<", 4, "min_length"), Rule("length", ">", 2, "max_length")
+    assert found.checks == (Check("length", 3, low, True), Check("length", 3, high, True))
+    assert explain(Length(1, 9), "abc").kept
+    quality = explain(GopherQuality(), PROSE * 9)
+    assert quality.kept
+    assert {check.rule for check in quality.checks if check.rule} == set(GopherQuality().rules)
+
+
+def test_printed_it_is_a_table() -> None:
+    """A line with the verdict, then a line a check."""
+    assert str(explain(Length(4), "abc")).splitlines() == [
+        "removed: min_length",
+        "  length                        3  removed if < 4  (min_length)  violated",
+        "  length                        3  removed if > 10  (max_length)",
+    ]
+    assert str(explain(Upper(), "abc")) == "kept"
+
+
+def test_stages_that_edit() -> None:
+    """The text is as the stage leaves it; values without a rule are listed too."""
+    found = explain(C4(min_sentences=1), f"{PROSE}\nclick")
+    assert found.text == PROSE.strip()
+    assert [check.signal for check in found.checks if check.rule is None]
+    assert explain(Pii(replacement="tag"), "jane.doe@corp.io").text == "<EMAIL>"
+
+
+def test_other_columns() -> None:
+    """A stage that reads an address or a page gets it by name, and says so if it does not."""
+    assert explain(Url(), url="https://example.org/porn-sex").reason == "hard_word"
+    assert explain(Extract(extractor="resiliparse"), html=f"<p>{PROSE}</p>").text == PROSE.strip()
+    with pytest.raises(InputError, match="stage url: needs the column 'url'; there are: 'id', 'text'"):
+        explain(Url(), PROSE)
+
+
+def test_odd_texts() -> None:
+    """An empty text, none, and one that UTF-8 cannot hold."""
+    assert explain(GopherQuality(), "").reason == "min_words"
+    assert explain(GopherQuality()).reason == "min_words"
+    assert explain(Language(), "\ud800").text == "\ufffd"
