@@ -9,12 +9,14 @@ import json
 import signal
 import sys
 import traceback
+import warnings
 from typing import Annotated, Any
 
 import typer
 
 from curation import __version__
 from curation.errors import CurationError, UsageError
+from curation.extraction.acceleration.patches import NotAccelerated
 from curation.jobs.cli import estimate as estimate
 from curation.jobs.cli import inspect, tokens
 from curation.jobs.cli.options import AsJson, Inputs, Out, RecipeName, Scheduler, Settings, Update, Workers
@@ -176,6 +178,7 @@ def main() -> None:
     """Run the command line; an error leaves with its exit code, one that nobody foresaw with 3 and its traceback."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
+    warnings.simplefilter("ignore", NotAccelerated)  # the filter step says it in the form of its progress
     try:
         app()
     except Interrupt as error:

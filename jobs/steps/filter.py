@@ -7,6 +7,7 @@ the archive.
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -20,6 +21,8 @@ from curation.archives.reader import read_batches
 from curation.dedup.settings import DedupSettings
 from curation.dedup.signatures import signature_schema, signatures
 from curation.errors import StepFailed
+from curation.extraction.acceleration.patches import NotAccelerated
+from curation.jobs.steps.acceleration import warn_about_slow_extraction
 from curation.jobs.steps.plan import Plan
 from curation.jobs.steps.progress import Progress
 from curation.recipes.recipe import Recipe
@@ -69,6 +72,8 @@ def filter_archives(plan: Plan, cluster: Cluster, progress: Progress) -> list[di
         task = FilterTask(plan.folder, plan.recipe, source, plan.filter_fingerprint(source))
         if is_done(plan.folder, STEP, source.shard, task.fingerprint) is None:
             tasks.append(task)
+    if tasks:
+        warn_about_slow_extraction(plan.recipe, cluster, progress)
     quarantined = []
     with progress.step(STEP, len(plan.inputs), len(plan.inputs) - len(tasks)) as bar:
         for result in cluster.map(filter_archive, tasks):
@@ -87,6 +92,7 @@ def filter_archive(task: FilterTask) -> dict[str, int]:
 
     Raises UnreadableArchive if nothing in the input is an archive.
     """
+    warnings.simplefilter("ignore", NotAccelerated)  # the driver says it, once for all workers
     meter = Meter()
     folder, recipe, shard = task.folder, task.recipe, task.source.shard
     settings: DedupSettings = recipe.table("dedup")
