@@ -97,6 +97,16 @@ def test_a_recipe_without_trafilatura_has_no_warning(tmp_path: Path) -> None:
     assert run["accelerated"] == {}
 
 
+@pytest.mark.usefixtures("unproven")
+def test_explaining_a_page_says_nothing_of_it(proven_run: tuple[Path, list[str], dict[str, Any]]) -> None:
+    """`curate explain` extracts one page again, for which speed is no matter: no warning."""
+    (documents,) = (proven_run[0] / "documents").iterdir()
+    done = curate("explain", proven_run[0], pq.read_table(documents)["id"][0].as_py(), settings=())
+    assert done.returncode == 0, done.stderr
+    assert "no_text" in done.stdout
+    assert done.stderr == ""
+
+
 def test_the_workers_versions_count(capsys: pytest.CaptureFixture[str]) -> None:
     """What runs at the workers decides, not what the driver has: one line for each version found there."""
 
@@ -113,7 +123,8 @@ PROGRAMS = {
         "from lxml.etree import XPath\n"
         "from trafilatura import xpaths\n"
         "from curation.extraction.extractors import trafilatura\n"
-        "for _ in range(2): trafilatura('precision', fast=False)\n"
+        "trafilatura('precision', fast=False)\n"
+        "trafilatura('recall', fast=False)\n"
         "assert isinstance(xpaths.BODY_XPATH[0], XPath)\n"
     ),
     "the stage": (
@@ -121,7 +132,8 @@ PROGRAMS = {
         "from curation.extraction.extract import Extract\n"
         "from curation.stages.batch import Batch\n"
         "rows = pa.RecordBatch.from_pydict({'html': ['<p>a</p>'], 'text': pa.nulls(1, pa.string())})\n"
-        "for _ in range(2): Extract()(Batch(rows))\n"
+        "Extract()(Batch(rows))\n"
+        "Extract()(Batch(rows))\n"
     ),
 }
 
