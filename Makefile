@@ -9,7 +9,7 @@ DEMO := demo
 ROOT := $(if $(filter 0,$(shell id -u)),,sudo -n)
 BROWSERS := chromium chromium-browser google-chrome
 
-.PHONY: browser demo test lint types bench peers clean
+.PHONY: browser demo test lint types bench peers trafilatura clean
 
 demo: $(READY)
 	$(BIN)/curate run samples/web.warc.gz --out $(DEMO) --set tokenizer.vocab_size=2048 --set tokens.sequence_length=512
@@ -40,9 +40,13 @@ bench: $(READY) peers
 
 peers: .venv-peers/.ready .venv-loaders/.ready
 
-$(READY): pyproject.toml
+# The newest release, or the one named: make trafilatura VERSION=2.2.0
+trafilatura: $(READY)
+	$(BIN)/python tests/check_trafilatura.py $(VERSION)
+
+$(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[dev,s3]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,s3]'
 	touch $@
 
 .venv-%/.ready: tests/benchmarks/%.txt

@@ -14,6 +14,9 @@ from pathlib import Path
 import pytest
 from source_files import LINKS, ROOT, module_of, sources
 
+from curation.extraction.acceleration.patches import PROVEN
+from curation.recipes.recipe import STAGES, TABLES, import_class
+
 ONLY_TESTS = (
     "datasets",
     "duckdb",
@@ -170,6 +173,15 @@ def test_what_is_imported_is_declared() -> None:
         for name in {module.split(".")[0] for module in imports_of(path)} - {"curation", *sys.stdlib_module_names}:
             found = distribution_names(owners.get(name, [name]))
             assert found & declared, f"{path} imports {name}, which is not in pyproject.toml"
+
+
+def test_versions_that_decide_results_are_pinned() -> None:
+    """constraints.txt has each library that a stage or table names, at the version of trafilatura proven last."""
+    pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
+    classes = [import_class(path) for path in (*STAGES.values(), *TABLES.values())]
+    needed = {library for kind in classes for library in getattr(kind, "libraries", ())}
+    assert distribution_names([*needed]) <= distribution_names([*pins])
+    assert pins["trafilatura"] == PROVEN[-1]
 
 
 def test_the_main_job_needs_nothing_of_the_tests(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from curation.errors import ParameterError
 from curation.extraction import isolation
+from curation.extraction.acceleration.patches import warn_if_not_accelerated
 from curation.extraction.extractors import BUILT_IN, CHEAP
 from curation.language import identify
 from curation.stages.batch import Batch
@@ -92,6 +93,8 @@ class Extract:
         fits = pc.less_equal(lengths, self.max_html_characters).fill_null(False)
         tried = np.flatnonzero(fits.to_numpy(zero_copy_only=False))
         pages = html if len(tried) == len(html) else html.filter(fits)
+        if len(pages) and self.extractor == "trafilatura":
+            warn_if_not_accelerated()
         answers = isolation.run(self._function(), pages, self._limits())
         texts, scores, failures, causes = self._columns(batch, tried, answers)
         signals = struct(

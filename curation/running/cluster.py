@@ -81,6 +81,13 @@ class Cluster:
         """Workers there are now; 0 when tasks run in this process."""
         return len(self.client.scheduler_info(n_workers=-1)["workers"]) if self.client is not None else 0
 
+    def everywhere(self, function: Callable[[], Value]) -> list[Value]:
+        """What `function` returns in each worker there is now, or in this process if tasks run here.
+
+        It does not wait for tasks to finish. Workers in which it raises are left out.
+        """
+        return [function()] if self.client is None else [*self.client.run(function, on_error="ignore").values()]
+
     def map(
         self, function: Callable[[Item], Value], items: Iterable[Item]
     ) -> Iterator[TaskResult[Item, Value] | TaskFailure[Item]]:

@@ -9,12 +9,14 @@ import json
 import signal
 import sys
 import traceback
+import warnings
 from typing import Annotated, Any
 
 import typer
 
 from curation import __version__
 from curation.errors import CurationError, ParameterError, UsageError
+from curation.extraction.acceleration.patches import NotAccelerated
 from curation.jobs.cli import estimate, inspect, tokens
 from curation.jobs.cli.options import Inputs, Out, ProgressAsJson, RecipeName, Scheduler, Settings, Update, Workers
 from curation.jobs.cli.recipes import recipes
@@ -165,6 +167,7 @@ def main() -> None:
     """Run the command line and exit with the code of its error; 3 and a traceback for an unexpected one."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
+    warnings.simplefilter("ignore", NotAccelerated)  # the filter step says it in the form of its progress
     try:
         app()
     except Interrupt as error:

@@ -7,6 +7,7 @@ the archive.
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -21,6 +22,8 @@ from curation.archives.reader import read_batches
 from curation.dedup.settings import DedupSettings
 from curation.dedup.signatures import VERSION as SIGNATURES_VERSION
 from curation.dedup.signatures import signature_schema, signatures
+from curation.extraction.acceleration.patches import NotAccelerated
+from curation.jobs.steps.acceleration import warn_about_slow_extraction
 from curation.jobs.steps.plan import Plan
 from curation.jobs.steps.tasks import run_tasks
 from curation.recipes.recipe import Recipe
@@ -80,7 +83,10 @@ def make(run: Run) -> None:
         quarantined.append({"path": task.source.path, "cause": cause})
         return task.source.path
 
-    run_tasks(STEP, filter_archive, tasks, run.cluster, run.progress, give_up=give_up)
+    def starting() -> None:
+        warn_about_slow_extraction(plan.recipe, run.cluster, run.progress)
+
+    run_tasks(STEP, filter_archive, tasks, run.cluster, run.progress, give_up=give_up, starting=starting)
     run.quarantine(sorted(quarantined, key=lambda entry: entry["path"]))
 
 
@@ -110,6 +116,7 @@ def filter_archive(task: FilterTask) -> dict[str, int]:
 
     Raises UnreadableArchive if nothing in the input is an archive.
     """
+    warnings.simplefilter("ignore", NotAccelerated)  # the driver says it, once for all workers
     meter = Meter()
     folder, recipe, shard = task.folder, task.recipe, task.shard
     settings: DedupSettings = recipe.table("dedup")

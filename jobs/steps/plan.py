@@ -16,6 +16,7 @@ from curation.dedup.documents import check_earlier
 from curation.dedup.settings import DedupSettings
 from curation.dedup.survivor_rules import worth
 from curation.errors import InputError, OutputError, ParameterError, RecipeError, UsageError
+from curation.jobs.steps.acceleration import accelerated
 from curation.recipes.recipe import Recipe, from_document, load
 from curation.running.versions import library_version
 from curation.store.folder import Folder
@@ -51,6 +52,7 @@ def describe(plan: Plan, quarantined: Sequence[dict[str, str]]) -> dict[str, Any
         "recipe": plan.recipe.resolved(),
         "fingerprint": plan.recipe.fingerprint(),
         "versions": versions | {name: library_version(name) for name in _REPORTED_LIBRARIES},
+        "accelerated": accelerated(plan.recipe),
         "inputs": [{**asdict(source), "shard": source.shard} for source in plan.inputs],
         "quarantined": list(quarantined),
     }

@@ -43,6 +43,7 @@ def run_tasks(
     progress: Progress,
     is_finished: Callable[[AnyTask], bool] | None = None,
     give_up: Callable[[AnyTask, str], str] | None = None,
+    starting: Callable[[], None] = lambda: None,
 ) -> None:
     """Run the tasks that are not done yet.
 
@@ -54,6 +55,7 @@ def run_tasks(
         progress: where it is told how many are done.
         is_finished: whether a task need not be run; by default, whether its manifest has its fingerprint.
         give_up: called with a task that failed and the cause, returns what to call it; by default, a failure raises.
+        starting: called before the first task, if there is one to run.
 
     Raises:
         StepFailed: a task failed and `give_up` is not given, or its output could not be written.
@@ -64,6 +66,8 @@ def run_tasks(
 
     finished = overlapped(is_finished or is_there, tasks, READERS)
     left = [task for task, done in zip(tasks, finished, strict=True) if not done]
+    if left:
+        starting()
     with progress.step(step, len(tasks), len(tasks) - len(left)) as bar:
         for result in cluster.map(function, left):
             if not isinstance(result, TaskFailure):

@@ -9,36 +9,58 @@ Profiled, half of its time goes to XPath, a sixth to lxml's Python-level choice 
 - readability is spared where its answer cannot be chosen, see `_cannot_win`.
 
 It changes modules of the whole process, so it is for the child of `curation.extraction.isolation` only. Versions other
-than `PROVEN` run unchanged. To take up a new one, add it there and run
-tests/curation/extraction/acceleration/test_patches.py over all pages (CURATION_FULL_PARITY=1).
+than `PROVEN` run unchanged, with a warning. `make trafilatura` checks whether a new release can be added.
 """
 
 from __future__ import annotations
 
 import sys
+import warnings
 from functools import cache
+from importlib.metadata import version
 from typing import Any
 
 from curation.extraction.acceleration.attribute_tests import AttributeTests
 from curation.extraction.acceleration.xpath import compiled
 
 PROVEN = ("2.3.1",)
-"""Versions of trafilatura for which the answers were found equal on all pages."""
+"""Versions of trafilatura for which the answers were found equal on all pages, the newest last."""
+
+
+class NotAccelerated(RuntimeWarning):
+    """trafilatura runs unchanged, because its version is not one of `PROVEN`."""
+
+
+def why_not_accelerated() -> str | None:
+    """What to tell people if the version installed here is not one of `PROVEN`, in one line; None if it is."""
+    installed = version("trafilatura")
+    if installed in PROVEN:
+        return None
+    return (
+        f"trafilatura {installed} runs without acceleration, which is proven for {', '.join(PROVEN)} only: extraction "
+        f"takes about twice the time per page. For full speed: pip install trafilatura=={PROVEN[-1]}"
+    )
 
 
 @cache
-def install() -> bool:
-    """Speed up trafilatura in this process; whether its version is one of `PROVEN`."""
-    import trafilatura
+def warn_if_not_accelerated() -> None:
+    """Give the warning `NotAccelerated`, once per process, if the version installed here is not one of `PROVEN`."""
+    message = why_not_accelerated()
+    if message is not None:
+        warnings.warn(message, NotAccelerated, stacklevel=3)
 
-    if trafilatura.__version__ not in PROVEN:
-        return False
+
+@cache
+def install() -> None:
+    """Speed up trafilatura in this process if its version is one of `PROVEN`; otherwise only warn."""
+    if why_not_accelerated() is not None:
+        warn_if_not_accelerated()
+        return
     _choose_classes_in_c()
     _compile_expressions()
     _serialize_text()
     _hash_stop_list_once()
     _spare_readability()
-    return True
 
 
 def _choose_classes_in_c() -> None:

@@ -63,6 +63,13 @@ def test_gather_keeps_order_and_fails_loudly(cluster: Cluster) -> None:
         cluster.gather(work, ["a", "raise:"])
 
 
+def test_every_worker_is_asked(cluster: Cluster) -> None:
+    """Each worker answers once, none twice; without workers this process does."""
+    answers = cluster.everywhere(os.getpid)
+    assert len({*answers}) == len(answers) == max(1, cluster.workers)
+    assert (os.getpid() in answers) == (cluster.workers == 0)
+
+
 def test_threads_of_this_process_work_at_once() -> None:
     """Two tasks that wait for each other are done by two threads, and would not be by one."""
     barrier = threading.Barrier(2, timeout=30)

@@ -1,0 +1,148 @@
+"""A version of trafilatura that is not proven is used unchanged, and a run says so once, in run.json too."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from processes import curate
+
+from curation.extraction.acceleration import patches
+from curation.jobs.steps.acceleration import warn_about_slow_extraction
+from curation.jobs.steps.progress import Progress
+from curation.recipes.recipe import load
+from curation.running.cluster import Cluster
+
+ROOT = Path(__file__).resolve().parents[4]
+SAMPLE = ROOT / "samples" / "web.warc.gz"
+UNPROVEN = "99.1"
+
+MESSAGE = (
+    f"trafilatura {UNPROVEN} runs without acceleration, which is proven for {', '.join(patches.PROVEN)} only: "
+    f"extraction takes about twice the time per page. For full speed: pip install trafilatura=={patches.PROVEN[-1]}"
+)
+
+
+@pytest.fixture
+def unproven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes started from here on take the installed trafilatura for a version that is not proven."""
+    metadata = tmp_path / "path" / f"trafilatura-{UNPROVEN}.dist-info" / "METADATA"
+    metadata.parent.mkdir(parents=True)
+    metadata.write_text(f"Metadata-Version: 2.1\nName: trafilatura\nVersion: {UNPROVEN}\n")
+    monkeypatch.setenv("PYTHONPATH", f"{metadata.parents[1]}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+
+
+def filtered(out: Path, *options: str, settings: tuple[str, ...] = ()) -> tuple[list[str], dict[str, Any]]:
+    """The lines on stderr of `curate filter` over the sample, and run.json."""
+    done = curate("filter", SAMPLE, "--out", out, *options, settings=settings)
+    assert done.returncode == 0, done.stderr
+    return done.stderr.splitlines(), json.loads((out / "run.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def proven_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], dict[str, Any]]:
+    """A run with the version that is installed: its folder, its lines on stderr, and run.json."""
+    out = tmp_path_factory.mktemp("proven") / "out"
+    return (out, *filtered(out, "--workers", "1"))
+
+
+def test_a_run_with_a_proven_version_says_nothing(proven_run: tuple[Path, list[str], dict[str, Any]]) -> None:
+    """Two lines of progress and no more; run.json says that extraction is accelerated."""
+    _, lines, run = proven_run
+    assert [line.split(",")[0] for line in lines] == ["1 workers", "filter: 1 of 1 shards made"]
+    assert run["accelerated"] == {"trafilatura": True}
+
+
+@pytest.mark.usefixtures("unproven")
+def test_a_run_with_an_unproven_version_warns_once(
+    tmp_path: Path, proven_run: tuple[Path, list[str], dict[str, Any]]
+) -> None:
+    """One line on stderr however many workers there are, the fact in run.json, and the documents of the plain library.
+
+    When all is done already, nothing is extracted, and nothing said.
+    """
+    out = tmp_path / "out"
+    lines, run = filtered(out, "--workers", "2")
+    assert [line for line in lines if "trafilatura" in line] == [f"warning: {MESSAGE}"]
+    assert len(lines) == 3
+    assert run["versions"]["trafilatura"] == UNPROVEN
+    assert run["accelerated"] == {"trafilatura": False}
+    (ours,), (plain,) = (sorted((folder / "documents").iterdir()) for folder in (proven_run[0], out))
+    assert pq.read_table(ours) == pq.read_table(plain)
+    again, _ = filtered(out, "--workers", "2")
+    assert not [line for line in again if "trafilatura" in line]
+
+
+@pytest.mark.usefixtures("unproven")
+def test_machines_are_warned_too(tmp_path: Path) -> None:
+    """With --json the warning is one event among the others, each line being JSON."""
+    lines, _ = filtered(tmp_path / "out", "--json", "--workers", "0")
+    events = [json.loads(line) for line in lines]
+    assert [event for event in events if "trafilatura" in json.dumps(event)] == [
+        {"event": "warning", "message": MESSAGE}
+    ]
+
+
+@pytest.mark.usefixtures("unproven")
+def test_a_recipe_without_trafilatura_has_no_warning(tmp_path: Path) -> None:
+    """Where another extractor is used, nothing is said, and run.json holds no fact about it."""
+    lines, run = filtered(tmp_path / "out", "--workers", "0", settings=("extract.extractor=resiliparse",))
+    assert not [line for line in lines if "trafilatura" in line]
+    assert run["accelerated"] == {}
+
+
+@pytest.mark.usefixtures("unproven")
+def test_explaining_a_page_says_nothing_of_it(proven_run: tuple[Path, list[str], dict[str, Any]]) -> None:
+    """`curate explain` extracts one page again, for which speed is no matter: no warning."""
+    (documents,) = (proven_run[0] / "documents").iterdir()
+    done = curate("explain", proven_run[0], pq.read_table(documents)["id"][0].as_py(), settings=())
+    assert done.returncode == 0, done.stderr
+    assert "no_text" in done.stdout
+    assert done.stderr == ""
+
+
+def test_the_workers_versions_count(capsys: pytest.CaptureFixture[str]) -> None:
+    """What runs at the workers decides, not what the driver has: one line for each version found there."""
+
+    class Workers(Cluster):
+        def everywhere(self, function: Any) -> list[Any]:
+            return ["two is slow", None, "one is slow", "two is slow"]
+
+    warn_about_slow_extraction(load("fineweb"), Workers(), Progress("plain"))
+    assert capsys.readouterr().err.splitlines() == ["warning: one is slow", "warning: two is slow"]
+
+
+PROGRAMS = {
+    "the extractor": (
+        "from lxml.etree import XPath\n"
+        "from trafilatura import xpaths\n"
+        "from curation.extraction.extractors import trafilatura\n"
+        "trafilatura('precision', fast=False)\n"
+        "trafilatura('recall', fast=False)\n"
+        "assert isinstance(xpaths.BODY_XPATH[0], XPath)\n"
+    ),
+    "the stage": (
+        "import pyarrow as pa\n"
+        "from curation.extraction.extract import Extract\n"
+        "from curation.stages.batch import Batch\n"
+        "rows = pa.RecordBatch.from_pydict({'html': ['<p>a</p>'], 'text': pa.nulls(1, pa.string())})\n"
+        "Extract()(Batch(rows))\n"
+        "Extract()(Batch(rows))\n"
+    ),
+}
+
+
+@pytest.mark.usefixtures("unproven")
+@pytest.mark.parametrize("called", PROGRAMS)
+def test_programs_are_warned_once(called: str) -> None:
+    """Called from Python, with no run around it, extraction by the unchanged library gives a warning per process."""
+    done = subprocess.run([sys.executable, "-c", PROGRAMS[called]], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count(f"NotAccelerated: {MESSAGE}\n") == 1
+    assert done.stderr.count("NotAccelerated") == 1
