@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
+from curation.dedup.survivor_rules import check_rule
 from curation.errors import ParameterError
 from curation.stages.parameters import Size, checked
 
@@ -18,8 +19,6 @@ MISS_WEIGHT = 0.7
 """How much a missed duplicate counts against a false candidate (1 in all) when bands and rows are chosen.
 
 A false candidate costs a comparison; a missed one stays missed. At this weight threshold .72 gives FineWeb's 14 × 8."""
-
-SURVIVORS = ("first", "longest", "newest")
 
 
 @checked
@@ -34,8 +33,8 @@ class DedupSettings:
     pair that shares a band counts, as in the reference.
     exact: texts that are equal once simplified are duplicates of their own kind (`exact_duplicate`).
     url: of documents with one normalised URL only the newest stays (`url_duplicate`).
-    survivor: which of a cluster stays: `first` in input order, `longest`, `newest`, or the one with most of a column or
-    signal (`best:language_score`, `best:gopher_quality.words`).
+    survivor: which of a cluster stays: a name in `survivor_rules.RULES` (`first` is the first in input order), or the
+    one with most of a column or signal (`best:language_score`, `best:gopher_quality.words`).
     max_cluster_size: clusters above it are taken apart by similarity and reported; null sets no limit.
     against: output folders of earlier runs, whose documents come first and are never touched. mode: which duplicates go
     then: of their documents and of this run's (`both`), of theirs alone (`against`), or of this run's (`within`).
@@ -67,9 +66,7 @@ class DedupSettings:
         if (self.bands is None) != (self.rows is None):
             missing = "bands" if self.bands is None else "rows"
             raise ParameterError(missing, None, "given, or `bands` and `rows` both left out")
-        if not (self.survivor in SURVIVORS or (self.survivor.startswith("best:") and self.survivor != "best:")):
-            allowed = f"one of {', '.join(SURVIVORS)}, or best:<column or stage.signal>"
-            raise ParameterError("survivor", self.survivor, allowed)
+        check_rule(self.survivor)
 
     @property
     def banding(self) -> tuple[int, int]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from curation.dedup.documents import WORK, Shard, earlier_fingerprints, earlier_shards
 from curation.dedup.run import prepare
-from curation.dedup.survivor_rules import worth
+from curation.dedup.survivor_rules import survivor_value as worth
 from curation.jobs.steps.plan import Plan
 from curation.jobs.steps.progress import Progress
 from curation.running.cluster import Cluster

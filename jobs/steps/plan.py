@@ -15,7 +15,7 @@ from curation.archives.inputs import Input, find_inputs
 from curation.dedup.documents import check_earlier
 from curation.dedup.settings import DedupSettings
 from curation.dedup.signatures import VERSION as SIGNATURES_VERSION
-from curation.dedup.survivor_rules import worth
+from curation.dedup.survivor_rules import survivor_value as worth
 from curation.errors import InputError, OutputError, ParameterError, RecipeError, UsageError
 from curation.recipes.recipe import Recipe, from_document, load
 from curation.running.versions import library_version
