@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from curation.jobs.steps.plan import Plan
 from curation.report.funnel import Row, funnel_rows
-from curation.stages.tally import StageTally, add_counts, add_stages, stages_from_json
+from curation.stages.tally import StepTally, sum_counts
 from curation.store.manifest import Manifest, read_manifest
 
 PAUSE = 0.5
@@ -33,8 +31,7 @@ class LiveFunnel:
 
     plan: Plan
     corpus: bool = False
-    _read: dict[str, int] = field(default_factory=dict)
-    _stages: dict[str, dict[str, StageTally]] = field(default_factory=lambda: {step: {} for step in STEPS})
+    _counted: dict[str, StepTally] = field(default_factory=lambda: {step: StepTally() for step in STEPS})
     _seen: set[tuple[str, str]] = field(default_factory=set)
     _marks: dict[str, str] = field(default_factory=dict)
     _next: float = 0.0
@@ -46,8 +43,7 @@ class LiveFunnel:
             self._look()
             took = time.monotonic() - started
             self._next = started + max(PAUSE, took / SHARE_OF_TIME)
-        stages = {name: tally.to_json() for step in STEPS for name, tally in self._stages[step].items()}
-        return funnel_rows({"read": self._read, "stages": stages, "tokens": {}})
+        return funnel_rows({**sum(self._counted.values(), StepTally()).to_json(), "tokens": {}})
 
     def _look(self) -> None:
         if not self._marks:
@@ -67,6 +63,4 @@ class LiveFunnel:
 
     def _add(self, step: str, shard: str, manifest: Manifest) -> None:
         self._seen.add((step, shard))
-        counts: Mapping[str, Any] = manifest.counts
-        self._read = add_counts(self._read, counts.get("read", {}))
-        self._stages[step] = add_stages(self._stages[step], stages_from_json(counts["stages"]))
+        self._counted[step] += sum_counts([manifest.counts])
