@@ -51,6 +51,12 @@ def checked(kind: type[Parameters]) -> type[Parameters]:
     return kind
 
 
+def require(holds: bool, key: str, value: object, allowed: str) -> None:
+    """ParameterError unless a check that no annotation can state holds: one of several values, say."""
+    if not holds:
+        raise ParameterError(key, value, allowed)
+
+
 def build(kind: type[Parameters], values: Mapping[str, Any], where: str) -> Parameters:
     """An instance of the dataclass `kind` from the plain values of a recipe, where lists are tuples and "none" is None.
 

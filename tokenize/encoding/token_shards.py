@@ -18,8 +18,7 @@ import pyarrow.parquet as pq
 from annotated_types import Ge, Le, Lt
 
 from curation.arrays import Int32s, Int64s, UnsignedInts
-from curation.errors import ParameterError
-from curation.stages.parameters import Count, Size, Text, checked
+from curation.stages.parameters import Count, Size, Text, checked, require
 from curation.store.folder import Folder
 from curation.store.shards import Output
 from curation.tokenize.encoding.parquet.plain_lists import write_plain_lists
@@ -66,18 +65,13 @@ class TokensSettings:
 
     def __post_init__(self) -> None:
         fits = self.row_group_rows * self.sequence_length * 4 < PAGE_BYTES
-        _require(fits, "row_group_rows", self.row_group_rows, "so small that rows * sequence_length * 4 is below 1 GiB")
+        require(fits, "row_group_rows", self.row_group_rows, "so small that rows * sequence_length * 4 is below 1 GiB")
         folders = [parse_mix(entry)[0] for entry in self.mix]
-        _require(len({*folders}) == len(folders), "mix", self.mix, "folders that differ")
+        require(len({*folders}) == len(folders), "mix", self.mix, "folders that differ")
         same = len(self.cluster_sizes) == len(self.cluster_repeats)
-        _require(same, "cluster_repeats", self.cluster_repeats, "as many numbers as cluster_sizes has")
+        require(same, "cluster_repeats", self.cluster_repeats, "as many numbers as cluster_sizes has")
         rising = list(self.cluster_sizes) == sorted({*self.cluster_sizes})
-        _require(rising, "cluster_sizes", self.cluster_sizes, "rising whole numbers from 1")
-
-
-def _require(holds: bool, key: str, value: object, allowed: str) -> None:
-    if not holds:
-        raise ParameterError(key, value, allowed)
+        require(rising, "cluster_sizes", self.cluster_sizes, "rising whole numbers from 1")
 
 
 def parse_mix(entry: str) -> tuple[str, float]:
@@ -87,7 +81,7 @@ def parse_mix(entry: str) -> tuple[str, float]:
         value = float(number)
     except ValueError:
         value = 0.0
-    _require(bool(equals and folder) and 0 < value < float("inf"), "mix", entry, "FOLDER=NUMBER, the number above 0")
+    require(bool(equals and folder) and 0 < value < float("inf"), "mix", entry, "FOLDER=NUMBER, the number above 0")
     return folder, value
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from annotated_types import Ge, Gt, Le, Lt
 
 from curation.errors import ParameterError
-from curation.stages.parameters import Size, checked
+from curation.stages.parameters import Size, checked, require
 from curation.tokenize.training.patterns import PATTERNS, split_pattern
 
 SMALLEST = 256
@@ -51,10 +51,10 @@ class TokenizerSettings:
 
     def __post_init__(self) -> None:
         least = SMALLEST + 2 + self.reserved
-        if not least <= self.vocab_size <= LARGEST:
-            raise ParameterError("vocab_size", self.vocab_size, f"from {least} (bytes and special tokens) to {LARGEST}")
-        if not self.end_token or not self.pad_token or self.end_token == self.pad_token:
-            raise ParameterError("pad_token", self.pad_token, "other than end_token, and neither empty")
+        allowed = f"from {least} (bytes and special tokens) to {LARGEST}"
+        require(least <= self.vocab_size <= LARGEST, "vocab_size", self.vocab_size, allowed)
+        differ = bool(self.end_token and self.pad_token) and self.end_token != self.pad_token
+        require(differ, "pad_token", self.pad_token, "other than end_token, and neither empty")
         self._check_pattern()
 
     def _check_pattern(self) -> None:
