@@ -64,7 +64,7 @@ class ExtractionError(CurationError):
 
 
 class ParameterError(ValueError):
-    """A parameter of a stage or table has a value it cannot take; `__post_init__` raises it, users see RecipeError."""
+    """A parameter of a stage or table has a value it cannot take; in a recipe, users see RecipeError."""
 
     def __init__(self, key: str, value: object, allowed: str) -> None:
         super().__init__(f"{key} = {value!r}: must be {allowed}")

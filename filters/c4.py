@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.stages.batch import Batch
+from curation.stages.parameters import Count, checked
 from curation.stages.rules import Rule, decide
 from curation.stages.stage import Outcome, struct
-from curation.stages.thresholds import check_range
 from curation.text import views
 from curation.text.kernels import c4_lines
 from curation.text.kernels.characters import ascii_lower, classes
@@ -34,6 +34,7 @@ _CAUSES = {
 }
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class C4:
     """Cuts lines out of documents, and removes documents.
@@ -46,9 +47,9 @@ class C4:
     """
 
     require_terminal_punctuation: bool = False
-    max_word_length: int | None = 1000
-    min_words_per_line: int | None = 3
-    min_sentences: int | None = 5
+    max_word_length: Count | None = 1000
+    min_words_per_line: Count | None = 3
+    min_sentences: Count | None = 5
     javascript: bool = True
     policy: bool = True
     lorem_ipsum: bool = True
@@ -57,9 +58,6 @@ class C4:
 
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("spacy",)
-
-    def __post_init__(self) -> None:
-        check_range(self, None)
 
     @property
     def rules(self) -> tuple[Rule, ...]:

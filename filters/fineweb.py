@@ -10,22 +10,26 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import pyarrow as pa
+from annotated_types import MaxLen, MinLen
 
 from curation.arrays import UInt8s
-from curation.errors import ParameterError
 from curation.stages.batch import Batch
+from curation.stages.parameters import Ratio, Share, checked
 from curation.stages.rules import Rule
 from curation.stages.stage import Filter, struct
-from curation.stages.thresholds import check_range, fraction, rules_of
+from curation.stages.thresholds import fraction, rules_of
 from curation.text.kernels.characters import classes
 from curation.text.kernels.duplicates import count_duplicates
 from curation.text.kernels.quality import measure_lines
 
+Character = Annotated[str, MinLen(1), MaxLen(1), "a single character"]
 
+
+@checked
 @dataclass(frozen=True, slots=True)
 class FineWeb(Filter):
     """Removes documents outside the bounds; none disables a rule. Blank lines do not count.
@@ -35,21 +39,15 @@ class FineWeb(Filter):
     that occurred before in the document, of all characters but newlines. newlines_per_word: newlines by word.
     """
 
-    min_terminal_lines: float | None = 0.12
-    max_short_lines: float | None = 0.67
-    max_dup_characters: float | None = 0.01
-    max_newlines_per_word: float | None = 0.3
+    min_terminal_lines: Share | None = 0.12
+    max_short_lines: Share | None = 0.67
+    max_dup_characters: Share | None = 0.01
+    max_newlines_per_word: Ratio | None = 0.3
     short_line_length: int = 30
-    terminal_characters: tuple[str, ...] = ()
+    terminal_characters: tuple[Character, ...] = ()
 
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("spacy", "datatrove")
-
-    def __post_init__(self) -> None:
-        check_range(self, None)
-        check_range(self, 1, "min_terminal_lines", "max_short_lines", "max_dup_characters")
-        if not all(len(character) == 1 for character in self.terminal_characters):
-            raise ParameterError("terminal_characters", self.terminal_characters, "single characters")
 
     @property
     def rules(self) -> tuple[Rule, ...]:

@@ -13,11 +13,11 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 
-from curation.errors import ParameterError
 from curation.stages.batch import Batch
+from curation.stages.parameters import Count, Ratio, Share, Text, checked
 from curation.stages.rules import Rule
 from curation.stages.stage import Filter, struct
-from curation.stages.thresholds import check_range, fraction, rules_of
+from curation.stages.thresholds import fraction, rules_of
 from curation.text.kernels.characters import classes
 from curation.text.kernels.quality import count_distinct, count_marks, measure_line_ends, measure_words
 from curation.text.views import flat
@@ -26,6 +26,7 @@ STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 """Of section A1.1; a document of English prose has at least two of them."""
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class GopherQuality(Filter):
     """Removes documents outside the bounds; none disables a rule.
@@ -35,26 +36,20 @@ class GopherQuality(Filter):
     words with a letter. stop_words: how many different ones of `stop_words` occur, in this spelling.
     """
 
-    min_words: int | None = 50
-    max_words: int | None = 100_000
-    min_mean_word_length: float | None = 3.0
-    max_mean_word_length: float | None = 10.0
-    max_hash_ratio: float | None = 0.1
-    max_ellipsis_ratio: float | None = 0.1
-    max_bullet_lines: float | None = 0.9
-    max_ellipsis_lines: float | None = 0.3
-    min_alpha_words: float | None = 0.8
-    min_stop_words: int | None = 2
-    stop_words: tuple[str, ...] = STOP_WORDS
+    min_words: Count | None = 50
+    max_words: Count | None = 100_000
+    min_mean_word_length: Ratio | None = 3.0
+    max_mean_word_length: Ratio | None = 10.0
+    max_hash_ratio: Ratio | None = 0.1
+    max_ellipsis_ratio: Ratio | None = 0.1
+    max_bullet_lines: Share | None = 0.9
+    max_ellipsis_lines: Share | None = 0.3
+    min_alpha_words: Share | None = 0.8
+    min_stop_words: Count | None = 2
+    stop_words: tuple[Text, ...] = STOP_WORDS
 
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("spacy", "datatrove")
-
-    def __post_init__(self) -> None:
-        check_range(self, None)
-        check_range(self, 1, "max_bullet_lines", "max_ellipsis_lines", "min_alpha_words")
-        if not all(self.stop_words):
-            raise ParameterError("stop_words", self.stop_words, "words, none of them empty")
 
     @property
     def rules(self) -> tuple[Rule, ...]:

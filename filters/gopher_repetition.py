@@ -15,9 +15,10 @@ import pyarrow as pa
 
 from curation.arrays import Bools, Int64s
 from curation.stages.batch import Batch
+from curation.stages.parameters import Share, checked
 from curation.stages.rules import Rule
 from curation.stages.stage import Filter, struct
-from curation.stages.thresholds import check_range, fraction, rules_of
+from curation.stages.thresholds import fraction, rules_of
 from curation.text.kernels.duplicates import count_duplicates
 from curation.text.kernels.ngrams import measure_ngrams
 from curation.text.views import Characters, Spans
@@ -26,6 +27,7 @@ TOP_SIZES = (2, 3, 4)
 DUPLICATE_SIZES = (5, 6, 7, 8, 9, 10)
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class GopherRepetition(Filter):
     """Removes documents in which more than a share repeats; none disables a rule.
@@ -35,25 +37,22 @@ class GopherRepetition(Filter):
     of words; share of characters in 5- to 10-grams that occurred before.
     """
 
-    max_dup_paragraph_fraction: float | None = 0.3
-    max_dup_paragraph_characters: float | None = 0.2
-    max_dup_line_fraction: float | None = 0.3
-    max_dup_line_characters: float | None = 0.2
-    max_top_2_gram: float | None = 0.2
-    max_top_3_gram: float | None = 0.18
-    max_top_4_gram: float | None = 0.16
-    max_dup_5_gram: float | None = 0.15
-    max_dup_6_gram: float | None = 0.14
-    max_dup_7_gram: float | None = 0.13
-    max_dup_8_gram: float | None = 0.12
-    max_dup_9_gram: float | None = 0.11
-    max_dup_10_gram: float | None = 0.1
+    max_dup_paragraph_fraction: Share | None = 0.3
+    max_dup_paragraph_characters: Share | None = 0.2
+    max_dup_line_fraction: Share | None = 0.3
+    max_dup_line_characters: Share | None = 0.2
+    max_top_2_gram: Share | None = 0.2
+    max_top_3_gram: Share | None = 0.18
+    max_top_4_gram: Share | None = 0.16
+    max_dup_5_gram: Share | None = 0.15
+    max_dup_6_gram: Share | None = 0.14
+    max_dup_7_gram: Share | None = 0.13
+    max_dup_8_gram: Share | None = 0.12
+    max_dup_9_gram: Share | None = 0.11
+    max_dup_10_gram: Share | None = 0.1
 
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("spacy",)
-
-    def __post_init__(self) -> None:
-        check_range(self, 1)
 
     @property
     def rules(self) -> tuple[Rule, ...]:

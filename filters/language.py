@@ -8,15 +8,17 @@ first, since scores add up to one).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from annotated_types import Ge, Lt
 
 from curation.errors import ParameterError
 from curation.language import identify
 from curation.stages.batch import Batch
+from curation.stages.parameters import Size, checked
 from curation.stages.rules import Rule, decide
 from curation.stages.stage import Outcome, struct
 
@@ -24,6 +26,7 @@ SURE = 0.5
 """At or above this threshold only the first language can pass."""
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Language:
     """Keeps documents in one of `languages` (none: in any) with a score above `min_score`.
@@ -35,18 +38,14 @@ class Language:
     """
 
     languages: tuple[str, ...] = ("en",)
-    min_score: float = 0.65
+    min_score: Annotated[float, Ge(0), Lt(1)] = 0.65
     model: str | None = None
-    max_characters: int | None = None
+    max_characters: Size | None = None
 
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("fasttext-predict",)
 
     def __post_init__(self) -> None:
-        if not 0 <= self.min_score < 1:
-            raise ParameterError("min_score", self.min_score, "at least 0 and below 1")
-        if self.max_characters is not None and self.max_characters < 1:
-            raise ParameterError("max_characters", self.max_characters, "at least 1, or none")
         try:
             known = identify.labels(self.model) if self.languages or self.model else frozenset()
         except (FileNotFoundError, ValueError) as error:

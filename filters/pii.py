@@ -15,20 +15,21 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from annotated_types import Gt, Le
 
 from curation.arrays import Int32s
 from curation.errors import ParameterError, RecipeError
 from curation.pii import names
 from curation.pii.evidence import Match
 from curation.pii.find import KINDS, Search, find
-from curation.pii.replacements import MODES, replace, replacement
+from curation.pii.replacements import replace, replacement
 from curation.stages.batch import Batch
-from curation.stages.parameters import build
+from curation.stages.parameters import build, checked
 from curation.stages.stage import Outcome, struct
 from curation.text.valid import valid_text
 
@@ -43,7 +44,10 @@ SLICE_BYTES = 4 << 20
 MAX_PASSES = 8
 """A replacement can, next to other digits, look like something else; passes go on until nothing is found."""
 
+MinScore = Annotated[float, Gt(0), Le(1)]
 
+
+@checked
 @dataclass(frozen=True, slots=True)
 class Pii:
     """Replaces personal data of the `types` given; nothing is removed.
@@ -57,14 +61,14 @@ class Pii:
     """
 
     types: tuple[str, ...] = ("email", "ip", "phone", "credit_card", "iban", "us_ssn")
-    replacement: str = "fake"
+    replacement: Literal["fake", "tag"] = "fake"
     phone_regions: tuple[str, ...] = REGIONS
-    min_score_email: float = 0.5
-    min_score_ip: float = 0.5
-    min_score_phone: float = 0.5
-    min_score_credit_card: float = 0.5
-    min_score_iban: float = 0.5
-    min_score_us_ssn: float = 0.4
+    min_score_email: MinScore = 0.5
+    min_score_ip: MinScore = 0.5
+    min_score_phone: MinScore = 0.5
+    min_score_credit_card: MinScore = 0.5
+    min_score_iban: MinScore = 0.5
+    min_score_us_ssn: MinScore = 0.4
     names: bool = False
     places: bool = False
     secret_variable: str | None = None
@@ -78,12 +82,6 @@ class Pii:
             if kind not in KINDS:
                 also = "; names and places are keys of their own" if kind in SIGNALS else ""
                 raise ParameterError("types", kind, f"among {', '.join(sorted(KINDS))}{also}")
-        if self.replacement not in MODES:
-            raise ParameterError("replacement", self.replacement, f"one of {', '.join(MODES)}")
-        for kind in KINDS:
-            minimum = getattr(self, f"min_score_{kind}")
-            if not 0 < minimum <= 1:
-                raise ParameterError(f"min_score_{kind}", minimum, "above 0 and at most 1")
         _check_regions(self.phone_regions)
         if self.names or self.places:
             names.check_available("names" if self.names else "places")
@@ -149,7 +147,7 @@ class Pii:
             texts = pa.array(list(new.values()), texts.type)
 
     def _search(self) -> Search:
-        minimums = tuple((kind, float(getattr(self, f"min_score_{kind}"))) for kind in KINDS if kind in self.types)
+        minimums = tuple((kind, getattr(self, f"min_score_{kind}")) for kind in KINDS if kind in self.types)
         return Search(minimums, self.phone_regions or (ANYWHERE,))
 
     def _key(self) -> bytes:

@@ -23,6 +23,7 @@ import pyarrow as pa
 from curation.arrays import Bools
 from curation.errors import ParameterError
 from curation.stages.batch import Batch
+from curation.stages.parameters import Count, checked
 from curation.stages.rules import Rule
 from curation.stages.stage import Filter, struct
 from curation.store.hash_list import HashList, cached_hash_list
@@ -37,6 +38,7 @@ FILE_MARK = "@"
 _SEPARATORS = re.compile(r"[^a-zA-Z0-9]+")
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Url(Filter):
     """Removes pages by their address, in this order.
@@ -50,7 +52,7 @@ class Url(Filter):
     """
 
     builtin_lists: bool = True
-    max_soft_words: int | None = 1
+    max_soft_words: Count | None = 1
     extra_domains: tuple[str, ...] = ()
     extra_urls: tuple[str, ...] = ()
     extra_words: tuple[str, ...] = ()
@@ -61,8 +63,6 @@ class Url(Filter):
     libraries: ClassVar[tuple[str, ...]] = ("tldextract",)
 
     def __post_init__(self) -> None:
-        if self.max_soft_words is not None and self.max_soft_words < 0:
-            raise ParameterError("max_soft_words", self.max_soft_words, "at least 0, or none")
         for key, entries in self._extra().items():
             for entry in entries:
                 if entry.startswith(FILE_MARK) and not Path(entry[1:]).is_file():

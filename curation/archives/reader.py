@@ -7,16 +7,18 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO, ClassVar
+from typing import IO, Annotated, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
+from annotated_types import Ge, Le, MinLen
 
 from curation.archives.charset import is_utf8, to_utf8
 from curation.archives.http import decoded_body, parse_headers, parse_response
 from curation.archives.records import Record, read_records
-from curation.errors import ParameterError, UnreadableArchive
+from curation.errors import UnreadableArchive
 from curation.stages.batch import Batch
+from curation.stages.parameters import checked
 from curation.store import schema
 
 __all__ = ["ReadSettings", "UnreadableArchive", "read_batches"]
@@ -48,6 +50,14 @@ _HTML_TAG = re.compile(
 """What a page begins with, after the WHATWG's rules for sniffing (mimesniff, section 7.1)."""
 
 
+Records = Annotated[
+    tuple[Literal["response", "conversion", "resource"], ...],
+    MinLen(1),
+    "a list of some of response, conversion, resource",
+]
+
+
+@checked
 @dataclass(frozen=True, slots=True)
 class ReadSettings:
     """Table [read] of a recipe.
@@ -57,18 +67,14 @@ class ReadSettings:
     """
 
     dump: str | None = None
-    records: tuple[str, ...] = ("response", "conversion")
-    max_page_bytes: int = 32 << 20
+    records: Records = (
+        "response",
+        "conversion",
+    )
+    max_page_bytes: Annotated[int, Ge(1), Le(MAX_PAGE_BYTES)] = 32 << 20
 
     version: ClassVar[int] = 2
     libraries: ClassVar[tuple[str, ...]] = ("resiliparse",)
-
-    def __post_init__(self) -> None:
-        allowed = ("response", "conversion", "resource")
-        if not self.records or set(self.records) - set(allowed):
-            raise ParameterError("records", list(self.records), f"some of {', '.join(allowed)}")
-        if not 1 <= self.max_page_bytes <= MAX_PAGE_BYTES:
-            raise ParameterError("max_page_bytes", self.max_page_bytes, f"1 to {MAX_PAGE_BYTES}")
 
 
 def read_batches(

@@ -57,7 +57,7 @@ class Work:
 
     folder: Folder
     settings: DedupSettings
-    worth: SurvivorValue
+    survivor_value: SurvivorValue
     bounds: tuple[int, ...]
     earlier_documents: int
 

@@ -17,7 +17,7 @@ from curation.dedup.documents import Shard
 from curation.dedup.run import deduplicate as find_duplicates
 from curation.dedup.settings import DedupSettings
 from curation.dedup.signatures import signature_schema, signatures
-from curation.dedup.survivor_rules import worth
+from curation.dedup.survivor_rules import survivor_value
 from curation.errors import InputError, ParameterError
 from curation.running.cluster import Cluster
 from curation.stages.batch import Batch
@@ -87,7 +87,7 @@ def deduplicate(table: Table, *, text_column: str = "text", **settings: Any) -> 
     for key in ELSEWHERE:
         if getattr(wanted, key):
             raise ParameterError(key, getattr(wanted, key), "left out here: only a run (`curate dedup`) can do it")
-    best = worth(wanted.survivor)
+    best = survivor_value(wanted.survivor)
     columns = _columns(wanted, frame)
     with tempfile.TemporaryDirectory(prefix="curation-") as path:
         folder = Folder(path)

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial, reduce
 from itertools import count
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
@@ -43,17 +43,6 @@ from curation.store.shards import Output, ShardWriter
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, slots=True)
-class WithNumber(Generic[Item, Result]):
-    """A function of an item, for items that bring a number, which comes back with the result."""
-
-    function: Callable[[Item], Result]
-
-    def __call__(self, item: tuple[int, Item]) -> tuple[int, Result]:
-        """The item's number and its result."""
-        return item[0], self.function(item[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,11 +147,7 @@ class Deduplication:
         return values
 
     def _gather(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-        found: dict[int, Result] = {}
-        for number, value in self.cluster.each(WithNumber(function), list(enumerate(items))):
-            found[number] = value
-            self.tick(1)
-        return [found[number] for number in range(len(items))]
+        return self.cluster.gather(function, items, partial(self.tick, 1))
 
     def clear(self, exchange: Exchange) -> None:
         """Remove what an exchange holds, which nobody needs any more."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
+from annotated_types import Ge, Gt, Le, Lt
+
+from curation.dedup.survivor_rules import check_rule
 from curation.errors import ParameterError
-
-VARIANTS = ("fast", "datatrove")
-"""`fast`: 32-bit permutations of hashed words; `datatrove`: minima equal to datatrove 0.10's, bit for bit."""
+from curation.stages.parameters import Size, checked
 
 PERMUTATIONS = 112
 """Hash functions there are to share out between bands and rows: FineWeb's 14 × 8."""
@@ -19,25 +20,21 @@ MISS_WEIGHT = 0.7
 
 A false candidate costs a comparison; a missed one stays missed. At this weight threshold .72 gives FineWeb's 14 × 8."""
 
-MODES = ("both", "within", "against")
 
-LINE_SCOPES = ("domain", "corpus")
-
-SURVIVORS = ("first", "longest", "newest")
-
-
+@checked
 @dataclass(frozen=True, slots=True)
 class DedupSettings:
     """Near-duplicates by MinHash: word `ngram`-grams, `bands` × `rows` permutations drawn with `seed`.
 
     enabled: off, no document is a duplicate of another.
+    variant: `fast` has 32-bit permutations of hashed words, `datatrove` minima equal to datatrove 0.10's, bit for bit.
     threshold: Jaccard similarity from which two documents are near-duplicates; where `bands` and `rows` are not given,
     it chooses them. verify: a candidate pair counts only if its estimated similarity reaches `threshold`; off, every
     pair that shares a band counts, as in the reference.
     exact: texts that are equal once simplified are duplicates of their own kind (`exact_duplicate`).
     url: of documents with one normalised URL only the newest stays (`url_duplicate`).
-    survivor: which of a cluster stays: `first` in input order, `longest`, `newest`, or the one with most of a column or
-    signal (`best:language_score`, `best:gopher_quality.words`).
+    survivor: which of a cluster stays: a name in `survivor_rules.RULES` (`first` is the first in input order), or the
+    one with most of a column or signal (`best:language_score`, `best:gopher_quality.words`).
     max_cluster_size: clusters above it are taken apart by similarity and reported; null sets no limit.
     against: output folders of earlier runs, whose documents come first and are never touched. mode: which duplicates go
     then: of their documents and of this run's (`both`), of theirs alone (`against`), or of this run's (`within`).
@@ -49,39 +46,27 @@ class DedupSettings:
     libraries: ClassVar[tuple[str, ...]] = ("datatrove", "regex", "spacy", "xxhash")
 
     enabled: bool = True
-    variant: str = "fast"
-    ngram: int = 5
-    threshold: float = 0.72
-    bands: int | None = None
-    rows: int | None = None
-    seed: int = 1
+    variant: Literal["fast", "datatrove"] = "fast"
+    ngram: Size = 5
+    threshold: Annotated[float, Gt(0), Le(1)] = 0.72
+    bands: Annotated[int, Ge(1), Le(256)] | None = None
+    rows: Annotated[int, Ge(1), Le(256)] | None = None
+    seed: Annotated[int, Ge(0), Lt(2**32)] = 1
     verify: bool = True
     exact: bool = True
     url: bool = False
     survivor: str = "first"
-    max_cluster_size: int | None = 1000
+    max_cluster_size: Annotated[int, Ge(2)] | None = 1000
     against: tuple[str, ...] = ()
-    mode: str = "both"
-    max_line_documents: int | None = None
-    line_scope: str = "domain"
+    mode: Literal["both", "within", "against"] = "both"
+    max_line_documents: Size | None = None
+    line_scope: Literal["domain", "corpus"] = "domain"
 
     def __post_init__(self) -> None:
-        _require(self.variant in VARIANTS, "variant", self.variant, f"one of {', '.join(VARIANTS)}")
-        _require(self.ngram >= 1, "ngram", self.ngram, "at least 1")
-        _require(0 < self.threshold <= 1, "threshold", self.threshold, "above 0 and at most 1")
-        both = (self.bands is None) == (self.rows is None)
-        _require(both, "bands" if self.bands is None else "rows", None, "given, or `bands` and `rows` both left out")
-        for key, value in (("bands", self.bands), ("rows", self.rows)):
-            _require(value is None or 1 <= value <= 256, key, value, "from 1 to 256")
-        _require(0 <= self.seed < 2**32, "seed", self.seed, "from 0 to 4294967295")
-        named = self.survivor.startswith("best:") and len(self.survivor) > len("best:")
-        allowed = f"one of {', '.join(SURVIVORS)}, or best:<column or stage.signal>"
-        _require(self.survivor in SURVIVORS or named, "survivor", self.survivor, allowed)
-        _require(self.mode in MODES, "mode", self.mode, f"one of {', '.join(MODES)}")
-        _require(self.line_scope in LINE_SCOPES, "line_scope", self.line_scope, f"one of {', '.join(LINE_SCOPES)}")
-        limit, lines = self.max_cluster_size, self.max_line_documents
-        _require(limit is None or limit >= 2, "max_cluster_size", limit, "at least 2, or null")
-        _require(lines is None or lines >= 1, "max_line_documents", lines, "at least 1, or null")
+        if (self.bands is None) != (self.rows is None):
+            missing = "bands" if self.bands is None else "rows"
+            raise ParameterError(missing, None, "given, or `bands` and `rows` both left out")
+        check_rule(self.survivor)
 
     @property
     def banding(self) -> tuple[int, int]:
@@ -116,8 +101,3 @@ def _best_banding(threshold: float) -> tuple[int, int]:
     except ValueError:  # datasketch wants two bands, and nearest to 1 a single one would be best
         return 2, PERMUTATIONS // 2
     return int(index.b), int(index.r)
-
-
-def _require(holds: bool, key: str, value: object, allowed: str) -> None:
-    if not holds:
-        raise ParameterError(key, value, allowed)

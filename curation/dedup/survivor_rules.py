@@ -1,4 +1,4 @@
-"""What a survivor rule compares: a number for each document, more being better."""
+"""Survivor rules: what the documents of a cluster are compared by, a number for each, more being better."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 from curation.arrays import Float64s, Int64s
 from curation.errors import ParameterError
 from curation.stages.batch import Batch
+from curation.stages.signals import is_number
 from curation.stages.stage import Stage, signal_type
 from curation.store import schema
 from curation.store.folder import Folder
@@ -20,21 +21,21 @@ from curation.store.shards import read_shard, read_table
 
 @dataclass(frozen=True, slots=True)
 class SurvivorValue:
-    """A survivor rule made ready: a column of documents/, a signal of a stage, a column of signatures/, or nothing."""
+    """What a survivor rule compares, the most of which survives. Without column and stage all documents are equal.
+
+    column: of the files of `table`, documents/ or signatures/. stage, signal: a signal, measured anew.
+    """
 
     column: str | None = None
+    table: str = "documents"
     stage: Stage | None = None
     signal: str | None = None
-    signature: str | None = None
 
     def of(self, folder: Folder, shard: str, rows: Int64s) -> Float64s:
         """The value of each of the rows of a shard, ascending; NaN where there is none."""
-        if self.signature is not None:
-            return as_numbers(
-                read_table(folder, f"signatures/{shard}.parquet", [self.signature])[0].take(pa.array(rows))
-            )
         if self.column is not None:
-            return as_numbers(read_table(folder, f"documents/{shard}.parquet", [self.column])[0].take(pa.array(rows)))
+            table = read_table(folder, f"{self.table}/{shard}.parquet", [self.column])
+            return as_numbers(table[0].take(pa.array(rows)))
         return self._measured(folder, shard, rows) if self.stage is not None else np.zeros(len(rows))
 
     def _measured(self, folder: Folder, shard: str, rows: Int64s) -> Float64s:
@@ -49,35 +50,46 @@ class SurvivorValue:
         return np.concatenate(parts)
 
 
-def worth(rule: str, stages: Sequence[tuple[str, Stage]] = ()) -> SurvivorValue:
+RULES: dict[str, SurvivorValue] = {
+    "first": SurvivorValue(),
+    "longest": SurvivorValue("length", "signatures"),
+    "newest": SurvivorValue("date"),
+}
+"""The survivor rules that have a name: all that recipes, errors and docs know of. Of equals the first survives."""
+
+BEST = "best:"
+"""The rules without a name of their own: after it, a column of documents/ or a signal, as `stage.signal`."""
+
+
+def check_rule(rule: str) -> None:
+    """ParameterError if `rule` is neither among RULES nor begins as BEST says."""
+    if rule not in RULES and not (rule.startswith(BEST) and rule != BEST):
+        raise ParameterError("survivor", rule, f"one of {', '.join(RULES)}, or {BEST}<column or stage.signal>")
+
+
+def survivor_value(rule: str, stages: Sequence[tuple[str, Stage]] = ()) -> SurvivorValue:
     """The rule of `DedupSettings.survivor`, the recipe's stages giving signals. ParameterError if there is no such."""
-    if not rule.startswith("best:"):
-        return {"longest": SurvivorValue(signature="length"), "newest": SurvivorValue(column="date")}.get(
-            rule, SurvivorValue()
-        )
-    name = rule.removeprefix("best:")
-    columns = [field.name for field in schema.DOCUMENT if _is_number(field.type) and field.name not in _LATER] + [
-        "date"
-    ]
+    check_rule(rule)
+    if rule in RULES:
+        return RULES[rule]
+    name = rule.removeprefix(BEST)
+    columns = [field.name for field in schema.DOCUMENT if is_number(field.type) and field.name not in _LATER]
+    columns.append("date")
     if name in columns:
-        return SurvivorValue(column=name)
+        return SurvivorValue(name)
     empty = Batch(pa.RecordBatch.from_pylist([], schema=schema.DOCUMENT))
     signals: list[str] = []
     for owner, stage in stages:
         if isinstance(stage, Stage) and owner != "extract":
-            signals += [field.name for field in signal_type([(owner, stage)], empty) if _is_number(field.type)]
+            signals += [field.name for field in signal_type([(owner, stage)], empty) if is_number(field.type)]
     if name in signals:
         owner, _, signal = name.partition(".")
         return SurvivorValue(stage=dict(stages)[owner], signal=signal)
-    raise ParameterError("survivor", rule, f"best: and one of {', '.join([*columns, *signals])}")
+    raise ParameterError("survivor", rule, f"{BEST} and one of {', '.join([*columns, *signals])}")
 
 
 _LATER = ("token_count", "minhash_cluster_size")
 """Columns that the steps after this one fill."""
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
 
 
 def as_numbers(values: pa.ChunkedArray) -> Float64s:

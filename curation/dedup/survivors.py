@@ -72,7 +72,7 @@ def _describe_shard(work: Work, shard: Shard, members: pa.Table, schema: pa.Sche
         members.column("document"),
         members.column("root"),
         pa.array(rows),
-        pa.array(work.worth.of(shard.folder, shard.name, rows)),
+        pa.array(work.survivor_value.of(shard.folder, shard.name, rows)),
         ids.column("id"),
         pa.array([shard.name] * len(rows)),
         pa.array([shard.earlier] * len(rows), pa.string()),

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from annotated_types import Ge, Gt, Lt
 
 from curation.errors import ParameterError
 from curation.extraction import isolation
@@ -21,10 +22,12 @@ from curation.extraction.acceleration.patches import warn_if_not_accelerated
 from curation.extraction.extractors import BUILT_IN, CHEAP
 from curation.language import identify
 from curation.stages.batch import Batch
+from curation.stages.parameters import Size, checked
 from curation.stages.rules import Rule, decide
 from curation.stages.stage import Outcome, struct
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Extract:
     """Main text by trafilatura, resiliparse, or any function of the HTML given as "package.module:function".
@@ -43,11 +46,11 @@ class Extract:
     favor: Literal["precision", "balanced", "recall"] = "precision"
     fast: bool = False
     languages: tuple[str, ...] = ()
-    language_floor: float | None = 0.02
+    language_floor: Annotated[float, Ge(0), Lt(1)] | None = 0.02
     model: str | None = None
-    time_limit: float = 10.0
-    memory_limit_mb: int = 512
-    max_html_characters: int = 10_000_000
+    time_limit: Annotated[float, Gt(0)] = 10.0
+    memory_limit_mb: Size = 512
+    max_html_characters: Size = 10_000_000
 
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("trafilatura", "justext", "lxml", "resiliparse", "fasttext-predict")
@@ -55,13 +58,6 @@ class Extract:
     def __post_init__(self) -> None:
         if self.extractor not in BUILT_IN and not _is_path(self.extractor):
             raise ParameterError("extractor", self.extractor, f"{', '.join(BUILT_IN)}, or package.module:function")
-        if self.favor not in ("precision", "balanced", "recall"):
-            raise ParameterError("favor", self.favor, "precision, balanced or recall")
-        if self.language_floor is not None and not 0 <= self.language_floor < 1:
-            raise ParameterError("language_floor", self.language_floor, "at least 0 and below 1, or none")
-        for key in ("time_limit", "memory_limit_mb", "max_html_characters"):
-            if not getattr(self, key) > 0:
-                raise ParameterError(key, getattr(self, key), "above 0")
         if self._previews:
             try:
                 identify.load_model(self.model)

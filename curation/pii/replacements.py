@@ -15,7 +15,6 @@ from curation.pii.accounts import EXAMPLE_IBANS, TEST_CARDS
 from curation.pii.evidence import Match
 
 TAG, FAKE = "tag", "fake"
-MODES = (FAKE, TAG)
 
 MAILBOXES = (
     "alex", "anna", "ben", "carla", "chris", "contact", "dana", "david", "emma", "felix", "hello", "helen", "info",

@@ -106,9 +106,14 @@ class Cluster:
         else:
             yield from _map_there(self.client, function, items, max(1, self.workers) * IN_FLIGHT_PER_WORKER)
 
-    def gather(self, function: Callable[[Item], Value], items: Sequence[Item]) -> list[Value]:
-        """`each`, with the values in the order of the items."""
-        indexed = dict(self.each(_Indexed(function), list(enumerate(items))))
+    def gather(
+        self, function: Callable[[Item], Value], items: Sequence[Item], advance: Callable[[], None] = lambda: None
+    ) -> list[Value]:
+        """`each`, with the values in the order of the items. advance: called whenever one is there."""
+        indexed = {}
+        for position, value in self.each(_Indexed(function), list(enumerate(items))):
+            indexed[position] = value
+            advance()
         return [indexed[position] for position in range(len(items))]
 
     def each(self, function: Callable[[Item], Value], items: Iterable[Item]) -> Iterator[Value]:

@@ -1,41 +1,83 @@
-"""Frozen dataclasses of parameters from the plain values of a recipe, with errors a person can act on.
+"""Dataclasses of parameters: their types say what is allowed, and values from recipes and from Python are held to them.
 
-The dataclass is the only list of its parameters: their names, types and defaults are read from it, never typed again.
+The dataclass is the only list of its parameters: names, types, bounds and defaults are read from it, never typed again.
+pydantic checks the values in strict mode: no "5" for 5, no true for 1, but a whole number where a fraction is meant.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+import inspect
 import types
 import typing
 from collections.abc import Hashable, Mapping
-from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Annotated, Any, TypeVar
+
+from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 
 from curation.errors import ParameterError, RecipeError
 from curation.running.versions import library_version
 
 Parameters = TypeVar("Parameters")
 
+Count = Annotated[int, Ge(0)]
+Size = Annotated[int, Ge(1)]
+Ratio = Annotated[float, Ge(0), Lt(float("inf")), "a number, at least 0"]
+Share = Annotated[float, Ge(0), Le(1)]
+Text = Annotated[str, MinLen(1), "text that is not empty"]
+"""The usual bounds. A description in words, as in `Ratio`, is shown in errors in place of the bounds themselves."""
+
+
+def checked(kind: type[Parameters]) -> type[Parameters]:
+    """The dataclass, which then raises ParameterError for values outside the types and bounds of its fields.
+
+    >>> @checked
+    ... @dataclasses.dataclass(frozen=True)
+    ... class Lines:
+    ...     max_words: Count | None = None
+    >>> Lines(max_words=-1)
+    Traceback (most recent call last):
+        ...
+    curation.errors.ParameterError: max_words = -1: must be a whole number, at least 0, or "none"
+    """
+    create, signature = kind.__init__, inspect.signature(kind)
+
+    @functools.wraps(create)
+    def init(self: Parameters, *args: Any, **kwargs: Any) -> None:
+        create(self, **_check(kind, signature.bind(*args, **kwargs).arguments))
+
+    kind.__init__ = init  # type: ignore[assignment]
+    return kind
+
+
+def require(holds: bool, key: str, value: object, allowed: str) -> None:
+    """ParameterError unless a check that no annotation can state holds: one of several values, say."""
+    if not holds:
+        raise ParameterError(key, value, allowed)
+
 
 def build(kind: type[Parameters], values: Mapping[str, Any], where: str) -> Parameters:
-    """An instance of the dataclass `kind`; `where` (file and table) begins every error message.
+    """An instance of the dataclass `kind` from the plain values of a recipe, where lists are tuples and "none" is None.
 
-    Raises RecipeError for an unknown key, a value of the wrong type, or one that the dataclass itself refuses.
+    Args:
+        kind: the class, `checked` or not.
+        values: its parameters by name.
+        where: file and table, with which every error message begins.
+
+    Raises:
+        RecipeError: for an unknown or missing key, or a value that its type or the class itself refuses.
     """
-    types_of = _field_types(cast(Hashable, kind))
-    converted: dict[str, Any] = {}
+    if not dataclasses.is_dataclass(kind):
+        raise RecipeError(f"{kind.__module__}:{kind.__qualname__} is no dataclass, so a recipe cannot set it")
+    names = [field.name for field in dataclasses.fields(kind) if field.init]
     for key, value in values.items():
-        if key not in types_of:
-            raise RecipeError(f"{where}: unknown key {key!r} (= {value!r}); it has {', '.join(types_of) or 'no keys'}")
-        converted[key] = _convert(value, types_of[key], f"{where}: {key}")
+        if key not in names:
+            raise RecipeError(f"{where}: unknown key {key!r} (= {value!r}); it has {', '.join(names) or 'no keys'}")
     try:
-        return kind(**converted)
-    except ParameterError as error:
+        return kind(**_check(kind, {key: _from_recipe(value, _hints(kind)[key]) for key, value in values.items()}))
+    except (ParameterError, TypeError) as error:
         raise RecipeError(f"{where}: {error}") from error
-    except TypeError as error:
-        missing = [field.name for field in dataclasses.fields(kind) if _is_required(field) and field.name not in values]  # type: ignore[arg-type]
-        raise RecipeError(f"{where}: missing {', '.join(missing)}" if missing else f"{where}: {error}") from error
 
 
 def parameters(instance: Any) -> dict[str, Any]:
@@ -69,63 +111,57 @@ def identity(instance: Any) -> dict[str, Any]:
     }
 
 
-@cache
-def _field_types(kind: Any) -> dict[str, Any]:
-    if not dataclasses.is_dataclass(kind):
-        raise RecipeError(f"{kind.__module__}:{kind.__qualname__} is no dataclass, so a recipe cannot set it")
-    hints = typing.get_type_hints(kind)
-    return {field.name: hints[field.name] for field in dataclasses.fields(kind) if field.init}
+def _from_recipe(value: Any, hint: Any) -> Any:
+    """A recipe's value as Python has it: `hint` tells whether the text "none" is None."""
+    if isinstance(value, list):
+        return tuple(_from_recipe(part, None) for part in value)
+    return None if value == "none" and types.NoneType in typing.get_args(hint) else value
 
 
-def _is_required(field: dataclasses.Field[Any]) -> bool:
-    return field.init and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+def _check(kind: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values in the types of the fields they are for; ParameterError for one that its field cannot hold."""
+    found = {}
+    for key, value in values.items():
+        try:
+            found[key] = _adapter(kind, key).validate_python(value)
+        except ValueError as error:
+            hint = _hints(kind)[key]
+            example = f", such as [{value!r}]" if isinstance(value, str) and typing.get_origin(hint) is tuple else ""
+            raise ParameterError(key, value, _allowed(hint) + example) from error
+    return found
 
 
-def _convert(value: Any, kind: Any, where: str) -> Any:
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+@functools.cache
+def _hints(kind: Hashable) -> dict[str, Any]:
+    return typing.get_type_hints(kind, include_extras=True)
+
+
+@functools.cache
+def _adapter(kind: Hashable, key: str) -> Any:
+    from pydantic import ConfigDict, TypeAdapter
+
+    return TypeAdapter(_hints(kind)[key], config=ConfigDict(strict=True, arbitrary_types_allowed=True))
+
+
+_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text", types.NoneType: '"none"'}
+_BOUNDS: dict[type[Any], str] = {
+    Ge: "at least", Gt: "above", Le: "at most", Lt: "below", MinLen: "length at least", MaxLen: "length at most"
+}  # fmt: skip
+
+
+def _allowed(hint: Any) -> str:
+    """What a type allows: `Annotated[int, Ge(1)] | None` → 'a whole number, at least 1, or "none"'."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        bounds = [
+            f"{_BOUNDS[type(part)]} {dataclasses.astuple(part)[0]}" for part in arguments if type(part) in _BOUNDS
+        ]
+        told = [part for part in arguments if isinstance(part, str)]
+        return told[0] if told else ", ".join(filter(None, [_allowed(arguments[0]), " and ".join(bounds)]))
     if origin in (typing.Union, types.UnionType):
-        return _convert_union(value, arguments, kind, where)
+        return ", or ".join(map(_allowed, arguments))
     if origin is typing.Literal:
-        if value not in arguments:
-            raise RecipeError(f"{where} = {value!r}: must be one of {', '.join(map(repr, arguments))}")
-        return value
+        return f"one of {', '.join(map(str, arguments))}"
     if origin is tuple:
-        if isinstance(value, str) or not isinstance(value, (list, tuple)):
-            raise RecipeError(f"{where} = {value!r}: must be a list, such as [{value!r}]")
-        inner = arguments[0] if len(arguments) == 2 and arguments[1] is Ellipsis else None
-        kinds = [inner] * len(value) if inner is not None else list(arguments)
-        if len(kinds) != len(value):
-            raise RecipeError(f"{where} = {value!r}: must have {len(kinds)} values")
-        return tuple(_convert(part, part_kind, where) for part, part_kind in zip(value, kinds, strict=True))
-    return _convert_scalar(value, kind, where)
-
-
-def _convert_union(value: Any, choices: tuple[Any, ...], kind: Any, where: str) -> Any:
-    if type(None) in choices and (value is None or value == "none"):
-        return None
-    for choice in choices:
-        if choice is not type(None):
-            try:
-                return _convert(value, choice, where)
-            except RecipeError:
-                continue
-    raise RecipeError(f"{where} = {value!r}: must be {_name(kind)}")
-
-
-def _convert_scalar(value: Any, kind: Any, where: str) -> Any:
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if kind is Any or (isinstance(value, kind) and (kind is bool or not isinstance(value, bool))):
-        return value
-    raise RecipeError(f"{where} = {value!r}: must be {_name(kind)}")
-
-
-_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text", type(None): '"none"'}
-
-
-def _name(kind: Any) -> str:
-    if typing.get_origin(kind) in (typing.Union, types.UnionType):
-        return " or ".join(_name(choice) for choice in typing.get_args(kind))
-    if typing.get_origin(kind) is tuple:
-        return "a list"
-    return _NAMES.get(kind, getattr(kind, "__name__", str(kind)))
+        return f"a list, each item {_allowed(arguments[0])}"
+    return _NAMES.get(hint, getattr(hint, "__name__", str(hint)))

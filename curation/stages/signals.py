@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.arrays import Float64s
+from curation.stages.parameters import checked
 from curation.stages.rules import Rule
 
 FRACTION_STEP = 50
@@ -27,6 +28,7 @@ DECADE = (1, 1.25, 1.6, 2, 2.5, 3.2, 4, 5, 6.3, 8)
 """Ten edges a power of ten (the Renard series R10): neighbours differ by about a quarter."""
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class SignalSettings:
     """What is kept of what the stages measure. Signals of removed documents are in removed/ whatever is set here.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -56,6 +56,25 @@ def add_stages(left: Mapping[str, StageTally], right: Mapping[str, StageTally]) 
     }
 
 
-def stages_from_json(values: Mapping[str, Any]) -> dict[str, StageTally]:
-    """Tallies by stage, from what a manifest's counts have under "stages"."""
-    return {name: StageTally.from_json(tally) for name, tally in values.items()}
+@dataclass(frozen=True, slots=True)
+class StepTally:
+    """What manifests counted together: the records `read`, and documents by stage. `a + b` is exact and associative."""
+
+    read: Mapping[str, int] = field(default_factory=dict)
+    stages: Mapping[str, StageTally] = field(default_factory=dict)
+
+    def __add__(self, other: StepTally) -> StepTally:
+        return StepTally(add_counts(self.read, other.read), add_stages(self.stages, other.stages))
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain mapping, ready for JSON."""
+        return asdict(self)
+
+
+def sum_counts(manifests: Iterable[Mapping[str, Any]]) -> StepTally:
+    """What a step counted in all, from the counts of its manifests."""
+    total = StepTally()
+    for counts in manifests:
+        stages = {name: StageTally.from_json(tally) for name, tally in counts["stages"].items()}
+        total += StepTally(counts.get("read", {}), stages)
+    return total

@@ -14,7 +14,6 @@ are spilled; receiving takes the partition's own bytes.
 from __future__ import annotations
 
 import posixpath
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -105,7 +104,10 @@ class Sender:
         # A stable argsort of 16-bit integers is a radix sort.
         whole = take(table, np.argsort(targets, kind="stable"))
         name = posixpath.join(self._exchange.path, f"{self._task}-{self._files:04d}.arrow")
-        with _create(self._exchange.folder, name) as file, pa.ipc.new_file(file, self._schema) as writer:
+        with (
+            self._exchange.folder.writing(name, sync=False) as file,
+            pa.ipc.new_file(pa.PythonFile(file, mode="w"), self._schema) as writer,
+        ):
             start = 0
             for count in counts.tolist():
                 writer.write_batch(whole.slice(start, count))
@@ -139,22 +141,6 @@ def take(table: pa.Table, order: npt.NDArray[np.integer[Any]]) -> pa.RecordBatch
             taken = column.take(pa.array(order))
             columns.append(taken.combine_chunks() if isinstance(taken, pa.ChunkedArray) else taken)
     return pa.RecordBatch.from_arrays(columns, schema=table.schema)
-
-
-@contextmanager
-def _create(folder: Folder, relative: str) -> Iterator[Any]:
-    """A file that appears whole or not at all. It is not synced: after a crash of the machine it is made again."""
-    path = folder.path(relative)
-    temporary = posixpath.join(posixpath.dirname(path), f".{posixpath.basename(path)}.{uuid.uuid4().hex}.tmp")
-    folder.fs.makedirs(posixpath.dirname(path), exist_ok=True)
-    try:
-        with folder.fs.open(temporary, "wb") as file:
-            yield file
-        folder.fs.mv(temporary, path)
-    except BaseException:
-        if folder.fs.exists(temporary):
-            folder.fs.rm_file(temporary)
-        raise
 
 
 @contextmanager

@@ -170,7 +170,7 @@ class Folder:
                 self.fs.rm_file(temporary)
             raise
 
-    def write(self, relative: str, data: bytes, sync: bool = True) -> str:
+    def write(self, relative: str, data: bytes | memoryview, sync: bool = True) -> str:
         """Write a whole file atomically; returns its hash. sync: as in `writing`."""
         with self.writing(relative, sync) as file:
             file.write(data)

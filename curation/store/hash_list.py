@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-import uuid
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +17,7 @@ import numpy as np
 import xxhash
 
 from curation.arrays import Bools, UInt64s
+from curation.store.folder import Folder
 
 CACHE = "CURATION_CACHE_DIR"
 """Environment variable that names the folder of such files; else XDG_CACHE_HOME or ~/.cache, each with /curation."""
@@ -98,14 +97,9 @@ def _load(path: Path) -> HashList | None:
 
 
 def _keep(path: Path, built: HashList) -> bool:
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        with Folder(str(path.parent)).writing(path.name, sync=False) as file:
             np.save(file, built.hashes)
-        temporary.replace(path)
     except OSError:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
         return False
     return True

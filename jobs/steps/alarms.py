@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from curation.errors import AlarmRaised
 from curation.jobs.steps.plan import Plan
 from curation.jobs.steps.table import OTHERS, Step, steps
 from curation.recipes.alarms import QUARANTINED, READ, Rate, describe
-from curation.stages.tally import StageTally, add_counts, add_stages, stages_from_json
+from curation.stages.tally import sum_counts
 from curation.store.manifest import step_counts
 
 
@@ -39,14 +39,12 @@ def ring(plan: Plan, step: Step, shards: Sequence[str], quarantined: int) -> Non
 
 def removal_rates(plan: Plan, step: str, shards: Sequence[str]) -> dict[str, Rate]:
     """By stage, over the shards named: what the step's manifests say entered and was removed."""
-    stages: Mapping[str, StageTally] = {}
-    read: Mapping[str, int] = {}
-    for counts in step_counts(plan.folder, step, shards):
-        stages = add_stages(stages, stages_from_json(counts["stages"]))
-        read = add_counts(read, counts.get(READ, {}))
-    rates = {name: Rate(tally.documents_in - tally.documents_out, tally.documents_in) for name, tally in stages.items()}
-    if read:
-        skipped = sum(count for name, count in read.items() if name.startswith("skipped."))
-        pages = sum(count for name, count in read.items() if name.startswith("pages."))
+    total = sum_counts(step_counts(plan.folder, step, shards))
+    rates = {
+        name: Rate(tally.documents_in - tally.documents_out, tally.documents_in) for name, tally in total.stages.items()
+    }
+    if total.read:
+        skipped = sum(count for name, count in total.read.items() if name.startswith("skipped."))
+        pages = sum(count for name, count in total.read.items() if name.startswith("pages."))
         rates[READ] = Rate(skipped, skipped + pages, "records")
     return rates

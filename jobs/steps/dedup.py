@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from curation.dedup.documents import WORK, Shard, earlier_fingerprints, earlier_shards
 from curation.dedup.run import prepare
-from curation.dedup.survivor_rules import worth
+from curation.dedup.survivor_rules import survivor_value
 from curation.jobs.steps.plan import Plan
 from curation.store.manifest import WHOLE, Manifest, is_done
 
@@ -24,7 +24,7 @@ def make(run: Run) -> None:
     if is_done(folder, STEP, WHOLE, fingerprint) is not None:
         with run.progress.step(STEP, 1, 1, unit="parts"):
             return
-    best = worth(settings.survivor, plan.recipe.stages)
+    best = survivor_value(settings.survivor, plan.recipe.stages)
     shards = [*earlier_shards(settings), *(Shard(folder, name, 0, 0) for name in run.shards)]
     deduplication = prepare(folder, settings, best, shards, run.cluster, fingerprint)
     with run.progress.step(STEP, deduplication.expected, unit="parts") as bar:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from curation.jobs.steps.fingerprints import Fingerprints
 from curation.jobs.steps.table import Step
 from curation.report.funnel import Row, funnel_rows
-from curation.stages.tally import StageTally, add_counts, add_stages, stages_from_json
+from curation.stages.tally import StepTally, sum_counts
 from curation.store.folder import Folder
 from curation.store.manifest import Manifest, is_done
 
@@ -32,8 +30,7 @@ class LiveFunnel:
     """
 
     folder: Folder
-    _read: dict[str, int] = field(default_factory=dict)
-    _stages: dict[str, dict[str, StageTally]] = field(default_factory=dict)
+    _counted: dict[str, StepTally] = field(default_factory=dict)
     _seen: set[tuple[str, str]] = field(default_factory=set)
     _expected: dict[str, Fingerprints] = field(default_factory=dict)
     _next: float = 0.0
@@ -41,7 +38,7 @@ class LiveFunnel:
     def begin(self, step: Step, fingerprints: Fingerprints) -> None:
         """Count the stages of this step from now on, if its manifests have any."""
         if step.alarms:
-            self._stages[step.name] = {}
+            self._counted[step.name] = StepTally()
             self._expected[step.name] = fingerprints
 
     def rows(self, now: float | None = None) -> list[Row]:
@@ -51,8 +48,7 @@ class LiveFunnel:
             self._look()
             took = time.monotonic() - started
             self._next = started + max(PAUSE, took / SHARE_OF_TIME)
-        stages = {name: tally.to_json() for stages in self._stages.values() for name, tally in stages.items()}
-        return funnel_rows({"read": self._read, "stages": stages, "tokens": {}})
+        return funnel_rows({**sum(self._counted.values(), StepTally()).to_json(), "tokens": {}})
 
     def _look(self) -> None:
         until = time.monotonic() + BUDGET
@@ -70,6 +66,4 @@ class LiveFunnel:
 
     def _add(self, step: str, shard: str, manifest: Manifest) -> None:
         self._seen.add((step, shard))
-        counts: Mapping[str, Any] = manifest.counts
-        self._read = add_counts(self._read, counts.get("read", {}))
-        self._stages[step] = add_stages(self._stages[step], stages_from_json(counts["stages"]))
+        self._counted[step] += sum_counts([manifest.counts])

@@ -14,7 +14,7 @@ from curation import __version__
 from curation.archives.inputs import Input, find_inputs
 from curation.dedup.documents import check_earlier
 from curation.dedup.settings import DedupSettings
-from curation.dedup.survivor_rules import worth
+from curation.dedup.survivor_rules import survivor_value
 from curation.errors import InputError, OutputError, ParameterError, RecipeError, UsageError
 from curation.jobs.steps.acceleration import accelerated
 from curation.recipes.recipe import Recipe, from_document, load
@@ -93,7 +93,7 @@ def _check_dedup(recipe: Recipe, folder: Folder) -> None:
     """RecipeError if the column or signal of `survivor` does not exist; InputError if an earlier run is unusable."""
     settings: DedupSettings = recipe.table("dedup")
     try:
-        worth(settings.survivor, recipe.stages)
+        survivor_value(settings.survivor, recipe.stages)
     except ParameterError as error:
         raise RecipeError(f"recipe {recipe.name}: [dedup]: {error}") from error
     for earlier, _ in check_earlier(settings):

@@ -11,6 +11,7 @@ import pytest
 from stages import documents
 from typer.main import get_command
 
+from curation.dedup.survivor_rules import RULES
 from curation.jobs.cli.main import app
 from curation.jobs.cli.recipes import recipes
 from curation.recipes.recipe import TABLES, built_in, load
@@ -38,6 +39,13 @@ def test_the_page_of_filters_has_every_rule() -> None:
     expected = {(str(rule), f"{name}.{rule.reason}") for name, stage in stages for rule in stage.rules}  # type: ignore[attr-defined]
     told = set(re.findall(r"^\| `([^`]+)` \| `([^`]+)` \|$", page, re.MULTILINE))
     assert told == expected
+
+
+def test_the_page_of_deduplication_has_every_survivor_rule() -> None:
+    """Each rule that has a name is in the table of docs/deduplication.md, and no other."""
+    page = (ROOT / "docs" / "deduplication.md").read_text(encoding="utf-8")
+    table = page.split("| rule | the document kept |")[1].split("\n\n")[0]
+    assert re.findall(r"^\| `([a-z]+)` \|", table, re.MULTILINE) == list(RULES)
 
 
 def test_the_page_of_recipes_names_tables_and_stages() -> None:

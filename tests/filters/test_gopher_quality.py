@@ -51,7 +51,8 @@ def test_thresholds(name: str) -> None:
     batch = batch_of([PROSE])
     value = GopherQuality().measure(batch)[0].as_py()[name.split("_", 1)[1]]
     assert value > 0
-    beyond = value + 0.001 if name.startswith("min_") else value - 0.001
+    step = 1 if isinstance(value, int) else 0.001
+    beyond = value + step if name.startswith("min_") else value - step
     for threshold, reason in ((value, None), (beyond, name), (None, None)):
         stage = GopherQuality(**NONE | {name: threshold})
         assert stage(batch).reasons.to_pylist() == [reason]

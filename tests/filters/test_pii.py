@@ -458,7 +458,7 @@ def test_secret(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"types": ("person",)}, "names and places are keys of their own"),
         ({"replacement": "hash"}, "replacement = 'hash': must be one of fake, tag"),
         ({"phone_regions": ("US", "XX")}, "phone_regions = 'XX': must be among AC, AD"),
-        ({"min_score_ip": 0}, "min_score_ip = 0: must be above 0 and at most 1"),
+        ({"min_score_ip": 0}, "min_score_ip = 0: must be a number, above 0 and at most 1"),
     ],
 )
 def test_bad_parameters(values: dict[str, object], message: str) -> None:

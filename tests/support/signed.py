@@ -14,7 +14,7 @@ from curation.dedup.documents import Shard
 from curation.dedup.run import DedupResult, deduplicate
 from curation.dedup.settings import DedupSettings
 from curation.dedup.signatures import signature_schema, signatures
-from curation.dedup.survivor_rules import worth
+from curation.dedup.survivor_rules import survivor_value
 from curation.running.cluster import Cluster
 from curation.stages.batch import Batch
 from curation.store import schema
@@ -58,7 +58,7 @@ def run(
         names.append(f"shard-{number:03d}")
         sign(folder, names[-1], part, settings)
     shards = [Shard(folder, name, 0, 0) for name in names]
-    found = deduplicate(folder, settings, worth(settings.survivor), shards, cluster or Cluster(), "mark")
+    found = deduplicate(folder, settings, survivor_value(settings.survivor), shards, cluster or Cluster(), "mark")
     return folder, names, found
 
 

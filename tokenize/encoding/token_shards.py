@@ -10,20 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from annotated_types import Ge, Le, Lt
 
 from curation.arrays import Int32s, Int64s, UnsignedInts
-from curation.errors import ParameterError
+from curation.stages.parameters import Count, Size, Text, checked, require
 from curation.store.folder import Folder
 from curation.store.shards import Output
 from curation.tokenize.encoding.parquet.plain_lists import write_plain_lists
 
-PACKINGS = ("concat", "best_fit")
-TAILS = ("pad", "drop")
-COMPRESSIONS = ("none", "zstd")
 SPLITS = ("train", "validation")
 
 PAGE_BYTES = 1 << 30
@@ -33,6 +32,7 @@ MAX_ROW_GROUP_ROWS = 16384
 """pyarrow begins a new page after 20,000 rows."""
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class TokensSettings:
     """Table [tokens] of a recipe.
@@ -48,52 +48,30 @@ class TokensSettings:
     the largest such size counts.
     """
 
-    sequence_length: int = 2048
-    packing: str = "concat"
-    tail: str = "pad"
-    validation_fraction: float = 0.005
-    seed: int = 0
-    shard_rows: int = 8192
-    row_group_rows: int = 512
-    compression: str = "none"
-    end_token: str = "<|endoftext|>"
+    sequence_length: Annotated[int, Ge(2), Le(1 << 20)] = 2048
+    packing: Literal["concat", "best_fit"] = "concat"
+    tail: Literal["pad", "drop"] = "pad"
+    validation_fraction: Annotated[float, Ge(0), Lt(1)] = 0.005
+    seed: Annotated[int, Ge(0), Lt(2**63)] = 0
+    shard_rows: Size = 8192
+    row_group_rows: Annotated[int, Ge(1), Le(MAX_ROW_GROUP_ROWS)] = 512
+    compression: Literal["none", "zstd"] = "none"
+    end_token: Text = "<|endoftext|>"
     pad_token: str = "<|padding|>"
     mix: tuple[str, ...] = ()
-    mix_as: str = "epochs"
-    cluster_sizes: tuple[int, ...] = ()
-    cluster_repeats: tuple[int, ...] = ()
+    mix_as: Literal["epochs", "weights"] = "epochs"
+    cluster_sizes: tuple[Size, ...] = ()
+    cluster_repeats: tuple[Count, ...] = ()
 
     def __post_init__(self) -> None:
-        _require(2 <= self.sequence_length <= 1 << 20, "sequence_length", self.sequence_length, "2 to 1048576")
-        _one_of("packing", self.packing, PACKINGS)
-        _one_of("tail", self.tail, TAILS)
-        _one_of("compression", self.compression, COMPRESSIONS)
-        _one_of("mix_as", self.mix_as, ("epochs", "weights"))
-        _require(0 <= self.validation_fraction < 1, "validation_fraction", self.validation_fraction, "0 to below 1")
-        _require(0 <= self.seed < 1 << 63, "seed", self.seed, "0 to 2^63 - 1")
-        _require(self.shard_rows >= 1, "shard_rows", self.shard_rows, "at least 1")
-        rows = f"1 to {MAX_ROW_GROUP_ROWS}, and rows * sequence_length * 4 below 1 GiB"
-        fits = 1 <= self.row_group_rows <= MAX_ROW_GROUP_ROWS
-        fits = fits and self.row_group_rows * self.sequence_length * 4 < PAGE_BYTES
-        _require(fits, "row_group_rows", self.row_group_rows, rows)
-        _require(bool(self.end_token), "end_token", self.end_token, "a special token of the tokenizer")
+        fits = self.row_group_rows * self.sequence_length * 4 < PAGE_BYTES
+        require(fits, "row_group_rows", self.row_group_rows, "so small that rows * sequence_length * 4 is below 1 GiB")
         folders = [parse_mix(entry)[0] for entry in self.mix]
-        _require(len({*folders}) == len(folders), "mix", self.mix, "folders that differ")
+        require(len({*folders}) == len(folders), "mix", self.mix, "folders that differ")
         same = len(self.cluster_sizes) == len(self.cluster_repeats)
-        _require(same, "cluster_repeats", self.cluster_repeats, "as many numbers as cluster_sizes has")
-        rising = list(self.cluster_sizes) == sorted({*self.cluster_sizes}) and all(n >= 1 for n in self.cluster_sizes)
-        _require(rising, "cluster_sizes", self.cluster_sizes, "rising whole numbers from 1")
-        whole = all(n >= 0 for n in self.cluster_repeats)
-        _require(whole, "cluster_repeats", self.cluster_repeats, "whole numbers from 0")
-
-
-def _require(holds: bool, key: str, value: object, allowed: str) -> None:
-    if not holds:
-        raise ParameterError(key, value, allowed)
-
-
-def _one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
-    _require(value in allowed, key, value, f"one of {', '.join(allowed)}")
+        require(same, "cluster_repeats", self.cluster_repeats, "as many numbers as cluster_sizes has")
+        rising = list(self.cluster_sizes) == sorted({*self.cluster_sizes})
+        require(rising, "cluster_sizes", self.cluster_sizes, "rising whole numbers from 1")
 
 
 def parse_mix(entry: str) -> tuple[str, float]:
@@ -103,7 +81,7 @@ def parse_mix(entry: str) -> tuple[str, float]:
         value = float(number)
     except ValueError:
         value = 0.0
-    _require(bool(equals and folder) and 0 < value < float("inf"), "mix", entry, "FOLDER=NUMBER, the number above 0")
+    require(bool(equals and folder) and 0 < value < float("inf"), "mix", entry, "FOLDER=NUMBER, the number above 0")
     return folder, value
 
 

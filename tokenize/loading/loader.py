@@ -20,8 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from curation.arrays import Bools, Int32s, Int64s
-from curation.errors import InputError, ParameterError
+from curation.errors import InputError
 from curation.running.compiled import kernel
+from curation.stages.parameters import require
 from curation.store.manifest import fingerprint
 from curation.tokenize.loading.order import Mix, Order
 from curation.tokenize.loading.token_set import TokenSet
@@ -71,15 +72,15 @@ class TokenLoader:
         prefetch: int = 8,
         cache: str | None = None,
     ) -> None:
-        _require(world_size >= 1, "world_size", world_size, "at least 1")
-        _require(0 <= rank < world_size, "rank", rank, f"0 to {world_size - 1}")
-        _require(
+        require(world_size >= 1, "world_size", world_size, "at least 1")
+        require(0 <= rank < world_size, "rank", rank, f"0 to {world_size - 1}")
+        require(
             batch_size >= 1 and batch_size % world_size == 0, "batch_size", batch_size, f"a multiple of {world_size}"
         )
-        _require(window >= 1, "window", window, "at least 1")
-        _require(prefetch >= 0, "prefetch", prefetch, "at least 0")
+        require(window >= 1, "window", window, "at least 1")
+        require(prefetch >= 0, "prefetch", prefetch, "at least 0")
         weights = _weights(sources)
-        _require(epochs is None or len(weights) == 1, "epochs", epochs, "None for a mix, which has no end")
+        require(epochs is None or len(weights) == 1, "epochs", epochs, "None for a mix, which has no end")
         self.sets = [TokenSet(source, split, cache, kept=2 * window + 2) for source in weights]
         self.batch_size, self.rank, self.world_size = batch_size, rank, world_size
         self._seed, self._positions, self._prefetch, self._drop_last = seed, positions, prefetch, drop_last
@@ -259,14 +260,9 @@ def _weights(sources: str | Sequence[str] | Mapping[str, float]) -> dict[str, fl
     if isinstance(sources, str):
         sources = [sources]
     weights = dict(sources) if isinstance(sources, Mapping) else dict.fromkeys(sources, 1.0)
-    _require(bool(weights), "sources", sources, "at least one token set")
-    _require(all(weight > 0 for weight in weights.values()), "sources", sources, "weights above 0")
+    require(bool(weights), "sources", sources, "at least one token set")
+    require(all(weight > 0 for weight in weights.values()), "sources", sources, "weights above 0")
     return weights
-
-
-def _require(holds: bool, key: str, value: object, allowed: str) -> None:
-    if not holds:
-        raise ParameterError(key, value, allowed)
 
 
 def __getattr__(name: str) -> Any:

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import mmap
-import os
-import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -120,7 +118,8 @@ class TokenSet:
             return self._decode(block).reshape(shape)
         path = self._cache / f"{block}.bin"
         if not path.exists():
-            _write_new(path, self._decode(block))
+            decoded = np.ascontiguousarray(self._decode(block))
+            Folder(str(self._cache)).write(path.name, decoded.data, sync=False)
         return np.memmap(path, self.dtype, "r", shape=shape)
 
     def _mapped(self, file: int) -> mmap.mmap:
@@ -233,11 +232,3 @@ def _identity(footers: list[pq.FileMetaData]) -> str:
         labels = {key: value for key, value in (footer.metadata or {}).items() if key.startswith(b"curation.")}
         digest.update(repr((footer.num_rows, sizes, sorted(labels.items()))).encode())
     return digest.hexdigest()
-
-
-def _write_new(path: Path, values: npt.NDArray[Any]) -> None:
-    """Write an array as a file that appears whole, whichever of several processes is first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    temporary.write_bytes(np.ascontiguousarray(values).data)
-    os.replace(temporary, path)  # noqa: PTH105

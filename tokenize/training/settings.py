@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
+
+from annotated_types import Ge, Gt, Le, Lt
 
 from curation.errors import ParameterError
+from curation.stages.parameters import Size, checked, require
 from curation.tokenize.training.patterns import PATTERNS, split_pattern
 
 SMALLEST = 256
 """The byte alphabet."""
 
-LONGEST = (16, 65_535)
-"""Bounds of max_pretoken_bytes: a few characters, and what counting has 16 bits for."""
+LONGEST = 65_535
+"""Of pre-tokens: what counting has 16 bits for."""
+
+LARGEST = 1 << 24
+"""Of vocabularies."""
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class TokenizerSettings:
     """A byte-level BPE tokenizer.
@@ -30,37 +37,24 @@ class TokenizerSettings:
     vocab_size: int = 100_000
     pattern: str = "gpt4"
     digits: Literal["groups", "single"] = "groups"
-    min_frequency: int = 2
-    max_token_length: int | None = None
-    max_pretoken_bytes: int = 16_384
-    sample: float = 1.0
-    sample_seed: int = 0
+    min_frequency: Size = 2
+    max_token_length: Size | None = None
+    max_pretoken_bytes: Annotated[int, Ge(16), Le(LONGEST)] = 16_384
+    sample: Annotated[float, Gt(0), Le(1)] = 1.0
+    sample_seed: Annotated[int, Ge(0), Lt(2**64)] = 0
     end_token: str = "<|endoftext|>"
     pad_token: str = "<|padding|>"
-    reserved: int = 6
+    reserved: Annotated[int, Ge(0), Le(LARGEST)] = 6
 
     version: ClassVar[int] = 2
     libraries: ClassVar[tuple[str, ...]] = ("tokenizers",)
 
     def __post_init__(self) -> None:
-        if self.reserved < 0:
-            raise ParameterError("reserved", self.reserved, "at least 0")
-        least = SMALLEST + len(self.special_tokens)
-        if not least <= self.vocab_size <= 1 << 24:
-            raise ParameterError("vocab_size", self.vocab_size, f"from {least} (bytes and special tokens) to {1 << 24}")
-        if self.min_frequency < 1:
-            raise ParameterError("min_frequency", self.min_frequency, "at least 1")
-        if self.max_token_length is not None and self.max_token_length < 1:
-            raise ParameterError("max_token_length", self.max_token_length, "at least 1, or none")
-        if not LONGEST[0] <= self.max_pretoken_bytes <= LONGEST[1]:
-            allowed = f"from {LONGEST[0]} to {LONGEST[1]}"
-            raise ParameterError("max_pretoken_bytes", self.max_pretoken_bytes, allowed)
-        if not 0 < self.sample <= 1:
-            raise ParameterError("sample", self.sample, "above 0, at most 1")
-        if not 0 <= self.sample_seed < 1 << 64:
-            raise ParameterError("sample_seed", self.sample_seed, "from 0 to 2^64 - 1")
-        if not self.end_token or not self.pad_token or self.end_token == self.pad_token:
-            raise ParameterError("pad_token", self.pad_token, "other than end_token, and neither empty")
+        least = SMALLEST + 2 + self.reserved
+        allowed = f"from {least} (bytes and special tokens) to {LARGEST}"
+        require(least <= self.vocab_size <= LARGEST, "vocab_size", self.vocab_size, allowed)
+        differ = bool(self.end_token and self.pad_token) and self.end_token != self.pad_token
+        require(differ, "pad_token", self.pad_token, "other than end_token, and neither empty")
         self._check_pattern()
 
     def _check_pattern(self) -> None:

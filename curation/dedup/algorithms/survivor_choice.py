@@ -50,8 +50,8 @@ class Choice:
 
 def choose(members: ClusterMembers, threshold: float, limit: int | None) -> Choice:
     """The survivor of every member. Clusters of more than `limit` are taken apart by `threshold` (None: never)."""
-    worth = np.where(np.isnan(members.values), np.inf, -members.values)
-    order = np.lexsort((members.documents, worth, ~members.earlier, members.roots))
+    negated = np.where(np.isnan(members.values), np.inf, -members.values)
+    order = np.lexsort((members.documents, negated, ~members.earlier, members.roots))
     roots = members.roots[order]
     starts = np.flatnonzero(np.r_[True, roots[1:] != roots[:-1]]) if len(roots) else np.empty(0, np.int64)
     counts = np.diff(np.r_[starts, len(roots)])

@@ -7,7 +7,6 @@ anywhere.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +24,7 @@ from curation.jobs.inspect.recipe_diff import compare_sides, open_side
 from curation.jobs.steps.plan import Plan
 from curation.report.funnel import Row, funnel_rows
 from curation.running.cluster import Cluster
-from curation.stages.tally import StageTally, add_counts, add_stages, stages_from_json
+from curation.stages.tally import sum_counts
 from curation.store.exchange import Exchange, partitions_by_size
 from curation.store.folder import Folder
 from curation.store.manifest import WHOLE, read_manifest, step_counts
@@ -118,19 +117,12 @@ def compare(a: Plan, b: Plan, cluster: Cluster, work: Folder) -> RunComparison:
 
 def funnel(plan: Plan) -> list[Row]:
     """The funnel of a run from its manifests."""
-    read: dict[str, int] = {}
-    steps: list[Mapping[str, StageTally]] = []
-    for step in ("filter", "corpus"):
-        stages: dict[str, StageTally] = {}
-        for made in step_counts(plan.folder, step, [source.shard for source in plan.inputs]):
-            read = add_counts(read, made.get("read", {}))
-            stages = add_stages(stages, stages_from_json(made["stages"]))
-        steps.append(stages)
+    inputs = [source.shard for source in plan.inputs]
+    counted = sum_counts(made for step in ("filter", "corpus") for made in step_counts(plan.folder, step, inputs))
     tokens = read_manifest(plan.folder, "tokens", WHOLE)
-    told = {name: tally.to_json() for stages in steps for name, tally in stages.items()}
     shards = {"inputs": len(plan.inputs), "filtered": len(plan.inputs), "corpus": len(plan.inputs)}
     counts = dict(tokens.counts) if tokens else {}
-    return funnel_rows({"read": read, "stages": told, "tokens": counts, "shards": shards})
+    return funnel_rows({**counted.to_json(), "tokens": counts, "shards": shards})
 
 
 def _line(outcome: Outcome, tally: OutcomeTally, files: list[ComparedFile]) -> OutcomeGroup:

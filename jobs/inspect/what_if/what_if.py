@@ -20,7 +20,7 @@ from curation.jobs.inspect.what_if.moved_rules import moved_stages
 from curation.jobs.steps.plan import Plan, differences
 from curation.recipes.recipe import from_document
 from curation.running.cluster import Cluster
-from curation.stages.tally import stages_from_json
+from curation.stages.tally import sum_counts
 from curation.store.folder import Folder
 from curation.store.manifest import WHOLE, read_manifest, step_counts
 
@@ -109,8 +109,8 @@ def _estimate(counted: MoveCounts) -> tuple[tuple[int, int, int] | None, float |
 def _tokens_per_character(plan: Plan, shards: Sequence[str]) -> float:
     """Tokens of the corpus over its characters, 0 before they are counted."""
     tokens = read_manifest(plan.folder, "tokens", WHOLE)
-    made = (stages_from_json(counts["stages"]) for counts in step_counts(plan.folder, "corpus", shards))
-    characters = sum(stages["pii"].characters_out for stages in made if "pii" in stages)  # not there: no document is
+    stages = sum_counts(step_counts(plan.folder, "corpus", shards)).stages
+    characters = stages["pii"].characters_out if "pii" in stages else 0  # not there: no document is
     return tokens.counts.get("corpus_tokens", 0) / characters if tokens is not None and characters else 0.0
 
 

@@ -17,7 +17,7 @@ from curation.report.counting import COLUMNS, LENGTHS, SCORES, ShardFacts, Shard
 from curation.report.histograms import add_histograms
 from curation.running.cluster import Cluster
 from curation.running.overlap import overlapped
-from curation.stages.tally import StageTally, add_counts, add_stages, stages_from_json
+from curation.stages.tally import StepTally, add_counts, sum_counts
 from curation.store.folder import Folder
 from curation.store.manifest import READERS, WHOLE, Manifest, fingerprint, is_done, read_manifest, step_counts
 from curation.store.shards import read_shard
@@ -84,24 +84,21 @@ def _shards(plan: Plan) -> list[str]:
 def collect(plan: Plan, facts: ShardFacts) -> dict[str, Any]:
     """All that stats.json says of the run so far, finished or not."""
     folder, shards = plan.folder, _shards(plan)
-    read: dict[str, int] = {}
-    stages: dict[str, StageTally] = {}
+    counted = StepTally()
     signals: dict[str, dict[str, Any]] = {}
     done = {}
     for step in [step.name for step in steps() if step.alarms]:
         done[step] = 0
         for counts in step_counts(folder, step, shards):
             done[step] += 1
-            read = add_counts(read, counts.get("read", {}))
-            stages = add_stages(stages, stages_from_json(counts["stages"]))
+            counted += sum_counts([counts])
             signals = add_histograms(signals, counts.get("signals", {}))
     return {
         "recipe": plan.recipe.name,
         "fingerprint": plan.recipe.fingerprint(),
         "shards": {"inputs": len(shards), "filtered": done["filter"], "corpus": done["corpus"]},
         "quarantined": folder.read_json(RUN)["quarantined"] if folder.exists(RUN) else [],
-        "read": read,
-        "stages": {name: tally.to_json() for name, tally in stages.items()},
+        **counted.to_json(),
         "removed_characters": dict(facts.reasons),
         "languages": _ranked(facts, "language"),
         "scores": _both(facts, "score", SCORES),

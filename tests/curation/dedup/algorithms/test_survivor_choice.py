@@ -13,9 +13,10 @@ from signed import documents, dropped, run
 
 from curation.dedup.algorithms.survivor_choice import ClusterMembers, choose
 from curation.dedup.settings import DedupSettings
-from curation.dedup.survivor_rules import as_numbers, worth
-from curation.errors import ParameterError
+from curation.dedup.survivor_rules import RULES, SurvivorValue, as_numbers, survivor_value
+from curation.errors import ParameterError, RecipeError
 from curation.filters.gopher_quality import GopherQuality
+from curation.recipes.recipe import load
 
 
 def members(roots: list[int], **columns: Any) -> ClusterMembers:
@@ -87,16 +88,30 @@ def test_best_by_a_signal(tmp_path: Path) -> None:
     texts = [" ".join(body), " ".join([*body, "One more sentence of some words."]), " ".join(prose(4))]
     folder, names, _ = run(tmp_path, documents(texts), DedupSettings())
     rows = np.array([0, 1, 2])
-    best = worth("best:gopher_quality.words", stages)
+    best = survivor_value("best:gopher_quality.words", stages)
     values = best.of(folder, names[0], rows)
     assert values[1] > values[0] > 0
     assert best.of(folder, names[0], rows[1:2]).tolist() == values[1:2].tolist()
 
 
+def test_a_rule_is_one_entry_of_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rule added to RULES is taken by recipes, named in errors, and keeps the document with most of its column."""
+    with pytest.raises(RecipeError, match="surest"):
+        load("fineweb", ["dedup.survivor=surest"])
+    monkeypatch.setitem(RULES, "surest", SurvivorValue("language_score"))
+    settings = load("fineweb", ["dedup.survivor=surest"]).table("dedup")
+    rows = documents([" ".join(prose(3, 60))] * 3, language_score=[0.2, 0.9, None])
+    assert set(dropped(*run(tmp_path, rows, settings)[:2])) == {"0", "2"}
+    with pytest.raises(ParameterError, match="one of first, longest, newest, surest, or best:"):
+        DedupSettings(survivor="other")
+
+
 def test_rules_that_there_are_not() -> None:
-    """An unknown column or signal is refused by a message that lists what there is."""
+    """An unknown name, column or signal is refused by a message that lists what there is."""
+    with pytest.raises(ParameterError, match="first, longest, newest"):
+        survivor_value("shortest")
     with pytest.raises(ParameterError, match=r"language_score.*gopher_quality\.words"):
-        worth("best:nothing", [("gopher_quality", GopherQuality())])
+        survivor_value("best:nothing", [("gopher_quality", GopherQuality())])
 
 
 def test_dates_are_moments() -> None:

@@ -1,0 +1,125 @@
+"""Dataclasses of parameters: what their types refuse, from Python and from a recipe, and what they stay."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import pytest
+from annotated_types import Ge, Gt, Le, Lt
+
+from curation.errors import ParameterError, RecipeError
+from curation.filters.gopher_quality import GopherQuality
+from curation.filters.pii import Pii
+from curation.recipes.recipe import STAGES, TABLES, import_class
+from curation.stages.parameters import Count, Ratio, Share, Text, build, checked
+
+
+@checked
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """One field of each kind."""
+
+    least: Count | None = 1
+    share: Share = 0.5
+    ratio: Ratio = 0.5
+    score: Annotated[float, Gt(0), Lt(1)] = 0.5
+    size: Annotated[int, Ge(2), Le(8)] = 2
+    mode: Literal["fast", "exact"] = "fast"
+    words: tuple[Text, ...] = ()
+    pairs: tuple[tuple[str, str], ...] = ()
+    name: str = ""
+    on: bool = True
+
+
+@dataclass(frozen=True)
+class Plain:
+    """As an author who knows nothing of bounds writes it."""
+
+    needed: int
+    share: float = 0.5
+    names: tuple[str, ...] | None = None
+    pattern: object = None
+
+
+BAD: list[tuple[str, Any, str]] = [
+    ("least", "5", 'a whole number, at least 0, or "none"'),
+    ("least", True, 'a whole number, at least 0, or "none"'),
+    ("least", -1, 'a whole number, at least 0, or "none"'),
+    ("least", 1.0, 'a whole number, at least 0, or "none"'),
+    ("share", 1.01, "a number, at least 0 and at most 1"),
+    ("share", float("nan"), "a number, at least 0 and at most 1"),
+    ("share", None, "a number, at least 0 and at most 1"),
+    ("ratio", float("inf"), "a number, at least 0"),
+    ("score", 0, "a number, above 0 and below 1"),
+    ("size", 9, "a whole number, at least 2 and at most 8"),
+    ("mode", "slow", "one of fast, exact"),
+    ("words", "en", "a list, each item text that is not empty, such as ['en']"),
+    ("words", ("a", ""), "a list, each item text that is not empty"),
+    ("name", 5, "text"),
+    ("on", 1, "true or false"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "allowed"), BAD)
+def test_bad_values_are_refused(key: str, value: Any, allowed: str) -> None:
+    """From Python and from a recipe alike, the error gives key, value and what is allowed."""
+    with pytest.raises(ParameterError) as error:
+        Limits(**{key: value})
+    assert (error.value.key, error.value.allowed) == (key, allowed)
+    with pytest.raises(RecipeError) as told:
+        build(Limits, {key: value}, "mine.toml: stage limits")
+    assert str(told.value) == f"mine.toml: stage limits: {key} = {value!r}: must be {allowed}"
+
+
+def test_good_values_are_kept() -> None:
+    """A whole number may stand for a fraction and becomes one; a recipe's lists are tuples, its "none" is None."""
+    limits = Limits(least=None, share=1, words=("a", "b"))
+    assert (limits.least, limits.share, type(limits.share), limits.words) == (None, 1.0, float, ("a", "b"))
+    values = {"least": "none", "pairs": [["a", "b"]], "name": "none", "share": 1}
+    assert build(Limits, values, "") == Limits(least=None, pairs=(("a", "b"),), name="none", share=1)
+
+
+def test_unknown_and_missing_arguments() -> None:
+    """Python has its own error for them; a recipe's says what there is."""
+    with pytest.raises(TypeError, match="lest"):
+        Limits(lest=1)  # type: ignore[call-arg]
+    with pytest.raises(RecipeError, match=r"x: unknown key 'lest' \(= 1\); it has least, share"):
+        build(Limits, {"lest": 1}, "x")
+    with pytest.raises(RecipeError, match=r"x: .*missing .*'needed'"):
+        build(Plain, {}, "x")
+
+
+def test_a_plain_dataclass_is_held_to_its_types_in_a_recipe() -> None:
+    """Values for a dataclass without bounds, one field of which pydantic knows nothing about, are checked as well."""
+    assert build(Plain, {"needed": 1, "share": 2, "names": ["a"]}, "") == Plain(1, 2.0, ("a",))
+    assert build(Plain, {"needed": 1, "names": "none"}, "").names is None
+    for key, value in (("needed", "1"), ("needed", True), ("share", "x"), ("names", [1])):
+        with pytest.raises(RecipeError, match=f"x: {key} = "):
+            build(Plain, {"needed": 1, key: value}, "x")
+    with pytest.raises(RecipeError, match="no dataclass"):
+        build(dict, {}, "x")
+
+
+@pytest.mark.parametrize("path", [*STAGES.values(), *TABLES.values()])
+def test_stages_and_tables_are_checked_dataclasses(path: str) -> None:
+    """Each is frozen, hashable and picklable, and refuses "5" for any of its numbers and 1 for any of its switches."""
+    kind = import_class(path)
+    one = kind()
+    assert pickle.loads(pickle.dumps(one)) == one
+    assert hash(dataclasses.replace(one)) == hash(one)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(one, dataclasses.fields(one)[0].name, None)
+    for field in dataclasses.fields(one):
+        value = {bool: 1, int: "5", float: "5"}.get(type(getattr(one, field.name)))
+        if value is not None:
+            with pytest.raises(ParameterError, match=rf"^{field.name} = "):
+                dataclasses.replace(one, **{field.name: value})
+
+
+def test_what_was_made_is_not_checked_again() -> None:
+    """An instance that arrives in another process is as it was sent: its environment is not looked at once more."""
+    assert pickle.loads(pickle.dumps(GopherQuality(min_words=7))).min_words == 7
+    assert "_secret" not in {field.name for field in dataclasses.fields(Pii) if field.init}
