@@ -43,7 +43,7 @@ from curation.tokenize.encoding.encode_shards import (
     read_encoder,
     read_totals,
 )
-from curation.tokenize.encoding.measure import nothing
+from curation.tokenize.encoding.measure import no_counts
 from curation.tokenize.encoding.pack import plan as plan_ranges
 from curation.tokenize.encoding.pack_shards import PackTask, describe, pack_shard, padding_id
 from curation.tokenize.encoding.shuffle import slot_count
@@ -160,7 +160,7 @@ def _weigh(request: Request, shards: Shards, cluster: Cluster) -> Shards:
 def encode_or_reuse(task: EncodeTask) -> tuple[Corpus, Totals]:
     """`encode_shard` with its manifest, unless that is done and what it made can be read; the totals of the shard."""
     task.out.fs.invalidate_cache()  # object stores remember listings, here maybe one from before a removal
-    manifest = is_done(task.out, ENCODE, task.name, task.mark)
+    manifest = is_done(task.out, ENCODE, task.name, task.fingerprint)
     if manifest is not None:
         try:
             return task.corpus, read_totals(task, manifest.counts)
@@ -168,7 +168,7 @@ def encode_or_reuse(task: EncodeTask) -> tuple[Corpus, Totals]:
             pass
     meter = Meter()
     counts, output = encode_shard(task)
-    manifest = Manifest(ENCODE, task.name, task.mark, outputs=[output] if output else [], counts=counts)
+    manifest = Manifest(ENCODE, task.name, task.fingerprint, outputs=[output] if output else [], counts=counts)
     manifest.write(task.out, meter.report())
     return task.corpus, read_totals(task, counts)
 
@@ -215,7 +215,7 @@ def _write_report(request: Request, totals: Sequence[tuple[Corpus, Totals]]) -> 
     """Write tokenizer/report.json, of the run's own corpus."""
     encoder = read_encoder(request.folder.url, request.tokenizer)
     found = (made.measured for corpus, made in totals if corpus.is_own and made.measured is not None)
-    report = describe_fit(encoder, next(found, nothing(encoder.vocabulary)))
+    report = describe_fit(encoder, next(found, no_counts(encoder.vocabulary)))
     digest = request.folder.write_json(REPORT, report)
     return Output(REPORT, request.folder.size(REPORT), digest, 0)
 

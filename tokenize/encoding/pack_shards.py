@@ -1,4 +1,4 @@
-"""The second pass: token shards from the sorted documents of all corpus shards, a task each."""
+"""The second pass: make token shards from the sorted documents of all corpus shards, one task per token shard."""
 
 from __future__ import annotations
 
@@ -23,7 +23,19 @@ STEP = "tokens"
 
 @dataclass(frozen=True, slots=True)
 class PackTask:
-    """One token shard to make: its range of the documents of a split."""
+    """One token shard to make.
+
+    Attributes:
+        folder: Output folder.
+        split: "train" or "validation".
+        number: Number of the shard in its split.
+        part: The part of the split's documents to pack.
+        settings: Recipe table [tokens].
+        dtype: Type of the token ids.
+        pad: Token that fills rows.
+        metadata: Parquet metadata, see `describe`.
+        fingerprint: Fingerprint of the tokens step.
+    """
 
     folder: Folder
     split: str
@@ -33,19 +45,19 @@ class PackTask:
     dtype: np.dtype[np.unsignedinteger]
     pad: int
     metadata: Mapping[str, str]
-    mark: str
+    fingerprint: str
 
     @property
     def shard(self) -> str:
-        """Its name in manifests/tokens/."""
+        """Name of the shard in manifests/tokens/."""
         return f"{self.split}-{self.number:05d}"
 
 
 def pack_shard(task: PackTask) -> Manifest:
-    """Make one token shard, its manifest last."""
+    """Make one token shard; the manifest is written last."""
     meter, settings, part = Meter(), task.settings, task.part
-    task.folder.fs.invalidate_cache()  # object stores remember listings, here maybe one from before the first pass
-    paths = task.folder.list(slots_folder(task.mark, task.split), ".arrow")
+    task.folder.fs.invalidate_cache()  # fsspec caches listings, perhaps one from before the first pass
+    paths = task.folder.list(slots_folder(task.fingerprint, task.split), ".arrow")
     documents = read_slots(task.folder, paths, part.first, part.last, task.dtype)
     if settings.packing == "concat":
         rows = concat(documents.encoded, settings.sequence_length, part.skip, part.tokens, task.pad)
@@ -54,13 +66,13 @@ def pack_shard(task: PackTask) -> Manifest:
     table = rows.to_arrow(documents.ids, token_schema(task.dtype, settings.sequence_length))
     output = write_token_shard(task.folder, shard_path(task.split, task.number), table, task.metadata, settings)
     counts = {"rows": len(rows), "tokens": part.tokens, "padding": rows.padding}
-    manifest = Manifest(STEP, task.shard, task.mark, outputs=[output], counts=counts)
+    manifest = Manifest(STEP, task.shard, task.fingerprint, outputs=[output], counts=counts)
     manifest.write(task.folder, meter.report())
     return manifest
 
 
 def describe(encoder: Encoder, settings: TokensSettings, sources: list[dict[str, Any]], split: str) -> dict[str, str]:
-    """What every token shard says of itself, in its Parquet metadata."""
+    """The Parquet metadata of every token shard of a split; `sources` describes the corpora of the mix."""
     values = {
         "tokenizer": encoder.hash,
         "vocabulary": encoder.vocabulary,
@@ -80,6 +92,6 @@ def describe(encoder: Encoder, settings: TokensSettings, sources: list[dict[str,
 
 
 def padding_id(encoder: Encoder, settings: TokensSettings) -> int:
-    """The id that fills rows: the padding token's, or the end token's where the tokenizer has no padding token."""
-    found = encoder.find_special_id(settings.pad_token)
-    return encoder.special_id(settings.end_token) if found is None else found
+    """The id that fills rows: the padding token, or the end token if the tokenizer has no padding token."""
+    number = encoder.find_special_id(settings.pad_token)
+    return encoder.special_id(settings.end_token) if number is None else number
