@@ -34,7 +34,7 @@ def estimate_command(
 ) -> None:
     """Run a sample and foretell documents, tokens, bytes, hours and memory, with intervals. Writes nothing."""
     from curation.jobs.inspect.estimate.estimate import measure
-    from curation.jobs.inspect.estimate.projection import foretell
+    from curation.jobs.inspect.estimate.projection import project
     from curation.jobs.inspect.estimate.sampling import sampling_of
     from curation.jobs.inspect.estimate.view import show
     from curation.jobs.steps.progress import Progress, default_mode, results
@@ -42,7 +42,7 @@ def estimate_command(
 
     wanted = sampling_of(inputs or [], sample_bytes, sample_share, files, seed)
     found, chosen, _ = measure(inputs or [], recipe, settings or [], wanted, Progress(default_mode(as_json)))
-    told = foretell(found, workers or cores())
+    told = project(found, workers or cores())
     if as_json:
         print_json({"recipe": chosen.name, **told.to_json()})
     else:
