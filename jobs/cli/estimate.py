@@ -45,7 +45,7 @@ def estimate_command(
 ) -> None:
     """Run a sample and project documents, tokens, bytes, hours and memory, with intervals. Writes no output."""
     from curation.jobs.inspect.estimate.estimate import measure
-    from curation.jobs.inspect.estimate.projection import foretell
+    from curation.jobs.inspect.estimate.projection import project
     from curation.jobs.inspect.estimate.sampling import sampling_of
     from curation.jobs.inspect.estimate.view import show
     from curation.jobs.steps.progress import Progress, default_mode, results
@@ -53,7 +53,7 @@ def estimate_command(
 
     request = sampling_of(inputs, sample_bytes, sample_share, files, seed)
     found, chosen, _ = measure(inputs, recipe, settings or [], request, Progress(default_mode(as_json)))
-    projection = foretell(found, workers or cores())
+    projection = project(found, workers or cores())
     if as_json:
         print_json({"recipe": chosen.name, **projection.to_json()})
     else:

@@ -95,7 +95,7 @@ def explain_command(
         return
     from curation.jobs.inspect.explain.explain import explain
     from curation.jobs.inspect.explain.lookup import find_inputs
-    from curation.jobs.inspect.explain.view import as_plain, show, show_inputs
+    from curation.jobs.inspect.explain.view import show, show_inputs, to_json
     from curation.jobs.steps.plan import open_plan
     from curation.jobs.steps.progress import results
 
@@ -103,7 +103,7 @@ def explain_command(
     inputs = find_inputs(plan, key)
     explanations = [] if inputs else explain(plan, key)
     if as_json:
-        print_json([asdict(facts) for facts in inputs] or [as_plain(explanation) for explanation in explanations])
+        print_json([asdict(facts) for facts in inputs] or [to_json(explanation) for explanation in explanations])
     elif inputs:
         show_inputs(inputs, results())
     else:
@@ -111,14 +111,14 @@ def explain_command(
 
 
 def _explain_token(folder: str, place: str, as_json: bool) -> None:
-    from curation.jobs.inspect.trace import as_plain, show
+    from curation.jobs.inspect.trace import show, to_json
     from curation.jobs.steps.progress import results
     from curation.store.folder import Folder
     from curation.tokenize.loading.trace import trace
 
     found = trace(Folder(folder), place)
     if as_json:
-        print_json(as_plain(found))
+        print_json(to_json(found))
     else:
         show(found, results())
 
@@ -136,7 +136,7 @@ def what_if_command(
     as_json: AsJson = False,
 ) -> None:
     """Count what other thresholds (--set) would keep, from stored signals; without --set, list what can be changed."""
-    from curation.jobs.inspect.what_if.view import as_plain, show
+    from curation.jobs.inspect.what_if.view import show, to_json
     from curation.jobs.inspect.what_if.what_if import what_if
     from curation.jobs.steps.plan import open_plan
     from curation.jobs.steps.progress import results
@@ -146,7 +146,7 @@ def what_if_command(
     with open_cluster(workers, scheduler) as cluster:
         answer = what_if(plan, settings or [], cluster, measure=measure)
     if as_json:
-        print_json(as_plain(answer))
+        print_json(to_json(answer))
     else:
         show(answer, results())
 
@@ -162,7 +162,7 @@ def compare_command(
 ) -> None:
     """Compare two runs: recipes, funnels, and the documents that only one corpus has, by reason."""
     from curation.jobs.inspect.compare.compare import compare
-    from curation.jobs.inspect.compare.view import as_plain, show, write_page
+    from curation.jobs.inspect.compare.view import show, to_json, write_page
     from curation.jobs.inspect.work_folder import work_folder
     from curation.jobs.steps.plan import open_plan
     from curation.jobs.steps.progress import results
@@ -177,6 +177,6 @@ def compare_command(
     if html is not None:
         write_page(comparison, html)
     if as_json:
-        print_json(as_plain(comparison))
+        print_json(to_json(comparison))
     else:
         show(comparison, results())

@@ -50,4 +50,4 @@ def recipe_diff(
     if as_json:
         print_json([difference.to_json() for difference in found])
     else:
-        print("\n".join(harmless(difference.words) for difference in found) if found else "no difference")
+        print("\n".join(harmless(difference.text) for difference in found) if found else "no difference")

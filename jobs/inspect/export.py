@@ -10,10 +10,20 @@ from curation.tokenize.loading.exports import FORMATS, export
 
 
 def export_splits(source: str, target: str, form: str, split: str | None) -> list[Output]:
-    """Write one split, or each that the run has, to the folder `target`; returns the files.
+    """Export one split of a run, or all of its splits.
 
-    Raises ParameterError for an unknown format or split, InputError if there are no tokens, or if the target is where
-    the run's own tokens stand.
+    Args:
+        source: Output folder of the run.
+        target: Folder to write to.
+        form: One of FORMATS.
+        split: One of SPLITS, or None for each that the run has.
+
+    Returns:
+        The files written.
+
+    Raises:
+        ParameterError: The format or split is unknown.
+        InputError: There are no tokens, or the target is the run's own folder.
     """
     if form not in FORMATS:
         raise ParameterError("format", form, f"one of {', '.join(FORMATS)}")
@@ -21,8 +31,8 @@ def export_splits(source: str, target: str, form: str, split: str | None) -> lis
         raise ParameterError("split", split, f"one of {', '.join(SPLITS)}")
     run, folder = Folder(source), Folder(target)
     if folder.url in (run.url, f"{run.url}/tokens"):
-        raise InputError(f"--to {target}: is the run's own folder; name another")
+        raise InputError(f"--to {target}: is the run's own folder; choose another")
     folder.check_writable()
-    there = [name for name in SPLITS if any(f"/{name}-" in path for path in run.list("tokens", ".parquet"))]
-    wanted = [split] if split is not None else there or list(SPLITS)
-    return [output for name in wanted for output in export(run.url, folder.url, form, name)]
+    existing = [name for name in SPLITS if any(f"/{name}-" in path for path in run.list("tokens", ".parquet"))]
+    splits = [split] if split is not None else existing or list(SPLITS)
+    return [output for name in splits for output in export(run.url, folder.url, form, name)]

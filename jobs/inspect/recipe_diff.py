@@ -1,7 +1,8 @@
-"""`curate recipe diff`: what differs between two recipes or two runs, in words.
+"""`curate recipe diff`: the differences between two recipes or two runs, in plain language.
 
-Where the key is the threshold of a rule, the rule itself says what the change means, so that the words hold for any
-filter, also one that a recipe imports: `gopher_quality.min_words: removes documents of words < 80 (was < 50)`.
+If a key is the threshold of a rule, the rule itself says what the change means, so that this works for any filter, also
+for one that a recipe imports: `gopher_quality.min_words: gopher_quality keeps documents with words >= 80 (was 50,
+stricter)`.
 """
 
 from __future__ import annotations
@@ -19,22 +20,29 @@ from curation.store.folder import Folder
 _ABSENT = object()
 
 KEPT_IF = {
-    "<": "from {} on",
-    "<=": "above {}",
-    ">": "up to {}",
-    ">=": "below {}",
-    "==": "other than {}",
-    "!=": "of {} alone",
+    "<": ">= {}",
+    "<=": "> {}",
+    ">": "<= {}",
+    ">=": "< {}",
+    "==": "!= {}",
+    "!=": "== {}",
 }
-"""What a rule keeps, by its comparison."""
+"""Which values a rule keeps, by the comparison with which it removes."""
 
 SHOWN = 12
-"""Elements of a list that are told."""
+"""Maximum number of list elements to show."""
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """A recipe, and what run.json adds to it where it is that of a run."""
+    """One side of the comparison: a recipe or a run.
+
+    Attributes:
+        name: The recipe's name or file, or the output folder.
+        recipe: The recipe.
+        versions: Versions of libraries that run.json records; empty for a recipe.
+        fingerprint: Fingerprint of the run; None for a recipe.
+    """
 
     name: str
     recipe: Recipe
@@ -44,21 +52,33 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that differs. kind: value, stage, order, version, model, input or name."""
+    """One difference.
+
+    Attributes:
+        kind: "value", "stage", "order", "version", "model", "input" or "name".
+        key: What differs, for example `stage.key`.
+        text: The difference in plain language.
+        before: Value on the left side.
+        after: Value on the right side.
+    """
 
     kind: str
     key: str
-    words: str
+    text: str
     before: Any = None
     after: Any = None
 
     def to_json(self) -> dict[str, Any]:
-        """For machines."""
-        return {"kind": self.kind, "key": self.key, "before": self.before, "after": self.after, "words": self.words}
+        """Convert to plain values for JSON."""
+        return {"kind": self.kind, "key": self.key, "before": self.before, "after": self.after, "words": self.text}
 
 
 def open_side(name: str) -> Side:
-    """A recipe by its name or TOML file, or the run in an output folder."""
+    """Open a recipe by name or TOML file, or the run in an output folder.
+
+    Raises:
+        OutputError: run.json in the folder is not that of a curate run.
+    """
     folder = Folder(name)
     if not folder.exists(RUN):
         return Side(name, load(name))
@@ -66,60 +86,60 @@ def open_side(name: str) -> Side:
         run = folder.read_json(RUN)
         recipe = from_document(run["recipe"], f"{name}/{RUN}")
     except (ValueError, KeyError, TypeError) as error:
-        raise OutputError(f"{name}/{RUN}: no run of curate ({error})") from error
+        raise OutputError(f"{name}/{RUN}: not a curate run ({error})") from error
     return Side(name, recipe, run["versions"], run["fingerprint"])
 
 
 def compare_sides(left: Side, right: Side) -> list[Difference]:
-    """Everything that differs, stages first."""
-    found = [*_stages(left.recipe, right.recipe), *_values(left.recipe, right.recipe)]
-    return [*found, *_identities(left, right), *_versions(left, right, bool(found))]
+    """All differences, those of stages first."""
+    changes = [*_stages(left.recipe, right.recipe), *_values(left.recipe, right.recipe)]
+    return [*changes, *_identities(left, right), *_versions(left, right, bool(changes))]
 
 
 def _stages(left: Recipe, right: Recipe) -> list[Difference]:
     before, after = ([name for name, _ in recipe.stages] for recipe in (left, right))
-    found = []
+    differences = []
     for name in before:
         if name not in after:
             place = f"after {before[before.index(name) - 1]}" if before.index(name) else "first"
-            found.append(Difference("stage", name, f"{name}: removed (it stood {place})", before.index(name), None))
+            differences.append(Difference("stage", name, f"{name}: removed (was {place})", before.index(name), None))
     for name in after:
         if name not in before:
             place = f"after {after[after.index(name) - 1]}" if after.index(name) else "as the first stage"
-            found.append(Difference("stage", name, f"{name}: added, {place}", None, after.index(name)))
+            differences.append(Difference("stage", name, f"{name}: added, {place}", None, after.index(name)))
     shared = [name for name in before if name in after], [name for name in after if name in before]
     if shared[0] != shared[1]:
-        words = f"order of stages: {', '.join(shared[1])} (was {', '.join(shared[0])})"
-        found.append(Difference("order", "stage", words, before, after))
-    return found
+        description = f"order of stages: {', '.join(shared[1])} (was {', '.join(shared[0])})"
+        differences.append(Difference("order", "stage", description, before, after))
+    return differences
 
 
 def _values(left: Recipe, right: Recipe) -> list[Difference]:
-    """Keys of stages that both have, and of the tables."""
+    """Differences in keys of the stages that both have, and of the tables."""
     before, after = left.resolved(), right.resolved()
     rules = [_rules(recipe) for recipe in (left, right)]
-    found = []
+    differences = []
     for name, mine, theirs in _owners(left, right, before, after):
         for key in [*mine, *(key for key in theirs if key not in mine)]:
             old, new = mine.get(key, _ABSENT), theirs.get(key, _ABSENT)
             if old != new:
                 path = f"{name}.{key}"
-                words = _words(path, old, new, rules[0].get(path), rules[1].get(path))
+                description = _describe(path, old, new, rules[0].get(path), rules[1].get(path))
                 plain = [None if value is _ABSENT else value for value in (old, new)]
-                found.append(Difference("value", path, words, *plain))
-    return found
+                differences.append(Difference("value", path, description, *plain))
+    return differences
 
 
 def _owners(left: Recipe, right: Recipe, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Any]:
-    """(name, values before, values after) of every stage and table that both have."""
+    """(name, left values, right values) of every stage and table that both sides have."""
     stages = [
         dict(zip((n for n, _ in recipe.stages), side["stage"], strict=True))
         for recipe, side in ((left, before), (right, after))
     ]
     owners = [(name, stages[0][name], stages[1][name]) for name in stages[0] if name in stages[1]]
     tables = [name for name in before if isinstance(before[name], dict) and isinstance(after.get(name), dict)]
-    shown = [(name, _without_name(mine), _without_name(theirs)) for name, mine, theirs in owners]
-    return [*shown, *((name, before[name], after[name]) for name in tables)]
+    unnamed = [(name, _without_name(mine), _without_name(theirs)) for name, mine, theirs in owners]
+    return [*unnamed, *((name, before[name], after[name]) for name in tables)]
 
 
 def _without_name(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -127,27 +147,27 @@ def _without_name(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _rules(recipe: Recipe) -> dict[str, Rule]:
-    """Rules by the key that holds their threshold, or switches them on."""
-    found: dict[str, Rule] = {}
+    """Rules by the key that is their threshold or switches them on."""
+    by_key: dict[str, Rule] = {}
     for name, stage in recipe.stages:
         for rule in getattr(stage, "rules", ()):
             value = getattr(stage, rule.reason, None)
             if value == rule.threshold or value is True:
-                found[f"{name}.{rule.reason}"] = rule
-    return found
+                by_key[f"{name}.{rule.reason}"] = rule
+    return by_key
 
 
-def _words(path: str, old: Any, new: Any, was: Rule | None, now: Rule | None) -> str:
+def _describe(path: str, old: Any, new: Any, was: Rule | None, now: Rule | None) -> str:
     if was is None and now is None:
-        return f"{path}: {_plain_change(old, new)}"
+        return f"{path}: {_describe_change(old, new)}"
     stage = path.partition(".")[0]
     rule = now or was
     assert rule is not None
     if isinstance(old, bool) or isinstance(new, bool):
-        return f"{path}: {stage} {'no longer' if now is None else 'now'} removes documents of {rule}"
+        return f"{path}: {stage} {'no longer' if now is None else 'now'} removes documents with {rule}"
     if now is None:
         return f"{path}: {stage} no longer removes by {rule.signal} (it kept documents with {_kept(rule, old)})"
-    before = f"was {_number(old)}" if was is not None else "there was no such rule"
+    before = f"was {_number(old)}" if was is not None else "a new rule"
     direction = ""
     if was is not None and was.comparison == now.comparison and isinstance(old, (int, float)) and old != new:
         stricter = (new > old) == (now.comparison in ("<", "<="))
@@ -167,12 +187,12 @@ def _number(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
-def _plain_change(old: Any, new: Any) -> str:
-    """ "50 → 80"; of two lists, what one has and the other has not."""
+def _describe_change(old: Any, new: Any) -> str:
+    """ "50 → 80"; for two lists, the elements removed and added."""
     if isinstance(old, list) and isinstance(new, list):
-        gone, come = [_show(v) for v in old if v not in new], [_show(v) for v in new if v not in old]
-        told = [f"without {_some(gone)}"] * bool(gone) + [f"also {_some(come)}"] * bool(come)
-        return "; ".join(told) or f"{_show(old)} → {_show(new)}"
+        removed, added = [_show(v) for v in old if v not in new], [_show(v) for v in new if v not in old]
+        changes = [f"removed {_some(removed)}"] * bool(removed) + [f"added {_some(added)}"] * bool(added)
+        return "; ".join(changes) or f"{_show(old)} → {_show(new)}"
     return f"{_show(old)} → {_show(new)}"
 
 
@@ -188,22 +208,22 @@ def _some(values: Sequence[str]) -> str:
 
 
 def _identities(left: Side, right: Side) -> list[Difference]:
-    """Versions of stages, and hashes of the models and lists that they read, as they are here."""
-    found = []
+    """Differences in versions of stages and in hashes of the models and lists that are installed here."""
+    differences = []
     sides = [_parts(side.recipe) for side in (left, right)]
     for name in (name for name in sides[0] if name in sides[1]):
         before, after = sides[0][name], sides[1][name]
         if before["version"] != after["version"]:
-            words = f"{name}: version {after['version']} of the stage (was {before['version']})"
-            found.append(Difference("version", name, words, before["version"], after["version"]))
+            description = f"{name}: stage version {after['version']} (was {before['version']})"
+            differences.append(Difference("version", name, description, before["version"], after["version"]))
         for asset in sorted({*before["assets"], *after["assets"]}):
             old, new = before["assets"].get(asset), after["assets"].get(asset)
             if old != new:
-                words = f"{name}: {asset} has the hash {_short(new)} (was {_short(old)})"
-                words = words if new else f"{name}: reads no {asset} any more (its hash was {_short(old)})"
-                words = words if old else f"{name}: reads {asset} now (its hash is {_short(new)})"
-                found.append(Difference("model", f"{name}:{asset}", words, old, new))
-    return found
+                description = f"{name}: {asset} has hash {_short(new)} (was {_short(old)})"
+                description = description if new else f"{name}: no longer reads {asset} (hash was {_short(old)})"
+                description = description if old else f"{name}: now reads {asset} (hash {_short(new)})"
+                differences.append(Difference("model", f"{name}:{asset}", description, old, new))
+    return differences
 
 
 def _parts(recipe: Recipe) -> dict[str, Any]:
@@ -216,16 +236,16 @@ def _short(digest: str | None) -> str:
 
 
 def _versions(left: Side, right: Side, explained: bool) -> list[Difference]:
-    """Libraries that two runs were made with, and fingerprints that differ though nothing else does."""
+    """Differences in the library versions of two runs, or in their fingerprints if nothing else explains it."""
     if left.fingerprint is None or right.fingerprint is None:
         return []
-    found = []
+    differences = []
     for name in sorted({*left.versions, *right.versions}):
         old, new = left.versions.get(name), right.versions.get(name)
         if old != new:
-            words = f"{name}: {new or 'not recorded'} (was {old or 'not recorded'})"
-            found.append(Difference("version", name, words, old, new))
-    if not found and not explained and left.fingerprint != right.fingerprint:
-        words = "fingerprint: made by other versions of stages, or other models and lists, under the same keys"
-        found.append(Difference("model", "fingerprint", words, left.fingerprint, right.fingerprint))
-    return found
+            description = f"{name}: {new or 'not recorded'} (was {old or 'not recorded'})"
+            differences.append(Difference("version", name, description, old, new))
+    if not differences and not explained and left.fingerprint != right.fingerprint:
+        description = "fingerprint: same keys, but other versions of stages, or other models and lists"
+        differences.append(Difference("model", "fingerprint", description, left.fingerprint, right.fingerprint))
+    return differences

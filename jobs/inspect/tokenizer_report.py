@@ -1,7 +1,7 @@
-"""`curate tokenizer-report`: how well the run's tokenizer fits its corpus, beside any other tokenizer.json.
+"""`curate tokenizer-report`: how well the run's tokenizer fits its corpus, compared with any other tokenizer.json.
 
-The run's own numbers stand in tokenizer/report.json once the corpus is encoded; other tokenizers are measured here, a
-group of shards a task, on the same documents.
+The run's own numbers are in tokenizer/report.json once the corpus is encoded. Other tokenizers are measured here on the
+same documents, one task per group of shards.
 """
 
 from __future__ import annotations
@@ -26,18 +26,25 @@ from curation.store.hashing import hash_strings
 from curation.store.paths import TOKENIZER, TOKENIZER_REPORT
 from curation.store.shards import read_shard
 from curation.tokenize.encoding.encoder import Encoder
-from curation.tokenize.encoding.measure import COLUMNS, CorpusCounter, CorpusCounts, nothing
+from curation.tokenize.encoding.measure import COLUMNS, CorpusCounter, CorpusCounts, no_counts
 from curation.tokenize.encoding.tokenizer_fit import describe_fit
 
-TASKS_A_WORKER = 4
+TASKS_PER_WORKER = 4
 SHOWN, LONGEST_SHOWN = 12, 8
-_SAMPLE = 0x73616D706C65
-"""Seed of the hash of ids that chooses the sample."""
+_SAMPLE_SEED = 0x73616D706C65
+"""Seed of the hash of ids that selects the sample."""
 
 
 @dataclass(frozen=True, slots=True)
 class MeasureTask:
-    """Shards of a corpus to encode with one tokenizer, given whole since workers may not reach its file."""
+    """Shards of a corpus to encode with one tokenizer.
+
+    Attributes:
+        folder: Output folder of the run.
+        shards: Names of the corpus shards.
+        definition: Content of tokenizer.json, because workers may not be able to read the file.
+        sample: Share of the documents to encode.
+    """
 
     folder: Folder
     shards: tuple[str, ...]
@@ -51,30 +58,40 @@ def _encoder(definition: bytes) -> Encoder:
 
 
 def measure_shards(task: MeasureTask) -> CorpusCounts:
-    """What the tokenizer makes of the shards, or of the sample of their documents."""
+    """Encode the shards, or the sample of their documents, and count."""
     encoder = _encoder(task.definition)
-    measured = nothing(encoder.vocabulary)
+    measured = no_counts(encoder.vocabulary)
     for shard in task.shards:
-        measuring = CorpusCounter(encoder.vocabulary)
+        counter = CorpusCounter(encoder.vocabulary)
         for batch in read_shard(task.folder, f"corpus/{shard}.parquet", ["id", *COLUMNS]):
-            chosen = _choose(batch, task.sample)
-            measuring.add(chosen, encoder(chosen.column("text")))
-        measured += measuring.total()
+            documents = _sample(batch, task.sample)
+            counter.add(documents, encoder(documents.column("text")))
+        measured += counter.total()
     return measured
 
 
-def _choose(batch: pa.RecordBatch, sample: float) -> pa.RecordBatch:
+def _sample(batch: pa.RecordBatch, sample: float) -> pa.RecordBatch:
     if sample == 1:
         return batch
     bound = np.uint64(min(int(sample * 2**64), 2**64 - 1))
-    return batch.filter(pa.array(hash_strings(batch.column("id"), _SAMPLE) < bound))
+    return batch.filter(pa.array(hash_strings(batch.column("id"), _SAMPLE_SEED) < bound))
 
 
 def tokenizer_report(folder: Folder, against: Sequence[str], sample: float, cluster: Cluster) -> dict[str, Any]:
-    """The report of the run's tokenizer and of each file of `against`, by name, on the same documents.
+    """Report on the run's tokenizer and on others, on the same documents.
 
-    sample: share of the documents, by a hash of their ids. Raises InputError if there is no tokenizer, corpus or file,
-    or if a file is no tokenizer.json.
+    Args:
+        folder: Output folder of the run.
+        against: Other tokenizer.json files, as paths or fsspec URLs.
+        sample: Share of the documents to measure, chosen by a hash of their ids.
+        cluster: Where to measure.
+
+    Returns:
+        {"sample": …, "tokenizers": {name: report}}.
+
+    Raises:
+        ParameterError: `sample` is not above 0 and at most 1.
+        InputError: There is no tokenizer, corpus or file, or a file is not a tokenizer.json.
     """
     if not 0 < sample <= 1:
         raise ParameterError("sample", sample, "above 0, at most 1")
@@ -83,7 +100,7 @@ def tokenizer_report(folder: Folder, against: Sequence[str], sample: float, clus
     paths = folder.list("corpus", ".parquet")
     shards = [path.removeprefix("corpus/").removesuffix(".parquet") for path in paths]
     if not shards:
-        raise InputError(f"{folder.url}: no corpus/*.parquet there")
+        raise InputError(f"{folder.url}: contains no corpus/*.parquet")
     definitions = {TOKENIZER: folder.read(TOKENIZER), **{name: _read(name) for name in against}}
     encoders = {name: _open(name, definition) for name, definition in definitions.items()}
     reports = {}
@@ -102,10 +119,10 @@ def _stored(folder: Folder, encoder: Encoder) -> dict[str, Any] | None:
 def _measure(
     folder: Folder, shards: Sequence[str], definition: bytes, encoder: Encoder, sample: float, cluster: Cluster
 ) -> dict[str, Any]:
-    parts = max(1, cluster.workers) * TASKS_A_WORKER
+    parts = max(1, cluster.workers) * TASKS_PER_WORKER
     groups = [tuple(shards[number::parts]) for number in range(min(parts, len(shards)))]
     tasks = [MeasureTask(folder, group, definition, sample) for group in groups]
-    return describe_fit(encoder, sum(cluster.gather(measure_shards, tasks), nothing(encoder.vocabulary)))
+    return describe_fit(encoder, sum(cluster.gather(measure_shards, tasks), no_counts(encoder.vocabulary)))
 
 
 def _read(name: str) -> bytes:
@@ -124,12 +141,12 @@ def _open(name: str, definition: bytes) -> Encoder:
     except InputError:
         raise
     except Exception as error:  # tokenizers raises bare Exceptions
-        raise InputError(f"{name}: not a tokenizer.json that tokenizers reads: {error}") from error
+        raise InputError(f"{name}: not a tokenizer.json that tokenizers can read: {error}") from error
     return encoder
 
 
 def show(report: dict[str, Any], console: Console) -> None:
-    """Print the tokenizers side by side, then what is told of the run's own."""
+    """Print the tokenizers side by side, then details of the run's own."""
     reports: dict[str, dict[str, Any]] = report["tokenizers"]
     share = "" if report["sample"] == 1 else f", {report['sample']:g} of the documents"
     own = reports[TOKENIZER]
@@ -142,11 +159,11 @@ def show(report: dict[str, Any], console: Console) -> None:
     console.print(table)
     longest = ", ".join(f"{_quoted(entry['text'])} ×{entry['count']:,}" for entry in _longest(own))
     console.print(f"longest tokens: {longest}", soft_wrap=True)
-    console.print(f"Words are {own['words']}; special tokens are left out of the shares.")
+    console.print(f"Words are {own['words']}; the shares exclude special tokens.")
 
 
 def _lines(reports: dict[str, dict[str, Any]]) -> list[tuple[str, list[str]]]:
-    """A label and a value of each tokenizer, line by line."""
+    """The lines of the table: a label and the value of each tokenizer."""
     every = [*reports.values()]
     corpus = [one["corpus"] for one in every]
     usage = [one["vocabulary"] for one in every]
@@ -155,14 +172,14 @@ def _lines(reports: dict[str, dict[str, Any]]) -> list[tuple[str, list[str]]]:
         ("never used", [f"{one['unused']:,} ({one['unused_share']:.1%})" for one in usage]),
         ("used less than 10 times", [f"{one['used_under_10']:,} ({one['used_under_10_share']:.1%})" for one in usage]),
         ("tokens", [f"{one['tokens']:,}" for one in corpus]),
-        ("bytes a token", [_ratio(one["bytes_per_token"]) for one in corpus]),
-        ("characters a token", [_ratio(one["characters_per_token"]) for one in corpus]),
-        ("tokens a word", [_ratio(one["tokens_per_word"]) for one in corpus]),
+        ("bytes per token", [_ratio(one["bytes_per_token"]) for one in corpus]),
+        ("characters per token", [_ratio(one["characters_per_token"]) for one in corpus]),
+        ("tokens per word", [_ratio(one["tokens_per_word"]) for one in corpus]),
     ]
     for dimension, title in (("languages", "language"), ("domains", "domain")):
         for name in list(every[0][dimension])[:SHOWN]:
             values = [_ratio(one[dimension].get(name, {}).get("bytes_per_token")) for one in every]
-            lines.append((f"bytes a token, {title} {name or '(none)'}", values))
+            lines.append((f"bytes per token, {title} {name or '(none)'}", values))
     return lines
 
 

@@ -1,4 +1,4 @@
-"""`curate explain DIR --token SHARD:ROW:POSITION`: the page that a token of a token shard came from."""
+"""`curate explain DIR --token SHARD:ROW:POSITION`: the page that a token comes from."""
 
 from __future__ import annotations
 
@@ -14,42 +14,42 @@ from curation.tokenize.loading.trace import TokenOrigin
 _DOCUMENT = ("url", "file_path", "warc_offset", "dump", "date", "language", "token_count", "minhash_cluster_size")
 
 
-def as_plain(found: TokenOrigin) -> dict[str, Any]:
-    """Plain values for JSON."""
-    return {**asdict(found), "explain": explain_further(found)}
+def to_json(origin: TokenOrigin) -> dict[str, Any]:
+    """Convert to plain values for JSON."""
+    return {**asdict(origin), "explain": explain_command(origin)}
 
 
-def explain_further(found: TokenOrigin) -> str | None:
-    """The command that tells the rest of the document's path; None for padding."""
-    if found.document_id is None or found.corpus is None:
+def explain_command(origin: TokenOrigin) -> str | None:
+    """The command that explains the document's path through the stages; None for padding."""
+    if origin.document_id is None or origin.corpus is None:
         return None
-    return f"curate explain {shlex.quote(found.corpus)} {shlex.quote(found.document_id)}"
+    return f"curate explain {shlex.quote(origin.corpus)} {shlex.quote(origin.document_id)}"
 
 
-def show(found: TokenOrigin, console: Console) -> None:
-    """Print the token amid its neighbours, then its document."""
+def show(origin: TokenOrigin, console: Console) -> None:
+    """Print the token, its document, and its context."""
     lines: dict[str, Any] = {
-        "token": f"{found.token} {_shown(found.text)}",
-        "at": f"tokens/{found.shard}.parquet, row {found.row}, position {found.position}",
+        "token": f"{origin.token} {_visible(origin.text)}",
+        "at": f"tokens/{origin.shard}.parquet, row {origin.row}, position {origin.position}",
     }
-    if found.document_id is None:
+    if origin.document_id is None:
         lines["document"] = "none: this is padding"
     else:
-        lines["document begins at"] = f"position {found.document_position} of the row"
-        lines["document"] = found.document_id
-        lines |= {name: found.document[name] for name in _DOCUMENT} if found.document else {}
-        lines["corpus"] = found.corpus or "not found: its corpus is no longer there"
+        lines["document begins at"] = f"position {origin.document_position} of the row"
+        lines["document"] = origin.document_id
+        lines |= {name: origin.document[name] for name in _DOCUMENT} if origin.document else {}
+        lines["corpus"] = origin.corpus or "not origin: the corpus no longer exists"
     for name, value in lines.items():
         console.print(f"{name:<21}{printable(str(value))}", soft_wrap=True)
-    before, text, after = (_shown(part) for part in (found.before, found.text, found.after))
+    before, text, after = (_visible(part) for part in (origin.before, origin.text, origin.after))
     console.print(
         f"\n{printable(before)}[bold reverse]»{printable(text)}«[/bold reverse]{printable(after)}\n", soft_wrap=True
     )
-    further = explain_further(found)
-    if further is not None:
-        console.print(f"Its way through the stages: {printable(further)}", soft_wrap=True)
+    command = explain_command(origin)
+    if command is not None:
+        console.print(f"Its path through the stages: {printable(command)}", soft_wrap=True)
 
 
-def _shown(text: str) -> str:
-    """Line breaks and tabs made visible, so that a token of white space is seen."""
+def _visible(text: str) -> str:
+    """Make line breaks and tabs visible, so that tokens of white space can be seen."""
     return text.replace("\n", "⏎").replace("\t", "⇥").replace("\r", "␍")

@@ -1,4 +1,4 @@
-"""A folder for rows on their way between tasks: local, or in the output folder, where all workers reach it."""
+"""A folder for rows exchanged between tasks: local, or in the output folder, where all workers can access it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,17 @@ from contextlib import contextmanager
 from curation.store.folder import Folder
 
 WORK = "verify-work"
-"""In the output folder, where the workers may be on other machines."""
+"""Name of the folder in the output folder, used if the workers may be on other machines."""
 
 
 @contextmanager
 def work_folder(folder: Folder, shared: bool) -> Iterator[Folder]:
-    """A folder for what travels between tasks, gone afterwards. shared: the workers may be on other machines."""
+    """Create a temporary folder for rows exchanged between tasks, removed afterwards.
+
+    Args:
+        folder: Output folder.
+        shared: Whether the workers may be on other machines; the temporary folder is then in the output folder.
+    """
     if not shared:
         local = tempfile.mkdtemp(prefix="curate-")
         try:

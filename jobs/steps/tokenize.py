@@ -47,7 +47,7 @@ from curation.tokenize.encoding.encode_shards import (
     read_encoder,
     read_totals,
 )
-from curation.tokenize.encoding.measure import nothing
+from curation.tokenize.encoding.measure import no_counts
 from curation.tokenize.encoding.pack import plan as plan_ranges
 from curation.tokenize.encoding.pack_shards import PackTask, describe, pack_shard, padding_id
 from curation.tokenize.encoding.shuffle import slot_count
@@ -245,6 +245,6 @@ def _write_report(request: Request, totals: Sequence[tuple[Corpus, Totals]]) -> 
     """Write tokenizer/report.json, of the run's own corpus."""
     encoder = read_encoder(request.folder.url, request.tokenizer)
     found = (made.measured for corpus, made in totals if corpus.is_own and made.measured is not None)
-    report = describe_fit(encoder, next(found, nothing(encoder.vocabulary)))
+    report = describe_fit(encoder, next(found, no_counts(encoder.vocabulary)))
     digest = request.folder.write_json(TOKENIZER_REPORT, report)
     return Output(TOKENIZER_REPORT, request.folder.size(TOKENIZER_REPORT), digest, 0)

@@ -1,4 +1,4 @@
-"""Corpus and tokenizer to token shards: encode, shuffle, pack.
+"""From corpus and tokenizer to token shards: encode, shuffle, pack.
 
 May import `curation`, `tokenize.training` and itself.
 """

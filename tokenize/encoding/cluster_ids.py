@@ -1,7 +1,7 @@
-"""Which near-duplicate cluster each document of a corpus shard is of, so that no cluster is in both splits.
+"""The near-duplicate cluster of each document in a corpus shard, so that no cluster is in both splits.
 
-Deduplication leaves one document of most clusters, whose others are gone. It leaves several where a cluster was too
-large and was taken apart, or where duplicates among this run's documents are kept on purpose: these share an id here.
+Deduplication keeps one document of most clusters. It keeps several where a cluster was so large that it was divided, or
+where duplicates among this run's documents are kept on purpose. Those documents share a cluster id here.
 """
 
 from __future__ import annotations
@@ -16,10 +16,18 @@ from curation.store.shards import count_rows, read_table
 
 
 def cluster_ids(folder: Folder, shard: str, ids: pa.StringArray) -> pa.StringArray:
-    """The id of each document's cluster, its own where it is of none; `ids` are those of corpus/<shard>.parquet.
+    """The cluster id of each document, or the document's own id if it is in no cluster.
 
-    The rows of dedup/kept/<shard>.parquet count in documents/, from which the corpus has lost those of dedup/drop/.
-    StepFailed if the three do not fit together.
+    Rows in dedup/kept/<shard>.parquet are row numbers of documents/, from which the rows in dedup/drop/ were removed to
+    make the corpus.
+
+    Args:
+        folder: Output folder of the run that wrote the corpus.
+        shard: Name of the corpus shard.
+        ids: Column `id` of the corpus shard.
+
+    Raises:
+        StepFailed: The row counts of documents/, dedup/drop/ and corpus/ do not add up.
     """
     if not folder.exists(f"dedup/kept/{shard}.parquet"):
         return ids
@@ -29,9 +37,9 @@ def cluster_ids(folder: Folder, shard: str, ids: pa.StringArray) -> pa.StringArr
     dropped = read_table(folder, f"dedup/drop/{shard}.parquet", ["row"])["row"].to_numpy()
     documents = count_rows(folder, f"documents/{shard}.parquet")
     if documents - len(dropped) != len(ids):
-        raise StepFailed(f"{shard}: {documents} documents less {len(dropped)} dropped are not the corpus' {len(ids)}")
+        raise StepFailed(f"{shard}: {documents} documents minus {len(dropped)} dropped are not the corpus' {len(ids)}")
     rows = kept["row"].to_numpy()
-    places = np.full(len(ids), -1, np.int64)
-    places[rows - np.searchsorted(dropped, rows)] = np.arange(len(rows))
-    clusters = kept["cluster_id"].combine_chunks().take(pa.array(places, mask=places < 0))
+    positions = np.full(len(ids), -1, np.int64)
+    positions[rows - np.searchsorted(dropped, rows)] = np.arange(len(rows))
+    clusters = kept["cluster_id"].combine_chunks().take(pa.array(positions, mask=positions < 0))
     return pc.coalesce(clusters, ids)

@@ -1,7 +1,8 @@
-"""The first pass over the corpora: count, choose the split and the copies of each document, encode, sort by key.
+"""The first pass over the corpora: encode each document, choose its split and number of copies, sort by key.
 
-A token set is made of one or more corpora. A document is taken as often as its corpus' epochs and its near-duplicate
-cluster's size ask for; a document kept for validation is taken there at most once, and never in training.
+A token set is made from one or more corpora. How often a document is used for training depends on the epochs of its
+corpus and the size of its near-duplicate cluster. A document held out for validation is used there at most once, and
+never for training.
 """
 
 from __future__ import annotations
@@ -37,19 +38,26 @@ from curation.tokenize.encoding.shuffle import (
 from curation.tokenize.encoding.token_shards import SPLITS, TokensSettings, parse_mix
 
 OWN = "."
-"""The corpus of the run itself, in `mix`."""
+"""Name of the run's own corpus in `mix`."""
 
 ENCODED = "encoded"
 """Folder of the intermediate files."""
 
 _COLUMNS = ["text", "id", "minhash_cluster_size", *COLUMNS[1:]]
 _BATCH_ROWS = 256
-"""Documents encoded at once: what is then counted of them is still in the cache."""
+"""Documents encoded at once, so that their text is still in the CPU cache when it is counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """One corpus of a mix: its place in it, its folder (`name` as the settings spell it), its epochs."""
+    """One corpus of a mix.
+
+    Attributes:
+        position: Index in the mix; 0 is the run's own corpus.
+        name: The folder as the settings spell it.
+        folder: The output folder of the run that wrote the corpus.
+        epochs: How often each document is used, on average.
+    """
 
     position: int
     name: str
@@ -58,14 +66,23 @@ class Corpus:
 
     @property
     def is_own(self) -> bool:
-        """Whether it is the corpus of the run itself, whose `token_count` is to be filled."""
+        """Whether it is the run's own corpus, whose column `token_count` is filled."""
         return self.name == OWN
 
 
 def find_corpora(own: Folder, shards: Sequence[str], settings: TokensSettings) -> list[tuple[Corpus, tuple[str, ...]]]:
-    """The corpora of the token set and their shards, the run's own first; `epochs` as the settings have the number.
+    """Find the corpora of the token set and the names of their shards.
 
-    InputError for a further corpus that is empty.
+    Args:
+        own: The output folder of the run.
+        shards: Names of the run's own corpus shards.
+        settings: Recipe table [tokens].
+
+    Returns:
+        The corpora with their shards, the run's own first. `epochs` is the number of `mix`, also if it is a weight.
+
+    Raises:
+        InputError: A corpus of `mix` has no shards.
     """
     wanted = {OWN: 1.0, **dict(parse_mix(entry) for entry in settings.mix)}
     corpora = []
@@ -73,19 +90,19 @@ def find_corpora(own: Folder, shards: Sequence[str], settings: TokensSettings) -
         folder = own if name == OWN else Folder(name)
         names = tuple(shards) if name == OWN else tuple(CORPUS.shards(folder))
         if name != OWN and not names:
-            raise InputError(f"tokens.mix: {name}: no corpus/*.parquet there")
+            raise InputError(f"tokens.mix: {name}: contains no corpus/*.parquet")
         corpora.append((Corpus(position, name, folder, number), names))
     return corpora
 
 
 def count_documents(entry: tuple[Corpus, str]) -> int:
-    """Documents of a shard, by its footer."""
+    """Number of documents in a shard, read from its footer."""
     corpus, shard = entry
     return count_rows(corpus.folder, CORPUS.path(shard))
 
 
 def least_split_hash(entry: tuple[Corpus, str]) -> int | None:
-    """The least split hash of a shard's documents, None if it has none."""
+    """The smallest split hash of a shard's documents, or None if it has no documents."""
     corpus, shard = entry
     ids = read_table(corpus.folder, CORPUS.path(shard), ["id"])["id"].combine_chunks()
     return int(split_hashes(cluster_ids(corpus.folder, shard, ids)).min()) if len(ids) else None
@@ -93,12 +110,12 @@ def least_split_hash(entry: tuple[Corpus, str]) -> int | None:
 
 @lru_cache(maxsize=2)
 def read_encoder(url: str, tokenizer: str) -> Encoder:
-    """The encoder of the run in the folder `url`, kept for the life of the process; `tokenizer` is its hash."""
+    """The encoder of the run in the folder `url`, cached in the process; `tokenizer` is its hash."""
     return Encoder(Folder(url).read(TOKENIZER))
 
 
 def count_tokens(task: tuple[Corpus, str, Folder, str]) -> int:
-    """Tokens of one shard, end tokens included, by the tokenizer of a folder and hash."""
+    """Number of tokens in one shard, end tokens included. `task`: corpus, shard, output folder, tokenizer hash."""
     corpus, shard, out, tokenizer = task
     encoder = read_encoder(out.url, tokenizer)
     batches = read_shard(corpus.folder, CORPUS.path(shard), ["text"], _BATCH_ROWS)
@@ -107,7 +124,18 @@ def count_tokens(task: tuple[Corpus, str, Folder, str]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class EncodeTask:
-    """One shard to encode, and all that its encoding depends on."""
+    """One shard to encode.
+
+    Attributes:
+        corpus: The corpus of the shard.
+        shard: Name of the shard.
+        out: The output folder of the run.
+        tokenizer: Hash of the tokenizer in `out`.
+        settings: Recipe table [tokens].
+        slots: Number of slots, see `shuffle`.
+        least: Documents whose split hash is at most this are in validation; None for no such bound.
+        fingerprint: Fingerprint of the tokens step.
+    """
 
     corpus: Corpus
     shard: str
@@ -125,27 +153,33 @@ class EncodeTask:
 
     @property
     def name(self) -> str:
-        """The shard's name among those of all corpora."""
+        """Name of the shard, unique across corpora."""
         return self.shard if self.corpus.is_own else f"{self.shard}-{self.corpus.position}"
 
     def slots_path(self, split: str) -> str:
-        """The intermediate file of one split."""
+        """Path of the intermediate file of one split."""
         return f"{slots_folder(self.fingerprint, split)}/{self.name}.arrow"
 
     @property
     def measured_path(self) -> str:
-        """What was measured of the tokenizer, where the corpus is the run's own."""
+        """Path of the counts for the tokenizer report; only for the run's own corpus."""
         return f"{ENCODED}/{self.fingerprint}/measured/{self.name}.json"
 
 
 def slots_folder(fingerprint: str, split: str) -> str:
-    """Where the intermediate files of a split are, for a step with this fingerprint."""
+    """Folder of the intermediate files of a split, for a tokens step with this fingerprint."""
     return f"{ENCODED}/{fingerprint}/{split}"
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Sums over shards: counts by name, tokens by slot for each split, shape (slots,), and what was measured."""
+    """Sums over encoded shards.
+
+    Attributes:
+        counts: Documents, copies and tokens by name.
+        tokens: For each split the tokens in every slot, int64[slots].
+        measured: Counts for the tokenizer report; None without a shard of the run's own corpus.
+    """
 
     counts: Mapping[str, int] = field(default_factory=dict)
     tokens: Mapping[str, Int64s] = field(default_factory=dict)
@@ -159,21 +193,26 @@ class Totals:
 
 
 def read_totals(task: EncodeTask, counts: Mapping[str, int]) -> Totals:
-    """The totals of an encoded shard. OSError or ValueError if an intermediate file is not there or not whole."""
+    """The totals of an encoded shard.
+
+    Raises:
+        OSError, ValueError: An intermediate file is missing or damaged.
+    """
     tokens = {split: slot_tokens(task.out, task.slots_path(split), task.slots) for split in SPLITS}
     measured = CorpusCounts.from_json(task.out.read_json(task.measured_path)) if task.corpus.is_own else None
     return Totals(counts, tokens, measured)
 
 
 def encode_shard(task: EncodeTask) -> tuple[dict[str, int], Output | None]:
-    """Encode one shard: fills `token_count` if the corpus is the run's own, and writes both splits' slots.
+    """Encode one shard: write the slots of both splits, and fill `token_count` in the run's own corpus.
 
-    Returns counts of documents, copies and tokens (end tokens included), and the corpus file as rewritten.
+    Returns:
+        Counts of documents, copies and tokens (end tokens included), and the rewritten corpus file if there is one.
     """
     encoder = read_encoder(task.out.url, task.tokenizer)
     data = task.corpus.folder.read(task.path)
     encoded, ids, sizes, measured = _encode(task, data, encoder)
-    with ThreadPoolExecutor(1) as pool:  # storage is waited for while the documents are sorted
+    with ThreadPoolExecutor(1) as pool:  # sort the documents while waiting for storage
         filled = pool.submit(_fill, task, data, encoded.lengths, measured) if task.corpus.is_own else None
         counts = _write_sorted(task, encoder, encoded, ids, sizes)
         return counts, filled.result() if filled else None
@@ -182,27 +221,27 @@ def encode_shard(task: EncodeTask) -> tuple[dict[str, int], Output | None]:
 def _encode(
     task: EncodeTask, data: bytes, encoder: Encoder
 ) -> tuple[EncodedTexts, pa.StringArray, Int64s, CorpusCounts]:
-    """All documents of a shard, with ids and cluster sizes; measures the tokenizer if the corpus is the run's own."""
+    """Encode all documents of a shard; returns them with ids, cluster sizes and, for the run's own corpus, counts."""
     parts: list[EncodedTexts] = []
     ids: list[pa.Array] = [pa.array([], pa.string())]
     sizes: list[Int64s] = [np.empty(0, np.int64)]
-    measuring = CorpusCounter(encoder.vocabulary)
+    counter = CorpusCounter(encoder.vocabulary)
     with pq.ParquetFile(pa.BufferReader(data)) as parquet:
         for batch in parquet.iter_batches(batch_size=_BATCH_ROWS, columns=_COLUMNS):
             encoded = encoder(batch.column("text"))
             parts.append(EncodedTexts(encoded.ids.astype(encoder.dtype, copy=False), encoded.offsets))
             ids.append(batch.column("id"))
             if task.corpus.is_own:
-                measuring.add(batch, parts[-1])
+                counter.add(batch, parts[-1])
             sizes.append(batch.column("minhash_cluster_size").fill_null(1).to_numpy())
     lengths = np.concatenate([np.empty(0, np.int64), *(part.lengths for part in parts)])
     flat = np.concatenate([part.ids for part in parts] or [np.empty(0, encoder.dtype)])
     encoded = EncodedTexts(flat, np.concatenate(([0], np.cumsum(lengths))))
-    return encoded, pa.concat_arrays(ids), np.concatenate(sizes), measuring.total()
+    return encoded, pa.concat_arrays(ids), np.concatenate(sizes), counter.total()
 
 
 def _fill(task: EncodeTask, data: bytes, lengths: Int64s, measured: CorpusCounts) -> Output:
-    """Write what was measured, and the shard again with `token_count`: the text's tokens without the end token."""
+    """Write the counts, and rewrite the shard with `token_count`: tokens of the text without the end token."""
     task.out.write_json(task.measured_path, measured.to_json(), sync=False)
     with task.out.writing(task.path) as file:
         for part in replace_column(data, "token_count", pa.array(lengths, pa.int64())):
@@ -213,7 +252,7 @@ def _fill(task: EncodeTask, data: bytes, lengths: Int64s, measured: CorpusCounts
 def _write_sorted(
     task: EncodeTask, encoder: Encoder, encoded: EncodedTexts, ids: pa.StringArray, sizes: Int64s
 ) -> dict[str, int]:
-    """Write the slots of both splits; the counts of `encode_shard`."""
+    """Write the slots of both splits; returns the counts of `encode_shard`."""
     end = encoder.special_id(task.settings.end_token)
     counts = {"documents": len(ids), "tokens": len(encoded.ids) + len(ids)}
     for split, copies in zip(SPLITS, _copies(task, ids, sizes), strict=True):
@@ -229,18 +268,18 @@ def _write_sorted(
 
 
 def _copies(task: EncodeTask, ids: pa.StringArray, sizes: Int64s) -> tuple[Int64s, Int64s]:
-    """How often each document is taken for training and for validation."""
+    """How often each document is used for training and for validation, int64[documents] each."""
     settings = task.settings
     times = task.corpus.epochs * cluster_repeats(sizes, settings)
     copies = repeats(ids, times)
-    held = np.zeros(len(ids), np.bool_)
+    validation = np.zeros(len(ids), np.bool_)
     if settings.validation_fraction > 0:
         clusters = cluster_ids(task.corpus.folder, task.shard, ids)
-        held = is_validation(split_hashes(clusters), settings.validation_fraction, task.least)
-    return np.where(held, 0, copies), np.where(held, np.minimum(copies, 1), 0)
+        validation = is_validation(split_hashes(clusters), settings.validation_fraction, task.least)
+    return np.where(validation, 0, copies), np.where(validation, np.minimum(copies, 1), 0)
 
 
 def cluster_repeats(sizes: Int64s, settings: TokensSettings) -> Float64s:
-    """Repeats by near-duplicate cluster size, 1 where the settings say nothing of a size."""
+    """Repeats of documents by the size of their near-duplicate clusters; 1 below the smallest of `cluster_sizes`."""
     steps = np.array([1.0, *settings.cluster_repeats])
     return steps[np.searchsorted(np.array(settings.cluster_sizes, np.int64), sizes, side="right")]

@@ -1,8 +1,8 @@
-"""Text to token ids: gigatoken on Arrow buffers, no Python object a token.
+"""Text to token ids: gigatoken on Arrow buffers, without a Python object per token.
 
-gigatoken always turns the spelling of a special token into the token. The encoder is therefore given the tokenizer
-without its special tokens, so that a page which spells `<|endoftext|>` is encoded as text. Split patterns that
-gigatoken does not know fall back to tokenizers itself, which is slower and gives the same ids.
+gigatoken always encodes the spelling of a special token as that token. It is therefore given the tokenizer without its
+special tokens, so that a page that spells `<|endoftext|>` is encoded as text. Split patterns that gigatoken does not
+know fall back to tokenizers, which is slower and gives the same ids.
 """
 
 from __future__ import annotations
@@ -23,15 +23,20 @@ from curation.tokenize.encoding.token_shards import token_dtype
 from curation.tokenize.training.patterns import GPT2
 
 NAMED = 20
-"""Special tokens named in an error."""
+"""Special tokens listed in an error message."""
 
 FALLBACK_DOCUMENTS = 256
-"""Documents a call of the fallback, whose results are Python objects until they are copied."""
+"""Documents per call of the fallback, whose results are Python objects until they are copied."""
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedTexts:
-    """Token ids of some documents, flat; document `i` has `ids[offsets[i]:offsets[i + 1]]`."""
+    """Token ids of several documents in one flat array.
+
+    Attributes:
+        ids: Unsigned integers; document `i` has `ids[offsets[i]:offsets[i + 1]]`.
+        offsets: int64[documents + 1].
+    """
 
     ids: UnsignedInts
     offsets: Int64s
@@ -41,16 +46,24 @@ class EncodedTexts:
 
     @property
     def lengths(self) -> Int64s:
-        """Tokens of each document."""
+        """Number of tokens of each document, int64[documents]."""
         return np.diff(self.offsets)
 
 
 class Encoder:
-    """A tokenizer.json as an encoder of Arrow text.
+    """Encodes Arrow text with a tokenizer.json.
 
-    definition: the file's text. `vocabulary` is one more than the largest id; `dtype` the smallest type that holds it.
-    Special tokens are the added tokens, and entries of the vocabulary that no merge makes, as this project's own files
-    have them. Text that spells one is encoded as text. Truncation, padding and templates are ignored.
+    Special tokens are the added tokens, and vocabulary entries that no merge produces (as in the files that this
+    project writes). Text that spells one is encoded as text. Truncation, padding and templates are ignored.
+
+    Args:
+        definition: Content of tokenizer.json.
+
+    Attributes:
+        hash: blake2b-128 of the definition, in hex.
+        vocabulary: The largest id plus one.
+        dtype: The smallest unsigned type that holds every id.
+        special_ids: Ids of the special tokens.
     """
 
     def __init__(self, definition: bytes | str) -> None:
@@ -69,12 +82,16 @@ class Encoder:
         self._values = values
 
     def special_id(self, token: str) -> int:
-        """The id of a special token; InputError if the tokenizer does not have it."""
-        found = self.find_special_id(token)
-        if found is None:
+        """The id of a special token.
+
+        Raises:
+            InputError: The tokenizer does not have it.
+        """
+        number = self.find_special_id(token)
+        if number is None:
             known = ", ".join(list(self._special)[:NAMED]) or "none"
             raise InputError(f"the tokenizer has no special token {token!r}; it has {known}")
-        return found
+        return number
 
     def find_special_id(self, token: str) -> int | None:
         """The id of a special token, or None."""
@@ -82,7 +99,7 @@ class Encoder:
 
     @cached_property
     def entries(self) -> dict[str, int]:
-        """Every token as the file spells it, special and added ones included, with its id."""
+        """Id of every token by its spelling in the file, special and added tokens included."""
         vocabulary = self._values["model"]["vocab"]
         if not isinstance(vocabulary, dict):
             vocabulary = {entry[0]: number for number, entry in enumerate(vocabulary)}
@@ -90,7 +107,7 @@ class Encoder:
 
     @cached_property
     def is_byte_level(self) -> bool:
-        """Whether the file spells each byte of a token as one printable character, as GPT-2 does."""
+        """Whether the file spells each byte of a token as one printable character, like GPT-2."""
         parts = [self._values.get(name) or {} for name in ("pre_tokenizer", "decoder", "normalizer")]
         kinds = [part.get("type") for whole in parts for part in [whole, *_members(whole)]]
         return "ByteLevel" in kinds
@@ -104,7 +121,7 @@ class Encoder:
         from gigatoken.gigatoken_rs import load_hf_json
 
         try:
-            return load_hf_json(_as_gigatoken_knows_it(self._plain))
+            return load_hf_json(_name_gpt2_pattern(self._plain))
         except (ValueError, RuntimeError, NotImplementedError):
             return None
 
@@ -116,11 +133,11 @@ class Encoder:
 
     @property
     def engine(self) -> str:
-        """`gigatoken`, or `tokenizers` for a split pattern that gigatoken does not know."""
+        """ "gigatoken", or "tokenizers" for a split pattern that gigatoken does not know."""
         return "tokenizers" if self._fast is None else "gigatoken"
 
     def __call__(self, text: pa.StringArray) -> EncodedTexts:
-        """Ids of every text, without an end token. A null text is empty."""
+        """Encode every text, without an end token. A null is encoded as an empty text."""
         if not len(text):
             return EncodedTexts(np.empty(0, self.dtype), np.zeros(1, np.int64))
         if self._fast is None:
@@ -133,15 +150,15 @@ class Encoder:
 
 
 def _members(sequence: dict[str, Any]) -> list[dict[str, Any]]:
-    """The steps of a `Sequence` of pre-tokenizers, decoders or normalizers; of anything else, none."""
+    """The steps of a `Sequence` of pre-tokenizers, decoders or normalizers; [] for anything else."""
     return next((sequence[name] for name in ("pretokenizers", "decoders", "normalizers") if name in sequence), [])
 
 
 def _without_special_tokens(values: dict[str, Any]) -> str:
-    """The definition without special tokens, and without what would let the model itself make one of its merges."""
+    """The definition without its special tokens and without the merges that lead to one."""
     special = {token["content"] for token in values.get("added_tokens") or () if token.get("special")}
     special |= _unreachable(values["model"]).keys()
-    special -= {values["model"].get("unk_token")}  # models refuse to do without
+    special -= {values["model"].get("unk_token")}  # models do not load without it
     kept = [token for token in values.get("added_tokens") or () if not token.get("special")]
     model = dict(values["model"])
     if isinstance(model["vocab"], dict):
@@ -151,8 +168,8 @@ def _without_special_tokens(values: dict[str, Any]) -> str:
     return json.dumps({**plain, "post_processor": None}, ensure_ascii=False)
 
 
-def _as_gigatoken_knows_it(plain: str) -> str:
-    """The same definition with GPT-2's pattern, where it is spelled out, named by its other name, which is known."""
+def _name_gpt2_pattern(plain: str) -> str:
+    """Replace GPT-2's pattern, where it is spelled out, by `use_regex`, its other name, which gigatoken knows."""
     values = json.loads(plain)
     parts = (values.get("pre_tokenizer") or {}).get("pretokenizers") or [{}]
     split, rest = parts[0], parts[1:]
@@ -163,24 +180,24 @@ def _as_gigatoken_knows_it(plain: str) -> str:
 
 
 def _unreachable(model: dict[str, Any]) -> dict[str, int]:
-    """Entries of a BPE vocabulary that encoding cannot give: of several characters, and made by no merge."""
+    """Entries of a BPE vocabulary that encoding cannot produce: several characters long and the result of no merge."""
     if not isinstance(model["vocab"], dict) or model.get("ignore_merges") or "merges" not in model:
         return {}
     prefix, suffix = model.get("continuing_subword_prefix"), model.get("end_of_word_suffix")
-    if model.get("byte_fallback") or prefix or suffix:  # then entries are given without a merge
+    if model.get("byte_fallback") or prefix or suffix:  # then encoding can produce entries without a merge
         return {}
-    made = {_parts(merge)[2] for merge in model.get("merges") or ()}
-    return {token: number for token, number in model["vocab"].items() if len(token) > 1 and token not in made}
+    merged = {_parts(merge)[2] for merge in model.get("merges") or ()}
+    return {token: number for token, number in model["vocab"].items() if len(token) > 1 and token not in merged}
 
 
 def _parts(merge: str | list[str]) -> tuple[str, str, str]:
-    """What a merge, in either spelling of the format, joins and makes: "a b" → ("a", "b", "ab")."""
+    """Both parts of a merge, in either spelling of the format, and its result: "a b" → ("a", "b", "ab")."""
     left, right = merge.split(" ") if isinstance(merge, str) else merge
     return left, right, left + right
 
 
 def text_buffers(text: pa.StringArray) -> tuple[UInt8s, Int64s]:
-    """The UTF-8 of all texts, without a copy, and where each begins in it and the last ends. A null text is empty."""
+    """The UTF-8 of all texts, without a copy, and its int64[texts + 1] offsets. A null is an empty text."""
     if not len(text):
         return np.empty(0, np.uint8), np.zeros(1, np.int64)
     array = text.fill_null("") if text.null_count else text
@@ -192,7 +209,7 @@ def text_buffers(text: pa.StringArray) -> tuple[UInt8s, Int64s]:
 
 
 def _to_awkward(text: pa.StringArray) -> Any:
-    """The same buffers as an awkward array of strings, with the 64-bit offsets that gigatoken asks for."""
+    """The same buffers as an awkward array of strings, with the 64-bit offsets that gigatoken requires."""
     import awkward
     from awkward.contents import ListOffsetArray, NumpyArray
     from awkward.index import Index64
@@ -213,9 +230,13 @@ def _encode_slowly(tokenizer: Any, text: pa.StringArray, dtype: np.dtype[np.unsi
 
 
 def take(encoded: EncodedTexts, rows: Int64s, dtype: np.dtype[Any], end: int | None = None) -> EncodedTexts:
-    """The documents `rows` in that order, as `dtype`, each followed by the token `end` if there is one.
+    """Pick documents in a given order: take([a][b][c], [2, 0], end=E) → [c E][a E].
 
-    take([a][b][c], [2, 0], end=E) → [c E][a E]
+    Args:
+        encoded: The documents.
+        rows: Indexes of the documents to take; may repeat.
+        dtype: Type of the resulting ids.
+        end: Token to append to each document, if any.
     """
     lengths = encoded.lengths[rows] + (0 if end is None else 1)
     offsets = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
@@ -230,6 +251,6 @@ def take(encoded: EncodedTexts, rows: Int64s, dtype: np.dtype[Any], end: int | N
 def _gather(source: UnsignedInts, starts: Int64s, lengths: Int64s, offsets: Int64s, target: UnsignedInts) -> None:
     for row in range(len(starts)):
         length = lengths[row]
-        part, place = source[starts[row] : starts[row] + length], target[offsets[row] : offsets[row] + length]
+        part, space = source[starts[row] : starts[row] + length], target[offsets[row] : offsets[row] + length]
         for position in range(length):
-            place[position] = part[position]
+            space[position] = part[position]

@@ -1,7 +1,7 @@
-"""What an encoded corpus tells of its tokenizer: text and tokens by language and domain, and how often each id occurs.
+"""Counts for the tokenizer report: text and tokens by language and domain, and how often each id occurs.
 
-Counted in the pass that encodes, from arrays that are there anyway, so that it costs a few percent of it; whole
-numbers, which add up exactly over shards in any order.
+Counting happens while encoding, on arrays that exist anyway, and takes a few percent of the time of encoding. Counts
+are integers, so they add up exactly over shards in any order.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from curation.tokenize.encoding.encoder import EncodedTexts, text_buffers
 from curation.tokenize.encoding.text_counts import count_text
 
 COUNTS = ("documents", "bytes", "characters", "words", "tokens")
-"""What is counted of every group of documents. A word is a run of characters that are not white space, as `str.split`
-has it; tokens are without the end token."""
+"""What is counted for every group of documents. A word is a run of characters that are not white space, as in
+`str.split`; tokens do not include the end token."""
 
 GROUPS = ("all", "language", "domain")
 
 COLUMNS = ("text", "language", "url")
-"""Columns of the corpus that are looked at."""
+"""Corpus columns that are read."""
 
-DOMAINS_A_SHARD = 1000
-"""Domains of most tokens that a shard reports; a domain that is smaller in every shard is missing from the totals."""
+DOMAINS_PER_SHARD = 1000
+"""Domains per shard, those with the most tokens. A domain below the cut in every shard is missing from the totals."""
 
 _PLAIN = r"(?s)^https?://([a-z0-9_.-]+)(?::[0-9]*)?(?:[/?#]|$)"
 
@@ -43,7 +43,9 @@ Group = Mapping[str, tuple[int, ...]]
 class CorpusCounts:
     """Counts of encoded documents; `a + b` is exact.
 
-    used: how often each id occurs, shape (vocabulary,). groups: for each of `GROUPS`, `COUNTS` by name.
+    Attributes:
+        used: int64[vocabulary]. How often each id occurs.
+        groups: For each of `GROUPS`, the `COUNTS` by language, by domain, or under "all".
     """
 
     used: Int64s
@@ -54,13 +56,13 @@ class CorpusCounts:
         return CorpusCounts(self.used + other.used, groups)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, from which `from_json` makes the same."""
+        """Convert to plain values for JSON."""
         packed = base64.b64encode(zlib.compress(self.used.astype("<i8").tobytes(), 1)).decode()
         return {"used": packed, "groups": self.groups}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> CorpusCounts:
-        """What `to_json` made plain values of."""
+        """Convert from the values of `to_json`."""
         used = np.frombuffer(zlib.decompress(base64.b64decode(values["used"])), "<i8").astype(np.int64)
         groups = {
             name: {key: tuple(counts) for key, counts in group.items()} for name, group in values["groups"].items()
@@ -68,8 +70,8 @@ class CorpusCounts:
         return cls(used, groups)
 
 
-def nothing(vocabulary: int) -> CorpusCounts:
-    """No documents, of a tokenizer whose ids are below `vocabulary`."""
+def no_counts(vocabulary: int) -> CorpusCounts:
+    """The counts of no documents, for a tokenizer whose ids are below `vocabulary`."""
     return CorpusCounts(np.zeros(vocabulary, np.int64))
 
 
@@ -82,7 +84,7 @@ def _add(left: Group, right: Group) -> Group:
 
 
 class CorpusCounter:
-    """Adds up batches of one shard."""
+    """Counts the batches of one shard."""
 
     def __init__(self, vocabulary: int) -> None:
         self._used = np.zeros(vocabulary, np.int64)
@@ -90,7 +92,7 @@ class CorpusCounter:
         self._counts = [np.empty((0, len(COUNTS)), np.int64)]
 
     def add(self, batch: pa.RecordBatch, encoded: EncodedTexts) -> None:
-        """A batch with the columns `COLUMNS`, and what encoding made of its text."""
+        """Count a batch with the columns `COLUMNS` and its encoded text."""
         _count_ids(encoded.ids, self._used)
         data, offsets = text_buffers(batch.column("text"))
         counts = np.empty((len(offsets) - 1, len(COUNTS)), np.int64)
@@ -103,18 +105,18 @@ class CorpusCounter:
         self._names["domain"].append(domains(batch.column("url").fill_null("")))
 
     def total(self) -> CorpusCounts:
-        """All that was added."""
+        """The counts of all batches."""
         counts = np.concatenate(self._counts)
         groups = {"all": {"all": tuple(counts.sum(axis=0).tolist())} if len(counts) else {}}
         for name, values in self._names.items():
             groups[name] = _sum_by(pa.concat_arrays(values), counts)
-        largest = sorted(groups["domain"], key=lambda name: (-groups["domain"][name][-1], name))[:DOMAINS_A_SHARD]
+        largest = sorted(groups["domain"], key=lambda name: (-groups["domain"][name][-1], name))[:DOMAINS_PER_SHARD]
         groups["domain"] = {name: groups["domain"][name] for name in sorted(largest)}
         return CorpusCounts(self._used, groups)
 
 
 def domains(urls: pa.StringArray) -> pa.StringArray:
-    """`domain` of each URL: by Arrow where the host is in plain lower case, which is nearly always, else one by one."""
+    """The domain of each URL: by Arrow if all hosts are plain and lower case, as is usual, else by `host_of`."""
     plain = pc.match_substring_regex(urls, _PLAIN)
     if not pc.all(plain).as_py():
         return pa.array([host_of(url) for url in urls.to_pylist()], pa.string())

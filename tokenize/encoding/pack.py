@@ -1,8 +1,8 @@
-"""Packing: documents, each ended by its end token, laid into rows of one length.
+"""Packs documents, each followed by its end token, into rows of one length.
 
-`concat` lays them end to end and cuts wherever a row ends: nothing is padded but the last row of the whole set, and
-about one document a row is cut. `best_fit` is best-fit decreasing bin packing ("Fewer Truncations Improve Language
-Modeling", Ding et al., 2024): a document is cut only if it is longer than a row, for a little padding at rows' ends.
+`concat` puts them end to end and cuts wherever a row ends: only the last row of the whole set is padded, and about one
+document per row is cut. `best_fit` is best-fit decreasing bin packing ("Fewer Truncations Improve Language Modeling",
+Ding et al., 2024): only documents longer than a row are cut, at the price of a little padding at the ends of rows.
 """
 
 from __future__ import annotations
@@ -20,7 +20,14 @@ from curation.tokenize.encoding.token_shards import PackedRows, TokensSettings
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """What one token shard is made of: slots `first` to `last` (left out), less `skip` tokens, `tokens` in all."""
+    """The part of the documents that one token shard holds.
+
+    Attributes:
+        first: First slot.
+        last: Last slot, exclusive.
+        skip: Tokens to skip at the start of the first slot.
+        tokens: Tokens in the shard.
+    """
 
     first: int
     last: int
@@ -29,10 +36,17 @@ class Range:
 
 
 def plan(slots: Int64s, settings: TokensSettings) -> tuple[list[Range], int]:
-    """The range of each token shard, given the tokens of each slot; and the tokens that the policy for tails drops.
+    """Divide the documents of a split among token shards.
 
-    `concat`: every shard has exactly `shard_rows` rows but the last. `best_fit`: about as many, cut where slots end,
-    since how many rows documents fill is known only once they are packed.
+    With `concat` every shard but the last has exactly `shard_rows` rows. With `best_fit` it has about as many and ends
+    where a slot ends, because the number of rows that documents fill is known only after packing.
+
+    Args:
+        slots: int64[slots]. Tokens in each slot.
+        settings: Recipe table [tokens].
+
+    Returns:
+        The range of each token shard, and the number of tokens dropped by `tail = "drop"`.
     """
     before = np.concatenate(([0], np.cumsum(slots)))
     total = int(before[-1])
@@ -52,9 +66,14 @@ def plan(slots: Int64s, settings: TokensSettings) -> tuple[list[Range], int]:
 
 
 def concat(documents: EncodedTexts, length: int, skip: int, tokens: int, pad: int) -> PackedRows:
-    """Rows of `length` from the documents end to end, without their first `skip` tokens, `tokens` in all.
+    """Pack documents end to end.
 
-    The last row is filled with `pad` if `tokens` is no multiple of `length`.
+    Args:
+        documents: The documents, end tokens included.
+        length: Tokens per row.
+        skip: Tokens to skip at the start of the first document.
+        tokens: Tokens to pack.
+        pad: Token that fills the last row if `tokens` is not a multiple of `length`.
     """
     rows = -(-tokens // length)
     padding = rows * length - tokens
@@ -63,46 +82,52 @@ def concat(documents: EncodedTexts, length: int, skip: int, tokens: int, pad: in
         ids = np.concatenate((ids, np.full(padding, pad, ids.dtype)))
     begins = documents.offsets[:-1] - skip
     begins = begins[(begins > 0) & (begins < tokens)]
-    places = np.union1d(begins, np.arange(rows, dtype=np.int64) * length)
-    pieces = np.searchsorted(documents.offsets, places + skip, side="right") - 1
+    starts = np.union1d(begins, np.arange(rows, dtype=np.int64) * length)
+    pieces = np.searchsorted(documents.offsets, starts + skip, side="right") - 1
     if padding:
-        places, pieces = np.append(places, tokens), np.append(pieces, -1)
-    return _rows(ids.reshape(rows, length), places, pieces, padding)
+        starts, pieces = np.append(starts, tokens), np.append(pieces, -1)
+    return _rows(ids.reshape(rows, length), starts, pieces, padding)
 
 
-def _rows(ids: UnsignedInts, places: Int64s, pieces: Int64s, padding: int) -> PackedRows:
+def _rows(ids: UnsignedInts, starts: Int64s, pieces: Int64s, padding: int) -> PackedRows:
     count, length = ids.shape
-    offsets = np.searchsorted(places, np.arange(count + 1, dtype=np.int64) * length)
+    offsets = np.searchsorted(starts, np.arange(count + 1, dtype=np.int64) * length)
     return PackedRows(
-        ids, (places % length).astype(np.int32), pieces.astype(np.int64), offsets.astype(np.int64), padding
+        ids, (starts % length).astype(np.int32), pieces.astype(np.int64), offsets.astype(np.int64), padding
     )
 
 
 def best_fit(documents: EncodedTexts, length: int, pad: int, seed: int = 0) -> PackedRows:
-    """Rows of `length` by best-fit decreasing, padded at their ends, in an order shuffled by `seed`.
+    """Pack documents by best-fit decreasing.
 
-    A document longer than a row gives full rows and one piece for the rest. Within a row, pieces keep the order of the
-    documents.
+    A document longer than a row is cut into full rows and one piece with the rest. Within a row, pieces keep the order
+    of the documents.
+
+    Args:
+        documents: The documents, end tokens included.
+        length: Tokens per row.
+        pad: Token that fills the ends of rows.
+        seed: Random seed of the order of rows.
     """
     document, start, size = _cut(documents, length)
     bins, count = _best_fit(np.argsort(-size, kind="stable"), size, length)
     salt = mix_bits(np.array([seed], np.uint64))
     shuffled = np.argsort(mix_bits(np.arange(count, dtype=np.uint64) ^ salt), kind="stable")
-    place = np.empty(count, np.int64)
-    place[shuffled] = np.arange(count)
-    row = place[bins]
+    row_of = np.empty(count, np.int64)
+    row_of[shuffled] = np.arange(count)
+    row = row_of[bins]
     order = np.argsort(row, kind="stable")
     ids = np.full((count, length), pad, documents.ids.dtype)
-    filled, where = _lay(documents.ids, documents.offsets[document[order]] + start[order], size[order], row[order], ids)
+    filled, where = _put(documents.ids, documents.offsets[document[order]] + start[order], size[order], row[order], ids)
     short = np.flatnonzero(filled < length)
-    places = np.concatenate((row[order] * length + where, short * length + filled[short]))
+    starts = np.concatenate((row[order] * length + where, short * length + filled[short]))
     pieces = np.concatenate((document[order], np.full(len(short), -1, np.int64)))
-    sort = np.argsort(places, kind="stable")
-    return _rows(ids, places[sort], pieces[sort], int((length - filled).sum()))
+    sort = np.argsort(starts, kind="stable")
+    return _rows(ids, starts[sort], pieces[sort], int((length - filled).sum()))
 
 
 def _cut(documents: EncodedTexts, length: int) -> tuple[Int64s, Int64s, Int64s]:
-    """Pieces of at most `length`: document, first token within it, tokens; in the order of the documents."""
+    """Cut documents into pieces of at most `length` tokens; returns the document, start and size of each piece."""
     counts = -(-documents.lengths // length)
     document = np.repeat(np.arange(len(documents)), counts)
     number = np.arange(len(document)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -112,10 +137,10 @@ def _cut(documents: EncodedTexts, length: int) -> tuple[Int64s, Int64s, Int64s]:
 
 @kernel
 def _best_fit(order: Int64s, sizes: Int64s, length: int) -> tuple[Int64s, int]:
-    """The bin of each piece, and the number of bins: each piece, longest first, into the fullest bin it fits.
+    """Put each piece, longest first, into the fullest bin with enough room; returns each piece's bin and their number.
 
-    Bins of equal room form a stack, the last used on top; a bitmap of the rooms there are finds the smallest that
-    suffices.
+    Bins with equal room form a stack with the last used on top. A bitmap of the existing room sizes finds the smallest
+    one that is large enough.
     """
     bins = np.empty(len(sizes), np.int64)
     below = np.empty(len(sizes), np.int64)
@@ -143,7 +168,7 @@ def _best_fit(order: Int64s, sizes: Int64s, length: int) -> tuple[Int64s, int]:
 
 @kernel
 def _first_room(words: UInt64s, size: int, length: int) -> int:
-    """The smallest room of at least `size` that a bin has, or `length + 1`."""
+    """The smallest room of at least `size` in any bin, or `length + 1`."""
     word = size >> 6
     bits = words[word] >> np.uint64(size & 63) << np.uint64(size & 63)
     while bits == 0:
@@ -159,16 +184,16 @@ def _first_room(words: UInt64s, size: int, length: int) -> int:
 
 
 @kernel
-def _lay(source: UnsignedInts, begins: Int64s, sizes: Int64s, rows: Int64s, ids: UnsignedInts) -> tuple[Int64s, Int64s]:
-    """Copy each piece to the end of what its row holds; returns how far rows are filled and where each piece went."""
+def _put(source: UnsignedInts, begins: Int64s, sizes: Int64s, rows: Int64s, ids: UnsignedInts) -> tuple[Int64s, Int64s]:
+    """Append each piece to its row; returns how far each row is filled and where each piece starts in its row."""
     filled = np.zeros(len(ids), np.int64)
     where = np.empty(len(sizes), np.int64)
     for piece in range(len(sizes)):
         row = rows[piece]
         where[piece] = filled[row]
         part = source[begins[piece] : begins[piece] + sizes[piece]]
-        place = ids[row, filled[row] : filled[row] + sizes[piece]]
+        space = ids[row, filled[row] : filled[row] + sizes[piece]]
         for position in range(sizes[piece]):
-            place[position] = part[position]
+            space[position] = part[position]
         filled[row] += sizes[piece]
     return filled, where

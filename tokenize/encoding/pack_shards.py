@@ -1,4 +1,4 @@
-"""The second pass: token shards from the sorted documents of all corpus shards, a task each."""
+"""The second pass: make token shards from the sorted documents of all corpus shards, one task per token shard."""
 
 from __future__ import annotations
 
@@ -23,7 +23,19 @@ STEP = "tokens"
 
 @dataclass(frozen=True, slots=True)
 class PackTask:
-    """One token shard to make: its range of the documents of a split."""
+    """One token shard to make.
+
+    Attributes:
+        folder: Output folder.
+        split: "train" or "validation".
+        number: Number of the shard in its split.
+        part: The part of the split's documents to pack.
+        settings: Recipe table [tokens].
+        dtype: Type of the token ids.
+        pad: Token that fills rows.
+        metadata: Parquet metadata, see `describe`.
+        fingerprint: Fingerprint of the tokens step.
+    """
 
     folder: Folder
     split: str
@@ -37,14 +49,14 @@ class PackTask:
 
     @property
     def shard(self) -> str:
-        """Its name in manifests/tokens/."""
+        """Name of the shard in manifests/tokens/."""
         return f"{self.split}-{self.number:05d}"
 
 
 def pack_shard(task: PackTask) -> dict[str, int]:
     """Make one token shard, its manifest last. Returns nothing that progress counts."""
     meter, settings, part = Meter(), task.settings, task.part
-    task.folder.fs.invalidate_cache()  # object stores remember listings, here maybe one from before the first pass
+    task.folder.fs.invalidate_cache()  # fsspec caches listings, perhaps one from before the first pass
     paths = task.folder.list(slots_folder(task.fingerprint, task.split), ".arrow")
     documents = read_slots(task.folder, paths, part.first, part.last, task.dtype)
     if settings.packing == "concat":
@@ -59,7 +71,7 @@ def pack_shard(task: PackTask) -> dict[str, int]:
 
 
 def describe(encoder: Encoder, settings: TokensSettings, sources: list[dict[str, Any]], split: str) -> dict[str, str]:
-    """What every token shard says of itself, in its Parquet metadata."""
+    """The Parquet metadata of every token shard of a split; `sources` describes the corpora of the mix."""
     values = {
         "tokenizer": encoder.hash,
         "vocabulary": encoder.vocabulary,
@@ -79,6 +91,6 @@ def describe(encoder: Encoder, settings: TokensSettings, sources: list[dict[str,
 
 
 def padding_id(encoder: Encoder, settings: TokensSettings) -> int:
-    """The id that fills rows: the padding token's, or the end token's where the tokenizer has no padding token."""
-    found = encoder.find_special_id(settings.pad_token)
-    return encoder.special_id(settings.end_token) if found is None else found
+    """The id that fills rows: the padding token, or the end token if the tokenizer has no padding token."""
+    number = encoder.find_special_id(settings.pad_token)
+    return encoder.special_id(settings.end_token) if number is None else number

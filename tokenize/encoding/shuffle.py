@@ -1,10 +1,10 @@
-"""The order of documents in the token set: a shuffle of the whole corpus in two passes, neither of which holds it.
+"""Shuffles the documents of the whole corpus in two passes, neither of which holds the corpus in memory.
 
-Every copy of a document has a 64-bit key made from the seed and its id, and documents stand in the order of their keys.
-The first pass, a task a corpus shard, writes the shard's documents sorted by key, cut into slots: ranges of the key
-that all shards share. The second, a task a token shard, reads its range of slots from every file and merges them. Since
-keys are uniform, a range of slots is the same small share of every file; since the order is that of the keys alone, it
-depends on neither the number of corpus shards nor that of workers.
+Every copy of a document gets a 64-bit key made from the seed and its id, and documents are ordered by key. The first
+pass, one task per corpus shard, writes the shard's documents sorted by key and cut into slots: key ranges that all
+shards share. The second pass, one task per token shard, reads its range of slots from every file and merges them. Keys
+are uniform, so a range of slots is the same small share of every file. Only keys decide the order, so it does not
+depend on the number of corpus shards or workers.
 """
 
 from __future__ import annotations
@@ -26,38 +26,45 @@ from curation.tokenize.encoding.encoder import EncodedTexts, take
 
 MAX_SLOT_BITS = 16
 SLOTS_PER_SHARD = 16
-"""Slots to a token shard: a task reads at most one slot too many at either end of its range, and a shard of `best_fit`,
-which is cut between slots, is off its size by a sixteenth or so. Beyond 2^16 slots (some 60 billion tokens in shards as
-they are by default) slots grow instead of their number; larger shards put that off."""
+"""Slots per token shard: a task reads at most one extra slot at either end of its range, and the size of a `best_fit`
+shard, which is cut between slots, is off by about a sixteenth. Beyond 2^16 slots (about 60 billion tokens in shards of
+the default size) slots grow instead of their number; larger shards move that limit up."""
 
 TYPICAL_TOKENS = 1000
-"""Tokens a document of web text, about; only the number of slots is guessed from it."""
+"""Approximate number of tokens per document of web text; used only to estimate the number of slots."""
 
 _SPLIT, _PART = 0x73706C6974, 0x70617274
-"""Seeds of the two hashes that do not depend on the user's: which split, and which documents of a part of an epoch."""
+"""Seeds of the two hashes that do not depend on the user's seed: the split, and the documents in a partial epoch."""
 
 
 def document_keys(ids: pa.StringArray, copies: Int64s, seed: int, source: int = 0) -> UInt64s:
-    """The key by which copy `copies[i]` of document `ids[i]` of corpus number `source` is placed."""
+    """The sort key of each copy, uint64[n].
+
+    Args:
+        ids: Id of each copy's document.
+        copies: int64[n]. Number of each copy among the copies of its document.
+        seed: Random seed of the shuffle.
+        source: Position of the corpus in the mix.
+    """
     with np.errstate(over="ignore"):
         salt = (np.uint64(source) << np.uint64(32)) + copies.astype(np.uint64)
         return mix_bits(hash_strings(ids, seed) + salt * GOLDEN)
 
 
 def split_hashes(clusters: pa.StringArray) -> UInt64s:
-    """The hash that decides the split, of the id of a document's near-duplicate cluster. The same for every seed."""
+    """The hashes of near-duplicate cluster ids that decide the split. They do not depend on the seed."""
     return hash_strings(clusters, _SPLIT)
 
 
 def is_validation(hashes: UInt64s, fraction: float, least: int | None = None) -> Bools:
-    """Documents whose hash is in the lowest `fraction` of all hashes, or at most `least`."""
+    """Which documents are for validation: those whose hash is in the lowest `fraction`, or at most `least`."""
     bound = min(int(fraction * 2**64), 2**64 - 1)
-    chosen = hashes < np.uint64(bound)
-    return chosen if least is None else chosen | (hashes <= np.uint64(least))
+    validation = hashes < np.uint64(bound)
+    return validation if least is None else validation | (hashes <= np.uint64(least))
 
 
 def repeats(ids: pa.StringArray, times: Float64s) -> Int64s:
-    """How often each document is taken: `times` rounded down or up by a hash of the id, so that 2.5 is 2 or 3."""
+    """How often each document is used: `times` rounded up or down by a hash of the id, so that 2.5 is 2 or 3."""
     if (times == np.floor(times)).all():
         return times.astype(np.int64)
     part = hash_strings(ids, _PART).astype(np.float64) / 2**64
@@ -65,14 +72,25 @@ def repeats(ids: pa.StringArray, times: Float64s) -> Int64s:
 
 
 def slot_count(documents: int, shard_tokens: int) -> int:
-    """A power of two, some `SLOTS_PER_SHARD` to each token shard that `documents` will fill."""
-    wanted = SLOTS_PER_SHARD * documents * TYPICAL_TOKENS / shard_tokens
-    return 1 << min(max(int(np.ceil(np.log2(max(wanted, 1)))), 0), MAX_SLOT_BITS)
+    """The number of slots: a power of two, about `SLOTS_PER_SHARD` per token shard, at most 2^16.
+
+    Args:
+        documents: Number of documents, copies included.
+        shard_tokens: Tokens per token shard.
+    """
+    target = SLOTS_PER_SHARD * documents * TYPICAL_TOKENS / shard_tokens
+    return 1 << min(max(int(np.ceil(np.log2(max(target, 1)))), 0), MAX_SLOT_BITS)
 
 
 @dataclass(frozen=True, slots=True)
 class Documents:
-    """Encoded documents in the order of their keys, with their ids."""
+    """Encoded documents in the order of their keys.
+
+    Attributes:
+        encoded: Their tokens.
+        ids: Their ids.
+        keys: uint64[documents], ascending.
+    """
 
     encoded: EncodedTexts
     ids: pa.StringArray
@@ -90,9 +108,15 @@ def in_key_order(
     dtype: np.dtype[Any],
     end: int | None = None,
 ) -> Documents:
-    """Copies of documents, sorted: `keys[i]` places a copy of document `rows[i]`; equal keys stay in this order.
+    """Sort copies of documents by key; the sort is stable.
 
-    dtype and end: as in `take`.
+    Args:
+        encoded: The documents.
+        ids: Id of each document.
+        keys: uint64[copies]. Key of each copy.
+        rows: int64[copies]. Which document each copy is of.
+        dtype: Type of the resulting token ids.
+        end: Token to append to each copy, if any.
     """
     order = np.argsort(keys, kind="stable")
     rows = rows[order]
@@ -100,7 +124,7 @@ def in_key_order(
 
 
 def write_slots(folder: Folder, path: str, documents: Documents, slots: int) -> None:
-    """Write sorted documents as an Arrow file of one record batch for each slot that holds any."""
+    """Write sorted documents as an Arrow file with one record batch per non-empty slot."""
     slot = _slots_of(documents.keys, slots)
     filled, first = np.unique(slot, return_index=True)
     bounds = np.append(first, len(documents)).astype(np.int64)
@@ -122,7 +146,7 @@ def _slot_batch(documents: Documents, start: int, stop: int, schema: pa.Schema) 
 
 
 def slot_tokens(folder: Folder, path: str, slots: int) -> Int64s:
-    """Tokens in each slot of a file that `write_slots` wrote, shape (slots,)."""
+    """Number of tokens in each slot of a file that `write_slots` wrote, int64[slots]."""
     totals = np.zeros(slots, np.int64)
     with _reading(folder, path) as file, pa.ipc.open_file(file) as reader:
         totals[_unpack(reader.schema, "slots")] = _unpack(reader.schema, "tokens")
@@ -130,7 +154,7 @@ def slot_tokens(folder: Folder, path: str, slots: int) -> Int64s:
 
 
 def read_slots(folder: Folder, paths: Sequence[str], first: int, last: int, dtype: np.dtype[Any]) -> Documents:
-    """All documents of slots `first` to `last` (left out) of all files, in key order."""
+    """Read the documents of slots `first` to `last` (exclusive) from all files, in key order."""
     batches: list[pa.RecordBatch] = []
     for path in paths:
         with _reading(folder, path) as file, pa.ipc.open_file(file) as reader:
@@ -165,7 +189,7 @@ def _unpack(schema: pa.Schema, name: str) -> Int64s:
 
 @contextmanager
 def _reading(folder: Folder, path: str) -> Any:
-    """A file to read here and there: mapped where it is local, else read in small blocks."""
+    """Open a file for random access: memory-mapped if it is local, else read in small blocks."""
     if isinstance(folder.fs, LocalFileSystem):
         with pa.memory_map(folder.path(path)) as mapped:
             yield mapped

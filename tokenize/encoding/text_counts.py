@@ -1,8 +1,8 @@
-"""Characters and words of UTF-8 text, counted by its bytes.
+"""Counts characters and words of UTF-8 text on its bytes.
 
-A character is counted at its first byte; a word begins at a byte that no white space begins with, after one that white
-space or the text before ends with. Six neighbouring bytes decide, without a branch and in integers of one byte, which a
-compiler turns into vector instructions: three times the speed of a loop that remembers where it stands.
+A character is counted at its first byte. A word begins at a byte where no white space begins, right after white space
+or the start of the text. Six neighboring bytes decide this without a branch and in one-byte integers, which compiles to
+vector instructions: three times as fast as a loop that keeps state.
 """
 
 from __future__ import annotations
@@ -13,14 +13,22 @@ from curation.arrays import Int64s, UInt8s, UInt64s
 from curation.running.compiled import kernel
 
 BLOCK = np.uint64(128)
-"""Bytes that are counted at once: below 256, so that a count of them fits a byte."""
+"""Bytes counted at once: below 256, so that their count fits a byte."""
 
-_B, _P = np.uint8, np.uint64  # a byte, a place: signed places are indexed more slowly
+_B, _P = np.uint8, np.uint64  # a byte, a position: indexing with signed integers is slower
 _1, _2, _3 = _P(1), _P(2), _P(3)
 
 
 def count_text(data: UInt8s, offsets: Int64s) -> tuple[Int64s, Int64s]:
-    """Characters and words, as `str.split` has them, of each text; text `i` is `data[offsets[i]:offsets[i + 1]]`."""
+    """Count the characters and the words (as in `str.split`) of each text.
+
+    Args:
+        data: UTF-8 of all texts; text `i` is `data[offsets[i]:offsets[i + 1]]`.
+        offsets: int64[texts + 1].
+
+    Returns:
+        Characters and words, int64[texts] each.
+    """
     counts = np.zeros((2, len(offsets) - 1), np.int64)
     _count_texts(data, offsets.astype(np.uint64), counts)
     return counts[0], counts[1]
@@ -41,7 +49,7 @@ def _count_texts(data: UInt8s, offsets: UInt64s, counts: Int64s) -> None:
 
 @kernel
 def _count_block(data: UInt8s, first: np.uint64) -> tuple[int, int]:
-    """Characters and words that begin in a block with three bytes of the same text before it and two behind."""
+    """Characters and words that begin in a block; three bytes before it and two after it belong to the same text."""
     characters, words = _B(0), _B(0)
     for step in range(BLOCK):
         at = first + step
@@ -54,7 +62,7 @@ def _count_block(data: UInt8s, first: np.uint64) -> tuple[int, int]:
 
 @kernel
 def _count_edge(data: UInt8s, first: np.uint64, last: np.uint64, start: np.uint64, stop: np.uint64) -> tuple[int, int]:
-    """The same of the bytes `first` to `last` (left out) of the text from `start` to `stop`."""
+    """Characters and words that begin at bytes `first` to `last` (exclusive) of the text from `start` to `stop`."""
     characters = words = 0
     for at in range(first, last):
         byte = data[at]
@@ -70,7 +78,7 @@ def _count_edge(data: UInt8s, first: np.uint64, last: np.uint64, start: np.uint6
 
 @kernel
 def _byte(data: UInt8s, at: np.uint64, start: np.uint64, stop: np.uint64) -> np.uint8:
-    """A byte of a text, or a space beyond its ends (a place before the first byte of all is a very large one)."""
+    """A byte of a text, or a space outside of it (a position before the first byte wraps to a very large one)."""
     return data[at] if start <= at < stop else _B(32)
 
 

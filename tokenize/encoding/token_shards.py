@@ -1,9 +1,9 @@
-"""Token shards: the settings that make them, their columns, and how they are written.
+"""Token shards: their settings, their columns, and how they are written.
 
-`input_ids` is written plain and uncompressed in one page a row group, so that a loader maps the file and reads any row
-without decoding it. Parquet has no 16-bit integers: a token takes four bytes on disk this way whatever its type.
-`compression = "zstd"` stores about 1.2 bytes a token instead; a loader then decodes whole row groups (some 240 million
-tokens a second on one core, against a copy from the page cache).
+`input_ids` is written plain and uncompressed, one page per row group, so that a loader can map the file and read any
+row without decoding. Parquet has no 16-bit integers, so a token takes four bytes on disk, whatever its type.
+`compression = "zstd"` stores about 1.2 bytes per token instead; a loader then decodes whole row groups (about 240
+million tokens per second on one core) instead of copying from the page cache.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from curation.tokenize.encoding.parquet.plain_lists import write_plain_lists
 SPLITS = ("train", "validation")
 
 PAGE_BYTES = 1 << 30
-"""Upper limit of a page: never reached, so that a row group of a column is one page."""
+"""Upper limit of a page. It is never reached, so that each column has one page per row group."""
 
 MAX_ROW_GROUP_ROWS = 16384
-"""pyarrow begins a new page after 20,000 rows."""
+"""Below the 20,000 rows after which pyarrow begins a new page."""
 
 
 @checked
@@ -95,10 +95,11 @@ def token_dtype(vocabulary: int) -> np.dtype[np.unsignedinteger]:
 
 
 def token_schema(dtype: np.dtype[np.unsignedinteger], sequence_length: int) -> pa.Schema:
-    """The columns of tokens/: `input_ids`, `document_starts`, `document_ids`.
+    """The columns of tokens/.
 
-    document_starts: positions in the row at which a document, or the rest of one, begins; the first is 0.
-    document_ids: the id of each; null for the padding at a row's end, which counts as a document here.
+    - `input_ids`: the tokens of the row.
+    - `document_starts`: positions in the row at which a document, or the rest of one, begins; the first is 0.
+    - `document_ids`: id of each of these documents; null for padding at the end of a row, which counts as a document.
     """
     element = pa.field("element", pa.from_numpy_dtype(dtype), nullable=False)
     return pa.schema(
@@ -114,8 +115,12 @@ def token_schema(dtype: np.dtype[np.unsignedinteger], sequence_length: int) -> p
 class PackedRows:
     """Packed sequences.
 
-    ids: (rows, sequence_length). starts: all rows' document starts, flat; pieces: for each, the index of its document,
-    -1 for padding; offsets: (rows + 1,), where a row's starts begin. padding: tokens of padding in all rows.
+    Attributes:
+        ids: Tokens, shape (rows, sequence_length).
+        starts: int32[pieces]. Position in its row at which each piece begins, for all rows in one array.
+        pieces: int64[pieces]. Index of each piece's document, -1 for padding.
+        offsets: int64[rows + 1]. Row `i` has the pieces `offsets[i]` to `offsets[i + 1]` (exclusive).
+        padding: Number of padding tokens in all rows.
     """
 
     ids: UnsignedInts
@@ -128,7 +133,7 @@ class PackedRows:
         return len(self.ids)
 
     def to_arrow(self, documents: pa.StringArray, schema: pa.Schema) -> pa.Table:
-        """The rows as a table of `schema`, `documents` being the ids that `pieces` index."""
+        """Convert to a table with `schema`; `documents` are the document ids that `pieces` index."""
         ids = pa.FixedSizeListArray.from_arrays(pa.array(self.ids.reshape(-1)), type=schema.field("input_ids").type)
         names = documents.take(pa.array(self.pieces, mask=self.pieces < 0))
         offsets = pa.array(self.offsets.astype(np.int32))
@@ -140,7 +145,15 @@ class PackedRows:
 def write_token_shard(
     folder: Folder, path: str, table: pa.Table, metadata: Mapping[str, str], settings: TokensSettings
 ) -> Output:
-    """Write one file of tokens/ atomically."""
+    """Write one token shard atomically.
+
+    Args:
+        folder: Output folder.
+        path: Path of the shard in the folder.
+        table: Its rows, with the columns of `token_schema`.
+        metadata: Parquet metadata.
+        settings: Recipe table [tokens]: compression and rows per row group.
+    """
     table = table.replace_schema_metadata(dict(metadata))
     rows, dictionaries = settings.row_group_rows, ["document_ids.list.element"]
     with folder.writing(path) as file:

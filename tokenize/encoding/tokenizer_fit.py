@@ -1,7 +1,7 @@
-"""How well a tokenizer fits a corpus: bytes a token, tokens a word, what of the vocabulary is never used.
+"""How well a tokenizer fits a corpus: bytes per token, tokens per word, how much of the vocabulary is never used.
 
-Words are runs of characters that are not white space: for languages that put none between words, such as Chinese,
-Japanese or Thai, look at characters a token instead.
+Words are runs of characters that are not white space. For languages that do not separate words by spaces, such as
+Chinese, Japanese or Thai, use characters per token instead.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from curation.tokenize.training.alphabet import spell
 WORDS = "runs of characters other than white space"
 
 RARE = 10
-"""An id that occurs less often has had too little text for an embedding of any use."""
+"""An id that occurs less often than this has too little text to learn a useful embedding."""
 
 DOMAINS, LONGEST, EXAMPLES = 50, 20, 20
-"""Domains, longest tokens and unused tokens shown."""
+"""Numbers of domains, longest tokens and unused tokens in the report."""
 
 _BYTES = {spell(bytes([byte])): byte for byte in range(256)}
 
 
 def describe_fit(encoder: Encoder, measured: CorpusCounts) -> dict[str, Any]:
-    """The report as tokenizer/report.json has it; docs/tokens.md describes it key by key."""
+    """The content of tokenizer/report.json; docs/tokens.md describes its keys."""
     ordinary = _ordinary(encoder)
     return {
         "tokenizer": encoder.hash,
@@ -40,23 +40,23 @@ def describe_fit(encoder: Encoder, measured: CorpusCounts) -> dict[str, Any]:
 
 
 def _ratios(counts: tuple[int, ...]) -> dict[str, Any]:
-    """`COUNTS` by name, and what they make; None where there is nothing to divide by."""
-    found: dict[str, Any] = dict(zip(COUNTS, counts, strict=True))
-    tokens, words = found["tokens"], found["words"]
-    found["bytes_per_token"] = round(found["bytes"] / tokens, 4) if tokens else None
-    found["characters_per_token"] = round(found["characters"] / tokens, 4) if tokens else None
-    found["tokens_per_word"] = round(tokens / words, 4) if words else None
-    return found
+    """`COUNTS` by name with their ratios; a ratio is None where it would divide by zero."""
+    values: dict[str, Any] = dict(zip(COUNTS, counts, strict=True))
+    tokens, words = values["tokens"], values["words"]
+    values["bytes_per_token"] = round(values["bytes"] / tokens, 4) if tokens else None
+    values["characters_per_token"] = round(values["characters"] / tokens, 4) if tokens else None
+    values["tokens_per_word"] = round(tokens / words, 4) if words else None
+    return values
 
 
-def _ranked(group: Group, shown: int | None = None) -> dict[str, dict[str, Any]]:
-    """The groups with most bytes first."""
+def _ranked(group: Group, limit: int | None = None) -> dict[str, dict[str, Any]]:
+    """The ratios of the `limit` groups with the most bytes, largest first."""
     names = sorted(group, key=lambda name: (-group[name][1], name))
-    return {name: _ratios(group[name]) for name in names[:shown]}
+    return {name: _ratios(group[name]) for name in names[:limit]}
 
 
 def _usage(encoder: Encoder, spelled: dict[int, str], measured: CorpusCounts) -> dict[str, Any]:
-    """What of the vocabulary the corpus uses; special tokens are counted apart, since text never gives them."""
+    """How much of the vocabulary the corpus uses, without the special tokens, which text never produces."""
     used = measured.used[[*spelled]] if spelled else np.zeros(0, np.int64)
     unused = [number for number, times in zip(spelled, used.tolist(), strict=True) if not times]
     rare = int((used < RARE).sum())
@@ -73,7 +73,7 @@ def _usage(encoder: Encoder, spelled: dict[int, str], measured: CorpusCounts) ->
 
 
 def _longest(encoder: Encoder, spelled: dict[int, str], measured: CorpusCounts) -> list[dict[str, Any]]:
-    """The tokens of most bytes; a byte-level spelling has as many characters as the token has bytes."""
+    """The tokens with the most bytes. A byte-level spelling has one character per byte of the token."""
     tokens = spelled.values()
     sizes = np.array([*map(len, tokens if encoder.is_byte_level else map(str.encode, tokens))], np.int64)
     longest = np.array([*spelled], np.int64)[np.argsort(-sizes, kind="stable")[:LONGEST]].tolist()
@@ -81,9 +81,9 @@ def _longest(encoder: Encoder, spelled: dict[int, str], measured: CorpusCounts) 
 
 
 def _ordinary(encoder: Encoder) -> dict[int, str]:
-    """Tokens that text may give, as the file spells them, by id in rising order."""
-    found = {number: token for token, number in encoder.entries.items() if number not in encoder.special_ids}
-    return {number: found[number] for number in sorted(found)}
+    """Spellings in the file, by ascending id, of the tokens that text can produce."""
+    tokens = {number: token for token, number in encoder.entries.items() if number not in encoder.special_ids}
+    return {number: tokens[number] for number in sorted(tokens)}
 
 
 def _entry(encoder: Encoder, number: int, spelled: str, times: int) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def _entry(encoder: Encoder, number: int, spelled: str, times: int) -> dict[str,
 
 
 def _unspell(token: str) -> bytes:
-    """The bytes that a byte-level token spells; an added token, which spells itself, may hold other characters."""
+    """The bytes of a byte-level token. An added token is not byte-level and may contain any characters."""
     if all(character in _BYTES for character in token):
         return bytes(_BYTES[character] for character in token)
     return token.encode()

@@ -1,4 +1,4 @@
-"""Token shards to training batches: the loader, a token traced back to its document, exports for other trainers.
+"""From token shards to training batches: the loader, tracing of tokens to documents, exports for other trainers.
 
 May import `curation`, `tokenize.training`, `tokenize.encoding` and itself.
 """

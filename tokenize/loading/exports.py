@@ -1,7 +1,7 @@
-"""A token set in the formats that other trainers read: the same documents in the same order, without padding.
+"""Exports a token set in the formats of other trainers: the same documents in the same order, without padding.
 
-Where `concat` cut a document at a row's end its parts stand together again; where `best_fit` cut one that was longer
-than a row, each part is a document of its own, since others may stand between them.
+The parts of a document that `concat` cut at the end of a row are joined again. The parts of a document that `best_fit`
+cut because it was longer than a row become separate documents, because other documents may be between them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from curation.tokenize.loading.token_set import TokenSet
 FORMATS = ("megatron", "bin", "llmc")
 
 LLMC_TOKENS = 100_000_000
-"""Tokens a file of llm.c, which reads files of about this size in turn."""
+"""Tokens per file for llm.c, which reads files of about this size one after the other."""
 
 _MEGATRON_MAGIC = b"MMIDIDX\x00\x00"
 _MEGATRON_TYPES = {np.dtype(np.uint8): 1, np.dtype(np.int32): 4, np.dtype(np.uint16): 8}
@@ -32,13 +32,29 @@ _Part = tuple[npt.NDArray[Any], Int64s]
 
 
 def export(source: str, target: str, form: str, split: str = "train", llmc_tokens: int = LLMC_TOKENS) -> list[Output]:
-    """Write one split of the run in `source` to the folder `target`; returns the files, whose rows are documents.
+    """Export one split of a run for another trainer.
 
-    form: `megatron` gives `<split>.bin` and `<split>.idx` as Megatron-LM's IndexedDataset reads them, one sequence a
-    document (ids above 65,535 make it int32). `bin` gives `<split>.bin`, bare uint16 or uint32 as nanoGPT reads them,
-    with `<split>.documents.npy` (int64, where each document begins, and the end) and `<split>.json`. `llmc` gives
-    `<split>_000000.bin` and so on of `llmc_tokens` tokens, with llm.c's header of 256 int32. Raises InputError if there
-    are no tokens, ParameterError for an unknown format.
+    Formats:
+
+    - `megatron`: `<split>.bin` and `<split>.idx` for Megatron-LM's IndexedDataset, one sequence per document; int32 if
+      ids exceed 65,535.
+    - `bin`: `<split>.bin`, bare uint16 or uint32 as in nanoGPT, with `<split>.documents.npy` (int64, where each
+      document begins, and the end) and `<split>.json`.
+    - `llmc`: `<split>_000000.bin` and so on with `llmc_tokens` tokens each, after llm.c's header of 256 int32.
+
+    Args:
+        source: Folder of the run, or of its token shards.
+        target: Folder to write to.
+        form: One of FORMATS.
+        split: "train" or "validation".
+        llmc_tokens: Tokens per file of `llmc`.
+
+    Returns:
+        The files written; their `rows` are documents.
+
+    Raises:
+        InputError: There are no tokens.
+        ParameterError: The format is unknown.
     """
     if form not in FORMATS:
         raise ParameterError("form", form, f"one of {', '.join(FORMATS)}")
@@ -49,44 +65,44 @@ def export(source: str, target: str, form: str, split: str = "train", llmc_token
 
 
 def documents(tokens: TokenSet) -> Iterator[_Part]:
-    """The tokens of the set, row group by row group, padding left out, and where in each part documents begin."""
+    """The tokens of each row group without padding, and where documents begin in them."""
     if "curation.end_id" not in tokens.metadata:
         raise InputError(f"{tokens.folder.url}: the metadata does not say which token ends a document")
-    end, whole = int(tokens.metadata["curation.end_id"]), tokens.metadata.get("curation.packing") == "concat"
+    end, join = int(tokens.metadata["curation.end_id"]), tokens.metadata.get("curation.packing") == "concat"
     previous = end
     for block in range(len(tokens.blocks)):
-        ids, places = _without_padding(tokens, block)
+        ids, begins = _without_padding(tokens, block)
         if len(ids):
-            if whole:
-                before = np.where(places > 0, ids[np.maximum(places - 1, 0)], previous)
-                places = places[before == end]
-            yield ids, places
+            if join:
+                before = np.where(begins > 0, ids[np.maximum(begins - 1, 0)], previous)
+                begins = begins[before == end]
+            yield ids, begins
             previous = ids[-1]
 
 
 def _without_padding(tokens: TokenSet, block: int) -> _Part:
-    """The ids of a row group and where its pieces begin, without the pieces that no document names."""
+    """The ids of a row group and where its pieces begin, without the pieces that have no document id."""
     table = tokens.table(block)
     ids = table.column("input_ids").combine_chunks().flatten().to_numpy(zero_copy_only=False)
     starts = table.column("document_starts").combine_chunks()
     rows = np.repeat(np.arange(table.num_rows), np.diff(starts.offsets.to_numpy()))
-    places = rows * tokens.sequence_length + starts.flatten().to_numpy(zero_copy_only=False)
+    begins = rows * tokens.sequence_length + starts.flatten().to_numpy(zero_copy_only=False)
     real = table.column("document_ids").combine_chunks().flatten().is_valid().to_numpy(zero_copy_only=False)
-    lengths = np.diff(np.append(places, len(ids)))
+    lengths = np.diff(np.append(begins, len(ids)))
     if not real.all():
         ids = ids[np.repeat(real, lengths)]
     return ids, np.cumsum(lengths[real]) - lengths[real]
 
 
 def _write_stream(tokens: TokenSet, folder: Folder, path: str, kind: np.dtype[Any]) -> tuple[Output, Int64s]:
-    """Write the bare ids; returns the file and where each document begins, and the end, in tokens."""
-    total, begins = 0, [np.empty(0, np.int64)]
+    """Write the bare ids; returns the file, and the token offsets at which documents begin, followed by the end."""
+    total, parts = 0, [np.empty(0, np.int64)]
     with folder.writing(path) as file:
-        for ids, places in documents(tokens):
+        for ids, begins in documents(tokens):
             file.write(np.ascontiguousarray(ids, kind))
-            begins.append(places + total)
+            parts.append(begins + total)
             total += len(ids)
-    bounds = np.append(np.concatenate(begins), total)
+    bounds = np.append(np.concatenate(parts), total)
     return Output(path, file.size, file.hash, len(bounds) - 1), bounds
 
 
@@ -117,17 +133,17 @@ def _write_bin(tokens: TokenSet, folder: Folder) -> list[Output]:
 
 def _write_llmc(tokens: TokenSet, folder: Folder, size: int) -> Iterator[Output]:
     kind = np.dtype(np.uint16) if tokens.dtype.itemsize < 4 else tokens.dtype
-    waiting: list[npt.NDArray[Any]] = []
-    held = number = 0
+    buffer: list[npt.NDArray[Any]] = []
+    buffered = number = 0
     for ids, _ in documents(tokens):
-        while held + len(ids) >= size:
-            cut = size - held
-            yield _llmc_file(folder, f"{tokens.split}_{number:06d}.bin", [*waiting, ids[:cut]], kind)
-            ids, waiting, held, number = ids[cut:], [], 0, number + 1
-        waiting.append(ids)
-        held += len(ids)
-    if held:
-        yield _llmc_file(folder, f"{tokens.split}_{number:06d}.bin", waiting, kind)
+        while buffered + len(ids) >= size:
+            cut = size - buffered
+            yield _llmc_file(folder, f"{tokens.split}_{number:06d}.bin", [*buffer, ids[:cut]], kind)
+            ids, buffer, buffered, number = ids[cut:], [], 0, number + 1
+        buffer.append(ids)
+        buffered += len(ids)
+    if buffered:
+        yield _llmc_file(folder, f"{tokens.split}_{number:06d}.bin", buffer, kind)
 
 
 def _llmc_file(folder: Folder, path: str, parts: list[npt.NDArray[Any]], kind: np.dtype[Any]) -> Output:

@@ -1,12 +1,12 @@
-"""Batches of token rows for training: shuffled, sharded over ranks, mixed, and resumed at exactly the next row.
+"""Batches of token rows for training: shuffled, sharded over ranks, mixed, and resumable at exactly the next row.
 
     loader = TokenLoader("out", batch_size=64, rank=rank, world_size=world_size, seed=1)
     for batch in loader:
         step(batch["input_ids"])             # (64 / world_size, sequence_length)
         save(loader.state_dict())
 
-Which rows a step reads is a pure function of the seed and of the rows read before it, over all ranks (order.py), so
-there is no iterator whose state can be lost: a state is one number, and fits any number of ranks.
+Which rows a step reads is a pure function of the seed and the number of rows that all ranks read before it (order.py).
+There is no iterator state to lose: a state is one number and works with any number of ranks.
 """
 
 from __future__ import annotations
@@ -30,28 +30,44 @@ from curation.tokenize.loading.token_set import TokenSet
 Batch = dict[str, npt.NDArray[Any]]
 
 WINDOW = 32
-"""Row groups shuffled together: 16,384 rows, or 34 million tokens, as written by default."""
+"""Row groups shuffled together: by default 16,384 rows, or 34 million tokens."""
 
 PADDING = -1
-"""The segment of padding."""
+"""Segment id of padding."""
 
 
 class TokenLoader:
-    """An endless stream of batches, or one of so many epochs, from one token set or a mix of several.
+    """Iterates over batches from one token set or a mix of several, endlessly or for a number of epochs.
 
-    Each batch is a dict of arrays: `input_ids`, shape (batch_size / world_size, sequence_length).
+    Each batch is a dict of NumPy arrays of shape (batch_size / world_size, sequence_length):
 
-    sources: a run's folder or token folder, local or any fsspec URL; several; or a mapping of each to its weight (its
-    share of the rows). split: `train` or `validation`. batch_size: rows a step over all ranks together, a multiple of
-    `world_size`, so that training does not change with the number of ranks. shuffle: else rows come as written.
-    window: row groups whose rows are shuffled together. epochs: times one set is read; None for no end. drop_last:
-    leave out the last step of all epochs if it is not full (else ranks may get batches of different sizes).
-    positions: also give `position_ids` (from 0 in each document) and `segment_ids` (the number of the document in the
-    row; -1 for padding). dtype: of input_ids; by default the one stored. prefetch: batches that a thread makes at once,
-    while those before are used; 0 for none. cache: a local folder that keeps what was read from remote or compressed
-    sets.
+    - `input_ids`: the tokens.
+    - `position_ids`: position of each token in its document, from 0; int32, only with `positions`.
+    - `segment_ids`: number of each token's document in its row, -1 for padding; int32, only with `positions`.
 
-    Raises ParameterError for a value that cannot be, InputError for a set that is not there.
+    Args:
+        sources: Folder of a run or of its tokens, local or any fsspec URL; a list of them; or a mapping of each to its
+            weight, which is its share of the rows.
+        batch_size: Rows per step of all ranks together, so that training does not change with the number of ranks. A
+            multiple of `world_size`.
+        split: "train" or "validation".
+        seed: Random seed of the order of rows.
+        shuffle: Whether to shuffle the rows; otherwise they are read in the order in which they were written.
+        window: Number of row groups whose rows are shuffled together.
+        rank: Which rank's part of each step to read, from 0.
+        world_size: Number of ranks.
+        epochs: How often to read the token set; None for no end. Must be None for a mix.
+        drop_last: Whether to drop the last step of all epochs if it is not full. Otherwise ranks may get batches of
+            different sizes in it.
+        positions: Whether batches have `position_ids` and `segment_ids`.
+        dtype: Type of `input_ids`; by default the type in which they are stored.
+        prefetch: Number of batches that a thread reads at once while previous ones are used; 0 to read without a
+            thread.
+        cache: Local folder for the decoded rows of remote or compressed token sets.
+
+    Raises:
+        ParameterError: A value is invalid.
+        InputError: A token set does not exist, or the sets of a mix differ in sequence length or tokenizer.
     """
 
     def __init__(
@@ -102,17 +118,17 @@ class TokenLoader:
         return lengths.pop()
 
     def __len__(self) -> int:
-        """Steps in all epochs. TypeError for an endless loader."""
+        """Number of steps in all epochs; TypeError for an endless loader."""
         if self._end is None:
             raise TypeError("an endless loader has no length")
         return self._end // self.batch_size if self._drop_last else -(-self._end // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        """Batches from the present state on; the state goes on with each batch that is taken.
+        """Iterate over batches from the current state, which advances with each batch.
 
-        At the end of the epochs, if there is one, the state is that of the beginning again.
+        After the last epoch, if there is one, the state is reset to the beginning.
         """
-        for start, batch in self._ahead() if self._prefetch else self._one_by_one():
+        for start, batch in self._prefetched() if self._prefetch else self._one_by_one():
             self._read = start + self._step(start)
             yield batch
         self._read = 0
@@ -121,8 +137,8 @@ class TokenLoader:
         for start in self._starts_from(self._read):
             yield start, self.batch_at(start)
 
-    def _ahead(self) -> Iterator[tuple[int, Batch]]:
-        """The same, made by a thread: `prefetch` at once, while those before are used."""
+    def _prefetched(self) -> Iterator[tuple[int, Batch]]:
+        """The same as `_one_by_one`, but a thread reads `prefetch` batches at once while previous ones are used."""
         starts = self._starts_from(self._read)
         with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
             following = pool.submit(self._make, list(islice(starts, self._prefetch)))
@@ -131,12 +147,12 @@ class TokenLoader:
                 yield from batches
 
     def every(self, worker: int, workers: int) -> Iterator[Batch]:
-        """Every `workers`th batch from the present state on, beginning with number `worker`; the state stays."""
+        """Iterate over every `workers`th batch from the current state, starting at batch `worker`. Keeps the state."""
         for start in self._starts_from(self._read + worker * self.batch_size, workers):
             yield self.batch_at(start)
 
     def _starts_from(self, position: int, stride: int = 1) -> Iterator[int]:
-        """Positions at which steps begin, every `stride`th, until the end if there is one."""
+        """Positions at which every `stride`th step begins, until the end if there is one."""
         while self._end is None or position + (self.batch_size if self._drop_last else 1) <= self._end:
             yield position
             position += stride * self.batch_size
@@ -145,58 +161,59 @@ class TokenLoader:
         return self.batch_size if self._end is None else min(self.batch_size, self._end - position)
 
     def batch_at(self, position: int) -> Batch:
-        """This rank's part of the step that begins at row `position`: what `for` gives, at any place."""
+        """This rank's part of the step that begins after `position` rows, as iteration would yield it."""
         return self._make([position])[0][1]
 
     def _make(self, starts: Sequence[int]) -> list[tuple[int, Batch]]:
-        """This rank's part of each step that begins at one of `starts`, all of them read in one go."""
+        """This rank's part of each step that begins at one of `starts`, with a single read for all of them."""
         steps = [start + np.arange(*self._part(self._step(start))) for start in starts]
-        places = np.concatenate([np.empty(0, np.int64), *steps])
-        sets, places = self._mix.places(places) if self._mix else (np.zeros_like(places), places)
-        ids = np.empty((len(places), self.sequence_length), self._dtype)
-        made: Batch = {"input_ids": ids}
+        positions = np.concatenate([np.empty(0, np.int64), *steps])
+        sets, positions = self._mix.locate(positions) if self._mix else (np.zeros_like(positions), positions)
+        ids = np.empty((len(positions), self.sequence_length), self._dtype)
+        batches: Batch = {"input_ids": ids}
         if self._positions:
-            made["position_ids"] = np.empty(ids.shape, np.int32)
-            made["segment_ids"] = np.empty(ids.shape, np.int32)
+            batches["position_ids"] = np.empty(ids.shape, np.int32)
+            batches["segment_ids"] = np.empty(ids.shape, np.int32)
         for number in np.unique(sets).tolist():
-            self._fill(number, np.flatnonzero(sets == number), places[sets == number], made)
+            self._fill(number, np.flatnonzero(sets == number), positions[sets == number], batches)
         ends = np.cumsum([0, *map(len, steps)]).tolist()
         return [
-            (start, {name: values[first:end] for name, values in made.items()})
+            (start, {name: values[first:end] for name, values in batches.items()})
             for start, (first, end) in zip(starts, pairwise(ends), strict=True)
         ]
 
     def _part(self, rows: int) -> tuple[int, int]:
-        """The first and the end of this rank's rows in a step of so many."""
+        """The range (begin, end) of this rank's rows in a step of `rows` rows."""
         return rows * self.rank // self.world_size, rows * (self.rank + 1) // self.world_size
 
-    def _fill(self, number: int, here: Int64s, places: Int64s, batch: Batch) -> None:
-        """Read the rows at `places` of one set into the rows `here` of the batch."""
+    def _fill(self, number: int, targets: Int64s, positions: Int64s, batch: Batch) -> None:
+        """Read the rows at `positions` in the order of set `number` into the rows `targets` of the batch."""
         tokens, order = self.sets[number], self._orders[number]
-        tokens.prepare(order.blocks(int(places[0]), int(places[-1])).tolist(), self._positions)
-        rows = order.rows(places)
-        tokens.ids(rows, batch["input_ids"], here)
+        tokens.prepare(order.blocks(int(positions[0]), int(positions[-1])).tolist(), self._positions)
+        rows = order.rows(positions)
+        tokens.ids(rows, batch["input_ids"], targets)
         if self._positions:
             starts, offsets = tokens.starts(rows)
-            ids, positions, segments = (batch[name] for name in ("input_ids", "position_ids", "segment_ids"))
-            _mark(here, starts, offsets, tokens.pad_id, ids, positions, segments)
+            ids, position_ids, segment_ids = (batch[name] for name in ("input_ids", "position_ids", "segment_ids"))
+            _number_tokens(targets, starts, offsets, tokens.pad_id, ids, position_ids, segment_ids)
 
     def state_dict(self) -> dict[str, Any]:
-        """What `load_state_dict` needs to go on after the last batch taken: the rows read over all ranks."""
+        """The current state, for `load_state_dict`: rows read by all ranks so far, and the identity of their order."""
         return self.state_at(self._read)
 
     def state_at(self, rows: int) -> dict[str, Any]:
-        """The state after `rows` rows over all ranks, that is, steps times batch_size."""
+        """The state after `rows` rows of all ranks, that is, steps times batch_size."""
         return {"rows": rows, "order": self._identity()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where `state` was taken, with any rank, world size and batch size.
+        """Resume where `state` was saved, with any rank, world size and batch size.
 
-        Raises InputError if the state belongs to another order: other tokens, weights, seed or window.
+        Raises:
+            InputError: The state is for another order of rows: other token sets, weights, seed, shuffle or window.
         """
         if state["order"] != self._identity():
             raise InputError(
-                "this state is of another order of rows: other token sets, weights, seed, shuffle or window"
+                "this state is for another order of rows: the token sets, weights, seed, shuffle or window differ"
             )
         self._read = int(state["rows"])
 
@@ -206,10 +223,14 @@ class TokenLoader:
 
 
 def attention_mask(segment_ids: Int32s) -> Bools:
-    """Which positions each position may look at: earlier ones of its own document, itself included.
+    """Attention mask in which tokens attend only to earlier tokens of their own document, and to themselves.
 
-    segment_ids: (rows, length). Returns (rows, length, length), true where query `i` sees key `j`; padding sees itself
-    alone, so that no row of the mask is empty.
+    Args:
+        segment_ids: Segment ids of a batch, shape (rows, length).
+
+    Returns:
+        Shape (rows, length, length), true where query `i` attends to key `j`. Padding attends to itself only, so that
+        no row of the mask is empty.
     """
     length = segment_ids.shape[1]
     same = segment_ids[:, :, None] == segment_ids[:, None, :]
@@ -219,9 +240,12 @@ def attention_mask(segment_ids: Int32s) -> Bools:
 
 
 def cumulative_lengths(segment_ids: Int32s) -> Int32s:
-    """Where documents begin in the batch laid end to end, and its end: `cu_seqlens` of variable-length attention.
+    """Starts of the documents in the flattened batch, and its end: `cu_seqlens` of variable-length attention.
 
     [[0 0 1] [0 -1 -1]] → [0 2 3 4 6]
+
+    Args:
+        segment_ids: Segment ids of a batch, shape (rows, length).
     """
     begins = np.ones(segment_ids.shape, np.bool_)
     begins[:, 1:] = segment_ids[:, 1:] != segment_ids[:, :-1]
@@ -229,7 +253,7 @@ def cumulative_lengths(segment_ids: Int32s) -> Int32s:
 
 
 @kernel
-def _mark(
+def _number_tokens(
     rows: Int64s,
     starts: Int32s,
     offsets: Int64s,
@@ -238,7 +262,7 @@ def _mark(
     positions: Int32s,
     segments: Int32s,
 ) -> None:
-    """Fill the rows of position and segment ids. The last piece of a row is padding if it is `pad` to the end."""
+    """Fill rows of position and segment ids. The last piece of a row is padding if all its tokens are `pad`."""
     for number, row in enumerate(rows):
         for piece in range(offsets[number], offsets[number + 1]):
             last = piece + 1 == offsets[number + 1]
@@ -256,7 +280,7 @@ def _mark(
 
 
 def _weights(sources: str | Sequence[str] | Mapping[str, float]) -> dict[str, float]:
-    """Each source with its weight."""
+    """The weight of each source; equal weights unless they are given."""
     if isinstance(sources, str):
         sources = [sources]
     weights = dict(sources) if isinstance(sources, Mapping) else dict.fromkeys(sources, 1.0)
@@ -266,7 +290,7 @@ def _weights(sources: str | Sequence[str] | Mapping[str, float]) -> dict[str, fl
 
 
 def __getattr__(name: str) -> Any:
-    """`TokenDataset`, which needs PyTorch, is imported only when it is asked for."""
+    """Import `TokenDataset`, which needs PyTorch, on first use."""
     if name == "TokenDataset":
         from curation.tokenize.loading.torch_dataset import TokenDataset
 

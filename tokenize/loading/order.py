@@ -1,12 +1,12 @@
-"""The order in which a loader reads: pure functions from a position to a row, with no state to lose.
+"""The order in which a loader reads: pure functions from a position to a row, without any state to lose.
 
-A position counts rows since the beginning of training, over all ranks. Everything is computed from it and the seed by
-integer arithmetic that no library version changes, so that a run of weeks can be stopped, and go on elsewhere with
-another number of ranks, at exactly the next row.
+A position counts the rows read by all ranks since the beginning of training. Everything is computed from the position
+and the seed with integer arithmetic that no library version changes. A run of weeks can therefore be stopped and resume
+elsewhere, with another number of ranks, at exactly the next row.
 
-A full shuffle of rows would read a file of gigabytes for each batch. Rows are shuffled in windows instead: row groups
-are permuted over the whole set, taken `window` at a time, and the rows within a window permuted. The documents were
-shuffled over the whole corpus before they were packed, so a window is already a random sample of it.
+A full shuffle of rows would read from gigabytes of files for each batch. Rows are shuffled in windows instead: row
+groups are permuted over the whole set, taken `window` at a time, and the rows within a window are permuted. Documents
+were shuffled over the whole corpus before they were packed, so a window is already a random sample of the corpus.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from curation.arrays import Int64s
 from curation.store.hashing import mix_bits
 
 CYCLE = 4096
-"""Rows in which a mix keeps its weights exactly, to one row."""
+"""Number of rows in which a mix keeps its weights, exactly to one row."""
 
 _EPOCHS_KEPT, _WINDOWS_KEPT = 2, 4
 _BLOCKS, _ROWS, _MIX = 1, 2, 3
 
 
 def permutation(length: int, *key: int) -> Int64s:
-    """A permutation of `range(length)` that depends on the key alone."""
+    """A permutation of `range(length)` that depends on the key only, int64[length]."""
     salt = np.zeros(1, np.uint64)
     for part in key:
         salt = mix_bits(salt ^ np.array([part], np.uint64))
@@ -37,7 +37,10 @@ def permutation(length: int, *key: int) -> Int64s:
 class Order:
     """The order of the rows of one token set over its epochs.
 
-    blocks: rows of each row group. window: row groups whose rows are shuffled together; None reads rows as written.
+    Args:
+        blocks: Number of rows in each row group.
+        seed: Random seed.
+        window: Number of row groups whose rows are shuffled together; None for the order in which rows were written.
     """
 
     def __init__(self, blocks: Sequence[int] | Int64s, seed: int, window: int | None) -> None:
@@ -49,37 +52,37 @@ class Order:
         self._rows = lru_cache(_WINDOWS_KEPT)(self._order_window)
 
     def rows(self, positions: Int64s) -> Int64s:
-        """The row at each position, counted from 0 through the files of the set."""
+        """The row at each position, int64[n]; rows are counted from 0 through all files of the set."""
         rows = positions % self.length
         if self._window is None:
             return rows
         epochs = positions // self.length
         for epoch in np.unique(epochs).tolist():
             _, starts = self._epoch(epoch)
-            chosen = np.flatnonzero(epochs == epoch)
-            within = rows[chosen]
+            in_epoch = np.flatnonzero(epochs == epoch)
+            within = rows[in_epoch]
             windows = np.searchsorted(starts, within, side="right") - 1
             for window in np.unique(windows).tolist():
-                here = windows == window
-                rows[chosen[here]] = self._rows(epoch, window)[within[here] - starts[window]]
+                in_window = windows == window
+                rows[in_epoch[in_window]] = self._rows(epoch, window)[within[in_window] - starts[window]]
         return rows
 
     def blocks(self, first: int, last: int) -> Int64s:
-        """The row groups of the windows from position `first` to `last`, and those of the next one in that epoch."""
+        """The row groups of the windows at positions `first` to `last`, and of the next window in that epoch."""
         if self._window is None:
             block, end = np.searchsorted(self._first, [first % self.length, last % self.length], side="right") - 1
             turns = last // self.length - first // self.length
             return np.arange(block, end + turns * len(self._sizes) + 2) % len(self._sizes)
-        parts, place = [], first
-        while place <= last:
-            blocks, place = self._window_at(place)
+        parts, position = [], first
+        while position <= last:
+            blocks, position = self._window_at(position)
             parts.append(blocks)
-        if place % self.length:
-            parts.append(self._window_at(place)[0])
+        if position % self.length:
+            parts.append(self._window_at(position)[0])
         return np.concatenate(parts)
 
     def _window_at(self, position: int) -> tuple[Int64s, int]:
-        """The row groups of the window that holds `position`, and the position after its last row."""
+        """The row groups of the window that contains `position`, and the position after its last row."""
         assert self._window is not None
         epoch, within = divmod(position, self.length)
         order, starts = self._epoch(epoch)
@@ -105,7 +108,11 @@ class Order:
 class Mix:
     """Which of several token sets each position reads, and at which position of that set.
 
-    Each cycle of `CYCLE` positions holds every set in proportion to its weight, to one row, in an order of its own.
+    Each cycle of `CYCLE` positions contains every set in proportion to its weight, to one row, in its own random order.
+
+    Args:
+        weights: Weight of each token set.
+        seed: Random seed.
     """
 
     def __init__(self, weights: Sequence[float], seed: int) -> None:
@@ -113,34 +120,34 @@ class Mix:
         self._seed = seed
         self._cycle = lru_cache(_WINDOWS_KEPT)(self._order_cycle)
 
-    def places(self, positions: Int64s) -> tuple[Int64s, Int64s]:
-        """The set and the position in it, for each position."""
+    def locate(self, positions: Int64s) -> tuple[Int64s, Int64s]:
+        """The set of each position and the position in that set, int64[n] each."""
         cycles, within = positions // CYCLE, positions % CYCLE
-        sets, places = np.empty_like(positions), np.empty_like(positions)
+        sets, set_positions = np.empty_like(positions), np.empty_like(positions)
         for cycle in np.unique(cycles).tolist():
-            here = cycles == cycle
+            in_cycle = cycles == cycle
             label, number = self._cycle(cycle)
-            sets[here] = label[within[here]]
-            places[here] = number[within[here]] + cycle * self._counts[sets[here]]
-        return sets, places
+            sets[in_cycle] = label[within[in_cycle]]
+            set_positions[in_cycle] = number[within[in_cycle]] + cycle * self._counts[sets[in_cycle]]
+        return sets, set_positions
 
     def _order_cycle(self, cycle: int) -> tuple[Int64s, Int64s]:
         label = np.repeat(np.arange(len(self._counts)), self._counts)[permutation(CYCLE, self._seed, _MIX, cycle)]
         number = np.empty(CYCLE, np.int64)
-        for chosen, count in enumerate(self._counts.tolist()):
-            number[label == chosen] = np.arange(count)
+        for index, count in enumerate(self._counts.tolist()):
+            number[label == index] = np.arange(count)
         return label, number
 
 
 def _apportion(weights: Sequence[float], seats: int) -> Int64s:
-    """`seats` shared by weight, at least one each, by the largest remainder: ([1, 3], 8) → [2, 6]."""
+    """Divide `seats` by weight, at least one each, by the largest remainder method: ([1, 3], 8) → [2, 6]."""
     exact = np.maximum(np.asarray(weights, np.float64) / sum(weights) * seats, 1.0)
     exact *= seats / exact.sum()
     counts = np.maximum(np.floor(exact), 1).astype(np.int64)
     remainder = exact - counts
     while counts.sum() != seats:
         step = 1 if counts.sum() < seats else -1
-        chosen = int(np.argmax(remainder * step))
-        counts[chosen] += step
-        remainder[chosen] -= step
+        index = int(np.argmax(remainder * step))
+        counts[index] += step
+        remainder[index] -= step
     return counts

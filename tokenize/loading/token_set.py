@@ -1,9 +1,9 @@
-"""One token set on disk: its files, its row groups, and the fastest way to a row of each.
+"""One token set on disk: its files, its row groups, and the fastest way to read a row of each.
 
-A row group that stands plain and uncompressed in one page of a local file is mapped: its values are the last bytes of
-its column chunk, so a row is a slice of the file, shared through the page cache by every process. Any other row group
-(compressed, remote, or written by another tool) is decoded whole and kept while its window lasts; with a cache folder
-it is decoded once for all processes and epochs, and mapped from there.
+A row group stored plain and uncompressed in one page of a local file is memory-mapped: its values are the last bytes of
+its column chunk, so a row is a slice of the file, shared by all processes through the page cache. Any other row group
+(compressed, remote, or written by another tool) is decoded as a whole and kept in memory as long as its window is read.
+With a cache folder it is decoded once for all processes and epochs, and mapped from there.
 """
 
 from __future__ import annotations
@@ -32,18 +32,31 @@ Loaded = TypeVar("Loaded")
 Starts = tuple[Int32s, Int64s]
 
 READERS = 4
-"""Threads that open files and decode row groups ahead: they wait for storage more than they compute."""
+"""Threads that open files and decode row groups in advance: they wait for storage more than they compute."""
 
 FILES_MAPPED = 1024
-"""Files kept mapped at once: an operating system allows some 65,000 mappings a process."""
+"""Files mapped at once: an operating system allows about 65,000 mappings per process."""
 
 
 class TokenSet:
-    """The token shards of one split of one run, as one array of rows.
+    """The token shards of one split of a run, as one array of rows.
 
-    source: a run's folder, or the folder of the shards itself, local or any fsspec URL. cache: a local folder for
-    decoded row groups. kept: row groups held ready in memory. Raises InputError if there are no shards, or if they
-    differ in sequence length or tokenizer.
+    Args:
+        source: Folder of a run, or of its token shards; local or any fsspec URL.
+        split: "train" or "validation".
+        cache: Local folder for decoded row groups.
+        kept: Number of row groups to keep in memory.
+
+    Attributes:
+        folder: Folder of the token shards.
+        metadata: The `curation.` entries of the shards' Parquet metadata.
+        sequence_length: Tokens per row.
+        dtype: Type in which the tokens are stored.
+        blocks: int64[row groups]. Number of rows in each row group, through all files.
+        identity: Hash of the files' footers; the same for a copy of the set.
+
+    Raises:
+        InputError: There are no shards, or they differ in sequence length or tokenizer.
     """
 
     def __init__(self, source: str, split: str = "train", cache: str | None = None, kept: int = 64) -> None:
@@ -55,34 +68,40 @@ class TokenSet:
         self.metadata = _common(source, [footer.metadata or {} for footer in footers])
         kind = footers[0].schema.to_arrow_schema().field("input_ids").type
         self.sequence_length, self.dtype = int(kind.list_size), np.dtype(kind.value_type.to_pandas_dtype())
-        places = np.array([place for file, footer in enumerate(footers) for place in _places(file, footer)], np.int64)
-        self._file, self._group, self.blocks, self._page, self._end = places.reshape(-1, len(_PLACE)).T
+        groups = np.array([group for file, footer in enumerate(footers) for group in _groups(file, footer)], np.int64)
+        self._file, self._group, self.blocks, self._page, self._end = groups.reshape(-1, len(_GROUP)).T
         self._first = np.concatenate(([0], np.cumsum(self.blocks)))
         self.identity = _identity(footers)
         self._cache = Path(cache) / self.identity if cache is not None else None
         self._maps: OrderedDict[int, mmap.mmap] = OrderedDict()
         self._lock = Lock()
-        self._ids = _Kept(kept, self._load_ids)
-        self._starts = _Kept(kept, self._load_starts)
+        self._ids = _LoadCache(kept, self._load_ids)
+        self._starts = _LoadCache(kept, self._load_starts)
 
     def __len__(self) -> int:
         return int(self._first[-1])
 
     @property
     def pad_id(self) -> int:
-        """The id that fills rows, -1 where the files do not say."""
+        """The id that fills rows; -1 if the files do not say."""
         return int(self.metadata.get("curation.pad_id", -1))
 
-    def ids(self, rows: Int64s, out: npt.NDArray[Any], here: Int64s) -> None:
-        """Copy the rows numbered `rows`, shape (n,), to the rows `here` of `out`, of any integer type."""
+    def ids(self, rows: Int64s, out: npt.NDArray[Any], targets: Int64s) -> None:
+        """Copy rows of tokens to an array.
+
+        Args:
+            rows: int64[n]. Numbers of the rows in the set.
+            out: Integer array to copy to, shape (at least n, sequence_length).
+            targets: int64[n]. Row of `out` for each row.
+        """
         blocks = np.searchsorted(self._first, rows, side="right") - 1
-        places = rows - self._first[blocks]
+        within = rows - self._first[blocks]
         groups = self._ids.get(blocks.tolist())
-        for target, group, place in zip(here.tolist(), groups, places.tolist(), strict=True):
-            out[target] = group[place]
+        for target, group, row in zip(targets.tolist(), groups, within.tolist(), strict=True):
+            out[target] = group[row]
 
     def starts(self, rows: Int64s) -> Starts:
-        """Document starts of the rows, flat, and where each row's begin, shape (n + 1,)."""
+        """Document starts of all rows in one flat array, and the int64[n + 1] offsets of each row's starts."""
         parts: list[Int32s] = [np.empty(0, np.int32)]
         blocks = np.searchsorted(self._first, rows, side="right") - 1
         groups = self._starts.get(blocks.tolist())
@@ -91,7 +110,12 @@ class TokenSet:
         return np.concatenate(parts), np.cumsum([len(part) for part in parts], dtype=np.int64)
 
     def prepare(self, blocks: Sequence[int], starts: bool = False) -> None:
-        """Begin to load row groups that will be read soon, in the background, unless they are mapped."""
+        """Load row groups that will be read soon in the background, unless the files are mapped.
+
+        Args:
+            blocks: Numbers of the row groups.
+            starts: Whether document starts will be read too.
+        """
         if self._local and self._page[0] >= 0:
             return
         self._ids.begin(blocks)
@@ -103,7 +127,7 @@ class TokenSet:
             return pq.read_metadata(file)
 
     def _open(self, path: str) -> IO[bytes]:
-        """A file of which parts will be read: without the megabytes that remote files are read ahead otherwise."""
+        """Open a file to read parts of it, without the megabytes of read-ahead that remote files get by default."""
         if self._local:
             return self.folder.open(path)
         return cast("IO[bytes]", self.folder.fs.open(self.folder.path(path), "rb", cache_type="none"))
@@ -134,7 +158,7 @@ class TokenSet:
             return self._maps[file]
 
     def table(self, block: int, columns: list[str] | None = None) -> pa.Table:
-        """A row group as it stands in the file, all columns or those named."""
+        """Read a row group as a table: all columns, or `columns`."""
         with self._open(self._paths[self._file[block]]) as raw:
             parquet = pq.ParquetFile(raw, pre_buffer=True)
             return parquet.read_row_group(int(self._group[block]), columns=columns, use_threads=False)
@@ -149,8 +173,8 @@ class TokenSet:
         return lists.values.to_numpy(zero_copy_only=False), offsets
 
 
-class _Kept(Generic[Loaded]):
-    """The things loaded last, at most `count` or as many as are asked for at once; loading may begin earlier."""
+class _LoadCache(Generic[Loaded]):
+    """Caches the values used last: `count`, or more if more are needed at once. Values can be loaded in advance."""
 
     def __init__(self, count: int, load: Callable[[int], Loaded]) -> None:
         self._count, self._load, self._lock = count, load, Lock()
@@ -158,7 +182,7 @@ class _Kept(Generic[Loaded]):
         self._pool: ThreadPoolExecutor | None = None
 
     def begin(self, keys: Sequence[int]) -> None:
-        """Load in the background what is not there yet; keep what is there as if it had been asked for."""
+        """Load missing values in the background; present ones count as just used."""
         with self._lock:
             self._count = max(self._count, len(keys))
             for key in keys:
@@ -169,7 +193,7 @@ class _Kept(Generic[Loaded]):
                     self._add(key, self._pool.submit(self._load, key))
 
     def get(self, keys: Sequence[int]) -> list[Loaded]:
-        """What `load` gives for each key, loaded now if need be."""
+        """The value of each key, loaded now if it is missing."""
         with self._lock:
             kept = {key: self._kept.get(key) for key in keys}
             for key, future in kept.items():
@@ -191,11 +215,11 @@ class _Kept(Generic[Loaded]):
             self._kept.popitem(last=False)
 
 
-_PLACE = ("file", "group", "rows", "page", "end")
+_GROUP = ("file", "group", "rows", "page", "end")
 
 
-def _places(file: int, footer: pq.FileMetaData) -> Iterator[tuple[int, int, int, int, int]]:
-    """For each row group of a file: `_PLACE`, the place of its page being -1 where the column is not plain."""
+def _groups(file: int, footer: pq.FileMetaData) -> Iterator[tuple[int, int, int, int, int]]:
+    """`_GROUP` of each row group of a file; `page`, the offset of its page, is -1 if the column is not plain."""
     for number in range(footer.num_row_groups):
         group = footer.row_group(number)
         chunk = group.column(0)
@@ -211,21 +235,21 @@ def _find(source: str, split: str) -> tuple[Folder, list[str]]:
         paths = [path for path in folder.list("", ".parquet") if path.startswith(f"{split}-")]
         if paths:
             return folder, paths
-    raise InputError(f"{source}: no {split}-*.parquet there, nor in its folder tokens")
+    raise InputError(f"{source}: no {split}-*.parquet in this folder or its folder tokens")
 
 
 def _common(source: str, metadata: list[dict[bytes, bytes]]) -> dict[str, str]:
-    """The metadata of the first file; InputError if another was made with another tokenizer or length."""
+    """The metadata of the first file; InputError if the files differ in tokenizer or sequence length."""
     for key in (b"curation.tokenizer", b"curation.sequence_length"):
         values = {entry.get(key) for entry in metadata}
         if len(values) > 1:
-            found = ", ".join(sorted(str(value) for value in values))
-            raise InputError(f"{source}: files of different {key.decode()}: {found}")
+            listed = ", ".join(sorted(str(value) for value in values))
+            raise InputError(f"{source}: files with different {key.decode()}: {listed}")
     return {key.decode(): value.decode() for key, value in metadata[0].items() if key.startswith(b"curation.")}
 
 
 def _identity(footers: list[pq.FileMetaData]) -> str:
-    """A hash of what the files say of themselves: the same wherever the set is copied to."""
+    """A hash of the files' footers; the same for a copy of the set."""
     digest = hashlib.blake2b(digest_size=16)
     for footer in footers:
         sizes = [footer.row_group(group).column(0).total_compressed_size for group in range(footer.num_row_groups)]

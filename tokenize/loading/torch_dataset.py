@@ -1,4 +1,4 @@
-"""The loader as a PyTorch dataset: `from curation.tokenize.loading.loader import TokenDataset`; needs PyTorch."""
+"""The loader as a PyTorch dataset: `from curation.tokenize.loading.loader import TokenDataset`. Requires PyTorch."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ from curation.tokenize.loading.loader import TokenLoader
 
 
 class TokenDataset(IterableDataset[dict[str, torch.Tensor]]):  # type: ignore[misc, unused-ignore]
-    """Batches of a `TokenLoader` as tensors; give it to `DataLoader(dataset, batch_size=None, num_workers=n)`.
+    """Batches of a `TokenLoader` as tensors, for `DataLoader(dataset, batch_size=None, num_workers=n)`.
 
-    Takes the arguments of TokenLoader; `input_ids` are int64 unless `dtype` says otherwise. With worker processes each
-    makes every nth batch, and DataLoader puts them in order: the batches do not depend on their number. The state in
-    the main process does not follow the workers then: save `state_at(steps * batch_size)`.
+    With n worker processes, each makes every nth batch and DataLoader puts them in order, so the batches do not depend
+    on the number of workers. The state in the main process does not advance then: save `state_at(steps * batch_size)`.
+
+    Args:
+        *arguments: As for `TokenLoader`.
+        dtype: Type of `input_ids`; int64 by default.
+        **options: As for `TokenLoader`.
     """
 
     def __init__(self, *arguments: Any, dtype: Any = np.int64, **options: Any) -> None:
@@ -27,7 +31,7 @@ class TokenDataset(IterableDataset[dict[str, torch.Tensor]]):  # type: ignore[mi
 
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
         worker = get_worker_info()
-        # A worker may be a fork, in which no thread of the parent's loader lives: it makes a loader of its own.
+        # A worker may be a fork, in which the threads of the parent's loader do not exist: it needs a separate loader.
         loader = self.loader if worker is None else self._copy()
         for batch in iter(loader) if worker is None else loader.every(worker.id, worker.num_workers):
             yield {name: torch.from_numpy(values) for name, values in batch.items()}

@@ -1,4 +1,4 @@
-"""From a token back to the page it came from: token shard, row and position → document, URL, archive and offset."""
+"""Traces a token back to its page: token shard, row and position → document, URL, archive and offset."""
 
 from __future__ import annotations
 
@@ -17,18 +17,27 @@ from curation.store.folder import Folder
 from curation.store.paths import TOKENIZER
 
 CONTEXT = 20
-"""Tokens shown on either side of the one asked for."""
+"""Tokens of context before and after the traced token."""
 
-_PLACE = re.compile(r"(?:tokens/)?([a-z]+-\d+)(?:\.parquet)?:(\d+):(\d+)")
+_LOCATION = re.compile(r"(?:tokens/)?([a-z]+-\d+)(?:\.parquet)?:(\d+):(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
 class TokenOrigin:
-    """A token and where it came from.
+    """A token and the document it comes from.
 
-    before, text, after: the token's text amid that of its neighbours in the row. document: the corpus row it belongs to
-    without its text, or None for padding; corpus: the folder whose corpus that is; document_position: the position in
-    the row at which the document, or the rest of it, begins.
+    Attributes:
+        shard: Name of the token shard.
+        row: Row in the shard.
+        position: Position in the row.
+        token: The token's id.
+        before: Text of the tokens before it in the row.
+        text: Text of the token.
+        after: Text of the tokens after it in the row.
+        document_position: Position in the row at which the document, or the rest of it, begins.
+        document_id: Id of the document; None for padding.
+        corpus: Folder of the run whose corpus has the document; None for padding.
+        document: The document's corpus row without its text; None for padding.
     """
 
     shard: str
@@ -44,26 +53,31 @@ class TokenOrigin:
     document: dict[str, Any] | None
 
 
-def trace(folder: Folder, place: str) -> TokenOrigin:
-    """The origin of the token at `SHARD:ROW:POSITION`, such as `train-00003:17:250`, all counted from 0.
+def trace(folder: Folder, location: str) -> TokenOrigin:
+    """Find the document that a token comes from.
 
-    InputError if the place is not written so, or does not exist.
+    Args:
+        folder: Output folder of the run.
+        location: `SHARD:ROW:POSITION`, for example `train-00003:17:250`; rows and positions are counted from 0.
+
+    Raises:
+        InputError: The location has another format or does not exist.
     """
-    parts = _PLACE.fullmatch(place)
+    parts = _LOCATION.fullmatch(location)
     if parts is None:
-        raise InputError(f"{place}: must be SHARD:ROW:POSITION, such as train-00000:12:345")
+        raise InputError(f"{location}: must be SHARD:ROW:POSITION, for example train-00000:12:345")
     shard, row, position = parts[1], int(parts[2]), int(parts[3])
     values, metadata = _read_row(folder, shard, row)
     ids = values["input_ids"]
     if position >= len(ids):
-        raise InputError(f"{place}: a row has {len(ids)} tokens, counted from 0")
+        raise InputError(f"{location}: a row has {len(ids)} tokens, counted from 0")
     piece = int(np.searchsorted(values["document_starts"], position, side="right")) - 1
-    identity = values["document_ids"][piece]
-    corpus, document = _find_document(folder, identity, metadata) if identity is not None else (None, None)
+    document_id = values["document_ids"][piece]
+    corpus, document = _find_document(folder, document_id, metadata) if document_id is not None else (None, None)
     begin, end = max(position - CONTEXT, 0), position + 1 + CONTEXT
     before, text, after = _decode(folder, [ids[begin:position], ids[position : position + 1], ids[position + 1 : end]])
     start = values["document_starts"][piece]
-    return TokenOrigin(shard, row, position, ids[position], before, text, after, start, identity, corpus, document)
+    return TokenOrigin(shard, row, position, ids[position], before, text, after, start, document_id, corpus, document)
 
 
 def _read_row(folder: Folder, shard: str, row: int) -> tuple[dict[str, Any], dict[bytes, bytes]]:
@@ -79,14 +93,14 @@ def _read_row(folder: Folder, shard: str, row: int) -> tuple[dict[str, Any], dic
             if row < first + rows:
                 break
             first += rows
-        found: dict[str, Any] = parquet.read_row_group(group).slice(row - first, 1).to_pylist()[0]
-        return found, parquet.metadata.metadata or {}
+        values: dict[str, Any] = parquet.read_row_group(group).slice(row - first, 1).to_pylist()[0]
+        return values, parquet.metadata.metadata or {}
 
 
 def _find_document(
-    folder: Folder, identity: str, metadata: dict[bytes, bytes]
+    folder: Folder, document_id: str, metadata: dict[bytes, bytes]
 ) -> tuple[str | None, dict[str, Any] | None]:
-    """The corpus row of this id, in the corpus of the run or of those that were mixed into it."""
+    """Find the corpus row with this id in the run's own corpus or in one that was mixed in."""
     sources = json.loads(metadata.get(b"curation.sources", b"[]")) or [{"corpus": "."}]
     for source in sources:
         corpus = folder if source["corpus"] == "." else Folder(source["corpus"])
@@ -94,14 +108,14 @@ def _find_document(
         if paths:
             rows = ds.dataset(paths, format="parquet", filesystem=PyFileSystem(FSSpecHandler(corpus.fs)))
             columns = [name for name in rows.schema.names if name != "text"]
-            found = rows.scanner(columns=columns, filter=ds.field("id") == identity).head(1).to_pylist()
-            if found:
-                return corpus.url, found[0]
+            matches = rows.scanner(columns=columns, filter=ds.field("id") == document_id).head(1).to_pylist()
+            if matches:
+                return corpus.url, matches[0]
     return None, None
 
 
 def _decode(folder: Folder, parts: list[list[int]]) -> list[str]:
-    """The text of each run of ids; a token that is part of a character shows as U+FFFD."""
+    """The text of each list of ids. A token that is only part of a character decodes to U+FFFD."""
     import tokenizers
 
     tokenizer = tokenizers.Tokenizer.from_str(folder.read(TOKENIZER).decode())

@@ -1,4 +1,4 @@
-"""Corpus to tokenizer: pre-tokens counted, merges learned, tokenizer.json written.
+"""From corpus to tokenizer: count pre-tokens, learn merges, write tokenizer.json.
 
 May import `curation` and itself.
 """

@@ -1,7 +1,7 @@
-"""The byte-level alphabet of GPT-2: a printable character for each byte, so that any bytes can be spelled.
+"""The byte-level alphabet of GPT-2: one printable character per byte, so that any bytes can be written as text.
 
-Bytes that are printable in Latin-1 stand for themselves, the other 68 for the characters from U+0100 on. The first 256
-ids are the bytes in the order of these characters, as tokenizers' trainer gives them.
+Bytes that are printable in Latin-1 are written as themselves, the other 68 as the characters from U+0100 on. The first
+256 ids are the bytes in the order of these characters, as in tokenizers' trainer.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SPELLING = {
 
 
 def spell(token: bytes) -> str:
-    """Bytes as the file writes them: b" the" → "Ġthe"."""
+    """Bytes as tokenizer.json spells them: b" the" → "Ġthe"."""
     return token.decode("latin-1").translate(_SPELLING)
 
 

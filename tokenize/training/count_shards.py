@@ -1,7 +1,7 @@
-"""Tasks of counting: corpus shards to sorted runs of pre-token counts, and several runs to one.
+"""The counting tasks: count the pre-tokens of a corpus shard into a sorted run, and merge several runs into one.
 
-Both write into COUNTS of the output folder, where the driver and other tasks find them on any file system; a run is
-there whole or not at all. A shard's run has a manifest, whose counts tell what was read and how much of it was cut.
+Both write to COUNTS in the output folder, where the driver and other tasks can read the runs on any file system; a run
+appears only once it is complete. A shard's run has a manifest, whose counts say what was read and how much was cut.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from curation.store.hashing import hash_strings
 from curation.store.manifest import Manifest, fingerprint, is_done
 from curation.store.paths import CORPUS
 from curation.tokenize.training.counter import Counter
-from curation.tokenize.training.memory import give_back
+from curation.tokenize.training.memory import release_memory
 from curation.tokenize.training.pretokens import Splitter, flat_text
 from curation.tokenize.training.settings import TokenizerSettings
 from curation.tokenize.training.sorted_counts import merge_runs, read_run, write_run
@@ -34,12 +34,19 @@ COUNTS = "tokenizer/counts"
 BATCH_ROWS = 256
 
 FAN_IN = 64
-"""Runs merged at once: a task holds a chunk of each, some 50 MB."""
+"""Runs merged at once: a task holds one chunk of each, about 50 MB."""
 
 
 @dataclass(frozen=True, slots=True)
 class CountTask:
-    """One shard to count, and what its counts depend on."""
+    """One corpus shard to count.
+
+    Attributes:
+        folder: The output folder.
+        shard: Name of the corpus shard.
+        settings: Recipe table [tokenizer].
+        fingerprint: Fingerprint of the counts, see `count_fingerprint`.
+    """
 
     folder: Folder
     shard: str
@@ -48,7 +55,7 @@ class CountTask:
 
     @property
     def path(self) -> str:
-        """Its run."""
+        """Path of its run."""
         return f"{COUNTS}/{self.fingerprint}/{self.shard}.arrow"
 
     def size(self) -> int:
@@ -63,7 +70,13 @@ class CountTask:
 
 @dataclass(frozen=True, slots=True)
 class MergeTask:
-    """Runs to merge into one."""
+    """Runs to merge into one.
+
+    Attributes:
+        folder: The output folder.
+        fingerprint: Fingerprint of the counts.
+        runs: Paths of the runs.
+    """
 
     folder: Folder
     fingerprint: str
@@ -71,12 +84,12 @@ class MergeTask:
 
     @property
     def path(self) -> str:
-        """The merged run, named by what it is made of."""
+        """Path of the merged run, which is named after the runs in it."""
         return f"{COUNTS}/{self.fingerprint}/merged-{fingerprint(self.runs)}.arrow"
 
 
 def count_fingerprint(settings: TokenizerSettings, upstream: str) -> str:
-    """Fingerprint of the counts of a corpus: of its own, and of the settings that matter to counting."""
+    """Fingerprint of the counts: covers the corpus (fingerprint `upstream`) and the settings that affect counting."""
     values = [settings.split_pattern, settings.max_pretoken_bytes, settings.sample, settings.sample_seed]
     return fingerprint(STEP, settings.version, library_version("tokenizers"), values, upstream)
 
@@ -91,19 +104,19 @@ def count_shard(task: CountTask) -> dict[str, int]:
     with meter.timed("write"):
         run = write_run(task.folder, task.path, counter.runs())
         counter.clear()
-    seen = counter.counted
+    seen = counter.totals
     counts = {"documents": documents, "sampled": chosen, "bytes": seen.bytes, "pretokens": seen.pretokens}
     counts |= {"distinct": run.rows, "cut": seen.cut, "spilled": counter.spilled}
     Manifest(STEP, task.shard, task.fingerprint, counts=counts).write(task.folder, meter.report())
-    give_back()
+    release_memory()
     return {"documents_in": documents, "documents_out": chosen}
 
 
 def _count(task: CountTask, counter: Counter) -> tuple[int, int]:
-    """Count texts; returns how many documents there are and how many of them were chosen."""
+    """Count the texts of a shard; returns the number of documents and how many of them are in the sample."""
     documents = chosen = 0
     with task.folder.open(CORPUS.path(task.shard)) as file, pq.ParquetFile(file) as parquet:
-        # Decoded by this thread alone: what other threads free is kept by Arrow for them.
+        # Decoded in this thread only: Arrow would keep for other threads the memory that they free.
         for batch in parquet.iter_batches(batch_size=BATCH_ROWS, columns=["id", "text"], use_threads=False):
             rows = sampled(batch.column("id"), task.settings)
             texts = batch.column("text") if rows.all() else batch.column("text").filter(pa.array(rows))
@@ -113,21 +126,21 @@ def _count(task: CountTask, counter: Counter) -> tuple[int, int]:
 
 
 def sampled(ids: pa.StringArray, settings: TokenizerSettings) -> Bools:
-    """Which documents are trained on, shape (ids,); the same ones in whatever shard they stand."""
+    """Which documents are in the training sample, bool[len(ids)]; this depends on the id only, not on the shard."""
     if settings.sample >= 1:
         return np.ones(len(ids), np.bool_)
     return hash_strings(ids, settings.sample_seed) < np.uint64(int(settings.sample * 2**64))
 
 
 def merge(task: MergeTask) -> str:
-    """Merge runs into one, unless that is done; returns its path. The runs stay: the task may be run again."""
+    """Merge runs into one unless it exists; returns its path. The runs are kept, so that the task can be run again."""
     if not task.folder.exists(task.path):
         write_run(task.folder, task.path, merge_runs([read_run(task.folder, path) for path in task.runs]))
     return task.path
 
 
 def groups(paths: Sequence[str], fan_in: int = FAN_IN) -> list[tuple[str, ...]]:
-    """Runs in groups of at most `fan_in`, of sizes that differ by one at most."""
+    """Split the paths of runs into groups of at most `fan_in` whose sizes differ by at most one."""
     parts = -(-len(paths) // fan_in)
     bounds = [len(paths) * number // max(parts, 1) for number in range(parts + 1)]
     return [tuple(paths[first:last]) for first, last in pairwise(bounds)]

@@ -1,7 +1,8 @@
-"""Counting pre-tokens: an open-addressing hash table in a kernel, written out as a sorted run when it is full.
+"""Counts pre-tokens in an open-addressing hash table (a kernel) and spills the table as a sorted run when it is full.
 
-Counts have 64 bits. A pre-token longer than `longest` bytes (a run of letters without an end, which no writing has)
-counts as its first `longest` bytes, cut between characters: what the merges would spend on it, no text would repay.
+Counts have 64 bits. A pre-token longer than `longest` bytes (an endless run of letters, which no written language has)
+is cut to its first `longest` bytes, between two characters: learning merges from all of it would cost much and gain
+nothing for real text.
 """
 
 from __future__ import annotations
@@ -15,20 +16,26 @@ import numpy as np
 from curation.arrays import Int32s, Int64s, UInt8s, UInt64s
 from curation.running.compiled import kernel
 from curation.store.folder import Folder
-from curation.tokenize.training.memory import give_back
+from curation.tokenize.training.memory import release_memory
 from curation.tokenize.training.pretokens import Splitter, Text
 from curation.tokenize.training.sorted_counts import HEAD, Counts, merge_runs, read_run, sorted_run, write_run
 
 SPILL_BYTES = 64 << 20
-"""Memory of the table above which it is written out: some million different pre-tokens."""
+"""Table size above which it is spilled to disk: about a million distinct pre-tokens."""
 
 PART_BYTES = 1 << 20
-"""Text split at once: bounds what the places of its pre-tokens take, and stays in the cache."""
+"""Text split at once. It bounds the memory for pre-token offsets and fits in the CPU cache."""
 
 
 @dataclass(frozen=True, slots=True)
 class CounterTotals:
-    """What a counter has seen: bytes of text, pre-tokens, and how many of these were too long and were cut."""
+    """Totals of a counter.
+
+    Attributes:
+        bytes: UTF-8 bytes of text.
+        pretokens: Pre-tokens in the text.
+        cut: Pre-tokens that were too long and were cut.
+    """
 
     bytes: int
     pretokens: int
@@ -36,10 +43,14 @@ class CounterTotals:
 
 
 class Counter:
-    """Counts pre-tokens of texts.
+    """Counts the pre-tokens of texts.
 
-    longest: bytes of a pre-token that count. scratch: the folder, and the path in it, where runs go when the table
-    takes `spill_bytes` (SPILL_BYTES); without one, it grows with the text. `clear` removes them.
+    Args:
+        splitter: Cuts text into pre-tokens.
+        longest: Maximum bytes of a pre-token; longer ones are cut.
+        scratch: Folder and path in it for spilled runs, which `clear` removes. With None nothing is spilled and the
+            table grows with the text.
+        spill_bytes: Table size at which it is spilled; SPILL_BYTES by default.
     """
 
     def __init__(
@@ -55,12 +66,12 @@ class Counter:
         self._bytes = self._pretokens = self._cut = self.spilled = 0
 
     @property
-    def counted(self) -> CounterTotals:
-        """Totals so far."""
+    def totals(self) -> CounterTotals:
+        """The totals so far."""
         return CounterTotals(self._bytes, self._pretokens, self._cut)
 
     def add(self, text: Text) -> None:
-        """Count the pre-tokens of some texts."""
+        """Count the pre-tokens of these texts."""
         for part in _parts(text):
             ends = self._splitter(part)
             self._table, cut = _add(self._table, part.data, ends, self._longest)
@@ -71,10 +82,10 @@ class Counter:
                 folder, path = self._scratch
                 write_run(folder, _spill_path(path, self.spilled), self._take().chunks())
                 self.spilled += 1
-                give_back()
+                release_memory()
 
     def runs(self) -> Iterator[Counts]:
-        """All counts as one sorted run, in chunks; ends the counting."""
+        """Return all counts as one sorted run, in chunks. Nothing can be added afterwards."""
         last = self._take().chunks()
         if self._scratch is None or not self.spilled:
             return last
@@ -82,7 +93,7 @@ class Counter:
         return merge_runs([last, *(read_run(folder, _spill_path(path, number)) for number in range(self.spilled))])
 
     def clear(self) -> None:
-        """Remove what was written out."""
+        """Remove the spilled runs."""
         if self._scratch is not None and self.spilled:
             folder, path = self._scratch
             folder.remove(path)
@@ -100,7 +111,7 @@ def _spill_path(path: str, number: int) -> str:
 
 
 def _parts(text: Text) -> Iterator[Text]:
-    """The texts in slices of about PART_BYTES."""
+    """Split the texts into slices of about PART_BYTES, without cutting a text."""
     first, rows = 0, len(text.offsets) - 1
     while first < rows:
         start = text.offsets[first]
@@ -114,10 +125,14 @@ _SIZE_BITS = 16
 
 
 class _Table(NamedTuple):
-    """slots: entry + 1, or 0, by hash; rows: what the table knows of each entry; data: bytes of the entries in turn.
+    """The hash table.
 
-    A row is the first bytes as a number, where the bytes start in data and how many there are (in one number), the
-    count and the hash: all of an entry in half a cache line. size: entries, bytes of data.
+    Attributes:
+        slots: int32[a power of two]. Entry number + 1 by hash, or 0 for a free slot.
+        rows: uint64[capacity, 4]. Each entry's first bytes as a number (_HEAD), its start in `data` and its length
+            packed in one number (_PLACE), its count (_COUNT) and its hash (_HASH): an entry fits in half a cache line.
+        data: uint8. Bytes of the entries, one after the other.
+        size: int64[2]. Number of entries, and used bytes of `data`.
     """
 
     slots: Int32s
@@ -136,7 +151,7 @@ def _empty_table() -> _Table:
 
 @kernel
 def _add(table: _Table, data: UInt8s, ends: Int64s, longest: int) -> tuple[_Table, int]:
-    slots, rows, known, size = table
+    slots, rows, stored, size = table
     begin, cut = 0, 0
     for end in ends:
         last = end
@@ -147,29 +162,29 @@ def _add(table: _Table, data: UInt8s, ends: Int64s, longest: int) -> tuple[_Tabl
             cut += 1
         head = _word(data, begin, last)
         hashed = _hash(data, begin, last, head)
-        slot = _find(slots, rows, known, data, begin, last, head, hashed)
+        slot = _find(slots, rows, stored, data, begin, last, head, hashed)
         entry = slots[slot] - 1
         if entry < 0:
             entry, used = size[0], size[1]
-            if used + last - begin > len(known):
-                known = _more_bytes(known, used, last - begin)
+            if used + last - begin > len(stored):
+                stored = _more_bytes(stored, used, last - begin)
             if entry == len(rows):
                 slots, rows = _more_rows(rows)
-                slot = _find(slots, rows, known, data, begin, last, head, hashed)
+                slot = _find(slots, rows, stored, data, begin, last, head, hashed)
             slots[slot] = entry + 1
             rows[entry, _HEAD], rows[entry, _COUNT], rows[entry, _HASH] = head, 0, hashed
             rows[entry, _PLACE] = np.uint64(used) << np.uint64(_SIZE_BITS) | np.uint64(last - begin)
             for place in range(last - begin):
-                known[used + place] = data[begin + place]
+                stored[used + place] = data[begin + place]
             size[0], size[1] = entry + 1, used + last - begin
         rows[entry, _COUNT] += np.uint64(1)
         begin = end
-    return _Table(slots, rows, known, size), cut
+    return _Table(slots, rows, stored, size), cut
 
 
 @kernel
 def _word(data: UInt8s, begin: int, end: int) -> np.uint64:
-    """Up to eight bytes as a big-endian number, filled up with zeros."""
+    """Up to eight bytes as a big-endian number, zero-padded on the right."""
     size = min(HEAD, end - begin)
     head = np.uint64(0)
     for place in range(size):
@@ -190,9 +205,9 @@ def _hash(data: UInt8s, begin: int, end: int, head: np.uint64) -> np.uint64:
 
 @kernel
 def _find(
-    slots: Int32s, rows: UInt64s, known: UInt8s, data: UInt8s, begin: int, end: int, head: np.uint64, hashed: np.uint64
+    slots: Int32s, rows: UInt64s, stored: UInt8s, data: UInt8s, begin: int, end: int, head: np.uint64, hashed: np.uint64
 ) -> np.int64:
-    """The slot of a string, or the free one where it belongs."""
+    """The slot of a string, or the free slot where it belongs."""
     mask = len(slots) - 1
     slot = np.int64(hashed & np.uint64(mask))
     size = end - begin
@@ -204,7 +219,7 @@ def _find(
             where = rows[entry, _PLACE]
             if np.int64(where & np.uint64((1 << _SIZE_BITS) - 1)) == size:
                 start, place = np.int64(where >> np.uint64(_SIZE_BITS)), HEAD
-                while place < size and known[start + place] == data[begin + place]:
+                while place < size and stored[start + place] == data[begin + place]:
                     place += 1
                 if place >= size:
                     return slot
@@ -212,15 +227,15 @@ def _find(
 
 
 @kernel
-def _more_bytes(known: UInt8s, used: int, needed: int) -> UInt8s:
-    larger = np.empty(max(2 * len(known), used + needed), np.uint8)
-    larger[:used] = known[:used]
+def _more_bytes(stored: UInt8s, used: int, needed: int) -> UInt8s:
+    larger = np.empty(max(2 * len(stored), used + needed), np.uint8)
+    larger[:used] = stored[:used]
     return larger
 
 
 @kernel
 def _more_rows(rows: UInt64s) -> tuple[Int32s, UInt64s]:
-    """Rows and slots for twice as many entries as there are, which is as many as `rows` holds."""
+    """Double the capacity of a full table; returns the new slots and rows."""
     entries = len(rows)
     larger = np.empty((2 * entries, 4), np.uint64)
     larger[:entries] = rows

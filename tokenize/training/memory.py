@@ -1,4 +1,4 @@
-"""Memory given back to the system, so that no phase pays for the one before it."""
+"""Returns freed memory to the system, so that no phase of training pays for the one before it."""
 
 from __future__ import annotations
 
@@ -13,28 +13,31 @@ from curation.arrays import UInt32s
 
 
 class ShrinkableArray:
-    """Numbers in memory of their own, the end of which can be given back while they are in use.
+    """An array in its own memory mapping whose end can be released while the rest is in use.
 
-    array: uint32[size]. Where the system cannot take a part of a mapping back, all of it stays.
+    On systems that cannot release part of a mapping, all of it is kept.
+
+    Attributes:
+        array: uint32[size].
     """
 
     def __init__(self, size: int) -> None:
         self._memory = mmap.mmap(-1, max(4 * size, 1), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        if hasattr(mmap, "MADV_HUGEPAGE"):  # as NumPy does for arrays of its own
+        if hasattr(mmap, "MADV_HUGEPAGE"):  # as NumPy does for its own arrays
             self._memory.madvise(mmap.MADV_HUGEPAGE)
         self.array: UInt32s = np.frombuffer(self._memory, np.uint32, size)
 
     def keep(self, size: int) -> None:
-        """Give back what is behind the first `size` numbers, whole pages of it, which is lost."""
+        """Release the whole memory pages after the first `size` numbers; their content is lost."""
         first = -(-4 * size // mmap.PAGESIZE) * mmap.PAGESIZE
         if hasattr(mmap, "MADV_DONTNEED") and first < len(self._memory):
             self._memory.madvise(mmap.MADV_DONTNEED, first)
 
 
-def give_back() -> None:
-    """Return what Arrow's pool and, where it is glibc's, malloc keep of freed memory. Takes milliseconds.
+def release_memory() -> None:
+    """Return the freed memory that Arrow's pool and glibc's malloc hold on to. Takes milliseconds.
 
-    Arrow's pool gives back what this thread has freed only.
+    Arrow's pool returns only what this thread has freed.
     """
     pa.default_memory_pool().release_unused()
     if sys.platform == "linux":

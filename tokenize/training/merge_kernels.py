@@ -1,14 +1,14 @@
-"""The kernels under `merges`: words in cells, and what one merge changes in them.
+"""The kernels behind `merges`: words stored in cells, and what one merge changes in them.
 
-A word stands in `cells` as three numbers (its count's low and high half, its length) and its tokens, so that visiting
-one costs a miss or two of the cache. A waiting pair owns a stretch of `places`, the words in which it stood when it
-came to be; a word may have lost it since, which does no harm. What one merge does to its neighbours is added up by
-neighbour first, then told to the table of pairs, once a neighbour instead of once an occurrence. Merges shorten words:
-now and then these move together, and places with them.
+A word is stored in `cells` as three numbers (low and high half of its count, its length) followed by its tokens, so
+that visiting a word costs one or two cache misses. A waiting pair owns a slice of `places`: the words that contained it
+when the pair was created. A word may have lost the pair since, which does no harm. The effects of a merge are summed
+per neighboring token first, so that the table of pairs is updated once per neighbor instead of once per occurrence.
+Merges shorten words, so from time to time words are moved together, and `places` is updated.
 
-A token is made by one merge only: within bounds that no merge crosses, a string is merged as it would be by itself, so
-there are no two ways to the same one. Hence a pair comes to be when the newer of its tokens does, all of it at once,
-and then only loses occurrences. One that is too rare, then or later, is forgotten for good.
+Each token is made by exactly one merge: between boundaries that no merge crosses, a string is merged as if it stood
+alone, so there is only one way to build it. A pair therefore gets all its occurrences at once, when the newer of its
+two tokens is created, and only loses some later. A pair that is too rare, then or later, can be dropped for good.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from curation.tokenize.training.pair_kernels import (
     START,
     WAITING,
     add_pair,
+    empty_pairs,
     find_pair,
-    no_pairs,
     pop,
     push,
     sift_down,
@@ -37,17 +37,23 @@ HEADER = 3
 """Cells before a word's tokens."""
 
 BYTES = 256
-"""Tokens before the first merge."""
+"""Number of tokens before the first merge."""
 
 _LOW = (1 << 32) - 1
 _BYTE_PAIRS = 1 << 16
 TOKENS, _PLACES, USED = 2, 3, 4
-_SIDE, _NEIGHBOUR, _CHANGE, _LAST, _SIZE, _BEGIN, _COUNT = range(7)
+_SIDE, _NEIGHBOR, _CHANGE, _LAST, _SIZE, _BEGIN, _COUNT = range(7)
 _LEFT, _RIGHT = 0, 1
 
 
 class MergeLimits(NamedTuple):
-    """When to stop: tokens in the vocabulary, least frequency of a pair (at least 1); bytes that no token may reach."""
+    """When to stop merging.
+
+    Attributes:
+        vocabulary: Number of tokens, the bytes included.
+        min_frequency: Minimum frequency of a pair, at least 1.
+        longest: Length in bytes that every merged token of more than two bytes must stay below.
+    """
 
     vocabulary: int
     min_frequency: int
@@ -55,10 +61,16 @@ class MergeLimits(NamedTuple):
 
 
 class MergeState(NamedTuple):
-    """cells: words. pairs: (key, count) of a hash table. heap: count, pair, start, length of what waits.
+    """The arrays that the kernels work on.
 
-    places: see above. lengths: bytes of each token. merges: both parts of each token after the bytes. sizes: pairs in
-    the table, pairs waiting, tokens, places used, cells that words take.
+    Attributes:
+        cells: uint32. The words, see the module docstring.
+        pairs: int64[slots, 2]. Hash table of (pair, count); a pair is its left id << 32 | its right id.
+        heap: int64[capacity, 4]. Waiting pairs: count, pair, start and length of the slice of `places`.
+        places: uint32. Where the words that contain a waiting pair start in `cells`.
+        lengths: int64[vocabulary]. Bytes of each token.
+        merges: int32[vocabulary - 256, 2]. The two parts of each token after the bytes.
+        sizes: int64[5]. Pairs in the table, pairs waiting, tokens, used `places`, cells occupied by words.
     """
 
     cells: UInt32s
@@ -72,7 +84,7 @@ class MergeState(NamedTuple):
 
 @kernel
 def count_cells(offsets: Int64s) -> int:
-    """Cells that words take; one of less than two bytes takes none, for it has no pairs."""
+    """Number of cells that words need; a word of less than two bytes needs none, because it has no pairs."""
     size = 0
     for row in range(len(offsets) - 1):
         length = offsets[row + 1] - offsets[row]
@@ -83,7 +95,15 @@ def count_cells(offsets: Int64s) -> int:
 
 @kernel
 def place_words(data: UInt8s, offsets: Int64s, counts: Int64s, ids: Int64s, cells: UInt32s) -> None:
-    """Fill the cells of words. `ids`: the token of each byte."""
+    """Write words to `cells`.
+
+    Args:
+        data: Bytes of the words.
+        offsets: Word `i` is `data[offsets[i]:offsets[i + 1]]`.
+        counts: How often each word occurs.
+        ids: int64[256]. Token of each byte.
+        cells: Array to fill, `count_cells(offsets)` long.
+    """
     used = 0
     for row in range(len(counts)):
         begin, length = offsets[row], offsets[row + 1] - offsets[row]
@@ -97,14 +117,14 @@ def place_words(data: UInt8s, offsets: Int64s, counts: Int64s, ids: Int64s, cell
 
 @kernel
 def first_state(cells: UInt32s, limits: MergeLimits) -> MergeState:
-    """Nothing merged: pairs of bytes with their counts and places."""
+    """The state before the first merge: pairs of bytes with their counts and places."""
     counts, sizes = _count_byte_pairs(cells)
     begins = np.cumsum(sizes) - sizes
-    places = np.empty(max(sizes.sum() * 8 // 5, 1024), np.uint32)  # enough, mostly, for ever
+    places = np.empty(max(sizes.sum() * 8 // 5, 1024), np.uint32)  # usually enough for the whole training
     _fill_places(cells, begins.copy(), places)
     totals = np.zeros(5, np.int64)
-    # Room that is not used takes no memory, while to outgrow it takes three times what is used.
-    pairs, heap = no_pairs(1 << 17), np.empty((max(len(cells) // 8, 1 << 14), 4), np.int64)
+    # Unused capacity takes no memory, but growing takes three times what is used.
+    pairs, heap = empty_pairs(1 << 17), np.empty((max(len(cells) // 8, 1 << 14), 4), np.int64)
     for key in range(_BYTE_PAIRS):
         if counts[key] >= limits.min_frequency:
             pair = (key >> 8) << 32 | (key & 0xFF)
@@ -150,7 +170,7 @@ def _fill_places(cells: UInt32s, ends: Int64s, places: UInt32s) -> None:
 
 @kernel
 def find_words(cells: UInt32s) -> UInt32s:
-    """Where each word begins: the used part of room for as many words as there could be."""
+    """Where each word begins in `cells`."""
     starts, words = np.empty(len(cells) // (HEADER + 2), np.uint32), 0
     word = np.int64(0)
     while word < len(cells):
@@ -161,21 +181,21 @@ def find_words(cells: UInt32s) -> UInt32s:
 
 
 @kernel
-def move_together(state: MergeState, starts: UInt32s) -> None:
-    """Move words, which begin at `starts`, to the beginning of `cells`, without what merges left empty between them."""
+def compact_words(state: MergeState, starts: UInt32s) -> None:
+    """Move the words, which begin at `starts`, to the front of `cells`, closing the gaps that merges left."""
     cells, places = state.cells, state.places
-    kept = np.empty(len(starts), np.uint32)  # while a word's first cell says where it goes
+    first_cells = np.empty(len(starts), np.uint32)  # the first cells, which temporarily hold the words' new positions
     used = np.int64(0)
     for word in range(len(starts)):
         begin = np.int64(starts[word])
-        kept[word], cells[begin] = cells[begin], used
+        first_cells[word], cells[begin] = cells[begin], used
         used += HEADER + np.int64(cells[begin + 2])
     for place in range(state.sizes[_PLACES]):
         places[place] = cells[places[place]]
     for word in range(len(starts)):
         begin = np.int64(starts[word])
         target = np.int64(cells[begin])
-        cells[begin], starts[word] = kept[word], target
+        cells[begin], starts[word] = first_cells[word], target
         for place in range(HEADER + np.int64(cells[begin + 2])):
             cells[target + place] = cells[begin + place]
 
@@ -187,13 +207,13 @@ def _count_of(cells: UInt32s, word: int | np.int64) -> np.int64:
 
 @kernel
 def advance(state: MergeState, limits: MergeLimits, most: int) -> tuple[MergeState, bool]:
-    """Make up to `most` merges; whether there may be more to make."""
+    """Make up to `most` merges; returns the new state and whether there may be more merges to make."""
     cells, pairs, heap, places, lengths, merges, sizes = state
     buckets = np.empty((2 * limits.vocabulary, 7), np.int64)
     bucket_of = np.full((2, limits.vocabulary), -1, np.int32)
     records = np.empty((1 << 12, 2), np.uint32)
-    made = 0
-    while made < most and sizes[WAITING] and sizes[TOKENS] < limits.vocabulary:
+    merged = 0
+    while merged < most and sizes[WAITING] and sizes[TOKENS] < limits.vocabulary:
         pair, start, length = heap[0, PAIR], heap[0, START], heap[0, LENGTH]
         slot = find_pair(pairs, pair)
         count = pairs[slot, 1]
@@ -211,25 +231,25 @@ def advance(state: MergeState, limits: MergeLimits, most: int) -> tuple[MergeSta
         sizes[TOKENS] += 1
         lengths[token] = lengths[first] + lengths[second]
         merges[token - BYTES, 0], merges[token - BYTES, 1] = first, second
-        made += 1
-        used = places[start : start + length]
-        records, found, recorded, freed = _merge(cells, used, first, second, token, buckets, bucket_of, records)
+        merged += 1
+        words = places[start : start + length]
+        records, n_buckets, recorded, freed = _merge(cells, words, first, second, token, buckets, bucket_of, records)
         sizes[USED] -= freed
-        met = buckets[:found]
-        pairs = _change_pairs(pairs, sizes, met, first, second, token, lengths, limits)
-        places = _record_places(places, pairs, heap, sizes, met, records[:recorded], token, limits.min_frequency)
-        for bucket in range(found):
-            bucket_of[met[bucket, _SIDE], met[bucket, _NEIGHBOUR]] = -1
-            if met[bucket, _SIZE]:
-                key = _pair_with(met[bucket], token)
-                heap = push(heap, sizes, met[bucket, _COUNT], key, met[bucket, _BEGIN], met[bucket, _SIZE])
-    return MergeState(cells, pairs, heap, places, lengths, merges, sizes), made == most
+        filled = buckets[:n_buckets]
+        pairs = _change_pairs(pairs, sizes, filled, first, second, token, lengths, limits)
+        places = _record_places(places, pairs, heap, sizes, filled, records[:recorded], token, limits.min_frequency)
+        for bucket in range(n_buckets):
+            bucket_of[filled[bucket, _SIDE], filled[bucket, _NEIGHBOR]] = -1
+            if filled[bucket, _SIZE]:
+                key = _pair_with(filled[bucket], token)
+                heap = push(heap, sizes, filled[bucket, _COUNT], key, filled[bucket, _BEGIN], filled[bucket, _SIZE])
+    return MergeState(cells, pairs, heap, places, lengths, merges, sizes), merged == most
 
 
 @kernel
 def _pair_with(bucket: Int64s, token: int) -> np.int64:
-    neighbour = bucket[_NEIGHBOUR]
-    return np.int64(neighbour << 32 | token if bucket[_SIDE] == _LEFT else token << 32 | neighbour)
+    neighbor = bucket[_NEIGHBOR]
+    return np.int64(neighbor << 32 | token if bucket[_SIDE] == _LEFT else token << 32 | neighbor)
 
 
 @kernel
@@ -237,12 +257,15 @@ def _merge(
     cells: UInt32s, words: UInt32s, first: int, second: int, token: int,
     buckets: Int64s, bucket_of: Int32s, records: UInt32s,
 ) -> tuple[UInt32s, int, int, np.int64]:  # fmt: skip
-    """Put `token` for `first`, `second` in the words given; returns records, how many buckets, of these, cells freed.
+    """Replace `first`, `second` by `token` in the given words.
 
-    A bucket is a neighbour of the token on one side, with the count of all such neighbours and of words that gained it;
-    a record is a bucket and such a word.
+    A bucket collects one neighbor of the token on one side: how often it occurs there, and in how many words. A record
+    is a bucket and one of these words.
+
+    Returns:
+        The records, the number of buckets, the number of records, and the number of cells freed.
     """
-    found, recorded, freed = 0, 0, np.int64(0)
+    n_buckets, recorded, freed = 0, 0, np.int64(0)
     for word in words:
         begin = np.int64(word) + HEADER
         end = begin + np.int64(cells[word + 2])
@@ -257,11 +280,11 @@ def _merge(
         while source < end:
             if source + 1 < end and cells[source] == first and cells[source + 1] == second:
                 if target > begin:
-                    met = (_LEFT, np.int64(cells[target - 1]))
-                    found, recorded = _meet(cells, word, met, buckets, bucket_of, records, found, recorded)
+                    near = (_LEFT, np.int64(cells[target - 1]))
+                    n_buckets, recorded = _record(cells, word, near, buckets, bucket_of, records, n_buckets, recorded)
                 if source + 2 < end:
-                    met = (_RIGHT, np.int64(cells[source + 2]))
-                    found, recorded = _meet(cells, word, met, buckets, bucket_of, records, found, recorded)
+                    near = (_RIGHT, np.int64(cells[source + 2]))
+                    n_buckets, recorded = _record(cells, word, near, buckets, bucket_of, records, n_buckets, recorded)
                 cells[target] = token
                 source += 2
             else:
@@ -270,22 +293,22 @@ def _merge(
             target += 1
         cells[word + 2] = target - begin
         freed += end - target
-    return records, found, recorded, freed
+    return records, n_buckets, recorded, freed
 
 
 @kernel
-def _meet(
-    cells: UInt32s, word: int, met: tuple[int, np.int64], buckets: Int64s, bucket_of: Int32s, records: UInt32s,
-    found: int, recorded: int,
+def _record(
+    cells: UInt32s, word: int, near: tuple[int, np.int64], buckets: Int64s, bucket_of: Int32s, records: UInt32s,
+    n_buckets: int, recorded: int,
 ) -> tuple[int, int]:  # fmt: skip
-    """Enter that the token has a neighbour in a word: its side and itself. Returns how many buckets and records now."""
-    side, neighbour = met
-    bucket = np.int64(bucket_of[side, neighbour])
+    """Record a neighbor (side, token id) of the new token in a word; returns the numbers of buckets and records."""
+    side, neighbor = near
+    bucket = np.int64(bucket_of[side, neighbor])
     if bucket < 0:
-        bucket = np.int64(found)
-        found += 1
-        bucket_of[side, neighbour] = bucket
-        buckets[bucket, _SIDE], buckets[bucket, _NEIGHBOUR] = side, neighbour
+        bucket = np.int64(n_buckets)
+        n_buckets += 1
+        bucket_of[side, neighbor] = bucket
+        buckets[bucket, _SIDE], buckets[bucket, _NEIGHBOR] = side, neighbor
         buckets[bucket, _CHANGE], buckets[bucket, _LAST], buckets[bucket, _SIZE] = 0, -1, 0
     buckets[bucket, _CHANGE] += _count_of(cells, word)
     if buckets[bucket, _LAST] != word:
@@ -293,7 +316,7 @@ def _meet(
         buckets[bucket, _SIZE] += 1
         records[recorded, 0], records[recorded, 1] = bucket, word
         recorded += 1
-    return found, recorded
+    return n_buckets, recorded
 
 
 @kernel
@@ -301,18 +324,18 @@ def _change_pairs(
     pairs: Int64s, sizes: Int64s, buckets: Int64s, first: int, second: int, token: int, lengths: Int64s,
     limits: MergeLimits,
 ) -> Int64s:  # fmt: skip
-    """Tell the table what each bucket changed: the neighbour lost a pair with a part of the token, won one with it.
+    """Update the table per bucket: its neighbor lost a pair with a part of the token and gained one with the token.
 
-    A token's right neighbours are told before it is its own left one (the next of its kind took that place), since they
-    were met in this order.
+    Buckets come in the order in which neighbors were recorded. Where the token follows itself, the pair (token, first)
+    is therefore added, by the bucket of the right neighbor, before it is subtracted.
     """
     for bucket in range(len(buckets)):
-        neighbour, change = buckets[bucket, _NEIGHBOUR], buckets[bucket, _CHANGE]
+        neighbor, change = buckets[bucket, _NEIGHBOR], buckets[bucket, _CHANGE]
         left = buckets[bucket, _SIDE] == _LEFT
-        slot = find_pair(pairs, neighbour << 32 | first if left else second << 32 | neighbour)
+        slot = find_pair(pairs, neighbor << 32 | first if left else second << 32 | neighbor)
         if pairs[slot, 1] > 0:
             pairs[slot, 1] -= change
-        if change >= limits.min_frequency and lengths[neighbour] + lengths[token] < limits.longest:
+        if change >= limits.min_frequency and lengths[neighbor] + lengths[token] < limits.longest:
             pairs = add_pair(pairs, sizes, _pair_with(buckets[bucket], token), change, limits.min_frequency)
     return pairs
 
@@ -322,7 +345,7 @@ def _record_places(
     places: UInt32s, pairs: Int64s, heap: Int64s, sizes: Int64s, buckets: Int64s, records: UInt32s,
     token: int, min_frequency: int,
 ) -> UInt32s:  # fmt: skip
-    """Give each bucket whose pair is frequent enough its stretch of `places`; the others have size 0 from here on."""
+    """Give each bucket whose pair is frequent enough its slice of `places`; the others get size 0."""
     if sizes[_PLACES] + len(records) > len(places):
         places = _compacted(places, heap[: sizes[WAITING]], sizes, len(records))
     used = sizes[_PLACES]
@@ -344,7 +367,7 @@ def _record_places(
 
 @kernel
 def _compacted(places: UInt32s, heap: Int64s, sizes: Int64s, needed: int) -> UInt32s:
-    """The stretches still waiting, in their order, with room for `needed` more places."""
+    """The slices of the waiting pairs, in their order, with room for `needed` more places."""
     live = heap[:, LENGTH].sum()
     target = places if 8 * (live + needed) < 7 * len(places) else np.empty(live + live // 2 + needed, np.uint32)
     used = 0

@@ -1,7 +1,7 @@
-"""Kernels of the pairs to be merged: how often each occurs, in a hash table, and which is next, in a heap.
+"""Kernels for the candidate pairs: a hash table of how often each occurs and a heap of which is merged next.
 
-`sizes` is the caller's array of totals, of which two count here: pairs in the table (PAIRS), pairs waiting (WAITING).
-An array that is full is replaced by a larger one, which the function returns.
+`sizes` is the caller's array of totals. Two of them are used here: pairs in the table (PAIRS) and pairs in the heap
+(WAITING). A full array is replaced by a larger one, which the function returns.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from curation.running.compiled import kernel
 
 PAIRS, WAITING = 0, 1
 COUNT, PAIR, START, LENGTH = range(4)
-"""Columns of the heap: the pair's count when it came, the pair, and the stretch of places that it owns."""
+"""Columns of the heap: the pair's count when it was pushed, the pair, and start and length of its slice of `places`."""
 
 
 @kernel
 def _before(heap: Int64s, left: int, right: int) -> bool:
-    """Whether an entry comes up before another: the more frequent, then the smaller pair."""
+    """Whether entry `left` comes up before `right`: the more frequent pair first, then the smaller one."""
     if heap[left, COUNT] != heap[right, COUNT]:
         return bool(heap[left, COUNT] > heap[right, COUNT])
     return bool(heap[left, PAIR] < heap[right, PAIR])
@@ -32,7 +32,7 @@ def _swap(heap: Int64s, left: int, right: int) -> None:
 
 @kernel
 def push(heap: Int64s, sizes: Int64s, count: int, pair: int | np.int64, start: int, length: int) -> Int64s:
-    """Make a pair wait; a stretch of places belongs to it."""
+    """Push a pair with its count and its slice of `places`; returns the heap."""
     entry = sizes[WAITING]
     if entry == len(heap):
         heap = _doubled(heap)
@@ -46,7 +46,7 @@ def push(heap: Int64s, sizes: Int64s, count: int, pair: int | np.int64, start: i
 
 @kernel
 def pop(heap: Int64s, sizes: Int64s) -> None:
-    """Drop the first pair of the heap."""
+    """Remove the first pair of the heap."""
     sizes[WAITING] -= 1
     _swap(heap, 0, sizes[WAITING])
     sift_down(heap, sizes[WAITING])
@@ -54,7 +54,7 @@ def pop(heap: Int64s, sizes: Int64s) -> None:
 
 @kernel
 def sift_down(heap: Int64s, size: int) -> None:
-    """Put the first of `size` pairs, whose count fell, in its place."""
+    """Restore the heap of `size` pairs after the count of the first one fell."""
     entry = 0
     while 4 * entry + 1 < size:
         best = 4 * entry + 1
@@ -68,8 +68,8 @@ def sift_down(heap: Int64s, size: int) -> None:
 
 
 @kernel
-def no_pairs(slots: int) -> Int64s:
-    """An empty table of so many slots, a power of two; a free slot has the key -1."""
+def empty_pairs(slots: int) -> Int64s:
+    """An empty table with `slots` slots, a power of two; a free slot has the key -1."""
     pairs = np.zeros((slots, 2), np.int64)
     pairs[:, 0] = -1
     return pairs
@@ -77,14 +77,14 @@ def no_pairs(slots: int) -> Int64s:
 
 @kernel
 def mixed(key: int | np.int64) -> np.int64:
-    """Scatter a number over 44 bits."""
+    """Hash a number to 44 bits."""
     product = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
     return np.int64(product >> np.uint64(20))
 
 
 @kernel
 def find_pair(pairs: Int64s, pair: int | np.int64) -> np.int64:
-    """The slot of a pair, or the free one, of key -1 and count 0, where it belongs."""
+    """The slot of a pair, or the free slot (key -1, count 0) where it belongs."""
     mask = len(pairs) - 1
     slot = mixed(pair) & mask
     while pairs[slot, 0] != pair and pairs[slot, 0] >= 0:
@@ -94,7 +94,7 @@ def find_pair(pairs: Int64s, pair: int | np.int64) -> np.int64:
 
 @kernel
 def add_pair(pairs: Int64s, sizes: Int64s, pair: int | np.int64, count: int | np.int64, least: int) -> Int64s:
-    """Enter a pair that is not there. Where room is short, pairs that occur less than `least` times make room."""
+    """Add a pair that is not in the table. If the table is nearly full, pairs rarer than `least` are removed first."""
     if 4 * (sizes[PAIRS] + 1) > 3 * len(pairs):
         pairs = _with_room(pairs, sizes, least)
     slot = find_pair(pairs, pair)
@@ -105,9 +105,9 @@ def add_pair(pairs: Int64s, sizes: Int64s, pair: int | np.int64, count: int | np
 
 @kernel
 def _with_room(pairs: Int64s, sizes: Int64s, least: int) -> Int64s:
-    """The pairs that occur often enough, in a table at most five eighths full."""
+    """Copy the pairs that occur at least `least` times to a table that is at most five eighths full."""
     sizes[PAIRS] = (pairs[:, 1] >= least).sum()
-    larger = no_pairs(len(pairs) if 8 * sizes[PAIRS] < 5 * len(pairs) else 2 * len(pairs))
+    larger = empty_pairs(len(pairs) if 8 * sizes[PAIRS] < 5 * len(pairs) else 2 * len(pairs))
     for old in range(len(pairs)):
         if pairs[old, 1] >= least:
             slot = find_pair(larger, pairs[old, 0])
@@ -117,7 +117,7 @@ def _with_room(pairs: Int64s, sizes: Int64s, least: int) -> Int64s:
 
 @kernel
 def _doubled(rows: Int64s) -> Int64s:
-    """The rows, with room for as many again."""
+    """The rows in an array twice as long."""
     larger = np.empty((2 * len(rows), rows.shape[1]), np.int64)
     larger[: len(rows)] = rows
     return larger

@@ -1,8 +1,9 @@
-"""Split patterns: how text is cut into pre-tokens, within which merges happen; for counting, training and files alike.
+"""Split patterns: how text is cut into pre-tokens. Merges never cross a pre-token boundary.
 
-Each is the published pattern of a tokenizer in the syntax that Oniguruma reads, the engine of tokenizers. What a
-character class holds differs between engines by the version of Unicode they know (17,144 letters between two of them,
-as this is written), so counting takes the classes of the built-in patterns from the installed tokenizers itself.
+Counting, training and the written tokenizer use the same patterns. Each is the published pattern of a tokenizer, in
+the syntax of Oniguruma, the engine of tokenizers. Engines disagree on what a character class holds, because they
+implement different versions of Unicode (two of them currently differ by 17,144 letters). Counting therefore reads the
+classes of the built-in patterns from the installed tokenizers.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ O200K = (
 PATTERNS = {"gpt2": GPT2, "gpt4": GPT4, "o200k": O200K}
 
 LETTER, NUMBER, SPACE, BREAK, UPPER, LOWER = 1, 2, 4, 8, 16, 32
-r"""Bits of a character's class: \p{L}, \p{N}, \s, [\r\n], and the two runs of letters and marks of o200k."""
+r"""Bits of a character's class: \p{L}, \p{N}, \s, [\r\n], and the two runs of letters and combining marks in o200k."""
 
 _CLASSES = {
     LETTER: r"\p{L}+",
@@ -46,14 +47,19 @@ _CLASSES = {
 
 _CODEPOINTS = 0x110000
 _POPULATED = ((0, 0xD800), (0xE000, 0x40000), (0xE0000, 0xE1000))
-"""Planes 4 to 13 are empty and 15 and 16 private, so no class holds anything there; surrogates are no characters."""
+"""Planes 4 to 13 are empty, 15 and 16 are private, and surrogates are not characters: no class has members there."""
 
 _PART = 4096
-"""Characters asked of the engine at once: its offsets make the time of a call grow faster than its text."""
+"""Characters per call of the engine: because of its offsets, the time of a call grows faster than its text."""
 
 
 def split_pattern(name: str, digits: str) -> str:
-    """The pattern of a name in PATTERNS, or the one given itself; with digits "single", every digit by itself."""
+    """The split pattern as a regular expression.
+
+    Args:
+        name: A name in PATTERNS, or a regular expression.
+        digits: "single" makes every digit a pre-token of its own; "groups" leaves the pattern unchanged.
+    """
     pattern = PATTERNS.get(name, name)
     if digits == "single":
         for grouped in (r"\p{N}{1,3}", r"\p{N}+"):
@@ -63,7 +69,7 @@ def split_pattern(name: str, digits: str) -> str:
 
 @cache
 def character_classes() -> UInt8s:
-    """The class bits of every code point, uint8[0x110000], as the installed tokenizers knows them."""
+    """The class bits of every code point according to the installed tokenizers, uint8[0x110000]."""
     table = np.zeros(_CODEPOINTS, np.uint8)
     for bit, expression in _CLASSES.items():
         for begin, end in _matches(expression):
@@ -72,7 +78,7 @@ def character_classes() -> UInt8s:
 
 
 def _matches(expression: str) -> Iterator[tuple[int, int]]:
-    r"""Ranges of the code points that an expression such as \p{L}+ matches."""
+    r"""Ranges of code points (begin, end) that an expression such as \p{L}+ matches."""
     from tokenizers import Regex
     from tokenizers.pre_tokenizers import Split
 

@@ -1,7 +1,7 @@
-"""Text to pre-tokens: the built-in split patterns as kernels over UTF-8, any other through tokenizers' own engine.
+"""Splits text into pre-tokens: kernels over UTF-8 for the built-in patterns, tokenizers' engine for any other.
 
-A hand-written scanner reads 30 times as much text a second as a regular expression engine behind Python strings, and
-makes no object a pre-token. That it cuts where the pattern cuts is tested for every character and for real text.
+A hand-written scanner is 30 times as fast as a regular expression engine behind Python strings and creates no object
+per pre-token. Tests check that it splits exactly where the pattern does, for every character and for real text.
 """
 
 from __future__ import annotations
@@ -39,14 +39,19 @@ _GPT2, _GPT4, _O200K = range(3)
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """UTF-8 of some texts; text `i` is `data[offsets[i]:offsets[i + 1]]`."""
+    """Texts as UTF-8.
+
+    Attributes:
+        data: uint8. Text `i` is `data[offsets[i]:offsets[i + 1]]`.
+        offsets: int64[texts + 1].
+    """
 
     data: UInt8s
     offsets: Int64s
 
 
 def flat_text(texts: pa.StringArray) -> Text:
-    """The buffers of a string array, which may be a slice of another and of either width. A null is empty."""
+    """The buffers of a string or large_string array, which may be a slice of another. A null becomes an empty text."""
     array = texts.fill_null("") if texts.null_count else texts
     if not len(array):
         return Text(np.zeros(0, np.uint8), np.zeros(1, np.int64))
@@ -58,7 +63,11 @@ def flat_text(texts: pa.StringArray) -> Text:
 
 
 class Splitter:
-    """A split pattern. `engine` is `kernel`, or `tokenizers` for a pattern that is not built in."""
+    """Splits texts by a pattern.
+
+    Attributes:
+        engine: "kernel" for a built-in pattern, "tokenizers" for any other.
+    """
 
     def __init__(self, pattern: str) -> None:
         self._pattern = pattern
@@ -66,7 +75,7 @@ class Splitter:
         self.engine = "kernel" if self._scanner else "tokenizers"
 
     def __call__(self, text: Text) -> Int64s:
-        """Where each pre-token ends, ascending; it begins where the one before ends, and none spans two texts."""
+        """The ends of all pre-tokens in `text.data`, ascending. Each pre-token begins where the previous one ends."""
         if self._scanner is None:
             return _split_slowly(self._pattern, text)
         ends = np.empty(len(text.data), np.int64)
@@ -89,8 +98,8 @@ def _split_slowly(pattern: str, text: Text) -> Int64s:
 
 @kernel
 def _scan(data: UInt8s, offsets: Int64s, classes: UInt8s, kind: int, digits: int, ends: Int64s) -> int:
-    """Fill `ends`; returns how many there are."""
-    found = 0
+    """Fill `ends`; returns the number of pre-tokens."""
+    pretokens = 0
     for text in range(len(offsets) - 1):
         position, end = offsets[text], offsets[text + 1]
         while position < end:
@@ -100,9 +109,9 @@ def _scan(data: UInt8s, offsets: Int64s, classes: UInt8s, kind: int, digits: int
                 position = _next_o200k(data, position, end, classes, digits)
             else:
                 position = _next_gpt2(data, position, end, classes, digits)
-            ends[found] = position
-            found += 1
-    return found
+            ends[pretokens] = position
+            pretokens += 1
+    return pretokens
 
 
 @kernel
@@ -147,17 +156,17 @@ def _next_gpt4(data: UInt8s, begin: int, end: int, classes: UInt8s, digits: int)
 def _next_o200k(data: UInt8s, begin: int, end: int, classes: UInt8s, digits: int) -> int:
     here, after = _read(data, begin, classes)
     prefix = not here & (BREAK | LETTER | NUMBER)
-    found = -1
+    word_end = -1
     if prefix:
-        found = _to_lower(data, after, end, classes)
-    if found < 0:
-        found = _to_lower(data, begin, end, classes)
-    if found < 0 and prefix:
-        found = _all_upper(data, after, end, classes)
-    if found < 0:
-        found = _all_upper(data, begin, end, classes)
-    if found >= 0:
-        return _contraction(data, found, end, True)
+        word_end = _to_lower(data, after, end, classes)
+    if word_end < 0:
+        word_end = _to_lower(data, begin, end, classes)
+    if word_end < 0 and prefix:
+        word_end = _all_upper(data, after, end, classes)
+    if word_end < 0:
+        word_end = _all_upper(data, begin, end, classes)
+    if word_end >= 0:
+        return _contraction(data, word_end, end, True)
     if here & NUMBER:
         return _numbers(data, begin, end, classes, digits)
     return _rest(data, begin, end, classes, True)
@@ -165,7 +174,7 @@ def _next_o200k(data: UInt8s, begin: int, end: int, classes: UInt8s, digits: int
 
 @kernel
 def _to_lower(data: UInt8s, begin: int, end: int, classes: UInt8s) -> int:
-    """[Lu Lt Lm Lo M]*[Ll Lm Lo M]+ at `begin`: where it ends, or -1."""
+    """Match [Lu Lt Lm Lo M]*[Ll Lm Lo M]+ at `begin`; returns its end, or -1."""
     position, both = begin, -1
     while position < end:
         here, after = _read(data, position, classes)
@@ -180,14 +189,14 @@ def _to_lower(data: UInt8s, begin: int, end: int, classes: UInt8s) -> int:
 
 @kernel
 def _all_upper(data: UInt8s, begin: int, end: int, classes: UInt8s) -> int:
-    """[Lu Lt Lm Lo M]+ at `begin`, where `_to_lower` found nothing: where it ends, or -1."""
+    """Match [Lu Lt Lm Lo M]+ at `begin`, where `_to_lower` does not match; returns its end, or -1."""
     position = _run(data, begin, end, classes, UPPER)
     return position if position > begin else -1
 
 
 @kernel
 def _rest(data: UInt8s, begin: int, end: int, classes: UInt8s, slashes: bool) -> int:
-    r"""?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+ where no letter or number is next."""
+    r"""Match ` ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+` at `begin`, where no letter or number is next."""
     start = begin
     here, after = _read(data, begin, classes)
     if data[begin] == _BLANK and after < end:
@@ -204,7 +213,7 @@ def _rest(data: UInt8s, begin: int, end: int, classes: UInt8s, slashes: bool) ->
 
 @kernel
 def _space(data: UInt8s, begin: int, end: int, classes: UInt8s, breaks: bool) -> int:
-    """White space: up to its last line break if breaks count, else all but its last character if a word follows."""
+    """The end of white space: after its last line break if `breaks`, else before its last character if text follows."""
     position, last, line = begin, begin, -1
     while position < end:
         here, after = _read(data, position, classes)
@@ -254,11 +263,11 @@ def _others(data: UInt8s, begin: int, end: int, classes: UInt8s) -> int:
 
 @kernel
 def _contraction(data: UInt8s, begin: int, end: int, fold: bool) -> int:
-    """Where 's 't 're 've 'm 'll 'd ends if it stands at `begin`, else `begin`."""
+    """The end of 's 't 're 've 'm 'll 'd at `begin`, or `begin` if there is none. `fold`: ignore case."""
     if begin + 1 >= end or data[begin] != _APOSTROPHE:
         return begin
     first = data[begin + 1]
-    if fold and first == 0xC5 and begin + 2 < end and data[begin + 2] == 0xBF:  # ſ is an s to an engine that folds case
+    if fold and first == 0xC5 and begin + 2 < end and data[begin + 2] == 0xBF:  # ſ is an s to an engine ignoring case
         return begin + 3
     if fold and 65 <= first <= 90:
         first |= 32

@@ -1,7 +1,7 @@
-"""Sorted runs of counts: byte strings in ascending order, each once, with 64-bit counts that add up.
+"""Sorted runs of counts: distinct byte strings in ascending order, with 64-bit counts.
 
-Runs are how counts leave memory: sorted, so that any number of them is merged by streaming, a chunk of each at a time,
-and so that the same text gives the same bytes however it was cut into batches, shards and runs.
+Counts are written to disk as runs. Because runs are sorted, any number of them can be merged by streaming, one chunk
+of each at a time, and the same text gives the same bytes however it was split into batches, shards and runs.
 """
 
 from __future__ import annotations
@@ -21,15 +21,22 @@ SCHEMA = pa.schema([("token", pa.binary()), ("count", pa.int64())])
 """Columns of a run on disk."""
 
 HEAD = 8
-"""First bytes of a string, read as one big-endian number, by which strings are sorted before the rest is looked at."""
+"""Length of a string's head: its first bytes, read as one big-endian number. Only strings with equal heads are compared
+byte by byte when sorting."""
 
 CHUNK_ROWS, CHUNK_BYTES = 16_384, 1 << 20
-"""Rows of a run, and their bytes, held in memory while it is merged."""
+"""Rows per chunk, and their bytes: what a merge holds in memory of each run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Byte strings and how often each occurs; string `i` is `data[offsets[i]:offsets[i + 1]]`."""
+    """Byte strings and how often each occurs.
+
+    Attributes:
+        data: uint8. String `i` is `data[offsets[i]:offsets[i + 1]]`.
+        offsets: int64[n + 1].
+        counts: int64[n].
+    """
 
     data: UInt8s
     offsets: Int64s
@@ -42,12 +49,12 @@ class Counts:
         return self.data[self.offsets[row] : self.offsets[row + 1]].tobytes()
 
     def rows(self, first: int, last: int) -> Counts:
-        """Rows `first` to `last`, sharing the bytes."""
+        """Rows `first` to `last` (exclusive), sharing the bytes."""
         start, end = self.offsets[first], self.offsets[last]
         return Counts(self.data[start:end], self.offsets[first : last + 1] - start, self.counts[first:last])
 
     def chunks(self) -> Iterator[Counts]:
-        """The rows in chunks of at most CHUNK_ROWS rows and, but for a single longer one, CHUNK_BYTES bytes."""
+        """The rows in chunks of at most CHUNK_ROWS rows and CHUNK_BYTES bytes; a longer row is a chunk by itself."""
         first = 0
         while first < len(self):
             fits = int(np.searchsorted(self.offsets, self.offsets[first] + CHUNK_BYTES, "right")) - 1
@@ -56,7 +63,7 @@ class Counts:
             first = last
 
     def up_to(self, bound: bytes) -> int:
-        """Rows of a sorted run that are at most `bound`."""
+        """Number of leading rows of a sorted run that are at most `bound`."""
         low, high = 0, len(self)
         while low < high:
             middle = (low + high) // 2
@@ -67,9 +74,13 @@ class Counts:
         return low
 
     def to_arrow(self) -> pa.RecordBatch:
-        """The rows with SCHEMA. ValueError if they hold over 2 GiB.
+        """Convert to a record batch with SCHEMA.
 
-        By buffers, as in `from_arrow`: pa.array and to_numpy import pandas where it is installed, some 40 MB.
+        Like `from_arrow`, it works on buffers: pa.array and to_numpy import pandas where it is installed, which takes
+        about 40 MB.
+
+        Raises:
+            ValueError: The strings hold over 2 GiB.
         """
         if len(self.data) > np.iinfo(np.int32).max:
             raise ValueError(f"{len(self.data)} bytes of tokens in one batch, over 2 GiB")
@@ -82,7 +93,7 @@ class Counts:
 
     @classmethod
     def from_arrow(cls, batch: pa.RecordBatch) -> Counts:
-        """The inverse of `to_arrow`."""
+        """Convert from a record batch with SCHEMA."""
         tokens, counts = batch.column("token"), batch.column("count")
         _, ends, data = tokens.buffers()
         offsets = np.frombuffer(ends, np.int32)[tokens.offset : tokens.offset + len(tokens) + 1].astype(np.int64)
@@ -92,7 +103,7 @@ class Counts:
 
 
 def sorted_run(counts: Counts) -> Counts:
-    """The strings in ascending order, equal ones added up."""
+    """Sort the strings in ascending order and add up the counts of equal ones."""
     heads = np.empty(len(counts), np.uint64)
     _read_heads(counts.data, counts.offsets, heads)
     order = np.argsort(heads, kind="stable")
@@ -104,7 +115,7 @@ def sorted_run(counts: Counts) -> Counts:
 
 
 def write_run(folder: Folder, path: str, chunks: Iterable[Counts]) -> Output:
-    """Write a sorted run as an Arrow stream, a batch a chunk; the file is there whole or not at all."""
+    """Write a sorted run as an Arrow stream, one batch per chunk. The file appears only once it is complete."""
     rows = 0
     options = pa.ipc.IpcWriteOptions(compression="zstd", use_threads=False)
     with folder.writing(path) as file, pa.ipc.new_stream(pa.PythonFile(file, "w"), SCHEMA, options=options) as stream:
@@ -115,15 +126,15 @@ def write_run(folder: Folder, path: str, chunks: Iterable[Counts]) -> Output:
 
 
 def read_run(folder: Folder, path: str) -> Iterator[Counts]:
-    """The chunks of a run; holds one of them in memory."""
+    """Read a run chunk by chunk; one chunk is in memory at a time."""
     options = pa.ipc.IpcReadOptions(use_threads=False)
     with folder.open(path) as file, pa.ipc.open_stream(pa.PythonFile(file, "r"), options=options) as stream:
         for batch in stream:
             yield Counts.from_arrow(batch)
 
 
-def joined(parts: Sequence[Counts]) -> Counts:
-    """All rows of all parts, one part after the other."""
+def concatenated(parts: Sequence[Counts]) -> Counts:
+    """Concatenate the parts."""
     sizes = np.concatenate([np.diff(part.offsets) for part in parts])
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     return Counts(
@@ -132,7 +143,7 @@ def joined(parts: Sequence[Counts]) -> Counts:
 
 
 def merge_runs(runs: Sequence[Iterable[Counts]]) -> Iterator[Counts]:
-    """One sorted run, in chunks, from several sorted runs in chunks; holds one chunk of each in memory."""
+    """Merge sorted runs, given in chunks, into one, also in chunks; one chunk of each run is in memory at a time."""
     sources = [iter(run) for run in runs]
     held: list[Counts | None] = [_next_chunk(source) for source in sources]
     while chunks := [chunk for chunk in held if chunk is not None]:
@@ -144,7 +155,7 @@ def merge_runs(runs: Sequence[Iterable[Counts]]) -> Iterator[Counts]:
             rows = chunk.up_to(bound)
             parts.append(chunk.rows(0, rows))
             held[number] = chunk.rows(rows, len(chunk)) if rows < len(chunk) else _next_chunk(sources[number])
-        yield parts[0] if len(parts) == 1 else sorted_run(joined(parts))
+        yield parts[0] if len(parts) == 1 else sorted_run(concatenated(parts))
 
 
 def _next_chunk(source: Iterator[Counts]) -> Counts | None:
@@ -164,7 +175,7 @@ def _read_heads(data: UInt8s, offsets: Int64s, heads: UInt64s) -> None:
 
 @kernel
 def _sort_ties(data: UInt8s, offsets: Int64s, heads: UInt64s, order: Int64s) -> None:
-    """Put rows of equal heads in order, by heap sort within each group of them."""
+    """Sort rows with equal heads by their remaining bytes: a heap sort within each such group."""
     first, rows = 0, len(order)
     while first < rows:
         last = first + 1
@@ -196,7 +207,7 @@ def _sift_down(data: UInt8s, offsets: Int64s, group: Int64s, top: int, size: int
 
 @kernel
 def _compare(data: UInt8s, offsets: Int64s, left: int, right: int) -> np.int64:
-    """Sign of a comparison of two strings whose heads are equal."""
+    """Compare two strings with equal heads: negative, zero or positive."""
     begin, other = offsets[left], offsets[right]
     size, other_size = offsets[left + 1] - begin, offsets[right + 1] - other
     for place in range(HEAD, min(size, other_size)):
@@ -210,7 +221,7 @@ def _compare(data: UInt8s, offsets: Int64s, left: int, right: int) -> np.int64:
 def _fold(
     data: UInt8s, offsets: Int64s, counts: Int64s, order: Int64s, target: UInt8s, ends: Int64s, totals: Int64s
 ) -> int:
-    """Write the rows in `order`, equal neighbours as one; returns how many are left."""
+    """Write the rows in `order`, merging equal neighbors; returns the number of rows written."""
     rows, used, last = 0, 0, -1
     ends[0] = 0
     for row in order:

@@ -1,10 +1,9 @@
-"""The tokenizer as files: tokenizer.json for tokenizers and what reads it, tokenizer_config.json for transformers.
+"""The tokenizer as files: tokenizer.json for tokenizers and compatible tools, tokenizer_config.json for transformers.
 
-Special tokens are entries of the vocabulary with the highest ids that no merge leads to, and not "added tokens": an
-added token is looked for in every text, so a web page that spells <|endoftext|> would end a document in the middle.
-Here such a spelling is text in every program that loads the file. The price: plain `tokenizers` does not leave special
-ids out when it decodes; transformers does, for it learns them from tokenizer_config.json, which also tells it to split
-them in text.
+Special tokens are vocabulary entries with the highest ids that no merge produces. They are not "added tokens", because
+those are searched for in every text: a web page that spells <|endoftext|> would end a document in the middle. Here such
+a spelling is plain text in every program that loads the file. The price: plain `tokenizers` does not skip special ids
+when decoding. transformers does, because tokenizer_config.json names them and also says to split them in text.
 """
 
 from __future__ import annotations
@@ -16,11 +15,17 @@ from typing import Any
 from curation.tokenize.training.settings import TokenizerSettings
 
 NO_LIMIT = 10**30
-"""transformers' own number for a tokenizer without a maximal length."""
+"""The number that transformers uses for a tokenizer without a maximum length."""
 
 
 def tokenizer_json(vocabulary: Mapping[str, int], merges: Sequence[Any], settings: TokenizerSettings) -> bytes:
-    """The file's content, from a vocabulary of byte-level tokens (ids 0, 1, …) and the merges in order."""
+    """Content of tokenizer.json.
+
+    Args:
+        vocabulary: Byte-level spelling → id (0, 1, …), without special tokens.
+        merges: The merged pairs of spellings, in order.
+        settings: Recipe table [tokenizer].
+    """
     ids = dict(sorted(vocabulary.items(), key=lambda item: item[1]))
     for token in settings.special_tokens:
         ids[token] = len(ids)
@@ -52,7 +57,7 @@ def tokenizer_json(vocabulary: Mapping[str, int], merges: Sequence[Any], setting
 
 
 def tokenizer_config_json(settings: TokenizerSettings) -> bytes:
-    """tokenizer_config.json beside it."""
+    """Content of tokenizer_config.json."""
     value = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "bos_token": None,

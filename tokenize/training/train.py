@@ -1,8 +1,9 @@
-"""Training of the byte-level BPE vocabulary: counts of pre-tokens to merges.
+"""Trains the byte-level BPE vocabulary: from counts of pre-tokens to merges.
 
-Merges are those of tokenizers' BpeTrainer, one by one, on the same text. It splits and counts in one process and keeps
-32 bytes a character of every different pre-token; here kernels count, wherever the text is, and four bytes do. What the
-merges cost depends on the different pre-tokens, hardly on the text: they are made in one process.
+The merges are exactly those of tokenizers' BpeTrainer on the same text. That trainer splits and counts in one process
+and keeps 32 bytes per character of every distinct pre-token; here kernels count wherever the text is, and four bytes
+are enough. Learning the merges depends on the number of distinct pre-tokens and hardly on the amount of text, so one
+process does it.
 """
 
 from __future__ import annotations
@@ -34,14 +35,19 @@ BATCH_TEXTS = 256
 
 @dataclass(frozen=True, slots=True)
 class LearnedVocabulary:
-    """A vocabulary (byte-level spelling → id, without special tokens) and the merges that build it, in order."""
+    """A trained vocabulary.
+
+    Attributes:
+        vocabulary: Byte-level spelling → id, without special tokens.
+        merges: The pairs of spellings that were merged, in order.
+    """
 
     vocabulary: dict[str, int]
     merges: list[list[str]]
 
 
 def train(texts: Iterable[str], settings: TokenizerSettings) -> LearnedVocabulary:
-    """The vocabulary of `settings` for these texts, in any order; None is an empty text."""
+    """Train a vocabulary on texts in memory. Their order does not matter."""
     counter = Counter(Splitter(settings.split_pattern), settings.max_pretoken_bytes)
     waiting = iter(texts)
     while part := list(islice(waiting, BATCH_TEXTS)):
@@ -106,9 +112,15 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int = 100_000, **settings:
 def learn(
     chunks: Iterable[Counts], settings: TokenizerSettings, report: Callable[[int], None] = lambda size: None
 ) -> LearnedVocabulary:
-    """The vocabulary for counts of pre-tokens, each of which comes once. report: told how many tokens there are."""
+    """Learn a vocabulary from counts of pre-tokens.
+
+    Args:
+        chunks: Counts of pre-tokens; each pre-token must occur only once in all chunks.
+        settings: Recipe table [tokenizer].
+        report: Called with the number of tokens so far.
+    """
     size = settings.vocab_size - len(settings.special_tokens)
-    found = find_merges(chunks, size, settings.min_frequency, settings.max_token_length, report)
-    spellings = [spell(token) for token in found.tokens]
-    merges = [[spellings[first], spellings[second]] for first, second in found.pairs.tolist()]
+    learned = find_merges(chunks, size, settings.min_frequency, settings.max_token_length, report)
+    spellings = [spell(token) for token in learned.tokens]
+    merges = [[spellings[first], spellings[second]] for first, second in learned.pairs.tolist()]
     return LearnedVocabulary({spelling: number for number, spelling in enumerate(spellings)}, merges)

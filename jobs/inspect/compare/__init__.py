@@ -1,1 +1,1 @@
-"""`curate compare`: which documents one run keeps and another does not. The command's work begins in compare.py."""
+"""`curate compare`: which documents one run keeps and another does not. Start reading in compare.py."""

@@ -1,7 +1,7 @@
-"""`curate compare`: which documents one run has in its corpus and the other has not, and why.
+"""`curate compare`: which documents are in the corpus of one run but not of the other, and why.
 
-Documents are matched by id, in documents.py. An id that stands twice in a run counts once, as kept if it is kept
-anywhere.
+Documents are matched by id (documents.py). An id that occurs twice in a run counts once, and as kept if either
+document is kept.
 """
 
 from __future__ import annotations
@@ -33,7 +33,13 @@ from curation.store.shards import count_rows, rows_at
 
 @dataclass(frozen=True, slots=True)
 class DocumentExample:
-    """An example: id and URL, and its text in A and B where it is in their corpus."""
+    """An example document.
+
+    Attributes:
+        id: Id of the document.
+        url: URL of the document.
+        texts: Its text in A and in B; None where it is not in the corpus.
+    """
 
     id: str
     url: str | None
@@ -42,7 +48,17 @@ class DocumentExample:
 
 @dataclass(frozen=True, slots=True)
 class OutcomeGroup:
-    """Documents of one outcome, with examples. a, b: the reason in each run, null where it was kept."""
+    """Documents with one outcome.
+
+    Attributes:
+        a: Reason of the removal in A; None if A kept them.
+        b: Reason of the removal in B; None if B kept them.
+        same_text: Whether both corpora have the same text.
+        documents: Number of documents.
+        characters: Characters in the corpus that has them, A's if both do.
+        tokens: Tokens in the corpus that has them, A's if both do.
+        examples: Example documents.
+    """
 
     a: str | None
     b: str | None
@@ -55,7 +71,15 @@ class OutcomeGroup:
 
 @dataclass(frozen=True, slots=True)
 class RunComparison:
-    """What `curate compare` tells. notes: what limits the comparison."""
+    """The result of `curate compare`.
+
+    Attributes:
+        names: Output folders of A and B.
+        recipe: Differences between their recipes, in plain language.
+        funnels: Funnels of A and B.
+        lines: Documents by outcome.
+        notes: Limitations of the comparison.
+    """
 
     names: tuple[str, str]
     recipe: tuple[str, ...]
@@ -64,54 +88,61 @@ class RunComparison:
     notes: tuple[str, ...]
 
     def kept_by(self, side: int) -> list[OutcomeGroup]:
-        """Documents in the corpus of one run (0: A) and not in the other's, the most frequent reason first."""
+        """Documents in the corpus of one run (0 is A, 1 is B) but not of the other, most frequent reason first."""
         lines = [
             line for line in self.lines if (line.a, line.b)[side] is None and (line.a, line.b)[1 - side] is not None
         ]
         return sorted(lines, key=lambda line: (-line.documents, (line.a, line.b)[1 - side] or ""))
 
     def both(self, same_text: bool) -> OutcomeGroup:
-        """Documents in both, with the same text or another."""
+        """Documents in both corpora, with the same text or with different texts."""
         wanted = (None, None, same_text)
-        found = (line for line in self.lines if (line.a, line.b, line.same_text) == wanted)
-        return next(found, OutcomeGroup(*wanted, 0, 0, 0, ()))
+        groups = (line for line in self.lines if (line.a, line.b, line.same_text) == wanted)
+        return next(groups, OutcomeGroup(*wanted, 0, 0, 0, ()))
 
     @property
     def other_reason(self) -> list[OutcomeGroup]:
-        """Documents that both removed, for different reasons, or that one removed and the other never read."""
+        """Documents that both removed for different reasons, or that one removed and the other did not read."""
         lines = [line for line in self.lines if line.a is not None and line.b is not None and line.a != line.b]
         return sorted(lines, key=lambda line: (-line.documents, line.a or "", line.b or ""))
 
     @property
     def same_reason(self) -> int:
-        """Documents that both removed for the same reason."""
+        """Number of documents that both removed for the same reason."""
         return sum(line.documents for line in self.lines if line.a is not None and line.a == line.b)
 
     def corpus(self, side: int) -> int:
-        """Documents in a corpus, an id counted once."""
+        """Number of distinct ids in the corpus of one run (0 is A, 1 is B)."""
         return sum(line.documents for line in self.lines if (line.a, line.b)[side] is None)
 
 
 def compare(a: Plan, b: Plan, cluster: Cluster, work: Folder) -> RunComparison:
-    """Compare two runs. work: a folder that all workers reach."""
+    """Compare two runs.
+
+    Args:
+        a: The first run.
+        b: The second run.
+        cluster: Where to compare.
+        work: Folder for temporary files that all workers can access.
+    """
     plans = (a, b)
     files, notes = files_of(plans)
     rows = sum(count_rows(file.folder, file.path) for file in files)
     exchange = Exchange(work, "documents", partitions_by_size(max(rows, 1), ROW_BYTES))
     for _ in cluster.each(SendDocuments(exchange), files):
         pass
-    found: dict[Outcome, OutcomeTally] = {}
+    tallies: dict[Outcome, OutcomeTally] = {}
     repeated: Counter[int] = Counter()
     for part, twice in cluster.gather(CompareDocuments(exchange), list(range(exchange.partitions))):
         for outcome, tally in part.items():
-            found[outcome] = found.get(outcome, OutcomeTally()) + tally
+            tallies[outcome] = tallies.get(outcome, OutcomeTally()) + tally
         repeated.update({0: twice[0], 1: twice[1]})
     for side, name in enumerate("AB"):
         if repeated[side]:
-            notes.append(f"{name} names {repeated[side]:,} documents by an id that another has; an id counts once")
-    lines = tuple(_line(outcome, found[outcome], files) for outcome in sorted(found, key=str))
+            notes.append(f"{name}: {repeated[side]:,} documents have the same id as another; each id counts once")
+    lines = tuple(_line(outcome, tallies[outcome], files) for outcome in sorted(tallies, key=str))
     names = (a.folder.url, b.folder.url)
-    recipe = tuple(difference.words for difference in compare_sides(open_side(names[0]), open_side(names[1])))
+    recipe = tuple(difference.text for difference in compare_sides(open_side(names[0]), open_side(names[1])))
     return RunComparison(names, recipe, (funnel(a), funnel(b)), lines, tuple(notes))
 
 
@@ -131,17 +162,17 @@ def _line(outcome: Outcome, tally: OutcomeTally, files: list[ComparedFile]) -> O
 
 
 def _show(example: Example, files: list[ComparedFile]) -> DocumentExample:
-    """An example's id, URL and texts; a text is shown from corpus/ alone, where personal data is replaced."""
+    """An example with id, URL and texts. Texts are shown only from corpus/, where personal data is replaced."""
     known: dict[str, Any] = {}
     texts: list[str | None] = []
     for place in example[1:]:
         row = None if place is None else _read_row(files[place[0]], place[1])
         known = known or row or {}
-        shown = row is not None and place is not None and files[place[0]].path.startswith("corpus/")
-        texts.append(row["text"] if row is not None and shown else None)
+        public = row is not None and place is not None and files[place[0]].path.startswith("corpus/")
+        texts.append(row["text"] if row is not None and public else None)
     return DocumentExample(known.get("id") or "", known.get("url"), (texts[0], texts[1]))
 
 
 def _read_row(file: ComparedFile, row: int) -> dict[str, Any]:
-    found: dict[str, Any] = rows_at(file.folder, file.path, [row], ["id", "url", "text"]).to_pylist()[0]
-    return found
+    values: dict[str, Any] = rows_at(file.folder, file.path, [row], ["id", "url", "text"]).to_pylist()[0]
+    return values

@@ -1,7 +1,7 @@
-"""Documents of two runs brought together by id, and what became of each in either.
+"""Matches the documents of two runs by id, and determines the outcome of each in both runs.
 
-Every mention of one, kept or removed, goes to the partition of its id's hash, where the two runs meet; a partition is
-looked at by itself, so memory does not grow with the runs.
+Every document, kept or removed, is sent to the partition of its id's hash, so that the same ids of both runs are in the
+same partition. Partitions are compared one by one, so memory does not grow with the size of the runs.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from curation.store.manifest import read_manifest
 from curation.store.shards import read_shard
 
 EXAMPLES = 3
-"""Documents shown of each reason: those of the lowest hashes."""
+"""Number of example documents per outcome: those with the lowest hashes."""
 
 NOT_READ = "not read"
-"""In place of a reason: the run did not read the record, or did not take it for a page."""
+"""In place of a reason: the run did not read the record, or did not treat it as a page."""
 
 MENTION = pa.schema(
     [
@@ -41,15 +41,23 @@ MENTION = pa.schema(
         ("row", pa.int64()),
     ]
 )
-"""A document in a run: the hash of its id, the run (0, 1), why it was removed (null: it was kept), the hash of its
-text, its size, where it stands."""
+"""A document of a run: the hash of its id, the run (0 or 1), the reason of its removal (null if it was kept), the hash
+of its text, its size, and its file and row."""
 
 ROW_BYTES = 96
 
 
 @dataclass(frozen=True, slots=True)
 class ComparedFile:
-    """A file of documents: which run's (0, 1), its number among all files, its path; kept or removed."""
+    """A file of documents.
+
+    Attributes:
+        side: The run: 0 or 1.
+        number: Number of the file among all files of both runs.
+        folder: Output folder of the run.
+        path: Path of the file in the folder.
+        kept: Whether its documents were kept.
+    """
 
     side: int
     number: int
@@ -65,7 +73,7 @@ class SendDocuments:
     exchange: Exchange
 
     def __call__(self, file: ComparedFile) -> int:
-        """Documents sent."""
+        """Send the documents of a file; returns how many."""
         first = 0
         columns = ["id", "token_count", "text"] if file.kept else ["id", "token_count", "reason"]
         with self.exchange.sender(f"documents-{file.number:06d}", MENTION) as sender:
@@ -102,18 +110,18 @@ def _mentions(file: ComparedFile, batch: pa.RecordBatch, first: int) -> pa.Recor
 
 
 Outcome = tuple[str | None, str | None, bool]
-"""What became of a document: in A and in B the reason, null if it was kept; whether both have the same text."""
+"""The outcome of a document: the reasons in A and in B, None if it was kept, and whether both have the same text."""
 
 Place = tuple[int, int]
 """File and row."""
 
 Example = tuple[int, Place | None, Place | None]
-"""The hash by which examples are drawn, and where the document stands in A and in B."""
+"""The hash by which examples are selected, and the document's place in A and in B."""
 
 
 @dataclass
 class OutcomeTally:
-    """Documents of one outcome; characters and tokens as in the corpus that has them, A's where both do."""
+    """Documents with one outcome. Characters and tokens are those of the corpus that has them, A's if both do."""
 
     documents: int = 0
     characters: int = 0
@@ -137,13 +145,13 @@ class CompareDocuments:
     exchange: Exchange
 
     def __call__(self, partition: int) -> tuple[dict[Outcome, OutcomeTally], tuple[int, int]]:
-        """Tallies by outcome, and how many mentions of an id each run has beyond the first."""
+        """Compare a partition; returns tallies by outcome, and how many repeated ids each run has."""
         table = self.exchange.receive_table(partition, MENTION)
         if not table.num_rows:
             return {}, (0, 0)
         order = [(name, "ascending") for name in ("high", "low", "side", "file", "row")]
         table = table.sort_by(order)
-        found: dict[Outcome, OutcomeTally] = {}
+        tallies: dict[Outcome, OutcomeTally] = {}
         repeated = [0, 0]
         for (high, _), mentions in _by_id(table):
             sides: list[dict[str, Any] | None] = [None, None]
@@ -153,20 +161,20 @@ class CompareDocuments:
                 if known is None or (known["reason"] is not None and mention["reason"] is None):
                     sides[mention["side"]] = mention
             outcome, tally = _judge(high, *sides)
-            found[outcome] = found.get(outcome, OutcomeTally()) + tally
-        return found, (repeated[0], repeated[1])
+            tallies[outcome] = tallies.get(outcome, OutcomeTally()) + tally
+        return tallies, (repeated[0], repeated[1])
 
 
 def _by_id(table: pa.Table) -> Iterator[tuple[tuple[int, int], list[dict[str, Any]]]]:
-    """Mentions by id, a block of rows at a time as Python objects."""
+    """Group mentions by id; only a block of rows at a time is converted to Python objects."""
     key, group = (-1, -1), list[dict[str, Any]]()
     for batch in table.to_batches(max_chunksize=8192):
         for mention in batch.to_pylist():
-            here = (mention["high"], mention["low"])
-            if here != key and group:
+            own_key = (mention["high"], mention["low"])
+            if own_key != key and group:
                 yield key, group
                 group = []
-            key = here
+            key = own_key
             group.append(mention)
     if group:
         yield key, group
@@ -184,7 +192,7 @@ def _judge(high: int, a: dict[str, Any] | None, b: dict[str, Any] | None) -> tup
 
 
 def files_of(plans: tuple[Plan, Plan]) -> tuple[list[ComparedFile], list[str]]:
-    """Every file of documents of both runs, as far as they got."""
+    """List every file of documents of both runs, as far as they have run; also returns notes for the reader."""
     files: list[ComparedFile] = []
     notes = []
     for side, plan in enumerate(plans):
@@ -198,9 +206,9 @@ def files_of(plans: tuple[Plan, Plan]) -> tuple[list[ComparedFile], list[str]]:
                 files.append(ComparedFile(side, len(files), plan.folder, path, kept))
         name = "AB"[side]
         if early:
-            notes.append(f"{name}: {early:,} inputs are filtered only; what deduplication will remove counts as kept")
+            notes.append(f"{name}: {early:,} inputs are only filtered; what deduplication will remove counts as kept")
         if late:
-            notes.append(f"{name}: {late:,} inputs are not filtered, and count as not read")
+            notes.append(f"{name}: {late:,} inputs are not filtered yet and count as not read")
     return files, notes
 
 

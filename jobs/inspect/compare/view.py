@@ -1,4 +1,4 @@
-"""What `curate compare` found: tables for the terminal, a page, plain values for machines."""
+"""Shows the result of `curate compare` as tables in the terminal or an HTML page, or converts it for JSON."""
 
 from __future__ import annotations
 
@@ -17,32 +17,37 @@ from curation.report.funnel import Row
 from curation.report.terminal import printable
 
 EXCERPT = 280
-"""Characters shown of a text."""
+"""Number of characters of a text to show."""
 BEFORE = 60
-"""Of them, those before the place where two texts part."""
+"""How many of them are before the first difference between two texts."""
 
 LINES_SHOWN = 20
 
 STYLE = ".scroll { max-height: none; } main ul { padding-left: 1.2rem; }\n"
-"""What the page has beyond the style of the report: its tables are read whole."""
+"""Styles of the page in addition to those of the report: its tables are not scrolled."""
 
 
 @dataclass(frozen=True, slots=True)
 class StagePair:
-    """One stage in both funnels; None where a run has no such stage."""
+    """One stage in both funnels.
+
+    Attributes:
+        stage: Name of the stage.
+        rows: Its rows in A and in B; None where a run does not have the stage.
+    """
 
     stage: str
     rows: tuple[Row | None, Row | None]
 
     @property
     def difference(self) -> int | None:
-        """Documents that leave the stage in B, less those in A."""
+        """Documents that leave the stage in B minus those in A; None if only one run has the stage."""
         a, b = self.rows
         return None if a is None or b is None else b.left - a.left
 
 
 def pairs(comparison: RunComparison) -> list[StagePair]:
-    """The funnels side by side: A's stages in their order, each of B's others after the one it follows there."""
+    """The funnels side by side: A's stages in order, and each stage only in B after the one it follows in B."""
     a, b = ({row.stage: row for row in rows} for rows in comparison.funnels)
     order = [*a]
     previous = -1
@@ -56,7 +61,7 @@ def pairs(comparison: RunComparison) -> list[StagePair]:
 
 
 def excerpts(shown: DocumentExample) -> tuple[str | None, str | None]:
-    """What is shown of the texts: their beginning, or where they part."""
+    """The excerpts to show of an example's texts: their beginning, or from just before the first difference."""
     a, b = shown.texts
     start = 0
     if a is not None and b is not None and a != b:
@@ -72,8 +77,8 @@ def _cut(text: str | None, start: int) -> str | None:
     return f"{'… ' if start else ''}{part}{' …' if start + EXCERPT < len(text) else ''}"
 
 
-def as_plain(comparison: RunComparison) -> dict[str, Any]:
-    """For machines."""
+def to_json(comparison: RunComparison) -> dict[str, Any]:
+    """Convert to plain values for JSON."""
     return {
         "a": comparison.names[0],
         "b": comparison.names[1],
@@ -90,17 +95,17 @@ def as_plain(comparison: RunComparison) -> dict[str, Any]:
             for pair in pairs(comparison)
         ],
         "corpus": {"a": comparison.corpus(0), "b": comparison.corpus(1)},
-        "both": {"same_text": _plain(comparison.both(True)), "other_text": _plain(comparison.both(False))},
-        "only_a": [_plain(line) for line in comparison.kept_by(0)],
-        "only_b": [_plain(line) for line in comparison.kept_by(1)],
+        "both": {"same_text": _group(comparison.both(True)), "other_text": _group(comparison.both(False))},
+        "only_a": [_group(line) for line in comparison.kept_by(0)],
+        "only_b": [_group(line) for line in comparison.kept_by(1)],
         "removed_by_both": {
             "same_reason": comparison.same_reason,
-            "other_reason": [_plain(line) for line in comparison.other_reason],
+            "other_reason": [_group(line) for line in comparison.other_reason],
         },
     }
 
 
-def _plain(line: OutcomeGroup) -> dict[str, Any]:
+def _group(line: OutcomeGroup) -> dict[str, Any]:
     examples = [
         {"id": shown.id, "url": shown.url, "a": cut[0], "b": cut[1]}
         for shown, cut in ((shown, excerpts(shown)) for shown in line.examples)
@@ -126,7 +131,7 @@ def show(comparison: RunComparison, console: Console) -> None:
         if lines:
             console.print(_reasons(lines, name, "BA"[side], 1 - side))
     if comparison.both(False).documents:
-        console.print(_examples([comparison.both(False)], "In both, with another text"))
+        console.print(_examples([comparison.both(False)], "In both, with different texts"))
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -141,28 +146,28 @@ def _funnel(comparison: RunComparison) -> Table:
     for pair in pairs(comparison):
         cells = []
         for row in pair.rows:
-            told = ("–", "–", "–") if row is None else (f"{row.entered:,}", f"{row.left:,}", f"{row.kept_share:.1%}")
-            cells += [*told]
+            texts = ("–", "–", "–") if row is None else (f"{row.entered:,}", f"{row.left:,}", f"{row.kept_share:.1%}")
+            cells += [*texts]
         difference = "" if pair.difference is None else f"{pair.difference:+,}" if pair.difference else "0"
         table.add_row(printable(pair.stage), *cells, difference)
     return table
 
 
 def corpora(comparison: RunComparison) -> list[tuple[str, OutcomeGroup | int]]:
-    """How the two corpora lie to each other."""
+    """How the two corpora overlap: labels with documents, or with the number of documents."""
     only = [sum_lines(comparison.kept_by(side)) for side in (0, 1)]
     return [
-        ("in both, the same text", comparison.both(True)),
-        ("in both, another text", comparison.both(False)),
+        ("in both, same text", comparison.both(True)),
+        ("in both, different texts", comparison.both(False)),
         ("in A only", only[0]),
         ("in B only", only[1]),
-        ("removed by both, for one reason", comparison.same_reason),
+        ("removed by both, for the same reason", comparison.same_reason),
         ("in neither, for different reasons", sum(line.documents for line in comparison.other_reason)),
     ]
 
 
 def sum_lines(lines: list[OutcomeGroup]) -> OutcomeGroup:
-    """Lines added up."""
+    """Add up the documents of several outcomes."""
     documents, characters, tokens = (
         sum(getattr(line, name) for line in lines) for name in ("documents", "characters", "tokens")
     )
@@ -171,23 +176,23 @@ def sum_lines(lines: list[OutcomeGroup]) -> OutcomeGroup:
 
 def _corpora(comparison: RunComparison) -> Table:
     table = _table("Documents", "", "documents", "characters", "tokens")
-    for name, found in corpora(comparison):
-        if isinstance(found, int):
-            table.add_row(name, f"{found:,}", "", "")
+    for name, amount in corpora(comparison):
+        if isinstance(amount, int):
+            table.add_row(name, f"{amount:,}", "", "")
         else:
-            table.add_row(name, f"{found.documents:,}", f"{found.characters:,}", f"{found.tokens:,}")
+            table.add_row(name, f"{amount.documents:,}", f"{amount.characters:,}", f"{amount.tokens:,}")
     return table
 
 
 def _reasons(lines: list[OutcomeGroup], name: str, other: str, side: int) -> Table:
     title = f"In {name} and not in {other}"
     table = _table(title, f"{other} removed by", "documents", "characters", "tokens")
-    table.add_column("such as", overflow="fold")
+    table.add_column("example", overflow="fold")
     for line in lines[:LINES_SHOWN]:
         reason = (line.a, line.b)[side] or ""
         example = line.examples[0] if line.examples else None
-        told = printable(example.url or example.id) if example else ""
-        table.add_row(printable(reason), f"{line.documents:,}", f"{line.characters:,}", f"{line.tokens:,}", told)
+        shown = printable(example.url or example.id) if example else ""
+        table.add_row(printable(reason), f"{line.documents:,}", f"{line.characters:,}", f"{line.tokens:,}", shown)
     if len(lines) > LINES_SHOWN:
         table.add_row(f"{len(lines) - LINES_SHOWN} more", "", "", "", "")
     return table
@@ -205,7 +210,7 @@ def _examples(lines: list[OutcomeGroup], title: str) -> Table:
 
 
 def write_page(comparison: RunComparison, file: str) -> None:
-    """Write the page; UsageError if the file cannot be written."""
+    """Write the comparison as an HTML page; UsageError if the file cannot be written."""
     try:
         Path(file).write_text(page(comparison), encoding="utf-8")
     except OSError as error:
@@ -213,7 +218,7 @@ def write_page(comparison: RunComparison, file: str) -> None:
 
 
 def page(comparison: RunComparison) -> str:
-    """The same as one HTML file that needs nothing else."""
+    """Render the comparison as a self-contained HTML page."""
     from curation.report.render import _asset, _environment
 
     style = _asset("report.css") + STYLE
@@ -229,7 +234,7 @@ def page(comparison: RunComparison) -> str:
             comparison=comparison,
             pairs=pairs(comparison),
             corpora=[
-                (name, found if isinstance(found, OutcomeGroup) else None, found) for name, found in corpora(comparison)
+                (name, group if isinstance(group, OutcomeGroup) else None, group) for name, group in corpora(comparison)
             ],
             groups=groups,
             changed=comparison.both(False),

@@ -1,1 +1,1 @@
-"""`curate estimate`: what a run would give and take, from a sample. The command's work begins in estimate.py."""
+"""`curate estimate`: what a run would produce and cost, from a sample. Start reading in estimate.py."""

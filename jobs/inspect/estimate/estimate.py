@@ -1,9 +1,8 @@
-"""The question what a run will cost and keep, answered by running a sample of it: `curate estimate`.
+"""`curate estimate`: runs a sample of the inputs to find out what a run of all of them would keep and cost.
 
-The real steps run on sampled chunks, in a temporary folder and in this process, one shard after the other; what they
-made, took and removed is then extrapolated (curation.jobs.inspect.estimate.extrapolation). A chunk is run once
-beforehand, so that what only the first task of a worker pays (imports, models, compiled kernels) is told apart as its
-start-up.
+The real steps run on sampled chunks in a temporary folder and in this process, one shard after the other. What they
+produced, removed and took is then extrapolated (curation.jobs.inspect.estimate.extrapolation). One chunk is run once
+before, to measure separately what only the first task of a worker pays: imports, models and compiled kernels.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from typing import Any
 import pyarrow as pa
 
 from curation.archives.inputs import Input, find_inputs
-from curation.jobs.inspect.estimate.sampling import InputSample, SampleRequest, take
+from curation.jobs.inspect.estimate.sampling import InputSample, SampleRequest, take_sample
 from curation.jobs.steps.filter import FilterTask, filter_archive
 from curation.jobs.steps.fingerprints import Fingerprints
 from curation.jobs.steps.plan import DEFAULT_RECIPE, Plan
@@ -38,21 +37,38 @@ from curation.store.shards import ShardWriter, read_table
 from curation.tokenize.encoding.encode_shards import count_tokens, find_corpora
 
 SHARDED = ("documents", "removed/filter", "signatures", "signals", "corpus", "removed/dedup")
-"""Outputs with a file a shard."""
+"""Outputs with one file per shard."""
 
 WHOLES = ("dedup", "tokenizer", "tokens")
 STEPS = ("filter", "dedup", "train-tokenizer", "tokenize")
 
-LOOK_SECONDS = 0.05
-"""Between two looks at the memory."""
+POLL_SECONDS = 0.05
+"""Interval between two measurements of memory."""
 
 
 @dataclass
 class SampleResult:
-    """What the sample came to. by_chunk: values for each chunk of the frame; data: bytes of SHARDED less footers.
+    """What running the sample gave.
 
-    abundance: texts by the number of chunks that they are in; near_copies: documents dropped for one of the same chunk
-    or of an earlier run. processor, seconds, memory: by step; memory in bytes, of all processes together.
+    Attributes:
+        sample: The sample.
+        by_chunk: Pages, documents, characters and seconds of the filter step, for each chunk of the frame.
+        data: Bytes of each output of SHARDED without Parquet footers, for each chunk.
+        footers: Average bytes of a Parquet footer in each output of SHARDED.
+        totals: Bytes of each output of WHOLES.
+        abundance: {n: number of texts that are in n chunks}.
+        near_copies: Documents dropped as duplicates of one in the same chunk or in an earlier run.
+        survived_characters: Characters left after deduplication.
+        tokens: Tokens of the corpus.
+        half_rate: Tokens per byte with a tokenizer trained on half of the sample, on that half.
+        rate: Tokens per byte with a tokenizer trained on the sample.
+        vocabulary: Size of the trained vocabulary, and the size in the recipe.
+        learning: Seconds spent learning merges.
+        processor: CPU seconds by step.
+        seconds: Wall seconds by step.
+        memory: Peak bytes by step, of all processes together.
+        startup: Seconds that only the first task of a worker takes.
+        quarantined: Unreadable inputs: {"path": …, "cause": …}.
     """
 
     sample: InputSample
@@ -75,99 +91,110 @@ class SampleResult:
     quarantined: tuple[dict[str, str], ...] = ()
 
     def total(self, name: str) -> float:
-        """Of all chunks."""
+        """The sum over all chunks."""
         return sum(self.by_chunk.get(name, ()))
 
 
 def measure(
     words: Sequence[str], recipe: str | None, settings: Sequence[str], sampling: SampleRequest, progress: Progress
 ) -> tuple[SampleResult, Recipe, list[Input]]:
-    """Run a sample of the inputs that `words` stand for; nothing is written outside a temporary folder.
+    """Run a sample of the inputs. Nothing is written outside of a temporary folder.
 
-    Raises what a run raises for inputs and recipes that cannot be used.
+    Args:
+        words: Inputs as on the command line: files, folders, globs, URLs, @lists.
+        recipe: Name or file of the recipe; None for the default.
+        settings: Settings as KEY=VALUE.
+        sampling: What to sample.
+        progress: Where to report progress.
+
+    Returns:
+        The result, the recipe used, and all inputs.
+
+    Raises:
+        CurationError: As in a run, for inputs and recipes that cannot be used.
     """
-    chosen = replace(load(recipe or DEFAULT_RECIPE, settings), alarms=Alarms())
+    loaded = replace(load(recipe or DEFAULT_RECIPE, settings), alarms=Alarms())
     inputs = find_inputs(words)
-    with tempfile.TemporaryDirectory(prefix="curate-estimate-") as place:
-        base = Path(place)
-        sample = take(inputs, sampling, base / "chunks")
+    with tempfile.TemporaryDirectory(prefix="curate-estimate-") as path:
+        base = Path(path)
+        sample = take_sample(inputs, sampling, base / "chunks")
         progress.note(f"sample: {len(sample.chunks)} chunks of {len(sample.frame.file_sizes)} of {len(inputs)} inputs")
-        found = SampleResult(sample, quarantined=sample.unreadable)
+        result = SampleResult(sample, quarantined=sample.unreadable)
         paths = [path for path in sample.paths if path]
         if paths:
-            plan = Plan(Folder(str(base / "out")), chosen, tuple(find_inputs(paths)))
-            _SampleRun(plan, found, progress, base).run()
-    return found, chosen, inputs
+            plan = Plan(Folder(str(base / "out")), loaded, tuple(find_inputs(paths)))
+            _SampleRun(plan, result, progress, base).run()
+    return result, loaded, inputs
 
 
 @dataclass
 class _SampleRun:
-    """The steps on the sample."""
+    """Runs the steps on the sample and records what they give."""
 
     plan: Plan
-    found: SampleResult
+    result: SampleResult
     progress: Progress
     base: Path
 
     def run(self) -> None:
-        plan, found = self.plan, self.found
+        plan, result = self.plan, self.result
         first, warm = plan.inputs[0], 0.0
         with self._watched("start-up"):
             started = time.perf_counter()
             task = FilterTask(
                 Folder(str(self.base / "warm")), plan.recipe, first, Fingerprints(plan).of("filter", first.shard)
             )
-            Cluster().gather(_tried, [task])
+            Cluster().gather(_filter_or_skip, [task])
             warm = time.perf_counter() - started
         run = Run(plan, Cluster(), self.progress)
         with self._watched("filter"):
             run.run("filter")
         self._count_filtered(run.quarantined)
-        found.startup = max(0.0, warm - next((s for s in found.by_chunk["seconds"] if s), 0.0))
-        if not found.total("documents"):
+        result.startup = max(0.0, warm - next((s for s in result.by_chunk["seconds"] if s), 0.0))
+        if not result.total("documents"):
             return
         with self._watched("dedup"):
             run.run("dedup")
         self._count_duplicates()
-        if found.survived_characters:
+        if result.survived_characters:
             with self._watched("train-tokenizer"):
                 run.run("train-tokenizer")
             with self._watched("tokenize"):
                 run.run("tokenize")
             self._count_tokens()
-        self._weigh()
+        self._measure_sizes()
 
     @contextmanager
     def _watched(self, step: str) -> Iterator[None]:
-        """Take down the step's seconds, processor seconds and peak memory."""
+        """Record the step's wall seconds, CPU seconds and peak memory."""
         started, before = time.perf_counter(), _processor_seconds()
         done = threading.Event()
         peak = [0]
 
-        def look() -> None:
-            while not done.wait(LOOK_SECONDS):
+        def poll() -> None:
+            while not done.wait(POLL_SECONDS):
                 peak[0] = max(peak[0], _memory())
 
-        watcher = threading.Thread(target=look, daemon=True)
+        watcher = threading.Thread(target=poll, daemon=True)
         watcher.start()
         try:
             yield
         finally:
             done.set()
             watcher.join()
-        self.found.seconds[step] = time.perf_counter() - started
-        self.found.processor[step] = max(0.0, _processor_seconds() - before)
-        self.found.memory[step] = max(peak[0], _memory())
+        self.result.seconds[step] = time.perf_counter() - started
+        self.result.processor[step] = max(0.0, _processor_seconds() - before)
+        self.result.memory[step] = max(peak[0], _memory())
 
     def _shards(self) -> list[str | None]:
-        """The shard of each chunk of the frame; None for what could not be read."""
-        made = iter(self.plan.inputs)
-        return [next(made).shard if path else None for path in self.found.sample.paths]
+        """The shard of each chunk of the frame; None for a chunk that could not be read."""
+        inputs = iter(self.plan.inputs)
+        return [next(inputs).shard if path else None for path in self.result.sample.paths]
 
     def _count_filtered(self, quarantined: Sequence[dict[str, str]]) -> None:
-        origin = dict(zip(self.found.sample.paths, self.found.sample.chunks, strict=True))
+        origin = dict(zip(self.result.sample.paths, self.result.sample.chunks, strict=True))
         causes = {origin[entry["path"]].source.path: entry["cause"] for entry in quarantined}
-        self.found.quarantined += tuple({"path": path, "cause": cause} for path, cause in causes.items())
+        self.result.quarantined += tuple({"path": path, "cause": cause} for path, cause in causes.items())
         rows: list[dict[str, float]] = []
         for shard in self._shards():
             manifest = read_manifest(self.plan.folder, "filter", shard) if shard else None
@@ -180,7 +207,7 @@ class _SampleRun:
             documents, characters = tallies[-1]["documents_out"], tallies[-1]["characters_out"]
             rows.append({"pages": pages, "documents": documents, "characters": characters, "seconds": seconds})
         for name in ("pages", "documents", "characters", "seconds"):
-            self.found.by_chunk[name] = [row.get(name, 0) for row in rows]
+            self.result.by_chunk[name] = [row.get(name, 0) for row in rows]
 
     def _count_duplicates(self) -> None:
         folder = self.plan.folder
@@ -196,58 +223,58 @@ class _SampleRun:
                     chunks_of.setdefault(key, {row["survivor_shard"]}).add(shard)
             manifest = read_manifest(folder, "corpus", shard)
             if manifest is not None:
-                dedup = manifest.counts["stages"].get("dedup", {})  # no stage has seen a shard of no documents
-                self.found.survived_characters += dedup.get("characters_out", 0)
+                dedup = manifest.counts["stages"].get("dedup", {})  # no stage is run on a shard without documents
+                self.result.survived_characters += dedup.get("characters_out", 0)
         abundance = Counter(len(chunks) for chunks in chunks_of.values())
         far = sum((times - 1) * texts for times, texts in abundance.items())
-        self.found.near_copies = copies - far
-        rest = int(self.found.total("documents")) - self.found.near_copies
+        self.result.near_copies = copies - far
+        rest = int(self.result.total("documents")) - self.result.near_copies
         abundance[1] += rest - sum(times * texts for times, texts in abundance.items())
-        self.found.abundance = {times: texts for times, texts in sorted(abundance.items()) if texts}
+        self.result.abundance = {times: texts for times, texts in sorted(abundance.items()) if texts}
 
     def _count_tokens(self) -> None:
-        """Tokens, and how well a tokenizer of half the sample fits that half."""
+        """Count tokens, and measure how well a tokenizer trained on half of the sample fits that half."""
         folder, settings = self.plan.folder, self.plan.recipe.table("tokenizer")
         trained, tokens = (read_manifest(folder, step, WHOLE) for step in ("train-tokenizer", "tokens"))
         if trained is None or tokens is None:
             return
-        self.found.tokens = tokens.counts["corpus_tokens"]
-        self.found.vocabulary = (trained.counts["vocab_size"], settings.vocab_size)
-        self.found.learning = folder.read_json(f"performance/train-tokenizer/{WHOLE}.json")["stages"]["learn"]
+        self.result.tokens = tokens.counts["corpus_tokens"]
+        self.result.vocabulary = (trained.counts["vocab_size"], settings.vocab_size)
+        self.result.learning = folder.read_json(f"performance/train-tokenizer/{WHOLE}.json")["stages"]["learn"]
         shards = [shard for shard in self._shards() if shard and folder.exists(f"corpus/{shard}.parquet")]
-        self.found.rate = self.found.tokens / max(_text_bytes(folder, shards), 1)
+        self.result.rate = self.result.tokens / max(_text_bytes(folder, shards), 1)
         half = Folder(str(self.base / "half"))
         some = shards[::2]
         for shard in some:
             half.write(f"corpus/{shard}.parquet", folder.read(f"corpus/{shard}.parquet"))
         size = _text_bytes(half, some)
-        if len(some) == len(shards) or not size or self.found.sample.is_whole:
-            self.found.half_rate = self.found.rate
+        if len(some) == len(shards) or not size or self.result.sample.is_whole:
+            self.result.half_rate = self.result.rate
             return
         make_tokenizer(half, some, settings, "half", "half", Cluster(), self.progress)
         own = find_corpora(half, some, replace(self.plan.recipe.table("tokens"), mix=()))[0][0]
         _, digest = half.hash(TOKENIZER)
         documents = sum(read_table(half, f"corpus/{shard}.parquet", ["id"]).num_rows for shard in some)
-        made = sum(count_tokens((own, shard, half, digest)) for shard in some) - documents
-        self.found.half_rate = made / size
+        tokens_in_half = sum(count_tokens((own, shard, half, digest)) for shard in some) - documents
+        self.result.half_rate = tokens_in_half / size
 
-    def _weigh(self) -> None:
-        """Bytes of every output, files of shards without their footers, which do not grow with what is in them."""
+    def _measure_sizes(self) -> None:
+        """Measure the bytes of every output. Footers are counted separately, because they do not grow with the data."""
         folder = self.plan.folder
         for kind in SHARDED:
             paths = [f"{kind}/{shard}.parquet" if shard else "" for shard in self._shards()]
             sizes = [_size(folder, path) if path else (0, 0) for path in paths]
             if not any(size for size, _ in sizes):
                 continue
-            self.found.data[kind] = [size - footer for size, footer in sizes]
-            self.found.footers[kind] = sum(f for _, f in sizes) / max(1, sum(1 for size, _ in sizes if size))
-            if not self.found.sample.is_whole:
+            self.result.data[kind] = [size - footer for size, footer in sizes]
+            self.result.footers[kind] = sum(f for _, f in sizes) / max(1, sum(1 for size, _ in sizes if size))
+            if not self.result.sample.is_whole:
                 self._pack_as_shards(kind, [path for path, (size, _) in zip(paths, sizes, strict=True) if size])
-        self.found.totals = {kind: sum(folder.size(path) for path in folder.list(kind)) for kind in WHOLES}
+        self.result.totals = {kind: sum(folder.size(path) for path in folder.list(kind)) for kind in WHOLES}
 
     def _pack_as_shards(self, kind: str, paths: Sequence[str]) -> None:
-        """Write chunks into shards as large as a whole archive's, and see how much better they pack."""
-        frame, before = self.found.sample.frame, sum(self.found.data[kind])
+        """Write chunks into shards as large as those of whole archives, to measure how much better they compress."""
+        frame, before = self.result.sample.frame, sum(self.result.data[kind])
         shards = max(1, round(sum(frame.size) * frame.files / max(1, frame.total)))
         sizes = []
         for number in range(shards):
@@ -257,8 +284,8 @@ class _SampleRun:
                 self._write_together(name, (read_table(self.plan.folder, path) for path in some))
                 sizes.append(_size(self.plan.folder, name))
         after = sum(size - footer for size, footer in sizes)
-        self.found.footers[kind] = sum(footer for _, footer in sizes) / len(sizes)
-        self.found.data[kind] = [size * after / max(before, 1) for size in self.found.data[kind]]
+        self.result.footers[kind] = sum(footer for _, footer in sizes) / len(sizes)
+        self.result.data[kind] = [size * after / max(before, 1) for size in self.result.data[kind]]
 
     def _write_together(self, name: str, tables: Iterator[pa.Table]) -> None:
         first = next(tables)
@@ -268,8 +295,8 @@ class _SampleRun:
                 writer.write(table)
 
 
-def _tried(task: FilterTask) -> dict[str, int]:
-    """One shard, or nothing where the input is no archive: the step itself will name it."""
+def _filter_or_skip(task: FilterTask) -> dict[str, int]:
+    """Filter one shard; does nothing if the input is not an archive, which the step itself will report."""
     from curation.errors import UnreadableArchive
 
     try:
@@ -279,7 +306,7 @@ def _tried(task: FilterTask) -> dict[str, int]:
 
 
 def _size(folder: Folder, path: str) -> tuple[int, int]:
-    """Bytes of a Parquet file, and of its footer."""
+    """Bytes of a Parquet file and of its footer; (0, 0) if it does not exist."""
     if not folder.exists(path):
         return 0, 0
     data = folder.read(path)
@@ -296,15 +323,15 @@ def _text_bytes(folder: Folder, shards: Sequence[str]) -> int:
 def _processes() -> list[Any]:
     import psutil  # type: ignore[import-untyped]
 
-    me = psutil.Process()
-    return [me, *me.children(recursive=True)]
+    own = psutil.Process()
+    return [own, *own.children(recursive=True)]
 
 
 def _processor_seconds() -> float:
-    """Of this process and its children, those that ended included."""
+    """CPU seconds of this process and its children, including those that have ended."""
     total = 0.0
     for number, process in enumerate(_processes()):
-        with _gone():
+        with _ignore_ended():
             times = process.cpu_times()
             total += times.user + times.system + (times.children_user + times.children_system if not number else 0)
     return total
@@ -314,14 +341,14 @@ def _memory() -> int:
     """Resident bytes of this process and its children."""
     total = 0
     for process in _processes():
-        with _gone():
+        with _ignore_ended():
             total += process.memory_info().rss
     return total
 
 
 @contextmanager
-def _gone() -> Iterator[None]:
-    """A process may end while it is looked at."""
+def _ignore_ended() -> Iterator[None]:
+    """Ignore that a process ended while it was being measured."""
     import psutil
 
     with suppress(psutil.Error):

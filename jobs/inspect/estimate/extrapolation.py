@@ -1,9 +1,9 @@
-"""From a sample to the whole: totals by ratio, duplicates by their growth, each with an interval.
+"""Extrapolates from a sample to the whole: totals by ratio, duplicates by their growth, each with an interval.
 
-Totals are ratio estimates over chunks of the inputs (Cochran, Sampling Techniques, 3rd ed., ch. 6): what a byte of
-archive gives, times the bytes there are. The interval takes Student's t for as many chunks as were read, and shrinks to
-a point as the sample becomes the whole. Where chunks come from a few chosen files only, files may differ from each
-other: the spread between them is estimated too, with as few degrees of freedom as there are, and the wider one counts.
+Totals are ratio estimates over chunks of the inputs (Cochran, Sampling Techniques, 3rd ed., ch. 6): the quantity per
+byte of archive, times the bytes of all archives. The interval uses Student's t for the number of chunks read, and
+shrinks to a point as the sample becomes the whole. If chunks come from only a few files, the spread between files is
+estimated too, with as few degrees of freedom as there are, and the wider interval is used.
 """
 
 from __future__ import annotations
@@ -18,33 +18,33 @@ import numpy as np
 from curation.arrays import Float64s
 
 LEVEL = 0.9
-"""Of the intervals: nine in ten hold the truth."""
+"""Confidence level of the intervals: nine in ten contain the true value."""
 
 UNSEEN_FILES = 2.0
-"""Factor on an interval from one file of several, whose difference to the others nobody knows."""
+"""Factor on the width of an interval from one file of several, because the difference between files is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A value and the bounds between which it is likely to lie."""
+    """An estimate and the bounds between which the true value is likely to lie."""
 
     value: float
     low: float
     high: float
 
     def times(self, factor: Interval) -> Interval:
-        """The product, errors taken as independent: relative half-widths add up in quadrature."""
+        """The product, assuming independent errors: relative half-widths add up in quadrature."""
         value = self.value * factor.value
         low = math.hypot(self._below(), factor._below())
         high = math.hypot(self._above(), factor._above())
         return Interval(value, max(0.0, value * (1 - low)), value * (1 + high))
 
     def scaled(self, factor: float) -> Interval:
-        """By a number that is known."""
+        """The interval multiplied by an exact number."""
         return Interval(self.value * factor, self.low * factor, self.high * factor)
 
     def widened(self, share: float) -> Interval:
-        """With an error of this share of the value added, independent of what is in it."""
+        """The interval with an additional, independent error of this share of the value."""
         return self.times(Interval(1.0, 1 - share, 1 + share))
 
     def __contains__(self, truth: float) -> bool:
@@ -59,15 +59,20 @@ class Interval:
 
 
 def point(value: float) -> Interval:
-    """A value that is known."""
+    """The interval of an exact value."""
     return Interval(value, value, value)
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """The sample: for each chunk the file it is of and its bytes; bytes by file that were sampled from; bytes in all.
+    """Sizes of the sample and of the whole.
 
-    files: of how many files there are.
+    Attributes:
+        file: Number of each chunk's file.
+        size: Bytes of each chunk.
+        file_sizes: Bytes of each file that was sampled from, by number.
+        files: Number of all files.
+        total: Bytes of all files.
     """
 
     file: Sequence[int]
@@ -78,16 +83,16 @@ class Frame:
 
     @property
     def share(self) -> float:
-        """Of all bytes that were read."""
+        """Share of all bytes that is in the sample."""
         return sum(self.size) / self.total if self.total else 1.0
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing is left to guess."""
+        """Whether the sample contains everything."""
         return sum(self.size) >= self.total
 
     def estimate(self, values: Sequence[float]) -> Interval:
-        """The total of a quantity of which `values` were found in the chunks."""
+        """Estimate the total of a quantity from its values in the chunks."""
         x, y = np.asarray(self.size, np.float64), np.asarray(values, np.float64)
         if self.is_whole:
             return point(float(y.sum()))
@@ -98,22 +103,22 @@ class Frame:
         if len(self.file_sizes) < self.files:
             half = max(half, self._between_files(x, y, ratio))
         value = ratio * self.total
-        # What was found is there, whatever the rest holds.
+        # The total is at least what the sample itself contains.
         return Interval(value, max(float(y.sum()), value - half * self.total), value + half * self.total)
 
     def _between_files(self, x: Float64s, y: Float64s, ratio: float) -> float:
-        """Half-width from the spread of whole files, for a sample from some of them."""
+        """Half-width of the interval from the spread between files, for a sample from some of them."""
         files = np.asarray(self.file)
         if len(self.file_sizes) < 2:
             return UNSEEN_FILES * _half_width(x, y, ratio, self.share)
         by_x = np.asarray([x[files == file].sum() for file in self.file_sizes])
         by_y = np.asarray([y[files == file].sum() for file in self.file_sizes])
-        kept = by_x > 0
-        return _half_width(by_x[kept], by_y[kept], ratio, sum(self.file_sizes.values()) / self.total)
+        sampled = by_x > 0
+        return _half_width(by_x[sampled], by_y[sampled], ratio, sum(self.file_sizes.values()) / self.total)
 
 
 def _half_width(x: Float64s, y: Float64s, ratio: float, share: float) -> float:
-    """Of the interval of a ratio y/x from units of a sample that is this share of the whole."""
+    """Half-width of the interval of a ratio y/x, estimated from the units of a sample with this share of the whole."""
     units = len(x)
     if units < 2:
         return UNSEEN_FILES * ratio
@@ -131,7 +136,7 @@ def student(degrees: int) -> float:
 
 
 def poisson(count: int) -> tuple[float, float]:
-    """Garwood's interval at `LEVEL` of the mean of a Poisson count."""
+    """Garwood's interval at `LEVEL` for the mean of a Poisson count."""
     from scipy.stats import chi2
 
     low = float(chi2.ppf((1 - LEVEL) / 2, 2 * count) / 2) if count else 0.0
@@ -139,12 +144,16 @@ def poisson(count: int) -> tuple[float, float]:
 
 
 def duplicate_share(abundance: Mapping[int, int], growth: float) -> Interval:
-    """The share of documents that are copies of others, among `growth` times as many documents as were sampled.
+    """Estimate the share of documents that are copies of others.
 
-    abundance: {n: texts that were found n times}. The share grows with the documents, since the copy of a text is the
-    more likely to be among them: with pairs it doubles as they double. The expected number of distinct texts is that of
-    Colwell et al. 2012 (Journal of Plant Ecology 5, eq. 9) over Chao's estimate of the texts unseen; for copies in
-    pairs it is exact. The lower bound is what few findings allow at least, the upper at most.
+    The share grows with the number of documents, because a text and its copy are more likely to be both among them:
+    with pairs of copies it doubles when the documents double. The expected number of distinct texts follows Colwell et
+    al. 2012 (Journal of Plant Ecology 5, eq. 9) with Chao's estimate of the unseen texts; for copies in pairs it is
+    exact. The bounds are those of a Poisson count of the copies found.
+
+    Args:
+        abundance: {n: number of texts that were found n times in the sample}.
+        growth: How many times as many documents as in the sample.
     """
     documents = sum(times * texts for times, texts in abundance.items())
     copies = sum((times - 1) * texts for times, texts in abundance.items())
@@ -160,7 +169,7 @@ def duplicate_share(abundance: Mapping[int, int], growth: float) -> Interval:
 
 
 def _more_copies(abundance: Mapping[int, int], documents: int, factor: float) -> dict[int, float]:
-    """The same documents with `factor` times as many copies among them; texts found once make up for them."""
+    """The same number of documents with `factor` times as many copies, and fewer texts found once."""
     if set(abundance) == {1}:
         pairs = min(factor, documents / 2)
         return {1: documents - 2 * pairs, 2: pairs}
@@ -176,17 +185,21 @@ def _share(abundance: Mapping[int, float], growth: float) -> float:
     documents = sum(times * texts for times, texts in abundance.items())
     seen, once, twice = sum(abundance.values()), abundance.get(1, 0.0), abundance.get(2, 0.0)
     rest = documents * (growth - 1)
-    # Chao's estimate where texts were found twice, its form without bias where none was.
+    # Chao's estimate if any text was found twice, else its bias-corrected form.
     unseen = once * once / (2 * twice) if twice > 0 else once * max(once - 1, 0) / 2
     new = unseen * -math.expm1(-rest * once / (documents * unseen)) if unseen else 0.0
     return min(1.0, max(0.0, 1 - (seen + new) / (documents * growth)))
 
 
 def tokens_per_byte(half: float, full: float, doublings: float) -> Interval:
-    """Tokens a byte of text by a tokenizer trained on 2^doublings times the text.
+    """Estimate tokens per byte of text with a tokenizer trained on 2^doublings times the text.
 
-    half, full: by tokenizers trained on half of the sample and on all of it. Between no further change and as much
-    again at every doubling; the middle is told.
+    The bounds are no further change, and as much change again with every doubling; the value is the middle.
+
+    Args:
+        half: Tokens per byte with a tokenizer trained on half of the sample.
+        full: Tokens per byte with a tokenizer trained on the whole sample.
+        doublings: log2 of the ratio of all text to the sample.
     """
     change = (full - half) * doublings
     far = max(full + change, full / 2)

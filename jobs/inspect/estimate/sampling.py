@@ -1,8 +1,8 @@
-"""A seeded sample of the inputs: chunks of archives, copied record by whole record into a temporary folder.
+"""Takes a seeded sample of the inputs: chunks of archives with whole records, copied to a temporary folder.
 
-An archive is divided every so many bytes, and each cut moved on to where the next record begins. So every record
-belongs to one chunk, every chunk is an archive of its own, and a chunk anywhere in a file costs one read there. A file
-that cannot be cut (one packed as a whole, say) is one chunk.
+An archive is cut at regular byte offsets, each moved forward to the start of the next record. So every record belongs
+to exactly one chunk, every chunk is a valid archive, and reading a chunk anywhere in a file costs one read there. A
+file that cannot be cut (for example one compressed as a whole) is one chunk.
 """
 
 from __future__ import annotations
@@ -21,17 +21,23 @@ from curation.running.cluster import describe
 
 SAMPLE_BYTES = 64 << 20
 CHUNK_BYTES = (256 << 10, 4 << 20)
-"""Bounds of a chunk: some ten pages, and a hundred or more."""
+"""Minimum and maximum size of a chunk: about ten pages, and a hundred or more."""
 
 CHUNKS = 16
-"""Wanted at least, since the spread between few chunks is not well known."""
+"""Minimum number of chunks to aim for, because the variance between few chunks is hard to estimate."""
 
 COPY_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class SampleRequest:
-    """What to read. bytes: at most about so many, over all files; files: from at most so many; None is all."""
+    """What to sample.
+
+    Attributes:
+        bytes: Approximate maximum number of bytes to read from all files.
+        files: Maximum number of files to read from; None for no limit.
+        seed: Random seed.
+    """
 
     bytes: int = SAMPLE_BYTES
     files: int | None = None
@@ -41,7 +47,18 @@ class SampleRequest:
 def sampling_of(
     words: Sequence[str], size: int | None, share: float | None, files: int | None, seed: int
 ) -> SampleRequest:
-    """A sampling by bytes, or by a share of all inputs. UsageError if both are given or the share is none."""
+    """Build a request from the options of the command.
+
+    Args:
+        words: Inputs as on the command line.
+        size: Bytes to read; None for SAMPLE_BYTES or `share`.
+        share: Share of the bytes of all inputs to read.
+        files: Maximum number of files to read from.
+        seed: Random seed.
+
+    Raises:
+        UsageError: Both size and share are given, or the share is not above 0 and at most 1.
+    """
     if size is not None and share is not None:
         raise UsageError("--sample-bytes and --sample-share are mutually exclusive")
     if share is not None:
@@ -53,7 +70,14 @@ def sampling_of(
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Bytes of an input; number: of the input in input order. stop: None is the end of the file."""
+    """A range of bytes of an input.
+
+    Attributes:
+        source: The input.
+        number: Index of the input.
+        start: First byte.
+        stop: End of the range, exclusive; None for the end of the file.
+    """
 
     source: Input
     number: int
@@ -63,9 +87,13 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class InputSample:
-    """The chunks drawn, as files of their own; "" for one of an input that could not be read, which gives nothing.
+    """The sampled chunks.
 
-    unreadable: those inputs, with the cause.
+    Attributes:
+        chunks: The chunks.
+        paths: The file of each chunk; "" if its input could not be read.
+        frame: Sizes of the sample and of the whole.
+        unreadable: Inputs that could not be read: {"path": …, "cause": …}.
     """
 
     chunks: tuple[Chunk, ...]
@@ -75,44 +103,44 @@ class InputSample:
 
     @property
     def is_whole(self) -> bool:
-        """Whether it is all inputs, as they are."""
+        """Whether the sample contains all inputs."""
         return self.frame.is_whole
 
 
-def draw(inputs: Sequence[Input], sampling: SampleRequest) -> list[Chunk]:
-    """Chunks by seed, each as likely as any other of the files chosen, in input order; whole files if all fit."""
-    dice = random.Random(sampling.seed)
+def choose_chunks(inputs: Sequence[Input], sampling: SampleRequest) -> list[Chunk]:
+    """Choose chunks at random, with equal probability, in input order; whole files if all inputs fit in the sample."""
+    rng = random.Random(sampling.seed)
     numbers = range(len(inputs))
     if sampling.files is not None and sampling.files < len(inputs):
-        numbers = sorted(dice.sample(numbers, sampling.files))  # type: ignore[assignment]
-    chosen = [(number, inputs[number]) for number in numbers]
-    available = sum(source.size for _, source in chosen)
-    if available <= sampling.bytes and len(chosen) == len(inputs):
-        return [Chunk(source, number, 0, None) for number, source in chosen]
+        numbers = sorted(rng.sample(numbers, sampling.files))  # type: ignore[assignment]
+    sources = [(number, inputs[number]) for number in numbers]
+    available = sum(source.size for _, source in sources)
+    if available <= sampling.bytes and len(sources) == len(inputs):
+        return [Chunk(source, number, 0, None) for number, source in sources]
     least, most = CHUNK_BYTES
     step = min(most, max(least, min(available, sampling.bytes) // CHUNKS))
     cuts = [
         Chunk(source, number, at, at + step if at + step < source.size else None)
-        for number, source in chosen
+        for number, source in sources
         for at in range(0, max(source.size, 1), step)
     ]
     wanted = max(2, round(sampling.bytes / step))
     if wanted >= len(cuts):
         return cuts
-    return [cuts[place] for place in sorted(dice.sample(range(len(cuts)), wanted))]
+    return [cuts[index] for index in sorted(rng.sample(range(len(cuts)), wanted))]
 
 
-def take(inputs: Sequence[Input], sampling: SampleRequest, folder: Path) -> InputSample:
-    """Draw chunks and copy them below `folder`; a sample that is everything is left where it is."""
-    drawn = draw(inputs, sampling)
-    files = {chunk.number: chunk.source.size for chunk in drawn}
+def take_sample(inputs: Sequence[Input], sampling: SampleRequest, folder: Path) -> InputSample:
+    """Choose chunks and copy them to `folder`. If the sample contains all inputs, nothing is copied."""
+    selected = choose_chunks(inputs, sampling)
+    files = {chunk.number: chunk.source.size for chunk in selected}
     total = sum(source.size for source in inputs)
     chunks: list[Chunk] = []
     paths: list[str] = []
     sizes: list[int] = []
     unreadable: dict[str, str] = {}
-    whole = all(chunk.start == 0 and chunk.stop is None for chunk in drawn) and len(files) == len(inputs)
-    for chunk in drawn:
+    whole = all(chunk.start == 0 and chunk.stop is None for chunk in selected) and len(files) == len(inputs)
+    for chunk in selected:
         try:
             path, size = (chunk.source.path, chunk.source.size) if whole else _copy(chunk, folder / f"{len(paths):06d}")
         except (OSError, ValueError, EOFError) as error:
@@ -123,12 +151,12 @@ def take(inputs: Sequence[Input], sampling: SampleRequest, folder: Path) -> Inpu
             paths.append(path)
             sizes.append(size)
     frame = Frame([chunk.number for chunk in chunks], sizes, files, len(inputs), total)
-    named = tuple({"path": path, "cause": cause} for path, cause in unreadable.items())
-    return InputSample(tuple(chunks), tuple(paths), frame, named)
+    causes = tuple({"path": path, "cause": cause} for path, cause in unreadable.items())
+    return InputSample(tuple(chunks), tuple(paths), frame, causes)
 
 
 def _copy(chunk: Chunk, folder: Path) -> tuple[str, int]:
-    """The chunk as a file under the archive's own name, from which the dump is told. Returns path and bytes."""
+    """Copy a chunk to a file with the archive's name, from which the dump is derived; returns its path and bytes."""
     with chunk.source.open() as file:
         unpacker = Unpacker(file)
         start = unpacker.find(chunk.start) if chunk.start else 0
@@ -139,15 +167,15 @@ def _copy(chunk: Chunk, folder: Path) -> tuple[str, int]:
         path = folder / base_name(chunk.source.path)
         file.seek(0)
         head = file.read(8)
-        with path.open("wb") as made:
+        with path.open("wb") as copy:
             if start and head.startswith(DICTIONARY):
                 file.seek(0)
-                made.write(file.read(8 + int.from_bytes(head[4:8], "little")))
+                copy.write(file.read(8 + int.from_bytes(head[4:8], "little")))
             file.seek(start)
             left = chunk.source.size - start if stop is None else stop - start
             size = left
             while left > 0 and (data := file.read(min(left, COPY_BYTES))):
-                made.write(data)
+                copy.write(data)
                 left -= len(data)
     if size <= 0:
         shutil.rmtree(folder)

@@ -13,42 +13,42 @@ from curation.report.terminal import printable
 
 NAMES = {
     "pages": "pages read",
-    "documents": "documents the stages keep",
-    "corpus": "documents of the corpus",
+    "documents": "documents kept by stages",
+    "corpus": "documents in the corpus",
     "tokens": "tokens",
 }
 
 
-def show(told: Projection, recipe: str, console: Console) -> None:
-    """Print the tables and what they do not know."""
-    inputs = told.inputs
+def show(projection: Projection, recipe: str, console: Console) -> None:
+    """Print the projection as tables, followed by its limitations."""
+    inputs = projection.inputs
     console.print(
         f"recipe {printable(recipe)}; {inputs['files']:,} inputs, {size(inputs['bytes'])}; sample: "
         f"{inputs['sampled_share']:.2%} of the bytes, {inputs['sampled_chunks']:,} chunks "
         f"of {inputs['sampled_files']:,} inputs",
         soft_wrap=True,
     )
-    console.print(_table("Kept", {NAMES[name]: value for name, value in told.kept.items()}, count))
-    console.print(_table("Output", told.output, size))
-    console.print(_table("Processor", {**told.hours, "all steps": total(told.hours)}, hours, "core time"))
-    wall = {f"{number} worker{'s' if number > 1 else ''}": value for number, value in told.wall.items()}
-    console.print(_table("Time", wall, hours))
-    console.print(f"start-up of a worker: {told.startup_seconds:.1f} s, in the time above")
-    console.print(_table("Memory", told.memory, size, "peak a worker"))
-    for entry in told.quarantined:
+    console.print(_table("Kept", {NAMES[name]: value for name, value in projection.kept.items()}, count))
+    console.print(_table("Output", projection.output, size))
+    console.print(_table("CPU time", {**projection.hours, "all steps": total(projection.hours)}, hours, "core time"))
+    wall = {f"{number} worker{'s' if number > 1 else ''}": value for number, value in projection.wall.items()}
+    console.print(_table("Wall time", wall, hours))
+    console.print(f"worker start-up: {projection.startup_seconds:.1f} s, included in the wall time")
+    console.print(_table("Memory", projection.memory, size, "peak per worker"))
+    for entry in projection.quarantined:
         console.print(f"unreadable: {printable(entry['path'])}: {printable(entry['cause'])}", soft_wrap=True)
-    for note in told.notes:
+    for note in projection.notes:
         console.print(f"- {printable(note)}", soft_wrap=True)
 
 
 def total(parts: Mapping[str, Interval]) -> Interval:
-    """All parts together, errors taken as going the same way."""
+    """The sum of all parts, assuming that their errors have the same sign."""
     sums = (sum(getattr(part, side) for part in parts.values()) for side in ("value", "low", "high"))
     return Interval(*sums)
 
 
-def _table(title: str, rows: Mapping[str, Interval], told: object, column: str = "expected") -> Table:
-    write = told if callable(told) else str
+def _table(title: str, rows: Mapping[str, Interval], form: object, column: str = "expected") -> Table:
+    write = form if callable(form) else str
     table = Table(title=title, title_justify="left", title_style="bold")
     table.add_column("", min_width=26)
     for name in (column, f"from ({LEVEL:.0%} sure)", "to"):

@@ -1,1 +1,1 @@
-"""`curate explain`: one document's path through the stages. The command's work begins in explain.py."""
+"""`curate explain`: one document's path through the stages. Start reading in explain.py."""

@@ -1,8 +1,8 @@
-"""`curate explain`: one document's path through the stages, every value measured beside its threshold, the verdict.
+"""`curate explain`: one document's path through the stages, with every measured value, its threshold and the verdict.
 
-The document's record is read again from the archive and taken through the stages, so that a document that was kept has
-its values too, and what was cut from its text can be shown; the stages after the one that removed it are asked as well,
-as if it had stayed. Where the archive is gone, the values stored with the document are shown.
+The document's record is read again from the archive and passed through the stages. That way a kept document has values
+too, and it can be shown what was cut from its text. The stages after the one that removed the document are applied as
+well, as if it had been kept. If the archive is not available, the values stored with the document are shown.
 """
 
 from __future__ import annotations
@@ -30,18 +30,24 @@ from curation.store.folder import Folder
 from curation.store.shards import rows_at, shard_name
 
 RECORD_HEADERS = 1 << 20
-"""Bytes read beyond the largest page allowed, for the headers around it."""
+"""Bytes read in addition to the largest allowed page, for its headers."""
 
 KEPT = ("corpus", "documents")
-"""Places of documents that stay."""
+"""Folders of documents that were kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class StageResult:
-    """One stage's view of the document: its values, its rules with whether each is violated, and its text around it.
+    """What one stage says about the document.
 
-    supposed: a stage before removed the document; this is what the stage would say of it. before, after: None where
-    the text is not known.
+    Attributes:
+        stage: Name of the stage.
+        signals: Measured values by signal.
+        rules: The stage's rules, and whether the document violates each.
+        reason: Why the stage removes the document; None if it keeps it.
+        before: Text that enters the stage; None if it is not known.
+        after: Text that leaves the stage; None if it is not known.
+        supposed: Whether an earlier stage removed the document, so that this is what the stage would have said.
     """
 
     stage: str
@@ -55,10 +61,16 @@ class StageResult:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Where a document is, why, and what each stage measured. place: a folder of the output.
+    """Where a document is, why, and what each stage measured.
 
-    duplicate: of one that deduplication dropped, what ties it to its survivor. differs: the reason that the stages give
-    now, where it is not the one that the run gave. asked: the key, where the document's address is spelled otherwise.
+    Attributes:
+        place: The folder of the output that has the document.
+        row: The document's row there.
+        stages: What each stage says, in order.
+        replayed: Whether the record was read again; otherwise stored values are shown.
+        duplicate: If deduplication removed the document, how it matches its survivor.
+        differs: The reason that the stages give now, if it is not the one that the run gave.
+        requested: The requested key, if the document's id or URL is spelled differently.
     """
 
     place: str
@@ -67,20 +79,24 @@ class Explanation:
     replayed: bool = False
     duplicate: SurvivorComparison | None = None
     differs: str | None = None
-    asked: str | None = None
+    requested: str | None = None
 
     @property
     def reason(self) -> str | None:
-        """The reason of the removal as `stage.rule`, None for a document that was kept."""
+        """Why the document was removed, as `stage.rule`; None if it was kept."""
         return None if self.place in KEPT else self.row["reason"]
 
 
 def explain(plan: Plan, key: str) -> list[Explanation]:
-    """Everything known of the documents with this id or URL. InputError, with the nearest ones, if there is none."""
-    return [_explain(plan, found.place, found.row, found.asked) for found in find_documents(plan, key)]
+    """Explain the documents with this id or URL.
+
+    Raises:
+        InputError: There is none; the message lists similar addresses.
+    """
+    return [_explain(plan, document.place, document.row, document.requested) for document in find_documents(plan, key)]
 
 
-def _explain(plan: Plan, place: str, row: dict[str, Any], asked: str | None) -> Explanation:
+def _explain(plan: Plan, place: str, row: dict[str, Any], requested: str | None) -> Explanation:
     shard = shard_name(row["file_path"])
     number = None
     if place != "removed/filter" and plan.folder.exists(f"documents/{shard}.parquet"):
@@ -91,17 +107,17 @@ def _explain(plan: Plan, place: str, row: dict[str, Any], asked: str | None) -> 
     differs = _difference(stages, place, row) if batch is not None else None
     if place == "corpus" and number is not None:
         stages += _corpus(plan, shard, number)
-    return Explanation(place, row, stages, batch is not None, duplicate, differs, asked)
+    return Explanation(place, row, stages, batch is not None, duplicate, differs, requested)
 
 
 def _difference(stages: list[StageResult], place: str, row: dict[str, Any]) -> str | None:
-    """What the stages say now, if it is not what the run says."""
+    """The verdict of the stages now, if it is not that of the run."""
     removed = next((f"{each.stage}.{each.reason}" for each in stages if each.reason and not each.supposed), None)
     return None if removed == (row["reason"] if place == "removed/filter" else None) else removed or "kept"
 
 
 def _record(plan: Plan, row: dict[str, Any]) -> Batch | None:
-    """The document as it left the reader, or None where the archive or the record in it cannot be reached."""
+    """The document as the reader returns it, or None if the archive or its record cannot be read."""
     source = next((entry for entry in plan.inputs if entry.path == row["file_path"]), None)
     if source is None or row["warc_offset"] is None:
         return None
@@ -117,18 +133,18 @@ def _record(plan: Plan, row: dict[str, Any]) -> Batch | None:
 
 
 def _replay(plan: Plan, batch: Batch) -> Iterator[StageResult]:
-    """What every stage says, those after the one that removes the document too if it has a text by then."""
+    """Apply every stage, including those after the one that removes the document if it has a text by then."""
     supposed = False
     for name, stage in plan.recipe.stages:
-        measured, batch = _ask(name, stage, batch, supposed=supposed)
+        measured, batch = _apply(name, stage, batch, supposed=supposed)
         yield measured
         supposed |= measured.reason is not None
         if supposed and batch.text[0].as_py() is None:
             return
 
 
-def _ask(name: str, stage: Stage, batch: Batch, *, supposed: bool) -> tuple[StageResult, Batch]:
-    """What a stage says of a batch of one row, and the batch as it leaves the stage if it stays."""
+def _apply(name: str, stage: Stage, batch: Batch, *, supposed: bool) -> tuple[StageResult, Batch]:
+    """Apply a stage to a batch with one row; returns the result and the batch after the stage, as if it were kept."""
     outcome = stage(batch)
     reason = outcome.reasons[0].as_py() if outcome.reasons is not None else None
     signals = outcome.signals[0].as_py() if outcome.signals is not None else {}
@@ -139,21 +155,21 @@ def _ask(name: str, stage: Stage, batch: Batch, *, supposed: bool) -> tuple[Stag
 
 
 def _corpus(plan: Plan, shard: str, number: int) -> Iterator[StageResult]:
-    """What the steps after deduplication do to the text of a document of the corpus."""
+    """What the steps after deduplication do to the text of a document in the corpus."""
     batch = _document(plan.folder, shard, number)
     pii: Stage = plan.recipe.table("pii")
     for name, stage in (*line_cuts(plan.folder, shard), ("pii", pii)):
         try:
-            measured, batch = _ask(name, stage, batch, supposed=False)
+            measured, batch = _apply(name, stage, batch, supposed=False)
         except CurationError:
-            return  # the secret that its replacements were made with is not at hand
+            return  # the secret used for its replacements is not available
         yield measured
 
 
 def _document(folder: Folder, shard: str, number: int) -> Batch:
-    """One row of documents/<shard>.parquet, numbered as the stages of the corpus step want it."""
-    found = rows_at(folder, f"documents/{shard}.parquet", [number]).combine_chunks().to_batches()[0]
-    return Batch(found.append_column(pa.field("row", pa.int64()), pa.array([number], pa.int64())))
+    """One row of documents/<shard>.parquet, with the row number that the stages of the corpus step need."""
+    rows = rows_at(folder, f"documents/{shard}.parquet", [number]).combine_chunks().to_batches()[0]
+    return Batch(rows.append_column(pa.field("row", pa.int64()), pa.array([number], pa.int64())))
 
 
 def _stored(plan: Plan, place: str, row: dict[str, Any], shard: str, number: int | None) -> Iterator[StageResult]:

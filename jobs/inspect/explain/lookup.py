@@ -1,6 +1,6 @@
-"""Finding documents of an output folder by id or URL, whole or nearly so, and inputs by their path.
+"""Finds documents in an output folder by id or URL, exact or similar, and inputs by path.
 
-The files are scanned, not indexed: two columns of each, which takes a second for a hundred thousand documents.
+Files are scanned, not indexed: reading two columns takes a second for a hundred thousand documents.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from curation.store.manifest import read_manifest
 from curation.store.shards import shard_name
 
 PLACES = ("corpus", "removed/filter", "removed/dedup", "documents")
-"""Where a document may be, the most telling place first; documents/ only until the corpus is written."""
+"""Folders in which a document may be, the most informative first; documents/ only until the corpus is written."""
 
 SUGGESTIONS = 5
 
@@ -34,39 +34,46 @@ _TRIMS = (
     ("#.*$", ""),
     ("/*>?$", ""),
 )
-"""What two spellings of an address or id may differ in: scheme, www, fragment, slashes at the end, an id's brackets."""
+"""Allowed differences between two spellings of an address or id: scheme, www, fragment, trailing slashes, brackets."""
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class LocatedDocument:
-    """A document and where it is. asked: the key that was asked for, if its address is spelled otherwise."""
+    """A document and where it is.
+
+    Attributes:
+        place: The folder of the output that has it.
+        row: Its row there.
+        requested: The requested key, if the document's id or URL is spelled differently.
+    """
 
     place: str
     row: Row
-    asked: str | None = None
+    requested: str | None = None
 
 
 def find_documents(plan: Plan, key: str) -> list[LocatedDocument]:
-    """The documents of an id or URL; where there are none, those of the one address that differs in its spelling only.
+    """Find the documents with an id or URL, or else those of the only address that differs from it just in spelling.
 
-    Raises InputError with the nearest addresses there are.
+    Raises:
+        InputError: There are none; the message lists similar addresses.
     """
     exact = (ds.field("id") == key) | (ds.field("url") == key)
-    found = [LocatedDocument(place, row) for place, row in _rows(plan.folder, exact)]
-    if found:
-        return found
+    documents = [LocatedDocument(place, row) for place, row in _rows(plan.folder, exact)]
+    if documents:
+        return documents
     spellings, near = _near(plan.folder, key)
     if len(spellings) == 1:
         other = (ds.field("id") == spellings[0]) | (ds.field("url") == spellings[0])
         return [LocatedDocument(place, row, key) for place, row in _rows(plan.folder, other)]
-    raise InputError(f"{key}: no document of this id or URL in {plan.folder.url}{_hint(plan, spellings or near)}")
+    raise InputError(f"{key}: no document with this id or URL in {plan.folder.url}{_hint(plan, spellings or near)}")
 
 
 def _hint(plan: Plan, near: Sequence[str]) -> str:
-    listed = "; there are " + ", ".join(map(harmless, near)) if near else ""
-    return f"{listed}. A record that was skipped while reading has no row; name its archive to see what was skipped."
+    listed = "; similar: " + ", ".join(map(harmless, near)) if near else ""
+    return f"{listed}. Records skipped while reading have no row; explain their archive to see what was skipped."
 
 
 def _dataset(folder: Folder, place: str) -> Any | None:
@@ -79,18 +86,18 @@ def _open(folder: Folder, paths: Sequence[str]) -> Any | None:
 
 
 def _matching(folder: Folder, place: str, wanted: Any) -> list[Row]:
-    """Rows of a place; all columns are read only of the files that have such a row, since texts are most of a file."""
+    """Matching rows of a folder. Only files with such a row are read in full, because texts are most of a file."""
     dataset = _dataset(folder, place)
     if dataset is None:
         return []
     archives = dataset.to_table(columns=["file_path"], filter=wanted)["file_path"].unique().to_pylist()
-    found = _open(folder, [folder.path(f"{place}/{shard_name(archive)}.parquet") for archive in archives])
-    rows: list[Row] = found.to_table(filter=wanted).to_pylist() if found is not None else []
+    files = _open(folder, [folder.path(f"{place}/{shard_name(archive)}.parquet") for archive in archives])
+    rows: list[Row] = files.to_table(filter=wanted).to_pylist() if files is not None else []
     return rows
 
 
 def _rows(folder: Folder, wanted: Any) -> Iterator[tuple[str, Row]]:
-    """Matching rows by place; a document that is in a place before is left out of those after."""
+    """Matching rows with their folders; a document is returned only from the first folder that has it."""
     seen: set[tuple[str, str, int | None]] = set()
     for place in PLACES:
         rows = _matching(folder, place, wanted)
@@ -100,7 +107,7 @@ def _rows(folder: Folder, wanted: Any) -> Iterator[tuple[str, Row]]:
 
 
 def simplified(keys: pa.Array) -> pa.Array:
-    """Addresses or ids without what spellings differ in: "https://www.a.org/b/" and "a.org/b" → "a.org/b"."""
+    """Normalize the spelling of addresses or ids: "https://www.a.org/b/" and "a.org/b" → "a.org/b"."""
     keys = pc.utf8_lower(pc.fill_null(keys, ""))
     for pattern, replacement in _TRIMS:
         keys = pc.replace_substring_regex(keys, pattern, replacement)
@@ -108,7 +115,7 @@ def simplified(keys: pa.Array) -> pa.Array:
 
 
 def _near(folder: Folder, key: str) -> tuple[list[str], list[str]]:
-    """Ids and addresses that differ in spelling only, and addresses with the key's host in them; a few of each."""
+    """Up to SUGGESTIONS ids and addresses that differ only in spelling, and as many with the key's host in them."""
     wanted = simplified(pa.array([key], pa.string()))[0].as_py()
     if not wanted:
         return [], []
@@ -130,13 +137,21 @@ def _near(folder: Folder, key: str) -> tuple[list[str], list[str]]:
 
 
 def _common(left: str, right: str) -> int:
-    """Characters that two texts begin with alike."""
+    """Length of the common prefix of two texts."""
     return next((at for at, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))
 
 
 @dataclass(frozen=True, slots=True)
 class InputFacts:
-    """An input of the run: its shard, whether it is done, why it was given up, and what was read or skipped."""
+    """An input of the run.
+
+    Attributes:
+        path: Path of the input.
+        shard: Name of its shard.
+        done: Whether the filter step is done with it.
+        cause: Why it was quarantined, if it was.
+        read: Counts of what was read and skipped.
+    """
 
     path: str
     shard: str
@@ -146,12 +161,12 @@ class InputFacts:
 
 
 def find_inputs(plan: Plan, key: str) -> list[InputFacts]:
-    """Inputs whose path, end of it from a slash on, or shard is `key`; none if there is no such."""
+    """Find the inputs whose path, last parts of the path, or shard is `key`."""
     causes = {entry["path"]: entry["cause"] for entry in plan.folder.read_json(RUN)["quarantined"]}
-    found = []
+    inputs = []
     for source in plan.inputs:
         if key and (key in (source.path, source.shard) or source.path.endswith(f"/{key}")):
             manifest = read_manifest(plan.folder, "filter", source.shard)
             read = dict(manifest.counts["read"]) if manifest is not None else {}
-            found.append(InputFacts(source.path, source.shard, manifest is not None, causes.get(source.path), read))
-    return found
+            inputs.append(InputFacts(source.path, source.shard, manifest is not None, causes.get(source.path), read))
+    return inputs

@@ -1,7 +1,7 @@
-"""What changed between two texts: by line first, by word within lines that were rewritten.
+"""The differences between two texts: by line first, and by word within rewritten lines.
 
-Whole lines go or come as such; a line of which a part changed stays one line, in pieces. Both can be read without
-colour: `-` and `+` lines, and `[-gone-]{+come+}` within a line, as wdiff writes them.
+A line is removed or added as a whole; a line that changed in part stays one line, in pieces. Both are readable without
+color: `-` and `+` lines, and `[-removed-]{+added+}` within a line, as in wdiff.
 """
 
 from __future__ import annotations
@@ -11,29 +11,30 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-GONE, COME, SAME = "-", "+", " "
+REMOVED, ADDED, SAME = "-", "+", " "
 
-MOST_LINES = 5000
-"""Texts of more lines are compared by sets of lines, since the time taken grows with the square."""
-MOST_WORDS = 400
-"""A line of more words that was rewritten counts as gone and come."""
+MAX_LINES = 5000
+"""Texts with more lines are compared as sets of lines, because the time of a diff grows quadratically."""
+MAX_WORDS = 400
+"""A rewritten line with more words counts as removed and added."""
 ALIKE = 0.3
-"""Two lines that have less in common are different lines, not one that was rewritten."""
+"""Two lines that have a smaller share in common are different lines, not one rewritten line."""
 
 _WORDS = re.compile(r"\s|\w[\w.@:/+-]*\w|\w|[^\w\s]")
-"""Single white space, words with what joins them in an address, other characters: concatenated, they are the line."""
+"""Single white space, words with the characters that join them in addresses, other characters. Together they are the
+whole line."""
 
 
 @dataclass(frozen=True, slots=True)
 class DiffPart:
-    """A part of a line: GONE, COME or SAME."""
+    """A part of a line; its kind is REMOVED, ADDED or SAME."""
 
     kind: str
     text: str
 
 
 Line = tuple[DiffPart, ...]
-"""A changed line; one that went or came whole has one piece."""
+"""A changed line; a line that was removed or added as a whole has one piece."""
 
 
 def changed_lines(before: str, after: str) -> list[Line]:
@@ -43,77 +44,77 @@ def changed_lines(before: str, after: str) -> list[Line]:
     (DiffPart(kind='-', text='a'),)
     """
     old, new = before.split("\n"), after.split("\n")
-    if len(old) + len(new) > MOST_LINES:
+    if len(old) + len(new) > MAX_LINES:
         return _by_sets(old, new)
-    found: list[Line] = []
+    lines: list[Line] = []
     for tag, i, j, k, m in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if tag != "equal":
-            found += _paired(old[i:j], new[k:m])
-    return found
+            lines += _paired(old[i:j], new[k:m])
+    return lines
 
 
 def _by_sets(old: Sequence[str], new: Sequence[str]) -> list[Line]:
     before, after = set(old), set(new)
-    gone = [(DiffPart(GONE, line),) for line in old if line not in after]
-    return [*gone, *((DiffPart(COME, line),) for line in new if line not in before)]
+    removed = [(DiffPart(REMOVED, line),) for line in old if line not in after]
+    return [*removed, *((DiffPart(ADDED, line),) for line in new if line not in before)]
 
 
 def _paired(old: Sequence[str], new: Sequence[str]) -> Iterator[Line]:
-    """Each new line beside the first old one that it is like; the others go or come whole."""
+    """Pair each new line with the first old line that is similar; the others are removed or added as a whole."""
     at = 0
     for line in new:
         match = next((i for i in range(at, len(old)) if (pieces := words(old[i], line)) and alike(pieces)), None)
         if match is None:
-            yield (DiffPart(COME, line),)
+            yield (DiffPart(ADDED, line),)
             continue
-        yield from ((DiffPart(GONE, gone),) for gone in old[at:match])
+        yield from ((DiffPart(REMOVED, removed),) for removed in old[at:match])
         yield words(old[match], line)
         at = match + 1
-    yield from ((DiffPart(GONE, gone),) for gone in old[at:])
+    yield from ((DiffPart(REMOVED, removed),) for removed in old[at:])
 
 
 def words(old: str, new: str) -> Line:
-    """A rewritten line in pieces; empty if either is too long to compare.
+    """The pieces of a rewritten line; empty if either line is too long to compare.
 
     >>> [piece.text for piece in words("see [1] there", "see  there")]
     ['see ', '[1]', ' there']
     """
     left, right = _WORDS.findall(old), _WORDS.findall(new)
-    if max(len(left), len(right)) > MOST_WORDS:
+    if max(len(left), len(right)) > MAX_WORDS:
         return ()
     pieces: list[DiffPart] = []
     for tag, i, j, k, m in SequenceMatcher(None, left, right, autojunk=False).get_opcodes():
         if tag == "equal":
             pieces.append(DiffPart(SAME, "".join(left[i:j])))
             continue
-        pieces += [DiffPart(kind, "".join(part)) for kind, part in ((GONE, left[i:j]), (COME, right[k:m])) if part]
+        pieces += [DiffPart(kind, "".join(part)) for kind, part in ((REMOVED, left[i:j]), (ADDED, right[k:m])) if part]
     return tuple(pieces)
 
 
 def alike(line: Line) -> bool:
-    """Whether the pieces are of one line that was rewritten."""
+    """Whether the pieces have enough in common to be one rewritten line."""
     same = sum(len(piece.text) for piece in line if piece.kind == SAME)
     return same >= ALIKE * sum(len(piece.text) for piece in line)
 
 
 def plain(line: Line) -> list[str]:
-    """The line without colour, as `- old` and `+ new`."""
+    """The line without color, as `- old` and `+ new`."""
     kinds = {piece.kind for piece in line}
     sides = [
         (kind, "".join(piece.text for piece in line if piece.kind in (kind, SAME)))
-        for kind in (GONE, COME)
+        for kind in (REMOVED, ADDED)
         if kind in kinds
     ]
     if SAME in kinds and len(sides) == 1:
-        other = COME if sides[0][0] == GONE else GONE
+        other = ADDED if sides[0][0] == REMOVED else REMOVED
         sides.append((other, "".join(piece.text for piece in line if piece.kind == SAME)))
-        sides.sort(key=lambda side: side[0] == COME)
+        sides.sort(key=lambda side: side[0] == ADDED)
     return [f"{kind} {text}" for kind, text in sides]
 
 
-def marked(line: Line) -> list[tuple[str, str]]:
-    """The line for a terminal, as (kind, text): whole lines with their sign, words in brackets of wdiff."""
+def bracketed(line: Line) -> list[tuple[str, str]]:
+    """The line for a terminal, as (kind, text): whole lines with their sign, words in the brackets of wdiff."""
     if len(line) == 1:
         return [(line[0].kind, f"{line[0].kind} {line[0].text}")]
-    brackets = {GONE: "[-{}-]", COME: "{{+{}+}}", SAME: "{}"}
+    brackets = {REMOVED: "[-{}-]", ADDED: "{{+{}+}}", SAME: "{}"}
     return [(SAME, "~ "), *((piece.kind, brackets[piece.kind].format(piece.text)) for piece in line)]

@@ -1,4 +1,4 @@
-"""An explanation for people, in the terminal, and for machines, as plain values. Text from the web is made harmless."""
+"""Shows explanations in the terminal, or converts them for JSON. Text from the web is made safe to print."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from rich.table import Table
 from curation.dedup.decisions import SurvivorComparison
 from curation.jobs.inspect.explain.explain import KEPT, Explanation, StageResult
 from curation.jobs.inspect.explain.lookup import InputFacts
-from curation.jobs.inspect.explain.text_diff import COME, GONE, Line, changed_lines, marked, plain
+from curation.jobs.inspect.explain.text_diff import ADDED, REMOVED, Line, bracketed, changed_lines, plain
 from curation.report.excerpts import harmless
 from curation.stages.rules import Rule
 
 FIELDS = ("id", "url", "file_path", "warc_offset", "date", "language", "language_score", "minhash_cluster_size")
-MADE_TEXT = "extract"
-"""The stage that makes the text, which changes nothing that was there before."""
+EXTRACT = "extract"
+"""The stage that makes the text, so that there is nothing before it to compare with."""
 
 LINES_SHOWN = 60
 WIDTH_SHOWN = 400
-"""Characters shown of a changed line."""
+"""Maximum number of characters to show of a changed line."""
 
-_STYLES = {GONE: "red strike", COME: "green"}
+_STYLES = {REMOVED: "red strike", ADDED: "green"}
 
 
 def show(explanations: Sequence[Explanation], console: Console) -> None:
     """Print explanations, one document after the other."""
-    if explanations and explanations[0].asked is not None:
-        found = _safe(str(explanations[0].row["url"]))
-        console.print(f"{_safe(explanations[0].asked)}: not here under this spelling; nearest is {found}\n")
+    if explanations and explanations[0].requested is not None:
+        closest = _safe(str(explanations[0].row["url"]))
+        console.print(f"{_safe(explanations[0].requested)}: not found in this spelling; the closest is {closest}\n")
     if len(explanations) > 1:
         console.print(f"{len(explanations)} documents:\n")
     for number, explanation in enumerate(explanations):
@@ -54,16 +54,16 @@ def _show_one(explanation: Explanation, console: Console) -> None:
     if explanation.duplicate is not None:
         _show_duplicate(explanation.duplicate, console)
     if not explanation.replayed:
-        console.print("The archive cannot be read; these are the values stored with the document.")
+        console.print("The archive cannot be read; these values were stored with the document.")
     if explanation.differs is not None:
-        console.print(f"Read again, the stages say {_safe(explanation.differs)}: they or the archive changed since.")
+        console.print(f"The stages now say {_safe(explanation.differs)}: they or the archive have changed since.")
     console.print(_path(explanation))
     for measured in explanation.stages:
         _show_changes(measured, console)
 
 
 def _safe(text: str) -> str:
-    """Text from the web for one line of the terminal: nothing in it can steer it, and no markup is read."""
+    """Make text from the web safe for one line of the terminal: no control characters, no markup."""
     return escape(harmless(text).replace("\n", " "))
 
 
@@ -71,20 +71,20 @@ def _field(name: str, value: Any, console: Console) -> None:
     console.print(f"{name:<21}{_safe(str(value))}", soft_wrap=True)
 
 
-def _show_duplicate(found: SurvivorComparison, console: Console) -> None:
-    bands = ", ".join(map(str, found.shared_bands)) or "none"
-    _field("survivor_url", found.survivor_url, console)
-    _field("bands in common", f"{len(found.shared_bands)} of {found.bands}: {bands}", console)
-    _field("same simplified text", "yes" if found.same_text else "no", console)
+def _show_duplicate(duplicate: SurvivorComparison, console: Console) -> None:
+    bands = ", ".join(map(str, duplicate.shared_bands)) or "none"
+    _field("survivor_url", duplicate.survivor_url, console)
+    _field("bands in common", f"{len(duplicate.shared_bands)} of {duplicate.bands}: {bands}", console)
+    _field("same simplified text", "yes" if duplicate.same_text else "no", console)
 
 
 def _path(explanation: Explanation) -> Table:
-    table = Table("stage", "signal", "value", "goes if", "verdict")
+    table = Table("stage", "signal", "value", "removed if", "verdict")
     for measured in explanation.stages:
         for line in _lines(measured):
             table.add_row(*line, style="dim" if measured.supposed else None)
     if any(measured.supposed for measured in explanation.stages):
-        table.caption = "Stages after the one that removed the document say what they would have said."
+        table.caption = "Stages after the one that removed the document are shown as if it had been kept."
         table.caption_justify = "left"
     return table
 
@@ -99,7 +99,7 @@ def _lines(measured: StageResult) -> Iterator[tuple[str, str, str, str, str]]:
         if signal not in ruled:
             yield stage, signal, _safe(_value(value)), "", ""
     if measured.reason is not None and all(rule.reason != measured.reason for rule, _ in measured.rules):
-        yield stage, "", "", _safe(measured.reason), "would go" if measured.supposed else "removed here"
+        yield stage, "", "", _safe(measured.reason), "would be removed" if measured.supposed else "removed here"
 
 
 def _condition(rule: Rule) -> str:
@@ -108,7 +108,7 @@ def _condition(rule: Rule) -> str:
 
 def _verdict(measured: StageResult, rule: Rule, violated: bool) -> str:
     if measured.supposed:
-        return "would go" if violated else "would pass"
+        return "would be removed" if violated else "would pass"
     return "removed here" if rule.reason == measured.reason else "violated" if violated else "passes"
 
 
@@ -117,27 +117,27 @@ def _value(value: Any) -> str:
 
 
 def changes(measured: StageResult) -> list[Line]:
-    """What the stage took out of the text or put in; nothing if it made the text or its texts are not known."""
+    """The changes that the stage made to the text; none if it extracted the text or the texts are not known."""
     before, after = measured.before, measured.after
-    if before is None or after is None or before == after or measured.stage == MADE_TEXT:
+    if before is None or after is None or before == after or measured.stage == EXTRACT:
         return []
     return changed_lines(before, after)
 
 
 def _show_changes(measured: StageResult, console: Console) -> None:
-    found = [line for line in changes(measured) if any(piece.text.strip() for piece in line)]
-    if not found:
+    lines = [line for line in changes(measured) if any(piece.text.strip() for piece in line)]
+    if not lines:
         return
     would = "would have changed" if measured.supposed else "changed"
     console.print(f"[bold]{_safe(measured.stage)}[/bold] {would} the text:")
-    for line in found[:LINES_SHOWN]:
+    for line in lines[:LINES_SHOWN]:
         if console.is_terminal:
-            console.print("".join(_styled(kind, text) for kind, text in marked(line)), soft_wrap=True)
+            console.print("".join(_styled(kind, text) for kind, text in bracketed(line)), soft_wrap=True)
         else:
             for text in plain(line):
                 console.print(_safe(_short(text)), soft_wrap=True)
-    if len(found) > LINES_SHOWN:
-        console.print(f"  {len(found) - LINES_SHOWN:,} more lines; --json has all.")
+    if len(lines) > LINES_SHOWN:
+        console.print(f"  {len(lines) - LINES_SHOWN:,} more lines; use --json to see all.")
 
 
 def _styled(kind: str, text: str) -> str:
@@ -151,9 +151,9 @@ def _short(text: str) -> str:
 
 
 def show_inputs(inputs: Sequence[InputFacts], console: Console) -> None:
-    """Print what became of inputs, and what was skipped in them."""
+    """Print the state of inputs, and what was read and skipped in them."""
     for facts in inputs:
-        state = "filtered" if facts.done else "given up" if facts.cause else "not filtered yet"
+        state = "filtered" if facts.done else "quarantined" if facts.cause else "not filtered yet"
         for name, value in (("input", facts.path), ("shard", facts.shard), ("state", state)):
             _field(name, value, console)
         if facts.cause is not None:
@@ -162,22 +162,22 @@ def show_inputs(inputs: Sequence[InputFacts], console: Console) -> None:
             _field(name, f"{count:,}", console)
 
 
-def as_plain(explanation: Explanation) -> dict[str, Any]:
-    """The explanation as plain values for JSON."""
+def to_json(explanation: Explanation) -> dict[str, Any]:
+    """Convert an explanation to plain values for JSON."""
     return {
         "place": explanation.place,
         "kept": explanation.place in KEPT,
         "reason": explanation.reason,
         "document": explanation.row,
-        "stages": [_plain_stage(measured) for measured in explanation.stages],
+        "stages": [_stage_to_json(measured) for measured in explanation.stages],
         "replayed": explanation.replayed,
         "differs": explanation.differs,
-        "asked": explanation.asked,
+        "asked": explanation.requested,
         "duplicate": asdict(explanation.duplicate) if explanation.duplicate is not None else None,
     }
 
 
-def _plain_stage(measured: StageResult) -> dict[str, Any]:
+def _stage_to_json(measured: StageResult) -> dict[str, Any]:
     return {
         "stage": measured.stage,
         "signals": measured.signals,

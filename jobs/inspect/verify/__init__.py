@@ -1,1 +1,1 @@
-"""`curate verify`: proves that an output folder is complete and intact. The command's work begins in verify.py."""
+"""`curate verify`: checks that an output folder is complete and intact. Start reading in verify.py."""

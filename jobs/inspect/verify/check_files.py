@@ -1,4 +1,4 @@
-"""The part of `curate verify` that looks at each file by itself: there, whole, of the right columns, of this run."""
+"""The part of `curate verify` that checks each file by itself: existence, content, columns and fingerprint."""
 
 from __future__ import annotations
 
@@ -17,25 +17,36 @@ from curation.store.folder import Folder
 from curation.store.shards import Output, read_table
 
 UNREADABLE = (OSError, pa.ArrowException, ValueError, KeyError, EOFError)
-"""What reading a damaged file raises."""
+"""Exceptions that reading a damaged file raises."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileTask:
-    """One file to look at. columns: those it must have, None if any will do; mark: fingerprint in its metadata.
+    """One file to check.
 
-    earlier: what it was before the step that is at work on it now, or was when the run stopped.
+    Attributes:
+        output: The file as its manifest describes it.
+        earlier: The file before a step that is rewriting it, or was when the run stopped.
+        columns: Columns that it must have; None for any.
+        fingerprint: Fingerprint that its metadata must have; None for any.
     """
 
     output: Output
     earlier: Output | None = None
     columns: pa.Schema | None = None
-    mark: str | None = None
+    fingerprint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class FileCheck:
-    """What was seen of a file. usable: its rows can be read and looked into; hash: None if there is no file."""
+    """The result of checking a file.
+
+    Attributes:
+        path: Path of the file.
+        faults: What is wrong with it.
+        usable: Whether its rows can be read and checked.
+        hash: Hash of its content; None if it could not be read.
+    """
 
     path: str
     faults: tuple[Fault, ...]
@@ -45,12 +56,12 @@ class FileCheck:
 
 @dataclass(frozen=True, slots=True)
 class CheckFile:
-    """Whether one file is what its manifest says; a picklable task for the cluster."""
+    """Checks a file against its manifest; a picklable task for the cluster."""
 
     folder: Folder
 
     def __call__(self, task: FileTask) -> FileCheck:
-        """Size and hash against the manifest, then rows, columns and fingerprint."""
+        """Compare size and hash with the manifest, then rows, columns and fingerprint."""
         output, path = task.output, task.output.path
         try:
             size, digest = self.folder.hash(path)
@@ -64,15 +75,15 @@ class CheckFile:
         elif size != output.bytes:
             faults.append(Fault(path, f"{size:,} bytes", f"{output.bytes:,}, as its manifest says"))
         elif digest != output.hash:
-            faults.append(Fault(path, f"its content is not what was written (hash {digest})", f"hash {output.hash}"))
+            faults.append(Fault(path, f"its content has changed (hash {digest})", f"hash {output.hash}"))
         usable = True
         if path.endswith(".parquet"):
-            found, usable = self._look_inside(task)
-            faults += found
+            inner, usable = self._check_content(task)
+            faults += inner
         return FileCheck(path, tuple(faults), usable, digest)
 
     def _is_under_way(self, earlier: Output, size: int, digest: str) -> bool:
-        """Whether a file of the corpus is as before encoding, or has its tokens counted but no manifest of that yet."""
+        """Whether a corpus file is as before encoding, or has its tokens counted but no manifest of that yet."""
         if (size, digest) == (earlier.bytes, earlier.hash):
             return True
         try:
@@ -81,33 +92,33 @@ class CheckFile:
             return False
         return bool(len(counts) and not counts.null_count)
 
-    def _look_inside(self, task: FileTask) -> tuple[list[Fault], bool]:
+    def _check_content(self, task: FileTask) -> tuple[list[Fault], bool]:
         path = task.output.path
         try:
             with self.folder.open(path) as file, pq.ParquetFile(file) as parquet:
                 rows, columns = parquet.metadata.num_rows, parquet.schema_arrow
                 metadata = parquet.metadata.metadata or {}
         except UNREADABLE as error:
-            return [Fault(path, f"is no readable Parquet file ({str(error).splitlines()[0]})")], False
+            return [Fault(path, f"not a readable Parquet file ({str(error).splitlines()[0]})")], False
         faults = []
         if rows != task.output.rows:
             faults.append(Fault(path, f"{rows:,} rows", f"{task.output.rows:,}, as its manifest says"))
         wrong = None if task.columns is None else differing_column(columns, task.columns)
         if wrong is not None:
-            faults.append(Fault(path, f"its columns are not those of the contract: {wrong[0]}", wrong[1]))
-        mark = metadata.get(b"curation.fingerprint", b"").decode(errors="replace")
-        if task.mark is not None and mark != task.mark:
-            faults.append(Fault(path, f"was made under the fingerprint {mark or '(none)'}", f"{task.mark} (manifest)"))
+            faults.append(Fault(path, f"wrong columns: {wrong[0]}", wrong[1]))
+        own = metadata.get(b"curation.fingerprint", b"").decode(errors="replace")
+        if task.fingerprint is not None and own != task.fingerprint:
+            faults.append(Fault(path, f"has the fingerprint {own or '(none)'}", f"{task.fingerprint} (manifest)"))
         return faults, wrong is None
 
 
 def differing_column(found: pa.Schema, wanted: pa.Schema) -> tuple[str, str] | None:
-    """The first column that differs, and what it should be; None if there is none."""
+    """The first column that differs, and what was expected; None if the schemas are equal."""
     if found.names != wanted.names:
         missing = [name for name in wanted.names if name not in found.names]
         extra = [name for name in found.names if name not in wanted.names]
-        told = f"no {missing[0]}" if missing else f"{extra[0]} as well" if extra else "another order"
-        return told, ", ".join(wanted.names)
+        problem = f"no {missing[0]}" if missing else f"unexpected {extra[0]}" if extra else "different order"
+        return problem, ", ".join(wanted.names)
     for mine, theirs in zip(found, wanted, strict=True):
         if mine.type != theirs.type and not (theirs.type == pa.struct([]) and pa.types.is_struct(mine.type)):
             return f"{mine.name} is {mine.type}", str(theirs.type)
@@ -130,8 +141,8 @@ def expected_columns(recipe: Recipe, same_versions: bool) -> dict[str, pa.Schema
     return {prefix: found for prefix, found in columns.items() if found is not None}
 
 
-def task_of(output: Output, earlier: Output | None, columns: dict[str, pa.Schema], mark: str) -> FileTask:
-    """What to check of a file that a manifest of the fingerprint `mark` names."""
+def task_of(output: Output, earlier: Output | None, columns: dict[str, pa.Schema], fingerprint: str) -> FileTask:
+    """The task to check a file that a manifest with this fingerprint lists."""
     wanted = next((found for prefix, found in columns.items() if output.path.startswith(prefix)), None)
     stamped = tuple(files.prefix for _, files in outputs() if files.stamped)
-    return FileTask(output, earlier, wanted, mark if output.path.startswith(stamped) else None)
+    return FileTask(output, earlier, wanted, fingerprint if output.path.startswith(stamped) else None)

@@ -1,7 +1,7 @@
-"""The part of `curate verify` that looks at equal ids together: in corpus/, removed/, drop lists and token shards.
+"""The part of `curate verify` that compares all mentions of an id: in corpus/, removed/, drop lists and token shards.
 
-A partition of what was sent (send_ids.py) is looked at by itself. What split each document is in goes on from here,
-to where near-duplicate clusters meet and to where the documents of a file do.
+Each partition of the ids sent (send_ids.py) is checked by itself. From here the split of each document is sent on to
+two other exchanges, partitioned by near-duplicate cluster and by file.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from curation.store.hashing import hash_texts
 from curation.store.shards import read_shard
 
 DOCUMENTS = (CORPUS, REMOVED, DROPPED, CUT)
-"""Kinds of mention that are documents kept or removed."""
+"""Kinds of mention that are documents, kept or removed."""
 
 Splits = pa.schema(
     [
@@ -42,15 +42,22 @@ Splits = pa.schema(
         ("row", pa.int64()),
     ]
 )
-"""A document of the corpus that is in a token set: TRAIN or VALIDATION."""
+"""A corpus document that is in the token set: TRAIN or VALIDATION."""
 
 
 @dataclass(frozen=True, slots=True)
 class IdPartition:
-    """What can be asked of a partition. files: the path of each file number.
+    """What the checks of all partitions share.
 
-    has_corpus: all documents were sent. own_tokens: the token set is of the run's corpus alone. whole_tokens: all of it
-    was sent, and each document of the corpus stands in it once.
+    Attributes:
+        folder: Output folder of the run.
+        exchange: The mentions, partitioned by id.
+        onward: Where to send splits, partitioned by near-duplicate cluster.
+        by_file: Where to send splits, partitioned by file.
+        files: Path of each file number.
+        has_corpus: Whether all documents were sent.
+        own_tokens: Whether the token set is made from the run's own corpus only.
+        whole_tokens: Whether all tokens were sent, and each document of the corpus must be in them once.
     """
 
     folder: Folder
@@ -65,7 +72,14 @@ class IdPartition:
 
 @dataclass(frozen=True, slots=True)
 class IdPartitionCheck:
-    """What a partition came to. notes: what is strange about the input rather than the run."""
+    """The result of checking a partition.
+
+    Attributes:
+        faults: What is wrong.
+        notes: Peculiarities of the input that are not faults of the run.
+        documents: Number of documents, kept or removed.
+        held: Number of documents in validation.
+    """
 
     faults: list[Fault]
     notes: list[str]
@@ -75,29 +89,36 @@ class IdPartitionCheck:
 
 @dataclass(frozen=True, slots=True)
 class CheckPartition:
-    """Looks at all mentions of the ids of a partition; a picklable task for the cluster."""
+    """Checks all mentions of the ids of a partition; a picklable task for the cluster."""
 
-    meeting: IdPartition
+    context: IdPartition
 
     def __call__(self, partition: int) -> IdPartitionCheck:
-        """Everything wrong with the partition's ids; what split each document is in is sent onward."""
-        meeting = self.meeting
-        table = meeting.exchange.receive_table(partition, Ids)
+        """Check the partition's ids, and send on the split of each document."""
+        context = self.context
+        table = context.exchange.receive_table(partition, Ids)
         if not table.num_rows:
             return IdPartitionCheck([], [], 0, 0)
         group = IdGroups(table)
-        faults = [fault for kind in group.faults(meeting) for fault in some_of(kind)]
-        sent = group.send_splits(meeting, partition)
-        return IdPartitionCheck(faults, group.notes(meeting), group.documents, sent)
+        faults = [fault for kind in group.faults(context) for fault in some_of(kind)]
+        sent = group.send_splits(context, partition)
+        return IdPartitionCheck(faults, group.notes(context), group.documents, sent)
 
 
 class IdGroups:
-    """The mentions of a partition, by id: `start` is where an id's begin, `counts[kind]` how many of a kind it has."""
+    """The mentions of a partition, grouped by id.
+
+    Attributes:
+        of: The columns of all mentions, sorted by id.
+        start: int64[ids]. First mention of each id.
+        size: int64[ids]. Number of mentions of each id.
+        counts: For each kind, the number of such mentions of each id.
+    """
 
     def __init__(self, table: pa.Table) -> None:
-        found = {name: table[name].to_numpy() for name in Ids.names}
-        order = np.lexsort((found["row"], found["file"], found["kind"], found["low"], found["high"]))
-        self.of = {name: values[order] for name, values in found.items()}
+        columns = {name: table[name].to_numpy() for name in Ids.names}
+        order = np.lexsort((columns["row"], columns["file"], columns["kind"], columns["low"], columns["high"]))
+        self.of = {name: values[order] for name, values in columns.items()}
         high, low = self.of["high"], self.of["low"]
         self.start = np.flatnonzero(np.r_[True, (high[1:] != high[:-1]) | (low[1:] != low[:-1])])
         self.size = np.diff(np.r_[self.start, len(high)])
@@ -105,115 +126,115 @@ class IdGroups:
 
     @property
     def documents(self) -> int:
-        """Documents kept or removed."""
+        """Number of documents, kept or removed."""
         return int(sum(self.counts[kind].sum() for kind in DOCUMENTS))
 
-    def places(self, group: int, *kinds: int) -> list[int]:
-        """The mentions of these kinds of an id."""
-        here = range(self.start[group], self.start[group] + self.size[group])
-        return [place for place in here if self.of["kind"][place] in kinds]
+    def mentions(self, group: int, *kinds: int) -> list[int]:
+        """The mentions of an id that are of these kinds."""
+        mentions = range(self.start[group], self.start[group] + self.size[group])
+        return [mention for mention in mentions if self.of["kind"][mention] in kinds]
 
-    def where(self, place: int, meeting: IdPartition) -> tuple[str, int]:
+    def where(self, mention: int, context: IdPartition) -> tuple[str, int]:
         """File and row of a mention."""
-        return meeting.files[self.of["file"][place]], int(self.of["row"][place])
+        return context.files[self.of["file"][mention]], int(self.of["row"][mention])
 
-    def _fault(self, place: int, meeting: IdPartition, what: str, expected: str) -> Fault:
-        file, row = self.where(place, meeting)
-        hashed = int(self.of["high"][place]), int(self.of["low"][place])
-        return Fault(file, what.replace("{id}", read_id(meeting.folder, file, row, hashed)), expected, row)
+    def _fault(self, mention: int, context: IdPartition, what: str, expected: str) -> Fault:
+        file, row = self.where(mention, context)
+        hashed = int(self.of["high"][mention]), int(self.of["low"][mention])
+        return Fault(file, what.replace("{id}", read_id(context.folder, file, row, hashed)), expected, row)
 
-    def faults(self, meeting: IdPartition) -> Iterator[list[Fault]]:
-        """Faults, a list for each kind of them."""
+    def faults(self, context: IdPartition) -> Iterator[list[Fault]]:
+        """Find faults; yields one list per kind of fault."""
         n = self.counts
-        yield list(self._twice(meeting))
-        yield list(self._survivors(meeting))
+        yield list(self._twice(context))
+        yield list(self._survivors(context))
         both = np.flatnonzero((n[TRAIN] > 0) & (n[VALIDATION] > 0))
         yield [
-            self._fault(self.places(g, VALIDATION)[0], meeting, "document {id} is also in training", "one split only")
+            self._fault(self.mentions(g, VALIDATION)[0], context, "document {id} is also in training", "one split only")
             for g in both.tolist()
         ]
-        if meeting.has_corpus and meeting.own_tokens:
+        if context.has_corpus and context.own_tokens:
             unknown = np.flatnonzero((n[TRAIN] + n[VALIDATION] > 0) & (n[CORPUS] == 0))
-            yield [self._unknown(g, meeting) for g in unknown.tolist()]
-        if meeting.whole_tokens:
+            yield [self._unknown(g, context) for g in unknown.tolist()]
+        if context.whole_tokens:
             lost = np.flatnonzero((n[CORPUS] > 0) & (n[TRAIN] + n[VALIDATION] == 0))
             yield [
                 self._fault(
-                    self.places(g, CORPUS)[0], meeting, "document {id} is in no token shard", "to be there once"
+                    self.mentions(g, CORPUS)[0], context, "document {id} is in no token shard", "in one of them"
                 )
                 for g in lost.tolist()
             ]
-            yield list(self._miscounted(meeting))
+            yield list(self._miscounted(context))
 
     def _shared(self) -> Iterator[tuple[int, list[int], bool]]:
-        """Ids of several documents, those documents, and whether two of them may be one record of the input."""
+        """Ids of several documents, those documents, and whether two of them may be the same record of the input."""
         for g in np.flatnonzero(sum(self.counts[kind] for kind in DOCUMENTS) > 1).tolist():
-            places = self.places(g, *DOCUMENTS)
-            spots = [int(self.of["spot"][place]) for place in places]
-            yield g, places, len({*spots}) < len(spots) or 0 in spots
+            mentions = self.mentions(g, *DOCUMENTS)
+            spots = [int(self.of["spot"][mention]) for mention in mentions]
+            yield g, mentions, len({*spots}) < len(spots) or 0 in spots
 
-    def _twice(self, meeting: IdPartition) -> Iterator[Fault]:
+    def _twice(self, context: IdPartition) -> Iterator[Fault]:
         kept = self.counts[CORPUS]
-        for g, places, same in self._shared():
-            file, row = self.where(places[0], meeting)
+        for g, mentions, same in self._shared():
+            file, row = self.where(mentions[0], context)
             if kept[g] > 1:
-                yield self._fault(places[1], meeting, f"id {{id}} is also that of {file} row {row}", "an id for each")
+                yield self._fault(mentions[1], context, f"id {{id}} is also that of {file} row {row}", "unique ids")
             elif same and kept[g]:
-                told = f"document {{id}} is also kept, in {file} row {row}"
-                yield self._fault(places[1], meeting, told, "kept or removed, not both")
+                message = f"document {{id}} is also kept, in {file} row {row}"
+                yield self._fault(mentions[1], context, message, "kept or removed, not both")
             elif same:
-                yield self._fault(places[1], meeting, f"document {{id}} is also in {file} row {row}", "removed once")
+                yield self._fault(mentions[1], context, f"document {{id}} is also in {file} row {row}", "removed once")
 
-    def notes(self, meeting: IdPartition) -> list[str]:
-        """Ids that two records of the input share."""
-        found = []
-        for g, places, same in self._shared():
+    def notes(self, context: IdPartition) -> list[str]:
+        """Notes on ids that two records of the input share."""
+        notes = []
+        for g, mentions, same in self._shared():
             if not same and self.counts[CORPUS][g] < 2:
-                told = [" row ".join(map(str, self.where(place, meeting))) for place in places[:2]]
-                found.append(f"{told[0]} and {told[1]}: two records of the input have one id")
-        return found
+                pair = [" row ".join(map(str, self.where(mention, context))) for mention in mentions[:2]]
+                notes.append(f"{pair[0]} and {pair[1]}: two records of the input have the same id")
+        return notes
 
-    def _survivors(self, meeting: IdPartition) -> Iterator[Fault]:
+    def _survivors(self, context: IdPartition) -> Iterator[Fault]:
         n = self.counts
-        if not meeting.has_corpus:
+        if not context.has_corpus:
             return
-        stays = n[CORPUS] + n[CUT]
-        lost = (n[SURVIVOR] > 0) & (stays == 0)
-        lost |= (n[URL_SURVIVOR] > 0) & (stays + n[DROPPED] == 0)
+        kept = n[CORPUS] + n[CUT]
+        lost = (n[SURVIVOR] > 0) & (kept == 0)
+        lost |= (n[URL_SURVIVOR] > 0) & (kept + n[DROPPED] == 0)
         for g in np.flatnonzero(lost).tolist():
-            place = self.places(g, SURVIVOR, URL_SURVIVOR)[0]
-            file, row = self.where(place, meeting)
-            yield Fault(file, "the survivor that it names is not in the corpus", "a document that stays", row)
+            mention = self.mentions(g, SURVIVOR, URL_SURVIVOR)[0]
+            file, row = self.where(mention, context)
+            yield Fault(file, "its survivor is not in the corpus", "a document of corpus/", row)
 
-    def _unknown(self, group: int, meeting: IdPartition) -> Fault:
-        removed = self.places(group, REMOVED, DROPPED, CUT)
-        told = "document_ids names {id}, which is not in the corpus"
+    def _unknown(self, group: int, context: IdPartition) -> Fault:
+        removed = self.mentions(group, REMOVED, DROPPED, CUT)
+        message = "document_ids names {id}, which is not in the corpus"
         if removed:
-            file, row = self.where(removed[0], meeting)
-            told += f" but removed ({file} row {row})"
-        return self._fault(self.places(group, TRAIN, VALIDATION)[0], meeting, told, "a document of corpus/")
+            file, row = self.where(removed[0], context)
+            message += f" but removed ({file} row {row})"
+        return self._fault(self.mentions(group, TRAIN, VALIDATION)[0], context, message, "a document of corpus/")
 
-    def _miscounted(self, meeting: IdPartition) -> Iterator[Fault]:
+    def _miscounted(self, context: IdPartition) -> Iterator[Fault]:
         n = self.counts
         is_token = (self.of["kind"] == TRAIN) | (self.of["kind"] == VALIDATION)
         tokens = np.add.reduceat(np.where(is_token, self.of["count"], 0), self.start)
         counted = np.add.reduceat(np.where(self.of["kind"] == CORPUS, self.of["count"], 0), self.start)
         wrong = (n[CORPUS] == 1) & (n[TRAIN] + n[VALIDATION] > 0) & (tokens != counted + 1)
         for g in np.flatnonzero(wrong).tolist():
-            told = f"token_count of {{id}} is {counted[g]:,}"
-            yield self._fault(self.places(g, CORPUS)[0], meeting, told, f"{tokens[g] - 1:,}, the tokens made of it")
+            message = f"token_count of {{id}} is {counted[g]:,}"
+            yield self._fault(self.mentions(g, CORPUS)[0], context, message, f"{tokens[g] - 1:,}, its encoded tokens")
 
-    def send_splits(self, meeting: IdPartition, partition: int) -> int:
-        """Send what split the corpus' documents are in, by cluster and by file. Returns those in validation."""
+    def send_splits(self, context: IdPartition, partition: int) -> int:
+        """Send on the split of each corpus document, by cluster and by file; returns how many are in validation."""
         n = self.counts
         inside = np.flatnonzero((n[CORPUS] == 1) & ((n[TRAIN] > 0) ^ (n[VALIDATION] > 0)))
-        place = self.start[inside]  # CORPUS is the lowest kind, so its mention comes first
+        mention = self.start[inside]  # CORPUS is the lowest kind, so its mention comes first
         split = np.where(n[VALIDATION][inside] > 0, VALIDATION, TRAIN).astype(np.uint8)
         names = ("cluster_high", "cluster_low", "file", "row")
-        high, low, file, row = (self.of[name][place] for name in names)
+        high, low, file, row = (self.of[name][mention] for name in names)
         columns = [pa.array(values) for values in (high, low, split, file, row)]
         batch = pa.RecordBatch.from_arrays(columns, schema=Splits)
-        onward, by_file = meeting.onward, meeting.by_file
+        onward, by_file = context.onward, context.by_file
         targets = ((onward, partition_of(high, onward.partitions)), (by_file, file % by_file.partitions))
         for exchange, partitions in targets:
             with exchange.sender(f"splits-{partition:06d}", Splits) as sender:
@@ -222,13 +243,13 @@ class IdGroups:
 
 
 def read_id(folder: Folder, file: str, row: int, hashed: tuple[int, int]) -> str:
-    """The id of this hash in a row of a file."""
+    """The id with this hash in a row of a file, or "(unknown)"."""
     name = "document_ids" if file.startswith("tokens/") else "id"
     first = 0
     for batch in read_shard(folder, file, [name], 16_384):
         if row < first + batch.num_rows:
-            found = batch.column(name)[row - first].as_py()
-            known = [value for value in (found if isinstance(found, list) else [found]) if value]
+            ids = batch.column(name)[row - first].as_py()
+            known = [value for value in (ids if isinstance(ids, list) else [ids]) if value]
             return next((value for value in known if _has_hash(value, hashed)), "(unknown)")
         first += batch.num_rows
     return "(unknown)"
@@ -240,19 +261,19 @@ def _has_hash(text: str, hashed: tuple[int, int]) -> bool:
 
 
 def check_clusters(task: tuple[Exchange, int, Sequence[str]]) -> list[Fault]:
-    """Near-duplicate clusters of a partition of which documents stand on both sides."""
+    """Find near-duplicate clusters with documents in both splits. `task`: exchange, partition, path of each file."""
     exchange, partition, files = task
     table = exchange.receive_table(partition, Splits)
     table = table.filter(pc.not_equal(table["cluster_low"], pa.scalar(0, pa.uint64())))
     if not table.num_rows:
         return []
-    found = {name: table[name].to_numpy() for name in Splits.names}
-    order = np.lexsort(tuple(found[name] for name in ("row", "file", "split", "cluster_low", "cluster_high")))
-    high, low, split = (found[name][order] for name in ("cluster_high", "cluster_low", "split"))
+    columns = {name: table[name].to_numpy() for name in Splits.names}
+    order = np.lexsort(tuple(columns[name] for name in ("row", "file", "split", "cluster_low", "cluster_high")))
+    high, low, split = (columns[name][order] for name in ("cluster_high", "cluster_low", "split"))
     same = (high[1:] == high[:-1]) & (low[1:] == low[:-1]) & (split[1:] != split[:-1])
     faults = []
-    for place in np.flatnonzero(same).tolist():
-        train, held = ((files[found["file"][n]], int(found["row"][n])) for n in (order[place], order[place + 1]))
-        told = f"is in validation, and its near-duplicate {train[0]} row {train[1]} is in training"
-        faults.append(Fault(held[0], told, "a cluster on one side only", held[1]))
+    for at in np.flatnonzero(same).tolist():
+        train, held = ((files[columns["file"][n]], int(columns["row"][n])) for n in (order[at], order[at + 1]))
+        message = f"is in validation, and its near-duplicate {train[0]} row {train[1]} is in training"
+        faults.append(Fault(held[0], message, "a cluster in one split only", held[1]))
     return some_of(faults)

@@ -1,7 +1,8 @@
-"""The part of `curate verify` that looks for near-duplicates across train and validation by the run's signatures.
+"""The part of `curate verify` that searches for near-duplicates across train and validation, by the run's signatures.
 
-Few documents are in validation. Their band keys are marked in a bitmap of fixed size; only documents with a marked key
-travel on, to where equal keys meet and sketches are compared. Memory: the bitmap, a shard's signatures, a partition.
+Only a few documents are in validation. Their band keys are marked in a bitmap of fixed size, and only documents with a
+marked key are sent on, partitioned by key, to compare their sketches. Memory is bounded by the bitmap, the signatures
+of a shard, and a partition.
 """
 
 from __future__ import annotations
@@ -28,17 +29,26 @@ from curation.store.folder import Folder
 from curation.store.shards import count_rows, read_shard, read_table
 
 BITMAP_BITS = 1 << 27
-"""16 MiB: with a million documents in validation, one key in ten of the others is marked by chance."""
+"""16 MiB: with a million documents in validation, one in ten keys of the other documents is marked by chance."""
 
-MOST_PAIRS = 1 << 16
-"""Pairs of one key that are compared."""
+MAX_PAIRS = 1 << 16
+"""Maximum number of pairs with the same key that are compared."""
 
 BITMAP = "marked.bits"
 
 
 @dataclass(frozen=True, slots=True)
 class NearDuplicateSearch:
-    """What the tasks share. work: a folder for what they hand on; shards: names, of file numbers 0, 1, …"""
+    """What the tasks share.
+
+    Attributes:
+        folder: Output folder of the run.
+        work: Folder for temporary files that all workers can access.
+        settings: Recipe table [dedup].
+        by_file: The split of each document, partitioned by file.
+        shards: Names of the corpus shards, by file number.
+        keys: Where to send documents with marked keys, partitioned by key.
+    """
 
     folder: Folder
     work: Folder
@@ -49,14 +59,14 @@ class NearDuplicateSearch:
 
     @property
     def columns(self) -> pa.Schema:
-        """Rows of a marked key."""
+        """Columns of the documents that are sent by marked key."""
         sketch = pa.binary(self.settings.permutations)
         return pa.schema(
             [("key", pa.uint64()), ("split", pa.uint8()), ("file", pa.int32()), ("row", pa.int64()), ("sketch", sketch)]
         )
 
     def splits(self, partition: int) -> Iterator[tuple[int, pa.Table]]:
-        """The shards of a partition, each with the split of its corpus rows."""
+        """The shards of a partition by number, each with the splits of its corpus rows."""
         table = self.by_file.receive_table(partition, Splits)
         for number in sorted(pc.unique(table["file"]).to_pylist()):
             yield number, table.filter(pc.equal(table["file"], number))
@@ -64,14 +74,19 @@ class NearDuplicateSearch:
 
 @dataclass(frozen=True, slots=True)
 class NearDuplicateCheck:
-    """Near-duplicates across the splits. notes: those that deduplication does not promise to find."""
+    """Near-duplicates across the splits.
+
+    Attributes:
+        faults: Those that deduplication should have found.
+        notes: Those that deduplication does not guarantee to find.
+    """
 
     faults: list[Fault]
     notes: list[str]
 
 
 def check_near(near: NearDuplicateSearch, cluster: Cluster) -> NearDuplicateCheck:
-    """All phases."""
+    """Mark the keys of validation documents, send the documents with marked keys, and compare them."""
     marked = np.zeros(BITMAP_BITS // 8, np.uint8)
     for path in cluster.each(MarkValidationKeys(near), list(range(near.by_file.partitions))):
         positions = np.frombuffer(near.work.read(path), np.uint32)
@@ -79,21 +94,26 @@ def check_near(near: NearDuplicateSearch, cluster: Cluster) -> NearDuplicateChec
     near.work.write(BITMAP, marked.tobytes())
     for _ in cluster.each(SendMarkedKeys(near), list(range(near.by_file.partitions))):
         pass
-    found = cluster.gather(CompareMarkedDocuments(near), list(range(near.keys.partitions)))
-    faults = {fault for part in found for fault in part.faults}
-    notes = sorted({note for part in found for note in part.notes})
+    checks = cluster.gather(CompareMarkedDocuments(near), list(range(near.keys.partitions)))
+    faults = {fault for part in checks for fault in part.faults}
+    notes = sorted({note for part in checks for note in part.notes})
     return NearDuplicateCheck(
         some_of(sorted(faults, key=lambda fault: (fault.file, fault.row or 0, fault.what))), notes
     )
 
 
 def near_partitions(documents: int, held: int) -> int:
-    """Partitions for the rows of marked keys: those of validation, its near-duplicates, and one in ten by chance."""
+    """Number of partitions for documents with marked keys: validation, its near-duplicates, one in ten by chance.
+
+    Args:
+        documents: Number of all documents.
+        held: Number of documents in validation.
+    """
     return partitions_by_size(14 * (2 * held + documents // 10), 160)
 
 
 def _spots_of(table: pa.RecordBatch | pa.Table) -> UInt64s:
-    """Band keys made different in each band, shape (rows, bands)."""
+    """Band keys, made distinct per band, uint64[rows, bands]."""
     keys = band_keys(table)
     with np.errstate(over="ignore"):
         return np.asarray(keys * np.uint64(0x9E3779B97F4A7C15) + np.arange(keys.shape[1]).astype(np.uint64), np.uint64)
@@ -104,26 +124,26 @@ def _positions(spots: UInt64s) -> UInt32s:
 
 
 def document_rows(folder: Folder, shard: str) -> Int64s:
-    """The row in documents/ of each row of corpus/, shape (corpus rows,)."""
+    """The row in documents/ of each row of corpus/, int64[corpus rows]."""
     ids = ids_of(folder, f"documents/{shard}.parquet")
-    stays = np.ones(len(ids), np.bool_)
-    stays[read_rows(folder, f"dedup/drop/{shard}.parquet")] = False
+    kept = np.ones(len(ids), np.bool_)
+    kept[read_rows(folder, f"dedup/drop/{shard}.parquet")] = False
     documents = count_rows(folder, f"corpus/{shard}.parquet")
-    if int(stays.sum()) != documents:
+    if int(kept.sum()) != documents:
         removed = read_table(folder, f"removed/dedup/{shard}.parquet", ["id", "stage"])
         later = removed["id"].filter(pc.not_equal(removed["stage"], "dedup")).combine_chunks()
-        stays &= ~pc.is_in(ids, value_set=later).to_numpy(zero_copy_only=False)
-    return np.flatnonzero(stays)
+        kept &= ~pc.is_in(ids, value_set=later).to_numpy(zero_copy_only=False)
+    return np.flatnonzero(kept)
 
 
 @dataclass(frozen=True, slots=True)
 class MarkValidationKeys:
-    """Band keys of a partition's validation documents, as positions in the bitmap."""
+    """Writes the bitmap positions of the band keys of a partition's validation documents."""
 
     near: NearDuplicateSearch
 
     def __call__(self, partition: int) -> str:
-        """The path of the positions, uint32."""
+        """Write the positions as uint32; returns the path."""
         parts = [np.empty(0, np.uint32)]
         for number, splits in self.near.splits(partition):
             held = splits.filter(pc.equal(splits["split"], VALIDATION))["row"].to_numpy()
@@ -146,7 +166,7 @@ class SendMarkedKeys:
     near: NearDuplicateSearch
 
     def __call__(self, partition: int) -> int:
-        """Rows sent."""
+        """Send the documents of a partition; returns the number of rows."""
         near = self.near
         marked = np.frombuffer(near.work.read(BITMAP), np.uint8)
         with near.keys.sender(f"near-{partition:06d}", near.columns) as sender:
@@ -156,9 +176,9 @@ class SendMarkedKeys:
 
     def _send_shard(self, sender: Sender, marked: UInt8s, number: int, splits: pa.Table) -> None:
         near, shard = self.near, self.near.shards[number]
-        place = document_rows(near.folder, shard)
-        corpus_row, split = np.full(int(place.max(initial=-1)) + 1, -1), np.zeros(len(place), np.uint8)
-        corpus_row[place] = np.arange(len(place))
+        numbers = document_rows(near.folder, shard)
+        corpus_row, split = np.full(int(numbers.max(initial=-1)) + 1, -1), np.zeros(len(numbers), np.uint8)
+        corpus_row[numbers] = np.arange(len(numbers))
         split[splits["row"].to_numpy()] = splits["split"].to_numpy()
         first = 0
         for batch in read_shard(near.folder, f"signatures/{shard}.parquet", ["keys", "sketch"], 4096):
@@ -175,18 +195,18 @@ class SendMarkedKeys:
             columns += [pa.array(known), sketch.take(pa.array(rows))]
             first += batch.num_rows
             if len(rows):
-                sent = pa.RecordBatch.from_arrays(columns, schema=near.columns)
-                sender.send(sent, partition_of(keys, sender.partitions))
+                marked_rows = pa.RecordBatch.from_arrays(columns, schema=near.columns)
+                sender.send(marked_rows, partition_of(keys, sender.partitions))
 
 
 @dataclass(frozen=True, slots=True)
 class CompareMarkedDocuments:
-    """Compares documents of both splits that share a key."""
+    """Compares documents of different splits that share a key."""
 
     near: NearDuplicateSearch
 
     def __call__(self, partition: int) -> NearDuplicateCheck:
-        """Those that are similar enough."""
+        """Compare the documents of a partition; returns those that are similar."""
         table = self.near.keys.receive_table(partition, self.near.columns)
         if not table.num_rows:
             return NearDuplicateCheck([], [])
@@ -201,22 +221,22 @@ class CompareMarkedDocuments:
             held, train = np.flatnonzero(sides == VALIDATION), np.flatnonzero((sides != VALIDATION) & (sides != 0))
             if len(held) and len(train):
                 promised = stop - start <= ALL_PAIRS and self.near.settings.mode != "against"
-                found = self._similar(table.slice(start, stop - start), held, train)
-                faults += found if promised else []
-                notes += [] if promised else [str(fault) for fault in found]
+                similar = self._similar(table.slice(start, stop - start), held, train)
+                faults += similar if promised else []
+                notes += [] if promised else [str(fault) for fault in similar]
         return NearDuplicateCheck(some_of(faults), notes[:10])
 
     def _similar(self, rows: pa.Table, held: Int64s, train: Int64s) -> list[Fault]:
-        left, right = (side.ravel()[:MOST_PAIRS] for side in np.meshgrid(held, train, indexing="ij"))
+        left, right = (side.ravel()[:MAX_PAIRS] for side in np.meshgrid(held, train, indexing="ij"))
         sketch = sketches(rows)
         alike = similarity(sketch[left], sketch[right])
         settings = self.near.settings
         close = np.flatnonzero(alike >= settings.threshold) if settings.verify else np.arange(len(left))
         file, row = rows["file"].to_numpy(), rows["row"].to_numpy()
         names = [f"corpus/{self.near.shards[number]}.parquet" for number in file.tolist()]
-        found = []
+        faults = []
         for pair in close.tolist():
             a, b = int(left[pair]), int(right[pair])
-            told = f"is in validation, and {names[b]} row {row[b]}, in training, is similar to it ({alike[pair]:.2f})"
-            found.append(Fault(names[a], told, f"a similarity below {settings.threshold}", int(row[a])))
-        return found
+            what = f"is in validation, and {names[b]} row {row[b]}, in training, is similar to it ({alike[pair]:.2f})"
+            faults.append(Fault(names[a], what, f"a similarity below {settings.threshold}", int(row[a])))
+        return faults

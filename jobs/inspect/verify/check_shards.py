@@ -1,6 +1,7 @@
-"""The part of `curate verify` that adds up one shard: records, pages, kept and removed, drop list, signatures, signals.
+"""The part of `curate verify` that checks that the numbers of one shard add up.
 
-A shard's columns are read one at a time, ids whole (some 50 bytes a document), texts never.
+It compares records, pages, kept and removed documents, drop list, signatures and signals. Columns are read one at a
+time; ids are held in memory (about 50 bytes per document), texts are never read.
 """
 
 from __future__ import annotations
@@ -26,7 +27,14 @@ from curation.store.shards import read_shard, read_table
 
 @dataclass(frozen=True, slots=True)
 class ShardTask:
-    """A shard, the archive it was made from, the steps it is done with, and the files of it that can be read."""
+    """One shard to check.
+
+    Attributes:
+        shard: Name of the shard.
+        source: Path of its archive.
+        steps: Steps that are done with it.
+        usable: Paths of its files that can be read.
+    """
 
     shard: str
     source: str
@@ -36,7 +44,12 @@ class ShardTask:
 
 @dataclass(frozen=True, slots=True)
 class ShardCheck:
-    """What was seen of a shard. tokens: those that encoding counted, without ends of documents."""
+    """The result of checking a shard.
+
+    Attributes:
+        faults: What is wrong with it.
+        tokens: Tokens that encoding counted, without end tokens.
+    """
 
     faults: list[Fault]
     tokens: int
@@ -44,12 +57,12 @@ class ShardCheck:
 
 @dataclass(frozen=True, slots=True)
 class CheckShard:
-    """Whether a shard's documents add up; a picklable task for the cluster."""
+    """Checks that a shard's numbers add up; a picklable task for the cluster."""
 
     folder: Folder
 
     def __call__(self, task: ShardTask) -> ShardCheck:
-        """Everything in the shard that does not add up."""
+        """Check the shard."""
         encoded = manifest_of(self.folder, "encode", task.shard) if "encode" in task.steps else None
         counts = encoded.counts if encoded is not None else {"tokens": 0, "documents": 0}
         return ShardCheck(self._faults(task), counts["tokens"] - counts["documents"])
@@ -63,13 +76,13 @@ class CheckShard:
                 try:
                     faults += check(self.folder, task)
                 except UNREADABLE as error:
-                    told = f"cannot be looked into ({type(error).__name__}: {str(error).splitlines()[0]})"
-                    faults.append(Fault(task.shard, told))
+                    message = f"cannot be checked ({type(error).__name__}: {str(error).splitlines()[0]})"
+                    faults.append(Fault(task.shard, message))
         return faults
 
 
 def _check_filter(folder: Folder, task: ShardTask) -> Iterator[Fault]:
-    """Records to pages, pages to documents and removed ones, rows beside rows."""
+    """Records against pages, pages against kept and removed documents, and rows of one file against another."""
     manifest = manifest_of(folder, "filter", task.shard)
     if manifest is None:
         return
@@ -82,14 +95,14 @@ def _check_filter(folder: Folder, task: ShardTask) -> Iterator[Fault]:
     if entered != pages:
         yield Fault(path, f"{entered:,} documents entered the first stage", f"{pages:,}, the pages read")
     if rows["documents"] + rows["removed/filter"] != pages:
-        told = f"{rows['documents']:,} documents kept and {rows['removed/filter']:,} removed"
-        yield Fault(path, told, f"{pages:,} in all, the pages read")
+        message = f"{rows['documents']:,} documents kept and {rows['removed/filter']:,} removed"
+        yield Fault(path, message, f"{pages:,} in total, the pages read")
     yield from _check_stages(path, stages)
     yield from _check_reasons(folder, task, f"removed/filter/{task.shard}.parquet", stages)
     for name in ("signatures", STORED):
-        beside = f"{name}/{task.shard}.parquet"
+        other = f"{name}/{task.shard}.parquet"
         if rows.get(name, rows["documents"]) != rows["documents"]:
-            yield Fault(beside, f"{rows[name]:,} rows", f"{rows['documents']:,}, a row for each of documents/")
+            yield Fault(other, f"{rows[name]:,} rows", f"{rows['documents']:,}, one per row of documents/")
     yield from _check_signals(folder, task)
     for place in ("documents", "removed/filter"):
         yield from _check_origin(folder, task, f"{place}/{task.shard}.parquet")
@@ -100,37 +113,37 @@ def _sum(counts: Mapping[str, int], *prefixes: str) -> int:
 
 
 def _check_read(path: str, read: Mapping[str, int]) -> Iterator[Fault]:
-    records, told = _sum(read, "records."), _sum(read, "pages.", "passed.", "skipped.")
-    if records != told:
-        yield Fault(path, f"{records:,} records read, {told:,} of them a page, passed by or skipped", "all of them")
+    records, accounted = _sum(read, "records."), _sum(read, "pages.", "passed.", "skipped.")
+    if records != accounted:
+        yield Fault(path, f"{records:,} records read, but {accounted:,} pages, passed and skipped records", "equal")
 
 
 def _check_stages(path: str, stages: Mapping[str, Any]) -> Iterator[Fault]:
-    """What leaves a stage enters the next; what does not leave has a reason."""
+    """Documents that leave a stage enter the next one; documents that do not leave it have a reason."""
     left = None
     for name, tally in stages.items():
         entered, out, reasons = tally["documents_in"], tally["documents_out"], sum(tally["reasons"].values())
         if left is not None and entered != left:
-            yield Fault(path, f"{entered:,} documents entered {name}", f"{left:,}, which left the stage before it")
+            yield Fault(path, f"{entered:,} documents entered {name}", f"{left:,}, those that left the stage before it")
         if entered - out != reasons:
-            yield Fault(path, f"{reasons:,} documents have a reason of {name}", f"{entered - out:,}, which it removed")
+            yield Fault(path, f"{reasons:,} documents have a reason of {name}", f"{entered - out:,}, those it removed")
         left = out
 
 
 def _check_reasons(folder: Folder, task: ShardTask, path: str, stages: Mapping[str, Any]) -> Iterator[Fault]:
-    """The reasons in a file of removed documents are those that its manifest counts."""
+    """The reasons in a file of removed documents match the counts in its manifest."""
     if path not in task.usable:
         return
     counted = {f"{name}.{key}": n for name, tally in stages.items() for key, n in tally["reasons"].items() if n}
-    found: Counter[str] = Counter()
+    actual: Counter[str] = Counter()
     for batch in read_shard(folder, path, ["stage", "reason"], 16_384):
         stage, reason = batch.column("stage").to_pylist(), batch.column("reason").to_pylist()
-        found.update(str(value) for value in reason)
-        strange = [n for n, (a, b) in enumerate(zip(stage, reason, strict=True)) if not str(b).startswith(f"{a}.")]
-        yield from in_rows(path, strange, "the reason is not of the stage named beside it", "stage.rule")
-    for name in sorted({*found, *counted}):
-        if found[name] != counted.get(name, 0):
-            yield Fault(path, f"{found[name]:,} documents of reason {name}", f"{counted.get(name, 0):,} (manifest)")
+        actual.update(str(value) for value in reason)
+        wrong = [n for n, (a, b) in enumerate(zip(stage, reason, strict=True)) if not str(b).startswith(f"{a}.")]
+        yield from in_rows(path, wrong, "the reason is not one of its stage", "stage.rule")
+    for name in sorted({*actual, *counted}):
+        if actual[name] != counted.get(name, 0):
+            yield Fault(path, f"{actual[name]:,} documents with reason {name}", f"{counted.get(name, 0):,} (manifest)")
 
 
 def _check_signals(folder: Folder, task: ShardTask) -> Iterator[Fault]:
@@ -141,21 +154,21 @@ def _check_signals(folder: Folder, task: ShardTask) -> Iterator[Fault]:
 
 
 def _check_origin(folder: Folder, task: ShardTask, path: str) -> Iterator[Fault]:
-    """Every document has an id and comes from the shard's archive."""
+    """Every document has an id and is from the shard's archive."""
     if path not in task.usable:
         return
     first = 0
     for batch in read_shard(folder, path, ["id", "file_path"], 16_384):
-        nameless = np.flatnonzero(batch.column("id").is_null().to_numpy(zero_copy_only=False))
-        yield from in_rows(path, (nameless + first).tolist(), "no id", "the WARC-Record-ID")
+        without_id = np.flatnonzero(batch.column("id").is_null().to_numpy(zero_copy_only=False))
+        yield from in_rows(path, (without_id + first).tolist(), "no id", "the WARC-Record-ID")
         foreign = pc.not_equal(batch.column("file_path"), task.source).fill_null(True)
-        strange = np.flatnonzero(foreign.to_numpy(zero_copy_only=False))
-        yield from in_rows(path, (strange + first).tolist(), "file_path is another archive's", task.source)
+        wrong = np.flatnonzero(foreign.to_numpy(zero_copy_only=False))
+        yield from in_rows(path, (wrong + first).tolist(), "file_path is that of another archive", task.source)
         first += batch.num_rows
 
 
 def _check_drops(folder: Folder, task: ShardTask) -> Iterator[Fault]:
-    """Drop list and survivors: rows of documents/, ascending, none in both."""
+    """Drop list and survivors name rows of documents/, in ascending order, and no row is in both."""
     documents = f"documents/{task.shard}.parquet"
     if documents not in task.usable:
         return
@@ -166,12 +179,12 @@ def _check_drops(folder: Folder, task: ShardTask) -> Iterator[Fault]:
         if path not in task.usable:
             return
         lists[name] = read_rows(folder, path)
-        yield from in_rows(path, _outside(lists[name], rows), "names a row that documents/ has not", f"0 to {rows - 1}")
+        yield from in_rows(path, _outside(lists[name], rows), "the row is not in documents/", f"0 to {rows - 1}")
         falling = np.flatnonzero(np.diff(lists[name]) <= 0) + 1
-        yield from in_rows(path, falling.tolist(), "rows do not ascend", "each row of documents/ once, ascending")
+        yield from in_rows(path, falling.tolist(), "rows are not ascending", "each row of documents/ once, ascending")
     both = np.flatnonzero(np.isin(lists["kept"], lists["drop"]))
     path = f"dedup/kept/{task.shard}.parquet"
-    yield from in_rows(path, both.tolist(), "this document is also in the drop list", "a document in one of them")
+    yield from in_rows(path, both.tolist(), "the document is also in the drop list", "in one of them only")
 
 
 def _outside(rows: Int64s, length: int) -> list[int]:
@@ -179,7 +192,7 @@ def _outside(rows: Int64s, length: int) -> list[int]:
 
 
 def _check_corpus(folder: Folder, task: ShardTask) -> Iterator[Fault]:
-    """corpus/ is documents/ less the drop list and less what a later stage removed, in that order."""
+    """corpus/ is documents/ without the drop list and without what later stages removed, in the same order."""
     manifest = manifest_of(folder, "corpus", task.shard)
     corpus, removed, documents = (f"{place}/{task.shard}.parquet" for place in ("corpus", "removed/dedup", "documents"))
     if manifest is None:
@@ -190,58 +203,58 @@ def _check_corpus(folder: Folder, task: ShardTask) -> Iterator[Fault]:
     if not {corpus, removed, documents, drops} <= task.usable:
         return
     ids = ids_of(folder, documents)
-    gone = np.zeros(len(ids), np.bool_)
+    in_drop_list = np.zeros(len(ids), np.bool_)
     rows = read_rows(folder, drops)
-    gone[rows[(rows >= 0) & (rows < len(ids))]] = True
+    in_drop_list[rows[(rows >= 0) & (rows < len(ids))]] = True
     table = read_table(folder, removed, ["id", "stage"])
     dropped = pc.equal(table["stage"], "dedup")
     listed = table["id"].filter(dropped).combine_chunks()
-    yield from _first_difference(removed, listed, ids.filter(pa.array(gone)), "the drop list")
+    yield from _first_difference(removed, listed, ids.filter(pa.array(in_drop_list)), "the drop list")
     later = table["id"].filter(pc.invert(dropped)).combine_chunks()
-    kept = ids.filter(pa.array(~gone))
+    kept = ids.filter(pa.array(~in_drop_list))
     if len(later):
         kept = kept.filter(pc.invert(pc.is_in(kept, value_set=later)))
-    yield from _first_difference(corpus, ids_of(folder, corpus), kept, "documents/ less the drop list")
+    yield from _first_difference(corpus, ids_of(folder, corpus), kept, "documents/ without the drop list")
     yield from _check_values(folder, corpus)
 
 
 def _check_values(folder: Folder, path: str) -> Iterator[Fault]:
-    """Columns of the corpus that are never null, or bounded."""
+    """Values of the corpus that are null or out of bounds."""
     first = 0
     for batch in read_shard(folder, path, ["minhash_cluster_size", "language_score", "token_count"], 16_384):
         for name, low in (("minhash_cluster_size", 1), ("token_count", 0)):
             bad = pc.less(batch.column(name), low).fill_null(name == "minhash_cluster_size")
-            strange = np.flatnonzero(bad.to_numpy(zero_copy_only=False)) + first
-            yield from in_rows(path, strange.tolist(), f"{name} is out of range", f"at least {low}")
+            wrong = np.flatnonzero(bad.to_numpy(zero_copy_only=False)) + first
+            yield from in_rows(path, wrong.tolist(), f"{name} is out of range", f"at least {low}")
         first += batch.num_rows
 
 
-def _first_difference(path: str, found: pa.Array, wanted: pa.Array, what: str) -> Iterator[Fault]:
-    """Where one list of ids leaves the other."""
-    if found.equals(wanted):
+def _first_difference(path: str, actual: pa.Array, wanted: pa.Array, what: str) -> Iterator[Fault]:
+    """The first difference between the ids of a file and those wanted, which come from `what`."""
+    if actual.equals(wanted):
         return
-    shared = min(len(found), len(wanted))
+    shared = min(len(actual), len(wanted))
     differs = np.flatnonzero(
-        pc.not_equal(found.slice(0, shared), wanted.slice(0, shared)).fill_null(True).to_numpy(zero_copy_only=False)
+        pc.not_equal(actual.slice(0, shared), wanted.slice(0, shared)).fill_null(True).to_numpy(zero_copy_only=False)
     )
     row = int(differs[0]) if len(differs) else shared
-    mine = f"id {found[row]}" if row < len(found) else f"the file ends after {len(found):,} documents"
+    mine = f"id {actual[row]}" if row < len(actual) else f"the file ends after {len(actual):,} documents"
     theirs = f"id {wanted[row]}" if row < len(wanted) else f"the end after {len(wanted):,} documents"
-    yield Fault(path, mine, f"{theirs}, as {what} has it", row)
+    yield Fault(path, mine, f"{theirs}, as in {what}", row)
 
 
 def _check_counts(folder: Folder, task: ShardTask) -> Iterator[Fault]:
-    """token_count is filled and sums up to the tokens that encoding counted."""
+    """token_count is filled, and its sum is the number of tokens that encoding counted."""
     manifest, path = manifest_of(folder, "encode", task.shard), f"corpus/{task.shard}.parquet"
     if manifest is None or path not in task.usable:
         return
     counts = read_table(folder, path, ["token_count"])["token_count"]
     if counts.null_count:
-        yield Fault(path, f"{counts.null_count:,} documents without a token_count", "one for each")
-    made = manifest.counts["tokens"] - manifest.counts["documents"]
+        yield Fault(path, f"{counts.null_count:,} documents without a token_count", "none")
+    encoded = manifest.counts["tokens"] - manifest.counts["documents"]
     total = pc.sum(counts).as_py() or 0
-    if total != made:
-        yield Fault(path, f"token_count sums up to {total:,}", f"{made:,}, the tokens made of it")
+    if total != encoded:
+        yield Fault(path, f"the sum of token_count is {total:,}", f"{encoded:,}, the number of encoded tokens")
 
 
 def ids_of(folder: Folder, path: str) -> pa.StringArray:
@@ -251,5 +264,5 @@ def ids_of(folder: Folder, path: str) -> pa.StringArray:
 
 
 def read_rows(folder: Folder, path: str) -> Int64s:
-    """The column `row` of a list of deduplication, shape (rows,)."""
+    """The column `row` of a file of deduplication, int64[rows]."""
     return np.asarray(read_table(folder, path, ["row"])["row"].to_numpy(), np.int64)

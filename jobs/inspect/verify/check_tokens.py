@@ -1,6 +1,6 @@
-"""The part of `curate verify` that reads the token shards: ids in the vocabulary, documents where they should begin.
+"""The part of `curate verify` that checks token shards: ids are in the vocabulary, document starts are valid.
 
-Row group by row group; what each row says of documents is sent on to where ids meet (send_ids.py).
+Shards are read row group by row group. The document ids of each row are sent on to be compared (send_ids.py).
 """
 
 from __future__ import annotations
@@ -27,7 +27,13 @@ from curation.tokenize.encoding.token_shards import token_schema
 
 @dataclass(frozen=True, slots=True)
 class TokenizerFacts:
-    """What token shards must agree with: ids below `size`, the tokenizer's hash, tokens a row."""
+    """What token shards must agree with.
+
+    Attributes:
+        size: The largest token id plus one.
+        tokenizer: Hash of the tokenizer.
+        sequence_length: Tokens per row.
+    """
 
     size: int
     tokenizer: str
@@ -42,7 +48,16 @@ class TokenizerFacts:
 def read_vocabulary(
     folder: Folder, sequence_length: int, wanted: int | None
 ) -> tuple[TokenizerFacts | None, list[Fault]]:
-    """The tokenizer as the library loads it and as the encoder does. wanted: entries that its manifest counts."""
+    """Load the tokenizer with the library and with the encoder, and compare them.
+
+    Args:
+        folder: Output folder of the run.
+        sequence_length: Tokens per row, from the recipe.
+        wanted: Size of the vocabulary in the manifest; None if unknown.
+
+    Returns:
+        What token shards must agree with (None if the tokenizer cannot be loaded), and faults.
+    """
     import tokenizers
 
     try:
@@ -54,7 +69,7 @@ def read_vocabulary(
     faults = []
     size = loaded.get_vocab_size(with_added_tokens=True)
     if size != encoder.vocabulary:
-        faults.append(Fault(TOKENIZER, f"{size:,} tokens, the largest id is {encoder.vocabulary - 1:,}", "no gap"))
+        faults.append(Fault(TOKENIZER, f"{size:,} tokens, the largest id is {encoder.vocabulary - 1:,}", "no gaps"))
     if wanted is not None and size != wanted:
         faults.append(Fault(TOKENIZER, f"{size:,} tokens", f"{wanted:,}, as its manifest says"))
     try:
@@ -66,7 +81,7 @@ def read_vocabulary(
 
 @dataclass(frozen=True, slots=True)
 class TokenFile:
-    """One token shard: its number among all files, its path."""
+    """One token shard: its number among all files, and its path."""
 
     number: int
     path: str
@@ -74,14 +89,14 @@ class TokenFile:
 
 @dataclass(frozen=True, slots=True)
 class CheckTokens:
-    """Whether a token shard holds what its columns promise; a picklable task for the cluster."""
+    """Checks the content of a token shard; a picklable task for the cluster."""
 
     folder: Folder
     vocabulary: TokenizerFacts
     exchange: Exchange
 
     def __call__(self, file: TokenFile) -> list[Fault]:
-        """Everything wrong with the shard; its documents are sent on."""
+        """Check the shard, and send on its document ids."""
         try:
             with self.folder.open(file.path) as stream, pq.ParquetFile(stream) as parquet:
                 faults = list(self._check_head(file, parquet.schema_arrow, parquet.metadata.metadata or {}))
@@ -95,10 +110,10 @@ class CheckTokens:
     def _check_head(self, file: TokenFile, columns: pa.Schema, metadata: Mapping[bytes, bytes]) -> Iterator[Fault]:
         wrong = differing_column(columns, self.vocabulary.columns)
         if wrong is not None:
-            yield Fault(file.path, f"its columns are not those of the contract: {wrong[0]}", wrong[1])
+            yield Fault(file.path, f"wrong columns: {wrong[0]}", wrong[1])
         made_by = metadata.get(b"curation.tokenizer", b"").decode(errors="replace")
         if made_by != self.vocabulary.tokenizer:
-            yield Fault(file.path, f"was made by the tokenizer {made_by or '(none)'}", self.vocabulary.tokenizer)
+            yield Fault(file.path, f"was made with tokenizer {made_by or '(none)'}", self.vocabulary.tokenizer)
 
     def _check_groups(self, file: TokenFile, parquet: pq.ParquetFile, sender: Sender) -> Iterator[Fault]:
         first = padding = 0
@@ -114,13 +129,26 @@ class CheckTokens:
         if manifest is None:
             return
         tokens = first * self.vocabulary.sequence_length - padding
-        for name, found in (("rows", first), ("padding", padding), ("tokens", tokens)):
-            if manifest.counts[name] != found:
-                yield Fault(file.path, f"{found:,} {name}", f"{manifest.counts[name]:,}, as its manifest says")
+        for name, actual in (("rows", first), ("padding", padding), ("tokens", tokens)):
+            if manifest.counts[name] != actual:
+                yield Fault(file.path, f"{actual:,} {name}", f"{manifest.counts[name]:,}, as its manifest says")
 
 
 class _RowGroup:
-    """The rows of a row group: flat arrays, and the row of each piece."""
+    """The rows of a row group as flat arrays.
+
+    Attributes:
+        rows: Number of rows.
+        length: Tokens per row.
+        ids: Tokens, shape (rows, length).
+        starts: Document starts of all rows.
+        offsets: Where each row's starts begin in `starts`.
+        named: Where each row's document ids begin in `names`.
+        names: Document ids of all rows.
+        owner: Row of each start.
+        is_padding: Which document ids are null.
+        sound: Whether every start has a document id.
+    """
 
     def __init__(self, table: pa.Table, length: int) -> None:
         columns = [table[name].combine_chunks() for name in ("input_ids", "document_starts", "document_ids")]
@@ -137,7 +165,7 @@ class _RowGroup:
 
     @property
     def lengths(self) -> Int64s:
-        """Tokens of each piece."""
+        """Number of tokens of each piece, int64[pieces]."""
         last = np.zeros(len(self.starts), np.bool_)
         last[self.offsets[1:][np.diff(self.offsets) > 0] - 1] = True
         following = np.append(self.starts[1:], 0)
@@ -145,21 +173,21 @@ class _RowGroup:
 
     @property
     def padding(self) -> int:
-        """Tokens of padding."""
+        """Number of padding tokens."""
         return int(self.lengths[self.is_padding].sum()) if self.sound and len(self.starts) else 0
 
     def check(self, path: str, first: int, vocabulary: int, pad: int) -> Iterator[Fault]:
-        """Everything wrong with the rows, which begin at row `first` of the file."""
+        """Check the rows, which begin at row `first` of the file; `vocabulary` is the largest id plus one."""
         high = np.flatnonzero(self.ids.max(axis=1, initial=0) >= vocabulary)
         for row in high[:1].tolist():
             worst = int(self.ids[row].max())
             yield Fault(path, f"token id {worst:,} is not in the vocabulary", f"below {vocabulary:,}", first + row)
         yield from in_rows(path, (high[1:] + first).tolist(), "a token id is not in the vocabulary", "a known id")
         empty = np.flatnonzero(np.diff(self.offsets) == 0) + first
-        yield from in_rows(path, empty.tolist(), "document_starts is empty", "a 0 at least")
+        yield from in_rows(path, empty.tolist(), "document_starts is empty", "at least a 0")
         unequal = np.flatnonzero(np.diff(self.offsets) != np.diff(self.named)) + first
         yield from in_rows(
-            path, unequal.tolist(), "document_starts and document_ids differ in length", "one id a start"
+            path, unequal.tolist(), "document_starts and document_ids differ in length", "one id per start"
         )
         heads = np.zeros(len(self.starts), np.bool_)
         heads[self.offsets[:-1][np.diff(self.offsets) > 0]] = True
@@ -168,9 +196,7 @@ class _RowGroup:
         falls = np.append(False, np.diff(self.starts) <= 0) & ~heads if len(self.starts) else heads
         wrong = falls | (self.starts < 0) | (self.starts >= self.length)
         rows = np.unique(self.owner[wrong]) + first
-        yield from in_rows(
-            path, rows.tolist(), "document_starts does not ascend within the row", f"below {self.length}"
-        )
+        yield from in_rows(path, rows.tolist(), "document_starts is not ascending", f"below {self.length}")
         if self.sound and not len(rows):
             yield from self._check_padding(path, first, pad)
 
@@ -184,7 +210,7 @@ class _RowGroup:
                 return
 
     def send(self, sender: Sender, file: TokenFile, first: int) -> None:
-        """Send each document that stands in the rows, with the tokens it has there."""
+        """Send the document ids of the rows, with the number of tokens of each."""
         if not self.sound:
             return
         real = ~self.is_padding

@@ -1,4 +1,4 @@
-"""What `curate verify` finds: a fault is a file, what is wrong with it, and what was expected."""
+"""What `curate verify` reports: a fault is a file, what is wrong with it, and what was expected."""
 
 from __future__ import annotations
 
@@ -9,12 +9,19 @@ from typing import Any
 from curation.report.excerpts import harmless
 
 SHOWN = 5
-"""Faults of one kind told of one file; the others are counted."""
+"""Maximum number of faults of one kind to report per file; the others are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing wrong. row: of the file, from 0; None where the whole file is meant."""
+    """One thing that is wrong.
+
+    Attributes:
+        file: Path of the file.
+        what: What is wrong.
+        expected: What was expected instead.
+        row: Row of the file, from 0; None for the whole file.
+    """
 
     file: str
     what: str
@@ -26,17 +33,17 @@ class Fault:
         return harmless(f"{place}: {self.what}" + (f"; expected {self.expected}" if self.expected else ""))
 
     def to_json(self) -> dict[str, Any]:
-        """{"file": …, "what": …, "expected": …, "row": …}."""
+        """Convert to {"file": …, "what": …, "expected": …, "row": …}."""
         return asdict(self)
 
 
 def some_of(faults: Iterable[Fault]) -> list[Fault]:
-    """The first `SHOWN` faults, then one that counts the rest."""
-    found = list(faults)
-    rest = len(found) - SHOWN
+    """The first `SHOWN` faults, followed by one with the number of the others."""
+    listed = list(faults)
+    rest = len(listed) - SHOWN
     if rest <= 0:
-        return found
-    return [*found[:SHOWN], Fault(found[0].file, f"and {rest:,} more like these")]
+        return listed
+    return [*listed[:SHOWN], Fault(listed[0].file, f"and {rest:,} more like these")]
 
 
 def in_rows(file: str, rows: Sequence[int], what: str, expected: str = "") -> list[Fault]:

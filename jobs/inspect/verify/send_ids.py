@@ -1,6 +1,6 @@
-"""The part of `curate verify` that sends ids to where equal ones meet: of corpus/, removed/, drop lists, token shards.
+"""The part of `curate verify` that partitions ids: those in corpus/, removed/, drop lists and token shards.
 
-Every mention of a document travels as 61 bytes to the partition of its id's hash; a partition is looked at by itself
+Every mention of a document is sent as 61 bytes to the partition of its id's hash. Partitions are checked one by one
 (check_ids.py), so memory does not grow with the run.
 """
 
@@ -26,7 +26,7 @@ from curation.store.shards import read_shard
 from curation.tokenize.encoding.cluster_ids import cluster_ids
 
 CORPUS, REMOVED, DROPPED, CUT, SURVIVOR, URL_SURVIVOR, TRAIN, VALIDATION = range(8)
-"""Where an id is mentioned. DROPPED: removed/dedup by deduplication itself; CUT: there by a stage after it."""
+"""Where an id is mentioned. DROPPED: in removed/dedup, by deduplication; CUT: in removed/dedup, by a later stage."""
 
 Ids = pa.schema(
     [
@@ -41,8 +41,8 @@ Ids = pa.schema(
         ("cluster_low", pa.uint64()),
     ]
 )
-"""A mention of an id: its hash, where in which archive the record is (0: unknown), file and row, tokens, and the hash
-of its near-duplicate cluster (0: it is alone)."""
+"""A mention of an id: hash of the id, kind, hash of the record's archive and offset (0 if unknown), file and row,
+number of tokens, and hash of the near-duplicate cluster (0 if in none)."""
 
 ROW_BYTES = 61
 
@@ -58,7 +58,18 @@ def send_ids(
     counts: Any = None,
     clusters: UInt64s | None = None,
 ) -> None:
-    """Send mentions of ids to their partitions."""
+    """Send mentions of ids to their partitions.
+
+    Args:
+        sender: Where to send.
+        ids: The ids.
+        kind: Where they are mentioned: one kind for all, or uint8[n].
+        file: Number of the file that mentions them.
+        rows: int64[n]. Their rows in the file.
+        spots: uint64[n]. Hashes of archive and offset; 0 by default.
+        counts: Numbers of tokens; -1 by default.
+        clusters: uint64[n, 2]. Hashes of near-duplicate clusters; 0 by default.
+    """
     n = len(ids)
     if not n:
         return
@@ -80,7 +91,14 @@ def send_ids(
 
 @dataclass(frozen=True, slots=True)
 class IdFile:
-    """A file with ids: its number among all files, its path, the shard it is of, and how its ids are meant."""
+    """A file with ids.
+
+    Attributes:
+        number: Number of the file among all files.
+        path: Path of the file.
+        shard: Name of its shard.
+        kind: Where its ids are mentioned.
+    """
 
     number: int
     path: str
@@ -96,7 +114,7 @@ class SendIds:
     exchange: Exchange
 
     def __call__(self, file: IdFile) -> Fault | None:
-        """Why the file cannot be read, or None."""
+        """Send the ids of a file; returns a fault if it cannot be read."""
         try:
             self._send_file(file)
         except UNREADABLE as error:
@@ -113,9 +131,9 @@ class SendIds:
             columns = ["id", "file_path", "warc_offset", "token_count", *(["stage"] if file.kind == DROPPED else [])]
             for batch in read_shard(self.folder, file.path, columns, 16_384):
                 rows = np.arange(first, first + batch.num_rows)
-                mine = None if clusters is None else clusters[first : first + batch.num_rows]
+                part = None if clusters is None else clusters[first : first + batch.num_rows]
                 first += batch.num_rows
-                self._send(sender, file, batch, rows, mine)
+                self._send(sender, file, batch, rows, part)
 
     def _send(self, sender: Sender, file: IdFile, batch: pa.RecordBatch, rows: Int64s, clusters: Any) -> None:
         kind: Any = file.kind
@@ -130,21 +148,21 @@ class SendIds:
     def _send_survivors(self, sender: Sender, file: IdFile) -> None:
         first = 0
         for batch in read_shard(self.folder, file.path, ["survivor_id", "survivor_run", "reason"], 16_384):
-            here = batch.column("survivor_run").is_null().to_numpy(zero_copy_only=False)
+            in_run = batch.column("survivor_run").is_null().to_numpy(zero_copy_only=False)
             by_url = pc.equal(batch.column("reason"), URL).to_numpy(zero_copy_only=False)
             kind = np.where(by_url, URL_SURVIVOR, SURVIVOR).astype(np.uint8)
-            ids = batch.column("survivor_id").filter(pa.array(here))
-            send_ids(sender, ids, kind[here], file.number, np.flatnonzero(here) + first)
+            ids = batch.column("survivor_id").filter(pa.array(in_run))
+            send_ids(sender, ids, kind[in_run], file.number, np.flatnonzero(in_run) + first)
             first += batch.num_rows
 
     def _clusters(self, file: IdFile) -> UInt64s:
-        """Hashes of the clusters of a corpus shard's documents, zeros for those that are alone."""
+        """Hashes of the near-duplicate clusters of a corpus shard's documents; zeros for documents in none."""
         ids = pa.concat_arrays(
             [pa.array([], pa.string()), *(b.column("id") for b in read_shard(self.folder, file.path, ["id"], 16_384))]
         )
         try:
             clusters = cluster_ids(self.folder, file.shard, ids)
-        except StepFailed:  # rows that are missing or too many, which the shard's own check tells
+        except StepFailed:  # missing or extra rows, which the shard's own check reports
             return np.zeros((len(ids), 2), np.uint64)
         hashes = hash_texts(clusters).copy()
         listed = _listed(self.folder, file.shard, len(ids))
@@ -153,18 +171,18 @@ class SendIds:
 
 
 def _listed(folder: Folder, shard: str, rows: int) -> Bools:
-    """Corpus rows that dedup/kept/ names."""
-    kept = [b.column("row").to_numpy() for b in read_shard(folder, f"dedup/kept/{shard}.parquet", ["row"])]
-    gone = [b.column("row").to_numpy() for b in read_shard(folder, f"dedup/drop/{shard}.parquet", ["row"])]
-    place = np.concatenate([np.empty(0, np.int64), *kept])
-    dropped = np.concatenate([np.empty(0, np.int64), *gone])
+    """Which corpus rows are in dedup/kept/, bool[rows]."""
+    kept_rows = [b.column("row").to_numpy() for b in read_shard(folder, f"dedup/kept/{shard}.parquet", ["row"])]
+    drop_rows = [b.column("row").to_numpy() for b in read_shard(folder, f"dedup/drop/{shard}.parquet", ["row"])]
+    kept = np.concatenate([np.empty(0, np.int64), *kept_rows])
+    dropped = np.concatenate([np.empty(0, np.int64), *drop_rows])
     listed = np.zeros(rows, np.bool_)
-    listed[place - np.searchsorted(dropped, place)] = True
+    listed[kept - np.searchsorted(dropped, kept)] = True
     return listed
 
 
 def _spots(batch: pa.RecordBatch) -> UInt64s:
-    """A hash of where each record stands, 0 where that is not known."""
+    """A hash of each record's archive and offset; 0 if the offset is unknown."""
     pairs = zip(batch.column("file_path").to_pylist(), batch.column("warc_offset").to_pylist(), strict=True)
     hashed = (
         0 if offset is None else xxhash.xxh3_64_intdigest(f"{path} {offset}".encode()) | 1 for path, offset in pairs

@@ -1,1 +1,1 @@
-"""`curate what-if`: what moved thresholds would keep, by stored signals. The command's work begins in what_if.py."""
+"""`curate what-if`: what changed thresholds would keep, from stored signals. Start reading in what_if.py."""

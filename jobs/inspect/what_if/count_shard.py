@@ -1,4 +1,4 @@
-"""What moved rules do to one shard, counted from its stored signals in bounded memory."""
+"""Counts what changed rules do to one shard, from its stored signals and in bounded memory."""
 
 from __future__ import annotations
 
@@ -31,17 +31,20 @@ from curation.store.folder import Folder
 from curation.store.shards import read_shard, read_table, rows_at
 
 LENGTHS = ("text_characters", "characters")
-"""Signals that tell how long the text is once the stage is through."""
+"""Signals that give the length of the text after the stage."""
 
 ROWS = 16_384
-"""Documents judged at once: their signals take a few megabytes."""
+"""Documents counted at once: their signals take a few megabytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class CountMoved:
-    """Counts one shard under moved rules; a picklable task for the cluster.
+    """Counts one shard with changed rules; a picklable task for the cluster.
 
-    measure: give the documents that stored signals leave open to the moved stages, by the text stored with them.
+    Attributes:
+        folder: Output folder of the run.
+        stages: Stages of the recipe, before and after the change.
+        measure: Whether documents that stored signals leave open are passed through the changed stages.
     """
 
     folder: Folder
@@ -49,7 +52,7 @@ class CountMoved:
     measure: bool = False
 
     def __call__(self, shard: str) -> MoveCounts:
-        """What the move does to the documents of the shard."""
+        """Count what the change does to the documents of the shard."""
         total = MoveCounts(stages={stage.name: StageOutput() for stage in self.stages})
         for part in chain(self._kept(shard), self._removed(shard)):
             total += self._count(shard, part)
@@ -83,7 +86,7 @@ class CountMoved:
             first += batch.num_rows
 
     def _lengths(self, names: Sequence[str]) -> list[tuple[int, str]]:
-        """The signal that tells the length of the text after a stage, by the stage's number."""
+        """The number of each stage that gives the length of the text after it, and the name of that signal."""
         return [
             (number, f"{stage.name}.{signal}")
             for number, stage in enumerate(self.stages)
@@ -92,7 +95,7 @@ class CountMoved:
         ]
 
     def _count(self, shard: str, part: _Part) -> MoveCounts:
-        """Rows that a stage before the first touched one removed stay as they are; the others are judged anew."""
+        """Count rows: those removed before the first changed stage stay removed, the others are judged again."""
         touched = next(number for number, stage in enumerate(self.stages) if stage.touched)
         concerned = part.rows.position >= touched
         total = self._unconcerned(part.where(~concerned).rows)
@@ -102,47 +105,47 @@ class CountMoved:
         opened = self._left_open(part)
         if not opened.any():
             return total + self._judged(shard, part)
-        measured, asked = self._measured(part.where(opened))
-        opened[np.flatnonzero(opened)[~asked]] = False
+        measured, with_text = self._measured(part.where(opened))
+        opened[np.flatnonzero(opened)[~with_text]] = False
         return total + measured + self._judged(shard, part.where(~opened))
 
     def _left_open(self, part: _Part) -> Bools:
-        """Rows of which the stored signals leave open whether or where they go."""
+        """Removed rows for which the stored signals do not decide whether, or by which stage, they are removed."""
         alive, opened = np.ones(len(part.rows), np.bool_), np.zeros(len(part.rows), np.bool_)
         for number, stage in enumerate(self.stages):
             verdicts = judge(stage, number, part.rows)
-            alive &= ~verdicts.gone
+            alive &= ~verdicts.removed
             opened |= alive & verdicts.unsure
         return np.asarray(opened & (part.rows.position < len(self.stages)), np.bool_)
 
     def _measured(self, part: _Part) -> tuple[MoveCounts, Bools]:
-        """Counts of removed rows by the stages from the one that removed them on, and which rows have a text for it."""
-        found = fetch_rows(self.folder, part.path, part.numbers)
-        asked = present(found["text"])
+        """Count removed rows by applying the stages from the one that removed them; also returns which have a text."""
+        documents = fetch_rows(self.folder, part.path, part.numbers)
+        with_text = present(documents["text"])
         total = MoveCounts()
-        for number in sorted(set(part.rows.position[asked].tolist())):
-            rows = asked & (part.rows.position == number)
-            total += self._measured_from(number, part.where(rows), found.filter(pa.array(rows)))
-        return total, asked
+        for number in sorted(set(part.rows.position[with_text].tolist())):
+            rows = with_text & (part.rows.position == number)
+            total += self._measured_from(number, part.where(rows), documents.filter(pa.array(rows)))
+        return total, with_text
 
-    def _measured_from(self, number: int, part: _Part, found: pa.RecordBatch) -> MoveCounts:
+    def _measured_from(self, number: int, part: _Part, rows: pa.RecordBatch) -> MoveCounts:
         stages = [(stage.name, stage.after) for stage in self.stages[number:]]
-        batch = Batch(found).with_columns(html=pa.nulls(len(found), pa.string()), place=pa.array(np.arange(len(found))))
+        batch = Batch(rows).with_columns(html=pa.nulls(len(rows), pa.string()), place=pa.array(np.arange(len(rows))))
         applied = apply(stages, batch, signal_type(stages, Batch(batch.table.slice(0, 0))))
         kept: dict[str, StageOutput] = {}
-        for place, length in enumerate(self._text_lengths(part.rows)):
-            before = _amount(part.rows.position > place, length)
-            tally = applied.tallies.get(self.stages[place].name)
+        for index, length in enumerate(self._text_lengths(part.rows)):
+            before = _amount(part.rows.position > index, length)
+            tally = applied.tallies.get(self.stages[index].name)
             after = before if tally is None else DocumentCounts(tally.documents_out, tally.characters_out)
-            kept[self.stages[place].name] = StageOutput(before, after, after)
+            kept[self.stages[index].name] = StageOutput(before, after, after)
         after_all = {
             place: reason
-            for rows in applied.removed
-            for place, reason in zip(rows["place"].to_pylist(), rows["reason"].to_pylist(), strict=True)
+            for removed in applied.removed
+            for place, reason in zip(removed["place"].to_pylist(), removed["reason"].to_pylist(), strict=True)
         }
         own = f"{self.stages[number].name}."
-        changed = [at for at in range(len(found)) if after_all.get(at) != f"{own}{part.rows.reasons[at].as_py()}"]
-        return MoveCounts(len(found), kept, *self._changes(part, np.array(changed, np.int64), after_all))
+        changed = [at for at in range(len(rows)) if after_all.get(at) != f"{own}{part.rows.reasons[at].as_py()}"]
+        return MoveCounts(len(rows), kept, *self._changes(part, np.array(changed, np.int64), after_all))
 
     def _unconcerned(self, rows: MeasuredRows) -> MoveCounts:
         stages: dict[str, StageOutput] = {}
@@ -152,12 +155,12 @@ class CountMoved:
         return MoveCounts(len(rows), stages)
 
     def _text_lengths(self, rows: MeasuredRows) -> Iterator[Int64s]:
-        """Characters of each row's text after each stage; after a stage that did not measure it, those before."""
-        told = dict(self._lengths(list(rows.signals)))
+        """Characters of each row's text after each stage; if a stage did not measure them, those from before it."""
+        signals = dict(self._lengths(list(rows.signals)))
         length = _before_extraction(rows)
         for number in range(len(self.stages)):
-            if number in told:
-                values = rows.signals[told[number]]
+            if number in signals:
+                values = rows.signals[signals[number]]
                 length = np.where(present(values), _whole(values), length)
             yield length
 
@@ -170,10 +173,10 @@ class CountMoved:
         for number, (stage, length) in enumerate(zip(self.stages, self._text_lengths(rows), strict=True)):
             verdicts = judge(stage, number, rows)
             same = _true(pc.equal(verdicts.reasons, rows.reasons)) & (rows.position == number)
-            going = alive & verdicts.gone & ~same
-            after |= {row: f"{stage.name}.{verdicts.reasons[row].as_py()}" for row in np.flatnonzero(going).tolist()}
-            changed |= going
-            alive &= ~verdicts.gone
+            moved = alive & verdicts.removed & ~same
+            after |= {row: f"{stage.name}.{verdicts.reasons[row].as_py()}" for row in np.flatnonzero(moved).tolist()}
+            changed |= moved
+            alive &= ~verdicts.removed
             sure &= alive & ~verdicts.unsure
             stages[stage.name] = StageOutput(*(_amount(mask, length) for mask in (rows.position > number, sure, alive)))
         changed |= alive & ((rows.position < end) | ~sure)
@@ -185,28 +188,28 @@ class CountMoved:
     def _changes(
         self, part: _Part, changed: Int64s, after: Mapping[int, str]
     ) -> tuple[Counter[tuple[str, str]], list[ChangedDocument], list[ChangedDocument]]:
-        """Moves by reason, and the examples drawn of documents let in and put out."""
+        """Moves by reason, and examples of documents that would be added and removed."""
         moves: Counter[tuple[str, str]] = Counter()
-        let_in: list[ChangedDocument] = []
-        put_out: list[ChangedDocument] = []
+        added: list[ChangedDocument] = []
+        removed: list[ChangedDocument] = []
         for row in changed.tolist():
             at = int(part.rows.position[row])
             before = "" if at == len(self.stages) else f"{self.stages[at].name}.{part.rows.reasons[row].as_py()}"
             now = after.get(row, "")
             moves[before, now] += 1
             if not before or now in ("", UNSURE):
-                (let_in if before else put_out).append(self._change(part, row, before, now))
-        return moves, sorted(let_in)[:EXAMPLES], sorted(put_out)[:EXAMPLES]
+                (added if before else removed).append(self._change(part, row, before, now))
+        return moves, sorted(added)[:EXAMPLES], sorted(removed)[:EXAMPLES]
 
     def _change(self, part: _Part, row: int, before: str, now: str) -> ChangedDocument:
-        mark = zlib.crc32((part.ids[row].as_py() or "").encode())
+        key = zlib.crc32((part.ids[row].as_py() or "").encode())
         value = self._value(part.rows, row, before or now)
         return ChangedDocument(
-            mark, part.path, int(part.numbers[row]), before or None, now or None, now != UNSURE, value
+            key, part.path, int(part.numbers[row]), before or None, now or None, now != UNSURE, value
         )
 
     def _value(self, rows: MeasuredRows, row: int, decided: str) -> str:
-        """The value that the rule `decided` looks at: "words = 62"."""
+        """The value that the rule with the reason `decided` checks: "words = 62"."""
         for stage in self.stages:
             rules = [*getattr(stage.before, "rules", ()), *stage.rules]
             for rule in rules:
@@ -215,8 +218,8 @@ class CountMoved:
                     return f"{rule.signal} = {value:.6g}" if isinstance(value, float) else f"{rule.signal} = {value}"
         return ""
 
-    def _corpus(self, shard: str, first: int, kept: Bools, gone: Bools) -> MoveCounts:
-        """What the loss of documents does to the corpus, from what deduplication made of them."""
+    def _corpus(self, shard: str, first: int, kept: Bools, removed: Bools) -> MoveCounts:
+        """What removing documents does to the corpus, from the results of deduplication."""
         paths = [f"dedup/{name}/{shard}.parquet" for name in ("drop", "kept")]
         if not all(self.folder.exists(path) for path in paths):
             return MoveCounts(deduplicated=False)
@@ -224,28 +227,35 @@ class CountMoved:
         in_corpus = kept.copy()
         in_corpus[_rows(dropped) - first] = False
         clusters: dict[str, tuple[int, int, int]] = {}
-        alone = gone.copy()
+        alone = removed.copy()
         for table, of_corpus in ((dropped, 0), (heads, 1)):
             at = _rows(table) - first
             alone[at] = False
             for row, key, size in zip(
                 at, table["cluster_id"].to_pylist(), table["cluster_size"].to_pylist(), strict=True
             ):
-                if gone[row]:
-                    had = clusters.get(key, (0, 0, 0))
-                    clusters[key] = (had[0] + 1, max(had[1], size), had[2] + of_corpus)
+                if removed[row]:
+                    cluster = clusters.get(key, (0, 0, 0))
+                    clusters[key] = (cluster[0] + 1, max(cluster[1], size), cluster[2] + of_corpus)
         return MoveCounts(corpus=int(in_corpus.sum()), lost=int(alone.sum()), clusters=clusters)
 
 
 def fetch_rows(folder: Folder, path: str, numbers: Int64s) -> pa.RecordBatch:
-    """Documents of a file by their numbers, ascending."""
+    """Read documents of a file by their row numbers, ascending."""
     whole = rows_at(folder, path, numbers, schema.DOCUMENT.names).cast(schema.DOCUMENT).combine_chunks()
     return whole.to_batches()[0] if whole.num_rows else pa.RecordBatch.from_pylist([], schema=schema.DOCUMENT)
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Some rows of a file, by number."""
+    """Some rows of a file.
+
+    Attributes:
+        path: The file.
+        numbers: int64[rows]. Row numbers in the file.
+        rows: What the stages measured.
+        ids: Ids of the documents.
+    """
 
     path: str
     numbers: Int64s
@@ -267,7 +277,7 @@ def _rows(table: pa.Table) -> Int64s:
 
 
 def _before_extraction(rows: MeasuredRows) -> Int64s:
-    """Characters of text before a stage tells: of records that carry text all, of pages none."""
+    """Characters of text before the first stage that measures them: all for text records, 0 for HTML pages."""
     html, text = rows.signals.get("extract.html_characters"), rows.signals.get("extract.text_characters")
     if html is None or text is None:
         return np.zeros(len(rows), np.int64)

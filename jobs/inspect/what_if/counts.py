@@ -1,4 +1,4 @@
-"""Counts of what-if: they add up exactly, over batches and shards in any grouping."""
+"""The counts of what-if. They add up exactly over batches and shards in any grouping."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 UNSURE = "?"
-"""Stands for what the stored signals do not tell."""
+"""In place of a reason that the stored signals do not determine."""
 
 EXAMPLES = 5
-"""Documents shown of those that change sides in either direction."""
+"""Number of example documents that would be added, and that would be removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,13 @@ class DocumentCounts:
 
 @dataclass(frozen=True, slots=True)
 class StageOutput:
-    """What leaves a stage: now, and with the move at least and at most; equal where the signals decide."""
+    """What leaves a stage.
+
+    Attributes:
+        now: With the run's thresholds.
+        least: Minimum with the changed thresholds.
+        most: Maximum with the changed thresholds; equal to `least` if the stored signals decide.
+    """
 
     now: DocumentCounts = field(default_factory=DocumentCounts)
     least: DocumentCounts = field(default_factory=DocumentCounts)
@@ -37,15 +43,25 @@ class StageOutput:
 
     @property
     def exact(self) -> bool:
-        """Whether one number is known."""
+        """Whether minimum and maximum are equal."""
         return self.least == self.most
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class ChangedDocument:
-    """A document that changes sides: drawn by `mark`, found at `row` of `path`. Reasons are None where it is kept."""
+    """A document that would be added or removed.
 
-    mark: int
+    Attributes:
+        sample_key: Hash of the id; the examples are the documents with the lowest.
+        path: File that has the document.
+        row: Its row in the file.
+        before: Reason of the removal now; None if it is kept.
+        after: Reason with the changed thresholds; None if it would be kept.
+        sure: Whether the stored signals decide.
+        value: The value that decides, such as "words = 62".
+    """
+
+    sample_key: int
     path: str
     row: int
     before: str | None
@@ -56,18 +72,25 @@ class ChangedDocument:
 
 @dataclass(frozen=True, slots=True)
 class MoveCounts:
-    """What the move does to a shard, or to all. `a + b` is exact.
+    """What changed thresholds do to a shard, or to all shards. `a + b` is exact.
 
-    moves: documents by (reason now, reason then), those that stay as they are left out; "" is kept, "?" unsure.
-    corpus: documents of the corpus as it is. lost: how many of them go for sure, those of clusters apart; clusters: by
-    near-duplicate cluster that loses documents, how many it loses, its size, and documents of the corpus among them.
+    Attributes:
+        entered: Documents that enter the first stage.
+        stages: What leaves each stage.
+        moves: Changed documents by (reason now, reason then); "" is kept, "?" is unknown.
+        added: Examples of documents that would be added.
+        removed: Examples of documents that would be removed.
+        corpus: Documents in the corpus now.
+        lost: How many of them would certainly be removed, not counting those in near-duplicate clusters.
+        clusters: For each cluster that would lose documents: how many, its size, and how many are in the corpus.
+        deduplicated: Whether deduplication has run.
     """
 
     entered: int = 0
     stages: Mapping[str, StageOutput] = field(default_factory=dict)
     moves: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    let_in: Sequence[ChangedDocument] = ()
-    put_out: Sequence[ChangedDocument] = ()
+    added: Sequence[ChangedDocument] = ()
+    removed: Sequence[ChangedDocument] = ()
     corpus: int = 0
     lost: int = 0
     clusters: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
@@ -76,15 +99,15 @@ class MoveCounts:
     def __add__(self, other: MoveCounts) -> MoveCounts:
         names = [*self.stages, *(name for name in other.stages if name not in self.stages)]
         clusters = dict(self.clusters)
-        for key, (gone, size, kept) in other.clusters.items():
-            had = clusters.get(key, (0, 0, 0))
-            clusters[key] = (had[0] + gone, max(had[1], size), had[2] + kept)
+        for key, (removed, size, kept) in other.clusters.items():
+            own = clusters.get(key, (0, 0, 0))
+            clusters[key] = (own[0] + removed, max(own[1], size), own[2] + kept)
         return MoveCounts(
             self.entered + other.entered,
             {name: self.stages.get(name, StageOutput()) + other.stages.get(name, StageOutput()) for name in names},
             Counter(self.moves) + Counter(other.moves),
-            sorted([*self.let_in, *other.let_in])[:EXAMPLES],
-            sorted([*self.put_out, *other.put_out])[:EXAMPLES],
+            sorted([*self.added, *other.added])[:EXAMPLES],
+            sorted([*self.removed, *other.removed])[:EXAMPLES],
             self.corpus + other.corpus,
             self.lost + other.lost,
             clusters,

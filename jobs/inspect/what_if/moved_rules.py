@@ -1,8 +1,8 @@
-"""Rules moved over signals that are stored: which keys of a recipe can be moved, and what each document does then.
+"""Applies changed rules to stored signals: which keys of a recipe can be changed, and what happens to each document.
 
-A stage's stored signals decide exactly what its moved rules say wherever the stage measured the document. Where it did
-not (a stage before it removed the document, and the recipe did not measure all) or where what it measured depends on
-the rule itself, the document is unsure: it may pass or go. Nothing is guessed; unsure documents become bounds.
+If a stage measured a document, its stored signals decide exactly what the changed rules say. Otherwise the document is
+unsure, it may be kept or removed: an earlier stage removed it and the recipe did not measure all documents, or what was
+measured depends on the rule itself. Nothing is guessed; unsure documents become the difference of two bounds.
 """
 
 from __future__ import annotations
@@ -27,24 +27,29 @@ from curation.stages.rules import Rule, decide
 from curation.stages.stage import Filter, Stage
 
 SCORES_ADD_UP = 1e-3
-"""By how much the scores of a document's languages, which are 32-bit numbers, may miss one when added up."""
+"""How much the sum of a document's language scores, which are 32-bit floats, may differ from 1."""
 
 _MOVABLE: dict[type[Any], tuple[str, ...]] = {
     Language: ("min_score",),
     C4: ("lorem_ipsum", "curly_bracket", "min_sentences"),
     Extract: ("max_html_characters", "language_floor"),
 }
-"""Keys that can be moved in stages that are more than a measurement and rules. In those that are no more (`Filter`), a
-key that gives a rule its threshold can."""
+"""Keys that can be changed in stages that are more than a measurement and rules. In stages that are just that
+(`Filter`), every key that is the threshold of a rule can be changed."""
 
 _TRIED: tuple[Any, ...] = (1, 0.5)
 
 
 @dataclass(frozen=True, slots=True)
 class MovedStage:
-    """A stage of a recipe before and after the move; the two are equal where it is not touched.
+    """A stage of a recipe before and after the change.
 
-    rules: those after the move. reasons: of the rules before.
+    Attributes:
+        name: Name of the stage.
+        before: The stage with the run's parameters.
+        after: The stage with the changed parameters; equal to `before` if it is not changed.
+        rules: Rules of `after`.
+        reasons: Reasons of the rules of `before`.
     """
 
     name: str
@@ -55,22 +60,24 @@ class MovedStage:
 
     @classmethod
     def of(cls, name: str, before: Any, after: Any) -> MovedStage:
-        """The stage with its rules read from both."""
+        """Build from both stages, reading their rules."""
         reasons = frozenset(rule.reason for rule in getattr(before, "rules", ()))
         return cls(name, before, after, tuple(getattr(after, "rules", ())), reasons)
 
     @property
     def touched(self) -> bool:
-        """Whether the move changes the stage."""
+        """Whether the stage is changed."""
         return bool(self.before != self.after)
 
 
 @dataclass(frozen=True, slots=True)
 class MeasuredRows:
-    """Documents that some stages measured, row by row.
+    """Documents that stages measured, row by row.
 
-    signals: by `stage.signal`; a signal that is not there was not needed, or not measured. position: the number of the
-    stage that removed the row, the number of stages if none did. reasons: without the stage's name, null if kept.
+    Attributes:
+        signals: Values by `stage.signal`; signals that are not needed or were not measured may be missing.
+        position: int64[rows]. Number of the stage that removed the row; the number of stages if it was kept.
+        reasons: Reasons without the stage's name, null if kept.
     """
 
     signals: Mapping[str, pa.Array]
@@ -81,15 +88,15 @@ class MeasuredRows:
         return len(self.position)
 
     def where(self, mask: Bools) -> MeasuredRows:
-        """The rows of a mask."""
+        """The rows selected by a mask."""
         if mask.all():
             return self
-        chosen = pa.array(mask)
-        signals = {name: values.filter(chosen) for name, values in self.signals.items()}
-        return MeasuredRows(signals, self.position[mask], self.reasons.filter(chosen))
+        selection = pa.array(mask)
+        signals = {name: values.filter(selection) for name, values in self.signals.items()}
+        return MeasuredRows(signals, self.position[mask], self.reasons.filter(selection))
 
     def of(self, stage: str) -> pa.StructArray:
-        """The signals of one stage, as it gave them."""
+        """The signals of one stage, as the stage returned them."""
         own = {key.removeprefix(f"{stage}."): key for key in self.signals if key.startswith(f"{stage}.")}
         arrays = [self.signals[key] for key in own.values()]
         return pa.StructArray.from_arrays(arrays, names=list(own)) if own else pa.array([{}] * len(self), pa.struct([]))
@@ -97,15 +104,21 @@ class MeasuredRows:
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
-    """What a moved stage says of each row: gone for sure, or unsure; the rest passes. reasons: null unless gone."""
+    """What a changed stage says about each row.
 
-    gone: Bools
+    Attributes:
+        removed: bool[rows]. Certainly removed.
+        unsure: bool[rows]. Not known; rows that are neither removed nor unsure are kept.
+        reasons: Reasons of removed rows, else null.
+    """
+
+    removed: Bools
     unsure: Bools
     reasons: pa.StringArray
 
 
 def movable(stages: Sequence[tuple[str, Stage]]) -> list[str]:
-    """The keys that stored signals can answer for, as `stage.key`, in the recipe's order."""
+    """The keys whose change can be answered from stored signals, as `stage.key`, in the order of the recipe."""
     return [f"{name}.{key}" for name, stage in stages for key in _movable_keys(stage)]
 
 
@@ -134,55 +147,64 @@ def _can_switch_on(stage: Any, key: str) -> bool:
 
 
 def moved_stages(before: Recipe, after: Recipe) -> list[MovedStage]:
-    """The stages of both recipes side by side. UsageError if they differ in a key that stored signals cannot answer
-    for, or in none."""
+    """Pair the stages of both recipes.
+
+    Raises:
+        UsageError: The recipes differ in a key whose change stored signals cannot answer, or do not differ.
+    """
     changed = differences(before.resolved(), after.resolved())
     known = movable(before.stages)
-    able = f"The keys that can be moved are {', '.join(known)}."
+    able = f"These keys can be changed: {', '.join(known)}."
     for line in changed:
         if line.partition(":")[0] not in known:
             raise UsageError(
-                f"{line}: stored signals do not tell what this changes, since it is no threshold of an active rule; "
+                f"{line}: stored signals do not show its effect, because it is not the threshold of an active rule; "
                 f"run the filter step with it into another folder and compare. {able}"
             )
     if not changed:
-        raise UsageError(f"nothing is changed; name a key with --set, such as --set {known[0]}=... {able}")
+        raise UsageError(f"nothing is changed; change a key with --set, for example --set {known[0]}=... {able}")
     pairs = zip(before.stages, after.stages, strict=True)
     return [MovedStage.of(name, stage, moved) for (name, stage), (_, moved) in pairs]
 
 
 def judge(stage: MovedStage, number: int, rows: MeasuredRows) -> Verdicts:
-    """What stage `number` of the moved recipe says of the rows, most of which it may never have met."""
+    """Apply a changed stage to rows, many of which may not have reached it in the run.
+
+    Args:
+        stage: The stage.
+        number: Its number in the recipe.
+        rows: The rows.
+    """
     own = rows.of(stage.name)
-    met, here = rows.position >= number, rows.position == number
-    measured = met | _measured(own)
+    reached, here = rows.position >= number, rows.position == number
+    measured = reached | _measured(own)
     if not stage.touched and not (rows.position < number).any():
         return Verdicts(here, np.zeros(len(rows), np.bool_), _only(rows.reasons, here))
     judged = decide(own, [rule for rule in stage.rules if own.type.get_field_index(rule.signal) >= 0])
     failed = here & ~_in(rows.reasons, stage.reasons)
     reasons = pc.if_else(pa.array(failed & ~present(judged)), rows.reasons, judged)
     if not stage.touched:
-        reasons = pc.if_else(pa.array(met), _only(rows.reasons, here), reasons)
-    gone = present(reasons)
-    doubtful = _doubt(stage, own, gone, here & ~failed) | (~met & ~gone & _tells_less(stage.after))
-    unsure = ~measured | (doubtful if stage.touched else doubtful & ~met)
-    gone &= ~unsure
-    return Verdicts(gone, unsure, _only(reasons, gone))
+        reasons = pc.if_else(pa.array(reached), _only(rows.reasons, here), reasons)
+    removed = present(reasons)
+    doubtful = _doubt(stage, own, removed, here & ~failed) | (~reached & ~removed & _may_hide_causes(stage.after))
+    unsure = ~measured | (doubtful if stage.touched else doubtful & ~reached)
+    removed &= ~unsure
+    return Verdicts(removed, unsure, _only(reasons, removed))
 
 
-def _doubt(stage: MovedStage, own: pa.StructArray, gone: Bools, removed_here: Bools) -> Bools:
-    """Rows for which what the stage measured does not tell what its moved rules say."""
+def _doubt(stage: MovedStage, own: pa.StructArray, removed: Bools, removed_here: Bools) -> Bools:
+    """Rows for which the stage's signals do not determine what its changed rules say."""
     if isinstance(stage.before, Extract):
-        return removed_here & ~gone  # the page was given up before its text was known
+        return removed_here & ~removed  # the page was removed before its text was extracted
     if isinstance(stage.before, Language):
         return _doubt_language(stage.before, stage.after, own)
     if isinstance(stage.before, C4):
-        return _doubt_c4(stage.before, stage.after, own, gone)
+        return _doubt_c4(stage.before, stage.after, own, removed)
     return np.zeros(len(own), np.bool_)
 
 
 def _doubt_language(before: Language, after: Language, own: pa.StructArray) -> Bools:
-    """Below one half, a second language may be a wanted one; its score was only looked at down to the old threshold."""
+    """Below one half, a second language may be a wanted one; its score was checked only down to the old threshold."""
     seen = before.min_score < SURE and before.min_score <= after.min_score
     if after.min_score >= SURE or seen:
         return np.zeros(len(own), np.bool_)
@@ -190,28 +212,28 @@ def _doubt_language(before: Language, after: Language, own: pa.StructArray) -> B
     return np.asarray((_numbers(own, "wanted") == 0) & (left > after.min_score), np.bool_)
 
 
-def _doubt_c4(before: C4, after: C4, own: pa.StructArray, gone: Bools) -> Bools:
-    """Only the sign that came first is known; a line with "lorem ipsum" might have been cut, had that not been it."""
+def _doubt_c4(before: C4, after: C4, own: pa.StructArray, removed: Bools) -> Bools:
+    """Only the sign that came first is known, and without it a line with "lorem ipsum" might have been cut."""
     lorem, curly = _numbers(own, "lorem_ipsum") > 0, _numbers(own, "curly_bracket") > 0
     if before.lorem_ipsum and not after.lorem_ipsum:
         return np.asarray(lorem | curly, np.bool_)
     if before.curly_bracket and not after.curly_bracket and before.lorem_ipsum:
-        return np.asarray(curly & ~gone, np.bool_)
+        return np.asarray(curly & ~removed, np.bool_)
     return np.zeros(len(own), np.bool_)
 
 
-def _tells_less(stage: Any) -> Bools:
-    """A stage of a kind unknown here may remove for causes that no signal tells."""
+def _may_hide_causes(stage: Any) -> Bools:
+    """Whether the stage is of a kind unknown here, which may remove for causes that no signal shows."""
     known = isinstance(stage, Filter | Language | C4)
     return np.array(not known, np.bool_)
 
 
 def _measured(own: pa.StructArray) -> Bools:
-    """Rows in which any signal is there."""
-    found = np.zeros(len(own), np.bool_)
+    """Rows that have any signal."""
+    measured = np.zeros(len(own), np.bool_)
     for part in own.flatten():
-        found |= present(part)
-    return found
+        measured |= present(part)
+    return measured
 
 
 def _numbers(own: pa.StructArray, signal: str) -> Float64s:
@@ -220,7 +242,7 @@ def _numbers(own: pa.StructArray, signal: str) -> Float64s:
 
 
 def present(values: pa.Array) -> Bools:
-    """Where a value is there: [1, null] → [True, False]."""
+    """Which values are not null: [1, null] → [True, False]."""
     return np.asarray(values.is_valid().to_numpy(zero_copy_only=False), np.bool_)
 
 

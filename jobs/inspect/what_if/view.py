@@ -1,4 +1,4 @@
-"""The answer of `curate what-if` for people, as tables, and for machines, as plain values."""
+"""Shows the answer of `curate what-if` as tables, or converts it for JSON."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ MOVES_SHOWN = 15
 
 
 def _safe(text: str) -> str:
-    """Text from the web for one line of the terminal: nothing in it can steer it, and no markup is read."""
+    """Make text from the web safe for one line of the terminal: no control characters, no markup."""
     return escape(harmless(text).replace("\n", " "))
 
 
 def show(answer: WhatIf, console: Console) -> None:
-    """Print what changes, stage by stage, how sure it is, what it means after deduplication, and examples."""
+    """Print what changes stage by stage, how certain it is, the estimate after deduplication, and examples."""
     for change in answer.changes:
         console.print(f"[bold]{_safe(change)}[/bold]")
     console.print(_stages(answer))
@@ -30,8 +30,8 @@ def show(answer: WhatIf, console: Console) -> None:
         console.print(_safe(line))
     if answer.counted.moves:
         console.print(_moves(answer))
-    _show_examples("Let in", answer.let_in, console)
-    _show_examples("Put out", answer.put_out, console)
+    _show_examples("Would be added", answer.added, console)
+    _show_examples("Would be removed", answer.removed, console)
 
 
 def _stages(answer: WhatIf) -> Table:
@@ -67,7 +67,7 @@ def _cells(kept: StageOutput, rate: float) -> list[str]:
 
 
 def _span(least: int, most: int, *, signed: bool = False) -> str:
-    """One number where it is known, else both: "12", "12 to 30", "+3"."""
+    """One number if both are equal, else a range: "12", "12 to 30", "+3"."""
     form = "{:+,}" if signed else "{:,}"
     if least == most:
         return form.format(least) if least or not signed else "0"
@@ -76,24 +76,24 @@ def _span(least: int, most: int, *, signed: bool = False) -> str:
 
 def _remarks(answer: WhatIf) -> list[str]:
     done, inputs = answer.shards
-    lines = [] if done == inputs else [f"{done} of {inputs} shards are filtered; these are their numbers."]
+    lines = [] if done == inputs else [f"{done} of {inputs} shards are filtered; the numbers cover only these."]
     whole = answer.whole
     if all(kept.exact for kept in answer.counted.stages.values()):
-        lines.append("Exact: what is stored decides for every document.")
+        lines.append("Exact: the stored signals decide for every document.")
     else:
         doubtful = whole.most.documents - whole.least.documents
         lines.append(
-            f"Bounds: of {doubtful:,} documents the stored signals do not tell whether all stages would keep them; "
-            "what removes them now did so before a later filter measured them, or hid what decides. "
-            "--measure asks the filters, by the stored texts; a run with signals.all=true has measured them."
+            f"Bounds: for {doubtful:,} documents the stored signals do not show whether all stages would keep them. "
+            "They were removed before a later filter measured them, or what decides was not stored. "
+            "Use --measure to measure them from the stored texts; a run with signals.all=true has measured them."
         )
     if answer.corpus is None:
         lines.append("Deduplication has not run, so there is no estimate of the corpus.")
     else:
-        taken = "a near-duplicate is taken to take the place of a survivor that goes"
-        if answer.newcomers_kept is not None and answer.let_in:
-            taken = f"{answer.newcomers_kept:.1%} of newcomers are taken to be no duplicates, as of the documents now"
-        lines.append(f"The corpus is an estimate: {taken}.")
+        basis = "it assumes that a near-duplicate replaces each survivor that is removed"
+        if answer.newcomers_kept is not None and answer.added:
+            basis = f"it assumes that {answer.newcomers_kept:.1%} of added documents are not duplicates, as is so now"
+        lines.append(f"The corpus is an estimate: {basis}.")
     return lines
 
 
@@ -108,22 +108,22 @@ def _moves(answer: WhatIf) -> Table:
 
 
 def _side(reason: str) -> str:
-    return {"": "kept", UNSURE: "not known"}.get(reason, reason)
+    return {"": "kept", UNSURE: "unknown"}.get(reason, reason)
 
 
 def _show_examples(title: str, examples: Sequence[Example], console: Console) -> None:
     if not examples:
         return
-    console.print(f"[bold]{title}[/bold], drawn by a hash of the id:")
+    console.print(f"[bold]{title}[/bold], sampled by a hash of the id:")
     for example in examples:
-        doubt = "" if example.sure else ", perhaps"
+        doubt = "" if example.sure else ", possibly"
         cause = _safe(f"{example.before or example.after}, {example.value}{doubt}".replace(", ,", ","))
         console.print(f"  {_safe(example.url)}  [dim]({cause})[/dim]", soft_wrap=True)
         console.print(f"    {_safe(example.beginning)}", soft_wrap=True)
 
 
-def as_plain(answer: WhatIf) -> dict[str, Any]:
-    """The answer as plain values for JSON."""
+def to_json(answer: WhatIf) -> dict[str, Any]:
+    """Convert the answer to plain values for JSON."""
     rate = answer.tokens_per_character
     corpus = None
     if answer.corpus is not None:
@@ -134,28 +134,28 @@ def as_plain(answer: WhatIf) -> dict[str, Any]:
         "shards": {"counted": answer.shards[0], "inputs": answer.shards[1]},
         "exact": all(kept.exact for kept in answer.counted.stages.values()),
         "documents_in": answer.counted.entered,
-        "stages": {name: _plain(kept, rate) for name, kept in answer.counted.stages.items()},
-        "whole": _plain(answer.whole, rate),
+        "stages": {name: _output_to_json(kept, rate) for name, kept in answer.counted.stages.items()},
+        "whole": _output_to_json(answer.whole, rate),
         "corpus": corpus,
         "moves": [
             {"now": before or None, "then": after or None, "documents": count}
             for (before, after), count in sorted(answer.counted.moves.items())
         ],
-        "let_in": [_plain_example(example) for example in answer.let_in],
-        "put_out": [_plain_example(example) for example in answer.put_out],
+        "let_in": [_example_to_json(example) for example in answer.added],
+        "put_out": [_example_to_json(example) for example in answer.removed],
     }
 
 
-def _plain(kept: StageOutput, rate: float) -> dict[str, Any]:
-    return {name: _plain_amount(getattr(kept, name), rate) for name in ("now", "least", "most")}
+def _output_to_json(kept: StageOutput, rate: float) -> dict[str, Any]:
+    return {name: _counts_to_json(getattr(kept, name), rate) for name in ("now", "least", "most")}
 
 
-def _plain_amount(amount: DocumentCounts, rate: float) -> dict[str, Any]:
+def _counts_to_json(amount: DocumentCounts, rate: float) -> dict[str, Any]:
     tokens = round(amount.characters * rate) if rate else None
     return {"documents": amount.documents, "characters": amount.characters, "tokens_estimated": tokens}
 
 
-def _plain_example(example: Example) -> dict[str, Any]:
+def _example_to_json(example: Example) -> dict[str, Any]:
     return {
         "id": example.id,
         "url": example.url,

@@ -1,8 +1,8 @@
-"""`curate what-if`: what moved thresholds would keep, counted over stored signals, without reading an archive again.
+"""`curate what-if`: what changed thresholds would keep, counted from stored signals without reading archives again.
 
-Each document is judged anew by the moved rules, shard by shard. Numbers are exact where the stored signals decide;
-documents that a loosened rule lets through to stages that never measured them make the difference of two bounds, which
-the recipe key `signals.all` closes. What deduplication makes of newcomers is an estimate, and called one.
+The changed rules are applied to every document, shard by shard. Numbers are exact where the stored signals decide. A
+loosened rule passes documents on to stages that never measured them; these make the difference between two bounds,
+which are equal if the run had `signals.all`. How deduplication treats added documents is an estimate and labeled so.
 """
 
 from __future__ import annotations
@@ -25,12 +25,22 @@ from curation.store.folder import Folder
 from curation.store.manifest import WHOLE, read_manifest, step_counts
 
 HEAD = 90
-"""Characters shown of an example's text."""
+"""Number of characters of an example's text to show."""
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A document that changes sides: reasons, the value that decides, where it stands and how it begins."""
+    """A document that would be added or removed.
+
+    Attributes:
+        id: Id of the document.
+        url: URL of the document.
+        before: Reason of the removal now; None if it is kept.
+        after: Reason with the changed thresholds; None if it would be kept.
+        sure: Whether the stored signals decide.
+        value: The value that decides, such as "words = 62".
+        beginning: Beginning of the text.
+    """
 
     id: str
     url: str
@@ -43,7 +53,18 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class WhatIf:
-    """The answer. tokens_per_character: 0 before tokens were counted; deduplicated: None before deduplication ran."""
+    """The answer.
+
+    Attributes:
+        changes: The changed keys, as "key: old → new".
+        shards: Number of filtered shards, and of inputs.
+        counted: Sums over all shards.
+        tokens_per_character: Of the corpus; 0 before tokens are counted.
+        corpus: Documents in the corpus now, and then at least and at most; None before deduplication.
+        newcomers_kept: Estimated share of added documents that are not duplicates; None before deduplication.
+        added: Examples of documents that would be added.
+        removed: Examples of documents that would be removed.
+    """
 
     changes: Sequence[str]
     shards: tuple[int, int]
@@ -51,8 +72,8 @@ class WhatIf:
     tokens_per_character: float
     corpus: tuple[int, int, int] | None
     newcomers_kept: float | None
-    let_in: Sequence[Example]
-    put_out: Sequence[Example]
+    added: Sequence[Example]
+    removed: Sequence[Example]
 
     @property
     def whole(self) -> StageOutput:
@@ -61,20 +82,27 @@ class WhatIf:
 
 
 def what_if(plan: Plan, settings: Sequence[str], cluster: Cluster, *, measure: bool = False) -> WhatIf:
-    """What the run would keep with the settings given.
+    """Count what the run would keep with other settings.
 
-    measure: documents that stored signals leave open go through the moved stages, by the text that is stored with them.
+    Args:
+        plan: The run.
+        settings: Changed keys as KEY=VALUE.
+        cluster: Where to count.
+        measure: Whether documents that stored signals leave open are passed through the changed stages, with the text
+            stored with them.
 
-    Raises RecipeError for a setting that is none, UsageError where stored signals cannot answer.
+    Raises:
+        RecipeError: A setting is invalid.
+        UsageError: Stored signals cannot answer.
     """
     recipe = plan.recipe
     moved = from_document(recipe.resolved(), f"{plan.folder.url}/run.json", settings)
     stages = tuple(moved_stages(recipe, moved))
     shards = [source.shard for source in plan.inputs if read_manifest(plan.folder, "filter", source.shard) is not None]
     if not shards:
-        raise UsageError(f"{plan.folder.url}: no shard is filtered yet, so there are no signals")
+        raise UsageError(f"{plan.folder.url}: no shard has been filtered yet, so there are no signals")
     if not recipe.table("signals").stored:
-        raise UsageError(f"{plan.folder.url}: its recipe stores no signals; run it with signals.stored=true")
+        raise UsageError(f"{plan.folder.url}: its recipe does not store signals; run it with signals.stored=true")
     counted = sum(cluster.gather(CountMoved(plan.folder, stages, measure), shards), MoveCounts())
     corpus, share = _estimate(counted)
     return WhatIf(
@@ -84,30 +112,33 @@ def what_if(plan: Plan, settings: Sequence[str], cluster: Cluster, *, measure: b
         _tokens_per_character(plan, shards),
         corpus,
         share,
-        _examples(plan.folder, counted.let_in),
-        _examples(plan.folder, counted.put_out),
+        _examples(plan.folder, counted.added),
+        _examples(plan.folder, counted.removed),
     )
 
 
 def _estimate(counted: MoveCounts) -> tuple[tuple[int, int, int] | None, float | None]:
-    """Documents of the corpus now and then, at least and at most, and the share of newcomers taken to be no duplicates.
+    """Estimate the documents in the corpus: now, and then at least and at most.
 
-    A cluster of near-duplicates that loses its survivor is taken to keep another, unless all of it goes.
+    Assumes that a near-duplicate cluster that loses its survivor keeps another document, unless all are removed.
+
+    Returns:
+        The three numbers, and the assumed share of added documents that are not duplicates.
     """
     now = list(counted.stages.values())[-1]
     if not counted.deduplicated or not now.now.documents:
         return None, None
     share = counted.corpus / now.now.documents
-    lost = counted.lost + sum(kept for gone, size, kept in counted.clusters.values() if gone >= size)
-    staying = counted.corpus - lost
-    gone = sum(count for (before, after), count in counted.moves.items() if not before and after != UNSURE)
-    newcomers = [amount.documents - (now.now.documents - gone) for amount in (now.least, now.most)]
-    least, most = (staying + round(share * number) for number in newcomers)
+    lost = counted.lost + sum(kept for removed, size, kept in counted.clusters.values() if removed >= size)
+    remaining = counted.corpus - lost
+    removed = sum(count for (before, after), count in counted.moves.items() if not before and after != UNSURE)
+    newcomers = [amount.documents - (now.now.documents - removed) for amount in (now.least, now.most)]
+    least, most = (remaining + round(share * number) for number in newcomers)
     return (counted.corpus, least, most), share
 
 
 def _tokens_per_character(plan: Plan, shards: Sequence[str]) -> float:
-    """Tokens of the corpus over its characters, 0 before they are counted."""
+    """Tokens per character of the corpus; 0 before tokens are counted."""
     tokens = read_manifest(plan.folder, "tokens", WHOLE)
     stages = sum_counts(step_counts(plan.folder, "corpus", shards)).stages
     characters = stages["pii"].characters_out if "pii" in stages else 0  # not there: no document is
@@ -115,8 +146,8 @@ def _tokens_per_character(plan: Plan, shards: Sequence[str]) -> float:
 
 
 def _examples(folder: Folder, changed: Sequence[ChangedDocument]) -> list[Example]:
-    found = [fetch_rows(folder, change.path, np.array([change.row])).to_pylist()[0] for change in changed]
-    return [_example(change, row) for change, row in zip(changed, found, strict=True)]
+    rows = [fetch_rows(folder, change.path, np.array([change.row])).to_pylist()[0] for change in changed]
+    return [_example(change, row) for change, row in zip(changed, rows, strict=True)]
 
 
 def _example(change: ChangedDocument, row: dict[str, Any]) -> Example:

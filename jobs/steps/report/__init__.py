@@ -1,1 +1,1 @@
-"""`curate report`: what became of every document, as a page, as metrics, as a card. The step begins in report.py."""
+"""`curate report`: what happened to every document, as a page, metrics and a dataset card. Start in report.py."""

@@ -1,7 +1,8 @@
-"""Facts of a run, counted: the funnel from manifests, the rest from the columns of the shards, one manifest a shard.
+"""Counts the facts of a run: the funnel from manifests, the rest from columns of the shards, one manifest per shard.
 
-`stats.json` holds what is the same for equal runs; time and memory come from performance/ and are told beside it. What
-a shard adds is kept in manifests/report/<shard>.json, so that the next report counts only shards that are new.
+`stats.json` contains only what is the same for equal runs; time and memory come from performance/ and are reported
+separately. The counts of a shard are stored in manifests/report/<shard>.json, so that the next report counts only
+shards that are new or changed.
 """
 
 from __future__ import annotations
@@ -25,56 +26,56 @@ from curation.store.shards import read_shard
 STEP = "report"
 
 VERSION = 2
-"""Rises when the same shards give other facts."""
+"""Raise this when the same shards give other facts."""
 
 TOP_DOMAINS = 50
-MADE_FROM = ("filter", "corpus", "encode")
-"""Steps whose manifests of a shard tell whether its facts are still true."""
+UPSTREAM = ("filter", "corpus", "encode")
+"""Steps whose manifests decide whether the counts of a shard are still valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class CountShard:
-    """Counts one shard's columns, its manifest last; a picklable task for the cluster."""
+    """Counts the columns of one shard and writes its manifest; a picklable task for the cluster."""
 
     folder: Folder
 
     def __call__(self, task: tuple[str, str]) -> None:
-        """Write the facts of the shard named, under the fingerprint given, of whatever files of it are there."""
-        shard, mark = task
-        counting = ShardFactsCounter()
+        """Count the existing files of a shard; `task` is its name and the fingerprint to write."""
+        shard, current = task
+        counter = ShardFactsCounter()
         kept = "corpus" if read_manifest(self.folder, "corpus", shard) is not None else "documents"
-        self._count(counting, f"{kept}/{shard}.parquet", [*COLUMNS])
-        self._count(counting, f"removed/filter/{shard}.parquet", [*COLUMNS, "reason"])
+        self._count(counter, f"{kept}/{shard}.parquet", [*COLUMNS])
+        self._count(counter, f"removed/filter/{shard}.parquet", [*COLUMNS, "reason"])
         if kept == "corpus":
-            told = [*COLUMNS, "reason", "minhash_cluster_size", "signals"]
-            self._count(counting, f"removed/dedup/{shard}.parquet", told)
-        Manifest(STEP, shard, mark, counts=counting.facts().to_json()).write(self.folder)
+            columns = [*COLUMNS, "reason", "minhash_cluster_size", "signals"]
+            self._count(counter, f"removed/dedup/{shard}.parquet", columns)
+        Manifest(STEP, shard, current, counts=counter.facts().to_json()).write(self.folder)
 
-    def _count(self, counting: ShardFactsCounter, path: str, columns: list[str]) -> None:
+    def _count(self, counter: ShardFactsCounter, path: str, columns: list[str]) -> None:
         first = 0
         for batch in read_shard(self.folder, path, columns):
-            counting.add(batch, path, first)
+            counter.add(batch, path, first)
             first += batch.num_rows
 
 
 def count_shards(plan: Plan, cluster: Cluster) -> ShardFacts:
-    """Facts of all shards that are filtered; counts those that are new or changed."""
+    """The facts of all filtered shards; shards that are new or changed are counted."""
     folder = plan.folder
-    there, tasks = [], []
-    found = overlapped(partial(_made_from, folder), _shards(plan), READERS)
-    for shard, made in zip(_shards(plan), found, strict=True):
-        if made[0] is not None:
-            mark = fingerprint(STEP, VERSION, [manifest.fingerprint if manifest else "" for manifest in made])
-            there.append(shard)
-            if is_done(folder, STEP, shard, mark) is None:
-                tasks.append((shard, mark))
+    filtered, tasks = [], []
+    upstream = overlapped(partial(_upstream, folder), _shards(plan), READERS)
+    for shard, manifests in zip(_shards(plan), upstream, strict=True):
+        if manifests[0] is not None:
+            current = fingerprint(STEP, VERSION, [each.fingerprint if each else "" for each in manifests])
+            filtered.append(shard)
+            if is_done(folder, STEP, shard, current) is None:
+                tasks.append((shard, current))
     for _ in cluster.each(CountShard(folder), tasks):
         pass
-    return total(ShardFacts.from_json(counts) for counts in step_counts(folder, STEP, there))
+    return total(ShardFacts.from_json(counts) for counts in step_counts(folder, STEP, filtered))
 
 
-def _made_from(folder: Folder, shard: str) -> list[Manifest | None]:
-    return [read_manifest(folder, step, shard) for step in MADE_FROM]
+def _upstream(folder: Folder, shard: str) -> list[Manifest | None]:
+    return [read_manifest(folder, step, shard) for step in UPSTREAM]
 
 
 def _shards(plan: Plan) -> list[str]:
@@ -82,7 +83,7 @@ def _shards(plan: Plan) -> list[str]:
 
 
 def collect(plan: Plan, facts: ShardFacts) -> dict[str, Any]:
-    """All that stats.json says of the run so far, finished or not."""
+    """The content of stats.json for the run so far, finished or not."""
     folder, shards = plan.folder, _shards(plan)
     counted = StepTally()
     signals: dict[str, dict[str, Any]] = {}
@@ -121,11 +122,11 @@ def _counts(folder: Folder, step: str) -> dict[str, Any]:
 
 
 def _ranked(facts: ShardFacts, dimension: str) -> dict[str, dict[str, int]]:
-    """Documents and kept ones by name, the most frequent first."""
+    """Number of documents and of kept documents by name, most frequent first."""
     kept, removed = facts.kept.get(dimension, {}), facts.removed.get(dimension, {})
-    found = add_counts(kept, removed)
-    order = sorted(found, key=lambda name: (-found[name], name))
-    return {name: {"documents": found[name], "kept": kept.get(name, 0)} for name in order}
+    documents = add_counts(kept, removed)
+    order = sorted(documents, key=lambda name: (-documents[name], name))
+    return {name: {"documents": documents[name], "kept": kept.get(name, 0)} for name in order}
 
 
 def _both(facts: ShardFacts, dimension: str, edges: Sequence[float]) -> dict[str, Any]:
@@ -134,7 +135,7 @@ def _both(facts: ShardFacts, dimension: str, edges: Sequence[float]) -> dict[str
 
 
 def _bytes_per_token(facts: ShardFacts) -> dict[str, float]:
-    """UTF-8 bytes of corpus text a token, overall ("all") and by language; empty before tokens are counted."""
+    """UTF-8 bytes of corpus text per token, in total ("all") and by language; empty before tokens are counted."""
     sizes, tokens = facts.kept.get("language_bytes", {}), facts.kept.get("language_tokens", {})
     by_language = {name: round(sizes[name] / tokens[name], 4) for name in sorted(tokens) if tokens[name]}
     overall = sum(tokens.values())
@@ -142,7 +143,7 @@ def _bytes_per_token(facts: ShardFacts) -> dict[str, float]:
 
 
 def fingerprints(folder: Folder) -> list[tuple[str, str]]:
-    """Path and fingerprint of every manifest but the report's own."""
+    """Path and fingerprint of every manifest except those of the report."""
     paths = [path for path in folder.list("manifests", ".json") if not path.startswith(f"manifests/{STEP}/")]
-    marks = overlapped(lambda path: str(folder.read_json(path)["fingerprint"]), paths, READERS)
-    return list(zip(paths, marks, strict=True))
+    values = overlapped(lambda path: str(folder.read_json(path)["fingerprint"]), paths, READERS)
+    return list(zip(paths, values, strict=True))

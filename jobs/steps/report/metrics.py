@@ -1,7 +1,7 @@
-"""report/metrics.txt: the counters of a run as OpenMetrics text, which Prometheus and its kin read.
+"""report/metrics.txt: the counters of a run as OpenMetrics text, for Prometheus and compatible programs.
 
-Every counter but the times is the same as in report/stats.json. Times differ between equal runs, so the file has no
-hash in any manifest, like report/index.html.
+All counters except times are those of report/stats.json. Times differ between equal runs, so the file has no hash in
+any manifest, like report/index.html.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ PREFIX = "curate"
 _READ = {
     "records": ("type", "Records read, by WARC type."),
     "pages": ("content", "Records that are pages, by content."),
-    "passed": ("type", "Records passed by since no page is in them, by WARC type."),
+    "passed": ("type", "Records passed over because they contain no page, by WARC type."),
     "skipped": ("cause", "Records that could have been pages and were skipped, by cause."),
     "status": ("class", "Pages by the class of their HTTP status."),
 }
-"""Counts of reading: the label that the part after the dot becomes, and the help."""
+"""For each kind of count of reading, the label for the part of its name after the dot, and the help text."""
 
 _STAGE = {
     "documents_in": "Documents that entered a stage.",
@@ -42,9 +42,9 @@ _STAGE = {
 
 _TOKENS = {
     "rows": "Packed sequences.",
-    "tokens": "Tokens in packed sequences, the end of each document included.",
-    "padding": "Tokens of padding in packed sequences.",
-    "dropped": "Tokens left out by the tail policy.",
+    "tokens": "Tokens in packed sequences, end tokens included.",
+    "padding": "Padding tokens in packed sequences.",
+    "dropped": "Tokens dropped by the tail policy.",
     "shards": "Files of packed sequences.",
 }
 
@@ -53,7 +53,15 @@ Labels = Mapping[str, str]
 
 @dataclass
 class Family:
-    """One metric: its name without the suffix, its type, its samples. A unit is the end of the name."""
+    """One metric.
+
+    Attributes:
+        name: Name without prefix and suffix; it ends with the unit if there is one.
+        kind: OpenMetrics type: "counter", "gauge" or "info".
+        help: Help text.
+        unit: Unit, for example "seconds".
+        samples: Labels and value of each sample.
+    """
 
     name: str
     kind: str
@@ -62,11 +70,11 @@ class Family:
     samples: list[tuple[Labels, float]] = field(default_factory=list)
 
     def add(self, value: float, **labels: str) -> None:
-        """One sample."""
+        """Add a sample."""
         self.samples.append((labels, value))
 
     def lines(self) -> Iterable[str]:
-        """The family as text; nothing if it has no samples."""
+        """The lines of text; none without samples."""
         if not self.samples:
             return
         name = f"{PREFIX}_{self.name}"
@@ -76,22 +84,22 @@ class Family:
         yield f"# HELP {name} {escape(self.help)}"
         suffix = {"counter": "_total", "info": "_info"}.get(self.kind, "")
         for labels, value in self.samples:
-            told = ",".join(f'{key}="{escape(text)}"' for key, text in labels.items())
-            yield f"{name}{suffix}{{{told}}} {value}" if told else f"{name}{suffix} {value}"
+            pairs = ",".join(f'{key}="{escape(text)}"' for key, text in labels.items())
+            yield f"{name}{suffix}{{{pairs}}} {value}" if pairs else f"{name}{suffix} {value}"
 
 
 def escape(text: str) -> str:
-    r"""As OpenMetrics has it: a\b"c → a\\b\"c, a new line as \n."""
+    r"""Escape a label value or help text as in OpenMetrics: a\b"c → a\\b\"c, a line break → \n."""
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def write_metrics(plan: Plan, stats: Mapping[str, Any], performance: Performance) -> None:
-    """Write report/metrics.txt. stats: what stats.json says; performance: what was measured beside it."""
+    """Write report/metrics.txt from the content of stats.json and the measured time and memory."""
     plan.folder.write(METRICS, metrics(plan, stats, performance).encode())
 
 
 def metrics(plan: Plan, stats: Mapping[str, Any], performance: Performance) -> str:
-    """The text, whose last line is `# EOF`."""
+    """The content of metrics.txt; the last line is `# EOF`."""
     families = [
         *_run(stats),
         *_reading(stats["read"]),
@@ -106,7 +114,7 @@ def metrics(plan: Plan, stats: Mapping[str, Any], performance: Performance) -> s
 def _run(stats: Mapping[str, Any]) -> list[Family]:
     run = Family("run", "info", "The recipe of the run, and the program that counted.")
     run.add(1, recipe=stats["recipe"], fingerprint=stats["fingerprint"], version=__version__)
-    shards = Family("shards", "gauge", "Inputs, by how far they got.")
+    shards = Family("shards", "gauge", "Inputs by state.")
     for state, count in stats["shards"].items():
         shards.add(count, state=state)
     shards.add(len(stats["quarantined"]), state="quarantined")
@@ -114,8 +122,8 @@ def _run(stats: Mapping[str, Any]) -> list[Family]:
 
 
 def _reading(read: Mapping[str, int]) -> list[Family]:
-    families = {prefix: Family(f"read_{prefix}", "counter", told) for prefix, (_, told) in _READ.items()}
-    other = Family("read_choices", "counter", "Choices made in reading pages, such as the character set.")
+    families = {prefix: Family(f"read_{prefix}", "counter", text) for prefix, (_, text) in _READ.items()}
+    other = Family("read_choices", "counter", "Choices made while reading pages, such as the character set.")
     for name, count in sorted(read.items()):
         prefix, _, rest = name.partition(".")
         if prefix in families and rest:
@@ -126,11 +134,9 @@ def _reading(read: Mapping[str, int]) -> list[Family]:
 
 
 def _stages(stages: Mapping[str, Any]) -> list[Family]:
-    families = {name: Family(f"stage_{name}", "counter", told) for name, told in _STAGE.items()}
+    families = {name: Family(f"stage_{name}", "counter", text) for name, text in _STAGE.items()}
     removed = Family("removed_documents", "counter", "Documents removed, by stage and reason.")
-    counted = Family(
-        "stage_counts", "counter", "What else a stage counted, such as lines cut or personal data replaced."
-    )
+    counted = Family("stage_counts", "counter", "Other counts of a stage, such as lines cut or personal data replaced.")
     for stage, tally in stages.items():
         for name, family in families.items():
             family.add(tally[name], stage=stage)
@@ -142,22 +148,22 @@ def _stages(stages: Mapping[str, Any]) -> list[Family]:
 
 
 def _counts(stats: Mapping[str, Any]) -> list[Family]:
-    languages = Family("corpus_documents", "counter", "Documents of the corpus, by language.")
+    languages = Family("corpus_documents", "counter", "Documents in the corpus, by language.")
     for language, counts in stats["languages"].items():
         if counts["kept"]:
             languages.add(counts["kept"], language=language)
-    dedup = Family("dedup", "counter", "What deduplication counted.")
+    dedup = Family("dedup", "counter", "Counts of deduplication.")
     for name, value in stats["dedup"].items():
         if isinstance(value, int):
             dedup.add(value, name=name)
-    corpus = Family("corpus_tokens", "counter", "Tokens of the corpus, by its own tokenizer.")
-    vocabulary = Family("tokenizer_vocabulary", "gauge", "Entries of the tokenizer.")
+    corpus = Family("corpus_tokens", "counter", "Tokens in the corpus, with the run's tokenizer.")
+    vocabulary = Family("tokenizer_vocabulary", "gauge", "Size of the tokenizer's vocabulary.")
     if "vocab_size" in stats["tokenizer"]:
         vocabulary.add(stats["tokenizer"]["vocab_size"])
     tokens = stats["tokens"]
     if "corpus_tokens" in tokens:
         corpus.add(tokens["corpus_tokens"])
-    families = {name: Family(f"packed_{name}", "counter", told) for name, told in _TOKENS.items()}
+    families = {name: Family(f"packed_{name}", "counter", text) for name, text in _TOKENS.items()}
     for name, family in families.items():
         for split in ("train", "validation"):
             if f"{split}_{name}" in tokens:
@@ -169,11 +175,11 @@ def _sizes(plan: Plan, stats: Mapping[str, Any]) -> list[Family]:
     """Bytes read, and bytes written by folder, as in the manifests of all steps but this one, which is at work."""
     read = Family("input_bytes", "gauge", "Size of the inputs.", "bytes")
     read.add(sum(source.size for source in plan.inputs))
-    found: dict[str, int] = {}
+    by_path: dict[str, int] = {}
     for outputs in overlapped(partial(_outputs, plan.folder), plan.folder.list("manifests", ".json"), READERS):
-        found |= {output.path: output.bytes for output in outputs}
+        by_path |= {output.path: output.bytes for output in outputs}
     sizes: Counter[str] = Counter()
-    for path, size in found.items():
+    for path, size in by_path.items():
         sizes[path.rpartition("/")[0]] += size
     written = Family("output_bytes", "gauge", "Size of the files of the run, by folder, without the report.", "bytes")
     for place in sorted(sizes):
@@ -182,18 +188,18 @@ def _sizes(plan: Plan, stats: Mapping[str, Any]) -> list[Family]:
 
 
 def _outputs(folder: Folder, path: str) -> Sequence[Output]:
-    """Files that the manifest at a path names."""
+    """The files that the manifest at a path lists."""
     _, step, name = path.split("/", 2)
     manifest = read_manifest(folder, step, name.removesuffix(".json")) if step not in ("count", STEP) else None
     return manifest.outputs if manifest else ()
 
 
 def _performance(measured: Performance) -> list[Family]:
-    stages = Family("stage_seconds", "counter", "Time of a stage in all its tasks, in seconds.", "seconds")
+    stages = Family("stage_seconds", "counter", "Time of a stage in all tasks, in seconds.", "seconds")
     for name, (seconds, _) in measured.stages.items():
         stages.add(seconds, stage=name)
     steps = Family("step_seconds", "counter", "Time of all tasks of a step, in seconds.", "seconds")
-    memory = Family("step_peak_memory_bytes", "gauge", "Most memory that a worker held in a step.", "bytes")
+    memory = Family("step_peak_memory_bytes", "gauge", "Peak memory of a worker in a step.", "bytes")
     for name, step in measured.steps.items():
         steps.add(step.seconds, step=name)
         memory.add(step.memory, step=name)

@@ -1,4 +1,4 @@
-"""report/index.html: what stats.json, the samples and performance/ tell, on one page."""
+"""report/index.html: the content of stats.json, samples of documents, and time and memory, on one page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,14 @@ LANGUAGES, DOMAINS, TLDS = 15, 25, 20
 
 
 def make_page(plan: Plan, stats: Mapping[str, Any], samples: Samples, performance: Performance) -> str:
-    """The page of a run, finished or not. performance: what was measured beside what was counted."""
+    """Render the page of a run, finished or not.
+
+    Args:
+        plan: The run.
+        stats: Content of stats.json.
+        samples: Documents to show.
+        performance: Time and memory.
+    """
     stages = dict([*plan.recipe.stages, ("pii", plan.recipe.table("pii"))])
     rules = {name: getattr(stage, "rules", ()) for name, stage in stages.items()}
     rows = funnel_rows(stats)
@@ -37,7 +44,7 @@ def make_page(plan: Plan, stats: Mapping[str, Any], samples: Samples, performanc
             "languages": ranked(stats["languages"], LANGUAGES),
             "domains": ranked(stats["domains"], DOMAINS),
             "tlds": ranked(stats["tlds"], TLDS),
-            "scores": two_sides("scores", "Score of the language found", stats["scores"], "score"),
+            "scores": two_sides("scores", "Score of the identified language", stats["scores"], "score"),
             "lengths": _lengths(stats),
             "cluster_sizes": counted(
                 "cluster-sizes", "Clusters by size", "documents", stats["dedup"].get("cluster_sizes", {})
@@ -59,16 +66,16 @@ def make_page(plan: Plan, stats: Mapping[str, Any], samples: Samples, performanc
 
 
 def _lengths(stats: Mapping[str, Any]) -> list[Any]:
-    found = [
-        two_sides("characters", "Characters of a document", stats["lengths"], "characters"),
-        one_side("tokens", "Tokens of a document of the corpus", stats["token_counts"], "tokens"),
+    figures = [
+        two_sides("characters", "Characters per document", stats["lengths"], "characters"),
+        one_side("tokens", "Tokens per document of the corpus", stats["token_counts"], "tokens"),
         dates(stats["days"]),
     ]
-    return [figure for figure in found if figure is not None]
+    return [figure for figure in figures if figure is not None]
 
 
 def _removed(rows: list[Any], samples: Samples) -> list[tuple[str, int, Any]]:
-    """Reason, documents and samples, in the order of the funnel."""
+    """Reason, number of documents and samples, in the order of the funnel."""
     named = [(f"{row.stage}.{reason.name}", reason.documents) for row in rows for reason in row.reasons]
     return [(name, documents, samples.by_reason[name]) for name, documents in named if name in samples.by_reason]
 
@@ -78,14 +85,14 @@ def _first(values: Mapping[str, Any], most: int) -> dict[str, Any]:
 
 
 def _lost(stats: Mapping[str, Any]) -> dict[str, int]:
-    """Records that were damaged and pages that could not be extracted, by cause."""
+    """Damaged records and pages that could not be extracted, by cause."""
     read = {name: count for name, count in stats["read"].items() if name.startswith(("skipped.", "repaired."))}
     return read | dict(stats["stages"].get("extract", {}).get("counts", {}))
 
 
 def _tokenizer(folder: Folder) -> dict[str, Any] | None:
-    """What the tokenizer's own report says; None where there is none."""
+    """The content of the tokenizer's report; None if there is none."""
     if not folder.exists(TOKENIZER_REPORT):
         return None
-    found: dict[str, Any] = folder.read_json(TOKENIZER_REPORT)
-    return found
+    report: dict[str, Any] = folder.read_json(TOKENIZER_REPORT)
+    return report

@@ -1,4 +1,4 @@
-"""Time and memory of a run, added up from performance/ by step and by stage."""
+"""Time and memory of a run, summed over performance/ by step and by stage."""
 
 from __future__ import annotations
 
@@ -16,7 +16,14 @@ from curation.store.manifest import READERS, read_manifest
 
 @dataclass
 class StepTime:
-    """What the shards of a step took: seconds of work added up, documents, and the highest memory of its workers."""
+    """Time and memory of a step.
+
+    Attributes:
+        shards: Number of measured shards.
+        seconds: Seconds of work, summed over shards.
+        documents: Documents in the measured shards.
+        memory: Peak bytes of memory of its workers.
+    """
 
     shards: int = 0
     seconds: float = 0.0
@@ -26,7 +33,13 @@ class StepTime:
 
 @dataclass
 class Performance:
-    """Time by step and by stage, and the tasks whose workers held the most memory."""
+    """Time and memory of a run.
+
+    Attributes:
+        steps: By step, in order.
+        stages: Seconds and documents by stage.
+        slowest: Name, seconds and peak memory of the slowest tasks.
+    """
 
     steps: dict[str, StepTime] = field(default_factory=dict)
     stages: dict[str, tuple[float, int]] = field(default_factory=dict)
@@ -34,21 +47,21 @@ class Performance:
 
     @property
     def seconds(self) -> float:
-        """Of all steps."""
+        """Seconds of all steps."""
         return sum(step.seconds for step in self.steps.values())
 
 
 def measure(folder: Folder, stats: Mapping[str, Any]) -> Performance:
-    """Add up performance/. Documents are those that entered the stage; for a step, those of the shards measured."""
-    found = Performance()
+    """Sum up performance/; `stats`, the content of stats.json, gives the documents that entered each stage."""
+    total = Performance()
     seconds: Counter[str] = Counter()
     slowest: list[tuple[str, float, int]] = []
     paths = [path.split("/", 2) for path in folder.list("performance", ".json")]
     tasks = [(step, name.removesuffix(".json")) for _, step, name in paths]
-    tasks.sort(key=lambda task: (_place(task[0]), task[1]))
+    tasks.sort(key=lambda task: (_rank(task[0]), task[1]))
     for (step, shard), (values, entered) in zip(tasks, overlapped(partial(_read, folder), tasks, READERS), strict=True):
         time = step_seconds(values)
-        entry = found.steps.setdefault(step, StepTime())
+        entry = total.steps.setdefault(step, StepTime())
         entry.shards += 1
         entry.seconds += time
         entry.memory = max(entry.memory, values.get("peak_memory", 0))
@@ -56,27 +69,27 @@ def measure(folder: Folder, stats: Mapping[str, Any]) -> Performance:
         parts = values.get("stages")
         seconds.update(parts if isinstance(parts, dict) else {})
         slowest.append((f"{step} {shard}", time, values.get("peak_memory", 0)))
-    came = {name: tally["documents_in"] for name, tally in stats["stages"].items()}
-    order = [name for name in came if name in seconds] + sorted(set(seconds) - set(came))
-    found.stages = {name: (seconds[name], came.get(name, 0)) for name in order}
-    found.slowest = sorted(slowest, key=lambda task: (-task[1], task[0]))[:10]
-    return found
+    documents = {name: tally["documents_in"] for name, tally in stats["stages"].items()}
+    order = [name for name in documents if name in seconds] + sorted(set(seconds) - set(documents))
+    total.stages = {name: (seconds[name], documents.get(name, 0)) for name in order}
+    total.slowest = sorted(slowest, key=lambda task: (-task[1], task[0]))[:10]
+    return total
 
 
-def _place(name: str) -> int:
+def _rank(name: str) -> int:
     """The place of a step, or of a phase of one, in the order of the run."""
     order = [each for step in steps() for each in (*step.phases, step.name)]
     return order.index(name) if name in order else len(order)
 
 
 def step_seconds(values: Mapping[str, Any]) -> float:
-    """Seconds of a task, or of the phases of a step together."""
+    """Seconds of a task, or of all phases of a step together."""
     time = values.get("seconds", 0.0)
     return float(sum(time.values()) if isinstance(time, dict) else time)
 
 
 def _read(folder: Folder, task: tuple[str, str]) -> tuple[Mapping[str, Any], int]:
-    """What performance/ says of a task, and how many documents entered it; nothing where a crash tore the file."""
+    """The content of performance/ for a task, and how many documents entered it; empty if a crash truncated it."""
     step, shard = task
     try:
         values = folder.read_json(f"performance/{step}/{shard}.json")

@@ -1,8 +1,8 @@
 """The report step: report/stats.json and report/index.html, and the same facts as tables in the terminal.
 
 stats.json and the dataset card are the same for equal runs, and their hashes are in the manifest. index.html and
-metrics.txt also show time and memory, which differ from run to run; like performance/, where these come from, they have
-no hash anywhere. All are written once: while no other manifest changes, a second report writes nothing.
+metrics.txt also contain time and memory, which differ from run to run, so they have no hash in any manifest, like
+performance/, where these come from. A rerun of the report writes nothing unless another manifest has changed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from curation.jobs.steps.report.facts import STEP, collect, count_shards, finger
 from curation.jobs.steps.report.metrics import write_metrics
 from curation.jobs.steps.report.page import make_page
 from curation.jobs.steps.report.performance import measure
-from curation.jobs.steps.report.samples import draw_samples
+from curation.jobs.steps.report.samples import read_samples
 from curation.report.funnel import funnel_rows
 from curation.report.terminal import funnel_table, printable
 from curation.running.cluster import Cluster
@@ -47,8 +47,8 @@ def write_report(plan: Plan, cluster: Cluster, progress: Progress) -> dict[str, 
     folder = plan.folder
     quarantined = folder.read_json(RUN)["quarantined"] if folder.exists(RUN) else []
     foreign = foreign_readmes(folder)
-    mark = fingerprint(STEP, VERSION, fingerprints(folder), quarantined, foreign)
-    manifest = is_done(folder, STEP, WHOLE, mark)
+    current = fingerprint(STEP, VERSION, fingerprints(folder), quarantined, foreign)
+    manifest = is_done(folder, STEP, WHOLE, current)
     done = manifest is not None and all(
         map(folder.exists, (REPORT_PAGE, METRICS, *(output.path for output in manifest.outputs)))
     )
@@ -57,12 +57,12 @@ def write_report(plan: Plan, cluster: Cluster, progress: Progress) -> dict[str, 
             facts = count_shards(plan, cluster)
             stats = collect(plan, facts)
             performance = measure(folder, stats)
-            page = make_page(plan, stats, draw_samples(plan, facts, cluster), performance)
+            page = make_page(plan, stats, read_samples(plan, facts, cluster), performance)
             folder.write(REPORT_PAGE, page.encode())
             text = (json.dumps(stats, ensure_ascii=False, indent=1) + "\n").encode()
             output = Output(STATS, len(text), folder.write(STATS, text), 0)
             write_metrics(plan, stats, performance)
-            Manifest(STEP, WHOLE, mark, outputs=[output, *write_card(plan, stats, foreign)]).write(folder)
+            Manifest(STEP, WHOLE, current, outputs=[output, *write_card(plan, stats, foreign)]).write(folder)
             bar.advance()
             progress.note(f"report: {folder.url}/{REPORT_PAGE}")
             for path in foreign:
@@ -72,12 +72,12 @@ def write_report(plan: Plan, cluster: Cluster, progress: Progress) -> dict[str, 
 
 
 def show(stats: dict[str, Any], console: Console) -> None:
-    """Print the tables."""
+    """Print the report as tables."""
     console.print(Group(*_tables(stats)))
 
 
 def funnel(stats: dict[str, Any]) -> Table:
-    """Documents, characters and tokens into and out of each stage, with the reasons that removed most."""
+    """Documents, characters and tokens into and out of each stage, with the most frequent reasons of removal."""
     return funnel_table(funnel_rows(stats), f"recipe {stats['recipe']}")
 
 
@@ -87,9 +87,9 @@ def _tables(stats: dict[str, Any]) -> list[RenderableType]:
         tables.append(_shares("Languages", "language", stats["languages"]))
     if stats["domains"]:
         tables.append(_shares("Domains", "domain", stats["domains"]))
-    found = stats["stages"].get("pii", {}).get("counts", {})
-    if found:
-        tables.append(_counts("Personal data replaced", "type", found))
+    personal = stats["stages"].get("pii", {}).get("counts", {})
+    if personal:
+        tables.append(_counts("Personal data replaced", "type", personal))
     for title, key in (
         ("Reading", "read"),
         ("Deduplication", "dedup"),
@@ -100,7 +100,7 @@ def _tables(stats: dict[str, Any]) -> list[RenderableType]:
         if plain:
             tables.append(_counts(title, "", plain))
     if stats["bytes_per_token"]:
-        tables.append(_counts("Bytes a token", "language", stats["bytes_per_token"]))
+        tables.append(_counts("Bytes per token", "language", stats["bytes_per_token"]))
     if stats["quarantined"]:
         tables.append(
             _counts("Quarantined", "input", {entry["path"]: entry["cause"] for entry in stats["quarantined"]})
@@ -108,24 +108,24 @@ def _tables(stats: dict[str, Any]) -> list[RenderableType]:
     return tables
 
 
-def _shares(title: str, name: str, found: dict[str, dict[str, int]]) -> Table:
+def _shares(title: str, name: str, values: dict[str, dict[str, int]]) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold")
     table.add_column(name)
     for column in ("documents", "in the corpus", "kept"):
         table.add_column(column, justify="right")
-    for key, counts in list(found.items())[:ROWS_SHOWN]:
+    for key, counts in list(values.items())[:ROWS_SHOWN]:
         kept = counts["kept"] / counts["documents"] if counts["documents"] else 0.0
         table.add_row(printable(key), f"{counts['documents']:,}", f"{counts['kept']:,}", f"{kept:.1%}")
-    if len(found) > ROWS_SHOWN:
-        table.add_row(f"{len(found) - ROWS_SHOWN} more", "", "", "")
+    if len(values) > ROWS_SHOWN:
+        table.add_row(f"{len(values) - ROWS_SHOWN} more", "", "", "")
     return table
 
 
-def _counts(title: str, name: str, found: dict[str, Any]) -> Table:
+def _counts(title: str, name: str, values: dict[str, Any]) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", show_header=bool(name))
     table.add_column(name)
     table.add_column("", justify="right")
-    for key, value in list(found.items())[: 2 * ROWS_SHOWN]:
+    for key, value in list(values.items())[: 2 * ROWS_SHOWN]:
         text = f"{value:,}" if isinstance(value, (int, float)) else printable(str(value))
         table.add_row(printable(str(key)), text)
     return table

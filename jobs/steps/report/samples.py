@@ -1,4 +1,7 @@
-"""Documents that the report shows: kept ones and removed ones by reason, what decided marked, personal data masked."""
+"""The documents that the report shows: kept ones, and removed ones by reason.
+
+What decided a removal is highlighted, and personal data is masked.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +26,10 @@ from curation.stages.stage import Stage
 from curation.store.folder import Folder
 from curation.store.shards import rows_at
 
-CERTAIN_ENOUGH = 0.4
-"""Score from which personal data is masked: below the recipe's, since a mask too many harms nobody here."""
+MASK_SCORE = 0.4
+"""Score from which personal data is masked: lower than in the recipe, because an unnecessary mask does no harm here."""
 
-SHOWN_URL = 200
+URL_LENGTH = 200
 
 Row = dict[str, Any]
 Masks = list[tuple[int, int, str]]
@@ -34,7 +37,21 @@ Masks = list[tuple[int, int, str]]
 
 @dataclass(frozen=True, slots=True)
 class SampledDocument:
-    """A document to show. value: what was measured; rule: what it was held against, "" where no rule is known."""
+    """A document to show.
+
+    Attributes:
+        id: Id of the document.
+        url: URL, with personal data masked.
+        pieces: Excerpts of the text, with highlights and masks.
+        language: Identified language.
+        score: Score of the language.
+        tokens: Number of tokens; None before they are counted.
+        value: The measured value that decided, for example "words 62".
+        rule: The rule that decided, for example "removed if words < 80"; "" if there is none.
+        survivor: URL of the survivor, for a duplicate.
+        similarity: Similarity to the survivor, for a near-duplicate.
+        marked: Whether anything is highlighted.
+    """
 
     id: str
     url: str
@@ -51,7 +68,13 @@ class SampledDocument:
 
 @dataclass(frozen=True, slots=True)
 class SampledCluster:
-    """A cluster of near-duplicates: how many documents, the survivor and examples of what was removed."""
+    """A cluster of near-duplicates.
+
+    Attributes:
+        size: Number of documents.
+        survivor: URL of the survivor.
+        examples: Some of the removed documents.
+    """
 
     size: int
     survivor: str
@@ -60,27 +83,27 @@ class SampledCluster:
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """All that the report shows of documents."""
+    """All documents that the report shows: by reason of removal (or kept), and in near-duplicate clusters."""
 
     by_reason: Mapping[str, Sequence[SampledDocument]] = field(default_factory=dict)
     clusters: Sequence[SampledCluster] = ()
 
 
-def draw_samples(plan: Plan, facts: ShardFacts, cluster: Cluster) -> Samples:
-    """Read the documents that the facts of the shards name."""
-    places = [place for drawn in facts.samples.values() for place in drawn]
-    places += [place for _, drawn in facts.clusters.values() for place in drawn]
+def read_samples(plan: Plan, facts: ShardFacts, cluster: Cluster) -> Samples:
+    """Read the documents that were sampled while counting the shards."""
+    places = [place for sampled in facts.samples.values() for place in sampled]
+    places += [place for _, sampled in facts.clusters.values() for place in sampled]
     rows = _fetch(plan.folder, places, cluster)
     survivors = _survivors(plan.folder, rows.values(), cluster)
     stages = dict(plan.recipe.stages)
-    showing = _SampleBuilder(stages, survivors, _PersonalDataMasks([*rows.values(), *survivors.values()]))
+    builder = _SampleBuilder(stages, survivors, _PersonalDataMasks([*rows.values(), *survivors.values()]))
     by_reason = {
-        reason: [showing.sample(rows[place]) for place in drawn if place in rows]
-        for reason, drawn in facts.samples.items()
+        reason: [builder.sample(rows[place]) for place in sampled if place in rows]
+        for reason, sampled in facts.samples.items()
     }
     clusters = [
-        showing.cluster(size, [rows[place] for place in drawn if place in rows])
-        for size, drawn in facts.clusters.values()
+        builder.cluster(size, [rows[place] for place in sampled if place in rows])
+        for size, sampled in facts.clusters.values()
     ]
     return Samples(by_reason, clusters)
 
@@ -92,7 +115,7 @@ class FetchRows:
     folder: Folder
 
     def __call__(self, task: tuple[str, tuple[int, ...]]) -> list[Row]:
-        """The rows of the numbers given, ascending, of the file at the path given."""
+        """Read rows of a file; `task` is its path and the row numbers, ascending."""
         path, numbers = task
         rows: list[Row] = rows_at(self.folder, path, numbers).to_pylist()
         return rows
@@ -103,21 +126,21 @@ def _fetch(folder: Folder, places: Sequence[Place], cluster: Cluster) -> dict[Pl
     for place in places:
         wanted.setdefault(place[1], {})[place[2]] = place
     tasks = [(path, tuple(sorted(rows))) for path, rows in sorted(wanted.items())]
-    found: dict[Place, Row] = {}
+    by_place: dict[Place, Row] = {}
     for (path, numbers), rows in zip(tasks, cluster.gather(FetchRows(folder), tasks), strict=True):
         for number, row in zip(numbers, rows, strict=True):
-            found[wanted[path][number]] = row
-    return found
+            by_place[wanted[path][number]] = row
+    return by_place
 
 
 @dataclass(frozen=True, slots=True)
 class FetchIds:
-    """Reads the documents of some ids from a shard of the corpus; a picklable task for the cluster."""
+    """Reads documents by id from a corpus shard; a picklable task for the cluster."""
 
     folder: Folder
 
     def __call__(self, task: tuple[str, tuple[str, ...]]) -> dict[str, Row]:
-        """Address and text by id, of those that are there."""
+        """Read id, URL and text of the documents that are in the shard, by id; `task` is its path and the ids."""
         path, ids = task
         if not self.folder.exists(path):
             return {}
@@ -135,32 +158,32 @@ def _survivors(folder: Folder, rows: Iterable[Row], cluster: Cluster) -> dict[st
                 signals["dedup.survivor_id"]
             )
     tasks = [(path, tuple(sorted(ids))) for path, ids in sorted(wanted.items())]
-    found: dict[str, Row] = {}
+    survivors: dict[str, Row] = {}
     for part in cluster.gather(FetchIds(folder), tasks):
-        found |= part
-    return found
+        survivors |= part
+    return survivors
 
 
 class _PersonalDataMasks:
-    """Personal data in the addresses and texts of some rows, found in one go."""
+    """Personal data in the URLs and texts of some rows, found in one search."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
         texts = sorted({text for row in rows for text in (row["text"], row["url"]) if text})
-        search = Search(tuple((kind, CERTAIN_ENOUGH) for kind in KINDS), REGIONS)
-        found = find(pa.array(texts, pa.string()), search) if texts else {}
-        self._found = {texts[number]: matches for number, matches in found.items()}
+        search = Search(tuple((kind, MASK_SCORE) for kind in KINDS), REGIONS)
+        by_number = find(pa.array(texts, pa.string()), search) if texts else {}
+        self._matches = {texts[number]: matches for number, matches in by_number.items()}
 
     def masks(self, text: str) -> Masks:
-        """Spans to mask; values that belong to nobody stay."""
-        return [(m.start, m.end, m.kind) for m in self._found.get(text, ()) if not m.kept]
+        """The spans (start, end, kind) to mask; values that do not belong to a person are kept."""
+        return [(m.start, m.end, m.kind) for m in self._matches.get(text, ()) if not m.kept]
 
     def line(self, text: str | None, length: int) -> str:
-        """A short text, masked, in one line."""
-        shown, at = [], 0
+        """A masked text in one line, cut to `length` characters."""
+        parts, at = [], 0
         for start, end, kind in self.masks(text or ""):
-            shown += [(text or "")[at:start], f"<{kind}>"]
+            parts += [(text or "")[at:start], f"<{kind}>"]
             at = end
-        whole = harmless("".join([*shown, (text or "")[at:]])).replace("\n", " ").replace("\t", " ")
+        whole = harmless("".join([*parts, (text or "")[at:]])).replace("\n", " ").replace("\t", " ")
         return whole if len(whole) <= length else whole[: length - 1] + "…"
 
 
@@ -174,24 +197,24 @@ class _SampleBuilder:
         text, reason = row["text"] or "", row.get("reason") or ""
         stage = self.stages.get(row.get("stage") or "")
         survivor = self._survivor(row)
-        marks = decisive(reason, text, parameters(stage)) if stage is not None else []
+        highlights = decisive(reason, text, parameters(stage)) if stage is not None else []
         if survivor is not None:
-            marks = shared_lines(text, survivor["text"] or "")
+            highlights = shared_lines(text, survivor["text"] or "")
         masks = self.masking.masks(text)
         value, rule = _judged(row, stage)
         signals = row.get("signals") or {}
         return SampledDocument(
             id=harmless(row["id"] or ""),
-            url=self.masking.line(row["url"], SHOWN_URL),
-            pieces=excerpt(text, marks, masks) if length is None else excerpt(text, marks, masks, length),
+            url=self.masking.line(row["url"], URL_LENGTH),
+            pieces=excerpt(text, highlights, masks) if length is None else excerpt(text, highlights, masks, length),
             language=harmless(row["language"] or ""),
             score=row["language_score"],
             tokens=row["token_count"],
             value=value,
             rule=rule,
-            survivor=self.masking.line(survivor["url"], SHOWN_URL) if survivor is not None else "",
+            survivor=self.masking.line(survivor["url"], URL_LENGTH) if survivor is not None else "",
             similarity=signals.get("dedup.similarity"),
-            marked=bool(marks),
+            marked=bool(highlights),
         )
 
     def _survivor(self, row: Row) -> Row | None:
@@ -204,12 +227,12 @@ class _SampleBuilder:
 
 
 def _judged(row: Row, stage: Stage | None) -> tuple[str, str]:
-    """The value that the rule of the row's reason looked at, and the rule."""
+    """The value that the rule of the row's reason checked, and the rule."""
     name = (row.get("reason") or "").partition(".")[2]
     rules: tuple[Rule, ...] = getattr(stage, "rules", ())
     rule = next((rule for rule in rules if rule.reason == name), None)
     if rule is None:
         return "", ""
     value = (row.get("signals") or {}).get(f"{row['stage']}.{rule.signal}")
-    shown = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return f"{rule.signal} {shown}", f"goes if {rule}"
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{rule.signal} {text}", f"removed if {rule}"

@@ -1,4 +1,4 @@
-"""Recipe diff: every kind of difference is said in words a person reads, and in JSON."""
+"""Recipe diff reports every kind of difference in plain language and as JSON."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from curation.recipes.recipe import load, to_toml
 from curation.store.folder import Folder
 
 CHANGES = [
-    ("gopher_quality.min_words=80", "gopher_quality keeps documents with words from 80 on (was 50, stricter)"),
-    ("gopher_quality.min_words=20", "gopher_quality keeps documents with words from 20 on (was 50, looser)"),
-    ("gopher_quality.max_words=none", "no longer removes by words (it kept documents with words up to 100,000)"),
+    ("gopher_quality.min_words=80", "gopher_quality keeps documents with words >= 80 (was 50, stricter)"),
+    ("gopher_quality.min_words=20", "gopher_quality keeps documents with words >= 20 (was 50, looser)"),
+    ("gopher_quality.max_words=none", "no longer removes by words (it kept documents with words <= 100,000)"),
     ("language.min_score=0.9", "language keeps documents with"),
-    ("c4.curly_bracket=false", "c4 no longer removes documents of curly_bracket > 0"),
-    ('language.languages=["en","de"]', "language.languages: also de"),
+    ("c4.curly_bracket=false", "c4 no longer removes documents with curly_bracket > 0"),
+    ('language.languages=["en","de"]', "language.languages: added de"),
     ("dedup.threshold=0.8", "dedup.threshold: 0.72 → 0.8"),
     ("signals.all=true", "signals.all: false → true"),
 ]
 
 
-@pytest.mark.parametrize(("setting", "words"), CHANGES, ids=[setting for setting, _ in CHANGES])
-def test_a_changed_value_is_said_by_what_it_means(setting: str, words: str) -> None:
-    """A threshold by the rule that it belongs to, a list by what came and went, the rest as key: old → new."""
-    found = compare_sides(Side("a", load("fineweb")), Side("b", load("fineweb", [setting])))
-    assert any(words in difference.words for difference in found), found
-    assert all(difference.kind == "value" for difference in found)
+@pytest.mark.parametrize(("setting", "text"), CHANGES, ids=[setting for setting, _ in CHANGES])
+def test_a_changed_value_is_described_by_its_meaning(setting: str, text: str) -> None:
+    """A threshold is described by its rule, a list by what was added and removed, other keys as key: old → new."""
+    differences = compare_sides(Side("a", load("fineweb")), Side("b", load("fineweb", [setting])))
+    assert any(text in difference.text for difference in differences), differences
+    assert all(difference.kind == "value" for difference in differences)
 
 
-def test_stages_added_removed_and_moved_are_said(tmp_path: Path) -> None:
-    """With the place of each."""
+def test_stages_added_removed_and_moved_are_reported(tmp_path: Path) -> None:
+    """Stages that were added, removed or moved are reported with their position."""
     text = to_toml(load("fineweb").resolved())
     parts = text.split("\n[[stage]]\n")
     head, url, extract, language, repetition, quality, _, rest = parts
@@ -42,9 +42,9 @@ def test_stages_added_removed_and_moved_are_said(tmp_path: Path) -> None:
     moved.write_text("\n[[stage]]\n".join([head, url, extract, language, quality, repetition, rest]))
     done = CliRunner().invoke(app, ["recipe", "diff", "fineweb", str(moved)])
     lines = done.stdout.splitlines()
-    assert "c4: removed (it stood after gopher_quality)" in lines
-    told = next(line for line in lines if line.startswith("order of stages"))
-    assert told.index("gopher_quality") < told.index("gopher_repetition") < told.index("was")
+    assert "c4: removed (was after gopher_quality)" in lines
+    order = next(line for line in lines if line.startswith("order of stages"))
+    assert order.index("gopher_quality") < order.index("gopher_repetition") < order.index("was")
     done = CliRunner().invoke(app, ["recipe", "diff", str(moved), "fineweb"])
     assert "c4: added, after gopher_quality" in done.stdout
 
@@ -57,32 +57,32 @@ def run_json(folder: Path, settings: list[str], versions: dict[str, str], finger
 
 
 def test_runs_differ_in_versions_too(tmp_path: Path) -> None:
-    """The versions that each run recorded, and a fingerprint that nothing else explains."""
+    """Differences in recorded versions are reported, and a fingerprint difference that nothing else explains."""
     left = run_json(tmp_path / "a", [], {"curation": "0.1.0", "lxml": "5.3"})
     right = run_json(tmp_path / "b", [], {"curation": "0.1.0", "lxml": "6.0", "isal": "1.7"})
     done = CliRunner().invoke(app, ["recipe", "diff", left, right])
     assert done.stdout.splitlines() == ["isal: 1.7 (was not recorded)", "lxml: 6.0 (was 5.3)"]
     other = run_json(tmp_path / "c", [], {"curation": "0.1.0", "lxml": "5.3"}, "0" * 32)
     done = CliRunner().invoke(app, ["recipe", "diff", left, other])
-    assert done.stdout.startswith("fingerprint: made by other versions")
+    assert done.stdout.startswith("fingerprint: same keys, but other versions")
 
 
 def test_another_model_is_named_by_its_hash(tmp_path: Path) -> None:
-    """The file that a stage reads counts by its content."""
-    found = compare_sides(Side("a", load("fineweb")), Side("b", load("fineweb", ["extract.languages=[]"])))
-    (model,) = [difference for difference in found if difference.kind == "model"]
+    """A file that a stage reads is compared by its content."""
+    differences = compare_sides(Side("a", load("fineweb")), Side("b", load("fineweb", ["extract.languages=[]"])))
+    (model,) = [difference for difference in differences if difference.kind == "model"]
     assert model.key.startswith("extract:")
     assert model.after is None
 
 
-def test_nothing_different_is_said() -> None:
-    """In words, and as an empty list."""
+def test_equal_recipes_have_no_difference() -> None:
+    """Equal recipes give "no difference", and an empty list as JSON."""
     assert CliRunner().invoke(app, ["recipe", "diff", "fineweb", "fineweb"]).stdout == "no difference\n"
     assert json.loads(CliRunner().invoke(app, ["recipe", "diff", "fineweb", "fineweb", "--json"]).stdout) == []
 
 
 def test_json_has_both_values() -> None:
-    """Kind, key, before and after of each difference."""
-    found = json.loads(CliRunner().invoke(app, ["recipe", "diff", "fineweb", "web", "--json"]).stdout)
-    extractor = next(entry for entry in found if entry["key"] == "extract.extractor")
+    """JSON has kind, key, before and after of each difference."""
+    differences = json.loads(CliRunner().invoke(app, ["recipe", "diff", "fineweb", "web", "--json"]).stdout)
+    extractor = next(entry for entry in differences if entry["key"] == "extract.extractor")
     assert (extractor["kind"], extractor["before"], extractor["after"]) == ("value", "trafilatura", "resiliparse")

@@ -19,7 +19,7 @@ from curation.tokenize.training.tokenizer_json import tokenizer_json
 from curation.tokenize.training.train import train
 
 TEXTS = make_texts(200)
-OWN_PATTERN = r"\w+|\s+|[^\w\s]+"
+CUSTOM_PATTERN = r"\w+|\s+|[^\w\s]+"
 
 
 @pytest.fixture(scope="module")
@@ -34,22 +34,22 @@ def encoder(reference: tokenizers.Tokenizer) -> Encoder:
     return Encoder(reference.to_str())
 
 
-def as_lists(encoded: EncodedTexts) -> list[list[int]]:
+def to_lists(encoded: EncodedTexts) -> list[list[int]]:
     return [encoded.ids[a:b].tolist() for a, b in zip(encoded.offsets[:-1], encoded.offsets[1:], strict=True)]
 
 
 def test_equals_tokenizers(reference: tokenizers.Tokenizer, encoder: Encoder) -> None:
-    """Ids are those of tokenizers with special tokens taken as text, document by document."""
+    """Each document gets the ids of tokenizers, with special tokens encoded as text."""
     assert encoder.engine == "gigatoken"
     expected = [encoding.ids for encoding in reference.encode_batch_fast(TEXTS, add_special_tokens=False)]
-    assert as_lists(encoder(pa.array(TEXTS))) == expected
+    assert to_lists(encoder(pa.array(TEXTS))) == expected
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(texts=st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=40), max_size=5))
 def test_round_trip_over_unicode(reference: tokenizers.Tokenizer, encoder: Encoder, texts: list[str]) -> None:
     """decode(encode(x)) == x for any string, and the ids are those of tokenizers."""
-    encoded = as_lists(encoder(pa.array(texts, pa.string())))
+    encoded = to_lists(encoder(pa.array(texts, pa.string())))
     assert [reference.decode(ids, skip_special_tokens=False) for ids in encoded] == texts
     assert encoded == [reference.encode(text, add_special_tokens=False).ids for text in texts]
 
@@ -57,8 +57,8 @@ def test_round_trip_over_unicode(reference: tokenizers.Tokenizer, encoder: Encod
 @pytest.fixture(
     scope="module", params=[("gpt2", "groups"), ("gpt4", "single"), ("o200k", "groups"), (r"\S+|\s+", "groups")]
 )
-def own(request: pytest.FixtureRequest) -> tuple[Encoder, tokenizers.Tokenizer]:
-    """The encoder of a tokenizer as this project trains it, and tokenizers with the same file."""
+def trained_here(request: pytest.FixtureRequest) -> tuple[Encoder, tokenizers.Tokenizer]:
+    """The encoder of a tokenizer that this project trained, and tokenizers with the same file."""
     options = TokenizerSettings(vocab_size=700, pattern=request.param[0], digits=request.param[1])
     trained = train((text for text in TEXTS if END not in text and PAD not in text), options)
     definition = tokenizer_json(trained.vocabulary, trained.merges, options)
@@ -67,24 +67,26 @@ def own(request: pytest.FixtureRequest) -> tuple[Encoder, tokenizers.Tokenizer]:
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(texts=st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=60), max_size=4))
-def test_round_trip_of_the_projects_own_file(own: tuple[Encoder, tokenizers.Tokenizer], texts: list[str]) -> None:
-    """With every split pattern, decode(encode(x)) == x for any string."""
-    encoded = as_lists(own[0](pa.array(texts, pa.string())))
-    assert [own[1].decode(ids, skip_special_tokens=False) for ids in encoded] == texts
+def test_round_trip_of_the_projects_own_file(
+    trained_here: tuple[Encoder, tokenizers.Tokenizer], texts: list[str]
+) -> None:
+    """decode(encode(x)) == x for any string and every split pattern."""
+    encoded = to_lists(trained_here[0](pa.array(texts, pa.string())))
+    assert [trained_here[1].decode(ids, skip_special_tokens=False) for ids in encoded] == texts
 
 
-def test_round_trip_of_every_code_point(own: tuple[Encoder, tokenizers.Tokenizer]) -> None:
-    """Each of the 1,112,064 characters of Unicode that text may hold comes back, beside its neighbours."""
+def test_round_trip_of_every_code_point(trained_here: tuple[Encoder, tokenizers.Tokenizer]) -> None:
+    """Each of the 1,112,064 Unicode characters that text can contain round-trips, next to its neighbors."""
     everything = "".join(map(chr, [*range(0xD800), *range(0xE000, 0x110000)]))
     texts = [everything[first : first + 4096] for first in range(0, len(everything), 4096)]
-    encoded = as_lists(own[0](pa.array(texts)))
-    assert own[1].decode_batch(encoded, skip_special_tokens=False) == texts
+    encoded = to_lists(trained_here[0](pa.array(texts)))
+    assert trained_here[1].decode_batch(encoded, skip_special_tokens=False) == texts
 
 
 def test_spelled_special_tokens_are_text(reference: tokenizers.Tokenizer, encoder: Encoder) -> None:
-    """A page that spells special tokens, in any surroundings, gives no special id and decodes to itself."""
+    """Text that spells special tokens, in any context, gives no special id and decodes to itself."""
     texts = [END, f"a{END}b", f"{PAD}{PAD}", f" {END} ", f"<{END}>", END * 50]
-    encoded = as_lists(encoder(pa.array(texts)))
+    encoded = to_lists(encoder(pa.array(texts)))
     special = {encoder.special_id(END), encoder.special_id(PAD)}
     assert not special & {token for ids in encoded for token in ids}
     assert [reference.decode(ids, skip_special_tokens=False) for ids in encoded] == texts
@@ -92,7 +94,7 @@ def test_spelled_special_tokens_are_text(reference: tokenizers.Tokenizer, encode
 
 @pytest.mark.parametrize("ignore_merges", [False, True])
 def test_special_token_that_merges_spell(ignore_merges: bool) -> None:
-    """A model whose merges join up the special token's spelling, as this trainer's do, never gives its id."""
+    """A model whose merges lead to a special token's spelling, as here, never gives its id."""
     tokenizer = train_tokenizer([END] * 9, pattern=r"\S+|\s+")
     tokenizer.encode_special_tokens = True
     assert tokenizer.encode(END).ids == [tokenizer.token_to_id(END)]
@@ -107,7 +109,7 @@ def test_special_token_that_merges_spell(ignore_merges: bool) -> None:
 @pytest.mark.parametrize("pattern", ["gpt2", "gpt4", "o200k", r"\S+|\s+"])
 @pytest.mark.parametrize("digits", ["groups", "single"])
 def test_the_projects_own_file(pattern: str, digits: Literal["groups", "single"]) -> None:
-    """Special tokens that are entries of the vocabulary alone are found, never encoded to, and all else is equal."""
+    """Special tokens that are only vocabulary entries are found but never encoded to; all other ids are equal."""
     options = TokenizerSettings(vocab_size=700, pattern=pattern, digits=digits)
     trained = train((text for text in TEXTS if END not in text and PAD not in text), options)
     definition = tokenizer_json(trained.vocabulary, trained.merges, options)
@@ -116,33 +118,33 @@ def test_the_projects_own_file(pattern: str, digits: Literal["groups", "single"]
     assert special == {reference.token_to_id(token) for token in options.special_tokens}
     texts = [*TEXTS, END, f"{END}{END}", f" {PAD} x"]
     encoded = encoder(pa.array(texts))
-    assert as_lists(encoded) == [encoding.ids for encoding in reference.encode_batch_fast(texts)]
+    assert to_lists(encoded) == [encoding.ids for encoding in reference.encode_batch_fast(texts)]
     assert not special & {*encoded.ids.tolist()}
 
 
 def test_unknown_pattern_falls_back() -> None:
-    """A split pattern that gigatoken does not know is encoded by tokenizers, with its ids."""
-    tokenizer = train_tokenizer(TEXTS, pattern=OWN_PATTERN)
+    """With a split pattern that gigatoken does not know, tokenizers encodes, with the same ids."""
+    tokenizer = train_tokenizer(TEXTS, pattern=CUSTOM_PATTERN)
     tokenizer.encode_special_tokens = True
     encoder = Encoder(tokenizer.to_str())
     assert encoder.engine == "tokenizers"
     expected = [encoding.ids for encoding in tokenizer.encode_batch_fast(TEXTS, add_special_tokens=False)]
-    assert as_lists(encoder(pa.array(TEXTS))) == expected
+    assert to_lists(encoder(pa.array(TEXTS))) == expected
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
 def test_slices_nulls_and_empty_arrays(encoder: Encoder, kind: pa.DataType) -> None:
-    """A slice of a larger array, nulls and no rows at all are encoded as the texts they stand for."""
+    """Slices of larger arrays are encoded correctly, nulls as empty texts, and empty arrays to nothing."""
     texts = pa.array(["lost", "river stone", None, "", "garden", "lost"], kind)
-    whole = as_lists(encoder(pa.array(["river stone", "", "", "garden"], kind)))
-    assert as_lists(encoder(texts.slice(1, 4))) == whole
+    whole = to_lists(encoder(pa.array(["river stone", "", "", "garden"], kind)))
+    assert to_lists(encoder(texts.slice(1, 4))) == whole
     assert whole[1] == []
     assert len(encoder(pa.array([], kind))) == 0
-    assert as_lists(encoder(pa.array([None, None], kind))) == [[], []]
+    assert to_lists(encoder(pa.array([None, None], kind))) == [[], []]
 
 
 def test_missing_special_token_is_named(encoder: Encoder) -> None:
-    """Asking for a special token that is not there names it and what there is."""
+    """The error for a missing special token names it and the existing ones."""
     with pytest.raises(InputError, match=r"<\|no\|>.*<\|endoftext\|>"):
         encoder.special_id("<|no|>")
 
@@ -150,11 +152,11 @@ def test_missing_special_token_is_named(encoder: Encoder) -> None:
 @settings(max_examples=50, deadline=None, derandomize=True)
 @given(st.lists(st.lists(st.integers(1, 60000), max_size=6), max_size=8), st.randoms(use_true_random=False))
 def test_take(documents: list[list[int]], random: Random) -> None:
-    """take picks documents in any order, with repeats, as the type asked for, and appends one token to each."""
+    """take picks documents in any order, with repeats, in the requested type, and appends one token to each."""
     flat = np.array([token for ids in documents for token in ids], np.uint32)
     offsets = np.cumsum([0, *(len(ids) for ids in documents)])
     rows = [random.randrange(len(documents)) for _ in range(5)] if documents else []
     for end in (None, 0):
         taken = take(EncodedTexts(flat, offsets), np.array(rows, np.int64), np.dtype(np.uint16), end)
         assert taken.ids.dtype == np.uint16
-        assert as_lists(taken) == [[*documents[row], *([] if end is None else [end])] for row in rows]
+        assert to_lists(taken) == [[*documents[row], *([] if end is None else [end])] for row in rows]

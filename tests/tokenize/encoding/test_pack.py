@@ -16,13 +16,13 @@ lengths_of_documents = st.lists(st.integers(1, 40), min_size=1, max_size=60)
 
 
 def documents_of(lengths: list[int]) -> EncodedTexts:
-    """Documents of these lengths whose tokens are all different, so that any loss or repeat shows."""
+    """Documents of these lengths whose tokens are all distinct, so that any loss or repetition shows."""
     offsets = np.cumsum([0, *lengths])
     return EncodedTexts(np.arange(offsets[-1]).astype(np.uint16), offsets)
 
 
 def pieces_of(rows: PackedRows) -> list[list[tuple[int, list[int]]]]:
-    """For each row its documents, (index, tokens)."""
+    """The documents of each row as (index, tokens)."""
     result = []
     for row in range(len(rows)):
         first, last = rows.offsets[row], rows.offsets[row + 1]
@@ -34,13 +34,13 @@ def pieces_of(rows: PackedRows) -> list[list[tuple[int, list[int]]]]:
 
 
 def check_pieces(rows: PackedRows, documents: EncodedTexts) -> None:
-    """Every row starts at 0, no piece is empty, each holds tokens of the document it names, and padding is padding."""
+    """Check that rows are full, no piece is empty, each has tokens of its document, and padding comes last."""
     for row in pieces_of(rows):
         assert sum(len(tokens) for _, tokens in row) == rows.ids.shape[1]
-        for place, (document, tokens) in enumerate(row):
+        for number, (document, tokens) in enumerate(row):
             assert tokens
             if document < 0:
-                assert place == len(row) - 1
+                assert number == len(row) - 1
                 assert set(tokens) == {PAD}
             else:
                 assert documents.offsets[document] <= tokens[0] <= tokens[-1] < documents.offsets[document + 1]
@@ -50,7 +50,7 @@ def check_pieces(rows: PackedRows, documents: EncodedTexts) -> None:
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(lengths_of_documents, st.integers(2, 33))
 def test_concat_keeps_every_token_once_in_order(lengths: list[int], length: int) -> None:
-    """The rows of `concat` end to end are the documents end to end, then padding to the last row's end."""
+    """The rows of `concat` end to end are the documents end to end, followed by padding."""
     documents = documents_of(lengths)
     rows = concat(documents, length, 0, sum(lengths), PAD)
     assert rows.ids.reshape(-1).tolist() == [*range(sum(lengths)), *([PAD] * rows.padding)]
@@ -63,29 +63,29 @@ def test_concat_keeps_every_token_once_in_order(lengths: list[int], length: int)
 def test_concat_in_ranges_equals_concat_whole(
     lengths: list[int], length: int, shard_rows: int, slots: int, drop: bool
 ) -> None:
-    """Token shards made apart from ranges of slots are the rows that one pass over everything gives."""
+    """Token shards packed separately from ranges of slots have the rows of packing everything at once."""
     documents = documents_of(lengths)
     cuts = np.linspace(0, len(lengths), slots + 1).astype(int)
     totals = np.array([sum(lengths[a:b]) for a, b in itertools.pairwise(cuts)], np.int64)
     tail = "drop" if drop else "pad"
     ranges, dropped = plan(totals, TokensSettings(sequence_length=length, shard_rows=shard_rows, tail=tail))
     assert dropped == (sum(lengths) % length if drop else 0)
-    made = []
+    packed = []
     for part in ranges:
         first, last = cuts[part.first], cuts[part.last]
         offsets = documents.offsets[first : last + 1]
         some = EncodedTexts(documents.ids[offsets[0] : offsets[-1]], offsets - offsets[0])
         rows = concat(some, length, part.skip, part.tokens, PAD)
-        made.append([[(piece + first if piece >= 0 else -1, ids) for piece, ids in row] for row in pieces_of(rows)])
-    assert all(len(shard) == shard_rows for shard in made[:-1])
+        packed.append([[(piece + first if piece >= 0 else -1, ids) for piece, ids in row] for row in pieces_of(rows)])
+    assert all(len(shard) == shard_rows for shard in packed[:-1])
     whole = pieces_of(concat(documents, length, 0, sum(lengths) - dropped, PAD)) if sum(lengths) > dropped else []
-    assert [row for shard in made for row in shard] == whole
+    assert [row for shard in packed for row in shard] == whole
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(lengths_of_documents, st.integers(2, 130), st.integers(0, 5))
 def test_best_fit_keeps_every_token_once(lengths: list[int], length: int, seed: int) -> None:
-    """Every token is in exactly one row, and only documents longer than a row are cut, into full rows and a rest."""
+    """Every token is in exactly one row, and only documents longer than a row are cut: into full rows and a rest."""
     documents = documents_of(lengths)
     rows = best_fit(documents, length, PAD, seed)
     tokens = rows.ids[rows.ids != PAD]
@@ -98,7 +98,7 @@ def test_best_fit_keeps_every_token_once(lengths: list[int], length: int, seed: 
 
 
 def naive_best_fit(sizes: list[int], length: int) -> int:
-    """Bins that best-fit decreasing needs, by looking at every bin for every piece."""
+    """Number of bins that best-fit decreasing needs, by checking every bin for every piece."""
     rooms: list[int] = []
     for size in sorted(sizes, reverse=True):
         fitting = [room for room in rooms if room >= size]
@@ -112,12 +112,12 @@ def naive_best_fit(sizes: list[int], length: int) -> int:
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(lengths_of_documents, st.integers(40, 300))
 def test_best_fit_needs_as_many_rows_as_the_plain_algorithm(lengths: list[int], length: int) -> None:
-    """The bitmap kernel fills as many rows as best-fit decreasing written out."""
+    """The bitmap kernel fills as many rows as a direct implementation of best-fit decreasing."""
     assert len(best_fit(documents_of(lengths), length, PAD)) == naive_best_fit(lengths, length)
 
 
 def test_best_fit_is_shuffled_by_seed_alone() -> None:
-    """The same seed gives the same rows; another seed the same rows in another order."""
+    """The same seed gives the same rows; another seed gives them in another order."""
     documents = documents_of([7, 3, 9, 4, 8, 2, 6, 5, 10, 1] * 20)
     first, again, other = (best_fit(documents, 10, PAD, seed).ids for seed in (1, 1, 2))
     assert (first == again).all()
@@ -126,7 +126,7 @@ def test_best_fit_is_shuffled_by_seed_alone() -> None:
 
 
 def test_best_fit_pads_little() -> None:
-    """On lengths like those of web text, padding stays under one percent."""
+    """With the lengths of web text, padding is under one percent."""
     lengths = np.random.default_rng(0).lognormal(6, 1, 5000).astype(int) + 1
     offsets = np.cumsum([0, *lengths.tolist()])
     rows = best_fit(EncodedTexts(np.zeros(offsets[-1], np.uint16), offsets), 2048, 1)
@@ -135,14 +135,14 @@ def test_best_fit_pads_little() -> None:
 
 @pytest.mark.parametrize("packing", ["concat", "best_fit"])
 def test_plan_of_nothing(packing: str) -> None:
-    """No tokens make no shards."""
+    """Without tokens there are no shards."""
     assert plan(np.zeros(4, np.int64), TokensSettings(packing=packing)) == ([], 0)
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.lists(st.integers(0, 500), min_size=1, max_size=32), st.integers(1, 20))
 def test_best_fit_plan_covers_every_slot_once(slots: list[int], shard_rows: int) -> None:
-    """The ranges of `best_fit` hold every token and do not overlap."""
+    """The ranges of `best_fit` cover every token and do not overlap."""
     totals = np.array(slots, np.int64)
     ranges, dropped = plan(totals, TokensSettings(sequence_length=16, shard_rows=shard_rows, packing="best_fit"))
     assert dropped == 0

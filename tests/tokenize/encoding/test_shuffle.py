@@ -27,7 +27,7 @@ IDS = pa.array([f"<urn:uuid:{number:08x}>" for number in range(2000)])
 
 
 def documents(ids: pa.StringArray, seed: int) -> Documents:
-    """Documents that hold their own number as often as its last digit says."""
+    """Documents whose tokens are their own number, repeated as often as its last digit."""
     numbers = np.array([int(text.as_py()[10:18], 16) for text in ids], np.int64)
     lengths = numbers % 10
     encoded = EncodedTexts(np.repeat(numbers, lengths).astype(np.uint16), np.concatenate(([0], np.cumsum(lengths))))
@@ -35,35 +35,35 @@ def documents(ids: pa.StringArray, seed: int) -> Documents:
     return in_key_order(encoded, ids, keys, np.arange(len(ids)), np.dtype(np.uint16))
 
 
-def as_pairs(found: Documents) -> list[tuple[str, list[int]]]:
-    bounds = found.encoded.offsets
-    lists = [found.encoded.ids[a:b].tolist() for a, b in itertools.pairwise(bounds)]
-    return list(zip(found.ids.to_pylist(), lists, strict=True))
+def to_pairs(documents_read: Documents) -> list[tuple[str, list[int]]]:
+    bounds = documents_read.encoded.offsets
+    lists = [documents_read.encoded.ids[a:b].tolist() for a, b in itertools.pairwise(bounds)]
+    return list(zip(documents_read.ids.to_pylist(), lists, strict=True))
 
 
 @pytest.mark.parametrize("slots", [1, 8, 64])
 @pytest.mark.parametrize("url", ["local", "memory://slots"])
 def test_slots_of_many_files_are_one_sorted_whole(tmp_path: Path, slots: int, url: str) -> None:
-    """Reading the slots one after the other gives what sorting everything in memory gives, from any cut into files."""
+    """Reading all slots gives the same as sorting everything in memory, however documents are split into files."""
     folder = Folder(str(tmp_path) if url == "local" else url)
     paths = []
     for number, part in enumerate([IDS.slice(0, 300), IDS.slice(300, 0), IDS.slice(300, 1), IDS.slice(301)]):
         paths.append(f"encoded/{slots}-{number}.arrow")
         write_slots(folder, paths[-1], documents(part, 7), slots)
-    expected = as_pairs(documents(IDS, 7))
+    expected = to_pairs(documents(IDS, 7))
     one_by_one = [
         pair
         for slot in range(slots)
-        for pair in as_pairs(read_slots(folder, paths, slot, slot + 1, np.dtype(np.uint16)))
+        for pair in to_pairs(read_slots(folder, paths, slot, slot + 1, np.dtype(np.uint16)))
     ]
     assert one_by_one == expected
-    assert as_pairs(read_slots(folder, paths, 0, slots, np.dtype(np.uint16))) == expected
+    assert to_pairs(read_slots(folder, paths, 0, slots, np.dtype(np.uint16))) == expected
     totals = sum(slot_tokens(folder, path, slots) for path in paths)
     assert totals.sum() == sum(len(tokens) for _, tokens in expected)
 
 
 def test_order_depends_on_the_seed_and_spreads() -> None:
-    """Another seed gives another order, the same seed the same, and neither resembles the order of the input."""
+    """The order depends on the seed only and does not resemble the order of the input."""
     first, again, other = (documents(IDS, seed).ids.to_pylist() for seed in (1, 1, 2))
     assert first == again != other
     places = np.array([IDS.to_pylist().index(text) for text in first])
@@ -82,7 +82,7 @@ def test_copies_and_sources_are_spread_apart() -> None:
 
 
 def test_mix_bits_is_splitmix64() -> None:
-    """The published outputs of splitmix64 for seed 1234567."""
+    """mix_bits gives the published outputs of splitmix64 for seed 1234567."""
     golden = np.uint64(0x9E3779B97F4A7C15)
     with np.errstate(over="ignore"):
         states = np.uint64(1234567) + golden * np.arange(3, dtype=np.uint64)
@@ -90,7 +90,7 @@ def test_mix_bits_is_splitmix64() -> None:
 
 
 def test_split_share_and_least() -> None:
-    """About the fraction asked for goes to validation; `least` adds the one document of that hash."""
+    """About the requested fraction goes to validation; `least` adds the one document with that hash."""
     hashes = split_hashes(IDS)
     assert 0.03 < is_validation(hashes, 0.05).mean() < 0.07
     assert not is_validation(hashes, 0.0).any()
@@ -98,7 +98,7 @@ def test_split_share_and_least() -> None:
 
 
 def test_repeats_of_a_fraction() -> None:
-    """2.25 is 2 for three quarters of the documents and 3 for the rest; whole numbers are exact."""
+    """A repeat of 2.25 is 2 for three quarters of the documents and 3 for the rest; integers are exact."""
     taken = repeats(IDS, np.full(len(IDS), 2.25))
     assert set(taken.tolist()) == {2, 3}
     assert abs(taken.mean() - 2.25) < 0.05
@@ -107,7 +107,7 @@ def test_repeats_of_a_fraction() -> None:
 
 
 def test_slot_count_is_a_bounded_power_of_two() -> None:
-    """No documents need one slot; a huge corpus does not need more than 2^16."""
+    """The number of slots is 1 without documents and at most 2^16."""
     counts = [slot_count(documents, 1 << 24) for documents in (0, 1, 10**5, 10**7, 10**12)]
     assert counts[0] == counts[1] == 1
     assert counts[-1] == 1 << 16

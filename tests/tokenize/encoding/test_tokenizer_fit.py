@@ -17,7 +17,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from curation.store.folder import Folder
 from curation.text.hosts import host_of
 from curation.tokenize.encoding.encoder import Encoder
-from curation.tokenize.encoding.measure import COUNTS, CorpusCounter, CorpusCounts, domains, nothing
+from curation.tokenize.encoding.measure import COUNTS, CorpusCounter, CorpusCounts, domains, no_counts
 from curation.tokenize.encoding.token_shards import TokensSettings
 from curation.tokenize.encoding.tokenizer_fit import describe_fit
 
@@ -37,11 +37,11 @@ def batch_of(texts: list[str]) -> pa.RecordBatch:
 
 
 def measure(encoder: Encoder, texts: list[str], size: int = 7) -> CorpusCounts:
-    measuring = CorpusCounter(encoder.vocabulary)
+    counter = CorpusCounter(encoder.vocabulary)
     for first in range(0, len(texts), size):
         batch = batch_of(texts).slice(first, size)
-        measuring.add(batch, encoder(batch.column("text")))
-    return measuring.total()
+        counter.add(batch, encoder(batch.column("text")))
+    return counter.total()
 
 
 @pytest.fixture(scope="module")
@@ -59,29 +59,29 @@ def encoder(reference: tokenizers.Tokenizer) -> Encoder:
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=30), max_size=6))
 def test_words_and_characters_are_those_of_python(encoder: Encoder, texts: list[str]) -> None:
-    """Of any text, documents, bytes, characters and words are counted as `encode`, `len` and `split` count them."""
-    found = measure(encoder, texts).groups["all"].get("all", (0,) * len(COUNTS))
+    """Bytes, characters and words of any text are those of `encode`, `len` and `split`."""
+    counts = measure(encoder, texts).groups["all"].get("all", (0,) * len(COUNTS))
     expected = (
         len(texts),
         sum(len(text.encode()) for text in texts),
         sum(map(len, texts)),
         sum(len(text.split()) for text in texts),
     )
-    assert found[:4] == expected
+    assert counts[:4] == expected
 
 
 def test_every_white_space_of_unicode_ends_a_word(encoder: Encoder) -> None:
-    """Each character that `str.isspace` knows is white space here, and no other of the first 70,000 is."""
+    """Of the first 70,000 characters, exactly those of `str.isspace` end a word."""
     everything = [chr(code) for code in range(70_000) if not 0xD800 <= code < 0xE000]
     texts = [f"a{character}b" for character in everything]
-    measuring = CorpusCounter(encoder.vocabulary)
+    counter = CorpusCounter(encoder.vocabulary)
     batch = batch_of(texts)
-    measuring.add(batch, encoder(batch.column("text")))
-    assert measuring.total().groups["all"]["all"][3] == sum(len(text.split()) for text in texts)
+    counter.add(batch, encoder(batch.column("text")))
+    assert counter.total().groups["all"]["all"][3] == sum(len(text.split()) for text in texts)
 
 
 def test_report_equals_a_count_by_hand(reference: tokenizers.Tokenizer, encoder: Encoder) -> None:
-    """Groups, use of the vocabulary and the longest tokens are what tokenizers and Python count."""
+    """Groups, vocabulary usage and longest tokens equal what tokenizers and Python count."""
     report = describe_fit(encoder, measure(encoder, TEXTS))
     encoded = [reference.encode(text, add_special_tokens=False).ids for text in TEXTS]
     english = slice(0, None, 3)
@@ -122,31 +122,31 @@ HOSTS = st.sampled_from(
     st.sampled_from(["", "/", "?q=http://o.example/", "#f", "/a\nb", " ", "\\x", "$"]),
 )
 def test_domains_are_those_of_the_report(scheme: str, host: str, port: str, rest: str) -> None:
-    """The fast way to the domain of a URL gives what the slow one, which the report on pages uses, gives."""
+    """The fast way to get the domain of a URL agrees with `host_of`, which the page report uses."""
     url = scheme + host + port + rest
     assert domains(pa.array([url])).to_pylist() == [host_of(url)]
 
 
 def test_sums_do_not_depend_on_the_shards(encoder: Encoder) -> None:
-    """Measured in one shard or in three, stored as JSON between, the report is the same."""
+    """The report is the same for one shard and for three whose counts were stored as JSON."""
     whole = measure(encoder, TEXTS)
-    parts = nothing(encoder.vocabulary)
+    parts = no_counts(encoder.vocabulary)
     for part in (slice(0, 9), slice(9, 12), slice(12, None)):
-        made = measure(encoder, TEXTS[part])
-        parts += CorpusCounts.from_json(json.loads(json.dumps(made.to_json())))
+        counts = measure(encoder, TEXTS[part])
+        parts += CorpusCounts.from_json(json.loads(json.dumps(counts.to_json())))
     assert describe_fit(encoder, parts) == describe_fit(encoder, whole)
     assert (parts.used == whole.used).all()
 
 
 def test_nothing_measured_has_no_ratios(encoder: Encoder) -> None:
-    """Without a document there is nothing to divide by, and all of the vocabulary is unused."""
-    report = describe_fit(encoder, nothing(encoder.vocabulary))
+    """Without documents the ratios are None and the whole vocabulary is unused."""
+    report = describe_fit(encoder, no_counts(encoder.vocabulary))
     assert report["corpus"]["bytes_per_token"] is None
     assert report["vocabulary"]["unused_share"] == 1.0
 
 
 def other_tokenizers() -> dict[str, Tokenizer]:
-    """Tokenizers of other kinds, as other projects ship them."""
+    """Tokenizers of other kinds that other projects use."""
     piece = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     piece.normalizer, piece.pre_tokenizer = normalizers.Lowercase(), pre_tokenizers.Whitespace()
     piece.train_from_iterator(TEXTS, trainers.WordPieceTrainer(vocab_size=300, special_tokens=["[UNK]", "[CLS]"]))
@@ -167,7 +167,7 @@ def other_tokenizers() -> dict[str, Tokenizer]:
 
 @pytest.mark.parametrize("kind", ["wordpiece", "unigram", "fallback"])
 def test_tokenizers_of_other_kinds_are_measured(kind: str) -> None:
-    """Any tokenizer.json is measured: its tokens are those that tokenizers itself counts on text without specials."""
+    """Any tokenizer.json can be measured: on text without special tokens the counts are those of tokenizers."""
     other = other_tokenizers()[kind]
     texts = [*(text for text in TEXTS if END not in text and PAD not in text), "an unknown \u2603 snowman"]
     encoder = Encoder(other.to_str())
@@ -181,7 +181,7 @@ def test_tokenizers_of_other_kinds_are_measured(kind: str) -> None:
 
 
 def test_the_step_writes_the_report(tmp_path: Path) -> None:
-    """tokenizer/report.json is of the run's corpus, in the manifest with its hash, and has token_count's tokens."""
+    """The step writes tokenizer/report.json, lists it in the manifest, and its tokens are the sum of token_count."""
     folder, manifest, _ = make_run(tmp_path, TEXTS, SETTINGS)
     report = folder.read_json("tokenizer/report.json")
     counts = [pq.read_table(folder.path(path))["token_count"].to_pylist() for path in folder.list("corpus")]
@@ -193,7 +193,7 @@ def test_the_step_writes_the_report(tmp_path: Path) -> None:
 
 
 def test_a_mixed_in_corpus_is_not_reported(tmp_path: Path) -> None:
-    """The report is of the run's own corpus, whatever is mixed into its tokens."""
+    """The report covers the run's own corpus only, not the corpora mixed into its tokens."""
     make_run(tmp_path / "wiki", TEXTS[:9], SETTINGS)
     mixed = TokensSettings(sequence_length=32, mix=(f"{tmp_path}/wiki=3",))
     folder, _, _ = make_run(tmp_path / "run", TEXTS, mixed)

@@ -30,7 +30,7 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 
 def expected(run: str, split: str = "train") -> list[list[int]]:
-    """The documents of the token shards, read by pyarrow row by row: parts that `concat` cut are joined."""
+    """The documents of the token shards, read row by row with pyarrow; parts that `concat` cut are joined."""
     documents: list[list[int]] = []
     for path in sorted(Path(run).glob(f"tokens/{split}-*.parquet")):
         whole = pq.read_schema(path).metadata[b"curation.packing"] == b"concat"
@@ -48,24 +48,24 @@ def expected(run: str, split: str = "train") -> list[list[int]]:
 
 
 def read_megatron(prefix: Path) -> list[list[int]]:
-    """Sequences of a Megatron data set, by the layout of its index file alone."""
+    """Read the sequences of a Megatron dataset using only the layout of its index file."""
     index, data = prefix.with_suffix(".idx").read_bytes(), prefix.with_suffix(".bin").read_bytes()
     assert index[:9] == b"MMIDIDX\x00\x00"
     version, code, sequences, documents = struct.unpack_from("<QBQQ", index, 9)
     assert (version, documents) == (1, sequences + 1)
     kind = {1: np.uint8, 4: np.int32, 8: np.uint16}[code]
-    place = 34
-    lengths = np.frombuffer(index, np.int32, sequences, place)
-    pointers = np.frombuffer(index, np.int64, sequences, place + 4 * sequences)
-    ends = np.frombuffer(index, np.int64, documents, place + 12 * sequences)
-    assert len(index) == place + 12 * sequences + 8 * documents
+    offset = 34
+    lengths = np.frombuffer(index, np.int32, sequences, offset)
+    pointers = np.frombuffer(index, np.int64, sequences, offset + 4 * sequences)
+    ends = np.frombuffer(index, np.int64, documents, offset + 12 * sequences)
+    assert len(index) == offset + 12 * sequences + 8 * documents
     assert ends.tolist() == list(range(documents))
     return [np.frombuffer(data, kind, n, at).tolist() for n, at in zip(lengths, pointers, strict=True)]
 
 
 @pytest.mark.parametrize("split", ["train", "validation"])
 def test_megatron(run: str, tmp_path: Path, split: str) -> None:
-    """Read by the layout of its index, the Megatron export holds the documents in order."""
+    """The Megatron export, read by the layout of its index, has the documents in order."""
     outputs = export(run, str(tmp_path), "megatron", split)
     documents = expected(run, split)
     assert read_megatron(tmp_path / split) == documents
@@ -74,7 +74,7 @@ def test_megatron(run: str, tmp_path: Path, split: str) -> None:
 
 
 def test_megatron_files_are_those_of_another_writer(run: str, tmp_path: Path) -> None:
-    """datatrove's Megatron writer, given the same documents, writes the same bytes."""
+    """datatrove's Megatron writer writes the same bytes for the same documents."""
     export(run, str(tmp_path), "megatron")
     writer = MegatronTokenizedFile(str(tmp_path / "other"), "train", token_size=2)
     for document in expected(run):
@@ -87,7 +87,7 @@ def test_megatron_files_are_those_of_another_writer(run: str, tmp_path: Path) ->
 
 
 def test_bin_is_bare_ids_with_an_index(run: str, tmp_path: Path) -> None:
-    """numpy maps the file as nanoGPT does; the index cuts it into the documents."""
+    """NumPy can map the file as nanoGPT does, and the index divides it into the documents."""
     export(run, str(tmp_path), "bin")
     labels = json.loads((tmp_path / "train.json").read_text())
     ids = np.memmap(tmp_path / "train.bin", dtype=labels["dtype"], mode="r")
@@ -99,21 +99,21 @@ def test_bin_is_bare_ids_with_an_index(run: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [100, 1000, 10**8])
 def test_llmc_files(run: str, tmp_path: Path, size: int) -> None:
-    """Headers and sizes are what llm.c checks, and the files end to end are the documents end to end."""
+    """Headers and sizes are as llm.c expects, and the concatenated files are the concatenated documents."""
     export(run, str(tmp_path), "llmc", llmc_tokens=size)
-    found: list[int] = []
+    tokens: list[int] = []
     for path in sorted(tmp_path.glob("train_*.bin")):
         header = np.fromfile(path, np.int32, 256)
         assert (header[0], header[1]) == (20240520, 1)
         ids = np.fromfile(path, np.uint16, offset=1024)
         assert len(ids) == header[2] <= size
-        assert len(found) % size == 0
-        found += ids.tolist()
-    assert found == [token for document in expected(run) for token in document]
+        assert len(tokens) % size == 0
+        tokens += ids.tolist()
+    assert tokens == [token for document in expected(run) for token in document]
 
 
 def test_ids_of_four_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A vocabulary beyond 65,536 is stored as uint32, exported as int32 to Megatron and as uint32 elsewhere."""
+    """A vocabulary over 65,536 is stored as uint32, exported as int32 for Megatron and as uint32 otherwise."""
     make_run(tmp_path / "small", TEXTS, SETTINGS)
     original = Encoder.__init__
 
@@ -139,7 +139,7 @@ def test_ids_of_four_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_spelled_special_tokens_stay_text(run: str, tmp_path: Path) -> None:
-    """The end token's id occurs exactly once a document, at its end, though texts spell it."""
+    """The end token's id occurs exactly once per document, although texts spell it."""
     assert any(END in text for text in TEXTS)
     export(run, str(tmp_path), "bin")
     export(run, str(tmp_path), "bin", "validation")
@@ -148,7 +148,7 @@ def test_spelled_special_tokens_stay_text(run: str, tmp_path: Path) -> None:
 
 
 def test_wrong_format_or_source(run: str, tmp_path: Path) -> None:
-    """An unknown format and a folder without tokens are named."""
+    """The errors for an unknown format and for a folder without tokens name them."""
     with pytest.raises(ParameterError, match="tfrecord"):
         export(run, str(tmp_path), "tfrecord")
     with pytest.raises(InputError, match="train-"):

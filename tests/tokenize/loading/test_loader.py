@@ -36,7 +36,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def written(run: str) -> np.ndarray:
-    """All training rows as written, read by pyarrow alone."""
+    """All training rows in the order in which they were written, read with pyarrow only."""
     tables = [pq.read_table(path) for path in sorted(Path(run).glob("tokens/train-*.parquet"))]
     return np.concatenate([np.array(table["input_ids"].to_pylist()) for table in tables])
 
@@ -46,7 +46,7 @@ def rows_of(batches: Iterator[dict[str, np.ndarray]] | TokenLoader) -> list[tupl
 
 
 def test_unshuffled_is_as_written(run: str, written: np.ndarray) -> None:
-    """Without shuffle one epoch is every row, in the order of the files, in the stored type."""
+    """Without shuffling an epoch has every row in the order of the files and in the stored type."""
     loader = TokenLoader(run, 7, shuffle=False, epochs=1, drop_last=False)
     assert rows_of(loader) == [tuple(row) for row in written.tolist()]
     assert loader.batch_at(0)["input_ids"].dtype == np.uint16
@@ -54,8 +54,8 @@ def test_unshuffled_is_as_written(run: str, written: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("window", [1, 3, 1000])
-def test_each_epoch_is_every_row_once_in_another_order(run: str, written: np.ndarray, window: int) -> None:
-    """Shuffled epochs hold the same rows as written, in orders that differ from each other and by seed."""
+def test_each_epoch_has_every_row_once_in_another_order(run: str, written: np.ndarray, window: int) -> None:
+    """Every shuffled epoch has every row once, in an order that depends on the epoch and the seed."""
     orders = []
     for seed in (0, 1):
         rows = rows_of(TokenLoader(run, 1, seed=seed, window=window, epochs=2))
@@ -67,7 +67,7 @@ def test_each_epoch_is_every_row_once_in_another_order(run: str, written: np.nda
 
 @pytest.mark.parametrize("prefetch", [0, 3])
 def test_resume_is_exact_at_every_step(run: str, prefetch: int) -> None:
-    """A new loader given the state after any step goes on with the very next batch, across epochs."""
+    """A new loader with the state after any step resumes with exactly the next batch, also across epochs."""
     loader = TokenLoader(run, 64, seed=3, window=2, prefetch=prefetch)
     steps = 2 * (len(loader.sets[0]) // 64) + 3
     batches, states = [], []
@@ -83,7 +83,7 @@ def test_resume_is_exact_at_every_step(run: str, prefetch: int) -> None:
 
 @pytest.mark.parametrize(("before", "after"), [(1, 4), (4, 1), (2, 8)])
 def test_ranks_share_each_step_and_may_change_on_resume(run: str, before: int, after: int) -> None:
-    """All ranks together read the rows of one rank, step by step, also when their number changes in between."""
+    """All ranks together read the rows of a single rank, step by step, even if their number changes on resume."""
     alone = [batch["input_ids"] for batch in itertools.islice(TokenLoader(run, 16, seed=1), 20)]
     state = None
     together = []
@@ -100,7 +100,7 @@ def test_ranks_share_each_step_and_may_change_on_resume(run: str, before: int, a
 
 
 def test_batch_size_may_change_on_resume(run: str) -> None:
-    """The rows after a resume with another batch size are the rows that would have come."""
+    """Resuming with another batch size continues with the same rows."""
     expected = rows_of(itertools.islice(TokenLoader(run, 10), 6))
     first = TokenLoader(run, 10)
     rows = rows_of(itertools.islice(first, 3))
@@ -110,7 +110,7 @@ def test_batch_size_may_change_on_resume(run: str) -> None:
 
 
 def test_state_of_another_order_is_refused(run: str, tmp_path: Path) -> None:
-    """A state is refused by another seed, window or token set, and taken by a moved copy of the set."""
+    """A state is refused for another seed, window or token set, and accepted for a moved copy of the set."""
     state = TokenLoader(run, 4, seed=1).state_at(40)
     for options in ({"seed": 2}, {"seed": 1, "window": 5}, {"seed": 1, "shuffle": False}):
         with pytest.raises(InputError, match="seed"):
@@ -122,8 +122,8 @@ def test_state_of_another_order_is_refused(run: str, tmp_path: Path) -> None:
     TokenLoader(str(tmp_path / "moved"), 8, seed=1).load_state_dict(state)
 
 
-def test_a_finite_loader_begins_anew(run: str) -> None:
-    """Read to its end, a loader of one epoch gives the same epoch again, as an evaluation loop expects."""
+def test_a_finite_loader_starts_again(run: str) -> None:
+    """A loader of one epoch that was read to its end yields the same epoch again, as an evaluation loop expects."""
     loader = TokenLoader(run, 8, split="validation", epochs=1, drop_last=False)
     first = rows_of(loader)
     assert first
@@ -131,7 +131,7 @@ def test_a_finite_loader_begins_anew(run: str) -> None:
 
 
 def test_last_step_dropped_or_short(run: str, written: np.ndarray) -> None:
-    """At the end of the epochs a step that is not full is left out, or given short and shared by the ranks."""
+    """An incomplete last step is dropped, or is shorter and divided among the ranks."""
     size = 16
     assert len(written) % size
     full = list(TokenLoader(run, size, epochs=1))
@@ -142,7 +142,7 @@ def test_last_step_dropped_or_short(run: str, written: np.ndarray) -> None:
 
 
 def test_compressed_remote_and_cached_give_the_same(run: str, tmp_path: Path) -> None:
-    """zstd shards, shards behind an fsspec URL, and either through a cache folder give the batches of mapped ones."""
+    """Compressed and remote shards give the same batches as mapped ones, with and without a cache folder."""
     zipped = tmp_path / "zstd"
     make_run(zipped, TEXTS, replace(SETTINGS, compression="zstd"))
     memory = fsspec.filesystem("memory")
@@ -151,25 +151,25 @@ def test_compressed_remote_and_cached_give_the_same(run: str, tmp_path: Path) ->
     options = {"seed": 2, "window": 2, "epochs": 1, "positions": True}
     expected = list(TokenLoader(run, 8, **options))  # type: ignore[arg-type]
     cache = str(tmp_path / "cache")
-    for source, kept in (
+    for source, cache_folder in (
         (str(zipped), None),
         ("memory://remote", None),
         ("memory://remote", cache),
         (str(zipped), cache),
     ):
         for _ in range(2):
-            found = list(TokenLoader(source, 8, cache=kept, **options))  # type: ignore[arg-type]
-            assert len(found) == len(expected)
-            for left, right in zip(expected, found, strict=True):
+            batches = list(TokenLoader(source, 8, cache=cache_folder, **options))  # type: ignore[arg-type]
+            assert len(batches) == len(expected)
+            for left, right in zip(expected, batches, strict=True):
                 assert all((left[name] == right[name]).all() for name in left)
     assert len(list((tmp_path / "cache").iterdir())) == 2
 
 
 @pytest.mark.parametrize("compression", ["none", "zstd"])
 def test_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: str) -> None:
-    """From an s3:// URL, by ranges of the files alone, come the batches of the local folder, resume included."""
+    """An s3:// URL gives the batches of the local folder, also after resuming, using range requests only."""
     s3fs = pytest.importorskip("s3fs")
-    s3fs.S3FileSystem.clear_instance_cache()  # one of an earlier test goes on talking to that test's server
+    s3fs.S3FileSystem.clear_instance_cache()  # one from an earlier test still talks to that test's server
     make_run(tmp_path, TEXTS, replace(SETTINGS, compression=compression))
     objects = {f"bucket/a run/tokens/{path.name}": path.read_bytes() for path in tmp_path.glob("tokens/*.parquet")}
     for name, value in {"ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b", "DEFAULT_REGION": "us-east-1"}.items():
@@ -179,11 +179,11 @@ def test_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: str) -
     with s3_server(objects) as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
         loader = TokenLoader("s3://bucket/a run", 8, **options)  # type: ignore[arg-type]
-        found = list(itertools.islice(loader, 30))
+        batches = list(itertools.islice(loader, 30))
         again = TokenLoader("s3://bucket/a run/tokens", 8, rank=1, world_size=2, **options)  # type: ignore[arg-type]
         again.load_state_dict(loader.state_dict())
         following = next(iter(again))
-    for left, right in zip(itertools.islice(expected, 30), found, strict=True):
+    for left, right in zip(itertools.islice(expected, 30), batches, strict=True):
         assert all((left[name] == right[name]).all() for name in left)
     assert (following["input_ids"] == next(iter(expected))["input_ids"][4:]).all()
     assert server.ranges
@@ -191,7 +191,7 @@ def test_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: str) -
 
 
 def test_row_groups_are_decoded_once_an_epoch(tmp_path: Path) -> None:
-    """A set that cannot be mapped is read ahead, window by window, and no row group is decoded twice."""
+    """A set that cannot be mapped is prefetched window by window, and no row group is decoded twice."""
     make_run(tmp_path, TEXTS, replace(SETTINGS, compression="zstd"))
     loader = TokenLoader(str(tmp_path), 4, window=3, epochs=1, positions=True)
     tokens, read = loader.sets[0], Counter[tuple[int, str]]()
@@ -210,7 +210,7 @@ def test_row_groups_are_decoded_once_an_epoch(tmp_path: Path) -> None:
 
 
 def test_spelled_special_tokens_stay_text(run: str) -> None:
-    """An epoch has one end token a document and padding only where there is no document, though texts spell both."""
+    """An epoch has one end token per document, and padding only outside of documents, although texts spell both."""
     assert any(END in text for text in TEXTS)
     assert any(PAD in text for text in TEXTS)
     ends = 0
@@ -223,32 +223,32 @@ def test_spelled_special_tokens_stay_text(run: str) -> None:
 
 @pytest.mark.parametrize("packing", ["concat", "best_fit"])
 def test_positions_and_segments(tmp_path: Path, packing: str) -> None:
-    """Position ids count from each document start, segments number the documents, padding is -1."""
+    """Position ids count from each document start, segment ids number the documents, and padding is -1."""
     run = str(tmp_path)
     make_run(run, TEXTS, replace(SETTINGS, packing=packing))
     tables = [pq.read_table(path) for path in sorted(Path(run).glob("tokens/train-*.parquet"))]
     rows = [row for table in tables for row in table.to_pylist()]
     loader = TokenLoader(run, 5, shuffle=False, epochs=1, drop_last=False, positions=True)
-    made = {name: np.concatenate([batch[name] for batch in loader]) for name in ("position_ids", "segment_ids")}
+    ids = {name: np.concatenate([batch[name] for batch in loader]) for name in ("position_ids", "segment_ids")}
     assert any(None in row["document_ids"] for row in rows)
     for number, row in enumerate(rows):
         bounds = [*row["document_starts"], 16]
-        positions = [place for a, b in itertools.pairwise(bounds) for place in range(b - a)]
+        positions = [position for a, b in itertools.pairwise(bounds) for position in range(b - a)]
         names = [-1 if name is None else at for at, name in enumerate(row["document_ids"])]
         segments = [name for name, (a, b) in zip(names, itertools.pairwise(bounds), strict=True) for _ in range(b - a)]
-        assert made["position_ids"][number].tolist() == positions
-        assert made["segment_ids"][number].tolist() == segments
+        assert ids["position_ids"][number].tolist() == positions
+        assert ids["segment_ids"][number].tolist() == segments
 
 
 @pytest.mark.parametrize(("prefetch", "expected"), [(0, 5), (1, 6), (3, 9), (4, 12)])
-def test_batches_are_made_ahead(run: str, prefetch: int, expected: int) -> None:
-    """While some batches are used, the thread makes as many more as `prefetch` says, and no more than that."""
+def test_batches_are_prefetched(run: str, prefetch: int, expected: int) -> None:
+    """While batches are used, the thread reads `prefetch` more, and not more than that."""
     loader = TokenLoader(run, 4, prefetch=prefetch)
-    made: list[int] = []
+    read: list[int] = []
     original = loader._make
 
     def counted(starts: list[int]) -> object:
-        made.extend(starts)
+        read.extend(starts)
         return original(starts)
 
     loader._make = counted  # type: ignore[method-assign, assignment]
@@ -256,16 +256,16 @@ def test_batches_are_made_ahead(run: str, prefetch: int, expected: int) -> None:
     for _ in range(5):
         next(batches)
     deadline = time.monotonic() + 10
-    while len(made) < expected and time.monotonic() < deadline:
+    while len(read) < expected and time.monotonic() < deadline:
         time.sleep(0.01)
     time.sleep(0.05)
-    assert made == [4 * number for number in range(expected)]
+    assert read == [4 * number for number in range(expected)]
     assert loader.state_dict()["rows"] == 20
     batches.close()  # type: ignore[attr-defined]
 
 
-def test_batches_do_not_depend_on_how_many_are_made_at_once(run: str, tmp_path: Path) -> None:
-    """Batches of a mix, of a rank, with an end in the middle of a step, are those made one by one."""
+def test_batches_do_not_depend_on_prefetch(run: str, tmp_path: Path) -> None:
+    """Prefetching does not change batches: of a mix, of one rank, or with an incomplete last step."""
     small = str(tmp_path / "small")
     make_run(small, TEXTS, replace(SETTINGS, seed=9, tail="drop", compression="zstd"))
     for sources, epochs in (({run: 3, small: 1}, None), (run, 2), (small, 2)):
@@ -283,16 +283,16 @@ def test_batches_do_not_depend_on_how_many_are_made_at_once(run: str, tmp_path: 
                 positions=True,
                 prefetch=prefetch,
             )
-            found = list(itertools.islice(loader, 40 if epochs is None else None))
-            expected = expected or found
-            assert len(found) == len(expected)
-            for left, right in zip(found, expected, strict=True):
+            batches = list(itertools.islice(loader, 40 if epochs is None else None))
+            expected = expected or batches
+            assert len(batches) == len(expected)
+            for left, right in zip(batches, expected, strict=True):
                 assert left.keys() == right.keys()
                 assert all(np.array_equal(left[name], right[name]) for name in left)
 
 
 def test_an_error_of_the_thread_reaches_the_loop(tmp_path: Path) -> None:
-    """A file that goes away in the middle of an epoch is an error in the training loop, not a silent end."""
+    """A file that disappears in the middle of an epoch raises in the training loop instead of ending it silently."""
     make_run(tmp_path, TEXTS, replace(SETTINGS, compression="zstd"))
     loader = TokenLoader(str(tmp_path), 2, window=1)
     batches = iter(loader)
@@ -304,7 +304,7 @@ def test_an_error_of_the_thread_reaches_the_loop(tmp_path: Path) -> None:
 
 
 def test_attention_mask_and_cumulative_lengths() -> None:
-    """Tokens see earlier tokens of their document only; padding sees itself."""
+    """Tokens attend only to earlier tokens of their document; padding attends to itself."""
     segments = np.array([[0, 0, 1, -1, -1]], np.int32)
     seen = [[0], [0, 1], [2], [3], [4]]
     mask = attention_mask(segments)[0]
@@ -313,7 +313,7 @@ def test_attention_mask_and_cumulative_lengths() -> None:
 
 
 def test_mixing_by_weight(run: str, tmp_path: Path) -> None:
-    """Sets are read in proportion to their weights, each in its own shuffled order, the smaller over more epochs."""
+    """Sets are read in proportion to their weights, each in its own shuffled order."""
     small = str(tmp_path / "small")
     make_run(small, TEXTS, replace(SETTINGS, seed=9, tail="drop"))
     loader = TokenLoader({run: 3, small: 1}, 16, seed=4, window=2)
@@ -327,7 +327,7 @@ def test_mixing_by_weight(run: str, tmp_path: Path) -> None:
 
 
 def test_wrong_arguments_are_named(run: str, tmp_path: Path) -> None:
-    """Ranks, sizes and mixes that cannot be are refused with key and value; a folder without tokens is named."""
+    """The errors for invalid arguments name the key, and the error for a folder without tokens names the folder."""
     for key, options in {
         "rank": {"batch_size": 4, "rank": 2, "world_size": 2},
         "batch_size": {"batch_size": 5, "world_size": 2},
@@ -344,7 +344,7 @@ def test_wrong_arguments_are_named(run: str, tmp_path: Path) -> None:
 
 
 def test_sets_of_other_lengths_or_tokenizers_do_not_mix(run: str, tmp_path: Path) -> None:
-    """Mixing token sets that a model cannot read together is refused."""
+    """Mixing token sets with different sequence lengths or tokenizers is an error."""
     make_run(tmp_path / "long", TEXTS, replace(SETTINGS, sequence_length=32))
     make_run(tmp_path / "other", TEXTS[:20], SETTINGS)
     with pytest.raises(InputError, match="sequence lengths"):
@@ -358,7 +358,7 @@ def test_sets_of_other_lengths_or_tokenizers_do_not_mix(run: str, tmp_path: Path
     st.lists(st.integers(1, 20), min_size=1, max_size=12), st.integers(1, 14), st.integers(0, 3), st.integers(0, 2**40)
 )
 def test_order_is_a_permutation_of_each_epoch(blocks: list[int], window: int, epoch: int, seed: int) -> None:
-    """For any row groups, window and epoch, every row comes once; windows hold whole row groups."""
+    """For any row groups, window and epoch, every row comes exactly once, whatever positions are read first."""
     order = Order(blocks, seed, window)
     total = sum(blocks)
     positions = np.arange(total) + epoch * total
@@ -375,8 +375,8 @@ def test_order_is_a_permutation_of_each_epoch(blocks: list[int], window: int, ep
     st.integers(0, 300),
     st.integers(1, 100),
 )
-def test_blocks_to_come_are_those_of_the_rows(blocks: list[int], window: int | None, first: int, count: int) -> None:
-    """The row groups to prepare hold the rows of all positions asked for, and go on with the next window's."""
+def test_prepared_row_groups_contain_the_rows(blocks: list[int], window: int | None, first: int, count: int) -> None:
+    """The row groups to prepare contain the rows of all requested positions, followed by those of the next window."""
     order = Order(blocks, 7, window)
     owner = np.repeat(np.arange(len(blocks)), blocks)
     positions = np.arange(first, first + count + sum(blocks))
@@ -391,21 +391,21 @@ def test_blocks_to_come_are_those_of_the_rows(blocks: list[int], window: int | N
 
 
 def test_permutation_is_fixed_for_good() -> None:
-    """The arithmetic of the order: a change here would break the resume of running trainings."""
+    """The permutation is fixed: a change would break resuming of training runs in progress."""
     assert permutation(8, 1, 2, 3).tolist() == [0, 7, 5, 3, 6, 2, 1, 4]
 
 
-def test_mix_counts_every_place_once() -> None:
-    """Over any positions each set is read at consecutive places, in its share of each cycle."""
-    sets, places = Mix([0.7, 0.2999, 0.0001], 5).places(np.arange(3 * CYCLE))
+def test_mix_reads_consecutive_positions() -> None:
+    """Each set of a mix is read at consecutive positions, in its share of each cycle."""
+    sets, positions = Mix([0.7, 0.2999, 0.0001], 5).locate(np.arange(3 * CYCLE))
     for number in range(3):
-        assert places[sets == number].tolist() == list(range(int((sets == number).sum())))
+        assert positions[sets == number].tolist() == list(range(int((sets == number).sum())))
     assert (sets == 2).sum() == 3
     assert abs((sets[:CYCLE] == 0).sum() - 0.7 * CYCLE) <= 2
 
 
 def test_only_single_plain_pages_are_mapped(tmp_path: Path, run: str) -> None:
-    """A file of several pages, as other tools write, is not taken for one page, and is read all the same."""
+    """A file with several pages per row group, as other tools write, is not mapped but still read correctly."""
     source = sorted(Path(run).glob("tokens/train-*.parquet"))[0]
     other = tmp_path / "tokens" / "train-00000.parquet"
     other.parent.mkdir()
@@ -421,15 +421,15 @@ def test_only_single_plain_pages_are_mapped(tmp_path: Path, run: str) -> None:
     )
     for path, expected in ((source, True), (other, False)):
         group = pq.read_metadata(path).row_group(0)
-        place = group.column(0).data_page_offset
-        assert single_page(path.read_bytes(), place, group.num_rows * 16) == expected
+        offset = group.column(0).data_page_offset
+        assert single_page(path.read_bytes(), offset, group.num_rows * 16) == expected
     rows = rows_of(TokenLoader(str(tmp_path), 4, shuffle=False, epochs=1, drop_last=False))
     assert rows == [tuple(row) for row in table["input_ids"].to_pylist()]
 
 
 @pytest.mark.parametrize("version", ["1.0", "2.0"])
 def test_both_page_versions_are_mapped(tmp_path: Path, run: str, version: str) -> None:
-    """Data pages of either version are recognized as one page."""
+    """Data pages of both versions are recognized as a single page."""
     table = pq.read_table(sorted(Path(run).glob("tokens/train-*.parquet"))[0])
     path = tmp_path / "train-00000.parquet"
     pq.write_table(
@@ -442,13 +442,13 @@ def test_both_page_versions_are_mapped(tmp_path: Path, run: str, version: str) -
     ]
 
 
-def test_dtype_is_what_is_asked_for(run: str) -> None:
-    """input_ids come as any integer type."""
+def test_dtype_is_as_requested(run: str) -> None:
+    """input_ids have the requested integer type."""
     assert TokenLoader(run, 4, dtype=np.int64).batch_at(0)["input_ids"].dtype == np.int64
 
 
 def test_torch_dataset_with_and_without_workers(run: str) -> None:
-    """As tensors, with 0 or 2 worker processes, the batches are those of the loader, and resume is exact."""
+    """With 0 or 2 worker processes the tensors are the loader's batches, and resuming is exact."""
     torch = pytest.importorskip("torch")
     from curation.tokenize.loading.loader import TokenDataset
 

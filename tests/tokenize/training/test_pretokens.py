@@ -1,4 +1,4 @@
-"""The splitting kernels cut where tokenizers cuts."""
+"""The splitting kernels split where tokenizers splits."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from curation.tokenize.training.pretokens import Splitter, flat_text
 from curation.tokenize.training.settings import TokenizerSettings
 from curation.tokenize.training.tokenizer_json import tokenizer_json
 
-OWN = r"\p{Lu}\p{Ll}+|\w+|[^\w\s]+|\s+"
-KINDS = [(pattern, digits) for pattern in (*PATTERNS, OWN) for digits in ("groups", "single")]
+CUSTOM = r"\p{Lu}\p{Ll}+|\w+|[^\w\s]+|\s+"
+KINDS = [(pattern, digits) for pattern in (*PATTERNS, CUSTOM) for digits in ("groups", "single")]
 SURROUNDINGS = ["{}", " {}", "a{}b", "A{}", "1{}2", "\n{}\r", "'{}", "  {}  ", "/{}/", "'l{}", "\u0301{}"]
 
 
 @cache
 def written(pattern: str, digits: str) -> Tokenizer:
-    """The tokenizer as it is written to the file, without merges."""
+    """The tokenizer of the written file, without merges."""
     chosen = TokenizerSettings(pattern=pattern, digits=digits)  # type: ignore[arg-type]
     vocabulary = {spell(bytes([byte])): byte for byte in range(256)}
     return Tokenizer.from_buffer(tokenizer_json(vocabulary, [], chosen))
 
 
 def counting(texts: list[str], pattern: str, digits: str) -> list[str]:
-    """The pre-tokens that are counted, as the file spells them."""
+    """The pre-tokens that are counted, as tokenizer.json spells them."""
     text = flat_text(pa.array(texts, pa.large_string()))
     ends = Splitter(split_pattern(pattern, digits))(text).tolist()
     octets = text.data.tobytes()
@@ -38,15 +38,15 @@ def counting(texts: list[str], pattern: str, digits: str) -> list[str]:
 
 
 def encoding(texts: list[str], pattern: str, digits: str) -> list[str]:
-    """The pre-tokens that the written tokenizer.json makes."""
+    """The pre-tokens of the written tokenizer."""
     split = written(pattern, digits).pre_tokenizer.pre_tokenize_str
     return [piece for text in texts for piece, _ in split(text)]
 
 
 @pytest.mark.parametrize(("pattern", "digits"), KINDS)
 def test_built_in_patterns_have_a_kernel(pattern: str, digits: str) -> None:
-    """Only a pattern of one's own goes through tokenizers' engine."""
-    assert Splitter(split_pattern(pattern, digits)).engine == ("tokenizers" if pattern == OWN else "kernel")
+    """Only a custom pattern uses tokenizers' engine."""
+    assert Splitter(split_pattern(pattern, digits)).engine == ("tokenizers" if pattern == CUSTOM else "kernel")
 
 
 @pytest.mark.parametrize(("pattern", "digits"), KINDS)
@@ -59,13 +59,13 @@ def test_built_in_patterns_have_a_kernel(pattern: str, digits: str) -> None:
     )
 )
 def test_counting_splits_as_the_written_tokenizer(pattern: str, digits: str, texts: list[str]) -> None:
-    """Any texts over Unicode are cut alike by counting and by the file."""
+    """Counting and the written tokenizer split any Unicode text alike."""
     assert counting(texts, pattern, digits) == encoding(texts, pattern, digits)
 
 
 @pytest.mark.parametrize("pattern", sorted(PATTERNS))
 def test_every_character_in_every_place(pattern: str) -> None:
-    """Each character of Unicode, alone and beside letters, digits, spaces and quotes, is cut alike."""
+    """Every Unicode character, alone and next to letters, digits, spaces and quotes, is split alike."""
     populated = [*range(0x3400), *range(0x4DB0, 0x4E10), *range(0x9F00, 0xAD00), *range(0xD700, 0xD800)]
     populated += [*range(0xE000, 0xE100), *range(0xF900, 0x12600), *range(0x16800, 0x18D00), *range(0x1AFF0, 0x20010)]
     populated += [*range(0x2A600, 0x2A800), *range(0xE0000, 0xE0200)]
@@ -77,7 +77,7 @@ def test_every_character_in_every_place(pattern: str) -> None:
 
 
 def test_slices_and_nulls() -> None:
-    """A slice of a string array of either width is its own text; a null is empty."""
+    """Slices of string and large_string arrays are read correctly, and a null is an empty text."""
     for width in (pa.string(), pa.large_string()):
         array = pa.array(["no", "Grüße du", None, "x y", "no"], width)[1:4]
         text = flat_text(array)

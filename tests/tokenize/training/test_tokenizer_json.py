@@ -1,4 +1,4 @@
-"""The written tokenizer: what it promises in tokenizers and in transformers."""
+"""The written tokenizer behaves the same in tokenizers and in transformers."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_special_tokens_have_the_highest_ids() -> None:
-    """Every special token has an id of its own, after all others, and the ids have no gap."""
+    """The special tokens have distinct ids after all others, and the ids have no gaps."""
     size = TOKENIZER.get_vocab_size()
     assert sorted(SPECIAL_IDS) == list(range(size - len(SPECIALS), size))
     assert sorted(TOKENIZER.get_vocab().values()) == list(range(size))
@@ -53,8 +53,8 @@ def test_special_tokens_have_the_highest_ids() -> None:
 
 @settings(deadline=None, derandomize=True, max_examples=300)
 @given(st.text())
-def test_any_text_comes_back(text: str) -> None:
-    """decode(encode(x)) == x for any text, and no special id is in it."""
+def test_any_text_round_trips(text: str) -> None:
+    """decode(encode(x)) == x for any text, and the ids contain no special token."""
     ids = TOKENIZER.encode(text).ids
     assert TOKENIZER.decode(ids) == text
     assert not SPECIAL_IDS & set(ids)
@@ -63,14 +63,14 @@ def test_any_text_comes_back(text: str) -> None:
 @settings(deadline=None, derandomize=True, max_examples=100)
 @given(st.lists(st.sampled_from([*SPECIALS, " ", "a", "<|", "|>", "\n"]), max_size=8).map("".join))
 def test_spelled_special_tokens_are_text(text: str) -> None:
-    """A text that spells special tokens, whole or in part, is text."""
+    """Text that spells special tokens, completely or in part, is encoded as plain text."""
     ids = TOKENIZER.encode(text).ids
     assert TOKENIZER.decode(ids) == text
     assert not SPECIAL_IDS & set(ids)
 
 
 def test_transformers_loads_the_folder(folder: Path) -> None:
-    """AutoTokenizer gives the same ids, knows end and padding, and treats spelled special tokens as text too."""
+    """AutoTokenizer gives the same ids, knows the end and padding tokens, and treats spelled special tokens as text."""
     from transformers import AutoTokenizer
 
     loaded = AutoTokenizer.from_pretrained(folder)
@@ -89,18 +89,18 @@ def digits_of(tokenizer: Tokenizer, text: str) -> list[str]:
 
 @pytest.mark.parametrize("pattern", sorted(PATTERNS))
 def test_digits_singly(pattern: str) -> None:
-    """With digits "single" no pre-token holds two digits, whatever the pattern."""
+    """With digits = "single" no pre-token holds two digits, for any pattern."""
     single = Tokenizer.from_buffer(definition(pattern=pattern, digits="single"))
     pieces = [piece.strip("Ġ") for piece in digits_of(single, "year 2024")]
     assert [piece for piece in pieces if piece.isdigit()] == list("2024")
 
 
 def test_digits_in_groups_by_default() -> None:
-    """cl100k's groups of up to three."""
+    """By default digits are grouped by up to three, as in cl100k."""
     assert digits_of(TOKENIZER, "12345678") == ["123", "456", "78"]
 
 
-def test_a_pattern_of_ones_own_is_used() -> None:
-    """Any regular expression may be the split pattern."""
-    own = Tokenizer.from_buffer(definition(pattern=r"\S+|\s+"))
-    assert digits_of(own, "a.b c1") == ["a.b", "Ġ", "c1"]
+def test_a_custom_pattern_is_used() -> None:
+    """Any regular expression can be the split pattern."""
+    custom = Tokenizer.from_buffer(definition(pattern=r"\S+|\s+"))
+    assert digits_of(custom, "a.b c1") == ["a.b", "Ġ", "c1"]

@@ -1,4 +1,4 @@
-"""Training against tokenizers' own trainer on the same text: vocabulary and merges are equal, one by one."""
+"""Training gives exactly the vocabulary and merges of tokenizers' trainer on the same text."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ TEXTS = [
 
 
 def by_tokenizers(texts: Sequence[str], chosen: TokenizerSettings) -> LearnedVocabulary:
-    """What BpeTrainer makes of the texts."""
+    """What tokenizers' BpeTrainer learns from the texts."""
     tokenizer = Tokenizer(models.BPE())
     split = pre_tokenizers.Split(Regex(chosen.split_pattern), "isolated")
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -57,7 +57,7 @@ def by_tokenizers(texts: Sequence[str], chosen: TokenizerSettings) -> LearnedVoc
 
 
 def check(texts: Sequence[str], **parameters: Any) -> LearnedVocabulary:
-    """Both train on the texts; what both have made."""
+    """Train with both trainers, compare, and return what they learned."""
     chosen = TokenizerSettings(**parameters)
     ours = train(texts, chosen)
     assert ours == by_tokenizers(texts, chosen)
@@ -67,7 +67,7 @@ def check(texts: Sequence[str], **parameters: Any) -> LearnedVocabulary:
 @pytest.mark.parametrize("digits", ["groups", "single"])
 @pytest.mark.parametrize("pattern", ["gpt2", "gpt4", "o200k", r"\p{Han}|\w+|\s+|[^\w\s]+"])
 def test_patterns(pattern: str, digits: str) -> None:
-    """Every built-in pattern, and one of one's own, with digits either way."""
+    """Every built-in pattern and a custom one give the same merges, with digits grouped and single."""
     trained = check(TEXTS, vocab_size=700, pattern=pattern, digits=digits)
     assert 150 < len(trained.merges) <= 700 - 256 - 8
 
@@ -75,14 +75,14 @@ def test_patterns(pattern: str, digits: str) -> None:
 @pytest.mark.parametrize("min_frequency", [1, 2, 5])
 @pytest.mark.parametrize("max_token_length", [None, 1, 2, 5, 16])
 def test_limits(min_frequency: int, max_token_length: int | None) -> None:
-    """Least frequency and greatest length, until no pair is left."""
+    """Minimum frequency and maximum length work as in BpeTrainer until no pair is left."""
     check(TEXTS, vocab_size=5000, min_frequency=min_frequency, max_token_length=max_token_length)
 
 
 @pytest.mark.parametrize("vocab_size", [1000, 32_000])
 @pytest.mark.parametrize("languages", [("de", "en", "fi"), ("ja", "th", "zh"), ("ar", "hi", "ko", "ru", "tr")])
 def test_languages(shared_data: Path, languages: tuple[str, ...], vocab_size: int) -> None:
-    """Sentences of several languages, two vocabularies; the greater one takes every pair there is."""
+    """Sentences of several languages give the same merges; the larger vocabulary uses up every pair."""
     with gzip.open(shared_data / "language" / "lingua-sentences.tsv.gz", "rt", encoding="utf-8") as file:
         rows = [line.rstrip("\n").split("\t") for line in file]
     texts = [text for code, text in rows if code in languages]
@@ -98,7 +98,7 @@ def test_languages(shared_data: Path, languages: tuple[str, ...], vocab_size: in
     max_token_length=st.none() | st.integers(1, 9),
 )
 def test_ties(texts: list[str], tokens: int, min_frequency: int, max_token_length: int | None) -> None:
-    """Texts of few letters, where most pairs are as frequent as another and tokens overlap themselves."""
+    """Texts of few letters, where most pairs tie in frequency and tokens overlap themselves, give the same merges."""
     check(
         texts, vocab_size=264 + tokens, pattern="gpt4", min_frequency=min_frequency, max_token_length=max_token_length
     )
@@ -109,29 +109,29 @@ def test_ties(texts: list[str], tokens: int, min_frequency: int, max_token_lengt
     texts=st.lists(st.text(st.sampled_from("abcä日 "), min_size=1, max_size=60), min_size=1, max_size=12),
     calls=st.integers(1, 9),
 )
-def test_words_that_move_are_merged_alike(texts: list[str], calls: int) -> None:
-    """However often words that became shorter move together, the merges are the same."""
+def test_compacting_words_does_not_change_merges(texts: list[str], calls: int) -> None:
+    """The merges do not depend on how often shortened words are compacted."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(merges, "MERGES_A_CALL", calls)
-        patch.setattr(merges, "MOVE_BELOW", 1.0)
+        patch.setattr(merges, "MERGES_PER_CALL", calls)
+        patch.setattr(merges, "COMPACT_BELOW", 1.0)
         check(texts, vocab_size=400, pattern="gpt4", min_frequency=1)
 
 
-def test_words_move_and_counts_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The memory that merges free is given back while they go on, and a moved word keeps its 64-bit count."""
+def test_compacting_releases_memory_and_keeps_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory that merges free is released during training, and a compacted word keeps its 64-bit count."""
     kept: list[int] = []
-    monkeypatch.setattr(merges, "MERGES_A_CALL", 4)
+    monkeypatch.setattr(merges, "MERGES_PER_CALL", 4)
     monkeypatch.setattr(ShrinkableArray, "keep", lambda _, size: kept.append(size))
     many = {bytes([97 + letter]) * 600: (letter + 3) << 40 for letter in range(8)}
-    found = find_merges([counted(many)], 256 + 40, 2)
+    learned = find_merges([counts_of(many)], 256 + 40, 2)
     assert kept == sorted(kept, reverse=True)
-    assert kept[-1] < merges.MOVE_BELOW**2 * 8 * 603
-    monkeypatch.setattr(merges, "MOVE_BELOW", 0.0)
-    assert find_merges([counted(many)], 256 + 40, 2).tokens == found.tokens
+    assert kept[-1] < merges.COMPACT_BELOW**2 * 8 * 603
+    monkeypatch.setattr(merges, "COMPACT_BELOW", 0.0)
+    assert find_merges([counts_of(many)], 256 + 40, 2).tokens == learned.tokens
 
 
-def test_memory_is_given_back_while_it_is_in_use() -> None:
-    """What is kept stays as it is, and whole pages behind it are no longer held."""
+def test_the_end_of_an_array_is_released() -> None:
+    """The kept part is unchanged, and the memory pages after it are released."""
     numbers = ShrinkableArray(1 << 22)
     numbers.array[:] = 7
     before = resident()
@@ -149,53 +149,53 @@ def resident() -> int:
 
 
 def test_a_small_corpus_gives_fewer_tokens() -> None:
-    """Merging ends when no pair occurs often enough; nothing is made up."""
+    """Merging ends when no pair is frequent enough, even if the vocabulary is not full."""
     assert check(["ab ab ab"], vocab_size=1000).merges == [["a", "b"], ["Ġ", "ab"]]
 
 
 @pytest.mark.parametrize("texts", [[], [""], ["a"], ["a", "b c"], ["é"] * 3])
-def test_next_to_nothing(texts: list[str]) -> None:
-    """No text, no pair, or a single one."""
+def test_nearly_empty_input(texts: list[str]) -> None:
+    """Inputs without text, without pairs, or with a single pair are handled."""
     check(texts, vocab_size=300)
 
 
-def counted(counts: dict[bytes, int]) -> Counts:
+def counts_of(counts: dict[bytes, int]) -> Counts:
     offsets = np.cumsum([0, *map(len, counts)])
     return Counts(np.frombuffer(b"".join(counts), np.uint8), offsets, np.array(list(counts.values())))
 
 
 def test_counts_have_64_bits() -> None:
-    """Counts beyond 32 bits neither overflow nor wrap: their order is kept."""
+    """Counts beyond 32 bits do not overflow: their order is kept."""
     many = {b"ab": 3 << 40, b"cd": 5 << 40, b"ef": (5 << 40) + 1, b"gh": 7}
-    found = find_merges([counted(many)], 259, 2)
-    assert [found.tokens[number] for number in range(256, 259)] == [b"ef", b"cd", b"ab"]
+    learned = find_merges([counts_of(many)], 259, 2)
+    assert [learned.tokens[number] for number in range(256, 259)] == [b"ef", b"cd", b"ab"]
 
 
-def test_progress_is_told() -> None:
-    """The report grows to the size of the vocabulary."""
+def test_progress_is_reported() -> None:
+    """Progress reports grow to the size of the vocabulary."""
     sizes: list[int] = []
     words = {f"{number:04x}".encode(): 10_000 - number for number in range(5000)}
-    found = find_merges([counted(words)], 2000, 1, report=sizes.append)
+    learned = find_merges([counts_of(words)], 2000, 1, report=sizes.append)
     assert sizes == sorted(sizes)
     assert len(sizes) > 1
-    assert sizes[-1] == len(found.tokens) == 2000
+    assert sizes[-1] == len(learned.tokens) == 2000
 
 
 @pytest.mark.parametrize(
     ("key", "value"), [("sample", 0.0), ("sample", 1.5), ("max_pretoken_bytes", 4), ("max_pretoken_bytes", 1 << 20)]
 )
 def test_bad_settings_are_named(key: str, value: float) -> None:
-    """A value that makes no sense is refused with key and value."""
+    """The error for an invalid value names the key and the value."""
     with pytest.raises(ParameterError, match=f"{key}.*{value}"):
         TokenizerSettings(**{key: value})  # type: ignore[arg-type]
 
 
 def test_too_many_words_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What 32 bits cannot name fails, and says what helps."""
-    monkeypatch.setattr(merges, "MOST_CELLS", 10)
-    find_merges([counted({b"abc": 1})], 259, 2)
+    """More words than 32-bit positions can address are an error that suggests tokenizer.sample."""
+    monkeypatch.setattr(merges, "MAX_CELLS", 10)
+    find_merges([counts_of({b"abc": 1})], 259, 2)
     with pytest.raises(StepFailed, match=r"tokenizer\.sample"):
-        find_merges([counted({b"abc": 1}), counted({b"abcd": 1})], 259, 2)
+        find_merges([counts_of({b"abc": 1}), counts_of({b"abcd": 1})], 259, 2)
 
 
 def test_a_tokenizer_from_any_texts(tmp_path: Path) -> None:

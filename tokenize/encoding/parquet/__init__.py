@@ -1,4 +1,4 @@
-"""The parts of the Parquet format that token shards need: footers and pages, read and written byte by byte.
+"""The parts of the Parquet format that token shards need: reads and writes footers and pages byte by byte.
 
 May import `curation.store` and itself.
 """

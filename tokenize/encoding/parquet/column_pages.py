@@ -1,4 +1,4 @@
-"""Just enough of the Parquet format to map a column, and to put one column into a file without touching the others.
+"""Just enough of the Parquet format to memory-map a column and to replace one column without rewriting the others.
 
 Field numbers are those of parquet.thrift in apache/parquet-format.
 """
@@ -16,23 +16,31 @@ from curation.tokenize.encoding.parquet.footer import MAGIC
 from curation.tokenize.encoding.parquet.thrift import I64, Struct, read_struct
 
 _DATA_PAGE, _DATA_PAGE_V2 = 0, 3
-_PAGE_HEADERS = {_DATA_PAGE: 5, _DATA_PAGE_V2: 8}  # PageHeader: by type, the number of the field that details it
+_PAGE_HEADERS = {_DATA_PAGE: 5, _DATA_PAGE_V2: 8}  # PageHeader: number of the details field by page type
 
 
 def single_page(file: bytes | mmap.mmap, offset: int, values: int) -> bool:
-    """Whether the page that begins at `offset` is a data page of exactly `values` values."""
+    """Whether the page at `offset` is a data page with exactly `values` values."""
     header, _ = read_struct(file, offset)
     details = header.get(_PAGE_HEADERS.get(header[1][1], -1))
     return details is not None and bool(details[1][1][1] == values)
 
 
 def replace_column(data: bytes, name: str, values: pa.Array) -> Iterator[bytes | memoryview]:
-    """The Parquet file `data` with `values` as its flat column `name`, in parts to be written one after the other.
+    """Replace a flat column of a Parquet file.
 
-    The bytes of the other columns are copied as they stand; the new column follows them, and the footer is written
-    anew. For `token_count` this takes a fraction of the time of writing the corpus again, most of which is compression.
-    Indexes and Bloom filters, which stand behind the columns, are left out. The result depends on the other columns and
-    `values` alone: to do it twice is to do it once. `values` are as many as the rows, of the column's type.
+    The bytes of the other columns are copied unchanged; the new column comes after them, followed by a new footer. For
+    `token_count` this takes a fraction of the time of writing the corpus again, most of which is compression. Indexes
+    and Bloom filters, which are stored after the columns, are dropped. The result depends only on the other columns and
+    `values`, so replacing is idempotent.
+
+    Args:
+        data: The Parquet file.
+        name: Name of the column.
+        values: One value per row, of the column's type.
+
+    Returns:
+        The new file, in parts to be written one after the other.
     """
     footer = parquet.read_footer(data)
     groups = parquet.row_groups(footer)
@@ -52,7 +60,7 @@ def replace_column(data: bytes, name: str, values: pa.Array) -> Iterator[bytes |
 
 
 def _column_file(values: pa.Array, field: pa.Field, rows: list[int]) -> bytes:
-    """A Parquet file of one column, in row groups of `rows` rows each."""
+    """A Parquet file with one column, whose row groups have the numbers of rows in `rows`."""
     sink, schema, first = pa.BufferOutputStream(), pa.schema([field]), 0
     with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
         for count in rows:
@@ -62,12 +70,12 @@ def _column_file(values: pa.Array, field: pa.Field, rows: list[int]) -> bytes:
 
 
 def _swap(group: Struct, name: str, chunk: Struct) -> None:
-    """Put `chunk` in place of the group's chunk of the column `name`."""
+    """Replace the row group's chunk of the column `name` by `chunk`."""
     chunks = parquet.chunks(group)
-    place = [parquet.path(other) for other in chunks].index(name)
-    old, new = parquet.fields(chunks[place]), parquet.fields(chunk)
+    index = [parquet.path(other) for other in chunks].index(name)
+    old, new = parquet.fields(chunks[index]), parquet.fields(chunk)
     sizes = ((parquet.GROUP_BYTES, parquet.UNCOMPRESSED), (parquet.GROUP_COMPRESSED, parquet.COMPRESSED))
     for total, part in sizes:
         if total in group:
             group[total] = (I64, group[total][1] + new[part][1] - old[part][1])
-    chunks[place] = chunk
+    chunks[index] = chunk

@@ -1,4 +1,4 @@
-"""The footer of a Parquet file: where its column chunks stand, read, moved and written back.
+"""The footer of a Parquet file: reads where its column chunks are, moves them, and writes the footer back.
 
 Field numbers are those of parquet.thrift in apache/parquet-format.
 """
@@ -19,57 +19,57 @@ UNCOMPRESSED, COMPRESSED, DATA, DICTIONARY, BLOOM = 6, 7, 9, 11, (14, 15)
 
 
 def footer_start(data: bytes | memoryview) -> int:
-    """Where the footer of a file begins, which is where its columns end."""
+    """Offset of the footer in a file, which is where its columns end."""
     return len(data) - 8 - int(struct.unpack("<I", data[-8:-4])[0])
 
 
 def read_footer(data: bytes) -> Struct:
-    """The FileMetaData of a file."""
+    """Read the FileMetaData of a file."""
     return read_struct(data, footer_start(data))[0]
 
 
 def footer_bytes(footer: Struct) -> bytes:
-    """All that stands behind a file's columns."""
-    written = write_struct(footer)
-    return written + struct.pack("<I", len(written)) + MAGIC
+    """Everything that follows a file's columns."""
+    encoded = write_struct(footer)
+    return encoded + struct.pack("<I", len(encoded)) + MAGIC
 
 
 def row_groups(footer: Struct) -> list[Struct]:
-    """Its RowGroups."""
+    """The RowGroups of a file."""
     groups: list[Struct] = footer[ROW_GROUPS][1][1]
     return groups
 
 
 def chunks(group: Struct) -> list[Struct]:
-    """The ColumnChunks of a row group, to be changed in place."""
-    found: list[Struct] = group[CHUNKS][1][1]
-    return found
+    """The ColumnChunks of a row group; they can be changed in place."""
+    columns: list[Struct] = group[CHUNKS][1][1]
+    return columns
 
 
 def fields(chunk: Struct) -> Struct:
     """The ColumnMetaData of a chunk."""
-    found: Struct = chunk[CHUNK_METADATA][1]
-    return found
+    metadata: Struct = chunk[CHUNK_METADATA][1]
+    return metadata
 
 
 def path(chunk: Struct) -> str:
-    """The column's path: "document_ids.list.element"."""
+    """The path of a chunk's column, for example "document_ids.list.element"."""
     parts: list[bytes] = fields(chunk)[PATH][1][1]
     return b".".join(parts).decode()
 
 
 def begin(chunk: Struct) -> int:
-    """Where the bytes of a chunk begin in the file."""
+    """Offset in the file at which a chunk begins."""
     return min(int(fields(chunk)[number][1]) for number in (DATA, DICTIONARY) if number in fields(chunk))
 
 
 def end(chunk: Struct) -> int:
-    """Where they end."""
+    """Offset in the file at which a chunk ends."""
     return begin(chunk) + int(fields(chunk)[COMPRESSED][1])
 
 
 def move(chunk: Struct, shift: int) -> None:
-    """Let a chunk stand `shift` bytes further on, without indexes and Bloom filters, which do not move with it."""
+    """Move a chunk `shift` bytes forward. Drops its indexes and Bloom filters, which do not move with it."""
     for number in CHUNK_INDEXES:
         chunk.pop(number, None)
     values = fields(chunk)

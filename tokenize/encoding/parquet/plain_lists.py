@@ -1,8 +1,8 @@
-"""Parquet whose first column, lists of one length, stands plain in one page a row group.
+"""Writes Parquet whose first column, lists of one length, is plain and has one page per row group.
 
-A writer that takes lists as they come makes their levels and copies their values one by one, which takes four times as
-long as what is done here: the levels of lists of one length are a pattern, and their values are the array itself. The
-other columns are written by pyarrow, and stand behind the lists of their row group.
+A general writer computes levels and copies values list by list, which takes four times as long: the levels of lists of
+one length are a repeating pattern, and their values are the array itself. pyarrow writes the other columns, which
+follow the lists of their row group.
 
 Field numbers are those of parquet.thrift in apache/parquet-format; levels are as in its Encodings.md, "RLE".
 """
@@ -25,10 +25,13 @@ _PAGE_TYPE, _PAGE_BYTES, _PAGE_COMPRESSED, _PAGE_DETAILS = 1, 2, 3, 5  # PageHea
 
 
 def write_plain_lists(file: HashingFile, table: pa.Table, rows: int, dictionaries: Sequence[str]) -> None:
-    """Write `table` in row groups of `rows` rows.
+    """Write a table as Parquet. Each value of the first column takes four bytes; zstd compresses the other columns.
 
-    Its first column holds fixed-size lists of integers of at most 32 bits, nothing null; values take four bytes each.
-    dictionaries: paths of the other columns that a dictionary encodes; zstd compresses all of these.
+    Args:
+        file: Where to write.
+        table: Its first column holds fixed-size lists of integers of at most 32 bits, without nulls.
+        rows: Rows per row group.
+        dictionaries: Paths of the other columns to encode with a dictionary.
     """
     side = _others(table, rows, dictionaries)
     footer, path = _empty(table.schema)
@@ -55,7 +58,7 @@ def write_plain_lists(file: HashingFile, table: pa.Table, rows: int, dictionarie
 
 
 def _others(table: pa.Table, rows: int, dictionaries: Sequence[str]) -> bytes:
-    """A file of all columns but the first."""
+    """A Parquet file with all columns but the first."""
     sink, others = pa.BufferOutputStream(), table.drop_columns([table.column_names[0]])
     with pq.ParquetWriter(
         sink, others.schema, compression="zstd", use_dictionary=[*dictionaries], write_statistics=False
@@ -66,7 +69,7 @@ def _others(table: pa.Table, rows: int, dictionaries: Sequence[str]) -> bytes:
 
 
 def _empty(schema: pa.Schema) -> tuple[Struct, list[bytes]]:
-    """The footer of a file of no rows, and the path of its first column."""
+    """The footer of a file without rows, and the path of its first column."""
     sink = pa.BufferOutputStream()
     pq.ParquetWriter(sink, schema).close()
     data = sink.getvalue().to_pybytes()
@@ -75,7 +78,7 @@ def _empty(schema: pa.Schema) -> tuple[Struct, list[bytes]]:
 
 
 def _page_start(lists: int, length: int) -> bytes:
-    """Header and levels of a data page: each list's first value has repetition level 0, all others 1; all are there."""
+    """Header and levels of a data page. The first value of each list has repetition level 0, the others 1; no nulls."""
     repetition = (varint(1 << 1) + b"\0" + varint(length - 1 << 1) + b"\1") * lists
     definition = varint(lists * length << 1) + b"\1"
     levels = b"".join(struct.pack("<I", len(level)) + level for level in (repetition, definition))
@@ -91,7 +94,7 @@ def _page_start(lists: int, length: int) -> bytes:
 
 
 def _chunk(path: list[bytes], offset: int, size: int, values: int) -> Struct:
-    """The chunk of one page."""
+    """The column chunk of one page."""
     details = {
         parquet.TYPE: (I32, _INT32),
         parquet.ENCODINGS: (LIST, (I32, [_RLE, _PLAIN])),

@@ -1,7 +1,7 @@
-"""Thrift structs in compact protocol, as Parquet's footers and page headers are written, from and to plain values.
+"""Reads and writes Thrift structs in the compact protocol, the encoding of Parquet's footers and page headers.
 
-Only the structure is known here, no names: a struct is a mapping of field numbers to (type, value). What is read and
-not touched is written back as it was (thrift-compact-protocol.md in Apache Thrift's documentation).
+A struct is a mapping of field numbers to (type, value); field names are not known here. Whatever is not changed is
+written back as it was read. The protocol is described in thrift-compact-protocol.md of Apache Thrift.
 """
 
 from __future__ import annotations
@@ -11,13 +11,17 @@ from collections.abc import Callable
 from typing import Any
 
 Struct = dict[int, tuple[int, Any]]
-"""Field number → (type, value). The value of a list is (type of the elements, values)."""
+"""Field number → (type, value). The value of a list is (element type, values)."""
 
 TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, SET, STRUCT = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12
 
 
 def read_struct(data: bytes | mmap.mmap, offset: int = 0) -> tuple[Struct, int]:
-    """The struct at `offset`, and the offset after it. ValueError for what Parquet does not use."""
+    """Read the struct at `offset`; returns it and the offset after it.
+
+    Raises:
+        ValueError: It has a type that Parquet does not use.
+    """
     fields: Struct = {}
     number = 0
     while head := data[offset]:
@@ -49,7 +53,7 @@ def _read_value(data: bytes | mmap.mmap, offset: int, kind: int) -> tuple[Any, i
         return _read_list(data, offset)
     if kind == STRUCT:
         return read_struct(data, offset)
-    raise ValueError(f"type {kind} of Thrift's compact protocol at byte {offset}")
+    raise ValueError(f"unsupported type {kind} in Thrift's compact protocol at byte {offset}")
 
 
 def _read_list(data: bytes | mmap.mmap, offset: int) -> tuple[Any, int]:
@@ -82,7 +86,7 @@ def _read_signed(data: bytes | mmap.mmap, offset: int) -> tuple[int, int]:
 
 
 def write_struct(fields: Struct) -> bytes:
-    """The inverse of `read_struct`."""
+    """Encode a struct; the inverse of `read_struct`."""
     parts: list[bytes] = []
     _write_struct(fields, parts.append)
     return b"".join(parts)
@@ -118,7 +122,7 @@ def _write_value(kind: int, value: Any, put: Callable[[bytes], None]) -> None:
 
 
 def varint(value: int) -> bytes:
-    """Seven bits a byte, the lowest first."""
+    """Encode an integer with seven bits per byte, the lowest first."""
     out = bytearray()
     while value > 127:
         out.append(value & 127 | 128)

@@ -1,4 +1,4 @@
-"""Compare: two runs told apart document by document, by reason, in the terminal, as a page and for machines."""
+"""Compare matches two runs document by document, by reason, in the terminal, as an HTML page and as JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from curation.jobs.cli.main import app
 from curation.jobs.inspect.compare import compare as module
 from curation.jobs.inspect.compare.compare import DocumentExample, OutcomeGroup, RunComparison, compare
 from curation.jobs.inspect.compare.documents import NOT_READ
-from curation.jobs.inspect.compare.view import as_plain, excerpts, page, pairs, show
+from curation.jobs.inspect.compare.view import excerpts, page, pairs, show, to_json
 from curation.jobs.inspect.work_folder import work_folder
 from curation.jobs.steps.plan import open_plan
 from curation.running.cluster import Cluster
@@ -30,7 +30,7 @@ HOSTILE = "<script>alert(1)</script>\x1b[31m\u202e[bold]x[/bold]"
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A run, and another without deduplication, with a harder rule and one archive more."""
+    """A run, and another without deduplication, with a stricter rule and one more archive."""
     folder = tmp_path_factory.mktemp("compare")
     crawl = write_crawl(folder / "crawl")
     run(crawl, folder / "a")
@@ -47,25 +47,25 @@ def compared(a: Path, b: Path) -> RunComparison:
 
 
 def states(out: Path) -> dict[str, str | None]:
-    """Why each id of a run was removed, None if it was kept: read without the code under test."""
-    found: dict[str, str | None] = {}
+    """Why each id of a run was removed, None if it was kept; read without the code under test."""
+    reasons: dict[str, str | None] = {}
     for place in ("removed/filter", "removed/dedup"):
         for path in (out / place).glob("*.parquet"):
-            found |= {row["id"]: row["reason"] for row in pq.read_table(path, columns=["id", "reason"]).to_pylist()}
+            reasons |= {row["id"]: row["reason"] for row in pq.read_table(path, columns=["id", "reason"]).to_pylist()}
     for path in (out / "corpus").glob("*.parquet"):
-        found |= dict.fromkeys(pq.read_table(path, columns=["id"])["id"].to_pylist())
-    return found
+        reasons |= dict.fromkeys(pq.read_table(path, columns=["id"])["id"].to_pylist())
+    return reasons
 
 
-def test_documents_are_told_by_what_each_run_made_of_them(runs: tuple[Path, Path]) -> None:
-    """Counts by reason equal those of a plain count over both folders."""
+def test_documents_are_counted_by_their_outcome_in_both_runs(runs: tuple[Path, Path]) -> None:
+    """Counts by reason equal a direct count over both folders."""
     a, b = states(runs[0]), states(runs[1])
     expected = Counter((a.get(name, NOT_READ), b.get(name, NOT_READ)) for name in {*a, *b})
-    found: Counter[tuple[str | None, str | None]] = Counter()
+    counts: Counter[tuple[str | None, str | None]] = Counter()
     comparison = compared(*runs)
     for line in comparison.lines:
-        found[line.a, line.b] += line.documents
-    assert found == expected
+        counts[line.a, line.b] += line.documents
+    assert counts == expected
     assert comparison.corpus(0) == sum(reason is None for reason in a.values())
     reasons = {line.a for line in comparison.kept_by(1)}
     assert {"dedup.exact_duplicate", "dedup.near_duplicate", NOT_READ} <= reasons
@@ -73,7 +73,7 @@ def test_documents_are_told_by_what_each_run_made_of_them(runs: tuple[Path, Path
 
 
 def test_sizes_are_those_of_the_corpus(runs: tuple[Path, Path]) -> None:
-    """Characters and tokens of what only B kept are B's."""
+    """Characters and tokens of documents that only B kept are those in B."""
     a = states(runs[0])
     rows = [row for path in (runs[1] / "corpus").glob("*.parquet") for row in pq.read_table(path).to_pylist()]
     mine = [row for row in rows if a.get(row["id"], NOT_READ) is not None]
@@ -82,8 +82,8 @@ def test_sizes_are_those_of_the_corpus(runs: tuple[Path, Path]) -> None:
     assert sum(line.tokens for line in lines) == sum(row["token_count"] for row in mine)
 
 
-def test_a_changed_text_is_shown_where_it_parts(runs: tuple[Path, Path], tmp_path: Path) -> None:
-    """A run with lines cut keeps documents with another text, and both are shown."""
+def test_changed_texts_are_counted_separately(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    """Documents whose texts differ between the runs are counted separately from those with the same text."""
     run(runs[0].parent / "crawl", tmp_path / "cut", "c4.min_words_per_line=25")
     comparison = compared(runs[0], tmp_path / "cut")
     changed = comparison.both(False)
@@ -102,7 +102,7 @@ def test_a_changed_text_is_shown_where_it_parts(runs: tuple[Path, Path], tmp_pat
 
 
 def test_excerpts_begin_before_the_difference() -> None:
-    """Long shared beginnings are left out."""
+    """Excerpts leave out a long common beginning."""
     a, b = excerpts(DocumentExample("x", None, ("s" * 500 + "left", "s" * 500 + "right")))
     assert a is not None
     assert b is not None
@@ -113,42 +113,42 @@ def test_excerpts_begin_before_the_difference() -> None:
 
 
 def test_the_same_for_any_number_of_partitions(runs: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Counts and examples do not depend on how ids are spread."""
-    once = as_plain(compared(*runs))
+    """Counts and examples do not depend on the number of partitions."""
+    once = to_json(compared(*runs))
     monkeypatch.setattr(module, "partitions_by_size", lambda rows, size: 7)
-    assert as_plain(compared(*runs)) == once
+    assert to_json(compared(*runs)) == once
 
 
 def test_a_run_equals_itself(runs: tuple[Path, Path]) -> None:
-    """No difference anywhere."""
-    plain = as_plain(compared(runs[0], runs[0]))
+    """A run compared with itself has no differences."""
+    plain = to_json(compared(runs[0], runs[0]))
     assert plain["only_a"] == plain["only_b"] == plain["recipe"] == []
     assert plain["both"]["other_text"]["documents"] == 0
     assert plain["corpus"]["a"] == plain["both"]["same_text"]["documents"] > 0
 
 
 def test_unfinished_runs_are_compared_as_far_as_they_are(runs: tuple[Path, Path], tmp_path: Path) -> None:
-    """What is filtered only counts as kept, and that is said."""
+    """Documents of a run that is only filtered count as kept, and a note says so."""
     run(runs[0].parent / "crawl", tmp_path / "out", command="filter")
     comparison = compared(tmp_path / "out", runs[0])
-    assert comparison.notes[0].startswith("A: 2 inputs are filtered only")
+    assert comparison.notes[0].startswith("A: 2 inputs are only filtered")
     assert {line.b for line in comparison.kept_by(0)} == {"dedup.exact_duplicate", "dedup.near_duplicate"}
 
 
-def test_the_command_prints_writes_a_page_and_speaks_json(runs: tuple[Path, Path], tmp_path: Path) -> None:
-    """All three agree."""
+def test_the_command_prints_a_table_a_page_and_json(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    """Terminal, HTML page and JSON have the same numbers."""
     words = ["compare", str(runs[0]), str(runs[1])]
     done = CliRunner().invoke(app, [*words, "--html", str(tmp_path / "page.html")])
     assert done.exit_code == 0, done.output
     assert "In B and not in A" in done.output
-    assert "gopher_quality keeps documents with words up to 500 (was 100,000, stricter)" in done.output
-    told = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
+    assert "gopher_quality keeps documents with words <= 500 (was 100,000, stricter)" in done.output
+    values = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
     root = lxml.html.fromstring((tmp_path / "page.html").read_text())
     rows = root.xpath("//*[@id='only-b']//tr[@data-reason]")
-    shown = {row.get("data-reason"): int(row.get("data-documents")) for row in rows}
-    assert shown == {line["a"]: line["documents"] for line in told["only_b"]}
+    on_page = {row.get("data-reason"): int(row.get("data-documents")) for row in rows}
+    assert on_page == {line["a"]: line["documents"] for line in values["only_b"]}
     stages = [row.get("data-stage") for row in root.xpath("//tr[@data-stage]")]
-    assert stages == [entry["stage"] for entry in told["funnel"]]
+    assert stages == [entry["stage"] for entry in values["funnel"]]
     assert stages[0] == "read"
     assert not root.xpath("//script | //img | //link[@href != 'data:,']")
     assert CliRunner().invoke(app, [*words, "--html", "/nowhere/x.html"]).exit_code != 0
@@ -162,7 +162,7 @@ def hostile() -> RunComparison:
 
 
 def test_text_from_the_web_does_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    """Neither markup nor terminal or direction escapes get through, in the page or the terminal."""
+    """No markup, terminal escapes or direction marks get through, on the page or in the terminal."""
     from rich.console import Console
 
     text = page(hostile())
@@ -177,8 +177,8 @@ def test_text_from_the_web_does_nothing(capsys: pytest.CaptureFixture[str]) -> N
     assert "[bold]x[/bold]" in printed
 
 
-def test_stages_of_both_runs_stand_side_by_side() -> None:
-    """A stage that only B has stands after the one that it follows there."""
+def test_stages_of_both_runs_are_side_by_side() -> None:
+    """A stage that only B has is listed after the one that it follows there."""
     from curation.report.funnel import Row
 
     def row(stage: str) -> Any:
@@ -191,7 +191,7 @@ def test_stages_of_both_runs_stand_side_by_side() -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_in_a_browser(runs: tuple[Path, Path], tmp_path: Path, scheme: str) -> None:
-    """No request but itself, no message, no sideways scroll on a phone, nothing serious for axe-core."""
+    """The page makes no other request, logs nothing, fits a phone, and has no serious axe-core violation."""
     playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install 'curation[dev]'")
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe: pip install 'curation[dev]'")
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -203,15 +203,15 @@ def test_the_page_in_a_browser(runs: tuple[Path, Path], tmp_path: Path, scheme: 
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         tab = browser.new_context(color_scheme=scheme, viewport={"width": 390, "height": 800}).new_page()
-        said: list[str] = []
-        asked: list[str] = []
-        tab.on("console", lambda message: said.append(message.text))
-        tab.on("request", lambda request: asked.append(request.url))
+        messages: list[str] = []
+        requests: list[str] = []
+        tab.on("console", lambda message: messages.append(message.text))
+        tab.on("request", lambda request: requests.append(request.url))
         for path in paths:
             tab.goto(path.as_uri())
             assert tab.evaluate("document.documentElement.scrollWidth") <= 390
-            found = axe.Axe().run(tab, options={"resultTypes": ["violations"]}).response["violations"]
-            assert [rule["id"] for rule in found if rule["impact"] in ("serious", "critical")] == []
+            violations = axe.Axe().run(tab, options={"resultTypes": ["violations"]}).response["violations"]
+            assert [rule["id"] for rule in violations if rule["impact"] in ("serious", "critical")] == []
         browser.close()
-    assert said == []
-    assert asked == [path.as_uri() for path in paths]
+    assert messages == []
+    assert requests == [path.as_uri() for path in paths]

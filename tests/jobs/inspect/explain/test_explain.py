@@ -1,4 +1,4 @@
-"""Explain: a document's path, what was cut from its text, and how it is found; safe to print whatever the web says."""
+"""Explain shows a document's path and what was cut from its text, finds it by spelling, and is safe to print."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from curation.jobs.cli.main import app
 from curation.jobs.inspect.explain.explain import Explanation, explain
 from curation.jobs.inspect.explain.lookup import find_inputs, simplified
 from curation.jobs.inspect.explain.text_diff import plain
-from curation.jobs.inspect.explain.view import as_plain, changes, show
+from curation.jobs.inspect.explain.view import changes, show, to_json
 from curation.jobs.steps.plan import Plan, open_plan
 
 HOSTILE = "Look at \x1b[31mred\x1b[0m and \u202eback\u202c and [bold]loud[/bold] and \x9b2J, all of it in one line."
@@ -27,7 +27,7 @@ THIN = "The shop on the corner of our street will be closed until Monday, and no
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run to the corpus: cut lines, personal data, duplicates, a page twice, a listed one, and a broken input."""
+    """A run to the corpus: cut lines, personal data, duplicates, a page twice, a blocked URL, and a broken input."""
     folder = tmp_path_factory.mktemp("crawl")
     cut = [*prose(13), "Two words", "We use cookies on this page, dear reader.", "As was said [1] before, it is so."]
     records = [response(f"https://a.org/{seed}", page("good", *prose(seed))) for seed in range(20, 26)]
@@ -58,178 +58,178 @@ def plan(run: Path) -> Plan:
 
 
 def one(plan: Plan, path: str) -> Explanation:
-    (found,) = explain(plan, f"https://a.org/{path}")
-    return found
+    (explanation,) = explain(plan, f"https://a.org/{path}")
+    return explanation
 
 
-def told(explanation: Explanation, stage: str) -> list[str]:
-    """The changes of a stage as plain lines, blank ones left out."""
+def changes_of(explanation: Explanation, stage: str) -> list[str]:
+    """The changes that a stage made, as plain lines without blank ones."""
     (measured,) = (each for each in explanation.stages if each.stage == stage)
     return [text for line in changes(measured) for text in plain(line) if text[1:].strip()]
 
 
 def printed(explanations: list[Explanation], *, terminal: bool) -> str:
     out = io.StringIO()
-    colours = "standard" if terminal else None
-    show(explanations, Console(file=out, force_terminal=terminal, width=160, highlight=False, color_system=colours))  # type: ignore[arg-type]
+    colors = "standard" if terminal else None
+    show(explanations, Console(file=out, force_terminal=terminal, width=160, highlight=False, color_system=colors))  # type: ignore[arg-type]
     return out.getvalue()
 
 
 def test_values_are_those_stored(plan: Plan, run: Path) -> None:
-    """What explain measures anew is what the run stored, for kept and removed documents, and so is the verdict."""
+    """Values and verdict of explain equal those that the run stored, for kept and removed documents."""
     stored = {}
     for path in (run / "signals").glob("*.parquet"):
         stored |= {row["id"]: row for row in pq.read_table(path).to_pylist()}
     for path in (run / "removed" / "filter").glob("*.parquet"):
         stored |= {row["id"]: row["signals"] for row in pq.read_table(path).to_pylist()}
     for page_name in ("20", "cut/", "thin", "code", "porn-sex"):
-        found = one(plan, page_name)
-        assert found.replayed
-        assert found.differs is None
-        known = stored[found.row["id"]]
-        measured = {f"{m.stage}.{k}": v for m in found.stages if not m.supposed for k, v in m.signals.items()}
+        explanation = one(plan, page_name)
+        assert explanation.replayed
+        assert explanation.differs is None
+        known = stored[explanation.row["id"]]
+        measured = {f"{m.stage}.{k}": v for m in explanation.stages if not m.supposed for k, v in m.signals.items()}
         assert {key: value for key, value in measured.items() if key in known} == {
             key: known[key] for key in measured if key in known
         }
 
 
 def test_cut_lines_and_personal_data_are_shown(plan: Plan) -> None:
-    """Lines that C4 cut, words cut out of a line, and personal data that the corpus step replaced."""
-    cut = told(one(plan, "cut/"), "c4")
+    """Lines and words that C4 cut, and personal data that the corpus step replaced, are shown."""
+    cut = changes_of(one(plan, "cut/"), "c4")
     assert "- Two words" in cut
     assert "- We use cookies on this page, dear reader." in cut
     assert {"- As was said [1] before, it is so.", "+ As was said  before, it is so."} <= set(cut)
     private = one(plan, "private")
     assert private.place == "corpus"
-    (gone, come) = told(private, "pii")
-    assert "jane.doe@corp.io" in gone
-    assert "jane.doe@corp.io" not in come
-    assert told(private, "c4") == []
+    (removed, added) = changes_of(private, "pii")
+    assert "jane.doe@corp.io" in removed
+    assert "jane.doe@corp.io" not in added
+    assert changes_of(private, "c4") == []
 
 
 def test_later_stages_say_what_they_would_have(plan: Plan) -> None:
-    """After the stage that removed a document the others are asked as if it had stayed, and are marked so."""
-    found = one(plan, "code")
-    assert (found.place, found.reason) == ("removed/filter", "c4.curly_bracket")
-    (fineweb,) = (measured for measured in found.stages if measured.stage == "fineweb")
+    """The stages after the one that removed a document are applied as if it had been kept, and marked as such."""
+    explanation = one(plan, "code")
+    assert (explanation.place, explanation.reason) == ("removed/filter", "c4.curly_bracket")
+    (fineweb,) = (measured for measured in explanation.stages if measured.stage == "fineweb")
     assert fineweb.supposed
     assert "No more" not in (fineweb.before or "")
-    assert "would pass" in printed([found], terminal=False)
-    assert "removed here" in printed([found], terminal=False)
+    assert "would pass" in printed([explanation], terminal=False)
+    assert "removed here" in printed([explanation], terminal=False)
 
 
-def test_a_page_without_text_ends_where_it_went(plan: Plan) -> None:
-    """A page removed by its address was never extracted, so nothing is said beyond the stage."""
-    found = one(plan, "porn-sex")
-    assert [measured.stage for measured in found.stages] == ["url"]
-    assert found.reason == "url.hard_word"
+def test_a_page_without_text_ends_where_it_was_removed(plan: Plan) -> None:
+    """A page removed by its URL was never extracted, so the later stages are not shown."""
+    explanation = one(plan, "porn-sex")
+    assert [measured.stage for measured in explanation.stages] == ["url"]
+    assert explanation.reason == "url.hard_word"
 
 
-def test_a_duplicate_names_what_it_lost_to(plan: Plan) -> None:
-    """The survivor, the similarity and the bands in common."""
-    found = one(plan, "copy")
-    assert found.reason == "dedup.exact_duplicate"
-    assert found.duplicate is not None
-    assert found.duplicate.survivor_url == "https://a.org/21"
-    assert len(found.duplicate.shared_bands) == found.duplicate.bands
-    text = printed([found], terminal=False)
+def test_a_duplicate_names_its_survivor(plan: Plan) -> None:
+    """A duplicate is shown with its survivor, the similarity and the bands in common."""
+    explanation = one(plan, "copy")
+    assert explanation.reason == "dedup.exact_duplicate"
+    assert explanation.duplicate is not None
+    assert explanation.duplicate.survivor_url == "https://a.org/21"
+    assert len(explanation.duplicate.shared_bands) == explanation.duplicate.bands
+    text = printed([explanation], terminal=False)
     assert "https://a.org/21" in text
     assert "bands in common" in text
 
 
 def test_several_documents_of_one_address(plan: Plan) -> None:
-    """Each is explained, and told apart by its place in the archive."""
-    found = explain(plan, "https://a.org/twice")
-    assert len({explanation.row["warc_offset"] for explanation in found}) == 2
-    assert printed(found, terminal=False).startswith("2 documents")
+    """Each document with the same URL is explained, with its own position in the archive."""
+    explanations = explain(plan, "https://a.org/twice")
+    assert len({explanation.row["warc_offset"] for explanation in explanations}) == 2
+    assert printed(explanations, terminal=False).startswith("2 documents")
 
 
 @pytest.mark.parametrize("key", ["a.org/20", "http://www.a.org/20/", "https://A.org/20#part", "a.org/20/"])
 def test_an_address_in_another_spelling_is_found(plan: Plan, key: str) -> None:
-    """Without scheme, with a slash at the end and the like, the document is found, and the spelling told."""
-    (found,) = explain(plan, key)
-    assert found.row["url"] == "https://a.org/20"
-    assert f"{key}: not here" in printed([found], terminal=False)
+    """A document is found without the scheme, with a trailing slash and so on, and the spelling is reported."""
+    (explanation,) = explain(plan, key)
+    assert explanation.row["url"] == "https://a.org/20"
+    assert f"{key}: not found in this spelling" in printed([explanation], terminal=False)
 
 
 def test_an_id_without_its_brackets_is_found(plan: Plan) -> None:
-    """The UUID alone is enough."""
+    """The UUID without brackets and prefix is enough."""
     name = one(plan, "20").row["id"]
-    (found,) = explain(plan, name.strip("<>").removeprefix("urn:uuid:"))
-    assert found.row["id"] == name
+    (explanation,) = explain(plan, name.strip("<>").removeprefix("urn:uuid:"))
+    assert explanation.row["id"] == name
 
 
 def test_an_unknown_address_brings_suggestions(plan: Plan) -> None:
-    """The error names addresses that begin most alike; one of a host that is not there names none."""
-    with pytest.raises(InputError, match=r"there are https://a\.org/twice") as error:
+    """The error for an unknown URL lists those with the longest common prefix, and none for an unknown host."""
+    with pytest.raises(InputError, match=r"similar: https://a\.org/twice") as error:
         explain(plan, "https://a.org/twic")
     assert "skipped" in str(error.value)
-    with pytest.raises(InputError, match="no document of this id or URL") as error:
+    with pytest.raises(InputError, match="no document with this id or URL") as error:
         explain(plan, "https://nowhere.example/")
-    assert "there are" not in str(error.value)
+    assert "similar" not in str(error.value)
 
 
 def test_spellings() -> None:
-    """What two spellings of an address differ in is gone, and nothing else."""
+    """Normalization removes what spellings of an address differ in, and nothing else."""
     keys = pa.array(["https://www.A.org/b//", "a.org/b", "<urn:uuid:12-34>", "12-34", "a.org/b?c=d/", None])
     assert simplified(keys).to_pylist() == ["a.org/b", "a.org/b", "12-34", "12-34", "a.org/b?c=d", ""]
 
 
 def test_an_input_is_explained_too(plan: Plan, run: Path) -> None:
-    """By path or name: what was read and skipped in it, and why it was given up."""
+    """An input is found by path or name, with what was read and skipped in it and why it was quarantined."""
     (good,), (broken,) = find_inputs(plan, "a.warc.gz"), find_inputs(plan, "broken.warc.gz")
     assert good.done
     assert good.read["pages.html"] == 15
     assert not broken.done
     assert broken.cause
-    shown = CliRunner().invoke(app, ["explain", str(run), "broken.warc.gz"])
-    assert shown.exit_code == 0
-    assert "given up" in shown.stdout
+    done = CliRunner().invoke(app, ["explain", str(run), "broken.warc.gz"])
+    assert done.exit_code == 0
+    assert "quarantined" in done.stdout
 
 
 @pytest.mark.parametrize("terminal", [True, False])
 def test_text_from_the_web_cannot_break_out(plan: Plan, terminal: bool) -> None:
-    """No escape, control or direction character of a page reaches the terminal, and its markup is not read."""
-    found = one(plan, "hostile")
-    text = printed([found], terminal=terminal)
+    """No escape, control or direction character of a page reaches the terminal, and its markup is not interpreted."""
+    explanation = one(plan, "hostile")
+    text = printed([explanation], terminal=terminal)
     assert not set(text) & {"\x9b", "\u202e", "\u202c"}
     assert "\x1b[31mred" not in text
     assert terminal or "\x1b" not in text
 
 
-def test_changes_can_be_told_without_colour(plan: Plan) -> None:
-    """On a terminal a line that was cut has its sign and a colour; elsewhere the sign alone."""
-    found = [one(plan, "cut/")]
-    assert "\x1b[9;31m- Two words\x1b[0m" in printed(found, terminal=True)
-    assert "[-[1]-]" in printed(found, terminal=True)
-    assert "\n- Two words\n" in printed(found, terminal=False)
+def test_changes_are_readable_without_color(plan: Plan) -> None:
+    """On a terminal a cut line has its sign and a color; elsewhere only the sign."""
+    explanations = [one(plan, "cut/")]
+    assert "\x1b[9;31m- Two words\x1b[0m" in printed(explanations, terminal=True)
+    assert "[-[1]-]" in printed(explanations, terminal=True)
+    assert "\n- Two words\n" in printed(explanations, terminal=False)
 
 
 def test_json_has_every_change_and_no_escapes(plan: Plan, run: Path) -> None:
-    """The JSON holds the pieces of every change and is safe to print as well."""
-    shown = CliRunner().invoke(app, ["explain", str(run), "https://a.org/hostile", "--json"])
-    assert not set(shown.stdout) & {"\x1b", "\x9b", "\u202e"}
-    (plain_one,) = json.loads(shown.stdout)
-    assert plain_one == json.loads(json.dumps(as_plain(one(plan, "hostile"))))
-    (cut,) = (stage for stage in as_plain(one(plan, "cut/"))["stages"] if stage["stage"] == "c4")
+    """The JSON has the pieces of every change and is safe to print as well."""
+    done = CliRunner().invoke(app, ["explain", str(run), "https://a.org/hostile", "--json"])
+    assert not set(done.stdout) & {"\x1b", "\x9b", "\u202e"}
+    (plain_one,) = json.loads(done.stdout)
+    assert plain_one == json.loads(json.dumps(to_json(one(plan, "hostile"))))
+    (cut,) = (stage for stage in to_json(one(plan, "cut/"))["stages"] if stage["stage"] == "c4")
     assert [["-", "Two words"]] in cut["changes"]
 
 
 def test_without_the_archive_stored_values_are_shown(plan: Plan, monkeypatch: pytest.MonkeyPatch, run: Path) -> None:
-    """A kept document's values come from signals/, a removed one's from removed/, where the archive cannot be read."""
+    """If the archive cannot be read, values come from signals/ for kept documents and from removed/ for others."""
     before = {name: one(plan, name) for name in ("20", "thin")}
     monkeypatch.setattr("curation.jobs.inspect.explain.explain._record", lambda *_: None)
     for name, replayed in before.items():
-        found = one(plan, name)
-        assert not found.replayed
-        stages = {measured.stage: measured.signals for measured in found.stages}
+        explanation = one(plan, name)
+        assert not explanation.replayed
+        stages = {measured.stage: measured.signals for measured in explanation.stages}
         for measured in replayed.stages:
             if not measured.supposed and measured.stage != "pii":
                 assert stages[measured.stage] == measured.signals
 
 
 def test_lines_cut_by_deduplication_are_shown(tmp_path: Path) -> None:
-    """A line that stands in too many documents is cut by the corpus step, and explain shows that too."""
+    """Explain shows a line that the corpus step cut because it is in too many documents."""
     footer = "Sign up to our letter and be the first to hear of what is new."
     records = [response(f"https://a.org/{seed}", page("good", *prose(seed), footer)) for seed in range(50, 54)]
     write_archive(tmp_path / "a.warc.gz", records)
@@ -238,4 +238,4 @@ def test_lines_cut_by_deduplication_are_shown(tmp_path: Path) -> None:
     for words in (["filter", str(tmp_path / "a.warc.gz"), *settings], ["dedup"]):
         done = CliRunner().invoke(app, [*words, "--out", out, "--workers", "0"])
         assert done.exit_code == 0, done.output
-    assert told(one(open_plan(out), "51"), "lines") == [f"- {footer}"]
+    assert changes_of(one(open_plan(out), "51"), "lines") == [f"- {footer}"]

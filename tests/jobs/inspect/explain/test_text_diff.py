@@ -1,4 +1,4 @@
-"""What changed between two texts: told whole, in order, and readable without colour."""
+"""Text diffs are complete, in order, and readable without color."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.jobs.inspect.explain.text_diff import (
-    COME,
-    GONE,
-    MOST_LINES,
-    MOST_WORDS,
+    ADDED,
+    MAX_LINES,
+    MAX_WORDS,
+    REMOVED,
     SAME,
     DiffPart,
+    bracketed,
     changed_lines,
-    marked,
     plain,
     words,
 )
@@ -25,45 +25,45 @@ lines = st.lists(st.sampled_from(["a b c", "a b d", "", "one two three four", "o
 @few
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_the_pieces_of_a_line_are_both_lines(old: str, new: str) -> None:
-    """What is not new gives the old line, what is not gone the new one."""
+    """The pieces that were not added give the old line, those that were not removed the new one."""
     pieces = words(old, new)
-    assert "".join(piece.text for piece in pieces if piece.kind != COME) == old
-    assert "".join(piece.text for piece in pieces if piece.kind != GONE) == new
+    assert "".join(piece.text for piece in pieces if piece.kind != ADDED) == old
+    assert "".join(piece.text for piece in pieces if piece.kind != REMOVED) == new
 
 
 @few
 @given(lines, lines)
 def test_old_and_new_lines_balance(old: list[str], new: list[str]) -> None:
-    """Lines that went, taken away, and lines that came, added, make the new text of the old one."""
-    told = [text for line in changed_lines("\n".join(old), "\n".join(new)) for text in plain(line)]
+    """Removing the removed lines from the old text and adding the added ones gives the new text."""
+    changes = [text for line in changed_lines("\n".join(old), "\n".join(new)) for text in plain(line)]
     before, after = sorted(old or [""]), sorted(new or [""])
-    for text in told:
-        (before if text[0] == COME else after).append(text[2:])
+    for text in changes:
+        (before if text[0] == ADDED else after).append(text[2:])
     assert sorted(before) == sorted(after)
 
 
 def test_a_rewritten_line_is_one_line() -> None:
-    """A replacement within a line is told by words, a line cut out as a whole."""
+    """A replacement within a line is shown by words, a removed line as a whole."""
     before = "A first line.\nshort\nMail jane@corp.io or call."
     after = "A first line.\nMail <email> or call."
     cut, edited = changed_lines(before, after)
     assert plain(cut) == ["- short"]
     assert plain(edited) == ["- Mail jane@corp.io or call.", "+ Mail <email> or call."]
-    shown = "".join(text for _, text in marked(edited))
-    assert shown == "~ Mail [-jane@corp.io-]{+<email>+} or call."
-    assert {kind for kind, _ in marked(edited)} == {GONE, COME, SAME}
+    inline = "".join(text for _, text in bracketed(edited))
+    assert inline == "~ Mail [-jane@corp.io-]{+<email>+} or call."
+    assert {kind for kind, _ in bracketed(edited)} == {REMOVED, ADDED, SAME}
 
 
 def test_a_citation_cut_out_shows_both_lines() -> None:
-    """A line that only lost something is told as the old and the new one."""
+    """A line from which only something was removed is shown as the old and the new line."""
     assert [plain(line) for line in changed_lines("See [1] there.", "See  there.")] == [
         ["- See [1] there.", "+ See  there."]
     ]
 
 
 def test_long_texts_and_lines_are_bounded() -> None:
-    """Beyond the limits lines are compared whole, in any number, and still told."""
-    many = "\n".join(f"line {n}" for n in range(MOST_LINES))
-    assert changed_lines(f"{many}\nthe last one", many) == [(DiffPart(GONE, "the last one"),)]
-    long = "word " * MOST_WORDS
+    """Beyond the limits, lines are compared as a whole and changes are still reported."""
+    many = "\n".join(f"line {n}" for n in range(MAX_LINES))
+    assert changed_lines(f"{many}\nthe last one", many) == [(DiffPart(REMOVED, "the last one"),)]
+    long = "word " * MAX_WORDS
     assert [plain(line) for line in changed_lines(long, f"{long}more")] == [[f"+ {long}more"], [f"- {long}"]]

@@ -1,4 +1,4 @@
-"""Verify: each of a table of planted faults is found and named by what it is; a sound run has none."""
+"""Verify finds and describes each fault in a table of planted faults, and none in a sound run."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def sound(crawl: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def out(sound: Path, tmp_path: Path) -> Path:
-    """A copy of it, to break."""
+    """A copy of the run, to damage."""
     return Path(shutil.copytree(sound, tmp_path / "out"))
 
 
@@ -198,7 +198,7 @@ def copy_a_document_to_validation(out: Path) -> None:
 
 
 def make_a_near_duplicate_of_validation(out: Path) -> None:
-    """A document of validation gets the signature of one in training."""
+    """Give a document in validation the signature of one in training."""
     held = {
         name
         for row in pq.read_table(only(out, "tokens/validation-*.parquet"))["document_ids"].to_pylist()
@@ -217,7 +217,7 @@ def make_a_near_duplicate_of_validation(out: Path) -> None:
 
 
 def put_a_cluster_on_both_sides(out: Path) -> None:
-    """Two documents are said to be of one cluster, one of them in validation."""
+    """Put two documents in the same cluster, one of them in validation."""
     held = {
         name
         for row in pq.read_table(only(out, "tokens/validation-*.parquet"))["document_ids"].to_pylist()
@@ -281,11 +281,11 @@ def empty_the_drop_list(out: Path) -> None:
     rewrite(out, only(out, "dedup/drop/*.parquet", 1), lambda table: table.slice(0, 0))
 
 
-def drop_a_row_that_is_not_there(out: Path) -> None:
+def drop_a_missing_row(out: Path) -> None:
     rewrite(out, only(out, "dedup/drop/*.parquet", 1), lambda table: put(table, "row", 1, 999))
 
 
-def lose_to_a_document_that_is_gone(out: Path) -> None:
+def name_a_missing_survivor(out: Path) -> None:
     rewrite(out, only(out, "dedup/drop/*.parquet", 1), lambda table: put(table, "survivor_id", 0, "<urn:uuid:gone>"))
 
 
@@ -315,7 +315,7 @@ def edit_a_total(out: Path) -> None:
     edit_json(out / "manifests" / "tokens" / "all.json", lambda it: it["counts"].update(train_tokens=1))
 
 
-def mark_as_another_run(out: Path) -> None:
+def sign_as_another_run(out: Path) -> None:
     path = only(out, "documents/*.parquet")
     table = pq.read_table(path)
     pq.write_table(table.replace_schema_metadata({"curation.fingerprint": "f" * 32}), path)
@@ -342,7 +342,7 @@ def forget_an_input(out: Path) -> None:
 
 
 FAULTS: list[tuple[Plant, str, str]] = [
-    (flip_a_byte, "corpus/a-", "its content is not what was written"),
+    (flip_a_byte, "corpus/a-", "its content has changed"),
     (truncate, "documents/a-", "bytes; expected"),
     (delete, "signatures/a-", "missing; expected a file of"),
     (swap_two_files, "documents/a-", "its content is that of documents/b-"),
@@ -352,12 +352,12 @@ FAULTS: list[tuple[Plant, str, str]] = [
     (duplicate_a_row_unsigned, "corpus/a-", "is also that of corpus/a-"),
     (repeat_an_id, "corpus/b-", "is also that of corpus/a-"),
     (keep_what_was_removed, "removed/filter/a-", "is also kept, in corpus/a-"),
-    (lose_a_document, "corpus/a-", "as documents/ less the drop list has it"),
-    (lose_a_removed_document, "removed/filter/b-", "0 documents of reason gopher_repetition.max_"),
+    (lose_a_document, "corpus/a-", "as in documents/ without the drop list"),
+    (lose_a_removed_document, "removed/filter/b-", "0 documents with reason gopher_repetition.max_"),
     (edit_the_records_read, "manifests/filter/a-", "records read"),
     (edit_a_tally, "manifests/filter/a-", "documents have a reason of c4"),
     (edit_a_fingerprint, "manifests/filter/a-", "fingerprint 0000"),
-    (edit_a_hash, "dedup/pairs/", "its content is not what was written"),
+    (edit_a_hash, "dedup/pairs/", "its content has changed"),
     (break_a_manifest, "manifests/corpus/a-", "is no manifest"),
     (rename_a_manifest, "manifests/corpus/other", "is the manifest of corpus of a-"),
     (delete_a_manifest, "manifests/filter/a-", "missing; expected to be there"),
@@ -367,7 +367,7 @@ FAULTS: list[tuple[Plant, str, str]] = [
         "tokens/train-00000.parquet row 3",
         "token id 600 is not in the vocabulary; expected below 600",
     ),
-    (begin_beyond_the_row, "tokens/train-00000.parquet row 3", "document_starts does not"),
+    (begin_beyond_the_row, "tokens/train-00000.parquet row 3", "document_starts is not ascending"),
     (begin_late, "tokens/train-00000.parquet row 3", "document_starts does not begin at 0"),
     (name_one_document_more, "tokens/train-00000.parquet row 3", "differ in length"),
     (
@@ -387,20 +387,20 @@ FAULTS: list[tuple[Plant, str, str]] = [
     (miscount_tokens, "corpus/a-", "is 7; expected"),
     (forget_a_token_count, "corpus/a-", "1 documents without a token_count"),
     (change_a_type, "documents/a-", "language_score is float; expected double"),
-    (leave_out_a_column, "removed/filter/a-", "not those of the contract: no reason"),
-    (leave_out_a_signature_column, "signatures/a-", "not those of the contract: no sketch"),
-    (widen_tokens, "tokens/train-00000.parquet", "not those of the contract: input_ids is"),
-    (shuffle_signals, "signals/a-", "as documents/ has it"),
-    (drop_a_signature, "signatures/a-", "a row for each of documents/"),
-    (misname_a_reason, "removed/filter/b-", "the reason is not of the stage"),
-    (empty_the_drop_list, "removed/dedup/b-", "as the drop list has it"),
-    (drop_a_row_that_is_not_there, "dedup/drop/b-", "names a row that documents/ has not"),
-    (lose_to_a_document_that_is_gone, "dedup/drop/b-", "the survivor that it names is not in the corpus"),
-    (bring_in_another_archive, "documents/a-", "file_path is another archive's"),
+    (leave_out_a_column, "removed/filter/a-", "wrong columns: no reason"),
+    (leave_out_a_signature_column, "signatures/a-", "wrong columns: no sketch"),
+    (widen_tokens, "tokens/train-00000.parquet", "wrong columns: input_ids is"),
+    (shuffle_signals, "signals/a-", "as in documents/"),
+    (drop_a_signature, "signatures/a-", "one per row of documents/"),
+    (misname_a_reason, "removed/filter/b-", "the reason is not one of its stage"),
+    (empty_the_drop_list, "removed/dedup/b-", "as in the drop list"),
+    (drop_a_missing_row, "dedup/drop/b-", "the row is not in documents/"),
+    (name_a_missing_survivor, "dedup/drop/b-", "its survivor is not in the corpus"),
+    (bring_in_another_archive, "documents/a-", "file_path is that of another archive"),
     (break_the_tokenizer, "tokenizer/tokenizer.json", "cannot be loaded"),
     (shrink_the_tokenizer, "tokenizer/tokenizer.json", "599 tokens; expected 600"),
     (edit_a_total, "manifests/tokens/all.json", "1 train tokens"),
-    (mark_as_another_run, "documents/a-", "was made under the fingerprint ffff"),
+    (sign_as_another_run, "documents/a-", "has the fingerprint ffff"),
     (edit_the_numbers, "report/stats.json", "expected"),
     (edit_what_dedup_counted, "manifests/dedup/all.json", "removed: 10; expected 2, as its shards have it"),
     (edit_the_recipe, "run.json", "was changed after the run"),
@@ -408,19 +408,19 @@ FAULTS: list[tuple[Plant, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("plant", "place", "told"), FAULTS, ids=[plant.__name__ for plant, _, _ in FAULTS])
-def test_a_planted_fault_is_found_and_named(out: Path, plant: Plant, place: str, told: str) -> None:
-    """The file is named, with what is wrong in it; nothing passes for unfinished."""
+@pytest.mark.parametrize(("plant", "place", "message"), FAULTS, ids=[plant.__name__ for plant, _, _ in FAULTS])
+def test_a_planted_fault_is_found_and_named(out: Path, plant: Plant, place: str, message: str) -> None:
+    """A fault is reported with its file and what is wrong, and is not mistaken for an unfinished run."""
     plant(out)
     verdict = verdict_of(out)
-    found = [str(fault) for fault in verdict.wrong]
-    assert any(line.startswith(place) and told in line for line in found), found
+    faults = [str(fault) for fault in verdict.wrong]
+    assert any(line.startswith(place) and message in line for line in faults), faults
     assert not verdict.left or plant is forget_an_input
-    assert not any("cannot be looked into" in line for line in found), found
+    assert not any("cannot be checked" in line for line in faults), faults
 
 
 def test_a_sound_run_has_no_fault(sound: Path) -> None:
-    """Nothing wrong, nothing left, all looked at, and no file is touched."""
+    """In a sound run nothing is wrong and nothing left, everything is checked, and no file is changed."""
     before = {path: path.stat().st_mtime_ns for path in sound.rglob("*")}
     verdict = verdict_of(sound)
     assert verdict.lines() == ["complete and intact"]
@@ -444,13 +444,13 @@ def test_a_sound_run_has_no_fault(sound: Path) -> None:
     ids=lambda settings: settings[0],
 )
 def test_a_sound_run_of_any_settings_has_no_fault(crawl: Path, tmp_path: Path, settings: tuple[str, ...]) -> None:
-    """Other packings, repeats, line cuts and no deduplication are told from faults."""
+    """Other packings, repeats, line cuts and runs without deduplication have no faults."""
     run(crawl, tmp_path / "out", *settings)
     assert verdict_of(tmp_path / "out").lines() == ["complete and intact"]
 
 
 def test_duplicates_kept_on_purpose_are_a_note(crawl: Path, tmp_path: Path) -> None:
-    """`against` does not compare this run's own documents: those on both sides are told, and are no fault."""
+    """`against` does not compare the run's own documents, so near-duplicates across splits are notes, not faults."""
     run(crawl / "a.warc.gz", tmp_path / "old")
     records = [response(f"https://d.org/{n}", page("good", *prose(n))) for n in [*range(13, 17), *range(60, 66)]]
     records += [response(f"https://d.org/again{n}", page("again", *prose(n), "One line more.")) for n in range(60, 66)]
@@ -462,8 +462,8 @@ def test_duplicates_kept_on_purpose_are_a_note(crawl: Path, tmp_path: Path) -> N
     assert "in training, is similar to it" in verdict.notes[0]
 
 
-def test_unfinished_runs_are_told_apart(crawl: Path, tmp_path: Path) -> None:
-    """After the filter step alone, and after an input was added, what is left is named, and nothing is wrong."""
+def test_unfinished_runs_have_no_faults(crawl: Path, tmp_path: Path) -> None:
+    """After the filter step only, or after an input was added, what is left is listed and nothing is wrong."""
     out = tmp_path / "out"
     run(crawl, out, command="filter")
     verdict = verdict_of(out)
@@ -484,22 +484,22 @@ def test_unfinished_runs_are_told_apart(crawl: Path, tmp_path: Path) -> None:
 
 
 def test_two_records_of_one_id_are_a_note(crawl: Path, tmp_path: Path) -> None:
-    """The same archive under two paths gives every id twice, which the run is not to blame for."""
+    """The same archive under two paths gives every id twice, which is a note and not a fault of the run."""
     copy = tmp_path / "copy.warc.gz"
     shutil.copy(crawl / "a.warc.gz", copy)
     run([crawl / "a.warc.gz", copy], tmp_path / "out")
     verdict = verdict_of(tmp_path / "out")
     assert verdict.wrong == []
-    assert "two records of the input have one id" in verdict.notes[0]
+    assert "two records of the input have the same id" in verdict.notes[0]
 
 
-def test_the_command_leaves_with_3_and_tells_machines(out: Path) -> None:
-    """Exit code 0 for a sound run, else 3, with the faults as JSON, file and row apart."""
+def test_the_command_exits_with_3_and_prints_json(out: Path) -> None:
+    """The command exits with code 0 for a sound run, else with 3, and JSON has file and row of each fault."""
     assert CliRunner().invoke(app, ["verify", str(out)]).exit_code == 0
     use_an_unknown_id(out)
     done = CliRunner().invoke(app, ["verify", str(out), "--json"])
     assert done.exit_code == 3
-    told = json.loads(done.stdout)
-    assert told["finished"]
-    assert not told["intact"]
-    assert (told["faults"][0]["file"], told["faults"][0]["row"]) == ("tokens/train-00000.parquet", 3)
+    values = json.loads(done.stdout)
+    assert values["finished"]
+    assert not values["intact"]
+    assert (values["faults"][0]["file"], values["faults"][0]["row"]) == ("tokens/train-00000.parquet", 3)

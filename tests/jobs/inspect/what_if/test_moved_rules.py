@@ -1,4 +1,4 @@
-"""Rules moved over stored signals: what is counted is what the stages do, for any texts and any thresholds."""
+"""Changed rules applied to stored signals give what the stages do, for any texts and any thresholds."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ few = settings(deadline=None, derandomize=True, max_examples=25, phases=[Phase.e
 
 
 def stored(stages: Stages, values: Sequence[str], *, every: bool) -> Folder:
-    """A folder with the signals and removed documents of a shard "s" of these texts."""
+    """A folder with the signals and removed documents of a shard "s" with these texts."""
     kind = signal_type(stages, documents())
     applied = apply(stages, documents(*values), kind, measure_all=every)
     folder = Folder(f"memory://moving/{uuid.uuid4().hex}")
@@ -42,7 +42,7 @@ def stored(stages: Stages, values: Sequence[str], *, every: bool) -> Folder:
 
 
 def filled(rows: pa.RecordBatch) -> pa.RecordBatch:
-    """The rows with every column of a document, null where the test has none."""
+    """The rows with every column of a document, null where the test sets none."""
     for field in schema.DOCUMENT:
         if field.name not in rows.schema.names:
             rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
@@ -68,7 +68,7 @@ def run(stages: Stages, values: Sequence[str]) -> dict[str, int]:
 def test_counts_are_those_of_the_moved_stages(
     values: list[str], before: tuple[Length, Length], after: tuple[Length, Length]
 ) -> None:
-    """Exact where all was measured or is asked now; else the bounds hold the truth, by stage."""
+    """Counts by stage are exact if everything was measured or is measured now; else the bounds contain the truth."""
     olds, news = (list(zip(("first", "second"), pair, strict=True)) for pair in (before, after))
     if before == after:
         return
@@ -84,15 +84,15 @@ def test_counts_are_those_of_the_moved_stages(
 
 
 def test_a_stage_of_an_unknown_kind_leaves_doubt() -> None:
-    """A stage that is no filter may remove for a cause that no signal tells: what it never met may pass or go."""
+    """A stage that is not a filter may have causes that no signal shows: documents that did not reach it are unsure."""
     olds: Stages = [("first", Length(4, 9)), ("upper", Upper())]
     news: Stages = [("first", Length(2, 9)), ("upper", Upper())]
     part = counted(olds, news, ["aaa", "aaaaa"], every=True).stages["upper"]
     assert (part.least.documents, part.most.documents) == (1, 2)
-    asked = counted(olds, news, ["aaa", "aaaaa"], every=True, measure=True).stages["upper"]
-    assert (asked.least.documents, asked.most.documents) == (2, 2)
+    measured = counted(olds, news, ["aaa", "aaaaa"], every=True, measure=True).stages["upper"]
+    assert (measured.least.documents, measured.most.documents) == (2, 2)
 
 
 def test_only_keys_of_rules_can_be_moved() -> None:
-    """A rule that is off can be moved too, since the filter measures for it; a stage of another kind has no key."""
+    """Thresholds of a filter can be changed, also of a rule that is off; other kinds of stages have no such keys."""
     assert movable([("a", Length(None, 9)), ("upper", Upper())]) == ["a.min_length", "a.max_length"]

@@ -1,4 +1,4 @@
-"""What-if: its numbers are a run's with the setting, or bounds that hold them; what it cannot tell it refuses."""
+"""What-if gives the numbers of a run with the setting, or bounds around them, and refuses what it cannot answer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from curation.errors import RecipeError, UsageError
 from curation.jobs.cli.main import app
 from curation.jobs.inspect.what_if.moved_rules import movable
-from curation.jobs.inspect.what_if.view import as_plain
+from curation.jobs.inspect.what_if.view import to_json
 from curation.jobs.inspect.what_if.what_if import WhatIf, what_if
 from curation.jobs.steps.plan import Plan, make_plan
 from curation.jobs.steps.progress import Progress
@@ -29,7 +29,7 @@ CURLY, LOREM = "Here stands a curly { bracket in a line of words.", "Here stands
 
 
 def bodies() -> list[list[str]]:
-    """Paragraphs of pages that lie on both sides of many thresholds."""
+    """Paragraphs of pages on both sides of many thresholds."""
     pages = [[*prose(seed)] for seed in range(12)]
     pages += [prose(100 + n)[0].split(". ")[:n] for n in range(1, 6)]
     pages += [[" ".join(prose(seed)[0].split()[: 12 * seed])] for seed in range(1, 9)]
@@ -49,7 +49,7 @@ def bodies() -> list[list[str]]:
 
 @pytest.fixture(scope="module")
 def crawl(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two archives of such pages, a copy among them and a page that its address gives away."""
+    """Two archives of such pages, with copies and with pages that the URL filter removes."""
     folder = tmp_path_factory.mktemp("crawl")
     records = [
         response(f"https://a.org/{number}", page(f"p{number}", *body)) for number, body in enumerate(bodies()) if body
@@ -69,7 +69,7 @@ Filtered = Callable[..., Plan]
 
 @pytest.fixture(scope="module")
 def filtered(crawl: Path, tmp_path_factory: pytest.TempPathFactory) -> Filtered:
-    """Runs the filter step with settings, once for each."""
+    """Runs the filter step with settings, and caches the run of each."""
     done: dict[tuple[str, ...], Plan] = {}
 
     def run(*settings: str, extractor: str = "resiliparse") -> Plan:
@@ -87,26 +87,26 @@ def filtered(crawl: Path, tmp_path_factory: pytest.TempPathFactory) -> Filtered:
 
 
 def corpus_of(plan: Plan) -> int:
-    """Deduplicate; documents of the corpus."""
+    """Deduplicate; returns the number of documents in the corpus."""
     done = CliRunner().invoke(app, ["dedup", "--out", plan.folder.url, "--workers", "0"])
     assert done.exit_code == 0, done.output
-    made = [read_manifest(plan.folder, "corpus", source.shard) for source in plan.inputs]
-    return sum(manifest.outputs[0].rows for manifest in made if manifest is not None)
+    manifests = [read_manifest(plan.folder, "corpus", source.shard) for source in plan.inputs]
+    return sum(manifest.outputs[0].rows for manifest in manifests if manifest is not None)
 
 
 def funnel(plan: Plan) -> dict[str, tuple[int, int]]:
-    """Documents and characters that left each stage, from the manifests."""
+    """Documents and characters that left each stage, read from the manifests."""
     total: dict[str, tuple[int, int]] = {}
     for source in plan.inputs:
         manifest = read_manifest(plan.folder, "filter", source.shard)
         assert manifest is not None
         for name, tally in manifest.counts["stages"].items():
-            had = total.get(name, (0, 0))
-            total[name] = (had[0] + tally["documents_out"], had[1] + tally["characters_out"])
+            documents, characters = total.get(name, (0, 0))
+            total[name] = (documents + tally["documents_out"], characters + tally["characters_out"])
     return total
 
 
-def told(answer: WhatIf, side: str) -> dict[str, tuple[int, int]]:
+def counts_of(answer: WhatIf, side: str) -> dict[str, tuple[int, int]]:
     amounts = {name: getattr(kept, side) for name, kept in answer.counted.stages.items()}
     return {name: (amount.documents, amount.characters) for name, amount in amounts.items()}
 
@@ -139,14 +139,14 @@ BOUNDED = ["c4.curly_bracket=false", "c4.lorem_ipsum=false", "language.min_score
 
 @pytest.mark.parametrize("setting", [*EXACT, *BOUNDED])
 def test_numbers_are_those_of_a_run(filtered: Filtered, setting: str) -> None:
-    """With all signals stored a threshold's numbers, by stage, are a new run's; without, the bounds hold them."""
+    """With all signals stored, the numbers by stage are those of a new run; without, the bounds contain them."""
     truth = funnel(filtered(setting))
-    assert truth != funnel(filtered("signals.all=true")), "the pages have nothing on the other side of the threshold"
+    assert truth != funnel(filtered("signals.all=true")), "no page is on the other side of the threshold"
     for every in ("true", "false"):
         plan = filtered(f"signals.all={every}")
         answer = what_if(plan, [setting], Cluster())
-        assert told(answer, "now") == funnel(plan)
-        least, most = told(answer, "least"), told(answer, "most")
+        assert counts_of(answer, "now") == funnel(plan)
+        least, most = counts_of(answer, "least"), counts_of(answer, "most")
         for name, (documents, characters) in truth.items():
             assert least[name][0] <= documents <= most[name][0], (every, name)
             assert least[name][1] <= characters <= most[name][1], (every, name)
@@ -155,12 +155,12 @@ def test_numbers_are_those_of_a_run(filtered: Filtered, setting: str) -> None:
 
 
 @pytest.mark.parametrize("setting", [*EXACT, *BOUNDED])
-def test_measured_from_the_stored_texts_all_is_exact(filtered: Filtered, setting: str) -> None:
-    """With measure, the stages are asked about what stored signals leave open: a run's numbers, whatever is moved."""
+def test_measuring_the_stored_texts_is_exact(filtered: Filtered, setting: str) -> None:
+    """With `measure`, the numbers are those of a new run, whatever is changed."""
     for every in ("true", "false"):
         answer = what_if(filtered(f"signals.all={every}"), [setting], Cluster(), measure=True)
-        assert told(answer, "now") == funnel(filtered("signals.all=false"))
-        assert told(answer, "least") == told(answer, "most") == funnel(filtered(setting))
+        assert counts_of(answer, "now") == funnel(filtered("signals.all=false"))
+        assert counts_of(answer, "least") == counts_of(answer, "most") == funnel(filtered(setting))
         moved = answer.whole.least.documents - answer.whole.now.documents
         sides = [not after for before, after in answer.counted.moves.elements() if not before or not after]
         assert moved == sum(1 if side else -1 for side in sides)
@@ -168,7 +168,7 @@ def test_measured_from_the_stored_texts_all_is_exact(filtered: Filtered, setting
 
 @pytest.mark.parametrize("setting", ["gopher_quality.min_words=150", "gopher_quality.max_words=295"])
 def test_the_corpus_after_a_tightened_rule(filtered: Filtered, setting: str) -> None:
-    """What goes is taken out of the clusters that deduplication found: here the estimate is what a run gives."""
+    """With a tightened rule, the estimate accounts for near-duplicate clusters; here it equals the result of a run."""
     plan = filtered("signals.all=true", "dedup.verify=true")
     now = corpus_of(plan)
     answer = what_if(plan, [setting], Cluster())
@@ -177,8 +177,8 @@ def test_the_corpus_after_a_tightened_rule(filtered: Filtered, setting: str) -> 
     assert truth < now < answer.whole.now.documents
 
 
-def test_newcomers_are_estimated_by_the_share_that_stays(filtered: Filtered) -> None:
-    """A loosened rule's newcomers are taken to be duplicates as often as the documents there are now."""
+def test_added_documents_are_estimated_by_the_share_kept(filtered: Filtered) -> None:
+    """Documents added by a loosened rule are assumed to be duplicates as often as the documents now."""
     plan = filtered("signals.all=true", "dedup.verify=true")
     now = corpus_of(plan)
     answer = what_if(plan, ["fineweb.max_dup_characters=none"], Cluster())
@@ -190,42 +190,42 @@ def test_newcomers_are_estimated_by_the_share_that_stays(filtered: Filtered) -> 
 
 
 def test_several_keys_at_once(filtered: Filtered) -> None:
-    """Rules moved together, some tighter and some looser, give the run's numbers too."""
+    """Several changed rules, some tighter and some looser, give the numbers of a run too."""
     settings = ["gopher_quality.min_words=30", "c4.min_sentences=3", "fineweb.max_dup_characters=none"]
     answer = what_if(filtered("signals.all=true"), settings, Cluster())
-    assert told(answer, "least") == told(answer, "most") == funnel(filtered(*settings))
+    assert counts_of(answer, "least") == counts_of(answer, "most") == funnel(filtered(*settings))
 
 
 @pytest.mark.parametrize("floor", ["0.9", "0.0001", "none"])
 def test_the_language_floor(filtered: Filtered, floor: str) -> None:
-    """A higher floor is exact; a lower one lets in pages whose text nobody extracted, which are bounds."""
+    """A higher floor is exact; a lower one adds pages whose text was never extracted, which gives bounds."""
     plan = filtered("signals.all=true", extractor="trafilatura")
     answer = what_if(plan, [f"extract.language_floor={floor}"], Cluster())
     truth = funnel(filtered(f"extract.language_floor={floor}", extractor="trafilatura"))
-    least, most = told(answer, "least"), told(answer, "most")
+    least, most = counts_of(answer, "least"), counts_of(answer, "most")
     assert all(least[name][0] <= truth[name][0] <= most[name][0] for name in truth)
     assert floor != "0.9" or least == most == truth
 
 
-def test_moves_and_examples_name_the_documents(filtered: Filtered) -> None:
-    """The documents that change sides are counted by reason now and then, and shown with the value that decides."""
+def test_changed_documents_are_counted_and_shown(filtered: Filtered) -> None:
+    """Changed documents are counted by reason now and then, and examples show the value that decides."""
     answer = what_if(filtered("signals.all=true"), ["gopher_quality.min_words=150"], Cluster())
-    out = sum(count for (before, _), count in answer.counted.moves.items() if not before)
-    assert out == answer.whole.now.documents - answer.whole.most.documents > 0
-    assert not answer.let_in
-    assert 0 < len(answer.put_out) <= 5
-    for example in answer.put_out:
+    removed = sum(count for (before, _), count in answer.counted.moves.items() if not before)
+    assert removed == answer.whole.now.documents - answer.whole.most.documents > 0
+    assert not answer.added
+    assert 0 < len(answer.removed) <= 5
+    for example in answer.removed:
         assert example.after == "gopher_quality.min_words"
         assert int(example.value.removeprefix("words = ")) < 150
         assert example.url.startswith("https://a.org/")
         assert example.beginning
 
 
-def test_a_document_that_is_let_in_perhaps_is_called_so(filtered: Filtered) -> None:
-    """Where later filters never measured a document it is an example of those let in, but not for sure."""
+def test_a_document_that_may_be_added_is_marked(filtered: Filtered) -> None:
+    """A document that later filters never measured is an example of those added, but marked as not sure."""
     answer = what_if(filtered("signals.all=false"), ["gopher_quality.min_words=10"], Cluster())
     assert answer.whole.least.documents < answer.whole.most.documents
-    assert not any(example.sure for example in answer.let_in)
+    assert not any(example.sure for example in answer.added)
     assert answer.corpus is None
 
 
@@ -240,15 +240,15 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("setting", REFUSED)
-def test_what_is_no_threshold_is_refused(filtered: Filtered, setting: str) -> None:
-    """A key that no stored signal answers for is named, with those that can be moved."""
-    with pytest.raises(UsageError, match=r"stored signals do not tell.*gopher_quality\.min_words") as error:
+def test_keys_that_are_not_thresholds_are_refused(filtered: Filtered, setting: str) -> None:
+    """The error for a key that stored signals cannot answer names it and lists those that can be changed."""
+    with pytest.raises(UsageError, match=r"stored signals do not show.*gopher_quality\.min_words") as error:
         what_if(filtered("signals.all=false"), [setting], Cluster())
     assert str(error.value).startswith(setting.partition("=")[0])
 
 
-def test_nothing_to_move_is_refused(filtered: Filtered) -> None:
-    """No setting, one that changes nothing, and a key that does not exist are mistakes, told as such."""
+def test_no_change_is_refused(filtered: Filtered) -> None:
+    """No setting, a setting that changes nothing, and an unknown key are errors."""
     plan = filtered("signals.all=false")
     for settings in ([], ["gopher_quality.min_words=50"]):
         with pytest.raises(UsageError, match="nothing is changed"):
@@ -258,36 +258,36 @@ def test_nothing_to_move_is_refused(filtered: Filtered) -> None:
 
 
 def test_without_stored_signals_there_is_no_answer(filtered: Filtered) -> None:
-    """A run that stored none says which key would have."""
+    """The error for a run without stored signals names the key that stores them."""
     with pytest.raises(UsageError, match=r"signals\.stored=true"):
         what_if(filtered("signals.stored=false"), ["gopher_quality.min_words=60"], Cluster())
 
 
-def test_keys_that_can_be_moved() -> None:
-    """Thresholds and switches of rules, those that are off among them where the filter measures them anyway."""
+def test_keys_that_can_be_changed() -> None:
+    """Thresholds and switches of rules can be changed, including those of rules that are off but measured anyway."""
     keys = movable(load("fineweb", ["gopher_quality.max_words=none", "c4.curly_bracket=false"]).stages)
     assert {"gopher_quality.max_words", "c4.min_sentences", "language.min_score", "url.max_soft_words"} <= set(keys)
     assert not {"c4.curly_bracket", "fineweb.short_line_length", "language.languages", "extract.extractor"} & set(keys)
 
 
 def test_the_command(filtered: Filtered) -> None:
-    """The command prints a table, or the same numbers as JSON, and leaves with 2 where it refuses."""
+    """The command prints a table, or the same numbers as JSON."""
     plan = filtered("signals.all=true")
     words = ["what-if", plan.folder.url, "--set", "gopher_quality.min_words=80"]
     shown = CliRunner().invoke(app, words)
     assert shown.exit_code == 0
     assert "Exact" in shown.stdout
     plain = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
-    answer: dict[str, Any] = as_plain(what_if(plan, [words[-1]], Cluster()))
+    answer: dict[str, Any] = to_json(what_if(plan, [words[-1]], Cluster()))
     assert plain == json.loads(json.dumps(answer))
     assert plain["exact"]
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]])
 def test_examples_cannot_steer_a_terminal(filtered: Filtered, form: list[str]) -> None:
-    """The first words of pages are shown without their escapes and direction marks, and their markup is not read."""
+    """Text of examples is printed without escapes and direction marks, and its markup is not interpreted."""
     plan = filtered("signals.all=true")
-    (example,) = what_if(plan, ["gopher_quality.max_hash_ratio=0"], Cluster()).put_out
+    (example,) = what_if(plan, ["gopher_quality.max_hash_ratio=0"], Cluster()).removed
     assert "\u202e" in example.beginning
     shown = CliRunner().invoke(app, ["what-if", plan.folder.url, *form, "-s", "gopher_quality.max_hash_ratio=0"]).stdout
     assert "[bold]loud[/bold]" in shown

@@ -1,4 +1,4 @@
-"""Metrics for machines: valid OpenMetrics, with the numbers of stats.json."""
+"""The metrics are valid OpenMetrics with the numbers of stats.json."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-    """Every sample by name and labels, as the reference parser reads it."""
+    """Every sample by name and labels, read with the reference parser."""
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(text)
@@ -31,27 +31,27 @@ def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
 
 
 def test_metrics_are_open_metrics_with_the_numbers_of_the_run(out: Path) -> None:
-    """The parser takes the file, and stages, reasons, reading and tokens are those of stats.json."""
+    """The reference parser reads the file, and stages, reasons, reading and tokens equal those of stats.json."""
     text = (out / "report" / "metrics.txt").read_text()
     assert text.endswith("# EOF\n")
-    found = samples(text)
+    metrics = samples(text)
     stats: dict[str, Any] = json.loads((out / "report" / "stats.json").read_text())
     for stage, tally in stats["stages"].items():
         for name in ("documents_in", "documents_out", "characters_in", "characters_out"):
-            assert found[f"curate_stage_{name}_total", (("stage", stage),)] == tally[name]
+            assert metrics[f"curate_stage_{name}_total", (("stage", stage),)] == tally[name]
         for reason, count in tally["reasons"].items():
-            assert found["curate_removed_documents_total", (("reason", reason), ("stage", stage))] == count
-    assert found["curate_read_pages_total", (("content", "html"),)] == stats["read"]["pages.html"] == 29
-    assert found["curate_read_records_total", (("type", "response"),)] == 29
-    assert found["curate_corpus_tokens_total", ()] == stats["tokens"]["corpus_tokens"]
-    assert found["curate_packed_rows_total", (("split", "train"),)] == stats["tokens"]["train_rows"]
-    assert found["curate_step_seconds_total", (("step", "filter"),)] > 0
+            assert metrics["curate_removed_documents_total", (("reason", reason), ("stage", stage))] == count
+    assert metrics["curate_read_pages_total", (("content", "html"),)] == stats["read"]["pages.html"] == 29
+    assert metrics["curate_read_records_total", (("type", "response"),)] == 29
+    assert metrics["curate_corpus_tokens_total", ()] == stats["tokens"]["corpus_tokens"]
+    assert metrics["curate_packed_rows_total", (("split", "train"),)] == stats["tokens"]["train_rows"]
+    assert metrics["curate_step_seconds_total", (("step", "filter"),)] > 0
     written = sum(path.stat().st_size for path in (out / "corpus").glob("*.parquet"))
-    assert found["curate_output_bytes", (("folder", "corpus"),)] == written
+    assert metrics["curate_output_bytes", (("folder", "corpus"),)] == written
 
 
 def test_hostile_names_stay_labels() -> None:
-    """Quotes, backslashes and line breaks in a label come back from the parser as they were."""
+    """Quotes, backslashes and line breaks in a label are unchanged after parsing."""
     family = Family("stage_documents_in", "counter", 'help with "quotes"\nand lines')
     hostile = 'a"} 7\n# EOF\n\\x'
     family.add(3, stage=hostile)
@@ -60,6 +60,6 @@ def test_hostile_names_stay_labels() -> None:
     assert escape('\\"\n') == '\\\\\\"\\n'
 
 
-def test_a_family_without_samples_says_nothing() -> None:
-    """No heading without numbers."""
+def test_a_family_without_samples_is_empty() -> None:
+    """A metric without samples has no lines."""
     assert list(Family("none", "gauge", "Nothing.").lines()) == []

@@ -1,4 +1,4 @@
-"""The report tells what the files hold: recounted with DuckDB, on the page, in stats.json and in the terminal."""
+"""The report matches the content of the files, recounted with DuckDB: page, stats.json and terminal."""
 
 from __future__ import annotations
 
@@ -66,14 +66,14 @@ def counted(tables: duckdb.DuckDBPyConnection, query: str) -> dict[Any, Any]:
 def test_the_funnel_is_what_the_files_hold(stats: dict[str, Any], tables: duckdb.DuckDBPyConnection) -> None:
     """Reasons, documents out of each stage, characters and tokens equal a recount of removed/ and corpus/."""
     reasons = counted(tables, "SELECT reason, count(*) FROM pages WHERE NOT kept GROUP BY 1")
-    told = {f"{name}.{reason}": n for name, tally in stats["stages"].items() for reason, n in tally["reasons"].items()}
-    assert told == reasons
+    tallies = stats["stages"].items()
+    assert {f"{name}.{reason}": n for name, tally in tallies for reason, n in tally["reasons"].items()} == reasons
     assert len(reasons) > 5
-    gone = counted(tables, "SELECT stage, count(*) FROM pages WHERE NOT kept GROUP BY 1")
+    removed = counted(tables, "SELECT stage, count(*) FROM pages WHERE NOT kept GROUP BY 1")
     (left,) = tables.execute("SELECT count(*) FROM pages").fetchone() or (0,)
     for name, tally in stats["stages"].items():
         assert tally["documents_in"] == left
-        left -= gone.get(name, 0)
+        left -= removed.get(name, 0)
         assert tally["documents_out"] == left
     characters, tokens = tables.execute("SELECT sum(length(text)), sum(token_count) FROM pages WHERE kept").fetchall()[
         0
@@ -97,7 +97,7 @@ def test_the_funnel_is_what_the_files_hold(stats: dict[str, Any], tables: duckdb
 def test_kept_and_removed_by_name(
     stats: dict[str, Any], tables: duckdb.DuckDBPyConnection, key: str, expression: str
 ) -> None:
-    """Pages and kept ones by language, day, domain and top-level domain equal a recount."""
+    """Documents and kept documents by language, day, domain and top-level domain equal a recount."""
     rows = tables.execute(
         f"SELECT {expression} AS name, count(*), count(*) FILTER (kept) FROM pages WHERE name IS NOT NULL GROUP BY 1"
     ).fetchall()
@@ -108,7 +108,7 @@ def test_kept_and_removed_by_name(
 def test_histograms_of_both_sides(
     stats: dict[str, Any], tables: duckdb.DuckDBPyConnection, key: str, expression: str
 ) -> None:
-    """Every bin of the lengths and scores, kept and removed, equals a recount; what has no value is told apart."""
+    """Every bin of the lengths and scores, kept and removed, equals a recount; nulls are counted separately."""
     for side, condition in (("kept", "kept"), ("removed", "NOT kept")):
         rows = tables.execute(f"SELECT {expression} FROM pages WHERE {condition}").fetchall()
         assert stats[key][side] == histogram([value for (value,) in rows], stats[key][side]["edges"])
@@ -123,30 +123,30 @@ def histogram(values: list[Any], edges: list[float]) -> dict[str, Any]:
 
 
 def test_histograms_of_signals(out: Path, stats: dict[str, Any], tables: duckdb.DuckDBPyConnection) -> None:
-    """The bins of a signal hold the stored values of kept and removed documents, and the page tells both sides."""
+    """The bins of a signal count the stored values of kept and removed documents."""
     for name in ("gopher_quality.words", "fineweb.terminal_lines", "language.score"):
         values = [
             *tables.execute(f"SELECT \"{name}\" FROM read_parquet('{out}/signals/*.parquet')").fetchall(),
             *tables.execute(f"SELECT signals['{name}'] FROM read_parquet('{out}/removed/filter/*.parquet')").fetchall(),
         ]
-        told = stats["signals"][name]
-        expected = histogram([value for (value,) in values if value is not None], told["edges"])
-        assert told["counts"] == expected["counts"]
+        reported = stats["signals"][name]
+        expected = histogram([value for (value,) in values if value is not None], reported["edges"])
+        assert reported["counts"] == expected["counts"]
     similar = tables.execute(
         f"SELECT signals['dedup.similarity'] FROM read_parquet('{out}/removed/dedup/*.parquet')"
     ).fetchall()
-    told = stats["signals"]["dedup.similarity"]
-    assert told["counts"] == histogram([value for (value,) in similar], told["edges"])["counts"]
-    assert sum(told["counts"]) == len(similar) > 0
+    reported = stats["signals"]["dedup.similarity"]
+    assert reported["counts"] == histogram([value for (value,) in similar], reported["edges"])["counts"]
+    assert sum(reported["counts"]) == len(similar) > 0
 
 
-def test_the_page_tells_the_same_numbers(stats: dict[str, Any], page: Any) -> None:
-    """Stages, reasons, thresholds, languages and domains on the page are those of stats.json."""
+def test_the_page_has_the_same_numbers(stats: dict[str, Any], page: Any) -> None:
+    """Stages, reasons, thresholds, languages and domains on the page equal those in stats.json."""
     stages = {element.get("data-stage"): element for element in page.iter("details") if element.get("data-stage")}
     assert list(stages) == ["read", *stats["stages"]]
     for name, tally in stats["stages"].items():
-        told = [int(stages[name].get(f"data-{key}")) for key in ("in", "out", "characters")]
-        assert told == [tally["documents_in"], tally["documents_out"], tally["characters_out"]]
+        numbers = [int(stages[name].get(f"data-{key}")) for key in ("in", "out", "characters")]
+        assert numbers == [tally["documents_in"], tally["documents_out"], tally["characters_out"]]
         reasons = {
             row.get("data-reason"): int(row.get("data-documents")) for row in stages[name].iter("tr") if row.attrib
         }
@@ -158,16 +158,16 @@ def test_the_page_tells_the_same_numbers(stats: dict[str, Any], page: Any) -> No
                 assert int(side.get("data-go")) + int(side.get("data-stay")) == measured
     for key in ("languages", "tlds"):
         rows = page.xpath("//table[@data-table=$key]//tr[@data-name]", key=key)
-        told_rows = {row.get("data-name"): (int(row.get("data-documents")), int(row.get("data-kept"))) for row in rows}
+        on_page = {row.get("data-name"): (int(row.get("data-documents")), int(row.get("data-kept"))) for row in rows}
         expected = {name: (counts["documents"], counts["kept"]) for name, counts in stats[key].items()}
-        assert told_rows.items() <= expected.items()
-        assert len(told_rows) == min(len(expected), 15 if key == "languages" else 20)
+        assert on_page.items() <= expected.items()
+        assert len(on_page) == min(len(expected), 15 if key == "languages" else 20)
     tokens = page.xpath("//dd[@data-figure='corpus-tokens']/@data-value")
     assert tokens == [str(stats["tokens"]["corpus_tokens"])]
 
 
 def test_every_signal_has_its_plot(stats: dict[str, Any], page: Any) -> None:
-    """One plot for each signal that was measured, with bars, and a line for each threshold."""
+    """Each measured signal has a plot with bars and a line per threshold."""
     plots = {figure.get("data-figure"): figure for figure in page.iter("figure")}
     measured = [name for name, histogram in stats["signals"].items() if sum(histogram["counts"])]
     assert measured
@@ -177,21 +177,21 @@ def test_every_signal_has_its_plot(stats: dict[str, Any], page: Any) -> None:
         assert len(figure.xpath(".//*[@stroke-dasharray]")) == len(figure.xpath(".//p[@data-reason]"))
 
 
-def test_the_terminal_tells_the_same_numbers(stats: dict[str, Any]) -> None:
+def test_the_terminal_has_the_same_numbers(stats: dict[str, Any]) -> None:
     """Each row of the funnel in the terminal has the documents, characters and reasons of stats.json."""
     text = shown(stats)
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.split("\n") if line.count("│") == 9]
-    told = {row[0]: row for row in rows}
+    by_stage = {row[0]: row for row in rows}
     for name, tally in stats["stages"].items():
-        row = told[name]
+        row = by_stage[name]
         assert row[1:3] == [f"{tally['documents_in']:,}", f"{tally['documents_out']:,}"]
         if tally["characters_out"]:
             assert row[5] == f"{tally['characters_out']:,}"
         assert sum(int(n) for n in re.findall(r" (\d+)(?:,|$)", row[7])) == sum(tally["reasons"].values())
 
 
-def test_the_terminal_obeys_no_page(out: Path, stats: dict[str, Any]) -> None:
-    """No control or direction character of a page, address or file name reaches the terminal."""
+def test_text_from_the_web_cannot_steer_the_terminal(out: Path, stats: dict[str, Any]) -> None:
+    """No control or direction character of a page, URL or file name reaches the terminal."""
     assert "onmouseover" in json.dumps(stats["domains"])
     assert "\u202e" in stats["quarantined"][0]["path"]
     text = shown({**stats, "languages": {ATTACKS[8] + ATTACKS[7]: {"documents": 1, "kept": 0}}})
@@ -200,14 +200,14 @@ def test_the_terminal_obeys_no_page(out: Path, stats: dict[str, Any]) -> None:
 
 
 def test_a_second_report_changes_nothing(out: Path, stats: dict[str, Any]) -> None:
-    """A finished run is reported once: not a byte nor a time of a file changes, though the page tells of time."""
+    """A second report of a finished run changes no file, not even its modification time."""
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
     write_report(open_plan(str(out)), Cluster(), Progress("silent"))
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()} == before
 
 
 def test_the_same_run_gives_the_same_numbers_and_samples(out: Path, page: Any, tmp_path: Path) -> None:
-    """A run made anew, elsewhere, has the same stats.json and draws the same documents; only times differ."""
+    """An equal run in another folder has the same stats.json and the same samples; only times differ."""
     inputs = [str(path) for path in sorted(out.parent.glob("*.warc.gz"))]
     again = tmp_path / "again"
     run_commands(STEPS, str(again), inputs, None, SETTINGS, 0, None, False, False)
@@ -215,12 +215,12 @@ def test_the_same_run_gives_the_same_numbers_and_samples(out: Path, page: Any, t
     other = lxml.html.fromstring((again / "report" / "index.html").read_text())
     for root in (page, other):
         assert root.get_element_by_id("time") is not None
-    drawn = [lxml.html.tostring(root.get_element_by_id("samples")) for root in (page, other)]
-    assert drawn[0] == drawn[1]
+    samples = [lxml.html.tostring(root.get_element_by_id("samples")) for root in (page, other)]
+    assert samples[0] == samples[1]
 
 
 def test_samples_are_marked_and_masked(page: Any) -> None:
-    """Repeated lines are marked, the brace is, and no address of a person is told, be it in text or URL."""
+    """Repeated lines and the brace are highlighted, and no personal address is shown in text or URL."""
     marked = page.get_element_by_id("reason-c4-curly_bracket").xpath(".//mark/text()")
     assert set("".join(marked)) == {"{"}
     repetition = page.xpath("//details[starts-with(@id, 'reason-gopher_repetition')]//mark")
@@ -232,10 +232,10 @@ def test_samples_are_marked_and_masked(page: Any) -> None:
 
 
 def test_a_run_still_going_has_a_report(out: Path, tmp_path: Path) -> None:
-    """With one shard of three filtered and nothing after it, the page tells of that shard and says that it goes on."""
+    """With one of three shards filtered, the page reports that shard and says that the run is not finished."""
     going = unfinished_run(out, tmp_path)
-    told = write_report(open_plan(str(going)), Cluster(), Progress("silent"))
-    assert told["shards"] == {"inputs": 3, "filtered": 1, "corpus": 0}
+    reported = write_report(open_plan(str(going)), Cluster(), Progress("silent"))
+    assert reported["shards"] == {"inputs": 3, "filtered": 1, "corpus": 0}
     text = (going / "report" / "index.html").read_text()
     assert "Not finished." in text
     root = lxml.html.fromstring(text)
@@ -244,36 +244,36 @@ def test_a_run_still_going_has_a_report(out: Path, tmp_path: Path) -> None:
 
 
 def test_a_run_that_only_began_has_a_report(out: Path, tmp_path: Path) -> None:
-    """With nothing finished, and a quarantined input, there is a page and a table that say so."""
+    """With no shard finished and a quarantined input, the page and the tables say so."""
     began = unfinished_run(out, tmp_path)
     for path in (began / "manifests" / "filter").glob("*.json"):
         path.unlink()
-    told = write_report(open_plan(str(began)), Cluster(), Progress("silent"))
+    reported = write_report(open_plan(str(began)), Cluster(), Progress("silent"))
     text = (began / "report" / "index.html").read_text()
     assert "Nothing is finished yet" in text
     assert lxml.html.fromstring(text).xpath("//tr[@data-quarantined]")
-    assert "Quarantined" in shown(told)
+    assert "Quarantined" in shown(reported)
 
 
-def test_a_run_amid_the_corpus_has_a_report(out: Path, tmp_path: Path) -> None:
+def test_a_run_with_a_partial_corpus_has_a_report(out: Path, tmp_path: Path) -> None:
     """With one shard of two in the corpus, the funnel says what is still to come and counts it as neither."""
-    amid = tmp_path / "amid"
-    shutil.copytree(out, amid)
+    partial = tmp_path / "partial"
+    shutil.copytree(out, partial)
     for step in ("encode", "tokens", "train-tokenizer", "report"):
-        shutil.rmtree(amid / "manifests" / step)
-    (path,) = (amid / "manifests" / "corpus").glob("b-*.json")
+        shutil.rmtree(partial / "manifests" / step)
+    (path,) = (partial / "manifests" / "corpus").glob("b-*.json")
     path.unlink()
-    told = write_report(open_plan(str(amid)), Cluster(), Progress("silent"))
-    assert told["shards"] == {"inputs": 3, "filtered": 2, "corpus": 1}
-    root = lxml.html.fromstring((amid / "report" / "index.html").read_text())
+    reported = write_report(open_plan(str(partial)), Cluster(), Progress("silent"))
+    assert reported["shards"] == {"inputs": 3, "filtered": 2, "corpus": 1}
+    root = lxml.html.fromstring((partial / "report" / "index.html").read_text())
     (waiting,) = root.xpath("//*[@id='stage-dedup']//*[@class='stage-name']/small")
-    left = told["stages"]["fineweb"]["documents_out"] - told["stages"]["dedup"]["documents_in"]
+    left = reported["stages"]["fineweb"]["documents_out"] - reported["stages"]["dedup"]["documents_in"]
     assert left > 0
     assert waiting.text == f"{left} still to come"
 
 
-def test_a_torn_record_of_time_is_passed_over(out: Path, tmp_path: Path) -> None:
-    """A file of performance/ that a crash cut short costs its line, not the report."""
+def test_a_truncated_performance_file_is_skipped(out: Path, tmp_path: Path) -> None:
+    """A file in performance/ that a crash truncated is skipped and does not break the report."""
     torn = tmp_path / "torn"
     shutil.copytree(out, torn)
     shutil.rmtree(torn / "report")
@@ -285,9 +285,9 @@ def test_a_torn_record_of_time_is_passed_over(out: Path, tmp_path: Path) -> None
 
 
 def test_counting_again_reads_only_new_shards(out: Path, tmp_path: Path) -> None:
-    """Facts of a shard are kept: once they are, a report needs its documents no more."""
+    """The counts of a shard are stored, so that a later report does not read its documents again."""
     going = unfinished_run(out, tmp_path)
-    told = write_report(open_plan(str(going)), Cluster(), Progress("silent"))
+    reported = write_report(open_plan(str(going)), Cluster(), Progress("silent"))
     (going / "report" / "stats.json").unlink()
     (going / "manifests" / "report" / "all.json").unlink()
     from curation.jobs.steps.report.facts import collect, count_shards
@@ -295,4 +295,4 @@ def test_counting_again_reads_only_new_shards(out: Path, tmp_path: Path) -> None
     for path in [*going.glob("documents/*"), *going.glob("removed/filter/*")]:
         path.unlink()
     plan = open_plan(str(going))
-    assert collect(plan, count_shards(plan, Cluster())) == told
+    assert collect(plan, count_shards(plan, Cluster())) == reported

@@ -59,7 +59,7 @@ def replaced(data: bytes, values: pa.Array) -> bytes:
     ids=str,
 )
 def test_only_the_column_changes(options: dict[str, object]) -> None:
-    """The new values are read back, all else is equal, with any row groups, pages, indexes and compression."""
+    """The new values are read back and everything else is equal, for any row groups, pages, indexes and compression."""
     data = replaced(written(**options), COUNTS)
     table = pq.read_table(io.BytesIO(data))
     expected = pq.read_table(io.BytesIO(written(**options))).set_column(1, "count", COUNTS)
@@ -74,7 +74,7 @@ def test_only_the_column_changes(options: dict[str, object]) -> None:
 
 
 def test_replacing_twice_is_replacing_once() -> None:
-    """A file whose column was filled before, with the same values or others, gives the bytes of the first time."""
+    """Replacing a column that was replaced before, with the same or other values, gives the same bytes."""
     data = written(row_group_size=128)
     once = replaced(data, COUNTS)
     assert replaced(once, COUNTS) == once
@@ -82,7 +82,7 @@ def test_replacing_twice_is_replacing_once() -> None:
 
 
 def test_other_columns_are_copied_as_they_stand() -> None:
-    """Every byte of the other columns is where it was."""
+    """The bytes of the other columns are unchanged and in the same place."""
     data = written(row_group_size=128)
     once = replaced(data, COUNTS)
     chunk = pq.read_metadata(io.BytesIO(data)).row_group(7).column(3)
@@ -95,13 +95,13 @@ def test_another_reader_reads_it(tmp_path: Path) -> None:
     duckdb = pytest.importorskip("duckdb")
     path = tmp_path / "x.parquet"
     path.write_bytes(replaced(written(row_group_size=128), COUNTS))
-    found = duckdb.sql(f"select sum(count), count(count), sum(length(text)), sum(len(tags)) from '{path}'").fetchall()
+    sums = duckdb.sql(f"select sum(count), count(count), sum(length(text)), sum(len(tags)) from '{path}'").fetchall()
     texts = sum(len(text) for text in TABLE["text"].to_pylist())
-    assert found == [(sum(n for n in range(1000) if n % 10), 900, texts, 2000)]
+    assert sums == [(sum(n for n in range(1000) if n % 10), 900, texts, 2000)]
 
 
 def test_an_empty_file() -> None:
-    """No rows at all, with or without a row group, stay no rows."""
+    """A file without rows can be rewritten."""
     data = replaced(written(TABLE.slice(0, 0)), pa.array([], pa.int64()))
     assert pq.read_table(io.BytesIO(data)).equals(TABLE.slice(0, 0))
 
@@ -134,13 +134,13 @@ deep = st.recursive(
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(structs(deep))
 def test_thrift_round_trip(fields: dict[int, tuple[int, object]]) -> None:
-    """Any struct is read back as it was written, to its last byte."""
+    """Any struct is read back as it was written."""
     data = write_struct(fields)
     assert read_struct(b"xx" + data + b"yy", 2) == (fields, len(data) + 2)
 
 
 def test_footer_of_pyarrow_is_written_back_byte_for_byte() -> None:
-    """A real footer, parsed and written, is itself."""
+    """A footer written by pyarrow is unchanged after parsing and writing."""
     data = written(row_group_size=128, write_page_index=True)
     length = int.from_bytes(data[-8:-4], "little")
     footer = data[-8 - length : -8]

@@ -14,7 +14,7 @@ from curation.tokenize.encoding.token_shards import TokensSettings, token_schema
 
 
 def token_table(rows: int, length: int, dtype: str, seed: int = 0) -> pa.Table:
-    """Rows of random ids, the largest of the type among them, with some documents a row."""
+    """Rows of random ids over the whole range of the type, with one to three documents per row."""
     random = np.random.default_rng(seed)
     schema = token_schema(np.dtype(dtype), length)
     ids = random.integers(0, np.iinfo(dtype).max, rows * length, np.dtype(dtype), endpoint=True)
@@ -40,19 +40,19 @@ def written(folder: Path, table: pa.Table, rows: int) -> Path:
     dtype=st.sampled_from(["uint8", "uint16", "uint32"]),
 )
 def test_what_is_written_is_read_back(tmp_path_factory, rows: int, length: int, group: int, dtype: str) -> None:
-    """Rows of any number and length come back as they were, with schema, metadata and row groups."""
+    """Rows of any number and length are read back unchanged, with schema, metadata and row groups."""
     table = token_table(rows, length, dtype)
     path = written(tmp_path_factory.mktemp("plain"), table, group)
-    found = pq.read_table(path)
-    assert found.replace_schema_metadata(None).equals(table)
-    assert found.schema.metadata == {b"a": b"b"}
+    result = pq.read_table(path)
+    assert result.replace_schema_metadata(None).equals(table)
+    assert result.schema.metadata == {b"a": b"b"}
     footer = pq.read_metadata(path)
     groups = [footer.row_group(number).num_rows for number in range(footer.num_row_groups)]
     assert groups == [min(group, rows - first) for first in range(0, rows, group)]
 
 
 def test_the_same_pages_as_pyarrow_writes(tmp_path: Path) -> None:
-    """The column differs from the one pyarrow writes in the spelling of its levels alone: same type, same values."""
+    """The column has the type and values of the one pyarrow writes; only its levels are encoded differently."""
     table = token_table(30, 33, "uint16")
     path, other = written(tmp_path, table, 7), tmp_path / "other.parquet"
     pq.write_table(table, other, row_group_size=7, compression="none", use_dictionary=False, write_statistics=False)
@@ -69,27 +69,27 @@ def test_the_same_pages_as_pyarrow_writes(tmp_path: Path) -> None:
             assert np.array_equal(np.frombuffer(values, "<u4"), expected)
 
 
-def test_a_row_group_stands_in_one_stretch(tmp_path: Path) -> None:
-    """The columns of a row group follow each other, so that a remote reader gets one with a single request."""
+def test_a_row_group_is_contiguous(tmp_path: Path) -> None:
+    """The columns of a row group are contiguous, so that a remote reader gets them with a single request."""
     footer = pq.read_metadata(written(tmp_path, token_table(30, 33, "uint32"), 7))
-    place = 4
+    expected_begin = 4
     for number in range(footer.num_row_groups):
         group = footer.row_group(number)
         for column in range(group.num_columns):
             chunk = group.column(column)
             begin = chunk.dictionary_page_offset or chunk.data_page_offset
-            assert begin == place
-            place += chunk.total_compressed_size
+            assert begin == expected_begin
+            expected_begin += chunk.total_compressed_size
         sizes = [group.column(column).total_uncompressed_size for column in range(group.num_columns)]
         assert group.total_byte_size == sum(sizes)
 
 
 def test_parts_of_rows_are_read(tmp_path: Path) -> None:
-    """A filtered scan of some columns, which reads some row groups only, gives the rows it should."""
+    """Reading some columns or some row groups gives the right rows."""
     table = token_table(50, 16, "uint16")
     path = written(tmp_path, table, 8)
-    found = ds.dataset(path).to_table(columns=["document_starts", "input_ids"])
-    assert found.column("input_ids").equals(table.column("input_ids"))
+    result = ds.dataset(path).to_table(columns=["document_starts", "input_ids"])
+    assert result.column("input_ids").equals(table.column("input_ids"))
     assert pq.ParquetFile(path).read_row_groups([5, 2]).column("input_ids").to_pylist() == [
         *table.column("input_ids").slice(40, 8).to_pylist(),
         *table.column("input_ids").slice(16, 8).to_pylist(),
