@@ -1,5 +1,5 @@
-"""Inputs to pages: archives found, unpacked, cut into records, decoded, and given out as batches.
+"""From inputs to pages: find archives, unpack them, split them into records, decode the pages and yield batches.
 
-The modules follow the bytes: `inputs`, `unpack`, `byte_runs`, `records`, `http`, `charset`, `reader`.
-May import `stages` and the folders below it.
+The modules in the order in which bytes pass through them: `inputs`, `unpack`, `byte_runs`, `records`, `http`,
+`charset`, `reader`. May import `stages` and the folders below it.
 """

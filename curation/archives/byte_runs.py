@@ -1,7 +1,7 @@
-"""The unpacked bytes of an archive, in runs: what can be read on end.
+"""The unpacked bytes of an archive, divided into runs that can be read without a gap.
 
-A run ends where a member begins that has nothing to do with what came before it, at damage, or with the file. A record
-never goes beyond its run, so what damage costs is known.
+A run ends at damage, at the end of the file, or where a member begins that does not continue the bytes before it. A
+record never crosses the end of its run, which limits what damage can cost.
 """
 
 from __future__ import annotations
@@ -11,72 +11,72 @@ from typing import IO
 from curation.archives.unpack import BLANK, UnpackedPiece, Unpacker, begins_record
 
 LOOKAHEAD = 1 << 8
-"""Bytes looked at after a record to see whether its length was right."""
+"""Bytes examined after a record to check that its stated length was right."""
 
 
 class Runs:
-    """A window on the bytes of the present run: `_buffer`, read up to `_at`."""
+    """A window on the bytes of the current run: `_buffer`, consumed up to `_at`."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._unpacker = Unpacker(stream)
         self._ahead: UnpackedPiece | None = None
         self._buffer, self._at = b"", 0
-        # Of bytes that are not packed, where in the file the buffer begins; of packed ones, where members begin.
-        self._plain: int | None = None
+        # Unpacked input: the file offset of the buffer's start. Packed input: buffer position -> offset of a member.
+        self._plain_offset: int | None = None
         self._members: dict[int, int] = {}
-        # Why the run ends: end, member, or the damage; None while that is not known.
-        self._ended: str | None = None
-        # From where on in the buffer bytes are in doubt, and why.
-        self._doubtful, self._doubt = 0, ""
+        # Why the run ends: "end", "member" or the kind of damage; None while the end has not been reached.
+        self._ending: str | None = None
+        # The buffer position from which bytes may be wrong, and the damage that makes them doubtful.
+        self._doubt_start, self._doubt_cause = 0, ""
 
     def _next_piece(self) -> UnpackedPiece | None:
         piece, self._ahead = self._ahead or self._unpacker.next(), None
         return piece
 
     def _open_run(self, piece: UnpackedPiece) -> None:
-        """Start on a piece."""
-        self._buffer, self._at, self._members, self._plain, self._doubt = b"", 0, {}, None, ""
-        self._ended = piece.damage
+        """Start a new run with a piece."""
+        self._buffer, self._at, self._members, self._plain_offset, self._doubt_cause = b"", 0, {}, None, ""
+        self._ending = piece.damage
         self._append([piece])
 
     def _append(self, pieces: list[UnpackedPiece]) -> None:
-        """Drop what is read from the buffer, add what is new."""
+        """Drop the consumed bytes from the buffer and add new pieces."""
         size = len(self._buffer) - self._at
-        if self._plain is not None:
-            self._plain += self._at
+        if self._plain_offset is not None:
+            self._plain_offset += self._at
         self._members = {place - self._at: offset for place, offset in self._members.items() if place >= self._at}
-        self._doubtful -= self._at
+        self._doubt_start -= self._at
         parts = [self._buffer[self._at :]] if size else []
         for piece in pieces:
-            if not piece.packed and self._plain is None:
-                self._plain = (piece.offset or 0) - size
+            if not piece.packed and self._plain_offset is None:
+                self._plain_offset = (piece.offset or 0) - size
             elif piece.packed and piece.offset is not None:
                 self._members[size] = piece.offset
             if piece.doubt is not None:
-                self._doubtful, self._doubt = size, piece.doubt
+                self._doubt_start, self._doubt_cause = size, piece.doubt
             parts.append(piece.data)
             size += len(piece.data)
         self._buffer, self._at = parts[0] if len(parts) == 1 else b"".join(parts), 0
 
     def _fill(self, size: int, ahead: int = 0) -> bool:
-        """Whether the run has `size` more bytes; they are in the buffer then, and up to `ahead` more.
+        """Load `size` more bytes of the run, and up to `ahead` more, into the buffer; False if the run has fewer.
 
-        What is only looked at ahead is not taken from the next member, which may be no part of the run.
+        The `ahead` bytes are never taken from the next member, which may not belong to the run.
         """
         have = len(self._buffer) - self._at
         if have >= size + ahead:
             return True
         pieces: list[UnpackedPiece] = []
         if have < size and self._ahead is not None and not self._begins_run(self._ahead, is_enough=False):
-            self._ended = None
-        while have < size + ahead and self._ended is None:
+            self._ending = None
+        while have < size + ahead and self._ending is None:
             piece = self._next_piece()
             if piece is None:
-                self._ended = "end"
+                self._ending = "end"
             elif self._begins_run(piece, is_enough=have >= size):
-                self._ahead, self._ended = piece, "member"
+                self._ahead, self._ending = piece, "member"
             elif piece.damage is not None:
-                self._ended = piece.damage
+                self._ending = piece.damage
             else:
                 pieces.append(piece)
                 have += len(piece.data)
@@ -85,20 +85,20 @@ class Runs:
         return have >= size
 
     def _begins_run(self, piece: UnpackedPiece, *, is_enough: bool) -> bool:
-        """Whether a piece has nothing to do with what was read before it."""
-        if not piece.packed or self._plain is not None:
-            return self._plain is None
+        """Whether a piece does not continue the bytes read before it."""
+        if not piece.packed or self._plain_offset is not None:
+            return self._plain_offset is None
         return piece.offset is not None and (is_enough or bool(piece.damage) or begins_record(piece.data))
 
     def _is_damaged(self) -> bool:
-        return self._ended is not None and self._ended not in ("end", "member")
+        return self._ending is not None and self._ending not in ("end", "member")
 
     def _offset(self, place: int) -> int | None:
-        """Where in the file the byte at `place` of the buffer can be reached."""
-        return self._members.get(place) if self._plain is None else self._plain + place
+        """The file offset from which the byte at `place` of the buffer can be read; None inside a packed member."""
+        return self._members.get(place) if self._plain_offset is None else self._plain_offset + place
 
     def _skip_blank(self) -> bool:
-        """Go to the next byte that is not blank; False if the run has none."""
+        """Advance to the next byte that is not blank; False if the run has none."""
         while True:
             if self._buffer.startswith(b"WARC/", self._at):
                 return True
@@ -113,6 +113,6 @@ class Runs:
                     return False
 
     def _go_to(self, offset: int | None) -> None:
-        """End the run; the next begins at `offset` of the file, or nowhere."""
+        """End the run; the next one begins at file offset `offset`, or there is none if it is None."""
         self._unpacker.resume(offset)
-        self._buffer, self._at, self._ended = b"", 0, "end"
+        self._buffer, self._at, self._ending = b"", 0, "end"

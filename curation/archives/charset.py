@@ -1,10 +1,10 @@
-"""From the bytes of a page to UTF-8: byte order mark, HTTP header, meta, then detection, with the choice told.
+"""Convert a page to UTF-8 by byte order mark, HTTP header, meta tag or detection, and report which one decided.
 
-A declared charset is honoured in the sense of browsers (WHATWG labels: latin1 means windows-1252), except where that
-would lose text: bytes that are valid UTF-8 are UTF-8 whatever is declared, since text in another charset hardly ever is
-(a few characters in an East Asian one may be; then the declaration holds); and where what is declared cannot decode the
-bytes but another charset can, that one is taken. What no charset decodes whole keeps its good part: U+FFFD stands for
-the rest. Bytes that are UTF-8 already are never copied.
+A declared charset is read as browsers read it (WHATWG labels: latin1 means windows-1252), except where that would lose
+text. Valid UTF-8 is taken as UTF-8 whatever is declared, because text in another charset is hardly ever valid UTF-8; a
+few characters in an East Asian charset may be, so for those the declaration wins. If the declared charset cannot decode
+the bytes but another one can, the other is used. If none can, the part that decodes is kept and U+FFFD replaces the
+rest. Bytes that already are UTF-8 are never copied.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ import pyarrow as pa
 
 from curation.text.valid import valid_text
 
-_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 
 META_BYTES = 4096
-"""How far into a page a meta declaration is looked for; the standard says 1024, real pages put it later."""
+"""How far into a page to look for a meta declaration; the standard says 1024, but real pages put it later."""
 
-SURE_BYTES = 24
-"""Bytes beyond ASCII from which on valid UTF-8 outweighs an East Asian label: a two-byte character of GBK looks like
-UTF-8 about once in seven, so twelve in a row do once in 10^10."""
+CONCLUSIVE_BYTES = 24
+"""With at least this many non-ASCII bytes, valid UTF-8 outweighs an East Asian label: a two-byte character of GBK looks
+like UTF-8 about once in seven, so twelve in a row do once in 10^10."""
 
-TOLERATED = 50
-"""One byte in so many beyond ASCII may be wrong before a declared charset is doubted."""
+BYTES_PER_ERROR = 50
+"""One wrong byte in this many non-ASCII bytes is accepted before a declared charset is doubted."""
 
 _META = re.compile(rb"""<meta[^>]{0,300}?charset\s*=\s*["']?\s*([a-zA-Z0-9_:.\-]+)""", re.IGNORECASE)
 _XML = re.compile(rb"""^\s*<\?xml[^>]{0,200}?encoding\s*=\s*["']([a-zA-Z0-9_:.\-]+)["']""")
@@ -41,7 +41,7 @@ _WIDER = {
     "big5": "big5hkscs",
     "iso8859-11": "cp874",
 }
-"""Python's codecs for what the WHATWG's charsets of these names hold."""
+"""Python's codecs for WHATWG charsets that hold more characters than Python's codec of the same name."""
 
 _EAST_ASIAN = ("gb18030", "cp932", "cp949", "big5hkscs", "euc_jp")
 
@@ -49,15 +49,20 @@ _ASCII = bytes(range(128))
 
 
 def to_utf8(data: bytes | memoryview, content_type: str) -> tuple[bytes | memoryview, str]:
-    """The page as valid UTF-8, without a byte order mark, and how its charset was found.
+    """Convert a page to valid UTF-8 without a byte order mark.
 
-    content_type: the HTTP header's value, or "". The second value is one of bom, http_header, meta, detected,
-    utf8_despite_declaration, declaration_failed (another charset decoded it), replaced (none did whole).
+    Args:
+        data: The body of the response.
+        content_type: The value of the HTTP Content-Type header, or "".
+
+    Returns:
+        The UTF-8 bytes, and how the charset was chosen: bom, http_header, meta, detected, utf8_despite_declaration,
+        declaration_failed (a charset other than the declared one decoded it) or replaced (none decoded all of it).
     """
     head = bytes(data[:META_BYTES])
-    for mark, encoding in _MARKS:
-        if head.startswith(mark):
-            return _replaced(data[len(mark) :], encoding), "bom"
+    for bom, encoding in _BOMS:
+        if head.startswith(bom):
+            return _replaced(data[len(bom) :], encoding), "bom"
     declared, source = _declared(head, content_type)
     valid = is_utf8(data)
     if valid and (declared is None or declared == "utf-8"):
@@ -74,14 +79,14 @@ def to_utf8(data: bytes | memoryview, content_type: str) -> tuple[bytes | memory
         return text, source
     replaced = data.decode(declared, "replace")
     guess = _detect(data)
-    if guess is None or guess == declared or replaced.count("\ufffd") * TOLERATED <= _beyond_ascii(data):
+    if guess is None or guess == declared or replaced.count("\ufffd") * BYTES_PER_ERROR <= _non_ascii(data):
         return _encode(replaced), "replaced"
     text = _strict(data, guess)
     return (_encode(replaced), "replaced") if text is None else (text, "declaration_failed")
 
 
 def is_utf8(data: bytes | memoryview) -> bool:
-    """Whether the bytes are valid UTF-8 (without surrogates), by Arrow's check: nothing is decoded."""
+    """Whether the bytes are valid UTF-8 (without surrogates). Arrow's check is used, which decodes nothing."""
     ends = np.array([0, len(data)], dtype=np.int64)
     try:
         pa.LargeStringArray.from_buffers(1, pa.py_buffer(ends), pa.py_buffer(data)).validate(full=True)
@@ -96,16 +101,16 @@ def _declared(head: bytes, content_type: str) -> tuple[str | None, str]:
         return encoding, "http_header"
     meta = _META.search(head) or _XML.search(head)
     if meta is not None and (encoding := _codec(meta[1].decode("ascii"))) is not None:
-        # A page that can be read far enough to find the declaration is in no 16-bit charset, whatever it says.
+        # The declaration was found by reading ASCII, so the page is not in a 16-bit charset, whatever it declares.
         return ("utf-8" if encoding.startswith("utf-16") else encoding), "meta"
     return None, ""
 
 
 def _valid(data: bytes, declared: str, source: str) -> tuple[bytes, str]:
-    """Bytes that are valid UTF-8 but declared as something else."""
+    """Decode bytes that are valid UTF-8 but declared as another charset."""
     if data.isascii() and not declared.startswith("utf-16"):
         return data, source
-    if declared in _EAST_ASIAN and _beyond_ascii(data) < SURE_BYTES:
+    if declared in _EAST_ASIAN and _non_ascii(data) < CONCLUSIVE_BYTES:
         text = _strict(data, declared)
         if text is not None:
             return text, source
@@ -117,7 +122,7 @@ def _undeclared(data: bytes) -> tuple[bytes, str]:
 
 
 def _broken_utf8(data: bytes, otherwise: str) -> tuple[bytes, str]:
-    """Bytes that are no valid UTF-8, although most of them may be: a page cut in a character, a stray byte."""
+    """Decode bytes that are not valid UTF-8, though most may be: a page cut inside a character, a stray byte."""
     text = data.decode("utf-8", "replace")
     errors = text.count("\ufffd") - data.count("\ufffd".encode())
     good = len(text) - len(data.translate(None, bytes(range(128, 256)))) - errors
@@ -144,11 +149,11 @@ def _replaced(data: bytes | memoryview, encoding: str) -> bytes | memoryview:
 
 
 def _encode(text: str) -> bytes:
-    """UTF-8 with U+FFFD for a lone surrogate."""
+    """Encode as UTF-8, with U+FFFD for a lone surrogate."""
     return valid_text(text).encode()
 
 
-def _beyond_ascii(data: bytes) -> int:
+def _non_ascii(data: bytes) -> int:
     return len(data.translate(None, _ASCII))
 
 
@@ -160,12 +165,12 @@ def _detect(data: bytes) -> str | None:
 
 @lru_cache(maxsize=256)
 def _codec(label: str) -> str | None:
-    """Python's codec for a charset label as browsers read it, or None for one that they do not know."""
+    """Python's codec for a charset label as browsers read it, or None for an unknown label."""
     from resiliparse.parse.encoding import map_encoding_to_html5
 
     name = "mac-cyrillic" if label.lower() == "x-mac-cyrillic" else map_encoding_to_html5(label, fallback_utf8=False)
     try:
-        found = codecs.lookup(name).name if name else None
+        codec = codecs.lookup(name).name if name else None
     except LookupError:
         return None
-    return _WIDER.get(found, found) if found else None
+    return _WIDER.get(codec, codec) if codec else None

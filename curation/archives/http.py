@@ -1,7 +1,8 @@
-"""The page in an HTTP response: headers parsed, transfer and content encodings undone where they really are there.
+"""Extract the page from an HTTP response: parse the headers and undo the encodings that were really applied.
 
 Archives disagree with their own headers: bodies are stored decoded under headers that say chunked or gzip, lengths are
-wrong, streams are cut. What is declared is tried; what does not decode is taken as it is, and the choice is counted.
+wrong, streams are cut. A declared encoding is tried; a body that does not decode is kept as it is, and each case is
+counted.
 """
 
 from __future__ import annotations
@@ -14,17 +15,23 @@ from dataclasses import dataclass
 _FOLD = re.compile(r"\r?\n[ \t]+")
 
 _ENCODINGS = ("gzip", "x-gzip", "deflate", "br", "zstd")
-_INK = re.compile(rb"\S")
-_AT_ONCE = 1 << 20
+_NON_SPACE = re.compile(rb"\S")
+_CHUNK_BYTES = 1 << 20
 _WITH_MAGIC = ("gzip", "x-gzip", "zstd")
 
 _PAGE = re.compile(rb"\s{0,256}<(?:!doctype|html|head|body|\?xml|!--)", re.IGNORECASE)
-"""How a page begins that is not packed."""
+"""How an uncompressed page begins."""
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """Status code (0 if there is no status line), headers (names lower-cased), and the body, a view of the record."""
+    """A parsed HTTP response.
+
+    Attributes:
+        status: Status code, 0 if there is no status line.
+        headers: Header values by lower-cased name.
+        body: A view of the record's buffer.
+    """
 
     status: int
     headers: dict[str, str]
@@ -32,7 +39,7 @@ class Response:
 
 
 def parse_response(buffer: bytes, start: int, end: int) -> Response:
-    """Status, headers and raw body of the HTTP response in `buffer[start:end]`; without a status line all is body."""
+    """Parse the HTTP response in `buffer[start:end]`; without a status line all of it is body."""
     if not buffer.startswith(b"HTTP/", start, end):
         return Response(0, {}, memoryview(buffer)[start:end])
     middle = header_end(buffer, start, end)
@@ -44,25 +51,28 @@ def parse_response(buffer: bytes, start: int, end: int) -> Response:
     return Response(status, parse_headers(rest), body)
 
 
-def whole_length(content: bytes) -> int | None:
-    """Bytes of an HTTP response that is followed by blanks only, by its own Content-Length; None if that is no way."""
+def response_length(content: bytes) -> int | None:
+    """Length in bytes of an HTTP response by its own Content-Length.
+
+    None if the header is missing or wrong: the body is shorter, or something other than whitespace follows it.
+    """
     response = parse_response(content, 0, len(content))
     stated = response.headers.get("content-length", "")
     if not (response.status and stated.isascii() and stated.isdigit()):
         return None
     length, rest = int(stated), response.body[int(stated) :]
-    return None if len(response.body) < length or _INK.search(rest) else len(content) - len(rest)
+    return None if len(response.body) < length or _NON_SPACE.search(rest) else len(content) - len(rest)
 
 
 def header_end(data: bytes, start: int, stop: int) -> int:
-    """Where the content after a header's blank line begins, or -1; lines end in CRLF or LF."""
+    """Position after the blank line that ends a header, or -1; lines end in CRLF or LF."""
     end = data.find(b"\n\r\n", start, stop)
     bare = data.find(b"\n\n", start, stop if end < 0 else end)
     return end + 3 if bare < 0 <= end else bare + 2 if bare >= 0 else -1
 
 
 def parse_headers(block: bytes) -> dict[str, str]:
-    """Names lower-cased; the first of several values; folded lines joined.
+    """Parse headers: names are lower-cased, the first of several values wins, folded lines are joined.
 
     >>> parse_headers(b"WARC-Type: response\\r\\nX: a\\r\\n b")
     {'warc-type': 'response', 'x': 'a b'}
@@ -80,19 +90,19 @@ def parse_headers(block: bytes) -> dict[str, str]:
 
 
 def decoded_body(response: Response, counts: Counter[str], max_bytes: int) -> bytes | memoryview | None:
-    """The body with its encodings undone, or None (counted) if it unpacks to more than `max_bytes`."""
+    """The decoded body, or None (counted as skipped) if it unpacks to more than `max_bytes`."""
     body: bytes | memoryview = response.body
     if "chunked" in response.headers.get("transfer-encoding", "").lower():
-        whole = unchunk(bytes(body))
-        counts["transfer.chunked" if whole is not None else "transfer.not_chunked_as_declared"] += 1
-        body = body if whole is None else whole
+        dechunked = unchunk(bytes(body))
+        counts["transfer.chunked" if dechunked is not None else "transfer.not_chunked_as_declared"] += 1
+        body = body if dechunked is None else dechunked
     names = [name.strip() for name in response.headers.get("content-encoding", "").lower().split(",")]
     for name in reversed([name for name in names if name in _ENCODINGS]):
         unpacked, complete = (b"", False) if _PAGE.match(body) else _unpack(bytes(body), name, max_bytes)
         if len(unpacked) > max_bytes:
             counts["skipped.too_large"] += 1
             return None
-        # What has no magic number may unpack from anything, for a few bytes.
+        # Formats without a magic number can unpack a few bytes from any data.
         if unpacked and (complete or name in _WITH_MAGIC or _PAGE.match(unpacked)):
             counts[f"content.{name}" if complete else f"content.{name}_cut"] += 1
             body = unpacked
@@ -102,7 +112,7 @@ def decoded_body(response: Response, counts: Counter[str], max_bytes: int) -> by
 
 
 def unchunk(data: bytes) -> bytes | None:
-    """The body of a chunked transfer, up to where it is cut; None if it does not begin with a chunk.
+    """Decode the body of a chunked transfer, up to where it is cut; None if it does not begin with a chunk.
 
     >>> unchunk(b"3\\r\\nabc\\r\\n2;x=1\\r\\nde\\r\\n0\\r\\n\\r\\n")
     b'abcde'
@@ -136,7 +146,11 @@ def _chunk_size(line: bytes) -> int | None:
 
 
 def _unpack(data: bytes, name: str, limit: int) -> tuple[bytes, bool]:
-    """What unpacks, at most one byte over `limit`, and whether it was whole. Empty if nothing does."""
+    """Unpack as much as possible, at most `limit` + 1 bytes.
+
+    Returns:
+        The unpacked bytes, empty if nothing can be unpacked, and whether the stream was complete.
+    """
     if name == "br":
         return _unbrotli(data, limit)
     if name == "zstd":
@@ -153,7 +167,7 @@ def _unpack(data: bytes, name: str, limit: int) -> tuple[bytes, bool]:
 
 
 def _inflate_stepwise(data: bytes, bits: int, limit: int) -> bytes:
-    """What comes before the damage."""
+    """Unpack the bytes before the damage."""
     engine = zlib.decompressobj(bits)
     parts: list[bytes] = []
     for start in range(0, len(data), 512):
@@ -172,7 +186,7 @@ def _unbrotli(data: bytes, limit: int) -> tuple[bytes, bool]:
     size = 0
     try:
         while size <= limit and not engine.is_finished():
-            part = engine.process(data, output_buffer_limit=_AT_ONCE)
+            part = engine.process(data, output_buffer_limit=_CHUNK_BYTES)
             if not part:
                 break
             parts.append(part)
@@ -189,7 +203,7 @@ def _unzstd(data: bytes, limit: int) -> tuple[bytes, bool]:
     reader = zstandard.ZstdDecompressor().stream_reader(data)
     parts: list[bytes] = []
     try:
-        while size := len(part := reader.read(_AT_ONCE)):
+        while size := len(part := reader.read(_CHUNK_BYTES)):
             parts.append(part)
             limit -= size
             if limit < 0:

@@ -1,7 +1,7 @@
-"""What a run reads: the archives that the words of the command line stand for, each with a name and an identity.
+"""Resolve the inputs on the command line to archives, each with a shard name and an identity.
 
-Input order is the order of the words, files within a folder or glob sorted by path; a file named twice counts once.
-It decides which of two duplicates came first, so it is part of what a run is and stands in run.json.
+Inputs keep the order of the arguments; files within a folder or glob are sorted by path; a file named twice counts
+once. The order decides which of two duplicates comes first, so it is part of a run's identity and stored in run.json.
 """
 
 from __future__ import annotations
@@ -19,14 +19,20 @@ from curation.errors import InputError
 from curation.store.shards import shard_name
 
 ARCHIVE_ENDINGS = tuple(f".{kind}{packing}" for kind in ("warc", "arc", "wet") for packing in ("", ".gz", ".zst"))
-"""What a folder is searched for. A file named outright is taken whatever its ending."""
+"""File endings to look for in a folder. A file that is named explicitly may have any ending."""
 
 _GLOB = set("*?[")
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One archive: its path or URL, bytes, and what tells this version of the file from another (ETag or time)."""
+    """One archive.
+
+    Attributes:
+        path: Path or fsspec URL.
+        size: Size in bytes.
+        version: ETag, checksum or modification time: differs between versions of the same file.
+    """
 
     path: str
     size: int
@@ -34,57 +40,64 @@ class Input:
 
     @property
     def shard(self) -> str:
-        """The name of the shard made from it."""
+        """The name of the shard that is made from the archive."""
         return shard_name(self.path)
 
     def open(self) -> Any:
-        """The file, opened for reading bytes, not decompressed."""
+        """Open the file for reading its bytes, not decompressed."""
         return fsspec.open(self.path, "rb").open()
 
 
-def find_inputs(words: Iterable[str]) -> list[Input]:
-    """All archives that `words` stand for: files, folders, globs, fsspec URLs, or @list (one of these a line).
+def find_inputs(arguments: Iterable[str]) -> list[Input]:
+    """Find the archives that the arguments name.
 
-    Raises InputError for a word that stands for nothing.
+    Args:
+        arguments: Files, folders, globs, fsspec URLs, or @list (a file with one of these per line).
+
+    Returns:
+        The archives in input order, each once.
+
+    Raises:
+        InputError: An argument matches no file.
     """
-    found: dict[str, Input] = {}
-    for word in _expand_lists(words):
-        for entry in _find(word):
-            found.setdefault(entry.path, entry)
-    if not found:
+    inputs: dict[str, Input] = {}
+    for argument in _expand_lists(arguments):
+        for entry in _find(argument):
+            inputs.setdefault(entry.path, entry)
+    if not inputs:
         raise InputError("no input: name WARC files, folders, globs, URLs or @list.txt")
-    return list(found.values())
+    return list(inputs.values())
 
 
-def _expand_lists(words: Iterable[str]) -> Iterator[str]:
-    for word in words:
-        if not word.startswith("@"):
-            yield word
+def _expand_lists(arguments: Iterable[str]) -> Iterator[str]:
+    for argument in arguments:
+        if not argument.startswith("@"):
+            yield argument
             continue
         try:
-            lines = Path(word[1:]).read_text(encoding="utf-8").splitlines()
+            lines = Path(argument[1:]).read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"input list {word[1:]}: {error}") from error
+            raise InputError(f"input list {argument[1:]}: {error}") from error
         yield from (line.strip() for line in lines if line.strip())
 
 
-def _find(word: str) -> list[Input]:
-    url = word if "://" in word else os.path.abspath(os.path.expanduser(word))  # noqa: PTH100, PTH111
+def _find(argument: str) -> list[Input]:
+    url = argument if "://" in argument else os.path.abspath(os.path.expanduser(argument))  # noqa: PTH100, PTH111
     try:
         fs, path = fsspec.core.url_to_fs(url)
         if fs.isdir(path):
             infos = [
                 info for info in fs.find(path, detail=True).values() if info["name"].lower().endswith(ARCHIVE_ENDINGS)
             ]
-            missing = f"folder {word}: no file in it ends in {', '.join(ARCHIVE_ENDINGS)}"
+            missing = f"folder {argument}: no file in it ends in {', '.join(ARCHIVE_ENDINGS)}"
         elif not fs.exists(path) and _GLOB & set(path):
             infos = [info for info in fs.glob(path, detail=True).values() if info["type"] == "file"]
-            missing = f"glob {word}: matches no file"
+            missing = f"glob {argument}: matches no file"
         else:
             infos = [fs.info(path)] if fs.exists(path) else []
-            missing = f"input {word}: no such file or folder"
+            missing = f"input {argument}: no such file or folder"
     except (OSError, ValueError, ImportError) as error:
-        raise InputError(f"input {word}: {error}") from error
+        raise InputError(f"input {argument}: {error}") from error
     if not infos:
         raise InputError(missing)
     return [_input(fs, info) for info in sorted(infos, key=lambda info: str(info["name"]))]
@@ -104,5 +117,5 @@ def _is_local(fs: Any) -> bool:
 
 
 def base_name(path: str) -> str:
-    """The file's own name, for people: "/dump/a.warc.gz" → "a.warc.gz"."""
+    """The file name without its folders, for display: "/dump/a.warc.gz" → "a.warc.gz"."""
     return posixpath.basename(path)

@@ -1,4 +1,4 @@
-"""Archives to batches: every record read is a page in a batch or a count with a name."""
+"""Read archives into batches: every record becomes a page in a batch or is counted under a name."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ __all__ = ["ReadSettings", "UnreadableArchive", "read_batches"]
 HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
 
 BATCH_BYTES = 8 << 20
-"""Of text and HTML in a batch. Twice as much costs a quarter more time: allocations of that size are given back to the
-system and cleared by it each time."""
+"""Bytes of text and HTML per batch. Twice as much takes a quarter more time: allocations of that size are returned to
+the system and zeroed by it each time."""
 
 MAX_PAGE_BYTES = 1 << 30
-"""A batch addresses its text by 32 bits."""
+"""A batch addresses its text with 32-bit offsets."""
 
-_UNTOLD_TYPES = frozenset({"", "application/octet-stream", "unknown/unknown", "application/unknown", "*/*"})
+_UNINFORMATIVE_TYPES = frozenset({"", "application/octet-stream", "unknown/unknown", "application/unknown", "*/*"})
 """Content types that say nothing (WHATWG mimesniff, section 5)."""
 
 _DUMP = re.compile(r"CC-MAIN-\d{4}-\d{2}")
 
-_NO_PAGE = re.compile(r"(?:dns|whois|screenshot|urn|metadata|warcinfo):", re.IGNORECASE)
-"""Schemes under which crawlers file what is no page."""
+_NOT_A_PAGE = re.compile(r"(?:dns|whois|screenshot|urn|metadata|warcinfo):", re.IGNORECASE)
+"""URL schemes that crawlers use for records that are not pages."""
 
-_INK = re.compile(rb"\S")
+_NON_SPACE = re.compile(rb"\S")
 
 _HTML_TAG = re.compile(
     rb"^(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*|<!--.*?-->\s*)*<(?:!doctype html|html|head|body|title|script|style|div"
     rb"|table|p|a|b|br|h1|meta|link|iframe|font)[\s>/]",
     re.IGNORECASE | re.DOTALL,
 )
-"""What a page begins with, after the WHATWG's rules for sniffing (mimesniff, section 7.1)."""
+"""How an HTML page begins, after the WHATWG's sniffing rules (mimesniff, section 7.1)."""
 
 
 Records = Annotated[
@@ -62,8 +62,11 @@ Records = Annotated[
 class ReadSettings:
     """Table [read] of a recipe.
 
-    dump: the column `dump`; without it, the CommonCrawl name in the path, else what the archive's warcinfo record says
-    it is part of. records: WARC types that are read. max_page_bytes: larger payloads are a counted skip.
+    Attributes:
+        dump: Value of the column `dump`. By default the CommonCrawl name in the path, else the `isPartOf` of the
+            archive's warcinfo record.
+        records: WARC record types to read.
+        max_page_bytes: Larger payloads are skipped and counted.
     """
 
     dump: str | None = None
@@ -86,13 +89,24 @@ def read_batches(
     max_documents: int = 256,
     max_bytes: int = BATCH_BYTES,
 ) -> Iterator[Batch]:
-    """Pages of an archive in batches of columns `schema.RECORD`, at most `max_documents` or about `max_bytes` each.
+    """Read the pages of an archive in batches with the columns of `schema.RECORD`.
 
-    stream: seekable; read from where it stands, so that a page comes first after a seek to its `warc_offset`. path:
-    what `file_path` says. counts: gets every record by type (`records.`), and what becomes of it: a page (`pages.`),
-    passed by since not wanted (`passed.`), skipped by cause (`skipped.`); these sum up to the records. Also choices
-    (`charset.`, `type.`, `transfer.`, `content.`, `repaired.`) and HTTP statuses (`status.`).
-    Raises UnreadableArchive if nothing in the file is an archive; a file of no bytes has no pages (`file.empty`).
+    Args:
+        stream: A seekable stream, read from its current position: after a seek to a page's `warc_offset` that page
+            comes first.
+        path: Value of the column `file_path`.
+        settings: Table [read] of the recipe.
+        counts: Updated with every record by type (`records.`) and by what became of it: a page (`pages.`), a record of
+            a type that is not wanted (`passed.`) or skipped by cause (`skipped.`); these add up to the records. Also
+            decisions (`charset.`, `type.`, `transfer.`, `content.`, `repaired.`) and HTTP statuses (`status.`).
+        max_documents: Largest number of pages in a batch.
+        max_bytes: Approximate size of the text and HTML in a batch, in bytes.
+
+    Yields:
+        Batches in file order. An empty file has no pages and is counted as `file.empty`.
+
+    Raises:
+        UnreadableArchive: The file has bytes but no WARC or ARC record.
     """
     rows = _PageBuffer(path)
     dump = settings.dump or _dump_of(path)
@@ -116,7 +130,7 @@ def read_batches(
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """What is known of a page; `content` is UTF-8, HTML or plain text."""
+    """A page; `content` is UTF-8, either HTML or plain text."""
 
     id: str
     url: str | None
@@ -126,7 +140,7 @@ class _Page:
 
 
 class _Strings:
-    """A string column in the making. UTF-8 is copied once, at once, while it is in the processor's cache."""
+    """A string column under construction. UTF-8 is copied once, right away, while it is in the processor's cache."""
 
     def __init__(self) -> None:
         self.content = bytearray()
@@ -147,7 +161,7 @@ class _Strings:
 
 
 class _PageBuffer:
-    """Pages that wait to be a batch."""
+    """The pages of the next batch."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -169,7 +183,7 @@ class _PageBuffer:
         self._others.append((page.id, page.url, page.date, dump, offset))
 
     def batch(self) -> Batch:
-        """All rows."""
+        """All pages as a batch."""
         columns = dict(zip(("id", "url", "date", "dump", "warc_offset"), zip(*self._others, strict=True), strict=True))
         columns["file_path"] = (self._path,) * len(self)
         arrays = {"text": self._texts.array(), "html": self._htmls.array()}
@@ -179,19 +193,19 @@ class _PageBuffer:
 
 
 def _dump_of(path: str) -> str | None:
-    found = _DUMP.search(path)
-    return found[0] if found else None
+    match = _DUMP.search(path)
+    return match[0] if match else None
 
 
 def _page(record: Record, settings: ReadSettings, counts: Counter[str]) -> _Page | None:
-    """The page in a record, or None, counted."""
+    """The page in a record, or None; either way it is counted."""
     headers = record.headers
     url = headers.get("warc-target-uri", "").strip("<> ") or None
     date = headers.get("warc-date") or None
     if record.kind == "conversion":
         return _converted(record, url, date, counts)
     response = parse_response(record.buffer, record.start, record.end)
-    if not response.status and _NO_PAGE.match(url or ""):
+    if not response.status and _NOT_A_PAGE.match(url or ""):
         counts["skipped.not_http"] += 1
         return None
     if response.status:
@@ -207,7 +221,7 @@ def _page(record: Record, settings: ReadSettings, counts: Counter[str]) -> _Page
     if kind not in HTML_TYPES:
         counts["skipped.not_html"] += 1
         return None
-    if not _INK.search(body):
+    if not _NON_SPACE.search(body):
         counts["skipped.empty"] += 1
         return None
     html, choice = to_utf8(body, content_type)
@@ -230,18 +244,18 @@ def _converted(record: Record, url: str | None, date: str | None, counts: Counte
 
 
 def _id(record: Record, url: str | None, date: str | None) -> str:
-    """The record's own id; for an ARC record, which has none, one made of its address, date and length."""
+    """The record's id; an ARC record has none, so one is derived from its URL, date and length."""
     length = record.end - record.start
     return record.headers.get("warc-record-id") or f"<{uuid.uuid5(uuid.NAMESPACE_URL, f'{url} {date} {length}').urn}>"
 
 
 def _content_type(headers: dict[str, str], declared: str, body: bytes | memoryview) -> tuple[str, str]:
-    """The page's type, and by what it is known: identified, http_header or sniffed."""
+    """The page's media type and its source: identified, http_header or sniffed."""
     identified = headers.get("warc-identified-payload-type")
     if identified:
         return _essence(identified), "identified"
     essence = _essence(declared)
-    if "/" in essence and essence not in _UNTOLD_TYPES:
+    if "/" in essence and essence not in _UNINFORMATIVE_TYPES:
         return essence, "http_header"
     return ("text/html" if _HTML_TAG.match(body[:4096]) else ""), "sniffed"
 

@@ -1,12 +1,13 @@
-"""From the bytes of an archive to unpacked pieces: gzip members, zstd frames, or what is not packed at all.
+"""Unpack the bytes of an archive: gzip members, zstd frames, or uncompressed data.
 
-A file may be one gzip member, one a record (as the standards advise), members cut anywhere, or a mixture with plain
-parts. Where a member is damaged, what unpacks before the damage is given, then the damage is named, then reading is
-taken up at the next place in the file where a record begins. ISA-L inflates in half of zlib's time; zlib has the last
-word where ISA-L finds damage, for it finds some in sound members (a gzip header cut in two by a buffer's end).
+A file may be a single gzip member, one member per record (as the standards recommend), members cut anywhere, or a
+mixture with uncompressed parts. For a damaged member, the bytes before the damage are yielded, then the damage is
+reported, and reading resumes at the next place in the file where a record begins. ISA-L inflates in half of zlib's
+time; where it reports damage zlib decides, because ISA-L also reports damage in sound members (when a buffer ends
+inside a gzip header).
 
-zstd: the dictionary of https://iipc.github.io/warc-specifications/specifications/warc-zstd/ is a skippable frame at
-the start of the file.
+The zstd dictionary of https://iipc.github.io/warc-specifications/specifications/warc-zstd/ is a skippable frame at the
+start of the file.
 """
 
 from __future__ import annotations
@@ -29,30 +30,32 @@ BUFFER = 1 << 20
 """Bytes read from the file at a time."""
 
 FEED = {"gzip": 1 << 16, "zstd": 1 << 13}
-"""Packed bytes unpacked at a time; bounds what a bomb unpacks to at once (about 1,000 and 30,000 times as much)."""
+"""Packed bytes to unpack at a time; limits what a decompression bomb yields at once (about 1,000 and 30,000 times as
+much)."""
 
 STEP = 16
-"""Packed bytes unpacked at a time to get what stands before damage."""
+"""Packed bytes to unpack at a time to recover the data just before damage."""
 
 PROBE = {"gzip": 1 << 12, "zstd": 1 << 18}
-"""Packed bytes unpacked to see what begins there; a zstd block (128 KiB at most) unpacks as a whole or not at all."""
+"""Packed bytes to unpack to see whether a record begins; a zstd block (at most 128 KiB) unpacks completely or not at
+all."""
 
 OVERLAP = 1 << 12
-"""Bytes looked at again with the next ones while looking for a record: more than the beginnings looked for."""
+"""Bytes by which consecutive buffers overlap in a search for a record: more than the patterns are long."""
 
 _ERRORS = cast("tuple[type[Exception], ...]", (zlib.error, isal_zlib.IsalError, zstandard.ZstdError))
 
-_GZIP_WINDOW = 31  # zlib's number for a gzip wrapper and the largest window
+_GZIP_WINDOW = 31  # zlib's code for a gzip wrapper and the largest window
 
 WARC_LINE = re.compile(rb"WARC/\d+\.\d+[ \t]*\r?\n")
 ARC_LINE = re.compile(
     rb"(?P<url>[A-Za-z][A-Za-z0-9+.-]{0,40}:[^\r\n]*) \S+ (?P<date>\d{12,20}) "
     rb"(?P<rest>[^\r\n]*?)(?P<size>\S+) *\r?\n"
 )
-"""URL, address, date, content type, in version 2 more fields, and last the length. URLs may have spaces in them."""
+"""URL, IP address, date, content type, more fields in version 2, and the length last. URLs may contain spaces."""
 
 WARC_START = re.compile(WARC_LINE.pattern + rb"[A-Za-z-]{2,64}:")
-"""A record's first line and the name of its first field."""
+"""The first line of a record and the name of its first field."""
 
 _CANDIDATE = re.compile(
     b"|".join((re.escape(GZIP), re.escape(ZSTD), WARC_START.pattern, rb"(?<![^\n])" + ARC_LINE.pattern))
@@ -60,17 +63,22 @@ _CANDIDATE = re.compile(
 
 
 def begins_record(data: bytes) -> bool:
-    """Whether unpacked bytes begin with the first line of a WARC or ARC record."""
+    """Whether unpacked bytes start with the first line of a WARC or ARC record."""
     return bool(WARC_LINE.match(data) or ARC_LINE.match(data))
 
 
 @dataclass(frozen=True, slots=True)
 class UnpackedPiece:
-    """Unpacked bytes. `offset`: where in the file they begin, if they begin a member or are not packed.
+    """Unpacked bytes.
 
-    damage: the member ends here, and why: damaged_gzip, damaged_zstd or truncated. No bytes then; the offset is the
-    member's if nothing of it came before. doubt: the damage that comes soon after, so that these bytes may be wrong.
-    whole: the piece is all of a member, its checksum proved.
+    Attributes:
+        data: The bytes.
+        offset: File offset of the first byte, if it begins a member or is uncompressed.
+        packed: Whether the bytes were compressed.
+        damage: Why the member ends here: damaged_gzip, damaged_zstd or truncated. Such a piece has no data; its offset
+            is the member's if no piece of that member came before.
+        doubt: Damage that follows soon after, so that these bytes may be wrong.
+        whole: Whether the piece is a complete member with a valid checksum.
     """
 
     data: bytes
@@ -82,7 +90,7 @@ class UnpackedPiece:
 
 
 class Unpacker:
-    """Pieces of a seekable file from its present position on, one after the other."""
+    """Yields the pieces of a seekable file one by one, starting at its current position."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._raw = _Raw(stream)
@@ -91,7 +99,7 @@ class Unpacker:
         self._pieces = self._unpack()
 
     def resume(self, offset: int | None) -> None:
-        """Go on at `offset`, where a member, a frame or a plain record begins; None is the end."""
+        """Continue at `offset`, where a member, a frame or an uncompressed record begins; None is the end."""
         self._raw.seek(offset)
         self._pieces = self._unpack()
 
@@ -100,7 +108,7 @@ class Unpacker:
         return next(self._pieces, None)
 
     def find(self, offset: int) -> int | None:
-        """Where, at or after `offset`, the next record, or member that begins with one, begins."""
+        """Offset of the next record, or of the next member that begins with one, at or after `offset`."""
         while True:
             before = min(offset, 1)
             data = self._raw.peek_at(offset - before, BUFFER)
@@ -122,7 +130,7 @@ class Unpacker:
             unpacked = engine.decompress(self._raw.peek_at(offset, PROBE[kind]))
             if begins_record(unpacked):
                 return True
-            # Members may be cut anywhere: one that is whole and in which a record begins will do.
+            # Members may be cut anywhere, so a complete member in which a record begins is good enough.
             unpacked += b"" if engine.eof else engine.decompress(self._raw.peek_at(offset + PROBE[kind], BUFFER))
             return engine.eof and WARC_START.search(unpacked) is not None
         except _ERRORS:
@@ -157,7 +165,7 @@ class Unpacker:
                 return
 
     def _plain(self) -> Iterator[UnpackedPiece]:
-        """All the rest: whoever reads it says, by `resume`, where something else begins."""
+        """Yield the rest of the file as uncompressed data; the reader calls `resume` where compressed data begins."""
         while True:
             offset = self._raw.position
             data = bytes(self._raw.take(BUFFER))
@@ -189,9 +197,15 @@ class Unpacker:
                 return
 
     def _unpack_carefully(self, kind: str, start: int, failed: int) -> tuple[Any, bytes, bool]:
-        """Feed the member again, by another engine, the part that failed in small steps.
+        """Unpack a member again with the slower engine, in small steps from where the fast one failed.
 
-        Returns the engine, what it unpacks of that part, and whether it too finds damage.
+        Args:
+            kind: "gzip" or "zstd".
+            start: File offset of the member.
+            failed: File offset of the packed bytes that failed.
+
+        Returns:
+            The engine, the bytes it unpacked from the failed part, and whether it also reports damage.
         """
         raw, engine = self._raw, self._engine(kind, careful=True)
         raw.seek(start)
@@ -207,7 +221,7 @@ class Unpacker:
 
 
 class _Raw:
-    """Buffered reading of a stream, with going back."""
+    """A buffered stream that can go back."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
@@ -219,7 +233,7 @@ class _Raw:
         return self._base + self._at
 
     def seek(self, offset: int | None) -> None:
-        """Go to an offset of the file, or to its end."""
+        """Move to an offset of the file, or to its end if None."""
         if offset is None:
             offset = self._stream.seek(0, 2)
         elif self._base <= offset <= self._base + len(self._data):
@@ -233,7 +247,7 @@ class _Raw:
         self.seek(self.position - size)
 
     def peek(self, size: int) -> bytes:
-        """The next `size` bytes, fewer only at the end."""
+        """The next `size` bytes without consuming them; fewer only at the end."""
         if len(self._data) - self._at < size:
             self._fill(size)
         return self._data[self._at : self._at + size]
@@ -246,7 +260,7 @@ class _Raw:
         return data
 
     def take(self, size: int) -> memoryview:
-        """The next `size` bytes, not copied; fewer only at the end."""
+        """Consume the next `size` bytes and return them without a copy; fewer only at the end."""
         if len(self._data) - self._at < size:
             self._fill(size)
         data = memoryview(self._data)[self._at : self._at + size]

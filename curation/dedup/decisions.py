@@ -1,4 +1,4 @@
-"""What deduplication leaves in the output folder: the columns of its files, its reasons, and how to read them."""
+"""The output of deduplication: reasons, columns of the files, and functions to read them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from curation.store.folder import Folder
 from curation.store.shards import read_table
 
 NEAR, EXACT, URL = "near_duplicate", "exact_duplicate", "url_duplicate"
-"""Reasons of the step."""
+"""Reasons for removal."""
 
 DROPS = pa.schema(
     [
@@ -28,17 +28,17 @@ DROPS = pa.schema(
         ("survivor_run", pa.string()),
     ]
 )
-"""Columns of dedup/drop/<shard>.parquet, by row of documents/<shard>.parquet, ascending.
+"""Columns of dedup/drop/<shard>.parquet, the removed documents by row of documents/<shard>.parquet, ascending.
 
 similarity: estimated Jaccard similarity to the survivor, null for `url_duplicate`; cluster_id: id of the first
-document of the cluster; cluster_size: documents that the survivor stands for, itself included; survivor_run: null, or
-the folder of the earlier run that the survivor is in."""
+document of the cluster; cluster_size: documents that the survivor represents, itself included; survivor_run: null, or
+the folder of the earlier run that contains the survivor."""
 
 KEPT = pa.schema([("row", pa.int64()), ("cluster_id", pa.string()), ("cluster_size", pa.int64())])
-"""Columns of dedup/kept/<shard>.parquet: documents of clusters that stay, by row, ascending."""
+"""Columns of dedup/kept/<shard>.parquet: kept documents of clusters, by row, ascending."""
 
 VERDICTS = DROPS.set(0, pa.field("document", pa.int64()))
-"""What is decided of a document, on its way back to its range; `reason` is null if it stays."""
+"""Columns of a verdict on a document, which is sent to its range; `reason` is null if it is kept."""
 
 LARGE = pa.schema(
     [
@@ -49,24 +49,29 @@ LARGE = pa.schema(
         ("similarity_least", pa.float64()),
     ]
 )
-"""Columns of dedup/large_clusters.parquet: clusters above the limit, how many of their documents stay, and the
-similarity of the others to the document that each lost to."""
+"""Columns of dedup/large_clusters.parquet: clusters above the limit, how many of their documents are kept, and the
+similarity of the others to their survivors."""
 
 NUMBERS = pa.schema([("shard", pa.string()), ("run", pa.string()), ("first", pa.int64()), ("documents", pa.int64())])
-"""Columns of dedup/shards.parquet: the number of each shard's first document, by which dedup/pairs names documents, in
-input order; run: null, or the folder of the earlier run that has the shard."""
+"""Columns of dedup/shards.parquet, in input order: the number of each shard's first document, with which the numbers in
+dedup/pairs are resolved; run: null, or the folder of the earlier run that contains the shard."""
 
 
 def read_drops(folder: Folder, shard: str) -> pa.Table:
-    """The documents of a shard that go, by ascending row; columns as `DROPS` says."""
+    """The removed documents of a shard by ascending row, with the columns DROPS."""
     return read_table(folder, f"dedup/drop/{shard}.parquet")
 
 
 @dataclass(frozen=True, slots=True)
 class SurvivorComparison:
-    """A dropped document beside its survivor. shared_bands: places of equal bands; similarity: estimated Jaccard.
+    """A removed document compared with its survivor.
 
-    same_text: whether their simplified texts are equal. The first two are empty and null where either has no signature.
+    Attributes:
+        survivor_url: URL of the survivor.
+        shared_bands: Numbers of the equal bands; empty if either document has no signature.
+        bands: Number of bands of a signature.
+        similarity: Estimated Jaccard similarity; None if either document has no signature.
+        same_text: Whether the simplified texts are equal.
     """
 
     survivor_url: str | None
@@ -77,16 +82,16 @@ class SurvivorComparison:
 
 
 def compare(folder: Folder, shard: str, row: int) -> SurvivorComparison | None:
-    """What ties the document in this row of documents/<shard>.parquet to its survivor; None if it was not dropped."""
+    """Compare the document in a row of documents/<shard>.parquet with its survivor; None if it was not removed."""
     drops = read_drops(folder, shard)
     place = int(np.searchsorted(drops.column("row").to_numpy(), row))
     if place == len(drops) or drops.column("row")[place].as_py() != row:
         return None
-    lost_to = drops.slice(place, 1).to_pylist()[0]
-    other = Folder(lost_to["survivor_run"]) if lost_to["survivor_run"] else folder
+    survivor = drops.slice(place, 1).to_pylist()[0]
+    other = Folder(survivor["survivor_run"]) if survivor["survivor_run"] else folder
     mine = _row(folder, f"signatures/{shard}.parquet", row)
-    theirs = _row(other, f"signatures/{lost_to['survivor_shard']}.parquet", lost_to["survivor_row"])
-    url = _row(other, f"documents/{lost_to['survivor_shard']}.parquet", lost_to["survivor_row"], ["url"])
+    theirs = _row(other, f"signatures/{survivor['survivor_shard']}.parquet", survivor["survivor_row"])
+    url = _row(other, f"documents/{survivor['survivor_shard']}.parquet", survivor["survivor_row"], ["url"])
     signed = mine.column("keys")[0].is_valid and theirs.column("keys")[0].is_valid
     bands = mine.schema.field("keys").type.byte_width // 8
     return SurvivorComparison(
@@ -99,10 +104,10 @@ def compare(folder: Folder, shard: str, row: int) -> SurvivorComparison | None:
 
 
 def find_row(folder: Folder, shard: str, document: str, warc_offset: int | None) -> int | None:
-    """The row of documents/<shard>.parquet that holds a document, or None."""
+    """The row of a document in documents/<shard>.parquet, or None."""
     table = read_table(folder, f"documents/{shard}.parquet", ["id", "warc_offset"])
     rows = zip(table["id"].to_pylist(), table["warc_offset"].to_pylist(), strict=True)
-    return next((row for row, found in enumerate(rows) if found == (document, warc_offset)), None)
+    return next((row for row, key in enumerate(rows) if key == (document, warc_offset)), None)
 
 
 def _row(folder: Folder, path: str, row: int, columns: list[str] | None = None) -> pa.Table:

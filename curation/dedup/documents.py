@@ -1,7 +1,8 @@
-"""Which documents deduplication is about, how they are numbered, and where its tasks leave rows for one another.
+"""The documents of a deduplication, their numbers, and how they are divided into tasks.
 
-A document's number is its place in input order over all shards, earlier runs first: the one identity that does not
-change when the same documents are cut into other shards. Tasks work on ranges of numbers, each a run of whole shards.
+A document's number is its position in input order over all shards, earlier runs first: the only identity that does not
+change when the same documents are divided into other shards. Tasks work on ranges of numbers, each a sequence of
+complete shards.
 """
 
 from __future__ import annotations
@@ -24,20 +25,28 @@ from curation.store.manifest import fingerprint, read_manifest
 from curation.store.shards import shard_name
 
 WORK = "dedup/work"
-"""Where exchanges stand in the output folder until the step is done."""
+"""Path of the exchanges in the output folder until the step is done."""
 
-RANGES, RANGE_LEAST, RANGE_MOST = 64, 20_000, 500_000
-"""Ranges aimed at, and the documents that one holds at least and at most (but for a shard that has more by itself).
+RANGES, MIN_RANGE, MAX_RANGE = 64, 20_000, 500_000
+"""Target number of ranges, and the minimum and maximum number of documents in one, unless a single shard has more.
 
-At most: 56 MB of sketches. Their number depends on the number of documents alone, never on the workers."""
+The maximum is 56 MB of sketches. The number of ranges depends only on the number of documents, never on the workers."""
 
-ROWS_MOST, ROWS_LEAST, PARTITIONS_LEAST = 4_000_000, 100_000, 16
-"""Rows that a partition of an exchange is to hold at most, and at least while there are fewer than 16 partitions."""
+MAX_ROWS, MIN_ROWS, MIN_PARTITIONS = 4_000_000, 100_000, 16
+"""Maximum number of rows per partition of an exchange; the minimum applies while there are fewer than 16 partitions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """A shard and its documents' numbers, `first` up to `first + documents`. `earlier`: the URL of another run."""
+    """A shard and the numbers of its documents.
+
+    Attributes:
+        folder: Output folder of the run.
+        name: Name of the shard.
+        first: Number of its first document.
+        documents: Number of documents.
+        earlier: URL of the earlier run that the shard belongs to, None for this run.
+    """
 
     folder: Folder
     name: str
@@ -47,13 +56,21 @@ class Shard:
 
     @property
     def stop(self) -> int:
-        """The number after its last document's."""
+        """The number after that of its last document."""
         return self.first + self.documents
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What every task of a run of the step knows. `bounds`: where each range begins, and the number of documents."""
+    """What all tasks of a deduplication share.
+
+    Attributes:
+        folder: Output folder.
+        settings: Table [dedup] of the recipe.
+        worth: Value by which survivors are chosen.
+        bounds: First document of each range, and the number of documents.
+        earlier_documents: Number of documents of earlier runs, which come first.
+    """
 
     folder: Folder
     settings: DedupSettings
@@ -63,7 +80,7 @@ class Work:
 
     @property
     def documents(self) -> int:
-        """Documents in all, those of earlier runs included."""
+        """Total number of documents, including those of earlier runs."""
         return self.bounds[-1]
 
     @property
@@ -72,21 +89,21 @@ class Work:
         return len(self.bounds) - 1
 
     def range_of(self, documents: Int64s) -> npt.NDArray[np.integer[Any]]:
-        """The range that each document is in."""
+        """The range of each document."""
         return np.searchsorted(np.asarray(self.bounds[1:-1], np.int64), documents, side="right")
 
     def by_range(self, name: str) -> Exchange:
-        """An exchange with one partition a range."""
+        """An exchange with one partition per range."""
         return Exchange(self.folder, f"{WORK}/{name}", self.ranges)
 
     def by_key(self, name: str, rows: int) -> Exchange:
-        """An exchange with partitions for `rows` rows in all, which go where the upper bits of a hash send them."""
+        """An exchange for `rows` rows in total, partitioned by the upper bits of a hash."""
         return Exchange(self.folder, f"{WORK}/{name}", partitions_for(rows))
 
 
 @dataclass(frozen=True, slots=True)
 class RangeTask:
-    """One range: its number and its shards, in order."""
+    """A task for one range, with its number and its shards in order."""
 
     work: Work
     number: int
@@ -94,13 +111,13 @@ class RangeTask:
 
     @property
     def name(self) -> str:
-        """Names what the task sends."""
+        """Name under which the task sends rows."""
         return f"{self.number:06d}"
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionTask:
-    """One partition of an exchange by key."""
+    """A task for one partition of an exchange by key."""
 
     work: Work
     exchange: Exchange
@@ -108,23 +125,23 @@ class PartitionTask:
 
     @property
     def name(self) -> str:
-        """Names what the task sends."""
+        """Name under which the task sends rows."""
         return f"{self.number:06d}"
 
 
 def partitions_for(rows: int) -> int:
-    """How many partitions `rows` rows are spread over.
+    """Number of partitions for `rows` rows.
 
     >>> [partitions_for(rows) for rows in (0, 30_000, 1_500_000, 75_000_000)]
     [1, 1, 15, 19]
     """
-    return max(1, -(-rows // ROWS_MOST), min(PARTITIONS_LEAST, -(-rows // ROWS_LEAST)))
+    return max(1, -(-rows // MAX_ROWS), min(MIN_PARTITIONS, -(-rows // MIN_ROWS)))
 
 
 def ranges(shards: Sequence[Shard]) -> list[tuple[Shard, ...]]:
-    """Shards in runs of at least as many documents as a range is to have."""
+    """Group consecutive shards into ranges."""
     documents = shards[-1].stop if shards else 0
-    target = min(max(documents // RANGES, RANGE_LEAST), RANGE_MOST)
+    target = min(max(documents // RANGES, MIN_RANGE), MAX_RANGE)
     found: list[tuple[Shard, ...]] = []
     run: list[Shard] = []
     for shard in shards:
@@ -138,7 +155,7 @@ def ranges(shards: Sequence[Shard]) -> list[tuple[Shard, ...]]:
 def plan_work(
     folder: Folder, settings: DedupSettings, best: SurvivorValue, shards: Sequence[Shard]
 ) -> tuple[Work, list[RangeTask]]:
-    """The work on these shards, numbered one after the other, and its ranges."""
+    """Divide numbered shards into ranges; returns what the tasks share, and one task per range."""
     parts = ranges(shards)
     bounds = (*(part[0].first for part in parts), shards[-1].stop if shards else 0)
     earlier = sum(shard.documents for shard in shards if shard.earlier is not None)
@@ -147,9 +164,10 @@ def plan_work(
 
 
 def earlier_shards(settings: DedupSettings) -> list[Shard]:
-    """The signed shards of all runs of `settings.against`, in their order, not yet counted.
+    """The shards of all runs in `settings.against`, in order, with documents not counted yet.
 
-    Raises InputError if a folder holds no run, one that is not filtered whole, or signatures of another kind.
+    Raises:
+        InputError: A folder is not a curate run, is not completely filtered, or has incompatible signatures.
     """
     return [
         Shard(folder, name, 0, 0, earlier=folder.url)
@@ -159,19 +177,23 @@ def earlier_shards(settings: DedupSettings) -> list[Shard]:
 
 
 def check_earlier(settings: DedupSettings) -> list[tuple[Folder, dict[str, Any]]]:
-    """The folders of the earlier runs, and what their run.json says. InputError as for `earlier_shards`."""
+    """The folders of the earlier runs with their run.json.
+
+    Raises:
+        InputError: As for `earlier_shards`.
+    """
     folders = [Folder(url) for url in settings.against] if settings.mode != "within" else []
     return [(folder, _checked(folder, settings)) for folder in folders]
 
 
 def earlier_fingerprints(shards: Sequence[Shard]) -> list[str]:
-    """What the shards of earlier runs are, for the fingerprint of a step that reads them."""
-    marks = []
+    """Fingerprints of the shards of earlier runs, for the fingerprint of a step that reads them."""
+    fingerprints = []
     for shard in shards:
         manifest = read_manifest(shard.folder, "filter", shard.name)
         outputs = [output.hash for output in manifest.outputs] if manifest is not None else []
-        marks.append(fingerprint(shard.earlier, shard.name, outputs))
-    return marks
+        fingerprints.append(fingerprint(shard.earlier, shard.name, outputs))
+    return fingerprints
 
 
 def _checked(folder: Folder, settings: DedupSettings) -> dict[str, Any]:
@@ -179,15 +201,15 @@ def _checked(folder: Folder, settings: DedupSettings) -> dict[str, Any]:
     try:
         run: dict[str, Any] = folder.read_json("run.json")
     except (OSError, ValueError) as error:
-        raise InputError(f"{where}: no run of curate ({error})") from error
+        raise InputError(f"{where}: not a curate run ({error})") from error
     try:
         theirs = build(DedupSettings, run["recipe"]["dedup"], where)
     except CurationError as error:
         raise InputError(str(error)) from error
     if theirs.signature != settings.signature:
         raise InputError(
-            f"{where}: its signatures are of another kind: variant, ngram, bands, rows, seed are "
-            f"{', '.join(map(str, theirs.signature))}, here {', '.join(map(str, settings.signature))}"
+            f"{where}: incompatible signatures: variant, ngram, bands, rows, seed are "
+            f"{', '.join(map(str, theirs.signature))}, but {', '.join(map(str, settings.signature))} in this run"
         )
     return run
 
@@ -197,5 +219,5 @@ def _shard_names(folder: Folder, run: dict[str, Any]) -> list[str]:
     names = [shard_name(entry["path"]) for entry in run["inputs"] if entry["path"] not in given_up]
     for name in names:
         if read_manifest(folder, "filter", name) is None:
-            raise InputError(f"dedup.against: {folder.url}: shard {name} is not filtered; finish that run first")
+            raise InputError(f"dedup.against: {folder.url}: shard {name} has not been filtered; finish that run first")
     return names

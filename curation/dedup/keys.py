@@ -1,4 +1,4 @@
-"""Phase 1, keys: a range of shards sends its band keys and text hashes to the partitions where equal ones meet."""
+"""Phase 1, keys: a range of shards sends its band keys and text hashes to partitions, equal ones to the same one."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from curation.store.exchange import Exchange, partition_of
 from curation.store.shards import count_rows, read_shard
 
 READ_ROWS = 16_384
-"""Signatures read at once: 4 MB."""
+"""Signatures to read at a time: 4 MB."""
 
 KEYS = pa.schema([("band", pa.uint16()), ("key", pa.uint64()), ("check", pa.uint64()), ("document", pa.int64())])
 
 
 def count_documents(shard: Shard) -> int:
-    """Documents of a shard, from the footer of its signatures."""
+    """Number of documents of a shard, from the footer of its signatures."""
     return count_rows(shard.folder, f"signatures/{shard.name}.parquet")
 
 
 def read_signatures(shard: Shard, columns: list[str]) -> Iterator[tuple[Int64s, pa.RecordBatch]]:
-    """The signatures of a shard that has documents, in batches, with the documents' numbers."""
+    """Yield the signatures of a shard in batches, each with the numbers of its documents."""
     first = shard.first
     for batch in read_shard(shard.folder, f"signatures/{shard.name}.parquet", columns, READ_ROWS):
         yield np.arange(first, first + batch.num_rows, dtype=np.int64), batch
@@ -37,13 +37,13 @@ def read_signatures(shard: Shard, columns: list[str]) -> Iterator[tuple[Int64s, 
 
 
 def keys_exchange(work: Work) -> Exchange:
-    """Rows of KEYS, by key."""
+    """Exchange of KEYS rows by key."""
     bands, _ = work.settings.banding
     return work.by_key("keys", work.documents * (bands + work.settings.exact))
 
 
 @kernel
-def _whole(keys: UInt64s, out: UInt64s) -> None:
+def _hash_signatures(keys: UInt64s, out: UInt64s) -> None:
     for row in range(keys.shape[0]):
         value = np.uint64(0)
         for band in range(keys.shape[1]):
@@ -52,7 +52,7 @@ def _whole(keys: UInt64s, out: UInt64s) -> None:
 
 
 def spread(task: RangeTask) -> int:
-    """Send every band key and text hash of a range's documents to where equal ones meet. Returns rows sent."""
+    """Send all band keys and text hashes of a range's documents to their partitions. Returns the rows sent."""
     exact, exchange = task.work.settings.exact, keys_exchange(task.work)
     removed = removed_by_url(task.work, task.number)
     with exchange.sender(task.name, KEYS) as sender:
@@ -67,12 +67,12 @@ def spread(task: RangeTask) -> int:
 
 
 def band_rows(documents: Int64s, keys: UInt64s) -> pa.RecordBatch:
-    """Rows of KEYS for the band keys of some documents, keys of shape (documents, bands)."""
+    """Make KEYS rows from the band keys of documents, shape (documents, bands)."""
     rows, bands = keys.shape
-    whole = np.empty(rows, np.uint64)
-    _whole(keys, whole)
+    signature_hashes = np.empty(rows, np.uint64)
+    _hash_signatures(keys, signature_hashes)
     band = np.tile(np.arange(bands, dtype=np.uint16), rows)
-    columns = [band, keys.ravel(), np.repeat(whole, bands), np.repeat(documents, bands)]
+    columns = [band, keys.ravel(), np.repeat(signature_hashes, bands), np.repeat(documents, bands)]
     return pa.RecordBatch.from_arrays([pa.array(column) for column in columns], schema=KEYS)
 
 

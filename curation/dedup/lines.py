@@ -1,13 +1,13 @@
-"""Line-level deduplication, an option: lines that occur in many documents of a domain or of the corpus are cut.
+"""Line-level deduplication, an option: cut lines that occur in many documents of a domain or of the corpus.
 
-Menus, cookie notices and footers survive extraction here and there, and again on every page of their site. A line is
-known by a hash of its text without surrounding white space; a document counts once for it, and documents that are
-duplicates do not count. What stands in more documents than the limit is cut wherever it stands, and a document with
-nothing left goes.
+Some menus, cookie notices and footers survive extraction, and then occur on every page of their site. A line is
+identified by a hash of its text without surrounding white space. Each document counts once per line; duplicates do not
+count. A line that occurs in more documents than the limit is cut everywhere, and a document with nothing left is
+removed.
 
-A range sends (hash, documents) for each batch of documents it reads; where a hash occurs in too many, every range that
-sent it is told, reads its documents again and lists the places. Memory: a batch of documents, an exchange's buffer, and
-the hashes that one range is told of.
+A range sends (hash, documents) for each batch of documents. If a hash occurs in too many documents, every range that
+sent it receives it, reads its documents again and lists the lines to cut. Memory: a batch of documents, the buffer of
+an exchange, and the frequent hashes of one range.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from curation.store.shards import Output, ShardWriter, read_shard
 from curation.text.hosts import registered_domain
 
 BLANK = np.uint64(0)
-"""The hash of a line of nothing but white space, which is never cut."""
+"""The hash of a blank line, which is never cut."""
 
 CUTS = pa.schema([("row", pa.int64()), ("line", pa.int32())])
-"""Columns of dedup/lines/<shard>.parquet: lines to cut, by row of documents/<shard>.parquet and place in
+"""Columns of dedup/lines/<shard>.parquet: lines to cut, by row of documents/<shard>.parquet and index in
 `text.split("\\n")`, both ascending."""
 
 
@@ -60,9 +60,14 @@ def _hash_lines(codepoints: UInt32s, starts: Int64s, ends: Int64s, scopes: UInt6
 
 
 def line_hashes(batch: Batch, scope: str) -> tuple[Int64s, Int64s, UInt64s]:
-    """For every line of a batch: its document's place in the batch, its place in the document, its hash.
+    """Hash all lines of a batch.
 
-    scope: `corpus`, or `domain` for hashes that are equal only within one registered domain.
+    Args:
+        batch: The documents.
+        scope: "corpus", or "domain" for hashes that are equal only within a registered domain.
+
+    Returns:
+        For each line the row of its document, its index in the document, and its hash, all of shape (lines,).
     """
     spans = batch.lines
     counts = spans.last - spans.first
@@ -79,64 +84,64 @@ def line_hashes(batch: Batch, scope: str) -> tuple[Int64s, Int64s, UInt64s]:
 
 
 def document_counts(owner: Int64s, hashes: UInt64s) -> tuple[UInt64s, Int64s]:
-    """How many documents each line stands in: distinct hashes ascending, and their counts. Blank lines are left out."""
+    """Count the documents that contain each line; returns distinct hashes, ascending and without BLANK, and counts."""
     order = np.lexsort((owner, hashes))
     owner, hashes = owner[order], hashes[order]
     new = np.ones(len(hashes), np.bool_)
     new[1:] = (hashes[1:] != hashes[:-1]) | (owner[1:] != owner[:-1])
-    found, counts = np.unique(hashes[new & (hashes != BLANK)], return_counts=True)
-    return found, counts
+    distinct, counts = np.unique(hashes[new & (hashes != BLANK)], return_counts=True)
+    return distinct, counts
 
 
 COUNTS = pa.schema([("hash", pa.uint64()), ("documents", pa.int32()), ("range", pa.int32())])
 
 FREQUENT = pa.schema([("hash", pa.uint64())])
 
-LINES_A_DOCUMENT = 32
-"""Lines expected of a document, to choose the number of partitions by."""
+LINES_PER_DOCUMENT = 32
+"""Expected number of lines per document, to choose the number of partitions."""
 
 
 def line_counts_exchange(work: Work) -> Exchange:
-    """Rows of COUNTS, by hash."""
-    return work.by_key("line-counts", LINES_A_DOCUMENT * work.documents)
+    """Exchange of COUNTS rows by hash."""
+    return work.by_key("line-counts", LINES_PER_DOCUMENT * work.documents)
 
 
 def frequent_lines_exchange(work: Work) -> Exchange:
-    """Rows of FREQUENT, by the range that has such lines."""
+    """Exchange of FREQUENT rows by the range that contains such lines."""
     return work.by_range("frequent-lines")
 
 
 def send_lines(task: RangeTask) -> int:
-    """Send how many of the documents that stay have each line. Returns rows sent."""
+    """Send the number of kept documents that contain each line. Returns the rows sent."""
     exchange = line_counts_exchange(task.work)
     with exchange.sender(task.name, COUNTS) as sender:
         for shard in task.shards:
-            for _, batch in _staying(task.work, shard):
+            for _, batch in _kept_documents(task.work, shard):
                 owner, _, hashes = line_hashes(batch, task.work.settings.line_scope)
-                found, counts = document_counts(owner, hashes)
-                numbers = np.full(len(found), task.number, np.int32)
-                columns = [pa.array(found), pa.array(counts.astype(np.int32)), pa.array(numbers)]
+                distinct, counts = document_counts(owner, hashes)
+                numbers = np.full(len(distinct), task.number, np.int32)
+                columns = [pa.array(distinct), pa.array(counts.astype(np.int32)), pa.array(numbers)]
                 rows = pa.RecordBatch.from_arrays(columns, schema=COUNTS)
-                sender.send(rows, partition_of(found, exchange.partitions))
+                sender.send(rows, partition_of(distinct, exchange.partitions))
     return sender.rows
 
 
 def choose_lines(task: PartitionTask) -> int:
-    """Tell the ranges which of their lines stand in too many documents. Returns the number of such lines."""
+    """Send to the ranges those of their lines that are in too many documents. Returns the number of such lines."""
     work, limit = task.work, task.work.settings.max_line_documents or 0
     rows = task.exchange.receive_table(task.number, COUNTS)
     hashes, place = np.unique(rows.column("hash").to_numpy(), return_inverse=True)
     totals = np.bincount(place, weights=rows.column("documents").to_numpy(), minlength=len(hashes))
     frequent = totals > limit
-    told = np.unique(np.stack([rows.column("range").to_numpy().astype(np.int64), place], 1)[frequent[place]], axis=0)
-    batch = pa.RecordBatch.from_arrays([pa.array(hashes[told[:, 1]])], schema=FREQUENT)
+    targets = np.unique(np.stack([rows.column("range").to_numpy().astype(np.int64), place], 1)[frequent[place]], axis=0)
+    batch = pa.RecordBatch.from_arrays([pa.array(hashes[targets[:, 1]])], schema=FREQUENT)
     with frequent_lines_exchange(work).sender(task.name, FREQUENT) as sender:
-        sender.send(batch, told[:, 0])
+        sender.send(batch, targets[:, 0])
     return int(frequent.sum())
 
 
 def write_lines(task: RangeTask) -> list[Output]:
-    """List the lines to cut of each of the range's shards: dedup/lines/<shard>.parquet."""
+    """Write the lines to cut from each shard of a range: dedup/lines/<shard>.parquet."""
     work = task.work
     rows = frequent_lines_exchange(work).receive_table(task.number, FREQUENT)
     frequent = rows.column("hash").to_numpy()
@@ -145,7 +150,7 @@ def write_lines(task: RangeTask) -> list[Output]:
         if shard.earlier is not None:
             continue
         with ShardWriter(work.folder, f"dedup/lines/{shard.name}.parquet", CUTS, row_group_rows=1 << 17) as writer:
-            for numbers, batch in _staying(work, shard) if len(frequent) else ():
+            for numbers, batch in _kept_documents(work, shard) if len(frequent) else ():
                 owner, inside, hashes = line_hashes(batch, work.settings.line_scope)
                 cut = np.isin(hashes, frequent)
                 columns = [pa.array(numbers[owner[cut]]), pa.array(inside[cut].astype(np.int32))]
@@ -154,27 +159,31 @@ def write_lines(task: RangeTask) -> list[Output]:
     return outputs
 
 
-def _staying(work: Work, shard: Shard) -> Iterator[tuple[Int64s, Batch]]:
-    """The documents of a shard of this run that are no duplicates, with their rows."""
+def _kept_documents(work: Work, shard: Shard) -> Iterator[tuple[Int64s, Batch]]:
+    """Yield the documents of a shard of this run that are not duplicates, with their rows."""
     if shard.earlier is not None:
         return
     dropped, row = read_drops(work.folder, shard.name).column("row").to_numpy(), 0
     for table in read_shard(shard.folder, f"documents/{shard.name}.parquet", ["text", "url"]):
         rows = np.arange(row, row + table.num_rows, dtype=np.int64)
         row += table.num_rows
-        stays = ~np.isin(rows, dropped)
-        yield rows[stays], Batch(table).keep(stays)
+        is_kept = ~np.isin(rows, dropped)
+        yield rows[is_kept], Batch(table).keep(is_kept)
 
 
 @dataclass(frozen=True, slots=True)
 class CutLines:
-    """A shard's lines to cut (columns CUTS) as a stage; the batch has a column `row`. Blank documents go."""
+    """Stage that cuts the listed lines of a shard. The batch needs a column `row`; documents without text are removed.
+
+    Attributes:
+        cuts: Lines to cut, with the columns CUTS.
+    """
 
     cuts: pa.Table
     version: ClassVar[int] = 1
 
     def __call__(self, batch: Batch, /) -> Outcome:
-        """Cut the lines listed; a document without any other goes with reason `max_line_documents`."""
+        """Cut the listed lines; documents without other lines are removed with the reason `max_line_documents`."""
         rows = batch.column("row").to_numpy()
         listed, lines = self.cuts["row"].to_numpy(), self.cuts["line"].to_numpy()
         texts = batch.text.to_pylist()
@@ -184,9 +193,9 @@ class CutLines:
             start, stop = np.searchsorted(listed, [row, row + 1]).tolist()
             if start == stop:
                 continue
-            gone = set(lines[start:stop].tolist())
-            texts[place] = "\n".join(line for at, line in enumerate(texts[place].split("\n")) if at not in gone).strip()
-            count += len(gone)
+            cut = set(lines[start:stop].tolist())
+            texts[place] = "\n".join(line for at, line in enumerate(texts[place].split("\n")) if at not in cut).strip()
+            count += len(cut)
             reasons[place] = None if texts[place] else "max_line_documents"
         changed = batch.with_text(pa.array(texts, pa.string())) if count else batch
         return Outcome(changed, pa.array(reasons, pa.string()), counts={"lines_cut": count})

@@ -1,4 +1,4 @@
-"""Phase 2, pairs: where rows of one key meet, the pairs of documents worth comparing come out."""
+"""Phase 2, pairs: from rows with equal keys to the pairs of documents worth comparing."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ PAIRS = pa.schema([("left", pa.int64()), ("right", pa.int64()), ("kind", pa.uint
 
 
 def pairs_exchange(work: Work) -> Exchange:
-    """Rows of PAIRS, by the range of the left document."""
+    """Exchange of PAIRS rows by the range of the left document."""
     return work.by_range("pairs")
 
 
 def match(task: PartitionTask) -> int:
-    """Find the pairs among rows of equal keys and send them to the left document's range. Returns pairs sent."""
+    """Find the pairs among rows with equal keys and send them to the left document's range. Returns the pairs sent."""
     work = task.work
     rows = task.exchange.receive_table(task.number, KEYS)
     bands, keys, checks, documents = (rows.column(name).to_numpy() for name in KEYS.names)

@@ -1,11 +1,11 @@
-"""All phases of deduplication in order: signatures to drop lists. Rows reach the next phase through exchanges.
+"""All phases of deduplication in order, from signatures to drop lists. Exchanges pass rows to the next phase.
 
 | phase | what it does | one task per |
 |---|---|---|
 | keys | signatures → rows by band key | range of shards |
-| pairs | rows of one key → candidate pairs | partition |
-| sketches | pairs meet the sketches of both documents; similar ones are kept | range, three rounds |
-| clusters | pairs → components | whole, or partition |
+| pairs | rows with equal keys → candidate pairs | partition |
+| sketches | pairs and sketches of both documents → similar pairs | range, three rounds |
+| clusters | pairs → components | deduplication, or partition |
 | survivors | components → one survivor each → drop lists | partition, then range |
 """
 
@@ -47,7 +47,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class DedupResult:
-    """What a deduplication came to: its files and counts; seconds by phase and bytes spilled."""
+    """The result of a deduplication: files, counts, and performance (seconds by phase, bytes spilled)."""
 
     outputs: list[Output]
     counts: Mapping[str, Any]
@@ -55,28 +55,35 @@ class DedupResult:
 
 
 def deduplicate(
-    folder: Folder, settings: DedupSettings, best: SurvivorValue, shards: Sequence[Shard], cluster: Cluster, mark: str
+    folder: Folder, settings: DedupSettings, best: SurvivorValue, shards: Sequence[Shard], cluster: Cluster, digest: str
 ) -> DedupResult:
-    """Find the duplicates among signed shards (in input order, not yet counted); write lists for the folder's own.
+    """Find the duplicates among shards with signatures, and write the lists of this run's shards.
 
-    mark: what the answer depends on. A run that was stopped goes on at the phase where it was if the mark is the same.
+    Args:
+        folder: Output folder.
+        settings: Table [dedup] of the recipe.
+        best: Value by which survivors are chosen.
+        shards: Shards in input order, with documents not counted yet.
+        cluster: Where tasks run.
+        digest: Fingerprint of everything the result depends on. An interrupted run with the same fingerprint
+            resumes at the phase where it stopped.
     """
-    return prepare(folder, settings, best, shards, cluster, mark).deduplicate()
+    return prepare(folder, settings, best, shards, cluster, digest).deduplicate()
 
 
 def prepare(
-    folder: Folder, settings: DedupSettings, best: SurvivorValue, shards: Sequence[Shard], cluster: Cluster, mark: str
+    folder: Folder, settings: DedupSettings, best: SurvivorValue, shards: Sequence[Shard], cluster: Cluster, digest: str
 ) -> Deduplication:
-    """Number the documents and throw away what was left under another mark."""
-    if not folder.exists(f"{WORK}/{mark}"):
+    """Number the documents, and discard the work of a run with another fingerprint; arguments as for `deduplicate`."""
+    if not folder.exists(f"{WORK}/{digest}"):
         folder.remove("dedup")
-        folder.write(f"{WORK}/{mark}", b"")
+        folder.write(f"{WORK}/{digest}", b"")
     work, tasks = plan_work(folder, settings, best, number_shards(shards, cluster))
     return Deduplication(work, tasks, cluster)
 
 
 def number_shards(shards: Sequence[Shard], cluster: Cluster) -> list[Shard]:
-    """The shards with their documents counted and numbered."""
+    """Count and number the documents of the shards."""
     first = 0
     numbered = []
     for shard, documents in zip(shards, cluster.gather(keys.count_documents, shards), strict=True):
@@ -87,7 +94,20 @@ def number_shards(shards: Sequence[Shard], cluster: Cluster) -> list[Shard]:
 
 @dataclass
 class Deduplication:
-    """A deduplication under way: what each phase hands to the next."""
+    """A deduplication in progress, with what the phases pass on.
+
+    Attributes:
+        work: What all tasks share.
+        tasks: One task per range.
+        cluster: Where tasks run.
+        advance: Called for each finished task, for progress.
+        done: Number of finished tasks.
+        pairs: Files of pairs.
+        lists: Files of drop lists, survivors and lines to cut.
+        large: Rows of dedup/large_clusters.parquet.
+        seconds: Time by phase.
+        spilled: Bytes written by exchanges.
+    """
 
     work: Work
     tasks: list[RangeTask]
@@ -102,7 +122,7 @@ class Deduplication:
 
     @property
     def expected(self) -> int:
-        """About how many tasks it takes, for progress; how many clusters and rounds there will be is not known yet."""
+        """Approximate number of tasks, for progress; the numbers of clusters and rounds are not known in advance."""
         work, settings = self.work, self.work.settings
         if not settings.enabled:
             return len(self.tasks)
@@ -113,13 +133,13 @@ class Deduplication:
         return len(self.tasks) * rounds + sum(exchange.partitions for exchange in by_key) + 1
 
     def tick(self, tasks: int) -> None:
-        """Tell of tasks that are done, as many as are still expected."""
+        """Report finished tasks, at most as many as are still expected."""
         for _ in range(min(tasks, self.expected - self.done)):
             self.done += 1
             self.advance()
 
     def deduplicate(self, advance: Callable[[], None] = lambda: None) -> DedupResult:
-        """All phases. advance: called for each task expected."""
+        """Run all phases; `advance` is called once per expected task."""
         self.advance = advance
         settings = self.work.settings
         counts: dict[str, Any] = {"documents": self.work.documents}
@@ -133,7 +153,7 @@ class Deduplication:
         return self.finish(counts)
 
     def phase(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-        """Run a phase, a task an item, unless an earlier attempt at the step finished it."""
+        """Run a phase with one task per item, unless an earlier attempt finished it."""
         name = getattr(function, "func", function).__name__
         path = f"{WORK}/phases/{len(self.seconds):03d}-{name}.json"
         started = time.perf_counter()
@@ -150,23 +170,23 @@ class Deduplication:
         return self.cluster.gather(function, items, partial(self.tick, 1))
 
     def clear(self, exchange: Exchange) -> None:
-        """Remove what an exchange holds, which nobody needs any more."""
+        """Remove the rows of an exchange that is no longer needed."""
         self.spilled += exchange.spilled()
         exchange.clear()
 
     def ranges(self, function: Callable[[RangeTask], Result]) -> list[Result]:
-        """Run a phase of one task a range."""
+        """Run a phase with one task per range."""
         return self.phase(function, self.tasks)
 
     def partitions(self, exchange: Exchange, function: Callable[[PartitionTask], Result]) -> list[Result]:
-        """Run a phase of one task a partition of an exchange, then clear the exchange."""
+        """Run a phase with one task per partition of an exchange, then clear the exchange."""
         tasks = [PartitionTask(self.work, exchange, number) for number in range(exchange.partitions)]
         values = self.phase(function, tasks)
         self.clear(exchange)
         return values
 
     def find_pairs(self) -> dict[str, int]:
-        """Phases from signatures to dedup/pairs."""
+        """Run the phases from signatures to dedup/pairs."""
         work = self.work
         counts = {}
         if work.settings.url:
@@ -183,7 +203,7 @@ class Deduplication:
         return counts | {"pairs": sum(output.rows for output in self.pairs)}
 
     def find_clusters(self) -> dict[str, Any]:
-        """Phases from dedup/pairs to verdicts."""
+        """Run the phases from dedup/pairs to verdicts."""
         work = self.work
         components, members = self._components(sum(output.rows for output in self.pairs))
         described = described_exchange(work, members)
@@ -198,7 +218,7 @@ class Deduplication:
         return {"clusters": components, "clustered_documents": members, "cluster_sizes": by_size}
 
     def _components(self, edges: int) -> tuple[int, int]:
-        """Components of the pairs, their members sent to their ranges. Returns components and members."""
+        """Find the components of the pairs, and send their members to their ranges. Returns components and members."""
         if self.work.documents <= UNION_FIND_DOCUMENTS:
             return self.phase(clusters.unite_all, [self.work])[0]
         links = clusters.links_exchange(self.work, "0", edges)
@@ -215,7 +235,7 @@ class Deduplication:
         return sum(parts for parts, _ in found), sum(members for _, members in found)
 
     def write_lists(self) -> dict[str, Any]:
-        """A drop list and a list of survivors for every shard."""
+        """Write a drop list and a list of survivors for every shard."""
         lists = self.ranges(survivors.write_lists)
         reasons: Counter[str] = Counter()
         for part, _ in lists:
@@ -224,7 +244,7 @@ class Deduplication:
         return {"removed": dict(sorted(reasons.items())), "large_clusters": len(self.large)}
 
     def cut_lines(self) -> dict[str, int]:
-        """Phases from documents that stay to the lines to cut from them."""
+        """Run the phases from kept documents to the lines to cut from them."""
         self.ranges(lines.send_lines)
         found = self.partitions(lines.line_counts_exchange(self.work), lines.choose_lines)
         files = [output for outputs in self.ranges(lines.write_lines) for output in outputs]
@@ -233,7 +253,7 @@ class Deduplication:
         return {"frequent_lines": sum(found), "lines_cut": sum(output.rows for output in files)}
 
     def finish(self, counts: Mapping[str, Any]) -> DedupResult:
-        """Write the large clusters and the numbering of the shards."""
+        """Write the large clusters and the document numbers of the shards."""
         numbers = [
             {"shard": shard.name, "run": shard.earlier, "first": shard.first, "documents": shard.documents}
             for task in self.tasks
@@ -257,8 +277,8 @@ def _from_json(value: dict[str, Any]) -> Any:
 
 
 def total(checksums: Sequence[clusters.Checksum]) -> clusters.Checksum:
-    """The checksum of all parts together."""
-    return reduce(clusters.add_checksums, checksums, clusters.NOTHING)
+    """The checksum of all parts combined."""
+    return reduce(clusters.add_checksums, checksums, clusters.EMPTY)
 
 
 def _write_rows(folder: Folder, path: str, schema: pa.Schema, rows: Sequence[Mapping[str, Any]]) -> Output:

@@ -1,7 +1,7 @@
-"""Signatures: what deduplication keeps of a document, one row each, beside its shard.
+"""Signatures: what deduplication stores about each document, one row per document, next to its shard.
 
-At 14 × 8 that is 244 bytes: 14 band keys of 8, a sketch of 112 bytes by which a candidate pair is verified, the 128-bit
-hash of the simplified text, and its length; the reference keeps 952.
+With 14 × 8 a signature takes 244 bytes: 14 band keys of 8 bytes, a sketch of 112 bytes to verify candidate pairs, the
+128-bit hash of the simplified text, and its length. The reference stores 952 bytes.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from curation.stages.batch import Batch
 from curation.text import views
 
 VERSION = 1
-"""Rises when the same settings give other signatures."""
+"""Increased when the same settings give different signatures."""
 
 
 def signature_schema(settings: DedupSettings) -> pa.Schema:
     """Columns of signatures/<shard>.parquet. All but `length` are null for a text of fewer than `ngram` words.
 
-    keys: the band keys, little-endian uint64 one after the other; sketch: a byte a permutation;
-    exact: hash of the simplified text; length: code points of the text.
+    keys: the band keys as consecutive little-endian uint64; sketch: one byte per permutation; exact: hash of the
+    simplified text; length: code points of the text.
     """
     bands, _ = settings.banding
     return pa.schema(
@@ -42,20 +42,20 @@ def signature_schema(settings: DedupSettings) -> pa.Schema:
 
 
 def shingles(characters: views.Characters, settings: DedupSettings) -> Shingles:
-    """Shingles of simplified texts, as the variant has them."""
+    """Shingles of simplified texts, by the variant of the settings."""
     if settings.variant == "datatrove":
         return joined_shingles(characters, views.words(characters), settings.ngram)
     return mixed_shingles(characters, settings.ngram)
 
 
 def minima(parts: Shingles, settings: DedupSettings) -> UInt64s | UInt32s:
-    """Minima of every permutation, shape (documents, permutations)."""
+    """Minimum of each permutation for each document, shape (documents, permutations)."""
     compute = minhash.minima_61 if settings.variant == "datatrove" else minhash.minima_32
     return compute(parts, settings.seed, settings.permutations)
 
 
 def signatures(batch: Batch, settings: DedupSettings) -> pa.RecordBatch:
-    """One row a document, in the order of the batch; columns as `signature_schema` says."""
+    """One row per document in the order of the batch, with the columns of `signature_schema`."""
     simplified = simplify(batch.characters)
     parts = shingles(simplified, settings)
     smallest = minima(parts, settings)
@@ -114,9 +114,9 @@ def _rows(column: pa.Array | pa.ChunkedArray) -> UInt8s:
 def lean_minhashes(batch: Batch, settings: DedupSettings) -> list[Any]:
     """A `datasketch.LeanMinHash` for each document, None for one of fewer than `ngram` words.
 
-    They are computed from the text, since what is stored is bands and one byte a permutation. With
-    `MinHashLSH(num_perm=settings.permutations, params=settings.banding)` candidates are those of this project. The
-    scheme named is the one whose values have the variant's width; minima that datasketch computed are not comparable.
+    They are computed from the text, because only bands and one byte per permutation are stored. With
+    `MinHashLSH(num_perm=settings.permutations, params=settings.banding)` the candidates are the same as ours. The
+    scheme is the one with values of the variant's width; minima computed by datasketch are not comparable.
     """
     from datasketch import LeanMinHash
 
@@ -125,6 +125,6 @@ def lean_minhashes(batch: Batch, settings: DedupSettings) -> list[Any]:
     values = minima(parts, settings)
     present = (parts.first < parts.last).tolist()
     return [
-        LeanMinHash(seed=settings.seed, hashvalues=row, scheme=scheme) if there else None
-        for row, there in zip(values, present, strict=True)
+        LeanMinHash(seed=settings.seed, hashvalues=row, scheme=scheme) if has_words else None
+        for row, has_words in zip(values, present, strict=True)
     ]

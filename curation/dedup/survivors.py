@@ -1,7 +1,7 @@
-"""Phase 5, survivors: one document of each cluster is kept, and each shard gets its drop list.
+"""Phase 5, survivors: keep one document of each cluster and write a drop list for each shard.
 
-A range reads what the choice needs of its own clustered documents and sends it to the cluster's partition; there the
-survivors are chosen, and the verdicts go back to the ranges, which write the lists.
+A range reads the data of its clustered documents that the choice needs and sends it to the cluster's partition. There
+the survivors are chosen, and the verdicts are sent back to the ranges, which write the lists.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from curation.store.shards import Output, ShardWriter, read_table
 
 
 def described(permutations: int) -> pa.Schema:
-    """Columns of a clustered document on its way to its cluster's partition."""
+    """Columns of a clustered document that is sent to its cluster's partition."""
     return pa.schema(
         [
             *MEMBERS,
@@ -43,12 +43,12 @@ def described(permutations: int) -> pa.Schema:
 
 
 def described_exchange(work: Work, members: int) -> Exchange:
-    """Rows of `described`, by cluster, `members` in all; a row is eight times as big as partitions are made for."""
+    """Exchange of `described` rows by cluster, `members` in total; they are eight times as large as usual rows."""
     return work.by_key("described", 8 * members)
 
 
 def describe(task: RangeTask, exchange: Exchange) -> int:
-    """Send what is to be known of the range's clustered documents to their clusters. Returns their number."""
+    """Send the data of a range's clustered documents to their clusters. Returns the number of documents."""
     rows = members_exchange(task.work).receive_table(task.number, MEMBERS)
     rows = rows.sort_by("document")
     documents = rows.column("document").to_numpy()
@@ -83,14 +83,15 @@ def _describe_shard(work: Work, shard: Shard, members: pa.Table, schema: pa.Sche
 
 
 def verdicts_exchange(work: Work) -> Exchange:
-    """Rows of VERDICTS, by the document's range."""
+    """Exchange of VERDICTS rows by the document's range."""
     return work.by_range("verdicts")
 
 
 def decide(task: PartitionTask) -> tuple[Mapping[str, int], list[dict[str, Any]]]:
-    """Choose the survivors of a partition's clusters and send every verdict to its document's range.
+    """Choose the survivors of a partition's clusters and send each verdict to its document's range.
 
-    Returns the number of clusters by size (bucket "2", "3-4", "5-8" …), and rows of LARGE.
+    Returns:
+        The number of clusters by size (bucket "2", "3-4", "5-8" …), and rows of LARGE.
     """
     work, settings = task.work, task.work.settings
     rows = task.exchange.receive_table(task.number, described(settings.permutations)).sort_by("document")
@@ -115,47 +116,47 @@ def decide(task: PartitionTask) -> tuple[Mapping[str, int], list[dict[str, Any]]
 
 
 def _verdicts(rows: pa.Table, cluster_ids: pa.ChunkedArray, choice: Choice, exact: bool) -> pa.Table:
-    """Rows of VERDICTS in the order of the choice."""
+    """VERDICTS rows in the order of the choice."""
     order, survivors = pa.array(choice.order), pa.array(choice.survivors)
     hashes = exact_hashes(rows)
     same_text = (hashes[choice.order] == hashes[choice.survivors]).all(axis=1) & exact
     reasons = np.where(same_text, EXACT, NEAR)
-    stays = choice.order == choice.survivors
-    lost_to = rows.select(["id", "shard", "row", "run"]).take(survivors)
+    is_kept = choice.order == choice.survivors
+    survivor_rows = rows.select(["id", "shard", "row", "run"]).take(survivors)
     columns = {
         "document": rows.column("document").take(order),
-        "reason": pa.array(reasons, pa.string(), mask=stays),
+        "reason": pa.array(reasons, pa.string(), mask=is_kept),
         "similarity": pa.array(choice.similarities),
         "cluster_id": cluster_ids.take(order),
         "cluster_size": pa.array(choice.sizes),
-        "survivor_id": lost_to.column("id"),
-        "survivor_shard": lost_to.column("shard"),
-        "survivor_row": lost_to.column("row"),
-        "survivor_run": lost_to.column("run"),
+        "survivor_id": survivor_rows.column("id"),
+        "survivor_shard": survivor_rows.column("shard"),
+        "survivor_row": survivor_rows.column("row"),
+        "survivor_run": survivor_rows.column("run"),
     }
     return pa.Table.from_arrays(list(columns.values()), schema=VERDICTS)
 
 
 def _large(ids: pa.ChunkedArray, choice: Choice, counts: Int64s, limit: int | None) -> list[dict[str, Any]]:
-    found = []
+    rows = []
     for cluster in np.flatnonzero(counts > limit).tolist() if limit is not None else ():
         part = slice(choice.starts[cluster], choice.starts[cluster] + counts[cluster])
-        gone = choice.order[part] != choice.survivors[part]
-        alike = choice.similarities[part][gone]
-        found.append(
+        removed = choice.order[part] != choice.survivors[part]
+        similarities = choice.similarities[part][removed]
+        rows.append(
             {
                 "cluster_id": ids[int(choice.order[part.start])].as_py(),
                 "documents": int(counts[cluster]),
-                "kept": int((~gone).sum()),
-                "similarity_mean": round(float(alike.mean()), 4) if len(alike) else None,
-                "similarity_least": round(float(alike.min()), 4) if len(alike) else None,
+                "kept": int((~removed).sum()),
+                "similarity_mean": round(float(similarities.mean()), 4) if len(similarities) else None,
+                "similarity_least": round(float(similarities.min()), 4) if len(similarities) else None,
             }
         )
-    return found
+    return rows
 
 
 def size_bucket(size: int) -> str:
-    """The bucket of a cluster's size, by powers of two.
+    """The bucket of a cluster size, by powers of two.
 
     >>> [size_bucket(size) for size in (2, 3, 4, 5, 8, 9)]
     ['2', '3-4', '3-4', '5-8', '5-8', '9-16']
@@ -165,9 +166,10 @@ def size_bucket(size: int) -> str:
 
 
 def write_lists(task: RangeTask) -> tuple[Mapping[str, int], list[Output]]:
-    """Write the drop list and the survivors of each of the range's shards. Returns documents by reason, and the files.
+    """Write the drop list and the survivors of each shard of a range, except shards of earlier runs.
 
-    Shards of earlier runs get none.
+    Returns:
+        The number of removed documents by reason, and the files.
     """
     work = task.work
     parts = [verdicts_exchange(work).receive_table(task.number, VERDICTS)]
@@ -184,8 +186,8 @@ def write_lists(task: RangeTask) -> tuple[Mapping[str, int], list[Output]]:
         verdicts = table.slice(start, stop - start)
         rows = pa.array(documents[start:stop] - shard.first)
         verdicts = verdicts.set_column(0, "row", rows)
-        stays = pc.is_null(verdicts.column("reason"))
-        for path, schema, mask in (("drop", DROPS, pc.invert(stays)), ("kept", KEPT, stays)):
+        is_kept = pc.is_null(verdicts.column("reason"))
+        for path, schema, mask in (("drop", DROPS, pc.invert(is_kept)), ("kept", KEPT, is_kept)):
             with ShardWriter(work.folder, f"dedup/{path}/{shard.name}.parquet", schema) as writer:
                 writer.write(verdicts.filter(mask).select(schema.names))
             outputs.append(writer.output)

@@ -1,7 +1,7 @@
-"""URL duplicates, an option that runs before the rest: of documents with one normalised URL only the newest stays.
+"""URL duplicates, an option that runs first: of the documents with the same normalized URL only the newest is kept.
 
-Documents of earlier runs cannot be removed, so they come before all others. A document removed here is compared with
-nothing further and survives nothing.
+Documents of earlier runs cannot be removed, so they take precedence over all others. A document removed here takes no
+part in the other phases.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from curation.store.exchange import Exchange, partition_of
 from curation.store.shards import read_shard
 
 TRACKING = ("utm_", "fbclid", "gclid", "dclid", "msclkid", "mc_eid", "igshid")
-"""Beginnings of query keys that say where a visitor came from, not what is shown."""
+"""Prefixes of query keys that say where a visitor came from, not what the page shows."""
 
 URLS = pa.schema(
     [
@@ -35,10 +35,10 @@ URLS = pa.schema(
 )
 
 
-def normalise_url(url: str) -> str:
-    """The part of a URL that names what is shown: no scheme, user, default port, fragment, tracking or final slash.
+def normalize_url(url: str) -> str:
+    """The part of a URL that identifies the page: no scheme, user, default port, fragment, tracking or final slash.
 
-    >>> normalise_url("HTTP://Example.org:80/a%7Eb/?b=1&utm_source=x#top")
+    >>> normalize_url("HTTP://Example.org:80/a%7Eb/?b=1&utm_source=x#top")
     'example.org/a~b?b=1'
     """
     try:
@@ -54,17 +54,17 @@ def normalise_url(url: str) -> str:
 
 
 def urls_exchange(work: Work) -> Exchange:
-    """Rows of URLS, by hash; a row is four times as big as those partitions are made for."""
+    """Exchange of URLS rows by hash; they are four times as large as usual rows."""
     return work.by_key("urls", 4 * work.documents)
 
 
 def url_verdicts_exchange(work: Work) -> Exchange:
-    """Rows of VERDICTS for documents removed here, by range."""
+    """Exchange of VERDICTS rows, for documents removed by URL, by range."""
     return work.by_range("url-verdicts")
 
 
 def removed_by_url(work: Work, number: int) -> Int64s:
-    """The documents of a range that are removed for their URL."""
+    """The documents of a range that are removed by URL."""
     if not work.settings.url:
         return np.empty(0, np.int64)
     parts = [batch.column("document").to_numpy() for batch in url_verdicts_exchange(work).receive(number)]
@@ -72,7 +72,7 @@ def removed_by_url(work: Work, number: int) -> Int64s:
 
 
 def send_urls(task: RangeTask) -> int:
-    """Send each document of a range that has a URL to where equal ones meet. Returns their number."""
+    """Send the documents of a range that have a URL to the partition of the URL. Returns their number."""
     exchange = urls_exchange(task.work)
     with exchange.sender(task.name, URLS) as sender:
         for shard in task.shards:
@@ -81,7 +81,7 @@ def send_urls(task: RangeTask) -> int:
                 rows = np.arange(row, row + batch.num_rows, dtype=np.int64)
                 row += batch.num_rows
                 urls = batch.column("url").to_pylist()
-                hashes = [0 if not url else xxhash.xxh3_64_intdigest(normalise_url(url).encode()) for url in urls]
+                hashes = [0 if not url else xxhash.xxh3_64_intdigest(normalize_url(url).encode()) for url in urls]
                 columns = [
                     pa.array(hashes, pa.uint64()),
                     pa.array(rows + shard.first),
@@ -91,14 +91,14 @@ def send_urls(task: RangeTask) -> int:
                     pa.array([shard.name] * len(rows), pa.string()),
                     pa.array([shard.earlier] * len(rows), pa.string()),
                 ]
-                found = pa.RecordBatch.from_arrays(columns, schema=URLS)
-                found = found.filter(pa.array([bool(url) for url in urls]))
-                sender.send(found, partition_of(found.column("hash").to_numpy(), exchange.partitions))
+                rows_with_url = pa.RecordBatch.from_arrays(columns, schema=URLS)
+                rows_with_url = rows_with_url.filter(pa.array([bool(url) for url in urls]))
+                sender.send(rows_with_url, partition_of(rows_with_url.column("hash").to_numpy(), exchange.partitions))
     return sender.rows
 
 
 def choose_urls(task: PartitionTask) -> int:
-    """Find the newest of each URL; verdicts on the others go to their ranges. Returns documents removed."""
+    """Find the newest document of each URL, send verdicts on the others to their ranges. Returns the number removed."""
     work = task.work
     rows = task.exchange.receive_table(task.number, URLS).sort_by("document")
     hashes, documents = rows.column("hash").to_numpy(), rows.column("document").to_numpy()
@@ -109,17 +109,17 @@ def choose_urls(task: PartitionTask) -> int:
     starts = np.flatnonzero(new)
     group = np.cumsum(new) - 1
     counts = np.bincount(group)
-    gone = ~new & (documents[order] >= work.earlier_documents)
+    removed = ~new & (documents[order] >= work.earlier_documents)
     first = np.minimum.reduceat(order, starts) if len(order) else order
-    loser, winner = pa.array(order[gone]), pa.array(order[starts][group[gone]])
+    duplicates, survivors = pa.array(order[removed]), pa.array(order[starts][group[removed]])
     ids = rows.column("id")
     columns = [
-        rows.column("document").take(loser),
-        pa.array([URL] * len(loser), pa.string()),
-        pa.nulls(len(loser), pa.float64()),
-        ids.take(pa.array(first[group[gone]])),
-        pa.array(counts[group[gone]]),
-        *(rows.column(name).take(winner) for name in ("id", "shard", "row", "run")),
+        rows.column("document").take(duplicates),
+        pa.array([URL] * len(duplicates), pa.string()),
+        pa.nulls(len(duplicates), pa.float64()),
+        ids.take(pa.array(first[group[removed]])),
+        pa.array(counts[group[removed]]),
+        *(rows.column(name).take(survivors) for name in ("id", "shard", "row", "run")),
     ]
     table = pa.Table.from_arrays(columns, schema=VERDICTS)
     with url_verdicts_exchange(work).sender(task.name, VERDICTS) as sender:

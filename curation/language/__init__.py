@@ -1,4 +1,4 @@
-"""Language identification: fastText models read as arrays, and the kernel that applies them.
+"""Language identification: fastText models as arrays, and the kernel that applies them.
 
 May import `text` and the folders below it.
 """

@@ -1,8 +1,8 @@
-"""A fastText classifier's file as arrays, for the kernel in `curation.language.fasttext_kernels`.
+"""Read the file of a fastText classifier into arrays for the kernel in `curation.language.fasttext_kernels`.
 
-The format is fastText's own, version 12 (src/fasttext.cc, args.cc, dictionary.cc, quantmatrix.cc), of models trained
-with word vectors only (wordNgrams 1) and hierarchical softmax or softmax: those that identify languages. A model of any
-other kind is left to the library.
+Supports fastText's format version 12 (src/fasttext.cc, args.cc, dictionary.cc, quantmatrix.cc) for models trained
+without word n-grams (wordNgrams 1) and with hierarchical softmax or softmax, as language identifiers are. Models of
+any other kind run in the library.
 """
 
 from __future__ import annotations
@@ -27,14 +27,26 @@ CENTROIDS = 256
 
 
 class Arrays(NamedTuple):
-    """What the kernel reads.
+    """The model as the kernel reads it. The arrays of the tree (from `left` on) are empty for a plain softmax.
 
-    rows: vectors of words and n-grams, (n, dim). output: (labels or inner nodes, dim). word_bytes, word_starts: the
-    dictionary, words before labels. table: their numbers by hash, open addressing, -1 where empty. words: how many are
-    words. ngram_rows: row of an n-gram by hash modulo `buckets`, -1 for none, and one bit each in ngram_kept; both
-    empty if no n-gram was pruned and its row is that hash, counted from the words' end. shortest, longest: characters
-    of an n-gram. left, right: children of the nodes of the tree, leaves first. paths, turns, path_starts: for each
-    label the output rows from the root to it, and whether the way goes right (1). All five empty for a softmax.
+    Attributes:
+        rows: Vectors of words and n-grams, shape (n, dim).
+        output: Vectors of labels (softmax) or of inner nodes of the tree, shape (labels or inner nodes, dim).
+        word_bytes: Spellings of the dictionary, words before labels, one after another.
+        word_starts: Where each spelling starts in `word_bytes`, shape (entries + 1,).
+        table: Hash table from spelling to its number in the dictionary; open addressing, -1 where empty.
+        words: Number of words in the dictionary; the entries after them are labels.
+        ngram_kept: One bit per n-gram bucket, set if the bucket has a row. Empty if no n-gram was pruned.
+        ngram_rows: Row of each n-gram bucket, -1 for none. Empty if no n-gram was pruned: then the row of a bucket
+            is `words` plus its number.
+        buckets: Number of n-gram buckets; an n-gram's bucket is its hash modulo this number.
+        shortest: Minimum length of an n-gram in characters.
+        longest: Maximum length of an n-gram in characters.
+        left: Left child of each node of the tree, leaves first.
+        right: Right child of each node of the tree.
+        paths: Output rows on the path from the root to each label, label after label.
+        turns: For each step in `paths`, 1 if the path turns right, else 0.
+        path_starts: Where each label's path starts in `paths`, shape (labels + 1,).
     """
 
     rows: Float32s
@@ -57,14 +69,14 @@ class Arrays(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Classifier:
-    """A model for the kernel, and its labels without their prefix, most frequent first."""
+    """A model for the kernel, and its labels without prefix, most frequent first."""
 
     labels: tuple[str, ...]
     arrays: Arrays
 
 
 class _Cursor:
-    """Reads a file's values in order."""
+    """Reads the values of a file in order."""
 
     def __init__(self, data: mmap.mmap) -> None:
         self.data, self.at = data, 0
@@ -87,12 +99,16 @@ class _Cursor:
 
 
 def read_classifier(path: Path) -> Classifier | None:
-    """The model in a file, or None if it is of a kind that the kernel does not do. ValueError if it is none."""
+    """Read a model, or return None if the kernel does not support its kind.
+
+    Raises:
+        ValueError: The file is not a fastText model of version 12, or is incomplete.
+    """
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return _read(_Cursor(data))
     except (struct.error, IndexError) as error:
-        raise ValueError(f"{path}: not a whole fastText model") from error
+        raise ValueError(f"{path}: not a complete fastText model") from error
 
 
 def _read(cursor: _Cursor) -> Classifier | None:
@@ -120,7 +136,7 @@ def _read(cursor: _Cursor) -> Classifier | None:
     ngram_rows[pairs[:, 0]] = pairs[:, 1] + words
     ngram_kept = np.packbits(ngram_rows >= 0, bitorder="little")
     counts = [entry[1] for entry in entries[words:]]
-    tree = _tree(counts) if loss == HIERARCHICAL else (np.zeros(0, np.int32),) * 5
+    tree = _huffman_tree(counts) if loss == HIERARCHICAL else (np.zeros(0, np.int32),) * 5
     labels = tuple(spelling.decode().removeprefix(PREFIX) for spelling in spellings[words:])
     return Classifier(
         labels,
@@ -134,7 +150,7 @@ def _read_dense(cursor: _Cursor) -> Float32s:
 
 
 def _read_matrix(cursor: _Cursor, dim: int) -> Float32s:
-    """The input matrix, product-quantized or not."""
+    """Read the input matrix, product-quantized or not, shape (rows, dim)."""
     (quantized,) = cursor.read("?")
     if not quantized:
         return _read_dense(cursor)
@@ -146,12 +162,12 @@ def _read_matrix(cursor: _Cursor, dim: int) -> Float32s:
         norm_codes = cursor.array(np.uint8, rows)
         norms = _read_centroids(cursor)[0][norm_codes, 0]
     parts = [part[codes[:, number]] for number, part in enumerate(centroids)]
-    found = np.concatenate(parts, axis=1)[:, :dim] * norms[:, None]
-    return np.ascontiguousarray(found, dtype=np.float32)
+    matrix = np.concatenate(parts, axis=1)[:, :dim] * norms[:, None]
+    return np.ascontiguousarray(matrix, dtype=np.float32)
 
 
 def _read_centroids(cursor: _Cursor) -> list[Float32s]:
-    """Of each part of a vector, the 256 values it may have, (256, part)."""
+    """Read, for each part of a vector, the 256 values it may have, shape (256, size of the part)."""
     dim, parts, width, last = cursor.read("4i")
     flat = cursor.array(np.float32, dim * CENTROIDS)
     widths = [width] * (parts - 1) + [last]
@@ -159,8 +175,8 @@ def _read_centroids(cursor: _Cursor) -> list[Float32s]:
     return [flat[ends[n] : ends[n + 1]].reshape(CENTROIDS, widths[n]) for n in range(parts)]
 
 
-def _tree(counts: list[int]) -> tuple[Int32s, Int32s, Int32s, Int32s, Int32s]:
-    """fastText's Huffman tree over labels by their counts (loss.cc): children of nodes, and the way to each leaf."""
+def _huffman_tree(counts: list[int]) -> tuple[Int32s, Int32s, Int32s, Int32s, Int32s]:
+    """fastText's Huffman tree over labels by their counts (loss.cc): children of nodes, and the path to each leaf."""
     leaves = len(counts)
     weight = [*counts, *([10**15] * (leaves - 1))]
     left, right = [-1] * (2 * leaves - 1), [-1] * (2 * leaves - 1)
@@ -176,11 +192,11 @@ def _tree(counts: list[int]) -> tuple[Int32s, Int32s, Int32s, Int32s, Int32s]:
                 node += 1
         left[parent], right[parent] = children
         weight[parent] = weight[children[0]] + weight[children[1]]
-    ways: list[list[tuple[int, int]]] = [[] for _ in range(2 * leaves - 1)]
+    paths: list[list[tuple[int, int]]] = [[] for _ in range(2 * leaves - 1)]
     for parent in range(2 * leaves - 2, leaves - 1, -1):
-        ways[left[parent]] = [*ways[parent], (parent - leaves, 0)]
-        ways[right[parent]] = [*ways[parent], (parent - leaves, 1)]
-    steps = [step for way in ways[:leaves] for step in way]
-    starts = np.cumsum([0, *map(len, ways[:leaves])])
+        paths[left[parent]] = [*paths[parent], (parent - leaves, 0)]
+        paths[right[parent]] = [*paths[parent], (parent - leaves, 1)]
+    steps = [step for path in paths[:leaves] for step in path]
+    starts = np.cumsum([0, *map(len, paths[:leaves])])
     arrays = (left, right, [row for row, _ in steps], [turn for _, turn in steps], starts)
     return tuple(np.array(values, np.int32) for values in arrays)  # type: ignore[return-value]

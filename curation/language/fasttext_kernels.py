@@ -1,7 +1,7 @@
-"""fastText's classification of texts (src/dictionary.cc, loss.cc), on their UTF-8 as it lies in Arrow.
+"""fastText's classification (src/dictionary.cc, loss.cc), applied directly to the UTF-8 of an Arrow column.
 
-The arithmetic is fastText's, single precision in the same order, so scores are its scores. Nothing is allocated for a
-word or an n-gram, which is where the library spends its time.
+The arithmetic is fastText's: single precision in the same order, so the scores are equal. Nothing is allocated per word
+or n-gram, which is where the library spends its time.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from curation.running.compiled import kernel
 
 _BASIS, _PRIME = np.uint32(2166136261), np.uint32(16777619)
 _OPEN, _CLOSE = ord("<"), ord(">")
-_MARK = b"__label__"
-_END = b"</s>"
+_LABEL_PREFIX = b"__label__"
+_END_OF_LINE = b"</s>"
 
 
 @kernel
 def hash_step(value: Any, byte: Any) -> Any:
-    """FNV-1a, the byte extended by its sign as in fastText."""
+    """One step of FNV-1a, the byte sign-extended as in fastText."""
     wide = np.uint32(byte) if byte < 128 else np.uint32(byte) | np.uint32(0xFFFFFF00)
     return np.uint32((value ^ wide) * _PRIME)
 
 
 @kernel
 def fill_table(table: Any, word_bytes: Any, word_starts: Any) -> None:
-    """Put the numbers of all words into the hash table."""
+    """Insert the numbers of all words into the hash table."""
     mask = len(table) - 1
     for number in range(len(word_starts) - 1):
         value = _BASIS
@@ -51,7 +51,7 @@ def begins_with(data: Any, start: int, end: int, prefix: Any) -> bool:
 
 @kernel
 def find_word(model: Any, data: Any, start: int, end: int) -> int:
-    """The number of the word or label `data[start:end]`, or -1."""
+    """The number of the word or label `data[start:end]` in the dictionary, or -1."""
     value = _BASIS
     for place in range(start, end):
         value = hash_step(value, data[place])
@@ -69,7 +69,7 @@ def find_word(model: Any, data: Any, start: int, end: int) -> int:
 
 @kernel
 def add_ngrams(model: Any, word: Any, size: int, hidden: Any) -> int:
-    """Add the vectors of the n-grams of `word[:size]`, brackets included; returns their number."""
+    """Add the vectors of the n-grams of `word[:size]`, which includes brackets, to `hidden`; returns their number."""
     added = 0
     buckets, pruned = np.uint32(model.buckets), len(model.ngram_rows) > 0
     for start in range(size):
@@ -100,9 +100,18 @@ def add_ngrams(model: Any, word: Any, size: int, hidden: Any) -> int:
 
 @kernel
 def embed(model: Any, data: Any, start: int, end: int, word: Any, hidden: Any) -> int:
-    """Fill `hidden` with the mean vector of a text's words and n-grams; returns how many there are.
+    """Compute the mean vector of the words and n-grams of a text.
 
-    word: scratch, longer by two than the longest word.
+    Args:
+        model: The `Arrays` of a model.
+        data: UTF-8 bytes.
+        start: First byte of the text in `data`.
+        end: Byte after the text.
+        word: Scratch buffer, at least two bytes longer than the longest word.
+        hidden: Output, shape (dim,).
+
+    Returns:
+        The number of words and n-grams.
     """
     hidden[:] = 0
     added = 0
@@ -117,13 +126,13 @@ def embed(model: Any, data: Any, start: int, end: int, word: Any, hidden: Any) -
         while place < end and not (data[place] == 32 or 9 <= data[place] <= 13 or data[place] == 0):
             place += 1
         number = find_word(model, data, first, place)
-        if number >= model.words or (number < 0 and begins_with(data, first, place, _MARK)):
+        if number >= model.words or (number < 0 and begins_with(data, first, place, _LABEL_PREFIX)):
             continue
         if number >= 0:
             for column in range(len(hidden)):
                 hidden[column] += model.rows[number, column]
             added += 1
-        ended = place - first == len(_END) and begins_with(data, first, place, _END)
+        ended = place - first == len(_END_OF_LINE) and begins_with(data, first, place, _END_OF_LINE)
         if model.longest > 0 and not ended:
             size = place - first + 2
             word[0], word[size - 1] = _OPEN, _CLOSE
@@ -131,7 +140,7 @@ def embed(model: Any, data: Any, start: int, end: int, word: Any, hidden: Any) -
                 word[1 + offset] = data[first + offset]
             added += add_ngrams(model, word, size, hidden)
     if not ended:
-        number = find_word(model, np.frombuffer(_END, np.uint8), 0, len(_END))
+        number = find_word(model, np.frombuffer(_END_OF_LINE, np.uint8), 0, len(_END_OF_LINE))
         if number >= 0:
             for column in range(len(hidden)):
                 hidden[column] += model.rows[number, column]
@@ -145,7 +154,7 @@ def embed(model: Any, data: Any, start: int, end: int, word: Any, hidden: Any) -
 
 @kernel
 def dot(matrix: Any, row: int, hidden: Any) -> Any:
-    """A row times the vector, added up from left to right."""
+    """Dot product of a row and the vector, summed from left to right."""
     total = np.float32(0)
     for column in range(len(hidden)):
         total += matrix[row, column] * hidden[column]
@@ -153,20 +162,20 @@ def dot(matrix: Any, row: int, hidden: Any) -> Any:
 
 
 @kernel
-def log_of(probability: Any) -> Any:
-    """fastText's logarithm."""
+def safe_log(probability: Any) -> Any:
+    """fastText's logarithm, which adds 1e-5 to the probability."""
     return np.float32(np.log(np.float64(probability) + 1e-5))
 
 
 @kernel
-def turn_right(model: Any, row: int, hidden: Any) -> Any:
+def right_probability(model: Any, row: int, hidden: Any) -> Any:
     """The probability of the right branch at a node of the tree."""
     return np.float32(1.0 / np.float64(np.float32(1) + np.exp(-dot(model.output, row, hidden))))
 
 
 @kernel
 def best_leaf(model: Any, hidden: Any) -> Any:
-    """The most probable label of the tree and the logarithm of its probability."""
+    """The most probable label of the tree and its log probability."""
     leaves = (len(model.left) + 1) // 2
     nodes = np.empty(leaves + 1, np.int64)
     scores = np.empty(leaves + 1, np.float32)
@@ -182,20 +191,20 @@ def best_leaf(model: Any, hidden: Any) -> Any:
             if best < 0 or score > best_score:
                 best, best_score = node, score
             continue
-        right = turn_right(model, node - leaves, hidden)
-        nodes[depth], scores[depth] = model.right[node], score + log_of(right)
-        nodes[depth + 1], scores[depth + 1] = model.left[node], score + log_of(np.float32(1.0 - np.float64(right)))
+        right = right_probability(model, node - leaves, hidden)
+        nodes[depth], scores[depth] = model.right[node], score + safe_log(right)
+        nodes[depth + 1], scores[depth + 1] = model.left[node], score + safe_log(np.float32(1.0 - np.float64(right)))
         depth += 2
     return best, best_score
 
 
 @kernel
 def leaf_score(model: Any, label: int, hidden: Any) -> Any:
-    """The logarithm of a label's probability in the tree."""
+    """The log probability of a label in the tree."""
     score = np.float32(0)
     for step in range(model.path_starts[label], model.path_starts[label + 1]):
-        right = turn_right(model, model.paths[step], hidden)
-        score += log_of(right if model.turns[step] else np.float32(1.0 - np.float64(right)))
+        right = right_probability(model, model.paths[step], hidden)
+        score += safe_log(right if model.turns[step] else np.float32(1.0 - np.float64(right)))
     return score
 
 
@@ -209,10 +218,16 @@ def classify(
     scores: Float32s,
     wanted_scores: Float32s,
 ) -> None:
-    """Label texts: text `i` is `data[starts[i]:starts[i + 1]]`.
+    """Classify texts.
 
-    Fills, for each text, the number of the most probable label (-1 if the text has no words), its score, and the
-    highest score among the labels `wanted` (0 if there are none).
+    Args:
+        model: The `Arrays` of a model.
+        data: UTF-8 bytes of all texts.
+        starts: Text `i` is `data[starts[i]:starts[i + 1]]`, shape (texts + 1,).
+        wanted: Numbers of the labels for `wanted_scores`.
+        labels: Output, shape (texts,): the most probable label, -1 if the text has no words.
+        scores: Output, shape (texts,): the score of that label.
+        wanted_scores: Output, shape (texts,): the highest score among the labels `wanted`, 0 if there are none.
     """
     longest = 0
     for text in range(len(labels)):
@@ -226,15 +241,15 @@ def classify(
         if len(model.left):
             label, score = best_leaf(model, hidden)
             labels[text], scores[text] = label, np.exp(score)
-            for one in wanted:
-                wanted_scores[text] = max(wanted_scores[text], np.exp(leaf_score(model, one, hidden)))
+            for wanted_label in wanted:
+                wanted_scores[text] = max(wanted_scores[text], np.exp(leaf_score(model, wanted_label, hidden)))
         else:
             labels[text] = softmax(model, hidden, wanted, scores[text : text + 1], wanted_scores[text : text + 1])
 
 
 @kernel
 def softmax(model: Any, hidden: Any, wanted: Any, score: Any, wanted_score: Any) -> int:
-    """The most probable label of a plain softmax; fills its score and the highest of the labels wanted."""
+    """The most probable label of a plain softmax; fills its score and the highest score of the wanted labels."""
     count = model.output.shape[0]
     values = np.empty(count, np.float32)
     best = 0
@@ -247,7 +262,7 @@ def softmax(model: Any, hidden: Any, wanted: Any, score: Any, wanted_score: Any)
     for label in range(count):
         values[label] = np.exp(values[label] - highest)
         total += values[label]
-    score[0] = np.exp(log_of(values[best] / total))
+    score[0] = np.exp(safe_log(values[best] / total))
     for label in wanted:
-        wanted_score[0] = max(wanted_score[0], np.exp(log_of(values[label] / total)))
+        wanted_score[0] = max(wanted_score[0], np.exp(safe_log(values[label] / total)))
     return best

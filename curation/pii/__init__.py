@@ -1,1 +1,1 @@
-"""Personal data: where it may stand, what recognises it, how good the evidence is, and what it is replaced by."""
+"""Personal data: where it can be, what recognizes it, how good the evidence is, and what replaces it."""

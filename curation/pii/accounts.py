@@ -1,4 +1,4 @@
-"""Evidence for the numbers of credit cards, bank accounts and American social security."""
+"""Evidence for credit card numbers, bank account numbers (IBAN) and US social security numbers."""
 
 from __future__ import annotations
 
@@ -16,34 +16,42 @@ _ISSUED = re.compile(
     r"4\d{15}|5[1-5]\d{14}|2(?:22[1-9]|2[3-9]\d|[3-6]\d\d|7[01]\d|720)\d{12}|3[47]\d{13}|6(?:011|4[4-9]\d|5\d\d)\d{12}"
     r"|35(?:2[89]|[3-8]\d)\d{12}|62\d{14}"
 )
-"""Numbers as they are issued today: Visa, Mastercard, American Express, Discover, JCB, UnionPay (ISO/IEC 7812)."""
+"""Numbers that are issued today: Visa, Mastercard, American Express, Discover, JCB, UnionPay (ISO/IEC 7812)."""
 _PRINTED_CARD = re.compile(r"\d+|\d{4}([ -])\d{4}\1\d{4}\1\d{4}|\d{4}([ -])\d{6}\2\d{5}")
 _PRINTED_SSN = re.compile(r"(?<!\d)\d{3}-\d\d-\d{4}(?!\d)")
 _AFTER_COUNTRY_CODE = re.compile(r"\+\d{1,3} \Z")
 _NEVER_ISSUED_AREA = 900
-"""Areas from here on are never issued; 987-65-4320 to 4329 are reserved for advertisements (SSA)."""
+"""Area numbers from here on are never issued; 987-65-4320 to 4329 are reserved for advertisements (SSA)."""
 
 TEST_CARDS = (
     "4111111111111111", "4012888888881881", "4242424242424242", "5555555555554444", "5105105105105100",
     "378282246310005", "371449635398431", "6011111111111117", "6011000990139424", "3530111333300000",
     "3566002020360505",
 )  # fmt: skip
-"""Published by card networks for tests; no card has them."""
+"""Published by card networks for tests; no real card has them."""
 EXAMPLE_IBANS = (
     "DE89370400440532013000", "GB29NWBK60161331926819", "FR1420041010050500013M02606", "ES9121000418450200051332",
     "IT60X0542811101000000123456", "NL91ABNA0417164300", "BE68539007547034", "AT611904300234573201",
     "CH9300762011623852957", "PL61109010140000071219812874", "SE4550000000058398257466", "NO9386011117947",
 )  # fmt: skip
-"""The examples of SWIFT's IBAN registry."""
+"""The examples in SWIFT's IBAN registry."""
 
 
 def may_be_card(_: str, window: Window, __: float) -> bool:
-    """Whether a window has as many digits as presidio's expression asks for."""
+    """Whether a window has as many digits as presidio's expression requires."""
     return window.wanted >= MIN_CARD_DIGITS
 
 
 def judge_card(text: str, span: Span) -> Match | None:
-    """The number; doubtful unless it is an issuer's, of its length and grouped as on a card or not at all."""
+    """Judge a card number: doubtful unless an issuer uses its prefix and length and it is grouped as on a card or not.
+
+    Args:
+        text: The text.
+        span: Span found by the recognizer.
+
+    Returns:
+        The match, or None if the span is part of something longer.
+    """
     raw = plain(text[span.start : span.end])
     digits = re.sub(r"\D", "", raw)
     if not digits.isascii() or is_part(text, span.start, span.end):
@@ -54,13 +62,13 @@ def judge_card(text: str, span: Span) -> Match | None:
 
 
 def judge_iban(text: str, span: Span) -> Match | None:
-    """The number, of which presidio has checked digits, country and length."""
+    """Judge an IBAN, whose check digits, country and length presidio has verified."""
     value = re.sub(r"[ -]", "", plain(text[span.start : span.end])).upper()
     return Match("iban", span.start, span.end, span.score, value, value in EXAMPLE_IBANS)
 
 
 def may_be_ssn(text: str, window: Window, minimum: float) -> bool:
-    """Whether a number in a window can score `minimum`."""
+    """Whether a social security number in a window can reach the score `minimum`."""
     return window.wanted >= SSN_DIGITS and (
         minimum <= DOUBTFUL
         or _PRINTED_SSN.search(plain(text[window.start : window.end])) is not None
@@ -69,7 +77,7 @@ def may_be_ssn(text: str, window: Window, minimum: float) -> bool:
 
 
 def judge_ssn(text: str, span: Span) -> Match | None:
-    """The number; doubtful unless it is written with hyphens."""
+    """Judge a social security number: doubtful unless it has hyphens; None if it is part of something longer."""
     raw = plain(text[span.start : span.end])
     before = plain(text[max(0, span.start - 5) : span.start])
     if is_part(text, span.start, span.end) or _AFTER_COUNTRY_CODE.search(before):

@@ -11,16 +11,16 @@ from curation.pii.recognizers import Span, has_public_suffix
 from curation.pii.windows import Window
 
 MAX_LOCAL, MAX_DOMAIN = 64, 255
-"""Characters before and after the @ of an address (RFC 5321, 4.5.3.1)."""
+"""Maximum number of characters before and after the @ of an address (RFC 5321, 4.5.3.1)."""
 SMALL_PART = 32
-"""Versions and sections have small parts; of random IPv4 addresses, 1 in 250 has three in a row below this."""
+"""Version and section numbers have small parts; 1 in 250 random IPv4 addresses has three in a row below this."""
 _BEFORE_REACH = 24
 
 _LOCAL_BREAK = re.compile(r".*[/=?&|{}*!#$^~`]", re.DOTALL)
-"""Allowed before an @ by RFC 5322, but found there only where an address follows something else: "?mail=a@b.org"."""
+"""Characters that RFC 5322 allows before an @, but that in practice end something else: "?mail=a@b.org"."""
 _LOCAL_START = ".'-\u200b\u200c\u200d\ufeff"
 _RESERVED_DOMAIN = re.compile(r"(?:.+\.)?(?:example(?:\.(?:com|net|org|edu))?|invalid|test|localhost)")
-"""RFC 2606: nobody has a mailbox there."""
+"""Domains without mailboxes (RFC 2606)."""
 _NAMES_VERSION = re.compile(
     r"(?:\b(?:v|ver|version|release|build|firmware|rev|revision|section|chapter|table|figure|oid)\b[\s.:#=]*"
     r"|§\s*|\b[A-Za-z][\w.+-]*/)\Z",
@@ -28,13 +28,22 @@ _NAMES_VERSION = re.compile(
 )
 _LOOKS_LIKE_ADDRESS = re.compile(r"\d\.\d{1,3}\.\d{1,3}\.\d|(?=.*\d).*::|(?:[^:]*:){6}", re.DOTALL)
 _HARDWARE = re.compile(r"(?:[0-9A-Fa-f]{2}:){7}[0-9A-Fa-f]{2}")
-"""A hardware address of 64 bits."""
+"""A 64-bit hardware address."""
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
-"""All of IPv6 that is given out (IANA); the rest, abbreviated, is more often a scope in source code (`a::b`)."""
+"""All IPv6 addresses assigned by IANA; others, if abbreviated, are more often a scope in source code (`a::b`)."""
 
 
 def judge_email(text: str, span: Span) -> Match | None:
-    """The address proper, without what precedes it in a query or path; None if its domain has no public suffix."""
+    """Judge an e-mail address.
+
+    Args:
+        text: The text.
+        span: Span found by the recognizer.
+
+    Returns:
+        The address without the part of a query or path before it, or None if it is too long or its domain has no
+        public suffix.
+    """
     address = text[span.start : span.end]
     at = address.rindex("@")
     broken = _LOCAL_BREAK.match(address, 0, at)
@@ -47,12 +56,20 @@ def judge_email(text: str, span: Span) -> Match | None:
 
 
 def may_be_ip(text: str, window: Window, _: float) -> bool:
-    """Whether an IP address can be in a window of characters that addresses are made of."""
+    """Whether a window of address characters can contain an IP address."""
     return _LOOKS_LIKE_ADDRESS.search(text[window.start : window.end]) is not None
 
 
 def judge_ip(text: str, span: Span) -> Match | None:
-    """The address, without its prefix length or zone; None for a part of a longer series and for what is no address."""
+    """Judge an IP address.
+
+    Args:
+        text: The text.
+        span: Span found by the recognizer.
+
+    Returns:
+        The address without prefix length or zone, or None if it is invalid or part of a longer series of numbers.
+    """
     written = re.split(r"[/%]", text[span.start : span.end], maxsplit=1)[0]
     try:
         address = ipaddress.ip_address(written)

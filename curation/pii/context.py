@@ -1,8 +1,8 @@
-"""Context: words beside a match that name its kind, as presidio's context enhancer looks for, without its tokens.
+"""Context: words next to a match that name its kind, like presidio's context enhancer but without its tokens.
 
 presidio compares the lemmas of the five words before a match with its recognizers' lists, in English and as parts of
-words ("cell" in "excellent"). Here whole words count, in the languages whose numbers are found by default and a few
-more; "number" and "security", which say little by themselves, do not.
+words ("cell" in "excellent"). Here only complete words count, in the languages whose numbers are found by default and a
+few more; "number" and "security", which say little by themselves, do not count.
 """
 
 from __future__ import annotations
@@ -12,34 +12,43 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 REACH = 50
-"""Characters before a match in which the last WORDS words are looked at."""
+"""Number of characters before a match in which to look at the last WORDS words."""
 WORDS = 5
 BONUS = 0.35
-"""Added to the score in context, as by presidio; the sum is at least LEAST."""
-LEAST = 0.4
+"""Added to the score in context, as in presidio; the sum is at least MIN_SCORE."""
+MIN_SCORE = 0.4
 _LABEL_REACH = 12
 
 
 @dataclass(frozen=True, slots=True)
 class _Clues:
-    """Expressions for lower-case text: a word before, a label behind; and a part of each, to rule out both at once."""
+    """Context words of a kind, as expressions for lower-case text.
+
+    Attributes:
+        before: A word before a match.
+        after: A label after a match.
+        parts: Substrings of which every word and label contains one, to rule out both quickly.
+    """
 
     before: re.Pattern[str]
-    behind: re.Pattern[str] | None
+    after: re.Pattern[str] | None
     parts: tuple[str, ...]
 
 
-def _clues(words: str, labels: str = "", joined: str = "", not_behind: str = "") -> _Clues:
-    """Clues from words given as "a|b|c".
+def _clues(words: str, labels: str = "", joined: str = "", not_followed_by: str = "") -> _Clues:
+    """Build clues from words given as "a|b|c".
 
-    labels: words that a list puts behind each number. joined: words of scripts without spaces, which count inside of
-    other letters too. not_behind: what may not follow a word.
+    Args:
+        words: Words before a match.
+        labels: Words that a list may put after each number.
+        joined: Words of scripts without spaces, which also count next to other letters.
+        not_followed_by: A lookahead that a word must satisfy.
     """
     plain = [word for group in (words, labels, joined) for word in group.split("|") if word]
     parts = {word.split()[0] for word in plain}
-    apart = [rf"(?<![^\W_])(?:{words})(?![^\W\d_]){not_behind}", *filter(None, [joined])]
+    expressions = [rf"(?<![^\W_])(?:{words})(?![^\W\d_]){not_followed_by}", *filter(None, [joined])]
     return _Clues(
-        re.compile("|".join(apart)),
+        re.compile("|".join(expressions)),
         re.compile(rf"[^\w\n]{{0,3}}(?:{labels})(?![^\W_])") if labels else None,
         tuple(part for part in sorted(parts) if not any(other in part and other != part for other in parts)),
     )
@@ -53,8 +62,8 @@ _CLUES = {
         "|rufnummer|телефон|тел",
         labels="fax|tel|phone|mobile|mob|cell|landline|office|direct|hotline|whatsapp",
         joined="电话|電話|手机|手機|热线|传真|전화|휴대폰|โทร",
-        # Traces of programs ("most recent call last") are full of numbers.
-        not_behind="(?! last)",
+        # Stack traces ("most recent call last") are full of numbers.
+        not_followed_by="(?! last)",
     ),
     "credit_card": _clues("card|cards|credit|debit|visa|mastercard|amex|discover|jcb|diners|maestro|cc|pan"),
     "us_ssn": _clues("ssn|ssns|social security|soc sec|soc. sec"),
@@ -62,24 +71,24 @@ _CLUES = {
 
 
 def in_context(kind: str, text: str, start: int, end: int, score: float) -> float:
-    """The score of a match at `text[start:end]`, raised if a word beside it names the kind."""
-    return min(1.0, max(score + BONUS, LEAST)) if _is_named(kind, text, start, end) else score
+    """The score of a match at `text[start:end]`, raised if a word next to it names the kind."""
+    return min(1.0, max(score + BONUS, MIN_SCORE)) if _has_context(kind, text, start, end) else score
 
 
 def may_be_in_context(kind: str, text: str, start: int, end: int) -> bool:
-    """Whether a match anywhere in `text[start:end]` can be in context."""
+    """Whether any match in `text[start:end]` can be next to a word that names the kind."""
     clues = _CLUES[kind]
     around = text[max(0, start - REACH - 1) : end + _LABEL_REACH].lower()
     if not any(part in around for part in clues.parts):
         return False
-    if clues.behind is not None and clues.behind.search(around):
+    if clues.after is not None and clues.after.search(around):
         return True
     return _has_word(clues, text[max(0, start - REACH - 1) : end].split())
 
 
-def _is_named(kind: str, text: str, start: int, end: int) -> bool:
+def _has_context(kind: str, text: str, start: int, end: int) -> bool:
     clues = _CLUES[kind]
-    if clues.behind is not None and clues.behind.match(text[end : end + _LABEL_REACH].lower()):
+    if clues.after is not None and clues.after.match(text[end : end + _LABEL_REACH].lower()):
         return True
     begin = max(0, start - REACH)
     words = text[begin:start].split()

@@ -1,4 +1,4 @@
-"""Find personal data in a batch of texts: windows, recognizers, evidence, and one match where several overlap."""
+"""Find personal data in a batch of texts: find windows, run recognizers, judge evidence and resolve overlaps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ from curation.text import views
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What is looked for: kinds with the lowest score that counts, and the regions of national phone numbers."""
+    """What to search for.
+
+    Attributes:
+        minimums: Kinds with the lowest score that counts.
+        regions: Regions (ISO 3166) of national phone numbers.
+    """
 
     minimums: tuple[tuple[str, float], ...]
     regions: tuple[str, ...]
@@ -26,11 +31,15 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How one kind is found.
+    """How to find one kind of personal data.
 
-    windows: where it can be. shown: how its recognizer is to see them. judge: what a span in the text amounts to.
-    may_be: cheap test of a window that fails only where no match can reach the minimum score given.
-    before: characters of the text before a window that the recognizer looks at too. after: up to where it looks.
+    Attributes:
+        windows: Finds the windows of text that may contain it.
+        shown: Converts a window to the form that the recognizer expects, character by character.
+        judge: Turns a recognizer's span into a match, or None.
+        may_be: Cheap test of a window that fails only if no match in it can reach the minimum score.
+        before: Number of characters before a window that the recognizer also sees.
+        after: Returns the position up to which the recognizer sees the text after a window.
     """
 
     windows: Callable[[views.Characters], list[Window]]
@@ -75,11 +84,19 @@ KINDS = {
         after=phones.end_of_context,
     ),
 }
-"""What can be found, the most certain first: where two matches overlap, the one of the kind named first stays."""
+"""All kinds, the most certain first: of two overlapping matches, the one of the earlier kind is kept."""
 
 
 def find(texts: pa.StringArray, search: Search) -> dict[int, list[Match]]:
-    """The matches in each row that has any, in order of position, without overlaps. A null has none."""
+    """Find personal data in texts.
+
+    Args:
+        texts: A column of texts; a null has no matches.
+        search: What to search for.
+
+    Returns:
+        The matches of each row that has any, in order of position, without overlaps.
+    """
     characters = views.characters(texts)
     text_of = cache(lambda row: str(texts[row].as_py()))
     windows_of = cache(lambda search_windows: search_windows(characters))
@@ -94,7 +111,7 @@ def find(texts: pa.StringArray, search: Search) -> dict[int, list[Match]]:
         ]
         for window, begin, spans in zip(chosen, begins, recognize(name, shown, search.regions), strict=True):
             for span in spans:
-                # What begins after the window is that window's to find, or cut off here.
+                # A span that begins after the window belongs to another window, or is cut off here.
                 if begin + span.start < window.end:
                     moved = Span(begin + span.start, begin + span.end, span.score)
                     match = kind.judge(text_of(window.row), moved, search.regions)
@@ -104,7 +121,7 @@ def find(texts: pa.StringArray, search: Search) -> dict[int, list[Match]]:
 
 
 def without_overlaps(matches: Iterable[Match]) -> list[Match]:
-    """In order of position. Where matches overlap, the surer kind stays, then the higher score, then the first."""
+    """Matches by position. Of overlapping ones the more certain kind wins, then the higher score, then the first."""
     order = {name: place for place, name in enumerate(KINDS)}
     chosen: list[Match] = []
     for match in sorted(matches, key=lambda m: (order[m.kind], -m.score, m.start, -m.end)):

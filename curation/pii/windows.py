@@ -1,11 +1,11 @@
-"""The windows of a batch of texts: stretches that each recognizer is shown, and how it is to see them.
+"""The windows of texts: the stretches that recognizers see, and the form in which they see them.
 
-The recognizers are a thousand times slower than this search (presidio's phone recognizer takes a second for 10 KB of
-figures), and nearly all of a web text can hold nothing that they would find. A window is wide enough for a recognizer
-to answer as on the whole text: no match reaches over its edges, and it holds whatever look-arounds look at.
+Recognizers are a thousand times slower than this search (presidio's phone recognizer takes a second for 10 KB of
+figures), and nearly all of a web text cannot contain what they search for. A window is wide enough for a recognizer to
+find the same as in the complete text: no match crosses its edges, and it includes what lookarounds inspect.
 
-Letters of scripts that put no space between a word and the number or Latin word beside it (Han, kana, Hangul, Thai ...)
-are shown as line ends. Otherwise an address would be lost in the sentence around it, or the sentence in the address.
+Letters of scripts without spaces between a word and an adjacent number or Latin word (Han, kana, Hangul, Thai ...) are
+shown as line ends. Otherwise an address would be lost in the sentence around it, or the sentence in the address.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from curation.pii.window_kernels import find_anchors, find_runs
 from curation.text import views
 
 DIGIT, NUMBER, EMAIL, AT, ADDRESS, DOT, COLON = (1 << bit for bit in range(7))
-"""Classes of characters: `\\d`; inside a number as written; inside an e-mail; @; inside an IP address; full stop; :"""
+"""Classes of characters: `\\d`; part of a written number; part of an e-mail; @; part of an IP address; full stop; :"""
 
-NUMBER_MARKS = (
+NUMBER_PUNCTUATION = (
     "+＋()[]（）［］-xX\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u30fc\uff0d.\uff0e/\uff0f~\u2053\u223c\uff5e"
     " \u00a0\u00ad\u200b\u2060\u3000\u2007\u2009\u202f"
 )
-"""What may stand between the digits of a number: libphonenumber's punctuation, and the spaces of typesetters."""
-EMAIL_MARKS = "!#$%&'*+-/=?^_`{|}~."
-"""What presidio's expression allows in an address besides `\\w` and @."""
-ADDRESS_MARKS = ".:/%"
+"""Characters between the digits of a number: libphonenumber's punctuation, and typographic spaces."""
+EMAIL_PUNCTUATION = "!#$%&'*+-/=?^_`{|}~."
+"""Characters that presidio's expression allows in an address besides `\\w` and @."""
+ADDRESS_PUNCTUATION = ".:/%"
 
 MIN_PHONE_DIGITS = 7
-"""Shorter numbers are short codes, or mean nothing without the area they are dialled in."""
+"""Shorter numbers are short codes, or ambiguous without an area code."""
 IBAN_REACH = 44
-"""The longest match of presidio's expression for account numbers, separators included, and the character after it."""
+"""Length of the longest match of presidio's IBAN expression, separators included, plus the character after it."""
 LOCAL_REACH, DOMAIN_REACH = 130, 260
-"""Characters looked at before and after an @: more than the 64 and 255 that an address can have (RFC 5321, 4.5.3.1)."""
+"""Characters to include before and after an @: more than the 64 and 255 of an address (RFC 5321, 4.5.3.1)."""
 
 _JOINED_SCRIPTS = (
     "Han", "Hiragana", "Katakana", "Hangul", "Bopomofo", "Thai", "Lao", "Khmer", "Myanmar", "Tibetan",
@@ -51,7 +51,14 @@ _ALL_CODES = 0x110000
 
 
 class Window(NamedTuple):
-    """A stretch `[start, end)` of the text in row `row`, in code points, with `wanted` characters of a class in it."""
+    """A stretch `[start, end)` of a text, in code points.
+
+    Attributes:
+        row: Row of the text.
+        start: First code point.
+        end: Code point after the last.
+        wanted: Number of characters of the class that the search required.
+    """
 
     row: int
     start: int
@@ -61,7 +68,7 @@ class Window(NamedTuple):
 
 @cache
 def joined_letters() -> re.Pattern[str]:
-    """A letter of a script that is written without spaces, or that joins particles to foreign words."""
+    """Matches a letter of a script that is written without spaces or joins particles to foreign words."""
     import regex
 
     scripts = "".join(f"\\p{{{script}}}" for script in _JOINED_SCRIPTS)
@@ -71,7 +78,7 @@ def joined_letters() -> re.Pattern[str]:
 
 @cache
 def classes() -> UInt8s:
-    """The classes of every code point, uint8[0x110000]; `\\w` and `\\d` as in the package that presidio uses."""
+    """The classes of every code point, shape (0x110000,); `\\w` and `\\d` as in `regex`, which presidio uses."""
     import regex
 
     everything = "".join(map(chr, range(_ALL_CODES)))
@@ -81,37 +88,37 @@ def classes() -> UInt8s:
             table[match.start() : match.end()] |= bits
     for match in joined_letters().finditer(everything):
         table[match.start() : match.end()] = 0
-    for marks, bits in (
-        *((NUMBER_MARKS, NUMBER), (EMAIL_MARKS, EMAIL), (ADDRESS_MARKS, ADDRESS)),
+    for characters, bits in (
+        *((NUMBER_PUNCTUATION, NUMBER), (EMAIL_PUNCTUATION, EMAIL), (ADDRESS_PUNCTUATION, ADDRESS)),
         *(("@", AT | EMAIL), (".", DOT), (":", COLON)),
     ):
-        table[[ord(mark) for mark in marks]] |= bits
+        table[[ord(character) for character in characters]] |= bits
     return table
 
 
 def shown(text: str) -> str:
-    """The text as recognizers are shown it, character for character: "邮箱a@b.cn" → "\\n\\na@b.cn"."""
+    """The text in the form that recognizers see, character by character: "邮箱a@b.cn" → "\\n\\na@b.cn"."""
     return text if text.isascii() else joined_letters().sub("\n", text)
 
 
 def plain(text: str) -> str:
-    """`shown` with ASCII spaces and hyphens, as the expressions for numbers other than phones' want them."""
+    """`shown` with ASCII spaces and hyphens, which the expressions for numbers other than phones require."""
     return text if text.isascii() else shown(text).translate(_PLAIN)
 
 
 def capital(text: str) -> str:
-    """`plain` in ASCII capitals, character for character, as the expression for account numbers wants it."""
+    """`plain` with ASCII letters in upper case, which the IBAN expression requires."""
     return plain(text).translate(_CAPITALS)
 
 
 def digits_before_words(number: str) -> int:
-    """Digits of a number as written, not of its extension: "212-555-1234 ext. 5" → 10."""
+    """Number of digits of a written number without its extension: "212-555-1234 ext. 5" → 10."""
     table = classes()
     return sum(map(str.isdigit, takewhile(lambda character: table[ord(character)] & NUMBER, number)))
 
 
 def email_windows(text: views.Characters) -> list[Window]:
-    """Runs of characters that addresses are made of, with an @ in them."""
+    """Runs of e-mail characters that contain an @."""
     found: list[Window] = []
     for window in _find_runs(text, EMAIL, AT, 1):
         if window.end - window.start <= LOCAL_REACH + DOMAIN_REACH:
@@ -126,18 +133,18 @@ def email_windows(text: views.Characters) -> list[Window]:
 
 
 def address_windows(text: views.Characters) -> list[Window]:
-    """Runs of characters that IP addresses are made of, with three full stops or two colons in them."""
+    """Runs of IP address characters that contain three full stops or two colons."""
     found = [*_find_runs(text, ADDRESS, DOT, 3), *_find_runs(text, ADDRESS, COLON, 2)]
     return sorted({window[:3]: window for window in found}.values())
 
 
 def number_windows(text: views.Characters) -> list[Window]:
-    """Runs of digits and what may stand between them, with at least as many digits as a phone number."""
+    """Runs of digits and the characters between them, with at least as many digits as a phone number."""
     return _find_runs(text, NUMBER, DIGIT, MIN_PHONE_DIGITS)
 
 
 def iban_windows(text: views.Characters) -> list[Window]:
-    """What follows two letters and two digits at the beginning of a word."""
+    """The characters from two letters and two digits that begin a word."""
     return _collect(
         lambda *out: find_anchors(text.codepoints, text.first, text.last, IBAN_REACH, *out[:3]),
         text,
@@ -145,7 +152,7 @@ def iban_windows(text: views.Characters) -> list[Window]:
 
 
 def _merged(windows: Iterable[Window]) -> Iterator[Window]:
-    """Windows in order, overlapping and touching ones made one."""
+    """Merge overlapping and touching windows, which must be in order."""
     open_window: Window | None = None
     for window in windows:
         if open_window is None:
@@ -168,14 +175,14 @@ def _find_runs(text: views.Characters, member: int, wanted: int, minimum: int) -
 
 
 def _collect(search: Callable[[Any, Any, Any, Any], int], text: views.Characters) -> list[Window]:
-    """The windows that a kernel writes into arrays, called again with larger ones where they do not fit."""
-    room = 16 * len(text.first) + 64
+    """Collect the windows that a kernel writes into arrays; if they do not fit, it is called again with larger ones."""
+    capacity = 16 * len(text.first) + 64
     while True:
-        rows, begins, ends, counts = (np.zeros(room, dtype=np.int64) for _ in range(4))
+        rows, begins, ends, counts = (np.zeros(capacity, dtype=np.int64) for _ in range(4))
         found = search(rows, begins, ends, counts)
-        if found <= room:
+        if found <= capacity:
             break
-        room = found
+        capacity = found
     offsets = text.first[rows[:found]]
     columns = (rows[:found], begins[:found] - offsets, ends[:found] - offsets, counts[:found])
     return [Window(*window) for window in zip(*(column.tolist() for column in columns), strict=True)]

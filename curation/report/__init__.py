@@ -1,1 +1,1 @@
-"""The report: counts that add up, text made safe and marked, plots, and the page that they make."""
+"""The report: counts that add up, safe excerpts of text with highlights, plots, and the HTML page made of them."""

@@ -1,7 +1,7 @@
-"""What a report tells of a shard beyond its manifests, counted from the columns of its documents.
+"""Facts about a shard that are not in its manifests, counted from the columns of its documents.
 
-Everything adds up exactly and in any order: mappings of integers, and samples that are the ones with the least hash of
-the id, so that the same documents are drawn whatever the number of shards, workers or the order they come in.
+Everything adds up exactly and in any order: mappings of integers, and samples chosen by the lowest hashes of the id, so
+that the same documents are sampled for any number of shards or workers and any order.
 """
 
 from __future__ import annotations
@@ -20,45 +20,48 @@ import pyarrow.compute as pc
 from curation.stages.tally import add_counts
 from curation.text.hosts import host_of, top_level
 
-DOMAINS_A_SHARD = 2000
-"""Most frequent domains that a shard reports; a domain that is rarer in every shard is missing from the totals."""
+DOMAINS_PER_SHARD = 2000
+"""Number of most frequent domains that a shard reports; domains that are rare in every shard are not in the totals."""
 
-MOST_DOMAINS = 1_000_000
-"""Domains held at most while shards are added up."""
+MAX_DOMAINS = 1_000_000
+"""Maximum number of domains in memory while shards are added up."""
 
 SAMPLES = 4
-"""Documents drawn for each reason."""
+"""Sampled documents per reason."""
 KEPT_SAMPLES = 12
 CLUSTERS = 10
 CLUSTER_EXAMPLES = 3
 
 KEPT = "kept"
-"""Where documents that were kept stand among the samples, which are otherwise named by reason."""
+"""Key of the kept documents among the samples, whose other keys are reasons."""
 
 LENGTHS = tuple(
     round(step * 10.0**power) for power in range(1, 7) for step in (1, 1.25, 1.6, 2, 2.5, 3.15, 4, 5, 6.3, 8)
 )
-"""Edges of histograms of lengths: ten a decade, 10 to 8,000,000."""
+"""Edges of histograms of lengths: ten per decade, 10 to 8,000,000."""
 SCORES = tuple(step / 20 for step in range(21))
 """Edges of histograms of language scores."""
 
 NO_DAY = "(other)"
-"""Stands for dates that are none, of which a hostile archive may have any number."""
+"""Replaces invalid dates, of which a hostile archive may contain any number."""
 _DAY = r"^\d{4}-\d{2}-\d{2}"
 
 Place = tuple[str, str, int]
-"""A drawn document: hash of its id, path of its shard, row in it."""
+"""A sampled document: hash of its id, path of its shard, row in the shard."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShardFacts:
-    """Facts of some shards, which `total` adds up.
+    """Facts about shards, which `total` adds up.
 
-    kept, removed: documents by value of each dimension: language, domain, tld, day, and bins of score and characters
-    (numbers of bins as `bisect_right` of the edges gives them; "null" where there is no text). kept also
-    has bins of token counts, and characters,
-    UTF-8 bytes and tokens by language. reasons: characters of the documents that each reason removed. samples: places
-    by reason. clusters: the largest, by id: documents, and places of examples of what was removed.
+    Attributes:
+        kept: Number of kept documents by dimension and value. Dimensions are language, domain, tld, day, and the bins
+            of score, characters and tokens (bin numbers as `bisect_right` of the edges; "null" without text). Also
+            characters, UTF-8 bytes and tokens by language.
+        removed: Number of removed documents by dimension and value, without tokens and the sums by language.
+        reasons: Characters of the documents that each reason removed.
+        samples: Sampled documents by reason.
+        clusters: The largest clusters by id: number of documents, and examples of removed ones.
     """
 
     kept: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
@@ -68,7 +71,7 @@ class ShardFacts:
     clusters: Mapping[str, tuple[int, Sequence[Place]]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
+        """Convert to plain values for JSON."""
         return {
             "kept": self.kept,
             "removed": self.removed,
@@ -91,12 +94,12 @@ def _place(values: Sequence[Any]) -> Place:
     return values[0], values[1], values[2]
 
 
-def _wanted(name: str) -> int:
+def _sample_size(name: str) -> int:
     return KEPT_SAMPLES if name == KEPT else SAMPLES
 
 
-def draw(places: Sequence[Place], number: int) -> list[Place]:
-    """The places with the least hashes."""
+def lowest(places: Sequence[Place], number: int) -> list[Place]:
+    """The `number` places with the lowest hashes."""
     return sorted(places)[:number]
 
 
@@ -106,16 +109,16 @@ def _largest(
     found: dict[str, tuple[int, Sequence[Place]]] = {}
     for name, (size, places) in clusters:
         before = found.get(name, (0, ()))
-        found[name] = max(size, before[0]), draw([*before[1], *places], CLUSTER_EXAMPLES)
+        found[name] = max(size, before[0]), lowest([*before[1], *places], CLUSTER_EXAMPLES)
     ranked = sorted(found.items(), key=lambda entry: (-entry[1][0], entry[0]))
     return dict(ranked[:CLUSTERS])
 
 
 def total(parts: Iterable[ShardFacts]) -> ShardFacts:
-    """All parts added up, exactly and in any order as long as there are no more than MOST_DOMAINS domains.
+    """Add up facts, exactly and in any order for up to MAX_DOMAINS domains.
 
-    Beyond that the rarest domains are let go, now and then, so that memory is bounded; the same parts in the same order
-    give the same answer.
+    Beyond that the rarest domains are dropped from time to time to bound memory; the same parts in the same order still
+    give the same total.
     """
     kept: dict[str, Counter[str]] = {}
     removed: dict[str, Counter[str]] = {}
@@ -128,17 +131,17 @@ def total(parts: Iterable[ShardFacts]) -> ShardFacts:
                 sums.setdefault(name, Counter()).update(values)
         reasons.update(part.reasons)
         for reason, places in part.samples.items():
-            samples[reason] = draw([*samples.get(reason, ()), *places], _wanted(reason))
+            samples[reason] = lowest([*samples.get(reason, ()), *places], _sample_size(reason))
         clusters = _largest([*clusters.items(), *part.clusters.items()])
-        if sum(len(sums.get("domain", ())) for sums in (kept, removed)) > MOST_DOMAINS:
-            _cut(kept, removed, "domain", MOST_DOMAINS // 4)
+        if sum(len(sums.get("domain", ())) for sums in (kept, removed)) > MAX_DOMAINS:
+            _keep_top(kept, removed, "domain", MAX_DOMAINS // 4)
     return ShardFacts(
         _sorted(kept), _sorted(removed), dict(sorted(reasons.items())), dict(sorted(samples.items())), clusters
     )
 
 
 class ShardFactsCounter:
-    """Counts a shard's documents batch by batch."""
+    """Counts the documents of a shard batch by batch."""
 
     def __init__(self) -> None:
         self._kept: dict[str, Counter[str]] = {}
@@ -148,9 +151,13 @@ class ShardFactsCounter:
         self._clusters: dict[str, tuple[int, Sequence[Place]]] = {}
 
     def add(self, batch: pa.RecordBatch, path: str, first: int) -> None:
-        """Count rows of the shard at `path`, of which these are the ones from `first` on.
+        """Count a batch.
 
-        Columns: those of COLUMNS; `reason` if they were removed, then also `signals` if by deduplication.
+        Args:
+            batch: Documents with the columns COLUMNS; removed ones also with `reason`, and with `signals` if
+                deduplication removed them.
+            path: Path of the shard.
+            first: Number of the batch's first row in the shard.
         """
         removed = "reason" in batch.schema.names
         counters = self._removed if removed else self._kept
@@ -192,10 +199,10 @@ class ShardFactsCounter:
 
     def _draw(self, names: Sequence[str], ids: Sequence[str], path: str, first: int) -> None:
         for row, (name, key) in enumerate(zip(names, ids, strict=True)):
-            drawn = self._samples.setdefault(name, [])
+            places = self._samples.setdefault(name, [])
             place = (hash_of(key), path, first + row)
-            if len(drawn) < _wanted(name) or place < drawn[-1]:
-                self._samples[name] = draw([*drawn, place], _wanted(name))
+            if len(places) < _sample_size(name) or place < places[-1]:
+                self._samples[name] = lowest([*places, place], _sample_size(name))
 
     def _find_clusters(self, batch: pa.RecordBatch, path: str, first: int) -> None:
         rows = zip(
@@ -212,17 +219,17 @@ class ShardFactsCounter:
         self._clusters = _largest([*self._clusters.items(), *found])
 
     def facts(self) -> ShardFacts:
-        """What was counted."""
+        """The facts of all batches so far."""
         for name in ("domain", "tld"):
-            _cut(self._kept, self._removed, name, DOMAINS_A_SHARD)
+            _keep_top(self._kept, self._removed, name, DOMAINS_PER_SHARD)
         kept, removed = _sorted(self._kept), _sorted(self._removed)
         return ShardFacts(
             kept, removed, dict(sorted(self._reasons.items())), dict(sorted(self._samples.items())), self._clusters
         )
 
 
-def _cut(kept: dict[str, Counter[str]], removed: dict[str, Counter[str]], dimension: str, most: int) -> None:
-    """Leave the most frequent names of a dimension, at most so many."""
+def _keep_top(kept: dict[str, Counter[str]], removed: dict[str, Counter[str]], dimension: str, most: int) -> None:
+    """Keep only the `most` most frequent names of a dimension."""
     everywhere = add_counts(kept.get(dimension, {}), removed.get(dimension, {}))
     top = set(sorted(everywhere, key=lambda name: (-everywhere[name], name))[:most])
     for part in (kept, removed):
@@ -231,7 +238,7 @@ def _cut(kept: dict[str, Counter[str]], removed: dict[str, Counter[str]], dimens
 
 
 COLUMNS = ("id", "text", "url", "date", "language", "language_score", "token_count")
-"""Columns that `Counting.add` needs of any documents."""
+"""Columns that `ShardFactsCounter.add` needs."""
 
 
 def _sorted(counters: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
@@ -239,7 +246,7 @@ def _sorted(counters: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, in
 
 
 def _bins(values: pa.Array, edges: Sequence[float]) -> list[str]:
-    """Numbers of bins: "0" below the first edge, then one up for each edge reached; "null" for a null."""
+    """Bin numbers: "0" below the first edge, plus one for each edge reached; "null" for a null."""
     numbers = pc.cast(values, pa.float64()).to_numpy(zero_copy_only=False)
     found = np.searchsorted(np.array(edges), numbers, side="right")
     return ["null" if missing else str(number) for missing, number in zip(np.isnan(numbers), found, strict=True)]
@@ -252,16 +259,16 @@ def _add_by(counter: Counter[str], names: pa.Array, numbers: pa.Array) -> None:
 
 
 def binned(counts: Mapping[str, int], edges: Sequence[float]) -> dict[str, Any]:
-    """Counts by bin as a histogram: {"edges", "counts", "nulls"}, with one count more than edges."""
+    """Convert counts by bin to a histogram: {"edges", "counts", "nulls"}, with one more count than edges."""
     found = [counts.get(str(number), 0) for number in range(len(edges) + 1)]
     return {"edges": list(edges), "counts": found, "nulls": counts.get("null", 0)}
 
 
 def bin_of(value: float, edges: Sequence[float]) -> int:
-    """The number of the bin of a value, as `binned` counts them."""
+    """The bin number of a value, as in `binned`."""
     return bisect_right(edges, value)
 
 
 def hash_of(key: str) -> str:
-    """The hash of an id by which documents are drawn."""
+    """The hash of an id, by which documents are sampled."""
     return hashlib.blake2b((key or "").encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()

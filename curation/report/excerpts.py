@@ -1,7 +1,7 @@
-"""A text cut down for the report: what decided is marked, personal data masked, and text from the web made harmless.
+"""Excerpts of texts for the report: decisive parts are highlighted, personal data is masked, web text is made harmless.
 
-Harmless means: control characters, terminal escapes and the characters that turn the direction of writing are shown
-by a sign, since they could hide or disguise what stands around them; HTML is the template's to escape.
+Harmless means that control characters, terminal escapes and characters that change the direction of writing are
+replaced by a sign, because they could hide or disguise the text around them. The template escapes HTML.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Any
 Span = tuple[int, int]
 
 LENGTH = 900
-"""Characters shown of a text, without marks."""
+"""Length of an excerpt in characters."""
 AROUND = 160
-"""Characters shown on each side of a mark in a longer text."""
+"""Characters of context on each side of a highlight in a longer text."""
 
 _HARMLESS_CONTROL = "\n\t"
 _JOINERS = "\u200c\u200d"
@@ -26,16 +26,21 @@ _JOINERS = "\u200c\u200d"
 
 @dataclass(frozen=True, slots=True)
 class ExcerptPart:
-    """A part of an excerpt. kind: "text", "mark", "mask" (the text is then what was masked), or "gap"."""
+    """A part of an excerpt.
+
+    Attributes:
+        text: The text; for a mask the kind of personal data, for a gap the number of characters left out.
+        kind: "text", "mark" (a highlight), "mask" or "gap".
+    """
 
     text: str
     kind: str = "text"
 
 
 def harmless(text: str) -> str:
-    r"""Control, format and other characters without a shape of their own as "�", but for newline and tab.
+    r"""Replace control, format and other unprintable characters by "�", except newline and tab.
 
-    "a\x1b[31m\u202eb" → "a�[31m�b". The joiners that scripts and emoji need stay.
+    "a\x1b[31m\u202eb" → "a�[31m�b". The joiners that scripts and emoji need are kept.
     """
     if text.isprintable():
         return text
@@ -46,9 +51,13 @@ def harmless(text: str) -> str:
 def excerpt(
     text: str, marks: Sequence[Span] = (), masks: Sequence[tuple[int, int, str]] = (), length: int = LENGTH
 ) -> list[ExcerptPart]:
-    """The text in pieces, `length` characters or a little more; a longer one from its beginning and around marks.
+    """Cut a text into the parts of an excerpt. A long text is shown from its start and around its highlights.
 
-    marks: spans, ascending and apart. masks: spans with the kind of personal data, ascending and apart.
+    Args:
+        text: The text.
+        marks: Spans to highlight, ascending and disjoint, in code points.
+        masks: Spans of personal data with their kind, ascending and disjoint.
+        length: Approximate length of the excerpt in characters.
     """
     pieces: list[ExcerptPart] = []
     at = 0
@@ -63,7 +72,7 @@ def excerpt(
 
 
 def _windows(size: int, marks: Sequence[Span], length: int) -> list[Span]:
-    """What to show: all, or the beginning and as many marks with what is around them as fit."""
+    """The spans to show: all, or the beginning and as many highlights with context as fit."""
     if size <= length:
         return [(0, size)]
     if not marks:
@@ -90,21 +99,21 @@ def _windows(size: int, marks: Sequence[Span], length: int) -> list[Span]:
 def _pieces(
     text: str, start: int, end: int, marks: Sequence[Span], masks: Sequence[tuple[int, int, str]]
 ) -> Iterable[ExcerptPart]:
-    """`text[start:end]`; a mask that begins in it is shown once, and hides what lies under it, marks included."""
+    """Parts of `text[start:end]`. A mask in it is shown once, and hides the text it covers, highlights included."""
     cuts = sorted(
         {start, end, *(min(max(at, start), end) for span in marks for at in span)}
         | {min(max(at, start), end) for first, last, _ in masks for at in (first, last)}
     )
-    found: list[ExcerptPart] = []
+    parts: list[ExcerptPart] = []
     for low, high in pairwise(cuts):
         mask = _covering(masks, low)
         if mask is not None:
             if max(mask[0], start) == low:
-                found.append(ExcerptPart(mask[2], "mask"))
+                parts.append(ExcerptPart(mask[2], "mask"))
             continue
         kind = "mark" if _covering(marks, low) is not None else "text"
-        found.append(ExcerptPart(harmless(text[low:high]), kind))
-    return found
+        parts.append(ExcerptPart(harmless(text[low:high]), kind))
+    return parts
 
 
 def _covering(spans: Sequence[Any], at: int) -> Any:

@@ -1,4 +1,4 @@
-"""The funnel: what goes into each stage, what comes out and why the rest goes."""
+"""The funnel: documents into and out of each stage, and why the others were removed."""
 
 from __future__ import annotations
 
@@ -8,12 +8,18 @@ from typing import Any
 
 READ = "read"
 AFTER_FILTERS = ("dedup", "lines", "pii")
-"""Stages of the corpus step, whose documents are those of shards that got that far."""
+"""Stages of the corpus step, which count only the shards that have reached it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why documents went: `name` without the stage; characters is None where nobody counted them."""
+    """Why documents were removed.
+
+    Attributes:
+        name: The reason without its stage.
+        documents: Number of documents.
+        characters: Number of characters of these documents, None if not counted.
+    """
 
     name: str
     documents: int
@@ -22,11 +28,20 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One stage. Characters and tokens are of what comes out; tokens are estimated, None before any were counted.
+    """One stage of the funnel.
 
-    has_text: whether there is text yet; before extraction there are pages. characters_gone, tokens_gone: of documents
-    removed and of what was cut from those that stay; None where text only comes to be. waiting: documents that left the
-    stage before and have not come to this one, of a run still going.
+    Attributes:
+        stage: Name of the stage.
+        entered: Documents into the stage.
+        left: Documents out of the stage.
+        characters: Characters out of the stage.
+        tokens: Estimated tokens out of the stage, None before any tokens were counted.
+        reasons: Why documents were removed, most frequent first.
+        has_text: Whether documents have text; before extraction they are pages.
+        characters_removed: Characters of removed documents and those cut from kept ones, None if there was no text
+            before the stage.
+        tokens_removed: Estimated tokens of these characters.
+        waiting: In an unfinished run, documents that left the previous stage but have not entered this one.
     """
 
     stage: str
@@ -36,23 +51,23 @@ class Row:
     tokens: int | None
     reasons: tuple[Reason, ...]
     has_text: bool = True
-    characters_gone: int | None = None
-    tokens_gone: int | None = None
+    characters_removed: int | None = None
+    tokens_removed: int | None = None
     waiting: int = 0
 
     @property
     def removed(self) -> int:
-        """Documents that went."""
+        """Number of removed documents."""
         return self.entered - self.left
 
     @property
     def kept_share(self) -> float:
-        """Of what entered; 1 where nothing did."""
+        """Share of the entered documents that were kept; 1 if none entered."""
         return self.left / self.entered if self.entered else 1.0
 
 
 def funnel_rows(stats: Mapping[str, Any]) -> list[Row]:
-    """The rows of a run, from what stats.json says of it: reading first, then the stages in their order."""
+    """The rows of a run from its stats.json: reading first, then the stages in order."""
     rate = tokens_per_character(stats)
     rows = [row for row in [_reading(stats)] if row is not None]
     has_text = False
@@ -62,15 +77,15 @@ def funnel_rows(stats: Mapping[str, Any]) -> list[Row]:
         tokens = round(characters * rate) if rate and has_text else None
         reasons = _ranked(name, tally["reasons"], stats.get("removed_characters"))
         entered, left = tally["documents_in"], tally["documents_out"]
-        gone = tally["characters_in"] - characters if tally["characters_in"] else None
-        lost = round(gone * rate) if rate and gone is not None else None
+        removed = tally["characters_in"] - characters if tally["characters_in"] else None
+        removed_tokens = round(removed * rate) if rate and removed is not None else None
         waiting = max(rows[-1].left - entered, 0) if rows else 0
-        rows.append(Row(name, entered, left, characters, tokens, reasons, has_text, gone, lost, waiting))
+        rows.append(Row(name, entered, left, characters, tokens, reasons, has_text, removed, removed_tokens, waiting))
     return rows
 
 
 def _reading(stats: Mapping[str, Any]) -> Row | None:
-    """Records that could be pages: those skipped and those read. Records of other kinds are passed by."""
+    """The row of reading: pages read and records skipped. Records of other kinds are not counted."""
     read = stats["read"]
     pages = sum(count for name, count in read.items() if name.startswith("pages."))
     skipped = {name.partition(".")[2]: count for name, count in read.items() if name.startswith("skipped.")}
@@ -87,7 +102,7 @@ def _ranked(stage: str, reasons: Mapping[str, int], characters: Mapping[str, int
 
 
 def tokens_per_character(stats: Mapping[str, Any]) -> float:
-    """Tokens of the corpus over its characters, to estimate the stages before it; 0 before tokens are counted."""
+    """Tokens per character of the corpus, to estimate the tokens of earlier stages; 0 before tokens are counted."""
     tally = stats["stages"].get("pii")
     tokens = stats["tokens"].get("corpus_tokens", 0)
     return tokens / tally["characters_out"] if tally and tally["characters_out"] else 0.0

@@ -1,7 +1,7 @@
-"""Which parts of a removed text decided its removal: the lines, n-grams or signs that the rule counted.
+"""Which parts of a removed text decided its removal: the lines, n-grams or symbols that the rule counted.
 
-The spans are for people to look at, found with the words and lines that the filters measure on. A rule about the whole
-document (too few words, an unsure language) decides by no part of it, and has none.
+The spans are for people to look at, and are found with the same words and lines that the filters use. A rule about the
+whole document (too few words, a low language score) has no decisive part.
 """
 
 from __future__ import annotations
@@ -17,36 +17,42 @@ from curation.text import views
 
 Spans = list[tuple[int, int]]
 
-MOST_SPANS = 400
-"""Parts marked at most in one text; more would only be the same again."""
+MAX_SPANS = 400
+"""Maximum number of highlights in a text; more would only repeat the same."""
 
 _BULLETS = ("•", "-")
 _ELLIPSES = ("...", "…")
 
 
 def decisive(reason: str, text: str, settings: Mapping[str, Any]) -> Spans:
-    """Spans of `text`, in code points, ascending and apart, that a rule of the built-in filters counted.
+    """The spans of a text that a rule of the built-in filters counted.
 
-    reason: `stage.rule`. settings: parameters of the stage.
+    Args:
+        reason: The rule as `stage.rule`.
+        text: The text.
+        settings: Parameters of the stage.
+
+    Returns:
+        Spans in code points, ascending and disjoint; none for a rule about the whole text or of another filter.
     """
     stage, _, rule = reason.partition(".")
     match = re.fullmatch(r"max_(top|dup)_(\d+)_gram", rule)
     if stage == "gopher_repetition" and match:
         find = _top_gram if match[1] == "top" else _duplicate_grams
-        return joined(find(text, int(match[2])))
+        return merge_spans(find(text, int(match[2])))
     finder = _FINDERS.get(reason)
-    return joined(finder(text, settings)) if finder is not None else []
+    return merge_spans(finder(text, settings)) if finder is not None else []
 
 
-def joined(spans: Iterable[tuple[int, int]]) -> Spans:
-    """Sorted, overlaps and neighbours made one, at most MOST_SPANS: [(3, 5), (0, 4)] → [(0, 5)]."""
+def merge_spans(spans: Iterable[tuple[int, int]]) -> Spans:
+    """Sort spans and merge those that overlap or touch, at most MAX_SPANS: [(3, 5), (0, 4)] → [(0, 5)]."""
     found: Spans = []
     for start, end in sorted(spans):
         if found and start <= found[-1][1]:
             found[-1] = found[-1][0], max(end, found[-1][1])
         elif end > start:
             found.append((start, end))
-    return found[:MOST_SPANS]
+    return found[:MAX_SPANS]
 
 
 def _words(text: str) -> Spans:
@@ -65,7 +71,7 @@ def _paragraphs(text: str) -> Spans:
 
 
 def _top_gram(text: str, size: int) -> Spans:
-    """Every occurrence of the most frequent n-gram of words, the first of several."""
+    """Every occurrence of the most frequent n-gram of words; of several, the first in the text."""
     words = _words(text)
     grams = [tuple(text[s:e] for s, e in words[at : at + size]) for at in range(len(words) - size + 1)]
     if not grams:
@@ -168,7 +174,7 @@ _FINDERS: dict[str, Callable[[str, Mapping[str, Any]], Spans]] = {
 
 
 def shared_lines(text: str, other: str) -> Spans:
-    """Lines of `text` that are not blank and stand in `other` too: what a duplicate has in common with its survivor."""
-    there = {line.strip() for line in other.split("\n")}
+    """Lines of `text` that are not blank and also in `other`: what a duplicate has in common with its survivor."""
+    other_lines = {line.strip() for line in other.split("\n")}
     lines = [(start, end) for start, end in _lines(text) if text[start:end].strip()]
-    return joined([(start, end) for start, end in lines if text[start:end].strip() in there])
+    return merge_spans([(start, end) for start, end in lines if text[start:end].strip() in other_lines])

@@ -1,7 +1,7 @@
 """Histograms whose edges do not depend on the data, so that those of shards add up.
 
-Shape: {"edges": [...], "counts": [...], "nulls": n} with one count more than edges: below the first edge, between two,
-from the last one on. A value that equals an edge lies above it.
+Format: {"edges": [...], "counts": [...], "nulls": n} with one more count than edges: below the first edge, between
+edges, and from the last edge on. A value equal to an edge is counted above it.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from curation.stages.rules import Rule
 
 Histogram = Mapping[str, Any]
 
-FEWEST = 8
-"""Bars that a plot has room for at least; empty ones are added above."""
-BARS = 40
-"""At most so many bars are drawn; neighbours are joined until there are no more."""
+MIN_BARS = 8
+"""Minimum number of bars in a plot; empty ones are added above."""
+MAX_BARS = 40
+"""Maximum number of bars in a plot; neighbors are joined until there are no more."""
 
 
 def add_histogram(left: Histogram, right: Histogram) -> dict[str, Any]:
-    """The histogram of both. Edges that only one has are left out, their neighbours joined: nothing is guessed."""
+    """Add two histograms. Edges that only one has are dropped and their bins joined, so nothing is guessed."""
     edges, parts = left["edges"], (left["counts"], right["counts"])
     if edges != right["edges"]:
         common = set(right["edges"])
@@ -34,7 +34,7 @@ def add_histogram(left: Histogram, right: Histogram) -> dict[str, Any]:
 
 
 def _joined(histogram: Histogram, edges: Sequence[float]) -> list[int]:
-    """Counts between fewer edges, each of which the histogram has."""
+    """Counts for a subset of the histogram's edges."""
     counts = [0] * (len(edges) + 1)
     for number, count in enumerate(histogram["counts"]):
         at = bisect_left(edges, histogram["edges"][number]) if number < len(histogram["edges"]) else len(edges)
@@ -43,7 +43,7 @@ def _joined(histogram: Histogram, edges: Sequence[float]) -> list[int]:
 
 
 def add_histograms(left: Mapping[str, Histogram], right: Mapping[str, Histogram]) -> dict[str, dict[str, Any]]:
-    """Histograms by name added up; names in the order of `left`, then of `right`."""
+    """Add histograms by name; names are in the order of `left`, then of `right`."""
     total = {name: dict(histogram) for name, histogram in left.items()}
     for name, histogram in right.items():
         total[name] = add_histogram(total[name], histogram) if name in total else dict(histogram)
@@ -52,23 +52,25 @@ def add_histograms(left: Mapping[str, Histogram], right: Mapping[str, Histogram]
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """Documents with a value from `low` up to, not including, `high`; None at an end means without bound."""
+    """Number of documents with a value from `low` up to, not including, `high`; None means no bound."""
 
     low: float | None
     high: float | None
     count: int
 
 
-def drawn(histogram: Histogram, rules: Sequence[Rule]) -> tuple[dict[str, Any], list[float | None]]:
-    """The histogram with one edge for each rule, at which its bars are to end, and that edge for each rule.
+def cut_at_thresholds(histogram: Histogram, rules: Sequence[Rule]) -> tuple[dict[str, Any], list[float | None]]:
+    """Reduce a histogram to one edge per rule, the one where its bars must end.
 
-    `curation.stages.signals` has two edges for a threshold t: t itself, and the next number above it, which tells `> t`
-    from `>= t`. The one that the rule does not need goes, unless it is a step like any other. None: not among the
-    edges.
+    `curation.stages.signals` has two edges for a threshold t: t itself and the next float above it, which distinguishes
+    `> t` from `>= t`. The one that the rule does not need is removed, unless it is a regular edge.
+
+    Returns:
+        The histogram, and for each rule its edge, or None if the threshold is not among the edges.
     """
     edges = list(histogram["edges"])
     cuts: list[float | None] = []
-    spare: set[float] = set()
+    unneeded: set[float] = set()
     for rule in rules:
         at = edges.index(rule.threshold) if rule.threshold in edges[:-1] else None
         if at is None:
@@ -77,13 +79,13 @@ def drawn(histogram: Histogram, rules: Sequence[Rule]) -> tuple[dict[str, Any], 
         after = edges[at + 1]
         cuts.append(after if rule.comparison in (">", "<=") else rule.threshold)
         if rule.comparison not in ("==", "!=") and after == math.nextafter(rule.threshold, math.inf):
-            spare |= {rule.threshold, after}
-    kept = [edge for edge in edges if edge not in spare or edge in cuts]
+            unneeded |= {rule.threshold, after}
+    kept = [edge for edge in edges if edge not in unneeded or edge in cuts]
     return {"edges": kept, "counts": _joined(histogram, kept), "nulls": histogram["nulls"]}, cuts
 
 
 def beyond(bar: Bar, rule: Rule, cut: float | None) -> bool:
-    """Whether the values of a bar violate a rule, given the edge that `drawn` found for it."""
+    """Whether the values of a bar violate a rule, given its edge from `cut_at_thresholds`."""
     if cut is None:
         return False
     if rule.comparison in ("<", "<="):
@@ -93,11 +95,18 @@ def beyond(bar: Bar, rule: Rule, cut: float | None) -> bool:
     return bar.low is not None and bar.low >= cut
 
 
-def bars(histogram: Histogram, keep: Sequence[float] = (), most: int = BARS) -> list[Bar]:
-    """The bars to draw, joined to at most `most` but at the edges `keep`; none if the histogram is empty.
+def bars(histogram: Histogram, keep: Sequence[float] = (), most: int = MAX_BARS) -> list[Bar]:
+    """The bars to draw.
 
-    From the first to the last that is not empty, and as far as the edges `keep`, so that a threshold that nothing
-    reaches is seen to be far.
+    They span the bins that are not empty and the edges `keep`, so that a threshold that no value reaches is visible.
+
+    Args:
+        histogram: The histogram.
+        keep: Edges at which no bars are joined.
+        most: Maximum number of bars; neighbors are joined until there are no more.
+
+    Returns:
+        The bars in ascending order; none if the histogram is empty.
     """
     edges, counts = histogram["edges"], histogram["counts"]
     limits = [None, *edges, None]
@@ -107,7 +116,7 @@ def bars(histogram: Histogram, keep: Sequence[float] = (), most: int = BARS) -> 
         return []
     limits_at = [edges.index(edge) for edge in keep]
     first, last = min([filled[0], *limits_at]), max([filled[-1], *(at + 1 for at in limits_at)])
-    last = max(last, min(first + FEWEST - 1, len(edges) - 1))
+    last = max(last, min(first + MIN_BARS - 1, len(edges) - 1))
     found = found[first : last + 1]
     while len(found) > most:
         joined = _join_pairs(found, keep)
@@ -132,7 +141,7 @@ def _join_pairs(found: Sequence[Bar], keep: Sequence[float]) -> list[Bar]:
 
 
 def inside(histogram: Histogram, bar: Bar) -> int:
-    """Documents within a bar whose bounds are edges of the histogram."""
+    """Number of documents within a bar whose bounds are edges of the histogram."""
     edges = histogram["edges"]
     first = 0 if bar.low is None else edges.index(bar.low) + 1
     last = len(edges) if bar.high is None else edges.index(bar.high)

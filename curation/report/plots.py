@@ -1,8 +1,8 @@
-"""Plots as SVG that stands in the page: drawn by Vega-Lite, which vl-convert carries inside, so nothing is fetched.
+"""Plots as inline SVG, drawn by Vega-Lite, which is bundled with vl-convert, so nothing is downloaded.
 
-SVG made here rather than JavaScript made there: a page of seventy plots opens at once, prints sharp, follows the theme
-by style sheet and needs no script. What Vega adds for other uses (roles, styles, hidden labels) is taken out: the page
-gives each plot a name and a table, and its policy forbids inline styles.
+SVG is rendered here instead of by JavaScript in the browser: a page of seventy plots opens at once, prints sharply,
+follows the theme through its style sheet and needs no script. Roles, styles and hidden labels that Vega adds are
+removed, because the page gives each plot a name and a table, and its policy forbids inline styles.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import Any
 from lxml import etree
 
 from curation.report.excerpts import harmless
-from curation.report.histograms import FEWEST, Bar
+from curation.report.histograms import MIN_BARS, Bar
 
 WIDTH, HEIGHT = 286, 104
-"""Of the field of a plot, in pixels; with its axes about 330, which a phone shows unscaled."""
+"""Size of the plotting area in pixels; with axes about 330 wide, which a phone shows unscaled."""
 VEGA_LITE = "5.20"
 FONT = "Liberation Sans"
-"""vl-convert brings it, so labels take the same room everywhere; the page shows them in its own font."""
+"""Bundled with vl-convert, so labels have the same size everywhere; the page shows them in its own font."""
 LABELS = 5
-"""Labels along the horizontal axis."""
+"""Maximum number of labels on the horizontal axis."""
 
 SIDES = ("kept", "removed", "documents")
 
@@ -53,34 +53,37 @@ _AXIS = {
 
 
 def number(value: float) -> str:
-    """A short number for an axis: 1500 → "1.5k", 0.125 → "0.125"."""
+    """Format a number for an axis: 1500 → "1.5k", 0.125 → "0.125"."""
     for size, sign in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
             return f"{value / size:.3g}{sign}"
     return f"{value:.4g}"
 
 
-def span(bar: Bar, whole: bool = False) -> str:
-    """A bar's bounds in words. whole: the values are whole numbers, so that 1 up to, not including, 2 is "1"."""
+def span(bar: Bar, integers: bool = False) -> str:
+    """The bounds of a bar in words; for whole numbers, 1 up to, not including, 2 is "1"."""
     if bar.low is None:
         return "all" if bar.high is None else f"below {number(bar.high)}"
     if bar.high is None:
         return f"{number(bar.low)} and up"
-    if whole and bar.high - bar.low == 1:
+    if integers and bar.high - bar.low == 1:
         return number(bar.low)
-    return f"{number(bar.low)} to {number(bar.high - 1 if whole else bar.high)}"
+    return f"{number(bar.low)} to {number(bar.high - 1 if integers else bar.high)}"
 
 
-def are_whole(bars: Sequence[Bar]) -> bool:
-    """Whether all bounds are whole numbers and neighbours next to each other: only whole numbers are told so."""
+def are_integers(bars: Sequence[Bar]) -> bool:
+    """Whether all bounds of the bars are whole numbers."""
     limits = [limit for bar in bars for limit in (bar.low, bar.high) if limit is not None]
     return all(float(limit).is_integer() for limit in limits)
 
 
 def histogram(bars: Sequence[Bar], series: Mapping[str, Sequence[int]], cuts: Sequence[float] = ()) -> str:
-    """Bars of one width, a stack of series each ("kept", "removed"), and a dashed line at each cut.
+    """Draw a histogram with bars of equal width.
 
-    series: documents in each bar by name. A cut that is no bound of a bar stands where it falls between.
+    Args:
+        bars: The bars.
+        series: Documents in each bar by name ("kept", "removed", "documents"), drawn as a stack.
+        cuts: Values at which to draw a dashed line; one inside a bar is placed in proportion.
     """
     total = sum(map(sum, series.values())) or 1
     shares = {name: [f" ({count / total:.1%})" for count in counts] for name, counts in series.items()}
@@ -88,17 +91,17 @@ def histogram(bars: Sequence[Bar], series: Mapping[str, Sequence[int]], cuts: Se
     shown = ["" if bound is None else number(bound) for bound in labels]
     inner = [at for at, label in enumerate(shown) if label]
     axis = _axis(shown, inner[:: _every(inner)], "datum.value")
-    whole = are_whole(bars)
-    layer = _stack([span(bar, whole) for bar in bars], series, axis, len(bars), shares)
+    integers = are_integers(bars)
+    layer = _stack([span(bar, integers) for bar in bars], series, axis, len(bars), shares)
     return _draw([layer, *(_line(position(bars, cut)) for cut in cuts)])
 
 
 def columns(names: Sequence[str], series: Mapping[str, Sequence[int]]) -> str:
-    """A stack of series for each name, in the order given; few of the names are written below."""
+    """Draw a stack of series for each name, in the given order; only a few of the names are labels."""
     places = [at + 0.5 for at in range(0, len(names), _every(names))]
     names = [harmless(name) for name in names]
     axis = _axis(names, places, "floor(datum.value)")
-    return _draw([_stack(names, series, axis, max(len(names), FEWEST))])
+    return _draw([_stack(names, series, axis, max(len(names), MIN_BARS))])
 
 
 def _every(labels: Sequence[Any]) -> int:
@@ -111,7 +114,7 @@ def _axis(labels: Sequence[str], places: Sequence[float], index: str) -> dict[st
 
 
 def _quoted(text: str) -> str:
-    """A Vega expression that is the text and nothing else."""
+    """A Vega string literal of the text, without characters that could end it."""
     safe = "".join(c if c.isalnum() or c in " .,-–:<>≥+/()" else " " for c in text)
     return f"'{safe}'"
 
@@ -123,7 +126,7 @@ def _stack(
     room: int,
     shares: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Any]:
-    """A layer of stacked rectangles, each of which tells its numbers. room: bars that the axis has room for."""
+    """A layer of stacked rectangles with their numbers as descriptions, on an axis with `room` places."""
     values: list[dict[str, Any]] = []
     for at, name in enumerate(names):
         base = 0
@@ -157,7 +160,7 @@ def _line(place: float) -> dict[str, Any]:
 
 
 def position(bars: Sequence[Bar], value: float) -> float:
-    """Where a value stands along bars of one width, 0 to their number; at an end if it is beyond them."""
+    """Position of a value along bars of equal width, from 0 to their number; at an end if it is beyond them."""
     for at, bar in enumerate(bars):
         if bar.low is not None and value <= bar.low:
             return at
@@ -185,9 +188,9 @@ def _draw(layers: Sequence[Mapping[str, Any]]) -> str:
 
 
 def clean_svg(source: str) -> str:
-    """The drawing alone: what is hidden or empty taken out, and of attributes only those that draw.
+    """Reduce Vega's SVG to the drawing: no hidden or empty elements, and only attributes that draw.
 
-    What Vega says of a mark to screen readers becomes `data-tip`, which the page's script shows at the pointer.
+    Vega's description of a bar for screen readers becomes `data-tip`, which the page's script shows at the pointer.
     """
     root = etree.fromstring(source.encode(), etree.XMLParser(resolve_entities=False, no_network=True))
     for element in list(root.iter()):
@@ -205,8 +208,8 @@ def clean_svg(source: str) -> str:
     root.attrib.pop("width", None)
     root.attrib.pop("height", None)
     etree.cleanup_namespaces(root)
-    drawn = str(etree.tostring(root, encoding="unicode")).replace(' xmlns="http://www.w3.org/2000/svg"', "")
-    return _LONG_NUMBER.sub(r"\1", drawn)
+    svg = str(etree.tostring(root, encoding="unicode")).replace(' xmlns="http://www.w3.org/2000/svg"', "")
+    return _LONG_NUMBER.sub(r"\1", svg)
 
 
 def _draws(element: Any) -> bool:
@@ -216,7 +219,7 @@ def _draws(element: Any) -> bool:
 
 
 def _unwrap(root: Any) -> None:
-    """Groups without an attribute give way to what is in them, groups without content go."""
+    """Replace groups without attributes by their content, and remove empty groups."""
     for element in reversed(list(root.iter(f"{_SVG}g"))):
         parent = element.getparent()
         if len(element) and element.attrib:

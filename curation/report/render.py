@@ -1,8 +1,8 @@
-"""The page: templates filled in, with a policy that lets the browser run and fetch nothing but what is in the file.
+"""Render the HTML page from templates, with a policy that lets the browser run and load only what is in the file.
 
-Three walls keep text from the web harmless: the templates escape every value; every value loses control and direction
-characters on its way in; and the content security policy names the hashes of the page's one style sheet and one script,
-so that a tag, attribute or address that slipped through would neither run nor load.
+Three measures keep text from the web harmless: the templates escape every value; control and direction characters are
+removed from every value; and the content security policy lists the hashes of the page's only style sheet and script, so
+that a tag, attribute or address that slipped through would neither run nor load.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from curation.report.excerpts import harmless
 
 
 def render(context: Mapping[str, Any]) -> str:
-    """The whole page. context: what templates/page.html names."""
+    """Render the page from the variables that templates/page.html uses."""
     style, script = _asset("report.css"), _asset("report.js")
     policy = (
         f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
@@ -63,7 +63,7 @@ def count(value: float | None) -> str:
 
 
 def short(value: float | None) -> str:
-    """12364070 → "12.4 M"; below a million, and for None, as `count` has it."""
+    """12364070 → "12.4 M"; below a million, and for None, as `count`."""
     if value is None or abs(value) < 1e6:
         return count(value)
     power = next(power for power in (12, 9, 6) if abs(value) >= 10**power)
@@ -71,24 +71,24 @@ def short(value: float | None) -> str:
 
 
 def percent(value: float) -> str:
-    """0.1234 → "12.3 %"; what is not nothing never reads as nothing: 0.0001 → "< 0.1 %"."""
+    """0.1234 → "12.3 %"; a share above zero never reads as zero: 0.0001 → "< 0.1 %"."""
     if 0 < value < 0.0005:
         return "<\u20090.1\u00a0%"
     return ">\u200999.9\u00a0%" if 0.9995 <= value < 1 else f"{value:.1%}".replace("%", "\u00a0%")
 
 
 def visible(text: str) -> str:
-    """White space shown by signs: " the\\n" → "␣the↵"."""
+    """Make white space visible: " the\\n" → "␣the↵"."""
     return harmless(text).replace(" ", "␣").replace("\n", "↵").replace("\t", "⇥")
 
 
 def slug(text: str) -> str:
-    """A text as an id: "c4.curly_bracket" → "c4-curly_bracket", whatever is in it."""
+    """Turn any text into an HTML id: "c4.curly_bracket" → "c4-curly_bracket"."""
     return re.sub(r"[^A-Za-z0-9_]+", "-", text).strip("-") or "x"
 
 
 def size(value: float | None) -> str:
-    """Bytes for people: 123456789 → "118 MiB"."""
+    """Format bytes: 123456789 → "118 MiB"."""
     if value is None:
         return "–"
     for unit in ("B", "KiB", "MiB", "GiB"):
@@ -99,7 +99,7 @@ def size(value: float | None) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """Seconds for people: 0.0031 → "3.1 ms", 103 → "1 min 43 s", 4000 → "1 h 6 min"."""
+    """Format seconds: 0.0031 → "3.1 ms", 103 → "1 min 43 s", 4000 → "1 h 6 min"."""
     if value is None:
         return "–"
     if value < 0.1:

@@ -1,4 +1,4 @@
-"""The funnel as a table in the terminal, and text from the web made safe to print there."""
+"""The funnel as a terminal table, and web text made safe to print."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ REASONS_SHOWN = 6
 
 
 def printable(text: str) -> str:
-    """Text from the web made safe to print: no control or direction characters, no console markup.
+    """Make web text safe to print: no control or direction characters, no console markup.
 
     >>> printable("a\\x1b[bold]b")
     'a�\\\\[bold]b'
@@ -25,7 +25,7 @@ def printable(text: str) -> str:
 
 
 def funnel_table(rows: Sequence[Row], title: str) -> Table:
-    """Documents, characters and tokens into and out of each stage, with the reasons that removed most."""
+    """A table of documents, characters and tokens per stage, with the most frequent reasons for removal."""
     from rich.table import Table
 
     table = Table(title=printable(title), title_justify="left", title_style="bold")
@@ -43,13 +43,13 @@ def funnel_table(rows: Sequence[Row], title: str) -> Table:
             f"{row.left / first:.1%}" if first else "",
             f"{row.characters:,}" if row.has_text else "",
             f"{row.tokens:,}" if row.tokens is not None else "",
-            ", ".join(filter(None, [f"{row.waiting:,} still to come" if row.waiting else "", _reasons(row.reasons)])),
+            ", ".join(filter(None, [f"{row.waiting:,} waiting" if row.waiting else "", _reasons(row.reasons)])),
         )
     return table
 
 
 def live_table(rows: Sequence[Row]) -> Table:
-    """The funnel while it fills: stage, in, out, a bar of what is left of all, and the reason that removed most."""
+    """The funnel of a running job: stage, in, out, a bar of the share of all pages, and the most frequent reason."""
     from rich.progress_bar import ProgressBar
     from rich.table import Table
 
@@ -64,7 +64,7 @@ def live_table(rows: Sequence[Row]) -> Table:
     for row in rows:
         share = row.left / first if first else 0.0
         top = f"{printable(row.reasons[0].name)} {row.reasons[0].documents:,}" if row.reasons else ""
-        top = f"{row.waiting:,} still to come" if row.waiting else top
+        top = f"{row.waiting:,} waiting" if row.waiting else top
         bar = ProgressBar(total=max(first, 1), completed=row.left, width=20, finished_style="bar.complete")
         table.add_row(printable(row.stage), f"{row.entered:,}", f"{row.left:,}", bar, f"{share:.0%}", top)
     return table

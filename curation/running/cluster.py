@@ -1,10 +1,10 @@
-"""Dask, all of it: the one module that imports it.
+"""Runs tasks on Dask; the only module that imports it.
 
-A step hands over a function and its items, one task a shard, and gets results back as they finish. A bounded number of
-tasks is in flight, since a scheduler that is told of a million tasks at once chokes on them. A task that raises or
-whose worker dies is tried again; after that its failure comes back as a value, named, so that one bad shard never stops
-the others. With no workers everything runs in this process, by default one item after the other, which is what a
-debugger wants.
+A step passes a function and its items, one task per shard, and receives results as they complete. The number of tasks
+in flight is limited, because a scheduler slows to a crawl if a million tasks are submitted at once. A task that raises
+or whose worker dies is retried; after that its failure is returned as a value with its cause, so that one bad shard
+never stops the others. Without workers everything runs in this process, by default one item at a time, which suits a
+debugger.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ Item = TypeVar("Item")
 Value = TypeVar("Value")
 
 RETRIES = 2
-"""Times a task is tried again after it raised or its worker died, before its item is given up."""
+"""How often a task is retried after it raised or its worker died, before its item is given up."""
 
 IN_FLIGHT_PER_WORKER = 2
-"""Tasks submitted and unfinished for each worker: one at work, one waiting beside it."""
+"""Unfinished tasks per worker: one running and one waiting."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskResult(Generic[Item, Value]):
-    """An item and what the function made of it."""
+    """An item and the function's return value for it."""
 
     item: Item
     value: Value
@@ -41,7 +41,13 @@ class TaskResult(Generic[Item, Value]):
 
 @dataclass(frozen=True, slots=True)
 class TaskFailure(Generic[Item]):
-    """An item given up, and why, in one line. writing: it is the output's fault, not the item's."""
+    """An item that was given up.
+
+    Attributes:
+        item: The item.
+        cause: Why, in one line.
+        writing: Whether writing the output failed, which is not the item's fault.
+    """
 
     item: Item
     cause: str
@@ -49,11 +55,14 @@ class TaskFailure(Generic[Item]):
 
 
 class Cluster:
-    """Where tasks run. Made by `open_cluster`; without `connect` they run in this process.
+    """Where tasks run. Created by `open_cluster`.
 
-    connect: makes the Dask client, when the first task needs it: a run with nothing to do starts no workers.
-    started: told the number of workers and the dashboard's address once they are there. threads: of this process, for
-    tasks that run in it. cores: of this machine, that the workers would take.
+    Args:
+        connect: Creates the Dask client when the first task needs it, so that a run with nothing to do starts no
+            workers. Without it, tasks run in this process.
+        started: Called with the number of workers and the dashboard's address once the workers have started.
+        threads: Threads for tasks that run in this process.
+        cores: Cores of this machine that the workers would use.
     """
 
     def __init__(
@@ -68,7 +77,7 @@ class Cluster:
 
     @cached_property
     def client(self) -> Any | None:
-        """The Dask client, or None when tasks run in this process."""
+        """The Dask client, or None if tasks run in this process."""
         if self._connect is None:
             return None
         client = self._connect()
@@ -78,7 +87,7 @@ class Cluster:
 
     @property
     def workers(self) -> int:
-        """Workers there are now; 0 when tasks run in this process."""
+        """Current number of workers; 0 if tasks run in this process."""
         return len(self.client.scheduler_info(n_workers=-1)["workers"]) if self.client is not None else 0
 
     def everywhere(self, function: Callable[[], Value]) -> list[Value]:
@@ -91,10 +100,14 @@ class Cluster:
     def map(
         self, function: Callable[[Item], Value], items: Iterable[Item]
     ) -> Iterator[TaskResult[Item, Value] | TaskFailure[Item]]:
-        """Call `function` with each item somewhere; yields in the order of completion.
+        """Call `function` with each item; yields results and failures in order of completion.
 
-        `function` must be importable by workers and its result small. A CurationError is not tried again: it is about
-        the input, and would come back. Its message is the cause.
+        A CurationError is not retried, because it is about the input and would be raised again. Its message becomes
+        the cause of the failure.
+
+        Args:
+            function: Must be importable by workers and return small values.
+            items: The items, which may be a lazy iterable.
         """
         waiting = iter(items)
         first = list(islice(waiting, 1))
@@ -102,14 +115,14 @@ class Cluster:
             return
         items = chain(first, waiting)
         if self.client is None:
-            yield from _map_here(function, items, self.threads)
+            yield from _map_in_process(function, items, self.threads)
         else:
-            yield from _map_there(self.client, function, items, max(1, self.workers) * IN_FLIGHT_PER_WORKER)
+            yield from _map_on_workers(self.client, function, items, max(1, self.workers) * IN_FLIGHT_PER_WORKER)
 
     def gather(
         self, function: Callable[[Item], Value], items: Sequence[Item], advance: Callable[[], None] = lambda: None
     ) -> list[Value]:
-        """`each`, with the values in the order of the items. advance: called whenever one is there."""
+        """Like `each`, with the values in the order of the items; `advance` is called after each of them."""
         indexed = {}
         for position, value in self.each(_Indexed(function), list(enumerate(items))):
             indexed[position] = value
@@ -117,9 +130,10 @@ class Cluster:
         return [indexed[position] for position in range(len(items))]
 
     def each(self, function: Callable[[Item], Value], items: Iterable[Item]) -> Iterator[Value]:
-        """`map` for steps in which every item must succeed: values in the order of completion.
+        """Like `map` for steps in which every item must succeed: yields values in order of completion.
 
-        Raises StepFailed at the first item given up.
+        Raises:
+            StepFailed: An item was given up.
         """
         for result in self.map(function, items):
             if isinstance(result, TaskFailure):
@@ -141,33 +155,33 @@ class _Indexed(Generic[Item, Value]):
 
 
 @dataclass(frozen=True, slots=True)
-class _Refused:
-    """A CurationError on its way back from a worker: a result, so that Dask does not try again."""
+class _Rejection:
+    """A CurationError returned from a worker as a value, so that Dask does not retry the task."""
 
     cause: str
 
 
-def _attempt(function: Callable[[Item], Value], item: Item) -> Value | _Refused:
+def _run(function: Callable[[Item], Value], item: Item) -> Value | _Rejection:
     try:
         return function(item)
-    except WriteFailed:  # tried again: a file system across a network may be back
+    except WriteFailed:  # retried, because a network file system may recover
         raise
     except CurationError as error:
-        return _Refused(str(error))
+        return _Rejection(str(error))
 
 
 def describe(error: BaseException) -> str:
-    """An exception in one line: its type and the first line of its message."""
+    """An exception in one line: its type and the first line of its message; only the line for a CurationError."""
     lines = str(error).strip().splitlines()
     if isinstance(error, CurationError) and lines:
         return lines[0]
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
-def _map_here(
+def _map_in_process(
     function: Callable[[Item], Value], items: Iterable[Item], threads: int
 ) -> Iterator[TaskResult[Item, Value] | TaskFailure[Item]]:
-    attempt = partial(_try, function)
+    attempt = partial(_run_with_retries, function)
     if threads == 1:
         yield from map(attempt, items)
         return
@@ -175,24 +189,24 @@ def _map_here(
         yield from pool.map(attempt, items)
 
 
-def _try(function: Callable[[Item], Value], item: Item) -> TaskResult[Item, Value] | TaskFailure[Item]:
+def _run_with_retries(function: Callable[[Item], Value], item: Item) -> TaskResult[Item, Value] | TaskFailure[Item]:
     for _ in range(RETRIES + 1):
         try:
-            return _settled(item, _attempt(function, item))
-        except Exception as error:  # a shard's failure is reported by name; the other shards go on
-            failed = _failed(item, error)
-    return failed
+            return _to_result(item, _run(function, item))
+        except Exception as error:  # a shard's failure is reported, and the other shards continue
+            failure = _to_failure(item, error)
+    return failure
 
 
-def _settled(item: Item, value: Value | _Refused) -> TaskResult[Item, Value] | TaskFailure[Item]:
-    return TaskFailure(item, value.cause) if isinstance(value, _Refused) else TaskResult(item, value)
+def _to_result(item: Item, value: Value | _Rejection) -> TaskResult[Item, Value] | TaskFailure[Item]:
+    return TaskFailure(item, value.cause) if isinstance(value, _Rejection) else TaskResult(item, value)
 
 
-def _failed(item: Item, error: Exception) -> TaskFailure[Item]:
+def _to_failure(item: Item, error: Exception) -> TaskFailure[Item]:
     return TaskFailure(item, describe(error), isinstance(error, WriteFailed))
 
 
-def _map_there(
+def _map_on_workers(
     client: Any, function: Callable[[Item], Value], items: Iterable[Item], in_flight: int
 ) -> Iterator[TaskResult[Item, Value] | TaskFailure[Item]]:
     from distributed import as_completed
@@ -201,7 +215,7 @@ def _map_there(
     tasks: dict[Any, Item] = {}
 
     def submit(item: Item) -> Any:
-        return client.submit(_attempt, function, item, pure=False, retries=RETRIES)
+        return client.submit(_run, function, item, pure=False, retries=RETRIES)
 
     def start(item: Item) -> Any:
         future = submit(item)
@@ -220,7 +234,7 @@ def _map_there(
         else:
             yield result
         future.release()
-    # A dying worker takes along what waits beside the task that kills it. Alone, each shows whether it is the one.
+    # A dying worker also loses the tasks that wait on it. Run alone, each suspect shows whether it kills its worker.
     for item in suspects:
         alone = submit(item)
         result = _result(item, alone)
@@ -229,18 +243,18 @@ def _map_there(
 
 
 def _result(item: Item, future: Any) -> TaskResult[Item, Any] | TaskFailure[Item] | None:
-    """What became of an item, None if its workers died. A result that was lost with its worker is waited for again."""
+    """The outcome of an item, or None if its workers died. If a result was lost with its worker, Dask recomputes it."""
     from distributed import CancelledError
     from distributed.scheduler import KilledWorker
 
     try:
-        return _settled(item, future.result())
+        return _to_result(item, future.result())
     except KilledWorker:
         return None
     except CancelledError:
         return TaskFailure(item, "cancelled: the scheduler gave the task up")
-    except Exception as error:  # a shard's failure is reported by name; the other shards go on
-        return _failed(item, error)
+    except Exception as error:  # a shard's failure is reported, and the other shards continue
+        return _to_failure(item, error)
 
 
 @contextmanager
@@ -250,11 +264,18 @@ def open_cluster(
     memory_limit: str | None = None,
     started: Callable[[int, str], None] | None = None,
 ) -> Iterator[Cluster]:
-    """A cluster for the time of the block.
+    """A cluster for the duration of the block.
 
-    scheduler: address (`tcp://host:port`) or scheduler file of a running one; it is left running. Else `workers`
-    processes of one thread are started here when they are first needed (default: one a core), 0 for none. started: as
-    in Cluster. UsageError if the scheduler cannot be reached, at once.
+    Args:
+        workers: Number of worker processes, of one thread each, to start on this machine when they are first needed; 0
+            runs tasks in this process. By default one per core.
+        scheduler: Address (`tcp://host:port`) or scheduler file of a running scheduler to use instead; it is left
+            running.
+        memory_limit: Memory limit of each started worker, as Dask takes it ("4GB"); by default Dask decides.
+        started: As in `Cluster`.
+
+    Raises:
+        UsageError: The scheduler cannot be reached; raised immediately.
     """
     with ExitStack() as stack:
         if scheduler is not None:
@@ -268,7 +289,7 @@ def open_cluster(
 
 
 def cores() -> int:
-    """Cores this process may use."""
+    """Number of cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -276,7 +297,7 @@ def cores() -> int:
 def _connect(scheduler: str) -> Iterator[Any]:
     from distributed import Client
 
-    if "://" not in scheduler and not os.path.isfile(scheduler):  # noqa: PTH113  (Dask would wait for it without end)
+    if "://" not in scheduler and not os.path.isfile(scheduler):  # noqa: PTH113  (Dask would wait for it forever)
         raise UsageError(f"scheduler {scheduler}: neither an address such as tcp://host:8786 nor a scheduler file")
     try:
         client = Client(scheduler, timeout=20) if "://" in scheduler else Client(scheduler_file=scheduler, timeout=20)
@@ -288,12 +309,12 @@ def _connect(scheduler: str) -> Iterator[Any]:
 
 
 def _check_code(client: Any, scheduler: str) -> None:
-    """UsageError if a worker has other code of this package: it might not know a task, or give other bytes."""
-    own = code_version()
-    for worker, found in sorted(client.run(code_version, on_error="return").items()):
-        if found != own:
-            there = found if isinstance(found, str) else describe(found)
-            raise UsageError(f"scheduler {scheduler}: worker {worker} has another curation: {there}; here it is {own}")
+    """Raise UsageError if a worker runs other code of this package: it may lack a task or write other bytes."""
+    ours = code_version()
+    for worker, version in sorted(client.run(code_version, on_error="return").items()):
+        if version != ours:
+            theirs = version if isinstance(version, str) else describe(version)
+            raise UsageError(f"scheduler {scheduler}: worker {worker} runs curation {theirs}, but this process {ours}")
 
 
 @contextmanager
@@ -305,10 +326,10 @@ def _start(workers: int, memory_limit: str | None) -> Iterator[Any]:
         "distributed.scheduler.allowed-failures": RETRIES,
         "distributed.worker.memory.terminate": 0.98,
         "distributed.admin.tick.limit": "60s",
-        # Dask has workers give freed memory back at once, which faults every page of the next large array in again: a
-        # fifth of the time of a step that handles arrays, for a few MB. None leaves it to the C library.
+        # By default Dask's workers return freed memory to the system at once, so every page of the next large array
+        # faults again: a fifth of the time of a step on arrays, for a few MB. None leaves the choice to the C library.
         "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
-        # A worker configures its logging before it knows this configuration: only its environment is early enough.
+        # A worker sets up logging before it receives this configuration; only its environment is read early enough.
         "distributed.nanny.pre-spawn-environ.DASK_LOGGING__DISTRIBUTED": "critical",
     }
     with (

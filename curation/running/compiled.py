@@ -1,6 +1,6 @@
-"""Compilation of the kernels: numba, without the GIL.
+"""Compilation of kernels with numba, without the GIL.
 
-The machine code is kept on disk, so that a worker does not compile what another process compiled before.
+Machine code is cached on disk, so that workers do not compile it again.
 """
 
 from __future__ import annotations
@@ -14,5 +14,5 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 
 def kernel(function: Kernel) -> Kernel:
-    """Compile `function` on its first call in nopython mode; it releases the GIL while it runs."""
+    """Compile `function` in nopython mode on its first call; it releases the GIL while it runs."""
     return cast(Kernel, numba.njit(nogil=True, cache=True)(function))

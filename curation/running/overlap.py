@@ -1,4 +1,4 @@
-"""Work on several batches at once within a task, results in order."""
+"""Process several batches of a task concurrently, with results in order."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ Out = TypeVar("Out")
 
 
 def overlapped(function: Callable[[In], Out], items: Iterable[In], threads: int) -> Iterator[Out]:
-    """`map(function, items)` with up to `threads` calls under way while the next item is read and the last is used.
+    """`map(function, items)` with up to `threads` concurrent calls while items are read and results are used.
 
-    It pays where the calls wait for other processes or run without the GIL. At most `threads` + 1 items are held.
+    Useful for calls that wait for other processes or run without the GIL. At most `threads` + 1 items are in memory.
     """
     with ThreadPoolExecutor(threads) as pool:
         running: deque[Future[Out]] = deque()

@@ -1,4 +1,4 @@
-"""Time and memory of a task, kept apart from its counts: they differ between equal runs, counts never do."""
+"""Time and memory of a task, separate from its counts: they differ between equal runs, counts never do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 
 class Meter:
-    """Collects nanoseconds by name from several threads; started when it is made."""
+    """Collects time by name from several threads; measures total time from its creation."""
 
     def __init__(self) -> None:
         self._started = time.perf_counter_ns()
@@ -26,7 +26,7 @@ class Meter:
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
-        """Add the time that the block takes under `name`."""
+        """Add the time of the block under `name`."""
         started = time.perf_counter_ns()
         try:
             yield
@@ -34,7 +34,7 @@ class Meter:
             self.add({name: time.perf_counter_ns() - started})
 
     def report(self) -> dict[str, Any]:
-        """Seconds in all and by name (threads overlap, so these may add up to more), and peak memory in bytes."""
+        """Total seconds, seconds by name (which may add up to more, as threads overlap) and peak memory in bytes."""
         return {
             "seconds": (time.perf_counter_ns() - self._started) / 1e9,
             "stages": {name: value / 1e9 for name, value in sorted(self._nanoseconds.items())},

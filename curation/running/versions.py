@@ -1,4 +1,4 @@
-"""Versions: of installed packages, and of this package's own code."""
+"""Versions of installed packages and of this package's code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def library_version(name: str) -> str:
 
 @cache
 def code_version() -> str:
-    """Version of this package and a hash of its modules, which tells two checkouts of one version apart."""
+    """Version of this package and a hash of its modules, which distinguishes checkouts of the same version."""
     digest = xxhash.xxh3_64()
     for folder, folders, names in os.walk(Path(__file__).parent.parent, followlinks=True):
         folders.sort()

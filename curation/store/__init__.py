@@ -1,4 +1,4 @@
-"""What lies in folders: files written whole or not at all, Parquet shards, their columns, manifests, exchanges of rows.
+"""Storage in folders: atomic files, Parquet shards and their schemas, manifests, and the exchange of rows.
 
 May import `errors`, `arrays` and `running`.
 """

@@ -1,14 +1,13 @@
-"""Exchange: rows from many tasks brought together by partition, through files in a folder all workers reach.
+"""Shuffle: bring rows from many tasks together by partition, through files in a folder that all workers can reach.
 
-A task that sends rows buffers them, sorts each full buffer by partition and writes it as one Arrow file with one record
-batch a partition; a task that receives a partition reads its batch out of every file. Unlike Dask's P2P shuffle this
-keeps no state in workers: a worker that dies costs its own task only, no two tasks need run at once, one process can do
-it all, and what a killed run had sent need not be sent again. tests/benchmarks/dedup_scale.py sets the two side by
-side.
+A sending task buffers its rows, sorts each full buffer by partition and writes it as one Arrow file with one record
+batch per partition; a receiving task reads its batch from every file. Unlike Dask's P2P shuffle this keeps no state in
+workers: a worker that dies costs only its own task, tasks need not run concurrently, one process can do it all, and
+rows sent by a killed run need not be sent again. tests/benchmarks/dedup_scale.py compares the two.
 
-With rows of w bytes, n of them, and buffers of `BUFFER_BYTES` = B: sending takes 3 B of memory (buffer, order, sorted
-copy); the files are ⌈n·w / B⌉ plus at most one a task, whatever number of input files the rows came from; n·w bytes
-are spilled; receiving takes the partition's own bytes.
+For n rows of w bytes and buffers of `BUFFER_BYTES` = B: sending takes 3 B of memory (buffer, order, sorted copy); there
+are ⌈n·w / B⌉ files plus at most one per task, however many input files the rows came from; n·w bytes are spilled;
+receiving takes the bytes of the partition.
 """
 
 from __future__ import annotations
@@ -29,26 +28,32 @@ from curation.arrays import UInt64s
 from curation.store.folder import Folder
 
 PARTITION_BYTES = 64 << 20
-"""What a partition is to hold, which a task receives whole."""
+"""Target size of a partition, which a task holds in memory."""
 
 BUFFER_BYTES = 96 << 20
-"""Rows buffered by a sender. Bigger means fewer, longer reads for receivers: (bytes in all / B)² of them."""
+"""Bytes of rows that a sender buffers. Larger buffers mean fewer and longer reads: (total bytes / buffer bytes)²."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """Where rows are exchanged: a path in a folder, and the number of partitions. Picklable."""
+    """A shuffle of rows. Picklable.
+
+    Attributes:
+        folder: Folder that all workers can reach.
+        path: Path in the folder for the files of the shuffle.
+        partitions: Number of partitions.
+    """
 
     folder: Folder
     path: str
     partitions: int
 
     def sender(self, task: str, schema: pa.Schema) -> Sender:
-        """What the task of this name sends with; a task that is run again replaces what it sent."""
+        """The sender of a task; a task that runs again under the same name replaces the rows it sent."""
         return Sender(self, task, schema)
 
     def receive(self, partition: int) -> Iterator[pa.RecordBatch]:
-        """All rows sent to a partition: a batch a file, in the order of the files' names; empty ones left out."""
+        """Yield the rows sent to a partition: one batch per file in order of file names, without empty ones."""
         for path in self.folder.list(self.path, ".arrow"):
             with _open(self.folder, path) as file:
                 batch = pa.ipc.open_file(file).get_batch(partition)
@@ -56,20 +61,20 @@ class Exchange:
                     yield batch
 
     def receive_table(self, partition: int, schema: pa.Schema) -> pa.Table:
-        """All rows sent to a partition."""
+        """All rows sent to a partition as a table."""
         return pa.Table.from_batches(list(self.receive(partition)), schema=schema)
 
     def spilled(self) -> int:
-        """Bytes of all files."""
+        """Total size of all files in bytes."""
         return sum(self.folder.size(path) for path in self.folder.list(self.path, ".arrow"))
 
     def clear(self) -> None:
-        """Remove everything that was sent."""
+        """Remove all rows that were sent."""
         self.folder.remove(self.path)
 
 
 class Sender:
-    """Sends rows of one schema; used as a context, at whose good end the last of them are written."""
+    """Sends rows of one schema. A context manager: the last rows are written when the block ends without an error."""
 
     def __init__(self, exchange: Exchange, task: str, schema: pa.Schema) -> None:
         self._exchange, self._task, self._schema = exchange, task, schema
@@ -82,11 +87,16 @@ class Sender:
 
     @property
     def partitions(self) -> int:
-        """Partitions that rows can be sent to."""
+        """Number of partitions."""
         return self._exchange.partitions
 
     def send(self, rows: pa.RecordBatch, partitions: npt.NDArray[np.integer[Any]]) -> None:
-        """Send each row to the partition given for it (0 ≤ partition < partitions)."""
+        """Send rows.
+
+        Args:
+            rows: The rows.
+            partitions: The partition of each row (0 ≤ partition < `self.partitions`), shape (rows,).
+        """
         if not rows.num_rows:
             return
         self._tables.append(rows)
@@ -102,7 +112,7 @@ class Sender:
         self._tables, self._targets, self._bytes = [], [], 0
         counts = np.bincount(targets, minlength=self.partitions)
         # A stable argsort of 16-bit integers is a radix sort.
-        whole = take(table, np.argsort(targets, kind="stable"))
+        ordered = take(table, np.argsort(targets, kind="stable"))
         name = posixpath.join(self._exchange.path, f"{self._task}-{self._files:04d}.arrow")
         with (
             self._exchange.folder.writing(name, sync=False) as file,
@@ -110,7 +120,7 @@ class Sender:
         ):
             start = 0
             for count in counts.tolist():
-                writer.write_batch(whole.slice(start, count))
+                writer.write_batch(ordered.slice(start, count))
                 start += count
         self._files += 1
 
@@ -122,17 +132,17 @@ class Sender:
 
 
 def partitions_by_size(rows: int, row_bytes: int) -> int:
-    """Partitions for so many rows in all, of so many bytes each."""
+    """Number of partitions for `rows` rows in total of `row_bytes` bytes each."""
     return max(1, min(4096, -(-rows * row_bytes // PARTITION_BYTES)))
 
 
 def partition_of(hashes: UInt64s, partitions: int) -> npt.NDArray[np.integer[Any]]:
-    """The partition of each 64-bit hash: its upper half scaled to the number of partitions."""
+    """The partition of each 64-bit hash: its upper half scaled to the number of partitions, shape (hashes,)."""
     return ((hashes >> np.uint64(32)) * np.uint64(partitions)) >> np.uint64(32)
 
 
 def take(table: pa.Table, order: npt.NDArray[np.integer[Any]]) -> pa.RecordBatch:
-    """The rows of `table` in the order given, as one batch. Numbers go through NumPy, five times as fast as Arrow."""
+    """The rows of `table` in the given order as one batch. Numbers are taken by NumPy, five times as fast as Arrow."""
     columns = []
     for column in table.columns:
         if pa.types.is_primitive(column.type) and not column.null_count:

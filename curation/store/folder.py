@@ -1,11 +1,11 @@
-"""A folder on any file system that fsspec reaches, written atomically.
+"""A folder on any file system that fsspec supports, written atomically.
 
-A file appears under its name whole or not at all: it is written beside its place under a unique hidden name, then
-renamed (on a local disk after a sync; on an object store a rename is a copy within the store). What a killed process
-leaves is a hidden `.tmp` file, which `sweep` removes.
+A file is written under a unique hidden name in its folder, then renamed, so it is never seen half-written (on a local
+disk it is synced first; on an object store the rename is a copy within the store). A killed process leaves a hidden
+`.tmp` file, which `sweep` removes.
 
-Files are hashed as they are written, so the hash has to keep up with the writer: xxh3-128 does, at some 20 times the
-speed of blake2b. It finds any damage; it is no defence against somebody who forges files, and could forge manifests.
+Files are hashed while they are written, so the hash must keep up with the writer: xxh3-128 does, at some 20 times the
+speed of blake2b. It detects any damage; it does not protect against forged files, whose manifests could be forged too.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TEMPORARY = ".tmp"
 
 @contextmanager
 def _writing() -> Iterator[None]:
-    """Tell what goes wrong with the output from what goes wrong with an input that is read meanwhile."""
+    """Turn an OSError into WriteFailed, which distinguishes it from an error of an input that is read meanwhile."""
     try:
         yield
     except WriteFailed:
@@ -40,7 +40,7 @@ def _writing() -> Iterator[None]:
 
 
 class HashingFile:
-    """A binary file that is written once, front to back; knows its size and xxh3-128 hash as it goes."""
+    """A binary file that is written once from start to end, and tracks its size and xxh3-128 hash."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -49,7 +49,7 @@ class HashingFile:
         self.closed = False
 
     def write(self, data: Any) -> int:
-        """Append bytes or any buffer; returns their number."""
+        """Append bytes or any buffer; returns the number of bytes."""
         view = memoryview(data).cast("B")
         self._hash.update(view)
         with _writing():
@@ -58,14 +58,14 @@ class HashingFile:
         return len(view)
 
     def tell(self) -> int:
-        """Bytes written so far."""
+        """Number of bytes written so far."""
         return self.size
 
     def flush(self) -> None:
-        """Nothing: the file is synced when it is committed."""
+        """Do nothing: the file is synced when it is committed."""
 
     def close(self) -> None:
-        """Marks the end of writing; the file underneath is closed by `Folder.writing`."""
+        """Mark the end of writing; `Folder.writing` closes the underlying file."""
         self.closed = True
 
     def readable(self) -> bool:
@@ -82,7 +82,7 @@ class HashingFile:
 
     @property
     def hash(self) -> str:
-        """Hex xxh3-128 of what was written."""
+        """Hexadecimal xxh3-128 of the bytes written."""
         return self._hash.hexdigest()
 
 
@@ -108,15 +108,15 @@ class Folder:
         return self._opened[0]
 
     def path(self, relative: str = "") -> str:
-        """The path of `relative` as the file system names it."""
+        """The file system's path of `relative`."""
         return posixpath.join(self._opened[1], relative) if relative else self._opened[1]
 
     def exists(self, relative: str) -> bool:
-        """Whether a file or folder is there."""
+        """Whether a file or folder exists."""
         return bool(self.fs.exists(self.path(relative)))
 
     def size(self, relative: str) -> int:
-        """Bytes of a file; FileNotFoundError if it is not there."""
+        """Size of a file in bytes. Raises FileNotFoundError if it does not exist."""
         return int(self.fs.size(self.path(relative)))
 
     def open(self, relative: str) -> IO[bytes]:
@@ -128,27 +128,29 @@ class Folder:
         return bytes(self.fs.cat_file(self.path(relative)))
 
     def read_json(self, relative: str) -> Any:
-        """A JSON file's value."""
+        """The value of a JSON file."""
         return json.loads(self.read(relative))
 
     def list(self, relative: str = "", suffix: str = "") -> list[str]:
-        """Sorted relative paths of all files below `relative` that end in `suffix`; hidden names left out."""
+        """Sorted relative paths of all files below `relative` that end in `suffix`, without hidden ones."""
         start, base = self.path(relative), self.path()
         if not self.fs.exists(start):
             return []
-        found = [posixpath.relpath(path, base) for path in self.fs.find(start)]
-        return sorted(p for p in found if p.endswith(suffix) and not posixpath.basename(p).startswith("."))
+        paths = [posixpath.relpath(path, base) for path in self.fs.find(start)]
+        return sorted(p for p in paths if p.endswith(suffix) and not posixpath.basename(p).startswith("."))
 
     def remove(self, relative: str) -> None:
-        """Delete a file or a folder with all in it; nothing if it is not there."""
+        """Delete a file, or a folder with its contents, if it exists."""
         if self.exists(relative):
             self.fs.rm(self.path(relative), recursive=True)
 
     @contextmanager
     def writing(self, relative: str, sync: bool = True) -> Iterator[HashingFile]:
-        """A file to write; it takes its name when the block ends well and vanishes when it raises.
+        """Write a file atomically: it gets its name when the block ends, and is discarded if the block raises.
 
-        sync: False for a file that a power failure may tear, since it is made again where it cannot be read.
+        Args:
+            relative: Path of the file.
+            sync: False for a file that a power failure may damage, because it is recreated if it cannot be read.
         """
         path = self.path(relative)
         with _writing():
@@ -171,17 +173,17 @@ class Folder:
             raise
 
     def write(self, relative: str, data: bytes | memoryview, sync: bool = True) -> str:
-        """Write a whole file atomically; returns its hash. sync: as in `writing`."""
+        """Write a file atomically and return its hash; `sync` as in `writing`."""
         with self.writing(relative, sync) as file:
             file.write(data)
         return file.hash
 
     def write_json(self, relative: str, value: Any, sync: bool = True, indent: int | None = 1) -> str:
-        """Write a value as JSON, keys in the order given; returns the file's hash. sync: as in `writing`."""
+        """Write a value as JSON, keys in their given order, and return the file's hash; `sync` as in `writing`."""
         return self.write(relative, (json.dumps(value, indent=indent, ensure_ascii=False) + "\n").encode(), sync)
 
     def hash(self, relative: str) -> tuple[int, str]:
-        """Size and hex xxh3-128 of a file as it is now."""
+        """Current size in bytes and hexadecimal xxh3-128 of a file."""
         digest, size = xxhash.xxh3_128(), 0
         with self.open(relative) as file:
             while chunk := file.read(1 << 20):
@@ -190,7 +192,7 @@ class Folder:
         return size, digest.hexdigest()
 
     def sweep(self) -> None:
-        """Remove what killed processes left half-written. Only for the folder's one driver, while no task runs."""
+        """Remove the temporary files of killed processes. Only for the folder's one driver, while no task runs."""
         if self.fs.exists(self.path()):
             for path in self.fs.find(self.path()):
                 name = posixpath.basename(path)
@@ -198,7 +200,11 @@ class Folder:
                     self.fs.rm_file(path)
 
     def check_writable(self) -> None:
-        """OutputError if a file cannot be made here. Leaves nothing behind, not even the folder."""
+        """Check that files can be created here. Leaves nothing behind, not even the folder.
+
+        Raises:
+            OutputError: A file cannot be created.
+        """
         base = Folder(_existing_parent(self.path())) if isinstance(self.fs, LocalFileSystem) else self
         probe = f".probe-{uuid.uuid4().hex}{TEMPORARY}"
         try:
@@ -234,7 +240,7 @@ def _local_writing(path: str, sync: bool) -> Iterator[HashingFile]:
                 if sync:
                     os.fsync(raw.fileno())
         finally:
-            with suppress(OSError):  # closing writes again what could not be written
+            with suppress(OSError):  # closing retries a write that failed
                 raw.close()
         with _writing():
             os.replace(temporary, path)  # noqa: PTH105

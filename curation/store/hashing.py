@@ -1,6 +1,6 @@
-"""Hashes of strings, the same on every machine and in every process, by which rows are drawn, ordered and exchanged.
+"""Hashes of strings, equal on every machine and in every process, used to sample, order and exchange rows.
 
-At 128 bits two of a billion ids share a hash with a probability of about 10⁻²¹.
+With 128 bits, two of a billion ids share a hash with a probability of about 10⁻²¹.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def mix_bits(values: UInt64s) -> UInt64s:
-    """The finalizer of splitmix64 (Steele et al., 2014): a bijection of 64-bit integers that scatters them."""
+    """Apply the finalizer of splitmix64 (Steele et al., 2014), a bijection of 64-bit integers that scatters them."""
     with np.errstate(over="ignore"):
         values = values + GOLDEN
         values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -1,9 +1,9 @@
-"""Manifests: what one finished shard of one step is. Written last, so no manifest means not done.
+"""Manifests: the record of one finished shard of one step. Written last, so no manifest means not done.
 
-Resuming asks two things of a manifest: that it is there, and that its fingerprint is the one this run would write.
-The fingerprint covers the parameters, versions and models of the step, the identity of its input and, through the
-fingerprints of the steps before, everything upstream. Time and memory are not in it: they differ from run to run, and
-live in performance/ beside the manifests, the one place whose bytes may differ between equal runs.
+On resume, a shard is done if its manifest exists and has the fingerprint that this run would write. The fingerprint
+covers the parameters, versions and models of the step, the identity of its input and, through the fingerprints of
+earlier steps, everything upstream. Time and memory are not in a manifest: they differ between runs and are stored in
+performance/, the only place whose bytes may differ between equal runs.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ from curation.store.folder import Folder
 from curation.store.shards import Output
 
 WHOLE = "all"
-"""The shard name in the manifest of a step that is done once for all shards (dedup, tokenizer)."""
+"""The shard name in the manifest of a step that runs once for all shards (dedup, tokenizer)."""
 
 READERS = 16
-"""Small files read at the same time: an object store answers slowly, but many at once."""
+"""Number of small files to read concurrently: an object store is slow per request, but serves many at once."""
 
 
 def fingerprint(*parts: Any) -> str:
-    """Hex blake2b-128 of plain values (strings, numbers, booleans, None, and lists or mappings of them).
+    """Hexadecimal blake2b-128 of plain values (strings, numbers, booleans, None, and lists or mappings of them).
 
-    Raises TypeError for anything else: an object whose text holds an address would never match again.
+    Raises:
+        TypeError: A value is of another type: an object whose `repr` contains its address would never match again.
     """
     return hashlib.blake2b(_canonical(parts).encode(), digest_size=16).hexdigest()
 
@@ -43,7 +44,16 @@ def _canonical(value: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What step `step` made of shard `shard`: from which inputs, which files, with which counts."""
+    """The record of one finished shard of one step.
+
+    Attributes:
+        step: Name of the step.
+        shard: Name of the shard, or `WHOLE`.
+        fingerprint: Fingerprint of everything the outputs depend on.
+        inputs: Description of each input.
+        outputs: Files that were written.
+        counts: Counts by name, equal for equal runs.
+    """
 
     step: str
     shard: str
@@ -53,19 +63,19 @@ class Manifest:
     counts: Mapping[str, Any] = field(default_factory=dict)
 
     def write(self, folder: Folder, performance: Mapping[str, Any] | None = None) -> None:
-        """Write performance/<step>/<shard>.json, if given, then manifests/<step>/<shard>.json, which makes it done."""
+        """Write performance/<step>/<shard>.json, if given, then manifests/<step>/<shard>.json: the shard is done."""
         if performance is not None:
             folder.write_json(f"performance/{self.step}/{self.shard}.json", performance, sync=False)
         folder.write_json(manifest_path(self.step, self.shard), asdict(self), indent=None)  # histograms are long
 
 
 def manifest_path(step: str, shard: str) -> str:
-    """Where the manifest of a shard of a step stands in the output folder."""
+    """Path of a manifest in the output folder."""
     return f"manifests/{step}/{shard}.json"
 
 
 def read_manifest(folder: Folder, step: str, shard: str) -> Manifest | None:
-    """The manifest, or None where the shard is not done."""
+    """The manifest of a shard, or None if the shard is not done."""
     try:
         values = folder.read_json(manifest_path(step, shard))
     except FileNotFoundError:
@@ -74,16 +84,16 @@ def read_manifest(folder: Folder, step: str, shard: str) -> Manifest | None:
 
 
 def read_manifests(folder: Folder, step: str, shards: Iterable[str]) -> Iterator[Manifest | None]:
-    """`read_manifest` for many shards, in their order, by threads."""
+    """`read_manifest` for many shards, in order, with threads."""
     return overlapped(partial(read_manifest, folder, step), shards, READERS)
 
 
 def step_counts(folder: Folder, step: str, shards: Iterable[str]) -> Iterator[Mapping[str, Any]]:
-    """What a step counted, in the order of the shards; those that it has not done are left out."""
+    """The counts of a step in the order of the shards, without the shards that are not done."""
     return (manifest.counts for manifest in read_manifests(folder, step, shards) if manifest is not None)
 
 
 def is_done(folder: Folder, step: str, shard: str, expected: str) -> Manifest | None:
-    """The manifest if it is there and its fingerprint is the one expected, else None."""
+    """The manifest if it exists and has the expected fingerprint, else None."""
     manifest = read_manifest(folder, step, shard)
     return manifest if manifest is not None and manifest.fingerprint == expected else None

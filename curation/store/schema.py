@@ -1,7 +1,7 @@
-"""The one place that says which columns a document, a removed document and a record on its way have.
+"""The columns of documents, removed documents, and records between reading and extraction.
 
-The corpus has FineWeb's nine columns first, so that whatever reads FineWeb reads it, then this project's own.
-A schema is never inferred from data: a shard in which every language is null has the same type as any other.
+The corpus has FineWeb's nine columns first, so that every reader of FineWeb can read it, then our own. A schema is
+never inferred from data: a shard in which every language is null has the same types as any other.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ DOCUMENT = pa.schema(
 """Columns of documents/ and corpus/. `id` is the WARC-Record-ID, `date` ISO 8601, `warc_offset` in bytes."""
 
 HTML = pa.field("html", pa.string())
-"""The decoded page, between reading and extraction only; null for a record that carries plain text (WET)."""
+"""The decoded page, only between reading and extraction; null for a record of plain text (WET)."""
 
 RECORD = DOCUMENT.append(HTML)
-"""Columns of a batch as it leaves the reader."""
+"""Columns of a batch from the reader."""
 
 
 def removed(signals: pa.DataType) -> pa.Schema:
-    """Columns of removed/<step>/<shard>.parquet, given the recipe's `signals` struct type.
+    """Columns of removed/<step>/<shard>.parquet for a recipe with the struct type `signals`.
 
-    `stage` names the stage, `reason` the rule as `stage.rule`; a signal is null where its stage was not reached.
+    `stage` is the stage's name, `reason` the rule as `stage.rule`; signals of stages that were not reached are null.
     """
     return pa.schema([*DOCUMENT, ("stage", pa.string()), ("reason", pa.string()), ("signals", signals)])

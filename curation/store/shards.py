@@ -1,7 +1,6 @@
-"""Parquet shards: written atomically with one fixed schema, in row groups of a fixed number of rows, zstd-compressed.
+"""Parquet shards: written atomically with a fixed schema, in row groups of a fixed number of rows, zstd-compressed.
 
-Row groups are cut by row number, never by the batches that arrive, so that the bytes of a shard do not depend on the
-batch size.
+Row groups are split by row number, never by incoming batches, so the bytes of a shard do not depend on the batch size.
 """
 
 from __future__ import annotations
@@ -21,22 +20,22 @@ import pyarrow.parquet as pq
 from curation.store.folder import Folder, HashingFile
 
 ROW_GROUP_ROWS = 2048
-"""Documents a row group: about 8 MB of text, which a reader holds at once."""
+"""Documents per row group: about 8 MB of text, which a reader holds in memory."""
 
 COMPRESSION_LEVEL = 3
-"""zstd's own default: within 5 % of level 6's size on web text at over twice its speed."""
+"""zstd's default: within 5 % of level 6's size on web text at over twice its speed."""
 
 UNIQUE = frozenset({"text", "id", "url"})
-"""Columns whose values hardly repeat: a dictionary costs a quarter of the time of writing a shard, a third of that of
-reading its texts, and makes it no smaller."""
+"""Columns whose values hardly repeat: a dictionary takes a quarter of the time of writing a shard and a third of the
+time of reading its texts, and does not make it smaller."""
 
 _ARCHIVE_SUFFIXES = re.compile(r"(\.(warc|arc|wet|wat|gz|zst|open))+$", re.IGNORECASE)
 
 
 def shard_name(path: str) -> str:
-    """The name of the shard made from an input: its base name and 40 bits of its whole path's hash.
+    """The name of the shard made from an input: its base name and 40 bits of the hash of its full path.
 
-    Two inputs of one base name never collide, and the name does not depend on what other inputs there are.
+    Inputs with the same base name do not collide, and the name does not depend on the other inputs.
 
     >>> shard_name("/dump/CC-MAIN-00001.warc.gz")
     'CC-MAIN-00001-b0e29c2a5c'
@@ -48,7 +47,14 @@ def shard_name(path: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A finished file: path in the output folder, bytes, xxh3-128 hash, rows."""
+    """A finished file.
+
+    Attributes:
+        path: Path in the output folder.
+        bytes: Size in bytes.
+        hash: Hexadecimal xxh3-128.
+        rows: Number of rows.
+    """
 
     path: str
     bytes: int
@@ -57,9 +63,10 @@ class Output:
 
 
 class ShardWriter:
-    """Writes batches to one Parquet file; after the `with` block ended well, `output` describes it.
+    """Writes batches to a Parquet file in a `with` block, which leaves no file if it raises.
 
-    If the block raises, no file is left.
+    Attributes:
+        output: Description of the file, available after the block.
     """
 
     output: Output
@@ -91,7 +98,7 @@ class ShardWriter:
         return self
 
     def write(self, batch: pa.RecordBatch | pa.Table) -> None:
-        """Append rows; the columns must be those of the schema, in any order."""
+        """Append rows, which must have the columns of the schema, in any order."""
         table = pa.table(batch) if isinstance(batch, pa.RecordBatch) else batch
         table = table.select(self._schema.names).cast(self._schema)
         for part in table.to_batches():
@@ -123,7 +130,7 @@ class ShardWriter:
 
 
 def _leaves(field: pa.Field, parent: str = "") -> Iterator[str]:
-    """The paths of a field's values as Parquet has them: "signals.c4_lines", "tags.list.element"."""
+    """The Parquet column paths of a field: "signals.c4_lines", "tags.list.element"."""
     path = f"{parent}{field.name}"
     if pa.types.is_struct(field.type):
         for child in field.type:
@@ -137,25 +144,32 @@ def _leaves(field: pa.Field, parent: str = "") -> Iterator[str]:
 def read_shard(
     folder: Folder, path: str, columns: list[str] | None = None, rows: int = 1024
 ) -> Iterator[pa.RecordBatch]:
-    """The rows of a shard in batches of at most `rows`, all columns or those named."""
+    """Yield the rows of a shard in batches of at most `rows`, with all columns or the named ones."""
     with folder.open(path) as file, pq.ParquetFile(file) as parquet:
         yield from parquet.iter_batches(batch_size=rows, columns=columns)
 
 
 def count_rows(folder: Folder, path: str) -> int:
-    """Rows of a Parquet file, by its footer."""
+    """Number of rows of a Parquet file, from its footer."""
     with folder.open(path) as file:
         return int(pq.read_metadata(file).num_rows)
 
 
 def read_table(folder: Folder, path: str, columns: list[str] | None = None) -> pa.Table:
-    """A whole shard as a table, all columns or those named."""
+    """Read a shard as a table, with all columns or the named ones."""
     with folder.open(path) as file:
         return pq.read_table(file, columns=columns)
 
 
 def rows_at(folder: Folder, path: str, numbers: Iterable[int], columns: list[str] | None = None) -> pa.Table:
-    """The rows of a shard at `numbers` (ascending, from 0) that are there; row groups without any are not read."""
+    """Read single rows of a shard; row groups without any of them are not read.
+
+    Args:
+        folder: Folder of the shard.
+        path: Path of the shard in the folder.
+        numbers: Row numbers, ascending, from 0; numbers beyond the end are ignored.
+        columns: Columns to read; all by default.
+    """
     wanted = np.fromiter(numbers, np.int64)
     with folder.open(path) as file, pq.ParquetFile(file) as parquet:
         schema = parquet.schema_arrow

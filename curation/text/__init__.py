@@ -1,4 +1,4 @@
-"""Texts as flat arrays: characters, words, lines and paragraphs that all filters share, and the kernels over them.
+"""Texts as flat arrays: the characters, words, lines and paragraphs that all filters share, and kernels over them.
 
-May import `errors`, `arrays`, `running` and `store`. Nothing here knows stages, recipes or files of a run.
+May import `errors`, `arrays`, `running` and `store`. Nothing here depends on stages, recipes or the files of a run.
 """

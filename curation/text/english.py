@@ -1,13 +1,13 @@
-"""What a word of one white-space-free chunk is: spaCy's English tokenizer, as a pure function of the chunk.
+"""spaCy's English tokenizer as a pure function of one chunk, a piece of text without white space.
 
-The rules (regular expressions, exceptions) are read from the installed spaCy; the algorithm that applies them is
-written out here, because spaCy's own object answers by whole texts only, costs 5 to 20 µs a chunk in regular
-expressions that a look at one character rules out, takes quadratic time on a long run of punctuation (42 s for 16,000
-`=`, here linear), and keeps state. Equality with spaCy is tested chunk by chunk and text by text.
+The rules (regular expressions, exceptions) are read from the installed spaCy. The algorithm that applies them is
+implemented here, because spaCy's tokenizer only takes whole texts, spends 5 to 20 µs per chunk on regular expressions
+that one character rules out, takes quadratic time on a long run of punctuation (42 s for 16,000 `=`, linear here), and
+keeps state. Equality with spaCy is tested chunk by chunk and text by text.
 
-spaCy's last pass matches its exceptions (":)", "8a.m.") on the tokens of the whole text, so a match may reach over a
-space: "foo:)" gives foo :) but "foo:) )" gives foo : ) ), since ": ) )" is the longer match. `Edge` tells which chunks
-can take part in that, and `together` tokenizes neighbours as spaCy does.
+spaCy's last pass matches its exceptions (":)", "8a.m.") on the tokens of the whole text, so a match may reach across a
+space: "foo:)" gives foo :) but "foo:) )" gives foo : ) ), since ": ) )" is the longer match. `Edge` says which chunks
+can take part in such a match, and `tokenize_together` tokenizes neighbors as spaCy does.
 """
 
 from __future__ import annotations
@@ -21,27 +21,38 @@ from typing import Any
 Tokens = tuple[str, ...]
 
 _SUFFIX_REACH = 8
-"""No suffix of spaCy's English but a run of dots is longer (the longest units have 5 characters)."""
+"""No suffix in spaCy's English is longer, except a run of dots (the longest units have 5 characters)."""
 _LONG = 256
-"""From this length on the URL expression, quadratic in the number of colons, is matched in linear time."""
+"""From this length on, the URL expression, which is quadratic in the number of colons, is matched in linear time."""
 
 
 class Edge:
-    """How a chunk can meet its neighbours in a match of an exception over a single space: a sum of these."""
+    """Flags for how a chunk can match an exception together with its neighbors across a single space."""
 
     OPENS = 1
     """Its last tokens can begin an exception that the next chunk continues."""
     CLOSES = 2
-    """Its first tokens can end an exception that the chunk before began."""
+    """Its first tokens can end an exception that the previous chunk began."""
     INSIDE = 4
-    """All of its tokens can stand in the middle of an exception."""
+    """All of its tokens can be the middle of an exception."""
     ALTERS = 8
-    """It holds an exception that changes its tokens, so that losing it to a longer match would be seen."""
+    """It contains an exception that changes its tokens, so that losing it to a longer match has an effect."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Exceptions:
-    """The exceptions that spaCy matches on tokens, as sequences of two or more tokens."""
+    """The exceptions that spaCy matches on tokens, as sequences of two or more tokens.
+
+    Attributes:
+        altering: For each exception, whether it changes the tokens it matches.
+        longest: Number of tokens of the longest exception.
+        longest_from: Number of tokens of the longest exception by first token.
+        beginnings: Proper beginnings of exceptions.
+        beginning_lasts: The last tokens of `beginnings`.
+        endings: Proper endings of exceptions.
+        ending_firsts: The first tokens of `endings`.
+        middles: Parts of exceptions that include neither the first nor the last token.
+    """
 
     altering: Mapping[Tokens, bool]
     longest: int
@@ -54,10 +65,10 @@ class _Exceptions:
 
 
 class EnglishTokenizer:
-    """spaCy's English tokenizer for chunks without white space. Stateless but for memoised single characters."""
+    """spaCy's English tokenizer for chunks without white space. Its only state is a memo of single characters."""
 
     def __init__(self, defaults: Any) -> None:
-        """defaults: `spacy.lang.en.English.Defaults`."""
+        """Read the rules from `spacy.lang.en.English.Defaults`."""
         from spacy.lang.char_classes import CURRENCY, UNITS
         from spacy.symbols import ORTH
 
@@ -83,13 +94,13 @@ class EnglishTokenizer:
         self._exceptions = self._exceptions_on_tokens()
 
     def __call__(self, chunk: str) -> tuple[Sequence[str], int]:
-        """The words of a chunk between white space on both sides, and how it can meet its neighbours."""
+        """The words of a chunk, and the `Edge` flags for matches with its neighbors."""
         tokens = self.split(chunk)
         edge = self._edge(tokens)
-        return (self.together([tokens])[0] if edge & Edge.ALTERS else tokens), edge
+        return (self.tokenize_together([tokens])[0] if edge & Edge.ALTERS else tokens), edge
 
     def split(self, chunk: str, specials: bool = True) -> Sequence[str]:
-        """Tokens before exceptions are matched on tokens: prefixes, suffixes, exceptions, URLs, infixes."""
+        """Split a chunk by prefixes, suffixes, exceptions, URLs and infixes; exceptions on tokens come later."""
         known = self.specials if specials else {}
         if chunk in known:
             return known[chunk]
@@ -133,7 +144,7 @@ class EnglishTokenizer:
         return low, high
 
     def _repeats(self, chunk: str, low: int, high: int, prefix: int, suffix: int) -> int:
-        """How often, at least, the same single-character affixes can be cut off: runs at the ends of a long chunk."""
+        """How often at least the same one-character affixes can be removed from the ends of a long chunk."""
         times = min(_LONG, (high - low - _LONG) // 2)
         if prefix:
             alone = prefix == 1 and chunk[low] not in self._long_prefix_firsts
@@ -197,13 +208,13 @@ class EnglishTokenizer:
             begins.append(named.end())
         return any(rest.match(core, begin) for begin in begins)
 
-    def together(self, chunks: Sequence[Sequence[str]]) -> list[list[str]]:
-        """Words of neighbours with a single space between them, given what `split` says of each."""
+    def tokenize_together(self, chunks: Sequence[Sequence[str]]) -> list[list[str]]:
+        """Words of neighbors separated by single spaces, given the tokens of each from `split`."""
         tokens = [token for chunk in chunks for token in chunk]
         owners = [owner for owner, chunk in enumerate(chunks) for _ in chunk]
         words: list[list[str]] = [[] for _ in chunks]
         position = 0
-        for start, end in [*self._chosen(tokens), (len(tokens), len(tokens))]:
+        for start, end in [*self._select(tokens), (len(tokens), len(tokens))]:
             for index in range(position, start):
                 words[owners[index]].append(tokens[index])
             if start < end and owners[start] == owners[end - 1]:
@@ -224,8 +235,8 @@ class EnglishTokenizer:
                         found.append((start, end))
         return found
 
-    def _chosen(self, tokens: Sequence[str]) -> list[tuple[int, int]]:
-        """Longest first, then leftmost; as in spaCy, a match that loses still shuts out the shorter ones it touches."""
+    def _select(self, tokens: Sequence[str]) -> list[tuple[int, int]]:
+        """Select matches, longest first, then leftmost. As in spaCy, a rejected match still blocks shorter ones."""
         seen: set[int] = set()
         chosen = []
         for start, end in sorted(self._matches(tokens), key=lambda span: (span[0] - span[1], span[0])):
@@ -248,20 +259,20 @@ class EnglishTokenizer:
         return edge
 
     def reserved(self) -> list[str]:
-        """The chunks of letters alone that are not simply one word which meets no neighbour.
+        """The chunks of letters only that are not one word or that can match an exception with a neighbor.
 
-        No rule takes a letter (`str.isalpha`) but beside a digit, an apostrophe or a currency sign.
+        Rules apply to a letter (`str.isalpha`) only next to a digit, an apostrophe or a currency sign.
         """
         known = self._exceptions
         parts = {part[0] for part in known.beginnings | known.endings | known.middles if len(part) == 1}
         return sorted(chunk for chunk in parts | self.specials.keys() if chunk.isalpha())
 
     def hot_runs(self) -> list[str]:
-        """Runs of letters and of ASCII digits in the exceptions: a chunk with none of them cannot hold an exception."""
+        """Runs of letters and ASCII digits in the exceptions; a chunk with none of them cannot contain an exception."""
         return sorted({run for key in self.specials for run in re.findall(r"[^\W\d_]+|[0-9]+", key)})
 
     def edge_alone(self, token: str) -> int:
-        """How a chunk that begins or ends with `token` can meet its neighbours by that token alone."""
+        """`Edge` flags that the token gives to a chunk that begins or ends with it."""
         known = self._exceptions
         return Edge.OPENS * ((token,) in known.beginnings) | Edge.CLOSES * ((token,) in known.endings)
 
@@ -301,17 +312,17 @@ def _unescaped(piece: str) -> str:
 
 
 def _run(text: str) -> int:
-    """How many characters at the start are the same: "aab" → 2."""
+    """Number of equal characters at the start: "aab" → 2."""
     return len(text) - len(text.lstrip(text[0]))
 
 
-def can_meet(left: int, right: int) -> bool:
-    """Whether an exception can reach over the single space between chunks of these edges."""
+def can_interact(left: int, right: int) -> bool:
+    """Whether an exception can reach across the single space between chunks with these `Edge` flags."""
     return bool(left & (Edge.OPENS | Edge.INSIDE) and right & (Edge.CLOSES | Edge.INSIDE))
 
 
 def _split_url(pattern: str) -> tuple[re.Pattern[str], re.Pattern[str]] | None:
-    """The scheme and what follows user and password, of spaCy's URL expression; None if it has another shape."""
+    """Split spaCy's URL expression into the scheme and the part after the user; None if it has another shape."""
     user = r"(?:\S+(?::\S*)?@)?"
     scheme, found, rest = pattern.removeprefix("(?u)").partition(user)
     if not found or not scheme.endswith("://)?"):
@@ -328,7 +339,7 @@ def tokenizer() -> EnglishTokenizer:
 
 
 def lower_letters(letters: Iterable[str]) -> list[str]:
-    """Those of `letters` that are in spaCy's class of lower-case and uncased letters."""
+    """The `letters` in spaCy's class of lower-case and uncased letters."""
     from spacy.lang.char_classes import ALPHA_LOWER
 
     return re.findall(f"[{ALPHA_LOWER}]", "".join(letters))
@@ -336,7 +347,7 @@ def lower_letters(letters: Iterable[str]) -> list[str]:
 
 @cache
 def sentence_ends() -> frozenset[str]:
-    """The characters that end a sentence for spaCy's sentencizer, when a token consists of one of them."""
+    """The characters that end a sentence for spaCy's sentencizer if they are a token by themselves."""
     from spacy.pipeline.sentencizer import Sentencizer
 
     return frozenset(Sentencizer.default_punct_chars)

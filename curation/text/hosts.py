@@ -1,4 +1,4 @@
-"""Hosts and registered domains of URLs, by the Public Suffix List that comes with tldextract: nothing is downloaded."""
+"""Hosts and registered domains of URLs, by the Public Suffix List bundled with tldextract; nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from threading import Lock
 from typing import Any
 from urllib.parse import urlsplit
 
-_LOADING = Lock()
+_LOAD_LOCK = Lock()
 
 
 def host_of(url: str) -> str:
-    """The host of a URL, lower-cased and without "www."; "" where there is none.
+    """The host of a URL, lower-cased and without "www."; "" if there is none.
 
     >>> host_of("https://www.Example.org/b")
     'example.org'
@@ -20,7 +20,7 @@ def host_of(url: str) -> str:
 
 
 def top_level(host: str) -> str:
-    """The top-level domain of a host; "(address)" for an IP address, "" where there is none.
+    """The top-level domain of a host; "(address)" for an IP address, "" if there is none.
 
     >>> top_level("a.co.uk"), top_level("127.0.0.1")
     ('uk', '(address)')
@@ -30,7 +30,7 @@ def top_level(host: str) -> str:
 
 
 def registered_domain(url: str) -> str:
-    """The registered domain of a URL, private suffixes such as github.io included; its host where there is none.
+    """The registered domain of a URL, private suffixes such as github.io included; its host if there is none.
 
     >>> registered_domain("https://a.b.co.uk/c")
     'b.co.uk'
@@ -39,8 +39,8 @@ def registered_domain(url: str) -> str:
 
 
 def split_host(url: str) -> Any:
-    """tldextract's answer for a URL or host: subdomain, domain and public suffix, private suffixes left out."""
-    with _LOADING:
+    """tldextract's result for a URL or host: subdomain, domain and public suffix, without private suffixes."""
+    with _LOAD_LOCK:
         extract = _extractor()
     return extract(url)
 

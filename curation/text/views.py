@@ -1,7 +1,7 @@
 """Flat views of the text of a batch: code points, words, lines and paragraphs.
 
-Every view is one flat array for the whole batch plus, for each document, where its part begins and ends.
-Kernels loop over them without Python objects; taking rows indexes the two small arrays only.
+Every view is one flat array for the whole batch plus the start and end of each document's part. Kernels loop over it
+without Python objects; taking rows only indexes the two small arrays.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class Characters:
 
     @property
     def counts(self) -> Int64s:
-        """Characters of each document."""
+        """Number of characters of each document, shape (documents,)."""
         return self.last - self.first
 
     def take(self, rows: Int64s) -> Characters:
-        """The view of the rows given, sharing the flat array."""
+        """The view of the given rows, which shares the flat array."""
         return Characters(self.codepoints, self.first[rows], self.last[rows])
 
 
@@ -48,7 +48,7 @@ class Spans:
 
     @property
     def counts(self) -> Int64s:
-        """Spans of each document."""
+        """Number of spans of each document, shape (documents,)."""
         return self.last - self.first
 
     def take(self, rows: Int64s) -> Spans:
@@ -58,7 +58,7 @@ class Spans:
 
 @dataclass(frozen=True, slots=True)
 class Words(Spans):
-    """Words: spans with one byte of flags each (`curation.text.kernels.chunks`: HAS_ALPHA, ALL_SYMBOLS, ...)."""
+    """Words: spans with one byte of flags per word (`curation.text.kernels.chunks`: HAS_ALPHA, ALL_SYMBOLS, ...)."""
 
     flags: UInt8s
 
@@ -70,10 +70,11 @@ class Words(Spans):
 def characters(text: pa.StringArray) -> Characters:
     """Code points of a string array, which may be a slice of another. A null is an empty text.
 
-    TypeError if `text` is not of type string or large_string.
+    Raises:
+        TypeError: `text` is not of type string or large_string.
     """
     if not (pa.types.is_string(text.type) or pa.types.is_large_string(text.type)):
-        raise TypeError(f"text of type {text.type}, not string")
+        raise TypeError(f"text must be of type string or large_string, not {text.type}")
     rows = len(text)
     _, offset_bytes, data_bytes = text.buffers()
     width = np.int32 if pa.types.is_string(text.type) else np.int64
@@ -97,19 +98,19 @@ def strings(text: Characters) -> pa.StringArray:
     utf8.encoded_sizes(text.codepoints, text.first, text.last, sizes)
     offsets = np.concatenate([[0], np.cumsum(sizes)])
     if offsets[-1] > np.iinfo(np.int32).max:
-        raise ValueError(f"{offsets[-1]} bytes of text in one batch, over 2 GiB")
+        raise ValueError(f"{offsets[-1]} bytes of text in one batch exceed 2 GiB")
     data = np.empty(offsets[-1], dtype=np.uint8)
     utf8.encode(text.codepoints, text.first, text.last, offsets, data)
     return pa.StringArray.from_buffers(len(sizes), pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(data))
 
 
 def flat(texts: Sequence[str]) -> Characters:
-    """Code points of some strings, not a column: for the words and phrases of parameters."""
+    """Code points of strings that are not a column, such as the words and phrases in parameters."""
     return characters(pa.array(texts, pa.string()))
 
 
 def words(text: Characters) -> Words:
-    """Words as spaCy's English tokenizer cuts them; tokens of white space are left out."""
+    """Words of spaCy's English tokenizer, without its white-space tokens."""
     from curation.text.words import words as find_words
 
     return Words(*find_words(text.codepoints, text.first, text.last))
@@ -119,16 +120,16 @@ def lines(text: Characters) -> Spans:
     """Lines: `text.split("\\n")`, so that every document has at least one."""
     size = int(np.count_nonzero(text.codepoints == _NEWLINE)) + len(text.first)
     starts, ends, first, last = _span_arrays(size, len(text.first))
-    found = spans.find_lines(text.codepoints, text.first, text.last, starts, ends, first, last)
-    return Spans(starts[:found], ends[:found], first, last)
+    count = spans.find_lines(text.codepoints, text.first, text.last, starts, ends, first, last)
+    return Spans(starts[:count], ends[:count], first, last)
 
 
 def paragraphs(text: Characters) -> Spans:
     """Paragraphs: `re.split("\\n{2,}", text.strip())`, so that every document has at least one."""
     size = int(np.count_nonzero(text.codepoints == _NEWLINE)) // 2 + len(text.first)
     starts, ends, first, last = _span_arrays(size, len(text.first))
-    found = spans.find_paragraphs(*(text.codepoints, text.first, text.last, utf8.classes(), starts, ends, first, last))
-    return Spans(starts[:found], ends[:found], first, last)
+    count = spans.find_paragraphs(*(text.codepoints, text.first, text.last, utf8.classes(), starts, ends, first, last))
+    return Spans(starts[:count], ends[:count], first, last)
 
 
 def _span_arrays(size: int, rows: int) -> tuple[Int64s, Int64s, Int64s, Int64s]:

@@ -1,7 +1,7 @@
-"""What is remembered of chunks: their words by a 128-bit key, so that each is tokenized once a process.
+"""A memo of the words of chunks by a 128-bit key, so that each chunk is tokenized once per process.
 
-Chunks recur: of 3.3 million in 2,342 real pages, 2 % are new and not simple, and ask the tokenizer. The memo only saves
-time: words are the same whatever it holds. It is bounded, cleared when full, and shared by the threads of a process.
+Chunks recur: of 3.3 million in 2,342 real pages, 2 % are new and not simple, and need the tokenizer. The memo only
+saves time: words are the same whatever it holds. It is bounded, cleared when full, and shared by all threads.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ from curation.arrays import Int32s, Int64s, UInt8s
 from curation.text import english
 from curation.text.kernels import chunks as kernels
 from curation.text.kernels.characters import classes
-from curation.text.kernels.chunk_keys import Keys, enter
+from curation.text.kernels.chunk_keys import Keys, insert
 from curation.text.kernels.chunks import Answers, Chunks, ChunkTables, Texts
 from curation.text.kernels.simple_chunks import Simple, affixes
 
 MAX_ENTRIES = 1 << 19
-"""Chunks remembered before the memo is cleared; with their words some 40 MB."""
+"""Number of chunks at which the memo is cleared; with their words they take some 40 MB."""
 MAX_STORED = 64
-"""Longer chunks are tokenized each time they come: they seldom come twice. So a stored chunk has at most 64 words."""
+"""Longest chunk to store, in characters, so that it has at most 64 words. Longer ones rarely recur and are tokenized
+each time."""
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
@@ -34,7 +35,7 @@ _FIRST_ENTRIES = 1 << 12
 
 
 class Memo:
-    """What is known of chunks, bounded by `max_entries` and what one batch adds. Threads may share it."""
+    """Words and edges of chunks, limited to `max_entries` plus what one batch adds. Threads may share it."""
 
     __slots__ = ("_lengths", "_lock", "_longest_reserved", "_max_entries", "_tables", "entries")
 
@@ -42,12 +43,14 @@ class Memo:
         self._max_entries = max_entries
         self._lock = threading.Lock()
         self.entries = 0
-        """Chunks remembered now."""
+        """Number of chunks stored."""
 
     def resolve(self, texts: Texts) -> tuple[Chunks, Answers, list[int]]:
-        """The chunks of the texts with their entries, the answers they point to, and the chunks too long to store.
+        """Find the words of all chunks of some texts.
 
-        The k-th of those has the entry `LOCAL - k`.
+        Returns:
+            The chunks with their entries, the words by entry, and the chunks too long to store, of which the k-th has
+            the entry `LOCAL - k`.
         """
         chunks, keys, letters = _cut(texts)
         with self._lock:
@@ -61,7 +64,7 @@ class Memo:
             return chunks, self._tables.answers, long
 
     def _clear(self) -> None:
-        """Know the reserved chunks only: entries from 0 on, in a table of their own."""
+        """Drop everything but the reserved chunks, which have the first entries and a separate table."""
         words = english.tokenizer().reserved()
         keys, slots = _table(words)
         self._longest_reserved = max(map(len, words))
@@ -73,29 +76,29 @@ class Memo:
             np.zeros(more + len(words), dtype=np.uint8),
             np.zeros(2 * (more + len(words)), dtype=np.int32),
         )
-        longer = Keys(_longer(keys.a, more), _longer(keys.b, more))
+        longer = Keys(_extended(keys.a, more), _extended(keys.b, more))
         self._tables = ChunkTables(longer, slots, _free_slots(longer), answers, _simple())
         self._fill(np.arange(len(words)), words)
         self.entries = len(words)
 
     def _fill(self, entries: Int64s, chunks: Sequence[str]) -> None:
-        """Answer for entries that were made but not filled in."""
+        """Tokenize the chunks of entries that were created but not filled in."""
         tokenize = english.tokenizer()
-        found = [tokenize(chunk) for chunk in chunks]
-        lengths = [len(word) for words, _ in found for word in words]
-        counts = np.array([len(words) for words, _ in found], dtype=np.int32)
+        results = [tokenize(chunk) for chunk in chunks]
+        lengths = [len(word) for words, _ in results for word in words]
+        counts = np.array([len(words) for words, _ in results], dtype=np.int32)
         begins, all_counts, edges, all_lengths = self._tables.answers
         if self._lengths + len(lengths) > all_lengths.size:
-            all_lengths = _longer(all_lengths, max(all_lengths.size, len(lengths)))
+            all_lengths = _extended(all_lengths, max(all_lengths.size, len(lengths)))
             self._tables = self._tables._replace(answers=Answers(begins, all_counts, edges, all_lengths))
         begins[entries] = self._lengths + np.cumsum(counts) - counts
         all_counts[entries] = counts
-        edges[entries] = [edge for _, edge in found]
+        edges[entries] = [edge for _, edge in results]
         all_lengths[self._lengths : self._lengths + len(lengths)] = lengths
         self._lengths += len(lengths)
 
     def _look_up(self, texts: Texts, chunks: Chunks, keys: Keys, letters: UInt8s) -> list[int]:
-        """Find or make the entries of all chunks; returns the chunks that have local ones, in order."""
+        """Find or create the entries of all chunks; returns the chunks with local entries, in order."""
         missing, long = np.empty_like(chunks.starts), np.empty_like(chunks.starts)
         at = kernels.LookupProgress(0, self.entries, self._lengths, 0, 0)
         while True:
@@ -111,15 +114,15 @@ class Memo:
         return [int(chunk) for chunk in long[: at.local]]
 
     def _grow(self) -> None:
-        """Twice the room. Arrays handed out before keep what they hold."""
+        """Double the capacity. Arrays returned earlier keep their content."""
         keys, reserved, _, answers, simple = self._tables
-        longer = Keys(_longer(keys.a, keys.a.size), _longer(keys.b, keys.b.size))
+        longer = Keys(_extended(keys.a, keys.a.size), _extended(keys.b, keys.b.size))
         slots = _free_slots(longer)
-        enter(slots, longer, len(english.tokenizer().reserved()), self.entries)
+        insert(slots, longer, len(english.tokenizer().reserved()), self.entries)
         begins, counts, edges, lengths = answers
         size = begins.size
         more = Answers(
-            _longer(begins, size), _longer(counts, size), _longer(edges, size), _longer(lengths, lengths.size)
+            _extended(begins, size), _extended(counts, size), _extended(edges, size), _extended(lengths, lengths.size)
         )
         self._tables = ChunkTables(longer, reserved, slots, more, simple)
 
@@ -128,16 +131,16 @@ def _free_slots(keys: Keys) -> Int32s:
     return np.full(1 << (2 * keys.a.size).bit_length(), -1, dtype=np.int32)
 
 
-def _longer(array: npt.NDArray[Scalar], more: int) -> npt.NDArray[Scalar]:
+def _extended(array: npt.NDArray[Scalar], more: int) -> npt.NDArray[Scalar]:
     return np.concatenate([array, np.zeros(more, dtype=array.dtype)])
 
 
 def _cut(texts: Texts) -> tuple[Chunks, Keys, UInt8s]:
-    most = (int((texts.last - texts.first).sum()) + texts.first.size) // 2 + 1
-    starts, ends, entries = (np.empty(most, dtype=np.int64) for _ in range(3))
+    max_chunks = (int((texts.last - texts.first).sum()) + texts.first.size) // 2 + 1
+    starts, ends, entries = (np.empty(max_chunks, dtype=np.int64) for _ in range(3))
     keys, letters = (
-        Keys(np.empty(most, dtype=np.uint64), np.empty(most, dtype=np.uint64)),
-        np.empty(most, dtype=np.uint8),
+        Keys(np.empty(max_chunks, dtype=np.uint64), np.empty(max_chunks, dtype=np.uint64)),
+        np.empty(max_chunks, dtype=np.uint8),
     )
     chunks = Chunks(starts, ends, entries, np.empty_like(texts.first), np.empty_like(texts.last))
     size = kernels.find_chunks(texts, chunks, keys, letters)
@@ -160,10 +163,10 @@ def text_of(texts: Texts, chunks: Chunks, chunk: int) -> str:
 
 
 def _table(chunks: Sequence[str]) -> tuple[Keys, Int32s]:
-    """The keys of some chunks, and the table from key to position."""
+    """The keys of some chunks, and the hash table from key to position."""
     _, keys, _ = _cut(_flat(chunks))
     slots = np.full(1 << (4 * len(chunks)).bit_length(), -1, dtype=np.int32)
-    enter(slots, keys, 0, len(chunks))
+    insert(slots, keys, 0, len(chunks))
     return keys, slots
 
 

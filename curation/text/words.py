@@ -1,8 +1,8 @@
-"""Words of texts as spaCy's English tokenizer cuts them, each distinct chunk tokenized once a process.
+"""Words of texts by spaCy's English tokenizer, each distinct chunk tokenized once per process.
 
-Text between white space is cut by itself, by kernels where that is simple, else by `curation.text.english`, and the
-answer is remembered (`curation.text.word_memo`). Neighbours are looked at together only where spaCy's answer for them
-may differ from that for each: a few times in a thousand pages.
+A chunk is a piece of text between white space. It is split on its own, by kernels if it is simple, else by
+`curation.text.english`, and the result is stored (`curation.text.word_memo`). Neighboring chunks are tokenized together
+only where that may change spaCy's result: a few times in a thousand pages.
 """
 
 from __future__ import annotations
@@ -24,36 +24,42 @@ _MEMO = Memo()
 
 
 def words(codepoints: UInt32s, first: Int64s, last: Int64s) -> tuple[Int64s, Int64s, Int64s, Int64s, UInt8s]:
-    """Words of the texts `codepoints[first[i]:last[i]]`: spaCy's English tokens that are not white space.
+    """Find the words of texts: spaCy's English tokens that are not white space.
 
-    Returns starts and ends of the words as code points, first and last word of each text, and the words' flags
-    (`curation.text.kernels.chunks`: HAS_ALPHA, ...).
+    Args:
+        codepoints: Code points of all texts.
+        first: First code point of each text.
+        last: Code point after each text.
+
+    Returns:
+        Start and end of each word in `codepoints`, the first word of each text and the word after its last, and the
+        flags of each word (`curation.text.kernels.chunks`: HAS_ALPHA, ...).
     """
     texts = Texts(codepoints, first, last, classes())
     chunks, known, long = _MEMO.resolve(texts)
-    own = _Own()
+    local = _LocalEntries()
     for chunk in long:
-        own.add(*english.tokenizer()(text_of(texts, chunks, chunk)))
+        local.add(*english.tokenizer()(text_of(texts, chunks, chunk)))
     words_first, words_last = np.empty_like(first), np.empty_like(last)
-    meetings = np.empty_like(chunks.starts)
+    pairs = np.empty_like(chunks.starts)
 
-    def survey(local: Answers) -> tuple[int, int]:
-        return kernels.survey(
-            texts, chunks, known, local, _OPENS, _CLOSES, Edge.ALTERS, words_first, words_last, meetings
+    def locate_words(answers: Answers) -> tuple[int, int]:
+        return kernels.locate_words(
+            texts, chunks, known, answers, _OPENS, _CLOSES, Edge.ALTERS, words_first, words_last, pairs
         )
 
-    total, meeting = survey(own.arrays())
-    if meeting:
-        _let_meet(texts, chunks, known, own, meetings[:meeting])
-        total, _ = survey(own.arrays())
+    total, n_pairs = locate_words(local.arrays())
+    if n_pairs:
+        _retokenize_neighbors(texts, chunks, known, local, pairs[:n_pairs])
+        total, _ = locate_words(local.arrays())
     starts, ends = np.empty(total, dtype=np.int64), np.empty(total, dtype=np.int64)
     flags = np.empty(total, dtype=np.uint8)
-    kernels.emit_words(texts, chunks, known, own.arrays(), starts, ends, flags)
+    kernels.emit_words(texts, chunks, known, local.arrays(), starts, ends, flags)
     return starts, ends, words_first, words_last, flags
 
 
-class _Own:
-    """Answers of a batch's own: for chunks too long to store, and for neighbours that meet."""
+class _LocalEntries:
+    """Words that are kept for one batch only: of chunks too long to store, and of neighbors that interact."""
 
     def __init__(self) -> None:
         self._lengths: list[Int32s] = []
@@ -76,37 +82,37 @@ class _Own:
         return Answers(begins, counts, np.array(self._edges, dtype=np.uint8), lengths)
 
 
-def _let_meet(texts: Texts, chunks: Chunks, known: Answers, own: _Own, meetings: Int64s) -> None:
-    """Give own entries to neighbours whose words may change because an exception of spaCy's reaches over a space."""
+def _retokenize_neighbors(texts: Texts, chunks: Chunks, known: Answers, local: _LocalEntries, pairs: Int64s) -> None:
+    """Give local entries to neighbors whose words may change because a spaCy exception reaches across a space."""
     done = -1
-    for chunk in meetings.tolist():
+    for chunk in pairs.tolist():
         if chunk >= done:
-            done = _join(texts, chunks, known, own, chunk)
+            done = _join(texts, chunks, known, local, chunk)
 
 
-def _join(texts: Texts, chunks: Chunks, known: Answers, own: _Own, chunk: int) -> int:
-    """Tokenize `chunk` together with all neighbours that it can meet, itself or through others; the last of them."""
+def _join(texts: Texts, chunks: Chunks, known: Answers, local: _LocalEntries, chunk: int) -> int:
+    """Tokenize `chunk` with all neighbors it can interact with, directly or through others; returns the last one."""
     row = int(np.searchsorted(chunks.last, chunk, side="right"))
 
     def edge(which: int) -> int:
         entry = int(chunks.entries[which])
         if entry >= 0:
             return int(known.edges[entry])
-        return own.edge(LOCAL - entry) if entry <= LOCAL else 0
+        return local.edge(LOCAL - entry) if entry <= LOCAL else 0
 
-    def meets_next(which: int) -> bool:
+    def interacts_with_next(which: int) -> bool:
         gap = chunks.ends[which]
         one_space = chunks.starts[which + 1] == gap + 1 and texts.codepoints[gap] == ord(" ")
-        return bool(one_space) and english.can_meet(edge(which), edge(which + 1))
+        return bool(one_space) and english.can_interact(edge(which), edge(which + 1))
 
     begin = end = chunk
-    while begin > chunks.first[row] and meets_next(begin - 1):
+    while begin > chunks.first[row] and interacts_with_next(begin - 1):
         begin -= 1
-    while end + 1 < chunks.last[row] and meets_next(end):
+    while end + 1 < chunks.last[row] and interacts_with_next(end):
         end += 1
     parts = [english.tokenizer().split(text_of(texts, chunks, part)) for part in range(begin, end + 1)]
     edges = [edge(part) for part in range(begin, end + 1)]
-    chunks.entries[begin : end + 1] = LOCAL - np.arange(len(own), len(own) + len(parts))
-    for found, edge_of_part in zip(english.tokenizer().together(parts), edges, strict=True):
-        own.add(found, edge_of_part)
+    chunks.entries[begin : end + 1] = LOCAL - np.arange(len(local), len(local) + len(parts))
+    for words_of_part, edge_of_part in zip(english.tokenizer().tokenize_together(parts), edges, strict=True):
+        local.add(words_of_part, edge_of_part)
     return end

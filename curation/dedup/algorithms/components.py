@@ -1,9 +1,9 @@
-"""Components: which documents hang together by pairs, each set named by its smallest document.
+"""Connected components of documents by pairs, each identified by its smallest document.
 
-Up to `UNION_FIND_DOCUMENTS` documents one task reads all pairs through a union-find of four bytes a document, whatever
-the number of pairs: 150 million documents take 600 MB. Beyond that the sets are found by exchanges between tasks, by
-alternating large stars and small stars (Kiveris et al., "Connected Components in MapReduce and Beyond", 2014), whose
-memory is bounded by what a partition holds. Both give the same answer.
+Up to `UNION_FIND_DOCUMENTS` documents, one task reads all pairs into a union-find of four bytes per document, for any
+number of pairs: 150 million documents take 600 MB. Beyond that, tasks exchange pairs in alternating large-star and
+small-star steps (Kiveris et al., "Connected Components in MapReduce and Beyond", 2014), whose memory is bounded by the
+size of a partition. Both give the same result.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from curation.arrays import Int64s, UInt32s
 from curation.running.compiled import kernel
 
 UNION_FIND_DOCUMENTS = 500_000_000
-"""Documents up to which one task does it all: 2 GB."""
+"""Number of documents up to which a single task is used: 2 GB."""
 
 
 @kernel
@@ -37,19 +37,19 @@ def _unite(parents: UInt32s, left: Int64s, right: Int64s) -> None:
 
 @kernel
 def _flatten(parents: UInt32s) -> None:
-    # A parent is never larger than its child, so one pass upwards finds every parent flat already.
+    # A parent is never larger than its child, so in one ascending pass every parent is already flat.
     for node in range(len(parents)):
         parents[node] = parents[parents[node]]
 
 
 class UnionFind:
-    """Sets of the documents 0 … documents − 1, built from pairs in any order."""
+    """Disjoint sets of the documents 0 … documents − 1, built from pairs in any order."""
 
     def __init__(self, documents: int) -> None:
         self._parents = np.arange(documents, dtype=np.uint32)
 
     def unite(self, left: Int64s, right: Int64s) -> None:
-        """Tie the documents of each pair together."""
+        """Merge the sets of the documents of each pair."""
         _unite(self._parents, left, right)
 
     def roots(self) -> UInt32s:
@@ -58,39 +58,44 @@ class UnionFind:
         return self._parents
 
 
-def large_star(node: Int64s, neighbour: Int64s) -> tuple[Int64s, Int64s]:
-    """One large-star step on pairs given in both directions: ties each larger neighbour of a node to its smallest.
+def large_star(node: Int64s, neighbor: Int64s) -> tuple[Int64s, Int64s]:
+    """One large-star step: link each larger neighbor of a node to the smallest of the node and its neighbors.
 
-    Returns (member, centre) pairs. All pairs of one node must be in the same call.
+    Args:
+        node: First document of each pair. Pairs are given in both directions, all pairs of a node in the same call.
+        neighbor: Second document of each pair.
+
+    Returns:
+        Pairs (member, center).
     """
-    node, neighbour, centre = _with_centre(node, neighbour)
-    larger = neighbour > node
-    return neighbour[larger], centre[larger]
+    node, neighbor, center = _with_center(node, neighbor)
+    larger = neighbor > node
+    return neighbor[larger], center[larger]
 
 
-def small_star(node: Int64s, neighbour: Int64s) -> tuple[Int64s, Int64s]:
-    """One small-star step on pairs with neighbour < node: ties the node and its neighbours to the smallest of them."""
-    node, neighbour, centre = _with_centre(node, neighbour)
-    member = np.concatenate([neighbour, node])
-    centre = np.concatenate([centre, centre])
-    inner = member != centre
-    return unique_edges(member[inner], centre[inner])
+def small_star(node: Int64s, neighbor: Int64s) -> tuple[Int64s, Int64s]:
+    """One small-star step on pairs with neighbor < node: link the node and its neighbors to the smallest of them."""
+    node, neighbor, center = _with_center(node, neighbor)
+    member = np.concatenate([neighbor, node])
+    center = np.concatenate([center, center])
+    inner = member != center
+    return unique_edges(member[inner], center[inner])
 
 
-def unique_edges(member: Int64s, centre: Int64s) -> tuple[Int64s, Int64s]:
-    """Each pair once, in order."""
-    order = np.lexsort((centre, member))
-    member, centre = member[order], centre[order]
+def unique_edges(member: Int64s, center: Int64s) -> tuple[Int64s, Int64s]:
+    """Remove repeated pairs and sort the others."""
+    order = np.lexsort((center, member))
+    member, center = member[order], center[order]
     new = np.ones(len(member), np.bool_)
-    new[1:] = (member[1:] != member[:-1]) | (centre[1:] != centre[:-1])
-    return member[new], centre[new]
+    new[1:] = (member[1:] != member[:-1]) | (center[1:] != center[:-1])
+    return member[new], center[new]
 
 
-def _with_centre(node: Int64s, neighbour: Int64s) -> tuple[Int64s, Int64s, Int64s]:
-    """Rows sorted by node, with the smallest of each node and its neighbours."""
-    order = np.lexsort((neighbour, node))
-    node, neighbour = node[order], neighbour[order]
+def _with_center(node: Int64s, neighbor: Int64s) -> tuple[Int64s, Int64s, Int64s]:
+    """Sort rows by node, and add the smallest of each node and its neighbors."""
+    order = np.lexsort((neighbor, node))
+    node, neighbor = node[order], neighbor[order]
     new = np.ones(len(node), np.bool_)
     new[1:] = node[1:] != node[:-1]
-    smallest = np.minimum(node[new], neighbour[new]) if len(node) else node
-    return node, neighbour, smallest[np.cumsum(new) - 1] if len(node) else node
+    smallest = np.minimum(node[new], neighbor[new]) if len(node) else node
+    return node, neighbor, smallest[np.cumsum(new) - 1] if len(node) else node

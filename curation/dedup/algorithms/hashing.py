@@ -1,4 +1,4 @@
-"""Hash kernels: xxHash64 of bytes, as the reference uses it, and the mixers that the faster variant is built from."""
+"""Hash kernels: xxHash64 of bytes, which the reference uses, and the mixers of the faster variant."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _U32 = np.uint64(32)
 
 @kernel
 def rotate(value: np.uint64, bits: np.uint64) -> np.uint64:
-    """`value` rotated left by `bits`."""
+    """Rotate `value` left by `bits`."""
     return np.uint64((value << bits) | (value >> (np.uint64(64) - bits)))
 
 
 @kernel
 def read_64(data: UInt8s, at: int) -> np.uint64:
-    """Eight bytes, little-endian, at any alignment."""
-    # Unsigned places spare numba the test for negative ones, and LLVM then makes one load of the eight.
+    """Read eight bytes, little-endian, at any alignment."""
+    # With unsigned indices numba needs no check for negative ones, and LLVM merges the eight loads into one.
     place = np.uint64(at)
     low = read_32(data, at)
     high = np.uint64(data[place + np.uint64(4)]) | np.uint64(data[place + np.uint64(5)]) << np.uint64(8)
@@ -37,7 +37,7 @@ def read_64(data: UInt8s, at: int) -> np.uint64:
 
 @kernel
 def read_32(data: UInt8s, at: int) -> np.uint64:
-    """Four bytes, little-endian, at any alignment."""
+    """Read four bytes, little-endian, at any alignment."""
     place = np.uint64(at)
     value = np.uint64(data[place]) | np.uint64(data[place + np.uint64(1)]) << np.uint64(8)
     value |= np.uint64(data[place + np.uint64(2)]) << np.uint64(16)
@@ -56,7 +56,7 @@ def _merge(value: np.uint64, accumulator: np.uint64) -> np.uint64:
 
 @kernel
 def _stripes(data: UInt8s, start: int, stop: int) -> np.uint64:
-    """The part of XXH64 for 32 bytes and more: all whole 32-byte stripes."""
+    """The part of XXH64 for inputs of at least 32 bytes: all complete 32-byte stripes."""
     one, two, three, four = PRIME_1 + PRIME_2, PRIME_2, np.uint64(0), np.uint64(0) - PRIME_1
     at = start
     while at + 32 <= stop:
@@ -92,7 +92,7 @@ def xxhash64(data: UInt8s, start: int, stop: int) -> np.uint64:
 
 @kernel
 def mix(value: np.uint64) -> np.uint64:
-    """A permutation of 64-bit values in which every bit of the input moves every bit of the output (SplitMix64)."""
+    """A permutation of 64-bit values in which every input bit affects every output bit (SplitMix64)."""
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return np.uint64(value ^ (value >> np.uint64(31)))
@@ -109,7 +109,7 @@ def mix_all(values: Int64s) -> UInt64s:
 
 @kernel
 def pairs_checksum(left: Int64s, right: Int64s) -> np.uint64:
-    """Sum of the pairs' hashes, the same in whatever order they come."""
+    """Sum of the hashes of the pairs, which does not depend on their order."""
     total = np.uint64(0)
     for place in range(len(left)):
         total += mix(mix(np.uint64(left[place])) * PRIME_1 + np.uint64(right[place]))

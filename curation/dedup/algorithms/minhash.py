@@ -1,11 +1,11 @@
-"""MinHash: the smallest value of each permutation over a document's shingles, then band keys and a compact sketch.
+"""MinHash: the minimum of each permutation over a document's shingles, then band keys and a compact sketch.
 
-`datatrove` permutes as the reference does, `(h·a + b) mod (2^61 − 1)` with the product wrapping at 64 bits; `fast`
-takes the upper half of the shingle's hash and permutes 32-bit values by `h·a + b`, `a` odd: half the vector width.
-Under either, two documents have the same minimum with probability their Jaccard similarity (Broder, "On the resemblance
-and containment of documents", 1997). The minima of one document (900 bytes) stay in the first-level cache while its
-shingles pass by, a few permutations to a vector instruction: 15 µs a document of 700 words, where a matrix of
-permutations × shingles takes a hundred times that, and the memory.
+`datatrove` permutes like the reference, `(h·a + b) mod (2^61 − 1)` with the product wrapping at 64 bits; `fast` takes
+the upper half of the shingle's hash and permutes 32-bit values by `h·a + b`, `a` odd: half the vector width. With
+either, the probability that two documents have the same minimum is their Jaccard similarity (Broder, "On the
+resemblance and containment of documents", 1997). The minima of a document (900 bytes) stay in the first-level cache
+while its shingles are processed, a few permutations per vector instruction: 15 µs per document of 700 words, where a
+matrix of permutations × shingles takes a hundred times as long, and the memory.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MERSENNE = np.uint64((1 << 61) - 1)
 
 @cache
 def parameters_61(seed: int, permutations: int) -> tuple[UInt64s, UInt64s]:
-    """`a` and `b` as the reference draws them (datatrove 0.10, MinhashDedupSignature.parameters)."""
+    """`a` and `b` of the reference (datatrove 0.10, MinhashDedupSignature.parameters), shape (permutations,) each."""
     generator = np.random.RandomState(seed)
     a = generator.randint(1, MERSENNE, dtype=np.uint64, size=permutations)
     return a, generator.randint(0, MERSENNE, dtype=np.uint64, size=permutations)
@@ -32,10 +32,10 @@ def parameters_61(seed: int, permutations: int) -> tuple[UInt64s, UInt64s]:
 
 @cache
 def parameters_32(seed: int, permutations: int) -> tuple[UInt32s, UInt32s]:
-    """Odd `a` and any `b`, from PCG64 seeded with `seed`."""
+    """Odd `a` and any `b` from PCG64 with the given seed, shape (permutations,) each."""
     generator = np.random.Generator(np.random.PCG64(seed))
-    drawn = generator.integers(0, 1 << 32, size=(2, permutations), dtype=np.uint32)
-    return drawn[0] | np.uint32(1), drawn[1]
+    values = generator.integers(0, 1 << 32, size=(2, permutations), dtype=np.uint32)
+    return values[0] | np.uint32(1), values[1]
 
 
 @kernel
@@ -47,7 +47,7 @@ def _minima_61(hashes: UInt64s, first: Int64s, last: Int64s, a: UInt64s, b: UInt
             for row in range(permutations):
                 value = shingle * a[row] + b[row]
                 value = (value & MERSENNE) + (value >> np.uint64(61))
-                # What exceeds the modulus wraps to the right remainder, what does not wraps far above it.
+                # A value above the modulus becomes its remainder; one below wraps to far above the modulus.
                 value = min(value, value - MERSENNE)
                 out[document, row] = min(out[document, row], value)
 
@@ -88,7 +88,7 @@ def _band_keys(minima: UnsignedInts, rows: int, out: UInt64s) -> None:
 
 
 def band_keys(minima: UInt64s | UInt32s, bands: int, rows: int) -> UInt64s:
-    """One 64-bit hash for each band, shape (documents, bands); equal bands of different position differ."""
+    """A 64-bit hash of each band, shape (documents, bands); equal minima in different bands have different keys."""
     out = np.empty((len(minima), bands), np.uint64)
     _band_keys(minima, rows, out)
     return out
@@ -109,13 +109,13 @@ def sketch(minima: UInt64s | UInt32s) -> UInt8s:
 
 
 CHANCE = 1 / 256
-"""How often two sketches agree in a byte whose minima differ."""
+"""Probability that two sketches agree in a byte although the minima differ."""
 
 
 def similarity(left: UInt8s, right: UInt8s) -> Float64s:
     """Estimated Jaccard similarity of each pair of sketches, shape (pairs,), corrected for chance agreement.
 
-    Its standard deviation at similarity s is about √(s(1 − s) / permutations): .04 at .8 with 112.
+    Its standard deviation at similarity s is about √(s(1 − s) / permutations): 0.04 at 0.8 with 112.
     """
     agree = np.count_nonzero(left == right, axis=1) / left.shape[1]
     return np.asarray(np.maximum(agree - CHANCE, 0.0) / (1 - CHANCE))

@@ -1,9 +1,9 @@
-"""Text as deduplication sees it: datatrove's `simplify_text`, as one pass of a kernel over code points.
+"""Simplify text for deduplication: datatrove's `simplify_text` as a single pass of a kernel over code points.
 
-Lower case, numbers of any script (with one decimal part) → `0`, punctuation → space, white space collapsed, NFD with
-non-spacing marks dropped. Each code point is looked up in tables built once a process from Python's own answers (in
-.3 s), so the kernel holds no Unicode data. A document in which a character's answer depends on its neighbours
-(capital sigma, lower-cased by its place in the word; marks that stay and that NFD would reorder) goes through the
+Lower case, numbers of any script (with one decimal part) → `0`, punctuation → space, white space collapsed, NFD without
+non-spacing marks. Each code point is looked up in tables that are built once per process from Python's results (in
+0.3 s), so the kernel contains no Unicode data. A document in which a character's result depends on its neighbors
+(capital sigma, lower-cased by its place in the word; remaining marks that NFD would reorder) is processed by the
 reference's function instead: exact, and rare.
 """
 
@@ -23,10 +23,10 @@ from curation.text.views import Characters
 
 CODE_POINTS = sys.maxunicode + 1
 PLAIN, SPACE, DIGIT, MARK, MANY, HARD = range(6)
-"""What becomes of a code point: one other, a space, part of a number, nothing, several, or only Python knows."""
+"""What a code point becomes: one code point, a space, part of a number, nothing, several, or only Python can tell."""
 
 _SEPARATORS = np.array([ord(mark) for mark in ".,،٫⎖⎗⎘"], np.uint32)
-"""What may stand between a number and its decimals (datatrove.utils.text.NUMBERS_PATTERN)."""
+"""Separators between a number and its decimals (datatrove.utils.text.NUMBERS_PATTERN)."""
 
 _PAGE = 256
 _LENGTH_BITS = 8
@@ -34,7 +34,13 @@ _LENGTH_BITS = 8
 
 @dataclass(frozen=True, slots=True)
 class CharacterTables:
-    """By code point: its kind, and its one target, or for MANY the place (shifted) and length of its expansion."""
+    """Tables for `simplify`.
+
+    Attributes:
+        kind: PLAIN, SPACE, DIGIT, MARK, MANY or HARD by code point.
+        target: By code point the code point it becomes, or for MANY the position (shifted) and length of its expansion.
+        expansions: Code points of all expansions.
+    """
 
     kind: UInt8s
     target: UInt32s
@@ -47,7 +53,7 @@ def tables() -> CharacterTables:
     kind = np.zeros(CODE_POINTS, np.uint8)
     target = np.arange(CODE_POINTS, dtype=np.uint32)
     expansions: list[int] = []
-    decide = _decider()
+    decide = _classifier()
     for page in range(0, CODE_POINTS, _PAGE):
         if 0xD800 <= page < 0xE000:
             continue
@@ -63,7 +69,7 @@ def tables() -> CharacterTables:
 
 
 def _is_identity(page: int) -> bool:
-    """Whether simplifying changes no character of the page (most of Han, private use and what is unassigned)."""
+    """Whether simplifying changes no character of the page (most of Han, private use and unassigned pages)."""
     import regex
 
     text = "".join(map(chr, range(page, page + _PAGE)))
@@ -77,10 +83,10 @@ def _is_identity(page: int) -> bool:
 
 
 _INERT = frozenset({"Lo", "Lm", "Co", "Cn"})
-"""Categories that hold no mark, punctuation or space."""
+"""Categories without marks, punctuation and spaces."""
 
 
-def _decider() -> Callable[[str], tuple[int, str]]:
+def _classifier() -> Callable[[str], tuple[int, str]]:
     import regex
     from datatrove.utils.text import PUNCTUATION
 
@@ -114,7 +120,7 @@ def _measure(
     sizes: Int64s,
     hard: Bools,
 ) -> None:
-    """Room that each simplified document may need, in code points, and whether it needs Python."""
+    """Compute the maximum size of each simplified document, in code points, and whether it needs Python."""
     for document in range(len(first)):
         size = last[document] - first[document]
         for position in range(first[document], last[document]):
@@ -141,7 +147,7 @@ def _simplify(
     out_first: Int64s,
     out_last: Int64s,
 ) -> None:
-    """Write each simplified document at `out_first`; sets `out_last`. Those marked `hard` are left alone."""
+    """Write each simplified document at `out_first` and set `out_last`, except for those that are `hard`."""
     space, zero = np.uint32(32), np.uint32(48)
     for document in range(len(first)):
         if hard[document]:
@@ -151,22 +157,22 @@ def _simplify(
         while position < end:
             code = codepoints[position]
             position += 1
-            what = kind[code]
-            if what == SPACE:
+            code_kind = kind[code]
+            if code_kind == SPACE:
                 pending = True
                 continue
             if pending and at > start:
                 out[at] = space
                 at += 1
             pending = False
-            if what == PLAIN:
+            if code_kind == PLAIN:
                 out[at] = target[code]
                 at += 1
-            elif what == DIGIT:
+            elif code_kind == DIGIT:
                 position = _after_number(codepoints, position, end, kind, separators)
                 out[at] = zero
                 at += 1
-            elif what == MANY:
+            elif code_kind == MANY:
                 place = np.int64(target[code] >> np.uint32(_LENGTH_BITS))
                 for offset in range(np.int64(target[code] & np.uint32(255))):
                     out[at] = expansions[place + offset]
@@ -184,7 +190,7 @@ def _after_number(
     kind: UInt8s,
     separators: UInt32s,
 ) -> int:
-    """The position after a number whose first digit was read: digits, then one separator and digits if they follow."""
+    """The position after a number whose first digit was read: digits, and one separator followed by digits."""
     while position < end and kind[codepoints[position]] == DIGIT:
         position += 1
     if position + 1 < end and kind[codepoints[position + 1]] == DIGIT:
@@ -198,7 +204,7 @@ def _after_number(
 
 
 def simplify(characters: Characters) -> Characters:
-    """Every document simplified, equal to datatrove 0.10's `simplify_text`.
+    """Simplify every document, equal to datatrove 0.10's `simplify_text`.
 
     >>> import pyarrow as pa
     >>> from curation.text.views import characters

@@ -1,10 +1,10 @@
-"""Pairs: from rows that share a key to the pairs of documents worth comparing.
+"""From rows that share a key to the pairs of documents worth comparing.
 
-Documents with one and the same signature are tied to the first of them and need no comparison; what remains of a group
-has different signatures and one band in common. Up to 16 of them are all compared with each other. In a larger group,
-each is compared with the first and with those 1, 2, 4, 8 … places before it, so that one unlike its neighbour is not
-cut off from the rest: n·log n pairs instead of n². Without verification,
-the pairs with the first are enough to hold the group together.
+Documents with the same signature are paired with the first of them and need no comparison; the others of a group have
+different signatures with one band in common. Up to 16 of them are all compared with each other. In a larger group, each
+is compared with the first and with those 1, 2, 4, 8 … places before it, so that a document unlike its neighbor is not
+cut off from the rest: n·log n pairs instead of n². Without verification, pairs with the first suffice to connect the
+group.
 """
 
 from __future__ import annotations
@@ -15,48 +15,48 @@ from curation.arrays import Int64s, UInt8s, UInt16s, UInt64s
 from curation.running.compiled import kernel
 
 EXACT_BAND = np.uint16(0xFFFF)
-"""Stands in the place of a band for the hash of a whole text."""
+"""Band number of rows that hold the hash of a complete text."""
 
 ALL_PAIRS = 16
-"""Members of a group up to which every pair is compared."""
+"""Size of a group up to which every pair is compared."""
 
 CANDIDATE, SAME_SIGNATURE, SAME_TEXT = 0, 1, 2
-"""Kinds of pairs: to be verified; of equal signatures; of equal simplified texts."""
+"""Kinds of pairs: to be verified; with equal signatures; with equal simplified texts."""
 
 Pairs = tuple[Int64s, Int64s, UInt8s]
 
 
 @kernel
-def _put(left: Int64s, right: Int64s, kinds: UInt8s, at: int, a: int, b: int, kind: int) -> int:
+def _add_pair(left: Int64s, right: Int64s, kinds: UInt8s, at: int, a: int, b: int, kind: int) -> int:
     if at < len(left):
         left[at], right[at], kinds[at] = a, b, kind
     return at + 1
 
 
 @kernel
-def _compare(members: Int64s, verify: bool, left: Int64s, right: Int64s, kinds: UInt8s, at: int) -> int:
-    """The pairs of one group of documents, ascending, whose signatures differ."""
+def _add_candidates(members: Int64s, verify: bool, left: Int64s, right: Int64s, kinds: UInt8s, at: int) -> int:
+    """Add the pairs of a group of documents, in ascending order, whose signatures differ."""
     for place in range(1, len(members)):
         if not verify:
-            at = _put(left, right, kinds, at, members[0], members[place], CANDIDATE)
+            at = _add_pair(left, right, kinds, at, members[0], members[place], CANDIDATE)
         elif len(members) <= ALL_PAIRS:
             for before in range(place):
-                at = _put(left, right, kinds, at, members[before], members[place], CANDIDATE)
+                at = _add_pair(left, right, kinds, at, members[before], members[place], CANDIDATE)
         else:
             distance = 1
             while distance < place:
-                at = _put(left, right, kinds, at, members[place - distance], members[place], CANDIDATE)
+                at = _add_pair(left, right, kinds, at, members[place - distance], members[place], CANDIDATE)
                 distance *= 2
-            at = _put(left, right, kinds, at, members[0], members[place], CANDIDATE)
+            at = _add_pair(left, right, kinds, at, members[0], members[place], CANDIDATE)
     return at
 
 
 @kernel
-def _group(
+def _add_group(
     band: int, checks: UInt64s, documents: Int64s, verify: bool,
     left: Int64s, right: Int64s, kinds: UInt8s, at: int,
 ) -> int:  # fmt: skip
-    """The pairs of one group of rows with an equal key."""
+    """Add the pairs of a group of rows with equal keys."""
     by_document = np.argsort(documents)
     checks, documents = checks[by_document], documents[by_document]
     by_check = np.argsort(checks, kind="mergesort")
@@ -66,19 +66,19 @@ def _group(
         row = by_check[place]
         if place and checks[row] == checks[by_check[place - 1]]:
             if band == EXACT_BAND:
-                at = _put(left, right, kinds, at, first[distinct - 1], documents[row], SAME_TEXT)
+                at = _add_pair(left, right, kinds, at, first[distinct - 1], documents[row], SAME_TEXT)
             elif band == 0:
-                at = _put(left, right, kinds, at, first[distinct - 1], documents[row], SAME_SIGNATURE)
+                at = _add_pair(left, right, kinds, at, first[distinct - 1], documents[row], SAME_SIGNATURE)
         else:
             first[distinct] = documents[row]
             distinct += 1
     if band != EXACT_BAND and distinct > 1:
-        at = _compare(np.sort(first[:distinct]), verify, left, right, kinds, at)
+        at = _add_candidates(np.sort(first[:distinct]), verify, left, right, kinds, at)
     return at
 
 
 @kernel
-def _all_groups(
+def _add_groups(
     bands: UInt16s, keys: UInt64s, checks: UInt64s, documents: Int64s, verify: bool,
     left: Int64s, right: Int64s, kinds: UInt8s,
 ) -> int:  # fmt: skip
@@ -89,15 +89,23 @@ def _all_groups(
             stop += 1
         if stop - start > 1:
             part = slice(start, stop)
-            at = _group(bands[start], checks[part], documents[part], verify, left, right, kinds, at)
+            at = _add_group(bands[start], checks[part], documents[part], verify, left, right, kinds, at)
         start = stop
     return at
 
 
 def find_pairs(bands: UInt16s, keys: UInt64s, checks: UInt64s, documents: Int64s, verify: bool) -> Pairs:
-    """(left, right, kind) of the pairs among rows of one partition, left < right; a pair may come from several bands.
+    """Find the pairs among the rows of a partition.
 
-    checks: for a band, the hash of the document's whole signature; for EXACT_BAND, the other half of the text's hash.
+    Args:
+        bands: Band number of each row, or EXACT_BAND.
+        keys: Key of each row: the band key, or half of the text's hash.
+        checks: For a band the hash of the document's complete signature, for EXACT_BAND the other half of the hash.
+        documents: Document of each row.
+        verify: Whether candidate pairs will be verified.
+
+    Returns:
+        Left and right document, left < right, and kind of each pair; a pair may occur for several bands.
     """
     order = np.argsort(keys)
     keys = keys[order]
@@ -107,14 +115,14 @@ def find_pairs(bands: UInt16s, keys: UInt64s, checks: UInt64s, documents: Int64s
     order, keys = order[shared], keys[shared]
     rows = (bands[order], keys, checks[order], documents[order], verify)
     left, right, kinds = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.uint8)
-    room = _all_groups(*rows, left, right, kinds)
-    left, right, kinds = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.uint8)
-    _all_groups(*rows, left, right, kinds)
+    size = _add_groups(*rows, left, right, kinds)
+    left, right, kinds = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.uint8)
+    _add_groups(*rows, left, right, kinds)
     return left, right, kinds
 
 
 def unique_pairs(left: Int64s, right: Int64s, kinds: UInt8s) -> Pairs:
-    """Each pair once, in order, with the strongest of its kinds."""
+    """Remove repeated pairs, keeping the strongest kind of each, and sort the others."""
     order = np.lexsort((-kinds.astype(np.int8), right, left))
     left, right, kinds = left[order], right[order], kinds[order]
     new = np.ones(len(left), np.bool_)

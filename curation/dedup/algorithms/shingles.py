@@ -1,10 +1,9 @@
-"""Shingles: hashes of every run of `ngram` words of a simplified text, in two variants.
+"""Shingles: hashes of every sequence of `ngram` words of a simplified text, in two variants.
 
-`datatrove`: words as spaCy's English tokenizer cuts them, joined by one space, XXH64 of the UTF-8 bytes. The words of a
-document are laid out once, a space between, so that every shingle is a slice of one buffer.
-`fast`: words between spaces, and each character of a script that puts none between words (Han, kana, Thai, Lao, Khmer,
-Burmese) a word of its own, so that such texts have shingles at all; a word is hashed once and a shingle mixes the
-hashes of its words.
+`datatrove`: words of spaCy's English tokenizer, joined by single spaces, XXH64 of the UTF-8 bytes. The words of a
+document are written once, separated by spaces, so that every shingle is a slice of one buffer.
+`fast`: words between spaces; each character of a script without spaces (Han, kana, Thai, Lao, Khmer, Burmese) is a
+separate word, so that such texts have shingles. Each word is hashed once, and a shingle mixes the hashes of its words.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from curation.text.views import Characters, Spans
 
 @dataclass(frozen=True, slots=True)
 class Shingles:
-    """64-bit hashes (with repeats) of all documents; document `i` has `hashes[first[i]:last[i]]`, none if too short."""
+    """64-bit hashes of all documents, with repeats; document `i` has `hashes[first[i]:last[i]]`, none if too short."""
 
     hashes: UInt64s
     first: Int64s
@@ -30,7 +29,7 @@ class Shingles:
 
 @kernel
 def _joined_size(codepoints: UInt32s, starts: Int64s, ends: Int64s, first: int, last: int) -> int:
-    """Bytes of a document's words in UTF-8 with one space after each."""
+    """Size in bytes of a document's words in UTF-8 with one space after each."""
     size = last - first
     for word in range(first, last):
         for position in range(starts[word], ends[word]):
@@ -41,7 +40,7 @@ def _joined_size(codepoints: UInt32s, starts: Int64s, ends: Int64s, first: int, 
 
 @kernel
 def _put_utf8(code: np.uint32, out: UInt8s, at: int) -> int:
-    """Encode one code point at `at`; returns the place after it."""
+    """Encode a code point at `at`; returns the position after it."""
     low, value = np.uint32(0x3F), np.uint32(code)
     if value < 0x80:
         out[at] = np.uint8(value)
@@ -96,7 +95,7 @@ def _hash_joined(
 
 
 def joined_shingles(characters: Characters, words: Spans, ngram: int) -> Shingles:
-    """The reference's shingles: XXH64 of `ngram` words joined by a space; `words` are spans of `characters`."""
+    """The reference's shingles: XXH64 of `ngram` words joined by spaces; `words` are spans of `characters`."""
     rows = len(words.first)
     room = int(np.maximum(words.last - words.first - ngram + 1, 0).sum())
     out, first, last = np.empty(room, np.uint64), np.empty(rows, np.int64), np.empty(rows, np.int64)
@@ -105,8 +104,8 @@ def joined_shingles(characters: Characters, words: Spans, ngram: int) -> Shingle
 
 
 @kernel
-def _stands_alone(code: int) -> bool:
-    """Whether the character is of a script written without spaces (Unicode blocks)."""
+def _is_unspaced(code: int) -> bool:
+    """Whether the character belongs to a script without spaces, by Unicode block."""
     if code < 0x0E00:
         return False
     if code < 0x1780:
@@ -118,15 +117,15 @@ def _stands_alone(code: int) -> bool:
 
 @kernel
 def _hash_words(codepoints: UInt32s, begin: int, end: int, out: UInt64s) -> int:
-    """Hash every word of one simplified document into `out`; returns their number."""
+    """Hash all words of a simplified document into `out`; returns their number."""
     words, length, value = 0, 0, PRIME_3
     for position in range(begin, end):
         code = codepoints[position]
-        alone = _stands_alone(int(code))
-        if (code == np.uint32(32) or alone) and length > 0:
+        unspaced = _is_unspaced(int(code))
+        if (code == np.uint32(32) or unspaced) and length > 0:
             out[words] = value
             words, length, value = words + 1, 0, PRIME_3
-        if alone:
+        if unspaced:
             out[words] = (PRIME_3 ^ np.uint64(code)) * PRIME_1
             words += 1
         elif code != np.uint32(32):

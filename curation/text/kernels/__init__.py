@@ -1,1 +1,1 @@
-"""Kernels over flat arrays: compiled, without the GIL, knowing neither stages nor schedulers."""
+"""Kernels over flat arrays: compiled, without the GIL, independent of stages and schedulers."""

@@ -1,7 +1,7 @@
-"""C4's rules on lines: which lines of a text stay, what is cut out of them, and how many sentences they have.
+"""C4's rules for lines: which lines of a text are kept, what is cut from them, and how many sentences they have.
 
-As datatrove 0.10's C4QualityFilter (pipeline/filters/c4_filters.py): lines are those of `str.splitlines`, stripped;
-words those of `str.split`; phrases are looked for in the line as `str.lower` has it, after citations are cut out.
+Equal to datatrove 0.10's C4QualityFilter (pipeline/filters/c4_filters.py): lines are those of `str.splitlines`,
+stripped; words are those of `str.split`; phrases are searched in the line after `str.lower`, without citations.
 """
 
 from __future__ import annotations
@@ -17,17 +17,27 @@ from curation.text.kernels.chunks import IS_PUNCTUATION, IS_STOP
 from curation.text.kernels.quality import ends_in_ellipsis, line_end, stripped
 
 KEPT, LONG_WORD, NO_TERMINAL, FEW_WORDS, JAVASCRIPT, POLICY, CAUSES = range(7)
-"""What becomes of a line; CAUSES is their number."""
+"""What happens to a line; CAUSES is the number of outcomes."""
 LOREM_IPSUM, CURLY_BRACKET = 1, 2
-"""What the first line to condemn its document has."""
-
+"""What the line contains because of which the whole document is removed."""
 
 _EDIT = np.array([ord(character) for character in "[edit]"], dtype=np.uint32)
 _CITATION_NEEDED = np.array([ord(character) for character in "[citation needed]"], dtype=np.uint32)
 
 
 class LineRules(NamedTuple):
-    """Parameters of `clean_lines`; a negative number disables a rule."""
+    """Parameters of `clean_lines`.
+
+    Attributes:
+        max_word_length: Longest word of a kept line, in characters; a negative number disables the rule.
+        min_words: Fewest words of a kept line; a negative number disables the rule.
+        terminal: Whether lines must end in terminal punctuation.
+        citations: Whether citations such as [1] are cut out.
+        javascript: Whether lines that mention JavaScript are removed.
+        policy: Whether lines with a phrase of the policy rule are removed.
+        lorem_ipsum: Whether documents with "lorem ipsum" are removed.
+        curly_bracket: Whether documents with `{` are removed.
+    """
 
     max_word_length: int
     min_words: int
@@ -40,9 +50,12 @@ class LineRules(NamedTuple):
 
 
 class Phrases(NamedTuple):
-    """`javascript`, `lorem ipsum`, then those of the policy rule; lower-case ASCII, from `offsets[k]` to the next.
+    """The phrases to search: `javascript`, `lorem ipsum`, then those of the policy rule; at most 8.
 
-    beginning: by ASCII character, bit k if phrase k begins with it. So there are at most 8.
+    Attributes:
+        codepoints: All phrases in lower-case ASCII, one after another.
+        offsets: Phrase k is `codepoints[offsets[k]:offsets[k + 1]]`.
+        beginning: By ASCII character, a bit mask of the phrases that begin with it.
     """
 
     codepoints: UInt32s
@@ -51,11 +64,19 @@ class Phrases(NamedTuple):
 
 
 class CleanTexts(NamedTuple):
-    """What is left of texts. Text i is `codepoints[first[i]:last[i]]`, its lines `lines_first[i]:lines_last[i]`.
+    """Cleaned texts.
 
-    Spans of lines are as they were counted: the first and last may reach beyond the text, which is stripped.
-    sources: by line, where it stood, or -1 if something was cut out of it.
-    causes: lines by what became of them, int64[rows, CAUSES]; condemned: LOREM_IPSUM, CURLY_BRACKET or 0.
+    Attributes:
+        codepoints: Code points of all texts.
+        first: First code point of each text.
+        last: Code point after each text.
+        starts: First code point of each kept line. The first line may begin before its text, which is stripped.
+        ends: Code point after each kept line. The last line may end after its text.
+        sources: Start of each kept line in the original text, or -1 if something was cut from it.
+        lines_first: First kept line of each text.
+        lines_last: Kept line after the last of each text.
+        causes: Number of lines of each text by outcome, shape (texts, CAUSES).
+        condemned: LOREM_IPSUM, CURLY_BRACKET or 0 for each text.
     """
 
     codepoints: UInt32s
@@ -93,7 +114,23 @@ def clean_lines(
     phrases: Phrases,
     cleaned: CleanTexts,
 ) -> int:
-    """Fill in `cleaned`; the code points used. A line that condemns its text is treated as if that rule were off."""
+    """Clean the lines of texts.
+
+    A line that condemns its text is treated as if that rule were disabled.
+
+    Args:
+        codepoints: Code points of all texts.
+        first: First code point of each text.
+        last: Code point after each text.
+        classes: Classes of code points (`characters.classes`).
+        lower: Lower-case ASCII by code point (`characters.ascii_lower`).
+        rules: Parameters of the rules.
+        phrases: Phrases to search.
+        cleaned: Output.
+
+    Returns:
+        The number of code points of all cleaned texts.
+    """
     out = cleaned.codepoints
     at, n_lines = 0, 0
     for row in range(first.size):
@@ -135,7 +172,7 @@ def _clean_line(
     out: UInt32s,
     target: int,
 ) -> tuple[int, int, int]:
-    """Write the line to `out` from `target` on; returns where it ends, its cause, and what condemns the document."""
+    """Write a line to `out[target:]`; returns where it ends, its outcome, and what condemns the document, or 0."""
     words, longest, brackets = _words(codepoints, start, end, classes)
     if rules.max_word_length >= 0 and longest > rules.max_word_length:
         return target, LONG_WORD, 0
@@ -160,7 +197,7 @@ def _clean_line(
 
 @kernel
 def _words(codepoints: UInt32s, start: int, end: int, classes: UInt8s) -> tuple[int, int, int]:
-    """Number of words between white space, the length of the longest, and the number of opening brackets."""
+    """Number of words separated by white space, length of the longest, and number of opening brackets."""
     words = longest = length = brackets = 0
     for i in range(start, end):
         code = codepoints[i]
@@ -187,7 +224,7 @@ def _without_citations(codepoints: UInt32s, start: int, end: int, classes: UInt8
 
 @kernel
 def _citation(codepoints: UInt32s, start: int, end: int, classes: UInt8s) -> int:
-    r"""Where the citation (`\\[\\d*]|\\[edit]|\\[citation needed]`) that begins at `start` ends, 0 if none does."""
+    r"""End of the citation (`\\[\\d*]|\\[edit]|\\[citation needed]`) that begins at `start`, or 0 if there is none."""
     i = start + 1
     while i < end and classes[codepoints[i]] & DECIMAL:
         i += 1
@@ -215,7 +252,7 @@ def _ends_sentence(codepoints: UInt32s, start: int, end: int) -> bool:
 
 @kernel
 def _find_phrases(codepoints: UInt32s, start: int, end: int, lower: UInt8s, phrases: Phrases) -> tuple[int, bool]:
-    """Bit k: the k-th phrase occurs; and whether `{` does."""
+    """A bit mask of the phrases that occur, and whether `{` occurs."""
     found = 0
     bracket = False
     for i in range(start, end):
@@ -237,7 +274,7 @@ def _find_phrases(codepoints: UInt32s, start: int, end: int, lower: UInt8s, phra
 
 
 class WordArrays(NamedTuple):
-    """Words of texts, as `curation.text.views.Words` has them."""
+    """Words of texts: the arrays of `curation.text.views.Words`."""
 
     starts: Int64s
     ends: Int64s
@@ -248,9 +285,18 @@ class WordArrays(NamedTuple):
 
 @kernel
 def gather_words(cleaned: CleanTexts, words: WordArrays, cut: WordArrays, out: WordArrays) -> int:
-    """Words of the cleaned texts: those of the lines as they stood, moved, and `cut` of the lines that were cut.
+    """Assemble the words of cleaned texts without tokenizing unchanged lines again.
 
-    A line has the same words wherever it stands: only a single space joins neighbours, and none is between lines.
+    A line has the same words in any text, because words only interact across a single space, never across lines.
+
+    Args:
+        cleaned: The cleaned texts.
+        words: Words of the original texts, from which those of unchanged lines are taken.
+        cut: Words of the lines that something was cut from, in order.
+        out: Output.
+
+    Returns:
+        The number of words.
     """
     at, n_cut = 0, 0
     for row in range(words.first.size):
@@ -288,10 +334,10 @@ def count_sentences(
     cleaned: CleanTexts,
     sentences: Int64s,
 ) -> None:
-    """By text: sentences of its lines, each line by itself, as spaCy's sentencizer counts them.
+    """Count the sentences of each text, line by line, as spaCy's sentencizer does.
 
-    A sentence begins after a token that ends one and the tokens of punctuation that follow. Tokens of white space,
-    which are not among the words, begin one too: white space but a single space after a word is a token, and so is all
+    A sentence begins after a token that ends one and any punctuation tokens that follow. White-space tokens, which are
+    not among the words, begin one too: any white space other than a single space after a word is a token, and so is all
     white space at the start of a line.
     """
     for row in range(words_first.size):
@@ -320,7 +366,7 @@ def count_sentences(
 
 @kernel
 def _is_token(codepoints: UInt32s, start: int, end: int, begun: bool) -> bool:
-    """Whether spaCy has a token for the white space `start` to `end`, given that words come before it."""
+    """Whether spaCy makes a token of the white space `[start, end)`; `begun` says whether a word precedes it."""
     if start < end and begun and codepoints[start] == 0x20:
         start += 1
     return start < end

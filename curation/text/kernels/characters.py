@@ -1,7 +1,7 @@
-"""Code points: what Python says of each character as one table, and UTF-8 to code points and back.
+"""Code points: a table of Python's character classes, and conversion between UTF-8 and code points.
 
-Kernels ask the table instead of Python, so `str.isspace`, `str.isalpha`, `str.splitlines` and `\\d` hold exactly,
-for every script, as in the interpreter that runs.
+Kernels read the table instead of calling Python, so they agree exactly with `str.isspace`, `str.isalpha`,
+`str.splitlines` and `\\d` of the running interpreter, for every script.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ SPACE = 1
 ALPHA = 2
 """`str.isalpha`"""
 DECIMAL = 4
-"""`str.isdecimal`, which is `\\d` in an expression on text."""
+"""`str.isdecimal`, which equals `\\d` in a regular expression on text."""
 PUNCTUATION = 8
 """Unicode category P*: spaCy's `is_punct` holds for a token of such characters."""
 SYMBOL = 16
 """A member of datatrove's `PUNCTUATION_SET`."""
 STOP = 32
-"""Ends a sentence for spaCy's sentencizer when it is a token by itself."""
+"""Ends a sentence for spaCy's sentencizer if it is a token by itself."""
 NEWLINE = 64
 """Ends a line for `str.splitlines`."""
 LOWER = 128
-"""A letter of spaCy's class of lower-case and uncased letters, after which a full stop is a word."""
+"""A letter of spaCy's class of lower-case and uncased letters; a full stop after it is a separate word."""
 
 _NEWLINES = "\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
 _CODEPOINTS = 0x110000
 _ASSIGNED = [*range(0x40000), *range(0xE0000, 0xE1000)]
-"""Planes 4 to 13 are empty, 15 and 16 private: no character there has any of the properties."""
+"""Planes 4 to 13 are empty, 15 and 16 private: no character in them has any of the properties."""
 
 
 @cache
 def classes() -> UInt8s:
-    """The classes of every code point, uint8[0x110000]."""
+    """The classes of every code point, shape (0x110000,)."""
     from datatrove.utils.text import PUNCTUATION_SET
 
     from curation.text import english
@@ -69,7 +69,7 @@ def classes() -> UInt8s:
 
 @cache
 def ascii_lower() -> UInt8s:
-    """For every code point the ASCII character that `str.lower` makes of it, 0 where it makes another one."""
+    """The ASCII character that `str.lower` returns for each code point, 0 if its result is not ASCII."""
     table = np.zeros(_CODEPOINTS, dtype=np.uint8)
     table[:128] = [ord(chr(code).lower()) for code in range(128)]
     table[ord("\u212a")] = ord("k")
@@ -87,7 +87,7 @@ def count_codepoints(data: UInt8s) -> int:
 
 @kernel
 def decode(data: UInt8s, begins: Int64s, ends: Int64s, codepoints: UInt32s, first: Int64s, last: Int64s) -> None:
-    """Code points of the UTF-8 texts `data[begins[i]:ends[i]]`, one after another, and where each begins and ends."""
+    """Decode the UTF-8 texts `data[begins[i]:ends[i]]` into `codepoints[first[i]:last[i]]`; fills the last three."""
     at = 0
     for row in range(begins.size):
         first[row] = at
@@ -115,7 +115,7 @@ def decode(data: UInt8s, begins: Int64s, ends: Int64s, codepoints: UInt32s, firs
 
 @kernel
 def encoded_sizes(codepoints: UInt32s, first: Int64s, last: Int64s, sizes: Int64s) -> None:
-    """By text: its bytes in UTF-8."""
+    """Number of bytes of each text in UTF-8, written to `sizes`."""
     for row in range(first.size):
         size = 0
         for i in range(first[row], last[row]):

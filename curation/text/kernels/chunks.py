@@ -1,8 +1,8 @@
-"""Chunks: the pieces of text between white space, their keys, and the words that are emitted for them.
+"""Chunks: the pieces of text between white space, their keys, and the words they consist of.
 
-A chunk is known by two independent 64-bit keys. Each chunk has an entry: `ONE_WORD`, or the number of an entry in the
-memo (at least 0), or `LOCAL - k` for the k-th entry of the batch's own. An entry says how many words the chunk has, how
-long each is, and how the chunk can meet its neighbours (`curation.text.english.Edge`).
+A chunk is identified by two independent 64-bit hashes. Each chunk has an entry: `ONE_WORD`, the number of an entry in
+the memo (at least 0), or `LOCAL - k` for the k-th entry that exists for this batch only. An entry holds the number of
+words of the chunk, their lengths, and how the chunk interacts with its neighbors (`curation.text.english.Edge`).
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import numpy as np
 from curation.arrays import Int32s, Int64s, UInt8s, UInt32s
 from curation.running.compiled import kernel
 from curation.text.kernels.characters import ALPHA, PUNCTUATION, SPACE, STOP, SYMBOL
-from curation.text.kernels.chunk_keys import SEED_A, SEED_B, Keys, find, hashed_on, mixed
+from curation.text.kernels.chunk_keys import SEED_A, SEED_B, Keys, extend_hash, find, mix
 from curation.text.kernels.simple_chunks import Simple, simple_words
 
 
 class Texts(NamedTuple):
-    """Code points of texts, text i at `first[i]:last[i]`, and the table of classes."""
+    """Code points of texts, of which text i is `codepoints[first[i]:last[i]]`, and the table of classes."""
 
     codepoints: UInt32s
     first: Int64s
@@ -28,7 +28,7 @@ class Texts(NamedTuple):
 
 
 class Chunks(NamedTuple):
-    """Spans of chunks of code points and the entry of each; text i has the chunks `first[i]:last[i]`."""
+    """Spans of chunks in the code points and the entry of each; text i has the chunks `first[i]:last[i]`."""
 
     starts: Int64s
     ends: Int64s
@@ -38,7 +38,7 @@ class Chunks(NamedTuple):
 
 
 class Answers(NamedTuple):
-    """By entry: its words have the lengths `lengths[begins[e] : begins[e] + counts[e]]`; its edge."""
+    """Words by entry: entry e has words of the lengths `lengths[begins[e] : begins[e] + counts[e]]`, and an edge."""
 
     begins: Int64s
     counts: Int32s
@@ -47,7 +47,7 @@ class Answers(NamedTuple):
 
 
 class ChunkTables(NamedTuple):
-    """Entries by key: `reserved` for chunks of letters that are not simply one word, `slots` for the others."""
+    """Hash tables from key to entry: `reserved` for chunks of letters that are not one word, `slots` for the others."""
 
     keys: Keys
     reserved: Int32s
@@ -57,24 +57,33 @@ class ChunkTables(NamedTuple):
 
 
 ONE_WORD = -1
-"""Letters alone that no exception names: one word, which meets no neighbour."""
+"""Entry of a chunk of letters that is in no exception: one word that never interacts with a neighbor."""
 LOCAL = -2
-"""Entry of the batch's own number 0; number k is `LOCAL - k`."""
-
+"""The first entry that exists for this batch only; the k-th one is `LOCAL - k`."""
 
 HAS_ALPHA = 1
-"""The word has a letter."""
+"""The word contains a letter."""
 ALL_SYMBOLS = 2
 """Every character of the word is in datatrove's `PUNCTUATION_SET`."""
 IS_PUNCTUATION = 4
 """Every character is Unicode punctuation: spaCy's `is_punct`."""
 IS_STOP = 8
-"""The word is one of the sentencizer's sentence ends."""
+"""The word is one of the sentencizer's sentence-ending characters."""
 
 
 @kernel
 def find_chunks(texts: Texts, chunks: Chunks, keys: Keys, letters: UInt8s) -> int:
-    """Fill in the spans of the chunks, their keys, and whether each is of letters alone (else 0); their number."""
+    """Find the chunks of texts.
+
+    Args:
+        texts: The texts.
+        chunks: Output: spans of the chunks, and the chunks of each text; entries are not filled in.
+        keys: Output: key of each chunk.
+        letters: Output: nonzero for a chunk that consists of letters only.
+
+    Returns:
+        The number of chunks.
+    """
     codepoints, first, last, classes = texts
     at = 0
     for row in range(first.size):
@@ -92,10 +101,10 @@ def find_chunks(texts: Texts, chunks: Chunks, keys: Keys, letters: UInt8s) -> in
                 if kind & SPACE:
                     break
                 alpha &= kind
-                a, b = hashed_on(a, b, code)
+                a, b = extend_hash(a, b, code)
                 i += 1
             chunks.ends[at] = i
-            keys.a[at], keys.b[at] = mixed(a), mixed(b)
+            keys.a[at], keys.b[at] = mix(a), mix(b)
             letters[at] = alpha
             at += 1
         chunks.last[row] = at
@@ -103,7 +112,15 @@ def find_chunks(texts: Texts, chunks: Chunks, keys: Keys, letters: UInt8s) -> in
 
 
 class LookupProgress(NamedTuple):
-    """How far `look_up` came: the next chunk, entries and lengths used, local entries, and new entries to fill in."""
+    """Progress of `look_up`.
+
+    Attributes:
+        chunk: The next chunk to look up.
+        entries: Number of entries in the memo.
+        lengths: Number of word lengths in the memo.
+        local: Number of local entries.
+        missing: Number of new entries that must be filled in.
+    """
 
     chunk: int
     entries: int
@@ -125,10 +142,22 @@ def look_up(
     missing: Int64s,
     local: Int64s,
 ) -> LookupProgress:
-    """Entries of the chunks from `at.chunk` on, with new ones for those not known; simple chunks are answered.
+    """Look up the entries of chunks, and create entries for unknown ones.
 
-    The other new entries' chunks are put into `missing`. Chunks over `longest` get local entries and are put into
-    `local`. Stops early where the tables are full.
+    Args:
+        texts: The texts.
+        chunks: Their chunks; `chunks.entries` is filled in.
+        keys: Keys of the chunks.
+        letters: Nonzero for chunks of letters only.
+        tables: Hash tables; new entries are added. Those of simple chunks are filled in here.
+        longest_reserved: Characters of the longest reserved chunk.
+        longest: Characters of the longest chunk to store; longer ones get local entries.
+        at: Progress so far.
+        missing: Output: chunks whose new entries must be filled in by the tokenizer.
+        local: Output: chunks with local entries.
+
+    Returns:
+        The progress, which is incomplete if the tables are full.
     """
     answers = tables.answers
     _, count, used, n_local, n_missing = at
@@ -165,7 +194,7 @@ def look_up(
 
 
 @kernel
-def survey(
+def locate_words(
     texts: Texts,
     chunks: Chunks,
     known: Answers,
@@ -175,13 +204,26 @@ def survey(
     alters: int,
     words_first: Int64s,
     words_last: Int64s,
-    meetings: Int64s,
+    pairs: Int64s,
 ) -> tuple[int, int]:
-    """Where the words of each text begin and end among all words; their number.
+    """Locate the words of each text among all words, and find the chunks that interact with the next one.
 
-    And put into `meetings` each chunk that meets the next one so that the words of either may change; their number.
+    Args:
+        texts: The texts.
+        chunks: Their chunks with entries.
+        known: Words of the entries in the memo.
+        local: Words of the local entries.
+        opens: Edge flags of a chunk that can interact with the next one.
+        closes: Edge flags of a chunk that can interact with the previous one.
+        alters: Edge flag of a chunk whose words may change.
+        words_first: Output: first word of each text.
+        words_last: Output: word after the last of each text.
+        pairs: Output: chunks that interact with the next one so that the words of either may change.
+
+    Returns:
+        The number of words and the number of interactions.
     """
-    words, found = 0, 0
+    words, n_pairs = 0, 0
     for row in range(chunks.first.size):
         words_first[row] = words
         before = np.uint8(0)
@@ -199,19 +241,19 @@ def survey(
                 words += local.counts[LOCAL - entry]
             if before & opens and edge & closes and (before | edge) & alters:
                 gap = chunks.ends[chunk - 1]
-                if chunks.starts[chunk] == gap + 1 and texts.codepoints[gap] == 32 and found < meetings.size:
-                    meetings[found] = chunk - 1
-                    found += 1
+                if chunks.starts[chunk] == gap + 1 and texts.codepoints[gap] == 32 and n_pairs < pairs.size:
+                    pairs[n_pairs] = chunk - 1
+                    n_pairs += 1
             before = edge
         words_last[row] = words
-    return words, found
+    return words, n_pairs
 
 
 @kernel
 def emit_words(
     texts: Texts, chunks: Chunks, known: Answers, local: Answers, starts: Int64s, ends: Int64s, flags: UInt8s
 ) -> None:
-    """Spans and flags of all words, in order."""
+    """Fill in the spans and flags of all words, in order."""
     at = 0
     for chunk in range(chunks.starts.size):
         entry = chunks.entries[chunk]

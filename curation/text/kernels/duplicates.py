@@ -1,6 +1,6 @@
-"""Duplicate spans: which lines or paragraphs of a text occurred in it before.
+"""Duplicate spans: lines or paragraphs that occurred earlier in the same text.
 
-A hash finds candidates and the characters decide, so the answer is exact for any text.
+A hash finds candidates and the characters decide, so the result is exact for any text.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import numpy as np
 
 from curation.arrays import Bools, Int32s, Int64s, UInt32s
 from curation.running.compiled import kernel
-from curation.text.kernels.chunk_keys import mixed
+from curation.text.kernels.chunk_keys import mix
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT = np.uint64(32)
@@ -28,12 +28,12 @@ def hash_span(codepoints: UInt32s, start: int, end: int) -> np.uint64:
     if i < end:
         value = (value ^ np.uint64(codepoints[i])) * _MULTIPLIER
         value ^= value >> _SHIFT
-    return mixed(value)
+    return mix(value)
 
 
 @kernel
-def same(codepoints: UInt32s, left: int, right: int, length: int) -> bool:
-    """Whether `length` code points from `left` and from `right` on are equal."""
+def are_equal(codepoints: UInt32s, left: int, right: int, length: int) -> bool:
+    """Whether the `length` code points at `left` and at `right` are equal."""
     i = 0
     while i < length and codepoints[left + i] == codepoints[right + i]:
         i += 1
@@ -42,7 +42,7 @@ def same(codepoints: UInt32s, left: int, right: int, length: int) -> bool:
 
 @kernel
 def table_size(elements: int) -> int:
-    """The power of two that leaves an open-addressing table at most a quarter full, or half where memory matters."""
+    """Size of an open-addressing table: a power of two, at most a quarter full, or half full for large tables."""
     size = 8
     factor = 4 if elements < 1 << 16 else 2
     while size < factor * elements:
@@ -62,7 +62,19 @@ def count_duplicates(
     duplicates: Int64s,
     characters: Int64s,
 ) -> None:
-    """By text: the spans selected, how many of them occurred before in the text, and the characters of those."""
+    """Count duplicate spans of texts.
+
+    Args:
+        codepoints: Code points of all texts.
+        starts: First code point of each span.
+        ends: Code point after each span.
+        first: First span of each text.
+        last: Span after the last of each text.
+        selected: Spans to consider, shape (spans,).
+        elements: Output: number of selected spans of each text.
+        duplicates: Output: how many of those occurred earlier in the text.
+        characters: Output: number of characters in the duplicates.
+    """
     slots = np.empty(8, dtype=np.int32)
     for row in range(first.size):
         size = table_size(last[row] - first[row])
@@ -83,13 +95,13 @@ def count_duplicates(
 def _occurred(
     codepoints: UInt32s, starts: Int64s, ends: Int64s, first: int, span: int, slots: Int32s, size: int
 ) -> bool:
-    """Whether the span is in the table; it is from now on. Slots count spans from `first`."""
+    """Whether the span is in the table, which it is added to. Slots hold span numbers relative to `first`."""
     mask = np.uint64(size - 1)
     slot = hash_span(codepoints, starts[span], ends[span]) & mask
     length = ends[span] - starts[span]
     while slots[slot] >= 0:
         other = first + slots[slot]
-        if ends[other] - starts[other] == length and same(codepoints, starts[other], starts[span], length):
+        if ends[other] - starts[other] == length and are_equal(codepoints, starts[other], starts[span], length):
             return True
         slot = (slot + np.uint64(1)) & mask
     slots[slot] = span - first

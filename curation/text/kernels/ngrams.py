@@ -1,8 +1,8 @@
-"""Repeated n-grams of words, as Gopher's repetition rules count them (datatrove 0.10, gopher_repetition_filter.py).
+"""Repeated n-grams of words by Gopher's repetition rules (datatrove 0.10, gopher_repetition_filter.py).
 
-Top n-grams are equal when their words are, so each is known by the number of the (n-1)-gram before and that of its last
-word: exact, and one table look-up an n-gram. Duplicate n-grams are equal when their words, joined without a space, are
-the same characters, wherever the words end: a rolling hash finds candidates and the characters decide.
+Top n-grams are equal if their words are, so each is identified by the number of its first n-1 words and that of its
+last word: exact, with one table lookup per n-gram. Duplicate n-grams are equal if their words, joined without spaces,
+have the same characters, wherever the words end: a rolling hash finds candidates and the characters decide.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import numpy as np
 
 from curation.arrays import Int32s, Int64s, UInt32s, UInt64s
 from curation.running.compiled import kernel
-from curation.text.kernels.chunk_keys import mixed
-from curation.text.kernels.duplicates import hash_span, same, table_size
+from curation.text.kernels.chunk_keys import mix
+from curation.text.kernels.duplicates import are_equal, hash_span, table_size
 
 _BASE = np.uint64(0x9E3779B97F4A7C15)
 _INVERSE = np.uint64(0xF1DE83E19937733D)
@@ -31,12 +31,20 @@ def measure_ngrams(
     top: Int64s,
     duplicate: Int64s,
 ) -> None:
-    """Characters in repeated n-grams of the words `starts`, `ends` of each text.
+    """Count the characters in repeated n-grams of each text.
 
-    top[i, j]: length of the most frequent n-gram of `top_sizes[j]` words (ascending, from 2), words joined by spaces,
-    times its occurrences; the first in the text if several are most frequent.
-    duplicate[i, j]: characters of all n-grams of `duplicate_sizes[j]` words that occurred before, words joined without
-    spaces, scanned from the left without overlap.
+    Args:
+        codepoints: Code points of all texts.
+        starts: First code point of each word.
+        ends: Code point after each word.
+        first: First word of each text.
+        last: Word after the last of each text.
+        top_sizes: Words per top n-gram, ascending, from 2.
+        duplicate_sizes: Words per duplicate n-gram.
+        top: Output, shape (texts, top sizes): length of the most frequent n-gram, its words joined by spaces, times its
+            occurrences; the first in the text if several are most frequent.
+        duplicate: Output, shape (texts, duplicate sizes): characters of all n-grams that occurred before, words joined
+            without spaces, scanned from the left without overlap.
     """
     words, characters = 0, 0
     for row in range(first.size):
@@ -84,7 +92,7 @@ def _number_words(
     ids: Int32s,
     places: Int32s,
 ) -> None:
-    """ids[k]: number of the k-th word, equal for equal words, counted from 0 in order of first occurrence."""
+    """Number the words in order of first occurrence, from 0: `ids[k]` is equal for equal words."""
     slots[:] = -1
     mask = np.uint64(slots.size - 1)
     known = 0
@@ -99,7 +107,7 @@ def _number_words(
                 known += 1
                 break
             other = begin + places[number]
-            if ends[other] - starts[other] == length and same(codepoints, starts[other], start, length):
+            if ends[other] - starts[other] == length and are_equal(codepoints, starts[other], start, length):
                 break
             slot = (slot + np.uint64(1)) & mask
         ids[k] = number
@@ -109,13 +117,13 @@ def _number_words(
 def _number_ngrams(
     ids: Int32s, grams: Int32s, n: int, n_words: int, slots: Int32s, keys: UInt64s, counts: Int32s, places: Int32s
 ) -> None:
-    """Turn grams, numbers of the (n-1)-grams by first word, into those of the n-grams; count them."""
+    """Turn `grams`, the numbers of (n-1)-grams by first word, into the numbers of n-grams, and count them."""
     slots[:] = -1
     mask = np.uint64(slots.size - 1)
     known = 0
     for k in range(n_words - n + 1):
         key = np.uint64(grams[k]) << np.uint64(32) | np.uint64(ids[k + n - 1])
-        slot = mixed(key * _BASE) & mask
+        slot = mix(key * _BASE) & mask
         while slots[slot] >= 0 and keys[slots[slot]] != key:
             slot = (slot + np.uint64(1)) & mask
         number = slots[slot]
@@ -157,7 +165,7 @@ def _join(
     sums: UInt64s,
     scales: UInt64s,
 ) -> None:
-    """All words without spaces; by word, where it begins, the sum of c·BASE^i before it, and BASE^-begin."""
+    """Join all words without spaces; fill in each word's start, the sum of c·BASE^i before it, and BASE^-start."""
     at = 0
     total, power, scale = np.uint64(0), np.uint64(1), np.uint64(1)
     for k in range(n_words):
@@ -181,14 +189,14 @@ def _duplicate_characters(
     repeated, k = 0, 0
     while k + n <= n_words:
         length = offsets[k + n] - offsets[k]
-        slot = mixed((sums[k + n] - sums[k]) * scales[k]) & mask
+        slot = mix((sums[k + n] - sums[k]) * scales[k]) & mask
         while True:
             other = slots[slot]
             if other < 0:
                 slots[slot] = k
                 k += 1
                 break
-            if offsets[other + n] - offsets[other] == length and same(joined, offsets[other], offsets[k], length):
+            if offsets[other + n] - offsets[other] == length and are_equal(joined, offsets[other], offsets[k], length):
                 repeated += length
                 k += n
                 break

@@ -1,4 +1,4 @@
-"""What Gopher's quality rules and FineWeb's rules measure: words, symbols, and how lines begin and end."""
+"""Measurements for Gopher's quality rules and FineWeb's rules: words, symbols, and how lines begin and end."""
 
 from __future__ import annotations
 
@@ -29,7 +29,18 @@ def measure_words(
     characters: Int64s,
     alphabetic: Int64s,
 ) -> None:
-    """By text: words that are not all symbols, their characters, and words (of all) that have a letter."""
+    """Measure the words of each text.
+
+    Args:
+        starts: First code point of each word.
+        ends: Code point after each word.
+        flags: Flags of each word (`chunks.HAS_ALPHA`, ...).
+        first: First word of each text.
+        last: Word after the last of each text.
+        words: Output: number of words that are not all symbols.
+        characters: Output: number of characters in those words.
+        alphabetic: Output: number of words, of all words, that contain a letter.
+    """
     for row in range(first.size):
         n_words = n_characters = n_alphabetic = 0
         for k in range(first[row], last[row]):
@@ -51,7 +62,7 @@ def count_distinct(
     wanted_offsets: Int64s,
     distinct: Int64s,
 ) -> None:
-    """By text: how many of the wanted words, `wanted[wanted_offsets[j]:wanted_offsets[j + 1]]`, it has."""
+    """Count how many of the wanted words, `wanted[wanted_offsets[j]:wanted_offsets[j + 1]]`, occur in each text."""
     seen = np.empty(wanted_offsets.size - 1, dtype=np.bool_)
     for row in range(first.size):
         seen[:] = False
@@ -75,7 +86,7 @@ def count_distinct(
 
 @kernel
 def count_marks(codepoints: UInt32s, first: Int64s, last: Int64s, hashes: Int64s, ellipses: Int64s) -> None:
-    """By text: `text.count("#")` and `text.count("...") + text.count("…")`."""
+    """`text.count("#")` and `text.count("...") + text.count("…")` of each text."""
     for row in range(first.size):
         n_hashes = n_ellipses = run = 0
         for i in range(first[row], last[row]):
@@ -91,7 +102,7 @@ def count_marks(codepoints: UInt32s, first: Int64s, last: Int64s, hashes: Int64s
 
 @kernel
 def line_end(codepoints: UInt32s, classes: UInt8s, start: int, end: int) -> tuple[int, int]:
-    """Where the line from `start` ends for `str.splitlines`, and where the next one begins."""
+    """End of the line that begins at `start`, as for `str.splitlines`, and start of the next line."""
     i = start
     while i < end and not classes[codepoints[i]] & NEWLINE:
         i += 1
@@ -103,7 +114,7 @@ def line_end(codepoints: UInt32s, classes: UInt8s, start: int, end: int) -> tupl
 
 @kernel
 def stripped(codepoints: UInt32s, classes: UInt8s, start: int, end: int) -> tuple[int, int]:
-    """The span without the white space at its ends, as `str.strip`."""
+    """The span without white space at its ends, as by `str.strip`."""
     while start < end and classes[codepoints[start]] & SPACE:
         start += 1
     while start < end and classes[codepoints[end - 1]] & SPACE:
@@ -131,7 +142,7 @@ def measure_line_ends(
     bullets: Int64s,
     ellipses: Int64s,
 ) -> None:
-    """By text: lines of `str.splitlines`, those that begin with • or -, those that end in an ellipsis."""
+    """Count the lines of each text (`str.splitlines`), those that begin with • or -, and those that end in ellipses."""
     for row in range(first.size):
         lines[row] = bullets[row] = ellipses[row] = 0
         at = first[row]
@@ -160,9 +171,21 @@ def measure_lines(
     terminal_lines: Int64s,
     short_lines: Int64s,
 ) -> None:
-    """By text: lines that are not blank, those that end in a character of `terminal`, those up to `short` long.
+    """Measure the lines of each text.
 
-    filled: by line, whether it is not blank.
+    Args:
+        codepoints: Code points of all texts.
+        starts: First code point of each line.
+        ends: Code point after each line.
+        first: First line of each text.
+        last: Line after the last of each text.
+        classes: Classes of code points (`characters.classes`).
+        terminal: 1 for each code point that ends a sentence, shape (0x110000,).
+        short: Longest short line, in characters.
+        filled: Output, shape (lines,): whether a line is not blank.
+        lines: Output: number of lines that are not blank.
+        terminal_lines: Output: how many of those end in a terminal character.
+        short_lines: Output: how many of those are short.
     """
     for row in range(first.size):
         lines[row] = terminal_lines[row] = short_lines[row] = 0

@@ -1,13 +1,13 @@
-"""Words of simple chunks, cut as spaCy's English tokenizer would, without asking it.
+"""Words of simple chunks, equal to those of spaCy's English tokenizer but found without it.
 
-Most chunks met for the first time are a word with a comma, a number, a name with a hyphen. They have the form
+Most new chunks are a word with a comma, a number, or a name with a hyphen. They have the form
 
     prefix? token ((- | /) token)* suffix{0,3}      token: letters (apostrophe letters)* | digits ([.,:] digits)*
 
-with letters of any script and ASCII digits. No run of letters and no token of digits is `hot`, which is to say found in
-an exception of spaCy's ("Mr", "don", every single letter, "8"): so no exception, unit or URL can match, and each rule
-that can is written out below. Anything else is left to `curation.text.english`, which must agree (tests: every chunk of
-real pages, and chunks of this form made at random).
+with letters of any script and ASCII digits, where no run of letters and no token of digits is `hot`, that is, part of a
+spaCy exception ("Mr", "don", every single letter, "8"). So no exception, unit or URL can match, and every rule that can
+match is implemented below. All other chunks are left to `curation.text.english`, with which this module must agree
+(tested on every chunk of real pages and on random chunks of this form).
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from curation.text.kernels.characters import ALPHA, LOWER
 from curation.text.kernels.chunk_keys import Keys, find, key_of
 
 PREFIX, SUFFIX, LONE_SUFFIX, AFTER_DIGIT, BEFORE_STOP = 1, 2, 4, 8, 16
-"""A word before the rest; after it; after it and alone, for ":)" is an exception; after a digit; before a full stop."""
+"""A character that is a separate word before the rest; after it; after it if it is the only one, because ":)" is an
+exception; after a digit; before a full stop."""
 
 _OPENS, _CLOSES = int(Edge.OPENS), int(Edge.CLOSES)
 _LETTERS, _DIGITS = 1, 2
@@ -31,7 +32,14 @@ _DOT, _HYPHEN, _SLASH, _COMMA, _COLON, _SMALL_S, _LARGE_S = (np.uint32(ord(chara
 
 
 class Simple(NamedTuple):
-    """hot: keys and table of the hot runs. affixes, edges: by code point, what it may be and its `english.Edge`."""
+    """Tables for simple chunks.
+
+    Attributes:
+        hot: Keys of the hot runs.
+        slots: Hash table from key to hot run.
+        affixes: Flags by code point (PREFIX, ...), as from `affixes`.
+        edges: `english.Edge` flags by code point.
+    """
 
     hot: Keys
     slots: Int32s
@@ -40,7 +48,7 @@ class Simple(NamedTuple):
 
 
 def affixes() -> UInt8s:
-    """The characters that spaCy always cuts off: before and after words, whatever stands beside them."""
+    """Flags by code point of the characters that spaCy always separates from a word, whatever is next to them."""
     table = np.zeros(0x2020, dtype=np.uint8)
     for characters, bit in (
         ('(["“#$', PREFIX),
@@ -56,7 +64,20 @@ def affixes() -> UInt8s:
 def simple_words(
     codepoints: UInt32s, classes: UInt8s, start: int, end: int, simple: Simple, lengths: Int32s, at: int
 ) -> tuple[int, int]:
-    """Write the lengths of the chunk's words from `at` on; their number, 0 if the chunk is not simple, and its edge."""
+    """Find the words of a simple chunk.
+
+    Args:
+        codepoints: Code points of all texts.
+        classes: Classes of code points (`characters.classes`).
+        start: First code point of the chunk.
+        end: Code point after the chunk.
+        simple: Tables for simple chunks.
+        lengths: Output: lengths of the words, written from `at` on.
+        at: Position in `lengths`.
+
+    Returns:
+        The number of words, 0 if the chunk is not simple, and the chunk's `english.Edge` flags.
+    """
     count, i, edge = 0, start, 0
     if _affix(codepoints[i], simple) & PREFIX:
         edge = simple.edges[codepoints[i]] & _CLOSES
@@ -64,10 +85,10 @@ def simple_words(
         count, i = 1, i + 1
     kind = 0
     while True:
-        after, found = _token(codepoints, classes, i, end, simple)
-        if found == 0 or (kind and found != kind):
+        after, next_kind = _token(codepoints, classes, i, end, simple)
+        if next_kind == 0 or (kind and next_kind != kind):
             return 0, 0
-        kind = found
+        kind = next_kind
         lengths[at + count] = after - i
         count += 1
         i = after
@@ -115,7 +136,7 @@ def _is_ascii_digit(code: np.uint32) -> bool:
 
 @kernel
 def _token(codepoints: UInt32s, classes: UInt8s, start: int, end: int, simple: Simple) -> tuple[int, int]:
-    """Where the token of letters or digits from `start` ends, and its kind; kind 0 if there is none or it is hot."""
+    """End of the token of letters or digits that begins at `start`, and its kind: 0 if there is none or it is hot."""
     if start < end and _is_ascii_digit(codepoints[start]):
         return _digits(codepoints, start, end, simple)
     i, run = start, start
@@ -159,7 +180,7 @@ def _is_hot(codepoints: UInt32s, start: int, end: int, simple: Simple) -> bool:
 
 @kernel
 def _splits(codepoints: UInt32s, i: int, kind: int) -> bool:
-    """Whether the character between two tokens is a word: - or / between ASCII letters, - between digits."""
+    """Whether the character at `i`, between two tokens, is a word: - or / between ASCII letters, - between digits."""
     code = codepoints[i]
     if kind == _DIGITS:
         return bool(code == _HYPHEN and _is_ascii_digit(codepoints[i + 1]))
@@ -170,7 +191,7 @@ def _splits(codepoints: UInt32s, i: int, kind: int) -> bool:
 
 @kernel
 def _is_suffix(codepoints: UInt32s, classes: UInt8s, first: int, i: int, last: int, simple: Simple) -> bool:
-    """Whether the character at `i`, of the characters `first` to `last` after the tokens, is cut off as a word."""
+    """Whether the character at `i` is a separate word; `first` to `last` are the characters after the tokens."""
     before = codepoints[i - 1]
     if codepoints[i] == _DOT:
         if i > first:

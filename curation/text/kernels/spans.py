@@ -21,7 +21,7 @@ def find_lines(
     spans_first: Int64s,
     spans_last: Int64s,
 ) -> int:
-    """`text.split("\\n")` of each text, as spans; their number."""
+    """Find the spans of `text.split("\\n")` of each text; returns their number."""
     at = 0
     for row in range(first.size):
         spans_first[row] = at
@@ -48,7 +48,7 @@ def find_paragraphs(
     spans_first: Int64s,
     spans_last: Int64s,
 ) -> int:
-    """`re.split("\\n{2,}", text.strip())` of each text, as spans; their number."""
+    """Find the spans of `re.split("\\n{2,}", text.strip())` of each text; returns their number."""
     at = 0
     for row in range(first.size):
         begin, end = first[row], last[row]

@@ -1,4 +1,4 @@
-"""Damage in archives of every packing: what is whole comes out unchanged, the rest is counted, nothing crashes."""
+"""Damage in archives of every packing: intact records are read unchanged, the rest is counted, nothing crashes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ RECORDS = [
 
 
 def blocks(records: Sequence[bytes]) -> list[bytes]:
-    """gzip members cut without regard to records, as bgzip cuts them."""
+    """gzip members that ignore record boundaries, as bgzip cuts them."""
     data = b"".join(records)
     return [gzip.compress(data[start : start + 700], mtime=0) for start in range(0, len(data), 700)]
 
@@ -59,7 +59,7 @@ checked = settings(deadline=None, derandomize=True, max_examples=250)
 
 
 def read(data: bytes) -> tuple[dict[str, str], Counter[str]]:
-    """Pages by URL; every record is a page, passed over or skipped by name."""
+    """Pages by URL, and counts; checks that every record is counted as a page, passed or skipped."""
     counts: Counter[str] = Counter()
     try:
         batches = list(read_batches(io.BytesIO(data), "x", ReadSettings(), counts))
@@ -74,15 +74,15 @@ def read(data: bytes) -> tuple[dict[str, str], Counter[str]]:
 
 
 @pytest.mark.parametrize("name", PACKINGS)
-def test_sound_archives_give_all(name: str) -> None:
-    """Whatever the packing, all pages come out and nothing is skipped."""
+def test_sound_archives_are_read_completely(name: str) -> None:
+    """Whatever the packing, all pages are read and nothing is skipped."""
     found, counts = read(b"".join(PACKED[name]))
     assert found == PAGES
     assert not [key for key in counts if key.startswith(("skipped", "repaired"))]
 
 
-def whole_records(name: str, cut: int) -> int:
-    """Records that stand wholly before a cut of the packed bytes."""
+def complete_records(name: str, cut: int) -> int:
+    """Number of records that are complete before a cut in the packed bytes."""
     data = b"".join(PACKED[name])[:cut]
     if name in ("zstd", "mixed"):
         sizes = [len(part) for part in PACKED[name]]
@@ -98,24 +98,24 @@ def whole_records(name: str, cut: int) -> int:
 
 @checked
 @given(packings, st.floats(0, 1))
-def test_a_cut_gives_all_before_it(name: str, share: float) -> None:
-    """All records whole before the cut come out; what is cut does not come out half, and is counted."""
+def test_a_cut_file_is_read_up_to_the_cut(name: str, share: float) -> None:
+    """All records complete before the cut are read; a record that is cut is counted, never read in part."""
     data = b"".join(PACKED[name])
     cut = int(share * len(data))
     found, counts = read(data[:cut])
-    whole = whole_records(name, cut)
-    urls = list(PAGES)[: max(0, (whole - 1) // 2)]
+    complete = complete_records(name, cut)
+    urls = list(PAGES)[: max(0, (complete - 1) // 2)]
     assert list(found)[: len(urls)] == urls
     assert found == {url: PAGES[url] for url in found}
     sizes = [len(part) for part in PACKED[name]]
-    if name in ("gzip", "plain") and sum(sizes[:whole]) + 16 < cut < sum(sizes[: whole + 1]) - 16:
+    if name in ("gzip", "plain") and sum(sizes[:complete]) + 16 < cut < sum(sizes[: complete + 1]) - 16:
         assert counts["skipped.truncated"] == 1
 
 
 @checked
 @given(st.sampled_from(["gzip", "zstd", "plain", "pairs", "mixed"]), st.data())
-def test_a_flipped_byte_costs_its_part_only(name: str, data: st.DataObject) -> None:
-    """Records in other members, or after the next beginning of a plain record, come out unchanged."""
+def test_a_flipped_byte_costs_only_its_member(name: str, data: st.DataObject) -> None:
+    """Records in other members, or after the start of the next uncompressed record, are read unchanged."""
     parts = list(PACKED[name])
     number = data.draw(st.integers(0, len(parts) - 1))
     place = data.draw(st.integers(0, len(parts[number]) - 1))
@@ -124,8 +124,8 @@ def test_a_flipped_byte_costs_its_part_only(name: str, data: st.DataObject) -> N
     found, _ = read(b"".join([*parts[:number], bytes(broken), *parts[number + 1 :]]))
     size = 2 if name == "pairs" else 1
     touched = {(record - 1) // 2 for record in range(number * size, number * size + size)}
-    spared = {url: html for at, (url, html) in enumerate(PAGES.items()) if at not in touched}
-    assert {url: html for url, html in found.items() if url in spared} == spared
+    untouched = {url: html for at, (url, html) in enumerate(PAGES.items()) if at not in touched}
+    assert {url: html for url, html in found.items() if url in untouched} == untouched
     if name in ("gzip", "zstd", "pairs"):
         assert found == {url: PAGES[url] for url in found}
 
@@ -151,7 +151,7 @@ def test_a_flipped_byte_costs_its_part_only(name: str, data: st.DataObject) -> N
     ),
 )
 def test_garbage_between_records_costs_nothing(name: str, place: int, garbage: bytes) -> None:
-    """Whatever stands between two members or plain records, all pages come out."""
+    """All pages are read, whatever lies between two members or uncompressed records."""
     parts = PACKED[name]
     place = min(place, len(parts) - 1)
     found, _ = read(b"".join([*parts[:place], garbage, *parts[place:]]))
@@ -160,7 +160,7 @@ def test_garbage_between_records_costs_nothing(name: str, place: int, garbage: b
 
 @pytest.mark.parametrize("name", PACKINGS)
 @pytest.mark.parametrize("length", [0, 3, 10**5, 10**12])
-def test_a_lying_length_costs_its_record_only(name: str, length: int) -> None:
+def test_a_wrong_length_costs_only_its_record(name: str, length: int) -> None:
     """A length that is too short, too long or absurd loses no other record."""
     url = list(PAGES)[2]
     records = [*RECORDS[:6], response(url, PAGES[url], length=length), *RECORDS[7:]]
@@ -173,8 +173,8 @@ def test_a_lying_length_costs_its_record_only(name: str, length: int) -> None:
 
 
 @pytest.mark.parametrize("name", PACKINGS)
-def test_a_page_whole_by_its_http_header_is_whole(name: str) -> None:
-    """A record with too long a length comes out all the same if its HTTP Content-Length is right."""
+def test_a_page_complete_by_its_http_header_is_read(name: str) -> None:
+    """A record whose length is too long is still read if its HTTP Content-Length is right."""
     url = list(PAGES)[-1]
     body = PAGES[url].encode()
     http = ("HTTP/1.1 200 OK", "Content-Type: text/html", f"Content-Length: {len(body)}")
@@ -187,5 +187,5 @@ def test_a_page_whole_by_its_http_header_is_whole(name: str) -> None:
 @checked
 @given(st.binary(max_size=2000), st.sampled_from([b"", b"WARC/1.0\r\n", b"\x1f\x8b\x08", b"filedesc:"]))
 def test_any_bytes_can_be_read(data: bytes, head: bytes) -> None:
-    """Nothing but UnreadableArchive is raised, whatever the bytes."""
+    """Any bytes can be read without an exception other than UnreadableArchive."""
     read(head + data)

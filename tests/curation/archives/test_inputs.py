@@ -1,4 +1,4 @@
-"""Inputs: files, folders, globs and lists, in a stated order, each once."""
+"""Inputs: files, folders, globs and lists, in a defined order, each file once."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ def crawl(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def names(words: list[str]) -> list[str]:
-    return [Path(entry.path).name for entry in find_inputs(words)]
+def names(arguments: list[str]) -> list[str]:
+    return [Path(entry.path).name for entry in find_inputs(arguments)]
 
 
-def test_a_folder_gives_its_archives_sorted(crawl: Path) -> None:
-    """Archives at any depth, sorted by path; other files are left alone."""
+def test_a_folder_stands_for_its_archives_sorted(crawl: Path) -> None:
+    """A folder gives the archives at any depth, sorted by path; other files are ignored."""
     assert names([str(crawl)]) == ["a.warc.gz", "b.warc.gz", "c.warc", "d.arc.gz", "e.warc.wet.gz"]
 
 
-def test_words_keep_their_order_and_files_count_once(crawl: Path) -> None:
-    """The order of the words is the input order; a file that two words name is read once, where it came first."""
+def test_arguments_keep_their_order_and_files_count_once(crawl: Path) -> None:
+    """Inputs keep the order of the arguments; a file named twice is read once, at its first place."""
     assert names([str(crawl / "b.warc.gz"), str(crawl / "*.warc.gz")]) == ["b.warc.gz", "a.warc.gz"]
 
 
-def test_a_file_named_outright_needs_no_ending(crawl: Path) -> None:
-    """Any file can be named; what is in it decides what it is."""
+def test_a_file_named_explicitly_needs_no_ending(crawl: Path) -> None:
+    """A file that is named explicitly is an input whatever its ending."""
     assert names([str(crawl / "notes.txt")]) == ["notes.txt"]
 
 
-def test_a_list_holds_one_path_a_line(crawl: Path) -> None:
-    """@list.txt stands for its lines; blank lines do not count."""
+def test_a_list_holds_one_path_per_line(crawl: Path) -> None:
+    """@list.txt is replaced by its lines; blank lines are ignored."""
     listing = crawl / "list.txt"
     listing.write_text(f"{crawl / 'b.warc.gz'}\n\n{crawl / 'deep'}\n")
     assert names([f"@{listing}"]) == ["b.warc.gz", "c.warc", "d.arc.gz"]
@@ -56,22 +56,22 @@ def test_other_file_systems() -> None:
     assert entry.open().read() == b"abc"
 
 
-@pytest.mark.parametrize("word", ["missing.warc", "missing/*.warc", "@missing.txt", "nosuch://x/y.warc"])
-def test_a_word_that_stands_for_nothing_is_an_error(tmp_path: Path, word: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A missing file, an empty glob, a missing list and an unknown protocol are each named."""
+@pytest.mark.parametrize("argument", ["missing.warc", "missing/*.warc", "@missing.txt", "nosuch://x/y.warc"])
+def test_an_argument_without_files_is_an_error(tmp_path: Path, argument: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names a missing file, an empty glob, a missing list or an unknown protocol."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"missing|nosuch"):
-        find_inputs([word])
+        find_inputs([argument])
 
 
 def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
-    """A folder without archives is named, with the endings that were looked for."""
+    """The error for a folder without archives lists the accepted endings."""
     with pytest.raises(InputError, match=r"\.warc"):
         find_inputs([str(tmp_path)])
 
 
 def test_a_changed_file_is_another_version(crawl: Path) -> None:
-    """The identity of an input follows its size and time of change, its shard name only its path."""
+    """An input's identity depends on its size and modification time, its shard name only on its path."""
     path = crawl / "a.warc.gz"
     before = find_inputs([str(path)])[0]
     path.write_bytes(b"other")

@@ -1,4 +1,4 @@
-"""Reading archives: types, encodings, charsets, and damage of every kind."""
+"""Reading archives: packings, content types, encodings, charsets and damage."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ URLS = [f"https://a.org/{number}" for number in range(6)]
 RECORDS = [warcinfo(), *(response(url, page(url, f"Text of {url}. " * 40)) for url in URLS)]
 PARTS = [members([record]) for record in RECORDS]
 FRAMES = [zstandard.compress(record) for record in RECORDS]
-NEVER = ReadSettings(max_page_bytes=1 << 20)
+SMALL_PAGES = ReadSettings(max_page_bytes=1 << 20)
 
 
-def read(data: bytes, reading: ReadSettings = NEVER, **limits: int) -> tuple[list[dict[str, Any]], Counter[str]]:
+def read(data: bytes, reading: ReadSettings = SMALL_PAGES, **limits: int) -> tuple[list[dict[str, Any]], Counter[str]]:
     counts: Counter[str] = Counter()
     batches = list(read_batches(io.BytesIO(data), "dump/CC-MAIN-2024-10/x.warc.gz", reading, counts, **limits))
     assert all(batch.table.schema.equals(schema.RECORD) for batch in batches)
@@ -47,7 +47,7 @@ def skipped(counts: Counter[str]) -> dict[str, int]:
     ids=["gzip", "plain", "zstd", "one gzip member"],
 )
 def test_every_packing_gives_the_same_pages(data: bytes) -> None:
-    """gzip and zstd by record, one gzip member for all, and plain give the same pages."""
+    """gzip and zstd per record, a single gzip member, and uncompressed files give the same pages."""
     rows, counts = read(data)
     assert [row["url"] for row in rows] == URLS
     assert all(row["html"].startswith("<!DOCTYPE html>") and row["text"] is None for row in rows)
@@ -56,7 +56,7 @@ def test_every_packing_gives_the_same_pages(data: bytes) -> None:
 
 
 def test_zstd_with_a_dictionary() -> None:
-    """The dictionary in a leading skippable frame, as the warc-zstd specification has it, is used."""
+    """The dictionary in a leading skippable frame, as in the warc-zstd specification, is used."""
     dictionary = zstandard.train_dictionary(4096, RECORDS * 20)
     compressor = zstandard.ZstdCompressor(dict_data=dictionary)
     raw = dictionary.as_bytes()
@@ -65,7 +65,7 @@ def test_zstd_with_a_dictionary() -> None:
 
 
 def test_offsets_lead_back_to_the_record() -> None:
-    """Reading from a page's offset on gives that page first; pages that share a member have no offset."""
+    """Reading from a page's offset gives that page first; pages that share a member have no offset."""
     data = b"".join(PARTS)
     for row in read(data)[0]:
         again, _ = read(data[row["warc_offset"] :])
@@ -76,28 +76,28 @@ def test_offsets_lead_back_to_the_record() -> None:
 
 @settings(deadline=None, derandomize=True)
 @given(st.integers(0, sum(map(len, PARTS))))
-def test_a_cut_file_gives_all_before_the_cut(cut: int) -> None:
-    """Every record that is whole before the cut comes out, nothing half."""
-    whole, size = 0, 0
+def test_a_cut_file_is_read_up_to_the_cut(cut: int) -> None:
+    """Every record that is complete before the cut is read, and none in part."""
+    complete, size = 0, 0
     for part in PARTS:
         size += len(part)
-        whole += size <= cut
+        complete += size <= cut
     data = b"".join(PARTS)[:cut]
     try:
         rows, _ = read(data)
     except UnreadableArchive:
-        assert whole == 0
+        assert complete == 0
         return
     found = [row["url"] for row in rows]
-    assert found[: max(0, whole - 1)] == URLS[: max(0, whole - 1)]
+    assert found[: max(0, complete - 1)] == URLS[: max(0, complete - 1)]
     for row in rows:
         assert row["html"] == page(row["url"], f"Text of {row['url']}. " * 40)
 
 
 @settings(deadline=None, derandomize=True)
 @given(st.integers(1, 6), st.integers(0, 10**6), st.integers(1, 255))
-def test_damage_costs_its_record_only(number: int, place: int, flip: int) -> None:
-    """A flipped byte in one member loses at most that record; what does come out is unchanged."""
+def test_damage_costs_only_its_record(number: int, place: int, flip: int) -> None:
+    """A flipped byte in a member loses at most that record; all others are read unchanged."""
     parts = list(PARTS)
     broken = bytearray(parts[number])
     broken[place % len(broken)] ^= flip
@@ -114,20 +114,20 @@ def test_damage_costs_its_record_only(number: int, place: int, flip: int) -> Non
 )
 @pytest.mark.parametrize("parts", [PARTS, FRAMES, RECORDS], ids=["gzip", "zstd", "plain"])
 def test_garbage_between_records_costs_nothing(parts: list[bytes], garbage: bytes) -> None:
-    """Whatever stands between two records, all records come out."""
+    """All records are read, whatever lies between two of them."""
     assert urls(b"".join([*parts[:3], garbage, *parts[3:]])) == URLS
 
 
 @pytest.mark.parametrize("length", [3, 10**6])
-def test_a_wrong_length_costs_its_record_only(length: int) -> None:
-    """A Content-Length that lies, too short or past the end of the member, loses no other record."""
+def test_a_wrong_length_costs_only_its_record(length: int) -> None:
+    """A Content-Length that is too short, or past the end of the member, loses no other record."""
     wrong = members([response(URLS[2], page("x", "y"), length=length)])
     found = urls(b"".join([*PARTS[:3], wrong, *PARTS[4:]]))
     assert [url for url in found if url != URLS[2]] == [url for url in URLS if url != URLS[2]]
 
 
-def test_nothing_of_an_archive_is_an_error() -> None:
-    """A file without any record is refused as a whole; an empty one has simply no pages."""
+def test_a_file_without_records_is_an_error() -> None:
+    """A file without any record is refused; an empty file has no pages."""
     for data in (b"<html>no archive</html>", bytes(range(256)) * 99, gzip.compress(b"hello")):
         with pytest.raises(UnreadableArchive):
             read(data)
@@ -158,16 +158,16 @@ def chunked(data: bytes) -> bytes:
         (("Transfer-Encoding: chunked", "Content-Encoding: gzip"), chunked(gzip.compress(HTML)), "content.gzip"),
     ],
 )
-def test_encodings_are_undone_where_they_are_there(lines: tuple[str, ...], body: bytes, counted: str) -> None:
-    """Chunked, gzip, deflate (both kinds), brotli and zstd; a body stored decoded is taken as it is."""
+def test_encodings_are_undone_if_they_were_applied(lines: tuple[str, ...], body: bytes, counted: str) -> None:
+    """Chunked, gzip, deflate (both kinds), brotli and zstd are undone; a body stored decoded is kept as it is."""
     rows, counts = read(members([warcinfo(), response(URLS[0], body, http=("HTTP/1.1 200 OK", *lines))]))
     assert rows[0]["html"] == HTML.decode()
     assert counts[counted] == 1
 
 
 @pytest.mark.parametrize("name", ["gzip", "deflate", "br", "zstd"])
-def test_a_body_that_unpacks_without_end_is_skipped(name: str) -> None:
-    """A compressed bomb is a counted skip."""
+def test_a_decompression_bomb_is_skipped(name: str) -> None:
+    """A body that unpacks to more than the limit is skipped and counted."""
     pack = {"gzip": gzip.compress, "deflate": zlib.compress, "br": brotli.compress, "zstd": zstandard.compress}[name]
     bomb = pack(b"<html>" + b"a" * (4 << 20))
     rows, counts = read(
@@ -179,16 +179,16 @@ def test_a_body_that_unpacks_without_end_is_skipped(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["gzip", "deflate", "br", "zstd"])
 @pytest.mark.parametrize("body", ["\n\nplain", "x", "<p>no doctype", '{"a": 1}', "0123456789 abc " * 50])
-def test_what_is_not_packed_is_not_unpacked(name: str, body: str) -> None:
-    """A body stored decoded under a header that says packed comes out as it is, whatever it begins with."""
+def test_a_body_that_is_not_packed_is_not_unpacked(name: str, body: str) -> None:
+    """A body stored decoded under a header that declares an encoding is kept as it is, however it begins."""
     http = ("HTTP/1.1 200 OK", "Content-Type: text/html", f"Content-Encoding: {name}")
     rows, counts = read(members([warcinfo(), response(URLS[0], body, http=http)]))
     assert [row["html"] for row in rows] == [body]
     assert counts["content.not_encoded_as_declared"] == 1
 
 
-def test_a_packed_body_cut_short_gives_what_is_there() -> None:
-    """A page that the crawler cut in the middle of its gzip stream comes out up to the cut, counted."""
+def test_a_packed_body_cut_short_is_read_up_to_the_cut() -> None:
+    """A page that the crawler cut in the middle of its gzip stream is read up to the cut and counted."""
     text = page("x", *(f"Paragraph {number} of the page." for number in range(400)))
     http = ("HTTP/1.1 200 OK", "Content-Type: text/html", "Content-Encoding: gzip")
     rows, counts = read(members([warcinfo(), response(URLS[0], gzip.compress(text.encode())[:-200], http=http)]))
@@ -198,7 +198,7 @@ def test_a_packed_body_cut_short_gives_what_is_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("identified", "declared", "body", "taken", "by"),
+    ("identified", "declared", "body", "is_page", "source"),
     [
         ("text/html", "application/json", "<p>x</p>", True, "identified"),
         ("application/json", "text/html", "<html>x</html>", False, "identified"),
@@ -210,18 +210,18 @@ def test_a_packed_body_cut_short_gives_what_is_there() -> None:
         (None, None, '{"a": 1}', False, "sniffed"),
     ],
 )
-def test_content_type(identified: str | None, declared: str | None, body: str, taken: bool, by: str) -> None:
-    """The crawler's word first, then the header's, then what the bytes look like."""
+def test_content_type(identified: str | None, declared: str | None, body: str, is_page: bool, source: str) -> None:
+    """The type that the crawler identified wins, then the header's, then the one sniffed from the bytes."""
     headers = (f"WARC-Identified-Payload-Type: {identified}",) if identified else ()
     http = ("HTTP/1.1 200 OK", *((f"Content-Type: {declared}",) if declared else ()))
     rows, counts = read(members([warcinfo(), response(URLS[0], body, http=http, headers=headers)]))
-    assert len(rows) == taken
-    assert counts[f"type.{by}"] == 1
-    assert counts["skipped.not_html"] == (not taken)
+    assert len(rows) == is_page
+    assert counts[f"type.{source}"] == 1
+    assert counts["skipped.not_html"] == (not is_page)
 
 
-def test_other_records_are_counted_only() -> None:
-    """Requests, metadata and resources are no pages; plain text of a conversion record (WET) is text at once."""
+def test_other_records_are_only_counted() -> None:
+    """Requests, metadata and resources are not pages; a conversion record (WET) is a page of plain text."""
     records = [
         warcinfo(),
         response(URLS[0], "x", kind="request"),
@@ -237,15 +237,15 @@ def test_other_records_are_counted_only() -> None:
     assert [row["html"] for row in rows] == ["<html>x</html>"]
 
 
-def test_batches_are_limited_and_limits_change_nothing() -> None:
-    """Small limits give more batches of the same rows."""
-    whole, _ = read(b"".join(PARTS))
+def test_batch_limits_do_not_change_the_rows() -> None:
+    """Smaller batches hold the same rows."""
+    rows, _ = read(b"".join(PARTS))
     for limits in ({"max_documents": 1}, {"max_bytes": 2000}, {"max_documents": 4}):
-        assert read(b"".join(PARTS), **limits)[0] == whole
+        assert read(b"".join(PARTS), **limits)[0] == rows
 
 
 def test_columns_of_a_page() -> None:
-    """id and date as the record has them, the dump out of the path unless the recipe names it."""
+    """id and date are the record's; the dump is taken from the path unless the recipe names it."""
     row = read(b"".join(PARTS))[0][0]
     assert row["id"].startswith("<urn:uuid:")
     assert row["date"] == "2024-05-18T01:58:10Z"
@@ -292,7 +292,7 @@ def test_columns_of_a_page() -> None:
     ],
 )
 def test_charsets(data: bytes, content_type: str, text: str, choice: str) -> None:
-    """Mark, header, meta, detection, in this order; what cannot be as declared is decoded by what can."""
+    """Byte order mark, header, meta and detection decide in this order; a declaration that fails is overruled."""
     raw, how = to_utf8(data, content_type)
     found = bytes(raw).decode()
     assert found.endswith(text)
@@ -304,7 +304,7 @@ def test_charsets(data: bytes, content_type: str, text: str, choice: str) -> Non
     st.binary(max_size=200),
     st.sampled_from(["", "text/html; charset=utf-8", "x; charset=utf-16", "x; charset=gbk", "x; charset=utf-7"]),
 )
-def test_any_bytes_become_text_that_arrow_takes(data: bytes, content_type: str) -> None:
-    """No bytes under any declaration raise, and the text has no lone surrogate."""
+def test_any_bytes_become_valid_utf8(data: bytes, content_type: str) -> None:
+    """Any bytes under any declaration become valid UTF-8 without a lone surrogate."""
     text = bytes(to_utf8(data, content_type)[0]).decode()
     assert text.encode().decode() == text

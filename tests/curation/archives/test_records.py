@@ -1,4 +1,4 @@
-"""Records of WARC and ARC files: what fastwarc finds, offsets, odd headers, and ARC in its versions."""
+"""Records of WARC and ARC files: agreement with fastwarc, offsets, odd headers, and both versions of ARC."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def records(data: bytes, max_bytes: int = 1 << 20) -> tuple[list[Record], Counte
 @pytest.mark.parametrize(
     "name", ["web/00003.warc.gz", "warc-cases/ipwb-sample-1.warc.gz", "warc-cases/warcio-example.warc"]
 )
-def test_sound_archives_as_fastwarc_reads_them(shared_data: Path, name: str) -> None:
-    """Type, id, offset and content of every record."""
+def test_sound_archives_are_read_as_by_fastwarc(shared_data: Path, name: str) -> None:
+    """Type, id, offset and content of every record agree with fastwarc."""
     data = (shared_data / name).read_bytes()
     expected = [
         (str(raw.record_type), raw.record_id, raw.stream_pos, raw.reader.read())
@@ -41,7 +41,7 @@ def test_sound_archives_as_fastwarc_reads_them(shared_data: Path, name: str) -> 
 
 
 def with_dictionary(parts: list[bytes]) -> list[bytes]:
-    """zstd frames with a dictionary, itself compressed, before them."""
+    """zstd frames after a dictionary that is itself compressed."""
     dictionary = zstandard.train_dictionary(3000, parts * 50)
     raw = zstandard.compress(dictionary.as_bytes())
     compressor = zstandard.ZstdCompressor(dict_data=dictionary)
@@ -55,7 +55,7 @@ def with_dictionary(parts: list[bytes]) -> list[bytes]:
     ids=["plain", "gzip", "zstd", "zstd with a dictionary"],
 )
 def test_a_page_is_read_at_its_offset(parts: list[bytes]) -> None:
-    """After a seek to a page's offset it comes first, with the same offset."""
+    """After a seek to a page's offset that page comes first, with the same offset."""
     stream = io.BytesIO(b"".join(parts))
     rows = [row for batch in read_batches(stream, "x", ReadSettings(), Counter()) for row in batch.table.to_pylist()]
     assert [row["url"] for row in rows] == URLS
@@ -66,7 +66,7 @@ def test_a_page_is_read_at_its_offset(parts: list[bytes]) -> None:
 
 
 def test_odd_headers_are_read() -> None:
-    """LF alone, names in any case, folded lines, spaces around colons, and bytes that are not UTF-8."""
+    """Headers with bare LF, names in any case, folded lines, spaces around colons and invalid UTF-8 are read."""
     header = (
         b"WARC/1.1\nwarc-type: Response\nWARC-RECORD-ID : <urn:uuid:1>\nWARC-Target-URI:http://a.org/\xe9\n"
         b"X-Long: a\n\tb\ncontent-length: 3\n\nabc\n\n"
@@ -81,8 +81,8 @@ def test_odd_headers_are_read() -> None:
 
 @pytest.mark.parametrize("header", [b"Content-Length: -1", b"Content-Length: many", b"X: y", b"no field at all"])
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
-def test_a_header_without_a_length_costs_its_record_only(header: bytes, pack: type[bytes]) -> None:
-    """It is counted as damaged, and the next record is found."""
+def test_a_header_without_a_length_costs_only_its_record(header: bytes, pack: type[bytes]) -> None:
+    """A header without a valid length is counted as damaged, and the next record is read."""
     broken = b"WARC/1.0\r\nWARC-Type: response\r\n" + header + b"\r\n\r\nabc\r\n\r\n"
     found, counts = records(b"".join(map(pack, (RECORDS[1], broken, RECORDS[2]))))
     assert [one.headers["warc-target-uri"] for one in found] == URLS[:2]
@@ -90,8 +90,8 @@ def test_a_header_without_a_length_costs_its_record_only(header: bytes, pack: ty
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress, zstandard.compress])
-def test_what_is_too_large_is_passed_over(pack: type[bytes]) -> None:
-    """It is not held in memory, is counted, and costs no other record; cut short it is truncated."""
+def test_a_record_that_is_too_large_is_skipped(pack: type[bytes]) -> None:
+    """A record over the limit is counted and costs no other record; if the file ends in it, it is truncated."""
     large = response("https://a.org/large", "x" * 5_000_000)
     parts = [pack(part) for part in (RECORDS[1], large, RECORDS[2])]
     found, counts = records(b"".join(parts))
@@ -113,7 +113,7 @@ def arc_record(url: str, body: bytes, fields: str = "text/html", length: int | N
 @pytest.mark.parametrize("fields", ["text/html", "text/html 200 CHECKSUM - 1234 x.arc.gz", "text/html; charset=utf-8"])
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
 def test_arc(fields: str, pack: type[bytes]) -> None:
-    """Records of versions 1 and 2, plain and compressed, have address, date, an id that lasts, and their offset."""
+    """ARC records of versions 1 and 2, packed or not, have URL, date, a stable id and an offset."""
     parts = [pack(ARC_HEADER), *(pack(arc_record(url, page(url).encode(), fields)) for url in URLS)]
     stream = io.BytesIO(b"".join(parts))
     counts: Counter[str] = Counter()
@@ -130,8 +130,8 @@ def test_arc(fields: str, pack: type[bytes]) -> None:
 
 
 @pytest.mark.parametrize("length", [5, 900, 10**7])
-def test_a_lying_length_in_arc(length: int) -> None:
-    """Too long a length is seen through by HTTP's own; too short a one costs the record's end; none costs another."""
+def test_a_wrong_length_in_arc(length: int) -> None:
+    """A wrong length loses no other record; one that is too long is corrected by the HTTP Content-Length."""
     parts = [
         ARC_HEADER,
         *(arc_record(url, page(url).encode(), length=length if url == URLS[2] else None) for url in URLS),
@@ -145,8 +145,8 @@ def test_a_lying_length_in_arc(length: int) -> None:
         assert found[2].content.endswith(page(URLS[2]).encode())
 
 
-def test_the_dump_is_named_by_the_archive() -> None:
-    """Where neither recipe nor path name it, the warcinfo record does."""
+def test_the_archive_can_name_the_dump() -> None:
+    """If neither the recipe nor the path names the dump, the warcinfo record does."""
     info = b"WARC/1.0\r\nWARC-Type: warcinfo\r\nContent-Length: 28\r\n\r\nisPartOf: CC-MAIN-2024-22\r\n\r\n\r\n\r\n"
     for path, dump, expected in (
         ("x.warc.gz", None, "CC-MAIN-2024-22"),

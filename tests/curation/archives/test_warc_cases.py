@@ -1,4 +1,4 @@
-"""Every archive of the shared cases, good and broken: which pages must come out, and what is lost under which name."""
+"""Every archive of the shared cases, good and broken: which pages are read, and what is skipped for which cause."""
 
 from __future__ import annotations
 
@@ -49,19 +49,19 @@ CASES: dict[str, tuple[list[str] | int, dict[str, int]]] = {
     "warcio-example.warc.gz": ([EXAMPLE], {}),
     "warcio-post-test.warc.gz": ([], {"skipped.not_html": 3}),
 }
-"""Archive → URLs of the pages that come out (or their number), and every count of what is skipped."""
+"""Archive → URLs of its pages (or their number), and the counts of skipped records by cause."""
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_what_comes_out_and_what_is_lost(shared_data: Path, name: str) -> None:
-    """The pages of an archive come out, in order, and each loss is counted under its cause."""
-    expected, lost = CASES[name]
+def test_pages_and_skipped_records(shared_data: Path, name: str) -> None:
+    """The pages of an archive are read in order, and each skipped record is counted under its cause."""
+    expected, skipped = CASES[name]
     counts: Counter[str] = Counter()
     with (shared_data / "warc-cases" / name).open("rb") as stream:
         batches = list(read_batches(stream, name, ReadSettings(), counts))
     rows = [row for batch in batches for row in batch.table.to_pylist()]
     assert len(rows) == expected if isinstance(expected, int) else [row["url"] for row in rows] == expected
-    assert {key: count for key, count in counts.items() if key.startswith("skipped.")} == lost
+    assert {key: count for key, count in counts.items() if key.startswith("skipped.")} == skipped
     for row in rows:
         content = row["html"] if row["html"] is not None else row["text"]
         assert len(content) > 20
@@ -71,5 +71,5 @@ def test_what_comes_out_and_what_is_lost(shared_data: Path, name: str) -> None:
 
 
 def test_every_case_is_in_the_table(shared_data: Path) -> None:
-    """No archive of the shared cases is left out."""
+    """Every archive of the shared cases is tested."""
     assert {path.name for path in (shared_data / "warc-cases").iterdir()} == set(CASES)

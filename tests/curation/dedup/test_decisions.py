@@ -1,4 +1,4 @@
-"""A dropped document beside its survivor."""
+"""Comparison of a removed document with its survivor."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from curation.dedup.decisions import compare, find_row
 from curation.dedup.settings import DedupSettings
 
 
-def test_what_ties_a_document_to_its_survivor(tmp_path: Path) -> None:
-    """Bands in common, similarity, whether texts are equal, where the survivor is; nothing for one that stays."""
+def test_comparison_with_the_survivor(tmp_path: Path) -> None:
+    """It has shared bands, similarity, equality of texts and the survivor's URL; None for a kept document."""
     body = prose(1, 60)
     texts = [" ".join(body), " ".join(prose(2)), " ".join([*body[:-1], "Another end."]), " ".join(body).upper()]
     urls = [f"https://a.org/{number}" for number in range(4)]

@@ -1,4 +1,4 @@
-"""Lines that many documents share: counted once a document, cut where they stand."""
+"""Lines that many documents share are counted once per document and cut everywhere."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def batch(*texts: str, urls: list[str] | None = None) -> Batch:
 
 
 def test_a_document_counts_once_for_a_line() -> None:
-    """White space around a line does not matter, repeats within a document and blank lines do not count."""
+    """White space around a line is ignored; repeats within a document and blank lines do not count."""
     owner, inside, hashes = line_hashes(batch("a\nb\n a \n\n", "a", "c\u00a0\n  "), "corpus")
     assert owner.tolist() == [0, 0, 0, 0, 0, 1, 2, 2]
     assert inside.tolist() == [0, 1, 2, 3, 4, 0, 0, 1]
@@ -33,8 +33,8 @@ def test_a_document_counts_once_for_a_line() -> None:
     assert sorted(document_counts(owner, hashes)[1].tolist()) == [1, 1, 2]
 
 
-def test_lines_of_other_domains_are_other_lines() -> None:
-    """By domain, hosts of one registered domain share their lines, others do not."""
+def test_lines_of_other_domains_are_different() -> None:
+    """With the scope "domain", hosts of the same registered domain share lines, others do not."""
     urls = ["https://www.a.co.uk/1", "http://blog.a.co.uk/2", "https://b.co.uk/"]
     _, _, hashes = line_hashes(batch("x", "x", "x", urls=urls), "domain")
     assert hashes[0] == hashes[1] != hashes[2]
@@ -43,7 +43,7 @@ def test_lines_of_other_domains_are_other_lines() -> None:
 
 
 def test_cutting_lines() -> None:
-    """Listed lines go, the rest keeps its order; a document with nothing left goes with its reason."""
+    """Listed lines are cut, the others keep their order; a document without lines is removed with its reason."""
     cuts = pa.table({"row": [0, 0, 2, 2], "line": [0, 2, 0, 1]}, schema=CUTS)
     outcome = CutLines(cuts)(batch("x\nkeep\ny\nthis", "whole", "x\n\n"))
     assert outcome.batch.text.to_pylist() == ["keep\nthis", "whole", ""]
@@ -53,7 +53,7 @@ def test_cutting_lines() -> None:
 
 
 def test_across_shards(tmp_path: Path) -> None:
-    """Lines over the limit are listed wherever they stand; lines at the limit and copies' lines are not counted in."""
+    """Lines over the limit are listed in all shards; lines at the limit are not, and duplicates do not count."""
     texts = [f"{' '.join(prose(seed))}\n{FOOTER}" for seed in range(9)]
     texts += [texts[0]] * 20 + [f"{' '.join(prose(50))}\nAt the limit", f"{' '.join(prose(51))}\nAt the limit"]
     urls = [f"https://a.org/{number}" for number in range(len(texts))]

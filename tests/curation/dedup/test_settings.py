@@ -1,4 +1,4 @@
-"""The recipe's table [dedup]: what it refuses, and the bands and rows it comes to."""
+"""Table [dedup] of the recipe: values it refuses, and the bands and rows it chooses."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from curation.errors import ParameterError
     ],
 )
 def test_bad_values_are_named(key: str, value: Any) -> None:
-    """A value that cannot be is refused with its key; bands without rows too."""
+    """An invalid value, also bands without rows, is refused with its key."""
     with pytest.raises(ParameterError) as caught:
         DedupSettings(**{key: value})
     assert caught.value.key in (key, {"bands": "rows", "rows": "bands"}.get(key))
 
 
 def test_bands_and_rows() -> None:
-    """Given ones stand; else they follow the threshold, FineWeb's own at its nominal .72."""
+    """Given bands and rows are used; else they follow from the threshold, FineWeb's own at its nominal 0.72."""
     assert DedupSettings(bands=20, rows=5, threshold=0.9).banding == (20, 5)
     assert DedupSettings(threshold=0.72).banding == (14, 8)
     for threshold in (0.01, 0.3, 0.5, 0.8, 0.9, 0.99, 1.0):
@@ -47,6 +47,6 @@ def test_bands_and_rows() -> None:
 
 
 def test_the_curve() -> None:
-    """1 − (1 − s⁸)¹⁴ as published: .56 at .70, .77 at .75, .92 at .80."""
+    """The probability is 1 − (1 − s⁸)¹⁴ as published: 0.56 at 0.70, 0.77 at 0.75, 0.92 at 0.80."""
     curve = DedupSettings(bands=14, rows=8).probability
     assert [round(curve(value), 2) for value in (0.0, 0.7, 0.75, 0.8, 1.0)] == [0.0, 0.56, 0.77, 0.92, 1.0]

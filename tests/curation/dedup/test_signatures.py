@@ -1,4 +1,4 @@
-"""Signatures: the reference's bits, theory's rates, and independence of everything but the text."""
+"""Signatures: the reference's bits, the theoretical match rates, and dependence on nothing but the text."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def check(values: list[str]) -> None:
 
 
 def test_bits_equal_the_reference_on_real_texts(shared_data) -> None:  # type: ignore[no-untyped-def]
-    """Every minimum of every permutation equals datatrove's, in all languages of the shared pages."""
+    """All minima equal datatrove's, in all languages of the shared pages."""
     check(list(texts(shared_data)[::12]))
 
 
@@ -68,7 +68,7 @@ tricky = st.text(
 @settings(deadline=None, derandomize=True, max_examples=150)
 @given(st.lists(tricky, min_size=1, max_size=4))
 def test_simplified_text_equals_the_reference(values: list[str]) -> None:
-    """Lower case, numbers, punctuation, white space and marks go as in simplify_text, over all of Unicode."""
+    """Simplified text equals that of `simplify_text`, over all of Unicode."""
     from datatrove.utils.text import simplify_text
 
     assert simplified(values) == [simplify_text(value) for value in values]
@@ -77,31 +77,31 @@ def test_simplified_text_equals_the_reference(values: list[str]) -> None:
 @settings(deadline=None, derandomize=True, max_examples=60)
 @given(st.lists(tricky, min_size=1, max_size=4))
 def test_bits_equal_the_reference_on_odd_texts(values: list[str]) -> None:
-    """So do the minima."""
+    """All minima equal datatrove's for odd texts, over all of Unicode."""
     check(values)
 
 
 @pytest.mark.parametrize("chosen", [REFERENCE, FAST], ids=["datatrove", "fast"])
-def test_batches_change_nothing(chosen: DedupSettings) -> None:
-    """A document's signature is the same alone, among others, and after rows were dropped."""
+def test_signatures_do_not_depend_on_the_batch(chosen: DedupSettings) -> None:
+    """A document's signature is the same alone, in a batch, and after rows were dropped."""
     values = ["one two three four five six seven", "", "too short", "a b c d e f g h " * 40]
     batch = documents(*values)
-    whole = signatures(batch, chosen)
-    assert whole.schema.equals(signature_schema(chosen))
+    together = signatures(batch, chosen)
+    assert together.schema.equals(signature_schema(chosen))
     alone = pa.Table.from_batches([signatures(documents(value), chosen) for value in values])
-    assert pa.Table.from_batches([whole]).equals(alone.combine_chunks())
-    assert signatures(batch.keep(np.array([True, False, False, True])), chosen).equals(whole.take([0, 3]))
+    assert pa.Table.from_batches([together]).equals(alone.combine_chunks())
+    assert signatures(batch.keep(np.array([True, False, False, True])), chosen).equals(together.take([0, 3]))
 
 
 def test_short_texts_have_no_signature() -> None:
-    """Fewer than five words: null keys and sketch."""
+    """A text of fewer than five words has null keys and sketch."""
     table = signatures(documents("one two three four", "one two three four five"), FAST)
     assert table.column("keys").is_valid().to_pylist() == [False, True]
     assert table.column("sketch").is_valid().to_pylist() == [False, True]
 
 
-def test_at_most_250_bytes_a_document() -> None:
-    """What is stored stays below the stated limit."""
+def test_at_most_250_bytes_per_document() -> None:
+    """A stored signature takes at most 250 bytes."""
     widths = [field.type.bit_width // 8 for field in signature_schema(FAST)]
     assert sum(widths) <= 250
 
@@ -111,7 +111,7 @@ def word(chance: random.Random) -> str:
 
 
 def pair_of(similarity: float, words: int, chance: random.Random) -> tuple[str, str, float]:
-    """Two texts and their true Jaccard similarity of word 5-grams."""
+    """Two texts, and the true Jaccard similarity of their word 5-grams."""
     left = [word(chance) for _ in range(words)]
     right = list(left)
     changed = round(words * (1 - similarity) / (1 + similarity) / 5)
@@ -124,7 +124,7 @@ def pair_of(similarity: float, words: int, chance: random.Random) -> tuple[str, 
 @pytest.mark.parametrize("chosen", [REFERENCE, FAST], ids=["datatrove", "fast"])
 @pytest.mark.parametrize("similarity", [0.6, 0.75, 0.85])
 def test_match_rates_follow_theory(chosen: DedupSettings, similarity: float) -> None:
-    """Pairs share a band as often as 1 − (1 − s⁸)¹⁴ says, and the sketch estimates their similarity."""
+    """Pairs share a band with probability 1 − (1 − s⁸)¹⁴, and the sketch estimates their similarity."""
     chance = random.Random(int(similarity * 100))
     pairs = [pair_of(similarity, 400, chance) for _ in range(250)]
     keys, sketch = [], []

@@ -1,4 +1,4 @@
-"""URL duplicates: one page under one address, the newest of its captures."""
+"""URL duplicates: of several captures of a page the newest is kept."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from archives import prose
 from signed import clusters, documents, dropped, run
 
 from curation.dedup.settings import DedupSettings
-from curation.dedup.urls import normalise_url
+from curation.dedup.urls import normalize_url
 
 
 @pytest.mark.parametrize(
@@ -23,8 +23,8 @@ from curation.dedup.urls import normalise_url
     ],
 )
 def test_the_same_page(left: str, right: str) -> None:
-    """Scheme, default port, fragment, tracking, user, final slash and escapes do not tell pages apart."""
-    assert normalise_url(left) == normalise_url(right)
+    """Scheme, default port, fragment, tracking, user, final slash and escapes do not distinguish pages."""
+    assert normalize_url(left) == normalize_url(right)
 
 
 @pytest.mark.parametrize(
@@ -37,13 +37,13 @@ def test_the_same_page(left: str, right: str) -> None:
         ("http://[broken", "http://[other"),
     ],
 )
-def test_other_pages(left: str, right: str) -> None:
-    """Path, query, port and host do."""
-    assert normalise_url(left) != normalise_url(right)
+def test_different_pages(left: str, right: str) -> None:
+    """Path, query, port and host distinguish pages."""
+    assert normalize_url(left) != normalize_url(right)
 
 
-def test_the_newest_stays(tmp_path: Path) -> None:
-    """Of three captures the newest stays; a copy of an older one elsewhere is not dropped for a document that goes."""
+def test_the_newest_is_kept(tmp_path: Path) -> None:
+    """Of three captures the newest is kept; a copy of an older one elsewhere does not lose to a removed document."""
     old, middle, new = (" ".join(prose(seed)) for seed in (1, 2, 3))
     rows = documents(
         [old, new, middle, old, old],
@@ -51,13 +51,13 @@ def test_the_newest_stays(tmp_path: Path) -> None:
         date=["2023-01-01T00:00:00Z", "2024-01-01T00:00:00Z", "2023-06-01T00:00:00Z", "2022-01-01T00:00:00Z", None],
     )
     folder, names, found = run(tmp_path, rows, DedupSettings(url=True), parts=3)
-    gone = dropped(folder, names)
-    assert {name: (row["reason"], row["survivor_id"]) for name, row in gone.items()} == {
+    removed = dropped(folder, names)
+    assert {name: (row["reason"], row["survivor_id"]) for name, row in removed.items()} == {
         "0": ("url_duplicate", "1"),
         "2": ("url_duplicate", "1"),
         "4": ("exact_duplicate", "3"),
     }
-    assert gone["0"]["cluster_size"] == 3
-    assert gone["0"]["similarity"] is None
+    assert removed["0"]["cluster_size"] == 3
+    assert removed["0"]["similarity"] is None
     assert frozenset({"3", "4"}) in clusters(folder, names)
     assert found.counts["removed"] == {"exact_duplicate": 1, "url_duplicate": 2}

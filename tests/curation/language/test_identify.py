@@ -1,4 +1,4 @@
-"""Language identification: the kernel answers what the library answers, to the last bit."""
+"""Language identification: the kernel's predictions equal the library's to the last bit."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def by_kernel(values: list[str], path: Path | None = None) -> list[tuple[str | N
 
 
 def test_real_texts(shared_data: Path) -> None:
-    """Label and score of every fifth text of the shared pages, and the scores of languages asked for."""
+    """Labels, scores and wanted scores equal the library's on every fifth text of the shared pages."""
     values = list(texts(shared_data)[::5])
     assert by_kernel(values) == by_library(values, identify.model_path())
     found = identify.predict_all(pa.array(values), ["de", "fr"]).wanted_scores
@@ -67,12 +67,12 @@ def test_real_texts(shared_data: Path) -> None:
 @settings(deadline=None, derandomize=True, max_examples=300)
 @given(st.lists(st.one_of(st.sampled_from(WORDS), st.text(max_size=12)), max_size=12).map(" ".join))
 def test_any_text(value: str) -> None:
-    """Whatever the text: other scripts, separators, words that look like labels or like the end of a line."""
+    """Predictions are equal for any text: other scripts, separators, words that look like labels or line ends."""
     assert by_kernel([value]) == by_library([value], identify.model_path())
 
 
 def model_file(path: Path, loss: int, shortest: int, longest: int) -> Path:
-    """A small model with random vectors, neither quantized nor pruned, as fastText would write it."""
+    """Write a small model with random vectors, neither quantized nor pruned, in fastText's format."""
     chance = np.random.default_rng(loss * 10 + longest)
     dim, buckets = 6, 50
     words = ["</s>", "guten", "good", "the", "день"]
@@ -91,7 +91,7 @@ def model_file(path: Path, loss: int, shortest: int, longest: int) -> Path:
 @pytest.mark.parametrize("loss", [1, 3], ids=["tree", "softmax"])
 @pytest.mark.parametrize(("shortest", "longest"), [(2, 4), (1, 3), (0, 0)])
 def test_other_models(tmp_path: Path, loss: int, shortest: int, longest: int) -> None:
-    """Models that are not quantized, with and without n-grams, with a tree or a plain softmax."""
+    """Predictions are equal for unquantized models with and without n-grams, with a tree or a plain softmax."""
     path = model_file(tmp_path / "model.bin", loss, shortest, longest)
     assert isinstance(identify.load_model(str(path)), Classifier)
     values = [*GREETINGS, "good </s> guten", "", "x", " ".join(GREETINGS)]
@@ -104,10 +104,10 @@ def test_other_models(tmp_path: Path, loss: int, shortest: int, longest: int) ->
 
 
 def test_a_model_of_another_kind_runs_in_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the kernel out of the way the answers are the same."""
+    """A model that the kernel does not support runs in the library, with the same predictions."""
     path = model_file(tmp_path / "model.bin", 1, 2, 4)
     names, scores = zip(*by_kernel(GREETINGS, path), strict=True)
-    asked = identify.predict_all(pa.array([*GREETINGS, ""]), ["de"], str(path)).wanted_scores
+    wanted = identify.predict_all(pa.array([*GREETINGS, ""]), ["de"], str(path)).wanted_scores
     monkeypatch.setattr(identify, "read_classifier", lambda _: None)
     identify.load_model.cache_clear()
     try:
@@ -116,13 +116,13 @@ def test_a_model_of_another_kind_runs_in_the_library(tmp_path: Path, monkeypatch
         assert names_again == names
         assert scores_again == pytest.approx(scores)
         again = identify.predict_all(pa.array([*GREETINGS, ""]), ["de"], str(path)).wanted_scores
-        assert again.tolist() == pytest.approx(asked.tolist())
+        assert again.tolist() == pytest.approx(wanted.tolist())
     finally:
         identify.load_model.cache_clear()
 
 
 def test_nulls_slices_and_no_texts() -> None:
-    """A null is an empty text; a slice of a column is read from where it begins; no texts have no answers."""
+    """A null counts as an empty text, a slice is read from its start, and no texts give no predictions."""
     column = pa.array(["x", *GREETINGS, None, ""], pa.string())
     found = identify.predict_all(column.slice(1))
     assert list(zip(found.languages, found.scores.tolist(), strict=True)) == by_kernel([*GREETINGS, "", ""])
@@ -133,8 +133,8 @@ def test_nulls_slices_and_no_texts() -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"no model at all", struct.pack("<ii", 793712314, 12), b"\xba\x16\x4f\x2f" * 40]
 )
-def test_what_is_no_model_is_refused(tmp_path: Path, content: bytes) -> None:
-    """An empty, a foreign and a cut file."""
+def test_a_file_that_is_not_a_model_is_refused(tmp_path: Path, content: bytes) -> None:
+    """An empty file, a file of another format and a truncated model raise ValueError."""
     path = tmp_path / "model.bin"
     path.write_bytes(content)
     with pytest.raises(ValueError):

@@ -1,4 +1,4 @@
-"""Finding: the same as presidio's recognizers on the whole text, judged by the same rules; and one match a place."""
+"""Finding: the same matches as presidio's recognizers on the complete text, without overlaps."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ PIECES = st.sampled_from(
 TEXTS = st.lists(PIECES, max_size=16).map("".join)
 
 
-def on_whole_text(text: str, search: Search) -> list[Match]:
-    """presidio's recognizers, shown the whole text at once, and the same judgement of what they find."""
+def on_complete_text(text: str, search: Search) -> list[Match]:
+    """Matches of presidio's recognizers on the complete text, judged by the same rules."""
     found = []
     for name, minimum in search.minimums:
         kind = KINDS[name]
@@ -50,43 +50,43 @@ def on_whole_text(text: str, search: Search) -> list[Match]:
 def assert_same(texts: Sequence[str], search: Search) -> int:
     found = find(pa.array(texts, pa.string()), search)
     for row, text in enumerate(texts):
-        assert found.get(row, []) == on_whole_text(text, search), text
+        assert found.get(row, []) == on_complete_text(text, search), text
     return sum(map(len, found.values()))
 
 
 @settings(max_examples=250, deadline=None, derandomize=True)
 @given(st.lists(TEXTS, max_size=3))
 def test_windows_lose_nothing(texts: list[str]) -> None:
-    """On any text, what is found through windows is what is found on the whole text."""
+    """On any text, windows give the same matches as the complete text."""
     assert_same(texts, DEFAULT)
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(TEXTS)
-def test_windows_lose_nothing_however_little_evidence(text: str) -> None:
-    """With the lowest scores too, for which no cheap test before the recognizers holds."""
+def test_windows_lose_nothing_with_low_scores(text: str) -> None:
+    """Windows give the same matches with the lowest minimum scores, for which no cheap test rules out a window."""
     assert_same([text], LENIENT)
 
 
 def test_windows_lose_nothing_on_annotated_texts(shared_data: Path) -> None:
-    """On 2,109 texts written for recognizers of personal data."""
+    """Windows give the same matches on 2,109 texts written for recognizers of personal data."""
     entries = json.loads((shared_data / "pii" / "presidio-research-generated.json").read_text(encoding="utf-8"))
     assert assert_same([entry["full_text"] for entry in entries], DEFAULT) > 350
 
 
 def test_windows_lose_nothing_on_pages(shared_data: Path) -> None:
-    """On the text of real pages."""
+    """Windows give the same matches on the text of real pages."""
     assert assert_same(page_texts(shared_data)[::30], DEFAULT) > 10
 
 
 def test_null_and_empty() -> None:
-    """A null, an empty text and no text at all hold nothing."""
+    """A null, an empty text and an empty column have no matches."""
     assert find(pa.array([None, "", "nothing"], pa.string()), DEFAULT) == {}
     assert find(pa.array([], pa.string()), DEFAULT) == {}
 
 
 def test_slices_and_large_strings() -> None:
-    """Rows are those of the array given, be it a slice of another or of large strings."""
+    """Rows are numbered from the start of the array, also of a slice or of large strings."""
     texts = pa.array(["x@doe.com", None, "8.8.44.8 and y@doe.com"], pa.large_string())
     found = find(texts.slice(1), DEFAULT)
     assert [(row, [(m.kind, m.start) for m in matches]) for row, matches in found.items()] == [
@@ -104,19 +104,19 @@ def test_slices_and_large_strings() -> None:
     ],
 )
 def test_overlaps(matches: list[tuple[str, int, int, float]], expected: list[tuple[str, int, int]]) -> None:
-    """Of overlapping matches the surer kind stays, then the higher score, then the first; neighbours do not overlap."""
+    """Of overlapping matches the more certain kind is kept, then the higher score, then the first."""
     chosen = without_overlaps([Match(*match, value="") for match in matches])
     assert [(match.kind, match.start, match.end) for match in chosen] == expected
 
 
 def test_a_text_full_of_matches() -> None:
-    """Ten thousand matches in one text are all found."""
+    """All of ten thousand matches in one text are found."""
     text = " ".join(f"user{i}@mail.com +1 212 736 {i % 10_000:04}" for i in range(5000))
     assert len(find(pa.array([text]), DEFAULT)[0]) == 10_000
 
 
 def test_tables_of_figures() -> None:
-    """A megabyte of figures is no phone book, whether in lines or without end."""
+    """A megabyte of figures has no phone numbers, whether in lines or without line ends."""
     lines = "\n".join(" ".join(str(i * j % 99991 / 10) for j in range(1, 9)) for i in range(10_000))
     endless = " ".join(str(i * 7919 % 999_983) for i in range(100_000))
     assert find(pa.array([lines, endless]), DEFAULT) == {}

@@ -1,4 +1,4 @@
-"""The windows of a text: what the kernels find is what expressions find, and nothing a recognizer needs is left out."""
+"""Windows: the kernels agree with regular expressions, and include everything that recognizers need."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def characters(*texts: str | None) -> views.Characters:
 
 
 def runs(texts: list[str], members: str, wanted: str, minimum: int) -> list[Window]:
-    """Maximal runs of `members` with enough of `wanted`, by expressions, on the texts as recognizers see them."""
+    """Maximal runs of `members` with enough of `wanted`, found by expressions in the texts as recognizers see them."""
     return [
         Window(row, *match.span(), count)
         for row, text in enumerate(texts)
@@ -34,19 +34,19 @@ def runs(texts: list[str], members: str, wanted: str, minimum: int) -> list[Wind
 @settings(deadline=None, derandomize=True)
 @given(TEXTS)
 def test_runs_are_those_of_expressions(texts: list[str]) -> None:
-    """E-mail, address and number windows are the maximal runs that an expression for the same characters finds."""
+    """E-mail, address and number windows are the maximal runs that regular expressions find."""
     view = characters(*texts)
     assert windows.email_windows(view) == runs(texts, r"\w@!#$%&'*+\-/=?\^`{|}~.", "@", 1)
-    dotted, coloned = (runs(texts, r"\w.:/%", mark, count) for mark, count in ((r"\.", 3), (":", 2)))
+    dotted, coloned = (runs(texts, r"\w.:/%", character, count) for character, count in ((r"\.", 3), (":", 2)))
     assert [window[:3] for window in windows.address_windows(view)] == sorted({w[:3] for w in (*dotted, *coloned)})
-    numbers = runs(texts, r"\d" + "".join(map(re.escape, windows.NUMBER_MARKS)), r"\d", windows.MIN_PHONE_DIGITS)
+    numbers = runs(texts, r"\d" + "".join(map(re.escape, windows.NUMBER_PUNCTUATION)), r"\d", windows.MIN_PHONE_DIGITS)
     assert windows.number_windows(view) == numbers
 
 
 @settings(deadline=None, derandomize=True)
 @given(TEXTS)
 def test_account_windows_follow_anchors(texts: list[str]) -> None:
-    """An account window is what follows two letters and two digits that begin a word; overlapping ones join."""
+    """An IBAN window begins with two letters and two digits at the start of a word; overlapping ones are merged."""
     expected: list[Window] = []
     for row, text in enumerate(texts):
         for match in re.finditer(r"(?<![A-Za-z0-9])[A-Za-z]{2}[0-9]{2}", text):
@@ -58,31 +58,31 @@ def test_account_windows_follow_anchors(texts: list[str]) -> None:
 
 
 def test_more_windows_than_expected() -> None:
-    """Windows are all found where there are more of them than room was made for at first."""
+    """All windows are found even if there are more than the initial capacity."""
     assert len(windows.email_windows(characters("a@b " * 5000, None, "c@d"))) == 5001
     assert len(windows.iban_windows(characters(("DE89 " + "x" * 60 + "! ") * 5000))) == 5000
 
 
 def test_long_runs_are_cut_around_each_at() -> None:
-    """A run far longer than an address is cut to what can belong to its @."""
+    """A run far longer than an address is cut to the characters that can belong to its @."""
     text = "a." * 5000 + "@" + "b." * 5000
     assert windows.email_windows(characters(text)) == [
         Window(0, 10_000 - windows.LOCAL_REACH, 10_000 + windows.DOMAIN_REACH)
     ]
 
 
-def test_number_marks_cover_libphonenumber() -> None:
-    """Whatever libphonenumber takes for a part of a number is in a window."""
+def test_number_punctuation_covers_libphonenumber() -> None:
+    """All characters that libphonenumber accepts in a number can be in a window."""
     from phonenumbers import phonenumberutil as util
 
     allowed = regex.compile(f"[{util._VALID_PUNCTUATION}{util._PLUS_CHARS}]", regex.IGNORECASE)
-    taken = [code for code in range(0x110000) if allowed.match(chr(code))]
-    assert taken
-    assert all(windows.classes()[code] & windows.NUMBER for code in taken)
+    codes = [code for code in range(0x110000) if allowed.match(chr(code))]
+    assert codes
+    assert all(windows.classes()[code] & windows.NUMBER for code in codes)
 
 
 def test_shown_keeps_positions() -> None:
-    """What recognizers see has a character for each of the text, letters of joined scripts being line ends."""
+    """The forms that recognizers see keep all positions; letters of joined scripts become line ends."""
     text = "请写信给a@b.cn。Tel\u00a01–2 ภาษา ٣ 한국어에서"
     for view in (windows.shown, windows.plain, windows.capital):
         assert len(view(text)) == len(text)

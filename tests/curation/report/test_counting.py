@@ -1,4 +1,4 @@
-"""Facts of shards: they add up in any order, and the same documents are drawn however the corpus is cut."""
+"""Facts about shards: they add up in any order, and the same documents are sampled however the corpus is divided."""
 
 from __future__ import annotations
 
@@ -54,32 +54,32 @@ def removed(numbers: list[int]) -> pa.RecordBatch:
 
 
 def count(numbers: list[int], path: str = "p", first: int = 0) -> ShardFacts:
-    made = ShardFactsCounter()
-    made.add(kept(numbers), path, first)
-    made.add(removed(numbers), path, first)
-    return made.facts()
+    counter = ShardFactsCounter()
+    counter.add(kept(numbers), path, first)
+    counter.add(removed(numbers), path, first)
+    return counter.facts()
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(st.integers(0, 60), st.integers(0, 60))
-def test_any_cut_gives_the_same_facts(one: int, other: int) -> None:
-    """Counted in one go, in batches, or in shards that are added in either order, the facts are the same."""
+def test_any_division_gives_the_same_facts(one: int, other: int) -> None:
+    """Facts are the same whether counted at once, in batches, or in shards that are added in any order."""
     numbers = list(range(60))
     low, high = sorted((one, other))
-    whole = count(numbers)
+    expected = count(numbers)
     parts = [(0, low), (low, high), (high, 60)]
-    made = ShardFactsCounter()
+    counter = ShardFactsCounter()
     for first, last in parts:
-        made.add(kept(numbers[first:last]), "p", first)
-        made.add(removed(numbers[first:last]), "p", first)
-    assert made.facts() == whole
+        counter.add(kept(numbers[first:last]), "p", first)
+        counter.add(removed(numbers[first:last]), "p", first)
+    assert counter.facts() == expected
     a, b, c = (count(numbers[first:last], "p", first) for first, last in parts)
-    assert total([a, b, c]) == total([c, total([b, a])]) == total([whole]) == whole
+    assert total([a, b, c]) == total([c, total([b, a])]) == total([expected]) == expected
 
 
-def test_domains_without_end_do_not_fill_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of more domains than are held the frequent ones stay with their right numbers, in both kept and removed."""
-    monkeypatch.setattr(counting, "MOST_DOMAINS", 40)
+def test_many_domains_do_not_fill_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the maximum number of domains the frequent ones keep their exact counts, in both kept and removed."""
+    monkeypatch.setattr(counting, "MAX_DOMAINS", 40)
     parts = [
         ShardFacts({"domain": {f"{n}-{m}.org": 1 for m in range(10)} | {"big.org": 50}}, {"domain": {"big.org": 7}})
         for n in range(30)
@@ -92,13 +92,13 @@ def test_domains_without_end_do_not_fill_memory(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_facts_survive_json() -> None:
-    """What a manifest holds is read back as it was."""
+    """Facts are unchanged by conversion to JSON and back."""
     facts = count(list(range(30)))
     assert ShardFacts.from_json(json.loads(json.dumps(facts.to_json()))) == facts
 
 
-def test_samples_are_those_of_least_hash() -> None:
-    """Of each reason and of kept documents the ids with the least hashes are drawn, with their place."""
+def test_samples_have_the_lowest_hashes() -> None:
+    """The samples of each reason and of kept documents are those with the lowest id hashes."""
     facts = count(list(range(100)), "corpus/x.parquet", 7)
     expected = sorted((hash_of(f"id-{number}"), "corpus/x.parquet", 7 + number) for number in range(100))
     assert facts.samples[KEPT] == expected[:KEPT_SAMPLES]
@@ -107,7 +107,7 @@ def test_samples_are_those_of_least_hash() -> None:
 
 
 def test_counts_by_hand() -> None:
-    """Languages, domains, days, characters, bytes and tokens of three documents."""
+    """Languages, domains, days, characters, bytes and tokens of three documents are counted correctly."""
     facts = count([1, 2, 3])
     assert facts.kept["language"] == {"en": 2}
     assert facts.kept["domain"] == {f"s{n}.example.org": 1 for n in range(3)}
@@ -122,7 +122,7 @@ def test_counts_by_hand() -> None:
 @given(st.one_of(st.integers(0, 10**8), st.floats(0, 10**8)))
 @settings(max_examples=100, deadline=None, derandomize=True)
 def test_bins(value: float) -> None:
-    """A value lies in the bin whose lower edge it reaches and whose upper edge it does not."""
+    """A value is in the bin whose lower edge it reaches and whose upper edge it does not reach."""
     at = bin_of(value, LENGTHS)
     assert at == 0 or LENGTHS[at - 1] <= value
     assert at == len(LENGTHS) or value < LENGTHS[at]
@@ -141,6 +141,6 @@ def test_bins(value: float) -> None:
     ],
 )
 def test_hosts(url: str, host: str, last: str) -> None:
-    """Hosts and top-level domains of addresses, good and broken."""
+    """Hosts and top-level domains are found in valid and broken URLs."""
     assert host_of(url) == host
     assert top_level(host) == last

@@ -1,4 +1,4 @@
-"""Marks: the parts that a rule counted, as the filter itself measures them."""
+"""Highlights: the parts that a rule counted, in agreement with the filter's measurement."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from stages import documents
 from curation.filters.fineweb import FineWeb
 from curation.filters.gopher_quality import GopherQuality
 from curation.filters.gopher_repetition import GopherRepetition
-from curation.report.highlights import decisive, joined, shared_lines
+from curation.report.highlights import decisive, merge_spans, shared_lines
 from curation.stages.parameters import parameters
 
 TEXTS = st.lists(st.sampled_from(["a", "b", "cat", "dog sat", "\n", "a b c", "x. y", "\n\n"]), min_size=1, max_size=60)
 
 
-def marked(reason: str, text: str, stage: object = None) -> list[str]:
+def highlighted(reason: str, text: str, stage: object = None) -> list[str]:
     return [text[start:end] for start, end in decisive(reason, text, parameters(stage) if stage else {})]
 
 
@@ -30,25 +30,26 @@ def measured(stage: GopherRepetition | GopherQuality | FineWeb, text: str, signa
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(TEXTS, st.sampled_from([5, 6, 10]))
 def test_duplicate_ngrams_are_those_the_filter_counts(parts: list[str], size: int) -> None:
-    """Marked words, joined, have as many characters as the share that the filter measures."""
+    """The highlighted words have as many characters as the share that the filter measures."""
     text = " ".join(parts)
     share = measured(GopherRepetition(), text, f"dup_{size}_gram")
     characters = sum(
-        len(part.replace(" ", "").replace("\n", "")) for part in marked(f"gopher_repetition.max_dup_{size}_gram", text)
+        len(part.replace(" ", "").replace("\n", ""))
+        for part in highlighted(f"gopher_repetition.max_dup_{size}_gram", text)
     )
     assert characters == round(share * len(text))
 
 
-def test_the_top_ngram_is_marked_wherever_it_stands() -> None:
-    """Every occurrence of the most frequent pair of words, and nothing else."""
+def test_every_occurrence_of_the_top_ngram_is_highlighted() -> None:
+    """Every occurrence of the most frequent pair of words is highlighted, and nothing else."""
     text = "the cat saw the cat and the cat left for the dog"
-    assert marked("gopher_repetition.max_top_2_gram", text) == ["the cat"] * 3
+    assert highlighted("gopher_repetition.max_top_2_gram", text) == ["the cat"] * 3
 
 
 def test_lines_that_do_not_end_like_sentences() -> None:
-    """As many lines are marked as the filter counts against a text; blank ones are none."""
+    """As many lines are highlighted as the filter counts; blank lines are not."""
     text = "A menu\n\nHome\nThis is a sentence.\nContact us"
-    found = marked("fineweb.min_terminal_lines", text, FineWeb())
+    found = highlighted("fineweb.min_terminal_lines", text, FineWeb())
     assert found == ["A menu", "Home", "Contact us"]
     assert measured(FineWeb(), text, "terminal_lines") == 1 - len(found) / 4
 
@@ -70,30 +71,30 @@ def test_lines_that_do_not_end_like_sentences() -> None:
         ("my_filter.my_rule", "anything {", []),
     ],
 )
-def test_what_each_rule_marks(reason: str, text: str, expected: list[str]) -> None:
-    """A rule marks the parts that it counted; one about the whole text, or of a filter not known here, marks none."""
-    assert marked(reason, text) == expected
+def test_highlights_of_each_rule(reason: str, text: str, expected: list[str]) -> None:
+    """A rule highlights the parts it counted; a rule about the whole text or of an unknown filter highlights none."""
+    assert highlighted(reason, text) == expected
 
 
-def test_settings_decide_too() -> None:
-    """Stop words, the length of a short line and sentence ends are those of the recipe."""
-    assert marked("gopher_quality.min_stop_words", "der Hund und the cat", GopherQuality(stop_words=("und",))) == [
+def test_highlights_follow_the_settings() -> None:
+    """Stop words, the length of a short line and sentence-ending characters are those of the recipe."""
+    assert highlighted("gopher_quality.min_stop_words", "der Hund und the cat", GopherQuality(stop_words=("und",))) == [
         "und"
     ]
-    assert marked("fineweb.max_short_lines", "abc\nabcdef", FineWeb(short_line_length=4)) == ["abc"]
-    assert marked("fineweb.min_terminal_lines", "a;\nb.", FineWeb(terminal_characters=(";",))) == ["b."]
+    assert highlighted("fineweb.max_short_lines", "abc\nabcdef", FineWeb(short_line_length=4)) == ["abc"]
+    assert highlighted("fineweb.min_terminal_lines", "a;\nb.", FineWeb(terminal_characters=(";",))) == ["b."]
 
 
 def test_lines_shared_with_the_survivor() -> None:
-    """Lines that stand in both texts, wherever, without regard to white space around them."""
+    """Lines in both texts are shared, in any place, regardless of white space around them."""
     text = "one line\nmine alone\n  two lines \n\n"
     assert [text[a:b] for a, b in shared_lines(text, "two lines\nother\none line")] == ["one line", "  two lines "]
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)).map(lambda pair: (min(pair), max(pair)))))
-def test_joined_spans_cover_the_same(spans: list[tuple[int, int]]) -> None:
-    """Joining leaves spans ascending and apart that cover what they covered before."""
-    found = joined(spans)
+def test_merged_spans_cover_the_same(spans: list[tuple[int, int]]) -> None:
+    """Merging gives ascending and disjoint spans that cover the same positions."""
+    found = merge_spans(spans)
     assert {at for a, b in found for at in range(a, b)} == {at for a, b in spans for at in range(a, b)}
     assert all(before[1] < after[0] for before, after in pairwise(found))

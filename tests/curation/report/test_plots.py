@@ -1,4 +1,4 @@
-"""Plots: drawings that carry their numbers, and nothing that a page's names could put into them."""
+"""Plots: drawings that contain their numbers, and into which names from web pages cannot inject anything."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from curation.report.plots import columns, histogram, number, position, span
 BARS = [Bar(None, 1, 4), Bar(1, 2, 0), Bar(2, 4, 9), Bar(4, None, 2)]
 
 
-def drawn(svg: str) -> etree._Element:
+def parse_svg(svg: str) -> etree._Element:
     return etree.fromstring(svg)
 
 
 def test_bars_are_as_high_as_their_counts() -> None:
-    """Heights of the rectangles are in the ratio of the counts, stacked, and each tells its number."""
-    root = drawn(histogram(BARS, {"kept": [4, 0, 6, 2], "removed": [0, 0, 3, 0]}, [2]))
+    """Stacked rectangles have heights in proportion to their counts, and each has its number as a tip."""
+    root = parse_svg(histogram(BARS, {"kept": [4, 0, 6, 2], "removed": [0, 0, 3, 0]}, [2]))
     found = root.xpath("//*[@data-tip]")
     assert [element.get("data-tip").split(" (")[0] for element in found] == [
         "below 1: 4 kept", "2 to 3: 6 kept", "2 to 3: 3 removed", "4 and up: 2 kept",
@@ -35,15 +35,15 @@ def test_bars_are_as_high_as_their_counts() -> None:
 
 
 def test_the_same_numbers_give_the_same_drawing() -> None:
-    """A plot is a function of its numbers, to the byte."""
+    """Equal numbers give the same bytes."""
     assert histogram(BARS, {"kept": [1, 2, 3, 4]}, [2]) == histogram(BARS, {"kept": [1, 2, 3, 4]}, [2])
 
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_names_are_text(name: str) -> None:
-    """A name that is code for a browser, or for Vega's expressions, is drawn as text or not at all."""
+    """A name that is code for a browser or a Vega expression is drawn as text or not at all."""
     svg = columns([name, "'+alert(1)+'", "\\", "']["], {"documents": [1, 2, 3, 4]})
-    root = drawn(svg)
+    root = parse_svg(svg)
     tags = {etree.QName(element).localname for element in root.iter()}
     assert tags <= {"svg", "g", "path", "text", "line"}
     names = {attribute for element in root.iter() for attribute in element.attrib}
@@ -51,31 +51,31 @@ def test_names_are_text(name: str) -> None:
 
 
 def test_no_drawing_has_styles_or_references() -> None:
-    """What the page's policy forbids, or what would make ids clash between plots, is not in a plot."""
+    """A plot contains nothing that the page's policy forbids, and no ids that could clash between plots."""
     svg = histogram(BARS, {"kept": [1, 2, 3, 4]}, [2])
     assert not re.search(r"style=|<style|href|url\(|id=|class=|<script", svg)
 
 
 def test_empty_and_single() -> None:
-    """No bar, no name and nothing in them are drawn as an empty field."""
-    assert drawn(histogram([], {"kept": []})) is not None
-    assert drawn(columns([], {"kept": []})) is not None
-    assert not drawn(columns(["a"], {"kept": [0]})).xpath("//*[@data-tip]")
+    """Plots without bars, names or counts are empty."""
+    assert parse_svg(histogram([], {"kept": []})) is not None
+    assert parse_svg(columns([], {"kept": []})) is not None
+    assert not parse_svg(columns(["a"], {"kept": [0]})).xpath("//*[@data-tip]")
 
 
 @pytest.mark.parametrize(
     ("value", "place"), [(0, 0.5), (1, 1), (2, 2), (3, 2.5), (4, 3), (99, 3.5)]
 )  # fmt: skip
-def test_where_a_threshold_stands(value: float, place: float) -> None:
-    """A threshold stands at the bound it equals, else between, in a bar without bound in its middle."""
+def test_position_of_a_threshold(value: float, place: float) -> None:
+    """A threshold is at the bound it equals, else in proportion inside a bar, or in the middle of an unbounded bar."""
     assert position(BARS, value) == place
 
 
 def test_numbers_are_short() -> None:
-    """Numbers on axes and bars are as people write them."""
+    """Numbers on axes and bars are short."""
     assert [number(value) for value in (0, 0.125, 50, 1500, 2e6, 0.30000000000000004)] == [
         "0", "0.125", "50", "1.5k", "2M", "0.3",
     ]  # fmt: skip
-    assert span(Bar(1, 2, 0), whole=True) == "1"
+    assert span(Bar(1, 2, 0), integers=True) == "1"
     assert span(Bar(1, 2, 0)) == "1 to 2"
-    assert span(Bar(0, 5, 0), whole=True) == "0 to 4"
+    assert span(Bar(0, 5, 0), integers=True) == "0 to 4"

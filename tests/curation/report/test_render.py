@@ -1,4 +1,4 @@
-"""Numbers and names as the page and the funnel write them."""
+"""Formatting of numbers and names in the page and the funnel."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from curation.report.terminal import funnel_table, live_table
         (0.99999, ">\u200999.9\xa0%"),
     ],
 )
-def test_a_share_never_reads_as_nothing_or_all_when_it_is_not(value: float, shown: str) -> None:
-    """Little reads as less than a tenth of a percent, nearly all as more than 99.9."""
+def test_a_share_is_never_rounded_to_none_or_all(value: float, shown: str) -> None:
+    """A tiny share is shown as less than a tenth of a percent, nearly all as more than 99.9 %."""
     assert percent(value) == shown
 
 
 def test_times_and_sizes() -> None:
-    """Times and sizes are told in the unit that people would use."""
+    """Times and sizes are shown in a suitable unit."""
     assert [seconds(value) for value in (None, 0.0031, 5.0, 103, 4000)] == [
         "–",
         "3.1 ms",
@@ -40,45 +40,45 @@ def test_times_and_sizes() -> None:
 
 
 def test_names_as_ids() -> None:
-    """Whatever a reason is called, its id has letters, digits, hyphens and underscores."""
+    """The id of any reason consists of letters, digits, hyphens and underscores."""
     assert slug("c4.curly_bracket") == "c4-curly_bracket"
     assert slug("\"><script>'") == "script"
     assert slug("…") == "x"
 
 
-def test_white_space_of_tokens_is_seen() -> None:
-    """A token's white space is shown by signs, and its control characters are not obeyed."""
+def test_white_space_of_tokens_is_visible() -> None:
+    """White space of a token is replaced by signs, and so are its control characters."""
     assert visible(" a\n\t\x1b") == "␣a↵⇥�"
 
 
 def test_the_funnel_of_a_run_without_reading_counts() -> None:
-    """Where nothing was read the funnel begins with the first stage; without tokens none are estimated."""
+    """Without reading counts the funnel begins with the first stage; without tokens none are estimated."""
     tally = {"documents_in": 4, "documents_out": 3, "characters_in": 0, "characters_out": 30, "reasons": {"b": 1}}
     (row,) = funnel_rows({"read": {}, "stages": {"x": tally}, "tokens": {}})
     assert (row.entered, row.left, row.removed, row.tokens) == (4, 3, 1, None)
     assert row.kept_share == 0.75
 
 
-def test_documents_still_to_come_are_not_taken_for_removed() -> None:
-    """While the corpus is made, what has not come to a stage waits, and is not among what the stage removed."""
+def test_waiting_documents_are_not_counted_as_removed() -> None:
+    """In an unfinished run, documents that have not reached a stage are waiting, not removed."""
     filtered = {"documents_in": 9, "documents_out": 8, "characters_in": 9, "characters_out": 8, "reasons": {"a": 1}}
     corpus = {"documents_in": 3, "documents_out": 2, "characters_in": 3, "characters_out": 2, "reasons": {"b": 1}}
     rows = funnel_rows({"read": {}, "stages": {"c4": filtered, "dedup": corpus}, "tokens": {}})
     assert [(row.stage, row.removed, row.waiting) for row in rows] == [("c4", 1, 0), ("dedup", 1, 5)]
     shown = io.StringIO()
     Console(file=shown, width=200).print(funnel_table(rows, "x"), live_table(rows))
-    assert shown.getvalue().count("5 still to come") == 2
+    assert shown.getvalue().count("5 waiting") == 2
 
 
-def test_records_that_are_no_pages_are_passed_by() -> None:
-    """Reading counts pages and what was skipped; requests and other records are in neither."""
+def test_records_that_are_not_pages_are_not_in_the_funnel() -> None:
+    """The row of reading counts pages and skipped records, not requests and other records."""
     read = {"pages.html": 5, "pages.text": 1, "skipped.not_html": 2, "passed.request": 9, "records.request": 9}
     (row,) = funnel_rows({"read": read, "stages": {}, "tokens": {}})
     assert (row.entered, row.left, [reason.name for reason in row.reasons]) == (8, 6, ["not_html"])
 
 
 def test_tokens_are_estimated_by_the_rate_of_the_corpus() -> None:
-    """Before the corpus a stage's tokens are its characters times the corpus' tokens a character."""
+    """The tokens of an earlier stage are its characters times the corpus' tokens per character."""
 
     def tally(characters: int) -> dict[str, object]:
         return {

@@ -1,4 +1,4 @@
-"""The cluster: the same results here and on workers, failures named, a dead worker survived."""
+"""The cluster: the same results in this process and on workers, failures with causes, survival of dead workers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SUPPORT = Path(__file__).resolve().parents[2] / "support"
 
 
 @pytest.fixture(scope="module")
-def there() -> Iterator[Cluster]:
+def dask_cluster() -> Iterator[Cluster]:
     path = os.environ.get("PYTHONPATH", "")
     os.environ["PYTHONPATH"] = f"{SUPPORT}{os.pathsep}{path}"
     with open_cluster(2) as cluster:
@@ -31,15 +31,15 @@ def there() -> Iterator[Cluster]:
     os.environ["PYTHONPATH"] = path
 
 
-@pytest.fixture(params=["here", "threads", "there"])
+@pytest.fixture(params=["process", "threads", "dask"])
 def cluster(request: pytest.FixtureRequest) -> Cluster:
-    if request.param == "there":
-        return request.getfixturevalue("there")  # type: ignore[no-any-return]
+    if request.param == "dask":
+        return request.getfixturevalue("dask_cluster")  # type: ignore[no-any-return]
     return Cluster(threads=3 if request.param == "threads" else 1)
 
 
-def test_map_answers_every_item(cluster: Cluster) -> None:
-    """Every item comes back once, more items than are ever in flight."""
+def test_map_returns_every_item(cluster: Cluster) -> None:
+    """Every item is returned once, even if there are more items than can be in flight."""
     items = [f"item{i}" for i in range(30)]
     results = list(cluster.map(work, iter(items)))
     assert sorted(r.item for r in results) == sorted(items)
@@ -47,7 +47,7 @@ def test_map_answers_every_item(cluster: Cluster) -> None:
 
 
 def test_failures_are_values_and_stop_nothing(cluster: Cluster) -> None:
-    """A raising item and a refused one come back named, the others are done."""
+    """An item that raises and one that is refused are returned with their causes; the others succeed."""
     results = {r.item: r for r in cluster.map(work, ["a", "raise:", "refuse:", "b"])}
     assert results["raise:"] == TaskFailure("raise:", "ValueError: broken")
     assert results["refuse:"] == TaskFailure("refuse:", "not an archive")
@@ -56,7 +56,7 @@ def test_failures_are_values_and_stop_nothing(cluster: Cluster) -> None:
 
 
 def test_gather_keeps_order_and_fails_loudly(cluster: Cluster) -> None:
-    """Values come in the order of the items; one failure raises StepFailed with its cause."""
+    """Values are in the order of the items; a failure raises StepFailed with its cause."""
     assert cluster.gather(work, ["c", "a", "b"]) == ["C", "A", "B"]
     assert cluster.gather(work, []) == []
     with pytest.raises(StepFailed, match="ValueError: broken"):
@@ -70,65 +70,65 @@ def test_every_worker_is_asked(cluster: Cluster) -> None:
     assert (os.getpid() in answers) == (cluster.workers == 0)
 
 
-def test_threads_of_this_process_work_at_once() -> None:
-    """Two tasks that wait for each other are done by two threads, and would not be by one."""
+def test_threads_of_this_process_run_concurrently() -> None:
+    """Two threads complete two tasks that wait for each other, which one thread could not."""
     barrier = threading.Barrier(2, timeout=30)
     assert len({*Cluster(threads=2).each(lambda _: barrier.wait(), range(2))}) == 2
 
 
-def test_threads_begin_nothing_more_after_a_failure() -> None:
-    """Where every item must succeed, items that wait behind one that was given up are not begun."""
-    begun: list[int] = []
+def test_threads_start_no_more_items_after_a_failure() -> None:
+    """If every item must succeed, waiting items are not started after one was given up."""
+    started: list[int] = []
 
     def fail(item: int) -> None:
-        begun.append(item)
+        started.append(item)
         time.sleep(0.01)
         raise ValueError
 
     with pytest.raises(StepFailed):
         Cluster(threads=2).gather(fail, range(1000))
-    assert len({*begun}) < 100
+    assert len({*started}) < 100
 
 
-def test_a_cluster_knows_the_cores_it_would_take() -> None:
-    """As many as the workers asked for, before any is started; one where none are to be."""
+def test_a_cluster_knows_the_cores_it_would_use() -> None:
+    """`cores` is the requested number of workers before any is started, and one without workers."""
     for workers, expected in ((3, 3), (0, 1), (None, cores())):
         with open_cluster(workers) as cluster:
             assert cluster.cores == expected
             assert "client" not in vars(cluster)
 
 
-def test_workers_keep_what_memory_they_free(there: Cluster) -> None:
-    """Dask's setting by which freed memory goes back at once is not passed on; its others are."""
-    for environment in there.client.run(lambda: {**os.environ}).values():
+def test_workers_keep_the_memory_they_free(dask_cluster: Cluster) -> None:
+    """Dask's setting that returns freed memory at once is not passed to workers; its others are."""
+    for environment in dask_cluster.client.run(lambda: {**os.environ}).values():
         assert "MALLOC_TRIM_THRESHOLD_" not in environment
         assert environment["OMP_NUM_THREADS"] == "1"
 
 
-def test_a_dying_worker_costs_its_item_only(there: Cluster) -> None:
-    """An item that kills every worker it meets is given up after its retries; all others are done."""
-    results = {r.item: r for r in there.map(work, ["a", "die:", "b", "c", "die:again", "d", "e"])}
+def test_a_dying_worker_costs_only_its_item(dask_cluster: Cluster) -> None:
+    """An item that kills every worker is given up after its retries; all others succeed."""
+    results = {r.item: r for r in dask_cluster.map(work, ["a", "die:", "b", "c", "die:again", "d", "e"])}
     for item in ("die:", "die:again"):
         assert isinstance(results[item], TaskFailure)
         assert "worker died" in results[item].cause
     assert all(isinstance(results[item], TaskResult) for item in "abcde")
 
 
-def test_items_given_up_are_forgotten(there: Cluster) -> None:
-    """What came of an item that was tried alone is let go of as it is told, not when all are."""
-    before = {*there.client.futures}
-    results = there.map(work, ["die:", "die:again"])
-    assert len(list(islice(results, 2))) == 2  # and `results`, not asked for a third, is not over
+def test_futures_of_items_given_up_are_released(dask_cluster: Cluster) -> None:
+    """The future of an item that was retried alone is released with its result, not at the end."""
+    before = {*dask_cluster.client.futures}
+    results = dask_cluster.map(work, ["die:", "die:again"])
+    assert len(list(islice(results, 2))) == 2  # `results` is not exhausted, because no third item was requested
     until = time.monotonic() + 10
-    while {*there.client.futures} - before and time.monotonic() < until:  # they go in the background
+    while {*dask_cluster.client.futures} - before and time.monotonic() < until:  # they are released in the background
         time.sleep(0.05)
-    assert not {*there.client.futures} - before
+    assert not {*dask_cluster.client.futures} - before
 
 
-def test_an_item_whose_worker_died_once_is_tried_again(there: Cluster, tmp_path: Path) -> None:
-    """One death is survived: the second attempt's value counts."""
+def test_an_item_whose_worker_died_once_is_retried(dask_cluster: Cluster, tmp_path: Path) -> None:
+    """After the death of a worker the second attempt's value is returned."""
     item = f"die-once:{tmp_path / 'died'}"
-    assert there.gather(work, [item]) == [item.upper()]
+    assert dask_cluster.gather(work, [item]) == [item.upper()]
 
 
 @pytest.fixture
@@ -159,7 +159,7 @@ def running(tmp_path: Path) -> Iterator[tuple[str, str]]:
 
 
 def test_a_running_scheduler_is_used_and_left_running(running: tuple[str, str]) -> None:
-    """`--scheduler` takes an address or a scheduler file; leaving it does not stop it."""
+    """`scheduler` is an address or a scheduler file; closing the cluster does not stop the scheduler."""
     for where in running:
         with open_cluster(scheduler=where) as cluster:
             assert cluster.workers == 1
@@ -167,17 +167,17 @@ def test_a_running_scheduler_is_used_and_left_running(running: tuple[str, str]) 
 
 
 def test_workers_with_other_code_are_refused(running: tuple[str, str]) -> None:
-    """A worker whose package is not the driver's is named before any task is sent, with both versions."""
+    """Before any task is sent, an error names a worker whose code differs from the driver's, and both versions."""
     with Client(running[0]) as client:
         client.run(change_code)
     with pytest.raises(UsageError) as refused, open_cluster(scheduler=running[0]):
         pass
-    for said in ("worker tcp://", "9.9 (00000000)", code_version()):
-        assert said in str(refused.value)
+    for part in ("worker tcp://", "9.9 (00000000)", code_version()):
+        assert part in str(refused.value)
 
 
-def test_the_version_of_the_code_covers_all_of_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Another line in any module, one of the linked folders' too, is another version; a cache beside it is none."""
+def test_the_code_version_covers_all_modules(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A change in any module, also in a linked folder, changes the version; a bytecode cache does not."""
     for folder in ("real", "package"):
         (tmp_path / folder / "running").mkdir(parents=True)
     (tmp_path / "real" / "b.py").write_text("1")
@@ -193,16 +193,16 @@ def test_the_version_of_the_code_covers_all_of_it(monkeypatch: pytest.MonkeyPatc
 
 
 def test_no_work_starts_no_workers() -> None:
-    """Workers are started when the first task needs them, and told of then."""
-    told: list[int] = []
-    with open_cluster(1, started=lambda workers, _: told.append(workers)) as cluster:
+    """Workers are started, and reported as started, when the first task needs them."""
+    reported: list[int] = []
+    with open_cluster(1, started=lambda workers, _: reported.append(workers)) as cluster:
         assert cluster.gather(work, []) == []
-        assert told == []
+        assert reported == []
         assert cluster.gather(work, ["x"]) == ["X"]
-        assert told == [1]
+        assert reported == [1]
 
 
 def test_an_unreachable_scheduler_is_a_usage_error(tmp_path: Path) -> None:
-    """A scheduler file that is not there is said at once."""
+    """A scheduler file that does not exist is an error immediately."""
     with pytest.raises(UsageError, match="scheduler"), open_cluster(scheduler=str(tmp_path / "none.json")):
         pass

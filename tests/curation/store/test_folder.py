@@ -20,7 +20,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
 
 
 def test_write_and_read(folder: Folder) -> None:
-    """What is written is read back, listed, and hashed alike when written and when checked."""
+    """A written file is read back and listed, and has the same hash when written and when checked."""
     digest = folder.write("a/b.bin", b"x" * 100_000)
     assert folder.read("a/b.bin") == b"x" * 100_000
     assert folder.hash("a/b.bin") == (100_000, digest)
@@ -29,14 +29,14 @@ def test_write_and_read(folder: Folder) -> None:
     assert folder.list("nowhere") == []
 
 
-def test_the_hash_is_the_one_the_docs_name(folder: Folder) -> None:
-    """Manifests can be checked without this package: the hash is that of `xxhsum -H2`."""
+def test_the_hash_is_the_documented_one(folder: Folder) -> None:
+    """The hash is that of `xxhsum -H2`, so that manifests can be checked without this package."""
     assert folder.write("a.bin", b"curation") == xxhash.xxh3_128_hexdigest(b"curation")
     assert folder.hash("a.bin")[1] != folder.write("a.bin", b"curatiom")
 
 
 def test_a_failed_write_leaves_nothing(folder: Folder) -> None:
-    """A block that raises leaves neither the file nor a temporary one, and an earlier version stays."""
+    """A block that raises leaves neither the file nor a temporary one, and keeps an earlier version."""
     folder.write("a.bin", b"first")
 
     def fail() -> None:
@@ -50,8 +50,8 @@ def test_a_failed_write_leaves_nothing(folder: Folder) -> None:
     assert [Path(path).name for path in folder.fs.find(folder.path())] == ["a.bin"]
 
 
-def test_sweep_removes_what_a_killed_process_left(folder: Folder) -> None:
-    """Hidden temporary files go, all others stay."""
+def test_sweep_removes_temporary_files(folder: Folder) -> None:
+    """Hidden temporary files of killed processes are removed, all others are kept."""
     folder.write("a/b.bin", b"1")
     folder.fs.pipe_file(folder.path("a/.b.bin.123.tmp"), b"half")
     folder.sweep()
@@ -59,21 +59,21 @@ def test_sweep_removes_what_a_killed_process_left(folder: Folder) -> None:
 
 
 def test_an_unwritable_folder_is_an_output_error(tmp_path: Path) -> None:
-    """A file in the place of the folder is said, and nothing is written."""
+    """A file in place of the folder is an OutputError."""
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot write"):
         Folder(str(tmp_path / "file" / "out")).check_writable()
 
 
 def test_the_check_leaves_no_trace(tmp_path: Path) -> None:
-    """Checking a folder that is not there does not make it."""
+    """Checking a folder that does not exist does not create it."""
     Folder(str(tmp_path / "new" / "deeper")).check_writable()
     assert list(tmp_path.iterdir()) == []
 
 
 @given(st.lists(st.binary(max_size=50), max_size=10))
-def test_the_hash_does_not_depend_on_how_bytes_arrive(parts: list[bytes]) -> None:
-    """Many writes and one write of the same bytes have one hash."""
+def test_the_hash_does_not_depend_on_the_writes(parts: list[bytes]) -> None:
+    """Many writes and a single write of the same bytes have the same hash."""
     folder = Folder(f"memory://{uuid.uuid4().hex}")
     with folder.writing("many") as file:
         for part in parts:

@@ -1,4 +1,4 @@
-"""Manifests: done means there and of the same fingerprint."""
+"""Manifests: a shard is done if its manifest exists and has the same fingerprint."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from curation.store.shards import Output
 
 
 def test_done_needs_the_same_fingerprint(tmp_path: Path) -> None:
-    """A manifest of another fingerprint, step or shard does not count."""
+    """A manifest with another fingerprint, step or shard does not count as done."""
     folder = Folder(str(tmp_path))
     manifest = Manifest("filter", "a", "f1", [{"path": "x"}], [Output("documents/a.parquet", 1, "h", 2)], {"n": 1})
     manifest.write(folder, {"seconds": 1.5})
@@ -24,25 +24,25 @@ def test_done_needs_the_same_fingerprint(tmp_path: Path) -> None:
     assert folder.read_json("performance/filter/a.json") == {"seconds": 1.5}
 
 
-def test_counts_of_a_step_come_in_the_order_of_the_shards(tmp_path: Path) -> None:
-    """Many are read at once, and come in the order asked for, without the shards that are not done."""
+def test_counts_of_a_step_are_in_the_order_of_the_shards(tmp_path: Path) -> None:
+    """Counts are in the requested order, without the shards that are not done, though read concurrently."""
     folder = Folder(str(tmp_path))
     shards = [f"s{number}" for number in range(50)]
     for number, shard in enumerate(shards):
         if number % 7:
             Manifest("filter", shard, "f", counts={"n": number}).write(folder)
-    asked = shards[::-1]
-    assert [counts["n"] for counts in step_counts(folder, "filter", asked)] == [n for n in range(49, 0, -1) if n % 7]
+    wanted = shards[::-1]
+    assert [counts["n"] for counts in step_counts(folder, "filter", wanted)] == [n for n in range(49, 0, -1) if n % 7]
 
 
 def test_fingerprints_refuse_unstable_values() -> None:
-    """An object whose text holds its address would give another fingerprint each time, so it is refused."""
+    """An object whose `repr` contains its address would have another fingerprint each time, so it is refused."""
     with pytest.raises(TypeError, match="cannot fingerprint"):
         fingerprint(object())
 
 
 def test_fingerprints_depend_on_values_not_on_key_order() -> None:
-    """Equal mappings in another order are equal; any other value is not."""
+    """Mappings that differ only in key order have the same fingerprint; different values do not."""
     assert fingerprint({"a": 1, "b": [2]}) == fingerprint({"b": [2], "a": 1})
     assert fingerprint({"a": 1}) != fingerprint({"a": 2})
     assert fingerprint("a", "b") != fingerprint("ab")

@@ -1,4 +1,4 @@
-"""Parquet shards: bytes independent of batches, nothing left of a failure, names that never collide."""
+"""Parquet shards: bytes independent of batches, no file after a failure, names that do not collide."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def write(folder: Folder, path: str, table: pa.Table, batch_rows: int) -> bytes:
 
 
 def test_bytes_do_not_depend_on_the_batch_size(tmp_path: Path) -> None:
-    """One row at a time, odd batches and all at once give the same file, in row groups of the stated size."""
+    """Batches of any size give the same file, in row groups of the configured size."""
     folder, table = Folder(str(tmp_path)), rows(2 * ROW_GROUP_ROWS + 5)
     files = {write(folder, f"{size}.parquet", table, size) for size in (97, 1000, ROW_GROUP_ROWS, 10**6)}
     assert len(files) == 1
@@ -38,7 +38,7 @@ def test_bytes_do_not_depend_on_the_batch_size(tmp_path: Path) -> None:
 
 
 def test_rows_are_found_by_their_numbers(tmp_path: Path) -> None:
-    """Numbers of any row group give their rows, in order, all columns or some; one beyond the end gives none."""
+    """Row numbers of any row group give their rows in order; a number beyond the end is ignored."""
     folder, table = Folder(str(tmp_path)), rows(2 * ROW_GROUP_ROWS + 5)
     write(folder, "a.parquet", table, 1000)
     numbers = [0, 7, ROW_GROUP_ROWS - 1, 2 * ROW_GROUP_ROWS, 2 * ROW_GROUP_ROWS + 4, 2 * ROW_GROUP_ROWS + 5]
@@ -48,7 +48,7 @@ def test_rows_are_found_by_their_numbers(tmp_path: Path) -> None:
 
 
 def test_an_empty_shard_keeps_the_schema(tmp_path: Path) -> None:
-    """No rows at all is a valid file with every column and the metadata."""
+    """A shard without rows is a valid file with all columns and the metadata."""
     folder = Folder(str(tmp_path))
     write(folder, "empty.parquet", rows(0), 10)
     assert list(read_shard(folder, "empty.parquet")) == []
@@ -58,7 +58,7 @@ def test_an_empty_shard_keeps_the_schema(tmp_path: Path) -> None:
 
 
 def test_a_failure_leaves_no_file(tmp_path: Path) -> None:
-    """A shard whose writing raises is not there, not even half."""
+    """A shard whose block raises leaves no file, not even a partial one."""
 
     def fail() -> None:
         with ShardWriter(Folder(str(tmp_path)), "x.parquet", SCHEMA) as writer:
@@ -77,7 +77,7 @@ def test_a_wrong_column_is_refused(tmp_path: Path) -> None:
 
 
 def test_shard_names() -> None:
-    """Equal base names in different folders get different names; archive endings and odd characters go."""
+    """Equal base names in different folders get different names, without archive endings and odd characters."""
     names = [shard_name(path) for path in ("/a/x.warc.gz", "/b/x.warc.gz", "s3://c/x.warc.gz", "/a/x.warc.zst")]
     assert len(set(names)) == 4
     assert all(name.startswith("x-") for name in names)
@@ -86,7 +86,7 @@ def test_shard_names() -> None:
 
 
 def test_only_values_that_repeat_have_a_dictionary(tmp_path: Path) -> None:
-    """Texts, ids and URLs stand plain; every other column, nested ones too, is encoded by a dictionary."""
+    """Texts, ids and URLs have no dictionary; all other columns, nested ones too, have one."""
     schema = pa.schema(
         [
             ("id", pa.string()),

@@ -12,7 +12,7 @@ from heuristic_cases import FULL, batch_of, page_texts, strings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation.text.english import Edge, can_meet, sentence_ends, tokenizer
+from curation.text.english import Edge, can_interact, sentence_ends, tokenizer
 
 
 @cache
@@ -23,7 +23,7 @@ def spacy_tokenizer() -> Any:
 
 
 def spacy_words(text: str) -> list[str]:
-    """Words by spaCy itself. The symbol IS_ALPHA confuses spaCy's string store, so no test text has it."""
+    """Words of spaCy itself. The symbol IS_ALPHA confuses spaCy's string store, so no test text contains it."""
     return [token.text for token in spacy_tokenizer()(text) if token.text.strip()]
 
 
@@ -92,12 +92,12 @@ def some_texts(count: int, seed: int) -> list[str]:
 
 
 def test_every_chunk_of_the_pages_has_the_words_of_spacy(shared_data: Path) -> None:
-    """Distinct chunks of the shared pages, all languages, are cut as spaCy cuts them."""
+    """All distinct chunks of the shared pages, in all languages, have spaCy's words."""
     chunks = sorted({chunk for text in page_texts(shared_data) for chunk in text.split() if len(chunk) < 2000})
     chunks = [chunk for chunk in chunks if "IS_ALPHA" not in chunk][:: 1 if FULL else 4]
     expected: list[list[str]] = [[]]
     for begin in range(0, len(chunks), 1000):
-        # A newline is a token that no exception of spaCy's has, so that chunks cannot meet.
+        # No spaCy exception contains a newline, so chunks on separate lines cannot interact.
         for token in spacy_tokenizer()("\n".join(chunks[begin : begin + 1000]) + "\n"):
             if token.text == "\n":
                 expected.append([])
@@ -137,18 +137,18 @@ def test_any_text_has_the_words_of_spacy(texts: list[str]) -> None:
     ],
 )
 def test_an_exception_may_reach_over_a_space(text: str, words: list[str]) -> None:
-    """Where a longer exception reaches over one space, the shorter one before it is undone, as in spaCy."""
+    """A longer exception that reaches across a space undoes the shorter one before it, as in spaCy."""
     batch = batch_of([text])
     assert strings(batch, batch.words) == [words] == [spacy_words(text)]
 
 
-def test_meetings_are_seen_and_are_few() -> None:
-    """The edges of chunks tell which neighbours can meet; chunks of prose cannot."""
+def test_edges_say_which_neighbors_interact() -> None:
+    """Chunks around an exception can interact; chunks of prose cannot."""
     tokenize = tokenizer()
-    assert can_meet(tokenize("foo:)")[1], tokenize(")")[1])
+    assert can_interact(tokenize("foo:)")[1], tokenize(")")[1])
     assert tokenize("foo:)")[1] & Edge.ALTERS
     assert not tokenize("it's")[1] & Edge.ALTERS
-    assert not can_meet(tokenize("house,")[1], tokenize("garden")[1])
+    assert not can_interact(tokenize("house,")[1], tokenize("garden")[1])
 
 
 @pytest.mark.parametrize(
@@ -168,11 +168,11 @@ def test_meetings_are_seen_and_are_few() -> None:
     ],
 )
 def test_long_chunks_have_the_words_of_spacy(chunk: str) -> None:
-    """The ways around spaCy's quadratic cost change no word."""
+    """Avoiding spaCy's quadratic cost on long chunks does not change the words."""
     assert list(tokenizer()(chunk)[0]) == spacy_words(chunk)
 
 
-def test_no_rule_takes_a_letter_by_itself() -> None:
+def test_letters_alone_are_one_word() -> None:
     """A chunk of letters that is not reserved is one word, whatever the script."""
     letters = [chr(code) for code in range(0x110000) if chr(code).isalpha()]
     chunks = ["".join(letters[begin : begin + 50]) for begin in range(0, len(letters), 50)]
@@ -181,13 +181,13 @@ def test_no_rule_takes_a_letter_by_itself() -> None:
 
 
 def test_reserved_chunks_are_those_that_differ() -> None:
-    """A reserved chunk has several words, or can be part of an exception with its neighbours."""
+    """A reserved chunk has several words, is an exception, or can be part of one with its neighbors."""
     for chunk in tokenizer().reserved():
         words, edge = tokenizer()(chunk)
         assert len(words) > 1 or edge or chunk in tokenizer().specials
 
 
 def test_sentence_ends_are_the_sentencizers() -> None:
-    """They are single characters, in several scripts."""
+    """Sentence ends are the sentencizer's: single characters of several scripts."""
     assert {".", "!", "?", "。", "؟", "।"} <= sentence_ends()
     assert all(len(character) == 1 for character in sentence_ends())

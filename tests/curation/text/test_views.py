@@ -1,4 +1,4 @@
-"""Views of a batch's text against Python's own string methods."""
+"""Views of a batch's text agree with Python's string methods."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def texts_of(view: views.Characters) -> list[str]:
 @given(TEXTS, st.integers(0, 3), st.integers(0, 8))
 @MANY
 def test_characters_and_back(texts: list[str | None], begin: int, size: int) -> None:
-    """Any slice of a column becomes its code points and comes back; a null is empty."""
+    """Any slice of a column survives conversion to code points and back; a null becomes an empty text."""
     column = pa.array(texts, pa.string()).slice(min(begin, len(texts)), size)
     view = views.characters(column)
     expected = [text or "" for text in column.to_pylist()]
@@ -40,7 +40,7 @@ def test_characters_and_back(texts: list[str | None], begin: int, size: int) -> 
 
 
 def test_a_null_over_bytes_is_empty() -> None:
-    """A null row is empty even where bytes lie under it."""
+    """A null row is empty even if the buffer has bytes for it."""
     column = pa.Array.from_buffers(
         pa.string(), 2, [pa.py_buffer(b"\x02"), pa.py_buffer(np.array([0, 3, 5], np.int32)), pa.py_buffer(b"abcde")]
     )
@@ -56,14 +56,14 @@ def test_only_text_has_characters() -> None:
 @given(st.lists(TEXT, max_size=6))
 @MANY
 def test_lines_and_paragraphs(texts: list[str]) -> None:
-    """Lines are those of split, paragraphs those between runs of newlines of the stripped text."""
+    """Lines are split at newlines, paragraphs of the stripped text at runs of newlines."""
     batch = batch_of(texts)
     assert strings(batch, batch.lines) == [text.split("\n") for text in texts]
     assert strings(batch, batch.paragraphs) == [re.split(r"\n{2,}", text.strip()) for text in texts]
 
 
 def test_classes_are_pythons() -> None:
-    """The table says of every code point what Python says."""
+    """The table agrees with Python for every code point."""
     table = kernels.classes()
     ends = "".join(chr(code) for code in range(0x110000) if len(f"a{chr(code)}a".splitlines()) == 2)
     for bit, holds in (
@@ -76,7 +76,7 @@ def test_classes_are_pythons() -> None:
 
 
 def test_lower_case_is_pythons() -> None:
-    """Only characters that become one ASCII character are in the table; İ becomes two, which no phrase holds."""
+    """The table holds the characters that become one ASCII character; İ becomes two, which no phrase contains."""
     lower = kernels.ascii_lower()
     for code in range(0x110000):
         text = chr(code).lower()
@@ -85,7 +85,7 @@ def test_lower_case_is_pythons() -> None:
 
 
 def test_flags_of_words() -> None:
-    """Each word tells whether it has a letter, is all symbols, is punctuation, and ends a sentence."""
+    """Flags say whether a word has a letter, is all symbols, is punctuation, and ends a sentence."""
     batch = batch_of(["Ab1 . $ ?! % , 12 。 …"])
     words = batch.words
     flags = dict(zip(strings(batch, words)[0], words.flags.tolist(), strict=True))
@@ -105,8 +105,8 @@ def test_flags_of_words() -> None:
 
 @given(st.lists(TEXT, min_size=1, max_size=8), st.data())
 @settings(max_examples=60, deadline=None)
-def test_views_of_rows_kept_equal_new_ones(texts: list[str], data: st.DataObject) -> None:
-    """After rows are dropped, twice, every view equals the one of a batch that never had them."""
+def test_views_of_kept_rows_equal_new_ones(texts: list[str], data: st.DataObject) -> None:
+    """After rows are dropped twice, every view equals that of a batch that never had them."""
     batch = batch_of(texts)
     views_of = ("words", "lines", "paragraphs")
     for name in views_of:
@@ -127,8 +127,8 @@ def _bounds(batch: Batch) -> list[tuple[int, int]]:
     return list(zip(batch.words.first.tolist(), batch.words.last.tolist(), strict=True))
 
 
-def test_known_views_hold_for_their_rows_only() -> None:
-    """Views offered with a new text are used once all other rows are dropped, and never for those."""
+def test_given_views_hold_only_for_their_rows() -> None:
+    """Views passed with a new text are used once all other rows are dropped, and never for those rows."""
     batch, new = batch_of(["a b", "c", "d. e"]), batch_of(["x y z", "wrong", "éé. é"])
     valid = np.array([True, False, True])
     text = pa.array(["x y z", "c", "éé. é"])

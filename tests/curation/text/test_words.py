@@ -1,4 +1,4 @@
-"""The memo of chunks: words never depend on what it holds."""
+"""The memo of chunks: words never depend on its content."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def words_of(batch: Batch, memo: Memo, monkeypatch: pytest.MonkeyPatch) -> list[
 
 
 def test_words_do_not_depend_on_the_memo(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Empty, warm, or cleared before each batch: the same words."""
+    """Words are the same whether the memo is empty, warm or cleared before each batch."""
     texts = some_texts(60, seed=1)
     batch = batch_of(texts)
     warm, tiny = Memo(), Memo(max_entries=1)
@@ -43,7 +43,7 @@ def test_words_do_not_depend_on_the_memo(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_the_memo_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is cleared once it holds more than its limit, and it never keeps long chunks."""
+    """The memo is cleared once it exceeds its limit, and it never stores long chunks."""
     memo = Memo(max_entries=1000)
     for number in range(5):
         words_of(batch_of([f"w{number}.{k}" for k in range(700)]), memo, monkeypatch)
@@ -54,7 +54,7 @@ def test_the_memo_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_failure_leaves_no_half_known_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If tokenizing fails in the middle, the next batch gets right words all the same."""
+    """If tokenizing fails in the middle of a batch, the next batch still gets the right words."""
     memo = Memo()
     batch = batch_of(["don't 8:) a.b.org"])
     expected = words_of(batch, Memo(), monkeypatch)
@@ -69,7 +69,7 @@ def test_a_failure_leaves_no_half_known_chunks(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_two_threads_share_the_memo(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Threads that fill and clear one memo at the same time get the words each would get alone."""
+    """Threads that fill and clear a shared memo concurrently get the same words as each would alone."""
     monkeypatch.setattr(words, "_MEMO", Memo(max_entries=600))
     batches = [batch_of(some_texts(20, seed)) for seed in range(12)]
     for batch in batches:
@@ -126,8 +126,8 @@ def nearly_simple_chunk(dice: random.Random) -> str:
     return chunk
 
 
-def test_simple_chunks_are_cut_as_the_tokenizer_cuts_them() -> None:
-    """Chunks at and around the form that kernels answer for have the tokenizer's words and meet as it says."""
+def test_simple_chunks_agree_with_the_tokenizer() -> None:
+    """Chunks that are simple or nearly so have the tokenizer's words and edges."""
     dice = random.Random(3)
     chunks = [nearly_simple_chunk(dice) for _ in range(40_000)]
     batch = batch_of(chunks)
@@ -140,7 +140,7 @@ def test_simple_chunks_are_cut_as_the_tokenizer_cuts_them() -> None:
 
 
 def test_no_exception_is_simple() -> None:
-    """Kernels answer for none of spaCy's exceptions, alone or with a comma."""
+    """spaCy's exceptions, alone or with a comma or a bracket, have the tokenizer's words."""
     texts = [key for key in english.tokenizer().specials if key.strip()]
     for chunks in (texts, [f"{text}," for text in texts], [f"({text}" for text in texts]):
         batch = batch_of(chunks)
@@ -148,7 +148,7 @@ def test_no_exception_is_simple() -> None:
 
 
 def test_no_words() -> None:
-    """Empty batches, empty texts and white space alone have no words."""
+    """Empty batches, empty texts and texts of white space have no words."""
     assert len(batch_of([]).words.starts) == 0
     batch = batch_of(["", " \n\u2003\t", None])
     assert strings(batch, batch.words) == [[], [], []]

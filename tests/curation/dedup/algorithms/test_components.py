@@ -32,24 +32,24 @@ def expected(edges: list[tuple[int, int]], nodes: int = NODES) -> np.ndarray:
 
 
 def by_stars(edges: list[tuple[int, int]], nodes: int = NODES) -> tuple[np.ndarray, int]:
-    """Roots by rounds of stars until nothing changes, and the number of rounds."""
+    """Roots found by rounds of stars until nothing changes, and the number of rounds."""
     left, right = np.array([edge for edge in edges if edge[0] != edge[1]], np.int64).reshape(-1, 2).T
-    member, centre = unique_edges(np.maximum(left, right), np.minimum(left, right))
+    member, center = unique_edges(np.maximum(left, right), np.minimum(left, right))
     for rounds in range(1, 100):  # noqa: B007
-        large = unique_edges(*large_star(np.r_[member, centre], np.r_[centre, member]))
+        large = unique_edges(*large_star(np.r_[member, center], np.r_[center, member]))
         small = small_star(*large)
-        if all(np.array_equal(a, b) for a, b in zip((member, centre, *large), (*small, *small), strict=True)):
+        if all(np.array_equal(a, b) for a, b in zip((member, center, *large), (*small, *small), strict=True)):
             break
-        member, centre = small
+        member, center = small
     roots = np.arange(nodes)
-    roots[member] = centre
+    roots[member] = center
     return roots, rounds
 
 
 @settings(deadline=None, derandomize=True, max_examples=200)
 @given(graphs)
-def test_both_ways_equal_scipy(edges: list[tuple[int, int]]) -> None:
-    """On random graphs, loops and repeated edges included."""
+def test_both_algorithms_equal_scipy(edges: list[tuple[int, int]]) -> None:
+    """Both algorithms agree with SciPy on random graphs, including loops and repeated edges."""
     sets = UnionFind(NODES)
     left, right = np.array(edges, np.int64).reshape(-1, 2).T
     sets.unite(left, right)
@@ -57,7 +57,7 @@ def test_both_ways_equal_scipy(edges: list[tuple[int, int]]) -> None:
 
 
 def test_a_long_chain_takes_few_rounds() -> None:
-    """Stars halve distances: a chain of 4,096 documents is one star after about twelve rounds, not thousands."""
+    """A chain of 4,096 documents becomes one star in at most 20 rounds, since stars halve distances."""
     nodes = 4096
     order = np.random.default_rng(1).permutation(nodes)
     edges = list(zip(order[:-1].tolist(), order[1:].tolist(), strict=True))
@@ -66,8 +66,8 @@ def test_a_long_chain_takes_few_rounds() -> None:
     assert rounds <= 20
 
 
-def test_the_job_gives_the_same_by_stars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Above the limit of one task, the whole job finds the same clusters and writes the same lists."""
+def test_a_deduplication_by_stars_gives_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Above the limit of a single task, deduplication finds the same clusters and writes the same lists."""
     chance = np.random.default_rng(3)
     words = ["".join(chance.choice(list("abcdefghijklmnopqrstuvwxyz"), 8)) for _ in range(400)]
     texts = [" ".join(words[start : start + 300]) for start in range(0, 100, 4)] + ["another text altogether " * 30]

@@ -1,4 +1,4 @@
-"""Pairs: what shares a key is tied together with as few comparisons as needed."""
+"""Pairs: documents that share a key are connected with as few comparisons as needed."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def find(rows: list[Row], verify: bool = True) -> list[tuple[int, int, int]]:
     return list(zip(*(column.tolist() for column in unique_pairs(*found)), strict=True))
 
 
-def test_equal_signatures_are_tied_to_the_first_and_compared_once() -> None:
-    """Of documents 2, 5, 9 with one signature and 7 with another, one comparison is left."""
+def test_equal_signatures_are_paired_with_the_first_and_compared_once() -> None:
+    """Documents 2, 5 and 9 with one signature and 7 with another need one comparison."""
     rows = [(0, 1, 11, 5), (0, 1, 11, 2), (0, 1, 22, 7), (0, 1, 11, 9), (1, 8, 11, 5), (1, 8, 11, 2), (1, 9, 22, 7)]
     assert find(rows) == [(2, 5, SAME_SIGNATURE), (2, 7, CANDIDATE), (2, 9, SAME_SIGNATURE)]
 
 
 def test_equal_texts_need_both_halves_of_the_hash() -> None:
-    """One half in common is chance."""
+    """Texts with only half of the hash in common are not paired."""
     rows = [(int(EXACT_BAND), 1, 5, 3), (int(EXACT_BAND), 1, 6, 4), (int(EXACT_BAND), 1, 5, 9)]
     assert find(rows) == [(3, 9, SAME_TEXT)]
 
@@ -47,8 +47,8 @@ groups = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, m
 
 @settings(deadline=None, derandomize=True, max_examples=150)
 @given(groups, st.booleans(), st.randoms())
-def test_what_shares_a_key_hangs_together(members: list[tuple[int, int]], verify: bool, random) -> None:  # type: ignore[no-untyped-def]
-    """Whatever the order of the rows, all documents of one key are one component, others are not joined to them."""
+def test_documents_with_a_common_key_are_connected(members: list[tuple[int, int]], verify: bool, random) -> None:  # type: ignore[no-untyped-def]
+    """In any order of the rows, the documents of a key are one component, which contains no others."""
     rows = [(0, key, document if check else 1000 + key, document) for document, (key, check) in enumerate(members)]
     expected = find(rows, verify)
     random.shuffle(rows)
@@ -64,7 +64,7 @@ def test_what_shares_a_key_hangs_together(members: list[tuple[int, int]], verify
 
 
 def test_large_groups_are_not_compared_all_with_all() -> None:
-    """Up to 16 documents every pair; of 1,000 about n·log n, each in a dozen pairs at least."""
+    """Up to 16 documents all pairs are compared; of 1,000 about n·log n, each document in at least ten."""
     small = find([(0, 1, document, document) for document in range(ALL_PAIRS)])
     assert len(small) == ALL_PAIRS * (ALL_PAIRS - 1) // 2
     large = find([(0, 1, document, document) for document in range(1000)])
@@ -75,7 +75,7 @@ def test_large_groups_are_not_compared_all_with_all() -> None:
 
 
 def test_candidates_are_those_of_datasketch() -> None:
-    """Exported as LeanMinHash, the same documents are neighbours in datasketch's own index of the same bands."""
+    """Exported as LeanMinHash, the same documents are neighbors in datasketch's index with the same bands."""
     chosen = DedupSettings(bands=14, rows=8)
     chance = np.random.default_rng(5)
     letters = list("abcdefghijklmnopqrstuvwxyz")

@@ -1,4 +1,4 @@
-"""Survivors: the best stays, and a large cluster does not swallow what is unlike its survivor."""
+"""Survivors: the best document is kept, and a large cluster does not remove documents unlike its survivor."""
 
 from __future__ import annotations
 
@@ -30,59 +30,59 @@ def members(roots: list[int], **columns: Any) -> ClusterMembers:
     )
 
 
-def losers(choice: Any) -> dict[int, int]:
-    """Place of each member that goes → place of its survivor."""
+def removed_members(choice: Any) -> dict[int, int]:
+    """Index of each removed member → index of its survivor."""
     pairs = zip(choice.order.tolist(), choice.survivors.tolist(), strict=True)
     return {place: survivor for place, survivor in pairs if place != survivor}
 
 
-def test_most_of_the_value_wins_then_the_first() -> None:
-    """Unknown values come last; documents of earlier runs before all others, whatever their value."""
+def test_the_highest_value_wins_then_the_first() -> None:
+    """Unknown values come last; documents of earlier runs take precedence, whatever their value."""
     nan = float("nan")
-    assert losers(choose(members([0, 0, 0], values=[nan, 2.0, 2.0]), 0.7, None)) == {0: 1, 2: 1}
-    assert losers(choose(members([0, 0, 0], values=[nan, nan, nan]), 0.7, None)) == {1: 0, 2: 0}
+    assert removed_members(choose(members([0, 0, 0], values=[nan, 2.0, 2.0]), 0.7, None)) == {0: 1, 2: 1}
+    assert removed_members(choose(members([0, 0, 0], values=[nan, nan, nan]), 0.7, None)) == {1: 0, 2: 0}
     earlier = members([0, 0, 0], values=[1.0, 0.0, 9.0], earlier=[False, True, False])
-    assert losers(choose(earlier, 0.7, None)) == {0: 1, 2: 1}
+    assert removed_members(choose(earlier, 0.7, None)) == {0: 1, 2: 1}
 
 
-def test_a_large_cluster_is_taken_apart() -> None:
-    """a ~ b ~ c with c unlike a: one cluster within the limit, above it c stays as well."""
+def test_a_large_cluster_is_split() -> None:
+    """If a ~ b ~ c but c is unlike a, one document is kept within the limit, and c is kept as well above it."""
     random = np.random.default_rng(2)
     a = random.integers(0, 256, 112)
     b, c = a.copy(), random.integers(0, 256, 112)
     b[:14] = c[:14]
     sketches = np.array([a, b, c, c])
-    assert losers(choose(members([0] * 4, sketches=sketches), 0.7, 4)) == {1: 0, 2: 0, 3: 0}
+    assert removed_members(choose(members([0] * 4, sketches=sketches), 0.7, 4)) == {1: 0, 2: 0, 3: 0}
     choice = choose(members([0] * 4, sketches=sketches), 0.7, 3)
-    assert losers(choice) == {1: 0, 3: 2}
+    assert removed_members(choice) == {1: 0, 3: 2}
     assert choice.sizes.tolist() == [2, 2, 2, 2]
 
 
 def chain(length: int) -> list[str]:
-    """Texts of which each shares nine tenths with the next, and the first nothing with the last."""
+    """Texts each of which shares nine tenths with the next, while the first shares nothing with the last."""
     random = np.random.default_rng(7)
     words = ["".join(random.choice(list("abcdefghijklmnopqrstuvwxyz"), 8)) for _ in range(400 + 20 * length)]
     return [" ".join(words[20 * number : 20 * number + 400]) for number in range(length)]
 
 
 def test_large_clusters_are_reported(tmp_path: Path) -> None:
-    """A chain above the limit is not swallowed: unlike documents stay, and the report names the cluster."""
+    """Unlike documents of a chain above the limit are kept, and the large cluster is reported."""
     texts = chain(60)
     small = run(tmp_path / "swallowed", documents(texts), DedupSettings(max_cluster_size=None))
     assert len(dropped(*small[:2])) == 59
     folder, names, found = run(tmp_path / "examined", documents(texts), DedupSettings(max_cluster_size=20))
-    gone = dropped(folder, names)
-    assert 30 < len(gone) < 59
-    assert min(row["similarity"] for row in gone.values()) >= 0.72
-    assert {row["cluster_id"] for row in gone.values()} == {"0"}
+    removed = dropped(folder, names)
+    assert 30 < len(removed) < 59
+    assert min(row["similarity"] for row in removed.values()) >= 0.72
+    assert {row["cluster_id"] for row in removed.values()} == {"0"}
     (row,) = pq.read_table(folder.path("dedup/large_clusters.parquet")).to_pylist()
-    assert (row["cluster_id"], row["documents"], row["kept"]) == ("0", 60, 60 - len(gone))
+    assert (row["cluster_id"], row["documents"], row["kept"]) == ("0", 60, 60 - len(removed))
     assert row["similarity_least"] >= 0.72
     assert found.counts["large_clusters"] == 1
 
 
 def test_best_by_a_signal(tmp_path: Path) -> None:
-    """`best:stage.signal` measures the documents of clusters as the recipe's stage does."""
+    """`best:stage.signal` measures documents as the stage of the recipe does."""
     stages = [("gopher_quality", GopherQuality())]
     body = prose(3, 60)
     texts = [" ".join(body), " ".join([*body, "One more sentence of some words."]), " ".join(prose(4))]
@@ -106,8 +106,8 @@ def test_a_rule_is_one_entry_of_the_table(tmp_path: Path, monkeypatch: pytest.Mo
         DedupSettings(survivor="other")
 
 
-def test_rules_that_there_are_not() -> None:
-    """An unknown name, column or signal is refused by a message that lists what there is."""
+def test_unknown_rules_are_refused() -> None:
+    """The error for an unknown name, column or signal lists the known ones."""
     with pytest.raises(ParameterError, match="first, longest, newest"):
         survivor_value("shortest")
     with pytest.raises(ParameterError, match=r"language_score.*gopher_quality\.words"):
@@ -115,7 +115,7 @@ def test_rules_that_there_are_not() -> None:
 
 
 def test_dates_are_moments() -> None:
-    """Dates are compared as moments, not as text; what is no date counts as unknown."""
+    """Dates are compared as points in time, not as text; an invalid date counts as unknown."""
     import pyarrow as pa
 
     values = pa.chunked_array([["2024-01-01T02:00:00+02:00", "2024-01-01T00:00:00Z", "2023-12-31", "soon", None]])

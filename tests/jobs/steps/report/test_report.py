@@ -240,7 +240,7 @@ def test_a_run_still_going_has_a_report(out: Path, tmp_path: Path) -> None:
     assert "Not finished." in text
     root = lxml.html.fromstring(text)
     assert [row.get("data-stage") for row in root.iter("details") if row.get("data-stage")][-1] == "fineweb"
-    assert "Duplicates are not looked for yet" in text
+    assert "Deduplication has not run yet" in text
 
 
 def test_a_run_that_only_began_has_a_report(out: Path, tmp_path: Path) -> None:
