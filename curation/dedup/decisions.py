@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from curation.dedup.algorithms.minhash import similarity
 from curation.dedup.signatures import band_keys, sketches
+from curation.store import paths
 from curation.store.folder import Folder
 from curation.store.shards import read_table
 
@@ -59,7 +60,7 @@ dedup/pairs are resolved; run: null, or the folder of the earlier run that conta
 
 def read_drops(folder: Folder, shard: str) -> pa.Table:
     """The removed documents of a shard by ascending row, with the columns DROPS."""
-    return read_table(folder, f"dedup/drop/{shard}.parquet")
+    return read_table(folder, paths.DROPS.path(shard))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +90,9 @@ def compare(folder: Folder, shard: str, row: int) -> SurvivorComparison | None:
         return None
     survivor = drops.slice(place, 1).to_pylist()[0]
     other = Folder(survivor["survivor_run"]) if survivor["survivor_run"] else folder
-    mine = _row(folder, f"signatures/{shard}.parquet", row)
-    theirs = _row(other, f"signatures/{survivor['survivor_shard']}.parquet", survivor["survivor_row"])
-    url = _row(other, f"documents/{survivor['survivor_shard']}.parquet", survivor["survivor_row"], ["url"])
+    mine = _row(folder, paths.SIGNATURES.path(shard), row)
+    theirs = _row(other, paths.SIGNATURES.path(survivor["survivor_shard"]), survivor["survivor_row"])
+    url = _row(other, paths.DOCUMENTS.path(survivor["survivor_shard"]), survivor["survivor_row"], ["url"])
     signed = mine.column("keys")[0].is_valid and theirs.column("keys")[0].is_valid
     bands = mine.schema.field("keys").type.byte_width // 8
     return SurvivorComparison(
@@ -105,7 +106,7 @@ def compare(folder: Folder, shard: str, row: int) -> SurvivorComparison | None:
 
 def find_row(folder: Folder, shard: str, document: str, warc_offset: int | None) -> int | None:
     """The row of a document in documents/<shard>.parquet, or None."""
-    table = read_table(folder, f"documents/{shard}.parquet", ["id", "warc_offset"])
+    table = read_table(folder, paths.DOCUMENTS.path(shard), ["id", "warc_offset"])
     rows = zip(table["id"].to_pylist(), table["warc_offset"].to_pylist(), strict=True)
     return next((row for row, key in enumerate(rows) if key == (document, warc_offset)), None)
 

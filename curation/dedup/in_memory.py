@@ -26,6 +26,7 @@ from curation.stages.parameters import build
 from curation.stages.pipeline import Table
 from curation.store import schema
 from curation.store.folder import Folder
+from curation.store.paths import DOCUMENTS, SIGNATURES
 from curation.store.shards import ShardWriter
 
 SHARD_ROWS = 20 * BATCH_ROWS
@@ -123,8 +124,8 @@ def _sign(
     for number, group in groupby(parts, lambda part: part.first // SHARD_ROWS):
         name = f"{number:06d}"
         with (
-            ShardWriter(folder, f"documents/{name}.parquet", schema.DOCUMENT) as documents,
-            ShardWriter(folder, f"signatures/{name}.parquet", signature_schema(settings)) as signed,
+            ShardWriter(folder, DOCUMENTS.path(name), schema.DOCUMENT) as documents,
+            ShardWriter(folder, SIGNATURES.path(name), signature_schema(settings)) as signed,
         ):
             for part in group:
                 documents.write(_document(part.batch, columns))

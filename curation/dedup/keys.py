@@ -15,6 +15,7 @@ from curation.dedup.signatures import band_keys, exact_hashes
 from curation.dedup.urls import removed_by_url
 from curation.running.compiled import kernel
 from curation.store.exchange import Exchange, partition_of
+from curation.store.paths import SIGNATURES
 from curation.store.shards import count_rows, read_shard
 
 READ_ROWS = 16_384
@@ -25,13 +26,13 @@ KEYS = pa.schema([("band", pa.uint16()), ("key", pa.uint64()), ("check", pa.uint
 
 def count_documents(shard: Shard) -> int:
     """Number of documents of a shard, from the footer of its signatures."""
-    return count_rows(shard.folder, f"signatures/{shard.name}.parquet")
+    return count_rows(shard.folder, SIGNATURES.path(shard.name))
 
 
 def read_signatures(shard: Shard, columns: list[str]) -> Iterator[tuple[Int64s, pa.RecordBatch]]:
     """Yield the signatures of a shard in batches, each with the numbers of its documents."""
     first = shard.first
-    for batch in read_shard(shard.folder, f"signatures/{shard.name}.parquet", columns, READ_ROWS):
+    for batch in read_shard(shard.folder, SIGNATURES.path(shard.name), columns, READ_ROWS):
         yield np.arange(first, first + batch.num_rows, dtype=np.int64), batch
         first += batch.num_rows
 

@@ -28,6 +28,7 @@ from curation.running.compiled import kernel
 from curation.stages.batch import Batch
 from curation.stages.stage import Outcome
 from curation.store.exchange import Exchange, partition_of
+from curation.store.paths import DOCUMENTS, LINE_CUTS
 from curation.store.shards import Output, ShardWriter, read_shard
 from curation.text.hosts import registered_domain
 
@@ -149,7 +150,7 @@ def write_lines(task: RangeTask) -> list[Output]:
     for shard in task.shards:
         if shard.earlier is not None:
             continue
-        with ShardWriter(work.folder, f"dedup/lines/{shard.name}.parquet", CUTS, row_group_rows=1 << 17) as writer:
+        with ShardWriter(work.folder, LINE_CUTS.path(shard.name), CUTS, row_group_rows=1 << 17) as writer:
             for numbers, batch in _kept_documents(work, shard) if len(frequent) else ():
                 owner, inside, hashes = line_hashes(batch, work.settings.line_scope)
                 cut = np.isin(hashes, frequent)
@@ -164,7 +165,7 @@ def _kept_documents(work: Work, shard: Shard) -> Iterator[tuple[Int64s, Batch]]:
     if shard.earlier is not None:
         return
     dropped, row = read_drops(work.folder, shard.name).column("row").to_numpy(), 0
-    for table in read_shard(shard.folder, f"documents/{shard.name}.parquet", ["text", "url"]):
+    for table in read_shard(shard.folder, DOCUMENTS.path(shard.name), ["text", "url"]):
         rows = np.arange(row, row + table.num_rows, dtype=np.int64)
         row += table.num_rows
         is_kept = ~np.isin(rows, dropped)

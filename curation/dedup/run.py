@@ -39,6 +39,7 @@ from curation.dedup.survivors import describe, described_exchange
 from curation.running.cluster import Cluster
 from curation.store.exchange import Exchange
 from curation.store.folder import Folder
+from curation.store.paths import LARGE_CLUSTERS, SHARD_NUMBERS
 from curation.store.shards import Output, ShardWriter
 
 Item = TypeVar("Item")
@@ -261,8 +262,8 @@ class Deduplication:
         ]
         folder = self.work.folder
         facts = [
-            _write_rows(folder, "dedup/large_clusters.parquet", LARGE, self.large),
-            _write_rows(folder, "dedup/shards.parquet", NUMBERS, numbers),
+            _write_rows(folder, LARGE_CLUSTERS, LARGE, self.large),
+            _write_rows(folder, SHARD_NUMBERS, NUMBERS, numbers),
         ]
         performance = {"seconds": self.seconds, "spilled_bytes": self.spilled}
         return DedupResult([*self.pairs, *self.lists, *facts], counts, performance)

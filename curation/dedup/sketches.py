@@ -19,6 +19,7 @@ from curation.dedup.documents import RangeTask, Work
 from curation.dedup.keys import read_signatures
 from curation.dedup.pairs import PAIRS, pairs_exchange
 from curation.dedup.signatures import sketches
+from curation.store import paths
 from curation.store.exchange import Exchange, Sender
 from curation.store.shards import Output, ShardWriter
 
@@ -48,7 +49,7 @@ def edges_exchange(work: Work) -> Exchange:
 
 def pairs_path(number: int) -> str:
     """Path of the pairs of a range."""
-    return f"dedup/pairs/{number:05d}.parquet"
+    return paths.PAIRS.path(f"{number:05d}")
 
 
 def load_sketches(task: RangeTask) -> UInt8s:

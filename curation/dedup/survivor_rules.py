@@ -16,6 +16,7 @@ from curation.stages.signals import is_number
 from curation.stages.stage import Stage, signal_type
 from curation.store import schema
 from curation.store.folder import Folder
+from curation.store.paths import DOCUMENTS
 from curation.store.shards import read_shard, read_table
 
 
@@ -40,7 +41,7 @@ class SurvivorValue:
 
     def _measured(self, folder: Folder, shard: str, rows: Int64s) -> Float64s:
         parts, start = [np.empty(0)], 0
-        for batch in read_shard(folder, f"documents/{shard}.parquet"):
+        for batch in read_shard(folder, DOCUMENTS.path(shard)):
             inside = rows[(rows >= start) & (rows < start + batch.num_rows)] - start
             start += batch.num_rows
             if len(inside) and self.stage is not None:

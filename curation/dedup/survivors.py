@@ -22,7 +22,9 @@ from curation.dedup.decisions import DROPS, EXACT, KEPT, NEAR, VERDICTS
 from curation.dedup.documents import PartitionTask, RangeTask, Shard, Work
 from curation.dedup.signatures import exact_hashes, sketches
 from curation.dedup.urls import url_verdicts_exchange
+from curation.store import paths
 from curation.store.exchange import Exchange, partition_of
+from curation.store.paths import DOCUMENTS, SIGNATURES
 from curation.store.shards import Output, ShardWriter, read_table
 
 
@@ -66,8 +68,8 @@ def describe(task: RangeTask, exchange: Exchange) -> int:
 
 def _describe_shard(work: Work, shard: Shard, members: pa.Table, schema: pa.Schema) -> pa.RecordBatch:
     rows = members.column("document").to_numpy() - shard.first
-    signed = read_table(shard.folder, f"signatures/{shard.name}.parquet", ["exact", "sketch"]).take(pa.array(rows))
-    ids = read_table(shard.folder, f"documents/{shard.name}.parquet", ["id"]).take(pa.array(rows))
+    signed = read_table(shard.folder, SIGNATURES.path(shard.name), ["exact", "sketch"]).take(pa.array(rows))
+    ids = read_table(shard.folder, DOCUMENTS.path(shard.name), ["id"]).take(pa.array(rows))
     columns = [
         members.column("document"),
         members.column("root"),
@@ -187,8 +189,8 @@ def write_lists(task: RangeTask) -> tuple[Mapping[str, int], list[Output]]:
         rows = pa.array(documents[start:stop] - shard.first)
         verdicts = verdicts.set_column(0, "row", rows)
         is_kept = pc.is_null(verdicts.column("reason"))
-        for path, schema, mask in (("drop", DROPS, pc.invert(is_kept)), ("kept", KEPT, is_kept)):
-            with ShardWriter(work.folder, f"dedup/{path}/{shard.name}.parquet", schema) as writer:
+        for files, schema, mask in ((paths.DROPS, DROPS, pc.invert(is_kept)), (paths.CLUSTERED, KEPT, is_kept)):
+            with ShardWriter(work.folder, files.path(shard.name), schema) as writer:
                 writer.write(verdicts.filter(mask).select(schema.names))
             outputs.append(writer.output)
         reasons.update(value for value in verdicts.column("reason").to_pylist() if value is not None)

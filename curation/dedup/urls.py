@@ -17,6 +17,7 @@ from curation.dedup.decisions import URL, VERDICTS
 from curation.dedup.documents import PartitionTask, RangeTask, Work
 from curation.dedup.survivor_rules import as_numbers
 from curation.store.exchange import Exchange, partition_of
+from curation.store.paths import DOCUMENTS
 from curation.store.shards import read_shard
 
 TRACKING = ("utm_", "fbclid", "gclid", "dclid", "msclkid", "mc_eid", "igshid")
@@ -77,7 +78,7 @@ def send_urls(task: RangeTask) -> int:
     with exchange.sender(task.name, URLS) as sender:
         for shard in task.shards:
             row = 0
-            for batch in read_shard(shard.folder, f"documents/{shard.name}.parquet", ["url", "date", "id"], 16_384):
+            for batch in read_shard(shard.folder, DOCUMENTS.path(shard.name), ["url", "date", "id"], 16_384):
                 rows = np.arange(row, row + batch.num_rows, dtype=np.int64)
                 row += batch.num_rows
                 urls = batch.column("url").to_pylist()

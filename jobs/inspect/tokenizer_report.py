@@ -23,7 +23,7 @@ from curation.report.terminal import printable
 from curation.running.cluster import Cluster
 from curation.store.folder import Folder
 from curation.store.hashing import hash_strings
-from curation.store.paths import TOKENIZER, TOKENIZER_REPORT
+from curation.store.paths import CORPUS, TOKENIZER, TOKENIZER_REPORT
 from curation.store.shards import read_shard
 from curation.tokenize.encoding.encoder import Encoder
 from curation.tokenize.encoding.measure import COLUMNS, CorpusCounter, CorpusCounts, no_counts
@@ -63,7 +63,7 @@ def measure_shards(task: MeasureTask) -> CorpusCounts:
     measured = no_counts(encoder.vocabulary)
     for shard in task.shards:
         counter = CorpusCounter(encoder.vocabulary)
-        for batch in read_shard(task.folder, f"corpus/{shard}.parquet", ["id", *COLUMNS]):
+        for batch in read_shard(task.folder, CORPUS.path(shard), ["id", *COLUMNS]):
             documents = _sample(batch, task.sample)
             counter.add(documents, encoder(documents.column("text")))
         measured += counter.total()
@@ -97,8 +97,7 @@ def tokenizer_report(folder: Folder, against: Sequence[str], sample: float, clus
         raise ParameterError("sample", sample, "above 0, at most 1")
     if not folder.exists(TOKENIZER):
         raise InputError(f"{folder.url}: no {TOKENIZER} yet; run the step train-tokenizer first")
-    paths = folder.list("corpus", ".parquet")
-    shards = [path.removeprefix("corpus/").removesuffix(".parquet") for path in paths]
+    shards = CORPUS.shards(folder)
     if not shards:
         raise InputError(f"{folder.url}: contains no corpus/*.parquet")
     definitions = {TOKENIZER: folder.read(TOKENIZER), **{name: _read(name) for name in against}}

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from curation.errors import StepFailed
 from curation.store.folder import Folder
+from curation.store.paths import CLUSTERED, DOCUMENTS, DROPS
 from curation.store.shards import count_rows, read_table
 
 
@@ -29,13 +30,13 @@ def cluster_ids(folder: Folder, shard: str, ids: pa.StringArray) -> pa.StringArr
     Raises:
         StepFailed: The row counts of documents/, dedup/drop/ and corpus/ do not add up.
     """
-    if not folder.exists(f"dedup/kept/{shard}.parquet"):
+    if not folder.exists(CLUSTERED.path(shard)):
         return ids
-    kept = read_table(folder, f"dedup/kept/{shard}.parquet", ["row", "cluster_id"])
+    kept = read_table(folder, CLUSTERED.path(shard), ["row", "cluster_id"])
     if not kept.num_rows:
         return ids
-    dropped = read_table(folder, f"dedup/drop/{shard}.parquet", ["row"])["row"].to_numpy()
-    documents = count_rows(folder, f"documents/{shard}.parquet")
+    dropped = read_table(folder, DROPS.path(shard), ["row"])["row"].to_numpy()
+    documents = count_rows(folder, DOCUMENTS.path(shard))
     if documents - len(dropped) != len(ids):
         raise StepFailed(f"{shard}: {documents} documents minus {len(dropped)} dropped are not the corpus' {len(ids)}")
     rows = kept["row"].to_numpy()

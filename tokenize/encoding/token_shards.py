@@ -20,6 +20,7 @@ from annotated_types import Ge, Le, Lt
 from curation.arrays import Int32s, Int64s, UnsignedInts
 from curation.stages.parameters import Count, Size, Text, checked, require
 from curation.store.folder import Folder
+from curation.store.paths import TOKENS
 from curation.store.shards import Output
 from curation.tokenize.encoding.parquet.plain_lists import write_plain_lists
 
@@ -175,4 +176,4 @@ def write_token_shard(
 
 def shard_path(split: str, number: int) -> str:
     """("train", 3) → "tokens/train-00003.parquet"."""
-    return f"tokens/{split}-{number:05d}.parquet"
+    return TOKENS.path(f"{split}-{number:05d}")

@@ -14,7 +14,7 @@ from pyarrow.fs import FSSpecHandler, PyFileSystem
 
 from curation.errors import InputError
 from curation.store.folder import Folder
-from curation.store.paths import TOKENIZER
+from curation.store.paths import TOKENIZER, TOKENS
 
 CONTEXT = 20
 """Tokens of context before and after the traced token."""
@@ -81,7 +81,7 @@ def trace(folder: Folder, location: str) -> TokenOrigin:
 
 
 def _read_row(folder: Folder, shard: str, row: int) -> tuple[dict[str, Any], dict[bytes, bytes]]:
-    path = f"tokens/{shard}.parquet"
+    path = TOKENS.path(shard)
     if not folder.exists(path):
         raise InputError(f"{folder.url}: no {path}")
     with folder.open(path) as file, pq.ParquetFile(file) as parquet:

@@ -32,7 +32,7 @@ from curation.recipes.recipe import Recipe, load
 from curation.running.cluster import Cluster
 from curation.store.folder import Folder
 from curation.store.manifest import WHOLE, read_manifest
-from curation.store.paths import TOKENIZER
+from curation.store.paths import CORPUS, DROPS, TOKENIZER
 from curation.store.shards import ShardWriter, read_table
 from curation.tokenize.encoding.encode_shards import count_tokens, find_corpora
 
@@ -214,9 +214,9 @@ class _SampleRun:
         chunks_of: dict[tuple[str, int], set[str]] = {}
         copies = 0
         for shard in filter(None, self._shards()):
-            if not folder.exists(f"dedup/drop/{shard}.parquet"):
+            if not folder.exists(DROPS.path(shard)):
                 continue
-            for row in read_table(folder, f"dedup/drop/{shard}.parquet").to_pylist():
+            for row in read_table(folder, DROPS.path(shard)).to_pylist():
                 copies += 1
                 if row["survivor_run"] is None:
                     key = (row["survivor_shard"], row["survivor_row"])
@@ -241,12 +241,12 @@ class _SampleRun:
         self.result.tokens = tokens.counts["corpus_tokens"]
         self.result.vocabulary = (trained.counts["vocab_size"], settings.vocab_size)
         self.result.learning = folder.read_json(f"performance/train-tokenizer/{WHOLE}.json")["stages"]["learn"]
-        shards = [shard for shard in self._shards() if shard and folder.exists(f"corpus/{shard}.parquet")]
+        shards = [shard for shard in self._shards() if shard and folder.exists(CORPUS.path(shard))]
         self.result.rate = self.result.tokens / max(_text_bytes(folder, shards), 1)
         half = Folder(str(self.base / "half"))
         some = shards[::2]
         for shard in some:
-            half.write(f"corpus/{shard}.parquet", folder.read(f"corpus/{shard}.parquet"))
+            half.write(CORPUS.path(shard), folder.read(CORPUS.path(shard)))
         size = _text_bytes(half, some)
         if len(some) == len(shards) or not size or self.result.sample.is_whole:
             self.result.half_rate = self.result.rate
@@ -254,7 +254,7 @@ class _SampleRun:
         make_tokenizer(half, some, settings, "half", "half", Cluster(), self.progress)
         own = find_corpora(half, some, replace(self.plan.recipe.table("tokens"), mix=()))[0][0]
         _, digest = half.hash(TOKENIZER)
-        documents = sum(read_table(half, f"corpus/{shard}.parquet", ["id"]).num_rows for shard in some)
+        documents = sum(read_table(half, CORPUS.path(shard), ["id"]).num_rows for shard in some)
         tokens_in_half = sum(count_tokens((own, shard, half, digest)) for shard in some) - documents
         self.result.half_rate = tokens_in_half / size
 
@@ -316,7 +316,7 @@ def _size(folder: Folder, path: str) -> tuple[int, int]:
 def _text_bytes(folder: Folder, shards: Sequence[str]) -> int:
     import pyarrow.compute as pc
 
-    tables = (read_table(folder, f"corpus/{shard}.parquet", ["text"]) for shard in shards)
+    tables = (read_table(folder, CORPUS.path(shard), ["text"]) for shard in shards)
     return sum(pc.sum(pc.binary_length(table["text"])).as_py() or 0 for table in tables)
 
 

@@ -24,9 +24,9 @@ from curation.jobs.steps.corpus import line_cuts
 from curation.jobs.steps.plan import Plan
 from curation.stages.batch import Batch
 from curation.stages.rules import Rule, violations
-from curation.stages.signals import STORED
 from curation.stages.stage import Stage, as_if_kept
 from curation.store.folder import Folder
+from curation.store.paths import DOCUMENTS, SIGNALS
 from curation.store.shards import rows_at, shard_name
 
 RECORD_HEADERS = 1 << 20
@@ -99,7 +99,7 @@ def explain(plan: Plan, key: str) -> list[Explanation]:
 def _explain(plan: Plan, place: str, row: dict[str, Any], requested: str | None) -> Explanation:
     shard = shard_name(row["file_path"])
     number = None
-    if place != "removed/filter" and plan.folder.exists(f"documents/{shard}.parquet"):
+    if place != "removed/filter" and plan.folder.exists(DOCUMENTS.path(shard)):
         number = find_row(plan.folder, shard, row["id"], row["warc_offset"])
     duplicate = compare(plan.folder, shard, number) if place == "removed/dedup" and number is not None else None
     batch = _record(plan, row)
@@ -168,7 +168,7 @@ def _corpus(plan: Plan, shard: str, number: int) -> Iterator[StageResult]:
 
 def _document(folder: Folder, shard: str, number: int) -> Batch:
     """One row of documents/<shard>.parquet, with the row number that the stages of the corpus step need."""
-    rows = rows_at(folder, f"documents/{shard}.parquet", [number]).combine_chunks().to_batches()[0]
+    rows = rows_at(folder, DOCUMENTS.path(shard), [number]).combine_chunks().to_batches()[0]
     return Batch(rows.append_column(pa.field("row", pa.int64()), pa.array([number], pa.int64())))
 
 
@@ -187,7 +187,7 @@ def _stored(plan: Plan, place: str, row: dict[str, Any], shard: str, number: int
 def _stored_values(folder: Folder, place: str, row: dict[str, Any], shard: str, number: int | None) -> dict[str, Any]:
     if place == "removed/filter":
         return row.get("signals") or {}
-    path = f"{STORED}/{shard}.parquet"
+    path = SIGNALS.path(shard)
     if number is None or not folder.exists(path):
         return {}
     rows = rows_at(folder, path, [number]).to_pylist()

@@ -26,6 +26,7 @@ from curation.jobs.inspect.verify.send_ids import VALIDATION
 from curation.running.cluster import Cluster
 from curation.store.exchange import Exchange, Sender, partition_of, partitions_by_size
 from curation.store.folder import Folder
+from curation.store.paths import CORPUS, DOCUMENTS, DROPS, REMOVED_BY_DEDUP, SIGNATURES
 from curation.store.shards import count_rows, read_shard, read_table
 
 BITMAP_BITS = 1 << 27
@@ -125,12 +126,12 @@ def _positions(spots: UInt64s) -> UInt32s:
 
 def document_rows(folder: Folder, shard: str) -> Int64s:
     """The row in documents/ of each row of corpus/, int64[corpus rows]."""
-    ids = ids_of(folder, f"documents/{shard}.parquet")
+    ids = ids_of(folder, DOCUMENTS.path(shard))
     kept = np.ones(len(ids), np.bool_)
-    kept[read_rows(folder, f"dedup/drop/{shard}.parquet")] = False
-    documents = count_rows(folder, f"corpus/{shard}.parquet")
+    kept[read_rows(folder, DROPS.path(shard))] = False
+    documents = count_rows(folder, CORPUS.path(shard))
     if int(kept.sum()) != documents:
-        removed = read_table(folder, f"removed/dedup/{shard}.parquet", ["id", "stage"])
+        removed = read_table(folder, REMOVED_BY_DEDUP.path(shard), ["id", "stage"])
         later = removed["id"].filter(pc.not_equal(removed["stage"], "dedup")).combine_chunks()
         kept &= ~pc.is_in(ids, value_set=later).to_numpy(zero_copy_only=False)
     return np.flatnonzero(kept)
@@ -151,7 +152,7 @@ class MarkValidationKeys:
                 continue
             shard = self.near.shards[number]
             rows = document_rows(self.near.folder, shard)[held]
-            table = read_table(self.near.folder, f"signatures/{shard}.parquet", ["keys"]).take(pa.array(rows))
+            table = read_table(self.near.folder, SIGNATURES.path(shard), ["keys"]).take(pa.array(rows))
             table = table.filter(pc.is_valid(table["keys"]))
             parts.append(np.unique(_positions(_spots_of(table)).ravel()))
         path = f"marked/{partition:06d}"
@@ -181,7 +182,7 @@ class SendMarkedKeys:
         corpus_row[numbers] = np.arange(len(numbers))
         split[splits["row"].to_numpy()] = splits["split"].to_numpy()
         first = 0
-        for batch in read_shard(near.folder, f"signatures/{shard}.parquet", ["keys", "sketch"], 4096):
+        for batch in read_shard(near.folder, SIGNATURES.path(shard), ["keys", "sketch"], 4096):
             signed = batch.column("keys").is_valid().to_numpy(zero_copy_only=False)
             spots, sketch = _spots_of(batch), batch.column("sketch")
             positions = _positions(spots)
@@ -233,7 +234,7 @@ class CompareMarkedDocuments:
         settings = self.near.settings
         close = np.flatnonzero(alike >= settings.threshold) if settings.verify else np.arange(len(left))
         file, row = rows["file"].to_numpy(), rows["row"].to_numpy()
-        names = [f"corpus/{self.near.shards[number]}.parquet" for number in file.tolist()]
+        names = [CORPUS.path(self.near.shards[number]) for number in file.tolist()]
         faults = []
         for pair in close.tolist():
             a, b = int(left[pair]), int(right[pair])

@@ -22,6 +22,7 @@ from curation.jobs.inspect.verify.faults import Fault, in_rows
 from curation.stages.signals import STORED
 from curation.store.folder import Folder
 from curation.store.manifest import manifest_path
+from curation.store.paths import CLUSTERED, CORPUS, DOCUMENTS, DROPS, REMOVED_BY_FILTER, SIGNALS
 from curation.store.shards import read_shard, read_table
 
 
@@ -98,7 +99,7 @@ def _check_filter(folder: Folder, task: ShardTask) -> Iterator[Fault]:
         message = f"{rows['documents']:,} documents kept and {rows['removed/filter']:,} removed"
         yield Fault(path, message, f"{pages:,} in total, the pages read")
     yield from _check_stages(path, stages)
-    yield from _check_reasons(folder, task, f"removed/filter/{task.shard}.parquet", stages)
+    yield from _check_reasons(folder, task, REMOVED_BY_FILTER.path(task.shard), stages)
     for name in ("signatures", STORED):
         other = f"{name}/{task.shard}.parquet"
         if rows.get(name, rows["documents"]) != rows["documents"]:
@@ -147,7 +148,7 @@ def _check_reasons(folder: Folder, task: ShardTask, path: str, stages: Mapping[s
 
 
 def _check_signals(folder: Folder, task: ShardTask) -> Iterator[Fault]:
-    path, documents = f"{STORED}/{task.shard}.parquet", f"documents/{task.shard}.parquet"
+    path, documents = SIGNALS.path(task.shard), DOCUMENTS.path(task.shard)
     if {path, documents} <= task.usable:
         mine, theirs = ids_of(folder, path), ids_of(folder, documents)
         yield from _first_difference(path, mine, theirs, "documents/")
@@ -169,13 +170,13 @@ def _check_origin(folder: Folder, task: ShardTask, path: str) -> Iterator[Fault]
 
 def _check_drops(folder: Folder, task: ShardTask) -> Iterator[Fault]:
     """Drop list and survivors name rows of documents/, in ascending order, and no row is in both."""
-    documents = f"documents/{task.shard}.parquet"
+    documents = DOCUMENTS.path(task.shard)
     if documents not in task.usable:
         return
     rows = len(ids_of(folder, documents))
     lists: dict[str, Int64s] = {}
-    for name in ("drop", "kept"):
-        path = f"dedup/{name}/{task.shard}.parquet"
+    for name, files in (("drop", DROPS), ("kept", CLUSTERED)):
+        path = files.path(task.shard)
         if path not in task.usable:
             return
         lists[name] = read_rows(folder, path)
@@ -183,7 +184,7 @@ def _check_drops(folder: Folder, task: ShardTask) -> Iterator[Fault]:
         falling = np.flatnonzero(np.diff(lists[name]) <= 0) + 1
         yield from in_rows(path, falling.tolist(), "rows are not ascending", "each row of documents/ once, ascending")
     both = np.flatnonzero(np.isin(lists["kept"], lists["drop"]))
-    path = f"dedup/kept/{task.shard}.parquet"
+    path = CLUSTERED.path(task.shard)
     yield from in_rows(path, both.tolist(), "the document is also in the drop list", "in one of them only")
 
 
@@ -199,7 +200,7 @@ def _check_corpus(folder: Folder, task: ShardTask) -> Iterator[Fault]:
         return
     yield from _check_stages(manifest_path("corpus", task.shard), manifest.counts["stages"])
     yield from _check_reasons(folder, task, removed, manifest.counts["stages"])
-    drops = f"dedup/drop/{task.shard}.parquet"
+    drops = DROPS.path(task.shard)
     if not {corpus, removed, documents, drops} <= task.usable:
         return
     ids = ids_of(folder, documents)
@@ -245,7 +246,7 @@ def _first_difference(path: str, actual: pa.Array, wanted: pa.Array, what: str) 
 
 def _check_counts(folder: Folder, task: ShardTask) -> Iterator[Fault]:
     """token_count is filled, and its sum is the number of tokens that encoding counted."""
-    manifest, path = manifest_of(folder, "encode", task.shard), f"corpus/{task.shard}.parquet"
+    manifest, path = manifest_of(folder, "encode", task.shard), CORPUS.path(task.shard)
     if manifest is None or path not in task.usable:
         return
     counts = read_table(folder, path, ["token_count"])["token_count"]

@@ -20,7 +20,7 @@ from curation.jobs.inspect.verify.faults import Fault, in_rows
 from curation.jobs.inspect.verify.send_ids import TRAIN, VALIDATION, Ids, send_ids
 from curation.store.exchange import Exchange, Sender
 from curation.store.folder import Folder
-from curation.store.paths import TOKENIZER, TOKENIZER_CONFIG
+from curation.store.paths import TOKENIZER, TOKENIZER_CONFIG, TOKENS
 from curation.tokenize.encoding.encoder import Encoder
 from curation.tokenize.encoding.token_shards import token_schema
 
@@ -125,7 +125,7 @@ class CheckTokens:
             padding += rows.padding
             rows.send(sender, file, first)
             first += table.num_rows
-        manifest = manifest_of(self.folder, "tokens", file.path.removeprefix("tokens/").removesuffix(".parquet"))
+        manifest = manifest_of(self.folder, "tokens", TOKENS.shard(file.path))
         if manifest is None:
             return
         tokens = first * self.vocabulary.sequence_length - padding

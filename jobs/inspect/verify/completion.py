@@ -18,6 +18,7 @@ from curation.jobs.steps.table import Step, ancestors, step_named, steps
 from curation.running.cluster import Cluster
 from curation.store.folder import Folder
 from curation.store.manifest import WHOLE, Manifest, manifest_path, read_manifest
+from curation.store.paths import CORPUS
 from curation.store.shards import Output
 
 
@@ -91,7 +92,7 @@ class Completion:
 
     def before_encoding(self, path: str) -> Output | None:
         """A file of the corpus as it was before tokens were counted, as long as the token set is not finished."""
-        shard = path.removeprefix("corpus/").removesuffix(".parquet")
+        shard = CORPUS.shard(path)
         known = self.manifests.get(("corpus", shard))
         if known is None or ("tokens", WHOLE) in self.done:
             return None

@@ -22,6 +22,7 @@ from curation.jobs.inspect.verify.faults import Fault
 from curation.store.exchange import Exchange, Sender, partition_of
 from curation.store.folder import Folder
 from curation.store.hashing import hash_texts
+from curation.store.paths import CLUSTERED, DROPS
 from curation.store.shards import read_shard
 from curation.tokenize.encoding.cluster_ids import cluster_ids
 
@@ -172,8 +173,8 @@ class SendIds:
 
 def _listed(folder: Folder, shard: str, rows: int) -> Bools:
     """Which corpus rows are in dedup/kept/, bool[rows]."""
-    kept_rows = [b.column("row").to_numpy() for b in read_shard(folder, f"dedup/kept/{shard}.parquet", ["row"])]
-    drop_rows = [b.column("row").to_numpy() for b in read_shard(folder, f"dedup/drop/{shard}.parquet", ["row"])]
+    kept_rows = [b.column("row").to_numpy() for b in read_shard(folder, CLUSTERED.path(shard), ["row"])]
+    drop_rows = [b.column("row").to_numpy() for b in read_shard(folder, DROPS.path(shard), ["row"])]
     kept = np.concatenate([np.empty(0, np.int64), *kept_rows])
     dropped = np.concatenate([np.empty(0, np.int64), *drop_rows])
     listed = np.zeros(rows, np.bool_)

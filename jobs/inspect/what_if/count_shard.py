@@ -24,10 +24,10 @@ from curation.jobs.inspect.what_if.counts import (
 )
 from curation.jobs.inspect.what_if.moved_rules import MeasuredRows, MovedStage, judge, present
 from curation.stages.batch import Batch
-from curation.stages.signals import STORED
 from curation.stages.stage import apply, signal_type
 from curation.store import schema
 from curation.store.folder import Folder
+from curation.store.paths import CLUSTERED, DOCUMENTS, DROPS, REMOVED_BY_FILTER, SIGNALS
 from curation.store.shards import read_shard, read_table, rows_at
 
 LENGTHS = ("text_characters", "characters")
@@ -59,7 +59,7 @@ class CountMoved:
         return total
 
     def _kept(self, shard: str) -> Iterator[_Part]:
-        path, wanted = f"{STORED}/{shard}.parquet", {stage.name for stage in self.stages if stage.touched}
+        path, wanted = SIGNALS.path(shard), {stage.name for stage in self.stages if stage.touched}
         with self.folder.open(path) as file, pq.ParquetFile(file) as parquet:
             names = parquet.schema_arrow.names
         lengths = {name for _, name in self._lengths(names)}
@@ -69,11 +69,11 @@ class CountMoved:
             size = batch.num_rows
             signals = {name: batch.column(name) for name in columns}
             rows = MeasuredRows(signals, np.full(size, len(self.stages)), pa.nulls(size, pa.string()))
-            yield _Part(f"documents/{shard}.parquet", np.arange(first, first + size), rows, batch["id"])
+            yield _Part(DOCUMENTS.path(shard), np.arange(first, first + size), rows, batch["id"])
             first += size
 
     def _removed(self, shard: str) -> Iterator[_Part]:
-        path, first = f"removed/filter/{shard}.parquet", 0
+        path, first = REMOVED_BY_FILTER.path(shard), 0
         names = pa.array([stage.name for stage in self.stages])
         for batch in read_shard(self.folder, path, ["id", "stage", "reason", "signals"], ROWS):
             struct = batch["signals"]
@@ -220,7 +220,7 @@ class CountMoved:
 
     def _corpus(self, shard: str, first: int, kept: Bools, removed: Bools) -> MoveCounts:
         """What removing documents does to the corpus, from the results of deduplication."""
-        paths = [f"dedup/{name}/{shard}.parquet" for name in ("drop", "kept")]
+        paths = [DROPS.path(shard), CLUSTERED.path(shard)]
         if not all(self.folder.exists(path) for path in paths):
             return MoveCounts(deduplicated=False)
         dropped, heads = (_inside(read_table(self.folder, path), first, len(kept)) for path in paths)

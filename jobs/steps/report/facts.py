@@ -21,6 +21,7 @@ from curation.running.overlap import overlapped
 from curation.stages.tally import StepTally, add_counts, sum_counts
 from curation.store.folder import Folder
 from curation.store.manifest import READERS, WHOLE, Manifest, fingerprint, is_done, read_manifest, step_counts
+from curation.store.paths import REMOVED_BY_DEDUP, REMOVED_BY_FILTER
 from curation.store.shards import read_shard
 
 STEP = "report"
@@ -45,10 +46,10 @@ class CountShard:
         counter = ShardFactsCounter()
         kept = "corpus" if read_manifest(self.folder, "corpus", shard) is not None else "documents"
         self._count(counter, f"{kept}/{shard}.parquet", [*COLUMNS])
-        self._count(counter, f"removed/filter/{shard}.parquet", [*COLUMNS, "reason"])
+        self._count(counter, REMOVED_BY_FILTER.path(shard), [*COLUMNS, "reason"])
         if kept == "corpus":
             columns = [*COLUMNS, "reason", "minhash_cluster_size", "signals"]
-            self._count(counter, f"removed/dedup/{shard}.parquet", columns)
+            self._count(counter, REMOVED_BY_DEDUP.path(shard), columns)
         Manifest(STEP, shard, current, counts=counter.facts().to_json()).write(self.folder)
 
     def _count(self, counter: ShardFactsCounter, path: str, columns: list[str]) -> None:

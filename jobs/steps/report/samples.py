@@ -24,6 +24,7 @@ from curation.stages.parameters import parameters
 from curation.stages.rules import Rule
 from curation.stages.stage import Stage
 from curation.store.folder import Folder
+from curation.store.paths import CORPUS
 from curation.store.shards import rows_at
 
 MASK_SCORE = 0.4
@@ -154,9 +155,7 @@ def _survivors(folder: Folder, rows: Iterable[Row], cluster: Cluster) -> dict[st
     for row in rows:
         signals = row.get("signals") or {}
         if signals.get("dedup.survivor_id") and not signals.get("dedup.survivor_run"):
-            wanted.setdefault(f"corpus/{signals['dedup.survivor_shard']}.parquet", set()).add(
-                signals["dedup.survivor_id"]
-            )
+            wanted.setdefault(CORPUS.path(signals["dedup.survivor_shard"]), set()).add(signals["dedup.survivor_id"])
     tasks = [(path, tuple(sorted(ids))) for path, ids in sorted(wanted.items())]
     survivors: dict[str, Row] = {}
     for part in cluster.gather(FetchIds(folder), tasks):
