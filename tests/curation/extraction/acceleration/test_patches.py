@@ -109,7 +109,7 @@ HARD = [
 def test_hard_pages_give_the_same_text(mode: str) -> None:
     """Pages at the edges of what is made faster give the same text in every mode."""
     pages = [f"<html><head><title>Harbour &amp; more</title></head><body>{body}</body></html>" for body in HARD]
-    assert_equal_texts(HARD, pages, mode)
+    assert_equal_texts([f"hard page {number}" for number in range(len(pages))], pages, mode)
 
 
 def test_order_does_not_matter(shared_data: Path) -> None:
