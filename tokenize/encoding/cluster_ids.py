@@ -19,8 +19,8 @@ from curation.store.shards import count_rows, read_table
 def cluster_ids(folder: Folder, shard: str, ids: pa.StringArray) -> pa.StringArray:
     """The cluster id of each document, or the document's own id if it is in no cluster.
 
-    Rows in dedup/kept/<shard>.parquet are row numbers of documents/, from which the rows in dedup/drop/ were removed to
-    make the corpus.
+    Rows in dedup/kept/<shard>.parquet are row numbers of documents/; the corpus is documents/ without the rows in
+    dedup/drop/.
 
     Args:
         folder: Output folder of the run that wrote the corpus.
