@@ -142,14 +142,14 @@ def ranges(shards: Sequence[Shard]) -> list[tuple[Shard, ...]]:
     """Group consecutive shards into ranges."""
     documents = shards[-1].stop if shards else 0
     target = min(max(documents // RANGES, MIN_RANGE), MAX_RANGE)
-    found: list[tuple[Shard, ...]] = []
+    groups: list[tuple[Shard, ...]] = []
     run: list[Shard] = []
     for shard in shards:
         if run and shard.stop - run[0].first > target:
-            found.append(tuple(run))
+            groups.append(tuple(run))
             run = []
         run.append(shard)
-    return [*found, tuple(run)] if run else found
+    return [*groups, tuple(run)] if run else groups
 
 
 def plan_work(

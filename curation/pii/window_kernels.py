@@ -48,7 +48,7 @@ def find_runs(
         The number of runs. If it exceeds the size of the outputs, the rest was not written and the caller must retry
         with larger ones.
     """
-    found = 0
+    n_runs = 0
     member_bit, wanted_bit = np.uint8(member), np.uint8(wanted)
     for row in range(first.size):
         i, end = first[row], last[row]
@@ -64,10 +64,10 @@ def find_runs(
                 count += (kind & wanted_bit) != 0
                 i += 1
             if count >= minimum:
-                if found < rows.size:
-                    rows[found], begins[found], ends[found], counts[found] = row, begin, i, count
-                found += 1
-    return found
+                if n_runs < rows.size:
+                    rows[n_runs], begins[n_runs], ends[n_runs], counts[n_runs] = row, begin, i, count
+                n_runs += 1
+    return n_runs
 
 
 @kernel
@@ -84,7 +84,7 @@ def find_anchors(
 
     Windows that overlap or touch are merged. Other arguments and the return value are as in `find_runs`.
     """
-    found = 0
+    n_windows = 0
     previous, previous_end = -1, 0
     for row in range(first.size):
         state = 0
@@ -102,10 +102,10 @@ def find_anchors(
                 begin, state = i - ANCHOR + 1, -1
                 end = min(begin + length, last[row])
                 if previous == row and begin <= previous_end:
-                    begin = begins[found - 1] if found <= rows.size else begin
-                    found -= 1
-                if found < rows.size:
-                    rows[found], begins[found], ends[found] = row, begin, end
-                found += 1
+                    begin = begins[n_windows - 1] if n_windows <= rows.size else begin
+                    n_windows -= 1
+                if n_windows < rows.size:
+                    rows[n_windows], begins[n_windows], ends[n_windows] = row, begin, end
+                n_windows += 1
                 previous, previous_end = row, end
-    return found
+    return n_windows

@@ -119,23 +119,23 @@ def digits_before_words(number: str) -> int:
 
 def email_windows(text: views.Characters) -> list[Window]:
     """Runs of e-mail characters that contain an @."""
-    found: list[Window] = []
+    parts: list[Window] = []
     for window in _find_runs(text, EMAIL, AT, 1):
         if window.end - window.start <= LOCAL_REACH + DOMAIN_REACH:
-            found.append(window)
+            parts.append(window)
             continue
         base = int(text.first[window.row])
         codes = text.codepoints[base + window.start : base + window.end]
         for at in (np.flatnonzero(codes == ord("@")) + window.start).tolist():
             part = Window(window.row, max(window.start, at - LOCAL_REACH), min(window.end, at + DOMAIN_REACH))
-            found.append(part)
-    return list(_merged(found))
+            parts.append(part)
+    return list(_merged(parts))
 
 
 def address_windows(text: views.Characters) -> list[Window]:
     """Runs of IP address characters that contain three full stops or two colons."""
-    found = [*_find_runs(text, ADDRESS, DOT, 3), *_find_runs(text, ADDRESS, COLON, 2)]
-    return sorted({window[:3]: window for window in found}.values())
+    windows = [*_find_runs(text, ADDRESS, DOT, 3), *_find_runs(text, ADDRESS, COLON, 2)]
+    return sorted({window[:3]: window for window in windows}.values())
 
 
 def number_windows(text: views.Characters) -> list[Window]:
@@ -179,10 +179,10 @@ def _collect(search: Callable[[Any, Any, Any, Any], int], text: views.Characters
     capacity = 16 * len(text.first) + 64
     while True:
         rows, begins, ends, counts = (np.zeros(capacity, dtype=np.int64) for _ in range(4))
-        found = search(rows, begins, ends, counts)
-        if found <= capacity:
+        size = search(rows, begins, ends, counts)
+        if size <= capacity:
             break
-        capacity = found
-    offsets = text.first[rows[:found]]
-    columns = (rows[:found], begins[:found] - offsets, ends[:found] - offsets, counts[:found])
+        capacity = size
+    offsets = text.first[rows[:size]]
+    columns = (rows[:size], begins[:size] - offsets, ends[:size] - offsets, counts[:size])
     return [Window(*window) for window in zip(*(column.tolist() for column in columns), strict=True)]

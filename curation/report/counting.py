@@ -106,11 +106,11 @@ def lowest(places: Sequence[Place], number: int) -> list[Place]:
 def _largest(
     clusters: Sequence[tuple[str, tuple[int, Sequence[Place]]]],
 ) -> dict[str, tuple[int, Sequence[Place]]]:
-    found: dict[str, tuple[int, Sequence[Place]]] = {}
+    merged: dict[str, tuple[int, Sequence[Place]]] = {}
     for name, (size, places) in clusters:
-        before = found.get(name, (0, ()))
-        found[name] = max(size, before[0]), lowest([*before[1], *places], CLUSTER_EXAMPLES)
-    ranked = sorted(found.items(), key=lambda entry: (-entry[1][0], entry[0]))
+        before = merged.get(name, (0, ()))
+        merged[name] = max(size, before[0]), lowest([*before[1], *places], CLUSTER_EXAMPLES)
+    ranked = sorted(merged.items(), key=lambda entry: (-entry[1][0], entry[0]))
     return dict(ranked[:CLUSTERS])
 
 
@@ -211,12 +211,12 @@ class ShardFactsCounter:
             batch["id"].to_pylist(),
             strict=True,
         )
-        found = [
+        members = [
             (cluster, (size or 0, [(hash_of(key), path, first + row)]))
             for row, (cluster, size, key) in enumerate(rows)
             if cluster is not None
         ]
-        self._clusters = _largest([*self._clusters.items(), *found])
+        self._clusters = _largest([*self._clusters.items(), *members])
 
     def facts(self) -> ShardFacts:
         """The facts of all batches so far."""
@@ -248,8 +248,8 @@ def _sorted(counters: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, in
 def _bins(values: pa.Array, edges: Sequence[float]) -> list[str]:
     """Bin numbers: "0" below the first edge, plus one for each edge reached; "null" for a null."""
     numbers = pc.cast(values, pa.float64()).to_numpy(zero_copy_only=False)
-    found = np.searchsorted(np.array(edges), numbers, side="right")
-    return ["null" if missing else str(number) for missing, number in zip(np.isnan(numbers), found, strict=True)]
+    bins = np.searchsorted(np.array(edges), numbers, side="right")
+    return ["null" if missing else str(number) for missing, number in zip(np.isnan(numbers), bins, strict=True)]
 
 
 def _add_by(counter: Counter[str], names: pa.Array, numbers: pa.Array) -> None:
@@ -260,8 +260,8 @@ def _add_by(counter: Counter[str], names: pa.Array, numbers: pa.Array) -> None:
 
 def binned(counts: Mapping[str, int], edges: Sequence[float]) -> dict[str, Any]:
     """Convert counts by bin to a histogram: {"edges", "counts", "nulls"}, with one more count than edges."""
-    found = [counts.get(str(number), 0) for number in range(len(edges) + 1)]
-    return {"edges": list(edges), "counts": found, "nulls": counts.get("null", 0)}
+    values = [counts.get(str(number), 0) for number in range(len(edges) + 1)]
+    return {"edges": list(edges), "counts": values, "nulls": counts.get("null", 0)}
 
 
 def bin_of(value: float, edges: Sequence[float]) -> int:

@@ -46,28 +46,28 @@ def decisive(reason: str, text: str, settings: Mapping[str, Any]) -> Spans:
 
 def merge_spans(spans: Iterable[tuple[int, int]]) -> Spans:
     """Sort spans and merge those that overlap or touch, at most MAX_SPANS: [(3, 5), (0, 4)] → [(0, 5)]."""
-    found: Spans = []
+    merged: Spans = []
     for start, end in sorted(spans):
-        if found and start <= found[-1][1]:
-            found[-1] = found[-1][0], max(end, found[-1][1])
+        if merged and start <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(end, merged[-1][1])
         elif end > start:
-            found.append((start, end))
-    return found[:MAX_SPANS]
+            merged.append((start, end))
+    return merged[:MAX_SPANS]
 
 
 def _words(text: str) -> Spans:
-    found = views.words(views.flat([text]))
-    return list(zip(found.starts.tolist(), found.ends.tolist(), strict=True))
+    words = views.words(views.flat([text]))
+    return list(zip(words.starts.tolist(), words.ends.tolist(), strict=True))
 
 
 def _lines(text: str) -> Spans:
-    found = views.lines(views.flat([text]))
-    return list(zip(found.starts.tolist(), found.ends.tolist(), strict=True))
+    lines = views.lines(views.flat([text]))
+    return list(zip(lines.starts.tolist(), lines.ends.tolist(), strict=True))
 
 
 def _paragraphs(text: str) -> Spans:
-    found = views.paragraphs(views.characters(pa.array([text])))
-    return list(zip(found.starts.tolist(), found.ends.tolist(), strict=True))
+    paragraphs = views.paragraphs(views.characters(pa.array([text])))
+    return list(zip(paragraphs.starts.tolist(), paragraphs.ends.tolist(), strict=True))
 
 
 def _top_gram(text: str, size: int) -> Spans:
@@ -84,27 +84,27 @@ def _duplicate_grams(text: str, size: int) -> Spans:
     """N-grams that occurred before, scanned from the left without overlap."""
     words = _words(text)
     seen: set[str] = set()
-    found, at = [], 0
+    spans, at = [], 0
     while at <= len(words) - size:
         gram = "".join(text[s:e] for s, e in words[at : at + size])
         if gram in seen:
-            found.append((words[at][0], words[at + size - 1][1]))
+            spans.append((words[at][0], words[at + size - 1][1]))
             at += size
         else:
             seen.add(gram)
             at += 1
-    return found
+    return spans
 
 
 def _repeated(text: str, spans: Sequence[tuple[int, int]]) -> Spans:
     seen: set[str] = set()
-    found = []
+    repeated = []
     for start, end in spans:
         part = text[start:end]
         if part in seen:
-            found.append((start, end))
+            repeated.append((start, end))
         seen.add(part)
-    return found
+    return repeated
 
 
 def _duplicate_lines(text: str, _: Mapping[str, Any]) -> Spans:

@@ -110,29 +110,29 @@ def bars(histogram: Histogram, keep: Sequence[float] = (), most: int = MAX_BARS)
     """
     edges, counts = histogram["edges"], histogram["counts"]
     limits = [None, *edges, None]
-    found = [Bar(limits[at], limits[at + 1], count) for at, count in enumerate(counts)]
-    filled = [at for at, bar in enumerate(found) if bar.count]
+    shown = [Bar(limits[at], limits[at + 1], count) for at, count in enumerate(counts)]
+    filled = [at for at, bar in enumerate(shown) if bar.count]
     if not filled:
         return []
     limits_at = [edges.index(edge) for edge in keep]
     first, last = min([filled[0], *limits_at]), max([filled[-1], *(at + 1 for at in limits_at)])
     last = max(last, min(first + MIN_BARS - 1, len(edges) - 1))
-    found = found[first : last + 1]
-    while len(found) > most:
-        joined = _join_pairs(found, keep)
-        if len(joined) == len(found):
+    shown = shown[first : last + 1]
+    while len(shown) > most:
+        joined = _join_pairs(shown, keep)
+        if len(joined) == len(shown):
             break
-        found = joined
-    return found
+        shown = joined
+    return shown
 
 
-def _join_pairs(found: Sequence[Bar], keep: Sequence[float]) -> list[Bar]:
+def _join_pairs(shown: Sequence[Bar], keep: Sequence[float]) -> list[Bar]:
     joined: list[Bar] = []
     at = 0
-    while at < len(found):
-        bar = found[at]
-        if at + 1 < len(found) and bar.high not in keep:
-            after = found[at + 1]
+    while at < len(shown):
+        bar = shown[at]
+        if at + 1 < len(shown) and bar.high not in keep:
+            after = shown[at + 1]
             bar = Bar(bar.low, after.high, bar.count + after.count)
             at += 1
         joined.append(bar)

@@ -43,8 +43,8 @@ _DRAWING = (
     "text-anchor",
     "font-size",
 )
-_COLOURING = ("fill", "stroke", "stroke-width", "stroke-dasharray", "opacity")
-_KEPT_ATTRIBUTES = frozenset((*_DRAWING, *_COLOURING))
+_COLORING = ("fill", "stroke", "stroke-width", "stroke-dasharray", "opacity")
+_KEPT_ATTRIBUTES = frozenset((*_DRAWING, *_COLORING))
 
 _AXIS = {
     "grid": False, "domainColor": "var(--line)", "tickColor": "var(--line)", "labelColor": "var(--soft)",
@@ -139,7 +139,7 @@ def _stack(
     y_axis: dict[str, Any] = _AXIS | {"tickCount": 3, "tickMinStep": 1, "grid": True, "gridColor": "var(--line)"}
     y_axis |= {"domain": False, "labelExpr": "format(datum.value, '.3~s')"}
     scale = {"domain": [0, max(room, 1)], "nice": False}
-    colours = {"domain": list(SIDES), "range": [f"var(--{side})" for side in SIDES]}
+    colors = {"domain": list(SIDES), "range": [f"var(--{side})" for side in SIDES]}
     return {
         "data": {"values": values},
         "mark": {"type": "rect", "xOffset": 0.5, "x2Offset": -0.5},
@@ -148,7 +148,7 @@ def _stack(
             "x2": {"field": "x2"},
             "y": {"field": "y", "type": "quantitative", "axis": y_axis, "scale": {"nice": True, "zero": True}},
             "y2": {"field": "y2"},
-            "color": {"field": "side", "type": "nominal", "scale": colours, "legend": None},
+            "color": {"field": "side", "type": "nominal", "scale": colors, "legend": None},
             "description": {"field": "tip"},
         },
     }

@@ -226,14 +226,14 @@ class EnglishTokenizer:
         return words
 
     def _matches(self, tokens: Sequence[str]) -> list[tuple[int, int]]:
-        found = []
+        matches = []
         for start, token in enumerate(tokens):
             longest = self._exceptions.longest_from.get(token)
             if longest:
                 for end in range(start + 2, min(start + longest, len(tokens)) + 1):
                     if tuple(tokens[start:end]) in self._exceptions.altering:
-                        found.append((start, end))
-        return found
+                        matches.append((start, end))
+        return matches
 
     def _select(self, tokens: Sequence[str]) -> list[tuple[int, int]]:
         """Select matches, longest first, then leftmost. As in spaCy, a rejected match still blocks shorter ones."""
@@ -324,8 +324,8 @@ def can_interact(left: int, right: int) -> bool:
 def _split_url(pattern: str) -> tuple[re.Pattern[str], re.Pattern[str]] | None:
     """Split spaCy's URL expression into the scheme and the part after the user; None if it has another shape."""
     user = r"(?:\S+(?::\S*)?@)?"
-    scheme, found, rest = pattern.removeprefix("(?u)").partition(user)
-    if not found or not scheme.endswith("://)?"):
+    scheme, separator, rest = pattern.removeprefix("(?u)").partition(user)
+    if not separator or not scheme.endswith("://)?"):
         return None
     return re.compile(scheme), re.compile(rest)
 

@@ -186,13 +186,13 @@ def _clean_line(
         return stop, NO_TERMINAL, 0
     if words < rules.min_words:
         return stop, FEW_WORDS, 0
-    found, bracket = _find_phrases(out, target, stop, lower, phrases)
-    if rules.lorem_ipsum and found & 2:
+    phrase_bits, bracket = _find_phrases(out, target, stop, lower, phrases)
+    if rules.lorem_ipsum and phrase_bits & 2:
         return stop, KEPT, LOREM_IPSUM
-    if rules.javascript and found & 1:
+    if rules.javascript and phrase_bits & 1:
         return stop, JAVASCRIPT, 0
     condemned = CURLY_BRACKET if rules.curly_bracket and bracket else 0
-    return stop, POLICY if rules.policy and found > 3 else KEPT, condemned
+    return stop, POLICY if rules.policy and phrase_bits > 3 else KEPT, condemned
 
 
 @kernel
@@ -253,7 +253,7 @@ def _ends_sentence(codepoints: UInt32s, start: int, end: int) -> bool:
 @kernel
 def _find_phrases(codepoints: UInt32s, start: int, end: int, lower: UInt8s, phrases: Phrases) -> tuple[int, bool]:
     """A bit mask of the phrases that occur, and whether `{` occurs."""
-    found = 0
+    phrase_bits = 0
     bracket = False
     for i in range(start, end):
         code = codepoints[i]
@@ -267,10 +267,10 @@ def _find_phrases(codepoints: UInt32s, start: int, end: int, lower: UInt8s, phra
                 while j < length and i + j < end and lower[codepoints[i + j]] == phrases.codepoints[begin + j]:
                     j += 1
                 if j == length:
-                    found |= 1 << k
+                    phrase_bits |= 1 << k
             beginning >>= 1
             k += 1
-    return found, bracket
+    return phrase_bits, bracket
 
 
 class WordArrays(NamedTuple):

@@ -66,9 +66,9 @@ def count_distinct(
     seen = np.empty(wanted_offsets.size - 1, dtype=np.bool_)
     for row in range(first.size):
         seen[:] = False
-        found = 0
+        n_found = 0
         for k in range(first[row], last[row]):
-            if found == seen.size:
+            if n_found == seen.size:
                 break
             start = starts[k]
             length = ends[k] - start
@@ -80,8 +80,8 @@ def count_distinct(
                         i += 1
                     if i == length:
                         seen[j] = True
-                        found += 1
-        distinct[row] = found
+                        n_found += 1
+        distinct[row] = n_found
 
 
 @kernel

@@ -24,7 +24,7 @@ def names(arguments: list[str]) -> list[str]:
     return [Path(entry.path).name for entry in find_inputs(arguments)]
 
 
-def test_a_folder_stands_for_its_archives_sorted(crawl: Path) -> None:
+def test_a_folder_gives_its_archives_sorted(crawl: Path) -> None:
     """A folder gives the archives at any depth, sorted by path; other files are ignored."""
     assert names([str(crawl)]) == ["a.warc.gz", "b.warc.gz", "c.warc", "d.arc.gz", "e.warc.wet.gz"]
 
