@@ -31,7 +31,7 @@ from curation.filters.gopher_repetition import GopherRepetition
 from curation.filters.language import Language
 from curation.filters.pii import Pii
 from curation.filters.url import Url
-from curation.jobs.steps.run import run_steps
+from curation.jobs.steps.run import run_commands
 from curation.recipes.recipe import STAGES, import_class, load
 from curation.stages import frames
 from curation.stages.batch import Batch
@@ -84,7 +84,7 @@ class Halves:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The filter step of a whole run on the samples."""
     out = tmp_path_factory.mktemp("run")
-    assert run_steps(["filter"], str(out), [str(SAMPLES)], "fineweb", SETTINGS, 0, None, False, True) in (0, 1)
+    assert run_commands(["filter"], str(out), [str(SAMPLES)], "fineweb", SETTINGS, 0, None, False, True) in (0, 1)
     return out
 
 

@@ -8,14 +8,14 @@ from importlib import import_module
 from inspect import signature
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from processes import curate
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from curation.dedup.settings import MODES, DedupSettings
+from curation.dedup.settings import DedupSettings
 from curation.errors import UsageError
 from curation.jobs.cli.main import app
 from curation.jobs.inspect.estimate.sampling import SAMPLE_BYTES, SampleRequest
@@ -151,7 +151,7 @@ def test_choices_are_all_that_are_accepted() -> None:
     """Formats, splits, modes and steps are those that the code knows."""
     assert find("export", "--format").metavar == "|".join(FORMATS)
     assert find("export", "--split").metavar == "|".join(SPLITS)
-    assert {*find("dedup", "--mode").metavar.split("|")} == {*MODES}
+    assert {*find("dedup", "--mode").metavar.split("|")} == {*get_args(get_type_hints(DedupSettings)["mode"])}
     assert ", ".join(commands()) in COMMANDS["run"].help
     assert {*commands()} < {*COMMANDS}
 
@@ -263,7 +263,7 @@ def test_defaults_of_estimate(record: Any, monkeypatch: pytest.MonkeyPatch) -> N
     assert shown_default(find("estimate", "--recipe")) == f"[default: {DEFAULT_RECIPE}]"
     sampled = (None, SimpleNamespace(name="x"), [])
     monkeypatch.setattr("curation.jobs.inspect.estimate.estimate.measure", lambda *values: sampled)
-    asked = record("curation.jobs.inspect.estimate.projection.foretell", "estimate x")
+    asked = record("curation.jobs.inspect.estimate.projection.project", "estimate x")
     assert asked["workers"] == cores()
     assert shown_default(find("estimate", "--workers")) == "[default: (one per core)]"
 

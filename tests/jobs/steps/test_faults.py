@@ -142,7 +142,7 @@ def test_a_signal_ends_it(crawl: Path, whole: Path, tmp_path: Path, number: sign
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 3, errors
     assert number.name in errors
-    assert "goes on" in errors
+    assert "resumes" in errors
     assert "Traceback" not in errors
     _, alive = psutil.wait_procs(children, timeout=30)
     assert not alive
