@@ -2,6 +2,8 @@
 
 The dataclass is the only list of its parameters: names, types, bounds and defaults are read from it, never typed again.
 pydantic checks the values in strict mode: no "5" for 5, no true for 1, but a whole number where a fraction is meant.
+The classes stay the standard library's: pydantic's own would load pydantic with every module that has settings, raise
+errors of another kind, and leave the plain dataclasses that recipes may name to a second way of checking.
 """
 
 from __future__ import annotations
@@ -52,7 +54,7 @@ def checked(kind: type[Parameters]) -> type[Parameters]:
 
 
 def require(holds: bool, key: str, value: object, allowed: str) -> None:
-    """ParameterError unless a check that no annotation can state holds: one of several values, say."""
+    """ParameterError unless `holds`: for what no annotation can state, such as how two values fit together."""
     if not holds:
         raise ParameterError(key, value, allowed)
 
