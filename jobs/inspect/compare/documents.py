@@ -15,12 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
+from curation.arrays import Int64s
 from curation.jobs.steps.plan import Plan
 from curation.store.exchange import Exchange, partition_of
 from curation.store.folder import Folder
 from curation.store.hashing import hash_texts
 from curation.store.manifest import read_manifest
-from curation.store.shards import read_shard
+from curation.store.shards import read_numbered
 
 EXAMPLES = 3
 """Number of example documents per outcome: those with the lowest hashes."""
@@ -74,17 +75,15 @@ class SendDocuments:
 
     def __call__(self, file: ComparedFile) -> int:
         """Send the documents of a file; returns how many."""
-        first = 0
         columns = ["id", "token_count", "text"] if file.kept else ["id", "token_count", "reason"]
         with self.exchange.sender(f"documents-{file.number:06d}", MENTION) as sender:
-            for batch in read_shard(file.folder, file.path, columns, 2048):
-                rows = _mentions(file, batch, first)
+            for numbers, batch in read_numbered(file.folder, file.path, columns, 2048):
+                rows = _mentions(file, batch, numbers)
                 sender.send(rows, partition_of(rows.column("high").to_numpy(), sender.partitions))
-                first += batch.num_rows
-        return first
+        return sender.rows
 
 
-def _mentions(file: ComparedFile, batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
+def _mentions(file: ComparedFile, batch: pa.RecordBatch, rows: Int64s) -> pa.RecordBatch:
     n = batch.num_rows
     hashes = hash_texts(batch.column("id"))
     texts, characters, reasons = np.zeros(n, np.uint64), np.zeros(n, np.int64), pa.nulls(n, pa.string())
@@ -104,7 +103,7 @@ def _mentions(file: ComparedFile, batch: pa.RecordBatch, first: int) -> pa.Recor
         pa.array(characters),
         batch.column("token_count").fill_null(0),
         pa.array(np.full(n, file.number, np.int32)),
-        pa.array(np.arange(first, first + n, dtype=np.int64)),
+        pa.array(rows),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=MENTION)
 
