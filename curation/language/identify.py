@@ -164,8 +164,3 @@ def detect_language(text: str, model: str | None = None) -> DetectedLanguage:
     """
     found = predict_all(pa.array([valid_text(text)], pa.string()), path=model)
     return DetectedLanguage(found.languages[0], float(found.scores[0]))
-
-
-def best_score(text: str, languages: Collection[str], path: str | None = None) -> float:
-    """The highest score among `languages`."""
-    return float(predict_all(pa.array([text], pa.string()), languages, path).wanted_scores[0])

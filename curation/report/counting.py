@@ -7,7 +7,6 @@ that the same documents are sampled for any number of shards or workers and any 
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -262,11 +261,6 @@ def binned(counts: Mapping[str, int], edges: Sequence[float]) -> dict[str, Any]:
     """Convert counts by bin to a histogram: {"edges", "counts", "nulls"}, with one more count than edges."""
     found = [counts.get(str(number), 0) for number in range(len(edges) + 1)]
     return {"edges": list(edges), "counts": found, "nulls": counts.get("null", 0)}
-
-
-def bin_of(value: float, edges: Sequence[float]) -> int:
-    """The bin number of a value, as in `binned`."""
-    return bisect_right(edges, value)
 
 
 def hash_of(key: str) -> str:

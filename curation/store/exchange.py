@@ -148,8 +148,7 @@ def take(table: pa.Table, order: npt.NDArray[np.integer[Any]]) -> pa.RecordBatch
         if pa.types.is_primitive(column.type) and not column.null_count:
             columns.append(pa.array(column.to_numpy()[order], column.type))
         else:
-            taken = column.take(pa.array(order))
-            columns.append(taken.combine_chunks() if isinstance(taken, pa.ChunkedArray) else taken)
+            columns.append(column.take(pa.array(order)).combine_chunks())
     return pa.RecordBatch.from_arrays(columns, schema=table.schema)
 
 

@@ -248,7 +248,7 @@ class _SampleRun:
         for shard in some:
             half.write(CORPUS.path(shard), folder.read(CORPUS.path(shard)))
         size = _text_bytes(half, some)
-        if len(some) == len(shards) or not size or self.result.sample.is_whole:
+        if len(some) == len(shards) or not size or self.result.sample.frame.is_whole:
             self.result.half_rate = self.result.rate
             return
         make_tokenizer(half, some, settings, "half", "half", Cluster(), self.progress)
@@ -268,7 +268,7 @@ class _SampleRun:
                 continue
             self.result.data[kind] = [size - footer for size, footer in sizes]
             self.result.footers[kind] = sum(f for _, f in sizes) / max(1, sum(1 for size, _ in sizes if size))
-            if not self.result.sample.is_whole:
+            if not self.result.sample.frame.is_whole:
                 self._pack_as_shards(kind, [path for path, (size, _) in zip(paths, sizes, strict=True) if size])
         self.result.totals = {kind: sum(folder.size(path) for path in folder.list(kind)) for kind in WHOLES}
 

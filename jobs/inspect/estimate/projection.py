@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -51,10 +51,6 @@ class Projection:
     memory: Mapping[str, Interval]
     notes: tuple[str, ...]
     quarantined: tuple[dict[str, str], ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Convert to plain values for JSON; an interval is {"value": …, "low": …, "high": …}."""
-        return asdict(self)
 
 
 def project(result: SampleResult, workers: int) -> Projection:

@@ -231,10 +231,9 @@ def _first_difference(path: str, actual: pa.Array, wanted: pa.Array, what: str) 
     if actual.equals(wanted):
         return
     shared = min(len(actual), len(wanted))
-    differs = np.flatnonzero(
-        pc.not_equal(actual.slice(0, shared), wanted.slice(0, shared)).fill_null(True).to_numpy(zero_copy_only=False)
-    )
-    row = int(differs[0]) if len(differs) else shared
+    differs = pc.not_equal(actual.slice(0, shared), wanted.slice(0, shared)).fill_null(True)
+    place = pc.index(differs, True).as_py()
+    row = shared if place < 0 else place
     mine = f"id {actual[row]}" if row < len(actual) else f"the file ends after {len(actual):,} documents"
     theirs = f"id {wanted[row]}" if row < len(wanted) else f"the end after {len(wanted):,} documents"
     yield Fault(path, mine, f"{theirs}, as in {what}", row)
@@ -256,8 +255,7 @@ def _check_counts(folder: Folder, task: ShardTask) -> Iterator[Fault]:
 
 def ids_of(folder: Folder, path: str) -> pa.StringArray:
     """The column `id` of a shard."""
-    column = read_table(folder, path, ["id"])["id"].combine_chunks()
-    return column if not isinstance(column, pa.ChunkedArray) else pa.concat_arrays(column.chunks)
+    return read_table(folder, path, ["id"])["id"].combine_chunks()
 
 
 def read_rows(folder: Folder, path: str) -> Int64s:
