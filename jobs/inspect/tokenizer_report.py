@@ -16,10 +16,9 @@ import fsspec
 import numpy as np
 import pyarrow as pa
 from rich.console import Console
-from rich.table import Table
 
 from curation.errors import InputError, ParameterError
-from curation.report.terminal import printable
+from curation.report.terminal import printable, titled_table
 from curation.running.cluster import Cluster
 from curation.store.folder import Folder
 from curation.store.hashing import hash_strings
@@ -149,10 +148,7 @@ def show(report: dict[str, Any], console: Console) -> None:
     reports: dict[str, dict[str, Any]] = report["tokenizers"]
     share = "" if report["sample"] == 1 else f", {report['sample']:g} of the documents"
     own = reports[TOKENIZER]
-    table = Table(title=f"{own['corpus']['documents']:,} documents{share}", title_justify="left", title_style="bold")
-    table.add_column("")
-    for name in reports:
-        table.add_column(printable(name), justify="right")
+    table = titled_table(f"{own['corpus']['documents']:,} documents{share}", "", *map(printable, reports))
     for label, values in _lines(reports):
         table.add_row(printable(label), *values)
     console.print(table)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from rich.console import Console
 from rich.table import Table
 
 from curation.jobs.inspect.estimate.extrapolation import LEVEL, Interval
 from curation.jobs.inspect.estimate.projection import Projection
-from curation.report.terminal import printable
+from curation.report.terminal import printable, titled_table
 
 NAMES = {
     "pages": "pages read",
@@ -47,12 +47,9 @@ def total(parts: Mapping[str, Interval]) -> Interval:
     return Interval(*sums)
 
 
-def _table(title: str, rows: Mapping[str, Interval], form: object, column: str = "expected") -> Table:
-    write = form if callable(form) else str
-    table = Table(title=title, title_justify="left", title_style="bold")
-    table.add_column("", min_width=26)
-    for name in (column, f"from ({LEVEL:.0%} sure)", "to"):
-        table.add_column(name, justify="right")
+def _table(title: str, rows: Mapping[str, Interval], write: Callable[[float], str], column: str = "expected") -> Table:
+    table = titled_table(title, "", column, f"from ({LEVEL:.0%} sure)", "to")
+    table.columns[0].min_width = 26
     for name, interval in rows.items():
         table.add_row(printable(name), write(interval.value), write(interval.low), write(interval.high))
     return table
