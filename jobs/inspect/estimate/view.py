@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from rich.console import Console
 from rich.table import Table
 
-from curation.jobs.inspect.estimate.extrapolation import LEVEL, Interval
+from curation.jobs.inspect.estimate.extrapolation import LEVEL, Interval, point
 from curation.jobs.inspect.estimate.projection import Projection
 from curation.report.terminal import printable, titled_table
 
@@ -30,7 +30,8 @@ def show(projection: Projection, recipe: str, console: Console) -> None:
     )
     console.print(_table("Kept", {NAMES[name]: value for name, value in projection.kept.items()}, count))
     console.print(_table("Output", projection.output, size))
-    console.print(_table("CPU time", {**projection.hours, "all steps": total(projection.hours)}, hours, "core time"))
+    processor = {**projection.hours, "all steps": sum(projection.hours.values(), point(0.0))}
+    console.print(_table("CPU time", processor, hours, "core time"))
     wall = {f"{number} worker{'s' if number > 1 else ''}": value for number, value in projection.wall.items()}
     console.print(_table("Wall time", wall, hours))
     console.print(f"worker start-up: {projection.startup_seconds:.1f} s, included in the wall time")
@@ -39,12 +40,6 @@ def show(projection: Projection, recipe: str, console: Console) -> None:
         console.print(f"unreadable: {printable(entry['path'])}: {printable(entry['cause'])}", soft_wrap=True)
     for note in projection.notes:
         console.print(f"- {printable(note)}", soft_wrap=True)
-
-
-def total(parts: Mapping[str, Interval]) -> Interval:
-    """The sum of all parts, assuming that their errors have the same sign."""
-    sums = (sum(getattr(part, side) for part in parts.values()) for side in ("value", "low", "high"))
-    return Interval(*sums)
 
 
 def _table(title: str, rows: Mapping[str, Interval], write: Callable[[float], str], column: str = "expected") -> Table:
