@@ -69,16 +69,6 @@ class ShardFacts:
     samples: Mapping[str, Sequence[Place]] = field(default_factory=dict)
     clusters: Mapping[str, tuple[int, Sequence[Place]]] = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, Any]:
-        """Convert to plain values for JSON."""
-        return {
-            "kept": self.kept,
-            "removed": self.removed,
-            "reasons": self.reasons,
-            "samples": self.samples,
-            "clusters": self.clusters,
-        }
-
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ShardFacts:
         """The inverse of `to_json`."""

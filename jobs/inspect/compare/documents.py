@@ -6,8 +6,9 @@ same partition. Partitions are compared one by one, so memory does not grow with
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -130,10 +131,7 @@ class OutcomeTally:
     def __add__(self, other: OutcomeTally) -> OutcomeTally:
         examples = sorted([*self.examples, *other.examples], key=lambda example: example[0])[:EXAMPLES]
         return OutcomeTally(
-            self.documents + other.documents,
-            self.characters + other.characters,
-            self.tokens + other.tokens,
-            examples,
+            self.documents + other.documents, self.characters + other.characters, self.tokens + other.tokens, examples
         )
 
 
@@ -148,11 +146,12 @@ class CompareDocuments:
         table = self.exchange.receive_table(partition, MENTION)
         if not table.num_rows:
             return {}, (0, 0)
-        order = [(name, "ascending") for name in ("high", "low", "side", "file", "row")]
-        table = table.sort_by(order)
+        table = table.sort_by([(name, "ascending") for name in ("high", "low", "side", "file", "row")])
         tallies: dict[Outcome, OutcomeTally] = {}
         repeated = [0, 0]
-        for (high, _), mentions in _by_id(table):
+        # Only a block of rows at a time is converted to Python objects.
+        rows = (row for batch in table.to_batches(max_chunksize=8192) for row in batch.to_pylist())
+        for (high, _), mentions in groupby(rows, itemgetter("high", "low")):
             sides: list[dict[str, Any] | None] = [None, None]
             for mention in mentions:
                 known = sides[mention["side"]]
@@ -162,21 +161,6 @@ class CompareDocuments:
             outcome, tally = _judge(high, *sides)
             tallies[outcome] = tallies.get(outcome, OutcomeTally()) + tally
         return tallies, (repeated[0], repeated[1])
-
-
-def _by_id(table: pa.Table) -> Iterator[tuple[tuple[int, int], list[dict[str, Any]]]]:
-    """Group mentions by id; only a block of rows at a time is converted to Python objects."""
-    key, group = (-1, -1), list[dict[str, Any]]()
-    for batch in table.to_batches(max_chunksize=8192):
-        for mention in batch.to_pylist():
-            own_key = (mention["high"], mention["low"])
-            if own_key != key and group:
-                yield key, group
-                group = []
-            key = own_key
-            group.append(mention)
-    if group:
-        yield key, group
 
 
 def _judge(high: int, a: dict[str, Any] | None, b: dict[str, Any] | None) -> tuple[Outcome, OutcomeTally]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from rich.table import Table
 from curation.errors import UsageError
 from curation.jobs.inspect.compare.compare import DocumentExample, OutcomeGroup, RunComparison
 from curation.report.funnel import Row
+from curation.report.render import render
 from curation.report.terminal import printable, titled_table
 
 EXCERPT = 280
@@ -212,27 +211,18 @@ def write_page(comparison: RunComparison, file: str) -> None:
 
 def page(comparison: RunComparison) -> str:
     """Render the comparison as a self-contained HTML page."""
-    from curation.report.render import _asset, _environment
-
-    style = _asset("report.css") + STYLE
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
     groups = [
         (f"In {name} and not in {other}", f"{other} removed by", 1 - side, comparison.kept_by(side))
         for side, (name, other) in enumerate((("A", "B"), ("B", "A")))
     ]
-    template = _environment().get_template("compare.html")
-    return str(
-        template.render(
-            comparison=comparison,
-            pairs=pairs(comparison),
-            corpora=[
-                (name, group if isinstance(group, OutcomeGroup) else None, group) for name, group in corpora(comparison)
-            ],
-            groups=groups,
-            changed=comparison.both(False),
-            excerpts=excerpts,
-            style=style,
-            policy=policy,
-        )
-    )
+    context = {
+        "comparison": comparison,
+        "pairs": pairs(comparison),
+        "corpora": [
+            (name, group if isinstance(group, OutcomeGroup) else None, group) for name, group in corpora(comparison)
+        ],
+        "groups": groups,
+        "changed": comparison.both(False),
+        "excerpts": excerpts,
+    }
+    return render(context, "compare.html", STYLE, script=None)

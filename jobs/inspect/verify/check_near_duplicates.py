@@ -93,14 +93,12 @@ def check_near(near: NearDuplicateSearch, cluster: Cluster) -> NearDuplicateChec
         positions = np.frombuffer(near.work.read(path), np.uint32)
         np.bitwise_or.at(marked, positions >> 3, np.left_shift(1, positions & 7).astype(np.uint8))
     near.work.write(BITMAP, marked.tobytes())
-    for _ in cluster.each(SendMarkedKeys(near), list(range(near.by_file.partitions))):
-        pass
+    cluster.gather(SendMarkedKeys(near), list(range(near.by_file.partitions)))
     checks = cluster.gather(CompareMarkedDocuments(near), list(range(near.keys.partitions)))
     faults = {fault for part in checks for fault in part.faults}
     notes = sorted({note for part in checks for note in part.notes})
-    return NearDuplicateCheck(
-        some_of(sorted(faults, key=lambda fault: (fault.file, fault.row or 0, fault.what))), notes
-    )
+    ordered = sorted(faults, key=lambda fault: (fault.file, fault.row or 0, fault.what))
+    return NearDuplicateCheck(some_of(ordered), notes)
 
 
 def near_partitions(documents: int, held: int) -> int:

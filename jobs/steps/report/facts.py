@@ -8,7 +8,7 @@ shards that are new or changed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -50,7 +50,7 @@ class CountShard:
         if kept == "corpus":
             columns = [*COLUMNS, "reason", "minhash_cluster_size", "signals"]
             self._count(counter, REMOVED_BY_DEDUP.path(shard), columns)
-        Manifest(STEP, shard, current, counts=counter.facts().to_json()).write(self.folder)
+        Manifest(STEP, shard, current, counts=asdict(counter.facts())).write(self.folder)
 
     def _count(self, counter: ShardFactsCounter, path: str, columns: list[str]) -> None:
         first = 0
@@ -70,8 +70,7 @@ def count_shards(plan: Plan, cluster: Cluster) -> ShardFacts:
             filtered.append(shard)
             if is_done(folder, STEP, shard, current) is None:
                 tasks.append((shard, current))
-    for _ in cluster.each(CountShard(folder), tasks):
-        pass
+    cluster.gather(CountShard(folder), tasks)
     return total(ShardFacts.from_json(counts) for counts in step_counts(folder, STEP, filtered))
 
 
