@@ -152,7 +152,8 @@ def show(report: dict[str, Any], console: Console) -> None:
     for label, values in _lines(reports):
         table.add_row(printable(label), *values)
     console.print(table)
-    longest = ", ".join(f"{_quoted(entry['text'])} ×{entry['count']:,}" for entry in _longest(own))
+    tokens = own["longest_tokens"][:LONGEST_SHOWN]
+    longest = ", ".join(f"{_quoted(entry['text'])} ×{entry['count']:,}" for entry in tokens)
     console.print(f"longest tokens: {longest}", soft_wrap=True)
     console.print(f"Words are {own['words']}; the shares exclude special tokens.")
 
@@ -176,10 +177,6 @@ def _lines(reports: dict[str, dict[str, Any]]) -> list[tuple[str, list[str]]]:
             values = [_ratio(one[dimension].get(name, {}).get("bytes_per_token")) for one in every]
             lines.append((f"bytes per token, {title} {name or '(none)'}", values))
     return lines
-
-
-def _longest(report: dict[str, Any]) -> list[dict[str, Any]]:
-    return list(report["longest_tokens"][:LONGEST_SHOWN])
 
 
 def _ratio(value: float | None) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Any
 
 from curation.jobs.steps.plan import RUN, Plan
@@ -61,10 +60,10 @@ class CountShard:
 
 def count_shards(plan: Plan, cluster: Cluster) -> ShardFacts:
     """The facts of all filtered shards; shards that are new or changed are counted."""
-    folder = plan.folder
+    folder, shards = plan.folder, _shards(plan)
     filtered, tasks = [], []
-    upstream = overlapped(partial(_upstream, folder), _shards(plan), READERS)
-    for shard, manifests in zip(_shards(plan), upstream, strict=True):
+    upstream = overlapped(lambda shard: [read_manifest(folder, step, shard) for step in UPSTREAM], shards, READERS)
+    for shard, manifests in zip(shards, upstream, strict=True):
         if manifests[0] is not None:
             current = fingerprint(STEP, VERSION, [each.fingerprint if each else "" for each in manifests])
             filtered.append(shard)
@@ -72,10 +71,6 @@ def count_shards(plan: Plan, cluster: Cluster) -> ShardFacts:
                 tasks.append((shard, current))
     cluster.gather(CountShard(folder), tasks)
     return total(ShardFacts.from_json(counts) for counts in step_counts(folder, STEP, filtered))
-
-
-def _upstream(folder: Folder, shard: str) -> list[Manifest | None]:
-    return [read_manifest(folder, step, shard) for step in UPSTREAM]
 
 
 def _shards(plan: Plan) -> list[str]:
