@@ -69,10 +69,7 @@ class ReadSettings:
     """
 
     dump: str | None = None
-    records: Records = (
-        "response",
-        "conversion",
-    )
+    records: Records = ("response", "conversion")
     max_page_bytes: Annotated[int, Ge(1), Le(MAX_PAGE_BYTES)] = 32 << 20
 
     version: ClassVar[int] = 2

@@ -92,9 +92,7 @@ def lowest(places: Sequence[Place], number: int) -> list[Place]:
     return sorted(places)[:number]
 
 
-def _largest(
-    clusters: Sequence[tuple[str, tuple[int, Sequence[Place]]]],
-) -> dict[str, tuple[int, Sequence[Place]]]:
+def _largest(clusters: Sequence[tuple[str, tuple[int, Sequence[Place]]]]) -> dict[str, tuple[int, Sequence[Place]]]:
     found: dict[str, tuple[int, Sequence[Place]]] = {}
     for name, (size, places) in clusters:
         before = found.get(name, (0, ()))
