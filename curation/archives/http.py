@@ -15,7 +15,7 @@ from dataclasses import dataclass
 _FOLD = re.compile(r"\r?\n[ \t]+")
 
 _ENCODINGS = ("gzip", "x-gzip", "deflate", "br", "zstd")
-_NON_SPACE = re.compile(rb"\S")
+NON_SPACE = re.compile(rb"\S")
 _CHUNK_BYTES = 1 << 20
 _WITH_MAGIC = ("gzip", "x-gzip", "zstd")
 
@@ -61,7 +61,7 @@ def response_length(content: bytes) -> int | None:
     if not (response.status and stated.isascii() and stated.isdigit()):
         return None
     length, rest = int(stated), response.body[int(stated) :]
-    return None if len(response.body) < length or _NON_SPACE.search(rest) else len(content) - len(rest)
+    return None if len(response.body) < length or NON_SPACE.search(rest) else len(content) - len(rest)
 
 
 def header_end(data: bytes, start: int, stop: int) -> int:

@@ -7,7 +7,6 @@ once. The order decides which of two duplicates comes first, so it is part of a 
 from __future__ import annotations
 
 import os
-import posixpath
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,8 +113,3 @@ def _input(fs: Any, info: dict[str, Any]) -> Input:
 
 def _is_local(fs: Any) -> bool:
     return "file" in ((fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol)
-
-
-def base_name(path: str) -> str:
-    """The file name without its folders, for display: "/dump/a.warc.gz" → "a.warc.gz"."""
-    return posixpath.basename(path)

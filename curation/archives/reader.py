@@ -14,7 +14,7 @@ import pyarrow as pa
 from annotated_types import Ge, Le, MinLen
 
 from curation.archives.charset import is_utf8, to_utf8
-from curation.archives.http import decoded_body, parse_headers, parse_response
+from curation.archives.http import NON_SPACE, decoded_body, parse_headers, parse_response
 from curation.archives.records import Record, read_records
 from curation.errors import UnreadableArchive
 from curation.stages.batch import Batch
@@ -40,7 +40,6 @@ _DUMP = re.compile(r"CC-MAIN-\d{4}-\d{2}")
 _NOT_A_PAGE = re.compile(r"(?:dns|whois|screenshot|urn|metadata|warcinfo):", re.IGNORECASE)
 """URL schemes that crawlers use for records that are not pages."""
 
-_NON_SPACE = re.compile(rb"\S")
 
 _HTML_TAG = re.compile(
     rb"^(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*|<!--.*?-->\s*)*<(?:!doctype html|html|head|body|title|script|style|div"
@@ -70,10 +69,7 @@ class ReadSettings:
     """
 
     dump: str | None = None
-    records: Records = (
-        "response",
-        "conversion",
-    )
+    records: Records = ("response", "conversion")
     max_page_bytes: Annotated[int, Ge(1), Le(MAX_PAGE_BYTES)] = 32 << 20
 
     version: ClassVar[int] = 2
@@ -221,7 +217,7 @@ def _page(record: Record, settings: ReadSettings, counts: Counter[str]) -> _Page
     if kind not in HTML_TYPES:
         counts["skipped.not_html"] += 1
         return None
-    if not _NON_SPACE.search(body):
+    if not NON_SPACE.search(body):
         counts["skipped.empty"] += 1
         return None
     html, choice = to_utf8(body, content_type)

@@ -16,7 +16,7 @@ from curation.dedup.urls import removed_by_url
 from curation.running.compiled import kernel
 from curation.store.exchange import Exchange, partition_of
 from curation.store.paths import SIGNATURES
-from curation.store.shards import count_rows, read_shard
+from curation.store.shards import count_rows, read_numbered
 
 READ_ROWS = 16_384
 """Signatures to read at a time: 4 MB."""
@@ -31,10 +31,8 @@ def count_documents(shard: Shard) -> int:
 
 def read_signatures(shard: Shard, columns: list[str]) -> Iterator[tuple[Int64s, pa.RecordBatch]]:
     """Yield the signatures of a shard in batches, each with the numbers of its documents."""
-    first = shard.first
-    for batch in read_shard(shard.folder, SIGNATURES.path(shard.name), columns, READ_ROWS):
-        yield np.arange(first, first + batch.num_rows, dtype=np.int64), batch
-        first += batch.num_rows
+    for rows, batch in read_numbered(shard.folder, SIGNATURES.path(shard.name), columns, READ_ROWS):
+        yield rows + shard.first, batch
 
 
 def keys_exchange(work: Work) -> Exchange:

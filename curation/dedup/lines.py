@@ -29,7 +29,7 @@ from curation.stages.batch import Batch
 from curation.stages.stage import Outcome
 from curation.store.exchange import Exchange, partition_of
 from curation.store.paths import DOCUMENTS, LINE_CUTS
-from curation.store.shards import Output, ShardWriter, read_shard
+from curation.store.shards import Output, ShardWriter, read_numbered
 from curation.text.hosts import registered_domain
 
 BLANK = np.uint64(0)
@@ -164,10 +164,8 @@ def _kept_documents(work: Work, shard: Shard) -> Iterator[tuple[Int64s, Batch]]:
     """Yield the documents of a shard of this run that are not duplicates, with their rows."""
     if shard.earlier is not None:
         return
-    dropped, row = read_drops(work.folder, shard.name).column("row").to_numpy(), 0
-    for table in read_shard(shard.folder, DOCUMENTS.path(shard.name), ["text", "url"]):
-        rows = np.arange(row, row + table.num_rows, dtype=np.int64)
-        row += table.num_rows
+    dropped = read_drops(work.folder, shard.name).column("row").to_numpy()
+    for rows, table in read_numbered(shard.folder, DOCUMENTS.path(shard.name), ["text", "url"]):
         is_kept = ~np.isin(rows, dropped)
         yield rows[is_kept], Batch(table).keep(is_kept)
 

@@ -25,14 +25,7 @@ import pyarrow as pa
 from curation.dedup import clusters, keys, lines, pairs, sketches, survivors, urls
 from curation.dedup.algorithms.components import UNION_FIND_DOCUMENTS
 from curation.dedup.decisions import LARGE, NUMBERS
-from curation.dedup.documents import (
-    WORK,
-    PartitionTask,
-    RangeTask,
-    Shard,
-    Work,
-    plan_work,
-)
+from curation.dedup.documents import WORK, PartitionTask, RangeTask, Shard, Work, plan_work
 from curation.dedup.settings import DedupSettings
 from curation.dedup.survivor_rules import SurvivorValue
 from curation.dedup.survivors import describe, described_exchange

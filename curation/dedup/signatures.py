@@ -102,8 +102,6 @@ def exact_hashes(table: pa.RecordBatch | pa.Table) -> UInt64s:
 
 def _rows(column: pa.Array | pa.ChunkedArray) -> UInt8s:
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    if isinstance(array, pa.ChunkedArray):
-        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
     width = array.type.byte_width
     values = array.fill_null(bytes(width))
     buffer = values.buffers()[1]

@@ -18,7 +18,7 @@ from curation.dedup.documents import PartitionTask, RangeTask, Work
 from curation.dedup.survivor_rules import as_numbers
 from curation.store.exchange import Exchange, partition_of
 from curation.store.paths import DOCUMENTS
-from curation.store.shards import read_shard
+from curation.store.shards import read_numbered
 
 TRACKING = ("utm_", "fbclid", "gclid", "dclid", "msclkid", "mc_eid", "igshid")
 """Prefixes of query keys that say where a visitor came from, not what the page shows."""
@@ -77,10 +77,7 @@ def send_urls(task: RangeTask) -> int:
     exchange = urls_exchange(task.work)
     with exchange.sender(task.name, URLS) as sender:
         for shard in task.shards:
-            row = 0
-            for batch in read_shard(shard.folder, DOCUMENTS.path(shard.name), ["url", "date", "id"], 16_384):
-                rows = np.arange(row, row + batch.num_rows, dtype=np.int64)
-                row += batch.num_rows
+            for rows, batch in read_numbered(shard.folder, DOCUMENTS.path(shard.name), ["url", "date", "id"], 16_384):
                 urls = batch.column("url").to_pylist()
                 hashes = [0 if not url else xxhash.xxh3_64_intdigest(normalize_url(url).encode()) for url in urls]
                 columns = [

@@ -210,13 +210,7 @@ def leaf_score(model: Any, label: int, hidden: Any) -> Any:
 
 @kernel
 def classify(
-    model: Any,
-    data: UInt8s,
-    starts: Int64s,
-    wanted: Int64s,
-    labels: Int64s,
-    scores: Float32s,
-    wanted_scores: Float32s,
+    model: Any, data: UInt8s, starts: Int64s, wanted: Int64s, labels: Int64s, scores: Float32s, wanted_scores: Float32s
 ) -> None:
     """Classify texts.
 

@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from curation.arrays import Float64s, Int64s, UInt8s
+from curation.arrays import Float64s
 from curation.language.fasttext_file import PREFIX, Classifier, read_classifier
+from curation.text.buffers import text_bytes
 from curation.text.valid import valid_text
 
 
@@ -106,20 +107,13 @@ def predict_all(texts: pa.StringArray, wanted: Collection[str] = (), path: str |
         return _predict_with_library(model, texts, wanted)
     from curation.language.fasttext_kernels import classify
 
-    starts, data = _offsets_and_bytes(texts)
+    data, starts = text_bytes(texts)
     numbers = np.array([number for number, label in enumerate(model.labels) if label in wanted], np.int64)
     best = np.empty(len(texts), np.int64)
     scores, wanted_scores = np.empty(len(texts), np.float32), np.empty(len(texts), np.float32)
     classify(model.arrays, data, starts, numbers, best, scores, wanted_scores)
     names = [model.labels[number] if number >= 0 else None for number in best.tolist()]
     return Predictions(names, scores.astype(np.float64), wanted_scores.astype(np.float64))
-
-
-def _offsets_and_bytes(texts: pa.StringArray) -> tuple[Int64s, UInt8s]:
-    """Start of each text in the UTF-8 of the column, shape (texts + 1,), and that UTF-8."""
-    _, offsets, content = texts.buffers()
-    starts = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1] if offsets else np.zeros(1)
-    return starts.astype(np.int64), np.frombuffer(content or b"", np.uint8)
 
 
 def _predict_with_library(model: Any, texts: pa.StringArray, wanted: Collection[str]) -> Predictions:
@@ -164,8 +158,3 @@ def detect_language(text: str, model: str | None = None) -> DetectedLanguage:
     """
     found = predict_all(pa.array([valid_text(text)], pa.string()), path=model)
     return DetectedLanguage(found.languages[0], float(found.scores[0]))
-
-
-def best_score(text: str, languages: Collection[str], path: str | None = None) -> float:
-    """The highest score among `languages`."""
-    return float(predict_all(pa.array([text], pa.string()), languages, path).wanted_scores[0])

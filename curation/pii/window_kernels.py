@@ -72,13 +72,7 @@ def find_runs(
 
 @kernel
 def find_anchors(
-    codepoints: UInt32s,
-    first: Int64s,
-    last: Int64s,
-    length: int,
-    rows: Int64s,
-    begins: Int64s,
-    ends: Int64s,
+    codepoints: UInt32s, first: Int64s, last: Int64s, length: int, rows: Int64s, begins: Int64s, ends: Int64s
 ) -> int:
     """Find the `length` characters from each place where two ASCII letters and two digits begin a word.
 

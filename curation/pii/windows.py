@@ -145,10 +145,7 @@ def number_windows(text: views.Characters) -> list[Window]:
 
 def iban_windows(text: views.Characters) -> list[Window]:
     """The characters from two letters and two digits that begin a word."""
-    return _collect(
-        lambda *out: find_anchors(text.codepoints, text.first, text.last, IBAN_REACH, *out[:3]),
-        text,
-    )
+    return _collect(lambda *out: find_anchors(text.codepoints, text.first, text.last, IBAN_REACH, *out[:3]), text)
 
 
 def _merged(windows: Iterable[Window]) -> Iterator[Window]:
@@ -169,8 +166,7 @@ def _merged(windows: Iterable[Window]) -> Iterator[Window]:
 def _find_runs(text: views.Characters, member: int, wanted: int, minimum: int) -> list[Window]:
     table = classes()
     return _collect(
-        lambda *out: find_runs(text.codepoints, text.first, text.last, table, member, wanted, minimum, *out),
-        text,
+        lambda *out: find_runs(text.codepoints, text.first, text.last, table, member, wanted, minimum, *out), text
     )
 
 

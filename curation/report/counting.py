@@ -7,7 +7,6 @@ that the same documents are sampled for any number of shards or workers and any 
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -70,16 +69,6 @@ class ShardFacts:
     samples: Mapping[str, Sequence[Place]] = field(default_factory=dict)
     clusters: Mapping[str, tuple[int, Sequence[Place]]] = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, Any]:
-        """Convert to plain values for JSON."""
-        return {
-            "kept": self.kept,
-            "removed": self.removed,
-            "reasons": self.reasons,
-            "samples": self.samples,
-            "clusters": self.clusters,
-        }
-
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ShardFacts:
         """The inverse of `to_json`."""
@@ -103,9 +92,7 @@ def lowest(places: Sequence[Place], number: int) -> list[Place]:
     return sorted(places)[:number]
 
 
-def _largest(
-    clusters: Sequence[tuple[str, tuple[int, Sequence[Place]]]],
-) -> dict[str, tuple[int, Sequence[Place]]]:
+def _largest(clusters: Sequence[tuple[str, tuple[int, Sequence[Place]]]]) -> dict[str, tuple[int, Sequence[Place]]]:
     merged: dict[str, tuple[int, Sequence[Place]]] = {}
     for name, (size, places) in clusters:
         before = merged.get(name, (0, ()))
@@ -262,11 +249,6 @@ def binned(counts: Mapping[str, int], edges: Sequence[float]) -> dict[str, Any]:
     """Convert counts by bin to a histogram: {"edges", "counts", "nulls"}, with one more count than edges."""
     values = [counts.get(str(number), 0) for number in range(len(edges) + 1)]
     return {"edges": list(edges), "counts": values, "nulls": counts.get("null", 0)}
-
-
-def bin_of(value: float, edges: Sequence[float]) -> int:
-    """The bin number of a value, as in `binned`."""
-    return bisect_right(edges, value)
 
 
 def hash_of(key: str) -> str:

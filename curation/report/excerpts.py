@@ -104,16 +104,14 @@ def _pieces(
         {start, end, *(min(max(at, start), end) for span in marks for at in span)}
         | {min(max(at, start), end) for first, last, _ in masks for at in (first, last)}
     )
-    parts: list[ExcerptPart] = []
     for low, high in pairwise(cuts):
         mask = _covering(masks, low)
         if mask is not None:
             if max(mask[0], start) == low:
-                parts.append(ExcerptPart(mask[2], "mask"))
+                yield ExcerptPart(mask[2], "mask")
             continue
         kind = "mark" if _covering(marks, low) is not None else "text"
-        parts.append(ExcerptPart(harmless(text[low:high]), kind))
-    return parts
+        yield ExcerptPart(harmless(text[low:high]), kind)
 
 
 def _covering(spans: Sequence[Any], at: int) -> Any:

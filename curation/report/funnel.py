@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 READ = "read"
-AFTER_FILTERS = ("dedup", "lines", "pii")
-"""Stages of the corpus step, which count only the shards that have reached it."""
 
 
 @dataclass(frozen=True, slots=True)

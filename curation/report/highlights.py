@@ -11,8 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import pyarrow as pa
-
 from curation.text import views
 
 Spans = list[tuple[int, int]]
@@ -61,13 +59,15 @@ def _words(text: str) -> Spans:
 
 
 def _lines(text: str) -> Spans:
-    lines = views.lines(views.flat([text]))
-    return list(zip(lines.starts.tolist(), lines.ends.tolist(), strict=True))
+    """Lines that are not blank."""
+    found = views.lines(views.flat([text]))
+    lines = zip(found.starts.tolist(), found.ends.tolist(), strict=True)
+    return [(start, end) for start, end in lines if text[start:end].strip()]
 
 
 def _paragraphs(text: str) -> Spans:
-    paragraphs = views.paragraphs(views.characters(pa.array([text])))
-    return list(zip(paragraphs.starts.tolist(), paragraphs.ends.tolist(), strict=True))
+    found = views.paragraphs(views.flat([text]))
+    return list(zip(found.starts.tolist(), found.ends.tolist(), strict=True))
 
 
 def _top_gram(text: str, size: int) -> Spans:
@@ -108,7 +108,7 @@ def _repeated(text: str, spans: Sequence[tuple[int, int]]) -> Spans:
 
 
 def _duplicate_lines(text: str, _: Mapping[str, Any]) -> Spans:
-    return _repeated(text, [(start, end) for start, end in _lines(text) if text[start:end].strip()])
+    return _repeated(text, _lines(text))
 
 
 def _duplicate_paragraphs(text: str, _: Mapping[str, Any]) -> Spans:
@@ -117,8 +117,7 @@ def _duplicate_paragraphs(text: str, _: Mapping[str, Any]) -> Spans:
 
 def _lines_where(test: Callable[[str, Mapping[str, Any]], bool]) -> Callable[[str, Mapping[str, Any]], Spans]:
     def find(text: str, settings: Mapping[str, Any]) -> Spans:
-        lines = [(start, end) for start, end in _lines(text) if text[start:end].strip()]
-        return [(start, end) for start, end in lines if test(text[start:end], settings)]
+        return [(start, end) for start, end in _lines(text) if test(text[start:end], settings)]
 
     return find
 
@@ -176,5 +175,4 @@ _FINDERS: dict[str, Callable[[str, Mapping[str, Any]], Spans]] = {
 def shared_lines(text: str, other: str) -> Spans:
     """Lines of `text` that are not blank and also in `other`: what a duplicate has in common with its survivor."""
     other_lines = {line.strip() for line in other.split("\n")}
-    lines = [(start, end) for start, end in _lines(text) if text[start:end].strip()]
-    return merge_spans([(start, end) for start, end in lines if text[start:end].strip() in other_lines])
+    return merge_spans((start, end) for start, end in _lines(text) if text[start:end].strip() in other_lines)

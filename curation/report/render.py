@@ -18,14 +18,23 @@ from typing import Any
 from curation.report.excerpts import harmless
 
 
-def render(context: Mapping[str, Any]) -> str:
-    """Render the page from the variables that templates/page.html uses."""
-    style, script = _asset("report.css"), _asset("report.js")
+def render(
+    context: Mapping[str, Any], template: str = "page.html", more_style: str = "", script: str | None = "report.js"
+) -> str:
+    """Render a page.
+
+    Args:
+        context: The variables that the template uses.
+        template: Name of the template.
+        more_style: Styles in addition to those of the report.
+        script: Name of the page's script; None for a page without one.
+    """
+    style, code = _asset("report.css") + more_style, _asset(script) if script else ""
+    scripts = f"script-src '{_hash(code)}'; " if script else ""
     policy = (
-        f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; style-src '{_hash(style)}'; {scripts}img-src data:; base-uri 'none'; form-action 'none'"
     )
-    return str(_environment().get_template("page.html").render(**context, style=style, script=script, policy=policy))
+    return str(_environment().get_template(template).render(**context, style=style, script=code, policy=policy))
 
 
 @cache

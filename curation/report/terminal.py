@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from curation.report.excerpts import harmless
 from curation.report.funnel import Reason, Row
 
 if TYPE_CHECKING:
@@ -24,14 +25,27 @@ def printable(text: str) -> str:
     return escape("".join(c if c.isprintable() else "�" for c in text))
 
 
-def funnel_table(rows: Sequence[Row], title: str) -> Table:
-    """A table of documents, characters and tokens per stage, with the most frequent reasons for removal."""
+def one_line(text: str) -> str:
+    """Make web text safe for one line of the terminal: no control characters, line breaks or markup."""
+    from rich.markup import escape
+
+    return escape(harmless(text).replace("\n", " "))
+
+
+def titled_table(title: str, *columns: str, **options: Any) -> Table:
+    """An empty table with a title in bold; all columns but the first are aligned to the right."""
     from rich.table import Table
 
-    table = Table(title=printable(title), title_justify="left", title_style="bold")
-    table.add_column("stage")
-    for name in ("documents in", "out", "kept", "of all", "characters out", "≈ tokens out"):
-        table.add_column(name, justify="right")
+    table = Table(title=title, title_justify="left", title_style="bold", **options)
+    for number, name in enumerate(columns):
+        table.add_column(name, justify="right" if number else "left")
+    return table
+
+
+def funnel_table(rows: Sequence[Row], title: str) -> Table:
+    """A table of documents, characters and tokens per stage, with the most frequent reasons for removal."""
+    numbers = ("documents in", "out", "kept", "of all", "characters out", "≈ tokens out")
+    table = titled_table(printable(title), "stage", *numbers)
     table.add_column("removed because")
     first = next((row.entered for row in rows), 0)
     for row in rows:

@@ -259,10 +259,7 @@ def _result(item: Item, future: Any) -> TaskResult[Item, Any] | TaskFailure[Item
 
 @contextmanager
 def open_cluster(
-    workers: int | None = None,
-    scheduler: str | None = None,
-    memory_limit: str | None = None,
-    started: Callable[[int, str], None] | None = None,
+    workers: int | None = None, scheduler: str | None = None, started: Callable[[int, str], None] | None = None
 ) -> Iterator[Cluster]:
     """A cluster for the duration of the block.
 
@@ -271,7 +268,6 @@ def open_cluster(
             runs tasks in this process. By default one per core.
         scheduler: Address (`tcp://host:port`) or scheduler file of a running scheduler to use instead; it is left
             running.
-        memory_limit: Memory limit of each started worker, as Dask takes it ("4GB"); by default Dask decides.
         started: As in `Cluster`.
 
     Raises:
@@ -285,7 +281,7 @@ def open_cluster(
             yield Cluster()
         else:
             count = workers or cores()
-            yield Cluster(lambda: stack.enter_context(_start(count, memory_limit)), started, cores=count)
+            yield Cluster(lambda: stack.enter_context(_start(count)), started, cores=count)
 
 
 def cores() -> int:
@@ -318,7 +314,7 @@ def _check_code(client: Any, scheduler: str) -> None:
 
 
 @contextmanager
-def _start(workers: int, memory_limit: str | None) -> Iterator[Any]:
+def _start(workers: int) -> Iterator[Any]:
     import dask
     from distributed import Client, LocalCluster
 
@@ -338,7 +334,7 @@ def _start(workers: int, memory_limit: str | None) -> Iterator[Any]:
             n_workers=workers,
             threads_per_worker=1,
             processes=True,
-            memory_limit=memory_limit or "auto",
+            memory_limit="auto",
             dashboard_address="127.0.0.1:0",
             silence_logs=50,
         ) as local,

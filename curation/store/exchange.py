@@ -55,7 +55,7 @@ class Exchange:
     def receive(self, partition: int) -> Iterator[pa.RecordBatch]:
         """Yield the rows sent to a partition: one batch per file in order of file names, without empty ones."""
         for path in self.folder.list(self.path, ".arrow"):
-            with _open(self.folder, path) as file:
+            with mapped(self.folder, path) as file:
                 batch = pa.ipc.open_file(file).get_batch(partition)
                 if batch.num_rows:
                     yield batch
@@ -148,16 +148,16 @@ def take(table: pa.Table, order: npt.NDArray[np.integer[Any]]) -> pa.RecordBatch
         if pa.types.is_primitive(column.type) and not column.null_count:
             columns.append(pa.array(column.to_numpy()[order], column.type))
         else:
-            taken = column.take(pa.array(order))
-            columns.append(taken.combine_chunks() if isinstance(taken, pa.ChunkedArray) else taken)
+            columns.append(column.take(pa.array(order)).combine_chunks())
     return pa.RecordBatch.from_arrays(columns, schema=table.schema)
 
 
 @contextmanager
-def _open(folder: Folder, relative: str) -> Iterator[Any]:
+def mapped(folder: Folder, relative: str, **options: Any) -> Iterator[Any]:
+    """Open a file for random access: memory-mapped if it is local, else with fsspec's `options`."""
     if isinstance(folder.fs, LocalFileSystem):
-        with pa.memory_map(folder.path(relative)) as mapped:
-            yield mapped
+        with pa.memory_map(folder.path(relative)) as file:
+            yield file
     else:
-        with folder.open(relative) as file:
-            yield pa.PythonFile(file, mode="r")
+        with folder.fs.open(folder.path(relative), "rb", **options) as file:
+            yield file

@@ -68,18 +68,6 @@ class HashingFile:
         """Mark the end of writing; `Folder.writing` closes the underlying file."""
         self.closed = True
 
-    def readable(self) -> bool:
-        """False."""
-        return False
-
-    def writable(self) -> bool:
-        """True."""
-        return True
-
-    def seekable(self) -> bool:
-        """False."""
-        return False
-
     @property
     def hash(self) -> str:
         """Hexadecimal xxh3-128 of the bytes written."""

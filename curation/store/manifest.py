@@ -83,14 +83,10 @@ def read_manifest(folder: Folder, step: str, shard: str) -> Manifest | None:
     return Manifest(**{**values, "outputs": [Output(**output) for output in values["outputs"]]})
 
 
-def read_manifests(folder: Folder, step: str, shards: Iterable[str]) -> Iterator[Manifest | None]:
-    """`read_manifest` for many shards, in order, with threads."""
-    return overlapped(partial(read_manifest, folder, step), shards, READERS)
-
-
 def step_counts(folder: Folder, step: str, shards: Iterable[str]) -> Iterator[Mapping[str, Any]]:
     """The counts of a step in the order of the shards, without the shards that are not done."""
-    return (manifest.counts for manifest in read_manifests(folder, step, shards) if manifest is not None)
+    manifests = overlapped(partial(read_manifest, folder, step), shards, READERS)
+    return (manifest.counts for manifest in manifests if manifest is not None)
 
 
 def is_done(folder: Folder, step: str, shard: str, expected: str) -> Manifest | None:

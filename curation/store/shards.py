@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from curation.arrays import Int64s
 from curation.store.folder import Folder, HashingFile
 
 ROW_GROUP_ROWS = 2048
@@ -147,6 +148,16 @@ def read_shard(
     """Yield the rows of a shard in batches of at most `rows`, with all columns or the named ones."""
     with folder.open(path) as file, pq.ParquetFile(file) as parquet:
         yield from parquet.iter_batches(batch_size=rows, columns=columns)
+
+
+def read_numbered(
+    folder: Folder, path: str, columns: list[str] | None = None, rows: int = 1024
+) -> Iterator[tuple[Int64s, pa.RecordBatch]]:
+    """Like `read_shard`, with the row numbers of each batch, int64[rows]."""
+    first = 0
+    for batch in read_shard(folder, path, columns, rows):
+        yield np.arange(first, first + batch.num_rows, dtype=np.int64), batch
+        first += batch.num_rows
 
 
 def count_rows(folder: Folder, path: str) -> int:

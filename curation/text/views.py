@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from curation.arrays import Int64s, UInt8s, UInt32s
+from curation.text.buffers import text_bytes
 from curation.text.kernels import characters as utf8
 from curation.text.kernels import spans
 
@@ -75,19 +76,13 @@ def characters(text: pa.StringArray) -> Characters:
     """
     if not (pa.types.is_string(text.type) or pa.types.is_large_string(text.type)):
         raise TypeError(f"text must be of type string or large_string, not {text.type}")
-    rows = len(text)
-    _, offset_bytes, data_bytes = text.buffers()
-    width = np.int32 if pa.types.is_string(text.type) else np.int64
-    offsets = np.zeros(1, dtype=np.int64)
-    if rows:
-        offsets = np.frombuffer(offset_bytes, dtype=width)[text.offset : text.offset + rows + 1].astype(np.int64)
-    data = np.zeros(0, dtype=np.uint8) if data_bytes is None else np.frombuffer(data_bytes, dtype=np.uint8)
+    data, offsets = text_bytes(text)
     begins, ends = offsets[:-1], offsets[1:].copy()
     if text.null_count:
         null = text.is_null().to_numpy(zero_copy_only=False)
         ends[null] = begins[null]
     codepoints = np.empty(utf8.count_codepoints(data[offsets[0] : offsets[-1]]), dtype=np.uint32)
-    first, last = np.empty(rows, dtype=np.int64), np.empty(rows, dtype=np.int64)
+    first, last = np.empty(len(text), dtype=np.int64), np.empty(len(text), dtype=np.int64)
     utf8.decode(data, begins, ends, codepoints, first, last)
     return Characters(codepoints, first, last)
 

@@ -138,10 +138,8 @@ def _extended(array: npt.NDArray[Scalar], more: int) -> npt.NDArray[Scalar]:
 def _cut(texts: Texts) -> tuple[Chunks, Keys, UInt8s]:
     max_chunks = (int((texts.last - texts.first).sum()) + texts.first.size) // 2 + 1
     starts, ends, entries = (np.empty(max_chunks, dtype=np.int64) for _ in range(3))
-    keys, letters = (
-        Keys(np.empty(max_chunks, dtype=np.uint64), np.empty(max_chunks, dtype=np.uint64)),
-        np.empty(max_chunks, dtype=np.uint8),
-    )
+    keys = Keys(np.empty(max_chunks, dtype=np.uint64), np.empty(max_chunks, dtype=np.uint64))
+    letters = np.empty(max_chunks, dtype=np.uint8)
     chunks = Chunks(starts, ends, entries, np.empty_like(texts.first), np.empty_like(texts.last))
     size = kernels.find_chunks(texts, chunks, keys, letters)
     chunks = Chunks(starts[:size], ends[:size], entries[:size], chunks.first, chunks.last)

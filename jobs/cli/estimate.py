@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -55,7 +56,7 @@ def estimate_command(
     found, chosen, _ = measure(inputs, recipe, settings or [], request, Progress(default_mode(as_json)))
     projection = project(found, workers or cores())
     if as_json:
-        print_json({"recipe": chosen.name, **projection.to_json()})
+        print_json({"recipe": chosen.name, **asdict(projection)})
     else:
         show(projection, chosen.name, results())
     raise typer.Exit(1 if projection.quarantined else 0)

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from curation.errors import UsageError
-from curation.jobs.cli.options import AsJson, InspectWorkers, ProgressAsJson, RunFolder, Scheduler, Settings, print_json
+from curation.jobs.cli.options import AsJson, InspectWorkers, ProgressAsJson, RunFolder, Scheduler, Settings, show_value
 
 app = typer.Typer()
 
@@ -31,7 +31,7 @@ def report_command(
 ) -> None:
     """Write report/index.html and report/stats.json for a run, finished or not, and print its tables."""
     from curation.jobs.steps.plan import open_plan
-    from curation.jobs.steps.progress import Progress, default_mode, results
+    from curation.jobs.steps.progress import Progress, default_mode
     from curation.jobs.steps.report.report import show, write_report
     from curation.running.cluster import open_cluster
 
@@ -40,10 +40,7 @@ def report_command(
     plan = open_plan(folder or out or "")
     with open_cluster(workers, scheduler) as cluster:
         stats = write_report(plan, cluster, Progress(default_mode(as_json)))
-    if as_json:
-        print_json(stats)
-    else:
-        show(stats, results())
+    show_value(stats, as_json, dict, show)
 
 
 @app.command(name="verify", rich_help_panel="Inspect a run")
@@ -51,20 +48,20 @@ def verify_command(
     folder: RunFolder, workers: InspectWorkers = 0, scheduler: Scheduler = None, as_json: AsJson = False
 ) -> None:
     """Check that an output folder is complete and intact. Lists every fault, and exits with code 3 if there is one."""
-    from curation.jobs.inspect.verify.verify import verify
+    from curation.jobs.inspect.verify.verify import Verdict, verify
     from curation.jobs.inspect.work_folder import work_folder
     from curation.jobs.steps.plan import open_plan
     from curation.running.cluster import open_cluster
 
-    plan = open_plan(folder)
-    with open_cluster(workers, scheduler) as cluster, work_folder(plan.folder, shared=scheduler is not None) as work:
-        verdict = verify(plan, cluster, work)
-    if as_json:
-        print_json(verdict.to_json())
-    else:
+    def show(verdict: Verdict, _: object) -> None:
         print("\n".join(verdict.lines()))
         for note in verdict.notes:
             print(f"note: {note}", file=sys.stderr)
+
+    plan = open_plan(folder)
+    with open_cluster(workers, scheduler) as cluster, work_folder(plan.folder, shared=scheduler is not None) as work:
+        verdict = verify(plan, cluster, work)
+    show_value(verdict, as_json, Verdict.to_json, show)
     raise typer.Exit(0 if verdict.sound else 3)
 
 
@@ -97,30 +94,21 @@ def explain_command(
     from curation.jobs.inspect.explain.lookup import find_inputs
     from curation.jobs.inspect.explain.view import show, show_inputs, to_json
     from curation.jobs.steps.plan import open_plan
-    from curation.jobs.steps.progress import results
 
     plan = open_plan(folder)
     inputs = find_inputs(plan, key)
-    explanations = [] if inputs else explain(plan, key)
-    if as_json:
-        print_json([asdict(facts) for facts in inputs] or [to_json(explanation) for explanation in explanations])
-    elif inputs:
-        show_inputs(inputs, results())
+    if inputs:
+        show_value(inputs, as_json, lambda found: [asdict(facts) for facts in found], show_inputs)
     else:
-        show(explanations, results())
+        show_value(explain(plan, key), as_json, lambda found: [to_json(one) for one in found], show)
 
 
 def _explain_token(folder: str, place: str, as_json: bool) -> None:
     from curation.jobs.inspect.trace import show, to_json
-    from curation.jobs.steps.progress import results
     from curation.store.folder import Folder
     from curation.tokenize.loading.trace import trace
 
-    found = trace(Folder(folder), place)
-    if as_json:
-        print_json(to_json(found))
-    else:
-        show(found, results())
+    show_value(trace(Folder(folder), place), as_json, to_json, show)
 
 
 @app.command(name="what-if", rich_help_panel="Inspect a run")
@@ -139,16 +127,12 @@ def what_if_command(
     from curation.jobs.inspect.what_if.view import show, to_json
     from curation.jobs.inspect.what_if.what_if import what_if
     from curation.jobs.steps.plan import open_plan
-    from curation.jobs.steps.progress import results
     from curation.running.cluster import open_cluster
 
     plan = open_plan(folder)
     with open_cluster(workers, scheduler) as cluster:
         answer = what_if(plan, settings or [], cluster, measure=measure)
-    if as_json:
-        print_json(to_json(answer))
-    else:
-        show(answer, results())
+    show_value(answer, as_json, to_json, show)
 
 
 @app.command(name="compare", rich_help_panel="Inspect a run")
@@ -165,7 +149,6 @@ def compare_command(
     from curation.jobs.inspect.compare.view import show, to_json, write_page
     from curation.jobs.inspect.work_folder import work_folder
     from curation.jobs.steps.plan import open_plan
-    from curation.jobs.steps.progress import results
     from curation.running.cluster import open_cluster
 
     plans = open_plan(left), open_plan(right)
@@ -176,7 +159,4 @@ def compare_command(
         comparison = compare(*plans, cluster, work)
     if html is not None:
         write_page(comparison, html)
-    if as_json:
-        print_json(to_json(comparison))
-    else:
-        show(comparison, results())
+    show_value(comparison, as_json, to_json, show)

@@ -7,6 +7,7 @@ markup and drop it. Flags have an empty metavar, because Typer would show `<bool
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -62,6 +63,23 @@ ProgressAsJson = Annotated[
     typer.Option("--json", metavar="", help="Print progress as JSON lines on stderr and any result as JSON on stdout."),
 ]
 RunFolder = Annotated[str, typer.Argument(metavar="DIR", help="Output folder of a run.")]
+
+
+def show_value(value: Any, as_json: bool, to_json: Callable[[Any], Any], show: Callable[[Any, Any], None]) -> None:
+    """Print a command's result as JSON, or as tables.
+
+    Args:
+        value: The result.
+        as_json: Whether to print JSON.
+        to_json: Converts the result to plain values.
+        show: Prints the result to a rich console.
+    """
+    from curation.jobs.steps.progress import results
+
+    if as_json:
+        print_json(to_json(value))
+    else:
+        show(value, results())
 
 
 def print_json(value: Any) -> None:

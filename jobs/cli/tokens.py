@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from curation.jobs.cli.options import AsJson, InspectWorkers, RunFolder, Scheduler, print_json
+from curation.jobs.cli.options import AsJson, InspectWorkers, RunFolder, Scheduler, print_json, show_value
 
 app = typer.Typer()
 
@@ -33,16 +33,12 @@ def tokenizer_report_command(
 ) -> None:
     """Show how well the tokenizer fits the corpus: bytes per token by language and domain, unused vocabulary."""
     from curation.jobs.inspect.tokenizer_report import show, tokenizer_report
-    from curation.jobs.steps.progress import results
     from curation.running.cluster import open_cluster
     from curation.store.folder import Folder
 
     with open_cluster(workers, scheduler) as cluster:
         report = tokenizer_report(Folder(folder), against or [], sample, cluster)
-    if as_json:
-        print_json(report)
-    else:
-        show(report, results())
+    show_value(report, as_json, dict, show)
 
 
 @app.command(name="export", rich_help_panel="Tokens")

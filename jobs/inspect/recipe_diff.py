@@ -116,10 +116,11 @@ def _stages(left: Recipe, right: Recipe) -> list[Difference]:
 
 def _values(left: Recipe, right: Recipe) -> list[Difference]:
     """Differences in keys of the stages that both have, and of the tables."""
-    before, after = left.resolved(), right.resolved()
+    before, after = _parameters(left), _parameters(right)
     rules = [_rules(recipe) for recipe in (left, right)]
     differences = []
-    for name, mine, theirs in _owners(left, right, before, after):
+    for name in (name for name in before if name in after):
+        mine, theirs = before[name], after[name]
         for key in [*mine, *(key for key in theirs if key not in mine)]:
             old, new = mine.get(key, _ABSENT), theirs.get(key, _ABSENT)
             if old != new:
@@ -130,20 +131,14 @@ def _values(left: Recipe, right: Recipe) -> list[Difference]:
     return differences
 
 
-def _owners(left: Recipe, right: Recipe, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Any]:
-    """(name, left values, right values) of every stage and table that both sides have."""
-    stages = [
-        dict(zip((n for n, _ in recipe.stages), side["stage"], strict=True))
-        for recipe, side in ((left, before), (right, after))
-    ]
-    owners = [(name, stages[0][name], stages[1][name]) for name in stages[0] if name in stages[1]]
-    tables = [name for name in before if isinstance(before[name], dict) and isinstance(after.get(name), dict)]
-    unnamed = [(name, _without_name(mine), _without_name(theirs)) for name, mine, theirs in owners]
-    return [*unnamed, *((name, before[name], after[name]) for name in tables)]
-
-
-def _without_name(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if key != "name"}
+def _parameters(recipe: Recipe) -> dict[str, dict[str, Any]]:
+    """The parameters of every stage and table, by its name."""
+    resolved = recipe.resolved()
+    stages = {
+        name: {key: value for key, value in values.items() if key != "name"}
+        for (name, _), values in zip(recipe.stages, resolved["stage"], strict=True)
+    }
+    return stages | {name: values for name, values in resolved.items() if isinstance(values, dict)}
 
 
 def _rules(recipe: Recipe) -> dict[str, Rule]:

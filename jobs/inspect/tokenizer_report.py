@@ -16,10 +16,9 @@ import fsspec
 import numpy as np
 import pyarrow as pa
 from rich.console import Console
-from rich.table import Table
 
 from curation.errors import InputError, ParameterError
-from curation.report.terminal import printable
+from curation.report.terminal import printable, titled_table
 from curation.running.cluster import Cluster
 from curation.store.folder import Folder
 from curation.store.hashing import hash_strings
@@ -149,14 +148,12 @@ def show(report: dict[str, Any], console: Console) -> None:
     reports: dict[str, dict[str, Any]] = report["tokenizers"]
     share = "" if report["sample"] == 1 else f", {report['sample']:g} of the documents"
     own = reports[TOKENIZER]
-    table = Table(title=f"{own['corpus']['documents']:,} documents{share}", title_justify="left", title_style="bold")
-    table.add_column("")
-    for name in reports:
-        table.add_column(printable(name), justify="right")
+    table = titled_table(f"{own['corpus']['documents']:,} documents{share}", "", *map(printable, reports))
     for label, values in _lines(reports):
         table.add_row(printable(label), *values)
     console.print(table)
-    longest = ", ".join(f"{_quoted(entry['text'])} ×{entry['count']:,}" for entry in _longest(own))
+    tokens = own["longest_tokens"][:LONGEST_SHOWN]
+    longest = ", ".join(f"{_quoted(entry['text'])} ×{entry['count']:,}" for entry in tokens)
     console.print(f"longest tokens: {longest}", soft_wrap=True)
     console.print(f"Words are {own['words']}; the shares exclude special tokens.")
 
@@ -180,10 +177,6 @@ def _lines(reports: dict[str, dict[str, Any]]) -> list[tuple[str, list[str]]]:
             values = [_ratio(one[dimension].get(name, {}).get("bytes_per_token")) for one in every]
             lines.append((f"bytes per token, {title} {name or '(none)'}", values))
     return lines
-
-
-def _longest(report: dict[str, Any]) -> list[dict[str, Any]]:
-    return list(report["longest_tokens"][:LONGEST_SHOWN])
 
 
 def _ratio(value: float | None) -> str:

@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from curation.arrays import Int64s, UInt8s, UnsignedInts
+from curation.arrays import Int64s, UnsignedInts
 from curation.errors import InputError
 from curation.running.compiled import kernel
 from curation.tokenize.encoding.token_shards import token_dtype
 from curation.tokenize.training.patterns import GPT2
+from curation.tokenize.training.pretokens import flat_text
 
 NAMED = 20
 """Special tokens listed in an error message."""
@@ -196,27 +197,15 @@ def _parts(merge: str | list[str]) -> tuple[str, str, str]:
     return left, right, left + right
 
 
-def text_buffers(text: pa.StringArray) -> tuple[UInt8s, Int64s]:
-    """The UTF-8 of all texts, without a copy, and its int64[texts + 1] offsets. A null is an empty text."""
-    if not len(text):
-        return np.empty(0, np.uint8), np.zeros(1, np.int64)
-    array = text.fill_null("") if text.null_count else text
-    wide = pa.types.is_large_string(array.type)
-    _, ends, data = array.buffers()
-    offsets = np.frombuffer(ends, np.int64 if wide else np.int32)[array.offset : array.offset + len(array) + 1]
-    octets = np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
-    return octets, offsets.astype(np.int64)
-
-
 def _to_awkward(text: pa.StringArray) -> Any:
-    """The same buffers as an awkward array of strings, with the 64-bit offsets that gigatoken requires."""
+    """The texts as an awkward array of strings, without a copy, with the 64-bit offsets that gigatoken requires."""
     import awkward
     from awkward.contents import ListOffsetArray, NumpyArray
     from awkward.index import Index64
 
-    octets, offsets = text_buffers(text)
-    characters = NumpyArray(octets, parameters={"__array__": "char"})
-    return awkward.Array(ListOffsetArray(Index64(offsets), characters, parameters={"__array__": "string"}))
+    flat = flat_text(text)
+    characters = NumpyArray(flat.data, parameters={"__array__": "char"})
+    return awkward.Array(ListOffsetArray(Index64(flat.offsets), characters, parameters={"__array__": "string"}))
 
 
 def _encode_slowly(tokenizer: Any, text: pa.StringArray, dtype: np.dtype[np.unsignedinteger]) -> EncodedTexts:

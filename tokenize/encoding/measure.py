@@ -19,8 +19,9 @@ import pyarrow.compute as pc
 from curation.arrays import Int64s, UnsignedInts
 from curation.running.compiled import kernel
 from curation.text.hosts import host_of
-from curation.tokenize.encoding.encoder import EncodedTexts, text_buffers
+from curation.tokenize.encoding.encoder import EncodedTexts
 from curation.tokenize.encoding.text_counts import count_text
+from curation.tokenize.training.pretokens import flat_text
 
 COUNTS = ("documents", "bytes", "characters", "words", "tokens")
 """What is counted for every group of documents. A word is a run of characters that are not white space, as in
@@ -94,11 +95,11 @@ class CorpusCounter:
     def add(self, batch: pa.RecordBatch, encoded: EncodedTexts) -> None:
         """Count a batch with the columns `COLUMNS` and its encoded text."""
         _count_ids(encoded.ids, self._used)
-        data, offsets = text_buffers(batch.column("text"))
-        counts = np.empty((len(offsets) - 1, len(COUNTS)), np.int64)
+        text = flat_text(batch.column("text"))
+        counts = np.empty((len(batch), len(COUNTS)), np.int64)
         counts[:, 0] = 1
-        counts[:, 1] = np.diff(offsets)
-        counts[:, 2], counts[:, 3] = count_text(data, offsets)
+        counts[:, 1] = np.diff(text.offsets)
+        counts[:, 2], counts[:, 3] = count_text(text.data, text.offsets)
         counts[:, 4] = encoded.lengths
         self._counts.append(counts)
         self._names["language"].append(batch.column("language").fill_null(""))

@@ -11,15 +11,14 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from fsspec.implementations.local import LocalFileSystem
 
 from curation.arrays import Bools, Float64s, Int64s, UInt64s
+from curation.store.exchange import mapped
 from curation.store.folder import Folder
 from curation.store.hashing import GOLDEN, hash_strings, mix_bits
 from curation.tokenize.encoding.encoder import EncodedTexts, take
@@ -32,6 +31,9 @@ the default size) slots grow instead of their number; larger shards move that li
 
 TYPICAL_TOKENS = 1000
 """Approximate number of tokens per document of web text; used only to estimate the number of slots."""
+
+READ_BYTES = 1 << 18
+"""Bytes read at once from a file that is not local."""
 
 _SPLIT, _PART = 0x73706C6974, 0x70617274
 """Seeds of the two hashes that do not depend on the user's seed: the split, and the documents in a partial epoch."""
@@ -148,7 +150,7 @@ def _slot_batch(documents: Documents, start: int, stop: int, schema: pa.Schema) 
 def slot_tokens(folder: Folder, path: str, slots: int) -> Int64s:
     """Number of tokens in each slot of a file that `write_slots` wrote, int64[slots]."""
     totals = np.zeros(slots, np.int64)
-    with _reading(folder, path) as file, pa.ipc.open_file(file) as reader:
+    with mapped(folder, path, block_size=READ_BYTES) as file, pa.ipc.open_file(file) as reader:
         totals[_unpack(reader.schema, "slots")] = _unpack(reader.schema, "tokens")
     return totals
 
@@ -157,7 +159,7 @@ def read_slots(folder: Folder, paths: Sequence[str], first: int, last: int, dtyp
     """Read the documents of slots `first` to `last` (exclusive) from all files, in key order."""
     batches: list[pa.RecordBatch] = []
     for path in paths:
-        with _reading(folder, path) as file, pa.ipc.open_file(file) as reader:
+        with mapped(folder, path, block_size=READ_BYTES) as file, pa.ipc.open_file(file) as reader:
             begin, end = np.searchsorted(_unpack(reader.schema, "slots"), [first, last])
             batches += [reader.get_batch(number) for number in range(begin, end)]
     encoded = _concatenate([batch.column("tokens") for batch in batches], dtype)
@@ -185,15 +187,3 @@ def _pack(numbers: Int64s) -> str:
 
 def _unpack(schema: pa.Schema, name: str) -> Int64s:
     return np.frombuffer(base64.b64decode(schema.metadata[name.encode()]), np.int64)
-
-
-@contextmanager
-def _reading(folder: Folder, path: str) -> Any:
-    """Open a file for random access: memory-mapped if it is local, else read in small blocks."""
-    if isinstance(folder.fs, LocalFileSystem):
-        with pa.memory_map(folder.path(path)) as mapped:
-            yield mapped
-    else:
-        remote: IO[bytes] = folder.fs.open(folder.path(path), "rb", block_size=1 << 18)
-        with remote:
-            yield remote

@@ -254,13 +254,7 @@ def cumulative_lengths(segment_ids: Int32s) -> Int32s:
 
 @kernel
 def _number_tokens(
-    rows: Int64s,
-    starts: Int32s,
-    offsets: Int64s,
-    pad: int,
-    ids: npt.NDArray[Any],
-    positions: Int32s,
-    segments: Int32s,
+    rows: Int64s, starts: Int32s, offsets: Int64s, pad: int, ids: npt.NDArray[Any], positions: Int32s, segments: Int32s
 ) -> None:
     """Fill rows of position and segment ids. The last piece of a row is padding if all its tokens are `pad`."""
     for number, row in enumerate(rows):

@@ -15,6 +15,7 @@ from pyarrow.fs import FSSpecHandler, PyFileSystem
 from curation.errors import InputError
 from curation.store.folder import Folder
 from curation.store.paths import TOKENIZER, TOKENS
+from curation.store.shards import rows_at
 
 CONTEXT = 20
 """Tokens of context before and after the traced token."""
@@ -84,17 +85,12 @@ def _read_row(folder: Folder, shard: str, row: int) -> tuple[dict[str, Any], dic
     path = TOKENS.path(shard)
     if not folder.exists(path):
         raise InputError(f"{folder.url}: no {path}")
-    with folder.open(path) as file, pq.ParquetFile(file) as parquet:
-        if row >= parquet.metadata.num_rows:
-            raise InputError(f"{path} has {parquet.metadata.num_rows} rows, counted from 0; there is no row {row}")
-        first = 0
-        for group in range(parquet.num_row_groups):
-            rows = parquet.metadata.row_group(group).num_rows
-            if row < first + rows:
-                break
-            first += rows
-        values: dict[str, Any] = parquet.read_row_group(group).slice(row - first, 1).to_pylist()[0]
-        return values, parquet.metadata.metadata or {}
+    with folder.open(path) as file:
+        metadata = pq.read_metadata(file)
+    if row >= metadata.num_rows:
+        raise InputError(f"{path} has {metadata.num_rows} rows, counted from 0; there is no row {row}")
+    values: dict[str, Any] = rows_at(folder, path, [row]).to_pylist()[0]
+    return values, metadata.metadata or {}
 
 
 def _find_document(

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from curation.arrays import Int64s, UInt8s
 from curation.running.compiled import kernel
+from curation.text.buffers import text_bytes
 from curation.tokenize.training.patterns import (
     BREAK,
     GPT2,
@@ -53,13 +54,8 @@ class Text:
 def flat_text(texts: pa.StringArray) -> Text:
     """The buffers of a string or large_string array, which may be a slice of another. A null becomes an empty text."""
     array = texts.fill_null("") if texts.null_count else texts
-    if not len(array):
-        return Text(np.zeros(0, np.uint8), np.zeros(1, np.int64))
-    _, ends, data = array.buffers()
-    width = np.int64 if pa.types.is_large_string(array.type) else np.int32
-    offsets = np.frombuffer(ends, width)[array.offset : array.offset + len(array) + 1].astype(np.int64)
-    octets = np.zeros(0, np.uint8) if data is None else np.frombuffer(data, np.uint8)
-    return Text(octets[offsets[0] : offsets[-1]], offsets - offsets[0])
+    data, offsets = text_bytes(array)
+    return Text(data[offsets[0] : offsets[-1]], offsets - offsets[0])
 
 
 class Splitter:

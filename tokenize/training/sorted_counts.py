@@ -16,6 +16,7 @@ from curation.arrays import Int64s, UInt8s, UInt64s
 from curation.running.compiled import kernel
 from curation.store.folder import Folder
 from curation.store.shards import Output
+from curation.text.buffers import text_bytes
 
 SCHEMA = pa.schema([("token", pa.binary()), ("count", pa.int64())])
 """Columns of a run on disk."""
@@ -95,11 +96,8 @@ class Counts:
     def from_arrow(cls, batch: pa.RecordBatch) -> Counts:
         """Convert from a record batch with SCHEMA."""
         tokens, counts = batch.column("token"), batch.column("count")
-        _, ends, data = tokens.buffers()
-        offsets = np.frombuffer(ends, np.int32)[tokens.offset : tokens.offset + len(tokens) + 1].astype(np.int64)
-        octets = np.zeros(0, np.uint8) if data is None else np.frombuffer(data, np.uint8)
-        numbers = np.frombuffer(counts.buffers()[1], np.int64)[counts.offset : counts.offset + len(counts)]
-        return cls(octets[offsets[0] : offsets[-1]], offsets - offsets[0], numbers)
+        data, offsets = text_bytes(tokens)
+        return cls(data[offsets[0] : offsets[-1]], offsets - offsets[0], counts.to_numpy())
 
 
 def sorted_run(counts: Counts) -> Counts:

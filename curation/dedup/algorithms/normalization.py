@@ -112,13 +112,7 @@ def _classifier() -> Callable[[str], tuple[int, str]]:
 
 @kernel
 def _measure(
-    codepoints: UInt32s,
-    first: Int64s,
-    last: Int64s,
-    kind: UInt8s,
-    target: UInt32s,
-    sizes: Int64s,
-    hard: Bools,
+    codepoints: UInt32s, first: Int64s, last: Int64s, kind: UInt8s, target: UInt32s, sizes: Int64s, hard: Bools
 ) -> None:
     """Compute the maximum size of each simplified document, in code points, and whether it needs Python."""
     for document in range(len(first)):
@@ -183,13 +177,7 @@ def _simplify(
 
 
 @kernel
-def _after_number(
-    codepoints: UInt32s,
-    position: int,
-    end: int,
-    kind: UInt8s,
-    separators: UInt32s,
-) -> int:
+def _after_number(codepoints: UInt32s, position: int, end: int, kind: UInt8s, separators: UInt32s) -> int:
     """The position after a number whose first digit was read: digits, and one separator followed by digits."""
     while position < end and kind[codepoints[position]] == DIGIT:
         position += 1

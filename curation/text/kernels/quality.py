@@ -134,13 +134,7 @@ def ends_in_ellipsis(codepoints: UInt32s, start: int, end: int) -> bool:
 
 @kernel
 def measure_line_ends(
-    codepoints: UInt32s,
-    first: Int64s,
-    last: Int64s,
-    classes: UInt8s,
-    lines: Int64s,
-    bullets: Int64s,
-    ellipses: Int64s,
+    codepoints: UInt32s, first: Int64s, last: Int64s, classes: UInt8s, lines: Int64s, bullets: Int64s, ellipses: Int64s
 ) -> None:
     """Count the lines of each text (`str.splitlines`), those that begin with • or -, and those that end in ellipses."""
     for row in range(first.size):

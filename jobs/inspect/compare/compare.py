@@ -129,8 +129,7 @@ def compare(a: Plan, b: Plan, cluster: Cluster, work: Folder) -> RunComparison:
     files, notes = files_of(plans)
     rows = sum(count_rows(file.folder, file.path) for file in files)
     exchange = Exchange(work, "documents", partitions_by_size(max(rows, 1), ROW_BYTES))
-    for _ in cluster.each(SendDocuments(exchange), files):
-        pass
+    cluster.gather(SendDocuments(exchange), files)
     tallies: dict[Outcome, OutcomeTally] = {}
     repeated: Counter[int] = Counter()
     for part, twice in cluster.gather(CompareDocuments(exchange), list(range(exchange.partitions))):

@@ -6,8 +6,9 @@ same partition. Partitions are compared one by one, so memory does not grow with
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
+from curation.arrays import Int64s
 from curation.jobs.steps.plan import Plan
 from curation.store.exchange import Exchange, partition_of
 from curation.store.folder import Folder
 from curation.store.hashing import hash_texts
 from curation.store.manifest import read_manifest
-from curation.store.shards import read_shard
+from curation.store.shards import read_numbered
 
 EXAMPLES = 3
 """Number of example documents per outcome: those with the lowest hashes."""
@@ -74,17 +76,15 @@ class SendDocuments:
 
     def __call__(self, file: ComparedFile) -> int:
         """Send the documents of a file; returns how many."""
-        first = 0
         columns = ["id", "token_count", "text"] if file.kept else ["id", "token_count", "reason"]
         with self.exchange.sender(f"documents-{file.number:06d}", MENTION) as sender:
-            for batch in read_shard(file.folder, file.path, columns, 2048):
-                rows = _mentions(file, batch, first)
+            for numbers, batch in read_numbered(file.folder, file.path, columns, 2048):
+                rows = _mentions(file, batch, numbers)
                 sender.send(rows, partition_of(rows.column("high").to_numpy(), sender.partitions))
-                first += batch.num_rows
-        return first
+        return sender.rows
 
 
-def _mentions(file: ComparedFile, batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
+def _mentions(file: ComparedFile, batch: pa.RecordBatch, rows: Int64s) -> pa.RecordBatch:
     n = batch.num_rows
     hashes = hash_texts(batch.column("id"))
     texts, characters, reasons = np.zeros(n, np.uint64), np.zeros(n, np.int64), pa.nulls(n, pa.string())
@@ -104,7 +104,7 @@ def _mentions(file: ComparedFile, batch: pa.RecordBatch, first: int) -> pa.Recor
         pa.array(characters),
         batch.column("token_count").fill_null(0),
         pa.array(np.full(n, file.number, np.int32)),
-        pa.array(np.arange(first, first + n, dtype=np.int64)),
+        pa.array(rows),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=MENTION)
 
@@ -131,10 +131,7 @@ class OutcomeTally:
     def __add__(self, other: OutcomeTally) -> OutcomeTally:
         examples = sorted([*self.examples, *other.examples], key=lambda example: example[0])[:EXAMPLES]
         return OutcomeTally(
-            self.documents + other.documents,
-            self.characters + other.characters,
-            self.tokens + other.tokens,
-            examples,
+            self.documents + other.documents, self.characters + other.characters, self.tokens + other.tokens, examples
         )
 
 
@@ -149,11 +146,12 @@ class CompareDocuments:
         table = self.exchange.receive_table(partition, MENTION)
         if not table.num_rows:
             return {}, (0, 0)
-        order = [(name, "ascending") for name in ("high", "low", "side", "file", "row")]
-        table = table.sort_by(order)
+        table = table.sort_by([(name, "ascending") for name in ("high", "low", "side", "file", "row")])
         tallies: dict[Outcome, OutcomeTally] = {}
         repeated = [0, 0]
-        for (high, _), mentions in _by_id(table):
+        # Only a block of rows at a time is converted to Python objects.
+        rows = (row for batch in table.to_batches(max_chunksize=8192) for row in batch.to_pylist())
+        for (high, _), mentions in groupby(rows, itemgetter("high", "low")):
             sides: list[dict[str, Any] | None] = [None, None]
             for mention in mentions:
                 known = sides[mention["side"]]
@@ -163,21 +161,6 @@ class CompareDocuments:
             outcome, tally = _judge(high, *sides)
             tallies[outcome] = tallies.get(outcome, OutcomeTally()) + tally
         return tallies, (repeated[0], repeated[1])
-
-
-def _by_id(table: pa.Table) -> Iterator[tuple[tuple[int, int], list[dict[str, Any]]]]:
-    """Group mentions by id; only a block of rows at a time is converted to Python objects."""
-    key, group = (-1, -1), list[dict[str, Any]]()
-    for batch in table.to_batches(max_chunksize=8192):
-        for mention in batch.to_pylist():
-            own_key = (mention["high"], mention["low"])
-            if own_key != key and group:
-                yield key, group
-                group = []
-            key = own_key
-            group.append(mention)
-    if group:
-        yield key, group
 
 
 def _judge(high: int, a: dict[str, Any] | None, b: dict[str, Any] | None) -> tuple[Outcome, OutcomeTally]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,8 @@ from rich.table import Table
 from curation.errors import UsageError
 from curation.jobs.inspect.compare.compare import DocumentExample, OutcomeGroup, RunComparison
 from curation.report.funnel import Row
-from curation.report.terminal import printable
+from curation.report.render import render
+from curation.report.terminal import printable, titled_table
 
 EXCERPT = 280
 """Number of characters of a text to show."""
@@ -134,15 +133,8 @@ def show(comparison: RunComparison, console: Console) -> None:
         console.print(_examples([comparison.both(False)], "In both, with different texts"))
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for number, name in enumerate(columns):
-        table.add_column(name, justify="right" if number else "left")
-    return table
-
-
 def _funnel(comparison: RunComparison) -> Table:
-    table = _table("Funnel", "stage", "A in", "A out", "A kept", "B in", "B out", "B kept", "B − A out")
+    table = titled_table("Funnel", "stage", "A in", "A out", "A kept", "B in", "B out", "B kept", "B − A out")
     for pair in pairs(comparison):
         cells = []
         for row in pair.rows:
@@ -175,7 +167,7 @@ def sum_lines(lines: list[OutcomeGroup]) -> OutcomeGroup:
 
 
 def _corpora(comparison: RunComparison) -> Table:
-    table = _table("Documents", "", "documents", "characters", "tokens")
+    table = titled_table("Documents", "", "documents", "characters", "tokens")
     for name, amount in corpora(comparison):
         if isinstance(amount, int):
             table.add_row(name, f"{amount:,}", "", "")
@@ -186,7 +178,7 @@ def _corpora(comparison: RunComparison) -> Table:
 
 def _reasons(lines: list[OutcomeGroup], name: str, other: str, side: int) -> Table:
     title = f"In {name} and not in {other}"
-    table = _table(title, f"{other} removed by", "documents", "characters", "tokens")
+    table = titled_table(title, f"{other} removed by", "documents", "characters", "tokens")
     table.add_column("example", overflow="fold")
     for line in lines[:LINES_SHOWN]:
         reason = (line.a, line.b)[side] or ""
@@ -219,27 +211,18 @@ def write_page(comparison: RunComparison, file: str) -> None:
 
 def page(comparison: RunComparison) -> str:
     """Render the comparison as a self-contained HTML page."""
-    from curation.report.render import _asset, _environment
-
-    style = _asset("report.css") + STYLE
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
     groups = [
         (f"In {name} and not in {other}", f"{other} removed by", 1 - side, comparison.kept_by(side))
         for side, (name, other) in enumerate((("A", "B"), ("B", "A")))
     ]
-    template = _environment().get_template("compare.html")
-    return str(
-        template.render(
-            comparison=comparison,
-            pairs=pairs(comparison),
-            corpora=[
-                (name, group if isinstance(group, OutcomeGroup) else None, group) for name, group in corpora(comparison)
-            ],
-            groups=groups,
-            changed=comparison.both(False),
-            excerpts=excerpts,
-            style=style,
-            policy=policy,
-        )
-    )
+    context = {
+        "comparison": comparison,
+        "pairs": pairs(comparison),
+        "corpora": [
+            (name, group if isinstance(group, OutcomeGroup) else None, group) for name, group in corpora(comparison)
+        ],
+        "groups": groups,
+        "changed": comparison.both(False),
+        "excerpts": excerpts,
+    }
+    return render(context, "compare.html", STYLE, script=None)

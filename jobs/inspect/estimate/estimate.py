@@ -14,10 +14,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import psutil  # type: ignore[import-untyped]
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curation.archives.inputs import Input, find_inputs
 from curation.jobs.inspect.estimate.sampling import InputSample, SampleRequest, take_sample
@@ -248,7 +251,7 @@ class _SampleRun:
         for shard in some:
             half.write(CORPUS.path(shard), folder.read(CORPUS.path(shard)))
         size = _text_bytes(half, some)
-        if len(some) == len(shards) or not size or self.result.sample.is_whole:
+        if len(some) == len(shards) or not size or self.result.sample.frame.is_whole:
             self.result.half_rate = self.result.rate
             return
         make_tokenizer(half, some, settings, "half", "half", Cluster(), self.progress)
@@ -268,7 +271,7 @@ class _SampleRun:
                 continue
             self.result.data[kind] = [size - footer for size, footer in sizes]
             self.result.footers[kind] = sum(f for _, f in sizes) / max(1, sum(1 for size, _ in sizes if size))
-            if not self.result.sample.is_whole:
+            if not self.result.sample.frame.is_whole:
                 self._pack_as_shards(kind, [path for path, (size, _) in zip(paths, sizes, strict=True) if size])
         self.result.totals = {kind: sum(folder.size(path) for path in folder.list(kind)) for kind in WHOLES}
 
@@ -290,8 +293,7 @@ class _SampleRun:
     def _write_together(self, name: str, tables: Iterator[pa.Table]) -> None:
         first = next(tables)
         with ShardWriter(self.plan.folder, name, first.schema) as writer:
-            writer.write(first)
-            for table in tables:
+            for table in chain([first], tables):
                 writer.write(table)
 
 
@@ -314,15 +316,11 @@ def _size(folder: Folder, path: str) -> tuple[int, int]:
 
 
 def _text_bytes(folder: Folder, shards: Sequence[str]) -> int:
-    import pyarrow.compute as pc
-
     tables = (read_table(folder, CORPUS.path(shard), ["text"]) for shard in shards)
     return sum(pc.sum(pc.binary_length(table["text"])).as_py() or 0 for table in tables)
 
 
 def _processes() -> list[Any]:
-    import psutil  # type: ignore[import-untyped]
-
     own = psutil.Process()
     return [own, *own.children(recursive=True)]
 
@@ -331,7 +329,7 @@ def _processor_seconds() -> float:
     """CPU seconds of this process and its children, including those that have ended."""
     total = 0.0
     for number, process in enumerate(_processes()):
-        with _ignore_ended():
+        with suppress(psutil.Error):  # the process ended meanwhile
             times = process.cpu_times()
             total += times.user + times.system + (times.children_user + times.children_system if not number else 0)
     return total
@@ -341,15 +339,6 @@ def _memory() -> int:
     """Resident bytes of this process and its children."""
     total = 0
     for process in _processes():
-        with _ignore_ended():
+        with suppress(psutil.Error):  # the process ended meanwhile
             total += process.memory_info().rss
     return total
-
-
-@contextmanager
-def _ignore_ended() -> Iterator[None]:
-    """Ignore that a process ended while it was being measured."""
-    import psutil
-
-    with suppress(psutil.Error):
-        yield

@@ -39,6 +39,10 @@ class Interval:
         high = math.hypot(self._above(), factor._above())
         return Interval(value, max(0.0, value * (1 - low)), value * (1 + high))
 
+    def __add__(self, other: Interval) -> Interval:
+        """The sum, assuming that the errors have the same sign."""
+        return Interval(self.value + other.value, self.low + other.low, self.high + other.high)
+
     def scaled(self, factor: float) -> Interval:
         """The interval multiplied by an exact number."""
         return Interval(self.value * factor, self.low * factor, self.high * factor)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,6 @@ TOKENS_DIFFER = 0.02
 
 TIMES_DIFFER = 0.25
 """Relative error of times: machines and their load differ."""
-
-SERIAL = {"train-tokenizer": "learning"}
-"""Parts of steps that more workers do not make faster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +48,6 @@ class Projection:
     memory: Mapping[str, Interval]
     notes: tuple[str, ...]
     quarantined: tuple[dict[str, str], ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Convert to plain values for JSON; an interval is {"value": …, "low": …, "high": …}."""
-        return asdict(self)
 
 
 def project(result: SampleResult, workers: int) -> Projection:
@@ -103,23 +96,19 @@ def project_documents(result: SampleResult, in_sample: float, overall: Interval)
     """Project pages read, documents kept by the stages, and documents and tokens of the corpus."""
     frame = result.sample.frame
     total = {name: frame.estimate(result.by_chunk.get(name, ())) for name in ("pages", "documents", "characters")}
+    characters = total.pop("characters")
     kept = Interval(1 - overall.value, 1 - overall.high, 1 - overall.low)
-    corpus = total["documents"].times(kept)
+    total["corpus"] = total["documents"].times(kept)
     if frame.is_whole:
-        return {**_without(total, "characters"), "corpus": corpus, "tokens": point(result.tokens)}
+        return {**total, "tokens": point(result.tokens)}
     # Removed copies may be longer or shorter than what is kept: a quarter of their share is allowed for that.
-    text = total["characters"].times(kept).widened(overall.high / 4)
+    text = characters.times(kept).widened(overall.high / 4)
     per_character = result.tokens / max(result.survived_characters, 1)
     rate = Interval(1.0, 1.0, 1.0)
     if result.rate:
         fit = tokens_per_byte(result.half_rate, result.rate, float(np.log2(1 / frame.share)))
         rate = Interval(fit.value / result.rate, fit.low / result.rate, fit.high / result.rate)
-    tokens = text.scaled(per_character).times(rate).widened(TOKENS_DIFFER)
-    return {**_without(total, "characters"), "corpus": corpus, "tokens": tokens}
-
-
-def _without(values: Mapping[str, Interval], name: str) -> dict[str, Interval]:
-    return {key: value for key, value in values.items() if key != name}
+    return {**total, "tokens": text.scaled(per_character).times(rate).widened(TOKENS_DIFFER)}
 
 
 def project_bytes(
@@ -139,17 +128,13 @@ def project_bytes(
                 total = total.times(Interval(*(share / max(1 - in_sample, 1e-9) for share in shares)))
             if kind == "removed/dedup":
                 total = sizes["documents"].times(overall).widened(0.25)
-        sizes[kind] = _plus(total, result.footers[kind] * (len(_read(result)) if frame.is_whole else frame.files))
+        sizes[kind] = total + point(result.footers[kind] * (len(_read(result)) if frame.is_whole else frame.files))
     return sizes | _whole_bytes(result, kept, overall)
 
 
 def _read(result: SampleResult) -> list[str]:
     """The chunks that gave a shard."""
     return [path for path, size in zip(result.sample.paths, result.data.get("documents", ()), strict=False) if size]
-
-
-def _plus(interval: Interval, number: float) -> Interval:
-    return Interval(interval.value + number, interval.low + number, interval.high + number)
 
 
 def _whole_bytes(result: SampleResult, kept: Mapping[str, Interval], overall: Interval) -> dict[str, Interval]:
@@ -182,23 +167,19 @@ def project_hours(result: SampleResult) -> tuple[dict[str, Interval], Interval]:
     text = relative.scaled(1 / max(result.total("characters"), 1))
     learning = min(result.learning, result.processor.get("train-tokenizer", 0.0))
     for step in ("dedup", "train-tokenizer", "tokenize"):
-        spent = result.processor.get(step, 0.0) - (learning if step in SERIAL else 0.0)
+        spent = result.processor.get(step, 0.0) - (learning if step == "train-tokenizer" else 0.0)
         costs[step] = text.scaled(max(0.0, spent)).widened(TIMES_DIFFER)
     # Merges are learned from distinct words, which grow more slowly than text: at most with its square root.
     slower = 1.0 if frame.is_whole else frame.share**-0.5
     serial = Interval(learning * (1 + slower) / 2, learning, learning * slower).widened(TIMES_DIFFER)
-    own = costs["train-tokenizer"]
-    costs["train-tokenizer"] = Interval(own.value + serial.value, own.low + serial.low, own.high + serial.high)
+    costs["train-tokenizer"] += serial
     return costs, serial
 
 
 def _wall(hours: Mapping[str, Interval], serial: Interval, workers: int, startup: float) -> Interval:
     """Wall-time hours with `workers` workers of one core each; the serial part takes as long with any number."""
-    alone = [serial.value, serial.low, serial.high]
-    sums = [sum(getattr(step, side) for step in hours.values()) for side in ("value", "low", "high")]
-    spread = [(whole - one) / workers + one + startup for whole, one in zip(sums, alone, strict=True)]
-    value, low, high = (seconds / 3600 for seconds in spread)
-    return Interval(value, low, high)
+    sides = zip(astuple(sum(hours.values(), point(0.0))), astuple(serial), strict=True)
+    return Interval(*(((whole - alone) / workers + alone + startup) / 3600 for whole, alone in sides))
 
 
 def _notes(result: SampleResult, in_sample: float, overall: Interval) -> tuple[str, ...]:

@@ -7,13 +7,14 @@ file that cannot be cut (for example one compressed as a whole) is one chunk.
 
 from __future__ import annotations
 
+import posixpath
 import random
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from curation.archives.inputs import Input, base_name, find_inputs
+from curation.archives.inputs import Input, find_inputs
 from curation.archives.unpack import DICTIONARY, Unpacker
 from curation.errors import UsageError
 from curation.jobs.inspect.estimate.extrapolation import Frame
@@ -101,11 +102,6 @@ class InputSample:
     frame: Frame
     unreadable: tuple[dict[str, str], ...]
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether the sample contains all inputs."""
-        return self.frame.is_whole
-
 
 def choose_chunks(inputs: Sequence[Input], sampling: SampleRequest) -> list[Chunk]:
     """Choose chunks at random, with equal probability, in input order; whole files if all inputs fit in the sample."""
@@ -164,7 +160,7 @@ def _copy(chunk: Chunk, folder: Path) -> tuple[str, int]:
         if start is None:
             return "", 0
         folder.mkdir(parents=True)
-        path = folder / base_name(chunk.source.path)
+        path = folder / posixpath.basename(chunk.source.path)
         file.seek(0)
         head = file.read(8)
         with path.open("wb") as copy:

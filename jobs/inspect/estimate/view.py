@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from rich.console import Console
 from rich.table import Table
 
-from curation.jobs.inspect.estimate.extrapolation import LEVEL, Interval
+from curation.jobs.inspect.estimate.extrapolation import LEVEL, Interval, point
 from curation.jobs.inspect.estimate.projection import Projection
-from curation.report.terminal import printable
+from curation.report.terminal import printable, titled_table
 
 NAMES = {
     "pages": "pages read",
@@ -30,7 +30,8 @@ def show(projection: Projection, recipe: str, console: Console) -> None:
     )
     console.print(_table("Kept", {NAMES[name]: value for name, value in projection.kept.items()}, count))
     console.print(_table("Output", projection.output, size))
-    console.print(_table("CPU time", {**projection.hours, "all steps": total(projection.hours)}, hours, "core time"))
+    processor = {**projection.hours, "all steps": sum(projection.hours.values(), point(0.0))}
+    console.print(_table("CPU time", processor, hours, "core time"))
     wall = {f"{number} worker{'s' if number > 1 else ''}": value for number, value in projection.wall.items()}
     console.print(_table("Wall time", wall, hours))
     console.print(f"worker start-up: {projection.startup_seconds:.1f} s, included in the wall time")
@@ -41,18 +42,9 @@ def show(projection: Projection, recipe: str, console: Console) -> None:
         console.print(f"- {printable(note)}", soft_wrap=True)
 
 
-def total(parts: Mapping[str, Interval]) -> Interval:
-    """The sum of all parts, assuming that their errors have the same sign."""
-    sums = (sum(getattr(part, side) for part in parts.values()) for side in ("value", "low", "high"))
-    return Interval(*sums)
-
-
-def _table(title: str, rows: Mapping[str, Interval], form: object, column: str = "expected") -> Table:
-    write = form if callable(form) else str
-    table = Table(title=title, title_justify="left", title_style="bold")
-    table.add_column("", min_width=26)
-    for name in (column, f"from ({LEVEL:.0%} sure)", "to"):
-        table.add_column(name, justify="right")
+def _table(title: str, rows: Mapping[str, Interval], write: Callable[[float], str], column: str = "expected") -> Table:
+    table = titled_table(title, "", column, f"from ({LEVEL:.0%} sure)", "to")
+    table.columns[0].min_width = 26
     for name, interval in rows.items():
         table.add_row(printable(name), write(interval.value), write(interval.low), write(interval.high))
     return table

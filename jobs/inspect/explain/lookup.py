@@ -60,14 +60,12 @@ def find_documents(plan: Plan, key: str) -> list[LocatedDocument]:
     Raises:
         InputError: There are none; the message lists similar addresses.
     """
-    exact = (ds.field("id") == key) | (ds.field("url") == key)
-    documents = [LocatedDocument(place, row) for place, row in _rows(plan.folder, exact)]
+    documents = [LocatedDocument(place, row) for place, row in _rows(plan.folder, key)]
     if documents:
         return documents
     spellings, near = _near(plan.folder, key)
     if len(spellings) == 1:
-        other = (ds.field("id") == spellings[0]) | (ds.field("url") == spellings[0])
-        return [LocatedDocument(place, row, key) for place, row in _rows(plan.folder, other)]
+        return [LocatedDocument(place, row, key) for place, row in _rows(plan.folder, spellings[0])]
     raise InputError(f"{key}: no document with this id or URL in {plan.folder.url}{_hint(plan, spellings or near)}")
 
 
@@ -76,28 +74,25 @@ def _hint(plan: Plan, near: Sequence[str]) -> str:
     return f"{listed}. Records skipped while reading have no row; explain their archive to see what was skipped."
 
 
-def _dataset(folder: Folder, place: str) -> Any | None:
-    return _open(folder, [folder.path(path) for path in folder.list(place, ".parquet")])
-
-
 def _open(folder: Folder, paths: Sequence[str]) -> Any | None:
     files = PyFileSystem(FSSpecHandler(folder.fs))
-    return ds.dataset(list(paths), format="parquet", filesystem=files) if paths else None
+    return ds.dataset(list(map(folder.path, paths)), format="parquet", filesystem=files) if paths else None
 
 
 def _matching(folder: Folder, place: str, wanted: Any) -> list[Row]:
     """Matching rows of a folder. Only files with such a row are read in full, because texts are most of a file."""
-    dataset = _dataset(folder, place)
+    dataset = _open(folder, folder.list(place, ".parquet"))
     if dataset is None:
         return []
     archives = dataset.to_table(columns=["file_path"], filter=wanted)["file_path"].unique().to_pylist()
-    files = _open(folder, [folder.path(f"{place}/{shard_name(archive)}.parquet") for archive in archives])
+    files = _open(folder, [f"{place}/{shard_name(archive)}.parquet" for archive in archives])
     rows: list[Row] = files.to_table(filter=wanted).to_pylist() if files is not None else []
     return rows
 
 
-def _rows(folder: Folder, wanted: Any) -> Iterator[tuple[str, Row]]:
-    """Matching rows with their folders; a document is returned only from the first folder that has it."""
+def _rows(folder: Folder, key: str) -> Iterator[tuple[str, Row]]:
+    """Rows with this id or URL and their folders; a document is returned only from the first folder that has it."""
+    wanted = (ds.field("id") == key) | (ds.field("url") == key)
     seen: set[tuple[str, str, int | None]] = set()
     for place in PLACES:
         rows = _matching(folder, place, wanted)
@@ -123,7 +118,7 @@ def _near(folder: Folder, key: str) -> tuple[list[str], list[str]]:
     same: set[str] = set()
     near: set[tuple[bool, int, str]] = set()
     for place in PLACES:
-        dataset = _dataset(folder, place)
+        dataset = _open(folder, folder.list(place, ".parquet"))
         for batch in dataset.to_batches(columns=["id", "url"]) if dataset is not None else ():
             for column in ("id", "url"):
                 values = pc.fill_null(batch[column], "")

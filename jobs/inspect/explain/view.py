@@ -7,14 +7,13 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from curation.dedup.decisions import SurvivorComparison
 from curation.jobs.inspect.explain.explain import KEPT, Explanation, StageResult
 from curation.jobs.inspect.explain.lookup import InputFacts
 from curation.jobs.inspect.explain.text_diff import ADDED, REMOVED, Line, bracketed, changed_lines, plain
-from curation.report.excerpts import harmless
+from curation.report.terminal import one_line
 from curation.stages.rules import Rule
 
 FIELDS = ("id", "url", "file_path", "warc_offset", "date", "language", "language_score", "minhash_cluster_size")
@@ -31,8 +30,8 @@ _STYLES = {REMOVED: "red strike", ADDED: "green"}
 def show(explanations: Sequence[Explanation], console: Console) -> None:
     """Print explanations, one document after the other."""
     if explanations and explanations[0].requested is not None:
-        closest = _safe(str(explanations[0].row["url"]))
-        console.print(f"{_safe(explanations[0].requested)}: not found in this spelling; the closest is {closest}\n")
+        closest = one_line(str(explanations[0].row["url"]))
+        console.print(f"{one_line(explanations[0].requested)}: not found in this spelling; the closest is {closest}\n")
     if len(explanations) > 1:
         console.print(f"{len(explanations)} documents:\n")
     for number, explanation in enumerate(explanations):
@@ -46,7 +45,7 @@ def _show_one(explanation: Explanation, console: Console) -> None:
     for name in FIELDS:
         _field(name, row[name], console)
     verdict = "kept" if explanation.reason is None else f"removed: {explanation.reason}"
-    console.print(f"{'verdict':<21}[bold]{_safe(verdict)}[/bold] ({explanation.place}/)")
+    console.print(f"{'verdict':<21}[bold]{one_line(verdict)}[/bold] ({explanation.place}/)")
     if explanation.place == "removed/dedup":
         for name, value in (row["signals"] or {}).items():
             if value is not None:
@@ -56,19 +55,14 @@ def _show_one(explanation: Explanation, console: Console) -> None:
     if not explanation.replayed:
         console.print("The archive cannot be read; these values were stored with the document.")
     if explanation.differs is not None:
-        console.print(f"The stages now say {_safe(explanation.differs)}: they or the archive have changed since.")
+        console.print(f"The stages now say {one_line(explanation.differs)}: they or the archive have changed since.")
     console.print(_path(explanation))
     for measured in explanation.stages:
         _show_changes(measured, console)
 
 
-def _safe(text: str) -> str:
-    """Make text from the web safe for one line of the terminal: no control characters, no markup."""
-    return escape(harmless(text).replace("\n", " "))
-
-
 def _field(name: str, value: Any, console: Console) -> None:
-    console.print(f"{name:<21}{_safe(str(value))}", soft_wrap=True)
+    console.print(f"{name:<21}{one_line(str(value))}", soft_wrap=True)
 
 
 def _show_duplicate(duplicate: SurvivorComparison, console: Console) -> None:
@@ -90,16 +84,16 @@ def _path(explanation: Explanation) -> Table:
 
 
 def _lines(measured: StageResult) -> Iterator[tuple[str, str, str, str, str]]:
-    stage = _safe(measured.stage)
+    stage = one_line(measured.stage)
     ruled = {rule.signal for rule, _ in measured.rules}
     for rule, violated in measured.rules:
-        value = _safe(_value(measured.signals.get(rule.signal)))
+        value = one_line(_value(measured.signals.get(rule.signal)))
         yield stage, rule.signal, value, f"{_condition(rule)}  ({rule.reason})", _verdict(measured, rule, violated)
     for signal, value in measured.signals.items():
         if signal not in ruled:
-            yield stage, signal, _safe(_value(value)), "", ""
+            yield stage, signal, one_line(_value(value)), "", ""
     if measured.reason is not None and all(rule.reason != measured.reason for rule, _ in measured.rules):
-        yield stage, "", "", _safe(measured.reason), "would be removed" if measured.supposed else "removed here"
+        yield stage, "", "", one_line(measured.reason), "would be removed" if measured.supposed else "removed here"
 
 
 def _condition(rule: Rule) -> str:
@@ -129,20 +123,20 @@ def _show_changes(measured: StageResult, console: Console) -> None:
     if not lines:
         return
     would = "would have changed" if measured.supposed else "changed"
-    console.print(f"[bold]{_safe(measured.stage)}[/bold] {would} the text:")
+    console.print(f"[bold]{one_line(measured.stage)}[/bold] {would} the text:")
     for line in lines[:LINES_SHOWN]:
         if console.is_terminal:
             console.print("".join(_styled(kind, text) for kind, text in bracketed(line)), soft_wrap=True)
         else:
             for text in plain(line):
-                console.print(_safe(_short(text)), soft_wrap=True)
+                console.print(one_line(_short(text)), soft_wrap=True)
     if len(lines) > LINES_SHOWN:
         console.print(f"  {len(lines) - LINES_SHOWN:,} more lines; use --json to see all.")
 
 
 def _styled(kind: str, text: str) -> str:
     style = _STYLES.get(kind)
-    safe = _safe(_short(text))
+    safe = one_line(_short(text))
     return f"[{style}]{safe}[/{style}]" if style else safe
 
 

@@ -28,7 +28,7 @@ from curation.jobs.inspect.verify.send_ids import (
 from curation.store.exchange import Exchange, partition_of
 from curation.store.folder import Folder
 from curation.store.hashing import hash_texts
-from curation.store.shards import read_shard
+from curation.store.shards import rows_at
 
 DOCUMENTS = (CORPUS, REMOVED, DROPPED, CUT)
 """Kinds of mention that are documents, kept or removed."""
@@ -245,14 +245,9 @@ class IdGroups:
 def read_id(folder: Folder, file: str, row: int, hashed: tuple[int, int]) -> str:
     """The id with this hash in a row of a file, or "(unknown)"."""
     name = "document_ids" if file.startswith("tokens/") else "id"
-    first = 0
-    for batch in read_shard(folder, file, [name], 16_384):
-        if row < first + batch.num_rows:
-            ids = batch.column(name)[row - first].as_py()
-            known = [value for value in (ids if isinstance(ids, list) else [ids]) if value]
-            return next((value for value in known if _has_hash(value, hashed)), "(unknown)")
-        first += batch.num_rows
-    return "(unknown)"
+    values = rows_at(folder, file, [row], [name])[name].to_pylist()
+    ids = values[0] if values and isinstance(values[0], list) else values
+    return next((value for value in ids if value and _has_hash(value, hashed)), "(unknown)")
 
 
 def _has_hash(text: str, hashed: tuple[int, int]) -> bool:

@@ -27,7 +27,7 @@ from curation.running.cluster import Cluster
 from curation.store.exchange import Exchange, Sender, partition_of, partitions_by_size
 from curation.store.folder import Folder
 from curation.store.paths import CORPUS, DOCUMENTS, DROPS, REMOVED_BY_DEDUP, SIGNATURES
-from curation.store.shards import count_rows, read_shard, read_table
+from curation.store.shards import count_rows, read_numbered, read_table
 
 BITMAP_BITS = 1 << 27
 """16 MiB: with a million documents in validation, one in ten keys of the other documents is marked by chance."""
@@ -93,14 +93,12 @@ def check_near(near: NearDuplicateSearch, cluster: Cluster) -> NearDuplicateChec
         positions = np.frombuffer(near.work.read(path), np.uint32)
         np.bitwise_or.at(marked, positions >> 3, np.left_shift(1, positions & 7).astype(np.uint8))
     near.work.write(BITMAP, marked.tobytes())
-    for _ in cluster.each(SendMarkedKeys(near), list(range(near.by_file.partitions))):
-        pass
+    cluster.gather(SendMarkedKeys(near), list(range(near.by_file.partitions)))
     checks = cluster.gather(CompareMarkedDocuments(near), list(range(near.keys.partitions)))
     faults = {fault for part in checks for fault in part.faults}
     notes = sorted({note for part in checks for note in part.notes})
-    return NearDuplicateCheck(
-        some_of(sorted(faults, key=lambda fault: (fault.file, fault.row or 0, fault.what))), notes
-    )
+    ordered = sorted(faults, key=lambda fault: (fault.file, fault.row or 0, fault.what))
+    return NearDuplicateCheck(some_of(ordered), notes)
 
 
 def near_partitions(documents: int, held: int) -> int:
@@ -177,24 +175,22 @@ class SendMarkedKeys:
 
     def _send_shard(self, sender: Sender, marked: UInt8s, number: int, splits: pa.Table) -> None:
         near, shard = self.near, self.near.shards[number]
-        numbers = document_rows(near.folder, shard)
-        corpus_row, split = np.full(int(numbers.max(initial=-1)) + 1, -1), np.zeros(len(numbers), np.uint8)
-        corpus_row[numbers] = np.arange(len(numbers))
+        kept = document_rows(near.folder, shard)
+        corpus_row, split = np.full(int(kept.max(initial=-1)) + 1, -1), np.zeros(len(kept), np.uint8)
+        corpus_row[kept] = np.arange(len(kept))
         split[splits["row"].to_numpy()] = splits["split"].to_numpy()
-        first = 0
-        for batch in read_shard(near.folder, SIGNATURES.path(shard), ["keys", "sketch"], 4096):
+        for numbers, batch in read_numbered(near.folder, SIGNATURES.path(shard), ["keys", "sketch"], 4096):
             signed = batch.column("keys").is_valid().to_numpy(zero_copy_only=False)
             spots, sketch = _spots_of(batch), batch.column("sketch")
             positions = _positions(spots)
             hit = ((marked[positions >> 3] >> (positions & 7)) & 1).astype(np.bool_) & signed[:, None]
             rows, bands = np.nonzero(hit)
-            documents = rows + first
+            documents = numbers[rows]
             known = np.where(documents < len(corpus_row), corpus_row[np.minimum(documents, len(corpus_row) - 1)], -1)
             sides = np.where(known >= 0, split[np.maximum(known, 0)], 0).astype(np.uint8)
             keys = spots[rows, bands]
             columns = [pa.array(keys), pa.array(sides), pa.array(np.full(len(rows), number, np.int32))]
             columns += [pa.array(known), sketch.take(pa.array(rows))]
-            first += batch.num_rows
             if len(rows):
                 marked_rows = pa.RecordBatch.from_arrays(columns, schema=near.columns)
                 sender.send(marked_rows, partition_of(keys, sender.partitions))

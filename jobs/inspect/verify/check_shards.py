@@ -23,7 +23,7 @@ from curation.stages.signals import STORED
 from curation.store.folder import Folder
 from curation.store.manifest import manifest_path
 from curation.store.paths import CLUSTERED, CORPUS, DOCUMENTS, DROPS, REMOVED_BY_FILTER, SIGNALS
-from curation.store.shards import read_shard, read_table
+from curation.store.shards import read_numbered, read_shard, read_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,14 +158,12 @@ def _check_origin(folder: Folder, task: ShardTask, path: str) -> Iterator[Fault]
     """Every document has an id and is from the shard's archive."""
     if path not in task.usable:
         return
-    first = 0
-    for batch in read_shard(folder, path, ["id", "file_path"], 16_384):
-        without_id = np.flatnonzero(batch.column("id").is_null().to_numpy(zero_copy_only=False))
-        yield from in_rows(path, (without_id + first).tolist(), "no id", "the WARC-Record-ID")
+    for rows, batch in read_numbered(folder, path, ["id", "file_path"], 16_384):
+        without_id = rows[batch.column("id").is_null().to_numpy(zero_copy_only=False)]
+        yield from in_rows(path, without_id.tolist(), "no id", "the WARC-Record-ID")
         foreign = pc.not_equal(batch.column("file_path"), task.source).fill_null(True)
-        wrong = np.flatnonzero(foreign.to_numpy(zero_copy_only=False))
-        yield from in_rows(path, (wrong + first).tolist(), "file_path is that of another archive", task.source)
-        first += batch.num_rows
+        wrong = rows[foreign.to_numpy(zero_copy_only=False)]
+        yield from in_rows(path, wrong.tolist(), "file_path is that of another archive", task.source)
 
 
 def _check_drops(folder: Folder, task: ShardTask) -> Iterator[Fault]:
@@ -221,13 +219,11 @@ def _check_corpus(folder: Folder, task: ShardTask) -> Iterator[Fault]:
 
 def _check_values(folder: Folder, path: str) -> Iterator[Fault]:
     """Values of the corpus that are null or out of bounds."""
-    first = 0
-    for batch in read_shard(folder, path, ["minhash_cluster_size", "language_score", "token_count"], 16_384):
+    for rows, batch in read_numbered(folder, path, ["minhash_cluster_size", "language_score", "token_count"], 16_384):
         for name, low in (("minhash_cluster_size", 1), ("token_count", 0)):
             bad = pc.less(batch.column(name), low).fill_null(name == "minhash_cluster_size")
-            wrong = np.flatnonzero(bad.to_numpy(zero_copy_only=False)) + first
+            wrong = rows[bad.to_numpy(zero_copy_only=False)]
             yield from in_rows(path, wrong.tolist(), f"{name} is out of range", f"at least {low}")
-        first += batch.num_rows
 
 
 def _first_difference(path: str, actual: pa.Array, wanted: pa.Array, what: str) -> Iterator[Fault]:
@@ -235,10 +231,9 @@ def _first_difference(path: str, actual: pa.Array, wanted: pa.Array, what: str) 
     if actual.equals(wanted):
         return
     shared = min(len(actual), len(wanted))
-    differs = np.flatnonzero(
-        pc.not_equal(actual.slice(0, shared), wanted.slice(0, shared)).fill_null(True).to_numpy(zero_copy_only=False)
-    )
-    row = int(differs[0]) if len(differs) else shared
+    differs = pc.not_equal(actual.slice(0, shared), wanted.slice(0, shared)).fill_null(True)
+    place = pc.index(differs, True).as_py()
+    row = shared if place < 0 else place
     mine = f"id {actual[row]}" if row < len(actual) else f"the file ends after {len(actual):,} documents"
     theirs = f"id {wanted[row]}" if row < len(wanted) else f"the end after {len(wanted):,} documents"
     yield Fault(path, mine, f"{theirs}, as in {what}", row)
@@ -260,8 +255,7 @@ def _check_counts(folder: Folder, task: ShardTask) -> Iterator[Fault]:
 
 def ids_of(folder: Folder, path: str) -> pa.StringArray:
     """The column `id` of a shard."""
-    column = read_table(folder, path, ["id"])["id"].combine_chunks()
-    return column if not isinstance(column, pa.ChunkedArray) else pa.concat_arrays(column.chunks)
+    return read_table(folder, path, ["id"])["id"].combine_chunks()
 
 
 def read_rows(folder: Folder, path: str) -> Int64s:

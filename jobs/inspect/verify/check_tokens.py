@@ -151,8 +151,7 @@ class _RowGroup:
     """
 
     def __init__(self, table: pa.Table, length: int) -> None:
-        columns = [table[name].combine_chunks() for name in ("input_ids", "document_starts", "document_ids")]
-        whole = [pa.concat_arrays(part.chunks) if isinstance(part, pa.ChunkedArray) else part for part in columns]
+        whole = [table[name].combine_chunks() for name in ("input_ids", "document_starts", "document_ids")]
         self.rows, self.length = table.num_rows, length
         self.ids = whole[0].flatten().to_numpy().reshape(self.rows, length)
         self.starts = whole[1].flatten().to_numpy()

@@ -23,7 +23,7 @@ from curation.store.exchange import Exchange, Sender, partition_of
 from curation.store.folder import Folder
 from curation.store.hashing import hash_texts
 from curation.store.paths import CLUSTERED, DROPS
-from curation.store.shards import read_shard
+from curation.store.shards import read_numbered, read_shard
 from curation.tokenize.encoding.cluster_ids import cluster_ids
 
 CORPUS, REMOVED, DROPPED, CUT, SURVIVOR, URL_SURVIVOR, TRAIN, VALIDATION = range(8)
@@ -123,18 +123,14 @@ class SendIds:
         return None
 
     def _send_file(self, file: IdFile) -> None:
-        first = 0
         with self.exchange.sender(f"ids-{file.number:06d}", Ids) as sender:
             if file.kind == SURVIVOR:
                 self._send_survivors(sender, file)
                 return
             clusters = self._clusters(file) if file.kind == CORPUS else None
             columns = ["id", "file_path", "warc_offset", "token_count", *(["stage"] if file.kind == DROPPED else [])]
-            for batch in read_shard(self.folder, file.path, columns, 16_384):
-                rows = np.arange(first, first + batch.num_rows)
-                part = None if clusters is None else clusters[first : first + batch.num_rows]
-                first += batch.num_rows
-                self._send(sender, file, batch, rows, part)
+            for rows, batch in read_numbered(self.folder, file.path, columns, 16_384):
+                self._send(sender, file, batch, rows, None if clusters is None else clusters[rows])
 
     def _send(self, sender: Sender, file: IdFile, batch: pa.RecordBatch, rows: Int64s, clusters: Any) -> None:
         kind: Any = file.kind
@@ -147,14 +143,12 @@ class SendIds:
         )
 
     def _send_survivors(self, sender: Sender, file: IdFile) -> None:
-        first = 0
-        for batch in read_shard(self.folder, file.path, ["survivor_id", "survivor_run", "reason"], 16_384):
+        for rows, batch in read_numbered(self.folder, file.path, ["survivor_id", "survivor_run", "reason"], 16_384):
             in_run = batch.column("survivor_run").is_null().to_numpy(zero_copy_only=False)
             by_url = pc.equal(batch.column("reason"), URL).to_numpy(zero_copy_only=False)
             kind = np.where(by_url, URL_SURVIVOR, SURVIVOR).astype(np.uint8)
             ids = batch.column("survivor_id").filter(pa.array(in_run))
-            send_ids(sender, ids, kind[in_run], file.number, np.flatnonzero(in_run) + first)
-            first += batch.num_rows
+            send_ids(sender, ids, kind[in_run], file.number, rows[in_run])
 
     def _clusters(self, file: IdFile) -> UInt64s:
         """Hashes of the near-duplicate clusters of a corpus shard's documents; zeros for documents in none."""

@@ -28,7 +28,7 @@ from curation.stages.stage import apply, signal_type
 from curation.store import schema
 from curation.store.folder import Folder
 from curation.store.paths import CLUSTERED, DOCUMENTS, DROPS, REMOVED_BY_FILTER, SIGNALS
-from curation.store.shards import read_shard, read_table, rows_at
+from curation.store.shards import read_numbered, read_table, rows_at
 
 LENGTHS = ("text_characters", "characters")
 """Signals that give the length of the text after the stage."""
@@ -64,26 +64,22 @@ class CountMoved:
             names = parquet.schema_arrow.names
         lengths = {name for _, name in self._lengths(names)}
         columns = [name for name in names if name in lengths or any(name.startswith(f"{own}.") for own in wanted)]
-        first = 0
-        for batch in read_shard(self.folder, path, ["id", *columns], ROWS):
+        for numbers, batch in read_numbered(self.folder, path, ["id", *columns], ROWS):
             size = batch.num_rows
             signals = {name: batch.column(name) for name in columns}
             rows = MeasuredRows(signals, np.full(size, len(self.stages)), pa.nulls(size, pa.string()))
-            yield _Part(DOCUMENTS.path(shard), np.arange(first, first + size), rows, batch["id"])
-            first += size
+            yield _Part(DOCUMENTS.path(shard), numbers, rows, batch["id"])
 
     def _removed(self, shard: str) -> Iterator[_Part]:
-        path, first = REMOVED_BY_FILTER.path(shard), 0
-        names = pa.array([stage.name for stage in self.stages])
-        for batch in read_shard(self.folder, path, ["id", "stage", "reason", "signals"], ROWS):
+        path, names = REMOVED_BY_FILTER.path(shard), pa.array([stage.name for stage in self.stages])
+        for numbers, batch in read_numbered(self.folder, path, ["id", "stage", "reason", "signals"], ROWS):
             struct = batch["signals"]
             signals = dict(zip([part.name for part in struct.type], struct.flatten(), strict=True))
             position = pc.index_in(batch["stage"], names).to_numpy(zero_copy_only=False).astype(np.int64)
             pairs = zip(batch["stage"].to_pylist(), batch["reason"].to_pylist(), strict=True)
             cut = [reason.removeprefix(f"{stage}.") for stage, reason in pairs]
             rows = MeasuredRows(signals, position, pa.array(cut, pa.string()))
-            yield _Part(path, np.arange(first, first + batch.num_rows), rows, batch["id"])
-            first += batch.num_rows
+            yield _Part(path, numbers, rows, batch["id"])
 
     def _lengths(self, names: Sequence[str]) -> list[tuple[int, str]]:
         """The number of each stage that gives the length of the text after it, and the name of that signal."""

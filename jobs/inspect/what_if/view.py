@@ -6,28 +6,22 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from curation.jobs.inspect.what_if.counts import UNSURE, DocumentCounts, StageOutput
 from curation.jobs.inspect.what_if.what_if import Example, WhatIf
-from curation.report.excerpts import harmless
+from curation.report.terminal import one_line
 
 MOVES_SHOWN = 15
-
-
-def _safe(text: str) -> str:
-    """Make text from the web safe for one line of the terminal: no control characters, no markup."""
-    return escape(harmless(text).replace("\n", " "))
 
 
 def show(answer: WhatIf, console: Console) -> None:
     """Print what changes stage by stage, how certain it is, the estimate after deduplication, and examples."""
     for change in answer.changes:
-        console.print(f"[bold]{_safe(change)}[/bold]")
+        console.print(f"[bold]{one_line(change)}[/bold]")
     console.print(_stages(answer))
     for line in _remarks(answer):
-        console.print(_safe(line))
+        console.print(one_line(line))
     if answer.counted.moves:
         console.print(_moves(answer))
     _show_examples("Would be added", answer.added, console)
@@ -40,7 +34,7 @@ def _stages(answer: WhatIf) -> Table:
     for name in ("documents now", "then", "difference", "characters then", "difference", *tokens):
         table.add_column(name, justify="right")
     for name, kept in answer.counted.stages.items():
-        table.add_row(_safe(name), *_cells(kept, answer.tokens_per_character))
+        table.add_row(one_line(name), *_cells(kept, answer.tokens_per_character))
     table.add_section()
     table.add_row("[bold]all stages[/bold]", *_cells(answer.whole, answer.tokens_per_character))
     if answer.corpus is not None:
@@ -101,7 +95,7 @@ def _moves(answer: WhatIf) -> Table:
     table = Table("documents", "now", "then", title="What changes", title_justify="left", title_style="bold")
     ranked = sorted(answer.counted.moves.items(), key=lambda item: (-item[1], item[0]))
     for (before, after), count in ranked[:MOVES_SHOWN]:
-        table.add_row(f"{count:,}", _safe(_side(before)), _safe(_side(after)))
+        table.add_row(f"{count:,}", one_line(_side(before)), one_line(_side(after)))
     if len(ranked) > MOVES_SHOWN:
         table.add_row(f"{sum(count for _, count in ranked[MOVES_SHOWN:]):,}", "other", "")
     return table
@@ -117,9 +111,9 @@ def _show_examples(title: str, examples: Sequence[Example], console: Console) ->
     console.print(f"[bold]{title}[/bold], sampled by a hash of the id:")
     for example in examples:
         doubt = "" if example.sure else ", possibly"
-        cause = _safe(f"{example.before or example.after}, {example.value}{doubt}".replace(", ,", ","))
-        console.print(f"  {_safe(example.url)}  [dim]({cause})[/dim]", soft_wrap=True)
-        console.print(f"    {_safe(example.beginning)}", soft_wrap=True)
+        cause = one_line(f"{example.before or example.after}, {example.value}{doubt}".replace(", ,", ","))
+        console.print(f"  {one_line(example.url)}  [dim]({cause})[/dim]", soft_wrap=True)
+        console.print(f"    {one_line(example.beginning)}", soft_wrap=True)
 
 
 def to_json(answer: WhatIf) -> dict[str, Any]:

@@ -8,8 +8,7 @@ shards that are new or changed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from curation.jobs.steps.plan import RUN, Plan
@@ -50,7 +49,7 @@ class CountShard:
         if kept == "corpus":
             columns = [*COLUMNS, "reason", "minhash_cluster_size", "signals"]
             self._count(counter, REMOVED_BY_DEDUP.path(shard), columns)
-        Manifest(STEP, shard, current, counts=counter.facts().to_json()).write(self.folder)
+        Manifest(STEP, shard, current, counts=asdict(counter.facts())).write(self.folder)
 
     def _count(self, counter: ShardFactsCounter, path: str, columns: list[str]) -> None:
         first = 0
@@ -61,22 +60,17 @@ class CountShard:
 
 def count_shards(plan: Plan, cluster: Cluster) -> ShardFacts:
     """The facts of all filtered shards; shards that are new or changed are counted."""
-    folder = plan.folder
+    folder, shards = plan.folder, _shards(plan)
     filtered, tasks = [], []
-    upstream = overlapped(partial(_upstream, folder), _shards(plan), READERS)
-    for shard, manifests in zip(_shards(plan), upstream, strict=True):
+    upstream = overlapped(lambda shard: [read_manifest(folder, step, shard) for step in UPSTREAM], shards, READERS)
+    for shard, manifests in zip(shards, upstream, strict=True):
         if manifests[0] is not None:
             current = fingerprint(STEP, VERSION, [each.fingerprint if each else "" for each in manifests])
             filtered.append(shard)
             if is_done(folder, STEP, shard, current) is None:
                 tasks.append((shard, current))
-    for _ in cluster.each(CountShard(folder), tasks):
-        pass
+    cluster.gather(CountShard(folder), tasks)
     return total(ShardFacts.from_json(counts) for counts in step_counts(folder, STEP, filtered))
-
-
-def _upstream(folder: Folder, shard: str) -> list[Manifest | None]:
-    return [read_manifest(folder, step, shard) for step in UPSTREAM]
 
 
 def _shards(plan: Plan) -> list[str]:

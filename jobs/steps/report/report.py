@@ -22,7 +22,7 @@ from curation.jobs.steps.report.page import make_page
 from curation.jobs.steps.report.performance import measure
 from curation.jobs.steps.report.samples import read_samples
 from curation.report.funnel import funnel_rows
-from curation.report.terminal import funnel_table, printable
+from curation.report.terminal import funnel_table, printable, titled_table
 from curation.running.cluster import Cluster
 from curation.store.manifest import WHOLE, Manifest, fingerprint, is_done
 from curation.store.paths import METRICS, REPORT_PAGE, STATS
@@ -109,10 +109,7 @@ def _tables(stats: dict[str, Any]) -> list[RenderableType]:
 
 
 def _shares(title: str, name: str, values: dict[str, dict[str, int]]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold")
-    table.add_column(name)
-    for column in ("documents", "in the corpus", "kept"):
-        table.add_column(column, justify="right")
+    table = titled_table(title, name, "documents", "in the corpus", "kept")
     for key, counts in list(values.items())[:ROWS_SHOWN]:
         kept = counts["kept"] / counts["documents"] if counts["documents"] else 0.0
         table.add_row(printable(key), f"{counts['documents']:,}", f"{counts['kept']:,}", f"{kept:.1%}")
@@ -122,9 +119,7 @@ def _shares(title: str, name: str, values: dict[str, dict[str, int]]) -> Table:
 
 
 def _counts(title: str, name: str, values: dict[str, Any]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", show_header=bool(name))
-    table.add_column(name)
-    table.add_column("", justify="right")
+    table = titled_table(title, name, "", show_header=bool(name))
     for key, value in list(values.items())[: 2 * ROWS_SHOWN]:
         text = f"{value:,}" if isinstance(value, (int, float)) else printable(str(value))
         table.add_row(printable(str(key)), text)

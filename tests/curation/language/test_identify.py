@@ -100,7 +100,8 @@ def test_other_models(tmp_path: Path, loss: int, shortest: int, longest: int) ->
     assert [score for _, score in ours] == pytest.approx([score for _, score in theirs], rel=1e-6)
     assert identify.labels(str(path)) == {"en", "de", "ru", "fr", "ja"}
     scores = dict(zip(*library(path).predict(GREETINGS[0], -1, -1.0), strict=True))
-    assert identify.best_score(GREETINGS[0], ["ja"], str(path)) == pytest.approx(scores["__label__ja"], rel=1e-6)
+    found = identify.predict_all(pa.array([GREETINGS[0]], pa.string()), ["ja"], str(path))
+    assert found.wanted_scores[0] == pytest.approx(scores["__label__ja"], rel=1e-6)
 
 
 def test_a_model_of_another_kind_runs_in_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
