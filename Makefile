@@ -1,11 +1,11 @@
-# Two commands do all the set-up there is: `make demo` and `make test`.
+# `make demo` and `make test` do all the setup themselves.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready-dev
 DEMO := demo
 
-# The report is tested in a browser. Where none can be installed its tests skip, saying so.
+# The report is tested in a browser. If none can be installed, its tests are skipped with a message.
 ROOT := $(if $(filter 0,$(shell id -u)),,sudo -n)
 BROWSERS := chromium chromium-browser google-chrome
 
@@ -15,7 +15,7 @@ demo: $(READY)
 	$(BIN)/curate run samples/web.warc.gz --out $(DEMO) --set tokenizer.vocab_size=2048 --set tokens.sequence_length=512
 	$(BIN)/curate report $(DEMO)
 	@echo
-	@echo "The corpus is in $(DEMO)/corpus, the token shards in $(DEMO)/tokens. Ask why a page went:"
+	@echo "The corpus is in $(DEMO)/corpus, the token shards in $(DEMO)/tokens. See why a page was kept or removed:"
 	@echo "  $(BIN)/curate explain $(DEMO) URL"
 
 test: $(READY) browser
@@ -23,8 +23,8 @@ test: $(READY) browser
 
 browser:
 	@for name in $(BROWSERS); do command -v $$name >/dev/null && exit 0; done; \
-	command -v apt-get >/dev/null || { echo "no browser, and no apt-get to install chromium with"; exit 0; }; \
-	echo "installing chromium for the tests of the report"; \
+	command -v apt-get >/dev/null || { echo "no browser found, and no apt-get to install chromium"; exit 0; }; \
+	echo "installing chromium for the report tests"; \
 	$(ROOT) apt-get update -qq >/dev/null 2>&1; \
 	$(ROOT) apt-get install -y -qq --no-install-recommends chromium >/dev/null 2>&1 || echo "chromium could not be installed"
 
@@ -40,7 +40,7 @@ bench: $(READY) peers
 
 peers: .venv-peers/.ready .venv-loaders/.ready
 
-# The newest release, or the one named: make trafilatura VERSION=2.2.0
+# Checks the newest release, or a given one: make trafilatura VERSION=2.2.0
 trafilatura: $(READY)
 	$(BIN)/python tests/check_trafilatura.py $(VERSION)
 

@@ -1,10 +1,10 @@
-"""Train a tiny language model on token shards with PyTorch on the CPU: the loader in a training loop, resume included.
+"""Train a tiny language model on token shards with PyTorch on the CPU, with exact resume.
 
     make demo && pip install 'curation[torch]'
     python docs/train_tiny_model.py demo --steps 300
 
-Stop it at any time and run it again: it goes on from its checkpoint at exactly the next row. A document sees itself
-alone: positions begin anew with each, attention stays inside it, and no token is predicted from another document.
+Stop it at any time and run it again: it resumes from its checkpoint at exactly the next row. Each document is modeled
+on its own: positions restart with each document, attention stays within it, and no token is predicted from another one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ WIDTH, HEADS, LAYERS = 128, 4, 2
 
 
 class Block(nn.Module):
-    """A transformer layer: attention, then a perceptron, each added to what came in."""
+    """A transformer layer: attention and a perceptron, each with a residual connection."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,7 +33,15 @@ class Block(nn.Module):
         self.perceptron = nn.Sequential(nn.Linear(WIDTH, 4 * WIDTH), nn.GELU(), nn.Linear(4 * WIDTH, WIDTH))
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """x: (rows, length, WIDTH); mask: (rows, 1, length, length), true where a token may look."""
+        """Apply the layer.
+
+        Args:
+            x: activations, of shape (rows, length, WIDTH).
+            mask: of shape (rows, 1, length, length), true where a token may attend to another.
+
+        Returns:
+            Activations of the shape of `x`.
+        """
         rows, length, _ = x.shape
         parts = self.mix(self.norms[0](x)).view(rows, length, 3, HEADS, -1).permute(2, 0, 3, 1, 4)
         seen = functional.scaled_dot_product_attention(*parts, attn_mask=mask)
@@ -42,7 +50,7 @@ class Block(nn.Module):
 
 
 class Model(nn.Module):
-    """Token and position embeddings, the layers, and logits by the token embedding."""
+    """A transformer with learned positions, whose output layer is the token embedding."""
 
     def __init__(self, vocabulary: int, length: int) -> None:
         super().__init__()
@@ -53,7 +61,7 @@ class Model(nn.Module):
             nn.init.normal_(embedding.weight, std=0.02)
 
     def loss(self, batch: dict[str, Tensor]) -> Tensor:
-        """Mean cross-entropy of each token given those before it in its document."""
+        """Mean cross-entropy of each token given the tokens before it in its document."""
         ids, segments = batch["input_ids"], batch["segment_ids"]
         mask = torch.from_numpy(attention_mask(segments.numpy()))[:, None]
         x = self.tokens(ids) + self.positions(batch["position_ids"])
@@ -65,7 +73,18 @@ class Model(nn.Module):
 
 
 def train(folder: str, checkpoint: Path, steps: int, batch_size: int = 4, every: int = 20) -> list[float]:
-    """Train up to step `steps`, from the checkpoint if there is one; returns the loss of each step made now."""
+    """Train up to step `steps`, from the checkpoint if it exists.
+
+    Args:
+        folder: output folder of a run.
+        checkpoint: file to resume from and to save to.
+        steps: total number of steps, including those before the checkpoint.
+        batch_size: rows per step.
+        every: steps between checkpoints.
+
+    Returns:
+        The loss of each step of this call.
+    """
     torch.manual_seed(0)
     dataset = TokenDataset(folder, batch_size, seed=0, positions=True)
     loader: Any = dataset.loader
@@ -94,7 +113,7 @@ def train(folder: str, checkpoint: Path, steps: int, batch_size: int = 4, every:
 
 
 def main() -> None:
-    """Train on the run in the folder named."""
+    """Parse the command line and train."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("folder", help="output folder of a run, such as demo")
     parser.add_argument("--steps", type=int, default=300)

@@ -1,8 +1,8 @@
-"""Turn samples/pages/*.txt into samples/web.warc.gz: about 250 pages on which every stage has something to do.
+"""Build samples/web.warc.gz from samples/pages/*.txt: about 250 pages that give every stage something to do.
 
     python samples/build.py
 
-The bytes depend on the page files alone: dates are fixed, ids are made from the addresses, and gzip keeps no time.
+The bytes depend only on the page files: dates are fixed, ids are derived from URLs, and gzip stores no timestamp.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ OUT = HERE / "web.warc.gz"
 
 @dataclass(frozen=True)
 class Page:
-    """A page before it is a record: where it is, and what its server says of it."""
+    """A page before it becomes a record: its URL and content, and what its server declares."""
 
     url: str
     title: str
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def written() -> list[Page]:
-    """The pages of the text files: `=== section/name | title`, then a paragraph a line."""
+    """The pages of the text files: `=== section/name | title`, then one paragraph per line."""
     found = []
     for path in sorted((HERE / "pages").glob("*.txt")):
         for block in path.read_text(encoding="utf-8").split("=== ")[1:]:
@@ -80,13 +80,13 @@ def all_pages() -> list[Page]:
 
 
 def copies(pages: list[Page]) -> Iterator[Page]:
-    """The same text at another address."""
+    """The same text at another URL."""
     for number, page in enumerate(pages[3:75:9]):
         yield replace(page, url=f"https://mirror.copy-shelf.example/{number}")
 
 
 def edited(pages: list[Page]) -> Iterator[Page]:
-    """The same text with a sentence more: a near-duplicate."""
+    """The same text with one more sentence: a near-duplicate."""
     for number, page in enumerate(pages[5:77:9]):
         last = f"{page.paragraphs[-1]} Printed again with a new ending in issue {number + 10}."
         yield replace(page, url=f"https://weekly.copy-shelf.example/{number}", paragraphs=(*page.paragraphs[:-1], last))
@@ -103,7 +103,7 @@ PRIVATE = (
 
 
 def private(pages: list[Page]) -> Iterator[Page]:
-    """Halves of good pages with somebody's data. Names, numbers and addresses are made up or published for tests."""
+    """Halves of good pages with personal data. Names, numbers and addresses are made up or published for tests."""
     for number, (page, other) in enumerate(zip(pages[1:49:6], pages[-2::-6], strict=False)):
         words = PRIVATE[number % len(PRIVATE)].format(name=f"reader.{number}", number=123 + number)
         first, last = page.paragraphs[: len(page.paragraphs) // 2], other.paragraphs[len(other.paragraphs) // 2 :]
@@ -112,7 +112,7 @@ def private(pages: list[Page]) -> Iterator[Page]:
 
 
 def digests(pages: list[Page]) -> Iterator[Page]:
-    """Three beginnings on one page, as newsletters have them: alike, but no duplicates."""
+    """Three beginnings on one page, as in newsletters: similar, but not duplicates."""
     chance = random.Random(2)
     for number in range(14):
         chosen = chance.sample(pages, 3)
@@ -121,7 +121,7 @@ def digests(pages: list[Page]) -> Iterator[Page]:
 
 
 def charsets(pages: list[Page]) -> Iterator[Page]:
-    """Pages that are not in UTF-8, declared by the header, by meta, wrongly, or not at all."""
+    """Pages that are not in UTF-8, declared by the header, by meta, incorrectly, or not at all."""
     by_name = {page.url.rpartition("/")[2]: page for page in pages}
     cases = (
         ("die-alte-uhr", "windows-1252", "header"),
@@ -162,7 +162,7 @@ def thin() -> Iterator[Page]:
 
 
 def boilerplate() -> Iterator[Page]:
-    """Pages that are nothing but a form, links, or words about cookies."""
+    """Pages with only a form, links, or a cookie notice."""
     menu = "".join(
         f'<li><a href="/{name}">{name}</a></li>'
         for name in ["home", "shop", "news", "map", "contact", "login", "imprint"]
@@ -176,7 +176,7 @@ def boilerplate() -> Iterator[Page]:
 
 
 def repetitive(pages: list[Page]) -> Iterator[Page]:
-    """Texts that say one thing over and over: lines, paragraphs, or a few words."""
+    """Texts that repeat lines, paragraphs or a few words."""
     for number, page in enumerate(pages[2:72:7]):
         line = page.paragraphs[0].split(". ")[0] + "."
         if number % 3 == 0:
@@ -189,7 +189,7 @@ def repetitive(pages: list[Page]) -> Iterator[Page]:
 
 
 def lists() -> Iterator[Page]:
-    """Price lists, tables of contents, bullets: lines, but no sentences."""
+    """Stock lists and bullets: lines without sentences."""
     chance = random.Random(3)
     things = [
         "rope",
@@ -219,7 +219,7 @@ def lists() -> Iterator[Page]:
 
 
 def unwanted(pages: list[Page]) -> Iterator[Page]:
-    """Placeholder text, code, and what a page says to a browser without scripts."""
+    """Pages with placeholder text or code."""
     lorem = "Lorem ipsum dolor sit amet is a text that printers have used for a long time to show how a page will look."
     code = "The rule is written as body { margin: 0 } and it has to stand at the top of the file."
     for number, page in enumerate(pages[4:64:10]):
@@ -228,7 +228,7 @@ def unwanted(pages: list[Page]) -> Iterator[Page]:
 
 
 def listed(pages: list[Page]) -> Iterator[Page]:
-    """Harmless texts under addresses that the word lists of the URL filter catch."""
+    """Harmless texts at URLs that match the word lists of the URL filter."""
     names = (
         "free-porn-videos",
         "xxx-sex-cam",
@@ -243,7 +243,7 @@ def listed(pages: list[Page]) -> Iterator[Page]:
 
 
 def verses(pages: list[Page]) -> Iterator[Page]:
-    """Lines that end without a full stop, as verse and menus do."""
+    """Lines that do not end with a full stop, as in verse."""
     for number, page in enumerate(pages[6:66:12]):
         words = " ".join(page.paragraphs).replace(".", "").replace("?", "").replace("!", "").split()
         lines = tuple(" ".join(words[start : start + 9]).strip(",;:") for start in range(0, len(words), 9))
@@ -251,7 +251,7 @@ def verses(pages: list[Page]) -> Iterator[Page]:
 
 
 def galleries() -> Iterator[Page]:
-    """Pages without any text to take."""
+    """Pages without text."""
     pictures = "".join(f'<img src="/{number}.jpg">' for number in range(12))
     for number in range(3):
         yield Page(f"https://pictures.village-notes.example/{number}", "", (), body=f"<div>{pictures}</div>")
@@ -297,7 +297,7 @@ def _plain(title: str, body: str) -> str:
 
 
 def record(kind: str, url: str, block: bytes, *extra: str) -> bytes:
-    """A WARC record as a gzip member of its own."""
+    """A WARC record as a gzip member."""
     lines = [
         "WARC/1.0",
         f"WARC-Type: {kind}",
@@ -309,14 +309,14 @@ def record(kind: str, url: str, block: bytes, *extra: str) -> bytes:
 
 
 def request(page: Page) -> bytes:
-    """What the crawler asked."""
+    """The crawler's request record for a page."""
     host, _, path = page.url.removeprefix("https://").partition("/")
     block = f"GET /{path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: curation-samples\r\n\r\n".encode()
     return record("request", page.url, block, "Content-Type: application/http; msgtype=request")
 
 
 def response(page: Page) -> bytes:
-    """What the server answered."""
+    """The server's response record for a page."""
     body = render(page).encode(page.charset)
     charset = f"; charset={page.charset}" if page.declared == "header" else ""
     headers = [f"Content-Type: text/html{charset}"]
@@ -333,14 +333,14 @@ def response(page: Page) -> bytes:
 
 
 def not_html() -> bytes:
-    """A response that is no page."""
+    """A response that is not a page."""
     block = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{"temperature": 14, "wind": "west"}'
     kind = "WARC-Identified-Payload-Type: application/json"
     return record("response", "https://api.village-notes.example/weather", block, kind)
 
 
 def damaged() -> bytes:
-    """A member whose compressed bytes were hurt in the middle."""
+    """A member with damaged bytes in the middle."""
     member = bytearray(response(Page("https://www.lost-page.example/", "Lost", ("Nobody will ever read this.",) * 9)))
     middle = len(member) // 2
     member[middle : middle + 8] = b"\xff" * 8
@@ -348,7 +348,7 @@ def damaged() -> bytes:
 
 
 def cut_short() -> bytes:
-    """The last record, of which the end is missing, as when a download breaks off."""
+    """A record without its end, as after an interrupted download."""
     member = response(Page("https://www.lost-page.example/end", "End", ("The end of this page is not there.",) * 9))
     return member[: len(member) * 2 // 3]
 

@@ -1,4 +1,4 @@
-"""Run the benchmarks and write docs/benchmarks.md: what each printed, and its figures; those not run keep theirs.
+"""Run benchmarks and update docs/benchmarks.md: the output and figures of each; the others keep their sections.
 
 python tests/benchmarks/all.py [NAME...] [--quick]
 """
@@ -18,26 +18,26 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 PAGE = ROOT / "docs" / "benchmarks.md"
-HELPERS = {"all", "made", "near_duplicates"}
+HELPERS = {"all", "near_duplicates", "synthetic_signatures"}
 
 HEAD = """# Benchmarks
 
-Both sides run in one go on the same machine; a ratio above 1 means that this project is better. `make bench` runs all,
-`python tests/benchmarks/all.py NAME` one of them.
+Both sides run in turn on the same machine. A ratio above 1 means that curation is better than its peer. `make bench`
+runs all benchmarks, `python tests/benchmarks/all.py NAME` runs one.
 """
 
-COLUMNS = "| figure | ours | the other side | ratio | unit | n |\n|---|---|---|---|---|---|"
+COLUMNS = "| figure | ours | peer | ratio | unit | n |\n|---|---|---|---|---|---|"
 
 
 def main() -> int:
-    """Exit code 1 if a benchmark failed; the sections of the others are written all the same."""
+    """Run the benchmarks. The exit code is 1 if one failed; the sections of the others are written anyway."""
     names = sorted(path.stem for path in HERE.glob("*.py") if path.stem not in HELPERS)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)} [default: all]")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(names)} [default: all]")
     parser.add_argument("--quick", action="store_true")
     args = parser.parse_args()
     if unknown := set(args.names) - set(names):
-        parser.error(f"no benchmark {min(unknown)}; there are {', '.join(names)}")
+        parser.error(f"unknown benchmark {min(unknown)}; choose from {', '.join(names)}")
     sections = read_sections()
     failed = []
     for name in args.names or names:
@@ -58,7 +58,7 @@ def main() -> int:
 
 
 def read_sections() -> dict[str, str]:
-    """The sections of the page as it is, by name."""
+    """The current sections of the page, by name."""
     if not PAGE.exists():
         return {}
     parts = re.split(r"^## (\w+)\n", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
@@ -66,14 +66,14 @@ def read_sections() -> dict[str, str]:
 
 
 def section(name: str, printed: str, quick: bool) -> str:
-    """A benchmark's part of the page."""
+    """A benchmark's section of the page."""
     lines = printed.strip().splitlines()
     figures: list[dict[str, Any]] = [json.loads(line) for line in lines if line.startswith('{"name"')]
     text = "\n".join(line.rstrip() for line in lines if not line.startswith('{"name"')).strip()
     rows = [f"| {f['name']} | {f['ours']} | {f['peer']} | {f['ratio']} | {f['unit']} | {f['n']} |" for f in figures]
     machine = f"{os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}"
-    taken = f"Taken on {machine}{', with `--quick`' if quick else ''}."
-    return "\n".join([f"## {name}\n", taken, "", "```text", text, "```", "", COLUMNS, *rows]) + "\n"
+    measured = f"Measured on {machine}{', with `--quick`' if quick else ''}."
+    return "\n".join([f"## {name}\n", measured, "", "```text", text, "```", "", COLUMNS, *rows]) + "\n"
 
 
 if __name__ == "__main__":

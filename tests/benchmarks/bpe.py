@@ -1,14 +1,13 @@
-"""Tokenizer training against tokenizers' BpeTrainer: wall time and peak memory of whole processes, on the same Parquet.
+"""Tokenizer training compared with tokenizers' BpeTrainer: wall time and peak memory of whole processes.
 
-Ours is the step as `curate train-tokenizer` runs it: read the corpus, count (by threads, or workers where that pays),
-merge the counts, make the merges, write tokenizer.json. tokenizers reads the same files and trains from an iterator.
-Each runs in a process of its own, in turn, at four sizes; memory is that of the process and all it started, sampled
-every 50 ms, once as resident memory added up (what processes share counts in each), once as proportional shares (PSS).
-Merges must be equal at every size, and in a grid of vocabularies, patterns, least frequencies and greatest lengths on
-the smallest one.
+Ours is the step that `curate train-tokenizer` runs: read the corpus, count (in threads, or in workers where that pays),
+merge the counts, learn the merges, write tokenizer.json. tokenizers reads the same Parquet files and trains from an
+iterator. Each side runs in its own process, in turn, at four sizes. Memory is that of the process and its children,
+sampled every 50 ms, as the sum of resident memory (RSS, which counts shared pages in each process) and of proportional
+shares (PSS). Merges must be equal at every size, and on the smallest one for a grid of settings.
 
-The text is that of Debian's documentation packages (some 280 MB in 26 languages), fetched with `apt-get download`, or
-of the files below --text (HTML is stripped; a Parquet file with a column `text` will do).
+The text is that of Debian's documentation packages (about 280 MB in 26 languages), fetched with `apt-get download`, or
+the files below --text (HTML is stripped; a Parquet file with a column `text` works too).
 
     python tests/benchmarks/bpe.py [--quick] [--text DIR|FILE.parquet] [--vocabulary N] [--workers N] [--shares 0.5,1]
                                    [--no-grid]
@@ -85,7 +84,7 @@ def read_file(path: str) -> str:
 
 
 def read_texts(source: Path) -> list[str]:
-    """The texts of a Parquet file or of all files below a folder, in an order that mixes languages."""
+    """The texts of a Parquet file or of all files below a folder, shuffled so that languages are mixed."""
     if source.is_file():
         import pyarrow.parquet as pq
 
@@ -100,12 +99,12 @@ def read_texts(source: Path) -> list[str]:
 
 
 def fetch(folder: Path) -> Path:
-    """Debian's packages, unpacked."""
+    """Download and unpack Debian's packages."""
     unpacked = folder / "unpacked"
     for package in PACKAGES:
         done = subprocess.run(["apt-get", "download", package], cwd=folder, capture_output=True, text=True, check=False)
         if done.returncode:
-            print(f"not fetched: {package}: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
+            print(f"download failed: {package}: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
     for archive in folder.glob("*.deb"):
         subprocess.run(["dpkg-deb", "-x", str(archive), str(unpacked)], check=True)
     if not unpacked.is_dir():
@@ -114,7 +113,7 @@ def fetch(folder: Path) -> Path:
 
 
 def web_texts() -> list[str]:
-    """Text of the pages of the test data."""
+    """The text of the pages of the test data."""
     from conftest import find_shared_data
     from encoding import web_texts as texts_of
 
@@ -123,7 +122,7 @@ def web_texts() -> list[str]:
 
 
 def write_corpora(texts: Sequence[str], shares: Sequence[float], scratch: Path) -> dict[float, Path]:
-    """A corpus of each share of the texts, in shards of some SHARD_BYTES."""
+    """Write a corpus of each share of the texts, in shards of about SHARD_BYTES."""
     from tokenized import write_corpus
 
     from curation.store.folder import Folder
@@ -139,18 +138,18 @@ def write_corpora(texts: Sequence[str], shares: Sequence[float], scratch: Path) 
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """A side's run: wall and processor seconds of its processes, peak bytes both ways, and what it says of itself."""
+class SideRun:
+    """A run of one side: wall and processor seconds, peak RSS and PSS in bytes, and the statistics it printed."""
 
     seconds: float
     processor: float
     resident: int
     proportional: int
-    told: dict[str, Any]
+    statistics: dict[str, Any]
 
 
 def tree_memory(process: Any) -> tuple[int, int]:
-    """Resident and proportional bytes of a process and all below it."""
+    """RSS and PSS, in bytes, of a process and its descendants."""
     import psutil
 
     resident = proportional = 0
@@ -170,13 +169,13 @@ def tree_memory(process: Any) -> tuple[int, int]:
 
 
 def processor_seconds() -> float:
-    """Of all processes that ended below this one."""
+    """Processor time of all child processes that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
-def run_side(side: str, folder: Path, settings: dict[str, Any], workers: int) -> Measured:
-    """Run one side in a process of its own and watch it."""
+def run_side(side: str, folder: Path, settings: dict[str, Any], workers: int) -> SideRun:
+    """Run one side in its own process and sample its memory."""
     import psutil
 
     words = [sys.executable, __file__, "--side", side, "--folder", str(folder), "--settings", json.dumps(settings)]
@@ -189,14 +188,14 @@ def run_side(side: str, folder: Path, settings: dict[str, Any], workers: int) ->
             resident, proportional = max(resident, now[0]), max(proportional, now[1])
             time.sleep(SAMPLING_SECONDS)
         seconds = time.perf_counter() - started
-        told = child.stdout.read() if child.stdout else ""
+        printed = child.stdout.read() if child.stdout else ""
     if child.returncode:
         sys.exit(f"{side} failed")
-    return Measured(seconds, processor_seconds() - before, resident, proportional, json.loads(told.splitlines()[-1]))
+    return SideRun(seconds, processor_seconds() - before, resident, proportional, json.loads(printed.splitlines()[-1]))
 
 
 def ours(folder: Path, settings: dict[str, Any], workers: int) -> dict[str, Any]:
-    """The step, on so many workers."""
+    """Run the training step."""
     from curation.jobs.steps.progress import Progress
     from curation.jobs.steps.train_tokenizer import make_tokenizer
     from curation.running.cluster import open_cluster
@@ -216,7 +215,7 @@ def ours(folder: Path, settings: dict[str, Any], workers: int) -> dict[str, Any]
 
 
 def tokenizers_trainer(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """tokenizers' own trainer, from an iterator over the same files, its file beside the corpus."""
+    """Run tokenizers' trainer on an iterator over the same files; writes reference.json next to the corpus."""
     import pyarrow.parquet as pq
     from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
@@ -246,14 +245,14 @@ def tokenizers_trainer(folder: Path, settings: dict[str, Any]) -> dict[str, Any]
 
 
 def is_equal(folder: Path) -> bool:
-    """Whether both files have the same merges, in order, and the same tokens, ours with its special ones more."""
+    """Whether both files have the same merges in the same order, and the same tokens except our special ones."""
     mine = json.loads((folder / "tokenizer" / "tokenizer.json").read_text())["model"]
     theirs = json.loads((folder / "reference.json").read_text())["model"]
     return bool(mine["merges"] == theirs["merges"] and theirs["vocab"].items() <= mine["vocab"].items())
 
 
-def compare(folder: Path, settings: dict[str, Any], workers: int) -> tuple[Measured, Measured]:
-    """Both sides in turn; stops the benchmark where they differ."""
+def compare(folder: Path, settings: dict[str, Any], workers: int) -> tuple[SideRun, SideRun]:
+    """Run both sides in turn; exits if their merges differ."""
     mine, theirs = run_side("ours", folder, settings, workers), run_side("tokenizers", folder, settings, 0)
     if not is_equal(folder):
         sys.exit(f"merges differ: {settings}, {folder}")
@@ -261,22 +260,21 @@ def compare(folder: Path, settings: dict[str, Any], workers: int) -> tuple[Measu
 
 
 def compile_seconds(folder: Path, workers: int) -> float:
-    """What the first run on a machine takes longer than the second: numba compiles, and keeps it on disk."""
+    """Seconds that the first run on a machine takes longer than the second, because numba compiles and caches."""
     settings = {"vocab_size": 300}
     first, second = (run_side("ours", folder, settings, workers).seconds for _ in range(2))
     return max(first - second, 0.0)
 
 
-def forget_compiled() -> None:
-    """Remove the kernels that numba keeps on disk for the trainer."""
-    for name in ("count", "runs", "pretokens", "pairs", "mergekernels"):
-        for path in (ROOT / "tokenize" / "__pycache__").glob(f"{name}.*.nb?"):
-            path.unlink()
+def clear_compiled() -> None:
+    """Remove the trainer's kernels from numba's cache."""
+    for path in (ROOT / "tokenize" / "training" / "__pycache__").glob("*.nb?"):
+        path.unlink()
 
 
-def show(share: float, megabytes: float, mine: Measured, theirs: Measured) -> None:
-    """A line of the table."""
-    words = " ".join(f"{name} {seconds:.1f}" for name, seconds in mine.told["stages"].items())
+def show(share: float, megabytes: float, mine: SideRun, theirs: SideRun) -> None:
+    """Print a line of the table."""
+    words = " ".join(f"{name} {seconds:.1f}" for name, seconds in mine.statistics["stages"].items())
     print(
         f"{megabytes:8.1f} MB {mine.seconds:8.1f} s {theirs.seconds:8.1f} s {theirs.seconds / mine.seconds:6.1f}x"
         f" {mine.processor:7.1f} {theirs.processor:7.1f} s {theirs.processor / mine.processor:6.1f}x"
@@ -289,7 +287,7 @@ def show(share: float, megabytes: float, mine: Measured, theirs: Measured) -> No
 
 
 def figure(name: str, mine: float, theirs: float, unit: str, n: int) -> dict[str, Any]:
-    """A figure of which less is better."""
+    """A figure where less is better."""
     ratio = round(theirs / max(mine, 1e-9), 2)
     return {"name": name, "ours": round(mine, 2), "peer": round(theirs, 2), "ratio": ratio, "unit": unit, "n": n}
 
@@ -297,12 +295,14 @@ def figure(name: str, mine: float, theirs: float, unit: str, n: int) -> dict[str
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--quick", action="store_true", help="16 MB of text, and a short grid")
-    parser.add_argument("--text", type=Path, help="files below this folder, or a Parquet file, instead of Debian's")
+    parser.add_argument("--quick", action="store_true", help="16 MB of text and a short grid")
+    parser.add_argument(
+        "--text", type=Path, help="folder of text or HTML files, or a Parquet file, instead of Debian's packages"
+    )
     parser.add_argument("--vocabulary", type=int, default=100_000)
-    parser.add_argument("--workers", type=int, default=2, help="ours; 0: all in one process")
-    parser.add_argument("--shares", default=",".join(map(str, SHARES)), help="parts of the text to train on")
-    parser.add_argument("--no-grid", action="store_true", help="leave out the grid of settings")
+    parser.add_argument("--workers", type=int, default=2, help="worker processes of our side; 0: all in one process")
+    parser.add_argument("--shares", default=",".join(map(str, SHARES)), help="shares of the text to train on")
+    parser.add_argument("--no-grid", action="store_true", help="skip the grid of settings")
     for name in ("side", "folder", "settings"):
         parser.add_argument(f"--{name}", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -315,23 +315,23 @@ def main() -> None:
 
 
 def measure(options: argparse.Namespace, scratch: Path) -> None:
-    """Everything, in a folder of its own."""
+    """Run everything in a scratch folder."""
     texts = gather_texts(options, scratch)
     if options.quick:
         texts = shorten(texts, QUICK_BYTES)
     shares = [float(share) for share in options.shares.split(",")]
     folders = write_corpora(texts, shares, scratch)
-    forget_compiled()
+    clear_compiled()
     compiling = compile_seconds(folders[shares[0]], options.workers)
-    print(f"first run on a machine: {compiling:.0f} s more for compiling, kept on disk\n")
+    print(f"first run on a machine: {compiling:.0f} s more to compile kernels, then cached on disk\n")
     print("    text        ours  tokenizers  ratio   CPU ours  theirs  ratio    PSS ours  theirs  ratio", end="")
     print("   RSS ours  theirs  ratio   stages, s")
     figures = []
     for share, folder in folders.items():
         mine, theirs = compare(folder, {"vocab_size": options.vocabulary}, options.workers)
-        megabytes = mine.told["counts"]["bytes"] / 1e6
+        megabytes = mine.statistics["counts"]["bytes"] / 1e6
         show(share, megabytes, mine, theirs)
-        n = mine.told["counts"]["documents"]
+        n = mine.statistics["counts"]["documents"]
         figures.append(figure(f"bpe.seconds_{megabytes:.0f}_mb", mine.seconds, theirs.seconds, "s", n))
         figures.append(figure(f"bpe.cpu_seconds_{megabytes:.0f}_mb", mine.processor, theirs.processor, "s", n))
         memory = (mine.proportional / 1e6, theirs.proportional / 1e6)
@@ -347,7 +347,7 @@ def measure(options: argparse.Namespace, scratch: Path) -> None:
 
 
 def gather_texts(options: argparse.Namespace, scratch: Path) -> list[str]:
-    """The texts asked for."""
+    """The texts that the options select."""
     if options.text is not None:
         return read_texts(options.text)
     if options.quick and (texts := web_texts()):
@@ -359,7 +359,7 @@ def gather_texts(options: argparse.Namespace, scratch: Path) -> list[str]:
 
 
 def shorten(texts: Sequence[str], most: int) -> list[str]:
-    """The first texts, of about so many bytes."""
+    """The first texts, of about `most` characters in total."""
     taken, size = [], 0
     for text in texts:
         if size > most:

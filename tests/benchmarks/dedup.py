@@ -1,9 +1,9 @@
-"""Deduplication against datatrove 0.10: speed from texts to drop lists, and what is found of what there is.
+"""Deduplication compared with datatrove 0.10: speed from texts to drop lists, recall and precision.
 
-Both sides read the same documents from Parquet and JSON lines, sign them, find pairs, cluster and write which documents
-go, with two processes each. The text is real, the near-duplicates are known (near_duplicates.py). Then quality: how
-many pairs of each similarity are found, beside the curve 1 − (1 − s⁸)¹⁴, and recall and precision against every pair
-there is, found by brute force.
+Both sides read the same documents (from Parquet and JSON lines), compute signatures, find pairs, cluster, and write the
+documents to remove, with two processes each. The text is real, with known near-duplicates (near_duplicates.py). Quality
+is the share of pairs found at each similarity, next to the curve 1 − (1 − s⁸)¹⁴, and recall and precision against all
+pairs, found by brute force.
 
     python tests/benchmarks/dedup.py [--quick] [--documents N] [--text FOLDER]
 """
@@ -27,7 +27,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "benchmarks
 import numpy as np  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
 import xxhash  # noqa: E402
-from near_duplicates import SIMILARITIES, Made, generate, jaccard, paragraphs, write  # noqa: E402
+from near_duplicates import SIMILARITIES, GeneratedDocument, generate, jaccard, paragraphs, write  # noqa: E402
 
 from curation.dedup.algorithms.minhash import similarity as estimate  # noqa: E402
 from curation.dedup.algorithms.normalization import simplify  # noqa: E402
@@ -43,11 +43,11 @@ from curation.store.shards import ShardWriter, read_shard  # noqa: E402
 
 WORKERS = 2
 RUNS = 3
-"""Times that ours is run, the median taken; the reference takes minutes and is run once."""
+"""Runs of our side, of which the median counts. The reference takes minutes and runs once."""
 
 
 def sign(task: tuple[Folder, str, DedupSettings]) -> int:
-    """Signatures of one shard."""
+    """Write the signatures of one shard."""
     folder, name, settings = task
     with ShardWriter(folder, f"signatures/{name}.parquet", signature_schema(settings)) as writer:
         for batch in read_shard(folder, f"documents/{name}.parquet", ["text"]):
@@ -56,26 +56,26 @@ def sign(task: tuple[Folder, str, DedupSettings]) -> int:
 
 
 def ours(folder: Folder, names: Sequence[str], settings: DedupSettings) -> tuple[float, float, int]:
-    """Seconds of signing and of the whole, and documents removed."""
+    """Seconds for the signatures and in total, and the number of documents removed."""
     with open_cluster(WORKERS) as cluster:
-        list(cluster.each(sign, [(folder, names[0], settings)] * WORKERS))  # workers up, kernels compiled
+        list(cluster.each(sign, [(folder, names[0], settings)] * WORKERS))  # start the workers, compile the kernels
         started = time.perf_counter()
         list(cluster.each(sign, [(folder, name, settings) for name in names]))
         signed = time.perf_counter() - started
         folder.remove("dedup")
         found = deduplicate(
-            folder, settings, SurvivorValue(), [Shard(folder, name, 0, 0) for name in names], cluster, "mark"
+            folder, settings, SurvivorValue(), [Shard(folder, name, 0, 0) for name in names], cluster, "fingerprint"
         )
         return signed, time.perf_counter() - started, sum(found.counts["removed"].values())
 
 
 def hash_text(text: str) -> int:
-    """xxHash of a str, which xxhash 4 no longer takes by itself as datatrove 0.10 expects."""
+    """xxHash of a str. datatrove 0.10 passes a str, which xxhash 4 no longer accepts."""
     return int(xxhash.xxh64_intdigest(text.encode()))
 
 
 def theirs(path: Path, tasks: int) -> tuple[float, float, int]:
-    """The same of datatrove's four steps, on the JSON lines in path/documents."""
+    """The same for datatrove's steps, on the JSON lines in path/documents."""
     from datatrove.executor import LocalPipelineExecutor
     from datatrove.pipeline.dedup import MinhashDedupBuckets, MinhashDedupCluster, MinhashDedupSignature
     from datatrove.pipeline.readers import JsonlReader
@@ -102,15 +102,17 @@ def theirs(path: Path, tasks: int) -> tuple[float, float, int]:
     return times[0], times[-1], removed
 
 
-def speed(made: Sequence[Made], tasks: int = 8) -> list[dict[str, Any]]:
-    """Both sides in one go, printed and as figures."""
+def speed(documents: Sequence[GeneratedDocument], tasks: int = 8) -> list[dict[str, Any]]:
+    """Run both sides, print the table and return the figures."""
     figures = []
     with tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary)
-        names = write(Folder(str(path / "ours")), iter(made), -(-len(made) // tasks))
+        names = write(Folder(str(path / "ours")), iter(documents), -(-len(documents) // tasks))
         (path / "theirs" / "documents").mkdir(parents=True)
         for number in range(tasks):
-            part = [{"text": d.text, "id": str(i)} for i, d in enumerate(made) if i * tasks // len(made) == number]
+            part = [
+                {"text": d.text, "id": str(i)} for i, d in enumerate(documents) if i * tasks // len(documents) == number
+            ]
             lines = "".join(json.dumps(row) + "\n" for row in part)
             (path / "theirs" / "documents" / f"{number:05d}.jsonl").write_text(lines)
         peer = quietly(lambda: theirs(path / "theirs", tasks))
@@ -125,13 +127,13 @@ def speed(made: Sequence[Made], tasks: int = 8) -> list[dict[str, Any]]:
             mine = runs[RUNS // 2]
             print(f"{label:<34}{mine[0]:>14.1f} s{mine[1]:>20.1f} s{mine[2]:>9}")
             for what, at in (("signatures", 0), ("texts to drop lists", 1)):
-                rates = (len(made) / mine[at], len(made) / peer[at])
-                figures.append(figure(f"dedup {what} ({settings.variant})", *rates, "documents/s", len(made)))
+                rates = (len(documents) / mine[at], len(documents) / peer[at])
+                figures.append(figure(f"dedup {what} ({settings.variant})", *rates, "documents/s", len(documents)))
     return figures
 
 
 def quietly(work: Callable[[], Any]) -> Any:
-    """Run without datatrove's log, which its processes write to stderr."""
+    """Run without the log that datatrove's processes write to stderr."""
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
@@ -143,14 +145,16 @@ def quietly(work: Callable[[], Any]) -> Any:
         os.close(nowhere)
 
 
-def by_similarity(made: Sequence[Made], settings: DedupSettings) -> None:
-    """How many copies of each similarity share a band, and how many pass verification, beside the theory."""
-    batches = [made[start : start + 1000] for start in range(0, len(made), 1000)]
+def by_similarity(documents: Sequence[GeneratedDocument], settings: DedupSettings) -> None:
+    """Print the share of copies that share a band and that pass verification, by similarity, next to the theory."""
+    batches = [documents[start : start + 1000] for start in range(0, len(documents), 1000)]
     signed = [signatures(batch_of([document.text for document in batch]), settings) for batch in batches]
     keys, sketch = np.concatenate([band_keys(t) for t in signed]), np.concatenate([sketches(t) for t in signed])
     print(f"\n{'similarity':<14}{'pairs':>7}{'theory':>9}{'share a band':>15}{'verified':>11}")
     copies = [
-        (i, d.original, jaccard(d.text, made[d.original].text)) for i, d in enumerate(made) if d.original is not None
+        (i, d.original, jaccard(d.text, documents[d.original].text))
+        for i, d in enumerate(documents)
+        if d.original is not None
     ]
     for aimed in SIMILARITIES:
         pairs = [pair for pair in copies if abs(pair[2] - aimed) < 0.025]
@@ -164,14 +168,14 @@ def by_similarity(made: Sequence[Made], settings: DedupSettings) -> None:
 
 
 def batch_of(values: Sequence[str]) -> Batch:
-    """A batch of nothing but texts."""
+    """A batch with only texts."""
     import pyarrow as pa
 
     return Batch(pa.RecordBatch.from_pydict({"text": pa.array(values, pa.string())}))
 
 
 def brute_force(values: Sequence[str], settings: DedupSettings, least: float) -> dict[tuple[int, int], float]:
-    """Every pair of texts whose shingles have at least this Jaccard similarity."""
+    """Every pair of texts whose shingles have a Jaccard similarity of at least `least`."""
     from scipy.sparse import csr_matrix
 
     found: dict[tuple[int, int], float] = {}
@@ -194,12 +198,12 @@ def brute_force(values: Sequence[str], settings: DedupSettings, least: float) ->
     return found
 
 
-def against_brute_force(made: Sequence[Made], settings: DedupSettings) -> list[dict[str, Any]]:
-    """Recall and precision of the pairs found, against all pairs there are."""
-    truth = brute_force([document.text for document in made], settings, 0.3)
+def against_brute_force(documents: Sequence[GeneratedDocument], settings: DedupSettings) -> list[dict[str, Any]]:
+    """Recall and precision of the pairs found, compared with all pairs."""
+    truth = brute_force([document.text for document in documents], settings, 0.3)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Folder(temporary)
-        names = write(folder, iter(made), 5000)
+        names = write(folder, iter(documents), 5000)
         ours(folder, names, settings)
         pairs = pq.read_table(folder.path("dedup/pairs"))
     found = set(zip(pairs["left"].to_pylist(), pairs["right"].to_pylist(), strict=True))
@@ -208,12 +212,14 @@ def against_brute_force(made: Sequence[Made], settings: DedupSettings) -> list[d
     recall = len(found & wanted.keys()) / max(len(wanted), 1)
     precision = len(found & wanted.keys()) / max(len(found), 1)
     close = np.mean([truth.get(pair, 0.0) >= settings.threshold - 0.1 for pair in found]) if found else 1.0
-    n = len(made)
-    print(f"\nagainst brute force on {n} documents, threshold {settings.threshold}: {len(wanted)} pairs there are,")
-    print(f"{len(found)} found; recall {recall:.3f} (the curve promises {expected:.3f}), precision {precision:.3f}, ")
-    print(f"of those found {close:.3f} within .1 of the threshold or above")
+    n = len(documents)
+    print(f"\ncompared with brute force on {n} documents, threshold {settings.threshold}: {len(wanted)} pairs exist,")
+    print(
+        f"{len(found)} found; recall {recall:.3f} (expected from the curve: {expected:.3f}), precision {precision:.3f};"
+    )
+    print(f"{close:.3f} of the pairs found are above the threshold or less than 0.1 below it")
     return [
-        figure("dedup recall at threshold, against the curve", recall, expected, "share of pairs", n),
+        figure("dedup recall at threshold, compared with the curve", recall, expected, "share of pairs", n),
         figure("dedup precision, verified", precision, 1.0, "share of pairs", n),
     ]
 
@@ -231,11 +237,13 @@ def figure(name: str, value: float, peer: float, unit: str, n: int) -> dict[str,
 
 
 def main() -> None:
-    """Speed, then quality, then the figures."""
+    """Measure speed and quality, then print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="under two minutes, on fewer documents")
-    parser.add_argument("--documents", type=int, help="documents for speed [default: 100000, quick 1000]")
-    parser.add_argument("--text", type=Path, help="folder of HTML or text files, instead of the shared pages")
+    parser.add_argument("--quick", action="store_true", help="fewer documents, under two minutes")
+    parser.add_argument(
+        "--documents", type=int, help="documents to measure speed on [default: 100000, or 1000 with --quick]"
+    )
+    parser.add_argument("--text", type=Path, help="folder of HTML or text files instead of the test data")
     arguments = parser.parse_args()
     documents = arguments.documents or (1_000 if arguments.quick else 100_000)
     pool = paragraphs(arguments.text)

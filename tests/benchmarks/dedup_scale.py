@@ -1,9 +1,9 @@
-"""Deduplication at scale: signatures through exchange, verification and components, with memory and spill.
+"""Deduplication at scale: time, memory and spilled bytes from signatures to drop lists.
 
-Signatures are made, not extracted (made.py), so that the whole is what is measured: time, the memory of all processes
-together (resident, shared pages counted in each), bytes spilled, at 0.5, 1, 2.5 and 5 million documents on two workers.
-Beside it the bringing together of equal keys alone, through this project's exchange and through Dask's P2P shuffle, the
-same rows in and the same pairs out.
+Signatures are generated rather than computed from text (synthetic_signatures.py). Measured are time, the memory of all
+processes together (resident, with shared pages counted in each) and the bytes spilled, at 0.5, 1, 2.5 and 5 million
+documents on two workers. Bringing equal keys together is also measured on its own, through this project's exchange and
+through Dask's P2P shuffle, with the same input rows and the same resulting pairs.
 
     python tests/benchmarks/dedup_scale.py [--quick] [--millions 0.5,1,2.5,5] [--folder DIR]
 """
@@ -28,7 +28,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "benchmarks")]
 
 import numpy as np  # noqa: E402
 import psutil  # noqa: E402
-from made import make_minima, write_shard  # noqa: E402
+from synthetic_signatures import make_minima, write_shard  # noqa: E402
 
 from curation.dedup.algorithms.pair_search import find_pairs  # noqa: E402
 from curation.dedup.documents import PartitionTask, RangeTask, Shard, Work, plan_work  # noqa: E402
@@ -47,14 +47,14 @@ SETTINGS = DedupSettings(exact=False)
 
 @dataclass
 class Peak:
-    """Most memory of this process and all it started, in bytes, sampled ten times a second."""
+    """Peak memory of this process and its descendants, in bytes, sampled ten times per second."""
 
     bytes: int = 0
 
 
 @contextmanager
 def watched() -> Iterator[Peak]:
-    """Memory during the block."""
+    """Sample memory during the block."""
     peak, stop = Peak(), threading.Event()
 
     def watch() -> None:
@@ -91,17 +91,17 @@ def count_received(task: PartitionTask) -> int:
 
 
 def exchange_pairs(cluster: Cluster, work: Work, tasks: list[RangeTask]) -> int:
-    """Pairs among equal keys, by the project's exchange."""
+    """Count pairs with equal keys, through the project's exchange."""
     exchange = keys_exchange(work)
     cluster.gather(spread, tasks)
-    tasks_there = [PartitionTask(work, exchange, number) for number in range(exchange.partitions)]
-    found = cluster.gather(count_received, tasks_there)
+    partition_tasks = [PartitionTask(work, exchange, number) for number in range(exchange.partitions)]
+    found = cluster.gather(count_received, partition_tasks)
     work.folder.remove("dedup")
     return sum(found)
 
 
 def range_frame(task: RangeTask) -> Any:
-    """The rows of a range's keys as a data frame, with their partition."""
+    """The key rows of a range as a data frame, with their partition."""
     import pandas as pd
     import pyarrow as pa
 
@@ -118,7 +118,7 @@ def range_frame(task: RangeTask) -> Any:
 
 
 def count_pairs(frame: Any) -> Any:
-    """The number of pairs in a partition, as a frame of one row."""
+    """The number of pairs in a partition, as a data frame of one row."""
     import pandas as pd
 
     bands, keys, checks, documents = (frame[name].to_numpy() for name in KEYS.names)
@@ -126,7 +126,7 @@ def count_pairs(frame: Any) -> Any:
 
 
 def p2p_pairs(cluster: Cluster, work: Work, tasks: list[RangeTask]) -> int:
-    """The same pairs, by Dask's P2P shuffle."""
+    """Count the same pairs through Dask's P2P shuffle."""
     import dask.dataframe as dd
     import pandas as pd
 
@@ -138,7 +138,7 @@ def p2p_pairs(cluster: Cluster, work: Work, tasks: list[RangeTask]) -> int:
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, float, Any]:
-    """Seconds, gigabytes at the most, and the result."""
+    """Seconds, peak gigabytes, and the result."""
     with watched() as peak:
         started = time.perf_counter()
         value = work()
@@ -147,15 +147,15 @@ def timed(work: Callable[[], Any]) -> tuple[float, float, Any]:
 
 
 def measure(root: Path, documents: int) -> list[dict[str, Any]]:
-    """One size: printed, and its figures."""
+    """Measure one size, print its line and return its figures."""
     folder = Folder(str(root / str(documents)))
-    names = [f"made-{number:05d}" for number in range(documents // SHARD_DOCUMENTS)]
+    names = [f"synthetic-{number:05d}" for number in range(documents // SHARD_DOCUMENTS)]
     with open_cluster(2) as cluster:
         cluster.gather(make, [(folder, name, number) for number, name in enumerate(names)])
     shards = [Shard(folder, name, 0, 0) for name in names]
     with open_cluster(2) as cluster:
         cluster.gather(abs, [1])
-        whole = timed(lambda: deduplicate(folder, SETTINGS, SurvivorValue(), shards, cluster, "mark"))
+        whole = timed(lambda: deduplicate(folder, SETTINGS, SurvivorValue(), shards, cluster, "fingerprint"))
         found = whole[2]
     work, tasks = plan_work(folder, SETTINGS, SurvivorValue(), number_shards(shards, Cluster()))
     sides = []
@@ -164,7 +164,7 @@ def measure(root: Path, documents: int) -> list[dict[str, Any]]:
             cluster.gather(abs, [1])
             sides.append(timed(lambda side=side, cluster=cluster: side(cluster, work, tasks)))
     shutil.rmtree(folder.url)
-    assert sides[0][2] == sides[1][2], "the two sides find the same pairs"
+    assert sides[0][2] == sides[1][2], "the two sides found different pairs"
     spilled = found.performance["spilled_bytes"] / 1e9
     print(
         f"{documents / 1e6:>9.2f}{whole[0]:>10.1f}{whole[1]:>9.2f}{spilled:>12.2f}{found.counts['pairs']:>12,}"
@@ -173,27 +173,34 @@ def measure(root: Path, documents: int) -> list[dict[str, Any]]:
     )
     figures = [
         ("dedup from signatures to drop lists", documents / whole[0], None, "documents/s"),
-        ("dedup memory of all processes", whole[1], None, "GB"),
+        ("dedup peak memory of all processes", whole[1], None, "GB"),
         ("dedup bytes spilled", spilled, None, "GB"),
-        ("dedup keys brought together, against P2P", documents / sides[0][0], documents / sides[1][0], "documents/s"),
-        ("dedup memory of that, against P2P", sides[0][1], sides[1][1], "GB"),
+        (
+            "dedup equal keys brought together, compared with P2P",
+            documents / sides[0][0],
+            documents / sides[1][0],
+            "documents/s",
+        ),
+        ("dedup memory for equal keys, compared with P2P", sides[0][1], sides[1][1], "GB"),
     ]
     return [figure(*entry, documents) for entry in figures]
 
 
 def figure(name: str, value: float, peer: float | None, unit: str, n: int) -> dict[str, Any]:
-    """A figure; more is better but for gigabytes. Where there is no other side, peer and ratio are null."""
+    """A figure; more is better, except for gigabytes. Without a peer, peer and ratio are null."""
     ratio = None if peer is None else peer / value if unit == "GB" else value / peer
     rounded = [None if number is None else round(number, 3) for number in (value, peer, ratio)]
     return {"name": name, **dict(zip(("ours", "peer", "ratio"), rounded, strict=True)), "unit": unit, "n": n}
 
 
 def main() -> None:
-    """All sizes, then the figures."""
+    """Measure all sizes, then print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="0.04 and 0.1 million documents only")
     parser.add_argument("--millions", default="0.5,1,2.5,5", help="sizes, in millions of documents")
-    parser.add_argument("--folder", help="where to work: 250 bytes a document, and as much again for what is spilled")
+    parser.add_argument(
+        "--folder", help="scratch folder; needs about 250 bytes per document, and as much again for spilled rows"
+    )
     arguments = parser.parse_args()
     sizes = [0.04, 0.1] if arguments.quick else [float(size) for size in arguments.millions.split(",")]
     print(f"{'':>9}{'signatures to drop lists':^43}{'keys: exchange':^22}{'keys: P2P':^20}")

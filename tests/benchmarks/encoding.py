@@ -1,11 +1,11 @@
-"""Encoding: corpus Parquet to token Parquet against tokenizers and against gigatoken alone, on the same real text.
+"""Encoding: corpus Parquet to token Parquet, compared with tokenizers and with gigatoken alone, on the same text.
 
-The text is that of the pages in the test data's web/ (all of each page, boilerplate included, so that there is much of
-it), four times, the copies altered; or of the HTML files below --html, such as Debian's documentation packages. Ours
-is the whole step on two workers: read the corpus, encode, fill token_count, measure the tokenizer, shuffle over the
-corpus, pack, write; its first pass, all but the packing, is shown apart. tokenizers is `encode_batch_fast` on Python
-strings with all cores, gigatoken `encode_batch` on the same; neither writes anything. Every side begins with its
-tokenizer loaded and nothing remembered.
+The text is that of the pages in the test data's web/ (the whole page with boilerplate, to have more of it), four times,
+with the copies altered; or that of the HTML files below --html, such as Debian's documentation packages. Ours is the
+whole step on two workers: read the corpus, encode, fill token_count, measure the tokenizer, shuffle, pack, write. Its
+first pass, everything except packing, is also shown alone. tokenizers runs `encode_batch_fast` on Python strings with
+all cores, gigatoken runs `encode_batch` on the same; neither writes anything. Every side starts with its tokenizer
+loaded and its caches empty.
 
     python tests/benchmarks/encoding.py [--quick] [--runs N] [--html DIR] [--vocabulary N] [--repeat N]
 """
@@ -46,7 +46,7 @@ LONG_WORD, LETTERS = re.compile(r"[a-z]{6,20}"), "abcdefghijklmnopqrstuvwxyz"
 
 
 def web_texts(archives: Sequence[Path]) -> Iterator[str]:
-    """All text of every page of the archives."""
+    """The whole text of every page of the archives."""
     from fastwarc.warc import ArchiveIterator, WarcRecordType
     from resiliparse.extract.html2text import extract_plain_text
 
@@ -57,7 +57,7 @@ def web_texts(archives: Sequence[Path]) -> Iterator[str]:
 
 
 def html_texts(folder: Path) -> Iterator[str]:
-    """All text of every HTML file below a folder."""
+    """The whole text of every HTML file below a folder."""
     from resiliparse.extract.html2text import extract_plain_text
 
     for path in sorted(folder.rglob("*.html")):
@@ -66,7 +66,7 @@ def html_texts(folder: Path) -> Iterator[str]:
 
 
 def altered(text: str, copy: int) -> str:
-    """The text with a tenth of its longer words spelled otherwise, so that no copy is known already."""
+    """The text with a tenth of its longer words respelled, so that no copy is in a cache."""
 
     def respell(match: re.Match[str]) -> str:
         word = match[0]
@@ -85,13 +85,13 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def load_afresh(url: str, tokenizer: str) -> None:
-    """Load the encoder that tasks on this worker will use, without what it remembers."""
+    """Load the encoder that tasks on this worker will use, with empty caches."""
     read_encoder.cache_clear()
     read_encoder(url, tokenizer)(pa.array(["a"]))
 
 
-class Timed(Progress):
-    """Seconds of each part of the step, and no output."""
+class TimedProgress(Progress):
+    """Records the seconds of each part of the step, and prints nothing."""
 
     def __init__(self) -> None:
         super().__init__("silent")
@@ -99,59 +99,59 @@ class Timed(Progress):
 
     @contextmanager
     def step(self, name: str, total: int, done: int = 0, unit: str = "shards") -> Iterator[StepProgress]:
-        """As of any progress."""
+        """Time one part of the step."""
         with super().step(name, total, done, unit) as step:
             yield step
         self.seconds[name] = step.seconds
 
 
 class Sides:
-    """What is timed, each over all texts."""
+    """The sides to time, each over all texts."""
 
     def __init__(self, texts: Sequence[str], folder: Folder, cluster: Cluster) -> None:
         self.texts, self.folder, self.cluster, self.runs = texts, folder, cluster, 0
-        self.progress = Timed()
+        self.progress = TimedProgress()
         self.definition = folder.read("tokenizer/tokenizer.json")
         self.reference = tokenizers.Tokenizer.from_str(self.definition.decode())
         self.reference.encode_special_tokens = True
         self.tokens = 0
 
     def by_tokenizers(self) -> None:
-        """encode_batch_fast, a thousand documents a call."""
+        """Run encode_batch_fast with 1,024 documents per call."""
         self.tokens = 0
         for first in range(0, len(self.texts), BATCH):
             encoded = self.reference.encode_batch_fast(self.texts[first : first + BATCH], add_special_tokens=False)
             self.tokens += sum(map(len, encoded))
 
     def by_gigatoken(self) -> None:
-        """One call of encode_batch of a fresh tokenizer, on both cores."""
+        """Call encode_batch of a fresh tokenizer once, on both cores."""
         self.fresh.encode_batch(self.texts, parallel=True)
 
     def prepare_gigatoken(self) -> None:
-        """A tokenizer that has seen nothing."""
+        """Load a tokenizer with empty caches."""
         from gigatoken.gigatoken_rs import load_hf_json
 
         self.fresh = load_hf_json(self.definition.decode())
 
     def prepare_step(self) -> None:
-        """No token set yet, and tokenizers that have seen nothing: gigatoken remembers words it has met."""
+        """Remove the token set, and empty the workers' caches: gigatoken caches words."""
         for path in ("tokens", "manifests", "performance", "tokenizer/report.json"):
             self.folder.remove(path)
         if self.cluster.client is not None:
             self.cluster.client.run(load_afresh, self.folder.url, self.folder.hash("tokenizer/tokenizer.json")[1])
 
     def by_step(self) -> None:
-        """The whole step; a new fingerprint each time, so that nothing is taken as done."""
+        """Run the whole step, with a new fingerprint each time so that nothing counts as done."""
         self.runs += 1
         shards = [f"s{number}" for number in range(SHARDS)]
-        mark = f"run {self.runs}"
-        made = make_tokens(self.folder, shards, TokensSettings(), [mark], self.cluster, self.progress)
+        fingerprint = f"run {self.runs}"
+        made = make_tokens(self.folder, shards, TokensSettings(), [fingerprint], self.cluster, self.progress)
         if self.tokens and made.counts["corpus_tokens"] != self.tokens:
-            raise SystemExit(f"{made.counts['corpus_tokens']} tokens, tokenizers has {self.tokens}")
+            raise SystemExit(f"{made.counts['corpus_tokens']} tokens, but {self.tokens} by tokenizers")
 
 
 def sample(texts: Sequence[str]) -> list[str]:
-    """Enough of the texts to train on, none spelling the end token."""
+    """Texts to train on, with the end token's spelling removed."""
     chosen, characters = [], 0
     for text in texts:
         if characters > TRAINING_CHARACTERS:
@@ -188,7 +188,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--html", type=Path, help="HTML files below this folder instead of the web pages")
     parser.add_argument("--vocabulary", type=int, default=32_000)
-    parser.add_argument("--repeat", type=int, default=4, help="times each text is there, its copies altered")
+    parser.add_argument("--repeat", type=int, default=4, help="copies of each text, altered except for the first")
     options = parser.parse_args()
     texts = [text for text in read_texts(options.html, options.quick) if text]
     repeat = 1 if options.quick else options.repeat
@@ -210,7 +210,7 @@ def main() -> None:
 NAMES = {
     "tokenizers": "tokenizers, encode_batch_fast, nothing written",
     "gigatoken": "gigatoken, encode_batch, nothing written",
-    "pass": "its first pass: token_count filled, tokens in shuffled order",
+    "pass": "first pass: fill token_count, write tokens in shuffled order",
     "step": "corpus Parquet to shuffled, packed token Parquet",
 }
 
@@ -221,7 +221,7 @@ def read_texts(html: Path | None, quick: bool) -> Iterator[str]:
         return html_texts(html)
     data = find_shared_data()
     if data is None:
-        sys.exit("no pages: set CURATION_TEST_DATA to the folder that holds web/, or name a folder with --html")
+        sys.exit("no pages: set CURATION_TEST_DATA to the folder that contains web/, or pass a folder with --html")
     archives = sorted((data / "web").glob("*.warc.gz"))
     return web_texts(archives[:2] if quick else archives)
 

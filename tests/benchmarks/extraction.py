@@ -1,9 +1,9 @@
-"""Text extraction: speed beside plain calls, quality on the gold, the cost of isolation, and language first.
+"""Text extraction: speed compared with plain calls, quality on annotated pages, and the costs of isolation and preview.
 
-Quality is the gold's own measure (WCXB, arXiv 2605.21097): F1 of the words of a page (`\\w+`, lower case, a multiset),
-averaged over pages; and how many of the snippets that must be there, and that must not, are there. Both sides take
-turns, batch by batch: ours is the stage as the pipeline calls it, child process included; the peer is a plain call in a
-process of its own. Time is processor time, of both our processes together, so that a busy machine changes little.
+Quality is measured as by the annotations' authors (WCXB, arXiv 2605.21097): F1 of the words of a page (`\\w+`, lower
+case, as a multiset), averaged over pages, and the shares of required and forbidden snippets in the texts. Both sides
+take turns, batch by batch: ours is the stage as the pipeline calls it, including its child process; the peer is a plain
+call in its own process. Time is processor time, of both our processes together, so that other load matters little.
 
     python tests/benchmarks/extraction.py [--quick]
 """
@@ -48,22 +48,22 @@ SETTINGS: dict[str, tuple[Extract, dict[str, Any]]] = {
 
 
 def shared_data() -> Path:
-    """The folder of real pages and gold, as the tests find it."""
+    """The folder of pages and annotations, as the tests find it."""
     for candidate in (os.environ.get("CURATION_TEST_DATA"), ROOT.parent / "shared" / "data"):
         if candidate and (Path(candidate) / "web").is_dir():
             return Path(candidate)
-    sys.exit("no pages: set CURATION_TEST_DATA to the folder that holds web/ and gold/")
+    sys.exit("no pages: set CURATION_TEST_DATA to the folder that contains web/ and gold/")
 
 
 def read(data: Path, archives: int) -> Iterator[Batch]:
-    """The pages of the first archives in batches of 64."""
+    """The pages of the first archives, in batches of 64."""
     for path in sorted((data / "web").glob("*.warc.gz"))[:archives]:
         with path.open("rb") as stream:
             yield from read_batches(stream, str(path), ReadSettings(), Counter(), max_documents=64)
 
 
 def plainly(name: str, options: dict[str, Any], pages: Sequence[str]) -> tuple[list[str], float]:
-    """The library called as its documentation says, page by page: the texts, and the seconds without start-up."""
+    """Call the library page by page as documented; returns the texts, and the seconds without start-up."""
     logging.disable(logging.CRITICAL)
     import trafilatura
     from resiliparse.extract.html2text import extract_plain_text
@@ -78,7 +78,7 @@ def plainly(name: str, options: dict[str, Any], pages: Sequence[str]) -> tuple[l
 
 
 def both_processes() -> float:
-    """Seconds of processor time that this process and its child have taken."""
+    """Seconds of processor time used by this process and its child."""
     child = isolation._supervisor().child
     if child is None:
         return time.process_time()
@@ -87,7 +87,7 @@ def both_processes() -> float:
 
 
 def staged(stage: Extract, batch: Batch) -> tuple[list[str | None], float]:
-    """The texts that the stage gives (None where it does not extract), and the seconds it took."""
+    """The texts that the stage returns (None where it does not extract), and the seconds it took."""
     started = both_processes()
     outcome = stage(batch)
     seconds = both_processes() - started
@@ -95,7 +95,7 @@ def staged(stage: Extract, batch: Batch) -> tuple[list[str | None], float]:
 
 
 class Sides:
-    """Texts and times of both sides of one setting over all batches."""
+    """Texts and times of both sides for one setting, over all batches."""
 
     def __init__(self, name: str, batches: Sequence[Batch]) -> None:
         stage, options = SETTINGS[name]
@@ -114,7 +114,7 @@ class Sides:
                 self.milliseconds.append((mine * 1e3 / len(batch), theirs * 1e3 / len(batch)))
 
     def times(self) -> tuple[float, float, float]:
-        """Median ms a page of ours and of theirs, and the median of the ratios batch by batch."""
+        """Median milliseconds per page of ours and of the peer, and the median of the ratios of the batches."""
         mine, theirs = zip(*self.milliseconds, strict=True)
         ratio = statistics.median(their / our for our, their in self.milliseconds)
         return statistics.median(mine), statistics.median(theirs), ratio
@@ -129,13 +129,13 @@ def word_f1(text: str, gold: str) -> float:
 
 
 def share(texts: dict[str, str], gold: dict[str, dict[str, Any]], kind: str) -> float:
-    """Share of the gold's snippets of a kind that are in the texts."""
+    """Share of the annotated snippets of a kind that are in the texts."""
     hits = [snippet.lower() in texts[url].lower() for url, page in gold.items() for snippet in page[kind]]
     return statistics.mean(hits)
 
 
 def quality(texts: dict[str, str], gold: dict[str, dict[str, Any]]) -> dict[str, float]:
-    """F1 in all and by page type, and the shares of snippets."""
+    """F1 overall and by page type, and the shares of snippets."""
     by_type = defaultdict(list)
     for url, page in gold.items():
         by_type[page["page_type"]].append(word_f1(texts[url], page["main_content"]))
@@ -145,7 +145,7 @@ def quality(texts: dict[str, str], gold: dict[str, dict[str, Any]]) -> dict[str,
 
 
 def compare(batches: Sequence[Batch], gold: dict[str, dict[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
-    """The table of settings, and a figure of time and one of F1 for each."""
+    """Print the table of settings; returns a figure of time and one of F1 for each."""
     urls = [url for batch in batches for url in batch.column("url").to_pylist()]
     here = {url: gold[url] for url in dict.fromkeys(urls) if url in gold}
     figures, header = [], True
@@ -155,7 +155,9 @@ def compare(batches: Sequence[Batch], gold: dict[str, dict[str, Any]], names: Se
         ours = quality(dict(zip(reversed(urls), reversed(sides.ours), strict=True)), here)
         plain = quality(dict(zip(reversed(urls), reversed(sides.theirs), strict=True)), here)
         if header:
-            print(f"{len(urls)} pages, {len(here)} with gold; ms a page, ours beside a plain call; quality of ours\n")
+            print(
+                f"{len(urls)} pages, {len(here)} annotated; ms per page of ours and of a plain call; quality of ours\n"
+            )
             print(f"{'':<27}{'ours':>6}{'plain':>7}  " + "".join(f"{column[:9]:>10}" for column in ours))
             header = False
         print(
@@ -174,7 +176,7 @@ NOTHING = isolation.Function(
 
 
 def isolated(batches: Sequence[Batch]) -> dict[str, Any]:
-    """What isolation costs a page where nothing goes wrong: a function that does nothing, by us and by datatrove."""
+    """The cost of isolation per page when nothing goes wrong, with a no-op function, for us and for datatrove."""
     from datatrove.pipeline.extractors.base import ExtractorSandbox
 
     pages = [batch.column("html") for batch in batches]
@@ -194,14 +196,14 @@ def isolated(batches: Sequence[Batch]) -> dict[str, Any]:
                 sandbox.process_document(page, len)
             theirs.append((time.perf_counter() - started) / count * 1e3)
     mine, peer = statistics.median(ours), statistics.median(theirs)
-    print(f"\nisolation of a function that does nothing: {mine:.3f} ms a page, datatrove's {peer:.3f}")
+    print(f"\nisolation of a no-op function: {mine:.3f} ms per page, datatrove {peer:.3f}")
     return figure("extraction.isolation", mine, peer, peer / mine, "ms/page", count)
 
 
 def language_first(batches: Sequence[Batch]) -> dict[str, Any]:
-    """What is saved, and what is lost, by looking at the language before extraction."""
+    """Time saved and pages lost by checking the language before extraction."""
     first, after = Extract(languages=("en",)), Extract()
-    spared = lost = english = 0
+    skipped = lost = english = 0
     milliseconds = []
     staged(first, batches[0])
     for batch in batches:
@@ -211,25 +213,25 @@ def language_first(batches: Sequence[Batch]) -> dict[str, Any]:
         for short, full in zip(texts, everything, strict=True):
             wanted = (found := identify.predict(full or "")) is not None and found[0] == "en" and found[1] > 0.65
             english += wanted
-            spared += short is None
+            skipped += short is None
             lost += short is None and wanted
     mine, theirs = (statistics.mean(side) for side in zip(*milliseconds, strict=True))
     count = sum(map(len, batches))
-    print(f"language first: of {count} pages {spared} spared, {lost} of {english} English ones lost; ", end="")
-    print(f"{mine:.2f} ms a page for {theirs:.2f}")
+    print(f"language first: {skipped} of {count} pages skipped, {lost} of {english} English ones lost; ", end="")
+    print(f"{mine:.2f} ms per page instead of {theirs:.2f}")
     return figure("extraction.language_first", mine, theirs, theirs / mine, "ms/page", count)
 
 
 def figure(name: str, ours: float, peer: float, ratio: float, unit: str, n: int) -> dict[str, Any]:
-    """A figure for the JSON lines."""
+    """A figure, to print as JSON."""
     rounded = {"ours": round(ours, 4), "peer": round(peer, 4), "ratio": round(ratio, 4)}
     return {"name": name.replace(" ", "_"), **rounded, "unit": unit, "n": n}
 
 
 def main() -> None:
-    """Print the tables, then a JSON line a figure."""
+    """Print the tables, then one JSON line per figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="two of the archives, three of the settings")
+    parser.add_argument("--quick", action="store_true", help="two archives, three settings")
     args = parser.parse_args()
     data = shared_data()
     with gzip.open(data / "gold" / "extraction.jsonl.gz", "rt", encoding="utf-8") as lines:

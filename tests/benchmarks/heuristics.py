@@ -1,10 +1,10 @@
-"""The four heuristic filters, words included, beside datatrove's on the same texts.
+"""The four heuristic filters and their words, compared with datatrove's on the same texts.
 
-Texts are the main content of the shared pages, in all their languages. Blocks of 64 texts go through both sides in
-turn; every text goes through every filter, in the order of the recipe, C4's rewritten text to FineWeb. Ours starts with
-an empty memo of chunks, so its figures are those of a worker's first pages; a second pass shows a warm one. Words are
-told apart from the filter that would ask for them first. First use (compilation, or loading from the disk cache) is
-timed in processes of its own.
+Texts are the main content of the test pages, in all their languages. Blocks of 64 texts go through both sides in turn.
+Every text goes through every filter, in the order of the recipe; FineWeb's filter gets the text as rewritten by C4's.
+Our side starts with an empty cache of chunks, so its figures are those of a worker's first pages; a second pass shows a
+warm cache. Words are timed apart from the filter that would compute them first. First use (compilation, or loading from
+the disk cache) is timed in separate processes.
 
     python tests/benchmarks/heuristics.py [--quick]
 """
@@ -90,9 +90,7 @@ def main() -> None:
         theirs.append(run_theirs(block, references))
         warm.append(run_ours(block))
     size = sum(map(len, texts)) // len(texts)
-    print(
-        f"{len(texts)} texts of {size} characters on average, ms a text: median of {len(ours)} blocks, and mean of all"
-    )
+    print(f"{len(texts)} texts of {size} characters on average; ms per text: median of {len(ours)} blocks, and mean")
     report(len(texts), ours, theirs, warm)
 
 
@@ -111,15 +109,15 @@ def page_texts(step: int) -> Iterator[str]:
 
 
 def shared_data() -> Path:
-    """The folder of real pages, as the tests find it."""
+    """The folder of test pages, as the tests find it."""
     for candidate in (os.environ.get("CURATION_TEST_DATA"), ROOT.parent / "shared" / "data"):
         if candidate and (Path(candidate) / "web").is_dir():
             return Path(candidate)
-    sys.exit("no pages: set CURATION_TEST_DATA to the folder that holds web/")
+    sys.exit("no pages: set CURATION_TEST_DATA to the folder that contains web/")
 
 
 def run_ours(texts: list[str]) -> Times:
-    """Milliseconds a text, by step; `all` is everything from the column of texts on."""
+    """Milliseconds per text, by step; `all` is the total, starting from a column of texts."""
     ids = [str(row) for row in range(len(texts))]
     table = pa.record_batch({"id": pa.array(ids), "text": pa.array(texts)})
     times: Times = {}
@@ -135,7 +133,7 @@ def run_ours(texts: list[str]) -> Times:
 
 
 def run_theirs(texts: list[str], references: dict[str, Any]) -> Times:
-    """The same of datatrove's filters; the words of a text are asked for first, and cached for the filters after."""
+    """The same for datatrove's filters; a text's words are computed first, and cached for the filters."""
     times: Times = defaultdict(float)
     started = time.perf_counter()
     for text in texts:
@@ -151,14 +149,14 @@ def run_theirs(texts: list[str], references: dict[str, Any]) -> Times:
 
 
 def lap(times: Times, name: str, since: float, texts: list[str]) -> float:
-    """Add the time since `since` under `name`; the time now."""
+    """Add the time since `since` under `name`; returns the current time."""
     now = time.perf_counter()
     times[name] = times.get(name, 0.0) + (now - since) * 1e3 / len(texts)
     return now
 
 
 def report(count: int, ours: list[Times], theirs: list[Times], warm: list[Times]) -> None:
-    """Print the table, then one JSON object a figure."""
+    """Print the table, then one JSON line per figure."""
     figures = []
     print(f"{'':20}{'ours':>9}{'mean':>9}{'warm':>9}{'datatrove':>11}{'mean':>9}{'ratio':>8}")
     for name in ("words", *STAGES, "all"):
@@ -180,7 +178,7 @@ def report(count: int, ours: list[Times], theirs: list[Times], warm: list[Times]
 
 
 def first_use() -> tuple[float, float]:
-    """Seconds from the first import to the first verdict: with nothing compiled, and with the cache."""
+    """Seconds from the first import to the first verdict: without and with compiled kernels in the cache."""
     with tempfile.TemporaryDirectory() as cache:
         environment = os.environ | {"NUMBA_CACHE_DIR": cache}
         compiled, cached = (

@@ -1,7 +1,8 @@
-"""Language identification: accuracy per language, what cutting long texts costs, and speed beside datatrove's filter.
+"""Language identification: accuracy by language, the cost of using only the beginning, and speed next to datatrove.
 
-Accuracy is measured on single sentences, 200 for each of 75 languages, which is the hard case: a page has many. Cutting
-is measured on the main text of real pages. Both filters take blocks of texts in turn, in processor time.
+Accuracy is measured on single sentences, 200 for each of 75 languages, which is the hard case: a page has many. Using
+only the beginning of a text is measured on the main text of real pages. Both filters take blocks of texts in turn, in
+processor time.
 
     python tests/benchmarks/languages.py [--quick] [--model FILE] [--write docs/languages.md]
 """
@@ -37,23 +38,23 @@ ROOT = Path(__file__).resolve().parents[2]
 THRESHOLD = 0.65
 CUTS = (500, 1000, 2000, 4000, 8000, 16000)
 SAME = {"nb": "no"}
-"""Codes of the sentences → the model's."""
+"""Language codes of the sentences → those of the model."""
 BLOCK = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """Of one language: sentences, those told right, those told right with a score above the threshold, the rest."""
+    """Results for one language: numbers of sentences, of correct ones and of confident ones, and the wrong labels."""
 
     code: str
     sentences: int
-    right: int
-    sure: int
-    others: Counter[str]
+    correct: int
+    confident: int
+    errors: Counter[str]
 
 
 def main() -> None:
-    """Measure, print, and write the page of the docs if asked."""
+    """Measure, print, and write the docs page if requested."""
     options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     options.add_argument("--quick", action="store_true", help="every eighth page")
     options.add_argument("--model", help="a fastText model; by default the bundled lid.176.ftz")
@@ -70,15 +71,15 @@ def main() -> None:
 
 
 def shared_data() -> Path:
-    """The folder of real data, as the tests find it."""
+    """The folder of test data, as the tests find it."""
     for candidate in (os.environ.get("CURATION_TEST_DATA"), ROOT.parent / "shared" / "data"):
         if candidate and (Path(candidate) / "language").is_dir():
             return Path(candidate)
-    sys.exit("no data: set CURATION_TEST_DATA to the folder that holds language/ and web/")
+    sys.exit("no data: set CURATION_TEST_DATA to the folder that contains language/ and web/")
 
 
 def accuracies(data: Path, model: str | None) -> Iterator[Accuracy]:
-    """One entry a language."""
+    """One entry per language."""
     sentences: dict[str, list[str]] = defaultdict(list)
     with gzip.open(data / "language" / "lingua-sentences.tsv.gz", "rt", encoding="utf-8") as lines:
         for line in lines:
@@ -86,10 +87,10 @@ def accuracies(data: Path, model: str | None) -> Iterator[Accuracy]:
             sentences[code].append(sentence)
     for code, values in sorted(sentences.items()):
         found = identify.predict_all(pa.array(values, pa.string()), path=model)
-        right = [name == SAME.get(code, code) for name in found.languages]
-        sure = np.array(right) & (found.scores > THRESHOLD)
-        others = Counter(name or "-" for name, good in zip(found.languages, right, strict=True) if not good)
-        yield Accuracy(code, len(values), sum(right), int(sure.sum()), others)
+        correct = [name == SAME.get(code, code) for name in found.languages]
+        confident = np.array(correct) & (found.scores > THRESHOLD)
+        errors = Counter(name or "-" for name, good in zip(found.languages, correct, strict=True) if not good)
+        yield Accuracy(code, len(values), sum(correct), int(confident.sum()), errors)
 
 
 def page_texts(data: Path, step: int) -> Iterator[str]:
@@ -115,24 +116,25 @@ def head(rows: list[Accuracy], model: str | None) -> list[str]:
         f"Measured by `tests/benchmarks/languages.py` with {identify.model_path(model).name} "
         f"(SHA-256 {identify.model_hash(model)[:16]}…, {len(identify.labels(model))} languages).",
         "",
-        f"Single sentences of lingua's test data, {rows[0].sentences} a language: over the {len(known)} of {len(rows)} "
-        f"languages that the model knows, {sum(row.right for row in known) / total:.1%} get the right label, and "
-        f"{sum(row.sure for row in known) / total:.1%} get it with a score above {THRESHOLD}, the default of "
-        "`language.min_score`. A page has many sentences and is told far more surely than one of them.",
+        f"Single sentences from lingua's test data, {rows[0].sentences} per language. Of the sentences in the "
+        f"{len(known)} of {len(rows)} languages that the model knows, {sum(row.correct for row in known) / total:.1%} "
+        f"are labeled correctly, and {sum(row.confident for row in known) / total:.1%} correctly with a score above "
+        f"{THRESHOLD}, the default of `language.min_score`. A page has many sentences and is identified far more "
+        "reliably than a single one.",
         "",
     ]
 
 
 def cutting(texts: list[str], model: str | None) -> list[str]:
-    """How labels and verdicts change when only the beginning of a page's text is looked at."""
+    """How labels and verdicts change when only the beginning of a page's text is used."""
     column = pa.array(texts, pa.string())
-    lines = ["## Looking at the beginning only", ""]
+    lines = ["## Using only the beginning of a page", ""]
     lines += [
         f"Main text of {len(texts)} pages ({statistics.mean(map(len, texts)):.0f} characters on average), kept if `en` "
-        f"scores above {THRESHOLD}. `language.max_characters` is off by default, since verdicts then equal the "
+        f"scores above {THRESHOLD}. `language.max_characters` is off by default, so that verdicts equal the "
         "reference's on every document.",
         "",
-        "| max_characters | ms a text | other label | other verdict | kept |",
+        "| max_characters | ms per text | different label | different verdict | kept |",
         "|---:|---:|---:|---:|---:|",
     ]
     whole, _ = judged(column, Language(model=model))
@@ -140,13 +142,13 @@ def cutting(texts: list[str], model: str | None) -> list[str]:
         found, milliseconds = judged(column, Language(model=model, max_characters=cut))
         labels = sum(one[0] != two[0] for one, two in zip(whole, found, strict=True))
         verdicts = sum(one[1] != two[1] for one, two in zip(whole, found, strict=True))
-        kept = sum(stays for _, stays in found)
+        kept = sum(is_kept for _, is_kept in found)
         lines.append(f"| {cut or 'none'} | {milliseconds:.3f} | {labels} | {verdicts} | {kept} |")
     return [*lines, ""]
 
 
 def judged(column: pa.StringArray, stage: Language) -> tuple[list[tuple[str, bool]], float]:
-    """Label and verdict of each text, and milliseconds a text."""
+    """The label of each text and whether it is kept, and milliseconds per text."""
     batch = batch_of(column)
     started = time.process_time()
     outcome = stage(batch)
@@ -162,23 +164,25 @@ def batch_of(column: pa.StringArray) -> Batch:
 
 
 def table(rows: list[Accuracy]) -> list[str]:
-    """Accuracy per language, best first."""
+    """Accuracy by language, best first."""
     lines = [
         "## By language",
         "",
-        f"Right: the label is the language's. Sure: right, with a score above {THRESHOLD}.",
+        f"Correct: the label is the sentence's language. Confident: correct, with a score above {THRESHOLD}.",
         "",
-        "| language | right | sure | taken for |",
+        "| language | correct | confident | most common errors |",
         "|---|---:|---:|---|",
     ]
-    for row in sorted(rows, key=lambda row: (-row.right, row.code)):
-        others = ", ".join(f"{name} {count}" for name, count in row.others.most_common(3))
-        lines.append(f"| {row.code} | {row.right / row.sentences:.1%} | {row.sure / row.sentences:.1%} | {others} |")
+    for row in sorted(rows, key=lambda row: (-row.correct, row.code)):
+        errors = ", ".join(f"{name} {count}" for name, count in row.errors.most_common(3))
+        lines.append(
+            f"| {row.code} | {row.correct / row.sentences:.1%} | {row.confident / row.sentences:.1%} | {errors} |"
+        )
     return lines
 
 
 def speed(texts: list[str], model: str | None) -> dict[str, Any]:
-    """Milliseconds a text of this filter and of datatrove's, which takes all scores, in turn."""
+    """Milliseconds per text of our filter and of datatrove's, which computes all scores, in turn."""
     theirs = reference(model)
     ours = Language(model=model)
     ours(batch_of(pa.array(texts[:2], pa.string())))
@@ -211,11 +215,11 @@ def reference(model: str | None) -> Any:
     from datatrove.pipeline import base
     from datatrove.pipeline.filters import LanguageFilter
 
-    base.check_required_dependencies = lambda *_: None  # it asks for another build of fasttext by its package's name
+    base.check_required_dependencies = lambda *_: None  # it requires a different build of fasttext
     library = fasttext.load_model(str(identify.model_path(model)))
 
     class Numpy:
-        """fasttext-predict answers with plain floats where fasttext answers with an array."""
+        """Returns arrays as fasttext does; fasttext-predict returns plain floats."""
 
         def predict(self, text: str, k: int) -> tuple[list[str], Any]:
             """All labels and their scores."""

@@ -1,9 +1,9 @@
-"""Loading: shuffled batches from token shards against litdata and mosaicml-streaming, on the same tokens, one process.
+"""Loading: shuffled batches from token shards, compared with litdata and mosaicml-streaming, in one process.
 
-Rows of random ids (no loader looks at them) are written in each side's own format, then each reads them shuffled, in
-batches of 16 rows as int64, the way its documentation says: the peers through a PyTorch DataLoader without workers,
-ours through TokenLoader with its thread. Each process reads one epoch to warm the page cache and is timed over the
-next. The peers' packages are in an environment of their own (`make peers`).
+Rows of random ids are written in each side's own format (no loader looks at the ids). Each side then reads them
+shuffled, in batches of 16 rows as int64, as its documentation shows: the peers through a PyTorch DataLoader without
+workers, ours through TokenLoader with its thread. Each process reads one epoch to warm the page cache, and the next one
+is timed. The peers are installed in their own environment (`make peers`).
 
     python tests/benchmarks/loader.py [--quick] [--runs N] [--tokens N] [--peers PYTHON]
 """
@@ -104,7 +104,7 @@ if __name__ == "__main__":
 
 
 def write_ours(rows: np.ndarray, target: Path, compression: str) -> None:
-    """The rows as token shards of three documents a row."""
+    """Write the rows as token shards with three documents per row."""
     settings = TokensSettings(compression=compression)
     starts = np.tile(np.array([0, 500, 1500], np.int32), SHARD_ROWS)
     labels = {"curation.tokenizer": "random", "curation.sequence_length": str(LENGTH), "curation.pad_id": "65535"}
@@ -117,9 +117,9 @@ def write_ours(rows: np.ndarray, target: Path, compression: str) -> None:
 
 
 def run(scratch: Path, python: Path | str, program: str, *arguments: str) -> float | None:
-    """The number that a program in a process of its own prints last, NaN if none; None if it fails, which it may say.
+    """Run a program in its own process; returns the last number it prints, NaN if there is none, None if it fails.
 
-    It runs from a file, since litdata starts processes that import it.
+    The program is run from a file, because litdata starts processes that import it.
     """
     file = scratch / "program.py"
     file.write_text(program)
@@ -135,12 +135,12 @@ def run(scratch: Path, python: Path | str, program: str, *arguments: str) -> flo
 
 
 def main() -> None:
-    """Write, measure in turn, print."""
+    """Write the tokens, measure the sides in turn, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--quick", action="store_true", help="a quarter of the tokens, one run")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--tokens", type=int, default=1 << 27)
-    parser.add_argument("--peers", type=Path, default=PEERS, help="Python that has litdata and mosaicml-streaming")
+    parser.add_argument("--peers", type=Path, default=PEERS, help="Python with litdata and mosaicml-streaming")
     options = parser.parse_args()
     count = options.tokens // (4 if options.quick else 1) // LENGTH
     with tempfile.TemporaryDirectory() as scratch:
@@ -148,7 +148,7 @@ def main() -> None:
 
 
 def measure(scratch: Path, count: int, runs: int, peers: Path) -> None:
-    """Time every side `runs` times, in turn, and print what came of it."""
+    """Time every side `runs` times, in turn, and print the results."""
     rows = np.random.default_rng(0).integers(0, VOCABULARY, (count, LENGTH)).astype(np.uint16)
     np.save(scratch / "rows.npy", rows)
     for compression in ("none", "zstd"):
@@ -163,7 +163,7 @@ def measure(scratch: Path, count: int, runs: int, peers: Path) -> None:
         "ours, zstd": (sys.executable, OURS, (str(scratch / "zstd"), "", str(ROOT))),
     }
     if not peers.exists():
-        print(f"{peers} is not there: run `make peers` to compare with litdata and mosaicml-streaming", file=sys.stderr)
+        print(f"{peers} not found: run `make peers` to compare with litdata and mosaicml-streaming", file=sys.stderr)
     for name, program in {"litdata": LITDATA, "mosaicml-streaming": MOSAIC}.items():
         places = (str(scratch / "rows.npy"), str(scratch / name))
         if peers.exists() and run(scratch, peers, program, "write", *places) is not None:
@@ -178,8 +178,8 @@ def measure(scratch: Path, count: int, runs: int, peers: Path) -> None:
 
 
 def show(found: dict[str, list[float]], tokens: int, runs: int) -> None:
-    """The table, then a JSON line for each peer and for the goal."""
-    print(f"{tokens:,} tokens, shuffled, warm, one process, median of {runs} runs")
+    """Print the table, then a JSON line for each peer and for the goal."""
+    print(f"{tokens:,} tokens, shuffled, warm page cache, one process, median of {runs} runs")
     medians = {name: statistics.median(speeds) for name, speeds in found.items() if speeds}
     for name, speed in medians.items():
         print(f"  {name:<46} {speed / 1e6:8.1f} million tokens/s")
@@ -193,7 +193,7 @@ def show(found: dict[str, list[float]], tokens: int, runs: int) -> None:
 
 
 GOAL = 20_000_000
-"""Tokens a second a process, which no accelerator's share of a model worth training outruns."""
+"""Tokens per second per process: more than an accelerator consumes when it trains a language model."""
 
 
 if __name__ == "__main__":

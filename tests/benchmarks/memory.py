@@ -1,8 +1,8 @@
-"""Memory of a filter worker over archives of growing size: it has to stay under 1 GB, and flat.
+"""Memory of a filter worker on archives of increasing size: it must stay below 1 GB and must not grow.
 
-The shared pages, repeated and altered, are joined into one archive of each size, which one worker filters; the memory
-of the worker and of its extraction child is sampled, resident pages that they share counted in both. The peer of each
-size is the smallest one's peak, so that a ratio of 1 is flat.
+The test pages, repeated and altered, are joined into one archive of each size, which one worker filters. The memory of
+the worker and its extraction process is sampled; shared resident pages are counted in both. The peer of each size is
+the peak at the smallest size, so a ratio of 1 means no growth.
 
     python tests/benchmarks/memory.py [--quick] [--megabytes 60,250,1000] [--extractor trafilatura|resiliparse]
 """
@@ -22,7 +22,7 @@ from pipeline import EXTRACTORS, altered, shared_data
 
 
 def join_up_to(source: Path, target: Path, size: int) -> None:
-    """One archive of at least `size` bytes."""
+    """Write one archive of at least `size` bytes."""
     archives = sorted(source.glob("*.warc.gz"))
     target.parent.mkdir(parents=True)
     with target.open("wb") as joined:
@@ -35,7 +35,7 @@ def join_up_to(source: Path, target: Path, size: int) -> None:
 
 
 def peak_of_worker(command: list[str]) -> tuple[int, float]:
-    """Most memory, in bytes, of any process that the command started, its own children included, and the seconds."""
+    """Peak memory in bytes of any process the command starts, with its children, and the seconds it took."""
     started = time.perf_counter()
     run = psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     peak = 0
@@ -48,7 +48,7 @@ def peak_of_worker(command: list[str]) -> tuple[int, float]:
 
 
 def children(process: psutil.Process) -> list[psutil.Process]:
-    """The processes that a process started itself."""
+    """The direct child processes of a process."""
     try:
         found: list[psutil.Process] = process.children()
     except psutil.NoSuchProcess:
@@ -57,7 +57,7 @@ def children(process: psutil.Process) -> list[psutil.Process]:
 
 
 def tree(process: psutil.Process) -> int:
-    """Resident bytes of a process and of all under it."""
+    """Resident bytes of a process and its descendants."""
     total = 0
     for one in [process, *process.children(recursive=True)] if process.is_running() else []:
         try:
@@ -68,7 +68,7 @@ def tree(process: psutil.Process) -> int:
 
 
 def main() -> None:
-    """A line a size, then the figures."""
+    """Print one line per size, then the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="two small sizes")
     parser.add_argument("--megabytes", default="60,250,1000")
@@ -84,7 +84,7 @@ def main() -> None:
             settings = ["--workers", "1", "--set", f"extract.extractor={args.extractor}"]
             peak, seconds = peak_of_worker([*command, *settings])
         first = first or peak
-        print(f"{megabytes:>6} MB of WARC: {peak / 1e6:8.0f} MB at most, {seconds:8.1f} s", flush=True)
+        print(f"{megabytes:>6} MB of WARC: {peak / 1e6:8.0f} MB peak, {seconds:8.1f} s", flush=True)
         figures.append(
             {
                 "name": f"memory.worker.{megabytes}_MB",

@@ -1,8 +1,8 @@
-"""A corpus of any size with known near-duplicates at set Jaccard similarities, made of real text.
+"""A corpus of any size, of real text, with known near-duplicates of given Jaccard similarities.
 
-Paragraphs of real pages are drawn at random to documents of about 500 words. Some documents get an edited copy: words
-far enough from each other are replaced, each of which costs five 5-grams and brings five new ones, so that k of them in
-n words give a similarity of (n − 5k) / (n + 5k). The exact similarity is counted afterwards.
+Paragraphs of real pages are drawn at random and joined to documents of about 500 words. Some documents get an edited
+copy, in which words far enough apart are replaced. Each replacement removes five 5-grams and adds five new ones, so k
+of them in n words give a similarity of (n − 5k) / (n + 5k). The exact similarity is computed afterwards.
 
     python tests/benchmarks/near_duplicates.py --documents 100000 --out DIR [--text FOLDER]
 """
@@ -32,14 +32,14 @@ from curation.store.shards import ShardWriter  # noqa: E402
 SIMILARITIES = (0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 
 SHARE_COPIES = 0.25
-"""Share of documents that are an edited copy of the one before them."""
+"""Share of documents that are an edited copy of the previous one."""
 
 WORDS = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """A document; of an edited copy also the place of its original and the similarity aimed at."""
+class GeneratedDocument:
+    """A document; for an edited copy, also the index of its original and the target similarity."""
 
     text: str
     original: int | None = None
@@ -47,7 +47,7 @@ class Made:
 
 
 def paragraphs(folder: Path | None) -> list[str]:
-    """Paragraphs of 20 words and more, of the shared pages or of all HTML and text files below a folder."""
+    """Paragraphs of at least 20 words, from the test pages or from all HTML and text files below a folder."""
     data = find_shared_data()
     if folder is not None:
         sources: Iterator[str] = map(
@@ -56,10 +56,10 @@ def paragraphs(folder: Path | None) -> list[str]:
     elif data is not None:
         sources = iter(texts(data))
     else:
-        sys.exit("no test data: set CURATION_TEST_DATA, or name a folder of HTML or text files with --text")
+        sys.exit("no test data: set CURATION_TEST_DATA, or pass a folder of HTML or text files with --text")
     found = {line.strip() for text in sources for line in text.splitlines() if len(line.split()) >= 20}
     if len(found) < 1000:
-        sys.exit(f"only {len(found)} paragraphs of 20 words: too few")
+        sys.exit(f"only {len(found)} paragraphs of at least 20 words, 1000 needed")
     return sorted(found)
 
 
@@ -70,8 +70,8 @@ def _read(path: Path) -> str:
     return extract_plain_text(text) if path.suffix != ".txt" else text
 
 
-def generate(documents: int, pool: Sequence[str], seed: int = 1) -> Iterator[Made]:
-    """Documents one after the other, the same for the same seed."""
+def generate(documents: int, pool: Sequence[str], seed: int = 1) -> Iterator[GeneratedDocument]:
+    """Generate documents, the same ones for the same seed."""
     chance = random.Random(seed)
     words = re.findall(r"[a-z]{4,}", " ".join(pool[:2000]).lower())
     last: list[str] = []
@@ -79,19 +79,19 @@ def generate(documents: int, pool: Sequence[str], seed: int = 1) -> Iterator[Mad
     for place in range(documents):
         if not copied and chance.random() < SHARE_COPIES / (1 - SHARE_COPIES):
             similarity = chance.choice(SIMILARITIES)
-            yield Made("\n".join(edit(last, similarity, words, chance)), place - 1, similarity)
+            yield GeneratedDocument("\n".join(edit(last, similarity, words, chance)), place - 1, similarity)
             copied = True
             continue
         last, size = [], 0
         while size < WORDS:
             last.append(chance.choice(pool))
             size += len(last[-1].split())
-        yield Made("\n".join(last))
+        yield GeneratedDocument("\n".join(last))
         copied = False
 
 
 def edit(lines: Sequence[str], similarity: float, words: Sequence[str], chance: random.Random) -> list[str]:
-    """The lines with words replaced so that their 5-grams are about as similar as wanted."""
+    """The lines with words replaced, so that the similarity of their 5-grams is about `similarity`."""
     split = [line.split() for line in lines]
     places = [(row, place) for row, line in enumerate(split) for place in range(len(line))]
     count = round(len(places) * (1 - similarity) / (1 + similarity) / 5)
@@ -110,25 +110,25 @@ def _reference_words():  # type: ignore[no-untyped-def]
 
 
 def jaccard(left: str, right: str) -> float:
-    """True similarity of the 5-grams of two simplified texts, words cut as the reference does."""
+    """Exact similarity of the 5-grams of two normalized texts, with words split as in the reference."""
     from datatrove.utils.text import ngrams, simplify_text
 
     one, other = ({*ngrams(_reference_words().word_tokenize(simplify_text(text)), 5)} for text in (left, right))
     return len(one & other) / len(one | other) if one | other else 0.0
 
 
-def write(folder: Folder, made: Iterator[Made], shard_documents: int = 5000) -> list[str]:
-    """Write documents/<shard>.parquet, ids 0, 1, 2 …; returns the shards' names."""
+def write(folder: Folder, documents: Iterator[GeneratedDocument], shard_documents: int = 5000) -> list[str]:
+    """Write documents/<shard>.parquet with ids 0, 1, 2, …; returns the names of the shards."""
     names: list[str] = []
     rows: list[dict[str, str]] = []
 
     def flush() -> None:
-        names.append(f"made-{len(names):05d}")
+        names.append(f"generated-{len(names):05d}")
         with ShardWriter(folder, f"documents/{names[-1]}.parquet", schema.DOCUMENT) as writer:
             writer.write(pa.RecordBatch.from_pylist(rows, schema=schema.DOCUMENT))
         rows.clear()
 
-    for place, document in enumerate(made):
+    for place, document in enumerate(documents):
         rows.append({"text": document.text, "id": str(place)})
         if len(rows) == shard_documents:
             flush()
@@ -138,19 +138,21 @@ def write(folder: Folder, made: Iterator[Made], shard_documents: int = 5000) -> 
 
 
 def main() -> None:
-    """Write a corpus, and pairs.csv of the copies with their true similarities."""
+    """Write a corpus, and pairs.csv with the copies and their exact similarities."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--documents", type=int, default=100_000)
     parser.add_argument("--out", required=True)
     parser.add_argument("--text", type=Path)
     arguments = parser.parse_args()
-    made = list(generate(arguments.documents, paragraphs(arguments.text)))
+    documents = list(generate(arguments.documents, paragraphs(arguments.text)))
     folder = Folder(arguments.out)
-    write(folder, iter(made))
+    write(folder, iter(documents))
     lines = ["document,original,similarity\n"]
-    for place, document in enumerate(made):
+    for place, document in enumerate(documents):
         if document.original is not None:
-            lines.append(f"{place},{document.original},{jaccard(document.text, made[document.original].text):.4f}\n")
+            lines.append(
+                f"{place},{document.original},{jaccard(document.text, documents[document.original].text):.4f}\n"
+            )
     folder.write("pairs.csv", "".join(lines).encode())
 
 

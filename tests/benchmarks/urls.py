@@ -1,7 +1,7 @@
-"""The URL filter's start-up and look-ups beside datatrove's, each side in processes of its own.
+"""The URL filter's start-up and look-ups compared with datatrove's, each side in its own processes.
 
-Start-up is the time from a running interpreter with the module imported to the first verdict. First: on a machine that
-has nothing cached (ours builds its hash file, datatrove unpacks its lists). Later: every process after that.
+Start-up is the time from a running interpreter with the module imported to the first verdict. First start: on a machine
+with nothing cached (ours builds its hash file, datatrove unpacks its lists). Later start: every process after that.
 
     python tests/benchmarks/urls.py [--quick] [--runs N]
 """
@@ -63,7 +63,7 @@ def main() -> None:
     options.add_argument("--runs", type=int, default=5)
     chosen = options.parse_args()
     if not PEER.exists():
-        sys.exit("the other side is not installed: make peers")
+        sys.exit("the peers are not installed: run `make peers`")
     runs = 2 if chosen.quick else chosen.runs
     ours, theirs = [], []
     with tempfile.TemporaryDirectory() as folder:
@@ -84,7 +84,7 @@ def main() -> None:
 
 
 def one_process(python: str, program: str, folder: str) -> dict[str, float]:
-    """What a new process measures; its caches are in `folder`."""
+    """The measurements of a new process, with its caches in `folder`."""
     environment = os.environ | {"CURATION_CACHE_DIR": f"{folder}/ours", "HF_HOME": f"{folder}/theirs"}
     environment |= {"HF_ASSETS_CACHE": f"{folder}/theirs/assets", "TLDEXTRACT_CACHE": f"{folder}/theirs/suffixes"}
     done = subprocess.run([python, "-c", program + TAIL], env=environment, capture_output=True, text=True, cwd=ROOT)
@@ -97,7 +97,7 @@ def one_process(python: str, program: str, folder: str) -> dict[str, float]:
 def figure(
     name: str, unit: str, ours: list[dict[str, float]], theirs: list[dict[str, float]], key: str, factor: float
 ) -> dict[str, object]:
-    """One line of the result: medians on each side."""
+    """A figure: the medians of each side."""
     mine = statistics.median(entry[key] for entry in ours) * factor
     other = statistics.median(entry[key] for entry in theirs) * factor
     ratio = round(other / mine, 2)

@@ -1,4 +1,4 @@
-"""The words for users are true: commands, rules and the example filter."""
+"""README.md and the pages in docs/ match the code: commands, rules, recipes and the example filter."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_readme_names_every_command() -> None:
-    """The table of commands has each one that --help has, and no other."""
+    """The table of commands has exactly the commands of --help, with their required options."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     named = set(re.findall(r"^\| `curate ([a-z-]+)", readme, re.MULTILINE))
     assert named == set(get_command(app).commands)
@@ -33,16 +33,16 @@ def test_the_readme_names_every_command() -> None:
 
 
 def test_the_page_of_filters_has_every_rule() -> None:
-    """Each rule of the recipe `fineweb`, with its threshold and reason, stands in docs/filters.md, and no other."""
+    """docs/filters.md lists exactly the rules of the recipe `fineweb`, with thresholds and reasons."""
     page = (ROOT / "docs" / "filters.md").read_text(encoding="utf-8")
     stages = load("fineweb").stages
     expected = {(str(rule), f"{name}.{rule.reason}") for name, stage in stages for rule in stage.rules}  # type: ignore[attr-defined]
-    told = set(re.findall(r"^\| `([^`]+)` \| `([^`]+)` \|$", page, re.MULTILINE))
-    assert told == expected
+    documented = set(re.findall(r"^\| `([^`]+)` \| `([^`]+)` \|$", page, re.MULTILINE))
+    assert documented == expected
 
 
 def test_the_page_of_deduplication_has_every_survivor_rule() -> None:
-    """Each rule that has a name is in the table of docs/deduplication.md, and no other."""
+    """The table in docs/deduplication.md lists exactly the named rules."""
     page = (ROOT / "docs" / "deduplication.md").read_text(encoding="utf-8")
     table = page.split("| rule | the document kept |")[1].split("\n\n")[0]
     assert re.findall(r"^\| `([a-z]+)` \|", table, re.MULTILINE) == list(RULES)
@@ -60,7 +60,7 @@ def blocks(language: str, page: str) -> list[str]:
 
 
 def test_the_recipe_in_the_docs_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The example recipe is valid but for the made-up module in it."""
+    """The example recipe is valid, except that its custom module does not exist."""
     (text,) = blocks("toml", "docs/recipes.md")
     (tmp_path / "mine.toml").write_text(text.replace("my_package.my_module:MyFilter", "stages:Length"))
     recipe = load(str(tmp_path / "mine.toml"))
@@ -69,7 +69,7 @@ def test_the_recipe_in_the_docs_loads(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_the_filter_in_contributing_works(tmp_path: Path) -> None:
-    """The example of a new filter is a file that runs as it stands."""
+    """The example of a new filter works as written."""
     source = blocks("python", "CONTRIBUTING.md")[0]
     path = tmp_path / "questions.py"
     path.write_text(source)

@@ -1,4 +1,4 @@
-"""docs/personal-data.md is true: the types, the number of fakes and the keys of the table."""
+"""docs/personal-data.md matches the code: the types, the number of replacements and the keys of the table."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def section(title: str) -> str:
 
 
 def test_every_key_with_its_default() -> None:
-    """The table has each key of [pii] and no other, in order, with its default as a recipe has it."""
-    told = re.findall(r"^\| `(\w+)` \| `([^|]+)` \|", section("Keys of `[pii]`"), re.MULTILINE)
+    """The table lists exactly the keys of [pii], in order, with their defaults as TOML."""
+    documented = re.findall(r"^\| `(\w+)` \| `([^|]+)` \|", section("Keys of `[pii]`"), re.MULTILINE)
     defaults = {field.name: field.default for field in fields(Pii) if field.init}
-    assert told == [(name, as_toml(value)) for name, value in defaults.items()]
+    assert documented == [(name, as_toml(value)) for name, value in defaults.items()]
 
 
 def as_toml(value: object) -> str:
@@ -30,11 +30,13 @@ def as_toml(value: object) -> str:
     return f'"{value}"' if isinstance(value, str) else str(value).lower()
 
 
-def test_every_type_with_the_number_of_its_fakes() -> None:
-    """The table has each type, and as many fakes of it as there are."""
-    told = re.findall(r"^\| `(\w+)`.*\| ([\d,; ]+) \|$", section("What is found and what replaces it"), re.MULTILINE)
-    assert [name for name, _ in told] == list(SIGNALS)
-    for name, shown in told:
+def test_every_type_with_the_number_of_its_replacements() -> None:
+    """The table lists each type with the number of its replacements."""
+    documented = re.findall(
+        r"^\| `(\w+)`.*\| ([\d,; ]+) \|$", section("What is found and what replaces it"), re.MULTILINE
+    )
+    assert [name for name, _ in documented] == list(SIGNALS)
+    for name, shown in documented:
         counts = [int(count.replace(",", "")) for count in shown.split(";")]
         found = {replacements._FAKES[name](number, "") for number in range(5000)}
         assert len(found) == counts[0], name
@@ -42,6 +44,6 @@ def test_every_type_with_the_number_of_its_fakes() -> None:
 
 
 def test_the_order_of_types_and_the_passes() -> None:
-    """Which type is used where two overlap, and how often a text is searched, are those of the code."""
+    """The order in which overlapping types win, and the number of passes, are those of the code."""
     assert ", ".join(f"`{name}`" for name in KINDS) in " ".join(section("How it is found").split())
     assert f"at most {MAX_PASSES} times" in PAGE

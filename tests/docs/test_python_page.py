@@ -1,4 +1,4 @@
-"""docs/python.md is true: its code runs from top to bottom, and gives what it shows."""
+"""docs/python.md is correct: its code runs from top to bottom and gives the output shown."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SHOWN = "  # -> "
 
 
 def run(source: str, names: dict[str, Any]) -> tuple[int, str]:
-    """Run a block; returns how many values were checked against what it shows, and what it printed."""
+    """Run a block; returns the number of values compared with those shown, and the printed output."""
     lines, checked, printed = source.splitlines(), 0, io.StringIO()
     with contextlib.redirect_stdout(printed):
         for statement in ast.parse(source).body:
@@ -38,7 +38,7 @@ def run(source: str, names: dict[str, Any]) -> tuple[int, str]:
 
 
 def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks of Python and commands in order, in an empty folder; values, and what is printed, are as shown."""
+    """The Python blocks and commands, run in order in an empty folder, give the values and the output shown."""
     pytest.importorskip("dask.dataframe")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
@@ -60,7 +60,7 @@ def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_name_is_on_the_page() -> None:
-    """The page names all that the package exports but the types of results, and imports nothing else."""
+    """The page mentions every export except result types, and imports nothing else from the package."""
     results = {"Recipe", "StageExplanation", "DetectedLanguage", "RedactedText", "__version__"}
     for name in set(curation.__all__) - results:
         assert re.search(rf"\b{name}\b", PAGE), name

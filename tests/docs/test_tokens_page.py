@@ -1,4 +1,4 @@
-"""docs/tokens.md is true: the keys of the table, what a file says of itself, and the report on the tokenizer."""
+"""docs/tokens.md matches the code: the keys of the table, the metadata of files, and the tokenizer report."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ def section(title: str) -> str:
 
 
 def test_every_key_with_its_default() -> None:
-    """The table has each key of [tokens] and no other, with the default it has."""
-    rows = re.findall(r"^\| (`[^|]+`) \| ((?:[^|\\]|\\.)+) \|", section("The keys of `[tokens]`"), re.MULTILINE)
-    told: dict[str, str] = {}
+    """The table lists exactly the keys of [tokens], with their defaults."""
+    rows = re.findall(r"^\| (`[^|]+`) \| ((?:[^|\\]|\\.)+) \|", section("Keys of `[tokens]`"), re.MULTILINE)
+    documented: dict[str, str] = {}
     for names, shown in rows:
         keys, values = re.findall(r"`(\w+)`", names), shown.replace("\\|", "|").replace("`", "").split(", ")
-        told |= dict(zip(keys, values * len(keys) if len(values) == 1 else values, strict=True))
+        documented |= dict(zip(keys, values * len(keys) if len(values) == 1 else values, strict=True))
     defaults = {field.name: field.default for field in fields(TokensSettings)}
-    assert told == {name: "none" if value == () else str(value) for name, value in defaults.items()}
+    assert documented == {name: "none" if value == () else str(value) for name, value in defaults.items()}
 
 
-def test_metadata_report_and_formats_are_named(tmp_path: Path) -> None:
-    """Each key of the files' metadata, of tokenizer/report.json and of what it counts, and each format, is named."""
+def test_metadata_report_and_formats_are_documented(tmp_path: Path) -> None:
+    """The page documents each key of the metadata and of tokenizer/report.json, and each export format."""
     folder, _, _ = make_run(tmp_path, make_texts(20), TokensSettings(sequence_length=32))
     for key in pq.read_schema(folder.path("tokens/train-00000.parquet")).metadata:
         if key.startswith(b"curation."):

@@ -14,7 +14,7 @@ EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "train_tiny_model.py"
 
 
 def test_loss_falls_and_resume_is_exact(tmp_path: Path) -> None:
-    """The example learns, and stopped in the middle it goes on as if it had not been."""
+    """The loss falls, and a run that is stopped and resumed gives the same losses."""
     spec = importlib.util.spec_from_file_location("train_tiny_model", EXAMPLE)
     assert spec is not None
     assert spec.loader is not None

@@ -1,7 +1,7 @@
-"""Signatures made rather than computed: any number of documents, with near-duplicates of set Jaccard similarities.
+"""Generated signatures for any number of documents, with near-duplicates of given Jaccard similarities.
 
-A document's minima are drawn at random; those of its copy agree with them in each permutation with probability s, which
-is what MinHash gives two documents of similarity s. Bands and sketches then come from the project's own kernels.
+A document's minima are drawn at random. Those of its copy agree with them in each permutation with probability s, which
+is what MinHash gives two documents of similarity s. Bands and sketches are then computed by the project's own kernels.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from curation.store.folder import Folder
 from curation.store.shards import ShardWriter
 
 SHARE_COPIES = 0.3
-"""Share of documents that are made from another one's minima."""
+"""Share of documents whose minima are derived from another document's."""
 
 SIMILARITIES = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0)
 
 
 def make_minima(documents: int, permutations: int, seed: int) -> tuple[UInt32s, Int64s, Float64s]:
-    """Minima of some documents; for each, the document it was made from (itself if none) and their similarity."""
+    """Minima of documents; for each, the document it was derived from (itself if none) and their similarity."""
     random = np.random.Generator(np.random.PCG64(seed))
     minima = random.integers(0, 1 << 32, size=(documents, permutations), dtype=np.uint32)
     originals = np.arange(documents)
@@ -43,7 +43,7 @@ def make_minima(documents: int, permutations: int, seed: int) -> tuple[UInt32s, 
 
 
 def write_shard(folder: Folder, name: str, minima: UInt32s, settings: DedupSettings) -> None:
-    """Signatures of the minima given, and documents with nothing but an id, as the filter step would leave them."""
+    """Write the signatures of the minima, and documents with only an id, as the filter step would."""
     rows = len(minima)
     columns = [
         _fixed(minhash.band_keys(minima, *settings.banding)),
