@@ -455,7 +455,7 @@ def test_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     ("values", "message"),
     [
         ({"types": ("email", "mail")}, "types = 'mail': must be among credit_card, email, iban, ip, phone, us_ssn"),
-        ({"types": ("person",)}, "names and places are keys of their own"),
+        ({"types": ("person",)}, "names and places are separate keys"),
         ({"replacement": "hash"}, "replacement = 'hash': must be one of fake, tag"),
         ({"phone_regions": ("US", "XX")}, "phone_regions = 'XX': must be among AC, AD"),
         ({"min_score_ip": 0}, "min_score_ip = 0: must be a number, above 0 and at most 1"),
