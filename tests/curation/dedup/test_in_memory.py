@@ -17,7 +17,7 @@ from curation.dedup import in_memory
 from curation.dedup.in_memory import deduplicate
 from curation.dedup.settings import DedupSettings
 from curation.errors import InputError, ParameterError, RecipeError
-from curation.jobs.steps.run import run_steps
+from curation.jobs.steps.run import run_commands
 from curation.stages import frames
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -49,7 +49,7 @@ def test_the_samples_are_deduplicated_as_in_a_run(tmp_path: Path) -> None:
     settings = ["extract.extractor=resiliparse", "dedup.threshold=0.8", "dedup.survivor=longest"]
     steps = ["filter", "dedup"]
     samples = str(ROOT / "samples" / "web.warc.gz")
-    assert run_steps(steps, str(tmp_path), [samples], "fineweb", settings, 0, None, False, True) in (0, 1)
+    assert run_commands(steps, str(tmp_path), [samples], "fineweb", settings, 0, None, False, True) in (0, 1)
     (documents_file,) = (tmp_path / "documents").glob("*.parquet")
     (drops_file,) = (tmp_path / "dedup" / "drop").glob("*.parquet")
     table, drops = pq.read_table(documents_file), pq.read_table(drops_file)
