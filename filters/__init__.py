@@ -1,1 +1,1 @@
-"""Filters, one a file: each measures signals of a batch first and decides by a table of rules second."""
+"""Filters, one per file: each first measures signals of a batch, then decides by a table of rules."""

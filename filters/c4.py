@@ -1,7 +1,7 @@
-"""C4's filter: lines that are not prose are cut out, and documents of which too little is left go.
+"""C4's filter: cuts lines that are not prose, and removes documents that have too little left.
 
-Raffel et al. 2020 (JMLR 21:140), section 2.2; text and verdicts equal those of datatrove 0.10's C4QualityFilter
-(pipeline/filters/c4_filters.py) by lines. That FineWeb does not ask for terminal punctuation is the default here.
+Raffel et al. 2020 (JMLR 21:140), section 2.2. Texts and verdicts equal those of datatrove 0.10's C4QualityFilter
+(pipeline/filters/c4_filters.py) in line mode. As in FineWeb, terminal punctuation is not required by default.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from curation.text.kernels import c4_lines
 from curation.text.kernels.characters import ascii_lower, classes
 
 POLICY = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
-"""A line with one of these is a notice, not text; lower-case ASCII."""
+"""Phrases (lowercase ASCII) that mark a line as a notice instead of text."""
 
 _CAUSES = {
     "max_word_length": c4_lines.LONG_WORD,
@@ -37,13 +37,19 @@ _CAUSES = {
 @checked
 @dataclass(frozen=True, slots=True)
 class C4:
-    """Cuts lines out of documents, and removes documents.
+    """Cuts lines out of documents, then removes documents. None or false disables a rule.
 
-    A line goes if it has a word longer than `max_word_length`, fewer than `min_words_per_line` words, with
-    `require_terminal_punctuation` no sentence end (. ? ! " ' but not ...), with `javascript` that word, with `policy` a
-    phrase of cookie notices. With `remove_citations`, `[1]`, `[]`, `[edit]` and `[citation needed]` are cut out.
-    A document goes if a line that stays has "lorem ipsum" or, with `curly_bracket`, a `{`, whichever comes first; or if
-    its lines have fewer than `min_sentences` sentences. None or false disables a rule.
+    Attributes:
+        require_terminal_punctuation: Cut lines that do not end a sentence (. ? ! " ' but not ...).
+        max_word_length: Cut lines with a word of more characters than this.
+        min_words_per_line: Cut lines with fewer words.
+        min_sentences: Remove documents whose remaining lines have fewer sentences.
+        javascript: Cut lines with the word "javascript".
+        policy: Cut lines with a phrase of cookie and privacy notices, see `POLICY`.
+        lorem_ipsum: Remove documents that have "lorem ipsum" in a remaining line.
+        curly_bracket: Remove documents that have a `{` in a remaining line. If both this and `lorem_ipsum` apply, the
+            one that comes first in the text is the reason.
+        remove_citations: Cut `[1]`, `[]`, `[edit]` and `[citation needed]` out of lines.
     """
 
     require_terminal_punctuation: bool = False
@@ -72,9 +78,10 @@ class C4:
         return tuple(rules)
 
     def __call__(self, batch: Batch, /) -> Outcome:
-        """Signals: lines, lines cut out, characters and sentences left, and the sign that condemned the document first.
+        """Cut lines, measure, decide. Only the text of kept documents is rewritten.
 
-        The text of documents that stay is rewritten; counts tell the lines cut out of them by rule.
+        Signals: lines, lines cut, characters and sentences left, and whether "lorem ipsum" or a `{` came first (0 or
+        1). Counts: lines cut out of kept documents, by rule.
         """
         cleaned = self._clean(batch.characters)
         text = views.Characters(cleaned.codepoints, cleaned.first, cleaned.last)
@@ -135,16 +142,16 @@ def _phrases() -> c4_lines.Phrases:
 
 
 def _words(batch: Batch, cleaned: c4_lines.CleanTexts) -> views.Words:
-    """Words of the cleaned texts; only lines that something was cut out of are tokenized anew."""
+    """Words of the cleaned texts; only lines that something was cut out of are tokenized again."""
     lines = int(cleaned.lines_last[-1]) if len(batch) else 0
     cut = np.flatnonzero(cleaned.sources[:lines] < 0)
-    found = views.words(views.Characters(cleaned.codepoints, cleaned.starts[cut], cleaned.ends[cut]))
-    most = int(batch.words.counts.sum()) + len(found.starts)
-    starts, ends = np.empty((2, most), dtype=np.int64)
+    retokenized = views.words(views.Characters(cleaned.codepoints, cleaned.starts[cut], cleaned.ends[cut]))
+    capacity = int(batch.words.counts.sum()) + len(retokenized.starts)
+    starts, ends = np.empty((2, capacity), dtype=np.int64)
     first, last = np.empty((2, len(batch)), dtype=np.int64)
-    flags = np.empty(most, dtype=np.uint8)
+    flags = np.empty(capacity, dtype=np.uint8)
     total = c4_lines.gather_words(
-        cleaned, _arrays(batch.words), _arrays(found), c4_lines.WordArrays(starts, ends, first, last, flags)
+        cleaned, _arrays(batch.words), _arrays(retokenized), c4_lines.WordArrays(starts, ends, first, last, flags)
     )
     return views.Words(starts[:total], ends[:total], first, last, flags[:total])
 

@@ -1,7 +1,7 @@
-"""FineWeb's own filter: lists, menus and other text whose lines are not sentences.
+"""FineWeb's own filter: removes lists, menus and other text whose lines are not sentences.
 
-Penedo et al. 2024 (arXiv 2406.17557), section 3.6; verdicts equal those of datatrove 0.10's FineWebQualityFilter
-(pipeline/filters/fineweb_quality_filter.py), which ignores blank lines and counts 159 characters of all scripts as
+Penedo et al. 2024 (arXiv 2406.17557), section 3.6. Verdicts equal those of datatrove 0.10's FineWebQualityFilter
+(pipeline/filters/fineweb_quality_filter.py), which ignores blank lines and accepts 159 characters from all scripts as
 sentence ends.
 """
 
@@ -32,11 +32,16 @@ Character = Annotated[str, MinLen(1), MaxLen(1), "a single character"]
 @checked
 @dataclass(frozen=True, slots=True)
 class FineWeb(Filter):
-    """Removes documents outside the bounds; none disables a rule. Blank lines do not count.
+    """Removes documents whose lines are outside the bounds. None disables a rule; blank lines do not count as lines.
 
-    terminal_lines: share of lines that end in one of `terminal_characters` (none given: the sentence ends of all
-    scripts). short_lines: share of lines of at most `short_line_length` characters. dup_characters: characters in lines
-    that occurred before in the document, of all characters but newlines. newlines_per_word: newlines by word.
+    Attributes:
+        min_terminal_lines: Smallest share of lines that end in one of `terminal_characters`.
+        max_short_lines: Largest share of lines with at most `short_line_length` characters.
+        max_dup_characters: Largest share of characters, newlines excluded, in lines that occurred before in the
+            document.
+        max_newlines_per_word: Largest number of newlines per word.
+        short_line_length: Characters up to which a line is short.
+        terminal_characters: Characters that end a sentence; empty means the sentence ends of all scripts.
     """
 
     min_terminal_lines: Share | None = 0.12
@@ -55,7 +60,7 @@ class FineWeb(Filter):
         return (Rule("lines", "==", 0, "empty"), *rules_of(self))
 
     def measure(self, batch: Batch) -> pa.StructArray:
-        """Lines that are not blank, and the shares that the rules bound."""
+        """The number of lines that are not blank, and the ratios that the rules compare."""
         text, lines = batch.characters, batch.lines
         n_lines, terminal, short = np.empty((3, len(batch)), dtype=np.int64)
         filled = np.empty(len(lines.starts), dtype=np.bool_)
@@ -78,7 +83,7 @@ class FineWeb(Filter):
 
 @lru_cache(maxsize=8)
 def _terminal(characters: tuple[str, ...]) -> UInt8s:
-    """A table of all code points, 1 for the characters given."""
+    """A table over all code points: 1 for the given characters, else 0."""
     wanted: Iterable[str] = characters
     if not characters:
         from datatrove.utils.text import TERMINAL_PUNCTUATION

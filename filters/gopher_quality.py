@@ -1,8 +1,8 @@
-"""Gopher's quality filter: text that is too short or too long, or not made of words in sentences.
+"""Gopher's quality filter: removes text that is too short, too long, or not made of words in sentences.
 
-Rae et al. 2021 (arXiv 2112.11446), section A1.1; verdicts equal those of datatrove 0.10's GopherQualityFilter
-(pipeline/filters/gopher_quality_filter.py). Where a text has no words or no lines the shares of them are null and their
-rules do not hold; the reference divides by zero there once `min_words` is none.
+Rae et al. 2021 (arXiv 2112.11446), section A1.1. Verdicts equal those of datatrove 0.10's GopherQualityFilter
+(pipeline/filters/gopher_quality_filter.py). If a text has no words or no lines, the ratios over them are null and their
+rules do not apply; the reference divides by zero there once `min_words` is none.
 """
 
 from __future__ import annotations
@@ -23,17 +23,26 @@ from curation.text.kernels.quality import count_distinct, count_marks, measure_l
 from curation.text.views import flat
 
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
-"""Of section A1.1; a document of English prose has at least two of them."""
+"""From section A1.1: a document of English prose has at least two of them."""
 
 
 @checked
 @dataclass(frozen=True, slots=True)
 class GopherQuality(Filter):
-    """Removes documents outside the bounds; none disables a rule.
+    """Removes documents outside the bounds. None disables a rule.
 
-    words: those that are not all symbols, and their mean length. hash_ratio, ellipsis_ratio: `#` and ellipses by word.
-    bullet_lines, ellipsis_lines: share of lines that begin with • or -, or end in an ellipsis. alpha_words: share of
-    words with a letter. stop_words: how many different ones of `stop_words` occur, in this spelling.
+    Attributes:
+        min_words: Smallest number of words. Here and in the mean length, words of symbols only do not count.
+        max_words: Largest number of words.
+        min_mean_word_length: Smallest mean length of a word, in characters.
+        max_mean_word_length: Largest mean length of a word, in characters.
+        max_hash_ratio: Largest number of `#` per word.
+        max_ellipsis_ratio: Largest number of ellipses per word.
+        max_bullet_lines: Largest share of lines that begin with • or -.
+        max_ellipsis_lines: Largest share of lines that end in an ellipsis.
+        min_alpha_words: Smallest share of words with a letter.
+        min_stop_words: Smallest number of different `stop_words` in the document.
+        stop_words: The words that `min_stop_words` counts, case-sensitive.
     """
 
     min_words: Count | None = 50
@@ -57,7 +66,7 @@ class GopherQuality(Filter):
         return rules_of(self)
 
     def measure(self, batch: Batch) -> pa.StructArray:
-        """Words, and the shares that the rules bound."""
+        """The number of words, and the ratios that the rules compare."""
         text, words = batch.characters, batch.words
         rows = len(batch)
         n_words, characters, alphabetic, stop_words, hashes, ellipses, lines, bullets, ellipsis_lines = np.empty(

@@ -1,8 +1,8 @@
-"""Gopher's repetition filter: text that says the same again and again.
+"""Gopher's repetition filter: removes text that repeats itself.
 
-Rae et al. 2021 (arXiv 2112.11446), table A1; verdicts equal those of datatrove 0.10's GopherRepetitionFilter
+Rae et al. 2021 (arXiv 2112.11446), table A1. Verdicts equal those of datatrove 0.10's GopherRepetitionFilter
 (pipeline/filters/gopher_repetition_filter.py), where the denominator of all character fractions is the whole text,
-white space included. An empty text, on which the reference divides by zero, is removed as `empty`.
+whitespace included. An empty text, on which the reference divides by zero, is removed as `empty`.
 """
 
 from __future__ import annotations
@@ -30,11 +30,24 @@ DUPLICATE_SIZES = (5, 6, 7, 8, 9, 10)
 @checked
 @dataclass(frozen=True, slots=True)
 class GopherRepetition(Filter):
-    """Removes documents in which more than a share repeats; none disables a rule.
+    """Removes documents that repeat more than these shares of themselves. None disables a rule.
 
-    Shares of paragraphs (between runs of two or more newlines) and of lines (between runs of newlines) that occurred
-    before in the document, by number and by characters; share of characters in the most frequent 2-, 3- and 4-gram
-    of words; share of characters in 5- to 10-grams that occurred before.
+    Paragraphs are separated by two or more newlines, lines by one or more; n-grams are of words.
+
+    Attributes:
+        max_dup_paragraph_fraction: Share of paragraphs that occurred before in the document.
+        max_dup_paragraph_characters: Share of characters in such paragraphs.
+        max_dup_line_fraction: Share of lines that occurred before in the document.
+        max_dup_line_characters: Share of characters in such lines.
+        max_top_2_gram: Share of characters in the most frequent 2-gram.
+        max_top_3_gram: Share of characters in the most frequent 3-gram.
+        max_top_4_gram: Share of characters in the most frequent 4-gram.
+        max_dup_5_gram: Share of characters in 5-grams that occurred before in the document.
+        max_dup_6_gram: The same for 6-grams.
+        max_dup_7_gram: The same for 7-grams.
+        max_dup_8_gram: The same for 8-grams.
+        max_dup_9_gram: The same for 9-grams.
+        max_dup_10_gram: The same for 10-grams.
     """
 
     max_dup_paragraph_fraction: Share | None = 0.3
@@ -60,7 +73,7 @@ class GopherRepetition(Filter):
         return (Rule("characters", "==", 0, "empty"), *rules_of(self))
 
     def measure(self, batch: Batch) -> pa.StructArray:
-        """Characters, and the share of each kind of repetition."""
+        """The number of characters, and the share of each kind of repetition."""
         text, words = batch.characters, batch.words
         rows = len(batch)
         total = text.counts
@@ -92,14 +105,14 @@ class GopherRepetition(Filter):
 
 
 def _duplicates(text: Characters, spans: Spans, selected: Bools) -> Int64s:
-    """Spans, spans that occurred before, and their characters: int64[3, rows]."""
-    found = np.empty((3, len(spans.first)), dtype=np.int64)
-    count_duplicates(text.codepoints, spans.starts, spans.ends, spans.first, spans.last, selected, *found)
-    return found
+    """For each row: spans, spans that occurred before, and characters in those. Shape (3, rows)."""
+    counts = np.empty((3, len(spans.first)), dtype=np.int64)
+    count_duplicates(text.codepoints, spans.starts, spans.ends, spans.first, spans.last, selected, *counts)
+    return counts
 
 
 def _between_newline_runs(lines: Spans) -> Bools:
-    r"""Those of `text.split("\n")` that `re.split("\n+", text)` has: empty ones at the two ends of the text only."""
+    r"""Selects the lines that `re.split("\n+", text)` gives: empty lines only at the two ends of the text."""
     selected = lines.ends > lines.starts
     selected[lines.first] = True
     selected[lines.last - 1] = True

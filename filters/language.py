@@ -1,8 +1,8 @@
-"""Language filter: the document's language by a fastText model, and how sure the model is.
+"""Language filter: keeps documents in the wanted languages, as identified by a fastText model.
 
-Verdicts equal those of datatrove 0.10's LanguageFilter (pipeline/filters/language_filter.py): a document stays if any
-wanted language scores above the threshold, be it the first or not (from a threshold of one half on it can only be the
-first, since scores add up to one).
+Verdicts equal those of datatrove 0.10's LanguageFilter (pipeline/filters/language_filter.py): a document is kept if any
+wanted language scores above the threshold, even if another language scores higher. From a threshold of 0.5 on it can
+only be the highest, since scores add up to 1.
 """
 
 from __future__ import annotations
@@ -23,18 +23,24 @@ from curation.stages.rules import Rule, decide
 from curation.stages.stage import Outcome, struct
 
 SURE = 0.5
-"""At or above this threshold only the first language can pass."""
+"""At or above this threshold only the most probable language can pass."""
 
 
 @checked
 @dataclass(frozen=True, slots=True)
 class Language:
-    """Keeps documents in one of `languages` (none: in any) with a score above `min_score`.
+    """Keeps documents in one of `languages` with a score above `min_score`.
 
-    model: path of another fastText model, whose labels `languages` then are. max_characters: of a longer text only the
-    beginning is looked at, which is quicker and changes the verdict on a few documents in a thousand. Fills the columns
-    `language` and `language_score` of every document with the most probable language. Removes with the reasons
-    `languages` and `min_score`; an empty document, for which the model has an unsure answer, with either.
+    Fills the columns `language` and `language_score` of every document with the most probable language and its score.
+    The reasons for removal are `languages` and `min_score`; an empty document, for which the model's answer is
+    uncertain, gets either.
+
+    Attributes:
+        languages: Languages to keep, as labels of the model; empty keeps all.
+        min_score: Probability that a language must exceed, 0 to 1.
+        model: Path of another fastText model; None means the built-in one.
+        max_characters: Look only at this many characters at the beginning of a text, which is faster and changes the
+            verdict on a few documents in a thousand; None means the whole text.
     """
 
     languages: tuple[str, ...] = ("en",)
@@ -60,26 +66,29 @@ class Language:
         return (Rule("wanted", "<", 1, "languages"), Rule("score", "<=", self.min_score, "min_score"))
 
     def assets(self) -> dict[str, str]:
-        """The model's hash."""
+        """Hash of the model."""
         return {"model": identify.model_hash(self.model)}
 
     def __call__(self, batch: Batch, /) -> Outcome:
-        """Predict, fill the two columns, decide. Signals: `score` of the language decided by, `wanted` (0 or 1)."""
+        """Predict, fill the two columns, decide.
+
+        Signals: `score`, of the language that decides, and `wanted`, whether that language is wanted (0 or 1).
+        """
         texts = batch.text
         if self.max_characters is not None:
             texts = pc.utf8_slice_codeunits(texts, 0, self.max_characters)
-        asked = self.languages if self.min_score < SURE else ()
-        found = identify.predict_all(texts, asked, self.model)
-        wanted = [name is not None and (not self.languages or name in self.languages) for name in found.languages]
+        alternatives = self.languages if self.min_score < SURE else ()
+        predicted = identify.predict_all(texts, alternatives, self.model)
+        wanted = [name is not None and (not self.languages or name in self.languages) for name in predicted.languages]
         first = np.array(wanted, np.bool_)
-        second = ~first & (found.wanted_scores > self.min_score)
+        second = ~first & (predicted.wanted_scores > self.min_score)
         signals = struct(
-            score=pa.array(np.where(second, found.wanted_scores, found.scores)),
+            score=pa.array(np.where(second, predicted.wanted_scores, predicted.scores)),
             wanted=pa.array((first | second).astype(np.int32)),
         )
-        nameless = np.array([name is None for name in found.languages], np.bool_)
+        unidentified = np.array([name is None for name in predicted.languages], np.bool_)
         filled = batch.with_columns(
-            language=pa.array(found.languages, pa.string()),
-            language_score=pa.array(found.scores, pa.float64(), mask=nameless),
+            language=pa.array(predicted.languages, pa.string()),
+            language_score=pa.array(predicted.scores, pa.float64(), mask=unidentified),
         )
         return Outcome(filled, decide(signals, self.rules), signals)

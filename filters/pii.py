@@ -1,12 +1,12 @@
-"""Personal data: e-mail and IP addresses, phone, card, account and social security numbers, replaced in the text.
+"""Replaces personal data in texts: email and IP addresses, phone, card, account and social security numbers.
 
-presidio-analyzer's recognizers, checksums included, find them; `curation.pii` decides which of their matches hold on
-web text, shows the recognizers only where something can be, and makes the replacements. Nothing is removed: broken
-numbers harm a corpus more than a missed one, so what is doubtful stays. Names and places need a language model, are
-wrong far more often, and are off by default.
+The recognizers of presidio-analyzer, checksums included, find candidates. `curation.pii` runs them only where a match
+is possible, decides which matches to trust on web text, and makes the replacements. No document is removed, and
+doubtful matches are left alone: a broken number harms a corpus more than a missed one. Names and places need a language
+model, are wrong far more often, and are off by default.
 
-The reference (datatrove 0.10, pipeline/formatters/pii.py) knows e-mail and IPv4 only, takes version numbers for
-addresses, and hands out its replacements in turn, so that its output depends on the order of documents.
+The reference (datatrove 0.10, pipeline/formatters/pii.py) finds only email and IPv4 addresses, mistakes version numbers
+for addresses, and assigns replacements in rotation, so that its output depends on the order of documents.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from curation.stages.stage import Outcome, struct
 from curation.text.valid import valid_text
 
 SIGNALS = ("email", "ip", "phone", "credit_card", "iban", "us_ssn", "person", "location")
-"""The kinds, in the order of the signals; one that is not looked for has zeros."""
+"""All kinds of personal data, in the order of the signals; a kind that is not searched for has zeros."""
 REGIONS = ("US", "GB", "DE", "FR", "IL", "IN", "BR")
-"""presidio's own, but for CA, which shares the numbering plan of the US."""
+"""presidio's defaults without CA, which shares the numbering plan of the US."""
 ANYWHERE = "ZZ"
-"""libphonenumber's region in which only numbers with a country code are numbers."""
+"""libphonenumber's region in which only numbers with a country code are valid."""
 SLICE_BYTES = 4 << 20
-"""Texts are searched in slices of this size, so that memory stays bounded whatever the batch."""
+"""Texts are searched in slices of this size, which bounds memory whatever the size of the batch."""
 MAX_PASSES = 8
-"""A replacement can, next to other digits, look like something else; passes go on until nothing is found."""
+"""A replacement next to other digits can look like another match, so passes are repeated until nothing is found."""
 
 MinScore = Annotated[float, Gt(0), Le(1)]
 
@@ -50,14 +50,26 @@ MinScore = Annotated[float, Gt(0), Le(1)]
 @checked
 @dataclass(frozen=True, slots=True)
 class Pii:
-    """Replaces personal data of the `types` given; nothing is removed.
+    """Replaces personal data in the text. No document is removed.
 
-    replacement: "fake" for a value that belongs to nobody, the same for the same original everywhere, or "tag" for
-    `<EMAIL>`. phone_regions: countries (ISO 3166) whose numbers are found without a country code too. min_score_*: the
-    evidence needed, 0 to 1 (docs/personal-data.md). names, places: also replace names of persons and of places, in
-    documents whose language is English or not known (needs the extra `names`). secret_variable: name of an environment
-    variable whose value makes the choice of fakes unpredictable; to be set where a run is planned, not on workers.
     Signals: matches replaced in each document, by type. Counts: their sums.
+
+    Attributes:
+        types: Types to replace: "email", "ip", "phone", "credit_card", "iban", "us_ssn".
+        replacement: "fake" puts a value that belongs to nobody, the same for the same original everywhere; "tag" puts
+            `<EMAIL>` and the like.
+        phone_regions: Countries (ISO 3166) whose phone numbers are also found without a country code.
+        min_score_email: Evidence required to replace an email address, above 0 to 1 (see docs/personal-data.md).
+        min_score_ip: The same for IP addresses.
+        min_score_phone: The same for phone numbers.
+        min_score_credit_card: The same for credit card numbers.
+        min_score_iban: The same for bank account numbers.
+        min_score_us_ssn: The same for US social security numbers.
+        names: Also replace names of persons, in documents whose language is English or unknown. Needs the extra
+            `names`.
+        places: Also replace names of places, under the same conditions.
+        secret_variable: Name of an environment variable whose value makes the choice of fakes unpredictable. It must be
+            set where a run is planned; workers do not need it.
     """
 
     types: tuple[str, ...] = ("email", "ip", "phone", "credit_card", "iban", "us_ssn")
@@ -80,27 +92,27 @@ class Pii:
     def __post_init__(self) -> None:
         for kind in self.types:
             if kind not in KINDS:
-                also = "; names and places are keys of their own" if kind in SIGNALS else ""
-                raise ParameterError("types", kind, f"among {', '.join(sorted(KINDS))}{also}")
+                hint = "; names and places are separate keys" if kind in SIGNALS else ""
+                raise ParameterError("types", kind, f"among {', '.join(sorted(KINDS))}{hint}")
         _check_regions(self.phone_regions)
         if self.names or self.places:
             names.check_available("names" if self.names else "places")
         if self.secret_variable is not None:
-            # Workers get the value with the stage, so it need not be in their environment.
+            # The value travels with the stage, so workers do not need it in their environment.
             secret = os.environ.get(self.secret_variable, "").encode()
             object.__setattr__(self, "_secret", hashlib.blake2b(secret).digest() if secret else None)
 
     def assets(self) -> dict[str, str]:
-        """Hashes of the language model and the secret, as far as they are used."""
-        found = {}
+        """Hashes of the language model and the secret, if they are used."""
+        hashes = {}
         if self.names or self.places:
-            found["model"] = names.model_identity()
+            hashes["model"] = names.model_identity()
         if self.secret_variable is not None:
-            found["secret"] = hashlib.blake2b(self._key(), digest_size=16, person=b"fingerprint").hexdigest()
-        return found
+            hashes["secret"] = hashlib.blake2b(self._key(), digest_size=16, person=b"fingerprint").hexdigest()
+        return hashes
 
     def __call__(self, batch: Batch, /) -> Outcome:
-        """Edit the text; signals and counts say how many matches of each type were replaced."""
+        """Replace matches in the text; signals and counts say how many of each type."""
         text = batch.text
         counts = np.zeros((len(SIGNALS), len(batch)), dtype=np.int32)
         edited: dict[int, str] = {}
@@ -117,9 +129,12 @@ class Pii:
         return Outcome(batch, None, struct(**dict(zip(SIGNALS, counts, strict=True))), totals)
 
     def _edited(self, texts: pa.StringArray, english: frozenset[int], counts: Int32s) -> dict[int, str]:
-        """The new text of each row that changes; names are looked for in the rows `english`.
+        """The new text of each row that changes.
 
-        counts: (kinds, rows), to which the matches replaced are added.
+        Args:
+            texts: The texts of a slice.
+            english: Rows to search for names and places.
+            counts: Shape (kinds, rows); the number of replaced matches is added to it.
         """
         edited: dict[int, str] = {}
         for row, matches, new in self.replacements(texts, english):
@@ -129,7 +144,14 @@ class Pii:
         return edited
 
     def replacements(self, texts: pa.StringArray, english: frozenset[int]) -> Iterator[tuple[int, list[Match], str]]:
-        """Row, matches in its text, and the text with them replaced; a row comes again until nothing is found."""
+        """Each row with matches, its matches, and its text with them replaced.
+
+        A row is given once per pass in which something is found in it; later matches are in the text already replaced.
+
+        Args:
+            texts: The texts to search.
+            english: Rows to search for names and places.
+        """
         search = self._search()
         wanted = frozenset(kind for kind, on in (("person", self.names), ("location", self.places)) if on)
         finder = names.NameFinder(wanted) if wanted else None
@@ -151,7 +173,7 @@ class Pii:
         return Search(minimums, self.phone_regions or (ANYWHERE,))
 
     def _key(self) -> bytes:
-        """The secret as a key; RecipeError where it is named but was not set."""
+        """The secret as a key; RecipeError if the recipe names a variable that was not set."""
         if self.secret_variable is not None and self._secret is None:
             raise RecipeError(f"[pii]: secret_variable = {self.secret_variable!r}: no such environment variable is set")
         return self._secret or b""
@@ -159,9 +181,15 @@ class Pii:
 
 @dataclass(frozen=True, slots=True)
 class PersonalData:
-    """What was found in a text at `start` to `end` (code points), and what stands there now.
+    """One piece of personal data that was replaced in a text.
 
-    score: the evidence, 0 to 1. text: as it was written.
+    Attributes:
+        kind: Its type, such as "email".
+        text: As it was written.
+        start: Where it begins in the original text, in code points.
+        end: Where it ends in the original text, in code points, exclusive.
+        score: The evidence, 0 to 1.
+        replacement: What is there now.
     """
 
     kind: str
@@ -174,26 +202,26 @@ class PersonalData:
 
 @dataclass(frozen=True, slots=True)
 class RedactedText:
-    """A text with personal data replaced, and what was found, in the order of the text."""
+    """A text with personal data replaced, and what was replaced, in the order of the text."""
 
     text: str
     found: tuple[PersonalData, ...]
 
 
 def redact(text: str, **settings: Any) -> RedactedText:
-    """Find and replace the personal data in one text.
+    """Replace the personal data in one text.
 
     Args:
         text: The text.
         **settings: Parameters of `Pii`: `types` (of "email", "ip", "phone", "credit_card",
             "iban", "us_ssn"), `replacement` ("fake" or "tag"), `phone_regions`, `min_score_email` and so on, `names`
-            and `places` (English, by a language model that the extra `names` brings).
+            and `places` (English only, by a language model that the extra `names` installs).
 
     Returns:
-        The text with replacements, the same as in a run, and each thing found with its place in the text given.
+        The text with the same replacements as in a run, and each match with its position in the original text.
 
     Raises:
-        RecipeError: There is no such setting, or it cannot have this value.
+        RecipeError: A setting does not exist or has an invalid value.
 
     Example:
         >>> from curation import redact
@@ -206,7 +234,7 @@ def redact(text: str, **settings: Any) -> RedactedText:
     pii = build(Pii, settings, "redact()")
     text = valid_text(text)
     origin = [(place, place + 1) for place in range(len(text))]
-    found: list[PersonalData] = []
+    replaced: list[PersonalData] = []
     redacted = text
     for _, matches, new in pii.replacements(pa.array([text], pa.string()), frozenset([0])):
         pieces: list[tuple[int, int]] = []
@@ -214,12 +242,12 @@ def redact(text: str, **settings: Any) -> RedactedText:
         for match in matches:
             if not match.kept:
                 start, end = origin[match.start][0], origin[match.end - 1][1]
-                stands = replacement(match.kind, match.value, pii.replacement, pii._key())
-                found.append(PersonalData(match.kind, text[start:end], start, end, match.score, stands))
-                pieces += [*origin[at : match.start], *[(start, end)] * len(stands)]
+                substitute = replacement(match.kind, match.value, pii.replacement, pii._key())
+                replaced.append(PersonalData(match.kind, text[start:end], start, end, match.score, substitute))
+                pieces += [*origin[at : match.start], *[(start, end)] * len(substitute)]
                 at = match.end
         origin = pieces + origin[at:]
-    return RedactedText(redacted, tuple(sorted(found, key=lambda one: one.start)))
+    return RedactedText(redacted, tuple(sorted(replaced, key=lambda item: item.start)))
 
 
 def _check_regions(regions: tuple[str, ...]) -> None:
@@ -232,7 +260,7 @@ def _check_regions(regions: tuple[str, ...]) -> None:
 
 
 def _slices(texts: pa.StringArray) -> Iterator[tuple[int, pa.StringArray]]:
-    """The array in slices of about SLICE_BYTES, each with the row it begins at."""
+    """The array in slices of about SLICE_BYTES, each with its first row."""
     sizes = np.cumsum(pc.fill_null(pc.binary_length(texts), 0).to_numpy(zero_copy_only=False).astype(np.int64))
     first = 0
     while first < len(texts):
@@ -243,7 +271,7 @@ def _slices(texts: pa.StringArray) -> Iterator[tuple[int, pa.StringArray]]:
 
 
 def _english(batch: Batch, first: int, rows: int) -> frozenset[int]:
-    """Of the rows from `first` on those, counted from there, whose language is English or not known."""
+    """Rows of a slice, counted from its row `first` of the batch, whose language is English or unknown."""
     if "language" not in batch.table.schema.names:
         return frozenset(range(rows))
     languages = batch.column("language").slice(first, rows).to_pylist()
@@ -251,5 +279,5 @@ def _english(batch: Batch, first: int, rows: int) -> frozenset[int]:
 
 
 def _to_replace(found: Mapping[int, list[Match]]) -> dict[int, list[Match]]:
-    """The rows in which something is to be replaced."""
+    """The rows that have a match to replace."""
     return {row: matches for row, matches in found.items() if not all(match.kept for match in matches)}

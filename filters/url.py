@@ -1,8 +1,8 @@
-"""URL filter: block lists of domains and addresses, and words that give an address away (RefinedWeb, section G.1).
+"""URL filter: block lists of domains and addresses, and banned words in addresses (RefinedWeb, section G.1).
 
-The lists are the ones that datatrove carries (UT1 of the University of Toulouse, and three word lists), read from its
-package; verdict and reason equal those of its URLFilter (datatrove 0.10, pipeline/filters/url_filter.py). A record
-without a URL, on which that one stops the run, goes with the reason `no_url`.
+The lists are those in the datatrove package (UT1 of the University of Toulouse, and three word lists). Verdicts and
+reasons equal those of its URLFilter (datatrove 0.10, pipeline/filters/url_filter.py), except that a record without a
+URL, which stops a run there, is removed here with the reason `no_url`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ARCHIVE = "url_filterblacklistsv0_3_0.tar.gz"
 WORDS, SUBWORDS, SOFT_WORDS = "banned_words.txt", "banned_subwords.txt", "soft_banned_words.txt"
 
 FILE_MARK = "@"
-"""An entry `@path` of a list parameter stands for the lines of that file."""
+"""An entry `@path` of a list parameter means the lines of that file."""
 
 _SEPARATORS = re.compile(r"[^a-zA-Z0-9]+")
 
@@ -41,14 +41,26 @@ _SEPARATORS = re.compile(r"[^a-zA-Z0-9]+")
 @checked
 @dataclass(frozen=True, slots=True)
 class Url(Filter):
-    """Removes pages by their address, in this order.
+    """Removes pages by their address.
 
-    domain: registered domain in the list; subdomain: full host name in the list; url: exact address in the list;
-    hard_word: a banned word is a part of the address between other characters than letters and digits (case counts);
-    max_soft_words: more than so many different soft words; subword: a banned string anywhere in the letters and digits.
+    The reasons, in the order in which they are checked:
 
-    builtin_lists: use the lists that come with the package. extra_domains, extra_urls, extra_words, extra_soft_words,
-    extra_subwords: entries of one's own; `@path` stands for a file's lines (those that begin with # left out).
+    - `no_url`: the record has no address.
+    - `domain`, `subdomain`, `url`: the registered domain, the full host name or the exact address is in the list.
+    - `hard_word`: a banned word, delimited by other characters than letters and digits (case-sensitive).
+    - `max_soft_words`: too many different soft words.
+    - `subword`: a banned string anywhere in the letters and digits.
+
+    In the `extra_` lists, an entry `@path` means the lines of that file, except those that begin with #.
+
+    Attributes:
+        builtin_lists: Use the lists of the datatrove package.
+        max_soft_words: Remove an address with more different soft words than this; None disables the rule.
+        extra_domains: Domains and host names to block as well.
+        extra_urls: Addresses to block as well.
+        extra_words: Further words for `hard_word`.
+        extra_soft_words: Further words for `max_soft_words`.
+        extra_subwords: Further strings for `subword`.
     """
 
     builtin_lists: bool = True
@@ -66,7 +78,7 @@ class Url(Filter):
         for key, entries in self._extra().items():
             for entry in entries:
                 if entry.startswith(FILE_MARK) and not Path(entry[1:]).is_file():
-                    raise ParameterError(key, entry, "entries, or @ and the path of a file of entries")
+                    raise ParameterError(key, entry, "entries, or @ and the path of a file with entries")
                 if not entry.startswith((FILE_MARK, "#")) and key.endswith("words") and not _normalize(entry):
                     raise ParameterError(key, entry, "words with a letter a-z or a digit")
 
@@ -96,7 +108,7 @@ class Url(Filter):
         return hashes
 
     def measure(self, batch: Batch) -> pa.StructArray:
-        """Per address: whether it is absent or listed (0 or 1), hard and soft words, and whether a subword is in it."""
+        """For each address: whether it is missing, listed or has a subword (0 or 1), and its hard and soft words."""
         urls = [url or "" for url in batch.column("url").to_pylist()]
         hosts = [split_host(url) for url in urls]
         hard = _words(WORDS, self.extra_words, self.builtin_lists)
@@ -108,8 +120,8 @@ class Url(Filter):
             "domain": self._listed("domains", [host.top_domain_under_public_suffix for host in hosts]),
             "subdomain": self._listed("domains", [host.fqdn for host in hosts]),
             "url": self._listed("urls", urls),
-            "hard_words": [len(found & hard) for found in words],
-            "soft_words": [len(found & soft) for found in words],
+            "hard_words": [len(parts & hard) for parts in words],
+            "soft_words": [len(parts & soft) for parts in words],
             "subwords": [
                 subwords is not None and next(subwords.iter(_normalize(url)), None) is not None for url in urls
             ],
@@ -130,7 +142,7 @@ def _normalize(text: str) -> str:
 
 @cache
 def _entries(given: tuple[str, ...]) -> frozenset[str]:
-    """Entries given and those of the files named among them."""
+    """The given entries, with those that name a file replaced by the file's lines."""
     lines: list[str] = []
     for entry in given:
         lines += Path(entry[1:]).read_text(encoding="utf-8").splitlines() if entry.startswith(FILE_MARK) else [entry]
@@ -145,7 +157,7 @@ def _words(name: str, extra: tuple[str, ...], builtin: bool) -> frozenset[str]:
 
 @cache
 def _automaton(words: frozenset[str]) -> Any | None:
-    """Aho-Corasick automaton of the words, or None without words."""
+    """Aho-Corasick automaton of the words; None if there are none."""
     import ahocorasick
 
     if not words:
@@ -173,7 +185,7 @@ def _archived_lines(name: str) -> list[bytes]:
 def _asset(name: str) -> Path:
     package = find_spec("datatrove")
     if package is None or not package.submodule_search_locations:
-        raise FileNotFoundError(f"{name}: the package datatrove, which carries it, is not installed")
+        raise FileNotFoundError(f"{name}: the package datatrove, which contains it, is not installed")
     return Path(package.submodule_search_locations[0]) / "assets" / name
 
 

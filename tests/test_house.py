@@ -1,4 +1,4 @@
-"""The shape of the project: where code stands, what may import what, and that the links work."""
+"""The structure of the project: where code is, what may import what, and that the links work."""
 
 from __future__ import annotations
 
@@ -44,21 +44,21 @@ ORDER = {
     "tokenize": ("training", "encoding", "loading"),
     "jobs": ("steps", "inspect", "cli"),
 }  # fmt: skip
-"""From low to high: a folder or module imports itself and what is before it."""
+"""From low to high: a folder or module imports only itself and what is before it."""
 
 
 def imports_of(path: Path) -> set[str]:
-    found = set()
+    names = set()
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    if path == ROOT / "curation" / "__init__.py":  # names of all folders, told to type checkers and imported lazily
+    if path == ROOT / "curation" / "__init__.py":  # names from all folders, for type checkers and lazy imports
         tree.body = [node for node in tree.body if ast.unparse(node).partition("\n")[0] != "if TYPE_CHECKING:"]
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             assert node.level == 0, f"{path}: relative import"
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
 
 
 def part_of(module: str) -> str:
@@ -68,14 +68,14 @@ def part_of(module: str) -> str:
 
 @pytest.mark.parametrize("link", LINKS)
 def test_links(link: str) -> None:
-    """curation/<folder> is a relative link to the real folder beside it."""
+    """curation/<folder> is a relative link to the real folder next to curation/."""
     path = ROOT / "curation" / link
     assert path.is_symlink()
     assert path.readlink() == Path("..") / link
 
 
 def test_tokenize_never_shadows_the_standard_library() -> None:
-    """Python started at the root still finds the standard library's tokenize."""
+    """Python started at the root finds the standard library's tokenize."""
     assert not (ROOT / "tokenize" / "__init__.py").exists()
     program = "import tokenize, sysconfig; print(tokenize.__file__.startswith(sysconfig.get_path('stdlib')))"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -83,8 +83,8 @@ def test_tokenize_never_shadows_the_standard_library() -> None:
 
 
 @pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_point_one_way(path: Path) -> None:
-    """jobs → filters, tokenize → curation, and every import of our own goes by `curation.`."""
+def test_imports_go_one_way(path: Path) -> None:
+    """jobs → filters, tokenize → curation, and every import of the project's own modules begins with `curation.`."""
     allowed = MAY_IMPORT[part_of(module_of(path))]
     for module in imports_of(path):
         first = module.split(".")[0]
@@ -102,7 +102,7 @@ def folder_of(module: str) -> tuple[str, str]:
 
 @pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_folders_import_only_those_below_them(path: Path) -> None:
-    """Within curation/, tokenize/ and jobs/ a folder imports itself and what is before it in ORDER."""
+    """Within curation/, tokenize/ and jobs/ a folder imports only itself and what is before it in ORDER."""
     own, folder = folder_of(module_of(path))
     order = ORDER.get(own, ())
     if folder not in order:
@@ -114,8 +114,8 @@ def test_folders_import_only_those_below_them(path: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", ORDER)
-def test_every_folder_has_its_place(folder: str) -> None:
-    """A new folder says where it belongs: it is named in ORDER, and its __init__.py says what belongs there."""
+def test_every_folder_is_in_order_and_described(folder: str) -> None:
+    """Every folder is in ORDER, and its __init__.py says what belongs there."""
     inside = {path.name for path in (ROOT / folder).iterdir() if path.is_dir() and any(path.glob("*.py"))} - {*LINKS}
     assert inside <= {*ORDER[folder]}
     for name in inside:
@@ -123,7 +123,7 @@ def test_every_folder_has_its_place(folder: str) -> None:
 
 
 def test_the_package_has_few_entries() -> None:
-    """curation/ has at most 20 entries, so that a newcomer takes them in at a glance."""
+    """curation/ has at most 20 entries, so that a newcomer can grasp them at a glance."""
     assert len([path for path in (ROOT / "curation").iterdir() if path.name != "__pycache__"]) <= 20
 
 
@@ -133,7 +133,7 @@ def commands() -> list[str]:
 
 @pytest.mark.parametrize("command", commands())
 def test_folders_of_commands_are_separate(command: str) -> None:
-    """A command made of several files has one with its own name to begin with, and imports no other command's."""
+    """A command with several files has one with its own name, and imports no files of other commands."""
     folder = ROOT / "jobs" / "inspect" / command
     assert (folder / f"{command}.py").is_file()
     others = {f"curation.jobs.inspect.{other}" for other in commands() if other != command}
@@ -144,14 +144,14 @@ def test_folders_of_commands_are_separate(command: str) -> None:
 
 @pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_only_the_cluster_module_imports_dask(path: Path) -> None:
-    """dask and distributed are imported in curation/running/cluster.py alone."""
+    """dask and distributed are imported only in curation/running/cluster.py."""
     if module_of(path) != "curation.running.cluster":
         assert not {name.split(".")[0] for name in imports_of(path)} & {"dask", "distributed"}
 
 
 @pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_source_imports(path: Path) -> None:
-    """Every source file is importable under curation; the one that is about PyTorch, where that is installed."""
+    """Every source file can be imported under curation; the one that needs PyTorch, if that is installed."""
     if module_of(path) == "curation.tokenize.loading.torch_dataset":
         pytest.importorskip("torch")
     assert importlib.import_module(module_of(path)).__name__ == module_of(path)
@@ -163,7 +163,7 @@ def distribution_names(requirements: list[str]) -> set[str]:
 
 
 def test_what_is_imported_is_declared() -> None:
-    """Every package that a source imports is a dependency of the project, not of one of its dependencies or tests."""
+    """Every package that a source imports is a declared dependency, not one of a dependency or of the tests."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     declared = distribution_names(project["dependencies"]) | distribution_names(
         project["optional-dependencies"]["torch"]
@@ -171,12 +171,12 @@ def test_what_is_imported_is_declared() -> None:
     owners = importlib.metadata.packages_distributions()
     for path in sources():
         for name in {module.split(".")[0] for module in imports_of(path)} - {"curation", *sys.stdlib_module_names}:
-            found = distribution_names(owners.get(name, [name]))
-            assert found & declared, f"{path} imports {name}, which is not in pyproject.toml"
+            names = distribution_names(owners.get(name, [name]))
+            assert names & declared, f"{path} imports {name}, which is not in pyproject.toml"
 
 
 def test_versions_that_decide_results_are_pinned() -> None:
-    """constraints.txt has each library that a stage or table names, at the version of trafilatura proven last."""
+    """constraints.txt pins each library that a stage or table names, trafilatura at the latest proven version."""
     pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
     classes = [import_class(path) for path in (*STAGES.values(), *TABLES.values())]
     needed = {library for kind in classes for library in getattr(kind, "libraries", ())}
@@ -184,8 +184,8 @@ def test_versions_that_decide_results_are_pinned() -> None:
     assert pins["trafilatura"] == PROVEN[-1]
 
 
-def test_the_main_job_needs_nothing_of_the_tests(tmp_path: Path) -> None:
-    """All steps run where no package is installed that only tests bring, pandas among them."""
+def test_the_main_job_needs_no_test_dependencies(tmp_path: Path) -> None:
+    """All steps run without the packages that only tests install, such as pandas."""
     program = (
         "import sys; sys.modules.update(dict.fromkeys(sys.argv[1].split(','))); del sys.argv[1]\n"
         "from curation.jobs.cli.main import main; main()\n"
@@ -198,7 +198,7 @@ def test_the_main_job_needs_nothing_of_the_tests(tmp_path: Path) -> None:
 
 
 def test_importing_the_package_does_no_work() -> None:
-    """Importing the command line loads no model, no Dask and no compiler: help and mistyped options answer at once."""
+    """Importing the command line loads no model, no Dask and no compiler, so help and usage errors are fast."""
     heavy = "{'dask', 'distributed', 'numba', 'spacy'}"
     program = f"import sys, curation.jobs.cli.main; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)

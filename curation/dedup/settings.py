@@ -1,4 +1,4 @@
-"""The recipe's table [dedup]: what counts as a duplicate, and which of its copies stays."""
+"""The recipe's table [dedup]: what counts as a duplicate, and which copy is kept."""
 
 from __future__ import annotations
 
@@ -13,33 +13,45 @@ from curation.errors import ParameterError
 from curation.stages.parameters import Size, checked
 
 PERMUTATIONS = 112
-"""Hash functions there are to share out between bands and rows: FineWeb's 14 × 8."""
+"""Number of hash functions to divide into bands and rows: FineWeb's 14 × 8."""
 
 MISS_WEIGHT = 0.7
-"""How much a missed duplicate counts against a false candidate (1 in all) when bands and rows are chosen.
+"""Weight of missed duplicates when bands and rows are chosen; false candidates have the rest up to 1.
 
-A false candidate costs a comparison; a missed one stays missed. At this weight threshold .72 gives FineWeb's 14 × 8."""
+A false candidate costs a comparison; a missed duplicate is never found. With this weight, the threshold 0.72 gives
+FineWeb's 14 × 8."""
 
 
 @checked
 @dataclass(frozen=True, slots=True)
 class DedupSettings:
-    """Near-duplicates by MinHash: word `ngram`-grams, `bands` × `rows` permutations drawn with `seed`.
+    """Table [dedup] of a recipe: near-duplicates by MinHash, exact duplicates, and repeated lines.
 
-    enabled: off, no document is a duplicate of another.
-    variant: `fast` has 32-bit permutations of hashed words, `datatrove` minima equal to datatrove 0.10's, bit for bit.
-    threshold: Jaccard similarity from which two documents are near-duplicates; where `bands` and `rows` are not given,
-    it chooses them. verify: a candidate pair counts only if its estimated similarity reaches `threshold`; off, every
-    pair that shares a band counts, as in the reference.
-    exact: texts that are equal once simplified are duplicates of their own kind (`exact_duplicate`).
-    url: of documents with one normalised URL only the newest stays (`url_duplicate`).
-    survivor: which of a cluster stays: a name in `survivor_rules.RULES` (`first` is the first in input order), or the
-    one with most of a column or signal (`best:language_score`, `best:gopher_quality.words`).
-    max_cluster_size: clusters above it are taken apart by similarity and reported; null sets no limit.
-    against: output folders of earlier runs, whose documents come first and are never touched. mode: which duplicates go
-    then: of their documents and of this run's (`both`), of theirs alone (`against`), or of this run's (`within`).
-    max_line_documents: lines that stand in more documents than this, of one domain or of the whole corpus as
-    `line_scope` says, are cut from the text; null cuts none.
+    Attributes:
+        enabled: Whether to remove duplicates; if false, no document is a duplicate of another.
+        variant: "fast" uses 32-bit permutations of hashed words; "datatrove" gives the same minima as datatrove 0.10,
+            bit for bit.
+        ngram: Number of words in a shingle.
+        threshold: Jaccard similarity from which two documents are near-duplicates, above 0 to 1. It also determines
+            `bands` and `rows` if they are not given.
+        bands: Number of bands; two documents that agree in all rows of a band are candidates. Give both or neither of
+            `bands` and `rows`.
+        rows: Number of permutations per band.
+        seed: Random seed of the permutations.
+        verify: Whether a candidate pair counts only if its estimated similarity reaches `threshold`. If false, every
+            candidate pair counts, as in the reference.
+        exact: Whether to also remove texts that are equal after normalization, with the reason `exact_duplicate`.
+        url: Whether to keep only the newest of documents with the same normalized URL, with the reason
+            `url_duplicate`.
+        survivor: Which document of a cluster is kept: a name in `survivor_rules.RULES` ("first" means first in input
+            order), or the one with the highest value of a column or signal ("best:language_score",
+            "best:gopher_quality.words").
+        max_cluster_size: Clusters above this size are split by similarity and reported; None means no limit.
+        against: Output folders of earlier runs. Their documents count as first and are never changed.
+        mode: What to remove if `against` is set: "both" removes duplicates of documents of the earlier runs and of
+            this run, "against" only those of the earlier runs, "within" only those of this run.
+        max_line_documents: Lines that occur in more documents than this are cut from the text; None cuts none.
+        line_scope: Where occurrences of a line are counted: "domain" or "corpus".
     """
 
     version: ClassVar[int] = 1
@@ -70,24 +82,24 @@ class DedupSettings:
 
     @property
     def banding(self) -> tuple[int, int]:
-        """Bands and rows: those given, else datasketch's best for `threshold` within 112 permutations."""
+        """Bands and rows: as given, or datasketch's optimum for `threshold` with at most 112 permutations."""
         if self.bands is not None and self.rows is not None:
             return self.bands, self.rows
         return _best_banding(self.threshold)
 
     @property
     def signature(self) -> tuple[object, ...]:
-        """What a document's signature depends on; runs that differ in it cannot be compared."""
+        """What signatures depend on; documents of runs that differ in it cannot be compared."""
         return self.variant, self.ngram, *self.banding, self.seed
 
     @property
     def permutations(self) -> int:
-        """Hash functions in all: bands × rows."""
+        """Total number of hash functions: bands × rows."""
         bands, rows = self.banding
         return bands * rows
 
     def probability(self, similarity: float) -> float:
-        """Chance that two documents of this Jaccard similarity share a band: 1 − (1 − sʳ)ᵇ (Leskovec et al., ch. 3)."""
+        """Probability that texts of this Jaccard similarity share a band: 1 − (1 − sʳ)ᵇ (Leskovec et al., ch. 3)."""
         bands, rows = self.banding
         return float(1 - (1 - similarity**rows) ** bands)
 
@@ -98,6 +110,6 @@ def _best_banding(threshold: float) -> tuple[int, int]:
 
     try:
         index = MinHashLSH(threshold, PERMUTATIONS, weights=(1 - MISS_WEIGHT, MISS_WEIGHT))
-    except ValueError:  # datasketch wants two bands, and nearest to 1 a single one would be best
+    except ValueError:  # datasketch requires two bands, but close to 1 a single one would be best
         return 2, PERMUTATIONS // 2
     return int(index.b), int(index.r)

@@ -1,4 +1,4 @@
-"""Survivor rules: what the documents of a cluster are compared by, a number for each, more being better."""
+"""Survivor rules: the value by which the documents of a cluster are compared; the highest is kept."""
 
 from __future__ import annotations
 
@@ -22,9 +22,13 @@ from curation.store.shards import read_shard, read_table
 
 @dataclass(frozen=True, slots=True)
 class SurvivorValue:
-    """What a survivor rule compares, the most of which survives. Without column and stage all documents are equal.
+    """The value that a survivor rule compares. Without column and stage, all documents are equal.
 
-    column: of the files of `table`, documents/ or signatures/. stage, signal: a signal, measured anew.
+    Attributes:
+        column: A column of the files in `table`.
+        table: Folder of the column, "documents" or "signatures".
+        stage: The stage that measures `signal`, if the value is a signal; it is run again on the documents.
+        signal: Name of the signal.
     """
 
     column: str | None = None
@@ -33,7 +37,16 @@ class SurvivorValue:
     signal: str | None = None
 
     def of(self, folder: Folder, shard: str, rows: Int64s) -> Float64s:
-        """The value of each of the rows of a shard, ascending; NaN where there is none."""
+        """The values of documents of a shard.
+
+        Args:
+            folder: The output folder.
+            shard: Name of the shard.
+            rows: Numbers of the documents in the shard, ascending, shape (n,).
+
+        Returns:
+            A value for each row, shape (n,); NaN if there is none.
+        """
         if self.column is not None:
             table = read_table(folder, f"{self.table}/{shard}.parquet", [self.column])
             return as_numbers(table[0].take(pa.array(rows)))
@@ -56,20 +69,28 @@ RULES: dict[str, SurvivorValue] = {
     "longest": SurvivorValue("length", "signatures"),
     "newest": SurvivorValue("date"),
 }
-"""The survivor rules that have a name: all that recipes, errors and docs know of. Of equals the first survives."""
+"""The survivor rules that have a name. Of documents with equal values, the first is kept."""
 
 BEST = "best:"
-"""The rules without a name of their own: after it, a column of documents/ or a signal, as `stage.signal`."""
+"""Prefix of all other rules: a column of documents/ or a signal, as `stage.signal`, follows it."""
 
 
 def check_rule(rule: str) -> None:
-    """ParameterError if `rule` is neither among RULES nor begins as BEST says."""
+    """Raise ParameterError if `rule` is neither in RULES nor begins with BEST."""
     if rule not in RULES and not (rule.startswith(BEST) and rule != BEST):
         raise ParameterError("survivor", rule, f"one of {', '.join(RULES)}, or {BEST}<column or stage.signal>")
 
 
 def survivor_value(rule: str, stages: Sequence[tuple[str, Stage]] = ()) -> SurvivorValue:
-    """The rule of `DedupSettings.survivor`, the recipe's stages giving signals. ParameterError if there is no such."""
+    """The value that `rule` compares.
+
+    Args:
+        rule: As in `DedupSettings.survivor`.
+        stages: The recipe's stages with their names; their numeric signals can be used.
+
+    Raises:
+        ParameterError: There is no such rule, column or signal; the message names those that exist.
+    """
     check_rule(rule)
     if rule in RULES:
         return RULES[rule]
@@ -90,11 +111,11 @@ def survivor_value(rule: str, stages: Sequence[tuple[str, Stage]] = ()) -> Survi
 
 
 _LATER = ("token_count", "minhash_cluster_size")
-"""Columns that the steps after this one fill."""
+"""Columns that later steps fill."""
 
 
 def as_numbers(values: pa.ChunkedArray) -> Float64s:
-    """Numbers as they are, dates as seconds since 1970 (UTC unless they say otherwise), NaN for what is neither."""
+    """Numbers unchanged, dates as seconds since 1970 (UTC if they have no time zone), NaN for anything else."""
     if pa.types.is_string(values.type):
         return np.array([_seconds(value) for value in values.to_pylist()], np.float64)
     return np.asarray(values.cast(pa.float64()).fill_null(np.nan).to_numpy(), np.float64)

@@ -1,4 +1,4 @@
-"""Pages to main text: the extractors, and the child process in which they run.
+"""Extracts the main text of pages: the extractors, and the child process in which they run.
 
 May import `language`, `stages` and the folders below them.
 """

@@ -1,7 +1,7 @@
-"""The stage that turns pages into text, each page within limits of its own (see `curation.extraction.isolation`).
+"""The stage that turns pages into text, each page under its own limits (see `curation.extraction.isolation`).
 
-A record that carries text already (WET) keeps it. The column `html` ends here. Under the same limits, the answer for a
-page depends on the page alone; only one that needs about as long as `time_limit` can fall on either side of it.
+A record that already has text (WET) keeps it. The column `html` is dropped here. With the same limits, the result for a
+page depends on the page alone, except that a page which takes about `time_limit` may or may not time out.
 """
 
 from __future__ import annotations
@@ -30,16 +30,25 @@ from curation.stages.stage import Outcome, struct
 @checked
 @dataclass(frozen=True, slots=True)
 class Extract:
-    """Main text by trafilatura, resiliparse, or any function of the HTML given as "package.module:function".
+    """Extracts the main text of pages.
 
-    favor, fast: trafilatura's modes. languages, language_floor, model: a page that neither declares one of `languages`
-    (labels of the fastText model) nor shows text that scores above `language_floor` for one is not extracted; without
-    languages, with no floor, or by resiliparse, which is quick itself, all are. time_limit: seconds of processor time a
-    page. memory_limit_mb: what a page may take beyond what the process itself holds. max_html_characters: longer pages
-    are not tried.
+    The reasons for removal are `no_text`, `language_floor`, `max_html_characters`, `timeout`, `crash`, `memory` and
+    `error`. The signal `failure` is the cause of the last four; `text_characters` is null if nothing was extracted.
 
-    Removes with the reasons no_text, language_floor, max_html_characters, timeout, crash, memory and error; the signal
-    `failure` tells the cause of the last four, and `text_characters` is null where nothing was extracted.
+    With `languages`, a page is extracted only if it declares one of them, or if a sample of its visible text scores
+    above `language_floor` for one. This saves time, so it does not apply to resiliparse, which is fast itself.
+
+    Attributes:
+        extractor: "trafilatura", "resiliparse", or "package.module:function" for a function from HTML to text.
+        favor: What trafilatura favors: "precision", "balanced" or "recall".
+        fast: Use trafilatura's fast mode.
+        languages: Languages to extract, as labels of the fastText model; empty means all.
+        language_floor: Score, 0 to 1, that the sample must exceed for one of `languages`; None means to extract all
+            pages.
+        model: Path of another fastText model; None means the bundled one.
+        time_limit: Seconds of processor time per page.
+        memory_limit_mb: Memory in MiB that a page may take beyond what the process itself holds.
+        max_html_characters: Pages with more characters than this are not extracted.
     """
 
     extractor: str = "trafilatura"
@@ -65,17 +74,17 @@ class Extract:
                 raise ParameterError("model", self.model, "the path of a fastText model") from error
         if self._previews and (unknown := set(self.languages) - identify.labels(self.model)):
             known = ", ".join(sorted(identify.labels(self.model)))
-            raise ParameterError("languages", sorted(unknown), f"among the model's: {known}")
+            raise ParameterError("languages", sorted(unknown), f"among the model's labels: {known}")
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """What removes a page by its signals; a failure, which has no threshold, comes first."""
+        """The ordered table of rules. Failures come before them and have no threshold."""
         floor = (Rule("language_score", "<=", self.language_floor or 0.0, "language_floor"),) if self._previews else ()
         size = Rule("html_characters", ">", self.max_html_characters, "max_html_characters")
         return (size, *floor, Rule("text_characters", "<=", 0, "no_text"))
 
     def assets(self) -> dict[str, str]:
-        """The language model's hash, where a language decides."""
+        """Hash of the language model, if it is used."""
         return {"model": identify.model_hash(self.model)} if self._previews else {}
 
     @property
@@ -83,7 +92,7 @@ class Extract:
         return bool(self.languages) and self.language_floor is not None and self.extractor not in CHEAP
 
     def __call__(self, batch: Batch, /) -> Outcome:
-        """Fill `text` and drop `html`; StepFailed if no process for extraction can be started."""
+        """Fill `text` and drop `html`; StepFailed if the process for extraction cannot be started."""
         html = batch.column("html")
         lengths = pc.utf8_length(html)
         fits = pc.less_equal(lengths, self.max_html_characters).fill_null(False)
@@ -115,9 +124,9 @@ class Extract:
     def _columns(
         self, batch: Batch, tried: np.ndarray[Any, Any], answers: list[isolation.Answer]
     ) -> tuple[pa.StringArray, list[float | None], list[str | None], list[str | None]]:
-        """Text, language score, kind of failure and its cause of every row."""
-        carried = pc.fill_null(batch.text, "")
-        texts = pc.if_else(batch.column("html").is_valid(), pa.scalar(None, pa.string()), carried).to_pylist()
+        """Text, language score, failure and its cause of every row."""
+        existing = pc.fill_null(batch.text, "")
+        texts = pc.if_else(batch.column("html").is_valid(), pa.scalar(None, pa.string()), existing).to_pylist()
         scores: list[float | None] = [None] * len(batch)
         failures: list[str | None] = [None] * len(batch)
         causes: list[str | None] = [None] * len(batch)

@@ -1,7 +1,7 @@
 """Extractors: functions from a page's HTML to its main text, built in the child process of `isolation`.
 
-With languages given, a page that does not declare one of them has a sample of its visible text, got by resiliparse in
-a tenth of trafilatura's time, looked at by the language model, and is not extracted if it cannot be in any.
+If languages are given and a page does not declare one of them, resiliparse extracts a sample of its visible text, in a
+tenth of trafilatura's time. The page is not extracted if the language model rules out all of the languages.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any
 Extractor = Callable[[str], str | None]
 
 BUILT_IN = ("trafilatura", "resiliparse")
-"""Names of the extractors; any other is the path "package.module:function" of a function from HTML to text."""
+"""Names of the built-in extractors; any other is "package.module:function", a function from HTML to text."""
 
 CHEAP = ("resiliparse",)
-"""Extractors that cost no more than a preview, so that none is made for them."""
+"""Extractors that are as fast as sampling, so pages are not sampled for them."""
 
 SAMPLE_CHARACTERS = 1000
-"""Characters of visible text around one third and two thirds of a page, far from menus, that tell its language."""
+"""Characters of visible text to sample around one third and two thirds of a page, far from menus."""
 
 _DECLARED = re.compile(r"<html\b[^>]*?\slang\s*=\s*[\"']?([a-z]+)", re.IGNORECASE)
 
@@ -28,9 +28,19 @@ _DECLARED = re.compile(r"<html\b[^>]*?\slang\s*=\s*[\"']?([a-z]+)", re.IGNORECAS
 def page_function(
     extractor: str, favor: str, fast: bool, languages: Sequence[str], language_floor: float | None, model: str | None
 ) -> Callable[[str], list[Any]]:
-    """A function from HTML to its text (None if not extracted) and the best score of `languages` (None: not asked).
+    """The function that the child process applies to each page.
 
-    model: the path of a fastText model; None asks for no language.
+    Args:
+        extractor: Name or path of the extractor.
+        favor: trafilatura's focus: "precision", "balanced" or "recall".
+        fast: Whether to use trafilatura's fast mode.
+        languages: Languages to extract; empty means all.
+        language_floor: Score that one of `languages` must exceed; None means all pages are extracted.
+        model: Path of a fastText model; None means the language is not checked.
+
+    Returns:
+        A function from HTML to a list: the text, None if the page was not extracted, and the best score among
+        `languages`, None if it was not computed.
     """
     extract = _extractor(extractor, favor, fast)
     if not languages or language_floor is None or model is None:
@@ -38,35 +48,35 @@ def page_function(
     primary = {re.split("[-_]", language)[0].lower() for language in languages}
     best_score = _scorer(languages, model)
 
-    def previewed(html: str) -> list[Any]:
+    def extract_if_wanted(html: str) -> list[Any]:
         declared = _DECLARED.search(html, 0, 4000)
         if declared is not None and declared[1].lower() in primary:
             return [extract(html) or "", None]
         score = best_score(sample(html))
         return [None if score <= language_floor else extract(html) or "", score]
 
-    return previewed
+    return extract_if_wanted
 
 
 def _scorer(languages: Sequence[str], model: str) -> Callable[[str], float]:
-    """The highest score of a language for a text.
+    """A function from a text to the highest score among `languages`.
 
-    By the library, not by `curation.language.identify`, whose kernel is faster still but needs five times the memory of
-    an extractor.
+    It uses the library, not `curation.language.identify`, whose kernel is faster but needs five times the memory of an
+    extractor.
     """
     import fasttext
 
     predict, labels = fasttext.load_model(model).predict, {f"__label__{language}" for language in languages}
 
     def best_score(text: str) -> float:
-        found = zip(*predict(text.replace("\n", " "), -1), strict=True)
-        return max((float(score) for label, score in found if label in labels), default=0.0)
+        predictions = zip(*predict(text.replace("\n", " "), -1), strict=True)
+        return max((float(score) for label, score in predictions if label in labels), default=0.0)
 
     return best_score
 
 
 def sample(html: str) -> str:
-    """Visible text from a third and from two thirds of the way through a page, all of it if it is short."""
+    """Visible text around one third and two thirds of a page; all of it if it is short."""
     from resiliparse.extract.html2text import extract_plain_text
 
     text = extract_plain_text(html, preserve_formatting=False, main_content=False, alt_texts=False)
@@ -82,14 +92,14 @@ def _extractor(name: str, favor: str, fast: bool) -> Extractor:
     if name == "resiliparse":
         return resiliparse()
     module, _, function = name.partition(":")
-    found: Extractor = getattr(importlib.import_module(module), function)
-    return found
+    extractor: Extractor = getattr(importlib.import_module(module), function)
+    return extractor
 
 
 def trafilatura(favor: str, fast: bool) -> Extractor:
-    """trafilatura without comments; tables stay, links and images go, as by default.
+    """trafilatura without comments; tables are kept, links and images are not, as by default.
 
-    Its `deduplicate` stays off: it remembers earlier pages, which would decide on later ones.
+    `deduplicate` is off because it remembers earlier pages, so that results would depend on the order of pages.
     """
     from trafilatura import extract
 
@@ -111,7 +121,7 @@ def trafilatura(favor: str, fast: bool) -> Extractor:
 
 
 def resiliparse() -> Extractor:
-    """resiliparse's main content as plain text, without what stands in for pictures."""
+    """resiliparse's main content as plain text, without the alternative texts of images."""
     from resiliparse.extract.html2text import extract_plain_text
 
     def main_text(html: str) -> str | None:

@@ -1,8 +1,8 @@
-"""The child process of `isolation`: works through the pages of a shared file and records an answer for each.
+"""The child process of `isolation`: processes the pages in a shared file and records an answer for each.
 
-Started as a clean process, it imports only what the function needs. The kernel limits what a page takes: two interval
-timers whose default action ends the process even inside C code that never returns, and a ceiling on the address space.
-A record is written after the timers are off, so the number of whole records always tells which page was in work.
+Started as a clean process, it imports only what the function needs. The kernel enforces the limits of a page: two
+interval timers, whose default action ends the process even inside C code that never returns, and a limit on the address
+space. A record is written after the timers are off, so the number of complete records tells which page was in progress.
 """
 
 from __future__ import annotations
@@ -28,25 +28,26 @@ RECORD = struct.Struct("<BQ")
 """Head of a record: its kind, then the length in bytes of what follows."""
 
 ANSWER, FAILED, OUT_OF_MEMORY = range(3)
-"""Kinds of record: the function's answer as JSON; the name of the exception that it raised; nothing."""
+"""Kinds of records. They contain the function's answer as JSON, the name of the exception it raised, and nothing."""
 
 RECYCLED = 75
-"""Exit code of a child that ends between two pages because it holds too much memory."""
+"""Exit code of a child that ends between two pages because it uses too much memory."""
 
 RESIDENT_LIMIT = 400 << 20
-"""Bytes in RAM above which the child ends after a page: what parsers cache or free in pieces never goes back."""
+"""Bytes of resident memory above which the child ends after a page: parsers' caches and fragmented memory are never
+returned to the system."""
 
 _PAGE_SIZE = resource.getpagesize()
 
 
 def main() -> None:
-    """Serve requests, a JSON line each, on the socket given until the parent closes it or is gone."""
+    """Serve requests, one JSON line each, on the given socket until the parent closes it or ends."""
     control = socket.socket(fileno=int(sys.argv[2]))
     pages, out = int(sys.argv[3]), int(sys.argv[4])
     parent = os.getppid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with contextlib.suppress(OSError):  # where memory ends, this process is to go, not the one it works for
+    with contextlib.suppress(OSError):  # if the machine runs out of memory, kill this process, not its parent
         Path("/proc/self/oom_score_adj").write_text("1000")
     for line in control.makefile("rb"):
         request = json.loads(line)
@@ -59,7 +60,7 @@ def main() -> None:
 
 @functools.cache
 def _prepare(factory: str, arguments: str) -> Callable[[str], Any]:
-    """What the factory "package.module:name" makes of the arguments (JSON)."""
+    """The function that the factory "package.module:name" returns for these arguments (JSON)."""
     module, _, name = factory.partition(":")
     function: Callable[[str], Any] = getattr(importlib.import_module(module), name)(**json.loads(arguments))
     gc.collect()
@@ -68,14 +69,14 @@ def _prepare(factory: str, arguments: str) -> Callable[[str], Any]:
 
 
 def _silence() -> None:
-    """Send what libraries print to nowhere; until here, stderr is kept for the report of a failed start."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
+    """Discard what libraries print; before this, stderr is kept to report a failed start."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, 2)
+    os.close(devnull)
 
 
 class _Batch:
-    """The pages of one request, from the first asked for to the last."""
+    """The pages of one request, from its first page to the last."""
 
     def __init__(
         self, request: Mapping[str, Any], function: Callable[[str], Any], pages: int, out: int, parent: int
@@ -89,7 +90,7 @@ class _Batch:
         self.allowance = request["megabytes"] << 20
 
     def run(self) -> None:
-        """Write a record a page; end the process where it has grown too large or the parent is gone."""
+        """Write a record for each page; end the process if it has grown too large or the parent has ended."""
         for page in range(self.first, self.count):
             kind, answer = self.answer(page)
             record = RECORD.pack(kind, len(answer)) + answer
@@ -103,7 +104,7 @@ class _Batch:
         self.memory.close()
 
     def answer(self, page: int) -> tuple[int, bytes]:
-        """The record of one page, made under the limits."""
+        """Kind and content of the record of one page, computed under the limits."""
         signal.setitimer(signal.ITIMER_PROF, self.seconds)
         signal.setitimer(signal.ITIMER_REAL, self.patience)
         _limit_address_space(_sizes()[0] + self.allowance)
@@ -121,7 +122,7 @@ class _Batch:
 
 
 def write_all(descriptor: int, data: memoryview, position: int) -> None:
-    """Write `data` at `position` of a file, whatever part of it the system takes at a time."""
+    """Write all of `data` at `position` of a file, in as many calls as the system needs."""
     while len(data):
         written = os.pwrite(descriptor, data, position)
         position, data = position + written, data[written:]
@@ -137,7 +138,7 @@ def _limit_address_space(ceiling: int) -> None:
 
 
 def _sizes() -> tuple[int, int]:
-    """Address space and resident memory of this process in bytes; elsewhere than on Linux 0 and its peak."""
+    """Address space and resident memory of this process in bytes; on other systems than Linux, 0 and its peak."""
     if sys.platform != "linux":
         return 0, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     total, resident = os.pread(_statm(), 100, 0).split()[:2]

@@ -1,13 +1,13 @@
-"""Runs a function over untrusted pages so that a page which hangs, crashes or eats memory costs itself alone.
+"""Runs a function over untrusted pages so that a page which hangs, crashes or exhausts memory affects only itself.
 
-Each process keeps one clean child (started, not forked: a Dask worker has threads). A batch goes over at once through a
-shared file, answers come back through another, and one message tells that all is done: no fork, no round trip a page.
-Answers outlive the child, so its death costs the page it was at, and a new child goes on with the next.
+Each process keeps one clean child (started, not forked: a Dask worker has threads). A batch is passed at once in a
+shared file, answers come back in another, and one message says that all are done: no fork and no round trip per page.
+Answers survive the child, so its death costs only the page in progress, and a new child continues with the next.
 
-The kernel enforces the limits (see `curation.extraction.isolated_child`). Time is processor time, so that a busy
-machine does not decide what is in a corpus; a page that waits instead of computing is given up after `PATIENCE` times
-as many seconds on the clock. A crash or a lack of memory is believed only when a fresh child repeats it: an operator's
-`kill` costs no page, nor does memory that earlier pages left in pieces. Memory is limited on Linux only.
+The kernel enforces the limits (see `curation.extraction.isolated_child`). Time is processor time, so that the load of
+the machine does not decide what is in a corpus; a page that waits instead of computing is given up after `PATIENCE`
+times as many seconds of clock time. A crash or a lack of memory counts only if a fresh child repeats it, so that
+neither an operator's `kill` nor memory fragmented by earlier pages costs a page. Memory is limited on Linux only.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ from curation.errors import StepFailed
 from curation.extraction.isolated_child import ANSWER, FAILED, RECORD, RECYCLED, write_all
 
 PATIENCE = 6
-"""Seconds on the clock for each second of processor time allowed: a busy machine is no hang."""
+"""Seconds of clock time allowed per second of processor time: on a busy machine a page is slow without hanging."""
 
 START_SECONDS = 120
-"""How long a child may take to start and to import what it needs."""
+"""Seconds that a child may take to start and to import what it needs."""
 
 STUCK_SECONDS = 60
-"""Seconds beyond the limits of two pages after which a child that answers none is killed from here."""
+"""Seconds beyond the limits of two pages after which a child that answers nothing is killed from here."""
 
 KEPT_BYTES = 32 << 20
-"""How much of the file of pages stays for the next batch: memory got anew costs more than memory written over."""
+"""Bytes of the shared file of pages that are kept for the next batch: reusing memory is cheaper than allocating it."""
 
 _BOOT = (
     "import sys, json; sys.path[:] = json.loads(sys.argv[1]); "
@@ -52,9 +52,13 @@ _BOOT = (
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """What the child runs: `factory` ("package.module:name") called with `arguments` gives a function of a page's text.
+    """What the child runs: the function of a page's HTML that `factory` returns when called with `arguments`.
 
-    Its answer must be plain: None, numbers, strings, or lists of them.
+    The function must return None, numbers, strings, or lists of these.
+
+    Attributes:
+        factory: The factory, as "package.module:name".
+        arguments: Its arguments by name.
     """
 
     factory: str
@@ -63,7 +67,7 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class PageLimits:
-    """What a page may take: `seconds` of processor time, `megabytes` of memory beyond what the child itself holds."""
+    """Limits of a page: `seconds` of processor time, `megabytes` (MiB) of memory beyond what the child itself uses."""
 
     seconds: float
     megabytes: int
@@ -71,9 +75,12 @@ class PageLimits:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of a page: its `value`, or its `failure` (timeout, crash, memory, error) and the `cause`.
+    """The result for a page.
 
-    cause: the clock that ran out, the signal or exit code of a crash, the class of an exception.
+    Attributes:
+        value: What the function returned.
+        failure: Why there is no value: "timeout", "crash", "memory" or "error". None if there is one.
+        cause: The clock that ran out, the signal or exit code of a crash, or the class of an exception.
     """
 
     value: Any = None
@@ -82,9 +89,18 @@ class Answer:
 
 
 def run(function: Function, pages: pa.StringArray, limits: PageLimits) -> list[Answer]:
-    """An answer for each of `pages`, in order; a null page counts as an empty one.
+    """Apply a function to pages in the child process. Calls from several threads take turns.
 
-    Calls from several threads take turns. Raises StepFailed if no child can be started.
+    Args:
+        function: The function.
+        pages: The pages; null is the same as empty.
+        limits: Limits of each page.
+
+    Returns:
+        An answer for each page, in order.
+
+    Raises:
+        StepFailed: No child can be started.
     """
     if len(pages) == 0:
         return []
@@ -129,14 +145,14 @@ class _Child:
             theirs.close()
 
     def request(self, message: Mapping[str, Any]) -> bool:
-        """Send a request; whether the child has loaded its function and begun."""
+        """Send a request; returns whether the child has loaded its function and begun."""
         try:
             self.control.sendall(json.dumps(message).encode() + b"\n")
-            return self.heard(START_SECONDS) == b"r"
+            return self.receive(START_SECONDS) == b"r"
         except OSError:
             return False
 
-    def heard(self, seconds: float) -> bytes | None:
+    def receive(self, seconds: float) -> bytes | None:
         """The child's next message, b"" if it died, None after `seconds` of silence."""
         self.control.settimeout(seconds)
         try:
@@ -147,13 +163,13 @@ class _Child:
             return b""
 
     def end(self) -> int:
-        """Kill the child unless it is dead already; its exit code, negative for a signal."""
+        """Kill the child if it is still running; returns its exit code, negative for a signal."""
         self.control.close()
         self.process.kill()
         return self.process.wait()
 
-    def complaint(self) -> str:
-        """The last line that the child wrote before it began its first page."""
+    def error_line(self) -> str:
+        """The last line that the child wrote to stderr before its first page."""
         self.errors.seek(0)
         lines = self.errors.read().decode("utf-8", "replace").split("\n")
         return next((line for line in reversed(lines) if line.strip()), "no message")
@@ -172,10 +188,10 @@ class _Supervisor:
         return code
 
     def run(self, function: Function, pages: pa.StringArray, limits: PageLimits) -> list[Answer]:
-        """See `run`; each round of the loop is the work of one child, to the last page or to its death."""
+        """See `run`; each round of the loop is the work of one child, until the last page or its death."""
         answers: list[Answer] = []
         try:
-            _hand_over(self.pages, pages)
+            _write_pages(self.pages, pages)
             while len(answers) < len(pages):
                 answers += self.round(function, len(answers), len(pages), limits)
         except BaseException:
@@ -186,41 +202,41 @@ class _Supervisor:
         return answers
 
     def round(self, function: Function, first: int, count: int, limits: PageLimits) -> list[Answer]:
-        """Answers for pages from `first` on; fewer than asked for, even none, if the child ended early."""
+        """Answers for the pages from `first` on; fewer than requested, even none, if the child ended early."""
         os.ftruncate(self.answers, 0)
         patience = limits.seconds * PATIENCE
         request = {"factory": function.factory, "arguments": dict(function.arguments), "first": first, "count": count}
         child = self.begin(request | {"seconds": limits.seconds, "patience": patience, "megabytes": limits.megabytes})
         fresh, child.fresh = child.fresh, False
         stuck = self.wait(child, 2 * patience + STUCK_SECONDS)
-        found = _read_answers(self.answers)
+        answers = _read_answers(self.answers)
         if stuck is not None:
             code = self.end_child()
             if stuck:
-                found.append(Answer(failure="timeout", cause="no sign of life"))
-            elif code != RECYCLED or not found:
-                found.append(_verdict(code))
-        if found[-1:] and found[-1].failure in ("crash", "memory") and not (fresh and len(found) == 1):
+                answers.append(Answer(failure="timeout", cause="no sign of life"))
+            elif code != RECYCLED or not answers:
+                answers.append(_answer_for_exit(code))
+        if answers[-1:] and answers[-1].failure in ("crash", "memory") and not (fresh and len(answers) == 1):
             self.end_child()
-            found.pop()
-        return found
+            answers.pop()
+        return answers
 
     def begin(self, request: Mapping[str, Any]) -> _Child:
-        """A child that has accepted the request: the one there is, else a new one."""
+        """A child that has accepted the request: the current one, or a new one."""
         if self.child is not None and not self.child.request(request):
             self.end_child()
         if self.child is None:
             self.child = _Child(self.pages, self.answers)
             if not self.child.request(request):
-                complaint = self.child.complaint()
+                error_line = self.child.error_line()
                 code = self.end_child()
-                raise StepFailed(f"the process for extraction did not start (exit code {code}): {complaint}")
+                raise StepFailed(f"the process for extraction did not start (exit code {code}): {error_line}")
         return self.child
 
     def wait(self, child: _Child, patience: float) -> bool | None:
-        """None when the child has finished its request, False when it has died, True when it shows no sign of life."""
+        """None if the child has finished its request, False if it has died, True if it makes no progress."""
         size = -1
-        while (message := child.heard(patience)) is None:
+        while (message := child.receive(patience)) is None:
             before, size = size, os.fstat(self.answers).st_size
             if size == before:
                 return True
@@ -232,7 +248,7 @@ _SUPERVISORS: list[_Supervisor] = []
 
 
 def _supervisor() -> _Supervisor:
-    """This process's own, made at its first use."""
+    """The supervisor of this process, created on first use."""
     if not _SUPERVISORS:
         _SUPERVISORS.append(_Supervisor())
         atexit.register(close)
@@ -240,7 +256,7 @@ def _supervisor() -> _Supervisor:
 
 
 def _forget() -> None:
-    """A forked process talks neither to its parent's child nor waits for its parent's threads."""
+    """Reset a forked process, so that it neither uses its parent's child nor waits for its parent's threads."""
     global _LOCK
     _LOCK = threading.Lock()
     _SUPERVISORS.clear()
@@ -250,22 +266,22 @@ os.register_at_fork(after_in_child=_forget)
 
 
 def _shared_file(name: str) -> int:
-    """The descriptor of a file in memory, or in the folder for temporary files where the system has no such thing."""
+    """Descriptor of a file in memory, or of a temporary file if the system has no files in memory."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create(name)
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())
 
 
-def _verdict(code: int) -> Answer:
+def _answer_for_exit(code: int) -> Answer:
     """The answer for the page at which a child ended with exit code `code`."""
     if -code in (signal.SIGPROF, signal.SIGALRM):
         return Answer(failure="timeout", cause="processor time" if -code == signal.SIGPROF else "clock time")
     return Answer(failure="crash", cause=signal.Signals(-code).name if code < 0 else f"exit code {code}")
 
 
-def _hand_over(descriptor: int, pages: pa.StringArray) -> None:
-    """Write pages to a file: where each begins and ends (count + 1 int64), then their UTF-8."""
+def _write_pages(descriptor: int, pages: pa.StringArray) -> None:
+    """Write pages to a file: count + 1 offsets (int64) between which each page is, then their UTF-8."""
     pages = pages.cast(pa.large_string())
     _, offsets_buffer, data = pages.buffers()
     offsets = np.frombuffer(offsets_buffer, np.int64)[pages.offset : pages.offset + len(pages) + 1]
@@ -276,7 +292,7 @@ def _hand_over(descriptor: int, pages: pa.StringArray) -> None:
 
 
 def _read_answers(descriptor: int) -> list[Answer]:
-    """The whole records of a file; one that was cut by the death of its writer is left out."""
+    """The answers in the complete records of a file; a record cut off by the death of the child is left out."""
     size = os.fstat(descriptor).st_size
     if size == 0:
         return []

@@ -1,4 +1,4 @@
-"""The main text of one page, as the stage `Extract` gives it."""
+"""Extracts the main text of one page, by the stage `Extract`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from curation.text.valid import valid_text
 
 
 def extract(html: str | bytes, **options: Any) -> str:
-    """The main text of a page.
+    """Extract the main text of a page.
 
-    It runs in a child process, as in a run, so that a page which hangs, crashes the parser or eats memory raises an
-    error here instead of ending your session. The first call starts that process, in about a second; it stays for the
-    calls that follow. For many pages, `Pipeline([Extract()])` on a table with a column `html` is quicker still.
+    Extraction runs in a child process, as in a run, so that a page which hangs, crashes the parser or exhausts memory
+    raises an error instead of ending your session. The first call starts that process, which takes about a second;
+    later calls reuse it. For many pages, `Pipeline([Extract()])` on a table with a column `html` is faster.
 
     Args:
         html: The page. Bytes are decoded as a browser would: byte order mark, meta tag, then detection.
@@ -31,14 +31,14 @@ def extract(html: str | bytes, **options: Any) -> str:
         The text, empty if there is none.
 
     Raises:
-        ExtractionError: The page ran into a limit, or the extractor failed on it; the message tells the cause.
-        RecipeError: There is no such option, or it cannot have this value.
+        ExtractionError: The page exceeded a limit, or the extractor failed on it; the message names the cause.
+        RecipeError: An option does not exist or has an invalid value.
 
     Example:
         >>> from curation import extract
-        >>> page = "<body><nav>Home</nav><article><p>The ferry leaves the harbour at nine.</p></article></body>"
+        >>> page = "<body><nav>Home</nav><article><p>The ferry leaves the harbor at nine.</p></article></body>"
         >>> extract(page, extractor="resiliparse")
-        'The ferry leaves the harbour at nine.'
+        'The ferry leaves the harbor at nine.'
     """
     stage = build(Extract, options, "extract()")
     page = bytes(to_utf8(html, "")[0]).decode() if isinstance(html, bytes) else valid_text(html)

@@ -1,8 +1,8 @@
-"""Alarms: bands in which the share that a stage removes must lie, or the run stops before its next step.
+"""Alarms: if a stage removes a share outside its band, the run stops before its next step.
 
-A stage that suddenly removes nearly everything, or nothing, is a mistake far more often than a find: a page encoding
-that changed, a crawl taken in twice, a list that failed to load. Stopping costs nothing, since a run resumes. Bands
-change no byte of any output, so they are no part of the recipe's fingerprint.
+A stage that suddenly removes nearly everything, or nothing, usually points to a mistake: a page encoding that changed,
+a crawl that was included twice, a list that failed to load. Stopping costs nothing, since a run resumes. Bands do not
+change any output, so they are not part of the recipe's fingerprint.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ QUARANTINED, READ = "quarantined", "read"
 MIN_DOCUMENTS = "min_documents"
 
 AFTER_FILTER = (READ, QUARANTINED)
-"""What is known after the filter step, beside the recipe's stages: records that could not be read, inputs given up."""
+"""Names known after the filter step besides the recipe's stages: records that could not be read, quarantined inputs."""
 
 AFTER_DEDUP = ("dedup", "lines", "pii")
-"""Stages of the corpus, known after the dedup step."""
+"""Names of the stages of the corpus step, known after it."""
 
 RESERVED = (MIN_DOCUMENTS, QUARANTINED, "lines")
-"""Names that mean something here or in the funnel, so that no stage can have them."""
+"""Names that have a meaning here or in the funnel, so no stage can have them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """The least and the greatest share, from 0 to 1, that `stage` may remove."""
+    """The lowest and the highest share, from 0 to 1, that `stage` may remove."""
 
     stage: str
     low: float
@@ -39,7 +39,7 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """How many of how many a stage removed; `unit` names what is counted."""
+    """How many of the documents that entered a stage were removed; `unit` says what is counted if not documents."""
 
     removed: int
     entered: int
@@ -47,78 +47,96 @@ class Rate:
 
     @property
     def share(self) -> float:
-        """From 0 to 1; 0 of nothing."""
+        """The share removed, from 0 to 1; 0 if nothing entered."""
         return self.removed / self.entered if self.entered else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Alarms:
-    """The recipe's table [alarms]: a band a stage, and the documents below which none rings.
+    """Table [alarms] of a recipe.
 
-    min_documents: a stage that fewer documents enter has no share worth the name. Inputs given up are counted whole.
+    Attributes:
+        min_documents: Number of documents that must enter a stage for its band to be checked: shares of a few documents
+            mean little. It does not apply to quarantined inputs.
+        bands: A band for each stage that has one.
     """
 
     min_documents: int = 1000
     bands: tuple[Band, ...] = ()
 
     def to_values(self) -> dict[str, Any]:
-        """As the recipe states them: {"min_documents": 1000, "dedup": [0.0, 0.5]}."""
+        """The table as in a recipe: {"min_documents": 1000, "dedup": [0.0, 0.5]}."""
         return {MIN_DOCUMENTS: self.min_documents, **{band.stage: [band.low, band.high] for band in self.bands}}
 
-    def ringing(self, rates: Mapping[str, Rate]) -> list[tuple[Band, Rate]]:
-        """Bands left by the rates given, in the recipe's order."""
+    def violated(self, rates: Mapping[str, Rate]) -> list[tuple[Band, Rate]]:
+        """Bands that do not contain the given rate of their stage, in the recipe's order, each with that rate."""
         return [
             (band, rates[band.stage])
             for band in self.bands
-            if band.stage in rates and self._counts(rates[band.stage], band.stage)
+            if band.stage in rates and self._applies(rates[band.stage], band.stage)
             if not band.low <= rates[band.stage].share <= band.high
         ]
 
-    def _counts(self, rate: Rate, stage: str) -> bool:
+    def _applies(self, rate: Rate, stage: str) -> bool:
         return rate.entered >= (1 if stage == QUARANTINED else max(1, self.min_documents))
 
 
 def parse(values: Mapping[str, Any], stages: Iterable[str], source: str) -> Alarms:
-    """The alarms of a recipe's table; `stages` are the recipe's own, `source` names it in errors. "none": no band.
+    """The alarms in a recipe's table [alarms].
 
-    Raises RecipeError naming table, key, value and what would do.
+    Args:
+        values: The table. A value "none" sets no band.
+        stages: Names of the recipe's stages.
+        source: Name of the recipe, for errors.
+
+    Raises:
+        RecipeError: A key or value is invalid; the message names table, key, value and what is allowed.
     """
     known = [*stages, *AFTER_FILTER, *AFTER_DEDUP]
-    least: Any = Alarms().min_documents
+    min_documents: Any = Alarms().min_documents
     bands = []
     for key, value in values.items():
         where = f"{source}: [{TABLE}]: {key} = {value!r}"
         if key == MIN_DOCUMENTS:
-            least = value
-            if isinstance(least, bool) or not isinstance(least, int) or least < 0:
+            min_documents = value
+            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
                 raise RecipeError(f"{where}: must be a whole number, at least 0")
         elif key not in known:
             raise RecipeError(f"{where}: no stage of that name; there are {', '.join([*known, MIN_DOCUMENTS])}")
         elif value is not None and value != "none":
             bands.append(_band(key, value, where))
-    return Alarms(least, tuple(bands))
+    return Alarms(min_documents, tuple(bands))
 
 
 def _band(stage: str, value: Any, where: str) -> Band:
     numbers = value if isinstance(value, Sequence) and not isinstance(value, str) else ()
-    fit = len(numbers) == 2 and all(isinstance(n, (int, float)) and not isinstance(n, bool) for n in numbers)
-    if not fit or not 0 <= numbers[0] <= numbers[1] <= 1:
+    valid = len(numbers) == 2 and all(isinstance(n, (int, float)) and not isinstance(n, bool) for n in numbers)
+    if not valid or not 0 <= numbers[0] <= numbers[1] <= 1:
         raise RecipeError(f"{where}: must be two shares from 0 to 1, the lower first, such as [0.02, 0.4], or none")
     return Band(stage, float(numbers[0]), float(numbers[1]))
 
 
-def describe(ringing: Sequence[tuple[Band, Rate]], step: str, folder: str) -> str:
-    """What rang after `step`, and how to go on."""
-    told = [
+def describe(violated: Sequence[tuple[Band, Rate]], step: str, folder: str) -> str:
+    """The message of an alarm.
+
+    Args:
+        violated: Bands with the rates outside them, from `Alarms.violated`.
+        step: The step that finished.
+        folder: The output folder.
+
+    Returns:
+        Which stages are outside their bands, and how to continue.
+    """
+    causes = [
         f"{band.stage} removed {rate.share:.1%} of {rate.entered:,} {rate.unit}, "
         f"{'more' if rate.share > band.high else 'less'} than "
         f"alarms.{band.stage} = [{band.low:g}, {band.high:g}] allows"
-        for band, rate in ringing
+        for band, rate in violated
     ]
-    wider = " ".join(f"--set '{TABLE}.{band.stage}={_widened(band, rate)}'" for band, rate in ringing)
+    wider = " ".join(f"--set '{TABLE}.{band.stage}={_widened(band, rate)}'" for band, rate in violated)
     return (
-        f"alarm after the step {step}: {'; '.join(told)}. Nothing is lost: `curate report {folder}` shows what was "
-        f"removed and why. If it is right, run the same command with {wider} (or =none); nothing done is done again."
+        f"alarm after the step {step}: {'; '.join(causes)}. Nothing is lost: `curate report {folder}` shows what was "
+        f"removed and why. If that is right, run the same command with {wider} (or =none); finished work is reused."
     )
 
 

@@ -1,8 +1,8 @@
-"""Recipes: TOML files that say which stages run with which parameters, and how the steps after them do.
+"""Recipes: TOML files that list stages with their parameters, and the settings of all other steps.
 
-A recipe names its stages in order (`[[stage]]`, `use = "gopher_quality"` or `use = "package.module:Class"`, plus the
-stage's parameters) and holds one table for each step that is no stage. A table that is left out has its defaults. A
-value "$language.languages" is the value that the recipe, or `--set`, gives to that key.
+A recipe lists its stages in order (`[[stage]]`, `use = "gopher_quality"` or `use = "package.module:Class"`, plus the
+stage's parameters) and has a table for each other part of a run. A table that is left out has its defaults. The value
+"$language.languages" means the value that the recipe, or `--set`, gives to that key.
 Since `use` may name any class, loading a recipe can import any code: run only recipes you trust.
 """
 
@@ -46,14 +46,23 @@ TABLES = {
     "tokenizer": "curation.tokenize.training.settings:TokenizerSettings",
     "tokens": "curation.tokenize.encoding.token_shards:TokensSettings",
 }
-"""The tables of a recipe and the dataclass that each fills."""
+"""The tables of a recipe, and the dataclass of each."""
 
 _HEADER = ("name", "description", "reproduces", "stage")
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Ordered, named stages and a settings object for each table. Built by `load`; picklable."""
+    """A validated recipe, built by `load`; picklable.
+
+    Attributes:
+        name: Its name.
+        description: What it is for, in a sentence.
+        reproduces: What it reproduces.
+        stages: The stages with their names, in order.
+        tables: The settings object of each table, by name; see `table`.
+        alarms: The table [alarms].
+    """
 
     name: str
     description: str
@@ -74,12 +83,12 @@ class Recipe:
         return {**header, "stage": stages, **tables, ALARMS: self.alarms.to_values()}
 
     def identity(self) -> dict[str, Any]:
-        """All that the recipe's answers depend on, versions and model hashes included; alarms change no answer."""
+        """All that the recipe's output depends on, including versions and hashes of models; alarms do not change it."""
         stages = [[name, {**_use(name, stage), **identity(stage)}] for name, stage in self.stages]
         return {"stages": stages, "tables": {name: identity(table) for name, table in self.tables}}
 
     def fingerprint(self) -> str:
-        """Hash of `identity`: the same wherever the same recipe would give the same answers."""
+        """Hash of `identity`: equal if the same recipe would give the same output."""
         return fingerprint(self.identity())
 
 
@@ -90,13 +99,13 @@ def _use(name: str, stage: Stage) -> dict[str, str]:
 
 
 def _is_at(kind: type[Any], path: str) -> bool:
-    """Whether a class is the one at `module:Class`, wherever it was defined."""
+    """Whether a class is the one at `module:Class`, whatever module defines it."""
     module, _, name = path.partition(":")
     return getattr(sys.modules.get(module), name, None) is kind
 
 
 def _stage_name(use: str) -> str:
-    """The name a stage has unless it is given one: "a.b:C" → "b", "url" → "url"."""
+    """The default name of a stage: "a.b:C" → "b", "url" → "url"."""
     return use.partition(":")[0].rpartition(".")[2]
 
 
@@ -107,9 +116,15 @@ def built_in() -> list[str]:
 
 
 def load(name: str, settings: Iterable[str] = ()) -> Recipe:
-    """The recipe of a built-in name or TOML file, with `key=value` settings (such as `language.min_score=0.8`) applied.
+    """Load a recipe.
 
-    Raises RecipeError naming file, stage or table, key, value and what exists.
+    Args:
+        name: Name of a built-in recipe, or path of a TOML file.
+        settings: Keys to override, each as "key=value", such as "language.min_score=0.8".
+
+    Raises:
+        RecipeError: The recipe does not exist or is invalid; the message names the file, stage or table, key and value,
+            and what exists.
     """
     source, text = _read(name)
     try:
@@ -120,19 +135,19 @@ def load(name: str, settings: Iterable[str] = ()) -> Recipe:
 
 
 def load_recipe(name: str | PathLike[str], settings: Mapping[str, Any] | None = None) -> Recipe:
-    """A recipe by its name or file, for `Pipeline(load_recipe("fineweb"))`.
+    """Load a recipe by name or file, for `Pipeline(load_recipe("fineweb"))`.
 
     Loading a recipe can import any code that it names: load only recipes you trust.
 
     Args:
-        name: A built-in recipe (`curate recipe list`), or the path of a TOML file.
-        settings: Keys to set, as by `--set`: `{"language.min_score": 0.8}`. None is written as in TOML, "none".
+        name: Name of a built-in recipe (`curate recipe list`), or path of a TOML file.
+        settings: Keys to override, as with `--set`: `{"language.min_score": 0.8}`. A value None is the same as "none".
 
     Returns:
-        Its stages with their names, and its tables.
+        The recipe, with its stages and tables.
 
     Raises:
-        RecipeError: It does not exist, or a key or value in it cannot be used; the message names what exists.
+        RecipeError: The recipe does not exist, or a key or value in it is invalid; the message names what exists.
 
     Example:
         >>> from curation import load_recipe
@@ -147,7 +162,16 @@ def load_recipe(name: str | PathLike[str], settings: Mapping[str, Any] | None = 
 
 
 def from_document(document: Mapping[str, Any], source: str, settings: Iterable[str] = ()) -> Recipe:
-    """The recipe of a parsed TOML document or of `Recipe.resolved()`; `source` names it in errors, as in `load`."""
+    """The recipe in a parsed TOML document, or in the result of `Recipe.resolved`.
+
+    Args:
+        document: The document.
+        source: Name of the recipe or file, for errors.
+        settings: Keys to override, each as "key=value".
+
+    Raises:
+        RecipeError: As in `load`.
+    """
     known = (*TABLES, ALARMS)
     unknown = set(document) - set(_HEADER) - set(known)
     if unknown:
@@ -194,9 +218,9 @@ def _stage_entries(document: Mapping[str, Any], source: str) -> dict[str, dict[s
             raise RecipeError(f'{source}: stage {position}: needs use = one of {", ".join(STAGES)}, or "module:Class"')
         name = str(entry.get("name", _stage_name(use)))
         if name in entries:
-            raise RecipeError(f"{source}: stage {position}: a second stage named {name!r}; give it a name = of its own")
+            raise RecipeError(f"{source}: stage {position}: a second stage named {name!r}; give it another name =")
         if name in TABLES or name in (ALARMS, *RESERVED):
-            raise RecipeError(f"{source}: stage {position}: {name!r} is a name with a meaning; give it another name =")
+            raise RecipeError(f"{source}: stage {position}: {name!r} is a reserved name; give it another name =")
         entries[name] = {key: value for key, value in entry.items() if key != "name"}
     return entries
 
@@ -213,7 +237,7 @@ def _apply_setting(setting: str, entries: dict[str, dict[str, Any]], tables: dic
 
 
 def _follow_references(source: str, owners: Mapping[str, dict[str, Any]]) -> None:
-    """Replace each value "$owner.key" by that key's value, so that two stages can never disagree on it."""
+    """Replace each value "$owner.key" by the value of that key, so that two stages cannot disagree on it."""
     for owner, values in owners.items():
         for key, value in values.items():
             if isinstance(value, str) and value.startswith("$"):
@@ -248,14 +272,14 @@ def import_class(path: str, source: str = "recipe") -> type[Any]:
     """The class at `module:Class`; RecipeError if it cannot be imported."""
     module, _, name = path.partition(":")
     try:
-        found = getattr(importlib.import_module(module), name)
+        kind = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise RecipeError(f"{source}: cannot import {path}: {error}") from error
-    return cast("type[Any]", found)
+    return cast("type[Any]", kind)
 
 
 def to_toml(resolved: Mapping[str, Any]) -> str:
-    """A resolved recipe as TOML text that `load` reads back. TOML has no null: it is written "none"."""
+    """A resolved recipe as TOML text that `load` reads back. None is written as "none", since TOML has no null."""
     lines = [f"{key} = {_toml_value(resolved[key])}" for key in _HEADER if key != "stage"]
     for stage in resolved["stage"]:
         lines += ["", "[[stage]]", *(f"{key} = {_toml_value(value)}" for key, value in stage.items())]

@@ -1,4 +1,4 @@
-"""Batches, stages, rules, and the one function that applies stages; what they measure and count.
+"""Batches, stages, rules, what they measure and count, and the one function that applies stages.
 
 May import the folders below: `text`, `store`, `running`.
 """

@@ -1,8 +1,8 @@
 """A batch of documents and the views of its text that stages share.
 
-The views (characters, words, lines) are what the heuristics measure on. Each is computed once, at its first use,
-and survives the removal of rows: a view keeps one flat array for the batch and, for each row, where its part begins
-and ends, so dropping rows indexes two small arrays and copies no text.
+The heuristics measure on views: characters, words, lines, paragraphs. Each is computed once, at its first use, and
+survives the removal of rows: a view has one flat array for the batch and, for each row, where its part begins and ends,
+so dropping rows indexes two small arrays and copies no text.
 """
 
 from __future__ import annotations
@@ -50,34 +50,34 @@ class Batch:
 
     @property
     def words(self) -> views.Words:
-        """Words of every text as spaCy's English tokenizer cuts them, as spans of `characters`."""
+        """Words of every text by spaCy's English tokenizer, as spans of `characters`."""
         if "words" not in self._views:
             self._views["words"] = views.words(self.characters)
         return cast(views.Words, self._views["words"])
 
     @property
     def lines(self) -> views.Spans:
-        """Pieces of every text between single newlines, empty ones included, as spans of `characters`."""
+        """Parts of every text between single newlines, empty ones included, as spans of `characters`."""
         if "lines" not in self._views:
             self._views["lines"] = views.lines(self.characters)
         return cast(views.Spans, self._views["lines"])
 
     @property
     def paragraphs(self) -> views.Spans:
-        """Pieces of every stripped text between runs of two or more newlines, as spans of `characters`."""
+        """Parts of every stripped text between runs of two or more newlines, as spans of `characters`."""
         if "paragraphs" not in self._views:
             self._views["paragraphs"] = views.paragraphs(self.characters)
         return cast(views.Spans, self._views["paragraphs"])
 
     def keep(self, mask: Bools) -> Batch:
-        """The rows where `mask` (bool, one a row) is true, views included."""
+        """The rows where `mask` (shape (rows,)) is true, views included."""
         if mask.all():
             return self
         rows = np.flatnonzero(mask)
         kept = Batch(self.table.take(pa.array(rows)), {name: view.take(rows) for name, view in self._views.items()})
         if self._partial is not None:
             valid, known = self._partial
-            kept._offer(valid[rows], {name: view.take(rows) for name, view in known.items()})
+            kept._add_views(valid[rows], {name: view.take(rows) for name, view in known.items()})
         return kept
 
     def with_columns(self, **columns: pa.Array) -> Batch:
@@ -90,20 +90,24 @@ class Batch:
         return Batch(table, None if "text" in columns else self._views)
 
     def with_text(self, text: pa.StringArray, valid: Bools | None = None, **known: Any) -> Batch:
-        """The same rows with another text, of which views are known, by name, that hold for the rows `valid` (all).
+        """The same rows with another text, and views of it that the caller has already computed.
 
-        Where they hold for some rows only they are of use once the others are dropped.
+        Args:
+            text: The new text of every row.
+            valid: Rows for which the views hold, shape (rows,); None means all. Views that do not hold for all rows are
+                used once the others are dropped.
+            **known: The views, by name.
         """
         batch = self.with_columns(text=text)
-        batch._offer(np.ones(len(self), dtype=np.bool_) if valid is None else valid, known)
+        batch._add_views(np.ones(len(self), dtype=np.bool_) if valid is None else valid, known)
         return batch
 
-    def _offer(self, valid: Bools, known: Mapping[str, Any]) -> None:
+    def _add_views(self, valid: Bools, known: Mapping[str, Any]) -> None:
         if valid.all():
             self._views = {**known, **self._views}
         else:
             self._partial = valid, known
 
     def without_columns(self, *names: str) -> Batch:
-        """The same rows without the columns named."""
+        """The same rows without these columns."""
         return Batch(self.table.select([name for name in self.table.schema.names if name not in names]), self._views)

@@ -1,9 +1,9 @@
-"""Dataclasses of parameters: their types say what is allowed, and values from recipes and from Python are held to them.
+"""Dataclasses of parameters: values from recipes and from Python are validated by the types of the fields.
 
-The dataclass is the only list of its parameters: names, types, bounds and defaults are read from it, never typed again.
-pydantic checks the values in strict mode: no "5" for 5, no true for 1, but a whole number where a fraction is meant.
-The classes stay the standard library's: pydantic's own would load pydantic with every module that has settings, raise
-errors of another kind, and leave the plain dataclasses that recipes may name to a second way of checking.
+The dataclass is the only list of its parameters: names, types, bounds and defaults are read from it, never repeated.
+pydantic validates in strict mode: "5" is not accepted for 5 or true for 1, but a whole number is for a float.
+The classes are the standard library's: pydantic's own would load pydantic with every module that has settings, raise
+errors of another kind, and leave plain dataclasses, which recipes may name, to a second way of checking.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ Size = Annotated[int, Ge(1)]
 Ratio = Annotated[float, Ge(0), Lt(float("inf")), "a number, at least 0"]
 Share = Annotated[float, Ge(0), Le(1)]
 Text = Annotated[str, MinLen(1), "text that is not empty"]
-"""The usual bounds. A description in words, as in `Ratio`, is shown in errors in place of the bounds themselves."""
+"""The usual bounds. Errors show a description in words, as in `Ratio`, instead of the bounds."""
 
 
 def checked(kind: type[Parameters]) -> type[Parameters]:
-    """The dataclass, which then raises ParameterError for values outside the types and bounds of its fields.
+    """Class decorator: the dataclass raises ParameterError for values outside the types and bounds of its fields.
 
     >>> @checked
     ... @dataclasses.dataclass(frozen=True)
@@ -54,24 +54,34 @@ def checked(kind: type[Parameters]) -> type[Parameters]:
 
 
 def require(holds: bool, key: str, value: object, allowed: str) -> None:
-    """ParameterError unless `holds`: for what no annotation can state, such as how two values fit together."""
+    """Check what no annotation can express, such as a relation between two fields.
+
+    Args:
+        holds: Whether the value is valid.
+        key: Name of the parameter.
+        value: The value, for the message.
+        allowed: What is allowed, in words that follow "must be".
+
+    Raises:
+        ParameterError: `holds` is false.
+    """
     if not holds:
         raise ParameterError(key, value, allowed)
 
 
 def build(kind: type[Parameters], values: Mapping[str, Any], where: str) -> Parameters:
-    """An instance of the dataclass `kind` from the plain values of a recipe, where lists are tuples and "none" is None.
+    """An instance of the dataclass `kind` from the plain values of a recipe: lists become tuples, "none" becomes None.
 
     Args:
-        kind: the class, `checked` or not.
-        values: its parameters by name.
-        where: file and table, with which every error message begins.
+        kind: The class, `checked` or not.
+        values: Its parameters by name.
+        where: File and table, with which every error message begins.
 
     Raises:
-        RecipeError: for an unknown or missing key, or a value that its type or the class itself refuses.
+        RecipeError: A key is unknown or missing, or a value is not allowed by its type or by the class.
     """
     if not dataclasses.is_dataclass(kind):
-        raise RecipeError(f"{kind.__module__}:{kind.__qualname__} is no dataclass, so a recipe cannot set it")
+        raise RecipeError(f"{kind.__module__}:{kind.__qualname__} is not a dataclass, so a recipe cannot set it")
     names = [field.name for field in dataclasses.fields(kind) if field.init]
     for key, value in values.items():
         if key not in names:
@@ -88,7 +98,7 @@ def parameters(instance: Any) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """Tuples as lists, all the way down; TypeError for what a recipe cannot hold."""
+    """The value with tuples turned into lists, recursively; TypeError for types that a recipe cannot hold."""
     if isinstance(value, (tuple, list)):
         return [plain(part) for part in value]
     if isinstance(value, Mapping):
@@ -99,9 +109,9 @@ def plain(value: Any) -> Any:
 
 
 def identity(instance: Any) -> dict[str, Any]:
-    """What the answers of a stage or table depend on: version, parameters, assets, library versions.
+    """What the output of a stage or table depends on: version, parameters, assets, library versions.
 
-    Where its class is defined is no part of it: a recipe knows a stage by the name it uses it by.
+    The module of its class is not part of it: a recipe identifies a stage by the name in `use`.
     """
     kind = type(instance)
     assets = getattr(instance, "assets", None)
@@ -114,23 +124,23 @@ def identity(instance: Any) -> dict[str, Any]:
 
 
 def _from_recipe(value: Any, hint: Any) -> Any:
-    """A recipe's value as Python has it: `hint` tells whether the text "none" is None."""
+    """A recipe's value as a Python value; "none" becomes None if the type `hint` allows None."""
     if isinstance(value, list):
         return tuple(_from_recipe(part, None) for part in value)
     return None if value == "none" and types.NoneType in typing.get_args(hint) else value
 
 
 def _check(kind: Any, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values in the types of the fields they are for; ParameterError for one that its field cannot hold."""
-    found = {}
+    """The values converted to the types of their fields; ParameterError for an invalid one."""
+    validated = {}
     for key, value in values.items():
         try:
-            found[key] = _adapter(kind, key).validate_python(value)
+            validated[key] = _adapter(kind, key).validate_python(value)
         except ValueError as error:
             hint = _hints(kind)[key]
             example = f", such as [{value!r}]" if isinstance(value, str) and typing.get_origin(hint) is tuple else ""
             raise ParameterError(key, value, _allowed(hint) + example) from error
-    return found
+    return validated
 
 
 @functools.cache
@@ -158,8 +168,8 @@ def _allowed(hint: Any) -> str:
         bounds = [
             f"{_BOUNDS[type(part)]} {dataclasses.astuple(part)[0]}" for part in arguments if type(part) in _BOUNDS
         ]
-        told = [part for part in arguments if isinstance(part, str)]
-        return told[0] if told else ", ".join(filter(None, [_allowed(arguments[0]), " and ".join(bounds)]))
+        wording = [part for part in arguments if isinstance(part, str)]
+        return wording[0] if wording else ", ".join(filter(None, [_allowed(arguments[0]), " and ".join(bounds)]))
     if origin in (typing.Union, types.UnionType):
         return ", or ".join(map(_allowed, arguments))
     if origin is typing.Literal:

@@ -1,7 +1,7 @@
-"""Rules: what turns measured signals into a verdict, and tells people why.
+"""Rules: thresholds that turn measured signals into verdicts, with the reason.
 
-A filter is a measurement and an ordered table of rules. The first rule that is violated is the reason. The same table
-gives `curate explain`, what-if on thresholds, the thresholds drawn in the report, and the tables of the docs.
+A filter is a measurement and an ordered table of rules; the first rule that is violated is the reason. The same table
+drives `curate explain`, `curate what-if`, the thresholds drawn in the report, and the tables of the docs.
 """
 
 from __future__ import annotations
@@ -27,10 +27,14 @@ _VIOLATED = {
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A document goes if `signal comparison threshold` holds, with reason `reason`.
+    """A document is removed if `signal comparison threshold` is true. A null or NaN signal violates nothing.
 
-    `reason` is the name of the parameter that holds the threshold wherever there is one, so that the reason
-    `gopher_quality.min_words` tells which key of the recipe to move. A null or NaN signal violates nothing.
+    Attributes:
+        signal: Name of a signal of the stage.
+        comparison: One of <, >, <=, >=, ==, !=.
+        threshold: The value to compare with.
+        reason: Why the document is removed. If a parameter holds the threshold, it is the name of that parameter, so
+            that the reason `gopher_quality.min_words` says which key of the recipe to change.
     """
 
     signal: str
@@ -51,12 +55,12 @@ def violations(signals: pa.StructArray, rule: Rule) -> Bools:
     values = signals.field(rule.signal)
     numbers = pc.cast(values, pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False)
     with np.errstate(invalid="ignore"):
-        hit = _VIOLATED[rule.comparison](numbers, rule.threshold)
-    return np.asarray(hit & ~np.isnan(numbers), dtype=np.bool_)
+        violated = _VIOLATED[rule.comparison](numbers, rule.threshold)
+    return np.asarray(violated & ~np.isnan(numbers), dtype=np.bool_)
 
 
 def decide(signals: pa.StructArray, rules: Sequence[Rule]) -> pa.StringArray:
-    """The reason of the first violated rule of each row, null where none is."""
+    """The reason of the first rule that each row violates, null if it violates none."""
     verdict = np.full(len(signals), -1, dtype=np.int64)
     for position, rule in enumerate(rules):
         verdict[violations(signals, rule) & (verdict < 0)] = position

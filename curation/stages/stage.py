@@ -1,7 +1,7 @@
-"""Stages, what they say about a batch, and the one function that applies them.
+"""Stages, their outcome for a batch, and the one function that applies them.
 
 A stage is a callable from Batch to Outcome and nothing else: no I/O, no counters, no set-up. Dropping rows, timing,
-counting and checking are done here, once, so that the author of a filter never meets them.
+counting and checking are done here, once, so that the author of a filter does not have to.
 """
 
 from __future__ import annotations
@@ -26,10 +26,13 @@ from curation.stages.tally import StageTally
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a stage says about a batch: the same rows in the same order.
+    """The outcome of a stage for a batch.
 
-    reasons: null keeps the row, else the rule that removes it (without the stage's name).
-    signals: the values measured, one field a signal. counts: anything else worth counting.
+    Attributes:
+        batch: The same rows in the same order, with columns that the stage filled or edited.
+        reasons: Why each row is removed, without the stage's name; null keeps the row. None keeps all rows.
+        signals: The measured values, one field per signal.
+        counts: Anything else worth counting.
     """
 
     batch: Batch
@@ -42,31 +45,34 @@ class Outcome:
 class Stage(Protocol):
     """A frozen dataclass of parameters, called with a batch.
 
-    `version` rises when the same parameters give other answers. A stage may also offer `rules`, the table its verdicts
-    come from; `assets()`, a mapping from the name of each model or list it reads to its content hash; and
-    `libraries`, names of the packages whose version its answers depend on.
+    A stage may also have `rules`, the table that its verdicts come from; `assets()`, a mapping from the name of each
+    model or list that it reads to its content hash; and `libraries`, names of the packages whose versions its output
+    depends on.
+
+    Attributes:
+        version: Raised when the same parameters give another output.
     """
 
     version: ClassVar[int]
 
     def __call__(self, batch: Batch, /) -> Outcome:
-        """What the stage says about `batch`."""
+        """The outcome for `batch`."""
         ...
 
 
 class Filter:
-    """Base of the filters that measure first and decide by a table of rules second."""
+    """Base class of filters that measure first, then decide by a table of rules."""
 
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ()
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """The ordered table of rules, thresholds filled in from the parameters."""
+        """The ordered table of rules, with thresholds from the parameters."""
         raise NotImplementedError
 
     def measure(self, batch: Batch) -> pa.StructArray:
-        """The signals of every row, one field a signal."""
+        """The signals of every row, one field per signal."""
         raise NotImplementedError
 
     def __call__(self, batch: Batch, /) -> Outcome:
@@ -82,9 +88,15 @@ def struct(**signals: Any) -> pa.StructArray:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The result of all stages on a batch: rows kept, rows removed (with stage, reason and signals), and the counts.
+    """The result of all stages on a batch.
 
-    signals: of the kept rows. histograms: of every signal, by `stage.signal`, over the rows that entered its stage.
+    Attributes:
+        kept: The rows that no stage removed.
+        removed: The other rows, with stage, reason and signals, one record batch per stage that removed any.
+        signals: Signals of the kept rows.
+        tallies: Counts by stage.
+        nanoseconds: Time taken by each stage, and by measuring removed rows under `MEASURED_ALL`.
+        histograms: Of every signal, by `stage.signal`, over the rows that entered its stage.
     """
 
     kept: Batch
@@ -96,7 +108,15 @@ class Applied:
 
 
 def signal_type(stages: Sequence[tuple[str, Stage]], empty: Batch) -> pa.DataType:
-    """The struct type of all signals of a recipe, fields named `stage.signal`, found by applying it to no rows."""
+    """The struct type of all signals of named stages, found by applying them to a batch without rows.
+
+    Args:
+        stages: The stages with their names, in order.
+        empty: A batch of no rows with the columns that the first stage reads.
+
+    Returns:
+        A struct with one field per signal, named `stage.signal`.
+    """
     fields: list[pa.Field] = []
     batch = empty
     for name, stage in stages:
@@ -108,17 +128,23 @@ def signal_type(stages: Sequence[tuple[str, Stage]], empty: Batch) -> pa.DataTyp
 
 
 MEASURED_ALL = "signals"
-"""Under this name stands the time that measuring removed documents takes."""
+"""Name under which the time for measuring removed documents is reported."""
 
 
 def apply(
     stages: Sequence[tuple[str, Stage]], batch: Batch, signals: pa.DataType, *, measure_all: bool = False
 ) -> Applied:
-    """Apply named stages in order to `batch`, dropping what each removes.
+    """Apply named stages in order to a batch, dropping what each removes.
 
-    signals: the recipe's struct type, from `signal_type`. measure_all: let the stages after it measure a removed row
-    too, as if it had stayed; verdicts, texts and counts are the same.
-    Raises RuntimeError if a stage changes the number of rows, their identity or their order.
+    Args:
+        stages: The stages with their names, in order.
+        batch: The documents.
+        signals: Struct type of all signals, from `signal_type`.
+        measure_all: Also measure each removed row by the stages after the one that removed it, as if it had been kept.
+            Verdicts, texts and counts do not change.
+
+    Raises:
+        RuntimeError: A stage changed the number, identity or order of the rows.
     """
     measured: dict[str, pa.Array] = {}
     removed: list[pa.RecordBatch] = []
@@ -134,18 +160,18 @@ def apply(
         if outcome.signals is not None:
             measured |= _named(name, outcome.signals)
             counted |= histograms(name, outcome.signals, rules)
-        gone = _gone(outcome)
-        kept = outcome.batch.keep(~gone)
+        is_removed = _removed_mask(outcome)
+        kept = outcome.batch.keep(~is_removed)
         tallies[name] = _tally(batch, kept, outcome, rules)
-        if outcome.reasons is not None and gone.any():
-            known = {key: values.filter(pa.array(gone)) for key, values in measured.items()}
+        if outcome.reasons is not None and is_removed.any():
+            known = {key: values.filter(pa.array(is_removed)) for key, values in measured.items()}
             if measure_all:
                 started = time.perf_counter_ns()
-                known |= _measure_rest(stages[position + 1 :], as_if_kept(stage, batch, outcome, gone))
+                known |= _measure_rest(stages[position + 1 :], as_if_kept(stage, batch, outcome, is_removed))
                 nanoseconds[MEASURED_ALL] = nanoseconds.get(MEASURED_ALL, 0) + time.perf_counter_ns() - started
-            dropped, reasons = outcome.batch.keep(gone), outcome.reasons.filter(pa.array(gone))
+            dropped, reasons = outcome.batch.keep(is_removed), outcome.reasons.filter(pa.array(is_removed))
             removed.append(_removed_rows(name, dropped, reasons, _assemble(known, signals, len(dropped))))
-            measured = {key: values.filter(pa.array(~gone)) for key, values in measured.items()}
+            measured = {key: values.filter(pa.array(~is_removed)) for key, values in measured.items()}
         batch = kept
     return Applied(batch, removed, _assemble(measured, signals, len(batch)), tallies, nanoseconds, counted)
 
@@ -154,19 +180,25 @@ def _named(name: str, signals: pa.StructArray) -> dict[str, pa.Array]:
     return {f"{name}.{part.name}": signals.field(part.name) for part in signals.type}
 
 
-def as_if_kept(stage: Stage, before: Batch, outcome: Outcome, gone: Bools) -> Batch:
-    """The rows `gone` of a batch, which the stage removed, as they would have left it had they stayed.
+def as_if_kept(stage: Stage, before: Batch, outcome: Outcome, is_removed: Bools) -> Batch:
+    """The rows that a stage removed, as they would have left it if they had been kept.
 
-    A stage that edits may have left their text alone; without its rules it edits them as well. One whose rules cannot
-    be switched off is taken to have edited what it would.
+    A stage that edits texts may leave those of removed rows alone; with its rules disabled it edits them too. If its
+    rules cannot be disabled, the texts are taken as they are.
+
+    Args:
+        stage: The stage.
+        before: The batch that it was given.
+        outcome: Its outcome for that batch.
+        is_removed: Whether it removed each row, shape (rows,).
     """
-    dropped = outcome.batch.keep(gone)
-    twin = without_rules(stage)
-    return dropped if twin is None else dropped.with_text(twin(before.keep(gone)).batch.text)
+    dropped = outcome.batch.keep(is_removed)
+    edit_only = without_rules(stage)
+    return dropped if edit_only is None else dropped.with_text(edit_only(before.keep(is_removed)).batch.text)
 
 
 def without_rules(stage: Stage) -> Stage | None:
-    """A stage that may edit texts with all its rules switched off; None if it edits nothing or a rule stays on."""
+    """The stage with all its rules disabled; None if it edits no texts or has a rule that cannot be disabled."""
     rules: Sequence[Rule] = getattr(stage, "rules", ())
     if isinstance(stage, Filter) or not rules:
         return None
@@ -181,7 +213,7 @@ def without_rules(stage: Stage) -> Stage | None:
 
 
 def _measure_rest(stages: Sequence[tuple[str, Stage]], batch: Batch) -> dict[str, pa.Array]:
-    """Signals of the rows of `batch` by stages that remove none; null for rows without a text, such as unread pages."""
+    """Signals of the rows by these stages, which remove nothing; null for rows without a text, such as unread pages."""
     filled = batch.text.is_valid().to_numpy(zero_copy_only=False)
     if not stages or not filled.any():
         return {}
@@ -193,12 +225,12 @@ def _measure_rest(stages: Sequence[tuple[str, Stage]], batch: Batch) -> dict[str
         outcome = stage(batch)
         if outcome.signals is not None:
             measured |= {key: values.take(rows) for key, values in _named(name, outcome.signals).items()}
-        twin = without_rules(stage) if _gone(outcome).any() else None
-        batch = outcome.batch if twin is None else twin(batch).batch
+        edit_only = without_rules(stage) if _removed_mask(outcome).any() else None
+        batch = outcome.batch if edit_only is None else edit_only(batch).batch
     return measured
 
 
-def _gone(outcome: Outcome) -> Bools:
+def _removed_mask(outcome: Outcome) -> Bools:
     if outcome.reasons is None:
         return np.zeros(len(outcome.batch), dtype=np.bool_)
     return np.asarray(outcome.reasons.is_valid().to_numpy(zero_copy_only=False), dtype=np.bool_)

@@ -1,4 +1,4 @@
-"""Counts that add up: integers only, so that any grouping of batches and shards gives the same totals."""
+"""Counts that add up: only integers, so that any grouping of batches and shards gives the same totals."""
 
 from __future__ import annotations
 
@@ -16,7 +16,14 @@ def add_counts(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, i
 class StageTally:
     """What one stage did to some documents. `a + b` is exact and associative.
 
-    violations: rows that violate each rule, whichever rule came first.
+    Attributes:
+        documents_in: Documents that entered the stage.
+        documents_out: Documents that it kept.
+        characters_in: Characters of the text of documents that entered.
+        characters_out: Characters of the text of kept documents.
+        reasons: Documents removed, by reason.
+        counts: What the stage counted itself.
+        violations: Documents that violate each rule, whether or not another rule comes first.
     """
 
     documents_in: int = 0
@@ -49,7 +56,7 @@ class StageTally:
 
 
 def add_stages(left: Mapping[str, StageTally], right: Mapping[str, StageTally]) -> dict[str, StageTally]:
-    """Tallies by stage added up; the order of stages is that of `left`, then of `right`."""
+    """The sums of tallies by stage; stages are in the order of `left`, then of `right`."""
     return {
         name: left.get(name, StageTally()) + right.get(name, StageTally())
         for name in [*left, *(n for n in right if n not in left)]
@@ -58,7 +65,12 @@ def add_stages(left: Mapping[str, StageTally], right: Mapping[str, StageTally]) 
 
 @dataclass(frozen=True, slots=True)
 class StepTally:
-    """What manifests counted together: the records `read`, and documents by stage. `a + b` is exact and associative."""
+    """What the manifests of a step counted. `a + b` is exact and associative.
+
+    Attributes:
+        read: Records read, by type and by what became of them (see `read_batches`).
+        stages: Documents, by stage.
+    """
 
     read: Mapping[str, int] = field(default_factory=dict)
     stages: Mapping[str, StageTally] = field(default_factory=dict)
@@ -72,7 +84,7 @@ class StepTally:
 
 
 def sum_counts(manifests: Iterable[Mapping[str, Any]]) -> StepTally:
-    """What a step counted in all, from the counts of its manifests."""
+    """The total of what a step counted, from the counts of its manifests."""
     total = StepTally()
     for counts in manifests:
         stages = {name: StageTally.from_json(tally) for name, tally in counts["stages"].items()}

@@ -1,4 +1,4 @@
-"""What the heuristic filters have in common: fractions, rules read from the parameters' names."""
+"""What the heuristic filters share: fractions, and rules derived from the names of parameters."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from curation.stages.rules import Rule
 
 
 def fraction(part: Int64s, whole: Int64s) -> pa.DoubleArray:
-    """part / whole by row, null where whole is 0: there is nothing to judge, so no rule holds."""
-    none = whole == 0
-    return pa.array(part / np.where(none, 1, whole), mask=none)
+    """part / whole of each row, null where whole is 0: there is nothing to judge, so no rule applies."""
+    is_zero = whole == 0
+    return pa.array(part / np.where(is_zero, 1, whole), mask=is_zero)
 
 
 def rules_of(instance: Any) -> tuple[Rule, ...]:

@@ -1,4 +1,4 @@
-"""The steps of a run, in the order of the table in `table`, and what plans, runs, watches and reports on them.
+"""The steps of a run, in the order of the table in `table`, and what plans, runs, monitors and reports on them.
 
 May import `curation`, `filters`, `tokenize` and itself.
 """

@@ -1,4 +1,4 @@
-"""Whether a run extracts at full speed: recorded in run.json, and said once where it does not."""
+"""Whether a run extracts at full speed: recorded in run.json, with one warning if it does not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def accelerated(recipe: Recipe) -> dict[str, bool]:
 
 
 def warn_about_slow_extraction(recipe: Recipe, cluster: Cluster, progress: Progress) -> None:
-    """Say what slows extraction down on the cluster's workers, once for each version of trafilatura found there."""
+    """Warn of slow extraction on the cluster's workers, once for each version of trafilatura that is the cause."""
     if _uses_trafilatura(recipe):
         for message in sorted({*filter(None, cluster.everywhere(why_not_accelerated))}):
             progress.warn(message)

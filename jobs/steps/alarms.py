@@ -1,4 +1,4 @@
-"""Alarms: the shares that a finished step removed, counted from its manifests, against the bands of the recipe."""
+"""Alarms: compares the shares that a finished step removed, by its manifests, with the bands of the recipe."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from curation.stages.tally import sum_counts
 from curation.store.manifest import step_counts
 
 
-def ring(plan: Plan, step: Step, shards: Sequence[str], quarantined: int) -> None:
-    """Raise an alarm if a stage left its band. Manifests are read only if the recipe has a band for the step.
+def check_alarms(plan: Plan, step: Step, shards: Sequence[str], quarantined: int) -> None:
+    """Raise an alarm if a stage is outside its band. Manifests are read only if the recipe has a band for the step.
 
     Args:
-        plan: the run.
-        step: a finished step.
-        shards: its shards.
-        quarantined: number of inputs given up.
+        plan: The run.
+        step: A finished step.
+        shards: Its shards.
+        quarantined: Number of quarantined inputs.
 
     Raises:
-        AlarmRaised: naming each stage, its share and its band.
+        AlarmRaised: A stage is outside its band; the message names each such stage, its share and its band.
     """
     alarms = plan.recipe.alarms
     others = {name for other in steps() for name in other.alarms if other is not step}
@@ -32,13 +32,13 @@ def ring(plan: Plan, step: Step, shards: Sequence[str], quarantined: int) -> Non
     rates = removal_rates(plan, step.name, shards) if wanted - {QUARANTINED} else {}
     if OTHERS in step.alarms:
         rates[QUARANTINED] = Rate(quarantined, len(plan.inputs), "inputs")
-    found = alarms.ringing({name: rate for name, rate in rates.items() if name in wanted})
-    if found:
-        raise AlarmRaised(describe(found, step.command, plan.folder.url))
+    violated = alarms.violated({name: rate for name, rate in rates.items() if name in wanted})
+    if violated:
+        raise AlarmRaised(describe(violated, step.command, plan.folder.url))
 
 
 def removal_rates(plan: Plan, step: str, shards: Sequence[str]) -> dict[str, Rate]:
-    """By stage, over the shards named: what the step's manifests say entered and was removed."""
+    """How much entered and was removed over the given shards, by stage, from the manifests of the step."""
     total = sum_counts(step_counts(plan.folder, step, shards))
     rates = {
         name: Rate(tally.documents_in - tally.documents_out, tally.documents_in) for name, tally in total.stages.items()

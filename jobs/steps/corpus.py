@@ -1,4 +1,4 @@
-"""The corpus step: documents less the drop lists, personal data replaced, one task a shard."""
+"""The corpus step: removes duplicates by the drop lists and replaces personal data, one task per shard."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 STEP = "corpus"
 
-TOLD = ("similarity", "cluster_id", "survivor_id", "survivor_shard", "survivor_run")
-"""Columns of a drop list that removed/dedup keeps as signals."""
+DROP_SIGNALS = ("similarity", "cluster_id", "survivor_id", "survivor_shard", "survivor_run")
+"""Columns of a drop list that are the signals in removed/dedup."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +50,12 @@ def make(run: Run) -> None:
 
 
 def removed_columns(recipe: Recipe, signals: pa.DataType) -> pa.Schema:
-    """Columns of removed/dedup/, whose signals depend on the options of deduplication: any struct will do."""
+    """Columns of removed/dedup/. Its signals depend on the options of deduplication, so any struct is accepted."""
     return schema.removed(pa.struct([]))
 
 
 def write_shard(task: CorpusTask) -> dict[str, int]:
-    """Make one shard of corpus/ and of removed/dedup/, its manifest last. Returns documents in and out."""
+    """Make one shard of corpus/ and of removed/dedup/, its manifest last; returns documents in and out."""
     meter = Meter()
     folder, shard = task.folder, task.shard
     drops = Drops(read_table(folder, paths.DROPS.path(shard)), read_table(folder, paths.CLUSTERED.path(shard)))
@@ -78,15 +78,14 @@ def write_shard(task: CorpusTask) -> dict[str, int]:
             tallies = add_stages(tallies, applied.tallies)
             counted = add_histograms(counted, applied.histograms)
             meter.add(applied.nanoseconds)
-    stages_told = {name: tally.to_json() for name, tally in tallies.items()}
-    counts = {"stages": stages_told, "signals": to_json(counted)}
+    counts = {"stages": {name: tally.to_json() for name, tally in tallies.items()}, "signals": to_json(counted)}
     outputs = [corpus.output, removed.output]
     Manifest(STEP, shard, task.fingerprint, [], outputs, counts).write(folder, meter.report())
     return {"documents_in": first, "documents_out": corpus.output.rows}
 
 
 def line_cuts(folder: Folder, shard: str) -> list[tuple[str, Stage]]:
-    """The stage that cuts the lines which line-level deduplication lists, if it ran."""
+    """The stage that cuts the lines listed by line-level deduplication, if that ran."""
     path = paths.LINE_CUTS.path(shard)
     return [("lines", CutLines(read_table(folder, path)))] if folder.exists(path) else []
 
@@ -98,9 +97,13 @@ def _numbered(batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
 
 @dataclass(frozen=True, slots=True)
 class Drops:
-    """A shard's drop list as a stage, so that duplicates are removed, counted and explained like anything else.
+    """A shard's drop list as a stage, so that duplicates are removed, counted and explained like other documents.
 
-    dropped, kept: columns DROPS and KEPT of curation.dedup.decisions, rows ascending. The batch has a column `row`.
+    The batch needs a column `row`, the number of each document in its shard.
+
+    Attributes:
+        dropped: Duplicates to remove, columns DROPS of `curation.dedup.decisions`, rows ascending.
+        kept: Survivors of clusters, columns KEPT, rows ascending.
     """
 
     dropped: pa.Table
@@ -108,23 +111,23 @@ class Drops:
     version: ClassVar[int] = 1
 
     def __call__(self, batch: Batch, /) -> Outcome:
-        """Fill minhash_cluster_size; a listed document goes with the list's reason."""
+        """Fill minhash_cluster_size; remove listed documents with the reason in the list."""
         rows = batch.column("row").to_numpy()
         positions, listed = _positions(rows, self.dropped["row"].to_numpy())
-        found = self.dropped.take(pa.array(positions, mask=~listed))
+        drops = self.dropped.take(pa.array(positions, mask=~listed))
         sizes = np.ones(len(rows), dtype=np.int64)
         for table in (self.dropped, self.kept):
             at, there = _positions(rows, table["row"].to_numpy())
             sizes[there] = table["cluster_size"].to_numpy()[at[there]]
-        told = [found[name].combine_chunks() for name in TOLD]
-        signals = pa.StructArray.from_arrays(told, fields=[DROPS.field(name) for name in TOLD])
+        columns = [drops[name].combine_chunks() for name in DROP_SIGNALS]
+        signals = pa.StructArray.from_arrays(columns, fields=[DROPS.field(name) for name in DROP_SIGNALS])
         return Outcome(
-            batch.with_columns(minhash_cluster_size=pa.array(sizes)), found["reason"].combine_chunks(), signals
+            batch.with_columns(minhash_cluster_size=pa.array(sizes)), drops["reason"].combine_chunks(), signals
         )
 
 
 def _positions(rows: Int64s, among: Int64s) -> tuple[Int64s, Bools]:
-    """Where each row stands in the ascending `among`, and whether it is there."""
+    """The position of each row in the ascending `among`, and whether it is there at all."""
     positions = np.minimum(np.searchsorted(among, rows), max(len(among) - 1, 0))
-    found = among[positions] == rows if len(among) else np.zeros(len(rows), dtype=np.bool_)
-    return positions, found
+    is_there = among[positions] == rows if len(among) else np.zeros(len(rows), dtype=np.bool_)
+    return positions, is_there

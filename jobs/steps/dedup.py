@@ -1,4 +1,4 @@
-"""The dedup step: signatures to drop lists, by the phases of `curation.dedup.run`."""
+"""The dedup step: turns signatures into drop lists, by the phases of `curation.dedup.run`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STEP = "dedup"
 
 
 def make(run: Run) -> None:
-    """Write the drop list and the survivors of every shard, unless that is done."""
+    """Write the drop list and the survivors of every shard, unless they are up to date."""
     plan, fingerprint = run.plan, run.fingerprints.of(STEP)
     folder, settings = plan.folder, plan.recipe.table("dedup")
     if is_done(folder, STEP, WHOLE, fingerprint) is not None:
@@ -28,12 +28,12 @@ def make(run: Run) -> None:
     shards = [*earlier_shards(settings), *(Shard(folder, name, 0, 0) for name in run.shards)]
     deduplication = prepare(folder, settings, best, shards, run.cluster, fingerprint)
     with run.progress.step(STEP, deduplication.expected, unit="parts") as bar:
-        found = deduplication.deduplicate(bar.advance)
-        manifest = Manifest(STEP, WHOLE, fingerprint, outputs=found.outputs, counts=found.counts)
-        manifest.write(folder, found.performance)
+        result = deduplication.deduplicate(bar.advance)
+        manifest = Manifest(STEP, WHOLE, fingerprint, outputs=result.outputs, counts=result.counts)
+        manifest.write(folder, result.performance)
         folder.remove(WORK)
 
 
 def depends(plan: Plan, shards: Sequence[str]) -> list[str]:
-    """The documents of earlier runs that count as duplicates."""
+    """Fingerprints of the earlier runs to deduplicate against."""
     return earlier_fingerprints(earlier_shards(plan.recipe.table("dedup")))

@@ -1,8 +1,8 @@
-"""The filter step: one archive in, one shard of kept documents, removed documents and signatures out.
+"""The filter step: turns one archive into one shard of kept documents, removed documents and signatures.
 
-A shard is one task, streamed in batches: while one batch is in the isolated extraction process, the one before it goes
-through the heuristics and the archive is read ahead. Memory is bounded by the batches in flight, whatever the size of
-the archive.
+A shard is one task, streamed in batches: while one batch is in the isolated extraction process, the heuristics run on
+the previous one and the archive is read ahead. Memory is bounded by the batches in flight, not by the size of the
+archive.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ if TYPE_CHECKING:
 STEP = "filter"
 
 BATCHES_AT_WORK = 2
-"""One in extraction, one in the heuristics. A third gained nothing measurable and held its memory."""
+"""One in extraction, one in the heuristics. A third was not measurably faster and took its memory."""
 
 POSITION = "position"
-"""A column of this step only: the document's number in the archive, by which removed rows are ordered."""
+"""A column used only in this step: the document's number in the archive, by which removed rows are ordered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class FilterTask:
 
 
 def make(run: Run) -> None:
-    """Make every shard that is not done yet; inputs that cannot be read are quarantined."""
+    """Make every shard that is not up to date; quarantine inputs that cannot be read."""
     plan = run.plan
     of = run.fingerprints.of
     tasks = [FilterTask(plan.folder, plan.recipe, source, of(STEP, source.shard)) for source in plan.inputs]
@@ -91,7 +91,7 @@ def make(run: Run) -> None:
 
 
 def depends(plan: Plan, shards: Sequence[str]) -> list[Any]:
-    """What a shard depends on besides its input and the tables of the step: stages and the kind of signatures."""
+    """What a shard depends on besides its input and the tables of the step: the stages and the kind of signatures."""
     settings: DedupSettings = plan.recipe.table("dedup")
     return [plan.recipe.identity()["stages"], SIGNATURES_VERSION, *settings.signature]
 
@@ -107,27 +107,28 @@ def signature_columns(recipe: Recipe, signals: pa.DataType) -> pa.Schema:
 
 
 def signal_columns(recipe: Recipe, signals: pa.DataType) -> pa.Schema | None:
-    """Columns of signals/; None if the signals are not known."""
+    """Columns of signals/; None if the signals are unknown."""
     return stored_schema(signals) if signals.num_fields else None
 
 
 def filter_archive(task: FilterTask) -> dict[str, int]:
-    """Make one shard, its manifest last. Returns documents read and kept.
+    """Make one shard, its manifest last; returns documents read and kept.
 
-    Raises UnreadableArchive if nothing in the input is an archive.
+    Raises:
+        UnreadableArchive: Nothing in the input is an archive.
     """
-    warnings.simplefilter("ignore", NotAccelerated)  # the driver says it, once for all workers
+    warnings.simplefilter("ignore", NotAccelerated)  # the driver warns once for all workers
     meter = Meter()
     folder, recipe, shard = task.folder, task.recipe, task.shard
     settings: DedupSettings = recipe.table("dedup")
-    keeping: SignalSettings = recipe.table("signals")
+    signal_settings: SignalSettings = recipe.table("signals")
     signals = signal_type(recipe.stages, empty_batch())
     read: Counter[str] = Counter()
     tallies: dict[str, StageTally] = {}
     counted: dict[str, Histogram] = {}
 
     def process(batch: Batch) -> tuple[Applied, pa.RecordBatch]:
-        applied = apply(recipe.stages, batch, signals, measure_all=keeping.all)
+        applied = apply(recipe.stages, batch, signals, measure_all=signal_settings.all)
         with meter.timed("signatures"):
             return applied, signatures(applied.kept, settings)
 
@@ -138,7 +139,7 @@ def filter_archive(task: FilterTask) -> dict[str, int]:
                 (paths.DOCUMENTS, schema.DOCUMENT),
                 (paths.REMOVED_BY_FILTER, schema.removed(signals)),
                 (paths.SIGNATURES, signature_schema(settings)),
-                *(((paths.SIGNALS, stored_schema(signals)),) if keeping.stored else ()),
+                *(((paths.SIGNALS, stored_schema(signals)),) if signal_settings.stored else ()),
             )
         ]
         documents, removed, signed, *stored = writers
@@ -154,7 +155,7 @@ def filter_archive(task: FilterTask) -> dict[str, int]:
             tallies = add_stages(tallies, applied.tallies)
             counted = add_histograms(counted, applied.histograms)
             meter.add(applied.nanoseconds)
-    if not keeping.stored:
+    if not signal_settings.stored:
         folder.remove(paths.SIGNALS.path(shard))
     counts = {
         "read": dict(sorted(read.items())),
@@ -167,7 +168,7 @@ def filter_archive(task: FilterTask) -> dict[str, int]:
 
 
 def empty_batch() -> Batch:
-    """A batch of no records, as they leave the reader."""
+    """A batch of no records, with the columns that the reader gives."""
     return Batch(pa.RecordBatch.from_pylist([], schema=schema.RECORD.append(pa.field(POSITION, pa.int64()))))
 
 

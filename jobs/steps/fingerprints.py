@@ -1,4 +1,4 @@
-"""The fingerprint of every finished part of a run: what it depends on, through all steps before it."""
+"""Fingerprints of the parts of a run: hashes of everything a part depends on, through all steps before it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from curation.store.manifest import WHOLE, fingerprint
 
 
 class Fingerprints:
-    """The fingerprints that the steps of a planned run have when they are done.
+    """The fingerprints that the parts of a planned run have once they are done.
 
     Args:
-        plan: the run.
-        quarantined: paths of inputs that were given up, of which no step after the first is made.
+        plan: The run.
+        quarantined: Paths of quarantined inputs, which the steps after the first leave out.
     """
 
     def __init__(self, plan: Plan, quarantined: Collection[str] = ()) -> None:
@@ -28,7 +28,7 @@ class Fingerprints:
         self._shared: dict[str, str] = {}
 
     def of(self, name: str, shard: str = WHOLE) -> str:
-        """The fingerprint of a step, for one shard if it is made shard by shard."""
+        """The fingerprint of a step, for one shard if the step is made shard by shard."""
         step = step_named(name)
         if step.made_by:
             return self.of(step.made_by)
@@ -41,17 +41,17 @@ class Fingerprints:
 
     def upstream(self, step: Step, shard: str = WHOLE) -> list[str]:
         """The fingerprints of the steps before `step`: of the same shard, or of all shards together."""
-        found = []
+        fingerprints = []
         for name in step.after:
             per_shard = step_named(name).unit == "shard"
             if per_shard and step.unit == "whole":
-                found.append(fingerprint(self.shards, [self.of(name, each) for each in self.shards]))
+                fingerprints.append(fingerprint(self.shards, [self.of(name, each) for each in self.shards]))
             else:
-                found.append(self.of(name, shard))
-        return found
+                fingerprints.append(self.of(name, shard))
+        return fingerprints
 
     def _shared_by_shards(self, step: Step) -> str:
-        """Of what does not differ between shards; computed once, since there may be very many of them."""
+        """Fingerprint of what all shards of a step share; computed once, since there may be very many shards."""
         if step.name not in self._shared:
             tables = {table: identity(self.plan.recipe.table(table)) for table in step.tables}
             depends = named(step.depends)(self.plan, self.shards) if step.depends else None
@@ -60,10 +60,21 @@ class Fingerprints:
 
 
 def shared_fingerprint(tables: dict[str, Any], depends: Any) -> str:
-    """Of the parameters of a step, and whatever else it depends on (plain values)."""
+    """Fingerprint of the parameters of a step and of what else it depends on.
+
+    Args:
+        tables: `identity` of each table of the recipe that the step uses, by name.
+        depends: Whatever else it depends on, as plain values.
+    """
     return fingerprint(tables, depends)
 
 
 def step_fingerprint(step: Step, shared: str, upstream: list[Any]) -> str:
-    """Of a step with these parameters, made from this."""
+    """Fingerprint of a step, or of one shard of it.
+
+    Args:
+        step: The step.
+        shared: Its `shared_fingerprint`.
+        upstream: Fingerprints, or plain values, of what it is made from.
+    """
     return fingerprint(step.name, step.version, shared, upstream)

@@ -1,4 +1,4 @@
-"""The funnel of a run while it fills: read from manifests as shards finish, for the live view in the terminal."""
+"""The funnel of a run in progress, read from manifests as shards finish, for the live view in the terminal."""
 
 from __future__ import annotations
 
@@ -13,20 +13,23 @@ from curation.store.folder import Folder
 from curation.store.manifest import Manifest, is_done
 
 PAUSE = 0.5
-"""Seconds between looks at the folder at least."""
+"""Minimum seconds between updates."""
 SHARE_OF_TIME = 0.05
-"""A look that takes long, as on an object store, is followed by a pause this much longer: at most 5 % goes into it."""
+"""Largest share of the time spent on updates: a slow one, as on an object store, is followed by a longer pause."""
 
 BUDGET = 0.25
-"""Seconds that a look takes at most, so that the first one of a run resumed late does not hold it up."""
+"""Maximum seconds per update, so that the first one does not delay a run that is resumed near its end."""
 
 
 @dataclass
 class LiveFunnel:
-    """Adds up what the manifests of a run's steps say, each read once. `rows` looks again if it is time.
+    """Adds up the counts in the manifests of a run, each read once. `rows` updates them if an update is due.
 
-    A step counts from when it began, and only manifests of the run as it is now: those with another fingerprint were
-    left by an earlier recipe.
+    A step is included once it begins. Manifests with another fingerprint are left over from an earlier recipe and are
+    ignored.
+
+    Attributes:
+        folder: The output folder.
     """
 
     folder: Folder
@@ -36,21 +39,21 @@ class LiveFunnel:
     _next: float = 0.0
 
     def begin(self, step: Step, fingerprints: Fingerprints) -> None:
-        """Count the stages of this step from now on, if its manifests have any."""
+        """Include the stages of this step from now on, if its manifests count any."""
         if step.alarms:
             self._counted[step.name] = StepTally()
             self._expected[step.name] = fingerprints
 
     def rows(self, now: float | None = None) -> list[Row]:
-        """The funnel so far. now: seconds of a clock that only goes forward."""
+        """The funnel so far. `now` is the time in seconds on a monotonic clock; None means the current time."""
         started = time.monotonic()
         if (started if now is None else now) >= self._next:
-            self._look()
-            took = time.monotonic() - started
-            self._next = started + max(PAUSE, took / SHARE_OF_TIME)
+            self._update()
+            duration = time.monotonic() - started
+            self._next = started + max(PAUSE, duration / SHARE_OF_TIME)
         return funnel_rows({**sum(self._counted.values(), StepTally()).to_json(), "tokens": {}})
 
-    def _look(self) -> None:
+    def _update(self) -> None:
         until = time.monotonic() + BUDGET
         for step, expected in list(self._expected.items()):
             written = {path.rpartition("/")[2].removesuffix(".json") for path in self._listed(step)}
@@ -61,7 +64,7 @@ class LiveFunnel:
                         self._add(step, shard, manifest)
 
     def _listed(self, step: str) -> list[str]:
-        self.folder.fs.invalidate_cache()  # object stores remember listings
+        self.folder.fs.invalidate_cache()  # clients of object stores cache listings
         return self.folder.list(f"manifests/{step}", ".json")
 
     def _add(self, step: str, shard: str, manifest: Manifest) -> None:

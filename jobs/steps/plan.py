@@ -1,6 +1,6 @@
 """The plan of a run: its folder, recipe and inputs, validated.
 
-Every error in a request is found here, before anything is written.
+Every error in a request is reported here, before anything is written.
 """
 
 from __future__ import annotations
@@ -32,7 +32,13 @@ _REPORTED_LIBRARIES = (
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A validated request: the output folder, the recipe and the inputs in order."""
+    """A validated request.
+
+    Attributes:
+        folder: The output folder.
+        recipe: The recipe, with settings applied.
+        inputs: The inputs, in order.
+    """
 
     folder: Folder
     recipe: Recipe
@@ -114,13 +120,13 @@ def open_plan(out: str) -> Plan:
 def _previous(folder: Folder) -> dict[str, Any] | None:
     try:
         if folder.exists(RUN):
-            found: dict[str, Any] = folder.read_json(RUN)
-            return found
-        strangers = folder.list()
+            previous: dict[str, Any] = folder.read_json(RUN)
+            return previous
+        others = folder.list()
     except (OSError, ValueError) as error:
         raise OutputError(f"{folder.url}: {error}") from error
-    if strangers:
-        raise OutputError(f"{folder.url}: not empty and not a curate run (has {strangers[0]}); choose a new folder")
+    if others:
+        raise OutputError(f"{folder.url}: not empty and not a curate run (has {others[0]}); choose a new folder")
     return None
 
 

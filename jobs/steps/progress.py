@@ -42,13 +42,13 @@ def default_mode(as_json: bool) -> Mode:
 
 
 class StepProgress:
-    """Progress of one step: shards (or another unit) done out of all, documents in and out."""
+    """Progress of one step: shards or other units done, documents in and out."""
 
     def __init__(self, progress: Progress, name: str, total: int, done: int, unit: str) -> None:
         self.unit = unit
         self._progress, self.name, self.total, self.done, self.already = progress, name, total, done, done
         self.documents_in = self.documents_out = 0
-        self.started = self._told = time.monotonic()
+        self.started = self._last_line = time.monotonic()
 
     def advance(self, documents_in: int = 0, documents_out: int = 0) -> None:
         """Record a finished shard."""
@@ -58,7 +58,7 @@ class StepProgress:
         self._progress.show(self)
 
     def failed(self, name: str, cause: str) -> None:
-        """Record a shard that was given up."""
+        """Record a quarantined input."""
         self.done += 1
         self._progress.warn(f"quarantined {name}: {cause}", event="quarantined", input=name, cause=cause)
         self._progress.show(self)
@@ -66,9 +66,9 @@ class StepProgress:
     def due(self) -> bool:
         """Whether the next plain line is due."""
         now = time.monotonic()
-        if self.done < self.total and now - self._told < PLAIN_INTERVAL:
+        if self.done < self.total and now - self._last_line < PLAIN_INTERVAL:
             return False
-        self._told = now
+        self._last_line = now
         return True
 
     @property
@@ -100,7 +100,14 @@ class Progress:
 
     @contextmanager
     def step(self, name: str, total: int, done: int = 0, unit: str = "shards") -> Iterator[StepProgress]:
-        """A step of `total` shards or other units, `done` of which were finished earlier."""
+        """Report on a step while the context is open.
+
+        Args:
+            name: Name of the step.
+            total: Number of shards, or of other units.
+            done: How many of them were finished before.
+            unit: What is counted, in the plural.
+        """
         step = StepProgress(self, name, total, done, unit)
         self._event("step", step=name, shards=total, done=done)
         if self.mode == "live" and done < total:
@@ -116,7 +123,7 @@ class Progress:
             yield step
         if self.mode == "plain":
             what = "nothing to do" if step.already == total and total else f"{step.seconds:.1f} s"
-            self._say(f"{name}: {step.done - step.already} of {total} {unit} made, {what}")
+            self._print(f"{name}: {step.done - step.already} of {total} {unit} made, {what}")
         self._event("step_done", step=name, shards=total, seconds=round(step.seconds, 3))
 
     def _view(self) -> RenderableType:
@@ -132,11 +139,11 @@ class Progress:
         return Group(*parts, self._live or "")
 
     def show(self, step: StepProgress) -> None:
-        """Report how far `step` is."""
+        """Report the current state of `step`."""
         if self._live is not None:
             self._live.update(self._task, completed=step.done, rate=step.rate())
         elif self.mode == "plain" and step.due() and step.done < step.total:
-            self._say(f"{step.name}: {step.done} of {step.total} {step.unit}, {step.rate()}")
+            self._print(f"{step.name}: {step.done} of {step.total} {step.unit}, {step.rate()}")
         self._event(
             "progress", step=step.name, shards=step.total, done=step.done,
             documents_in=step.documents_in, documents_out=step.documents_out,
@@ -145,16 +152,16 @@ class Progress:
     def note(self, message: str) -> None:
         """Report something worth knowing."""
         if self.mode in ("live", "plain"):
-            self._say(message)
+            self._print(message)
         self._event("note", message=message)
 
     def warn(self, message: str, event: str = "warning", **fields: object) -> None:
         """Report something that went wrong without stopping the run."""
         if self.mode in ("live", "plain"):
-            self._say(f"warning: {message}")
+            self._print(f"warning: {message}")
         self._event(event, message=message, **fields)
 
-    def _say(self, message: str) -> None:
+    def _print(self, message: str) -> None:
         self._console.print(message, markup=False, soft_wrap=True)
 
     def _event(self, event: str, **fields: object) -> None:

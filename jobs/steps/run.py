@@ -1,4 +1,4 @@
-"""The main job: the steps asked for, in the order of the table, each resuming where it stopped."""
+"""The main job: runs the requested steps in the order of the table, each resuming where it stopped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from curation.errors import StepFailed
-from curation.jobs.steps.alarms import ring
+from curation.jobs.steps.alarms import check_alarms
 from curation.jobs.steps.fingerprints import Fingerprints
 from curation.jobs.steps.live_funnel import LiveFunnel
 from curation.jobs.steps.plan import RUN, Plan, make_plan
@@ -32,18 +32,18 @@ def run_commands(
     update: bool,
     as_json: bool,
 ) -> int:
-    """Run the steps of `commands` and print the report, if it is one of them.
+    """Run the steps of `commands`, and print the report if it is one of them.
 
     Args:
-        commands: names of steps as the command line has them, in order.
-        out: the output folder.
-        inputs: what the command line was given; may be empty if the folder holds a run.
-        recipe: name or file; None for the run's own, or the default.
+        commands: Commands that run steps, in order.
+        out: The output folder.
+        inputs: Inputs as given on the command line; may be empty if the folder has a run.
+        recipe: Name or file of the recipe; None means the run's own, or the default for a new run.
         settings: `key=value` for keys of the recipe.
-        workers: processes to start; None for one per core.
-        scheduler: address or file of a running Dask scheduler.
-        update: whether a changed recipe is accepted.
-        as_json: whether progress and results are JSON.
+        workers: Number of processes to start; None means one per core.
+        scheduler: Address or file of a running Dask scheduler.
+        update: Whether to accept a recipe other than the folder's.
+        as_json: Whether to print progress and results as JSON.
 
     Returns:
         The exit code: 0, or 1 if an input was quarantined.
@@ -68,16 +68,16 @@ def run_commands(
 
 @dataclass
 class Run:
-    """A plan under way.
+    """A run in progress.
 
     Attributes:
-        plan: what is to be made.
-        cluster: where tasks run.
-        progress: where it is told.
-        quarantined: inputs given up, each with its path and cause.
-        stats: what the report step counted, once it ran.
-        fingerprints: of every part of the run.
-        funnel: the counts so far, for the live view.
+        plan: What to make.
+        cluster: Where tasks run.
+        progress: Where progress is reported.
+        quarantined: Quarantined inputs, each with its path and cause.
+        stats: The content of report/stats.json, once the report step ran.
+        fingerprints: Of every part of the run.
+        funnel: The counts so far, for the live view.
     """
 
     plan: Plan
@@ -96,11 +96,11 @@ class Run:
 
     @property
     def shards(self) -> list[str]:
-        """The shards of inputs that were not given up, in input order."""
+        """The shards of inputs that are not quarantined, in input order."""
         return self.fingerprints.shards
 
     def quarantine(self, inputs: Sequence[dict[str, str]]) -> None:
-        """Give up these inputs (path and cause of each), and no others, and note it in run.json."""
+        """Quarantine these inputs (path and cause of each), and no others, and record it in run.json."""
         self.quarantined = inputs
         self.fingerprints = Fingerprints(self.plan, {entry["path"] for entry in inputs})
         self.plan.write(inputs)
@@ -109,8 +109,8 @@ class Run:
         """Run the steps of a command.
 
         Raises:
-            StepFailed: a step failed, or one that it needs is not done.
-            AlarmRaised: a step removed more or less than the recipe allows.
+            StepFailed: A step failed, or a step that it needs is not done.
+            AlarmRaised: A step removed more or less than the recipe allows.
         """
         for step in steps():
             if step.command == command and step.make:
@@ -120,7 +120,7 @@ class Run:
                 self._finish(step)
 
     def _require(self, step: Step) -> None:
-        """StepFailed unless all steps before this one are done."""
+        """Raise StepFailed unless all steps before this one are done."""
         needed = ancestors(step) - self._done
         for earlier in [each for each in steps() if each.name in needed and each.make]:
             units = earlier.units(self.shards)
@@ -138,6 +138,6 @@ class Run:
         return is_done(self.plan.folder, step.name, shard, self.fingerprints.of(step.name, shard)) is not None
 
     def _finish(self, step: Step) -> None:
-        """Take a step as done, and raise its alarms: before the steps that follow it, whichever command runs them."""
+        """Record a step as done and check its alarms, before any later step runs, whichever command runs that."""
         self._done.add(step.name)
-        ring(self.plan, step, self.shards, len(self.quarantined))
+        check_alarms(self.plan, step, self.shards, len(self.quarantined))

@@ -1,7 +1,7 @@
 """The steps of a run, in order: what each makes, from what, and by which function.
 
-Running, resuming, verifying, estimating, alarms and progress read this table. A new step is one entry here and one file
-with its function. Functions and columns are named, not imported, so that the command line starts at once.
+Running, resuming, verifying, estimating, alarms and progress read this table. A new step needs one entry here and one
+file with its function. Functions and columns are named, not imported, so that the command line starts fast.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from curation.recipes.alarms import AFTER_DEDUP
 from curation.store import paths
 
 OTHERS = "*"
-"""In `Step.alarms`: every alarm that no other step names."""
+"""In `Step.alarms`: all alarms that no other step names."""
 
 
 @dataclass(frozen=True, slots=True)
 class StepOutput:
-    """Files that a step leaves.
+    """Files that a step writes.
 
     Attributes:
-        files: where they are, one per shard or a single path.
+        files: Where they are: one per shard, or a single path.
         columns: `module:name` of their schema, or of a function from the recipe and the type of its stages' signals (an
-            empty struct if that is not known) to their schema. None if nothing checks them against a schema.
-        stamped: whether each carries the step's fingerprint in its Parquet metadata.
+            empty struct if that is unknown) to their schema. None if they are not checked against a schema.
+        stamped: Whether each has the step's fingerprint in its Parquet metadata.
     """
 
     files: paths.ShardFiles | str
@@ -36,7 +36,7 @@ class StepOutput:
 
     @property
     def prefix(self) -> str:
-        """How the paths of the files begin."""
+        """The prefix of the files' paths."""
         return self.files if isinstance(self.files, str) else f"{self.files.folder}/"
 
 
@@ -45,21 +45,22 @@ class Step:
     """One step of a run.
 
     Attributes:
-        name: in manifests/<name>/, progress and messages.
-        unit: "shard" if every shard is made and resumed by itself, "whole" if everything is made at once, "parts" if it
-            is made at once from parts that the step names itself.
-        command: the command that runs it.
-        make: `module:function` that makes what is missing, called with the `Run`. Empty if `made_by` names the step
-            whose function makes this one too, under the same fingerprint.
-        after: the steps it reads from.
-        tables: tables of the recipe that it depends on.
+        name: Used in manifests/<name>/, progress and messages.
+        unit: "shard" if every shard is made and resumed by itself, "whole" if everything is made at once, "parts" if
+            everything is made at once from parts that the step names itself.
+        command: The command that runs it.
+        make: `module:function` that makes what is missing, called with the `Run`. Empty if another step makes it.
+        made_by: The step whose function makes this one too, under the same fingerprint.
+        after: Steps whose outputs it reads.
+        tables: Tables of the recipe that it depends on.
         depends: `module:function` from the plan and its shards to whatever else it depends on, as plain values.
-        version: rises when the same inputs and parameters give other outputs.
-        outputs: what it leaves.
-        alarms: names of alarms that are known once it is done; its manifests count stages if there are any.
-        phases: further names under which its tasks leave times in performance/.
-        reads_contents: its fingerprint covers contents of files in the folder, so that the plan alone does not give it.
-        anytime: made from whatever is there, so that no step depends on it and it is never out of date.
+        version: Raised when the same inputs and parameters give other outputs.
+        outputs: The files that it writes.
+        alarms: Names of the alarms that can be checked once it is done. If there are any, its manifests count stages.
+        phases: Further names under which its tasks record times in performance/.
+        reads_contents: Whether its fingerprint includes contents of files in the folder, so that the plan alone does
+            not determine it.
+        anytime: Whether it is made from whatever is there, so that no step depends on it and it is never out of date.
     """
 
     name: str
@@ -151,7 +152,7 @@ def step_named(name: str) -> Step:
 
 
 def ancestors(step: Step) -> set[str]:
-    """The names of all steps that `step` is made from, directly or not, and of those that its function makes."""
+    """The names of all steps that `step` is made from, directly or indirectly, and of those that its function makes."""
     direct = {*step.after, *(other.name for other in STEPS if other.made_by == step.name)}
     return direct.union(*(ancestors(step_named(name)) for name in direct if step_named(name).make))
 
@@ -162,7 +163,7 @@ def commands() -> tuple[str, ...]:
 
 
 def check_commands(names: list[str]) -> tuple[str, ...]:
-    """These of the commands, in order. UsageError for a name that is none."""
+    """The named commands in the order of the steps; UsageError for an unknown name."""
     unknown = [name for name in names if name not in commands()]
     if unknown:
         raise UsageError(f"no step {unknown[0]!r}; there are {', '.join(commands())}")
@@ -170,11 +171,11 @@ def check_commands(names: list[str]) -> tuple[str, ...]:
 
 
 def outputs() -> Iterator[tuple[Step, StepOutput]]:
-    """What all steps leave, in order."""
+    """The outputs of all steps, in order."""
     return ((step, output) for step in STEPS for output in step.outputs)
 
 
 def named(path: str) -> Any:
-    """What is at `module:name`."""
+    """The object at `module:name`."""
     module, _, name = path.partition(":")
     return getattr(importlib.import_module(module), name)

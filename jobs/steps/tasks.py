@@ -1,4 +1,4 @@
-"""Tasks of a step: those whose manifest is not there yet are run, and progress is told."""
+"""Runs the tasks of a step that do not have an up-to-date manifest yet, and reports progress."""
 
 from __future__ import annotations
 
@@ -48,28 +48,30 @@ def run_tasks(
     """Run the tasks that are not done yet.
 
     Args:
-        step: the name under which their manifests are, and progress is shown.
-        function: makes one part; returns `documents_in` and `documents_out`, or nothing.
-        tasks: all parts of the step.
-        cluster: where they run.
-        progress: where it is told how many are done.
-        is_finished: whether a task need not be run; by default, whether its manifest has its fingerprint.
-        give_up: called with a task that failed and the cause, returns what to call it; by default, a failure raises.
-        starting: called before the first task, if there is one to run.
+        step: Name of the step, in manifests and in progress.
+        function: Makes one part; returns counts for `StepProgress.advance`, `documents_in` and `documents_out`, or an
+            empty mapping.
+        tasks: All parts of the step.
+        cluster: Where they run.
+        progress: Where progress is reported.
+        is_finished: Whether a task need not be run; by default, whether its manifest has its fingerprint.
+        give_up: Called with a task that failed and the cause; returns a name for it to report. By default, a failure
+            raises StepFailed.
+        starting: Called before the first task, if there is one to run.
 
     Raises:
-        StepFailed: a task failed and `give_up` is not given, or its output could not be written.
+        StepFailed: A task failed and there is no `give_up`, or its output could not be written.
     """
 
-    def is_there(task: AnyTask) -> bool:
+    def has_manifest(task: AnyTask) -> bool:
         return is_done(task.folder, step, task.shard, task.fingerprint) is not None
 
-    finished = overlapped(is_finished or is_there, tasks, READERS)
-    left = [task for task, done in zip(tasks, finished, strict=True) if not done]
-    if left:
+    finished = overlapped(is_finished or has_manifest, tasks, READERS)
+    unfinished = [task for task, done in zip(tasks, finished, strict=True) if not done]
+    if unfinished:
         starting()
-    with progress.step(step, len(tasks), len(tasks) - len(left)) as bar:
-        for result in cluster.map(function, left):
+    with progress.step(step, len(tasks), len(tasks) - len(unfinished)) as bar:
+        for result in cluster.map(function, unfinished):
             if not isinstance(result, TaskFailure):
                 bar.advance(**result.value)
             elif give_up is None or result.writing:

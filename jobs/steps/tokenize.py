@@ -1,12 +1,12 @@
-"""The job from corpus and tokenizer to token shards: encode, shuffle, pack.
+"""The tokenize step: turns corpus and tokenizer into token shards (encode, shuffle, pack).
 
     corpus/<shard>.parquet ─ encode ─┬─ corpus/<shard>.parquet, token_count filled
                                      ├─ encoded/…/<split>/<shard>.arrow, sorted by shuffled key
                                      └─ encoded/…/measured/<shard>.json ─ tokenizer/report.json
-    encoded/ ─ plan from token totals ─ one task a token shard ─ tokens/{train,validation}-00000.parquet
+    encoded/ ─ plan from token totals ─ one task per token shard ─ tokens/{train,validation}-00000.parquet
 
-`encoded/` is removed once every token shard is there. Each token shard is a range of the shuffled order known before it
-is made, so that the tasks are independent and a killed run makes only what is missing.
+`encoded/` is removed once every token shard is there. Each token shard is a range of the shuffled order that is known
+in advance, so tasks are independent and a killed run makes only what is missing.
 """
 
 from __future__ import annotations
@@ -60,14 +60,21 @@ if TYPE_CHECKING:
 ENCODE, TOKENS = "encode", pack_shards.STEP
 
 FEW_DOCUMENTS = 20
-"""With fewer documents than this expected in validation, ids are read beforehand so that at least one is in it."""
+"""If fewer documents than this are expected in validation, ids are read first to ensure that it has at least one."""
 
 Shards = Sequence[tuple[Corpus, str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is to be made, where, by which tokenizer (its hash), under which fingerprint."""
+    """A set of token shards to make.
+
+    Attributes:
+        folder: The output folder.
+        settings: The table [tokens].
+        tokenizer: Hash of the tokenizer.
+        fingerprint: Fingerprint of the token shards.
+    """
 
     folder: Folder
     settings: TokensSettings
@@ -76,14 +83,14 @@ class Request:
 
 
 def make(run: Run) -> None:
-    """Make every token shard that is not there yet."""
+    """Make every token shard that is not up to date."""
     upstream = run.fingerprints.upstream(step_named(TOKENS))
     settings: TokensSettings = run.plan.recipe.table("tokens")
     make_tokens(run.plan.folder, run.shards, settings, upstream, run.cluster, run.progress)
 
 
 def depends(plan: Plan, shards: Sequence[str]) -> list[Any]:
-    """The tokenizer, the engines that encode, and the corpora that are mixed in."""
+    """The tokenizer, the encoding libraries, and the corpora of the mix."""
     return _made_from(plan.folder, find_corpora(plan.folder, shards, plan.recipe.table("tokens")))
 
 
@@ -98,19 +105,19 @@ def make_tokens(
     """Encode, shuffle and pack the corpus of `folder` with its tokenizer.
 
     Args:
-        folder: the output folder.
-        shards: shards of the corpus, in input order.
-        settings: the table [tokens].
-        upstream: fingerprints of the corpus and of the step that made the tokenizer.
-        cluster: where tasks run.
-        progress: where it is told.
+        folder: The output folder.
+        shards: Shards of the corpus, in input order.
+        settings: The table [tokens].
+        upstream: Fingerprints of the corpus and of the step that made the tokenizer.
+        cluster: Where tasks run.
+        progress: Where progress is reported.
 
     Returns:
-        manifests/tokens/all.json, whose counts say how many documents and tokens are where: `corpus_tokens` is the sum
-        of token_count, all other tokens include the end token of each document.
+        The content of manifests/tokens/all.json, with counts of documents and tokens. `corpus_tokens` is the sum of
+        token_count; all other token counts include the end token of each document.
 
     Raises:
-        StepFailed: a shard could not be made.
+        StepFailed: A shard could not be made.
     """
     corpora = find_corpora(folder, shards, settings)
     made_from = _made_from(folder, corpora)
@@ -118,7 +125,7 @@ def make_tokens(
     fingerprint = step_fingerprint(step_named(TOKENS), shared, [*upstream])
     whole = is_done(folder, TOKENS, WHOLE, fingerprint)
     if whole is None:
-        _forget(folder, fingerprint)
+        _remove_outdated(folder, fingerprint)
         request = Request(folder, settings, made_from[0], fingerprint)
         tasks = _plan_encoding(request, [(corpus, shard) for corpus, names in corpora for shard in names], cluster)
         whole = _pack(request, _encode(tasks, cluster, progress), cluster, progress)
@@ -127,7 +134,7 @@ def make_tokens(
 
 
 def _made_from(folder: Folder, corpora: Sequence[tuple[Corpus, Sequence[str]]]) -> list[Any]:
-    """The hash of the tokenizer, the versions of the engines, and what each corpus is."""
+    """The hash of the tokenizer, the versions of the encoding libraries, and the identity of each corpus."""
     _, tokenizer = folder.hash(TOKENIZER)
     engines = [library_version("gigatoken"), library_version("tokenizers")]
     return [tokenizer, engines, [_corpus_identity(*entry) for entry in corpora]]
@@ -141,7 +148,7 @@ def _corpus_identity(corpus: Corpus, shards: Sequence[str]) -> list[Any]:
     return [corpus.name, sizes, [manifest.fingerprint if manifest else "" for manifest in made]]
 
 
-def _forget(folder: Folder, fingerprint: str) -> None:
+def _remove_outdated(folder: Folder, fingerprint: str) -> None:
     """Remove token shards, manifests, report and intermediate files that belong to another fingerprint."""
     folder.remove(TOKENIZER_REPORT)
     kept = set()
@@ -160,21 +167,21 @@ def _forget(folder: Folder, fingerprint: str) -> None:
 
 
 def _plan_encoding(request: Request, shards: Shards, cluster: Cluster) -> list[EncodeTask]:
-    """A task for each shard of each corpus."""
+    """One encoding task per shard of each corpus."""
     settings = request.settings
     documents = sum(overlapped(count_documents, shards, READERS))
-    least = None
+    smallest_hash = None
     if documents > 1 and 0 < settings.validation_fraction * documents < FEW_DOCUMENTS:
-        least = min(found for found in cluster.gather(least_split_hash, shards) if found is not None)
+        smallest_hash = min(split for split in cluster.gather(least_split_hash, shards) if split is not None)
     if settings.mix_as == "weights":
         shards = _weigh(request, shards, cluster)
     slots = slot_count(documents, settings.shard_rows * settings.sequence_length)
-    shared = (request.folder, request.tokenizer, settings, slots, least, request.fingerprint)
+    shared = (request.folder, request.tokenizer, settings, slots, smallest_hash, request.fingerprint)
     return [EncodeTask(corpus, shard, *shared) for corpus, shard in shards]
 
 
 def _weigh(request: Request, shards: Shards, cluster: Cluster) -> Shards:
-    """The corpora with their weights turned into epochs, the least of which is 1."""
+    """The corpora with their weights converted to epochs, the smallest of which is 1."""
     tokens = cluster.gather(count_tokens, [(*entry, request.folder, request.tokenizer) for entry in shards])
     sizes: dict[int, int] = {}
     for (corpus, _), count in zip(shards, tokens, strict=True):
@@ -185,8 +192,8 @@ def _weigh(request: Request, shards: Shards, cluster: Cluster) -> Shards:
 
 
 def encode_or_reuse(task: EncodeTask) -> tuple[Corpus, Totals]:
-    """`encode_shard` with its manifest, unless that is done and what it made can be read; the totals of the shard."""
-    task.out.fs.invalidate_cache()  # object stores remember listings, here maybe one from before a removal
+    """The totals of a shard, encoded unless its manifest is up to date and its files can be read."""
+    task.out.fs.invalidate_cache()  # clients of object stores cache listings, which may be older than a removal
     manifest = is_done(task.out, ENCODE, task.name, task.fingerprint)
     if manifest is not None:
         try:
@@ -211,7 +218,7 @@ def _encode(tasks: Sequence[EncodeTask], cluster: Cluster, progress: Progress) -
 
 
 def _pack(request: Request, totals: Sequence[tuple[Corpus, Totals]], cluster: Cluster, progress: Progress) -> Manifest:
-    """Make all token shards, then the manifest of the whole."""
+    """Make all token shards, then their common manifest, which is returned."""
     encoder = read_encoder(request.folder.url, request.tokenizer)
     sources = [{"corpus": corpus.name, "epochs": corpus.epochs, **made.counts} for corpus, made in totals]
     own = sum((made for corpus, made in totals if corpus.is_own), Totals()).counts
@@ -229,10 +236,8 @@ def _pack(request: Request, totals: Sequence[tuple[Corpus, Totals]], cluster: Cl
     for task, part in zip(tasks, step_counts(request.folder, TOKENS, [task.shard for task in tasks]), strict=True):
         for name, value in part.items():
             counts[f"{task.split}_{name}"] += value
-    places = {split: counts[f"{split}_rows"] * request.settings.sequence_length for split in SPLITS}
-    shares = {
-        f"{split}_padding_share": round(counts[f"{split}_padding"] / max(places[split], 1), 6) for split in SPLITS
-    }
+    sizes = {split: counts[f"{split}_rows"] * request.settings.sequence_length for split in SPLITS}
+    shares = {f"{split}_padding_share": round(counts[f"{split}_padding"] / max(sizes[split], 1), 6) for split in SPLITS}
     outputs = [_write_report(request, totals)]
     whole = Manifest(
         TOKENS, WHOLE, request.fingerprint, outputs=outputs, counts={**counts, **shares, "sources": sources}
@@ -242,9 +247,9 @@ def _pack(request: Request, totals: Sequence[tuple[Corpus, Totals]], cluster: Cl
 
 
 def _write_report(request: Request, totals: Sequence[tuple[Corpus, Totals]]) -> Output:
-    """Write tokenizer/report.json, of the run's own corpus."""
+    """Write tokenizer/report.json, which covers the run's own corpus."""
     encoder = read_encoder(request.folder.url, request.tokenizer)
-    found = (made.measured for corpus, made in totals if corpus.is_own and made.measured is not None)
-    report = describe_fit(encoder, next(found, no_counts(encoder.vocabulary)))
+    measured = (made.measured for corpus, made in totals if corpus.is_own and made.measured is not None)
+    report = describe_fit(encoder, next(measured, no_counts(encoder.vocabulary)))
     digest = request.folder.write_json(TOKENIZER_REPORT, report)
     return Output(TOKENIZER_REPORT, request.folder.size(TOKENIZER_REPORT), digest, 0)

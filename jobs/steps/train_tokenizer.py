@@ -1,7 +1,7 @@
-"""The train-tokenizer step: corpus to tokenizer/tokenizer.json.
+"""The train-tokenizer step: turns the corpus into tokenizer/tokenizer.json.
 
-    corpus/<shard>.parquet ─ count ─ tokenizer/counts/…/<shard>.arrow      (a task a shard)
-    runs of counts ─ merge, FAN_IN to one, until FAN_IN are left           (a task a group)
+    corpus/<shard>.parquet ─ count ─ tokenizer/counts/…/<shard>.arrow      (one task per shard)
+    runs of counts ─ merge, FAN_IN to one, until FAN_IN are left           (one task per group)
     the rest, merged as they are read ─ merges of pairs ─ tokenizer.json   (here)
 
 `counts/` is removed once the tokenizer is there. A killed run counts and merges only what is missing.
@@ -47,20 +47,21 @@ if TYPE_CHECKING:
 STEP = "train-tokenizer"
 
 LOCAL_BYTES = 256 << 20
-"""Parquet below which a corpus is counted in this process: some 10 s, in which workers would hardly have started."""
+"""Parquet below which a corpus is counted in this process, in some 10 s: workers would hardly have started by then."""
 
 LOCAL_THREADS = 4
-"""Threads that count in this process at most: a table each, so that they take no more memory than learning does."""
+"""Maximum number of threads that count in this process. Each has a table; together they take no more memory than
+learning does."""
 
-READ = ("documents", "sampled", "bytes", "pretokens", "cut")
+SUMMED_COUNTS = ("documents", "sampled", "bytes", "pretokens", "cut")
 """Counts of a shard that add up."""
 
 BAR_TOKENS = 1000
-"""Tokens that progress counts as one."""
+"""Tokens per unit of the progress bar."""
 
 
 def make(run: Run) -> None:
-    """Train on the corpus, unless that is done."""
+    """Train on the corpus, unless the tokenizer is up to date."""
     folder, fingerprint = run.plan.folder, run.fingerprints.of(STEP)
     if is_done(folder, STEP, WHOLE, fingerprint) is not None:
         with run.progress.step(STEP, 1, 1):
@@ -75,17 +76,30 @@ def make_tokenizer(
     shards: Sequence[str],
     settings: TokenizerSettings,
     upstream: str,
-    mark: str,
+    fingerprint: str,
     cluster: Cluster,
     progress: Progress,
 ) -> Manifest:
-    """Count, merge, learn, write. upstream: fingerprint of the corpus; mark: of the step, for its manifest.
+    """Count, merge, learn, write.
 
-    Raises StepFailed if there is no text to learn from, or a shard cannot be counted.
+    Args:
+        folder: The output folder.
+        shards: Shards of the corpus.
+        settings: The table [tokenizer].
+        upstream: Fingerprint of the corpus.
+        fingerprint: Fingerprint of the step, for its manifest.
+        cluster: Where tasks run.
+        progress: Where progress is reported.
+
+    Returns:
+        The manifest of the step.
+
+    Raises:
+        StepFailed: There is no text to learn from, or a shard cannot be counted.
     """
     meter = Meter()
     counting = PretokenCounts(folder, settings, count_fingerprint(settings, upstream))
-    counting.forget_others(shards)
+    counting.remove_outdated(shards)
     with meter.timed("count"):
         read = counting.count(shards, cluster, progress)
     with meter.timed("merge runs"):
@@ -100,7 +114,7 @@ def make_tokenizer(
     ]
     size = len(trained.vocabulary) + len(settings.special_tokens)
     counts = {"vocab_size": size, "vocab_size_wanted": settings.vocab_size, "merges": len(trained.merges), **read}
-    manifest = Manifest(STEP, WHOLE, mark, outputs=outputs, counts=counts)
+    manifest = Manifest(STEP, WHOLE, fingerprint, outputs=outputs, counts=counts)
     manifest.write(folder, meter.report())
     folder.remove(COUNTS)
     if size < settings.vocab_size:
@@ -118,8 +132,8 @@ class PretokenCounts:
     settings: TokenizerSettings
     fingerprint: str
 
-    def forget_others(self, shards: Sequence[str]) -> None:
-        """Remove what was counted under another fingerprint, or of shards that are no longer there."""
+    def remove_outdated(self, shards: Sequence[str]) -> None:
+        """Remove counts that have another fingerprint, or are of shards that no longer exist."""
         for path in self.folder.list(COUNTS):
             if not path.startswith(f"{COUNTS}/{self.fingerprint}/"):
                 self.folder.remove(path)
@@ -129,25 +143,25 @@ class PretokenCounts:
                 self.folder.remove(path)
 
     def count(self, shards: Sequence[str], cluster: Cluster, progress: Progress) -> dict[str, int]:
-        """Count every shard that is not counted yet; returns what was read of all of them."""
+        """Count every shard that is not counted yet; returns the sums of SUMMED_COUNTS over all shards."""
         tasks = [CountTask(self.folder, shard, self.settings, self.fingerprint) for shard in shards]
         finished = {task.shard for task in tasks if task.is_finished()}
-        if self._are_few([task for task in tasks if task.shard not in finished]):
+        if self._is_small([task for task in tasks if task.shard not in finished]):
             cluster = Cluster(threads=min(cluster.cores, LOCAL_THREADS))
         run_tasks(count_shards.STEP, count_shard, tasks, cluster, progress, lambda task: task.shard in finished)
         total: dict[str, int] = {}
         for counts in step_counts(self.folder, count_shards.STEP, shards):
-            total = add_counts(total, {name: counts[name] for name in READ})
+            total = add_counts(total, {name: counts[name] for name in SUMMED_COUNTS})
         return total
 
-    def _are_few(self, tasks: Sequence[CountTask]) -> bool:
-        """Whether there is too little to count to start workers for; a pattern without a kernel is slow to count."""
+    def _is_small(self, tasks: Sequence[CountTask]) -> bool:
+        """Whether there is too little to count to start workers; a pattern without a kernel is always slow to count."""
         if Splitter(self.settings.split_pattern).engine != "kernel" or len(tasks) > FAN_IN:
             return False
         return sum(task.size() for task in tasks) < LOCAL_BYTES
 
     def merge(self, shards: Sequence[str], cluster: Cluster, progress: Progress) -> list[str]:
-        """At most FAN_IN runs with the counts of all shards, in a tree of tasks if there are more shards."""
+        """Paths of at most FAN_IN runs with the counts of all shards, merged in a tree of tasks if there are more."""
         runs = [CountTask(self.folder, shard, self.settings, self.fingerprint).path for shard in sorted(shards)]
         while len(runs) > FAN_IN:
             tasks = [MergeTask(self.folder, self.fingerprint, group) for group in groups(runs, FAN_IN)]
@@ -159,11 +173,11 @@ class PretokenCounts:
 
 
 def _learn(folder: Folder, runs: Sequence[str], settings: TokenizerSettings, progress: Progress) -> LearnedVocabulary:
-    wanted = -(-settings.vocab_size // BAR_TOKENS)
-    with progress.step(STEP, wanted, unit="thousand tokens") as bar:
+    total = -(-settings.vocab_size // BAR_TOKENS)
+    with progress.step(STEP, total, unit="thousand tokens") as bar:
 
         def report(size: int) -> None:
-            while bar.done < min(size // BAR_TOKENS, wanted):
+            while bar.done < min(size // BAR_TOKENS, total):
                 bar.advance()
 
         trained = learn(merge_runs([read_run(folder, path) for path in runs]), settings, report)

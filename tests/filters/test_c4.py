@@ -1,4 +1,4 @@
-"""C4's rules: which lines go, what is cut out, and which documents go."""
+"""C4's rules: which lines are cut, what is cut out of lines, and which documents are removed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ANY_LENGTH: dict[str, Any] = {"min_sentences": None}
 
 
 def rewritten(text: str, **parameters: Any) -> str | None:
-    """The text as it leaves the filter, None if the document goes."""
+    """The text as it leaves the filter, None if the document is removed."""
     outcome = C4(**ANY_LENGTH | parameters)(batch_of([text]))
     return None if outcome.reasons[0].as_py() else outcome.batch.text[0].as_py()
 
@@ -36,8 +36,8 @@ def rewritten(text: str, **parameters: Any) -> str | None:
         ("a line of words", None),
     ],
 )
-def test_lines_that_go(line: str, cause: str | None) -> None:
-    """A line goes by the first rule it breaks, counted by that rule's name; the others stay."""
+def test_lines_that_are_cut(line: str, cause: str | None) -> None:
+    """A line is cut by the first rule it violates and counted under that rule's name; other lines are kept."""
     outcome = C4(**ANY_LENGTH)(batch_of([f"  one two three \n{line}\r\nfour five six"]))
     kept = ["one two three", *([] if cause else [line]), "four five six"]
     assert outcome.batch.text.to_pylist() == ["\n".join(kept)]
@@ -58,13 +58,13 @@ def test_lines_that_go(line: str, cause: str | None) -> None:
     ],
 )
 def test_citations_are_cut_out(line: str, left: str) -> None:
-    """Citations go, once over, and nothing else in brackets; without the rule all stays."""
+    """Citations are cut out in one pass, and nothing else in brackets; without the rule nothing is."""
     assert rewritten(line) == left
     assert rewritten(line, remove_citations=False) == line
 
 
 def test_terminal_punctuation_can_be_required() -> None:
-    """Then a line must end in . ? ! or a quote, and not in three dots."""
+    """With the rule, a line must end in . ? ! or a quote, and not in three dots."""
     text = 'one two three.\none two "three"\none two three...\none two three;\none two three ?'
     assert rewritten(text, require_terminal_punctuation=True) == 'one two three.\none two "three"\none two three ?'
 
@@ -80,8 +80,8 @@ def test_terminal_punctuation_can_be_required() -> None:
         ("our privacy policy {\none two three", "curly_bracket"),
     ],
 )
-def test_signs_that_condemn_a_document(text: str, reason: str | None) -> None:
-    """The first line with such a sign gives the reason, unless the line went before for another; the text stays."""
+def test_lorem_ipsum_and_curly_brackets_remove_a_document(text: str, reason: str | None) -> None:
+    """The first kept line that has either gives the reason, and the text is not rewritten."""
     outcome = C4(**ANY_LENGTH)(batch_of([text]))
     assert outcome.reasons.to_pylist() == [reason]
     if reason:
@@ -107,7 +107,7 @@ def test_signs_that_condemn_a_document(text: str, reason: str | None) -> None:
     ],
 )
 def test_sentences(text: str, sentences: int) -> None:
-    """Sentences are counted line by line, as spaCy's sentencizer has them, white-space tokens included."""
+    """Sentences are counted line by line, as by spaCy's sentencizer, whitespace tokens included."""
     outcome = C4()(batch_of([text]))
     assert outcome.signals[0].as_py()["sentences"] == sentences
     for threshold, reason in ((sentences, None), (sentences + 1, "min_sentences"), (None, None)):
@@ -132,8 +132,8 @@ BASE = "First of all, here is one line.\nThen another one follows. It has two se
 
 @given(SWITCHES, st.integers(0, 10_000))
 @settings(max_examples=150, deadline=None)
-def test_any_switches_as_the_reference(switches: dict[str, Any], seed: int) -> None:
-    """With every rule on or off, verdict and text are the reference's."""
+def test_any_switches_equal_the_reference(switches: dict[str, Any], seed: int) -> None:
+    """With any rules enabled, verdict and text equal the reference's."""
     from datatrove.pipeline.filters import C4QualityFilter
 
     ours = C4(
@@ -160,7 +160,7 @@ def test_any_switches_as_the_reference(switches: dict[str, Any], seed: int) -> N
 @given(st.lists(st.integers(0, 10_000), min_size=1, max_size=6))
 @settings(max_examples=60, deadline=None)
 def test_views_of_the_rewritten_text(seeds: list[int]) -> None:
-    """The views that leave the filter are those of the text that leaves it, row by row, kept or removed."""
+    """The views that leave the filter equal those of the text that leaves it, for each row, kept or removed."""
     batch = C4()(batch_of([edited(BASE, seed) for seed in seeds])).batch
     fresh = batch_of(batch.text.to_pylist())
     assert strings(batch, batch.words) == strings(fresh, fresh.words)
@@ -169,6 +169,6 @@ def test_views_of_the_rewritten_text(seeds: list[int]) -> None:
 
 
 def test_parameters_out_of_range() -> None:
-    """A negative bound is refused by name."""
+    """A negative bound is refused, with the name of the parameter."""
     with pytest.raises(ParameterError, match="min_sentences"):
         C4(min_sentences=-1)

@@ -1,4 +1,4 @@
-"""FineWeb's rules: what each counts, by example, and that its threshold is where it says."""
+"""FineWeb's rules: what each counts, by example, and that its threshold is exact."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ NONE: dict[str, Any] = dict.fromkeys(
     ],
 )
 def test_signals(text: str, signal: str, value: float) -> None:
-    """Each signal is what the reference counts in a small text."""
+    """Each signal of a small text is what the reference counts."""
     assert FineWeb().measure(batch_of([text]))[0].as_py()[signal] == pytest.approx(value)
 
 
 @pytest.mark.parametrize("name", NONE)
 def test_thresholds(name: str) -> None:
-    """A document goes only beyond the threshold, with the parameter's name as reason; none disables the rule."""
+    """A document is removed only beyond the threshold, with the parameter's name as reason; None disables the rule."""
     batch = batch_of(["One line.\nOne line.\nAnother\n" + "and one that is longer than thirty characters"])
     value = FineWeb().measure(batch)[0].as_py()[name.split("_", 1)[1]]
     assert 0 < value < 1
@@ -42,12 +42,12 @@ def test_thresholds(name: str) -> None:
 
 
 def test_a_text_without_lines_is_empty() -> None:
-    """Nothing but white space is empty, whatever the other rules."""
+    """A text of whitespace only is removed as `empty`, whatever the other rules."""
     assert FineWeb(**NONE)(batch_of(["", None, " \n\t\n"])).reasons.to_pylist() == ["empty"] * 3
 
 
-def test_own_terminals_and_line_length() -> None:
-    """Which characters end a line and how long a short line is are parameters; verdicts stay the reference's."""
+def test_other_terminal_characters_and_line_length() -> None:
+    """With other terminal characters and another short line length the verdicts equal the reference's."""
     from datatrove.pipeline.filters import FineWebQualityFilter
 
     ours = FineWeb(terminal_characters=(".", '"', ";"), short_line_length=4, max_dup_characters=0.1)
@@ -60,6 +60,6 @@ def test_own_terminals_and_line_length() -> None:
     ("name", "value"), [("min_terminal_lines", 2), ("max_newlines_per_word", -1), ("terminal_characters", ("ab",))]
 )
 def test_parameters_out_of_range(name: str, value: Any) -> None:
-    """A value that makes no sense is refused by name."""
+    """A value that makes no sense is refused, with the name of the parameter."""
     with pytest.raises(ParameterError, match=name):
         FineWeb(**{name: value})

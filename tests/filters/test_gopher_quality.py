@@ -1,4 +1,4 @@
-"""Gopher's quality rules: what each counts, by example, and that its threshold is where it says."""
+"""Gopher's quality rules: what each counts, by example, and that its threshold is exact."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ def measured(text: str, **parameters: Any) -> dict[str, float]:
     ],
 )
 def test_signals(text: str, signal: str, value: float) -> None:
-    """Each signal is what the paper, as the reference reads it, says of a small text."""
+    """Each signal of a small text is what the paper defines, as implemented by the reference."""
     assert measured(text)[signal] == pytest.approx(value)
 
 
-def test_own_stop_words() -> None:
-    """Stop words are a parameter: any words, of any script, counted once each."""
+def test_other_stop_words() -> None:
+    """Stop words are a parameter: any words, in any script, each counted once."""
     assert measured("der die das und de DER 的 的", stop_words=("der", "und", "的", "nicht", "der"))["stop_words"] == 3
     assert measured("the of", stop_words=())["stop_words"] == 0
 
 
 @pytest.mark.parametrize("name", NONE)
 def test_thresholds(name: str) -> None:
-    """A document goes only beyond the threshold, with the parameter's name as reason; none disables the rule."""
+    """A document is removed only beyond the threshold, with the parameter's name as reason; None disables the rule."""
     batch = batch_of([PROSE])
     value = GopherQuality().measure(batch)[0].as_py()[name.split("_", 1)[1]]
     assert value > 0
@@ -59,7 +59,7 @@ def test_thresholds(name: str) -> None:
 
 
 def test_no_words_and_no_lines() -> None:
-    """Without words or lines there are no shares to judge: the reference would divide by zero there."""
+    """Without words or lines the ratios are null and remove nothing; the reference divides by zero there."""
     stage = GopherQuality(min_words=None, min_stop_words=None)
     outcome = stage(batch_of(["", " ", "\n", "..."]))
     assert outcome.reasons.to_pylist() == [None, None, None, "max_ellipsis_ratio"]
@@ -76,13 +76,13 @@ def test_the_defaults_remove_an_empty_text() -> None:
     [("min_words", -1), ("max_bullet_lines", 1.2), ("max_hash_ratio", float("nan")), ("stop_words", ("a", ""))],
 )
 def test_parameters_out_of_range(name: str, value: Any) -> None:
-    """A value that no document could have is refused by name."""
+    """A value that no document could have is refused, with the name of the parameter."""
     with pytest.raises(ParameterError, match=name):
         GopherQuality(**{name: value})
 
 
-def test_other_thresholds_as_the_reference() -> None:
-    """Other bounds and stop words give the reference's verdicts."""
+def test_other_thresholds_equal_the_reference() -> None:
+    """With other bounds and stop words the verdicts equal the reference's."""
     from datatrove.pipeline.filters import GopherQualityFilter
 
     ours = GopherQuality(min_words=3, max_words=8, max_mean_word_length=6, min_stop_words=1, stop_words=("el", "la"))

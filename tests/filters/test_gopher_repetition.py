@@ -1,4 +1,4 @@
-"""Gopher's repetition rules: what each counts, by example, and that its threshold is where it says."""
+"""Gopher's repetition rules: what each counts, by example, and that its threshold is exact."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def measured(text: str) -> dict[str, float]:
     ],
 )
 def test_signals(text: str, signal: str, value: float) -> None:
-    """Each signal is what the paper's table, as the reference reads it, says of a small text."""
+    """Each signal of a small text is what the paper's table defines, as implemented by the reference."""
     assert measured(text)[signal] == pytest.approx(value)
 
 
 def ngram_counts(words: list[str], top: int, duplicate: int) -> tuple[int, int]:
-    """Characters in the top n-gram and in duplicate n-grams, counted plainly."""
+    """Characters in the top n-gram and in duplicate n-grams, counted naively."""
     counts: dict[tuple[str, ...], int] = {}
     for k in range(len(words) - top + 1):
         gram = tuple(words[k : k + top])
@@ -66,7 +66,7 @@ def ngram_counts(words: list[str], top: int, duplicate: int) -> tuple[int, int]:
 @given(st.lists(st.sampled_from(["a", "b", "ab", "ba", "é", "的"]), max_size=150))
 @settings(max_examples=150, deadline=None)
 def test_ngrams_of_few_words(words: list[str]) -> None:
-    """Where few words recur in every order, counts equal a plain count."""
+    """For few words in any order, counts equal a naive count."""
     text = " ".join(f"{word}1" for word in words)
     signals = measured(text)
     for top, duplicate in ((2, 5), (3, 6), (4, 7), (4, 8), (4, 9), (4, 10)):
@@ -78,7 +78,7 @@ def test_ngrams_of_few_words(words: list[str]) -> None:
 
 @pytest.mark.parametrize("name", NONE)
 def test_thresholds(name: str) -> None:
-    """A document goes only above the threshold, with the parameter's name as reason; none disables the rule."""
+    """A document is removed only above the threshold, with the parameter's name as reason; None disables the rule."""
     batch = batch_of(["One two one two.\n\nOne two one two.\n" * 6])
     value = GopherRepetition().measure(batch)[0].as_py()[name.removeprefix("max_")]
     assert 0 < value < 1
@@ -87,8 +87,8 @@ def test_thresholds(name: str) -> None:
         assert stage(batch).reasons.to_pylist() == [reason]
 
 
-def test_an_empty_text_goes() -> None:
-    """The reference divides by zero on an empty text; here it is removed as empty, white space is not."""
+def test_an_empty_text_is_removed() -> None:
+    """An empty text, on which the reference divides by zero, is removed as `empty`; whitespace is not."""
     outcome = GopherRepetition()(batch_of(["", None, " "]))
     assert outcome.reasons.to_pylist() == ["empty", "empty", None]
     assert outcome.signals[0].as_py()["top_2_gram"] is None
@@ -96,13 +96,13 @@ def test_an_empty_text_goes() -> None:
 
 @pytest.mark.parametrize("value", [-0.1, 1.5, float("nan"), float("inf")])
 def test_parameters_out_of_range(value: float) -> None:
-    """A share outside 0 to 1 is refused by name."""
+    """A share outside 0 to 1 is refused, with the name of the parameter."""
     with pytest.raises(ParameterError, match="max_top_2_gram"):
         GopherRepetition(max_top_2_gram=value)
 
 
-def test_other_thresholds_as_the_reference() -> None:
-    """FineWeb-2's choice, paragraph and line-character rules off, gives the reference's verdicts."""
+def test_other_thresholds_equal_the_reference() -> None:
+    """With FineWeb-2's choice, paragraph and line-character rules disabled, the verdicts equal the reference's."""
     from datatrove.pipeline.filters import GopherRepetitionFilter
 
     ours = GopherRepetition(**{name: None for name in NONE if "paragraph" in name or "line_char" in name})

@@ -18,7 +18,7 @@ Verdict = Callable[[str], tuple[bool, str, float]]
 
 
 def reference(languages: list[str] | None, threshold: float, monkeypatch: pytest.MonkeyPatch) -> Verdict:
-    """datatrove's own filter, with the model that comes with the package."""
+    """datatrove's own filter, with the bundled model."""
     import datatrove.pipeline.base as base
     import fasttext
     from datatrove.data import Document
@@ -61,10 +61,10 @@ def test_parity(
     shared_data: Path, languages: list[str] | None, threshold: float, stride: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Verdict, language and score equal the reference's on every text, also where a second language decides."""
-    found = tuple(text for text in texts(shared_data)[::stride] if text.strip())
-    outcome = judged(found, Language(tuple(languages or ()), threshold))
+    samples = tuple(text for text in texts(shared_data)[::stride] if text.strip())
+    outcome = judged(samples, Language(tuple(languages or ()), threshold))
     verdict = reference(languages, threshold, monkeypatch)
-    expected = [verdict(text) for text in found]
+    expected = [verdict(text) for text in samples]
     assert outcome.reasons is not None
     assert [reason is None for reason in outcome.reasons.to_pylist()] == [kept for kept, _, _ in expected]
     assert outcome.batch.column("language").to_pylist() == [language for _, language, _ in expected]
@@ -72,7 +72,7 @@ def test_parity(
 
 
 def test_reasons() -> None:
-    """Another language, too low a score, and no words at all are told apart from a document that stays."""
+    """Another language, a score that is too low, and a text without words are removed with their reasons."""
     outcome = judged(
         ("This is quite certainly English text.", "Das ist ganz gewiss deutscher Text.", "ok", ""), Language()
     )
@@ -84,7 +84,7 @@ def test_reasons() -> None:
 
 @pytest.mark.parametrize("min_score", [0.65, 0.1])
 def test_no_documents(min_score: float) -> None:
-    """A batch without rows has the columns and signals of any other, of the same types."""
+    """A batch without rows has the same columns and signals as any other, with the same types."""
     none, some = judged((), Language(min_score=min_score)), judged(("text",), Language(min_score=min_score))
     assert none.signals is not None
     assert some.signals is not None
@@ -95,14 +95,14 @@ def test_no_documents(min_score: float) -> None:
 
 
 def test_lines_are_one_text() -> None:
-    """Newlines do not change the answer."""
+    """Newlines do not change the prediction."""
     words = "the quick brown fox jumps over the lazy dog and runs away"
     one = judged((words, words.replace(" ", "\n")), Language()).batch.column("language_score").to_pylist()
     assert one[0] == one[1]
 
 
-def test_only_the_beginning_counts_where_told() -> None:
-    """With max_characters the answer is that of the text's beginning, in characters, not bytes."""
+def test_max_characters_limits_what_is_predicted() -> None:
+    """With max_characters the prediction is that for the beginning of the text, in characters, not bytes."""
     text = "Füße, schöne Grüße und müde Bären. " + "This is the English rest of the text. " * 20
     cut = judged((text, text[:34]), Language(("de",), max_characters=34)).batch
     assert cut.column("language").to_pylist() == ["de", "de"]
@@ -114,13 +114,13 @@ def test_only_the_beginning_counts_where_told() -> None:
 
 @pytest.mark.parametrize("score", [-0.1, 1.0])
 def test_a_bad_score_is_refused(score: float) -> None:
-    """A threshold that everything or nothing passes is a mistake."""
+    """A threshold that everything or nothing exceeds is refused."""
     with pytest.raises(ParameterError, match="min_score"):
         Language(min_score=score)
 
 
 def test_unknown_languages_and_models_are_refused(tmp_path: Path) -> None:
-    """A label that the model does not have, a missing model, and a file that is none."""
+    """A label that the model does not have, a missing model, and a file that is not a model are refused."""
     with pytest.raises(ParameterError, match=r"'english'.*en"):
         Language(("english",))
     with pytest.raises(ParameterError, match="no such fastText model"):
@@ -131,5 +131,5 @@ def test_unknown_languages_and_models_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_model_is_part_of_the_identity() -> None:
-    """The fingerprint follows the model's content."""
+    """The fingerprint depends on the content of the model."""
     assert Language().assets() == {"model": identify.model_hash()}

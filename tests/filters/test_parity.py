@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 NEVER_FIRST = {"max_words"}
-"""Reasons that no text of reasonable size has."""
+"""Reasons that no text of reasonable size gets."""
 
 
 def compare(texts: list[str]) -> Counter[tuple[str, str | None]]:
-    """Assert equality on every text, each filter by itself and FineWeb after C4; count the verdicts."""
+    """Assert equality on every text, for each filter alone and for FineWeb after C4; returns counts of verdicts."""
     seen: Counter[tuple[str, str | None]] = Counter()
     texts = [text.replace("IS_ALPHA", "IS_BETA") for text in texts]
     batch = batch_of(texts)
@@ -39,13 +39,13 @@ def compare(texts: list[str]) -> Counter[tuple[str, str | None]]:
 
 
 def test_pages(shared_data: Path) -> None:
-    """Real pages in all their languages get the reference's verdicts from all four filters."""
+    """Real pages in many languages get the reference's verdicts from all four filters."""
     seen = compare(page_texts(shared_data))
     assert all(seen[name, None] > 50 for name in OURS)
 
 
-def test_altered_pages(shared_data: Path) -> None:
-    """Pages altered to come near the thresholds get the reference's verdicts, and every reason occurs."""
+def test_edited_pages(shared_data: Path) -> None:
+    """Pages edited to come close to the thresholds get the reference's verdicts, and every reason occurs."""
     texts = page_texts(shared_data) * 2
     seen = compare([edited(text[:3000], seed) for seed, text in enumerate(texts)])
     found = {reason for _, reason in seen if reason}
@@ -87,7 +87,7 @@ def test_altered_pages(shared_data: Path) -> None:
     ],
 )
 def test_edge_cases(text: str) -> None:
-    """Texts at the edges of what text is get the reference's verdicts."""
+    """Edge cases of text get the reference's verdicts."""
     compare([text])
 
 
@@ -124,14 +124,14 @@ WILD = st.text(st.characters(codec="utf-8"), max_size=80)
 @given(st.lists(st.one_of(PROSE, WILD, st.tuples(PROSE, WILD).map("".join)), min_size=1, max_size=3))
 @settings(max_examples=120, deadline=None)
 def test_any_text(texts: list[str]) -> None:
-    """Whatever the text, verdict, reason and rewritten text are the reference's."""
+    """For any text, verdict, reason and rewritten text equal the reference's."""
     compare(texts)
 
 
 @given(st.lists(PROSE, min_size=2, max_size=8), st.integers(1, 7))
 @settings(max_examples=40, deadline=None)
-def test_company_does_not_matter(texts: list[str], size: int) -> None:
-    """Signals, reasons and text of a document are the same in any batch, and after other rows were dropped."""
+def test_results_do_not_depend_on_other_rows(texts: list[str], size: int) -> None:
+    """Signals, reasons and text of a document are the same in any batch and after other rows are dropped."""
     whole = batch_of(texts)
     mask = np.arange(len(texts)) % 2 == 0
     for stage in OURS.values():

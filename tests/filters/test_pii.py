@@ -1,4 +1,4 @@
-"""Personal data: what is replaced and what is not, by what, and that it is the same everywhere and every time."""
+"""Personal data: what is replaced, what is not, by what, and that the result is always the same."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def tagged(text: str, pii: Pii = TAG) -> str:
     ],
 )
 def test_email(text: str, expected: str) -> None:
-    """An address under a public suffix is replaced, without what it is embedded in."""
+    """An address under a public suffix is replaced, without the text around it."""
     assert tagged(text) == expected
 
 
@@ -68,7 +68,7 @@ def test_email(text: str, expected: str) -> None:
     ],
 )
 def test_no_email(text: str) -> None:
-    """File names, versions, handles in paths, masked, overlong and reserved addresses stay."""
+    """File names, versions, handles in paths, and masked, overlong and reserved addresses are left alone."""
     assert tagged(text) == text
 
 
@@ -86,7 +86,7 @@ def test_no_email(text: str) -> None:
     ],
 )
 def test_ip(text: str, expected: str) -> None:
-    """Public addresses of both versions are replaced; the prefix length and port stay."""
+    """Public addresses of both versions are replaced; prefix length and port are left alone."""
     assert tagged(text) == expected
 
 
@@ -105,7 +105,7 @@ def test_ip(text: str, expected: str) -> None:
     ],
 )
 def test_no_ip(text: str) -> None:
-    """Private and documentation addresses, versions, section numbers, longer series, source code and times stay."""
+    """Private and documentation addresses, versions, section numbers, longer series, code and times are left alone."""
     assert tagged(text) == text
 
 
@@ -128,7 +128,7 @@ def test_no_ip(text: str) -> None:
     ],
 )
 def test_phone(text: str, expected: str) -> None:
-    """Numbers are replaced that are international, printed as their country does, or named as phone numbers."""
+    """Numbers are replaced if they are international, written as in their country, or named as phone numbers."""
     assert tagged(text) == expected
 
 
@@ -153,7 +153,7 @@ def test_phone(text: str, expected: str) -> None:
     ],
 )
 def test_no_phone(text: str) -> None:
-    """Dates, times, prices, book numbers, identifiers, decimals, colours, short numbers and fiction's stay."""
+    """Dates, times, prices, ISBNs, identifiers, decimals, colors, and short and fictional numbers are left alone."""
     assert tagged(text) == text
 
 
@@ -170,7 +170,7 @@ def test_no_phone(text: str) -> None:
     ],
 )
 def test_credit_card(text: str, expected: str) -> None:
-    """Numbers with a right check digit are replaced if an issuer gives out such, or a word says that they are cards."""
+    """Numbers with a valid check digit are replaced if an issuer uses them, or if a word says that they are cards."""
     assert tagged(text) == expected
 
 
@@ -186,7 +186,7 @@ def test_credit_card(text: str, expected: str) -> None:
     ],
 )
 def test_no_credit_card(text: str) -> None:
-    """Wrong check digits, odd groups, goods' numbers, parts of others and numbers for tests stay."""
+    """Invalid check digits, odd groups, product numbers, parts of other numbers and test numbers are left alone."""
     assert tagged(text) == text
 
 
@@ -201,7 +201,7 @@ def test_no_credit_card(text: str) -> None:
     ],
 )
 def test_iban(text: str, expected: str) -> None:
-    """Account numbers with right check digits are replaced, in capitals or not."""
+    """Account numbers with valid check digits are replaced, in upper or lower case."""
     assert tagged(text) == expected
 
 
@@ -215,7 +215,7 @@ def test_iban(text: str, expected: str) -> None:
     ],
 )
 def test_no_iban(text: str) -> None:
-    """Wrong check digits, wrong lengths, other countries and the registry's examples stay."""
+    """Invalid check digits, wrong lengths, other countries and the registry's examples are left alone."""
     assert tagged(text) == text
 
 
@@ -230,7 +230,7 @@ def test_no_iban(text: str) -> None:
     ],
 )
 def test_us_ssn(text: str, expected: str) -> None:
-    """Numbers with hyphens are replaced, others if they are named; after a country code it is no such number."""
+    """Numbers with hyphens are replaced, others only if they are named; after a country code they are not."""
     assert tagged(text) == expected
 
 
@@ -243,13 +243,13 @@ def test_us_ssn(text: str, expected: str) -> None:
     ],
 )
 def test_no_us_ssn(text: str) -> None:
-    """Nine digits alone, numbers that are never issued, and parts of others stay."""
+    """Nine digits alone, numbers that are never issued, and parts of other numbers are left alone."""
     assert tagged(text) == text
 
 
 @pytest.mark.parametrize("kind", ["email", "ip", "phone", "credit_card", "iban", "us_ssn"])
 def test_types(kind: str) -> None:
-    """Only the types named are replaced; each alone is found as among all."""
+    """Only the selected types are replaced; each alone is found as when all are selected."""
     text = "a@firma.de; 78.130.167.239; (212) 736-5000; 4716 4245 2151 1864; DE66480501610002129799; 308-63-0237"
     outcome = Pii(types=(kind,), replacement="tag")(documents(text))
     assert re.findall("<[A-Z_]+>", outcome.batch.text[0].as_py()) == [f"<{kind.upper()}>"]
@@ -257,7 +257,7 @@ def test_types(kind: str) -> None:
 
 
 def test_minimum_scores() -> None:
-    """A lower minimum lets doubtful matches through, a higher one none but the surest."""
+    """A lower minimum accepts doubtful matches, a higher one only the most certain."""
     text = "version 78.130.167.239 SKU 2127365000"
     assert tagged(text, Pii(replacement="tag", min_score_ip=0.2, min_score_phone=0.4)) == "version <IP> SKU <PHONE>"
     assert tagged("a 78.130.167.239", Pii(replacement="tag", min_score_ip=0.9)) == "a 78.130.167.239"
@@ -265,14 +265,14 @@ def test_minimum_scores() -> None:
 
 
 def test_phone_regions() -> None:
-    """National numbers are those of the regions named; with none, only international ones are found."""
+    """National numbers are found for the given regions; without regions, only international ones are."""
     text = "Tel. 044 668 18 00, +41 44 668 18 01"
     assert tagged(text, Pii(replacement="tag", phone_regions=("CH",))) == "Tel. <PHONE>, <PHONE>"
     assert tagged(text, Pii(replacement="tag", phone_regions=())) == "Tel. 044 668 18 00, <PHONE>"
 
 
 def test_outcome() -> None:
-    """No document goes; signals are counts by type a document, counts their sums; nulls and empty texts stay."""
+    """No document is removed; signals count matches per document and type, counts are their sums."""
     batch = documents("a@firma.de b@firma.de 78.130.167.239", None, "", "me@example.com")
     outcome = TAG(batch)
     assert outcome.reasons is None
@@ -299,14 +299,14 @@ def test_outcome() -> None:
     ],
 )
 def test_one_value_one_fake(forms: tuple[str, ...]) -> None:
-    """All ways to write a value give one replacement, whatever stands around it."""
+    """All ways to write a value give the same replacement, whatever is around it."""
     assert len({tagged(form, FAKE) for form in forms}) == 1
     assert tagged(f"x {forms[0]} y", FAKE) == f"x {tagged(forms[0], FAKE)} y"
     assert tagged(forms[0], FAKE) != forms[0]
 
 
 def test_fakes_are_never_replaced() -> None:
-    """Every fake there is stays as it is, with context and without, in every region's eyes."""
+    """No fake is ever replaced, with or without context, for any region."""
     everything = [
         *(f"{box}@{domain}" for box in replacements.MAILBOXES for domain in replacements.MAIL_DOMAINS),
         *(f"{network}.{host}" for network in replacements.NETWORKS for host in range(1, 255)),
@@ -324,7 +324,7 @@ def test_fakes_are_never_replaced() -> None:
 
 @pytest.mark.parametrize("kind", SIGNALS)
 def test_fakes_spread(kind: str) -> None:
-    """Different values spread over the fakes, and each fake is one of the values that belong to nobody."""
+    """Different values are spread over the fakes, each of which belongs to nobody."""
     values = [f"{number}:" if kind == "ip" and number % 2 else str(number) for number in range(5000)]
     fakes = Counter(replacements.replacement(kind, value, "fake") for value in values)
     assert len(fakes) >= 8
@@ -356,7 +356,7 @@ def test_idempotent(texts: list[str], pii: Pii) -> None:
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(TEXTS)
 def test_nothing_else_changes(text: str) -> None:
-    """What stands outside of the matches stands in the output, in order, character for character."""
+    """Everything outside of the matches is in the output, in order, character by character."""
     rest = text
     matches = find(pa.array([text]), FAKE._search()).get(0, [])
     edited = replacements.replace(text, matches, "fake")
@@ -375,14 +375,14 @@ def test_nothing_else_changes(text: str) -> None:
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.lists(TEXTS, min_size=1, max_size=6), st.randoms(use_true_random=False))
 def test_independent_of_batches(texts: list[str], random: object) -> None:
-    """A document comes out the same alone, among others, and in any order."""
+    """The result for a document is the same alone, among others, and in any order."""
     together = FAKE(documents(*texts)).batch.text.to_pylist()
     assert together == [tagged(text, FAKE) for text in texts]
     assert FAKE(documents(*reversed(texts))).batch.text.to_pylist() == together[::-1]
 
 
 def test_slices_of_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However a batch is sliced to bound memory, rows keep their place, their text and their counts."""
+    """However a batch is sliced to bound memory, rows keep their order, texts and counts."""
     texts = [f"m{number}@firma.de {'x' * number}" if number % 3 else None for number in range(40)]
     whole = TAG(documents(*texts))
     monkeypatch.setattr("curation.filters.pii.SLICE_BYTES", 50)
@@ -394,7 +394,7 @@ def test_slices_of_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_same_in_every_process() -> None:
-    """Another process, with another hash seed and no network, makes the same replacements."""
+    """Another process, with another hash seed and without network, makes the same replacements."""
     text = "ann@firma.de 78.130.167.239 (212) 736-5000 4716 4245 2151 1864 DE66480501610002129799 308-63-0237"
     program = (
         "import socket, sys; sys.path.append('tests/support')\n"
@@ -426,7 +426,7 @@ def test_threads() -> None:
 
 
 def test_long_texts() -> None:
-    """Texts of any length are handled, with no white space or no letters in them too."""
+    """Texts of any length are handled, also without whitespace or letters."""
     texts = ["word " * 400_000 + "ann@firma.de", "é" * 1_000_000 + " tel (212) 736-5000", "a-" * 500_000 + "@x"]
     edited = TAG(documents(*texts)).batch.text.to_pylist()
     assert edited[0].endswith("word <EMAIL>")
@@ -455,20 +455,20 @@ def test_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     ("values", "message"),
     [
         ({"types": ("email", "mail")}, "types = 'mail': must be among credit_card, email, iban, ip, phone, us_ssn"),
-        ({"types": ("person",)}, "names and places are keys of their own"),
+        ({"types": ("person",)}, "names and places are separate keys"),
         ({"replacement": "hash"}, "replacement = 'hash': must be one of fake, tag"),
         ({"phone_regions": ("US", "XX")}, "phone_regions = 'XX': must be among AC, AD"),
         ({"min_score_ip": 0}, "min_score_ip = 0: must be a number, above 0 and at most 1"),
     ],
 )
 def test_bad_parameters(values: dict[str, object], message: str) -> None:
-    """A parameter that cannot be used is named, with its value and what is allowed."""
+    """The error for an invalid parameter names it, its value and what is allowed."""
     with pytest.raises(ParameterError, match=re.escape(message)):
         Pii(**values)  # type: ignore[arg-type]
 
 
 def test_recipe() -> None:
-    """The table is set by --set and survives being written and read again; each value is part of the fingerprint."""
+    """--set changes the table, which survives being written and read; each value is part of the fingerprint."""
     recipe = load("fineweb", ["pii.replacement=tag", 'pii.phone_regions=["CH"]', "pii.min_score_phone=0.4"])
     assert recipe.table("pii") == Pii(replacement="tag", phone_regions=("CH",), min_score_phone=0.4)
     assert from_document(recipe.resolved(), "run.json") == recipe
@@ -477,18 +477,18 @@ def test_recipe() -> None:
 
 
 def test_recall_and_precision(shared_data: Path) -> None:
-    """On texts annotated for the purpose, with made-up numbers: nearly all checked ones are found, and nothing else.
+    """On annotated texts with made-up numbers, nearly all valid ones are found, and nothing else.
 
-    Their phone numbers are random digits, of which few are numbers anywhere, so only a part can be found.
+    Their phone numbers are random digits, of which few are valid anywhere, so only some can be found.
     """
     entries = json.loads((shared_data / "pii" / "presidio-research-generated.json").read_text(encoding="utf-8"))
-    found = find(pa.array([entry["full_text"] for entry in entries]), FAKE._search())
+    matches_by_row = find(pa.array([entry["full_text"] for entry in entries]), FAKE._search())
     recalled, gold, right, made = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
     kinds = {"EMAIL_ADDRESS": "email", "IP_ADDRESS": "ip", "PHONE_NUMBER": "phone", "CREDIT_CARD": "credit_card"}
     kinds |= {"IBAN_CODE": "iban", "US_SSN": "us_ssn"}
     for row, entry in enumerate(entries):
         spans = [(kinds.get(s["entity_type"]), s["start_position"], s["end_position"]) for s in entry["spans"]]
-        matches = found.get(row, [])
+        matches = matches_by_row.get(row, [])
         for kind, start, end in spans:
             if kind is not None:
                 gold[kind] += 1
@@ -505,7 +505,7 @@ def test_recall_and_precision(shared_data: Path) -> None:
 
 
 def test_passes_end() -> None:
-    """A text in which replacements meet other numbers settles long before passes are given up."""
+    """If replacements combine with other numbers, the text settles long before MAX_PASSES."""
     text = "8.8.44.8" * 50 + "212-736-5000" * 50 + " 4716 4245 2151 1864" * 50
     once = tagged(text, FAKE)
     assert tagged(once, FAKE) == once
@@ -519,7 +519,7 @@ def with_names() -> None:
 
 @pytest.mark.usefixtures("with_names")
 def test_names_and_places() -> None:
-    """Names of persons and places are replaced where the recipe asks for them, and only then."""
+    """Names of persons and places are replaced only if the recipe enables it."""
     text = "Yesterday Angela Merkel met Barack Obama in Berlin.\n  • Barack Obama's speech was long."
     assert tagged(text) == text
     edited = tagged(text, Pii(replacement="tag", names=True))
@@ -534,7 +534,7 @@ def test_names_and_places() -> None:
 
 @pytest.mark.usefixtures("with_names")
 def test_names_in_other_languages() -> None:
-    """The model is English: documents known to be in another language keep their names."""
+    """The model is English, so documents known to be in another language keep their names."""
     batch = documents("Angela Merkel traf gestern Barack Obama.", "Yesterday Barack Obama spoke.")
     batch = batch.with_columns(language=pa.array(["de", "en"]))
     assert Pii(replacement="tag", names=True)(batch).batch.text.to_pylist() == [
@@ -545,7 +545,7 @@ def test_names_in_other_languages() -> None:
 
 @pytest.mark.usefixtures("with_names")
 def test_names_in_long_lines() -> None:
-    """A line longer than spaCy takes at once is read in pieces, each name at its place."""
+    """A line longer than spaCy's limit is read in parts, with each name at its position."""
     text = "They spoke for hours about nothing. " * 1200 + "Then Barack Obama left."
     edited = tagged(text, Pii(replacement="tag", names=True))
     assert edited.endswith("Then <PERSON> left.")
@@ -553,47 +553,47 @@ def test_names_in_long_lines() -> None:
 
 
 def test_names_without_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the language model, names are refused before anything runs, naming the extra that brings it."""
+    """Without the language model, `names` is refused before anything runs, and the error names the extra to install."""
     monkeypatch.setattr(names, "MODEL", "no_such_model")
     with pytest.raises(RecipeError, match=r"\[pii\]: places = True: .*curation\[names\]"):
         load("fineweb", ["pii.places=true"])
 
 
 def test_one_text_redacted() -> None:
-    """Each thing found with its place and what replaced it; the text is the stage's."""
+    """`redact` gives the stage's text, and each match with its position and replacement."""
     text = "Ann (ann@firma.de) uses the IP 8.8.44.8, not ann@example.com."
-    found = redact(text, replacement="tag")
-    assert found.text == tagged(text)
-    assert [(one.kind, one.text, one.replacement) for one in found.found] == [
+    redacted = redact(text, replacement="tag")
+    assert redacted.text == tagged(text)
+    assert [(one.kind, one.text, one.replacement) for one in redacted.found] == [
         ("email", "ann@firma.de", "<EMAIL>"),
         ("ip", "8.8.44.8", "<IP>"),
     ]
-    assert all(text[one.start : one.end] == one.text for one in found.found)
+    assert all(text[one.start : one.end] == one.text for one in redacted.found)
     assert redact("nothing here").found == ()
     assert redact("\ud800 ann@firma.de", replacement="tag").text == "\ufffd <EMAIL>"
     with pytest.raises(RecipeError, match=r"redact\(\): unknown key 'kinds'"):
         redact(text, kinds=["email"])
 
 
-def test_what_a_later_pass_finds_has_its_place_in_the_text_given() -> None:
-    """A match that shows only once another is replaced; one that takes in a replacement spans what it stood for."""
-    found = redact(":308-63-0237+8.8.44.8 and ann@firma.de", replacement="tag")
-    assert found.text == ":<US_SSN>+<IP> and <EMAIL>"
-    assert [one.text for one in found.found] == ["308-63-0237", "8.8.44.8", "ann@firma.de"]
-    found = redact("(:(212) 555-7890ext. 5-x12")
-    assert [one.text for one in found.found] == ["(212) 555-7890ext. 5", "(212) 555-7890ext. 5-x12"]
-    assert [(one.start, one.end) for one in found.found] == [(2, 22), (2, 26)]
+def test_matches_of_later_passes_have_positions_in_the_original_text() -> None:
+    """A match that contains an earlier replacement spans the original text of that replacement."""
+    redacted = redact(":308-63-0237+8.8.44.8 and ann@firma.de", replacement="tag")
+    assert redacted.text == ":<US_SSN>+<IP> and <EMAIL>"
+    assert [one.text for one in redacted.found] == ["308-63-0237", "8.8.44.8", "ann@firma.de"]
+    redacted = redact("(:(212) 555-7890ext. 5-x12")
+    assert [one.text for one in redacted.found] == ["(212) 555-7890ext. 5", "(212) 555-7890ext. 5-x12"]
+    assert [(one.start, one.end) for one in redacted.found] == [(2, 22), (2, 26)]
 
 
 @settings(deadline=None, derandomize=True, max_examples=40)
 @given(TEXTS, st.sampled_from(["fake", "tag"]))
-def test_what_is_found_accounts_for_the_text(text: str, replacement: str) -> None:
-    """Where nothing is found twice, putting the replacements in gives the text; always it is the stage's text."""
-    found = redact(text, replacement=replacement)
-    assert found.text == tagged(text, Pii(replacement=replacement))
-    spans = [(one.start, one.end) for one in found.found]
+def test_matches_account_for_the_text(text: str, replacement: str) -> None:
+    """If no matches overlap, inserting the replacements gives the text; it always equals the stage's text."""
+    redacted = redact(text, replacement=replacement)
+    assert redacted.text == tagged(text, Pii(replacement=replacement))
+    spans = [(one.start, one.end) for one in redacted.found]
     if all(end <= start for (_, end), (start, _) in pairwise(spans)):
         built, at = "", 0
-        for one in found.found:
+        for one in redacted.found:
             built, at = built + text[at : one.start] + one.replacement, one.end
-        assert built + text[at:] == found.text
+        assert built + text[at:] == redacted.text

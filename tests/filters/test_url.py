@@ -1,4 +1,4 @@
-"""URL filter: verdict and reason of the reference for every address."""
+"""URL filter: verdicts and reasons equal the reference's for every address."""
 
 from __future__ import annotations
 
@@ -63,34 +63,34 @@ def batch_of(urls: list[str | None]) -> Batch:
 def reasons(urls: list[str | None], judge: Url | None = None) -> list[str | None]:
     outcome = (judge or Url())(batch_of(urls))
     assert outcome.reasons is not None
-    found: list[str | None] = outcome.reasons.to_pylist()
-    return found
+    answers: list[str | None] = outcome.reasons.to_pylist()
+    return answers
 
 
-def made_addresses() -> list[str]:
-    """Addresses that hit each list, in many spellings."""
+def generated_addresses() -> list[str]:
+    """Addresses that match each list, in many spellings."""
     chance = random.Random(7)
     domains = [line.decode("utf-8", "replace") for line in module._archived_lines("domains")]
     listed = [line.decode("utf-8", "replace") for line in module._archived_lines("urls")]
-    found = []
+    urls = []
     for name in chance.sample(domains, 1200):
-        found += [
+        urls += [
             f"http://{name}/",
             f"https://www.{name}/a?b=c",
             f"HTTP://{name.upper()}:8080/x",
             f"http://user:pw@{name}",
         ]
-    found += chance.sample(listed, 300) + [f"http://{url}" for url in chance.sample(listed, 100)]
+    urls += chance.sample(listed, 300) + [f"http://{url}" for url in chance.sample(listed, 100)]
     for name in (module.WORDS, module.SOFT_WORDS, module.SUBWORDS):
         words = sorted(module._words(name, (), True))
         for word in words:
             other = chance.choice(words)
-            found += [
+            urls += [
                 f"https://a.org/{word}",
                 f"https://a.org/{word.upper()}-{other}",
                 f"https://{word}{other}.net/x_{word}",
             ]
-    return found
+    return urls
 
 
 ODD = [
@@ -107,12 +107,12 @@ def test_parity_on_real_addresses(shared_data: Path, reference: Verdict) -> None
     assert reasons([*urls]) == [reference(url) for url in urls]
 
 
-def test_parity_on_made_addresses(reference: Verdict) -> None:
-    """So do thousands made from the lists themselves, and odd ones; every reason occurs."""
-    urls = [*made_addresses(), *ODD]
-    found = reasons([*urls])
-    assert found == [reference(url) for url in urls]
-    assert set(found) == {*REASONS.values(), None}
+def test_parity_on_generated_addresses(reference: Verdict) -> None:
+    """So do thousands generated from the lists, and odd ones; every reason occurs."""
+    urls = [*generated_addresses(), *ODD]
+    answers = reasons([*urls])
+    assert answers == [reference(url) for url in urls]
+    assert set(answers) == {*REASONS.values(), None}
 
 
 @settings(deadline=None, derandomize=True, max_examples=200)
@@ -122,13 +122,13 @@ def test_any_text_is_judged(url: str) -> None:
     assert reasons([url])[0] in {*REASONS.values(), None}
 
 
-def test_no_address_is_a_reason_of_its_own() -> None:
-    """A record without an address goes as such; the reference stops the run there."""
+def test_a_missing_address_has_its_own_reason() -> None:
+    """A record without an address is removed as `no_url`; the reference stops the run there."""
     assert reasons([None, ""]) == ["no_url", "no_url"]
 
 
 def test_no_addresses() -> None:
-    """A batch without rows has signals of the same type as any other."""
+    """A batch without rows has signals of the same types as any other."""
     none, some = Url()(batch_of([])), Url()(batch_of(["http://a.org/"]))
     assert none.signals is not None
     assert some.signals is not None
@@ -136,8 +136,8 @@ def test_no_addresses() -> None:
     assert len(none.signals) == 0
 
 
-def test_ones_own_lists() -> None:
-    """Extra domains, addresses and words count, with and without the built-in lists."""
+def test_extra_lists() -> None:
+    """Extra domains, addresses and words are used, with and without the built-in lists."""
     judge = Url(False, 1, ("bad.org",), ("http://x.org/1",), ("uglyword",), ("softa", "softb"), ("glued",))
     urls: list[str | None] = [
         "http://www.bad.org/", "http://x.org/1", "http://x.org/uglyword/", "http://x.org/softa/softb", "http://x.org/softa",
@@ -149,7 +149,7 @@ def test_ones_own_lists() -> None:
 
 
 def test_lists_in_files(tmp_path: Path) -> None:
-    """`@path` stands for the lines of a file, which are part of the stage's identity; a missing file is refused."""
+    """`@path` means the lines of a file, which are part of the stage's identity; a missing file is refused."""
     path = tmp_path / "domains.txt"
     path.write_text("# ours\nbad.org\n\nworse.org  \n")
     judge = Url(False, extra_domains=(f"@{path}", "third.org"))
@@ -161,7 +161,7 @@ def test_lists_in_files(tmp_path: Path) -> None:
 
 
 def test_no_network_and_no_extraction(tmp_path: Path) -> None:
-    """A first use without network and with a cache folder that cannot be written still works."""
+    """The first use works without network and with a cache folder that is not writable."""
     program = (
         "import socket\n"
         "def refuse(*_, **__): raise OSError('network')\n"

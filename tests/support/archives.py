@@ -1,4 +1,4 @@
-"""Web archives for tests, made record by record so that each can be broken on purpose."""
+"""Web archives for tests, built record by record so that each can be broken on purpose."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def response(
     headers: Sequence[str] = ("WARC-Identified-Payload-Type: text/html",),
     length: int | None = None,
 ) -> bytes:
-    """One uncompressed WARC record. length: what Content-Length says instead of the truth."""
+    """One uncompressed WARC record; `length` is a false Content-Length."""
     payload = body.encode() if isinstance(body, str) else body
     block = ("\r\n".join(http) + "\r\n\r\n").encode() + payload if http else payload
     name = uuid.uuid5(uuid.NAMESPACE_URL, url)
@@ -35,7 +35,7 @@ def response(
 
 
 def warcinfo() -> bytes:
-    """The record that an archive begins with."""
+    """The first record of an archive."""
     return response("urn:info", "software: tests\r\n", kind="warcinfo", http=(), headers=())
 
 
@@ -46,7 +46,7 @@ def page(title: str, *paragraphs: str) -> str:
 
 
 def members(records: Iterable[bytes]) -> bytes:
-    """Records as CommonCrawl packs them: a gzip member each."""
+    """Records compressed as in CommonCrawl: one gzip member each."""
     return b"".join(gzip.compress(record, 6, mtime=0) for record in records)
 
 
@@ -130,9 +130,9 @@ _WHEN = [
 
 
 def prose(seed: int, sentences: int = 24) -> list[str]:
-    """Paragraphs of made-up English that every heuristic of the recipe `fineweb` keeps; another text for each seed."""
+    """Paragraphs of generated English that every heuristic of the recipe `fineweb` keeps; they differ by seed."""
     chance = random.Random(seed)
-    found = []
+    chosen = []
     for number in range(sentences):
         who, did, what, kind = (chance.sample(words, 2) for words in (_WHO, _DID, _WHAT, _KIND))
         when, count = chance.choice(_WHEN), chance.randint(3, 999)
@@ -143,5 +143,5 @@ def prose(seed: int, sentences: int = 24) -> list[str]:
             f"A {who[0]} and others {did[0]} {what[0]}, {kind[0]} {what[1]} and whatever {who[1]} {did[1]} {when}!",
             f"{kind[0].capitalize()} or {kind[1]}, that {what[0]} belongs to {who[1]} {count} who {did[1]} it {when}.",
         )
-        found.append(chance.choice(templates))
-    return [" ".join(found[start : start + 4]) for start in range(0, sentences, 4)]
+        chosen.append(chance.choice(templates))
+    return [" ".join(chosen[start : start + 4]) for start in range(0, sentences, 4)]

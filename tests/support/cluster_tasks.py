@@ -1,4 +1,4 @@
-"""Tasks for tests of the cluster, importable by its workers."""
+"""Tasks for tests of the cluster, which its workers can import."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from curation.errors import InputError
 
 
 def work(item: str) -> str:
-    """Do what the item says: die, raise, refuse, or answer."""
+    """Do what the item says: die, raise, refuse or answer."""
     kind, _, rest = item.partition(":")
     if kind == "die":
         os.kill(os.getpid(), signal.SIGKILL)
@@ -25,7 +25,7 @@ def work(item: str) -> str:
 
 
 def change_code() -> None:
-    """Let this process be one that has another version of the package."""
+    """Make this process look like one that has another version of the package."""
     import curation.running.versions
 
     curation.running.versions.code_version = lambda: "9.9 (00000000)"

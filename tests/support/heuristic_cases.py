@@ -1,4 +1,4 @@
-"""What the tests of the heuristic filters share: batches of texts, the pages' texts, and the reference's verdicts."""
+"""Shared by the tests of the heuristic filters: batches of texts, texts of pages, and the reference's verdicts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from curation.filters.gopher_repetition import GopherRepetition
 from curation.stages.batch import Batch
 
 FULL = os.environ.get("CURATION_FULL_PARITY") == "1"
-"""Set CURATION_FULL_PARITY=1 to compare on everything rather than on an even share of it."""
+"""Set CURATION_FULL_PARITY=1 to compare all texts instead of an evenly spaced sample."""
 
 OURS: dict[str, Any] = {
     "gopher_repetition": GopherRepetition(),
@@ -78,7 +78,7 @@ def references() -> dict[str, Any]:
 
 
 def verdict(reference: Any, text: str) -> tuple[str | None, str]:
-    """What a filter of datatrove's says, in our words, and the text as it leaves the filter.
+    """The verdict of a filter of datatrove, with our name of the reason, and the text as it leaves the filter.
 
     An empty text, on which GopherRepetitionFilter divides by zero, is `empty`: a stated difference.
     """
@@ -109,7 +109,7 @@ def strings(batch: Batch, spans: Any) -> list[list[str]]:
 
 @cache
 def page_texts(shared_data: Path) -> list[str]:
-    """The text of shared pages twice: the main content, and all of it, menus and lists included."""
+    """Two texts of each shared page: the main content, and everything, including menus and lists."""
     texts = []
     for _, page in web_pages(shared_data)[:: 1 if FULL else 10]:
         tree = HTMLTree.parse(page)
@@ -118,7 +118,7 @@ def page_texts(shared_data: Path) -> list[str]:
 
 
 def edited(text: str, seed: int) -> str:
-    """A text altered so that it comes near some threshold: lines repeated, cut, marked, joined, or set in lists."""
+    """A text edited to come close to a threshold: lines are repeated, cut, marked, joined, or turned into lists."""
     dice = random.Random(seed)
     lines = text.split("\n")[:80]
     for _ in range(dice.randrange(1, 4)):

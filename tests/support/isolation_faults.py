@@ -1,4 +1,4 @@
-"""Functions of a page that fail in every way a real one can, for the tests of isolation."""
+"""Functions of a page that fail in every way a real page can, for the tests of isolation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def page(text: str) -> str:
-    """What goes wrong is named by the page; any other page gives its text, and "who" the process that handled it."""
+    """Fail as the page says; "who" gives the process that handled it, and any other page its text."""
     if "FAULT loop" in text:
         while True:
             pass
@@ -22,7 +22,7 @@ def page(text: str) -> str:
         time.sleep(1000)
     if "FAULT signal" in text:
         os.kill(os.getpid(), signal.SIGSEGV)
-    if "FAULT stop" in text:  # a stopped process takes no signal but SIGKILL
+    if "FAULT stop" in text:  # a stopped process handles no signal except SIGKILL
         os.kill(os.getpid(), signal.SIGSTOP)
     if "FAULT null" in text:
         ctypes.string_at(0)
@@ -33,9 +33,9 @@ def page(text: str) -> str:
         while True:
             held.append(bytearray(1 << 20))
     if "FAULT once" in text:
-        mark = Path(text.rsplit(" ", 1)[1])
-        if not mark.exists():
-            mark.touch()
+        marker = Path(text.rsplit(" ", 1)[1])
+        if not marker.exists():
+            marker.touch()
             os.kill(os.getpid(), signal.SIGKILL)
     if "FAULT grow" in text:
         _held.append(bytearray(150 << 20))

@@ -30,10 +30,10 @@ def addresses(data: Path) -> tuple[str, ...]:
 
 @cache
 def texts(data: Path) -> tuple[str, ...]:
-    """The main text of every page in web/, and the whole text of every fifth, by resiliparse: good and bad ones."""
-    found = []
+    """By resiliparse, the main text of every page in web/ and the whole text of every fifth: good and bad ones."""
+    extracted = []
     for number, (_, html) in enumerate(pages(data)):
-        found.append(extract_plain_text(html, main_content=True))
+        extracted.append(extract_plain_text(html, main_content=True))
         if number % 5 == 0:
-            found.append(extract_plain_text(html))
-    return tuple(found)
+            extracted.append(extract_plain_text(html))
+    return tuple(extracted)

@@ -1,4 +1,4 @@
-"""A small finished run, and hands to break it with: files rewritten, with or without their manifests."""
+"""A small finished run, and functions that break it by rewriting files, with or without their manifests."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SETTINGS = (
 
 
 def write_crawl(folder: Path) -> Path:
-    """Two archives: good pages, a copy and an edited copy of two of them, a thin page."""
+    """Two archives: good pages, a copy and an edited copy of two of them, and a thin page."""
     for name, seeds in (("a", range(10, 24)), ("b", range(24, 36))):
         records = [response(f"https://{name}.org/{seed}", page("good", *prose(seed))) for seed in seeds]
         if name == "b":
@@ -40,7 +40,7 @@ def write_crawl(folder: Path) -> Path:
 
 
 def run(crawl: Path | list[Path], out: Path, *settings: str, command: str = "run") -> None:
-    """A run in this process."""
+    """Run `curate` in this process."""
     words = [str(path) for path in (crawl if isinstance(crawl, list) else [crawl])]
     sets = [word for setting in (*SETTINGS, *settings) for word in ("--set", setting)]
     done = CliRunner().invoke(app, [command, *words, "--out", str(out), "--workers", "0", *sets])
@@ -48,30 +48,30 @@ def run(crawl: Path | list[Path], out: Path, *settings: str, command: str = "run
 
 
 def verdict_of(out: Path) -> Verdict:
-    """What verify says."""
+    """The result of verifying the run."""
     plan = open_plan(str(out))
     with work_folder(plan.folder, shared=False) as work:
         return verify(plan, Cluster(), work)
 
 
 def only(out: Path, pattern: str, number: int = 0) -> Path:
-    """A file of the run."""
+    """The file of the run at this position among those that match the pattern."""
     return sorted(out.glob(pattern))[number]
 
 
 def resign(out: Path, path: Path) -> None:
-    """Make every manifest that names a file tell of it as it is now."""
+    """Update every manifest that lists a file to the file's current content."""
     name = str(path.relative_to(out))
     size, digest = Folder(str(out)).hash(name)
     rows = pq.read_metadata(path).num_rows if name.endswith(".parquet") else 0
 
-    def tell(values: dict[str, Any]) -> None:
+    def update(values: dict[str, Any]) -> None:
         for output in values["outputs"]:
             if output["path"] == name:
                 output.update(bytes=size, hash=digest, rows=rows)
 
     for manifest in out.glob("manifests/*/*.json"):
-        edit_json(manifest, tell)
+        edit_json(manifest, update)
 
 
 def edit_json(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
@@ -82,7 +82,7 @@ def edit_json(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
 
 
 def rewrite(out: Path, path: Path, change: Callable[[pa.Table], pa.Table], *, signed: bool = True) -> None:
-    """Rewrite a Parquet file, with manifests that agree to it if `signed`."""
+    """Rewrite a Parquet file, and update its manifests if `signed`."""
     table = pq.read_table(path)
     pq.write_table(change(table).replace_schema_metadata(table.schema.metadata), path)
     if signed:

@@ -1,4 +1,4 @@
-"""The command line as a process of its own, and the files it leaves."""
+"""Runs the command line in a separate process, and hashes the files that it writes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SETTINGS = ("tokenizer.vocab_size=600", "tokens.sequence_length=64", "extract.ex
 
 
 def command(*arguments: str | Path, settings: tuple[str, ...] | list[str] = SETTINGS) -> list[str]:
-    """The words that start `curate` with these arguments and settings."""
+    """The command that starts `curate` with these arguments and settings."""
     sets = [word for setting in settings for word in ("--set", setting)]
     return [sys.executable, "-m", "curation.jobs.cli", *map(str, arguments), *sets]
 
@@ -19,13 +19,13 @@ def command(*arguments: str | Path, settings: tuple[str, ...] | list[str] = SETT
 def curate(
     *arguments: str | Path, settings: tuple[str, ...] | list[str] = SETTINGS
 ) -> subprocess.CompletedProcess[str]:
-    """Run `curate` to its end; its output as text."""
+    """Run `curate` until it ends, with its output as text."""
     words = command(*arguments, settings=settings)
     return subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
 
 
 def contents(out: Path, *folders: str) -> dict[str, str]:
-    """Hash of every file, or of those in the folders named; those that tell of time are left out."""
+    """Hash of every file, or of those in these folders; files with times are left out."""
     return {
         str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(out.rglob("*"))

@@ -1,4 +1,4 @@
-"""A run whose pages try to break out of whatever shows them, for tests of the report."""
+"""A run whose pages contain injection attacks, for tests of the report."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ ATTACKS = (
     "\x1b]0;owned\x07\x1b[2J\x1b[31m \x9b31m [bold red]markup[/] and \r over",
     "{% raw %}{{ stats }}{% endraw %} ${window.hacked=1} %s",
 )
-"""Each would do something if a page, a template or a terminal took it for more than text."""
+"""Each would take effect if a page, a template or a terminal did not treat it as text."""
 
 
 def escaped(text: str) -> str:
-    """Text as HTML that shows it, so that it reaches the corpus letter by letter."""
+    """Text escaped as HTML, so that it reaches the corpus unchanged."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def hostile_archives(folder: Path) -> list[Path]:
-    """Good pages, duplicates, thin, foreign and private pages, most with attacks in them; and a file that is none."""
+    """Good, duplicate, thin, foreign and private pages, most with attacks in them, and a file that is no archive."""
     attack = [escaped(f"They wrote {text} on the wall, and nobody knew what that was to be.") for text in ATTACKS]
     good = [response(f"https://a.example/{seed}", page("good", *prose(seed))) for seed in range(14)]
     marked = [
@@ -77,8 +77,8 @@ def finished_run(folder: Path) -> Path:
 
 
 def unfinished_run(finished: Path, folder: Path) -> Path:
-    """The same run as it was before the corpus was made, and with one archive of three."""
-    out = folder / "going"
+    """The same run before the corpus was made, with one of three archives filtered."""
+    out = folder / "unfinished"
     shutil.copytree(finished, out)
     for name in ("corpus", "tokens", "tokenizer", "dedup", "report", "removed/dedup", "performance"):
         shutil.rmtree(out / name, ignore_errors=True)
@@ -91,5 +91,5 @@ def unfinished_run(finished: Path, folder: Path) -> Path:
 
 
 def spoiled(named: dict[str, Any]) -> dict[str, Any]:
-    """The mapping with an attack at the end of every name."""
+    """The mapping with an attack appended to every name."""
     return {f"{key}{ATTACKS[at % len(ATTACKS)]}": value for at, (key, value) in enumerate(named.items())}

@@ -1,4 +1,4 @@
-"""An S3 endpoint on this machine, in memory: as much of the protocol as s3fs needs to list and read objects."""
+"""A local S3 endpoint in memory, with as much of the protocol as s3fs needs to list and read objects."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DATE = "Mon, 01 Jan 2024 00:00:00 GMT"
 
 
 def listing(objects: dict[str, bytes], bucket: str, query: dict[str, list[str]]) -> bytes:
-    """ListObjectsV2 of all keys that begin with the prefix."""
+    """The answer of ListObjectsV2 for all keys that begin with the prefix."""
     prefix, delimiter = query.get("prefix", [""])[0], query.get("delimiter", [""])[0]
     contents, folders = "", set()
     for key in sorted(path.removeprefix(f"{bucket}/") for path in objects if path.startswith(f"{bucket}/{prefix}")):
@@ -31,7 +31,7 @@ def listing(objects: dict[str, bytes], bucket: str, query: dict[str, list[str]])
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One request; the objects are the server's."""
+    """Handles one request for the server's objects."""
 
     protocol_version = "HTTP/1.1"
 
@@ -39,7 +39,7 @@ class Handler(BaseHTTPRequestHandler):
         """Nothing."""
 
     def answer(self, status: int, body: bytes = b"", **headers: str) -> None:
-        """Send a whole answer."""
+        """Send a complete response."""
         self.send_response(status)
         for name, value in {"Content-Length": str(len(body)), "Last-Modified": DATE, **headers}.items():
             self.send_header(name.replace("_", "-"), value)
@@ -59,11 +59,11 @@ class Handler(BaseHTTPRequestHandler):
             self.give(objects[key])
 
     def do_HEAD(self) -> None:
-        """The same without the body."""
+        """The same as GET without the body."""
         self.do_GET()
 
     def give(self, data: bytes) -> None:
-        """The object, or the range of it that is asked for."""
+        """Send the object, or the requested range of it."""
         tag = hashlib.sha256(data).hexdigest()
         wanted = self.headers.get("Range", "").removeprefix("bytes=")
         self.server.ranges.append(wanted)  # type: ignore[attr-defined]
@@ -77,7 +77,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """Objects by `bucket/key`, and the ranges that were asked for."""
+    """Objects by `bucket/key`, and the ranges that were requested."""
 
     daemon_threads = True
     objects: dict[str, bytes]
@@ -86,7 +86,7 @@ class Server(ThreadingHTTPServer):
 
 @contextmanager
 def s3_server(objects: dict[str, bytes]) -> Iterator[Server]:
-    """Serve the objects for the time of the block; `server_port` is where."""
+    """Serve the objects while the context is open, on the port `server_port`."""
     server = Server(("127.0.0.1", 0), Handler)
     server.objects, server.ranges = objects, []
     thread = Thread(target=server.serve_forever, daemon=True)

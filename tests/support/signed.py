@@ -1,4 +1,4 @@
-"""Folders of documents and signatures for tests of deduplication, and the reference's own answer on the same texts."""
+"""Folders of documents and signatures for tests of deduplication, and the reference's result for the same texts."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from curation.store.folder import Folder
 from curation.store.shards import ShardWriter
 
 PLAIN = {"variant": "datatrove", "bands": 14, "rows": 8, "verify": False, "exact": False, "max_cluster_size": None}
-"""Settings under which the answer is the reference's."""
+"""Settings with which the result equals the reference's."""
 
 
 def cut(items: Sequence[Any], parts: int) -> list[Sequence[Any]]:
-    """Items in `parts` runs of about one size."""
+    """Items in `parts` consecutive parts of about equal size."""
     size = max(1, -(-len(items) // parts))
     return [items[start : start + size] for start in range(0, len(items), size)]
 
 
 def sign(folder: Folder, shard: str, rows: Sequence[dict[str, Any]], settings: DedupSettings) -> None:
-    """Write documents/ and signatures/ of a shard."""
+    """Write a shard of documents/ and signatures/."""
     table = pa.RecordBatch.from_pylist(list(rows), schema=schema.DOCUMENT)
     with ShardWriter(folder, f"documents/{shard}.parquet", schema.DOCUMENT) as writer:
         writer.write(table)
@@ -41,7 +41,7 @@ def sign(folder: Folder, shard: str, rows: Sequence[dict[str, Any]], settings: D
 
 
 def documents(texts: Sequence[str], **columns: Sequence[Any]) -> list[dict[str, Any]]:
-    """Rows with ids 0, 1, 2 … and more columns if given."""
+    """Rows with ids 0, 1, 2 … and further columns if given."""
     return [
         {"text": text, "id": str(i), **{name: values[i] for name, values in columns.items()}}
         for i, text in enumerate(texts)
@@ -51,40 +51,42 @@ def documents(texts: Sequence[str], **columns: Sequence[Any]) -> list[dict[str, 
 def run(
     path: Path, rows: Sequence[dict[str, Any]], settings: DedupSettings, parts: int = 1, cluster: Cluster | None = None
 ) -> tuple[Folder, list[str], DedupResult]:
-    """Deduplicate rows cut into `parts` shards; returns the folder, the shards' names, and what was found."""
+    """Deduplicate rows in `parts` shards; returns the folder, the names of the shards, and the result."""
     folder = Folder(str(path))
     names = []
     for number, part in enumerate(cut(rows, parts)):
         names.append(f"shard-{number:03d}")
         sign(folder, names[-1], part, settings)
     shards = [Shard(folder, name, 0, 0) for name in names]
-    found = deduplicate(folder, settings, survivor_value(settings.survivor), shards, cluster or Cluster(), "mark")
-    return folder, names, found
+    result = deduplicate(
+        folder, settings, survivor_value(settings.survivor), shards, cluster or Cluster(), "fingerprint"
+    )
+    return folder, names, result
 
 
 def dropped(folder: Folder, names: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Rows of the drop lists by document id."""
-    gone = {}
+    removed_rows = {}
     for name in names:
         ids = pq.read_table(folder.path(f"documents/{name}.parquet"), columns=["id"])["id"].to_pylist()
         for row in pq.read_table(folder.path(f"dedup/drop/{name}.parquet")).to_pylist():
-            gone[ids[row["row"]]] = row
-    return gone
+            removed_rows[ids[row["row"]]] = row
+    return removed_rows
 
 
 def clusters(folder: Folder, names: Sequence[str]) -> set[frozenset[str]]:
-    """Ids of each cluster of more than one document."""
-    found: dict[str, set[str]] = {}
+    """Ids of each cluster with more than one document."""
+    members_by_cluster: dict[str, set[str]] = {}
     for name in names:
         ids = pq.read_table(folder.path(f"documents/{name}.parquet"), columns=["id"])["id"].to_pylist()
         for place in ("drop", "kept"):
             for row in pq.read_table(folder.path(f"dedup/{place}/{name}.parquet")).to_pylist():
-                found.setdefault(row["cluster_id"], set()).add(ids[row["row"]])
-    return {frozenset(members) for members in found.values() if len(members) > 1}
+                members_by_cluster.setdefault(row["cluster_id"], set()).add(ids[row["row"]])
+    return {frozenset(members) for members in members_by_cluster.values() if len(members) > 1}
 
 
 def reference_signer(folder: str) -> Any:
-    """datatrove's step that makes signatures. It hands text to xxhash, which since version 4 takes bytes only."""
+    """datatrove's step that makes signatures, patched: it passes text to xxhash, which needs bytes since version 4."""
     import xxhash
     from datatrove.pipeline.dedup.minhash import MinhashDedupSignature
 
@@ -108,12 +110,12 @@ def reference_clusters(path: Path, texts: Sequence[str]) -> tuple[set[frozenset[
                 MinhashDedupBuckets(str(path / "sigs"), str(path / "buckets")).run(None, rank, number)
             else:
                 MinhashDedupCluster(str(path / "buckets"), str(path / "clusters"), save_cluster_id=True).run(None, 0, 1)
-    found: dict[int, set[str]] = {}
+    members_by_cluster: dict[int, set[str]] = {}
     for pair in _pairs(path / "clusters" / "000000.clusters"):
-        found.setdefault(pair[1], set()).add(str(pair[0]))
+        members_by_cluster.setdefault(pair[1], set()).add(str(pair[0]))
     removed = (path / "clusters" / "000000.remove").read_bytes()
-    gone = {str(number) for (number,) in struct.iter_unpack("<I", removed)}
-    return {frozenset(members) for members in found.values()}, gone
+    removed_rows = {str(number) for (number,) in struct.iter_unpack("<I", removed)}
+    return {frozenset(members) for members in members_by_cluster.values()}, removed_rows
 
 
 def _pairs(path: Path) -> list[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""A step as a contributor would add it: the number of characters of every document of the corpus."""
+"""A step as a contributor would add it: it counts the characters of every document of the corpus."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class SizesTask:
 
 
 def make(run: Run) -> None:
-    """Make every shard that is not done yet."""
+    """Make every shard that is not up to date."""
     tasks = [SizesTask(run.plan.folder, shard, run.fingerprints.of("sizes", shard)) for shard in run.shards]
     run_tasks("sizes", make_shard, tasks, run.cluster, run.progress)
 

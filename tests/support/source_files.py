@@ -1,4 +1,4 @@
-"""The project's own Python files and the modules that they are, for tests about all of them."""
+"""The project's own Python files and their modules, for tests that cover all of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small stages for tests of the machinery around stages."""
+"""Small stages for tests of what applies stages."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Length(Filter):
 
 @dataclass(frozen=True, slots=True)
 class Upper:
-    """Edits the text and counts what it edited."""
+    """Edits texts and counts the edits."""
 
     version: ClassVar[int] = 1
 
@@ -47,7 +47,7 @@ class Upper:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """Breaks the contract of a stage in one of several ways."""
+    """Violates the contract of a stage in one of several ways."""
 
     how: str
     version: ClassVar[int] = 1

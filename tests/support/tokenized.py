@@ -1,4 +1,4 @@
-"""Small corpora, tokenizers and token sets for tests: made on the fly, seeded."""
+"""Small corpora, tokenizers and token sets for tests, generated from seeds."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ WORDS = [
 
 
 def make_texts(count: int, seed: int = 0, longest: int = 400) -> list[str]:
-    """Random texts of 0 to `longest` words; some empty, some spelling special tokens."""
+    """Random texts of 0 to `longest` words; some are empty, some contain special tokens as text."""
     random = np.random.default_rng(seed)
     texts = []
     for number in range(count):

@@ -1,4 +1,4 @@
-"""The real pages of the shared test data, as the reader gives them."""
+"""The real pages of the shared test data, as read by the reader."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""trafilatura made faster with the same answers: everything that depends on its internals is in this folder.
+"""Makes trafilatura faster with the same results. Everything that depends on its internals is in this folder.
 
 May import nothing else of the project.
 """

@@ -1,7 +1,7 @@
-"""Which of many tests an attribute's value passes: asked once for each distinct value, answered for all tests at once.
+"""Which of many tests the value of an attribute passes, computed for all tests at once and remembered.
 
-The class of an element is looked at by a dozen expressions, most of them regular expressions of many alternatives. One
-pass of Aho-Corasick over the words that each test cannot do without leaves few tests to run, and for most values none.
+The class of an element is tested by a dozen expressions, most of them regular expressions with many alternatives. One
+pass of Aho-Corasick over the literals that each test requires leaves few tests to run, and for most values none.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from typing import Any
 
 Test = Callable[[str], bool]
 Literals = frozenset[str] | None
-"""Lower-case strings of which any value that passes a test holds at least one, or None if that cannot be told."""
+"""Lowercase strings of which any value that passes a test contains at least one; None if there are no such strings."""
 
 MEMORY = 16_384
-"""Values remembered before the vocabulary starts anew: a few MB."""
+"""Number of values remembered before all are forgotten: a few MB."""
 
 LONGEST = 200
-"""Characters of the longest value remembered."""
+"""Length in characters above which a value is not remembered."""
 
 
 class AttributeTests(dict[str, int]):
-    """Value → bits of the tests that it passes, remembered. `register` all tests before the first look-up."""
+    """Maps each value to the bits of the tests that it passes. `register` all tests before the first lookup."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class AttributeTests(dict[str, int]):
         self.filter: Callable[[str], int] | None = None
 
     def register(self, test: Test, literals: Literals) -> int:
-        """The bit for a test of values, given the literals that it needs."""
+        """Add a test of values, with the literals that it requires; returns its bit."""
         self.tests.append(test)
         self.literals.append(literals)
         self.filter = None
@@ -68,23 +68,23 @@ class AttributeTests(dict[str, int]):
         automaton.make_automaton()
 
         def candidates(value: str) -> int:
-            if not value.isascii():  # where ignoring case is more than lower-casing
+            if not value.isascii():  # ignoring case is then more than lowercasing
                 return every
-            found = always
+            bits = always
             for _, mask in automaton.iter(value.lower()):
-                found |= mask
-            return found
+                bits |= mask
+            return bits
 
         return candidates if masks else lambda value: always
 
 
 def literals_of(regex: str) -> Literals:
-    """The literals that a match needs: "^(?:nav|side-?bar)" → {"nav", "side"}; None for "a?" and the like."""
+    """The literals that a match requires: "^(?:nav|side-?bar)" → {"nav", "side"}; None for "a?" and the like."""
     return _needed(re._parser.parse(regex))  # type: ignore[attr-defined]
 
 
 def _needed(sequence: Iterable[tuple[Any, Any]]) -> Literals:
-    """The best choice among the parts of a sequence, all of which a match holds."""
+    """The longest literals among the parts of a sequence, all of which a match contains."""
     choices: list[frozenset[str]] = []
     run = ""
     for operation, argument in sequence:

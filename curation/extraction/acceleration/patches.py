@@ -1,15 +1,15 @@
-"""trafilatura with the same answers in less than half the time; the only place that knows its inside.
+"""Patches for trafilatura that give the same results in less than half the time.
 
-Profiled, half of its time goes to XPath, a sixth to lxml's Python-level choice of an element's class. Done about it:
+By profile, half of its time goes to XPath, a sixth to lxml's Python-level choice of an element's class. The patches:
 
-- elements get their class by lxml's C-level look-up (form fields lose methods that no extraction uses);
+- elements get their class by lxml's C-level lookup (form fields lose methods that no extraction uses);
 - the XPath expressions are compiled by `curation.extraction.acceleration.xpath`;
 - the text of an element comes from lxml's serializer, twice as fast as its XPath `string()`;
-- the stop list of justext, 154,000 words, is hashed once, not once a page;
-- readability is spared where its answer cannot be chosen, see `_cannot_win`.
+- the stop list of justext, 154,000 words, is hashed once, not once per page;
+- readability is skipped if its result cannot be chosen, see `_cannot_win`.
 
-It changes modules of the whole process, so it is for the child of `curation.extraction.isolation` only. Versions other
-than `PROVEN` run unchanged, with a warning. `make trafilatura` checks whether a new release can be added.
+They change modules for the whole process, so they are only for the child of `curation.extraction.isolation`. Versions
+not in `PROVEN` run unchanged, with a warning. `make trafilatura` checks whether a new release can be added.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from curation.extraction.acceleration.attribute_tests import AttributeTests
 from curation.extraction.acceleration.xpath import compiled
 
 PROVEN = ("2.3.1",)
-"""Versions of trafilatura for which the answers were found equal on all pages, the newest last."""
+"""Versions of trafilatura for which the results were equal on all pages, the newest last."""
 
 
 class NotAccelerated(RuntimeWarning):
@@ -32,7 +32,7 @@ class NotAccelerated(RuntimeWarning):
 
 
 def why_not_accelerated() -> str | None:
-    """What to tell people if the version installed here is not one of `PROVEN`, in one line; None if it is."""
+    """A warning in one line if the installed version is not one of `PROVEN`; None if it is."""
     installed = version("trafilatura")
     if installed in PROVEN:
         return None
@@ -44,7 +44,7 @@ def why_not_accelerated() -> str | None:
 
 @cache
 def warn_if_not_accelerated() -> None:
-    """Give the warning `NotAccelerated`, once per process, if the version installed here is not one of `PROVEN`."""
+    """Issue the warning `NotAccelerated`, once per process, if the installed version is not one of `PROVEN`."""
     message = why_not_accelerated()
     if message is not None:
         warnings.warn(message, NotAccelerated, stacklevel=3)
@@ -60,7 +60,7 @@ def install() -> None:
     _compile_expressions()
     _serialize_text()
     _hash_stop_list_once()
-    _spare_readability()
+    _skip_readability()
 
 
 def _choose_classes_in_c() -> None:
@@ -102,7 +102,7 @@ def _serialize_text() -> None:
 
 
 class _IdentityHash(tuple[str, ...]):
-    """A tuple of which there is one, so that its address will do as its hash."""
+    """A tuple hashed by its address, which is safe for a tuple that exists only once."""
 
     def __hash__(self) -> int:
         return id(self)
@@ -114,8 +114,8 @@ def _hash_stop_list_once() -> None:
     vars(external)["JT_STOPLIST"] = _IdentityHash(external.jt_stoplist_init())
 
 
-def _spare_readability() -> None:
-    """Give readability an empty page, which it answers at once and emptily, where its answer cannot be chosen."""
+def _skip_readability() -> None:
+    """Pass an empty page to readability, for which it returns nothing at once, if its result cannot be chosen."""
     from lxml.html import HtmlElement
     from trafilatura import core, external
 
@@ -124,8 +124,8 @@ def _spare_readability() -> None:
 
     def compare_extraction(cleaned_tree: Any, raw_tree: Any, body: Any, text: str, options: Any) -> Any:
         longest[0] = _longest_losing(body, text, options)
-        spared = _cannot_win(raw_tree, longest[0])
-        return compare(cleaned_tree, HtmlElement() if spared else raw_tree, body, text, options)
+        skipped = _cannot_win(raw_tree, longest[0])
+        return compare(cleaned_tree, HtmlElement() if skipped else raw_tree, body, text, options)
 
     def try_readability_if_it_can_win(htmlinput: Any) -> Any:  # the page has been pruned by now
         return HtmlElement() if _cannot_win(htmlinput, longest[0]) else try_readability(htmlinput)
@@ -135,10 +135,10 @@ def _spare_readability() -> None:
 
 
 def _longest_losing(body: Any, text: str, options: Any) -> int:
-    """How long readability's text may be without a chance; 0 where its length does not decide.
+    """The length up to which readability's text is certainly not preferred; 0 if the length does not decide.
 
-    From trafilatura's `_prefer_readability`: out of recall mode, and where the own extraction has text in paragraphs
-    and not more tables than those, readability is preferred only if its text is more than twice as long.
+    From trafilatura's `_prefer_readability`: if the mode is not recall, and trafilatura's own result has text in
+    paragraphs and no more tables than paragraphs, readability is preferred only if its text is more than twice as long.
     """
     if options.focus == "recall" or not text or not body.xpath(".//p//text()"):
         return 0
@@ -146,13 +146,13 @@ def _longest_losing(body: Any, text: str, options: Any) -> int:
 
 
 _RAW_TEXT = ("noembed", "noframes", "plaintext", "xmp")
-"""Elements whose text comes back longer when it is written as XML and read as HTML, as readability's answer is."""
+"""Elements whose text gets longer when it is written as XML and read as HTML, as readability's result is."""
 
 
 def _cannot_win(page: Any, longest: int) -> bool:
-    """Whether all text that readability could find on a page is no longer than `longest`, white space trimmed.
+    """Whether all text that readability could find on a page is no longer than `longest`, whitespace trimmed.
 
-    It drops scripts and styles, keeps at most the rest, and puts VIDEO for the text of some iframes.
+    Readability drops scripts and styles, keeps at most the rest, and puts VIDEO for the text of some iframes.
     """
     if not longest or next(page.iter(*_RAW_TEXT), None) is not None:
         return False

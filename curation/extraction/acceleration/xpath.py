@@ -1,12 +1,12 @@
-"""XPath expressions of the kind that clean web pages, as Python functions with the same results, much faster.
+"""Compiles XPath expressions that clean web pages to Python functions with the same results, much faster.
 
-libxml2 calls back into Python for each `re:test` of each element and wraps every attribute that it hands over. Here
-lxml's tag iterator walks the tree, and `curation.extraction.acceleration.attribute_tests` remembers what all
-expressions' tests say of a value.
+libxml2 calls back into Python for each `re:test` of each element and wraps every attribute that it passes. Here lxml's
+tag iterator walks the tree, and `curation.extraction.acceleration.attribute_tests` remembers the results of all
+expressions' tests for a value.
 
-The grammar covered is that of location paths with one step: `.//*` or `.//tag` with predicates of attributes (`@a`,
+The supported grammar is that of location paths with one step: `.//*` or `.//tag` with predicates on attributes (`@a`,
 `@a|@b`, `=`, `contains`, `starts-with`, `translate`, EXSLT's `re:test`), `self::tag`, `.//tag`, `not`, `and`, `or`, a
-final `[1]`, the first of all `(…)[1]`, and unions of these. `compiled` returns what it does not cover unchanged.
+final `[1]`, the first of all `(…)[1]`, and unions of these. `compiled` returns other expressions unchanged.
 """
 
 from __future__ import annotations
@@ -31,7 +31,12 @@ class UnsupportedExpression(Exception):
 
 
 def compiled(expression: Any, vocabulary: AttributeTests) -> Callable[[Any], Any]:
-    """A function from an element to the list that the `lxml.etree.XPath` given returns; else the XPath itself."""
+    """A function that returns the same list for an element as the `lxml.etree.XPath` given, or that XPath itself.
+
+    Args:
+        expression: The `lxml.etree.XPath`; returned as it is if its grammar is not supported.
+        vocabulary: Where the tests on attributes are registered, shared by all expressions.
+    """
     try:
         return Union(_Parser(expression.path, vocabulary).union(), vocabulary)
     except UnsupportedExpression:
@@ -40,7 +45,14 @@ def compiled(expression: Any, vocabulary: AttributeTests) -> Callable[[Any], Any
 
 @dataclass(frozen=True, slots=True)
 class AttributeTest:
-    """Whether the first in the source of the attributes `names` passes; `absent` is the verdict where there is none."""
+    """Tests the first attribute of an element, in source order, that is one of `names`.
+
+    Attributes:
+        names: Names of the attributes.
+        bit: The bit of the test in `vocabulary`.
+        absent: The result if the element has none of the attributes.
+        vocabulary: Results of tests by value.
+    """
 
     names: tuple[str, ...]
     bit: int
@@ -48,7 +60,7 @@ class AttributeTest:
     vocabulary: AttributeTests
 
     def __call__(self, element: Any) -> bool:
-        """The verdict on an element."""
+        """Whether an element passes the test."""
         for name, value in element.items():
             if name in self.names:
                 return bool(self.vocabulary[value] & self.bit)
@@ -62,16 +74,20 @@ class Either:
     tests: tuple[Test, ...]
 
     def __call__(self, element: Any) -> bool:
-        """The verdict on an element."""
+        """Whether an element passes any of the tests."""
         return any(test(element) for test in self.tests)
 
 
 @dataclass(slots=True)
 class DescendantStep:
-    """Descendants with one of `tags` (none given: any) that pass all `tests`, in document order.
+    """Descendants with one of the tags that pass all tests, in document order.
 
-    first_child: only the first of its parent; first: only the first of all. bits: by attribute, the tests of which an
-    element has to pass one to be looked at.
+    Attributes:
+        tags: Names of elements; empty means any.
+        tests: Tests that an element must pass.
+        first_child: Give only the first match of each parent.
+        first: Give only the first match of all.
+        bits: By attribute, the bits of tests of which an element must pass at least one to be considered.
     """
 
     tags: tuple[str, ...]
@@ -81,9 +97,9 @@ class DescendantStep:
     bits: dict[str, int] = field(default_factory=dict)
 
     def prepare(self) -> None:
-        """Make a filter of the first test that needs an attribute to be there.
+        """Turn the first test that requires an attribute into a filter of candidates.
 
-        The filter takes any attribute of `@a|@b` for the first; where that makes a difference, the test itself stays.
+        The filter accepts any attribute of `@a|@b` instead of only the first; if that can matter, the test is kept too.
         """
         for position, test in enumerate(self.tests):
             parts = test.tests if isinstance(test, Either) else (test,)
@@ -96,7 +112,7 @@ class DescendantStep:
                 return
 
     def find(self, tree: Any, vocabulary: AttributeTests) -> list[Any]:
-        """All matches, or the first only if that is what was asked for."""
+        """All matches, or only the first if `first` is set."""
         found: list[Any] = []
         parents: set[Any] = set()
         for element in self.candidates(tree, vocabulary):

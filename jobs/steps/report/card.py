@@ -1,7 +1,7 @@
-"""README.md of a run: a dataset card that the Hugging Face Hub and `datasets` read, with corpus/*.parquet as its data.
+"""README.md of a run: a dataset card for the Hugging Face Hub and `datasets`, with corpus/*.parquet as its data.
 
-It is at the root because corpus/ must hold nothing but Parquet files: pandas, pyarrow and polars fail on any other file
-in a folder that they open. Its content follows from the recipe and the counts of the run: equal runs have equal cards.
+It is at the root because corpus/ must contain only Parquet files: pandas, pyarrow and polars fail on any other file in
+a folder that they open. Its content depends only on the recipe and the counts of the run: equal runs have equal cards.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ COLUMNS = {
 
 
 def foreign_readmes(folder: Folder) -> list[str]:
-    """The README.md files that are not ours: without the marker, and not as the last report wrote them."""
+    """README.md files that a user wrote or edited: without the marker, and not as the last report wrote them."""
     report = read_manifest(folder, STEP, WHOLE)
     written = [(output.path, output.bytes, output.hash) for output in report.outputs] if report else []
-    there = [path for path in (DATASET_CARD, EARLIER_CARD) if folder.exists(path)]
-    others = [path for path in there if (path, *folder.hash(path)) not in written]
+    existing = [path for path in (DATASET_CARD, EARLIER_CARD) if folder.exists(path)]
+    others = [path for path in existing if (path, *folder.hash(path)) not in written]
     return [path for path in others if MARKER.encode() not in folder.read(path)]
 
 
@@ -69,7 +69,7 @@ def write_card(plan: Plan, stats: Mapping[str, Any], foreign: Sequence[str]) -> 
 
     Args:
         plan: The run.
-        stats: The content of stats.json.
+        stats: The content of report/stats.json.
         foreign: README.md files to leave as they are, from `foreign_readmes`.
 
     Returns:
@@ -84,7 +84,7 @@ def write_card(plan: Plan, stats: Mapping[str, Any], foreign: Sequence[str]) -> 
 
 
 def card(plan: Plan, stats: Mapping[str, Any]) -> str:
-    """YAML between two lines of dashes, then Markdown."""
+    """The text of the card: YAML metadata between two lines of dashes, then Markdown."""
     metadata = "\n".join(_yaml(_metadata(stats)))
     return f"---\n{metadata}\n---\n\n{MARKER}\n\n" + "\n".join(_body(plan, stats)) + "\n"
 
@@ -103,7 +103,7 @@ def size_category(documents: int) -> str:
 
 
 def _metadata(stats: Mapping[str, Any]) -> dict[str, Any]:
-    """What the Hub indexes. The texts belong to their authors, so whoever publishes them has to state a license."""
+    """Metadata for the Hub. The texts belong to their authors, so whoever publishes them has to choose a license."""
     features = [{"name": part.name, "dtype": _DTYPES[part.type]} for part in schema.DOCUMENT]
     kept = [name for name, counts in stats["languages"].items() if counts["kept"]]
     languages = [name for name in kept if re.fullmatch(r"[a-z]{2,3}", name)][:LANGUAGES]
@@ -125,7 +125,7 @@ def _documents(stats: Mapping[str, Any]) -> int:
 
 
 def _yaml(value: Any, indent: int = 0) -> Iterator[str]:
-    """Mappings, lists and strings as YAML; strings are quoted as in JSON, which YAML reads the same way."""
+    """Lines of YAML for mappings, lists and strings; strings are quoted as in JSON, which YAML reads the same way."""
     space = " " * indent
     entries = value.items() if isinstance(value, dict) else ((None, part) for part in value)
     for key, part in entries:
@@ -151,8 +151,8 @@ def _body(plan: Plan, stats: Mapping[str, Any]) -> Iterator[str]:
     if recipe.reproduces:
         yield f"The recipe reproduces {_plain(recipe.reproduces)}."
     yield ""
-    told = f"{_documents(stats):,} documents" + (f", {tokens:,} tokens" if tokens is not None else "")
-    yield f"{told}, from {stats['shards']['corpus']:,} of {stats['shards']['inputs']:,} archives."
+    size = f"{_documents(stats):,} documents" + (f", {tokens:,} tokens" if tokens is not None else "")
+    yield f"{size}, from {stats['shards']['corpus']:,} of {stats['shards']['inputs']:,} archives."
     if stats["shards"]["corpus"] + len(stats["quarantined"]) < stats["shards"]["inputs"]:
         yield "The run is not finished."
     yield ""
@@ -193,5 +193,5 @@ def _languages(stats: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _plain(text: str) -> str:
-    """A text as one line of Markdown, escaped so that it is shown as it is."""
+    """A text as one line of Markdown, with special characters escaped."""
     return re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", " ".join(harmless(text).split()))

@@ -39,7 +39,7 @@ def make_page(plan: Plan, stats: Mapping[str, Any], samples: Samples, performanc
             "rows": rows,
             "first": next((row.entered for row in rows), 0),
             "rate": tokens_per_character(stats),
-            "going": not stats["tokens"],
+            "unfinished": not stats["tokens"],
             "signals": signal_figures(stats, rules),
             "languages": ranked(stats["languages"], LANGUAGES),
             "domains": ranked(stats["domains"], DOMAINS),

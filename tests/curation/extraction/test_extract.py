@@ -1,4 +1,4 @@
-"""Pages into text: what is kept, what goes and why."""
+"""Extraction: what is kept, what is removed and why."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GERMAN_ARTICLE = ARTICLE.replace(PARAGRAPH, GERMAN)
 
 
 def batch(*pages: str | None, texts: list[str | None] | None = None) -> Batch:
-    """Records as the reader gives them, one a page."""
+    """Records as the reader gives them, one per page."""
     rows = len(pages)
     columns = {field.name: pa.nulls(rows, field.type) for field in RECORD}
     columns["html"] = pa.array(pages, pa.string())
@@ -43,7 +43,7 @@ def signal(outcome: Outcome, name: str) -> list[object]:
 
 
 def test_a_page_becomes_its_main_text() -> None:
-    """The paragraph is in the text, the markup and the title's tag are not, and html is gone."""
+    """The paragraph is in the text, the markup and the title's tag are not, and html is dropped."""
     outcome = Extract()(batch(ARTICLE))
     assert reasons(outcome) == [None]
     assert outcome.batch.text.to_pylist() == ["Harbour\n" + (PARAGRAPH * 6).strip()]
@@ -53,7 +53,7 @@ def test_a_page_becomes_its_main_text() -> None:
 
 
 def test_it_is_a_stage() -> None:
-    """It fits the protocol, is picklable and hashable, and no rows are enough to tell its signals."""
+    """It follows the protocol, is picklable and hashable, and a batch without rows has its signals."""
     stage = Extract(extractor="resiliparse")
     assert isinstance(stage, Stage)
     assert pickle.loads(pickle.dumps(stage)) == stage
@@ -63,8 +63,8 @@ def test_it_is_a_stage() -> None:
 
 
 @pytest.mark.parametrize("extractor", ["trafilatura", "resiliparse"])
-def test_a_text_that_is_there_is_kept(extractor: str) -> None:
-    """A record without HTML keeps its text, whatever it is, beside pages that are extracted."""
+def test_an_existing_text_is_kept(extractor: str) -> None:
+    """A record without HTML keeps its text, whatever it is, in a batch with pages that are extracted."""
     outcome = Extract(extractor=extractor)(batch(None, ARTICLE, None, texts=["<p>from\x00 WET</p>", None, None]))
     texts = outcome.batch.text.to_pylist()
     assert texts[0] == "<p>from\x00 WET</p>"
@@ -75,16 +75,16 @@ def test_a_text_that_is_there_is_kept(extractor: str) -> None:
 
 @pytest.mark.parametrize("extractor", ["trafilatura", "resiliparse"])
 @pytest.mark.parametrize("page", ["", " \n", "<html><body></body></html>", "<!-- -->"])
-def test_a_page_without_text_goes(extractor: str, page: str) -> None:
-    """Empty or blank pages have no text, which is a reason and no error."""
+def test_a_page_without_text_is_removed(extractor: str, page: str) -> None:
+    """Empty or blank pages have no text, which is a reason for removal, not an error."""
     outcome = Extract(extractor=extractor)(batch(page, ARTICLE))
     assert reasons(outcome) == ["no_text", None]
     assert signal(outcome, "text_characters")[0] == 0
     assert signal(outcome, "failure") == [None, None]
 
 
-def test_too_long_a_page_is_not_tried() -> None:
-    """A page longer than `max_html_characters` goes with that reason; one that is exactly as long stays."""
+def test_a_page_that_is_too_long_is_not_extracted() -> None:
+    """A page longer than `max_html_characters` is removed with that reason; one of exactly that length is kept."""
     stage = Extract(max_html_characters=len(ARTICLE))
     outcome = stage(batch(ARTICLE + " ", ARTICLE))
     assert reasons(outcome) == ["max_html_characters", None]
@@ -95,7 +95,7 @@ FAULTS = ("FAULT loop", "FAULT null", "FAULT memory", "FAULT error", "plain")
 
 
 def test_failures_are_reasons() -> None:
-    """Pages that fail go with the kind of failure as the reason and the cause as a signal; counts name both."""
+    """Pages that fail are removed with the failure as the reason and the cause as a signal; counts name both."""
     outcome = Extract(extractor="isolation_faults:page", time_limit=0.5, memory_limit_mb=170)(batch(*FAULTS))
     assert reasons(outcome) == ["timeout", "crash", "memory", "error", None]
     assert signal(outcome, "failure") == ["processor time", "SIGSEGV", "MemoryError", "KeyError", None]
@@ -107,8 +107,8 @@ def test_failures_are_reasons() -> None:
     }
 
 
-def test_failures_are_named_among_the_removed() -> None:
-    """Applied in a recipe, every page that fails is a removed row with its id, reason and cause."""
+def test_failures_are_among_the_removed_rows() -> None:
+    """In a recipe, every page that fails is a removed row with its id, reason and cause."""
     stages = [("extract", Extract(extractor="isolation_faults:page", time_limit=0.5, memory_limit_mb=170))]
     applied = apply(stages, batch(*FAULTS), signal_type(stages, batch()))
     assert applied.kept.text.to_pylist() == ["plain"]
@@ -123,8 +123,8 @@ def test_failures_are_named_among_the_removed() -> None:
 
 
 @pytest.mark.parametrize("extractor", ["trafilatura", "resiliparse"])
-def test_monstrous_pages_cost_no_other(extractor: str) -> None:
-    """Nesting without end, 50 MB of text, a table of a million cells: the good pages around them have their text."""
+def test_huge_pages_do_not_affect_others(extractor: str) -> None:
+    """Next to endless nesting, 50 MB of text or a table of a million cells, good pages have their text."""
     monsters = [
         f"<html><body>{'<div>' * 100_000}deep{'</div>' * 100_000}</body></html>",
         f"<html><body>{'<b><i><p>' * 20_000}deep</body></html>",
@@ -144,8 +144,8 @@ def test_monstrous_pages_cost_no_other(extractor: str) -> None:
     assert len(max(pages, key=len)) > 50_000_000
 
 
-def test_a_page_in_no_wanted_language_is_spared() -> None:
-    """With languages given, a page that scores no higher than the floor for all of them is not extracted."""
+def test_a_page_in_no_wanted_language_is_skipped() -> None:
+    """With languages, a page that scores no higher than the floor for any of them is not extracted."""
     outcome = Extract(languages=("en",))(batch(ARTICLE, GERMAN_ARTICLE))
     assert reasons(outcome) == [None, "language_floor"]
     english, german = signal(outcome, "language_score")
@@ -157,7 +157,7 @@ def test_a_page_in_no_wanted_language_is_spared() -> None:
 
 
 def test_languages_change_no_text() -> None:
-    """A page that is not spared has the text it has without languages, and its language score is null without them."""
+    """A page that is extracted has the same text as without languages; its language score is null without them."""
     with_languages, without = Extract(languages=("en",))(batch(ARTICLE)), Extract()(batch(ARTICLE, GERMAN_ARTICLE))
     assert with_languages.batch.text[0] == without.batch.text[0]
     assert reasons(without) == [None, None]
@@ -166,23 +166,23 @@ def test_languages_change_no_text() -> None:
 
 
 @pytest.mark.parametrize("attribute", ["lang=en", 'class="a b" LANG = "en-US"', "xml:lang='de' lang='EN'"])
-def test_a_page_that_declares_a_wanted_language_is_not_asked(attribute: str) -> None:
-    """It is extracted, whatever its text looks like, and has no score."""
+def test_a_page_that_declares_a_wanted_language_is_not_sampled(attribute: str) -> None:
+    """It is extracted whatever its text, and has no score."""
     page = GERMAN_ARTICLE.replace("<html>", f"<!DOCTYPE html>\n<html {attribute}>")
     outcome = Extract(languages=("en",))(batch(page))
     assert reasons(outcome) == [None]
     assert signal(outcome, "language_score") == [None]
 
 
-def test_a_page_that_declares_another_language_is_asked() -> None:
-    """A declaration alone removes nothing: an English page that calls itself German stays."""
+def test_a_page_that_declares_another_language_is_sampled() -> None:
+    """A declaration alone removes nothing: an English page that is declared German is kept."""
     outcome = Extract(languages=("en",))(batch(ARTICLE.replace("<html>", "<html lang=de>")))
     assert reasons(outcome) == [None]
     assert signal(outcome, "language_score") != [None]
 
 
-def test_resiliparse_needs_no_sparing() -> None:
-    """An extractor as cheap as the look at the language is not spared anything."""
+def test_resiliparse_extracts_all_languages() -> None:
+    """An extractor that is as fast as the language check extracts every page."""
     outcome = Extract(extractor="resiliparse", languages=("en",))(batch(GERMAN_ARTICLE))
     assert reasons(outcome) == [None]
 
@@ -203,13 +203,13 @@ def test_resiliparse_needs_no_sparing() -> None:
     ],
 )
 def test_bad_parameters_are_refused(parameters: dict[str, object], key: str) -> None:
-    """A value that cannot be used raises ParameterError with the key, the value and what is allowed."""
+    """An invalid value raises ParameterError with the key, the value and what is allowed."""
     with pytest.raises(ParameterError, match="must be") as error:
         Extract(**parameters)  # type: ignore[arg-type]
     assert error.value.key == key
 
 
 def test_the_model_is_in_the_fingerprint() -> None:
-    """Only where a language decides does the model's hash count."""
+    """The model's hash is in the fingerprint only if languages are checked."""
     assert Extract().assets() == {}
     assert len(Extract(languages=("en",)).assets()["model"]) == 64

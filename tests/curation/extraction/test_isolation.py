@@ -1,4 +1,4 @@
-"""A page that hangs, crashes or eats memory costs itself alone."""
+"""A page that hangs, crashes or exhausts memory affects only itself."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ def run(*pages: str | None) -> list[Answer]:
 
 
 @pytest.mark.parametrize("fault", EXPECTED)
-def test_only_the_page_at_fault_is_lost(fault: str) -> None:
-    """Pages before and after one that fails have their answers; the one that fails has the cause."""
+def test_only_the_failing_page_is_lost(fault: str) -> None:
+    """Pages before and after a page that fails have their answers; the page that fails has the cause."""
     answers = run("a", "b", f"FAULT {fault}", "c", "d")
     assert answers == [Answer("a"), Answer("b"), EXPECTED[fault], Answer("c"), Answer("d")]
 
 
 def test_every_fault_in_one_batch() -> None:
-    """Faults one after the other, first and last included, are each blamed on their own page."""
+    """Faults in a row, including the first and last page, are each assigned to their own page."""
     faults = [fault for fault in EXPECTED if fault != "sleep"]
     pages = [page for fault in faults for page in (f"FAULT {fault}", "good")]
     wanted = [answer for fault in faults for answer in (EXPECTED[fault], Answer("good"))]
@@ -81,7 +81,7 @@ def test_a_batch_without_faults_uses_one_process() -> None:
 
 
 def test_text_goes_there_and_back_unchanged() -> None:
-    """Any string, of any length, sliced or null in its array, is what the function sees and returns."""
+    """Any string, of any length, sliced or null in its array, is passed and returned unchanged."""
     pages = ["skipped", "", "ß漢字🎉\x00\n", None, "x" * 3_000_000, "end"]
     assert [answer.value for answer in run(*pages)] == ["" if page is None else page for page in pages]
     sliced = pa.array(pages, pa.string()).slice(1, 3)
@@ -90,34 +90,34 @@ def test_text_goes_there_and_back_unchanged() -> None:
 
 
 def test_a_kill_from_outside_costs_no_page(tmp_path: Path) -> None:
-    """A page at which the child died is tried again in a fresh child, so an operator's kill removes nothing."""
+    """A page at which the child died is retried in a fresh child, so an operator's kill removes nothing."""
     page = f"FAULT once {tmp_path / 'mark'}"
     assert run("a", page, "b") == [Answer("a"), Answer(page), Answer("b")]
 
 
 def test_a_child_that_died_between_batches_is_replaced() -> None:
-    """The death of an idle child is nobody's fault and nobody's loss."""
+    """The death of an idle child is not assigned to any page."""
     run("a")
     (child,) = children()
     child.send_signal(signal.SIGKILL)
     assert run("b", "c") == [Answer("b"), Answer("c")]
 
 
-def test_a_child_that_has_grown_is_replaced() -> None:
-    """A child that holds too much memory ends between two pages, and no page is lost."""
+def test_a_child_that_uses_too_much_memory_is_replaced() -> None:
+    """A child that uses too much memory ends between two pages, and no page is lost."""
     before, *grown, after = run("who", *["FAULT grow"] * 4, "who")
     assert [answer.value for answer in grown] == ["FAULT grow"] * 4
     assert before.value != after.value
 
 
-def test_what_a_page_prints_goes_nowhere(capfd: pytest.CaptureFixture[str]) -> None:
-    """Neither stdout nor stderr of this process see what a page's extraction writes."""
+def test_what_a_page_prints_is_discarded(capfd: pytest.CaptureFixture[str]) -> None:
+    """What the extraction of a page writes is on neither stdout nor stderr of this process."""
     assert run("FAULT print") == [Answer("FAULT print")]
     assert capfd.readouterr() == ("", "")
 
 
 def test_threads_take_turns() -> None:
-    """Calls from several threads at once each get their own answers, faults included, from one child."""
+    """Concurrent calls from several threads each get their own answers, faults included, from one child."""
     batches = [[f"{batch} {page}" for page in range(50)] + ["FAULT signal", "FAULT wait"] for batch in range(6)]
     with ThreadPoolExecutor(6) as pool:
         results = list(pool.map(lambda batch: run(*batch), batches))
@@ -127,7 +127,7 @@ def test_threads_take_turns() -> None:
 
 
 def test_other_threads_run_meanwhile() -> None:
-    """While a batch is under way this process is free to compute."""
+    """While a batch is processed, other threads of this process can compute."""
     done = threading.Event()
     worker = threading.Thread(target=lambda: (run("FAULT regex"), done.set()))
     worker.start()
@@ -139,7 +139,7 @@ def test_other_threads_run_meanwhile() -> None:
     assert turns > 20
 
 
-def test_an_interrupt_leaves_no_half_done_child(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_ends_the_child(monkeypatch: pytest.MonkeyPatch) -> None:
     """After an exception in the middle of a batch, the next batch gets its own answers, not the rest of the last."""
 
     def interrupted(*_: object) -> None:
@@ -152,8 +152,8 @@ def test_an_interrupt_leaves_no_half_done_child(monkeypatch: pytest.MonkeyPatch)
     assert run("b", "c", "d") == [Answer("b"), Answer("c"), Answer("d")]
 
 
-def test_a_child_that_takes_no_signal_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A child out of reach of its own timers is ended from here, at the cost of the page in work."""
+def test_a_child_that_handles_no_signals_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child that its own timers cannot end is killed from here, at the cost of the page in progress."""
     monkeypatch.setattr(isolation, "STUCK_SECONDS", 0.2)
     pages = pa.array(["a", "FAULT stop", "b"])
     answers = isolation.run(FAULTS, pages, PageLimits(seconds=0.1, megabytes=170))
@@ -161,7 +161,7 @@ def test_a_child_that_takes_no_signal_is_killed(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_files_in_memory_are_not_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the system has no files in memory, temporary files serve as well."""
+    """If the system has no files in memory, temporary files are used."""
     isolation._forget()
     monkeypatch.delattr(os, "memfd_create")
     assert run("a", "FAULT null", "b") == [Answer("a"), EXPECTED["null"], Answer("b")]
@@ -170,7 +170,7 @@ def test_files_in_memory_are_not_needed(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_child_that_cannot_start_says_why() -> None:
-    """A function that cannot be made raises StepFailed with the last line of the traceback."""
+    """A function that cannot be created raises StepFailed with the last line of the traceback."""
     with pytest.raises(StepFailed, match="RuntimeError: no model to load"):
         isolation.run(Function("isolation_faults:broken"), pa.array(["a"]), LIMITS)
     with pytest.raises(StepFailed, match="No module named 'nowhere'"):
@@ -184,7 +184,7 @@ def _in_a_fork(queue: multiprocessing.Queue[list[object]]) -> None:
 
 
 def test_a_forked_process_has_its_own_child() -> None:
-    """A process forked from one that has a child does not talk to it."""
+    """A process forked from one that has a child does not use that child."""
     (mine,) = run("who")
     context = multiprocessing.get_context("fork")
     queue: multiprocessing.Queue[list[object]] = context.Queue()
@@ -198,7 +198,7 @@ def test_a_forked_process_has_its_own_child() -> None:
 
 @pytest.mark.parametrize("end", ["pass", "os._exit(0)", "os.kill(os.getpid(), 9)"])
 def test_the_child_does_not_outlive_its_parent(end: str) -> None:
-    """However the parent ends, its child ends soon after, and an orderly end writes nothing to stderr."""
+    """However the parent ends, its child ends soon after, and a normal end writes nothing to stderr."""
     script = (
         "import os, sys, pyarrow as pa; from curation.extraction import isolation\n"
         "function = isolation.Function('isolation_faults:make')\n"

@@ -1,4 +1,4 @@
-"""The main text of one page: as in a run, and a page that fails raises instead of taking the session with it."""
+"""`extract` on one page: the text is as in a run, and a page that fails raises instead of ending the session."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PAGE = f"<html><head><meta charset=CHARSET></head><body><nav>Home</nav><article>
 @pytest.mark.parametrize("extractor", ["trafilatura", "resiliparse"])
 @pytest.mark.parametrize("charset", ["utf-8", "windows-1252"])
 def test_strings_and_bytes(extractor: str, charset: str) -> None:
-    """Bytes are decoded as the page declares; a string is taken as it is."""
+    """Bytes are decoded as the page declares; a string is used unchanged."""
     page = PAGE.replace("CHARSET", charset)
     assert extract(page, extractor=extractor) == TEXT
     assert extract(page.encode(charset), extractor=extractor) == TEXT
@@ -22,7 +22,7 @@ def test_strings_and_bytes(extractor: str, charset: str) -> None:
 
 @pytest.mark.parametrize("page", ["", b"", "<html></html>", "\ud800"])
 def test_pages_without_a_text(page: str | bytes) -> None:
-    """No text is no error, nor is what UTF-8 cannot hold."""
+    """A page without text is not an error, nor is a string that is not valid Unicode."""
     assert extract(page) in ("", "\ufffd")
 
 
@@ -31,7 +31,7 @@ def test_pages_without_a_text(page: str | bytes) -> None:
     [("loop", "timeout"), ("signal", r"crash \(SIGSEGV\)"), ("memory", r"memory|crash")],
 )
 def test_a_page_that_fails_raises(fault: str, cause: str) -> None:
-    """A page that hangs, crashes or eats memory is an error with its cause, and the next page is extracted."""
+    """A page that hangs, crashes or exhausts memory is an error with its cause, and the next page is extracted."""
     options = {"extractor": "isolation_faults:page", "time_limit": 0.5}
     with pytest.raises(ExtractionError, match=f"no text extracted: {cause}"):
         extract(f"FAULT {fault}", **options)
@@ -40,7 +40,7 @@ def test_a_page_that_fails_raises(fault: str, cause: str) -> None:
 
 
 def test_options_are_those_of_the_stage() -> None:
-    """A page beyond a limit, and an option that is none."""
+    """Limits of the stage apply, and an unknown option is an error."""
     with pytest.raises(ExtractionError, match="max_html_characters"):
         extract("<p>long enough", max_html_characters=3)
     with pytest.raises(RecipeError, match=r"extract\(\): unknown key 'favour' .* it has extractor, favor, fast"):

@@ -1,4 +1,4 @@
-"""Alarms of a recipe: how they are stated, what a mistake says, and when they ring."""
+"""Alarms of a recipe: how they are set, what errors say, and when they are raised."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from curation.recipes.recipe import from_document, load, to_toml
 STATED = '[[stage]]\nuse = "url"\n\n[alarms]\nmin_documents = 10\nurl = [0, 0.25]\ndedup = [0.01, 0.5]\n'
 
 
-def test_they_stand_in_a_table(tmp_path: Path) -> None:
-    """A TOML table states them, --set moves one or takes it away, and the printed recipe is the same when read back."""
+def test_alarms_are_set_in_a_table(tmp_path: Path) -> None:
+    """A TOML table sets them, --set changes or removes one, and the printed recipe is the same when read back."""
     path = tmp_path / "mine.toml"
     path.write_text(STATED)
     recipe = load(str(path), ["alarms.dedup=[0.0, 0.4]", "alarms.quarantined=[0, 0.1]"])
@@ -27,7 +27,7 @@ def test_they_stand_in_a_table(tmp_path: Path) -> None:
 
 
 def test_no_band_changes_the_fingerprint() -> None:
-    """What they watch does not depend on them."""
+    """Alarms do not change any output, so they do not change the fingerprint."""
     assert load("fineweb", ["alarms.c4=[0, 0.3]"]).fingerprint() == load("fineweb").fingerprint()
 
 
@@ -44,46 +44,46 @@ def test_no_band_changes_the_fingerprint() -> None:
         ("alarms.min_documents=-1", ["min_documents = -1", "whole number"]),
     ],
 )
-def test_a_mistake_is_named(setting: str, said: list[str]) -> None:
-    """The error tells the table, the key, the value and what would do."""
+def test_errors_name_what_is_wrong(setting: str, said: list[str]) -> None:
+    """The error names the table, the key, the value and what is allowed."""
     with pytest.raises(RecipeError) as error:
         load("fineweb", [setting])
     for part in said:
         assert part in str(error.value)
 
 
-def test_a_stage_cannot_take_a_name_with_a_meaning() -> None:
-    """A stage named as the share of inputs given up could not be told from it."""
+def test_a_stage_cannot_have_a_reserved_name() -> None:
+    """A stage cannot have the name of another band, such as that of quarantined inputs."""
     with pytest.raises(RecipeError, match="quarantined"):
         from_document({"stage": [{"use": "url", "name": "quarantined"}]}, "mine")
 
 
 @pytest.mark.parametrize(
-    ("removed", "entered", "rings"),
+    ("removed", "entered", "raised"),
     [(25, 100, False), (26, 100, True), (2, 100, False), (1, 100, True), (9, 9, False), (10, 10, True), (0, 0, False)],
 )
-def test_when_one_rings(removed: int, entered: int, rings: bool) -> None:
-    """Outside its band, the ends of which belong to it, and only with enough documents to speak of a share."""
+def test_when_an_alarm_is_raised(removed: int, entered: int, raised: bool) -> None:
+    """An alarm is raised outside its band, bounds included in it, and only with enough documents."""
     alarms = Alarms(10, (Band("c4", 0.02, 0.25), Band("url", 0, 0)))
-    found = alarms.ringing({"c4": Rate(removed, entered), "fineweb": Rate(50, 50)})
-    assert [band.stage for band, _ in found] == ["c4"] * rings
+    violated = alarms.violated({"c4": Rate(removed, entered), "fineweb": Rate(50, 50)})
+    assert [band.stage for band, _ in violated] == ["c4"] * raised
 
 
-def test_inputs_given_up_are_counted_whole() -> None:
-    """One of two inputs given up rings, however few inputs there are."""
-    assert Alarms(1000, (Band("quarantined", 0, 0.1),)).ringing({"quarantined": Rate(1, 2, "inputs")})
+def test_min_documents_does_not_apply_to_quarantined_inputs() -> None:
+    """One of two inputs quarantined raises an alarm, however few inputs there are."""
+    assert Alarms(1000, (Band("quarantined", 0, 0.1),)).violated({"quarantined": Rate(1, 2, "inputs")})
 
 
-def test_what_it_says() -> None:
-    """The stage, its rate, the band, and a setting under which the run goes on."""
-    said = describe([(Band("c4", 0.02, 0.25), Rate(777, 1000))], "filter", "/out")
+def test_the_message() -> None:
+    """The message names the stage, its rate, the band, and a setting with which the run continues."""
+    message = describe([(Band("c4", 0.02, 0.25), Rate(777, 1000))], "filter", "/out")
     for part in ("c4 removed 77.7% of 1,000 documents", "more", "[0.02, 0.25]", "'alarms.c4=[0.02, 0.78]'", "/out"):
-        assert part in said
+        assert part in message
     assert "less than" in describe([(Band("c4", 0.02, 0.25), Rate(1, 1000))], "filter", "/out")
 
 
 def test_the_example_in_the_docs() -> None:
-    """The table shown in docs/recipes.md is one that a recipe may have, and names what it explains."""
+    """The table shown in docs/recipes.md is valid and names what the page explains."""
     page = (Path(__file__).resolve().parents[3] / "docs" / "recipes.md").read_text(encoding="utf-8")
     (text,) = re.findall(r"```\n(\[alarms\].*?)```", page, re.DOTALL)
     stated = from_document({**load("fineweb").resolved(), **tomllib.loads(text)}, "docs").alarms

@@ -1,4 +1,4 @@
-"""Recipes: every key reachable, every mistake named with what exists."""
+"""Recipes: every key can be set, and every error names what exists."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def recipe_file(folder: Path, text: str) -> str:
 
 @pytest.mark.parametrize("name", built_in())
 def test_built_in_recipes_load_and_survive_toml(name: str) -> None:
-    """A built-in recipe printed as TOML with all defaults filled in is the same recipe when read back."""
+    """A built-in recipe printed as TOML with all defaults is the same recipe when read back."""
     recipe = load(name)
     again = from_document(tomllib.loads(to_toml(recipe.resolved())), "again")
     assert again == recipe
@@ -33,14 +33,14 @@ def test_built_in_recipes_load_and_survive_toml(name: str) -> None:
 
 
 def test_stages_may_come_from_any_module(tmp_path: Path) -> None:
-    """`use = "module:Class"` takes a stage from anywhere, under the name given, and its keys can be set."""
+    """`use = "module:Class"` takes a stage from any module, under the given name, and its keys can be set."""
     recipe = load(recipe_file(tmp_path, MINIMAL), ["size.min_length=5", "size.max_length=7"])
     name, stage = recipe.stages[0]
     assert (name, stage.min_length, stage.max_length) == ("size", 5, 7.0)  # type: ignore[attr-defined]
 
 
 def test_set_values_are_toml_or_text() -> None:
-    """Numbers, lists, booleans and bare text all arrive with their types; "none" switches a rule off."""
+    """Numbers, lists, booleans and bare text keep their types; "none" disables a rule."""
     recipe = load(
         "fineweb",
         [
@@ -71,8 +71,8 @@ def test_set_values_are_toml_or_text() -> None:
         ("language.use=x", ["language"]),
     ],
 )
-def test_a_bad_setting_is_named(setting: str, said: list[str]) -> None:
-    """The error tells where, which key, which value, and what would do."""
+def test_errors_name_a_bad_setting(setting: str, said: list[str]) -> None:
+    """The error names the table or stage, the key, the value and what is allowed."""
     with pytest.raises(RecipeError) as error:
         load("fineweb", [setting])
     for part in said:
@@ -94,8 +94,8 @@ def test_a_bad_setting_is_named(setting: str, said: list[str]) -> None:
         (MINIMAL + "min_length = true\n", ["min_length = True"]),
     ],
 )
-def test_a_bad_file_is_named(tmp_path: Path, text: str, said: list[str]) -> None:
-    """A recipe that cannot be used tells file, stage or table, key, value and what exists."""
+def test_errors_name_what_is_wrong_in_a_file(tmp_path: Path, text: str, said: list[str]) -> None:
+    """The error for an invalid recipe names file, stage or table, key, value and what exists."""
     with pytest.raises(RecipeError) as error:
         load(recipe_file(tmp_path, text))
     for part in said:
@@ -103,13 +103,13 @@ def test_a_bad_file_is_named(tmp_path: Path, text: str, said: list[str]) -> None
 
 
 def test_an_unknown_recipe_lists_what_exists() -> None:
-    """A name that is neither built in nor a file is answered with the built-in names."""
+    """The error for a name that is neither built in nor a file lists the built-in names."""
     with pytest.raises(RecipeError, match="fineweb"):
         load("finweb")
 
 
-def test_a_reference_follows_what_it_names() -> None:
-    """A stage whose languages are those of another has them after --set too; a reference to nothing is said."""
+def test_a_reference_has_the_value_of_its_key() -> None:
+    """A stage that refers to the languages of another has them after --set too; an invalid reference is an error."""
     stages = dict(load("fineweb", ["language.languages=['de']"]).stages)
     assert stages["extract"].languages == ("de",)  # type: ignore[attr-defined]
     with pytest.raises(RecipeError, match=r"language\.tongues"):
@@ -117,15 +117,15 @@ def test_a_reference_follows_what_it_names() -> None:
 
 
 def test_the_fingerprint_follows_every_parameter() -> None:
-    """Changing any key of any stage or table changes the fingerprint; loading again does not."""
+    """Changing any key of any stage or table changes the fingerprint; loading the recipe again does not."""
     settings = ["gopher_quality.min_words=51", "dedup.threshold=0.7", "tokenizer.vocab_size=9000", "tokens.seed=3"]
     prints = {load("fineweb", chosen).fingerprint() for chosen in ([], *([one] for one in settings))}
     assert len(prints) == 5
     assert load("fineweb").fingerprint() == load("fineweb").fingerprint()
 
 
-def test_no_move_or_rename_of_a_class_changes_a_fingerprint(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A recipe knows its stages and tables by their names in it: finished runs stay finished when code is moved."""
+def test_moving_or_renaming_a_class_does_not_change_the_fingerprint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stages and tables are identified by their names in the recipe, so finished runs survive moved code."""
     names = ("url", "extract", "fineweb")
     document = {"stage": [*({"use": name} for name in names), {"use": "fineweb", "name": "again"}]}
     before = from_document(document, "before")
@@ -146,7 +146,7 @@ def test_no_move_or_rename_of_a_class_changes_a_fingerprint(monkeypatch: pytest.
 
 
 def test_settings_as_python_values(tmp_path: Path) -> None:
-    """Values of every type arrive as they are, None switches a rule off, and a file may be a Path."""
+    """Values of every type are preserved, None disables a rule, and a file may be a Path."""
     settings = {
         "language.languages": ["de", "fr"],
         "gopher_quality.min_words": None,

@@ -1,4 +1,4 @@
-"""One stage on one document: verdict, reason, and every value beside its threshold."""
+"""One stage on one document: verdict, reason, and every value with its threshold."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ PROSE = "The men of the village have to be with that dog, and the lake is blue a
 
 
 def test_every_value_with_each_rule_about_it() -> None:
-    """A value bounded from both sides has two rows, a violated rule is told, whichever came first."""
-    found = explain(Length(4, 2), "abc")
-    assert (found.kept, found.reason, found.text) == (False, "min_length", "abc")
+    """A value with two bounds has two rows; each rule says whether it is violated, whichever comes first."""
+    explanation = explain(Length(4, 2), "abc")
+    assert (explanation.kept, explanation.reason, explanation.text) == (False, "min_length", "abc")
     low, high = Rule("length", "<", 4, "min_length"), Rule("length", ">", 2, "max_length")
-    assert found.checks == (Check("length", 3, low, True), Check("length", 3, high, True))
+    assert explanation.checks == (Check("length", 3, low, True), Check("length", 3, high, True))
     assert explain(Length(1, 9), "abc").kept
     quality = explain(GopherQuality(), PROSE * 9)
     assert quality.kept
@@ -31,7 +31,7 @@ def test_every_value_with_each_rule_about_it() -> None:
 
 
 def test_printed_it_is_a_table() -> None:
-    """A line with the verdict, then a line a check."""
+    """Printed, it is a line with the verdict, then a line per check."""
     assert str(explain(Length(4), "abc")).splitlines() == [
         "removed: min_length",
         "  length                        3  removed if < 4  (min_length)  violated",
@@ -41,15 +41,15 @@ def test_printed_it_is_a_table() -> None:
 
 
 def test_stages_that_edit() -> None:
-    """The text is as the stage leaves it; values without a rule are listed too."""
-    found = explain(C4(min_sentences=1), f"{PROSE}\nclick")
-    assert found.text == PROSE.strip()
-    assert [check.signal for check in found.checks if check.rule is None]
+    """The text is as edited by the stage; values without a rule are listed too."""
+    explanation = explain(C4(min_sentences=1), f"{PROSE}\nclick")
+    assert explanation.text == PROSE.strip()
+    assert [check.signal for check in explanation.checks if check.rule is None]
     assert explain(Pii(replacement="tag"), "jane.doe@corp.io").text == "<EMAIL>"
 
 
 def test_other_columns() -> None:
-    """A stage that reads an address or a page gets it by name, and says so if it does not."""
+    """A stage that reads an address or a page gets it by keyword, and the error says so if it is missing."""
     assert explain(Url(), url="https://example.org/porn-sex").reason == "hard_word"
     assert explain(Extract(extractor="resiliparse"), html=f"<p>{PROSE}</p>").text == PROSE.strip()
     with pytest.raises(InputError, match="stage url: needs the column 'url'; there are: 'id', 'text'"):
@@ -57,7 +57,7 @@ def test_other_columns() -> None:
 
 
 def test_odd_texts() -> None:
-    """An empty text, none, and one that UTF-8 cannot hold."""
+    """An empty text, None, and a text that is not valid Unicode are handled."""
     assert explain(GopherQuality(), "").reason == "min_words"
     assert explain(GopherQuality()).reason == "min_words"
     assert explain(Language(), "\ud800").text == "\ufffd"

@@ -1,4 +1,4 @@
-"""Dataclasses of parameters: what their types refuse, from Python and from a recipe, and what they stay."""
+"""Dataclasses of parameters: what their types refuse, from Python and from a recipe, and what they accept."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Plain:
-    """As an author who knows nothing of bounds writes it."""
+    """A dataclass without bounds."""
 
     needed: int
     share: float = 0.5
@@ -65,17 +65,17 @@ BAD: list[tuple[str, Any, str]] = [
 
 @pytest.mark.parametrize(("key", "value", "allowed"), BAD)
 def test_bad_values_are_refused(key: str, value: Any, allowed: str) -> None:
-    """From Python and from a recipe alike, the error gives key, value and what is allowed."""
+    """From Python and from a recipe, the error names key, value and what is allowed."""
     with pytest.raises(ParameterError) as error:
         Limits(**{key: value})
     assert (error.value.key, error.value.allowed) == (key, allowed)
-    with pytest.raises(RecipeError) as told:
+    with pytest.raises(RecipeError) as error:
         build(Limits, {key: value}, "mine.toml: stage limits")
-    assert str(told.value) == f"mine.toml: stage limits: {key} = {value!r}: must be {allowed}"
+    assert str(error.value) == f"mine.toml: stage limits: {key} = {value!r}: must be {allowed}"
 
 
 def test_good_values_are_kept() -> None:
-    """A whole number may stand for a fraction and becomes one; a recipe's lists are tuples, its "none" is None."""
+    """A whole number is accepted for a float and converted; a recipe's lists become tuples, its "none" None."""
     limits = Limits(least=None, share=1, words=("a", "b"))
     assert (limits.least, limits.share, type(limits.share), limits.words) == (None, 1.0, float, ("a", "b"))
     values = {"least": "none", "pairs": [["a", "b"]], "name": "none", "share": 1}
@@ -83,7 +83,7 @@ def test_good_values_are_kept() -> None:
 
 
 def test_unknown_and_missing_arguments() -> None:
-    """Python has its own error for them; a recipe's says what there is."""
+    """Python raises its own error for them; the error for a recipe lists the keys that exist."""
     with pytest.raises(TypeError, match="lest"):
         Limits(lest=1)  # type: ignore[call-arg]
     with pytest.raises(RecipeError, match=r"x: unknown key 'lest' \(= 1\); it has least, share"):
@@ -92,20 +92,20 @@ def test_unknown_and_missing_arguments() -> None:
         build(Plain, {}, "x")
 
 
-def test_a_plain_dataclass_is_held_to_its_types_in_a_recipe() -> None:
-    """Values for a dataclass without bounds, one field of which pydantic knows nothing about, are checked as well."""
+def test_a_recipe_checks_the_types_of_a_plain_dataclass() -> None:
+    """Values for a dataclass without bounds are checked too, even if pydantic does not know the type of a field."""
     assert build(Plain, {"needed": 1, "share": 2, "names": ["a"]}, "") == Plain(1, 2.0, ("a",))
     assert build(Plain, {"needed": 1, "names": "none"}, "").names is None
     for key, value in (("needed", "1"), ("needed", True), ("share", "x"), ("names", [1])):
         with pytest.raises(RecipeError, match=f"x: {key} = "):
             build(Plain, {"needed": 1, key: value}, "x")
-    with pytest.raises(RecipeError, match="no dataclass"):
+    with pytest.raises(RecipeError, match="not a dataclass"):
         build(dict, {}, "x")
 
 
 @pytest.mark.parametrize("path", [*STAGES.values(), *TABLES.values()])
 def test_stages_and_tables_are_checked_dataclasses(path: str) -> None:
-    """Each is frozen, hashable and picklable, and refuses "5" for any of its numbers and 1 for any of its switches."""
+    """Each is frozen, hashable and picklable, and refuses "5" for any number and 1 for any boolean."""
     kind = import_class(path)
     one = kind()
     assert pickle.loads(pickle.dumps(one)) == one
@@ -119,7 +119,7 @@ def test_stages_and_tables_are_checked_dataclasses(path: str) -> None:
                 dataclasses.replace(one, **{field.name: value})
 
 
-def test_what_was_made_is_not_checked_again() -> None:
-    """An instance that arrives in another process is as it was sent: its environment is not looked at once more."""
+def test_unpickling_does_not_check_again() -> None:
+    """An instance sent to another process arrives unchanged: the environment there is not consulted."""
     assert pickle.loads(pickle.dumps(GopherQuality(min_words=7))).min_words == 7
     assert "_secret" not in {field.name for field in dataclasses.fields(Pii) if field.init}

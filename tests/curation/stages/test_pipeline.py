@@ -1,4 +1,4 @@
-"""A pipeline on tables of every kind: what stays, what goes and why, and that nothing else changes."""
+"""A pipeline on tables of every kind: what is kept, what is removed and why, and that nothing else changes."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def as_lists(table: Any) -> dict[str, list[Any]]:
 
 @dataclass(frozen=True, slots=True)
 class MyHTTPFilter(Length):
-    """A filter of a user's own."""
+    """A filter defined by a user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +77,12 @@ class Halves:
 
     def __call__(self, batch: Batch, /) -> Outcome:
         half = pc.divide(pc.cast(batch.column("n"), pa.float64()), 2.0)
-        return Outcome(batch.with_columns(n=half, m=batch.column("n")).without_columns("gone"))
+        return Outcome(batch.with_columns(n=half, m=batch.column("n")).without_columns("dropped"))
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The filter step of a whole run on the samples."""
+    """The filter step of a run on the samples."""
     out = tmp_path_factory.mktemp("run")
     assert run_commands(["filter"], str(out), [str(SAMPLES)], "fineweb", SETTINGS, 0, None, False, True) in (0, 1)
     return out
@@ -94,8 +94,8 @@ def rows(path: Path) -> pa.Table:
 
 
 @pytest.mark.parametrize("kind", ["table", "pandas", "polars"])
-def test_a_run_gives_the_same(run: Path, kind: str) -> None:
-    """Documents, removed documents with stage and reason, and signals are those of a run of the same recipe."""
+def test_results_equal_those_of_a_run(run: Path, kind: str) -> None:
+    """Documents, removed documents with stage and reason, and signals equal those of a run of the same recipe."""
     pages = pa.Table.from_batches(read_archives(SAMPLES))
     given = {"table": lambda: pages, "pandas": pages.to_pandas, "polars": lambda: pl.from_arrow(pages)}[kind]()
     result = Pipeline(load("fineweb", SETTINGS))(given)
@@ -104,10 +104,10 @@ def test_a_run_gives_the_same(run: Path, kind: str) -> None:
     assert len(kept["id"]) == len(documents) > 50
     for name in ("id", "text", "url", "date", "language", "language_score", "warc_offset"):
         assert kept[name] == documents[name].to_pylist()
-    gone = rows(run / "removed" / "filter")
-    assert len(gone) > 50
+    run_removed = rows(run / "removed" / "filter")
+    assert len(run_removed) > 50
     for name in ("id", "text", "stage", "reason", "language"):
-        assert removed[name] == gone[name].to_pylist()
+        assert removed[name] == run_removed[name].to_pylist()
     assert list(kept) == [name for name in pages.column_names if name != "html"]
     stored = rows(run / "signals").drop_columns(["id", "warc_offset"])
     assert list(signals) == stored.column_names
@@ -117,8 +117,8 @@ def test_a_run_gives_the_same(run: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_of_table_comes_out_as_it_went_in(kind: str) -> None:
-    """Kept and removed rows, their further columns, and the signals, in the kind of the table given."""
+def test_the_kind_of_table_is_preserved(kind: str) -> None:
+    """Kept and removed rows, with their other columns, and the signals are of the same kind as the input."""
     table = KINDS[kind](LIST)
     result = Pipeline(STAGES_USED)(table)
     assert type(result.kept) is type(result.removed) is type(result.signals) is type(table)
@@ -142,7 +142,7 @@ def test_every_kind_of_table_comes_out_as_it_went_in(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("texts", [[], [None, None], ["short"]])
 def test_columns_do_not_depend_on_the_rows(kind: str, texts: list[str | None]) -> None:
-    """No rows, no texts, and none that stays: the same columns, of the same types."""
+    """Without rows, without texts, and if none is kept, columns and types are the same."""
     pipeline = Pipeline(STAGES_USED)
     whole = pipeline(pa.table({"text": pa.array(TEXTS), "n": pa.array(range(6))}))
     table: Any = pa.table({"text": pa.array(texts, pa.string()), "n": pa.array(range(len(texts)), pa.int64())})
@@ -157,10 +157,10 @@ def test_columns_do_not_depend_on_the_rows(kind: str, texts: list[str | None]) -
             "polars": pl.from_arrow,
             "lists": pa.Table.to_pydict,
         }[kind](table)
-    found = pipeline(table)
-    assert list(as_lists(found.kept)) == ["text", "n", "language", "language_score"]
-    assert len(as_lists(found.removed)["text"]) == len(texts)
-    assert as_lists(found.signals).keys() == as_lists(whole.signals).keys()
+    result = pipeline(table)
+    assert list(as_lists(result.kept)) == ["text", "n", "language", "language_score"]
+    assert len(as_lists(result.removed)["text"]) == len(texts)
+    assert as_lists(result.signals).keys() == as_lists(whole.signals).keys()
 
 
 STRINGS = {
@@ -174,7 +174,7 @@ STRINGS = {
 
 @pytest.mark.parametrize("name", STRINGS)
 def test_every_type_of_text(name: str) -> None:
-    """Text stays in the type of its column, edited or not, and so does an address beside it."""
+    """The type of the text column is preserved, edited or not, and so is that of an address column."""
     kind = STRINGS[name]
     column = pa.chunked_array([pa.array(TEXTS[:2]).cast(kind), pa.array(TEXTS[2:], pa.string()).cast(kind)])
     url = pa.array(["https://example.com/"] * 6).cast(kind)
@@ -185,7 +185,7 @@ def test_every_type_of_text(name: str) -> None:
 
 
 def test_a_dictionary_too_small_for_the_new_texts_grows() -> None:
-    """127 texts fit into 8 bits, 300 edited ones do not."""
+    """127 texts fit into 8-bit indices, 300 edited ones do not."""
     table = pa.table(
         {"text": pa.array([f"text {i % 100}" for i in range(300)]).cast(pa.dictionary(pa.int8(), pa.string()))}
     )
@@ -203,7 +203,7 @@ def test_a_dictionary_too_small_for_the_new_texts_grows() -> None:
 
 
 def test_slices_and_chunks() -> None:
-    """A slice is read from where it begins, whatever the chunks."""
+    """A slice is read from its first row, whatever the chunks."""
     table = pa.concat_tables([pa.table({"text": [f"text{i}"], "n": [i]}) for i in range(9)])
     result = Pipeline([Upper(), Length(1, 5)])(table.slice(2, 5))
     assert result.kept.to_pydict() == {"text": [f"TEXT{i}" for i in range(2, 7)], "n": [2, 3, 4, 5, 6]}
@@ -211,8 +211,8 @@ def test_slices_and_chunks() -> None:
     assert Pipeline([Length(1, 2)]).keep(batch).to_pydict() == {"text": ["bb"]}
 
 
-def test_large_tables_are_worked_through_in_bounded_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No batch has more rows or text than the limits, but for a single row; the answer does not depend on them."""
+def test_large_tables_are_processed_in_bounded_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No batch exceeds the limits of rows and text, except for a single row; results do not depend on them."""
     seen: list[tuple[int, int]] = []
 
     @dataclass(frozen=True)
@@ -230,8 +230,8 @@ def test_large_tables_are_worked_through_in_bounded_batches(monkeypatch: pytest.
     assert max(count for count, _ in seen) <= frames.BATCH_ROWS
 
 
-def test_odd_columns_stay_as_they_are() -> None:
-    """Columns that Arrow cannot hold, categories, dates, nested ones and an index of its own survive in pandas."""
+def test_odd_columns_are_preserved() -> None:
+    """In pandas, columns that Arrow cannot represent, categories, dates, nested values and an index are preserved."""
     frame = pd.DataFrame(
         {
             "text": ["aaaa", "b", "cccc"],
@@ -266,23 +266,23 @@ def test_categories_of_texts() -> None:
     frame = pd.DataFrame({"text": pd.Categorical(["aaa", "b", "aaa"])})
     kept = Pipeline([Length(2), Upper()]).keep(frame)
     assert (kept["text"].dtype.name, kept["text"].tolist()) == ("category", ["AAA", "AAA"])
-    found = Pipeline([Upper()]).keep(pl.DataFrame({"text": pl.Series(["a", "b"], dtype=pl.Categorical)}))
-    assert (found["text"].dtype, found["text"].to_list()) == (pl.Categorical, ["A", "B"])
+    result = Pipeline([Upper()]).keep(pl.DataFrame({"text": pl.Series(["a", "b"], dtype=pl.Categorical)}))
+    assert (result["text"].dtype, result["text"].to_list()) == (pl.Categorical, ["A", "B"])
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_columns_that_a_stage_edits_adds_and_drops(kind: str) -> None:
-    """Also numbers, whose type may change, and only where rows are removed before it."""
-    table = KINDS[kind]({"text": ["aaaa", "b", "cc"], "n": [1, 2, 3], "gone": ["x", "y", "z"]})
+    """This works for numbers too, whose type may change, also if rows were removed by an earlier stage."""
+    table = KINDS[kind]({"text": ["aaaa", "b", "cc"], "n": [1, 2, 3], "dropped": ["x", "y", "z"]})
     result = Pipeline([Length(2), Halves()])(table)
     assert as_lists(result.kept) == {"text": ["aaaa", "cc"], "n": [0.5, 1.5], "m": [1, 3]}
     removed = as_lists(result.removed)
     assert {name: removed[name] for name in ("text", "n", "m")} == {"text": ["b"], "n": [2], "m": [None]}
-    assert "gone" not in removed
+    assert "dropped" not in removed
 
 
-def test_ids_serve_or_row_numbers_do() -> None:
-    """Stages see the table's ids as strings; ids that repeat, are null or are no strings do no harm and stay."""
+def test_ids_are_those_of_the_table_or_row_numbers() -> None:
+    """Stages see the table's ids as strings; ids that repeat, are null or are not strings are preserved."""
 
     @dataclass(frozen=True)
     class Ids:
@@ -301,7 +301,7 @@ def test_ids_serve_or_row_numbers_do() -> None:
 
 
 def test_another_text_column() -> None:
-    """The text may have any name, and a column named text beside it is left alone."""
+    """The text column may have any name, and another column named text is left alone."""
     pipeline = Pipeline([Length(2), Upper()], text_column="content")
     result = pipeline({"content": ["aaa", "b"], "text": ["x", "y"], "stage": [1, 2]})
     assert result.kept == {"content": ["AAA"], "text": ["x"], "stage": [1]}
@@ -314,7 +314,7 @@ def test_another_text_column() -> None:
 
 
 def test_text_that_is_not_valid() -> None:
-    """Lone surrogates and broken UTF-8 become U+FFFD, in the rows kept and in those removed."""
+    """Lone surrogates and invalid UTF-8 become U+FFFD, in kept and in removed rows."""
     broken = pa.StringArray.from_buffers(2, pa.py_buffer(np.array([0, 3, 5], np.int32)), pa.py_buffer(b"a\xffbc\xfe"))
     odd = {"text": ["a\ud800b", "c\udfff"]}
     for table in (pa.table({"text": broken}), odd, pd.DataFrame(odd, dtype=object)):
@@ -325,8 +325,8 @@ def test_text_that_is_not_valid() -> None:
     assert result.removed["text"] == ["a\ufffdb", "c\ufffd"]
 
 
-def test_what_is_wrong_with_a_table_is_said() -> None:
-    """No text, something else than text, a column that a stage needs, columns of several lengths."""
+def test_errors_say_what_is_wrong_with_a_table() -> None:
+    """Errors name a missing text, a text of another type, a column that a stage needs, and unequal lengths."""
     pipeline = Pipeline([Length()])
     with pytest.raises(InputError, match=r"no column 'text'; its columns: 'body', 'n'. Choose another by text_column="):
         pipeline(pa.table({"body": ["a"], "n": [1]}))
@@ -352,8 +352,8 @@ def test_what_is_wrong_with_a_table_is_said() -> None:
         Pipeline([("broken", Broken("drops"))])(pa.table({"text": ["a", "b"]}))
 
 
-def test_what_is_no_table_is_refused_with_a_way_out() -> None:
-    """Each mistake that is easy to make names what to do instead."""
+def test_errors_for_other_inputs_suggest_a_solution() -> None:
+    """The error for each easy mistake says what to do instead."""
     pipeline = Pipeline([Length()])
     lazy = pl.LazyFrame({"text": ["a"]})
     dataset = datasets.Dataset.from_dict({"text": ["a"]})
@@ -369,7 +369,7 @@ def test_what_is_no_table_is_refused_with_a_way_out() -> None:
 
 
 def test_names_of_stages() -> None:
-    """Built-in stages have the names of recipes, others their class's in snake case; given names come first."""
+    """Built-in stages are named as in recipes, others by their class in snake case, unless a name is given."""
     for name, path in STAGES.items():
         assert stage_name(import_class(path)()) == name
     assert stage_name(Pii()) == "pii"
@@ -380,7 +380,7 @@ def test_names_of_stages() -> None:
 
 
 def test_wrong_stages_are_refused() -> None:
-    """A second stage of one name, a class, what is no stage, and one stage alone."""
+    """A repeated name, a class, an object that is not a stage, and a single stage are refused."""
     with pytest.raises(ValueError, match=r"two stages are named 'c4': name one, as in \('c4_2', C4\("):
         Pipeline([C4(), C4(min_sentences=1)])
     with pytest.raises(TypeError, match=r"GopherQuality is a class: give an instance, GopherQuality\(\)"):
@@ -392,8 +392,8 @@ def test_wrong_stages_are_refused() -> None:
             Pipeline(stages)  # type: ignore[arg-type]
 
 
-def test_it_pickles_and_is_a_value() -> None:
-    """A pipeline sent elsewhere is equal and does the same."""
+def test_pipelines_pickle_and_compare_equal() -> None:
+    """A pipeline sent to another process is equal and gives the same results."""
     pipeline = Pipeline([*STAGES_USED, FineWeb(), GopherRepetition()], text_column="body")
     again = pickle.loads(pickle.dumps(pipeline))
     assert again == pipeline
@@ -403,7 +403,7 @@ def test_it_pickles_and_is_a_value() -> None:
 
 @pytest.mark.parametrize("form", [None, "arrow", "pandas", "polars"])
 def test_inside_datasets(form: str | None) -> None:
-    """`dataset.map(pipeline.keep, batched=True)` leaves the rows kept, in any format; `filter` takes the mask."""
+    """`dataset.map(pipeline.keep, batched=True)` gives the kept rows in any format; `filter` takes the mask."""
     pipeline = Pipeline(STAGES_USED)
     dataset = datasets.Dataset.from_dict(LIST).with_format(form)
     mapped = dataset.map(pipeline.keep, batched=True, batch_size=4).with_format(None)
@@ -416,24 +416,24 @@ def test_inside_datasets(form: str | None) -> None:
 
 @pytest.mark.parametrize("dtype", ["object", "str", "category"])
 def test_inside_dask(dtype: str) -> None:
-    """`frame.map_partitions(pipeline.keep)` works with the types that Dask infers, also where a partition is empty."""
+    """`frame.map_partitions(pipeline.keep)` works with the types that Dask infers, also for empty partitions."""
     dataframe = pytest.importorskip("dask.dataframe")
     pipeline = Pipeline(STAGES_USED)
     frame = pd.DataFrame(LIST).astype({"text": dtype})
     there = dataframe.from_pandas(frame, npartitions=3).map_partitions(pipeline.keep)
     here = pipeline.keep(frame)
-    found = there.compute(scheduler="sync")
-    assert found["text"].tolist() == here["text"].tolist()
-    assert found["n"].tolist() == [0, 3]
+    result = there.compute(scheduler="sync")
+    assert result["text"].tolist() == here["text"].tolist()
+    assert result["n"].tolist() == [0, 3]
     assert there.columns.tolist() == here.columns.tolist()
     if dtype != "category":
-        assert there.dtypes.to_dict() == found.dtypes.to_dict()
+        assert there.dtypes.to_dict() == result.dtypes.to_dict()
     with pytest.raises(TypeError, match=r"use frame.map_partitions\(pipeline.keep\)"):
         pipeline(there)
 
 
 def test_pages_become_texts() -> None:
-    """A table with html and no text gets one from Extract; the html goes."""
+    """A table with html and no text gets a text from Extract, which drops html."""
     page = f"<html><body><article><p>{PROSE.format(1)}</p></article></body></html>"
     result = Pipeline([Extract(extractor="resiliparse")])(pd.DataFrame({"html": [page, ""], "n": [1, 2]}))
     assert result.kept.columns.tolist() == ["n", "text"]
@@ -447,7 +447,7 @@ values = st.lists(st.none() | st.text(max_size=12), max_size=30)
 @settings(deadline=None, derandomize=True, max_examples=50)
 @given(values, st.integers(1, 200))
 def test_equals_apply(texts: list[str | None], size: int) -> None:
-    """Any texts, cut into any batches: rows, reasons, signals and counts are those of `apply` on one batch."""
+    """For any texts in any batches, rows, reasons, signals and counts equal those of `apply` on one batch."""
     stages = [("first", Length(2, 8)), ("upper", Upper()), ("second", Length(4, 6)), ("c4", C4(min_sentences=None))]
     texts = [None if text is None else text.encode("utf-8", "replace").decode() for text in texts]
     applied = apply(stages, documents(*texts), signal_type(stages, documents()))
@@ -459,10 +459,10 @@ def test_equals_apply(texts: list[str | None], size: int) -> None:
         mask = pipeline.mask({"text": texts})
     assert result.kept["id"].to_pylist() == applied.kept.column("id").to_pylist()
     assert result.kept["text"].to_pylist() == applied.kept.text.to_pylist()
-    gone = {row["id"]: row for part in applied.removed for row in part.to_pylist()}
-    assert result.removed["id"].to_pylist() == sorted(gone, key=int)
+    expected = {row["id"]: row for part in applied.removed for row in part.to_pylist()}
+    assert result.removed["id"].to_pylist() == sorted(expected, key=int)
     for row in result.removed.to_pylist():
-        assert row == {name: gone[row["id"]][name] for name in row}
+        assert row == {name: expected[row["id"]][name] for name in row}
     assert pa.table(result.signals).to_pylist() == applied.signals.to_pylist()
     assert result.counts == applied.tallies
     assert np.flatnonzero(mask).tolist() == [int(row) for row in result.kept["id"].to_pylist()]

@@ -1,4 +1,4 @@
-"""Rules: the first one violated is the reason."""
+"""Rules: the first violated rule is the reason."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_the_first_violated_rule_is_the_reason() -> None:
 
 
 def test_violations_do_not_depend_on_order() -> None:
-    """A rule's violations are counted whichever rule came first."""
+    """Violations of a rule are counted whether or not another rule comes first."""
     assert violations(SIGNALS, RULES[1]).tolist() == [False, True, True, False]
 
 
@@ -31,16 +31,16 @@ def test_violations_do_not_depend_on_order() -> None:
     ],
 )
 def test_comparisons(comparison: str, expected: list[bool]) -> None:
-    """Each comparison includes or leaves out the threshold itself as it says."""
+    """Each comparison includes or excludes the threshold itself as its operator says."""
     assert violations(struct(x=[1, 2, 3]), Rule("x", comparison, 2, "x")).tolist() == expected
 
 
 def test_an_unknown_comparison_is_refused() -> None:
-    """A rule that could never be evaluated cannot be made."""
+    """A rule that cannot be evaluated cannot be created."""
     with pytest.raises(ValueError, match="comparison '=>'"):
         Rule("a", "=>", 1, "a")
 
 
 def test_no_rules_remove_nothing() -> None:
-    """An empty table keeps every row."""
+    """An empty table of rules keeps every row."""
     assert decide(SIGNALS, ()).null_count == 4

@@ -1,4 +1,4 @@
-"""The function that applies stages: what goes, why, and that it all adds up."""
+"""The function that applies stages: what is removed, why, and that all counts add up."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ STAGES: list[tuple[str, Stage]] = [("first", Length(2, 8)), ("upper", Upper()), 
 SIGNALS = signal_type(STAGES, documents())
 
 
-def test_rows_go_with_their_stage_reason_and_signals() -> None:
-    """A removed row names stage and rule, has the signals measured so far, and null for stages it never met."""
+def test_removed_rows_have_stage_reason_and_signals() -> None:
+    """A removed row has its stage, its rule and the signals measured so far, and null for later stages."""
     applied = apply(STAGES, documents("a", "bbb", "ccccc", "d" * 9), SIGNALS)
     assert applied.kept.text.to_pylist() == ["CCCCC"]
     rows = {row["id"]: row for part in applied.removed for row in part.to_pylist()}
@@ -51,7 +51,7 @@ def test_tallies_count_what_happened() -> None:
 
 @pytest.mark.parametrize("how", ["drops", "reorders", "extra"])
 def test_a_stage_that_changes_rows_is_an_error(how: str) -> None:
-    """Rows dropped, moved or invented by a stage stop the run instead of shifting reasons to other documents."""
+    """A stage that drops, reorders or adds rows stops the run instead of assigning reasons to other documents."""
     with pytest.raises(RuntimeError, match="stage bad"):
         apply([("bad", Broken(how))], documents("a", "b", "c"), pa.struct([]))
 
@@ -61,28 +61,28 @@ texts = st.lists(st.text(max_size=12), max_size=30)
 
 @settings(deadline=None, derandomize=True)
 @given(texts, st.integers(1, 7))
-def test_batch_size_changes_nothing(values: list[str], size: int) -> None:
-    """Rows and added-up tallies are the same for any cut into batches, and nothing is lost or doubled."""
+def test_results_do_not_depend_on_batch_size(values: list[str], size: int) -> None:
+    """Rows and total tallies are the same for any batches, and nothing is lost or duplicated."""
     whole = documents(*values)
     once = apply(STAGES, whole, SIGNALS)
     parts = [apply(STAGES, type(whole)(whole.table.slice(i, size)), SIGNALS) for i in range(0, len(values), size)]
     assert [t for p in parts for t in p.kept.column("id").to_pylist()] == once.kept.column("id").to_pylist()
-    gone = sorted(row["id"] for p in parts for part in p.removed for row in part.to_pylist())
-    assert gone == sorted(row["id"] for part in once.removed for row in part.to_pylist())
-    assert len(gone) + len(once.kept) == len(values)
+    removed = sorted(row["id"] for p in parts for part in p.removed for row in part.to_pylist())
+    assert removed == sorted(row["id"] for part in once.removed for row in part.to_pylist())
+    assert len(removed) + len(once.kept) == len(values)
     if values:
         assert reduce(add_stages, (p.tallies for p in parts)) == once.tallies
         assert reduce(add_histograms, (p.histograms for p in parts)) == once.histograms
 
 
 def test_tallies_survive_json() -> None:
-    """A tally read back from its plain form is equal."""
+    """A tally read back from JSON is equal."""
     tally = apply(STAGES, documents("a", "bbb"), SIGNALS).tallies["first"]
     assert StageTally.from_json(tally.to_json()) == tally
 
 
-def test_a_removed_row_is_measured_to_the_end_where_all_are() -> None:
-    """With measure_all a removed row has every later signal, on the text that it would have; nothing else changes."""
+def test_measure_all_measures_removed_rows_by_later_stages() -> None:
+    """With measure_all a removed row has every later signal, for the text that it would have; nothing else changes."""
     batch = documents("a", "bbb", "ccccc", "d" * 9, None)
     plain, whole = apply(STAGES, batch, SIGNALS), apply(STAGES, batch, SIGNALS, measure_all=True)
     assert whole.kept.table.equals(plain.kept.table)
@@ -94,14 +94,14 @@ def test_a_removed_row_is_measured_to_the_end_where_all_are() -> None:
     assert signals["3"] == {"first.length": 9, "second.length": 9}
 
 
-def test_a_stage_that_cuts_is_measured_past_as_if_its_rules_were_off() -> None:
-    """C4 leaves the text of what it removes alone; the stages after it measure the text with its lines cut."""
+def test_later_stages_measure_the_text_cut_by_a_removing_stage() -> None:
+    """C4 does not edit the text of what it removes, but the stages after it measure the text with its lines cut."""
     text = "One line of words that is long enough to stay.\nshort\nNo { here please, it is not prose.\n"
     stages: list[tuple[str, Stage]] = [("c4", C4()), ("after", Length(0, 500))]
     kind = signal_type(stages, documents())
-    (gone,) = apply(stages, documents(text), kind, measure_all=True).removed
+    (removed,) = apply(stages, documents(text), kind, measure_all=True).removed
     off = C4(min_sentences=None, lorem_ipsum=False, curly_bracket=False)
     cut = apply([("c4", off), ("after", Length(0, 500))], documents(text), kind).signals
-    row = gone.to_pylist()[0]
+    row = removed.to_pylist()[0]
     assert (row["reason"], row["text"]) == ("c4.curly_bracket", text)
     assert row["signals"]["after.length"] == cut[0].as_py()["after.length"] < len(text)

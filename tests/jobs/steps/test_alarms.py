@@ -1,4 +1,4 @@
-"""Alarms of real runs: the run stops before its next step, says why, and goes on where it was."""
+"""Alarms of real runs: the run stops before its next step, says why, and resumes where it stopped."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BANDS = ["alarms.min_documents=5", "alarms.gopher_quality=[0.0, 0.4]"]
 
 @pytest.fixture(scope="module")
 def crawl(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six good pages, six thin ones, three copies, and a file that is no archive."""
+    """Six good pages, six thin ones, three copies, and a file that is not an archive."""
     folder = tmp_path_factory.mktemp("crawl")
     thin = "The shop on the corner of our street will be closed until Monday, and nobody knows whether for good."
     records = [response(f"https://a.org/{n}", page("good", *prose(n))) for n in range(6)]
@@ -28,14 +28,14 @@ def crawl(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_run_stops_before_the_next_step(crawl: Path, tmp_path: Path) -> None:
-    """Code 3, stage, rate and band on stderr; no later step has run, by that command or by another; then it goes on."""
+    """It exits with code 3, names stage, rate and band, and no command runs a later step; then the run resumes."""
     out = tmp_path / "out"
-    said = "gopher_quality removed 40.0% of 15 documents"
+    message = "gopher_quality removed 40.0% of 15 documents"
     for command in (["run", crawl], ["dedup"]):
         bands = [BANDS[0], "alarms.gopher_quality=[0.0, 0.39]"] if command == ["run", crawl] else []
         done = curate(*command, "--out", out, "--workers", "0", settings=[*SETTINGS, *bands])
         assert done.returncode == 3, done.stderr
-        assert said in done.stderr
+        assert message in done.stderr
         assert "[0, 0.39]" in done.stderr
         assert "Traceback" not in done.stderr
         assert not (out / "dedup").exists()
@@ -52,7 +52,7 @@ def test_the_run_stops_before_the_next_step(crawl: Path, tmp_path: Path) -> None
 
 
 def test_too_many_duplicates(crawl: Path, tmp_path: Path) -> None:
-    """The alarm of the dedup step rings after it, with the corpus written and no tokenizer trained."""
+    """The alarm of deduplication is raised after the corpus step, before a tokenizer is trained."""
     bands = ["alarms.min_documents=9", "alarms.dedup=[0.0, 0.1]"]
     done = curate("run", crawl, "--out", tmp_path / "out", "--workers", "0", settings=[*SETTINGS, *bands])
     assert done.returncode == 3, done.stderr
@@ -61,16 +61,16 @@ def test_too_many_duplicates(crawl: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out" / "tokenizer").exists()
 
 
-def test_too_few_documents_to_speak_of_a_share(crawl: Path, tmp_path: Path) -> None:
-    """Below min_documents nothing rings."""
+def test_no_alarm_below_min_documents(crawl: Path, tmp_path: Path) -> None:
+    """Below min_documents no alarm is raised."""
     bands = ["alarms.min_documents=16", "alarms.gopher_quality=[0.0, 0.0]", "alarms.dedup=[0.9, 1.0]"]
     command = ["run", crawl, "--out", tmp_path / "out", "--steps", UNTIL, "--workers", "0"]
     done = curate(*command, settings=[*SETTINGS, *bands])
     assert done.returncode == 0, done.stderr
 
 
-def test_inputs_given_up(crawl: Path, tmp_path: Path) -> None:
-    """Too many quarantined inputs stop the run with 3; with a wider band it ends with 1, as without an alarm."""
+def test_quarantined_inputs(crawl: Path, tmp_path: Path) -> None:
+    """Too many quarantined inputs stop the run with code 3; with a wider band it exits with 1, as without an alarm."""
     bad = tmp_path / "bad.warc.gz"
     bad.write_bytes(b"no archive at all" * 99)
     command = ["run", crawl, bad, "--out", tmp_path / "out", "--workers", "0"]
@@ -82,8 +82,8 @@ def test_inputs_given_up(crawl: Path, tmp_path: Path) -> None:
     assert done.returncode == 1, done.stderr
 
 
-def test_the_recipe_shows_them(tmp_path: Path) -> None:
-    """`recipe show` prints the table with what --set gave it; a name that is none leaves with 2."""
+def test_recipe_show_prints_alarms(tmp_path: Path) -> None:
+    """`recipe show` prints the table with the values of --set; an unknown name exits with code 2."""
     command = [sys.executable, "-m", "curation.jobs.cli", "recipe", "show", "fineweb", "--json", "--set"]
     done = subprocess.run([*command, BANDS[1]], capture_output=True, text=True, check=False, timeout=60)
     assert json.loads(done.stdout)["alarms"] == {"min_documents": 1000, "gopher_quality": [0.0, 0.4]}

@@ -1,4 +1,4 @@
-"""Deduplication as a job: the reference's clusters, the known copies, survivors, and the same answer for any cut."""
+"""Deduplication as a job: the reference's clusters, known copies, survivors, and the same result for any shards."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from curation.dedup.settings import DedupSettings
 @pytest.fixture(scope="module")
 def web(shared_data: Path) -> tuple[list[str], list[str]]:
     """URLs and main texts of the shared pages."""
-    found = [(url, extract_plain_text(html, main_content=True)) for url, html in pages(shared_data)]
-    return [url for url, _ in found], [text for _, text in found]
+    texts = [(url, extract_plain_text(html, main_content=True)) for url, html in pages(shared_data)]
+    return [url for url, _ in texts], [text for _, text in texts]
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def copies(shared_data: Path) -> list[dict[str, str]]:
 
 
 def test_clusters_equal_the_reference(web: tuple[list[str], list[str]], tmp_path: Path) -> None:
-    """With the reference's signatures and no verification, clusters and removed documents are datatrove's own."""
+    """With the reference's signatures and no verification, clusters and removed documents equal datatrove's."""
     _, texts = web
     folder, names, _ = run(tmp_path / "ours", documents(texts), DedupSettings(**PLAIN), parts=5)
     expected, removed = reference_clusters(tmp_path / "theirs", texts)
@@ -44,12 +44,12 @@ def test_clusters_equal_the_reference(web: tuple[list[str], list[str]], tmp_path
 
 
 def test_known_copies(web: tuple[list[str], list[str]], copies: list[dict[str, str]], tmp_path: Path) -> None:
-    """All exact copies are found as such, and edited ones at the rate that theory gives for their true similarity."""
+    """All exact copies are found, and edited ones at the rate that theory predicts for their true similarity."""
     urls, texts = web
     settings = DedupSettings()
     folder, names, _ = run(tmp_path, documents(texts), settings, parts=3)
     together = {name: members for members in clusters(folder, names) for name in members}
-    gone = dropped(folder, names)
+    removed = dropped(folder, names)
     place = {url: str(number) for number, url in enumerate(urls)}
     exact = [copy for copy in copies if copy["kind"] == "exact"]
     edited = [copy for copy in copies if copy["kind"] != "exact"]
@@ -58,7 +58,10 @@ def test_known_copies(web: tuple[list[str], list[str]], copies: list[dict[str, s
     for copy in enough:
         name, origin = place[copy["copy"]], place[copy["url"]]
         assert origin in together[name]
-        assert {gone[one]["reason"] for one in (name, origin) if one in gone} <= {"exact_duplicate", "near_duplicate"}
+        assert {removed[one]["reason"] for one in (name, origin) if one in removed} <= {
+            "exact_duplicate",
+            "near_duplicate",
+        }
     found, expected = 0, []
     for copy in edited:
         name, origin = place[copy["copy"]], place[copy["url"]]
@@ -69,7 +72,7 @@ def test_known_copies(web: tuple[list[str], list[str]], copies: list[dict[str, s
 
 
 def jaccard(left: str, right: str) -> float:
-    """True Jaccard similarity of word 5-grams of simplified texts, by the reference's own functions."""
+    """True Jaccard similarity of word 5-grams of normalized texts, by the reference's functions."""
     from datatrove.utils.text import ngrams, simplify_text
     from datatrove.utils.word_tokenizers import load_word_tokenizer
 
@@ -79,7 +82,7 @@ def jaccard(left: str, right: str) -> float:
 
 
 def test_articles(shared_data: Path, tmp_path: Path) -> None:
-    """The ten known pairs among a thousand news texts, and no other."""
+    """Among a thousand news texts, the ten known pairs are found and no others."""
     lines = (shared_data / "near-duplicates" / "articles_1000.train").read_text(encoding="utf-8").splitlines()
     rows = [{"id": line.split(" ", 1)[0], "text": line.split(" ", 1)[1]} for line in lines if " " in line]
     truth = (shared_data / "near-duplicates" / "articles_1000.truth").read_text().splitlines()
@@ -101,60 +104,60 @@ def shuffled(seed: int) -> list[str]:
 
 
 @pytest.mark.parametrize("parts", [2, 7, 50])
-def test_the_cut_into_shards_changes_nothing(tmp_path: Path, parts: int) -> None:
-    """Documents in the same order give the same drops, survivors and clusters in any number of shards."""
+def test_results_do_not_depend_on_shards(tmp_path: Path, parts: int) -> None:
+    """The same documents in the same order give the same drops, survivors and clusters in any number of shards."""
     answers = []
     for name, number in (("one", 1), ("many", parts)):
         folder, names, _ = run(tmp_path / name, documents(shuffled(1)), DedupSettings(), parts=number)
-        gone = {
+        removed = {
             key: {k: v for k, v in row.items() if k not in ("row", "survivor_shard", "survivor_row")}
             for key, row in dropped(folder, names).items()
         }
-        answers.append((gone, clusters(folder, names)))
+        answers.append((removed, clusters(folder, names)))
     assert answers[0] == answers[1]
     assert len(answers[0][1]) == 40
 
 
-def test_short_texts_always_stay(tmp_path: Path) -> None:
+def test_short_texts_are_always_kept(tmp_path: Path) -> None:
     """Texts of fewer than five words are never duplicates."""
     folder, names, _ = run(tmp_path, documents(["short", "short", "", "", "a b c d"] * 2), DedupSettings())
     assert dropped(folder, names) == {}
 
 
 def test_the_first_in_input_order_survives(tmp_path: Path) -> None:
-    """By default the earliest document of a cluster stays, and every other names it."""
+    """By default the earliest document of a cluster is kept, and every other names it as its survivor."""
     folder, names, _ = run(tmp_path, documents(shuffled(2)), DedupSettings(), parts=4)
-    gone = dropped(folder, names)
+    removed = dropped(folder, names)
     for members in clusters(folder, names):
         first = min(members, key=int)
-        assert first not in gone
-        assert {gone[name]["survivor_id"] for name in members - {first}} == {first}
-        assert {gone[name]["cluster_size"] for name in members - {first}} == {len(members)}
+        assert first not in removed
+        assert {removed[name]["survivor_id"] for name in members - {first}} == {first}
+        assert {removed[name]["cluster_size"] for name in members - {first}} == {len(members)}
 
 
 @pytest.mark.parametrize("rule", ["longest", "newest", "best:language_score"])
 def test_other_survivors(tmp_path: Path, rule: str) -> None:
-    """The longest, the newest, or the best by a column stays; between equals the first."""
+    """The longest, the newest, or the best by a column is kept; among equals, the first."""
     texts = shuffled(3)
     chance = random.Random(5)
     dates = [f"2024-0{chance.randint(1, 9)}-01T00:00:00Z" for _ in texts]
     scores = [chance.choice([0.1, 0.5, 0.9]) for _ in texts]
     rows = documents(texts, date=dates, language_score=scores)
     folder, names, _ = run(tmp_path, rows, DedupSettings(survivor=rule), parts=3)
-    gone = dropped(folder, names)
+    removed = dropped(folder, names)
     value = {
         "longest": lambda i: len(texts[i]),
         "newest": lambda i: dates[i],
         "best:language_score": lambda i: scores[i],
     }
     for members in clusters(folder, names):
-        (survivor,) = members - set(gone)
+        (survivor,) = members - set(removed)
         best = max(value[rule](int(name)) for name in members)
         assert int(survivor) == min(int(name) for name in members if value[rule](int(name)) == best)
 
 
-def test_verification_refuses_what_only_shares_a_band(tmp_path: Path) -> None:
-    """Without verification pairs far below the threshold are joined by chance; with it they are not."""
+def test_verification_rejects_pairs_that_only_share_a_band(tmp_path: Path) -> None:
+    """Without verification, pairs far below the threshold are joined by chance; with it they are not."""
     base = prose(1, 96)
     texts = [" ".join([*base[: 12 + number % 3], *prose(100 + number, 40)]) for number in range(120)]
     loose, strict = ({"bands": 40, "rows": 2, "threshold": 0.8, "verify": verify} for verify in (False, True))
@@ -166,7 +169,7 @@ def test_verification_refuses_what_only_shares_a_band(tmp_path: Path) -> None:
 
 
 def test_nothing_to_do(tmp_path: Path) -> None:
-    """No documents, and only shards without documents, are fine."""
+    """No shards, and shards without documents, are handled."""
     folder, names, found = run(tmp_path / "none", documents([]), DedupSettings())
     assert names == []
     assert found.counts["documents"] == 0
@@ -174,7 +177,7 @@ def test_nothing_to_do(tmp_path: Path) -> None:
     assert dropped(folder, names) == {}
 
 
-def test_switched_off(tmp_path: Path) -> None:
-    """With `enabled = false` everything stays."""
+def test_disabled(tmp_path: Path) -> None:
+    """With `enabled = false` every document is kept."""
     folder, names, _ = run(tmp_path, documents(shuffled(4)), DedupSettings(enabled=False), parts=2)
     assert dropped(folder, names) == {}

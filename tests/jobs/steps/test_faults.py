@@ -1,4 +1,4 @@
-"""A crash at hour nine costs nothing: processes killed, stopped, or out of disk, then run again to the same bytes."""
+"""Crashes cost nothing: after a kill, a signal or a full disk, a rerun gives the same bytes."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ AFTER = {
     "train-tokenizer": TRAINED,
     "tokenize": TOKENS,
 }
-"""What a step and those after it make."""
+"""Outputs of each step and those after it."""
 
 
 def before(step: str, whole: Path, out: Path) -> Path:
-    """A copy of the run as it was before a step."""
+    """A copy of the run as it was before the step."""
     shutil.copytree(whole, out)
     for name in AFTER[step]:
         shutil.rmtree(out / name, ignore_errors=True)
@@ -68,7 +68,7 @@ def before(step: str, whole: Path, out: Path) -> Path:
 
 
 def start(*arguments: str | Path, workers: str = "0", limit: int | None = None) -> subprocess.Popen[str]:
-    """A run in the background. limit: bytes that a file may have, as if the disk were full."""
+    """Start a run in the background; `limit` is the maximum size of a file in bytes, to simulate a full disk."""
 
     def limited() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit or 0, limit or 0))
@@ -79,7 +79,7 @@ def start(*arguments: str | Path, workers: str = "0", limit: int | None = None) 
 
 
 def wait_for(process: subprocess.Popen[str], there: Callable[[], bool]) -> None:
-    """Until something is there; the process must not end before it."""
+    """Wait until something is there; the process must not end before that."""
     until = time.monotonic() + PATIENCE
     while not there():
         assert process.poll() is None, process.stderr and process.stderr.read()
@@ -87,8 +87,8 @@ def wait_for(process: subprocess.Popen[str], there: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
-def goes_on(crawl: Path, out: Path, whole: Path) -> None:
-    """The same command ends well, with the bytes of a run without a fault and nothing half-written."""
+def resumes(crawl: Path, out: Path, whole: Path) -> None:
+    """Assert that the same command succeeds, with the bytes of a run without a fault and no partial files."""
     done = curate("run", crawl, "--out", out, "--steps", STEPS, "--workers", "0")
     assert done.returncode == 0, done.stderr
     assert contents(out) == contents(whole)
@@ -108,17 +108,17 @@ def some(out: Path, pattern: str) -> Callable[[], bool]:
     ],
 )
 def test_the_driver_is_killed(crawl: Path, whole: Path, tmp_path: Path, step: str, sign: str) -> None:
-    """SIGKILL in the middle of each step after the filters: what is finished stays, and the rest comes out the same."""
+    """After SIGKILL in the middle of each step after the filters, finished work is kept and the result is the same."""
     out = before(step, whole, tmp_path / "out")
     with start(crawl, "--out", out) as process:
         wait_for(process, some(out, sign))
         process.send_signal(signal.SIGKILL)
     assert not (out / "manifests" / "tokens" / "all.json").exists()
-    goes_on(crawl, out, whole)
+    resumes(crawl, out, whole)
 
 
 def test_a_worker_is_killed_in_the_exchange(crawl: Path, whole: Path, tmp_path: Path) -> None:
-    """SIGKILL of a worker while rows are on their way: the run itself ends well, with the same drop lists."""
+    """After SIGKILL of a worker while rows are exchanged, the run itself succeeds, with the same drop lists."""
     out = before("dedup", whole, tmp_path / "out")
     with start(crawl, "--out", out, workers="2") as process:
         wait_for(process, some(out, "dedup/work/**/*.arrow"))
@@ -133,7 +133,7 @@ def test_a_worker_is_killed_in_the_exchange(crawl: Path, whole: Path, tmp_path: 
 
 @pytest.mark.parametrize(("number", "workers"), [(signal.SIGTERM, "0"), (signal.SIGINT, "2")])
 def test_a_signal_ends_it(crawl: Path, whole: Path, tmp_path: Path, number: signal.Signals, workers: str) -> None:
-    """SIGTERM and Ctrl-C leave with 3 and a word on how to go on, and no worker stays behind; then it goes on."""
+    """On SIGTERM and Ctrl-C it exits with code 3 and says how to resume, no worker is left; then the run resumes."""
     out = before("dedup", whole, tmp_path / "out")
     with start(crawl, "--out", out, workers=workers) as process:
         wait_for(process, some(out, "dedup/work/phases/*"))
@@ -146,12 +146,12 @@ def test_a_signal_ends_it(crawl: Path, whole: Path, tmp_path: Path, number: sign
     assert "Traceback" not in errors
     _, alive = psutil.wait_procs(children, timeout=30)
     assert not alive
-    goes_on(crawl, out, whole)
+    resumes(crawl, out, whole)
 
 
 @pytest.mark.parametrize(("step", "limit"), [("filter", 4096), ("dedup", 2048)])
 def test_the_disk_is_full(crawl: Path, whole: Path, tmp_path: Path, step: str, limit: int) -> None:
-    """No file can grow: exit code 3 and the cause, no input blamed for it, nothing half-written; then it goes on."""
+    """If no file can grow, it exits with code 3 and the cause, without quarantine or partial files; then it resumes."""
     out = tmp_path / "out"
     if step != "filter":
         before(step, whole, out)
@@ -161,11 +161,11 @@ def test_the_disk_is_full(crawl: Path, whole: Path, tmp_path: Path, step: str, l
     assert "File too large" in errors
     assert "Traceback" not in errors
     assert "quarantined" not in errors
-    goes_on(crawl, out, whole)
+    resumes(crawl, out, whole)
 
 
 def test_the_folder_cannot_be_written(crawl: Path, whole: Path, tmp_path: Path) -> None:
-    """Something stands where a folder of the run belongs: exit code 3 and its name; with it away, the run goes on."""
+    """A file in place of a folder of the run: it exits with code 3 and its name; without it, the run resumes."""
     out = before("dedup", whole, tmp_path / "out")
     (out / "corpus").write_text("in the way")
     with start(crawl, "--out", out) as process:
@@ -174,14 +174,14 @@ def test_the_folder_cannot_be_written(crawl: Path, whole: Path, tmp_path: Path) 
     assert "corpus" in errors
     assert "Traceback" not in errors
     (out / "corpus").unlink()
-    goes_on(crawl, out, whole)
+    resumes(crawl, out, whole)
 
 
 class AnyOrder(Cluster):
-    """Runs tasks in this process, in an order of its own."""
+    """Runs tasks in this process, in another order."""
 
     def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
-        """As Cluster.map, the last ones first or any."""
+        """Like Cluster.map, in reverse or random order."""
         shuffled = list(items)
         random.Random(len(shuffled)).shuffle(shuffled)
         yield from super().map(function, shuffled)
@@ -195,23 +195,23 @@ def texts() -> list[str]:
 
 @pytest.mark.parametrize("parts", [1, 6, 31])
 def test_the_order_of_tasks_changes_no_drop_list(tmp_path: Path, parts: int) -> None:
-    """Whatever is done first, and in however many shards: the same rows go for the same survivors."""
+    """In any order of tasks and any number of shards, the same rows are removed for the same survivors."""
     rows = documents(texts())
     one, names, _ = run(tmp_path / "one", rows, DedupSettings(), parts)
     other, _, _ = run(tmp_path / "other", rows, DedupSettings(), parts, AnyOrder())
     lists = [{path: folder.read(path) for path in folder.list("dedup", ".parquet")} for folder in (one, other)]
     assert lists[0] == lists[1]
     single, single_names, _ = run(tmp_path / "single", rows, DedupSettings(), 1)
-    told = [
+    drop_lists = [
         {name: row["survivor_id"] for name, row in dropped(*where).items()}
         for where in ((one, names), (single, single_names))
     ]
-    assert told[0] == told[1]
-    assert len(told[0]) == 20
+    assert drop_lists[0] == drop_lists[1]
+    assert len(drop_lists[0]) == 20
 
 
 def test_the_order_of_inputs_changes_no_cluster(tmp_path: Path) -> None:
-    """Inputs in another order: other survivors, as the rule `first` has it, of the same clusters."""
+    """Inputs in another order give the same clusters, with other survivors by the rule `first`."""
     rows = documents(texts())
     one = run(tmp_path / "one", rows, DedupSettings(), 4)
     other = run(tmp_path / "other", rows[::-1], DedupSettings(), 7)

@@ -1,4 +1,4 @@
-"""The funnel of the recipe `fineweb` on the same texts: documents kept after each step are the reference's."""
+"""The funnel of the recipe `fineweb`: documents kept after each step equal the reference's."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ from curation.stages.stage import apply, signal_type
 
 
 def test_documents_kept_after_each_step_equal_the_reference(shared_data: Path) -> None:
-    """From the texts that are English, every step keeps the same documents, C4's edits handed on (all with FULL)."""
+    """Of the English texts, every step keeps the same documents, with C4's edits passed on (all texts with FULL)."""
     stages = [(name, stage) for name, stage in load("fineweb").stages if name not in ("url", "extract")]
     chosen = [text for text in texts(shared_data)[:: 1 if FULL else 8] if text.strip()]
     applied = apply(stages, documents(*chosen), signal_type(stages, documents()))
-    gone = {row["id"]: row["stage"] for part in applied.removed for row in part.to_pylist()}
+    removed_by = {row["id"]: row["stage"] for part in applied.removed for row in part.to_pylist()}
     order = [name for name, _ in stages]
-    left = {str(number): text for number, text in enumerate(chosen) if gone.get(str(number)) != "language"}
+    left = {str(number): text for number, text in enumerate(chosen) if removed_by.get(str(number)) != "language"}
     for name, reference in references().items():
         answers = {key: verdict(reference, text) for key, text in left.items()}
         left = {key: text for key, (reason, text) in answers.items() if reason is None}
         ours = {
-            str(n) for n in range(len(chosen)) if str(n) not in gone or order.index(gone[str(n)]) > order.index(name)
+            str(n)
+            for n in range(len(chosen))
+            if str(n) not in removed_by or order.index(removed_by[str(n)]) > order.index(name)
         }
         assert set(left) == ours, name
         print(f"{name}: {len(left)} documents")

@@ -1,4 +1,4 @@
-"""The live view: the funnel fills as manifests come in, and is told as the table in the end."""
+"""The live view: the funnel fills as manifests are written, and equals the final table."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def plan(tmp_path: Path) -> Plan:
 
 
 def test_the_funnel_fills_as_shards_finish(plan: Plan) -> None:
-    """Before a shard is done there are no rows; with each manifest its documents are added, and each only once."""
+    """Before a shard is done there are no rows; each manifest adds its documents exactly once."""
     following = funnel_of(plan)
     assert following.rows() == []
     run_filter(plan)
@@ -67,7 +67,7 @@ def test_the_funnel_fills_as_shards_finish(plan: Plan) -> None:
 
 
 def test_shards_of_another_recipe_do_not_count(plan: Plan) -> None:
-    """What an earlier recipe left in the folder is not part of this run's funnel."""
+    """Manifests of an earlier recipe in the folder are not part of the funnel."""
     run_filter(plan)
     paths = [str(source.path) for source in plan.inputs]
     other = make_plan(paths, plan.folder.url, None, [*SETTINGS, "language.min_score=0.9"], update=True)
@@ -75,7 +75,7 @@ def test_shards_of_another_recipe_do_not_count(plan: Plan) -> None:
 
 
 def test_the_live_view_shows_the_funnel_and_ends_with_the_bar(plan: Plan) -> None:
-    """On a terminal the table of stages stands above the bar while the step runs, and makes room afterwards."""
+    """On a terminal the table of stages is above the bar while the step runs, and disappears afterwards."""
     progress = Progress("live")
     shown = io.StringIO()
     progress._console = Console(file=shown, force_terminal=True, width=120, height=40)
@@ -93,8 +93,8 @@ def test_the_live_view_shows_the_funnel_and_ends_with_the_bar(plan: Plan) -> Non
     assert "gopher_quality" not in text[text.rindex("corpus") :]
 
 
-def test_a_folder_that_does_not_answer_costs_the_table_only(plan: Plan) -> None:
-    """An error of the storage while looking never stops the run."""
+def test_an_error_of_the_storage_only_hides_the_table(plan: Plan) -> None:
+    """An error of the storage during an update does not stop the run."""
 
     def broken() -> list[object]:
         raise OSError("no route")
@@ -108,7 +108,7 @@ def test_a_folder_that_does_not_answer_costs_the_table_only(plan: Plan) -> None:
 
 
 def test_reasons_cannot_write_to_the_terminal(plan: Plan) -> None:
-    """A reason or stage with an escape sequence or console markup is shown, not obeyed."""
+    """A reason or stage with an escape sequence or console markup is shown as text."""
     from curation.report.funnel import Reason, Row
 
     row = Row("[red]x", 2, 1, 0, None, (Reason("a\x1b[2J[bold]b\u202e", 1),))

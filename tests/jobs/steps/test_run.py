@@ -1,4 +1,4 @@
-"""The main job from archives to tokens: complete, the same bytes however it is run, resumable, clear about mistakes."""
+"""The main job from archives to tokens: complete, reproducible, resumable, with clear errors."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SEEDS = {"a": range(10, 22), "b": range(22, 34), "c": range(34, 40)}
 
 @pytest.fixture(scope="module")
 def crawl(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three archives: good pages, an exact copy, an edited one, a German, a thin, a listed and a private one."""
+    """Three archives: good pages, an exact and an edited copy, and a German, a thin, a listed and a private page."""
     folder = tmp_path_factory.mktemp("crawl")
     for name, seeds in SEEDS.items():
         records = [response(f"https://{name}.org/{seed}", page("good", *prose(seed))) for seed in seeds]
@@ -64,7 +64,7 @@ def curate(*arguments: str | Path, settings: list[str] | None = None) -> subproc
 
 
 def contents(out: Path) -> dict[str, str]:
-    """Hash of every file, those that tell of time left out: performance/ and the page of the report."""
+    """Hash of every file except those with times: performance/ and the page of the report."""
     return {
         str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(out.rglob("*"))
@@ -88,7 +88,7 @@ def run(crawl: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_document_is_accounted_for(run: Path) -> None:
-    """Each page is kept or removed once, with the reason expected, and the corpus has the columns of the contract."""
+    """Each page is kept or removed once, with the expected reason, and the corpus has the documented columns."""
     kept = {row["url"] for row in rows(run, "corpus")}
     removed = {row["url"]: row["reason"] for place in ("filter", "dedup") for row in rows(run, f"removed/{place}")}
     assert not kept & set(removed)
@@ -104,7 +104,7 @@ def test_every_document_is_accounted_for(run: Path) -> None:
 
 
 def test_columns_are_filled(run: Path) -> None:
-    """Language, cluster size, place in the archive, and a token count that counts with the run's own tokenizer."""
+    """Language, cluster size, position in the archive, and a token count by the run's own tokenizer are filled."""
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(run / "tokenizer" / "tokenizer.json"))
@@ -121,14 +121,14 @@ def test_columns_are_filled(run: Path) -> None:
 
 
 def test_personal_data_is_replaced(run: Path) -> None:
-    """No address of the page is left in the corpus, and its stand-in is."""
+    """The address on the page is not in the corpus, and its replacement is."""
     text = next(row["text"] for row in rows(run, "corpus") if row["url"] == "https://b.org/private")
     assert "jane.doe@corp.io" not in text
     assert "@example." in text
 
 
 def test_tokens_hold_the_corpus_once(run: Path) -> None:
-    """Every token of the corpus and one end for each document are in the token shards, and nothing else but padding."""
+    """The token shards have every token of the corpus, one end token per document, and padding."""
     end = json.loads((run / "tokenizer" / "tokenizer.json").read_text())["model"]["vocab"]["<|endoftext|>"]
     ends = total = 0
     for path in (run / "tokens").glob("*.parquet"):
@@ -145,33 +145,33 @@ def test_tokens_hold_the_corpus_once(run: Path) -> None:
     assert len(list((run / "tokens").glob("validation-*.parquet"))) == 1
 
 
-def test_a_second_run_writes_nothing(crawl: Path, run: Path) -> None:
-    """Nothing is done again, and no file is touched."""
+def test_a_rerun_writes_nothing(crawl: Path, run: Path) -> None:
+    """Nothing is repeated, and no file changes."""
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
     started = time.monotonic()
     done = curate("run", crawl, "--out", run)
     assert done.returncode == 0, done.stderr
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()} == before
-    assert time.monotonic() - started < 60  # a hang, not a speed: workers must not even be started
+    assert time.monotonic() - started < 60  # generous, against a hang: workers must not even be started
     assert "workers, dashboard" not in done.stderr
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.marker.parametrize("workers", ["1", "2"])
 def test_the_same_bytes_for_any_number_of_workers(crawl: Path, run: Path, tmp_path: Path, workers: str) -> None:
-    """One worker, two, and none write the same files to the byte."""
+    """One worker, two workers and none write identical files."""
     done = curate("run", crawl, "--out", tmp_path / "out", "--workers", workers)
     assert done.returncode == 0, done.stderr
     assert contents(tmp_path / "out") == contents(run)
 
 
-@pytest.mark.parametrize("mark", ["manifests/filter", "dedup", "manifests/encode"])
-def test_a_killed_run_goes_on_where_it_was(crawl: Path, run: Path, tmp_path: Path, mark: str) -> None:
-    """SIGKILL of the driver at different points, then the same command: the same bytes, and no stray file."""
+@pytest.marker.parametrize("marker", ["manifests/filter", "dedup", "manifests/encode"])
+def test_a_killed_run_resumes(crawl: Path, run: Path, tmp_path: Path, marker: str) -> None:
+    """After SIGKILL of the driver at several points, the same command gives the same bytes and no extra files."""
     out = tmp_path / "out"
     sets = [word for setting in SETTINGS for word in ("--set", setting)]
     command = [sys.executable, "-m", "curation.jobs.cli", "run", str(crawl), "--out", str(out), "--workers", "1", *sets]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        while process.poll() is None and not any((out / mark).glob("*")):
+        while process.poll() is None and not any((out / marker).glob("*")):
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
     assert not (out / "manifests" / "report" / "all.json").exists()
@@ -200,7 +200,7 @@ def test_a_killed_worker_costs_nothing(crawl: Path, run: Path, tmp_path: Path) -
 
 
 def test_single_steps_make_the_same_run(crawl: Path, run: Path, tmp_path: Path) -> None:
-    """The steps one command at a time, inputs named only in the first, give the bytes of the whole run."""
+    """The steps as separate commands, with inputs only in the first, give the bytes of the whole run."""
     out = tmp_path / "out"
     assert curate("filter", crawl, "--out", out, "--workers", "0").returncode == 0
     for step in ("dedup", "train-tokenizer", "tokenize"):
@@ -210,15 +210,15 @@ def test_single_steps_make_the_same_run(crawl: Path, run: Path, tmp_path: Path) 
     assert contents(out) == contents(run)
 
 
-def test_a_step_before_its_time_fails_resumably(crawl: Path, tmp_path: Path) -> None:
-    """A step whose input is not made yet says which step to run first, with code 3."""
+def test_a_step_whose_input_is_missing_fails_resumably(crawl: Path, tmp_path: Path) -> None:
+    """A step whose input does not exist yet says which step to run first and exits with code 3."""
     done = curate("tokenize", crawl, "--out", tmp_path / "out", "--workers", "0")
     assert done.returncode == 3
     assert "filter" in done.stderr
 
 
 def test_an_unreadable_input_is_quarantined(crawl: Path, tmp_path: Path) -> None:
-    """It is named on stderr and in run.json with its cause, the rest is done, and the code is 1."""
+    """It is named on stderr and in run.json with its cause, the rest is done, and the exit code is 1."""
     bad = tmp_path / "bad.warc.gz"
     bad.write_bytes(b"no archive at all" * 99)
     done = curate("run", crawl / "a.warc.gz", bad, "--out", tmp_path / "out", "--workers", "0")
@@ -252,22 +252,20 @@ MISTAKES: list[tuple[str, list[str], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "arguments", "said"), MISTAKES, ids=[name for name, _, _ in MISTAKES])
-def test_mistakes_are_said_and_nothing_is_written(
-    crawl: Path, tmp_path: Path, name: str, arguments: list[str], said: str
-) -> None:
-    """A bad request leaves with code 2, a message that names the mistake, and no output folder."""
+@pytest.marker.parametrize(("name", "arguments", "message"), MISTAKES, ids=[name for name, _, _ in MISTAKES])
+def test_usage_errors_write_nothing(crawl: Path, tmp_path: Path, name: str, arguments: list[str], message: str) -> None:
+    """An invalid request exits with code 2, a message that names the mistake, and no output folder."""
     before = contents(crawl)
     done = curate(*[word.format(crawl=crawl, out=tmp_path / "out") for word in arguments], settings=[])
     assert done.returncode == 2, done.stderr
-    assert said in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()
     assert contents(crawl) == before
 
 
 def test_the_folder_of_another_recipe_is_refused(crawl: Path, run: Path) -> None:
-    """Another recipe is named by what differs, fewer inputs by what is missing; nothing is touched."""
+    """The error for another recipe names what differs, for fewer inputs what is missing; nothing changes."""
     before = contents(run)
     done = curate("run", crawl, "--out", run, settings=[*SETTINGS, "gopher_quality.min_words=60"])
     assert done.returncode == 2
@@ -279,8 +277,8 @@ def test_the_folder_of_another_recipe_is_refused(crawl: Path, run: Path) -> None
     assert contents(run) == before
 
 
-def test_update_redoes_what_the_change_touches(crawl: Path, tmp_path: Path) -> None:
-    """A new vocabulary size keeps the filter step's files untouched and ends as a run of that recipe would."""
+def test_update_redoes_only_affected_steps(crawl: Path, tmp_path: Path) -> None:
+    """A new vocabulary size does not touch the filter step's files and ends as a run of that recipe would."""
     out, fresh = tmp_path / "out", tmp_path / "fresh"
     assert curate("run", crawl, "--out", out, "--workers", "0").returncode == 0
     kept = {path: path.stat().st_mtime_ns for path in (out / "documents").iterdir()}
@@ -292,7 +290,7 @@ def test_update_redoes_what_the_change_touches(crawl: Path, tmp_path: Path) -> N
 
 
 def test_more_inputs_may_be_added(crawl: Path, tmp_path: Path) -> None:
-    """A run extended by an archive equals one made with all of them at once."""
+    """A run extended by an archive equals one made with all archives at once."""
     out, once = tmp_path / "out", tmp_path / "once"
     first, second = crawl / "a.warc.gz", crawl / "b.warc.gz"
     assert curate("run", first, "--out", out, "--workers", "0").returncode == 0
@@ -302,7 +300,7 @@ def test_more_inputs_may_be_added(crawl: Path, tmp_path: Path) -> None:
 
 
 def test_results_go_to_stdout_and_json_is_for_machines(crawl: Path, run: Path) -> None:
-    """With --json stdout is one JSON value and stderr JSON lines; without, stdout is the tables."""
+    """With --json stdout is one JSON value and stderr is JSON lines; without it, stdout is the tables."""
     done = curate("run", crawl, "--out", run, "--json")
     stats = json.loads(done.stdout)
     assert stats["stages"]["dedup"]["reasons"] == {"exact_duplicate": 1, "near_duplicate": 1}

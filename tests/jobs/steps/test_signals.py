@@ -1,4 +1,4 @@
-"""Signals that the filter step stores: one row a kept document, the same bytes for any batches, redone when asked."""
+"""Signals stored by the filter step: one row per kept document, the same bytes for any batches, redone on --update."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def crawl(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def filtered(crawl: Path, out: Path, *settings: str, update: bool = False) -> dict[str, Any]:
-    """Run the filter step; the manifest of its shard, as plain values."""
+    """Run the filter step; returns the manifest of its shard, as plain values."""
     plan = make_plan([str(crawl)], str(out), "fineweb", [*SETTINGS, *settings], update=update)
     plan.write([])
     run = Run(plan, Cluster(), Progress("silent"))
@@ -52,8 +52,8 @@ def files(out: Path, place: str) -> list[Path]:
     return sorted((out / place).glob("*.parquet"))
 
 
-def test_a_row_of_signals_belongs_to_each_kept_document(crawl: Path, tmp_path: Path) -> None:
-    """signals/ has the ids and offsets of documents/ in its order, and is named in the manifest with its rows."""
+def test_every_kept_document_has_a_row_of_signals(crawl: Path, tmp_path: Path) -> None:
+    """signals/ has the ids and offsets of documents/ in the same order, and is in the manifest with its rows."""
     made = filtered(crawl, tmp_path)
     (documents,), (signals,) = files(tmp_path, "documents"), files(tmp_path, "signals")
     kept, stored = pq.read_table(documents), pq.read_table(signals)
@@ -68,7 +68,7 @@ def test_a_row_of_signals_belongs_to_each_kept_document(crawl: Path, tmp_path: P
 
 
 def test_histograms_count_the_documents_that_entered(crawl: Path, tmp_path: Path) -> None:
-    """Every signal's histogram has as many values as documents entered its stage, and agrees with the violations."""
+    """Every signal's histogram has as many values as documents entered its stage, and matches the violations."""
     counts = filtered(crawl, tmp_path)["counts"]
     entered = {name: tally["documents_in"] for name, tally in counts["stages"].items()}
     for name, values in counts["signals"].items():
@@ -80,7 +80,7 @@ def test_histograms_count_the_documents_that_entered(crawl: Path, tmp_path: Path
 
 
 def test_the_bytes_do_not_depend_on_batches(crawl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Manifests and files are the same to the byte for batches of another size, all documents measured or not."""
+    """Manifests and files are identical for batches of another size, with or without signals.all."""
     for all_of_them in ("true", "false"):
         seen = []
         for size in (1, 7, 500):
@@ -105,7 +105,7 @@ def test_all_signals_of_all_documents(crawl: Path, tmp_path: Path) -> None:
 
 
 def test_a_change_of_what_is_stored_redoes_the_step(crawl: Path, tmp_path: Path) -> None:
-    """Switched off with --update, the file of signals goes with the manifest that named it; no other file changes."""
+    """If disabled with --update, the file of signals is removed, also from the manifest; no other file changes."""
     filtered(crawl, tmp_path)
     before = pq.read_table(files(tmp_path, "documents")[0])
     made = filtered(crawl, tmp_path, "signals.stored=false", update=True)

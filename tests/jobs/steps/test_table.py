@@ -1,4 +1,4 @@
-"""The table of steps: what it says is so, and a step added to it is run, resumed and verified like any other."""
+"""The table of steps: its entries are correct, and an added step is run, resumed and verified like any other."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def crawl(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def with_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One more step, after the corpus."""
+    """An additional step, after the corpus."""
     position = [step.name for step in table.STEPS].index("corpus") + 1
     monkeypatch.setattr(table, "STEPS", (*table.STEPS[:position], STEP, *table.STEPS[position:]))
 
@@ -40,8 +40,8 @@ def run(crawl: Path, out: Path, *commands: str, settings: tuple[str, ...] = (), 
 
 
 @pytest.mark.parametrize("step", table.STEPS, ids=lambda step: step.name)
-def test_every_entry_holds(step: table.Step) -> None:
-    """Functions and columns exist, tables are a recipe's, a step comes after those that it reads from."""
+def test_every_entry_is_valid(step: table.Step) -> None:
+    """Functions and columns exist, tables are those of a recipe, and a step comes after those that it reads from."""
     names = [each.name for each in table.STEPS]
     assert bool(step.make) != bool(step.made_by)
     for path in filter(None, (step.make, step.depends)):
@@ -54,8 +54,8 @@ def test_every_entry_holds(step: table.Step) -> None:
     assert step.made_by in ("", *names)
 
 
-def test_ancestors_are_all_that_a_step_is_made_from() -> None:
-    """Through every step between, with the steps that its function makes as well."""
+def test_ancestors_are_all_steps_that_a_step_is_made_from() -> None:
+    """Ancestors include indirect ones, and the steps that the same function makes."""
     assert table.ancestors(table.step_named("corpus")) == {"filter", "dedup"}
     tokens = table.ancestors(table.step_named("tokens"))
     assert tokens == {"filter", "dedup", "corpus", "train-tokenizer", "encode"}
@@ -63,7 +63,7 @@ def test_ancestors_are_all_that_a_step_is_made_from() -> None:
 
 @pytest.mark.usefixtures("with_sizes")
 def test_a_step_added_to_the_table_is_a_step(crawl: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """It runs in its place, is not done again, is redone with what it depends on, and `verify` checks its files."""
+    """It runs in order, is not repeated, is redone if what it depends on changes, and `verify` checks its files."""
     out = tmp_path / "out"
     assert run(crawl, out) == 0
     assert '"step": "sizes"' in capsys.readouterr().err
@@ -80,12 +80,12 @@ def test_a_step_added_to_the_table_is_a_step(crawl: Path, tmp_path: Path, capsys
     (out / "sizes" / "stray.parquet").write_bytes(b"")
     faults = [str(fault) for fault in verdict_of(out).wrong]
     assert any(line.startswith(f"sizes/{sizes[0].name}") and "no characters" in line for line in faults), faults
-    assert any(line.startswith("sizes/stray.parquet: no manifest names it") for line in faults), faults
+    assert any(line.startswith("sizes/stray.parquet: no manifest lists it") for line in faults), faults
 
 
 @pytest.mark.usefixtures("with_sizes")
 def test_what_an_added_step_depends_on_redoes_it(crawl: Path, tmp_path: Path) -> None:
-    """A key of its table changes its fingerprint; one of another table does not. What it reads must be there."""
+    """A key of its table changes its fingerprint, one of another table does not, and its input must exist."""
     prints: list[dict[str, Any]] = []
     for name, settings in (("a", []), ("b", ["pii.replacement=tag"]), ("c", ["tokenizer.vocab_size=601"])):
         plan = make_plan([str(crawl)], str(tmp_path / name), None, [*SETTINGS, *settings])

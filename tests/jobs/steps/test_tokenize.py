@@ -40,7 +40,7 @@ def tokens_of(folder: Folder, split: str) -> list[dict[str, list[object]]]:
 
 
 def pieces(rows: list[dict[str, list[object]]]) -> list[tuple[str | None, list[int]]]:
-    """(document id, tokens) of every piece of every row, in order; id None for padding."""
+    """(document id, tokens) of every part of every row, in order; the id is None for padding."""
     result = []
     for row in rows:
         bounds = [*row["document_starts"], len(row["input_ids"])]
@@ -55,11 +55,11 @@ def bytes_of(folder: Folder, *parts: str) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("packing", ["concat", "best_fit"])
 def test_every_token_exactly_once(tmp_path: Path, packing: str) -> None:
-    """Pieces of the token rows, put together by document id, are each document's tokens and its end token, once."""
+    """Joined by document id, the parts of token rows are each document's tokens and its end token, once."""
     folder, manifest, tokenizer = make_run(tmp_path, TEXTS, replace(SETTINGS, packing=packing))
     tokenizer.encode_special_tokens = True
     end, pad = tokenizer.token_to_id(END), tokenizer.token_to_id(PAD)
-    found: dict[str, list[int]] = {}
+    tokens_by_id: dict[str, list[int]] = {}
     padding = 0
     for split in ("train", "validation"):
         for name, tokens in pieces(tokens_of(folder, split)):
@@ -67,21 +67,23 @@ def test_every_token_exactly_once(tmp_path: Path, packing: str) -> None:
                 assert set(tokens) == {pad}
                 padding += len(tokens)
             else:
-                found.setdefault(name, []).extend(tokens)
+                tokens_by_id.setdefault(name, []).extend(tokens)
     expected = {
         f"shard-{number % 3}/{number // 3}": Counter([*tokenizer.encode(text, add_special_tokens=False).ids, end])
         for number, text in enumerate(TEXTS)
     }
-    assert {name: Counter(tokens) for name, tokens in found.items()} == expected
+    assert {name: Counter(tokens) for name, tokens in tokens_by_id.items()} == expected
     if packing == "concat":
-        texts = {name: tokenizer.decode(ids[:-1], skip_special_tokens=False) for name, ids in found.items()}
+        texts = {name: tokenizer.decode(ids[:-1], skip_special_tokens=False) for name, ids in tokens_by_id.items()}
         assert texts == {f"shard-{number % 3}/{number // 3}": text for number, text in enumerate(TEXTS)}
     assert padding == sum(manifest.counts[f"{split}_padding"] for split in ("train", "validation"))
-    assert sum(manifest.counts[f"{split}_tokens"] for split in ("train", "validation")) == sum(map(len, found.values()))
+    assert sum(manifest.counts[f"{split}_tokens"] for split in ("train", "validation")) == sum(
+        map(len, tokens_by_id.values())
+    )
 
 
 def test_dropped_tail_is_counted(tmp_path: Path) -> None:
-    """With tail = drop only the last, partial row is missing, nothing is padded, and the loss is counted."""
+    """With tail = drop only the last, incomplete row is missing, nothing is padded, and the loss is counted."""
     padded, _, _ = make_run(tmp_path / "pad", TEXTS, SETTINGS)
     dropped, manifest, _ = make_run(tmp_path / "drop", TEXTS, replace(SETTINGS, tail="drop"))
     for split in ("train", "validation"):
@@ -93,7 +95,7 @@ def test_dropped_tail_is_counted(tmp_path: Path) -> None:
 
 
 def test_padding_share_of_best_fit_is_reported(tmp_path: Path) -> None:
-    """The share of padding is told for each split, in the manifest and so in the report: padding by all places."""
+    """The manifest, and so the report, has the share of padding for each split: padding by all positions."""
     folder, manifest, _ = make_run(tmp_path, TEXTS, replace(SETTINGS, packing="best_fit"))
     for split in ("train", "validation"):
         rows = tokens_of(folder, split)
@@ -104,7 +106,7 @@ def test_padding_share_of_best_fit_is_reported(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [1, 7])
 def test_bytes_do_not_depend_on_the_batch_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    """Encoded one document at a time or many, every file is the same, the tokenizer's report included."""
+    """Whether one document is encoded at a time or many, every file is the same, including the tokenizer's report."""
     whole, _, _ = make_run(tmp_path / "whole", TEXTS, SETTINGS)
     monkeypatch.setattr(encode_shards, "_BATCH_ROWS", size)
     parts, _, _ = make_run(tmp_path / "parts", TEXTS, SETTINGS)
@@ -114,7 +116,7 @@ def test_bytes_do_not_depend_on_the_batch_size(tmp_path: Path, monkeypatch: pyte
 
 
 def test_bytes_do_not_depend_on_the_file_system(tmp_path: Path) -> None:
-    """Made in an object store, with a corpus mixed in from another, every file is what a local disk gets."""
+    """In an object store, with a corpus mixed in from another, every file is the same as on a local disk."""
     wiki = "memory://wiki"
     write_corpus(Folder(wiki), {"w": make_texts(20, seed=9, longest=60)})
     settings = replace(SETTINGS, mix=(f"{wiki}=2",))
@@ -125,15 +127,15 @@ def test_bytes_do_not_depend_on_the_file_system(tmp_path: Path) -> None:
     assert not remote.exists("encoded")
 
 
-def test_a_token_shard_reads_its_own_range_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second pass is bounded: each task reads its tokens and at most a slot more at either end, not the corpus."""
+def test_a_token_shard_reads_only_its_own_range(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the second pass each task reads its tokens and at most one more slot at either end, not the corpus."""
     read: list[int] = []
     original = pack_shards.read_slots
 
     def counted(*arguments):  # type: ignore[no-untyped-def]
-        found = original(*arguments)
-        read.append(len(found.encoded.ids))
-        return found
+        result = original(*arguments)
+        read.append(len(result.encoded.ids))
+        return result
 
     monkeypatch.setattr(pack_shards, "read_slots", counted)
     _, manifest, _ = make_run(tmp_path, TEXTS * 4, replace(SETTINGS, shard_rows=100, validation_fraction=0.0))
@@ -144,7 +146,7 @@ def test_a_token_shard_reads_its_own_range_alone(tmp_path: Path, monkeypatch: py
 
 
 def test_token_count_is_filled_without_the_end_token(tmp_path: Path) -> None:
-    """corpus/ is rewritten with each text's tokens counted, every other column and the metadata as before."""
+    """corpus/ is rewritten with the token count of each text; all other columns and the metadata are unchanged."""
     folder = Folder(str(tmp_path))
     write_corpus(folder, {f"shard-{number}": TEXTS[number::3] for number in range(3)})
     before = {path: pq.read_table(folder.path(path)) for path in folder.list("corpus")}
@@ -175,7 +177,7 @@ def test_split_follows_the_hash_of_the_id(tmp_path: Path) -> None:
 
 
 def test_no_cluster_crosses_the_split(tmp_path: Path) -> None:
-    """Documents of one near-duplicate cluster that both stayed are in the same split, wherever their shards are."""
+    """Kept documents of one near-duplicate cluster are in the same split, whatever their shards."""
     folder = Folder(str(tmp_path))
     texts = {f"shard-{number}": [f"river {number} {row}" for row in range(60)] for number in range(2)}
     write_corpus(folder, texts)
@@ -202,7 +204,7 @@ def test_no_cluster_crosses_the_split(tmp_path: Path) -> None:
 
 
 def test_a_small_corpus_has_a_validation_document(tmp_path: Path) -> None:
-    """Even where the fraction would leave validation empty, it holds one document; at fraction 0, none."""
+    """Validation has one document even if the fraction would leave it empty; with fraction 0 it has none."""
     folder, manifest, _ = make_run(tmp_path / "some", TEXTS[:12], replace(SETTINGS, validation_fraction=1e-9))
     assert manifest.counts["sources"][0]["validation_documents"] == 1
     assert len({name for name, _ in pieces(tokens_of(folder, "validation")) if name}) == 1
@@ -212,7 +214,7 @@ def test_a_small_corpus_has_a_validation_document(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("packing", ["concat", "best_fit"])
 def test_bytes_do_not_depend_on_the_corpus_shards(tmp_path: Path, packing: str) -> None:
-    """The same documents in 1, 3 or 7 corpus shards, ids alike, give the same bytes of tokens."""
+    """The same documents with the same ids in 1, 3 or 7 corpus shards give the same bytes of tokens."""
     made = []
     for shards in (1, 3, 7):
         folder = Folder(str(tmp_path / str(shards)))
@@ -231,7 +233,7 @@ def test_bytes_do_not_depend_on_the_corpus_shards(tmp_path: Path, packing: str) 
 
 
 def test_bytes_do_not_depend_on_workers(tmp_path: Path) -> None:
-    """Two Dask workers write the bytes that no worker writes."""
+    """Two Dask workers write the same bytes as no workers."""
     alone, _, _ = make_run(tmp_path / "alone", TEXTS, SETTINGS)
     together = Folder(str(tmp_path / "together"))
     write_corpus(together, {f"shard-{number}": TEXTS[number::3] for number in range(3)})
@@ -242,7 +244,7 @@ def test_bytes_do_not_depend_on_workers(tmp_path: Path) -> None:
     assert bytes_of(alone, *parts) == bytes_of(together, *parts)
 
 
-def test_second_run_changes_nothing(tmp_path: Path) -> None:
+def test_a_rerun_changes_nothing(tmp_path: Path) -> None:
     """A finished step writes nothing, and leaves no intermediate files."""
     folder, manifest, _ = make_run(tmp_path, TEXTS, SETTINGS)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
@@ -253,7 +255,7 @@ def test_second_run_changes_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stop", ["encode_shard", "pack_shard", "remove"])
 def test_resume_after_a_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: str) -> None:
-    """Stopped in the middle of either pass, or before its last act, a second run gives the bytes of a whole one."""
+    """After a stop in the middle of either pass or before the end, a rerun gives the bytes of an uninterrupted run."""
     whole, _, _ = make_run(tmp_path / "whole", TEXTS, SETTINGS)
     calls: list[object] = []
 
@@ -282,7 +284,7 @@ def test_resume_after_a_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, st
 
 @pytest.mark.parametrize("left", [0, 100, -1])
 def test_torn_intermediate_files_are_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: int) -> None:
-    """Intermediate files that a power failure emptied or cut short are noticed; the bytes are those of a whole run."""
+    """Intermediate files emptied or truncated by a power failure are detected; the result has the same bytes."""
     whole, _, _ = make_run(tmp_path / "whole", TEXTS, SETTINGS)
 
     def fail(task: object) -> Manifest:
@@ -302,7 +304,7 @@ def test_torn_intermediate_files_are_made_again(tmp_path: Path, monkeypatch: pyt
 
 
 def test_other_settings_replace_the_tokens(tmp_path: Path) -> None:
-    """Made again with a longer sequence, nothing of the earlier tokens is left."""
+    """After a rerun with longer sequences, nothing of the earlier tokens is left."""
     folder, _, _ = make_run(tmp_path / "twice", TEXTS, SETTINGS)
     longer = replace(SETTINGS, sequence_length=128)
     remake(folder, longer)
@@ -311,7 +313,7 @@ def test_other_settings_replace_the_tokens(tmp_path: Path) -> None:
 
 
 def test_metadata_says_what_the_shard_is(tmp_path: Path) -> None:
-    """Tokenizer hash, sequence length, packing, seed and sources stand in the Parquet metadata; types are the least."""
+    """Parquet metadata has tokenizer hash, sequence length, packing, seed and sources; types are the smallest."""
     settings = replace(SETTINGS, cluster_sizes=(2, 100), cluster_repeats=(3, 1))
     folder, _, _ = make_run(tmp_path, TEXTS, settings)
     schema = pq.read_schema(folder.path("tokens/train-00000.parquet"))
@@ -332,19 +334,19 @@ def test_another_reader_reads_the_shards(tmp_path: Path, compression: str) -> No
     folder, manifest, _ = make_run(tmp_path, TEXTS, replace(SETTINGS, compression=compression))
     rows = tokens_of(folder, "train")
     query = "select count(*), sum(list_sum(input_ids)), sum(list_sum(document_starts)), sum(len(document_ids))"
-    found = duckdb.sql(f"{query} from '{tmp_path}/tokens/train-*.parquet'").fetchall()
+    result = duckdb.sql(f"{query} from '{tmp_path}/tokens/train-*.parquet'").fetchall()
     sums = [sum(sum(row[name]) for row in rows) for name in ("input_ids", "document_starts")]  # type: ignore[misc]
-    assert found == [(manifest.counts["train_rows"], *sums, sum(len(row["document_ids"]) for row in rows))]
+    assert result == [(manifest.counts["train_rows"], *sums, sum(len(row["document_ids"]) for row in rows))]
 
 
 def test_missing_end_token_is_an_input_error(tmp_path: Path) -> None:
-    """A tokenizer without the end token is refused with the name."""
+    """A tokenizer without the end token is refused, and the error names the token."""
     with pytest.raises(Exception, match="<eos>"):
         make_run(tmp_path, TEXTS[:5], replace(SETTINGS, end_token="<eos>"))
 
 
 def test_mix_by_epochs(tmp_path: Path) -> None:
-    """A further corpus at 2.5 epochs gives each of its training documents two or three copies, spread apart."""
+    """With a corpus at 2.5 epochs, each of its training documents has two or three copies, spread apart."""
     write_corpus(Folder(str(tmp_path / "wiki")), {"w": make_texts(40, seed=9, longest=60)})
     settings = replace(SETTINGS, mix=(f"{tmp_path}/wiki=2.5",), validation_fraction=0.05)
     folder, manifest, tokenizer = make_run(tmp_path / "run", TEXTS, settings)
@@ -373,13 +375,13 @@ def test_mix_by_weights(tmp_path: Path) -> None:
 
 
 def test_mix_of_nothing_is_an_input_error(tmp_path: Path) -> None:
-    """A further corpus that is not there is named."""
+    """The error for a missing corpus names it."""
     with pytest.raises(InputError, match="nowhere"):
         make_run(tmp_path / "run", TEXTS[:5], replace(SETTINGS, mix=(f"{tmp_path}/nowhere=1",)))
 
 
 def test_repeats_by_cluster_size(tmp_path: Path) -> None:
-    """Documents are taken as often as the size of their near-duplicate cluster asks for."""
+    """Documents are repeated by the size of their near-duplicate cluster."""
     folder = Folder(str(tmp_path))
     sizes = {"s/0": 1, "s/1": 2, "s/2": 3, "s/3": 4, "s/4": 5, "s/5": 1000}
     write_corpus(folder, {"s": [f"river stone {number}" for number in range(6)]}, sizes)
@@ -394,6 +396,6 @@ def test_repeats_by_cluster_size(tmp_path: Path) -> None:
 
 
 def test_an_empty_corpus(tmp_path: Path) -> None:
-    """No documents at all make no token shards and no failure."""
+    """An empty corpus gives no token shards and no error."""
     _, manifest, _ = make_run(tmp_path, [], SETTINGS, shards=1)
     assert {manifest.counts[f"train_{name}"] for name in ("shards", "dropped", "rows", "tokens", "padding")} == {0}

@@ -1,4 +1,4 @@
-"""The train-tokenizer step: the same tokenizer for any cut of the corpus, any workers, any interruption."""
+"""The train-tokenizer step: the same tokenizer for any shards, any workers and any interruption."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Stopped(Exception):
 
 
 class Interrupted(Progress):
-    """Progress that stops the run when a step has advanced so often."""
+    """Progress that stops the run after a step has advanced this many times."""
 
     def __init__(self, name: str, times: int) -> None:
         super().__init__("silent")
@@ -54,7 +54,7 @@ def names(shards: int) -> list[str]:
 
 
 def corpus(path: Path | str, shards: int, texts: Sequence[str] = TEXTS) -> Folder:
-    """A corpus whose documents have the same ids however it is cut."""
+    """A corpus whose documents have the same ids in any number of shards."""
     folder = Folder(str(path))
     write_corpus(folder, {name: texts[number::shards] for number, name in enumerate(names(shards))})
     return folder
@@ -68,7 +68,7 @@ def make(
     progress: Progress | None = None,
 ) -> Manifest:
     chosen = progress or Progress("silent")
-    return make_tokenizer(folder, shards, settings, "corpus", "mark", cluster or Cluster(None), chosen)
+    return make_tokenizer(folder, shards, settings, "corpus", "tokenizer", cluster or Cluster(None), chosen)
 
 
 def files(folder: Folder) -> dict[str, bytes]:
@@ -80,7 +80,7 @@ EXPECTED = tokenizer_json(train(TEXTS, SETTINGS).vocabulary, train(TEXTS, SETTIN
 
 @pytest.mark.parametrize(("shards", "fan_in"), [(1, 2), (3, 16), (7, 2), (9, 3)])
 def test_any_number_of_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shards: int, fan_in: int) -> None:
-    """However the corpus is cut and its runs are merged, the file is that of all text at once; no run is left."""
+    """For any shards and merges, the tokenizer is that of all text at once, and no runs are left."""
     monkeypatch.setattr(job, "FAN_IN", fan_in)
     folder = corpus(tmp_path, shards)
     manifest = make(folder, names(shards))
@@ -93,7 +93,7 @@ def test_any_number_of_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s
 
 
 def test_any_order_and_any_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two workers, and shards named the other way round, change no byte of the tokenizer or its manifests."""
+    """Two workers, and shards named in reverse order, change no byte of the tokenizer or its manifests."""
     monkeypatch.setattr(job, "LOCAL_BYTES", 0)
     monkeypatch.setattr(job, "FAN_IN", 2)
     alone = corpus(tmp_path / "alone", 5)
@@ -107,7 +107,7 @@ def test_any_order_and_any_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_small_corpus_starts_no_workers(tmp_path: Path) -> None:
-    """What is counted sooner than workers start is counted here, unless the pattern has no kernel."""
+    """A small corpus is counted in this process, unless the pattern has no kernel."""
     folder = corpus(tmp_path, 2)
     started: list[int] = []
 
@@ -122,7 +122,7 @@ def test_a_small_corpus_starts_no_workers(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("cores", [2, 16])
 def test_a_small_corpus_is_counted_by_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cores: int) -> None:
-    """As many as there are cores, up to LOCAL_THREADS, count at once, and change no byte."""
+    """As many threads as there are cores, up to LOCAL_THREADS, count at once, with the same bytes."""
     most = min(cores, job.LOCAL_THREADS)
     barrier, counted = threading.Barrier(most, timeout=60), job.count_shard
 
@@ -140,22 +140,22 @@ def test_a_small_corpus_is_counted_by_threads(tmp_path: Path, monkeypatch: pytes
 
 
 def test_training_imports_no_pandas(tmp_path: Path) -> None:
-    """Arrow would import it to convert an array, where it is installed: a tenth of the memory of the whole step."""
+    """Arrow imports pandas, if installed, to convert an array, which takes a tenth of the memory of the whole step."""
     corpus(tmp_path, 2)
     program = (
         "import sys; from curation.running.cluster import Cluster; from curation.jobs.steps.progress import Progress\n"
         "from curation.jobs.steps.train_tokenizer import make_tokenizer; from curation.store.folder import Folder\n"
         "from curation.tokenize.training.settings import TokenizerSettings\n"
         "settings, shards = TokenizerSettings(vocab_size=420), ['shard-0', 'shard-1']\n"
-        "make_tokenizer(Folder(sys.argv[1]), shards, settings, 'corpus', 'mark', Cluster(), Progress('silent'))\n"
+        "make_tokenizer(Folder(sys.argv[1]), shards, settings, 'corpus', 'tokenizer', Cluster(), Progress('silent'))\n"
         "sys.exit('pandas' in sys.modules)\n"
     )
     assert subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False).returncode == 0
     assert Folder(str(tmp_path)).read(TOKENIZER) == EXPECTED
 
 
-def test_a_killed_process_goes_on(tmp_path: Path) -> None:
-    """Killed while it counts, a run ends in the bytes of one that was not, and leaves nothing else."""
+def test_a_killed_process_resumes(tmp_path: Path) -> None:
+    """A run killed while it counts ends with the bytes of one that was not, and leaves nothing else."""
     whole = corpus(tmp_path / "whole", 12)
     make(whole, names(12))
     folder = corpus(tmp_path / "killed", 12)
@@ -173,7 +173,7 @@ def test_a_killed_process_goes_on(tmp_path: Path) -> None:
 
 
 def test_spilling_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Counts that do not fit into memory are written out and merged, with the same result, and removed."""
+    """Counts that do not fit into memory are written to disk, merged with the same result, and removed."""
     monkeypatch.setattr(counter, "SPILL_BYTES", 1)
     folder = corpus(tmp_path, 2)
     make(folder, names(2))
@@ -183,7 +183,7 @@ def test_spilling_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_another_file_system(tmp_path: Path) -> None:
-    """An object store serves as well as a disk."""
+    """An object store gives the same tokenizer as a disk."""
     folder = corpus(f"memory://{tmp_path}", 3)
     make(folder, names(3))
     assert folder.read(TOKENIZER) == EXPECTED
@@ -193,10 +193,10 @@ STOPS = [("count", 1), ("count", 6), ("merge-counts", 1), ("merge-counts", 3), (
 
 
 @pytest.mark.parametrize(("step", "times"), STOPS)
-def test_a_stopped_run_goes_on(
+def test_a_stopped_run_resumes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls: list[str], step: str, times: int
 ) -> None:
-    """Stopped anywhere, a run counts and merges only what is missing, and ends in the same bytes."""
+    """After a stop anywhere, a rerun counts and merges only what is missing, and gives the same bytes."""
     monkeypatch.setattr(job, "FAN_IN", 2)
     whole = corpus(tmp_path / "whole", 6)
     make(whole, names(6))
@@ -212,7 +212,7 @@ def test_a_stopped_run_goes_on(
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The shards that were counted, in turn."""
+    """The shards that were counted, in order."""
     made: list[str] = []
     counted = job.count_shard
 
@@ -224,8 +224,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return made
 
 
-def test_what_is_stale_is_counted_again(tmp_path: Path, calls: list[str]) -> None:
-    """Counts of other settings, and of shards whose run is gone, are made anew; what others left is removed."""
+def test_stale_counts_are_replaced(tmp_path: Path, calls: list[str]) -> None:
+    """Counts with other settings, and of shards whose file is missing, are redone; what others left is removed."""
     folder = corpus(tmp_path, 3)
     stopped = Interrupted("count", 3)
     with pytest.raises(Stopped):
@@ -242,19 +242,19 @@ def test_what_is_stale_is_counted_again(tmp_path: Path, calls: list[str]) -> Non
 
 
 def test_a_sample_of_documents(tmp_path: Path) -> None:
-    """The documents of a sample are chosen by id and seed: the same whatever shard they are in, others by seed."""
+    """Documents of a sample are chosen by id and seed: the same in any shards, others with another seed."""
     settings = replace(SETTINGS, sample=0.4, sample_seed=5)
     ids = [f"{number:04d}" for number in range(len(TEXTS))]
-    found = {}
+    tokenizers_by_shards = {}
     for shards in (1, 4):
         folder = corpus_with_ids(tmp_path / str(shards), ids, shards)
         manifest = make(folder, names(shards), settings)
         assert 0.2 * len(TEXTS) < manifest.counts["sampled"] < 0.6 * len(TEXTS)
         assert manifest.counts["documents"] == len(TEXTS)
-        found[shards] = folder.read(TOKENIZER)
+        tokenizers_by_shards[shards] = folder.read(TOKENIZER)
     other = corpus_with_ids(tmp_path / "other", ids, 1)
     make(other, names(1), replace(settings, sample_seed=6))
-    assert found[1] == found[4] != other.read(TOKENIZER)
+    assert tokenizers_by_shards[1] == tokenizers_by_shards[4] != other.read(TOKENIZER)
 
 
 def corpus_with_ids(path: Path, ids: list[str], shards: int) -> Folder:
@@ -273,8 +273,8 @@ def corpus_with_ids(path: Path, ids: list[str], shards: int) -> Folder:
     return folder
 
 
-def test_long_pretokens_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """How many pre-tokens were cut is counted and said."""
+def test_long_pretokens_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The number of truncated pre-tokens is counted and reported."""
     folder = corpus(tmp_path, 1, ["a" * 100 + " bc" * 50])
     manifest = make(folder, names(1), replace(SETTINGS, max_pretoken_bytes=16), progress=Progress("plain"))
     assert manifest.counts["cut"] == 1
@@ -283,16 +283,16 @@ def test_long_pretokens_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.parametrize("texts", [[], ["", ""]])
-def test_no_text_fails_by_name(tmp_path: Path, texts: list[str]) -> None:
-    """A corpus without text gives no tokenizer."""
+def test_a_corpus_without_text_is_an_error(tmp_path: Path, texts: list[str]) -> None:
+    """A corpus without text gives an error instead of a tokenizer."""
     folder = corpus(tmp_path, 1, texts)
     with pytest.raises(StepFailed, match="no text to learn"):
         make(folder, names(1))
     assert not folder.exists(TOKENIZER)
 
 
-def test_too_small_a_corpus_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Fewer tokens than wanted are a warning with both numbers."""
+def test_a_corpus_that_is_too_small_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """If there are fewer tokens than requested, a warning has both numbers."""
     folder = corpus(tmp_path, 1, ["ab ab ab"])
     manifest = make(folder, names(1), progress=Progress("plain"))
     assert (manifest.counts["vocab_size"], manifest.counts["merges"]) == (266, 2)

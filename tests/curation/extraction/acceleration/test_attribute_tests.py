@@ -1,4 +1,4 @@
-"""A vocabulary says of a value what the tests themselves say."""
+"""`AttributeTests` gives the same results for a value as the tests themselves."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def passed(tests: list[str], value: str) -> int:
     ],
 )
 def test_literals_of_a_regex(regex: str, literals: set[str] | None) -> None:
-    """The literals that a match cannot do without, lower-cased; None where there are none."""
+    """The literals that a match requires, in lowercase; None if there are none."""
     assert literals_of(regex) == (None if literals is None else frozenset(literals))
 
 
 @given(st.lists(st.sampled_from(REGEXES), min_size=1, max_size=6), st.text("abcnvsidebr xyzliok-éſK", max_size=30))
 @settings(max_examples=500, deadline=None, derandomize=True)
-def test_bits_are_the_verdicts(tests: list[str], value: str) -> None:
-    """For any value, the bits are those of the tests that pass, at the first look-up and when remembered."""
+def test_bits_are_the_results_of_the_tests(tests: list[str], value: str) -> None:
+    """For any value, the bits are those of the tests that pass, at the first lookup and when remembered."""
     words = AttributeTests()
     for regex in tests:
         search = re.compile(regex).search
@@ -58,7 +58,7 @@ def test_bits_are_the_verdicts(tests: list[str], value: str) -> None:
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No more values are remembered than stated, long ones are not, and answers stay right."""
+    """No more values are remembered than the limit, long values are not, and results stay correct."""
     monkeypatch.setattr(attribute_tests, "MEMORY", 10)
     words = AttributeTests()
     words.register(lambda value: "nav" in value, frozenset(["nav"]))
@@ -69,7 +69,7 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_later_test_counts_too() -> None:
-    """Registering a test after look-ups forgets what was remembered without it."""
+    """Registering a test after lookups clears what was remembered without it."""
     words = AttributeTests()
     words.register(lambda value: "a" in value, frozenset(["a"]))
     assert words["ab"] == 1

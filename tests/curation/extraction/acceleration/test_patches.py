@@ -1,4 +1,4 @@
-"""The faster trafilatura gives trafilatura's answers. CURATION_FULL_PARITY=1 compares all shared pages in all modes."""
+"""Accelerated trafilatura gives the same texts. CURATION_FULL_PARITY=1 compares all shared pages in all modes."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def plainly(page: str, mode: str) -> str:
 
 
 def difference(name: str, ours: str, plain: str) -> str:
-    """Where two texts begin to differ, for people: 20 characters before that and 40 from there on."""
+    """Where two texts begin to differ: 20 characters before that and 40 after it."""
     at = next((at for at, (a, b) in enumerate(zip(ours, plain, strict=False)) if a != b), min(len(ours), len(plain)))
     shown = slice(max(0, at - 20), at + 40)
     return f"{name} from character {at}: {ours[shown]!r}, plain library {plain[shown]!r}"
@@ -67,12 +67,12 @@ def assert_equal_texts(names: list[str], pages: list[str], mode: str) -> None:
 
 @pytest.fixture(autouse=True)
 def _quiet() -> None:
-    """trafilatura logs every page without text; and this process must run it unchanged."""
+    """trafilatura logs every page without text, and this process must run it unchanged."""
     logging.getLogger("trafilatura").setLevel(logging.CRITICAL)
     assert isinstance(xpaths.BODY_XPATH[0], XPath)
 
 
-def test_the_installed_version_is_a_proven_one() -> None:
+def test_the_installed_version_is_proven() -> None:
     """Otherwise trafilatura runs unchanged, and pages take twice the time."""
     assert trafilatura.__version__ in patches.PROVEN
     assert patches.why_not_accelerated() is None
@@ -107,13 +107,13 @@ HARD = [
 
 @pytest.mark.parametrize("mode", MODES)
 def test_hard_pages_give_the_same_text(mode: str) -> None:
-    """Pages at the edges of what is made faster give the same text in every mode."""
+    """Edge cases of the patches give the same text in every mode."""
     pages = [f"<html><head><title>Harbour &amp; more</title></head><body>{body}</body></html>" for body in HARD]
     assert_equal_texts([f"hard page {number}" for number in range(len(pages))], pages, mode)
 
 
 def test_order_does_not_matter(shared_data: Path) -> None:
-    """The same pages in another order, and all a second time by the same child, give the same texts."""
+    """The same pages in another order, and all of them again in the same child, give the same texts."""
     pages = [html for _, html in web_pages(shared_data)[::60]]
     first = ours(pages, "precision")
     order = list(range(len(pages)))
@@ -124,8 +124,8 @@ def test_order_does_not_matter(shared_data: Path) -> None:
     assert ours(pages[::-1], "precision")[::-1] == first
 
 
-def test_readability_is_spared_only_where_it_loses() -> None:
-    """A page is spared for a text of half its length, but not for a shorter one, nor with elements of raw text."""
+def test_readability_is_skipped_only_if_it_cannot_win() -> None:
+    """A page is skipped for a text of half its length, but not for a shorter one, nor with elements of raw text."""
     page = trafilatura.load_html(f"<html><body>{PARAGRAPH * 4}<script>{'x' * 999}</script></body></html>")
     assert isinstance(page, HtmlElement)
     length = len(trafilatura.load_html(f"<html><body>{PARAGRAPH * 4}<p></p></body></html>").text_content())

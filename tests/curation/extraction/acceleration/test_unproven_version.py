@@ -1,4 +1,4 @@
-"""A version of trafilatura that is not proven is used unchanged, and a run says so once, in run.json too."""
+"""A version of trafilatura that is not proven is used unchanged, with one warning per run and a record in run.json."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MESSAGE = (
 
 @pytest.fixture
 def unproven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Processes started from here on take the installed trafilatura for a version that is not proven."""
+    """Processes started from here on treat the installed trafilatura as a version that is not proven."""
     metadata = tmp_path / "path" / f"trafilatura-{UNPROVEN}.dist-info" / "METADATA"
     metadata.parent.mkdir(parents=True)
     metadata.write_text(f"Metadata-Version: 2.1\nName: trafilatura\nVersion: {UNPROVEN}\n")
@@ -39,7 +39,7 @@ def unproven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def filtered(out: Path, *options: str, settings: tuple[str, ...] = ()) -> tuple[list[str], dict[str, Any]]:
-    """The lines on stderr of `curate filter` over the sample, and run.json."""
+    """The lines on stderr of `curate filter` on the samples, and run.json."""
     done = curate("filter", SAMPLE, "--out", out, *options, settings=settings)
     assert done.returncode == 0, done.stderr
     return done.stderr.splitlines(), json.loads((out / "run.json").read_text())
@@ -47,13 +47,13 @@ def filtered(out: Path, *options: str, settings: tuple[str, ...] = ()) -> tuple[
 
 @pytest.fixture(scope="module")
 def proven_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], dict[str, Any]]:
-    """A run with the version that is installed: its folder, its lines on stderr, and run.json."""
+    """A run with the installed version: its folder, its lines on stderr, and run.json."""
     out = tmp_path_factory.mktemp("proven") / "out"
     return (out, *filtered(out, "--workers", "1"))
 
 
-def test_a_run_with_a_proven_version_says_nothing(proven_run: tuple[Path, list[str], dict[str, Any]]) -> None:
-    """Two lines of progress and no more; run.json says that extraction is accelerated."""
+def test_a_run_with_a_proven_version_does_not_warn(proven_run: tuple[Path, list[str], dict[str, Any]]) -> None:
+    """There are only two lines of progress, and run.json says that extraction is accelerated."""
     _, lines, run = proven_run
     assert [line.split(",")[0] for line in lines] == ["1 workers", "filter: 1 of 1 shards made"]
     assert run["accelerated"] == {"trafilatura": True}
@@ -63,9 +63,9 @@ def test_a_run_with_a_proven_version_says_nothing(proven_run: tuple[Path, list[s
 def test_a_run_with_an_unproven_version_warns_once(
     tmp_path: Path, proven_run: tuple[Path, list[str], dict[str, Any]]
 ) -> None:
-    """One line on stderr however many workers there are, the fact in run.json, and the documents of the plain library.
+    """There is one line on stderr for any number of workers, run.json says it, and documents are those of the library.
 
-    When all is done already, nothing is extracted, and nothing said.
+    If all is done already, nothing is extracted and there is no warning.
     """
     out = tmp_path / "out"
     lines, run = filtered(out, "--workers", "2")
@@ -80,8 +80,8 @@ def test_a_run_with_an_unproven_version_warns_once(
 
 
 @pytest.mark.usefixtures("unproven")
-def test_machines_are_warned_too(tmp_path: Path) -> None:
-    """With --json the warning is one event among the others, each line being JSON."""
+def test_json_progress_has_the_warning(tmp_path: Path) -> None:
+    """With --json the warning is one event among the others, and each line is JSON."""
     lines, _ = filtered(tmp_path / "out", "--json", "--workers", "0")
     events = [json.loads(line) for line in lines]
     assert [event for event in events if "trafilatura" in json.dumps(event)] == [
@@ -91,15 +91,15 @@ def test_machines_are_warned_too(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("unproven")
 def test_a_recipe_without_trafilatura_has_no_warning(tmp_path: Path) -> None:
-    """Where another extractor is used, nothing is said, and run.json holds no fact about it."""
+    """With another extractor there is no warning, and run.json does not mention acceleration."""
     lines, run = filtered(tmp_path / "out", "--workers", "0", settings=("extract.extractor=resiliparse",))
     assert not [line for line in lines if "trafilatura" in line]
     assert run["accelerated"] == {}
 
 
 @pytest.mark.usefixtures("unproven")
-def test_explaining_a_page_says_nothing_of_it(proven_run: tuple[Path, list[str], dict[str, Any]]) -> None:
-    """`curate explain` extracts one page again, for which speed is no matter: no warning."""
+def test_explaining_a_page_does_not_warn(proven_run: tuple[Path, list[str], dict[str, Any]]) -> None:
+    """`curate explain` extracts only one page again, for which speed does not matter, so it does not warn."""
     (documents,) = (proven_run[0] / "documents").iterdir()
     done = curate("explain", proven_run[0], pq.read_table(documents)["id"][0].as_py(), settings=())
     assert done.returncode == 0, done.stderr
@@ -107,8 +107,8 @@ def test_explaining_a_page_says_nothing_of_it(proven_run: tuple[Path, list[str],
     assert done.stderr == ""
 
 
-def test_the_workers_versions_count(capsys: pytest.CaptureFixture[str]) -> None:
-    """What runs at the workers decides, not what the driver has: one line for each version found there."""
+def test_the_versions_of_the_workers_decide(capsys: pytest.CaptureFixture[str]) -> None:
+    """The versions on the workers decide, not the driver's: one line for each version found there."""
 
     class Workers(Cluster):
         def everywhere(self, function: Any) -> list[Any]:
@@ -140,8 +140,8 @@ PROGRAMS = {
 
 @pytest.mark.usefixtures("unproven")
 @pytest.mark.parametrize("called", PROGRAMS)
-def test_programs_are_warned_once(called: str) -> None:
-    """Called from Python, with no run around it, extraction by the unchanged library gives a warning per process."""
+def test_python_programs_are_warned_once(called: str) -> None:
+    """Called from Python outside of a run, extraction by the unchanged library warns once per process."""
     done = subprocess.run([sys.executable, "-c", PROGRAMS[called]], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count(f"NotAccelerated: {MESSAGE}\n") == 1

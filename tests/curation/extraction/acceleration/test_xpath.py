@@ -1,4 +1,4 @@
-"""Compiled XPath expressions select what the XPath selects."""
+"""Compiled XPath expressions select the same elements as the XPath."""
 
 from __future__ import annotations
 
@@ -66,14 +66,14 @@ def selected(function: object, tree: html.HtmlElement) -> list[html.HtmlElement]
 
 
 @pytest.mark.parametrize("path", COVERED)
-def test_the_grammar_is_covered(path: str) -> None:
-    """These expressions are compiled."""
+def test_supported_expressions_are_compiled(path: str) -> None:
+    """Every form of the grammar is compiled."""
     assert isinstance(compiled(XPath(path, namespaces=REGEXP), AttributeTests()), Union)
 
 
 @pytest.mark.parametrize("path", LEFT_ALONE)
-def test_what_is_not_covered_is_left_alone(path: str) -> None:
-    """An expression outside the grammar is returned as it is."""
+def test_unsupported_expressions_are_left_alone(path: str) -> None:
+    """An expression outside the grammar is returned unchanged."""
     expression = XPath(path, namespaces=REGEXP)
     assert compiled(expression, AttributeTests()) is expression
 
@@ -102,16 +102,16 @@ def build(node: tuple[str, list[tuple[str, str]], list[object]]) -> html.HtmlEle
 
 @given(trees, st.sampled_from(COVERED))
 @settings(max_examples=400, deadline=None, derandomize=True)
-def test_selections_are_equal_on_made_up_trees(
+def test_selections_are_equal_on_generated_trees(
     node: tuple[str, list[tuple[str, str]], list[object]], path: str
 ) -> None:
-    """The same elements in the same order, for every form in the grammar."""
+    """For every form of the grammar, the same elements are selected in the same order."""
     tree, expression = build(node), XPath(path, namespaces=REGEXP)
     assert selected(compiled(expression, AttributeTests()), tree) == selected(expression, tree)
 
 
 def test_selections_are_equal_on_real_pages(shared_data: Path) -> None:
-    """Every expression of trafilatura's selects the same elements of real pages, with one vocabulary for all."""
+    """Every expression of trafilatura selects the same elements of real pages, with one vocabulary for all."""
     vocabulary = AttributeTests()
     pairs = [(expression, compiled(expression, vocabulary)) for expression in USED if isinstance(expression, XPath)]
     faster = [(expression, function) for expression, function in pairs if function is not expression]
@@ -126,8 +126,8 @@ def test_selections_are_equal_on_real_pages(shared_data: Path) -> None:
     assert found > 1000
 
 
-def test_the_subtree_alone_is_searched() -> None:
-    """Called with an element inside a tree, nothing outside it and not itself is selected."""
+def test_only_the_subtree_is_searched() -> None:
+    """Called with an element inside a tree, only its descendants can be selected, not the element itself."""
     tree = html.fromstring("<div><p id=a><b id=b></b></p><p id=c></p></div>")
     ids = compiled(XPath(".//*[@id]"), AttributeTests())
     assert [element.get("id") for element in ids(tree[0])] == ["b"]

@@ -346,8 +346,8 @@ FAULTS: list[tuple[Plant, str, str]] = [
     (truncate, "documents/a-", "bytes; expected"),
     (delete, "signatures/a-", "missing; expected a file of"),
     (swap_two_files, "documents/a-", "its content is that of documents/b-"),
-    (add_a_stray, "corpus/stray", "no manifest names it"),
-    (add_a_stray_token_shard, "tokens/train-00099", "no manifest names it"),
+    (add_a_stray, "corpus/stray", "no manifest lists it"),
+    (add_a_stray_token_shard, "tokens/train-00099", "no manifest lists it"),
     (duplicate_a_row, "corpus/a-", "is also that of corpus/a-"),
     (duplicate_a_row_unsigned, "corpus/a-", "is also that of corpus/a-"),
     (repeat_an_id, "corpus/b-", "is also that of corpus/a-"),
@@ -358,10 +358,10 @@ FAULTS: list[tuple[Plant, str, str]] = [
     (edit_a_tally, "manifests/filter/a-", "documents have a reason of c4"),
     (edit_a_fingerprint, "manifests/filter/a-", "fingerprint 0000"),
     (edit_a_hash, "dedup/pairs/", "its content has changed"),
-    (break_a_manifest, "manifests/corpus/a-", "is no manifest"),
+    (break_a_manifest, "manifests/corpus/a-", "not a manifest"),
     (rename_a_manifest, "manifests/corpus/other", "is the manifest of corpus of a-"),
-    (delete_a_manifest, "manifests/filter/a-", "missing; expected to be there"),
-    (delete_the_last_manifest_of_a_shard, "manifests/encode/a-", "missing; expected to be there"),
+    (delete_a_manifest, "manifests/filter/a-", "missing; expected to exist"),
+    (delete_the_last_manifest_of_a_shard, "manifests/encode/a-", "missing; expected to exist"),
     (
         use_an_unknown_id,
         "tokens/train-00000.parquet row 3",
@@ -402,9 +402,9 @@ FAULTS: list[tuple[Plant, str, str]] = [
     (edit_a_total, "manifests/tokens/all.json", "1 train tokens"),
     (sign_as_another_run, "documents/a-", "has the fingerprint ffff"),
     (edit_the_numbers, "report/stats.json", "expected"),
-    (edit_what_dedup_counted, "manifests/dedup/all.json", "removed: 10; expected 2, as its shards have it"),
+    (edit_what_dedup_counted, "manifests/dedup/all.json", "removed: 10; expected 2, as in its shards"),
     (edit_the_recipe, "run.json", "was changed after the run"),
-    (forget_an_input, "manifests/filter/b-", "no input of the run makes this shard"),
+    (forget_an_input, "manifests/filter/b-", "no input of the run gives this shard"),
 ]
 
 

@@ -1,4 +1,4 @@
-"""The dataset card: YAML that the Hub's own reader takes, in a file that belongs to the run unless a user takes it."""
+"""The dataset card: YAML that the Hub's own reader parses, in a file that is replaced unless a user edited it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def front_matter(text: str) -> dict:  # type: ignore[type-arg]
 
 
 def test_the_card_is_what_the_hub_reads(out: Path) -> None:
-    """huggingface_hub parses it; languages, size and files are those of the corpus; every column is told."""
+    """huggingface_hub parses it; languages, size and files are those of the corpus, and every column is described."""
     from huggingface_hub import DatasetCard
 
     text = (out / DATASET_CARD).read_text()
@@ -50,7 +50,7 @@ def test_the_card_is_what_the_hub_reads(out: Path) -> None:
 
 
 def test_the_card_is_in_the_manifest(out: Path) -> None:
-    """A card that was edited is a fault."""
+    """For verify, an edited card is a fault."""
     assert verdict_of(out).sound
     text = (out / DATASET_CARD).read_text()
     (out / DATASET_CARD).write_text(text + "mine")
@@ -59,7 +59,7 @@ def test_the_card_is_in_the_manifest(out: Path) -> None:
 
 
 def report(out: Path) -> str:
-    """Run `curate report`; returns what it says on stderr."""
+    """Run `curate report`; returns its stderr."""
     done = CliRunner().invoke(app, ["report", str(out)])
     assert done.exit_code == 0, done.output
     return done.stderr
@@ -73,7 +73,7 @@ def copy(out: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("mine", ["# My corpus\n", "the card without its marker"])
 def test_a_readme_of_the_user_is_kept(copy: Path, mine: str) -> None:
-    """A README.md without the marker is never overwritten; the run stays sound; deleting it brings the card back."""
+    """A README.md without the marker is never overwritten, and verify accepts it; once deleted, the card is written."""
     written = (copy / DATASET_CARD).read_text()
     mine = written.replace(MARKER, "") if "marker" in mine else mine
     (copy / DATASET_CARD).write_text(mine)
@@ -88,7 +88,7 @@ def test_a_readme_of_the_user_is_kept(copy: Path, mine: str) -> None:
 
 
 def test_a_card_of_this_project_is_replaced(copy: Path) -> None:
-    """A file with the marker, as one that a killed report left behind, gives way to the card of the next report."""
+    """A file with the marker, such as one left by a killed report, is replaced by the next report."""
     written = (copy / DATASET_CARD).read_text()
     (copy / DATASET_CARD).write_text(f"{MARKER}\n\nold numbers\n")
     (copy / "manifests" / "report" / "all.json").unlink()
@@ -97,7 +97,7 @@ def test_a_card_of_this_project_is_replaced(copy: Path) -> None:
 
 
 def test_a_deleted_card_is_written_again(copy: Path) -> None:
-    """Nothing else has to change for that."""
+    """The next report writes a deleted card again, even if nothing else changed."""
     written = (copy / DATASET_CARD).read_text()
     (copy / DATASET_CARD).unlink()
     report(copy)
@@ -105,20 +105,20 @@ def test_a_deleted_card_is_written_again(copy: Path) -> None:
 
 
 def as_by_an_earlier_version(out: Path, text: str) -> None:
-    """Move the card to where version 0.1.0 wrote it, with the manifest it had."""
+    """Move the card to where version 0.1.0 wrote it, with the manifest of that version."""
     (out / DATASET_CARD).unlink()
     (out / EARLIER_CARD).write_text(text)
     size, digest = Folder(str(out)).hash(EARLIER_CARD)
 
-    def tell(values: dict) -> None:  # type: ignore[type-arg]
+    def update(values: dict) -> None:  # type: ignore[type-arg]
         values["fingerprint"] = "of an earlier version"
         values["outputs"][-1] = {"path": EARLIER_CARD, "bytes": size, "hash": digest, "rows": 0}
 
-    edit_json(out / "manifests" / "report" / "all.json", tell)
+    edit_json(out / "manifests" / "report" / "all.json", update)
 
 
 def test_the_card_of_an_earlier_version_moves(copy: Path) -> None:
-    """corpus/README.md as version 0.1.0 wrote it is sound before the next report, and gone after it."""
+    """corpus/README.md as written by version 0.1.0 is accepted before the next report, which removes it."""
     written = (copy / DATASET_CARD).read_text()
     as_by_an_earlier_version(copy, written.replace(MARKER, ""))
     assert verdict_of(copy).sound
@@ -129,7 +129,7 @@ def test_the_card_of_an_earlier_version_moves(copy: Path) -> None:
 
 
 def test_an_edited_card_of_an_earlier_version_is_kept(copy: Path) -> None:
-    """corpus/README.md with changes of the user is left, named by the report, and a fault for verify."""
+    """corpus/README.md with a user's changes is kept, named by the report, and a fault for verify."""
     as_by_an_earlier_version(copy, "written by version 0.1.0")
     (copy / EARLIER_CARD).write_text("written by version 0.1.0, with a license")
     assert f"{EARLIER_CARD} was not written by curate" in " ".join(report(copy).split())
@@ -139,7 +139,7 @@ def test_an_edited_card_of_an_earlier_version_is_kept(copy: Path) -> None:
 
 
 def test_hostile_names_stay_text(out: Path) -> None:
-    """A recipe's name, a reason or a language that looks like YAML or Markdown changes nothing but itself."""
+    """A recipe's name, a reason or a language that looks like YAML or Markdown is shown as text."""
     plan = open_plan(str(out))
     stats = Folder(str(out)).read_json("report/stats.json")
     hostile = '"\n---\n# <script>alert(1)</script> | [x](javascript:1) \u202e'
@@ -160,5 +160,5 @@ def test_hostile_names_stay_text(out: Path) -> None:
     [(0, "n<1K"), (1000, "1K<n<10K"), (10**6 - 1, "100K<n<1M"), (10**9, "1B<n<10B"), (10**12, "n>1T")],
 )
 def test_size_categories_are_the_hubs(documents: int, name: str) -> None:
-    """Each at its lower bound."""
+    """Each category begins at its lower bound."""
     assert size_category(documents) == name

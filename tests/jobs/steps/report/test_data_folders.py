@@ -96,7 +96,7 @@ def contract(out: Path, folder: str) -> list[str]:
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_the_folder_holds_parquet_files_only(out: Path, folder: str) -> None:
-    """No reader has to skip anything: no card, no index, no folder inside."""
+    """There is nothing that a reader has to skip: no card, no index, no folder inside."""
     assert {path.suffix for path in (out / folder).iterdir()} == {".parquet"}
     assert all(path.is_file() for path in (out / folder).iterdir())
 

@@ -154,8 +154,8 @@ def test_the_page_has_the_same_numbers(stats: dict[str, Any], page: Any) -> None
         for figure in page.xpath("//figure[starts-with(@data-figure, $name)]", name=f"signal-{name}."):
             measured = sum(stats["signals"][figure.get("data-figure").removeprefix("signal-")]["counts"])
             for side in figure.xpath(".//p[@data-reason]"):
-                assert int(side.get("data-go")) == tally["violations"][side.get("data-reason")]
-                assert int(side.get("data-go")) + int(side.get("data-stay")) == measured
+                assert int(side.get("data-removed")) == tally["violations"][side.get("data-reason")]
+                assert int(side.get("data-removed")) + int(side.get("data-kept")) == measured
     for key in ("languages", "tlds"):
         rows = page.xpath("//table[@data-table=$key]//tr[@data-name]", key=key)
         on_page = {row.get("data-name"): (int(row.get("data-documents")), int(row.get("data-kept"))) for row in rows}
