@@ -11,7 +11,7 @@ from curation.dedup.algorithms.minhash import similarity
 from curation.dedup.signatures import band_keys, sketches
 from curation.store import paths
 from curation.store.folder import Folder
-from curation.store.shards import read_table
+from curation.store.shards import read_table, rows_at
 
 NEAR, EXACT, URL = "near_duplicate", "exact_duplicate", "url_duplicate"
 """Reasons for removal."""
@@ -90,9 +90,9 @@ def compare(folder: Folder, shard: str, row: int) -> SurvivorComparison | None:
         return None
     survivor = drops.slice(place, 1).to_pylist()[0]
     other = Folder(survivor["survivor_run"]) if survivor["survivor_run"] else folder
-    mine = _row(folder, paths.SIGNATURES.path(shard), row)
-    theirs = _row(other, paths.SIGNATURES.path(survivor["survivor_shard"]), survivor["survivor_row"])
-    url = _row(other, paths.DOCUMENTS.path(survivor["survivor_shard"]), survivor["survivor_row"], ["url"])
+    mine = rows_at(folder, paths.SIGNATURES.path(shard), [row])
+    theirs = rows_at(other, paths.SIGNATURES.path(survivor["survivor_shard"]), [survivor["survivor_row"]])
+    url = rows_at(other, paths.DOCUMENTS.path(survivor["survivor_shard"]), [survivor["survivor_row"]], ["url"])
     signed = mine.column("keys")[0].is_valid and theirs.column("keys")[0].is_valid
     bands = mine.schema.field("keys").type.byte_width // 8
     return SurvivorComparison(
@@ -109,7 +109,3 @@ def find_row(folder: Folder, shard: str, document: str, warc_offset: int | None)
     table = read_table(folder, paths.DOCUMENTS.path(shard), ["id", "warc_offset"])
     rows = zip(table["id"].to_pylist(), table["warc_offset"].to_pylist(), strict=True)
     return next((row for row, key in enumerate(rows) if key == (document, warc_offset)), None)
-
-
-def _row(folder: Folder, path: str, row: int, columns: list[str] | None = None) -> pa.Table:
-    return read_table(folder, path, columns).slice(row, 1)

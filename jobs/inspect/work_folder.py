@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -23,11 +22,8 @@ def work_folder(folder: Folder, shared: bool) -> Iterator[Folder]:
         shared: Whether the workers may be on other machines; the temporary folder is then in the output folder.
     """
     if not shared:
-        local = tempfile.mkdtemp(prefix="curate-")
-        try:
+        with tempfile.TemporaryDirectory(prefix="curate-", ignore_cleanup_errors=True) as local:
             yield Folder(local)
-        finally:
-            shutil.rmtree(local, ignore_errors=True)
         return
     name = f"{WORK}/{uuid.uuid4().hex}"
     try:

@@ -18,12 +18,13 @@ from curation.arrays import Bools, Int64s, UInt8s, UInt64s
 from curation.dedup.decisions import URL
 from curation.errors import StepFailed
 from curation.jobs.inspect.verify.check_files import UNREADABLE
+from curation.jobs.inspect.verify.check_shards import ids_of, read_rows
 from curation.jobs.inspect.verify.faults import Fault
 from curation.store.exchange import Exchange, Sender, partition_of
 from curation.store.folder import Folder
 from curation.store.hashing import hash_texts
 from curation.store.paths import CLUSTERED, DROPS
-from curation.store.shards import read_numbered, read_shard
+from curation.store.shards import read_numbered
 from curation.tokenize.encoding.cluster_ids import cluster_ids
 
 CORPUS, REMOVED, DROPPED, CUT, SURVIVOR, URL_SURVIVOR, TRAIN, VALIDATION = range(8)
@@ -152,9 +153,7 @@ class SendIds:
 
     def _clusters(self, file: IdFile) -> UInt64s:
         """Hashes of the near-duplicate clusters of a corpus shard's documents; zeros for documents in none."""
-        ids = pa.concat_arrays(
-            [pa.array([], pa.string()), *(b.column("id") for b in read_shard(self.folder, file.path, ["id"], 16_384))]
-        )
+        ids = ids_of(self.folder, file.path)
         try:
             clusters = cluster_ids(self.folder, file.shard, ids)
         except StepFailed:  # missing or extra rows, which the shard's own check reports
@@ -167,10 +166,7 @@ class SendIds:
 
 def _listed(folder: Folder, shard: str, rows: int) -> Bools:
     """Which corpus rows are in dedup/kept/, bool[rows]."""
-    kept_rows = [b.column("row").to_numpy() for b in read_shard(folder, CLUSTERED.path(shard), ["row"])]
-    drop_rows = [b.column("row").to_numpy() for b in read_shard(folder, DROPS.path(shard), ["row"])]
-    kept = np.concatenate([np.empty(0, np.int64), *kept_rows])
-    dropped = np.concatenate([np.empty(0, np.int64), *drop_rows])
+    kept, dropped = (read_rows(folder, files.path(shard)) for files in (CLUSTERED, DROPS))
     listed = np.zeros(rows, np.bool_)
     listed[kept - np.searchsorted(dropped, kept)] = True
     return listed

@@ -13,7 +13,6 @@ from curation.report.counting import KEPT
 from curation.report.figures import counted, dates, one_side, ranked, signal_figures, two_sides
 from curation.report.funnel import funnel_rows, tokens_per_character
 from curation.report.render import render
-from curation.store.folder import Folder
 from curation.store.paths import TOKENIZER_REPORT
 
 LANGUAGES, DOMAINS, TLDS = 15, 25, 20
@@ -32,7 +31,8 @@ def make_page(plan: Plan, stats: Mapping[str, Any], samples: Samples, performanc
     rules = {name: getattr(stage, "rules", ()) for name, stage in stages.items()}
     rows = funnel_rows(stats)
     tally = stats["stages"].get("pii", {})
-    run = plan.folder.read_json(RUN) if plan.folder.exists(RUN) else {"versions": {}}
+    folder = plan.folder
+    run = folder.read_json(RUN) if folder.exists(RUN) else {"versions": {}}
     return render(
         {
             "stats": stats,
@@ -52,8 +52,8 @@ def make_page(plan: Plan, stats: Mapping[str, Any], samples: Samples, performanc
             "clusters": samples.clusters,
             "personal": dict(sorted(tally.get("counts", {}).items(), key=lambda item: (-item[1], item[0]))),
             "lost": _lost(stats),
-            "bytes_per_token": _first(stats["bytes_per_token"], LANGUAGES),
-            "tokenizer": _tokenizer(plan.folder),
+            "bytes_per_token": dict(list(stats["bytes_per_token"].items())[:LANGUAGES]),
+            "tokenizer": folder.read_json(TOKENIZER_REPORT) if folder.exists(TOKENIZER_REPORT) else None,
             "performance": performance,
             "kept": samples.by_reason.get(KEPT, ()),
             "removed": _removed(rows, samples),
@@ -80,19 +80,7 @@ def _removed(rows: list[Any], samples: Samples) -> list[tuple[str, int, Any]]:
     return [(name, documents, samples.by_reason[name]) for name, documents in named if name in samples.by_reason]
 
 
-def _first(values: Mapping[str, Any], most: int) -> dict[str, Any]:
-    return dict(list(values.items())[:most])
-
-
 def _lost(stats: Mapping[str, Any]) -> dict[str, int]:
     """Damaged records and pages that could not be extracted, by cause."""
     read = {name: count for name, count in stats["read"].items() if name.startswith(("skipped.", "repaired."))}
     return read | dict(stats["stages"].get("extract", {}).get("counts", {}))
-
-
-def _tokenizer(folder: Folder) -> dict[str, Any] | None:
-    """The content of the tokenizer's report; None if there is none."""
-    if not folder.exists(TOKENIZER_REPORT):
-        return None
-    report: dict[str, Any] = folder.read_json(TOKENIZER_REPORT)
-    return report
