@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from curation.tokenize.loading.loader import TokenLoader as TokenLoader
     from curation.tokenize.training.train import train_tokenizer as train_tokenizer
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 _HOME = {
     "Batch": "curation.stages.batch",

@@ -203,3 +203,13 @@ def test_importing_the_package_does_no_work() -> None:
     program = f"import sys, curation.jobs.cli.main; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_class_names_are_unique() -> None:
+    """No two modules define a class of one name, so that a name says which class is meant."""
+    places: dict[str, list[str]] = {}
+    for path in sources():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(module_of(path))
+    assert not {name: modules for name, modules in places.items() if len(modules) > 1}

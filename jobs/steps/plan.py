@@ -51,13 +51,18 @@ class Plan:
             self.folder.write_json(RUN, value)
 
 
+def versions() -> dict[str, str]:
+    """The versions installed here, of this package, Python and the libraries that results may depend on."""
+    libraries = {name: library_version(name) for name in _REPORTED_LIBRARIES}
+    return {"curation": __version__, "python": platform.python_version(), **libraries}
+
+
 def describe(plan: Plan, quarantined: Sequence[dict[str, str]]) -> dict[str, Any]:
     """The content of run.json."""
-    versions = {"curation": __version__, "python": platform.python_version()}
     return {
         "recipe": plan.recipe.resolved(),
         "fingerprint": plan.recipe.fingerprint(),
-        "versions": versions | {name: library_version(name) for name in _REPORTED_LIBRARIES},
+        "versions": versions(),
         "accelerated": accelerated(plan.recipe),
         "inputs": [{**asdict(source), "shard": source.shard} for source in plan.inputs],
         "quarantined": list(quarantined),
@@ -142,7 +147,12 @@ def _check_same_run(
     folder: Folder, previous: dict[str, Any], recipe: Recipe, inputs: tuple[Input, ...], update: bool
 ) -> None:
     if previous["fingerprint"] != recipe.fingerprint() and not update:
-        changed = differences(previous["recipe"], recipe.resolved()) or ["library or model versions"]
+        changed = differences(previous["recipe"], recipe.resolved())
+        before = previous["versions"]
+        changed += [
+            f"{name}: {before.get(name)} → {new}" for name, new in versions().items() if before.get(name) != new
+        ]
+        changed = changed or ["models or lists that it reads"]
         raise OutputError(
             f"{folder.url} was made with another recipe; changed: {'; '.join(changed[:5])}. "
             "Choose a new folder, or pass --update to redo only the affected steps."

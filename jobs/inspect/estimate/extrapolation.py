@@ -68,7 +68,7 @@ def point(value: float) -> Interval:
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class SamplingFrame:
     """Sizes of the sample and of the whole.
 
     Attributes:

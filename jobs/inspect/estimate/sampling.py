@@ -17,7 +17,7 @@ from pathlib import Path
 from curation.archives.inputs import Input, find_inputs
 from curation.archives.unpack import DICTIONARY, Unpacker
 from curation.errors import UsageError
-from curation.jobs.inspect.estimate.extrapolation import Frame
+from curation.jobs.inspect.estimate.extrapolation import SamplingFrame
 from curation.running.cluster import describe
 
 SAMPLE_BYTES = 64 << 20
@@ -99,7 +99,7 @@ class InputSample:
 
     chunks: tuple[Chunk, ...]
     paths: tuple[str, ...]
-    frame: Frame
+    frame: SamplingFrame
     unreadable: tuple[dict[str, str], ...]
 
 
@@ -146,7 +146,7 @@ def take_sample(inputs: Sequence[Input], sampling: SampleRequest, folder: Path) 
             chunks.append(chunk)
             paths.append(path)
             sizes.append(size)
-    frame = Frame([chunk.number for chunk in chunks], sizes, files, len(inputs), total)
+    frame = SamplingFrame([chunk.number for chunk in chunks], sizes, files, len(inputs), total)
     causes = tuple({"path": path, "cause": cause} for path, cause in unreadable.items())
     return InputSample(tuple(chunks), tuple(paths), frame, causes)
 

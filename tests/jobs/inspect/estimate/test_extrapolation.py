@@ -8,7 +8,13 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from curation.jobs.inspect.estimate.extrapolation import Frame, Interval, duplicate_share, point, tokens_per_byte
+from curation.jobs.inspect.estimate.extrapolation import (
+    Interval,
+    SamplingFrame,
+    duplicate_share,
+    point,
+    tokens_per_byte,
+)
 
 
 def test_nine_in_ten_intervals_contain_the_truth() -> None:
@@ -19,29 +25,29 @@ def test_nine_in_ten_intervals_contain_the_truth() -> None:
     covered = 0
     for _ in range(400):
         sample = rng.choice(200, 12, replace=False)
-        frame = Frame([0] * 12, sizes[sample].tolist(), {0: int(sizes.sum())}, 1, int(sizes.sum()))
+        frame = SamplingFrame([0] * 12, sizes[sample].tolist(), {0: int(sizes.sum())}, 1, int(sizes.sum()))
         covered += float(values.sum()) in frame.estimate(values[sample].tolist())
     assert 0.84 <= covered / 400 <= 0.97
 
 
 def test_files_that_differ_widen_it() -> None:
     """Differences between the sampled files widen the interval if there are files that were not sampled."""
-    one = Frame([0, 0, 1, 1], [10, 10, 10, 10], {0: 20, 1: 20}, 8, 160)
+    one = SamplingFrame([0, 0, 1, 1], [10, 10, 10, 10], {0: 20, 1: 20}, 8, 160)
     unlike, alike = one.estimate([1, 1, 9, 9]), one.estimate([1, 9, 1, 9])
     assert unlike.high - unlike.low > alike.high - alike.low
-    all_seen = Frame([0, 0, 1, 1], [10, 10, 10, 10], {0: 80, 1: 80}, 2, 160)
+    all_seen = SamplingFrame([0, 0, 1, 1], [10, 10, 10, 10], {0: 80, 1: 80}, 2, 160)
     seen = all_seen.estimate([1, 1, 9, 9])
     assert seen.high - seen.low < unlike.high - unlike.low
 
 
 def test_the_whole_is_a_point() -> None:
     """If the sample is the whole, the interval is a point."""
-    assert Frame([0, 1], [10, 20], {0: 10, 1: 20}, 2, 30).estimate([3, 4]) == point(7)
+    assert SamplingFrame([0, 1], [10, 20], {0: 10, 1: 20}, 2, 30).estimate([3, 4]) == point(7)
 
 
 def test_the_total_is_at_least_that_of_the_sample() -> None:
     """The lower bound is never below the total of the sample itself."""
-    frame = Frame([0, 1], [10, 10], {0: 10, 1: 10}, 3, 30)
+    frame = SamplingFrame([0, 1], [10, 10], {0: 10, 1: 10}, 3, 30)
     assert frame.estimate([0, 50]).low >= 50
 
 

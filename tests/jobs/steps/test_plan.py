@@ -1,0 +1,35 @@
+"""The plan of a run: what it refuses, and how it says so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from archives import page, prose, response, write_archive
+
+from curation.errors import OutputError
+from curation.jobs.steps.plan import make_plan
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda run: run["versions"].update(lxml="1.0"), r"changed: lxml: 1\.0 → \d"),
+        (lambda run: run["versions"].pop("isal"), r"changed: isal: None → \d"),
+        (lambda run: None, "changed: models or lists that it reads"),
+    ],
+)
+def test_the_refusal_names_what_changed(tmp_path: Path, change: Callable[[dict[str, Any]], Any], named: str) -> None:
+    """A folder made with other libraries or models is refused, and the message names them."""
+    write_archive(tmp_path / "a.warc.gz", [response("https://a.org/1", page("good", *prose(1)))])
+    words, out = [str(tmp_path / "a.warc.gz")], tmp_path / "out"
+    make_plan(words, str(out), None, []).write([])
+    run = json.loads((out / "run.json").read_text())
+    run["fingerprint"] = "0" * 32
+    change(run)
+    (out / "run.json").write_text(json.dumps(run))
+    with pytest.raises(OutputError, match=named):
+        make_plan(words, str(out), None, [])
