@@ -202,7 +202,7 @@ def test_the_child_does_not_outlive_its_parent(end: str) -> None:
     script = (
         "import os, sys, pyarrow as pa; from curation.extraction import isolation\n"
         "function = isolation.Function('isolation_faults:make')\n"
-        "(answer,) = isolation.run(function, pa.array(['who']), isolation.Limits(1, 300))\n"
+        "(answer,) = isolation.run(function, pa.array(['who']), isolation.PageLimits(1, 300))\n"
         f"print(answer.value, flush=True); {end}"
     )
     command = [sys.executable, "-c", f"import sys; sys.path[:] = {sys.path!r}\n{script}"]

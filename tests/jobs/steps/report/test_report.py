@@ -269,7 +269,7 @@ def test_a_run_with_a_partial_corpus_has_a_report(out: Path, tmp_path: Path) -> 
     (waiting,) = root.xpath("//*[@id='stage-dedup']//*[@class='stage-name']/small")
     left = reported["stages"]["fineweb"]["documents_out"] - reported["stages"]["dedup"]["documents_in"]
     assert left > 0
-    assert waiting.text == f"{left} still to come"
+    assert waiting.text == f"{left} waiting"
 
 
 def test_a_truncated_performance_file_is_skipped(out: Path, tmp_path: Path) -> None:
