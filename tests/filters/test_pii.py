@@ -272,7 +272,7 @@ def test_phone_regions() -> None:
 
 
 def test_outcome() -> None:
-    """No document is removed; signals count matches per document and type, counts are their sums."""
+    """No document is removed, nulls and empty texts included; signals count matches by type, counts are their sums."""
     batch = documents("a@firma.de b@firma.de 78.130.167.239", None, "", "me@example.com")
     outcome = TAG(batch)
     assert outcome.reasons is None

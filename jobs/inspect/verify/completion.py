@@ -74,7 +74,7 @@ class Completion:
         manifests: All manifests, by step and shard.
         shards: Shards of inputs that are not quarantined, in input order.
         quarantined: Paths of quarantined inputs.
-        same_versions: Whether the run's fingerprint can be computed here, with the installed libraries and models.
+        same_versions: Whether the recipe has the run's fingerprint here, with the installed libraries and models.
         done: Step and shard of manifests that are up to date.
         left: What remains to be done, in words.
         faults: What is wrong.

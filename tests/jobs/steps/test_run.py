@@ -156,7 +156,7 @@ def test_a_rerun_writes_nothing(crawl: Path, run: Path) -> None:
     assert "workers, dashboard" not in done.stderr
 
 
-@pytest.marker.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["1", "2"])
 def test_the_same_bytes_for_any_number_of_workers(crawl: Path, run: Path, tmp_path: Path, workers: str) -> None:
     """One worker, two workers and none write identical files."""
     done = curate("run", crawl, "--out", tmp_path / "out", "--workers", workers)
@@ -164,7 +164,7 @@ def test_the_same_bytes_for_any_number_of_workers(crawl: Path, run: Path, tmp_pa
     assert contents(tmp_path / "out") == contents(run)
 
 
-@pytest.marker.parametrize("marker", ["manifests/filter", "dedup", "manifests/encode"])
+@pytest.mark.parametrize("marker", ["manifests/filter", "dedup", "manifests/encode"])
 def test_a_killed_run_resumes(crawl: Path, run: Path, tmp_path: Path, marker: str) -> None:
     """After SIGKILL of the driver at several points, the same command gives the same bytes and no extra files."""
     out = tmp_path / "out"
@@ -252,7 +252,7 @@ MISTAKES: list[tuple[str, list[str], str]] = [
 ]
 
 
-@pytest.marker.parametrize(("name", "arguments", "message"), MISTAKES, ids=[name for name, _, _ in MISTAKES])
+@pytest.mark.parametrize(("name", "arguments", "message"), MISTAKES, ids=[name for name, _, _ in MISTAKES])
 def test_usage_errors_write_nothing(crawl: Path, tmp_path: Path, name: str, arguments: list[str], message: str) -> None:
     """An invalid request exits with code 2, a message that names the mistake, and no output folder."""
     before = contents(crawl)
