@@ -9,7 +9,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from curation.store.folder import Folder
-from curation.store.shards import ROW_GROUP_ROWS, ShardWriter, read_shard, read_table, rows_at, shard_name
+from curation.store.shards import (
+    ROW_GROUP_ROWS,
+    ShardWriter,
+    read_numbered,
+    read_shard,
+    read_table,
+    rows_at,
+    shard_name,
+)
 
 SCHEMA = pa.schema([("text", pa.string()), ("n", pa.int64())])
 
@@ -35,6 +43,16 @@ def test_bytes_do_not_depend_on_the_batch_size(tmp_path: Path) -> None:
     metadata = pq.ParquetFile(tmp_path / "97.parquet").metadata
     assert [metadata.row_group(i).num_rows for i in range(3)] == [ROW_GROUP_ROWS, ROW_GROUP_ROWS, 5]
     assert read_table(folder, "97.parquet").equals(table)
+
+
+def test_batches_are_numbered(tmp_path: Path) -> None:
+    """Each batch comes with the numbers of its rows in the file, over all row groups."""
+    folder, table = Folder(str(tmp_path)), rows(2 * ROW_GROUP_ROWS + 5)
+    write(folder, "a.parquet", table, 1000)
+    numbered = list(read_numbered(folder, "a.parquet", ["n"], 700))
+    assert len(numbered) > 2
+    assert all(numbers.tolist() == batch["n"].to_pylist() for numbers, batch in numbered)
+    assert sum(batch.num_rows for _, batch in numbered) == table.num_rows
 
 
 def test_rows_are_found_by_their_numbers(tmp_path: Path) -> None:
