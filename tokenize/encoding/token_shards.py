@@ -38,15 +38,26 @@ MAX_ROW_GROUP_ROWS = 16384
 class TokensSettings:
     """Table [tokens] of a recipe.
 
-    sequence_length: tokens a row. packing: `concat` lays documents end to end and cuts at every row's end; `best_fit`
-    cuts a document only if it is longer than a row. tail: what becomes of rows that are not full: `pad` fills them,
-    `drop` leaves out the last row of `concat` (a row of `best_fit` is always filled). validation_fraction: share of
-    documents, by a hash of their near-duplicate cluster, kept for validation; above 0, at least one document.
-    shard_rows: rows a file. row_group_rows: rows a row group. mix: further corpora, `FOLDER=NUMBER`; `.` is the corpus
-    of the run itself, which counts 1 where it is not named; mix_as says what the numbers are: `epochs`, or `weights`
-    (shares of the tokens, the least repeated corpus taken once). cluster_sizes and cluster_repeats: a document whose
-    near-duplicate cluster had at least `cluster_sizes[i]` documents is taken `cluster_repeats[i]` times in training;
-    the largest such size counts.
+    Attributes:
+        sequence_length: Tokens per row.
+        packing: "concat" lays documents end to end and cuts at the end of every row; "best_fit" cuts a document only
+            if it is longer than a row.
+        tail: What happens to rows that are not full: "pad" fills them, "drop" leaves out the last row of "concat" (a
+            row of "best_fit" is always filled).
+        validation_fraction: Share of documents kept for validation, chosen by a hash of their near-duplicate cluster;
+            above 0, at least one document.
+        seed: Seed of the order of documents.
+        shard_rows: Rows per file.
+        row_group_rows: Rows per row group.
+        compression: "none" or "zstd".
+        end_token: The special token after each document.
+        pad_token: The special token that fills rows; if the tokenizer has none, the end token does.
+        mix: Further corpora, as FOLDER=NUMBER. "." is the corpus of the run itself, which counts 1 unless it is named.
+        mix_as: What the numbers of `mix` are: "epochs", or "weights" (shares of the tokens; the corpus that is repeated
+            least is taken once).
+        cluster_sizes: A document whose near-duplicate cluster had at least `cluster_sizes[i]` documents is taken
+            `cluster_repeats[i]` times in training; the largest such size counts.
+        cluster_repeats: As many numbers as `cluster_sizes`.
     """
 
     sequence_length: Annotated[int, Ge(2), Le(1 << 20)] = 2048
@@ -68,11 +79,11 @@ class TokensSettings:
         fits = self.row_group_rows * self.sequence_length * 4 < PAGE_BYTES
         require(fits, "row_group_rows", self.row_group_rows, "so small that rows * sequence_length * 4 is below 1 GiB")
         folders = [parse_mix(entry)[0] for entry in self.mix]
-        require(len({*folders}) == len(folders), "mix", self.mix, "folders that differ")
+        require(len({*folders}) == len(folders), "mix", self.mix, "different folders")
         same = len(self.cluster_sizes) == len(self.cluster_repeats)
-        require(same, "cluster_repeats", self.cluster_repeats, "as many numbers as cluster_sizes has")
+        require(same, "cluster_repeats", self.cluster_repeats, "as many numbers as cluster_sizes")
         rising = list(self.cluster_sizes) == sorted({*self.cluster_sizes})
-        require(rising, "cluster_sizes", self.cluster_sizes, "rising whole numbers from 1")
+        require(rising, "cluster_sizes", self.cluster_sizes, "whole numbers from 1, ascending")
 
 
 def parse_mix(entry: str) -> tuple[str, float]:

@@ -24,14 +24,20 @@ LARGEST = 1 << 24
 @checked
 @dataclass(frozen=True, slots=True)
 class TokenizerSettings:
-    """A byte-level BPE tokenizer.
+    """Table [tokenizer] of a recipe: a byte-level BPE tokenizer.
 
-    vocab_size: entries in all, bytes and special tokens included; a corpus too small for it gives fewer. pattern: gpt4,
-    gpt2, o200k, or a regular expression of one's own. digits: `groups` as the pattern has them, `single` one by one.
-    min_frequency: a pair that occurs less often is not merged. max_token_length: a token longer than two bytes has
-    fewer bytes than this; none for no limit. max_pretoken_bytes: of a longer pre-token only its first bytes count.
-    sample: share of the documents to train on, chosen by a hash of their ids and sample_seed. end_token, pad_token,
-    reserved: special tokens; `reserved` of them are named <|reserved_0|> and so on.
+    Attributes:
+        vocab_size: Entries in all, including bytes and special tokens; a corpus that is too small gives fewer.
+        pattern: How text is cut into pre-tokens: "gpt4", "gpt2", "o200k", or a regular expression.
+        digits: "groups" as the pattern has them, "single" one by one.
+        min_frequency: A pair that occurs less often is not merged.
+        max_token_length: A token longer than two bytes has fewer bytes than this; none sets no limit.
+        max_pretoken_bytes: Only this many bytes of a longer pre-token are counted.
+        sample: Share of the documents to train on, chosen by a hash of their ids and `sample_seed`.
+        sample_seed: Seed of that hash.
+        end_token: The special token after each document.
+        pad_token: The special token for padding.
+        reserved: Number of further special tokens, named <|reserved_0|> and so on.
     """
 
     vocab_size: int = 100_000
@@ -54,7 +60,7 @@ class TokenizerSettings:
         allowed = f"from {least} (bytes and special tokens) to {LARGEST}"
         require(least <= self.vocab_size <= LARGEST, "vocab_size", self.vocab_size, allowed)
         differ = bool(self.end_token and self.pad_token) and self.end_token != self.pad_token
-        require(differ, "pad_token", self.pad_token, "other than end_token, and neither empty")
+        require(differ, "pad_token", self.pad_token, "different from end_token, and neither empty")
         self._check_pattern()
 
     def _check_pattern(self) -> None:
