@@ -61,7 +61,9 @@ def _run(
     raise typer.Exit(run_commands(commands=steps, **request))
 
 
-@app.command(rich_help_panel="Run")
+@app.command(
+    rich_help_panel="Run", help=f"Run all steps: {', '.join(commands())}. A rerun resumes where the last one stopped."
+)
 def run(
     out: Out,
     inputs: Inputs = None,
@@ -75,7 +77,7 @@ def run(
     update: Update = False,
     as_json: ProgressAsJson = False,
 ) -> None:
-    """Run all steps: filter, dedup, train-tokenizer, tokenize, report. A rerun resumes where the last one stopped."""
+    """Run all steps."""
     chosen = check_commands([name.strip() for name in steps.split(",")]) if steps else commands()
     _run(chosen, inputs, settings, workers, scheduler, out=out, recipe=recipe, update=update, as_json=as_json)
 

@@ -39,7 +39,7 @@ WITHOUT_DEFAULT = {
 
 PANELS = {
     "Run": ["run", "estimate"],
-    "Single steps": ["filter", "dedup", "train-tokenizer", "tokenize", "report"],
+    "Single steps": [*commands()],
     "Inspect a run": ["verify", "explain", "what-if", "compare"],
     "Tokens": ["tokenizer-report", "export"],
     "Recipes": ["recipe"],

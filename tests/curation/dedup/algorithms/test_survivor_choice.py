@@ -96,13 +96,13 @@ def test_best_by_a_signal(tmp_path: Path) -> None:
 
 def test_a_rule_is_one_entry_of_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A rule added to RULES is taken by recipes, named in errors, and keeps the document with most of its column."""
-    with pytest.raises(RecipeError, match="surest"):
-        load("fineweb", ["dedup.survivor=surest"])
-    monkeypatch.setitem(RULES, "surest", SurvivorValue("language_score"))
-    settings = load("fineweb", ["dedup.survivor=surest"]).table("dedup")
+    with pytest.raises(RecipeError, match="an-added-rule"):
+        load("fineweb", ["dedup.survivor=an-added-rule"])
+    monkeypatch.setitem(RULES, "an-added-rule", SurvivorValue("language_score"))
+    settings = load("fineweb", ["dedup.survivor=an-added-rule"]).table("dedup")
     rows = documents([" ".join(prose(3, 60))] * 3, language_score=[0.2, 0.9, None])
     assert set(dropped(*run(tmp_path, rows, settings)[:2])) == {"0", "2"}
-    with pytest.raises(ParameterError, match="one of first, longest, newest, surest, or best:"):
+    with pytest.raises(ParameterError, match=f"one of {', '.join(RULES)}, or best:"):
         DedupSettings(survivor="other")
 
 
