@@ -44,7 +44,8 @@ def read_archives(
         >>> sum(batch.num_rows for batch in batches)
         257
     """
-    for word in inputs:
+    words: tuple[Any, ...] = inputs
+    for word in words:
         if not isinstance(word, (str, PathLike)):
             kind = type(word).__name__
             raise TypeError(f"read_archives() takes paths one by one, not a {kind}; for a list: read_archives(*paths)")
