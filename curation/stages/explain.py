@@ -77,6 +77,8 @@ def explain(stage: Stage, text: str | None = None, **columns: Any) -> StageExpla
         >>> print(found.checks[0])
         words                         7  removed if < 50  (min_words)  violated
     """
+    if isinstance(text, Stage):
+        raise TypeError("explain(stage, text): the stage comes first, then the text")
     check_stage(stage)
     if text is None and not columns:
         raise TypeError("explain() needs a document: explain(stage, text), or another column by name, such as url=...")

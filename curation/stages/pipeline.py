@@ -151,8 +151,8 @@ def _named(stages: Iterable[Any] | HasStages) -> tuple[tuple[str, Stage], ...]:
     if isinstance(given, str):
         raise TypeError(f"stages must be a sequence of stages or a recipe: Pipeline(load_recipe({given!r}))")
     if not isinstance(given, Iterable):
-        kind = type(given).__name__
-        raise TypeError(f"a {kind} given: must be a sequence of stages, such as [GopherQuality(), C4()], or a recipe")
+        kind = given.__name__ if isinstance(given, type) else type(given).__name__
+        raise TypeError(f"{kind} given: must be a sequence of stages, such as [GopherQuality(), C4()], or a recipe")
     named: dict[str, Stage] = {}
     for entry in given:
         name, stage = entry if isinstance(entry, tuple) and len(entry) == 2 else (None, entry)

@@ -72,6 +72,8 @@ def test_wrong_arguments() -> None:
     ):
         with pytest.raises(TypeError, match=way):
             explain(stage, PROSE)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="the stage comes first, then the text"):
+        explain(PROSE, C4())  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="needs a document"):
         explain(C4())
     for given in ({"text": 5}, {"text": b"a"}, {"url": 5}, {"url": b"a"}, {"html": b"a"}):

@@ -431,6 +431,10 @@ def test_wrong_stages_are_refused() -> None:
         with pytest.raises(TypeError, match="must be a sequence of stages") as error:
             Pipeline(stages)  # type: ignore[arg-type]
         assert len(str(error.value)) < 120
+    with pytest.raises(
+        TypeError, match=r"^C4 given: must be a sequence of stages, such as \[GopherQuality\(\), C4\(\)\]"
+    ):
+        Pipeline(C4)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"Pipeline\(load_recipe\('fineweb'\)\)"):
         Pipeline("fineweb")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"'c4' is no stage: give an instance, C4\(\)"):
