@@ -101,4 +101,4 @@ if not TYPE_CHECKING:  # a type checker would take any name for one that exists
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*(name for name in globals() if name.startswith("__")), *__all__})

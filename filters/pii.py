@@ -222,6 +222,7 @@ def redact(text: str, **settings: Any) -> RedactedText:
 
     Raises:
         RecipeError: A setting does not exist or has an invalid value.
+        TypeError: The text is no string.
 
     Example:
         >>> from curation import redact

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from os import PathLike, fspath
 from typing import Any
 
@@ -11,11 +11,12 @@ import pyarrow as pa
 
 from curation.archives.inputs import Input, find_inputs
 from curation.archives.reader import ReadSettings, read_batches
+from curation.errors import InputError, UnreadableArchive
 from curation.stages.parameters import build
 
 
 def read_archives(
-    *inputs: str | PathLike[str], counts: Counter[str] | None = None, **settings: Any
+    *inputs: str | PathLike[str], counts: MutableMapping[str, int] | None = None, **settings: Any
 ) -> Iterator[pa.RecordBatch]:
     """The pages of web archives, a batch at a time.
 
@@ -23,7 +24,8 @@ def read_archives(
         *inputs: Files (WARC, ARC or WET; plain, gzip or zstd), folders, globs, fsspec URLs such as `s3://…`, or
             `@list.txt`, one of these per line; as `curate run` takes them.
         counts: Gets what becomes of every record read: a page (`pages.html`), not wanted (`passed.request`), or skipped
-            by cause (`skipped.not_html`). A damaged record costs itself alone. Filled as the batches are read.
+            by cause (`skipped.not_html`). A damaged record costs itself alone. Filled as the batches are read: a
+            `collections.Counter`, or any dict.
         **settings: Keys of the recipe's table [read]: `dump`, `records` (types of records), `max_page_bytes`.
 
     Yields:
@@ -32,6 +34,7 @@ def read_archives(
 
     Raises:
         InputError: An input stands for no file. Raised by the call itself.
+        TypeError: An input is neither a string nor a path. Raised by the call itself.
         RecipeError: There is no such setting, or it cannot have this value. Raised by the call itself.
         UnreadableArchive: Nothing in a file is an archive. Raised when its turn comes.
 
@@ -41,12 +44,31 @@ def read_archives(
         >>> sum(batch.num_rows for batch in batches)
         257
     """
+    words: tuple[Any, ...] = inputs
+    for word in words:
+        if not isinstance(word, (str, PathLike)):
+            kind = type(word).__name__
+            raise TypeError(f"read_archives() takes paths one by one, not a {kind}; for a list: read_archives(*paths)")
+        if not fspath(word):
+            raise InputError("read_archives(): an input is an empty string")
     sources = find_inputs(fspath(word) for word in inputs)
     return _read(sources, build(ReadSettings, settings, "read_archives()"), Counter() if counts is None else counts)
 
 
-def _read(sources: list[Input], settings: ReadSettings, counts: Counter[str]) -> Iterator[pa.RecordBatch]:
+def _read(sources: list[Input], settings: ReadSettings, counts: MutableMapping[str, int]) -> Iterator[pa.RecordBatch]:
+    found = counts if isinstance(counts, Counter) else Counter(counts)
     for source in sources:
-        with source.open() as archive:
-            for batch in read_batches(archive, source.path, settings, counts):
-                yield batch.table
+        try:
+            with source.open() as archive:
+                for batch in read_batches(archive, source.path, settings, found):
+                    _copy(found, counts)
+                    yield batch.table
+        except UnreadableArchive as error:
+            raise UnreadableArchive(f"{source.path}: {error}") from error
+        finally:
+            _copy(found, counts)
+
+
+def _copy(found: Counter[str], counts: MutableMapping[str, int]) -> None:
+    if counts is not found:
+        counts.update(found)

@@ -17,7 +17,7 @@ from curation.dedup.documents import Shard
 from curation.dedup.run import deduplicate as find_duplicates
 from curation.dedup.settings import DedupSettings
 from curation.dedup.signatures import signature_schema, signatures
-from curation.dedup.survivor_rules import survivor_value
+from curation.dedup.survivor_rules import BEST, survivor_value
 from curation.errors import InputError, ParameterError
 from curation.running.cluster import Cluster
 from curation.stages.batch import Batch
@@ -31,6 +31,9 @@ from curation.store.shards import ShardWriter
 
 SHARD_ROWS = 20 * BATCH_ROWS
 """Rows of a shard, which is one task of the phases."""
+
+BEST_VALUE = "language_score"
+"""The column of documents/ that holds the numbers to compare, whatever the column of the table is named."""
 
 ELSEWHERE = ("against", "max_line_documents")
 """Settings that need the folders of runs, or a step after this one."""
@@ -66,7 +69,7 @@ def deduplicate(table: Table, *, text_column: str = "text", **settings: Any) -> 
         text_column: The column that holds the texts.
         **settings: Keys of the recipe's table [dedup] (docs/deduplication.md): `threshold` (0.72), `ngram` (5 words),
             `exact`, `url` (needs the column `url`; the newest by `date` stays), `survivor` ("first", "longest",
-            "newest", or "best:" and a column of numbers), … `against` and `max_line_documents` work on runs only.
+            "newest", or "best:" and any column of numbers), … `against` and `max_line_documents` work on runs only.
 
     Returns:
         The rows kept, those removed with reason, similarity and survivor, and the counts.
@@ -88,8 +91,8 @@ def deduplicate(table: Table, *, text_column: str = "text", **settings: Any) -> 
     for key in ELSEWHERE:
         if getattr(wanted, key):
             raise ParameterError(key, getattr(wanted, key), "left out here: only a run (`curate dedup`) can do it")
-    best = survivor_value(wanted.survivor)
     columns = _columns(wanted, frame)
+    best = survivor_value(f"{BEST}{BEST_VALUE}" if BEST_VALUE in columns else wanted.survivor)
     with tempfile.TemporaryDirectory(prefix="curation-") as path:
         folder = Folder(path)
         shards = list(_sign(folder, frame, text_column, columns, wanted))
@@ -105,22 +108,24 @@ def deduplicate(table: Table, *, text_column: str = "text", **settings: Any) -> 
     return DeduplicatedTable(frame.where(mask).table, frame.where(~mask).replace(told).table, result.counts)
 
 
-def _columns(settings: DedupSettings, frame: Frame) -> list[str]:
-    """The columns, besides the text, that the settings ask for."""
-    needed = [name for name, asked in (("url", settings.url), ("date", settings.survivor == "newest")) if asked]
-    needed += [settings.survivor.removeprefix("best:")] if settings.survivor.startswith("best:") else []
-    missing = [name for name in needed if name not in frame.names]
+def _columns(settings: DedupSettings, frame: Frame) -> dict[str, str]:
+    """The columns of documents/, besides the text, that the settings ask for, and those of the table for them."""
+    needed = {name: name for name, asked in (("url", settings.url), ("date", settings.survivor == "newest")) if asked}
+    if settings.survivor.startswith(BEST):
+        column = settings.survivor.removeprefix(BEST)
+        needed["date" if column == "date" else BEST_VALUE] = column
+    missing = [name for name in needed.values() if name not in frame.names]
     if missing:
         there = ", ".join(map(repr, frame.names))
         raise InputError(f"deduplicate() needs the column {missing[0]!r} for what is asked; there are: {there}")
-    return [*needed, *(["date"] if settings.url and "date" in frame.names else [])]
+    return needed | ({"date": "date"} if settings.url and "date" in frame.names else {})
 
 
 def _sign(
-    folder: Folder, frame: Frame, text_column: str, columns: list[str], settings: DedupSettings
+    folder: Folder, frame: Frame, text_column: str, columns: dict[str, str], settings: DedupSettings
 ) -> Iterator[Shard]:
     """Write documents/ (without texts, which nothing reads again) and signatures/; a document's id is its row."""
-    parts = frame_parts(frame, text_column, columns)
+    parts = frame_parts(frame, text_column, [*columns.values()])
     for number, group in groupby(parts, lambda part: part.first // SHARD_ROWS):
         name = f"{number:06d}"
         with (
@@ -133,13 +138,18 @@ def _sign(
         yield Shard(folder, name, 0, 0)
 
 
-def _document(batch: pa.RecordBatch, columns: list[str]) -> pa.RecordBatch:
+def _document(batch: pa.RecordBatch, columns: dict[str, str]) -> pa.RecordBatch:
     arrays = []
     for field in schema.DOCUMENT:
-        source = ROW if field.name == "id" else field.name
+        source = ROW if field.name == "id" else columns.get(field.name)
+        if source is None:
+            arrays.append(pa.nulls(batch.num_rows, field.type))
+            continue
         try:
-            given = source == ROW or source in columns
-            arrays.append(batch.column(source).cast(field.type) if given else pa.nulls(batch.num_rows, field.type))
+            values = batch.column(source)
+            if field.name == BEST_VALUE and pa.types.is_string(values.type):
+                raise InputError(f"the column {source!r} holds {values.type}, not numbers")
+            arrays.append(values.cast(field.type))
         except (KeyError, pa.ArrowException) as error:
             raise InputError(f"the column {source!r} cannot be read as {field.type}") from error
     return pa.RecordBatch.from_arrays(arrays, schema=schema.DOCUMENT)

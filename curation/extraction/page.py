@@ -14,7 +14,7 @@ from curation.stages.parameters import build
 from curation.text.valid import valid_text
 
 
-def extract(html: str | bytes, **options: Any) -> str:
+def extract(html: str | bytes | bytearray | memoryview, **options: Any) -> str:
     """Extract the main text of a page.
 
     Extraction runs in a child process, as in a run, so that a page which hangs, crashes the parser or exhausts memory
@@ -33,6 +33,7 @@ def extract(html: str | bytes, **options: Any) -> str:
     Raises:
         ExtractionError: The page exceeded a limit, or the extractor failed on it; the message names the cause.
         RecipeError: An option does not exist or has an invalid value.
+        TypeError: The page is neither a string nor bytes.
 
     Example:
         >>> from curation import extract
@@ -41,7 +42,7 @@ def extract(html: str | bytes, **options: Any) -> str:
         'The ferry leaves the harbor at nine.'
     """
     stage = build(Extract, options, "extract()")
-    page = bytes(to_utf8(html, "")[0]).decode() if isinstance(html, bytes) else valid_text(html)
+    page = valid_text(html) if isinstance(html, str) else bytes(to_utf8(_bytes(html), "")[0]).decode()
     strings = {"id": "0", "text": None, "html": page}
     outcome = stage(
         Batch(pa.RecordBatch.from_arrays([pa.array([v], pa.string()) for v in strings.values()], [*strings]))
@@ -51,3 +52,9 @@ def extract(html: str | bytes, **options: Any) -> str:
         cause = outcome.signals.field("failure")[0].as_py() if outcome.signals is not None else None
         raise ExtractionError(f"no text extracted: {reason}{f' ({cause})' if cause else ''}")
     return outcome.batch.text[0].as_py() or ""
+
+
+def _bytes(html: bytes | bytearray | memoryview) -> bytes:
+    if isinstance(html, (bytes, bytearray, memoryview)):
+        return bytes(html)
+    raise TypeError(f"the page must be a string or bytes, not {type(html).__name__}")

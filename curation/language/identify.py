@@ -149,6 +149,7 @@ def detect_language(text: str, model: str | None = None) -> DetectedLanguage:
     Raises:
         FileNotFoundError: There is no such model.
         ValueError: The file is no fastText model.
+        TypeError: The text is no string.
 
     Example:
         >>> from curation import detect_language

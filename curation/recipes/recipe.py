@@ -148,6 +148,7 @@ def load_recipe(name: str | PathLike[str], settings: Mapping[str, Any] | None = 
 
     Raises:
         RecipeError: The recipe does not exist, or a key or value in it is invalid; the message names what exists.
+        TypeError: `settings` is no mapping.
 
     Example:
         >>> from curation import load_recipe
@@ -157,6 +158,8 @@ def load_recipe(name: str | PathLike[str], settings: Mapping[str, Any] | None = 
         >>> recipe.table("dedup").threshold
         0.72
     """
+    if not isinstance(settings, Mapping | None):
+        raise TypeError('settings must be a dict, such as {"language.min_score": 0.8}')
     given = {key: plain(value) for key, value in (settings or {}).items()}
     return load(fspath(name), [f"{key}={_toml_value(value)}" for key, value in given.items()])
 

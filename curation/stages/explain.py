@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import pyarrow as pa
 
 from curation.stages.batch import Batch
-from curation.stages.pipeline import needing, stage_name
+from curation.stages.frames import TEXTS
+from curation.stages.pipeline import check_stage, needing, stage_name
 from curation.stages.rules import Rule, violations
 from curation.stages.stage import Stage
 from curation.text.valid import valid_text
@@ -65,6 +67,7 @@ def explain(stage: Stage, text: str | None = None, **columns: Any) -> StageExpla
 
     Raises:
         InputError: The stage needs a column that was not given.
+        TypeError: `stage` is no stage, no document was given, or a text, URL or page is no string.
 
     Example:
         >>> from curation import GopherQuality, explain
@@ -74,10 +77,18 @@ def explain(stage: Stage, text: str | None = None, **columns: Any) -> StageExpla
         >>> print(found.checks[0])
         words                         7  removed if < 50  (min_words)  violated
     """
+    if isinstance(text, Stage):
+        raise TypeError("explain(stage, text): the stage comes first, then the text")
+    check_stage(stage)
+    if text is None and not columns:
+        raise TypeError("explain() needs a document: explain(stage, text), or another column by name, such as url=...")
     values = {"id": "0", "text": text, **columns}
+    for name in ("text", *TEXTS):
+        if not isinstance(values.get(name), (str, types.NoneType)):
+            raise TypeError(f"explain(): {name} must be a string, not {type(values[name]).__name__}")
     arrays = [pa.array([valid_text(value) if isinstance(value, str) else value]) for value in values.values()]
     arrays = [array.cast(pa.string()) if pa.types.is_null(array.type) else array for array in arrays]
-    with needing(stage_name(stage), values):
+    with needing(stage_name(stage), values, ". Give it by name, as in explain(stage, {}=...)"):
         outcome = stage(Batch(pa.RecordBatch.from_arrays(arrays, names=list(values))))
     reason = None if outcome.reasons is None else outcome.reasons[0].as_py()
     checks = () if outcome.signals is None else _checks(outcome.signals, getattr(stage, "rules", ()))

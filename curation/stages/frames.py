@@ -32,6 +32,9 @@ ROW = "curation.row"
 RESERVED = (ROW, "stage", "reason", "signals")
 """Names that `apply` gives to columns of removed documents; stages do not see a table's own."""
 
+TEXTS = ("url", "html")
+"""Columns that stages see only if they hold text."""
+
 KINDS = "a pyarrow Table or RecordBatch, a pandas or polars DataFrame, or a mapping from names to lists"
 
 _HINTS = {
@@ -108,9 +111,10 @@ class ArrowFrame(Frame):
 
     def where(self, mask: Bools) -> ArrowFrame:
         """Arrow cannot filter views of strings yet (version 26): they go by another type."""
-        views = {name: wide for name, kind in _types(self._table) if (wide := _without_view(kind)) is not None}
+        types = self._table.schema.types
+        views = {at: wide for at, kind in enumerate(types) if (wide := _without_view(kind)) is not None}
         table = _cast(self._table, views).filter(pa.array(mask))
-        return self._like(_cast(table, {name: self._table.schema.field(name).type for name in views}))
+        return self._like(_cast(table, {at: types[at] for at in views}))
 
     def replace(self, columns: Mapping[str, pa.ChunkedArray]) -> ArrowFrame:
         """Text keeps its type, a dictionary too unless its indices are too small for the new texts."""
@@ -126,7 +130,7 @@ class ArrowFrame(Frame):
 
     def drop(self, names: list[str]) -> ArrowFrame:
         """The table without some columns."""
-        return self._like(self._table.drop_columns(names))
+        return self._like(self._table.select([at for at, name in enumerate(self.names) if name not in names]))
 
     def _like(self, table: pa.Table) -> ArrowFrame:
         return ArrowFrame(table, self._one_batch)
@@ -151,19 +155,14 @@ def _like(values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
         return values.dictionary_encode()
 
 
-def _types(table: pa.Table) -> list[tuple[str, pa.DataType]]:
-    return [(field.name, field.type) for field in table.schema]
-
-
 def _without_view(kind: pa.DataType) -> pa.DataType | None:
     if pa.types.is_string_view(kind):
         return pa.large_string()
     return pa.large_binary() if pa.types.is_binary_view(kind) else None
 
 
-def _cast(table: pa.Table, types: Mapping[str, pa.DataType]) -> pa.Table:
-    for name, kind in types.items():
-        at = table.schema.get_field_index(name)
+def _cast(table: pa.Table, types: Mapping[int, pa.DataType]) -> pa.Table:
+    for at, kind in types.items():
         field = table.schema.field(at).with_type(kind)
         table = table.set_column(at, field, table.column(at).cast(kind))
     return table
@@ -237,6 +236,12 @@ class ListFrame(Frame):
 
     def __init__(self, table: Mapping[str, Any], rows: int | None = None) -> None:
         self.table = {name: table[name] for name in table}
+        for name, values in self.table.items():
+            if isinstance(values, (str, bytes, Mapping)) or not hasattr(values, "__getitem__"):
+                raise TypeError(
+                    f"the column {name!r} is a {type(values).__name__}, not a list of values: give lists, as in "
+                    '{"text": [text]}; with datasets, use dataset.map(pipeline.keep, batched=True)'
+                )
         lengths = {name: len(values) for name, values in self.table.items()}
         if len(set(lengths.values())) > 1:
             raise InputError(f"the columns differ in length: {lengths}")
@@ -330,6 +335,9 @@ def frame_parts(frame: Frame, text_column: str, columns: list[str] | None = None
             except (pa.ArrowException, TypeError, ValueError, OverflowError):
                 continue  # no stage can read it; it stays in the table
             cleaned |= {name} if changed else set()
+            if name in TEXTS and not _is_text(found[name].type):
+                nothing = pa.nulls(last - first, pa.large_string())
+                found |= {name: nothing} if found.pop(name).null_count == last - first else {}
         rows = pa.array(np.arange(first, last), pa.int64())
         found[ROW] = rows
         found["id"] = _ids(found.get("id"), rows)

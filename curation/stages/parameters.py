@@ -34,6 +34,8 @@ Text = Annotated[str, MinLen(1), "text that is not empty"]
 def checked(kind: type[Parameters]) -> type[Parameters]:
     """Class decorator: the dataclass raises ParameterError for values outside the types and bounds of its fields.
 
+    Lists become tuples.
+
     >>> @checked
     ... @dataclasses.dataclass(frozen=True)
     ... class Lines:
@@ -47,7 +49,11 @@ def checked(kind: type[Parameters]) -> type[Parameters]:
 
     @functools.wraps(create)
     def init(self: Parameters, *args: Any, **kwargs: Any) -> None:
-        create(self, **_check(kind, signature.bind(*args, **kwargs).arguments))
+        try:
+            given = signature.bind(*args, **kwargs).arguments
+        except TypeError as error:
+            raise TypeError(f"{kind.__name__}: {error}; it has {', '.join(signature.parameters)}") from None
+        create(self, **_check(kind, given))
 
     kind.__init__ = init  # type: ignore[assignment]
     return kind
@@ -124,23 +130,26 @@ def identity(instance: Any) -> dict[str, Any]:
 
 
 def _from_recipe(value: Any, hint: Any) -> Any:
-    """A recipe's value as a Python value; "none" becomes None if the type `hint` allows None."""
-    if isinstance(value, list):
-        return tuple(_from_recipe(part, None) for part in value)
+    """A recipe's value as a Python value: "none" becomes None if the type `hint` allows None."""
     return None if value == "none" and types.NoneType in typing.get_args(hint) else value
 
 
 def _check(kind: Any, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values converted to the types of their fields; ParameterError for an invalid one."""
+    """The values converted to the types of their fields, lists to tuples; ParameterError for an invalid one."""
     validated = {}
     for key, value in values.items():
         try:
-            validated[key] = _adapter(kind, key).validate_python(value)
+            validated[key] = _adapter(kind, key).validate_python(_without_lists(value))
         except ValueError as error:
             hint = _hints(kind)[key]
-            example = f", such as [{value!r}]" if isinstance(value, str) and typing.get_origin(hint) is tuple else ""
-            raise ParameterError(key, value, _allowed(hint) + example) from error
+            more = f", such as [{value!r}]" if isinstance(value, str) and typing.get_origin(hint) is tuple else ""
+            more = "; a set has no order: give a list or tuple" if isinstance(value, (set, frozenset)) else more
+            raise ParameterError(key, value, _allowed(hint) + more) from error
     return validated
+
+
+def _without_lists(value: Any) -> Any:
+    return tuple(map(_without_lists, value)) if isinstance(value, (list, tuple)) else value
 
 
 @functools.cache

@@ -14,6 +14,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 import pyarrow as pa
 
+import curation
 from curation.arrays import Bools, Int64s
 from curation.errors import InputError
 from curation.stages.batch import Batch
@@ -89,9 +90,11 @@ class Pipeline:
             text_column: The column that holds the texts.
 
         Raises:
-            TypeError: Something in `stages` is no stage.
-            ValueError: Two stages have one name.
+            TypeError: Something in `stages` is no stage, or `text_column` no string.
+            ValueError: Two stages have one name, or a name is empty or has a dot.
         """
+        if not isinstance(text_column, str):
+            raise TypeError(f"text_column = {text_column!r}: must be a string")
         object.__setattr__(self, "stages", _named(stages))
         object.__setattr__(self, "text_column", text_column)
 
@@ -145,22 +148,43 @@ class Pipeline:
 
 def _named(stages: Iterable[Any] | HasStages) -> tuple[tuple[str, Stage], ...]:
     given = getattr(stages, "stages", stages)
-    if not isinstance(given, Iterable) or isinstance(given, str):
-        raise TypeError(
-            f"stages = {given!r}: must be a sequence of stages, such as [GopherQuality(), C4()], or a recipe"
-        )
+    if isinstance(given, str):
+        raise TypeError(f"stages must be a sequence of stages or a recipe: Pipeline(load_recipe({given!r}))")
+    if not isinstance(given, Iterable):
+        kind = given.__name__ if isinstance(given, type) else type(given).__name__
+        raise TypeError(f"{kind} given: must be a sequence of stages, such as [GopherQuality(), C4()], or a recipe")
     named: dict[str, Stage] = {}
     for entry in given:
         name, stage = entry if isinstance(entry, tuple) and len(entry) == 2 else (None, entry)
-        if isinstance(stage, type):
-            raise TypeError(f"{stage.__name__} is a class: give an instance, {stage.__name__}()")
-        if not isinstance(stage, Stage):
-            raise TypeError(f"{stage!r} is no stage: that is a callable from Batch to Outcome with a `version`")
+        check_stage(stage)
         name = stage_name(stage) if name is None else name
+        if not isinstance(name, str):
+            raise TypeError(f"the name of a stage must be a string, not {name!r}")
+        if not name or "." in name:
+            raise ValueError(f"a stage is named {name!r}: a name must not be empty or have a dot")
         if name in named:
-            raise ValueError(f"two stages are named {name!r}: name one, as in ({name + '_2'!r}, {stage!r})")
+            example = f"({name + '_2'!r}, {type(stage).__name__}(...))"
+            raise ValueError(f"two stages are named {name!r}: name one, as in {example}")
         named[name] = stage
     return tuple(named.items())
+
+
+def check_stage(stage: Any) -> None:
+    """TypeError for what is no stage, with what to give instead."""
+    if isinstance(stage, type):
+        raise TypeError(f"{stage.__name__} is a class: give an instance, {stage.__name__}()")
+    if isinstance(stage, Stage):
+        return
+    kind = type(stage).__name__
+    if isinstance(stage, str):
+        kind, meant = "string", stage.replace("_", "").lower()
+        for name in (name for name in curation.__all__ if name[0].isupper() and name.lower() == meant):
+            raise TypeError(f"{stage!r} is no stage: give an instance, {name}()")
+    if hasattr(stage, "stages"):
+        raise TypeError(
+            f"a {kind} is no stage but has several: give one of its `stages`, which are (name, stage) pairs"
+        )
+    raise TypeError(f"a {kind} is no stage: give an instance such as GopherQuality(), or of a class of your own")
 
 
 def stage_name(stage: Stage) -> str:
@@ -172,16 +196,28 @@ def stage_name(stage: Stage) -> str:
 
 
 @contextmanager
-def needing(name: str, columns: Iterable[Any]) -> Iterator[None]:
-    """InputError where a stage asks for a column that a batch lacks. columns: those there are, for the message."""
+def needing(name: str, columns: Iterable[Any], hint: str = "") -> Iterator[None]:
+    """InputError where a stage asks for a column that a batch lacks.
+
+    Args:
+        name: The stage's name.
+        columns: The columns that there are.
+        hint: Ends the message; `{}` is the column that is missing.
+    """
     try:
         yield
     except KeyError as error:
         missing = re.search(r'Field "(.*)" does not exist in schema', str(error.args[0] if error.args else ""))
         if missing is None:
             raise
-        there = ", ".join(map(repr, columns)) or "none"
-        raise InputError(f"stage {name}: needs the column {missing[1]!r}; there are: {there}") from error
+        column, there = missing[1], list(columns)
+        if column in there:
+            wrong = f"there are {there.count(column)}" if there.count(column) > 1 else "it does not hold text"
+            raise InputError(f"stage {name}: cannot read the column {column!r}: {wrong}") from error
+        names = ", ".join(map(repr, there)) or "none"
+        raise InputError(
+            f"stage {name}: needs the column {column!r}; there are: {names}{hint.format(column)}"
+        ) from error
 
 
 class _Run:
@@ -213,7 +249,10 @@ class _Run:
         self.signal_type = pa.struct(fields)
         self.signals = {part.name: [] for part in fields}
         after = batch.table.schema
-        if pipeline.text_column not in frame.names and "html" in after.names:
+        twice = [field for field in after.names if frame.names.count(field) > 1]
+        if twice:
+            raise InputError(f"the stages fill the column {twice[0]!r}, of which the table has several")
+        if pipeline.text_column not in frame.names and ("html" in after.names or "html" not in empty.schema.names):
             raise InputError(f"the table has no column {pipeline.text_column!r}, and no stage makes it of the html")
         gone = [name for name in empty.schema.names if name not in after.names]
         added = {part.name: part.type for part in after if part.name not in empty.schema.names}

@@ -52,7 +52,13 @@ class Rule:
 
 def violations(signals: pa.StructArray, rule: Rule) -> Bools:
     """Rows whose signal violates `rule`, shape (rows,). KeyError if the signal was not measured."""
-    values = signals.field(rule.signal)
+    try:
+        values = signals.field(rule.signal)
+    except KeyError as error:
+        names = ", ".join(part.name for part in signals.type)
+        raise KeyError(
+            f"the rule {rule.reason} is on the signal {rule.signal!r}; those measured are: {names}"
+        ) from error
     numbers = pc.cast(values, pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False)
     with np.errstate(invalid="ignore"):
         violated = _VIOLATED[rule.comparison](numbers, rule.threshold)

@@ -78,12 +78,22 @@ class Filter:
     def __call__(self, batch: Batch, /) -> Outcome:
         """Measure, then decide; the text is not edited."""
         signals = self.measure(batch)
-        return Outcome(batch, decide(signals, self.rules), signals)
+        if not isinstance(signals, pa.StructArray):
+            kind = type(signals).__name__
+            raise TypeError(f"{type(self).__name__}.measure must return struct(signal=values, ...), not a {kind}")
+        try:
+            return Outcome(batch, decide(signals, self.rules), signals)
+        except KeyError as error:
+            raise KeyError(f"{type(self).__name__}: {error.args[0]}") from error
 
 
 def struct(**signals: Any) -> pa.StructArray:
     """A struct array of signals from arrays of one length: `struct(words=..., mean_length=...)`."""
-    return pa.StructArray.from_arrays([pa.array(values) for values in signals.values()], names=list(signals))
+    arrays = {name: pa.array(values) for name, values in signals.items()}
+    lengths = {name: len(values) for name, values in arrays.items()}
+    if len({*lengths.values()}) > 1:
+        raise ValueError(f"struct(): all signals need one value per document, but their lengths are {lengths}")
+    return pa.StructArray.from_arrays([*arrays.values()], names=list(arrays))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +131,9 @@ def signal_type(stages: Sequence[tuple[str, Stage]], empty: Batch) -> pa.DataTyp
     batch = empty
     for name, stage in stages:
         outcome = stage(batch)
+        if not isinstance(outcome, Outcome):
+            raise TypeError(f"stage {name}: must return an Outcome, not a {type(outcome).__name__}")
+        _check(name, batch, outcome)
         if outcome.signals is not None:
             fields += [pa.field(f"{name}.{part.name}", part.type) for part in outcome.signals.type]
         batch = outcome.batch
@@ -245,7 +258,7 @@ def _check(name: str, before: Batch, outcome: Outcome) -> None:
         lengths["signals"] = len(outcome.signals)
     for what, length in lengths.items():
         if length != rows:
-            raise RuntimeError(f"stage {name}: {length} {what} for {rows} documents")
+            raise RuntimeError(f"stage {name}: {length} {what} for {rows} documents; there must be one for each")
     if not outcome.batch.column("id").equals(before.column("id")):
         raise RuntimeError(f"stage {name}: changed the order or identity of the documents")
 

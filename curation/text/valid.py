@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def valid_text(text: str) -> str:
-    """The text with U+FFFD for each lone surrogate; halves of a pair become their character.
+    """The text with U+FFFD for each lone surrogate; halves of a pair become their character. TypeError for no string.
 
     >>> ascii(valid_text("a\\ud800b"))
     "'a\\\\ufffdb'"
@@ -13,4 +13,6 @@ def valid_text(text: str) -> str:
         text.encode()
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    except AttributeError:
+        raise TypeError(f"the text must be a string, not {type(text).__name__}") from None
     return text

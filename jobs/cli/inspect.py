@@ -23,7 +23,10 @@ def report_command(
         str | None, typer.Argument(metavar="DIR", help="Output folder of a run. Required unless --out is given.")
     ] = None,
     out: Annotated[
-        str | None, typer.Option("--out", "-o", metavar="DIR", help="The same folder, as the other steps take it.")
+        str | None,
+        typer.Option(
+            "--out", "-o", metavar="DIR", help="Output folder of a run: instead of DIR, as the other steps take it."
+        ),
     ] = None,
     workers: InspectWorkers = 0,
     scheduler: Scheduler = None,

@@ -18,7 +18,17 @@ from curation import __version__
 from curation.errors import CurationError, ParameterError, UsageError
 from curation.extraction.acceleration.patches import NotAccelerated
 from curation.jobs.cli import estimate, inspect, tokens
-from curation.jobs.cli.options import Inputs, Out, ProgressAsJson, RecipeName, Scheduler, Settings, Update, Workers
+from curation.jobs.cli.options import (
+    Inputs,
+    Out,
+    ProgressAsJson,
+    RecipeName,
+    RunInputs,
+    Scheduler,
+    Settings,
+    Update,
+    Workers,
+)
 from curation.jobs.cli.recipes import recipes
 from curation.jobs.steps.table import check_commands, commands
 
@@ -72,7 +82,12 @@ def run(
     workers: Workers = None,
     scheduler: Scheduler = None,
     steps: Annotated[
-        str | None, typer.Option(metavar="STEP,...", help="Only these steps, separated by commas.", show_default="all")
+        str | None,
+        typer.Option(
+            metavar="STEP,...",
+            help=f"Only these steps, separated by commas: {', '.join(commands())}.",
+            show_default="all",
+        ),
     ] = None,
     update: Update = False,
     as_json: ProgressAsJson = False,
@@ -90,7 +105,6 @@ _STEP_HELP = {
 
 
 def _step_command(step: str, help_text: str) -> None:
-    @app.command(name=step, help=help_text, rich_help_panel="Single steps")
     def command(
         out: Out,
         inputs: Inputs = None,
@@ -103,10 +117,13 @@ def _step_command(step: str, help_text: str) -> None:
     ) -> None:
         _run((step,), inputs, settings, workers, scheduler, out=out, recipe=recipe, update=update, as_json=as_json)
 
+    command.__annotations__["inputs"] = Inputs if step == "filter" else RunInputs
+    app.command(name=step, help=help_text, rich_help_panel="Single steps")(command)
+
 
 def _dedup(
     out: Out,
-    inputs: Inputs = None,
+    inputs: RunInputs = None,
     recipe: RecipeName = None,
     settings: Settings = None,
     against: Annotated[

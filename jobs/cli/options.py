@@ -33,6 +33,15 @@ Inputs = Annotated[
         metavar="INPUT", help=f"{_INPUT_HELP} Required for a new run.", show_default="the inputs of the run in --out"
     ),
 ]
+RunInputs = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="INPUT",
+        help="The inputs of the run, which need not be given again. The steps before this one are not run: they must "
+        "be done.",
+        show_default="the inputs of the run in --out",
+    ),
+]
 RequiredInputs = Annotated[list[str], typer.Argument(metavar="INPUT", help=_INPUT_HELP)]
 Out = Annotated[
     str, typer.Option("--out", "-o", metavar="DIR", help="Output folder of the run: a path or any fsspec URL.")
@@ -41,7 +50,11 @@ RecipeName = Annotated[str | None, recipe_option("the run's own, else fineweb")]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", "-s", metavar="KEY=VALUE", help="Set a key of the recipe, such as language.min_score=0.8. Repeatable."
+        "--set",
+        "-s",
+        metavar="KEY=VALUE",
+        help="Set a key of the recipe, such as language.min_score=0.8; `curate recipe show NAME` lists all keys. "
+        "Repeatable.",
     ),
 ]
 Workers = Annotated[int | None, workers_option("one per core")]

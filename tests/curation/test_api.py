@@ -9,7 +9,9 @@ import inspect
 import pickle
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,10 +32,8 @@ def test_all_is_what_resolves() -> None:
     assert set(curation.__all__) <= set(dir(curation))
     for name in NAMES:
         assert getattr(curation, name).__name__ == name
-    public = {
-        name for name in dir(curation) if not name.startswith("_") and not inspect.ismodule(getattr(curation, name))
-    }
-    assert public - {"annotations", "Any", "TYPE_CHECKING"} == set(NAMES)
+    assert dir(curation) == sorted(dir(curation))
+    assert {name for name in dir(curation) if not name.startswith("__")} == set(NAMES)
     with pytest.raises(AttributeError, match="module 'curation' has no attribute 'Gopher'"):
         curation.Gopher  # noqa: B018
 
@@ -121,3 +121,46 @@ def test_results_and_stages_pickle() -> None:
         curation.detect_language("Guten Morgen"),
     ):
         assert pickle.loads(pickle.dumps(value)) == value
+
+
+@pytest.mark.parametrize("text", [None, 5, ["text"], b"text"])
+def test_one_text_must_be_a_string(text: Any) -> None:
+    """Functions of one text refuse all else; `extract` takes bytes of any kind besides."""
+    for function in (curation.redact, curation.detect_language):
+        with pytest.raises(TypeError, match=f"the text must be a string, not {type(text).__name__}"):
+            function(text)
+    if not isinstance(text, bytes):
+        with pytest.raises(TypeError, match=f"the page must be a string or bytes, not {type(text).__name__}"):
+            curation.extract(text)
+
+
+def test_extract_takes_bytes_of_any_kind() -> None:
+    """A bytearray and a memoryview give the text that bytes give."""
+    page = "<article><p>The ferry leaves the harbor at nine, sö they say.</p></article>".encode()
+    found = {curation.extract(kind(page), extractor="resiliparse") for kind in (bytes, bytearray, memoryview)}
+    assert found == {"The ferry leaves the harbor at nine, sö they say."}
+
+
+def test_settings_of_a_recipe_are_a_dict() -> None:
+    """Settings as on the command line are refused with the form to use."""
+    with pytest.raises(TypeError, match=r'must be a dict, such as \{"language.min_score": 0.8\}'):
+        curation.load_recipe("web", ["a=b"])  # type: ignore[arg-type]
+
+
+def test_read_archives_is_exact_about_its_arguments(tmp_path: Path) -> None:
+    """A list and an empty string are refused, any mapping can count, and an error names the file."""
+    samples = ROOT / "samples" / "web.warc.gz"
+    with pytest.raises(TypeError, match=r"not a list; for a list: read_archives\(\*paths\)"):
+        curation.read_archives([samples])  # type: ignore[arg-type]
+    with pytest.raises(curation.InputError, match="an input is an empty string"):
+        curation.read_archives("")
+    counts: dict[str, int] = {"pages.html": 1000}
+    counter: Counter[str] = Counter(counts)
+    batches = curation.read_archives(samples, counts=counts)
+    next(batches)
+    assert 1000 < counts["pages.html"] <= 1256
+    assert len(list(batches)) == len(list(curation.read_archives(samples, counts=counter))) - 1
+    assert counts == counter
+    (tmp_path / "text.warc").write_text("This is no archive at all. " * 99)
+    with pytest.raises(curation.UnreadableArchive, match=r"text\.warc: no WARC or ARC record found"):
+        list(curation.read_archives(tmp_path / "text.warc"))

@@ -8,7 +8,7 @@ process does it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -65,6 +65,8 @@ def _column(texts: list[str]) -> pa.LargeStringArray:
 def _plain(text: Any) -> Any:
     """A scalar of Arrow as its value, pandas' NaN as None."""
     value = text.as_py() if isinstance(text, pa.Scalar) else text
+    if isinstance(value, (bytes, bytearray)):
+        raise TypeError("texts: must be strings, not bytes")
     return None if isinstance(value, float) and value != value else value
 
 
@@ -85,7 +87,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int = 100_000, **settings:
     Raises:
         ValueError: There is no text to learn from, or only one string was given.
         RecipeError: There is no such setting, or it cannot have this value.
-        TypeError: A text is no string.
+        TypeError: A text is no string, or a whole table was given instead of a column.
 
     Example:
         >>> from curation import train_tokenizer
@@ -97,6 +99,8 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int = 100_000, **settings:
 
     if isinstance(texts, (str, bytes)):
         raise ValueError("texts: must be an iterable of strings; one string alone is an iterable of its characters")
+    if isinstance(texts, Mapping) or any(hasattr(texts, name) for name in ("columns", "column_names")):
+        raise TypeError(f"texts: a {type(texts).__name__} is a table: give a column, such as df['text']")
     wanted = build(TokenizerSettings, {"vocab_size": vocab_size, **settings}, "train_tokenizer()")
     if wanted.sample < 1:
         raise ParameterError("sample", wanted.sample, "left out here: give the texts to train on")

@@ -109,6 +109,21 @@ def test_every_kind_of_table() -> None:
     assert set(Path(tempfile.gettempdir()).glob("curation-*")) == before
 
 
+def test_the_best_by_any_column_of_numbers() -> None:
+    """Any column of numbers chooses the survivor, whatever its name and type; other columns are refused."""
+    table = {"text": [text(3)] * 4, "stars": [1, None, 7, 3], "language_score": [0.9, 0.1, 0.2, 0.3], "name": [*"dcba"]}
+    for kind in (pa.int8(), pa.float32(), pa.decimal128(30, 2)):
+        given = pa.table(table).set_column(1, "stars", pa.array(table["stars"]).cast(kind))
+        assert deduplicate(given, survivor="best:stars").kept["stars"].to_pylist() == [7]
+    assert deduplicate(table, survivor="best:language_score").kept["stars"] == [1]
+    dated = {**table, "date": ["2024-01-01", "2024-03-01", None, "2024-02-01"]}
+    assert deduplicate(dated, survivor="best:date").kept["name"] == ["c"]
+    with pytest.raises(InputError, match="'name' holds string, not numbers"):
+        deduplicate(table, survivor="best:name")
+    with pytest.raises(InputError, match="needs the column 'likes'"):
+        deduplicate(table, survivor="best:likes")
+
+
 @pytest.mark.parametrize("texts", [[], [None, None, ""], ["once", "once"]])
 def test_little_or_nothing(texts: list[str | None]) -> None:
     """Empty tables, nulls, and texts too short to be compared: nothing goes."""

@@ -82,9 +82,18 @@ def test_good_values_are_kept() -> None:
     assert build(Limits, values, "") == Limits(least=None, pairs=(("a", "b"),), name="none", share=1)
 
 
+def test_python_lists_become_tuples() -> None:
+    """A constructor takes lists, nested ones too; a set, which has no order, is refused."""
+    limits = Limits(words=["b", "a"], pairs=[["a", "b"]])  # type: ignore[arg-type,list-item]
+    assert limits == Limits(words=("b", "a"), pairs=(("a", "b"),))
+    assert hash(limits)
+    with pytest.raises(ParameterError, match="a set has no order: give a list or tuple"):
+        Limits(words={"a"})  # type: ignore[arg-type]
+
+
 def test_unknown_and_missing_arguments() -> None:
-    """Python raises its own error for them; the error for a recipe lists the keys that exist."""
-    with pytest.raises(TypeError, match="lest"):
+    """The error names the class, the argument and the keys that exist."""
+    with pytest.raises(TypeError, match=r"^Limits: .*'lest'; it has least, share"):
         Limits(lest=1)  # type: ignore[call-arg]
     with pytest.raises(RecipeError, match=r"x: unknown key 'lest' \(= 1\); it has least, share"):
         build(Limits, {"lest": 1}, "x")

@@ -36,7 +36,7 @@ from curation.recipes.recipe import STAGES, import_class, load
 from curation.stages import frames
 from curation.stages.batch import Batch
 from curation.stages.pipeline import Pipeline, stage_name
-from curation.stages.stage import Outcome, apply, signal_type
+from curation.stages.stage import Outcome, apply, signal_type, struct
 
 SAMPLES = Path(__file__).resolve().parents[3] / "samples" / "web.warc.gz"
 SETTINGS = ["extract.extractor=resiliparse", "language.min_score=0.5"]
@@ -352,6 +352,46 @@ def test_errors_say_what_is_wrong_with_a_table() -> None:
         Pipeline([("broken", Broken("drops"))])(pa.table({"text": ["a", "b"]}))
 
 
+@pytest.mark.parametrize("values", [[1, 2], [b"a", b"b"]])
+@pytest.mark.parametrize("kind", ["table", "pandas", "lists"])
+def test_urls_and_pages_must_be_text(kind: str, values: list[Any]) -> None:
+    """A stage that reads them says so; other stages leave such columns as they are, and empty ones are text."""
+    table = KINDS[kind]({"text": ["aa", "bb"], "url": values})
+    with pytest.raises(InputError, match="stage url: cannot read the column 'url': it does not hold text"):
+        Pipeline([Url()])(table)
+    assert as_lists(Pipeline([Length(1)]).keep(table)) == {"text": ["aa", "bb"], "url": values}
+    with pytest.raises(InputError, match="stage extract: cannot read the column 'html': it does not hold text"):
+        Pipeline([Extract()])(KINDS[kind]({"html": values}))
+    with pytest.raises(InputError, match="no column 'text', and no stage makes it"):
+        Pipeline([Length()])(KINDS[kind]({"html": values}))
+    nothing = pd.DataFrame({"text": ["aa", "bb"], "url": [float("nan")] * 2})
+    assert Pipeline([Url()])(nothing).counts["url"].documents_in == 2
+
+
+def test_columns_of_one_name() -> None:
+    """Columns that no stage reads or fills may share a name; others are refused by name."""
+    views = pa.array(["y", "x"], pa.string_view())
+    table = pa.Table.from_arrays([pa.array(["aaa", "b"]), pa.array([1, 2]), views], names=["text", "n", "n"])
+    result = Pipeline([Length(2)])(table)
+    assert result.kept.columns == table.slice(0, 1).columns
+    assert result.removed.column_names == ["text", "n", "n", "stage", "reason"]
+    with pytest.raises(InputError, match="stage extract: cannot read the column 'html': there are 2"):
+        Pipeline([Extract()])(table.rename_columns(["n", "html", "html"]))
+    with pytest.raises(InputError, match="the stages fill the column 'language', of which the table has several"):
+        Pipeline([Language()])(table.rename_columns(["text", "language", "language"]))
+
+
+def test_lists_must_be_lists() -> None:
+    """One string, and so one row of a dataset, and a generator are no columns."""
+    pipeline = Pipeline([Length()])
+    for values in ("aaa", b"aaa", (text for text in ["aaa"]), 5):
+        kind = type(values).__name__
+        with pytest.raises(TypeError, match=f"the column 'text' is a {kind}, not a list of values: .*batched=True"):
+            pipeline({"text": values})
+    with pytest.raises(TypeError, match="batched=True"):
+        datasets.Dataset.from_dict({"text": ["aaa"]}).map(pipeline.keep)
+
+
 def test_errors_for_other_inputs_suggest_a_solution() -> None:
     """The error for each easy mistake says what to do instead."""
     pipeline = Pipeline([Length()])
@@ -388,8 +428,54 @@ def test_wrong_stages_are_refused() -> None:
     with pytest.raises(TypeError, match="is no stage"):
         Pipeline([len])  # type: ignore[list-item]
     for stages in (C4(), "fineweb", None):
-        with pytest.raises(TypeError, match="must be a sequence of stages"):
+        with pytest.raises(TypeError, match="must be a sequence of stages") as error:
             Pipeline(stages)  # type: ignore[arg-type]
+        assert len(str(error.value)) < 120
+    with pytest.raises(
+        TypeError, match=r"^C4 given: must be a sequence of stages, such as \[GopherQuality\(\), C4\(\)\]"
+    ):
+        Pipeline(C4)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"Pipeline\(load_recipe\('fineweb'\)\)"):
+        Pipeline("fineweb")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"'c4' is no stage: give an instance, C4\(\)"):
+        Pipeline(["c4"])  # type: ignore[list-item]
+    for name in ("", "a.b"):
+        with pytest.raises(ValueError, match="must not be empty or have a dot"):
+            Pipeline([(name, C4())])
+    with pytest.raises(TypeError, match="name of a stage must be a string, not 5"):
+        Pipeline([(5, C4())])  # type: ignore[list-item]
+    with pytest.raises(TypeError, match=r"text_column = \['text'\]: must be a string"):
+        Pipeline([C4()], text_column=["text"])  # type: ignore[arg-type]
+
+
+def test_errors_in_a_filter_of_ones_own() -> None:
+    """The error names the filter and what it must return."""
+
+    class Wrong(Length):
+        def measure(self, batch: Batch) -> Any:
+            return values
+
+    class Other:
+        version: ClassVar[int] = 1
+
+        def __call__(self, batch: Batch, /) -> Any:
+            return batch
+
+    values: Any = pa.array([], pa.int64())
+    with pytest.raises(TypeError, match=r"Wrong.measure must return struct\(signal=values, ...\), not a Int64Array"):
+        Pipeline([Wrong()])({"text": ["a"]})
+    values = struct(words=values)
+    with pytest.raises(
+        KeyError, match="Wrong: the rule min_length is on the signal 'length'; those measured are: words"
+    ):
+        Pipeline([Wrong()])({"text": ["a"]})
+    values = struct(length=[1, 2, 3])
+    with pytest.raises(RuntimeError, match="stage wrong: 3 reasons for 0 documents; there must be one for each"):
+        Pipeline([Wrong()])({"text": ["a"]})
+    with pytest.raises(TypeError, match="stage other: must return an Outcome, not a Batch"):
+        Pipeline([Other()])({"text": ["a"]})
+    with pytest.raises(ValueError, match=r"one value per document, but their lengths are \{'a': 1, 'b': 2\}"):
+        struct(a=[1], b=[1, 2])
 
 
 def test_pipelines_pickle_and_compare_equal() -> None:

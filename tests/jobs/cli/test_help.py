@@ -153,6 +153,7 @@ def test_choices_are_all_that_are_accepted() -> None:
     assert find("export", "--split").metavar == "|".join(SPLITS)
     assert {*find("dedup", "--mode").metavar.split("|")} == {*get_args(get_type_hints(DedupSettings)["mode"])}
     assert ", ".join(commands()) in COMMANDS["run"].help
+    assert ", ".join(commands()) in find("run", "--steps").help
     assert {*commands()} < {*COMMANDS}
 
 
@@ -168,6 +169,14 @@ def test_what_a_help_names_exists() -> None:
             assert key in keys
         assert {*re.findall(r"report/\w+\.\w+", text)} <= {REPORT_PAGE, STATS}
         assert not re.search(r"\b[A-Z][a-z]+[A-Z]\w*", text)
+
+
+def test_commands_named_in_a_help_exist() -> None:
+    """A command between backticks exists, and --set names the one that lists its keys."""
+    for _, text in texts():
+        for words in re.findall(r"`curate ([a-z -]+[a-z])", text):
+            assert words in COMMANDS
+    assert "`curate recipe show NAME`" in find("run", "--set").help
 
 
 def test_commands_are_grouped() -> None:
@@ -226,7 +235,9 @@ def test_defaults_of_steps(words: str, record: Any) -> None:
         assert cluster.cores == cores()
     assert shown_default(find(words, "--recipe")) == f"[default: (the run's own, else {DEFAULT_RECIPE})]"
     assert "the run in --out" in shown_default(find(words, "inputs"))
-    assert "Required for a new run." in find(words, "inputs").help
+    first = words in ("run", "filter")
+    assert ("Required for a new run." in find(words, "inputs").help) == first
+    assert ("The steps before this one are not run" in find(words, "inputs").help) != first
     assert words != "run" or "all" in shown_default(find(words, "--steps"))
 
 

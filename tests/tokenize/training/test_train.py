@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import psutil
 import pyarrow as pa
 import pytest
+from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenized import make_texts
@@ -227,6 +229,13 @@ def test_texts_that_no_tokenizer_comes_of() -> None:
             train_tokenizer(texts)
     with pytest.raises(TypeError, match="must be strings"):
         train_tokenizer([1, 2])  # type: ignore[list-item]
+    for text in ([b"text"], pa.array([b"text"])):
+        with pytest.raises(TypeError, match="must be strings, not bytes"):
+            train_tokenizer(text)
+    table = {"text": TEXTS}
+    for kind in (dict, pa.table, pd.DataFrame, pl.DataFrame, pl.LazyFrame, Dataset.from_dict):
+        with pytest.raises(TypeError, match=r"is a table: give a column, such as df\['text'\]"):
+            train_tokenizer(kind(table))
     with pytest.raises(RecipeError, match=r"train_tokenizer\(\): unknown key 'size'"):
         train_tokenizer(TEXTS, size=3)
     with pytest.raises(ParameterError, match=r"sample = 0\.5"):
