@@ -19,14 +19,7 @@ from curation.store.folder import Folder
 
 _ABSENT = object()
 
-KEPT_IF = {
-    "<": ">= {}",
-    "<=": "> {}",
-    ">": "<= {}",
-    ">=": "< {}",
-    "==": "!= {}",
-    "!=": "== {}",
-}
+KEPT_IF = {"<": ">= {}", "<=": "> {}", ">": "<= {}", ">=": "< {}", "==": "!= {}", "!=": "== {}"}
 """Which values a rule keeps, by the comparison with which it removes."""
 
 SHOWN = 12

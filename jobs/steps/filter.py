@@ -30,14 +30,7 @@ from curation.recipes.recipe import Recipe
 from curation.running.overlap import overlapped
 from curation.running.performance import Meter
 from curation.stages.batch import Batch
-from curation.stages.signals import (
-    Histogram,
-    SignalSettings,
-    add_histograms,
-    stored_rows,
-    stored_schema,
-    to_json,
-)
+from curation.stages.signals import Histogram, SignalSettings, add_histograms, stored_rows, stored_schema, to_json
 from curation.stages.stage import Applied, apply, signal_type
 from curation.stages.tally import StageTally, add_stages
 from curation.store import paths, schema

@@ -68,10 +68,7 @@ def _choose_classes_in_c() -> None:
     from trafilatura import utils
 
     lookup = etree.ElementDefaultClassLookup(
-        element=html.HtmlElement,
-        comment=html.HtmlComment,
-        pi=html.HtmlProcessingInstruction,
-        entity=html.HtmlEntity,
+        element=html.HtmlElement, comment=html.HtmlComment, pi=html.HtmlProcessingInstruction, entity=html.HtmlEntity
     )
     for parser in (utils.HTML_PARSER, html.html_parser):
         parser.set_element_class_lookup(lookup)
