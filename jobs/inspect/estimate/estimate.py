@@ -29,6 +29,7 @@ from curation.jobs.steps.fingerprints import Fingerprints
 from curation.jobs.steps.plan import DEFAULT_RECIPE, Plan
 from curation.jobs.steps.progress import Progress
 from curation.jobs.steps.run import Run
+from curation.jobs.steps.table import commands, outputs
 from curation.jobs.steps.train_tokenizer import make_tokenizer
 from curation.recipes.alarms import Alarms
 from curation.recipes.recipe import Recipe, load
@@ -39,11 +40,15 @@ from curation.store.paths import CORPUS, DROPS, TOKENIZER
 from curation.store.shards import ShardWriter, read_table
 from curation.tokenize.encoding.encode_shards import count_tokens, find_corpora
 
-SHARDED = ("documents", "removed/filter", "signatures", "signals", "corpus", "removed/dedup")
+STEPS = tuple(command for command in commands() if command != "report")
+
+SHARDED = tuple(files.prefix.removesuffix("/") for step, files in outputs() if step.unit == "shard" and step.make)
 """Outputs with one file per shard."""
 
-WHOLES = ("dedup", "tokenizer", "tokens")
-STEPS = ("filter", "dedup", "train-tokenizer", "tokenize")
+WHOLES = dict.fromkeys(
+    files.prefix.partition("/")[0] for step, files in outputs() if step.unit != "shard" and not step.anytime
+)
+"""Folders of the other outputs."""
 
 POLL_SECONDS = 0.05
 """Interval between two measurements of memory."""
@@ -150,21 +155,20 @@ class _SampleRun:
             Cluster().gather(_filter_or_skip, [task])
             warm = time.perf_counter() - started
         run = Run(plan, Cluster(), self.progress)
-        with self._watched("filter"):
-            run.run("filter")
-        self._count_filtered(run.quarantined)
-        result.startup = max(0.0, warm - next((s for s in result.by_chunk["seconds"] if s), 0.0))
-        if not result.total("documents"):
-            return
-        with self._watched("dedup"):
-            run.run("dedup")
-        self._count_duplicates()
-        if result.survived_characters:
-            with self._watched("train-tokenizer"):
-                run.run("train-tokenizer")
-            with self._watched("tokenize"):
-                run.run("tokenize")
-            self._count_tokens()
+        for command in STEPS:
+            if command == "train-tokenizer" and not result.survived_characters:
+                break
+            with self._watched(command):
+                run.run(command)
+            if command == "filter":
+                self._count_filtered(run.quarantined)
+                result.startup = max(0.0, warm - next((s for s in result.by_chunk["seconds"] if s), 0.0))
+                if not result.total("documents"):
+                    return
+            elif command == "dedup":
+                self._count_duplicates()
+            elif command == "tokenize":
+                self._count_tokens()
         self._measure_sizes()
 
     @contextmanager

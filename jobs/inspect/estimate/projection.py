@@ -166,7 +166,7 @@ def project_hours(result: SampleResult) -> tuple[dict[str, Interval], Interval]:
     relative = frame.estimate(result.by_chunk.get("characters", ()))
     text = relative.scaled(1 / max(result.total("characters"), 1))
     learning = min(result.learning, result.processor.get("train-tokenizer", 0.0))
-    for step in ("dedup", "train-tokenizer", "tokenize"):
+    for step in STEPS[1:]:
         spent = result.processor.get(step, 0.0) - (learning if step == "train-tokenizer" else 0.0)
         costs[step] = text.scaled(max(0.0, spent)).widened(TIMES_DIFFER)
     # Merges are learned from distinct words, which grow more slowly than text: at most with its square root.
