@@ -103,9 +103,9 @@ def deduplicate(table: Table, *, text_column: str = "text", **settings: Any) -> 
     for number, dropped in enumerate(lists):
         mask[dropped["row"].to_numpy() + number * SHARD_ROWS] = False
     drops = pa.concat_tables(lists)
-    told = {"reason": drops["reason"], "similarity": drops["similarity"]}
-    told["survivor"] = drops["survivor_id"].cast(pa.int64())
-    return DeduplicatedTable(frame.where(mask).table, frame.where(~mask).replace(told).table, result.counts)
+    verdict = {"reason": drops["reason"], "similarity": drops["similarity"]}
+    verdict["survivor"] = drops["survivor_id"].cast(pa.int64())
+    return DeduplicatedTable(frame.where(mask).table, frame.where(~mask).replace(verdict).table, result.counts)
 
 
 def _columns(settings: DedupSettings, frame: Frame) -> dict[str, str]:

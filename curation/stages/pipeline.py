@@ -260,9 +260,9 @@ class _Run:
             added["text"] = pa.string()
         if "id" not in frame.names:
             gone.append("id")
-        told = {"stage": pa.string(), "reason": pa.string()}
+        verdict = {"stage": pa.string(), "reason": pa.string()}
         self.kept = _Rows(frame, pipeline.text_column, gone, added)
-        self.removed = _Rows(frame, pipeline.text_column, gone, added | told)
+        self.removed = _Rows(frame, pipeline.text_column, gone, added | verdict)
 
 
 class _Rows:
