@@ -94,10 +94,11 @@ class Counts:
 
     @classmethod
     def from_arrow(cls, batch: pa.RecordBatch) -> Counts:
-        """Convert from a record batch with SCHEMA."""
+        """Convert from a record batch with SCHEMA, by buffers as in `to_arrow`."""
         tokens, counts = batch.column("token"), batch.column("count")
         data, offsets = text_bytes(tokens)
-        return cls(data[offsets[0] : offsets[-1]], offsets - offsets[0], counts.to_numpy())
+        numbers = np.frombuffer(counts.buffers()[1], np.int64)[counts.offset : counts.offset + len(counts)]
+        return cls(data[offsets[0] : offsets[-1]], offsets - offsets[0], numbers)
 
 
 def sorted_run(counts: Counts) -> Counts:
