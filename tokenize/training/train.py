@@ -99,7 +99,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int = 100_000, **settings:
 
     if isinstance(texts, (str, bytes)):
         raise ValueError("texts: must be an iterable of strings; one string alone is an iterable of its characters")
-    if isinstance(texts, Mapping) or any(hasattr(texts, name) for name in ("columns", "column_names")):
+    if isinstance(texts, Mapping) or any(hasattr(type(texts), name) for name in ("columns", "column_names")):
         raise TypeError(f"texts: a {type(texts).__name__} is a table: give a column, such as df['text']")
     wanted = build(TokenizerSettings, {"vocab_size": vocab_size, **settings}, "train_tokenizer()")
     if wanted.sample < 1:
