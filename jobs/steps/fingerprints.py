@@ -43,8 +43,7 @@ class Fingerprints:
         """The fingerprints of the steps before `step`: of the same shard, or of all shards together."""
         fingerprints = []
         for name in step.after:
-            per_shard = step_named(name).unit == "shard"
-            if per_shard and step.unit == "whole":
+            if step_named(name).unit == "shard" and step.unit != "shard":
                 fingerprints.append(fingerprint(self.shards, [self.of(name, each) for each in self.shards]))
             else:
                 fingerprints.append(self.of(name, shard))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +96,18 @@ def test_what_an_added_step_depends_on_redoes_it(crawl: Path, tmp_path: Path) ->
     assert prints[0] == prints[2]
     with pytest.raises(StepFailed, match=r"sizes: .*filter is not done for a-.*run `curate filter` first"):
         run.run("sizes")
+
+
+@pytest.mark.parametrize("unit", ["whole", "parts"])
+def test_a_step_made_at_once_depends_on_every_shard(
+    crawl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unit: str
+) -> None:
+    """A step that is not made shard by shard has another fingerprint if its run has another shard."""
+    first, second = sorted(map(str, crawl.glob("*.warc.gz")))
+    added = replace(STEP, unit=unit, after=("filter",))
+    monkeypatch.setattr(table, "STEPS", (*table.STEPS[:1], added, *table.STEPS[1:]))
+    prints = []
+    for name, inputs in (("one", [first]), ("both", [first, second])):
+        run = Run(make_plan(inputs, str(tmp_path / name), None, [*SETTINGS]), Cluster(), Progress("silent"))
+        prints.append(run.fingerprints.of("sizes"))
+    assert prints[0] != prints[1]
