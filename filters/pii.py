@@ -31,6 +31,7 @@ from curation.pii.replacements import replace, replacement
 from curation.stages.batch import Batch
 from curation.stages.parameters import build, checked
 from curation.stages.stage import Outcome, struct
+from curation.text.buffers import cut_by_size
 from curation.text.valid import valid_text
 
 SIGNALS = ("email", "ip", "phone", "credit_card", "iban", "us_ssn", "person", "location")
@@ -262,13 +263,9 @@ def _check_regions(regions: tuple[str, ...]) -> None:
 
 def _slices(texts: pa.StringArray) -> Iterator[tuple[int, pa.StringArray]]:
     """The array in slices of about SLICE_BYTES, each with its first row."""
-    sizes = np.cumsum(pc.fill_null(pc.binary_length(texts), 0).to_numpy(zero_copy_only=False).astype(np.int64))
-    first = 0
-    while first < len(texts):
-        before = sizes[first - 1] if first else 0
-        last = max(first + 1, int(np.searchsorted(sizes, before + SLICE_BYTES, side="right")))
+    sizes = pc.fill_null(pc.binary_length(texts), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    for first, last in cut_by_size(sizes, SLICE_BYTES):
         yield first, texts.slice(first, last - first)
-        first = last
 
 
 def _english(batch: Batch, first: int, rows: int) -> frozenset[int]:

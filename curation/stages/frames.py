@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from curation.arrays import Bools, Int64s
 from curation.errors import InputError
 from curation.store import schema
+from curation.text.buffers import cut_by_size
 from curation.text.valid import valid_text
 
 BATCH_ROWS = 1024
@@ -377,15 +378,8 @@ def _ids(given: pa.Array | None, rows: pa.Array) -> pa.Array:
 
 
 def _cut(columns: Mapping[str, pa.Array], first: int, cleaned: frozenset[str]) -> Iterator[FramePart]:
-    ends = np.cumsum(_sizes(columns))
-    start, rows = 0, len(ends)
-    if not rows:
-        yield FramePart(first, _batch(columns, 0, 0, first), cleaned)
-    while start < rows:
-        before = ends[start - 1] if start else 0
-        stop = min(rows, max(start + 1, int(np.searchsorted(ends, before + BATCH_BYTES, "right"))))
+    for start, stop in [*cut_by_size(_sizes(columns), BATCH_BYTES)] or [(0, 0)]:
         yield FramePart(first + start, _batch(columns, start, stop, first), cleaned)
-        start = stop
 
 
 def _sizes(columns: Mapping[str, pa.Array]) -> Int64s:
