@@ -22,7 +22,9 @@ RECORDS = [warcinfo(), *(response(url, page(url, "Some text. " * 200)) for url i
 
 def records(data: bytes, max_bytes: int = 1 << 20) -> tuple[list[Record], Counter[str]]:
     counts: Counter[str] = Counter()
-    return list(read_records(io.BytesIO(data), counts, ALL, max_bytes)), counts
+    found = list(read_records(io.BytesIO(data), counts, ALL, max_bytes))
+    assert sum(counts.pop(f"bytes.{kind}", 0) for kind in ("records", "padding", "lost")) == len(data)
+    return found, counts
 
 
 @pytest.mark.parametrize(
