@@ -11,6 +11,20 @@ from dataclasses import dataclass
 
 RECORDS, PADDING, LOST = "bytes.records", "bytes.padding", "bytes.lost"
 
+SKIPPED_AS_LOST = tuple(
+    f"skipped.{cause}"
+    for cause in (
+        "truncated",
+        "wrong_length",
+        "garbage",
+        "damaged_header",
+        "damaged_gzip",
+        "damaged_zstd",
+        "too_slow",
+    )
+)
+"""Counts of records that are lost because of damage or time, not skipped by a rule."""
+
 MAX_LOSSES = 100
 """Losses listed per file; further ones are counted only."""
 
@@ -22,7 +36,7 @@ class Loss:
     Attributes:
         offset: File offset of its first byte.
         bytes: Length in bytes of the file.
-        cause: Why: truncated, wrong_length, garbage, damaged_header, damaged_gzip, damaged_zstd or damaged_digest.
+        cause: Why: truncated, wrong_length, garbage, damaged_header, damaged_gzip, damaged_zstd or too_slow.
         records: Number of records lost, as far as they can be told.
     """
 

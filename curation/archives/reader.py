@@ -15,6 +15,7 @@ from annotated_types import Ge, Le, MinLen
 
 from curation.archives.charset import is_utf8, to_utf8
 from curation.archives.http import NON_SPACE, decoded_body, parse_headers, parse_response
+from curation.archives.ledger import Loss
 from curation.archives.records import Record, read_records
 from curation.errors import UnreadableArchive
 from curation.stages.batch import Batch
@@ -82,6 +83,7 @@ def read_batches(
     settings: ReadSettings,
     counts: Counter[str],
     *,
+    losses: list[Loss] | None = None,
     max_documents: int = 256,
     max_bytes: int = BATCH_BYTES,
 ) -> Iterator[Batch]:
@@ -94,7 +96,9 @@ def read_batches(
         settings: Table [read] of the recipe.
         counts: Updated with every record by type (`records.`) and by what became of it: a page (`pages.`), a record of
             a type that is not wanted (`passed.`) or skipped by cause (`skipped.`); these add up to the records. Also
-            decisions (`charset.`, `type.`, `transfer.`, `content.`, `repaired.`) and HTTP statuses (`status.`).
+            decisions (`charset.`, `type.`, `transfer.`, `content.`, `repaired.`), HTTP statuses (`status.`), and bytes
+            of the file (`bytes.records`, `bytes.padding`, `bytes.lost`).
+        losses: What could not be read is appended to it.
         max_documents: Largest number of pages in a batch.
         max_bytes: Approximate size of the text and HTML in a batch, in bytes.
 
@@ -107,7 +111,7 @@ def read_batches(
     rows = _PageBuffer(path)
     dump = settings.dump or _dump_of(path)
     wanted = frozenset(settings.records) | {"warcinfo"}
-    for record in read_records(stream, counts, wanted, settings.max_page_bytes):
+    for record in read_records(stream, counts, wanted, settings.max_page_bytes, losses):
         if record.kind == "warcinfo":
             counts["passed.warcinfo"] += 1
             if not settings.dump and _dump_of(path) is None:

@@ -77,8 +77,9 @@ _DICTIONARY_START = re.compile(rb"\x5d\x2a\x4d\x18[\x00-\xff]{4}(?:\x28\xb5\x2f\
 _CANDIDATE = re.compile(
     rb"\x1f\x8b\x08[\x00-\x1f][\x00-\xff]{4}[\x00\x02\x04]|\x28\xb5\x2f\xfd|"
     + WARC_START.pattern
-    + rb"|(?<![^\n])"
+    + rb"|(?<![^\n])(?="
     + ARC_START
+    + rb")"
 )
 
 

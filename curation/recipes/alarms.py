@@ -16,7 +16,7 @@ from curation.errors import RecipeError
 
 TABLE = "alarms"
 QUARANTINED, READ = "quarantined", "read"
-MIN_DOCUMENTS = "min_documents"
+MIN_DOCUMENTS, DAMAGED = "min_documents", "damaged"
 
 AFTER_FILTER = (READ, QUARANTINED)
 """Names known after the filter step besides the recipe's stages: records that could not be read, quarantined inputs."""
@@ -24,7 +24,7 @@ AFTER_FILTER = (READ, QUARANTINED)
 AFTER_DEDUP = ("dedup", "lines", "pii")
 """Names of the stages of the corpus step, known after it."""
 
-RESERVED = (MIN_DOCUMENTS, QUARANTINED, "lines")
+RESERVED = (MIN_DOCUMENTS, DAMAGED, QUARANTINED, "lines")
 """Names that have a meaning here or in the funnel, so no stage can have them."""
 
 
@@ -59,14 +59,18 @@ class Alarms:
         min_documents: Number of documents that must enter a stage for its band to be checked: shares of a few documents
             mean little. It does not apply to quarantined inputs.
         bands: A band for each stage that has one.
+        damaged: Share of the bytes of all inputs, from 0 to 1, that may be lost to damage before a finished run exits
+            with code 1 instead of 0.
     """
 
     min_documents: int = 1000
     bands: tuple[Band, ...] = ()
+    damaged: float = 0.0
 
     def to_values(self) -> dict[str, Any]:
-        """The table as in a recipe: {"min_documents": 1000, "dedup": [0.0, 0.5]}."""
-        return {MIN_DOCUMENTS: self.min_documents, **{band.stage: [band.low, band.high] for band in self.bands}}
+        """The table as in a recipe: {"min_documents": 1000, "damaged": 0.0, "dedup": [0.0, 0.5]}."""
+        bands = {band.stage: [band.low, band.high] for band in self.bands}
+        return {MIN_DOCUMENTS: self.min_documents, DAMAGED: self.damaged, **bands}
 
     def violated(self, rates: Mapping[str, Rate]) -> list[tuple[Band, Rate]]:
         """Bands that do not contain the given rate of their stage, in the recipe's order, each with that rate."""
@@ -94,6 +98,7 @@ def parse(values: Mapping[str, Any], stages: Iterable[str], source: str) -> Alar
     """
     known = [*stages, *AFTER_FILTER, *AFTER_DEDUP]
     min_documents: Any = Alarms().min_documents
+    damaged: Any = Alarms().damaged
     bands = []
     for key, value in values.items():
         where = f"{source}: [{TABLE}]: {key} = {value!r}"
@@ -101,11 +106,17 @@ def parse(values: Mapping[str, Any], stages: Iterable[str], source: str) -> Alar
             min_documents = value
             if isinstance(value, bool) or not isinstance(value, int) or value < 0:
                 raise RecipeError(f"{where}: must be a whole number, at least 0")
+        elif key == DAMAGED:
+            damaged = value
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+                raise RecipeError(f"{where}: must be a share from 0 to 1")
         elif key not in known:
-            raise RecipeError(f"{where}: no stage of that name; there are {', '.join([*known, MIN_DOCUMENTS])}")
+            raise RecipeError(
+                f"{where}: no stage of that name; there are {', '.join([*known, MIN_DOCUMENTS, DAMAGED])}"
+            )
         elif value is not None and value != "none":
             bands.append(_band(key, value, where))
-    return Alarms(min_documents, tuple(bands))
+    return Alarms(min_documents, tuple(bands), float(damaged))
 
 
 def _band(stage: str, value: Any, where: str) -> Band:

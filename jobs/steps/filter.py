@@ -18,12 +18,14 @@ import numpy as np
 import pyarrow as pa
 
 from curation.archives.inputs import Input
+from curation.archives.ledger import Loss
 from curation.archives.reader import read_batches
 from curation.dedup.settings import DedupSettings
 from curation.dedup.signatures import VERSION as SIGNATURES_VERSION
 from curation.dedup.signatures import signature_schema, signatures
 from curation.extraction.acceleration.patches import NotAccelerated
 from curation.jobs.steps.acceleration import warn_about_slow_extraction
+from curation.jobs.steps.damage import damaged_inputs, describe_damage
 from curation.jobs.steps.plan import Plan
 from curation.jobs.steps.tasks import run_tasks
 from curation.recipes.recipe import Recipe
@@ -66,21 +68,25 @@ class FilterTask:
 
 
 def make(run: Run) -> None:
-    """Make every shard that is not up to date; quarantine inputs that cannot be read."""
+    """Make every shard that is not up to date; quarantine inputs that cannot be read, name those that are damaged."""
     plan = run.plan
     of = run.fingerprints.of
     tasks = [FilterTask(plan.folder, plan.recipe, source, of(STEP, source.shard)) for source in plan.inputs]
-    quarantined: list[dict[str, str]] = []
+    quarantined: dict[str, str] = {}
 
     def give_up(task: FilterTask, cause: str) -> str:
-        quarantined.append({"path": task.source.path, "cause": cause})
+        quarantined[task.source.path] = cause
         return task.source.path
 
     def starting() -> None:
         warn_about_slow_extraction(plan.recipe, run.cluster, run.progress)
 
     run_tasks(STEP, filter_archive, tasks, run.cluster, run.progress, give_up=give_up, starting=starting)
-    run.quarantine(sorted(quarantined, key=lambda entry: entry["path"]))
+    damaged = damaged_inputs(plan.folder, [source for source in plan.inputs if source.path not in quarantined])
+    for entry in damaged:
+        if entry not in run.damaged:
+            run.progress.warn(describe_damage(entry), event="damaged", **entry)
+    run.record([{"path": path, "cause": quarantined[path]} for path in sorted(quarantined)], damaged)
 
 
 def depends(plan: Plan, shards: Sequence[str]) -> list[Any]:
@@ -117,6 +123,7 @@ def filter_archive(task: FilterTask) -> dict[str, int]:
     signal_settings: SignalSettings = recipe.table("signals")
     signals = signal_type(recipe.stages, empty_batch())
     read: Counter[str] = Counter()
+    losses: list[Loss] = []
     tallies: dict[str, StageTally] = {}
     counted: dict[str, Histogram] = {}
 
@@ -137,7 +144,7 @@ def filter_archive(task: FilterTask) -> dict[str, int]:
         ]
         documents, removed, signed, *stored = writers
         archive = stack.enter_context(task.source.open())
-        batches = _numbered(read_batches(archive, task.source.path, recipe.table("read"), read))
+        batches = _numbered(read_batches(archive, task.source.path, recipe.table("read"), read, losses=losses))
         for applied, signature in overlapped(process, batches, BATCHES_AT_WORK):
             documents.write(applied.kept.table)
             signed.write(signature)
@@ -154,6 +161,7 @@ def filter_archive(task: FilterTask) -> dict[str, int]:
         "read": dict(sorted(read.items())),
         "stages": {name: tally.to_json() for name, tally in tallies.items()},
         "signals": to_json(counted),
+        "losses": [asdict(loss) for loss in losses],
     }
     outputs = [writer.output for writer in writers]
     Manifest(STEP, shard, task.fingerprint, [asdict(task.source)], outputs, counts).write(folder, meter.report())

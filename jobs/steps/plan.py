@@ -44,9 +44,9 @@ class Plan:
     recipe: Recipe
     inputs: tuple[Input, ...]
 
-    def write(self, quarantined: Sequence[dict[str, str]]) -> None:
+    def write(self, quarantined: Sequence[dict[str, str]], damaged: Sequence[dict[str, Any]]) -> None:
         """Write run.json, unless it is already up to date."""
-        value = describe(self, quarantined)
+        value = describe(self, quarantined, damaged)
         if not self.folder.exists(RUN) or self.folder.read_json(RUN) != value:
             self.folder.write_json(RUN, value)
 
@@ -57,7 +57,9 @@ def versions() -> dict[str, str]:
     return {"curation": __version__, "python": platform.python_version(), **libraries}
 
 
-def describe(plan: Plan, quarantined: Sequence[dict[str, str]]) -> dict[str, Any]:
+def describe(
+    plan: Plan, quarantined: Sequence[dict[str, str]] = (), damaged: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
     """The content of run.json."""
     return {
         "recipe": plan.recipe.resolved(),
@@ -66,6 +68,7 @@ def describe(plan: Plan, quarantined: Sequence[dict[str, str]]) -> dict[str, Any
         "accelerated": accelerated(plan.recipe),
         "inputs": [{**asdict(source), "shard": source.shard} for source in plan.inputs],
         "quarantined": list(quarantined),
+        "damaged": list(damaged),
     }
 
 

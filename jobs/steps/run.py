@@ -10,6 +10,7 @@ from typing import Any
 
 from curation.errors import StepFailed
 from curation.jobs.steps.alarms import check_alarms
+from curation.jobs.steps.damage import lost_share
 from curation.jobs.steps.fingerprints import Fingerprints
 from curation.jobs.steps.live_funnel import LiveFunnel
 from curation.jobs.steps.plan import RUN, Plan, make_plan
@@ -46,7 +47,7 @@ def run_commands(
         as_json: Whether to print progress and results as JSON.
 
     Returns:
-        The exit code: 0, or 1 if an input was quarantined.
+        The exit code: 0, or 1 if an input was quarantined or more bytes were lost than `alarms.damaged` accepts.
     """
     plan = make_plan(inputs, out, recipe, settings, update=update)
     progress = Progress(default_mode(as_json))
@@ -63,7 +64,8 @@ def run_commands(
         plan.folder.sweep()
     if run.stats is not None:
         print(json.dumps(run.stats, ensure_ascii=False)) if as_json else show(run.stats, results())
-    return 1 if run.quarantined else 0
+    is_damaged = lost_share(run.damaged, plan.inputs) > plan.recipe.alarms.damaged
+    return 1 if run.quarantined or is_damaged else 0
 
 
 @dataclass
@@ -75,6 +77,7 @@ class Run:
         cluster: Where tasks run.
         progress: Where progress is reported.
         quarantined: Quarantined inputs, each with its path and cause.
+        damaged: Inputs of which some bytes could not be read, as in run.json.
         stats: The content of report/stats.json, once the report step ran.
         fingerprints: Of every part of the run.
         funnel: The counts so far, for the live view.
@@ -84,6 +87,7 @@ class Run:
     cluster: Cluster
     progress: Progress
     quarantined: Sequence[dict[str, str]] = ()
+    damaged: Sequence[dict[str, Any]] = ()
     stats: dict[str, Any] | None = None
     fingerprints: Fingerprints = field(init=False)
     funnel: LiveFunnel = field(init=False)
@@ -91,7 +95,8 @@ class Run:
 
     def __post_init__(self) -> None:
         folder = self.plan.folder
-        self.quarantine(folder.read_json(RUN)["quarantined"] if folder.exists(RUN) else [])
+        before = folder.read_json(RUN) if folder.exists(RUN) else {}
+        self.record(before.get("quarantined", []), before.get("damaged", []))
         self.funnel = LiveFunnel(self.plan.folder)
 
     @property
@@ -99,11 +104,11 @@ class Run:
         """The shards of inputs that are not quarantined, in input order."""
         return self.fingerprints.shards
 
-    def quarantine(self, inputs: Sequence[dict[str, str]]) -> None:
-        """Quarantine these inputs (path and cause of each), and no others, and record it in run.json."""
-        self.quarantined = inputs
-        self.fingerprints = Fingerprints(self.plan, {entry["path"] for entry in inputs})
-        self.plan.write(inputs)
+    def record(self, quarantined: Sequence[dict[str, str]], damaged: Sequence[dict[str, Any]]) -> None:
+        """Record in run.json which inputs, and no others, are quarantined and which lost bytes."""
+        self.quarantined, self.damaged = quarantined, damaged
+        self.fingerprints = Fingerprints(self.plan, {entry["path"] for entry in quarantined})
+        self.plan.write(quarantined, damaged)
 
     def run(self, command: str) -> None:
         """Run the steps of a command.

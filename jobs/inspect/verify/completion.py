@@ -130,7 +130,7 @@ def survey(plan: Plan, cluster: Cluster) -> Completion:
     shards = [source.shard for source in plan.inputs if source.path not in quarantined]
     same = run["fingerprint"] == plan.recipe.fingerprint()
     state = Completion(manifests, shards, quarantined, same)
-    if not same and run["versions"] == describe(plan, [])["versions"]:
+    if not same and run["versions"] == describe(plan)["versions"]:
         message = f"its recipe gives the fingerprint {plan.recipe.fingerprint()}, with the versions that it names"
         expected = f"{run['fingerprint']}: the recipe, or a model or list that it reads, was changed after the run"
         state.faults.append(Fault(RUN, message, expected))

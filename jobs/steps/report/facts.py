@@ -80,6 +80,7 @@ def _shards(plan: Plan) -> list[str]:
 def collect(plan: Plan, facts: ShardFacts) -> dict[str, Any]:
     """The content of stats.json for the run so far, finished or not."""
     folder, shards = plan.folder, _shards(plan)
+    run = folder.read_json(RUN) if folder.exists(RUN) else {}
     counted = StepTally()
     signals: dict[str, dict[str, Any]] = {}
     done = {}
@@ -93,7 +94,8 @@ def collect(plan: Plan, facts: ShardFacts) -> dict[str, Any]:
         "recipe": plan.recipe.name,
         "fingerprint": plan.recipe.fingerprint(),
         "shards": {"inputs": len(shards), "filtered": done["filter"], "corpus": done["corpus"]},
-        "quarantined": folder.read_json(RUN)["quarantined"] if folder.exists(RUN) else [],
+        "quarantined": run.get("quarantined", []),
+        "damaged": run.get("damaged", []),
         **counted.to_json(),
         "removed_characters": dict(facts.reasons),
         "languages": _ranked(facts, "language"),

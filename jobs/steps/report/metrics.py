@@ -118,6 +118,7 @@ def _run(stats: Mapping[str, Any]) -> list[Family]:
     for state, count in stats["shards"].items():
         shards.add(count, state=state)
     shards.add(len(stats["quarantined"]), state="quarantined")
+    shards.add(len(stats["damaged"]), state="damaged")
     return [run, shards]
 
 

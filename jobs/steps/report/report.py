@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
+from curation.jobs.steps.damage import describe_damage
 from curation.jobs.steps.plan import RUN, Plan
 from curation.jobs.steps.progress import Progress
 from curation.jobs.steps.report.card import foreign_readmes, write_card
@@ -45,9 +46,10 @@ def make(run: Run) -> None:
 def write_report(plan: Plan, cluster: Cluster, progress: Progress) -> dict[str, Any]:
     """Count what is there, unless nothing changed since the last report; returns the content of report/stats.json."""
     folder = plan.folder
-    quarantined = folder.read_json(RUN)["quarantined"] if folder.exists(RUN) else []
+    run = folder.read_json(RUN) if folder.exists(RUN) else {}
+    inputs = [run.get("quarantined", []), run.get("damaged", [])]
     foreign = foreign_readmes(folder)
-    current = fingerprint(STEP, VERSION, fingerprints(folder), quarantined, foreign)
+    current = fingerprint(STEP, VERSION, fingerprints(folder), inputs, foreign)
     manifest = is_done(folder, STEP, WHOLE, current)
     done = manifest is not None and all(
         map(folder.exists, (REPORT_PAGE, METRICS, *(output.path for output in manifest.outputs)))
@@ -105,6 +107,9 @@ def _tables(stats: dict[str, Any]) -> list[RenderableType]:
         tables.append(
             _counts("Quarantined", "input", {entry["path"]: entry["cause"] for entry in stats["quarantined"]})
         )
+    if stats["damaged"]:
+        lost = {entry["path"]: describe_damage(entry).removeprefix(f"{entry['path']}: ") for entry in stats["damaged"]}
+        tables.append(_counts("Damaged", "input", lost))
     return tables
 
 

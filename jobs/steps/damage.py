@@ -1,0 +1,63 @@
+"""Inputs of which some bytes could not be read: what was lost, where and why, from the manifests of the filter step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from curation.archives.inputs import Input
+from curation.archives.ledger import LOST, SKIPPED_AS_LOST
+from curation.store.folder import Folder
+from curation.store.manifest import step_counts
+
+LOSSES_NAMED = 3
+"""Losses named in the line about an input; all that were recorded are in run.json."""
+
+
+def damaged_inputs(folder: Folder, sources: Sequence[Input]) -> list[dict[str, Any]]:
+    """The inputs that lost bytes or records, in input order, as in run.json.
+
+    Args:
+        folder: The output folder.
+        sources: Inputs whose shards are done.
+
+    Returns:
+        For each damaged input `path`, `bytes` (its size), `lost_bytes`, `lost_records` and `losses`, a list of
+        `offset`, `bytes`, `cause` and `records`.
+    """
+    counts = step_counts(folder, "filter", (source.shard for source in sources))
+    return [_entry(source, found) for source, found in zip(sources, counts, strict=True) if found.get("losses")]
+
+
+def _entry(source: Input, counts: Mapping[str, Any]) -> dict[str, Any]:
+    read = counts["read"]
+    return {
+        "path": source.path,
+        "bytes": source.size,
+        "lost_bytes": read.get(LOST, 0),
+        "lost_records": sum(read.get(name, 0) for name in SKIPPED_AS_LOST),
+        "losses": counts["losses"],
+    }
+
+
+def lost_share(damaged: Sequence[Mapping[str, Any]], sources: Sequence[Input]) -> float:
+    """Lost bytes as a share of the bytes of all inputs, from 0 to 1. A lost record without bytes counts as one byte."""
+    lost = sum(max(int(entry["lost_bytes"]), 1) for entry in damaged)
+    return lost / max(1, sum(source.size for source in sources))
+
+
+def describe_damage(entry: Mapping[str, Any]) -> str:
+    """One line about a damaged input.
+
+    >>> loss = {"offset": 4096, "bytes": 1500, "cause": "damaged_gzip", "records": 1}
+    >>> describe_damage({"path": "a.warc.gz", "bytes": 9000, "lost_bytes": 1500, "lost_records": 1, "losses": [loss]})
+    'a.warc.gz: lost 1,500 of 9,000 bytes, 1 record: damaged_gzip at offset 4,096 (1,500 bytes)'
+    """
+    losses = entry["losses"]
+    named = [
+        f"{loss['cause']} at offset {loss['offset']:,} ({loss['bytes']:,} bytes)" for loss in losses[:LOSSES_NAMED]
+    ]
+    if len(losses) > LOSSES_NAMED:
+        named.append(f"and {len(losses) - LOSSES_NAMED} more places")
+    records = f"{entry['lost_records']:,} record{'' if entry['lost_records'] == 1 else 's'}"
+    return f"{entry['path']}: lost {entry['lost_bytes']:,} of {entry['bytes']:,} bytes, {records}: {', '.join(named)}"
