@@ -81,7 +81,10 @@ class Runs:
             parts.append(piece.data)
             size += len(piece.data)
             self._member_continues = piece.packed and not piece.last
-            self._stretches.append((self._origin + size, len(piece.data), piece.begin, piece.end))
+            if piece.end < piece.begin:  # the member ran on into the next one
+                cut = (min(piece.end, offset) for stretch in self._stretches for offset in stretch[2:])
+                self._stretches = deque((*stretch[:2], next(cut), next(cut)) for stretch in self._stretches)
+            self._stretches.append((self._origin + size, len(piece.data), min(piece.begin, piece.end), piece.end))
         self._buffer, self._at = parts[0] if len(parts) == 1 else b"".join(parts), 0
 
     def _doubt(self, place: int, cause: str) -> None:

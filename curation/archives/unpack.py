@@ -295,11 +295,13 @@ class Unpacker:
                 cause = f"damaged_{kind}" if is_damaged else None
             if engine.eof:
                 raw.back(len(engine.unused_data))
+            following = None if cause is None else self.find(start + 1)
+            if following is not None:
+                raw.seek(min(raw.position, following))  # garbage may have been unpacked from the next member
             if data:
                 yield self._piece(data, offset=offset, doubt=cause, last=engine.eof)
                 offset = None
             if cause is not None:
-                following = self.find(start + 1)
                 raw.seek(following)
                 damage = cause if following is None else f"damaged_{kind}"
                 yield self._piece(b"", offset=offset, damage=damage)
