@@ -18,9 +18,6 @@ import mmap
 import os
 import signal
 import socket
-import subprocess
-import sys
-import tempfile
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,7 +27,9 @@ import numpy as np
 import pyarrow as pa
 
 from curation.errors import StepFailed
+from curation.extraction import isolated_child
 from curation.extraction.isolated_child import ANSWER, FAILED, RECORD, RECYCLED, write_all
+from curation.running.child import Child, describe_exit, shared_file
 
 PATIENCE = 6
 """Seconds of clock time allowed per second of processor time: on a busy machine a page is slow without hanging."""
@@ -43,11 +42,6 @@ STUCK_SECONDS = 60
 
 KEPT_BYTES = 32 << 20
 """Bytes of the shared file of pages that are kept for the next batch: reusing memory is cheaper than allocating it."""
-
-_BOOT = (
-    "import sys, json; sys.path[:] = json.loads(sys.argv[1]); "
-    "from curation.extraction.isolated_child import main; main()"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,34 +109,14 @@ def close() -> None:
             supervisor.end_child()
 
 
-class _Child:
+class _Child(Child):
     """A process that answers requests, and our end of the socket to it."""
 
     def __init__(self, pages: int, answers: int) -> None:
         self.fresh = True
-        self.errors = tempfile.TemporaryFile()  # noqa: SIM115
         self.control, theirs = socket.socketpair()
-        command = [
-            sys.executable,
-            "-P",
-            "-c",
-            _BOOT,
-            json.dumps(sys.path),
-            *map(str, (theirs.fileno(), pages, answers)),
-        ]
-        try:
-            self.process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=self.errors,
-                pass_fds=(theirs.fileno(), pages, answers),
-                env=os.environ | {"PYTHONHASHSEED": "0", "MALLOC_ARENA_MAX": "1"},
-            )
-        except OSError as error:
-            raise StepFailed(f"cannot start a process for extraction: {error}") from error
-        finally:
-            theirs.close()
+        with theirs:
+            super().__init__(isolated_child.__name__, "extraction", (theirs.fileno(), pages, answers))
 
     def request(self, message: Mapping[str, Any]) -> bool:
         """Send a request; returns whether the child has loaded its function and begun."""
@@ -165,21 +139,14 @@ class _Child:
     def end(self) -> int:
         """Kill the child if it is still running; returns its exit code, negative for a signal."""
         self.control.close()
-        self.process.kill()
-        return self.process.wait()
-
-    def error_line(self) -> str:
-        """The last line that the child wrote to stderr before its first page."""
-        self.errors.seek(0)
-        lines = self.errors.read().decode("utf-8", "replace").split("\n")
-        return next((line for line in reversed(lines) if line.strip()), "no message")
+        return super().end()
 
 
 class _Supervisor:
     """The two shared files, and the child that works on them."""
 
     def __init__(self) -> None:
-        self.pages, self.answers = _shared_file("pages"), _shared_file("answers")
+        self.pages, self.answers = shared_file("pages"), shared_file("answers")
         self.child: _Child | None = None
 
     def end_child(self) -> int:
@@ -265,19 +232,11 @@ def _forget() -> None:
 os.register_at_fork(after_in_child=_forget)
 
 
-def _shared_file(name: str) -> int:
-    """Descriptor of a file in memory, or of a temporary file if the system has no files in memory."""
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create(name)
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())
-
-
 def _answer_for_exit(code: int) -> Answer:
     """The answer for the page at which a child ended with exit code `code`."""
     if -code in (signal.SIGPROF, signal.SIGALRM):
         return Answer(failure="timeout", cause="processor time" if -code == signal.SIGPROF else "clock time")
-    return Answer(failure="crash", cause=signal.Signals(-code).name if code < 0 else f"exit code {code}")
+    return Answer(failure="crash", cause=describe_exit(code))
 
 
 def _write_pages(descriptor: int, pages: pa.StringArray) -> None:
