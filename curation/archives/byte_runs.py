@@ -12,6 +12,7 @@ from typing import IO
 from curation.archives.ledger import PADDING, RECORDS, Ledger, Loss
 from curation.archives.start_lines import begins_record
 from curation.archives.unpack import BLANK, UnpackedPiece, Unpacker
+from curation.archives.watch import Watch
 
 LOOKAHEAD = 1 << 8
 """Bytes examined after a record to check that its stated length was right."""
@@ -24,7 +25,8 @@ TRAILER = 64
 class Runs:
     """A window on the bytes of the current run: `_buffer`, consumed up to `_at`."""
 
-    def __init__(self, stream: IO[bytes], counts: Counter[str], losses: list[Loss]) -> None:
+    def __init__(self, stream: IO[bytes], counts: Counter[str], losses: list[Loss], watch: Watch) -> None:
+        self._watch = watch
         self._unpacker = Unpacker(stream)
         self._ledger = Ledger(self._unpacker.covered, counts, losses)
         self._ahead: UnpackedPiece | None = None
@@ -48,6 +50,7 @@ class Runs:
         self._doubt_start, self._doubt_cause = 0, ""
 
     def _next_piece(self) -> UnpackedPiece | None:
+        self._watch.advancing()
         piece, self._ahead = self._ahead or self._unpacker.next(), None
         return piece
 

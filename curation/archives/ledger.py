@@ -21,6 +21,7 @@ SKIPPED_AS_LOST = tuple(
         "damaged_gzip",
         "damaged_zstd",
         "too_slow",
+        "crash",
     )
 )
 """Counts of records that are lost because of damage or time, not skipped by a rule."""
@@ -36,7 +37,8 @@ class Loss:
     Attributes:
         offset: File offset of its first byte.
         bytes: Length in bytes of the file.
-        cause: Why: truncated, wrong_length, garbage, damaged_header, damaged_gzip, damaged_zstd or too_slow.
+        cause: Why: truncated, wrong_length, garbage, damaged_header, damaged_gzip, damaged_zstd,
+            too_slow or crash.
         records: Number of records lost, as far as they can be told.
     """
 

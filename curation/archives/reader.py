@@ -11,12 +11,13 @@ from typing import IO, Annotated, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
-from annotated_types import Ge, Le, MinLen
+from annotated_types import Ge, Gt, Le, MinLen
 
 from curation.archives.charset import is_utf8, to_utf8
 from curation.archives.http import NON_SPACE, decoded_body, parse_headers, parse_response
 from curation.archives.ledger import Loss
 from curation.archives.records import Record, read_records
+from curation.archives.watch import Watch
 from curation.errors import UnreadableArchive
 from curation.stages.batch import Batch
 from curation.stages.parameters import checked
@@ -67,11 +68,13 @@ class ReadSettings:
             archive's warcinfo record.
         records: WARC record types to read.
         max_page_bytes: Larger payloads are skipped and counted.
+        max_seconds: Processor time for one record, in seconds. One that takes longer is skipped and named.
     """
 
     dump: str | None = None
     records: Records = ("response", "conversion")
     max_page_bytes: Annotated[int, Ge(1), Le(MAX_PAGE_BYTES)] = 32 << 20
+    max_seconds: Annotated[float, Gt(0)] = 30.0
 
     version: ClassVar[int] = 2
     libraries: ClassVar[tuple[str, ...]] = ("resiliparse",)
@@ -84,6 +87,7 @@ def read_batches(
     counts: Counter[str],
     *,
     losses: list[Loss] | None = None,
+    watch: Watch | None = None,
     max_documents: int = 256,
     max_bytes: int = BATCH_BYTES,
 ) -> Iterator[Batch]:
@@ -99,6 +103,7 @@ def read_batches(
             decisions (`charset.`, `type.`, `transfer.`, `content.`, `repaired.`), HTTP statuses (`status.`), and bytes
             of the file (`bytes.records`, `bytes.padding`, `bytes.lost`).
         losses: What could not be read is appended to it.
+        watch: Told about every record before it is worked on.
         max_documents: Largest number of pages in a batch.
         max_bytes: Approximate size of the text and HTML in a batch, in bytes.
 
@@ -111,7 +116,12 @@ def read_batches(
     rows = _PageBuffer(path)
     dump = settings.dump or _dump_of(path)
     wanted = frozenset(settings.records) | {"warcinfo"}
-    for record in read_records(stream, counts, wanted, settings.max_page_bytes, losses):
+    watch, losses = watch or Watch(), [] if losses is None else losses
+    for record in read_records(stream, counts, wanted, settings.max_page_bytes, losses, watch):
+        if (cause := watch.decoding()) is not None:
+            counts[f"skipped.{cause}"] += 1
+            losses.append(Loss(record.offset or 0, 0, cause, 1))
+            continue
         if record.kind == "warcinfo":
             counts["passed.warcinfo"] += 1
             if not settings.dump and _dump_of(path) is None:

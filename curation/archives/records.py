@@ -35,6 +35,7 @@ from curation.archives.start_lines import (
     find_start,
 )
 from curation.archives.unpack import BLANK, BUFFER, GZIP, ZSTD, UnpackedPiece
+from curation.archives.watch import Watch
 from curation.errors import UnreadableArchive
 
 MAX_HEADER = 1 << 16
@@ -94,6 +95,7 @@ def read_records(
     wanted: frozenset[str],
     max_bytes: int,
     losses: list[Loss] | None = None,
+    watch: Watch | None = None,
 ) -> Iterator[Record]:
     """Read records in file order, starting at the stream's position.
 
@@ -107,20 +109,27 @@ def read_records(
         wanted: Kinds of records to yield.
         max_bytes: Largest content in bytes; larger records are skipped without holding them in memory.
         losses: What was lost is appended to it, in file order.
+        watch: Told about the progress; may end reading, which loses the rest of the file.
 
     Raises:
         UnreadableArchive: The file has bytes but no record in any form.
     """
-    yield from _Reader(stream, counts, wanted, max_bytes, [] if losses is None else losses).records()
+    yield from _Reader(stream, counts, wanted, max_bytes, [] if losses is None else losses, watch or Watch()).records()
 
 
 class _Reader(Runs):
     """One pass over an archive."""
 
     def __init__(
-        self, stream: IO[bytes], counts: Counter[str], wanted: frozenset[str], max_bytes: int, losses: list[Loss]
+        self,
+        stream: IO[bytes],
+        counts: Counter[str],
+        wanted: frozenset[str],
+        max_bytes: int,
+        losses: list[Loss],
+        watch: Watch,
     ) -> None:
-        super().__init__(stream, counts, losses)
+        super().__init__(stream, counts, losses, watch)
         self._counts, self._wanted, self._max_bytes = counts, wanted, max_bytes
         self._start, self._end = 0, 0  # the last content read, as positions in the buffer
         self._in_arc = self._bytes_seen = self._record_seen = False
@@ -129,7 +138,17 @@ class _Reader(Runs):
         self._repeated, self._repeated_cause, self._repeats_left = 0, "", _MAX_REPEATS
 
     def records(self) -> Iterator[Record]:
-        """Yield all wanted records."""
+        """Yield all wanted records until the watch ends reading."""
+        records = self._all_records()
+        while (cause := self._watch.splitting()) is None:
+            record = next(records, None)
+            if record is None:
+                return
+            yield record
+        self._count_damaged(cause, 1)
+        self._ledger.lose(self._unpacker.size(), cause, 1)
+
+    def _all_records(self) -> Iterator[Record]:
         while (piece := self._next_piece()) is not None:
             header = self._read_whole_member(piece) if piece.whole else None
             if header is None:

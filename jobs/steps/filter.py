@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from curation.archives.inputs import Input
 from curation.archives.ledger import Loss
-from curation.archives.reader import read_batches
+from curation.archives.watched import read_watched
 from curation.dedup.settings import DedupSettings
 from curation.dedup.signatures import VERSION as SIGNATURES_VERSION
 from curation.dedup.signatures import signature_schema, signatures
@@ -143,8 +143,7 @@ def filter_archive(task: FilterTask) -> dict[str, int]:
             )
         ]
         documents, removed, signed, *stored = writers
-        archive = stack.enter_context(task.source.open())
-        batches = _numbered(read_batches(archive, task.source.path, recipe.table("read"), read, losses=losses))
+        batches = _numbered(read_watched(task.source, recipe.table("read"), read, losses))
         for applied, signature in overlapped(process, batches, BATCHES_AT_WORK):
             documents.write(applied.kept.table)
             signed.write(signature)

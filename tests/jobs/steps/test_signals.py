@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,12 +12,15 @@ import pyarrow.parquet as pq
 import pytest
 from archives import page, prose, response, write_archive
 
-from curation.archives.reader import read_batches
+from curation.archives.inputs import Input
+from curation.archives.ledger import Loss
+from curation.archives.reader import ReadSettings, read_batches
 from curation.jobs.steps import filter as filter_step
 from curation.jobs.steps.plan import make_plan
 from curation.jobs.steps.progress import Progress
 from curation.jobs.steps.run import Run
 from curation.running.cluster import Cluster
+from curation.stages.batch import Batch
 from curation.stages.signals import Histogram
 from curation.store.manifest import read_manifest
 
@@ -79,12 +84,18 @@ def test_histograms_count_the_documents_that_entered(crawl: Path, tmp_path: Path
     assert {"url.soft_words", "language.score", "extract.text_characters"} <= set(counts["signals"])
 
 
+def read(size: int, source: Input, settings: ReadSettings, counts: Counter[str], losses: list[Loss]) -> Iterator[Batch]:
+    """Read an archive in this process, in batches of `size` documents."""
+    with source.open() as stream:
+        yield from read_batches(stream, source.path, settings, counts, losses=losses, max_documents=size)
+
+
 def test_the_bytes_do_not_depend_on_batches(crawl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Manifests and files are identical for batches of another size, with or without signals.all."""
     for all_of_them in ("true", "false"):
         seen = []
         for size in (1, 7, 500):
-            monkeypatch.setattr(filter_step, "read_batches", partial(read_batches, max_documents=size))
+            monkeypatch.setattr(filter_step, "read_watched", partial(read, size))
             seen.append(filtered(crawl, tmp_path / f"{all_of_them}{size}", f"signals.all={all_of_them}"))
         assert seen[0] == seen[1] == seen[2]
 

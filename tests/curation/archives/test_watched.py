@@ -1,0 +1,127 @@
+"""Reading in a child process: the same pages, and a record that hangs or crashes costs only itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import reading_faults
+from archives import page, response, write_archive
+
+from curation.archives import watched
+from curation.archives.inputs import Input, find_inputs
+from curation.archives.ledger import Loss
+from curation.archives.reader import ReadSettings, read_batches
+from curation.archives.watched import read_watched
+from curation.errors import StepFailed, UnreadableArchive
+
+SETTINGS = ReadSettings(max_seconds=1.0)
+GOOD = [f"https://good.org/{number}" for number in range(600)]
+
+
+@pytest.fixture(autouse=True)
+def _faults(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(watched, "CHILD_MODULE", reading_faults.__name__)
+    watched.close()
+    watched._IDLE.clear()
+    yield
+    watched.close()
+    watched._IDLE.clear()
+
+
+def archive(folder: Path, *faults: str) -> Input:
+    """600 good pages with a faulty one after every 150."""
+    records = []
+    for number, url in enumerate(GOOD):
+        if number % 150 == 149 and number // 150 < len(faults):
+            records.append(response(f"https://bad.org/{number}", page("bad", f"FAULT {faults[number // 150]} .")))
+        records.append(response(url, page(url, "Some text.")))
+    (source,) = find_inputs([str(write_archive(folder / "x.warc.gz", records))])
+    return source
+
+
+def read(source: Input) -> tuple[list[str], Counter[str], list[Loss]]:
+    counts: Counter[str] = Counter()
+    losses: list[Loss] = []
+    batches = list(read_watched(source, SETTINGS, counts, losses))
+    urls = [url for batch in batches for url in batch.column("url").to_pylist()]
+    assert sum(counts[f"bytes.{kind}"] for kind in ("records", "padding", "lost")) == source.size
+    return urls, counts, losses
+
+
+def test_the_same_batches_as_without_a_child(tmp_path: Path) -> None:
+    """Batches, counts and losses are those of read_batches."""
+    source = archive(tmp_path)
+    counts: Counter[str] = Counter()
+    with source.open() as stream:
+        expected = [batch.table for batch in read_batches(stream, source.path, SETTINGS, counts)]
+    found: Counter[str] = Counter()
+    assert [batch.table for batch in read_watched(source, SETTINGS, found, [])] == expected
+    assert found == counts
+
+
+def test_records_that_hang_or_crash_are_left_out(tmp_path: Path) -> None:
+    """They are counted by cause and named with their offsets; every other page is read, once and in order."""
+    urls, counts, losses = read(archive(tmp_path, "loop", "segmentation", "loop"))
+    assert urls == GOOD
+    assert counts["skipped.too_slow"] == 2
+    assert counts["skipped.crash"] == 1
+    assert [loss.cause for loss in losses] == ["too_slow", "crash", "too_slow"]
+    assert all(loss.offset > 0 and loss.records == 1 for loss in losses)
+
+
+def test_a_kill_or_a_wait_costs_nothing(tmp_path: Path) -> None:
+    """A child killed from outside is replaced, and a record that waits without computing is not too slow."""
+    marker = tmp_path / "killed"
+    urls, counts, losses = read(archive(tmp_path, f"once {marker}", "wait"))
+    assert marker.exists()
+    assert [url for url in urls if url in set(GOOD)] == GOOD
+    assert len(urls) == 602
+    assert not losses
+    assert not [name for name in counts if name.startswith("skipped")]
+
+
+def test_a_hang_between_records_ends_reading_there(tmp_path: Path) -> None:
+    """The pages before it are read, and the rest of the file is counted as lost."""
+    source = archive(tmp_path, "loop", "split")
+    urls, counts, losses = read(source)
+    assert [url for url in urls if url in set(GOOD)] == GOOD[:299]
+    assert counts["skipped.too_slow"] == 2
+    assert counts["bytes.lost"] > 0
+    assert losses[-1].offset + losses[-1].bytes == source.size
+
+
+def test_too_many_failures_end_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After so many records left out, reading ends at the next one that fails."""
+    monkeypatch.setattr(watched, "MAX_FAILURES", 1)
+    urls, counts, _ = read(archive(tmp_path, "loop", "loop"))
+    assert urls == GOOD[:299]
+    assert counts["skipped.too_slow"] == 2
+
+
+def test_errors_are_those_of_reading(tmp_path: Path) -> None:
+    """A file that is no archive, or that is gone, raises what reading without a child raises; the child lives on."""
+    (tmp_path / "bad.warc").write_bytes(b"nothing " * 100)
+    with pytest.raises(UnreadableArchive, match="no WARC"):
+        read(Input(str(tmp_path / "bad.warc"), 800, ""))
+    with pytest.raises(FileNotFoundError):
+        read(Input(str(tmp_path / "none.warc"), 0, ""))
+    assert read(archive(tmp_path))[0] == GOOD
+
+
+def test_ending_early_leaves_nothing_behind(tmp_path: Path) -> None:
+    """A caller that stops after one batch can read the archive again."""
+    source = archive(tmp_path)
+    batches = read_watched(source, SETTINGS, Counter(), [])
+    next(batches)
+    batches.close()
+    assert read(source)[0] == GOOD
+
+
+def test_a_child_that_cannot_start_fails_the_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says so and repeats what the child said."""
+    monkeypatch.setattr(watched, "CHILD_MODULE", "no_such_module")
+    with pytest.raises(StepFailed, match=r"before it began.*no_such_module"):
+        read(archive(tmp_path))
