@@ -44,7 +44,7 @@ class Plan:
     recipe: Recipe
     inputs: tuple[Input, ...]
 
-    def write(self, quarantined: Sequence[dict[str, str]], damaged: Sequence[dict[str, Any]]) -> None:
+    def write(self, quarantined: Sequence[dict[str, str]] = (), damaged: Sequence[dict[str, Any]] = ()) -> None:
         """Write run.json, unless it is already up to date."""
         value = describe(self, quarantined, damaged)
         if not self.folder.exists(RUN) or self.folder.read_json(RUN) != value:
