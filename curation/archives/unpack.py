@@ -351,14 +351,16 @@ class Dictionaries:
         if not head.startswith(DICTIONARY) or not head[8:].startswith(_IN_DICTIONARY) or size > MAX_DICTIONARY:
             return
         content = self._raw.peek_at(offset + 8, size)
-        if content.startswith(ZSTD):
-            reader = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW).stream_reader(content)
-            try:
+        try:
+            if content.startswith(ZSTD):
+                reader = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW).stream_reader(content)
                 content = reader.read(MAX_DICTIONARY + 1)
-            except zstandard.ZstdError:
-                return
+            dictionary = zstandard.ZstdCompressionDict(content)
+            zstd_engine(dictionary).decompress(b"")
+        except zstandard.ZstdError:
+            return
         if len(content) <= MAX_DICTIONARY:
-            self._known[offset] = 8 + size, zstandard.ZstdCompressionDict(content)
+            self._known[offset] = 8 + size, dictionary
 
     def place(self, offset: int) -> tuple[int, int] | None:
         """File offset and size of the dictionary frame that applies at an offset, as far as read; None without one."""
