@@ -42,7 +42,7 @@ def join_chunks(data: Bytes, out: Bytes) -> tuple[int, bool]:
                 value = letter - 87
             else:
                 break
-            size = size * 16 + np.int64(value)
+            size = size * 16 + int(value)
             digits += 1
             at += 1
         while at < stop and data[at] in (9, 11, 12, 13, 32):

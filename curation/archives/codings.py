@@ -186,7 +186,10 @@ class _Brotli:
         self._engine: Any = brotli.Decompressor()
 
     def feed(self, packed: memoryview, room: int) -> bytes:
-        return bytes(self._engine.process(bytes(packed), output_buffer_limit=room))
+        parts = [self._engine.process(bytes(packed), output_buffer_limit=room)]
+        while parts[-1] and not self._engine.is_finished() and (room := room - len(parts[-1])) > 0:
+            parts.append(self._engine.process(b"", output_buffer_limit=room))  # it holds back what it has unpacked
+        return b"".join(parts)
 
     def left(self) -> int | None:
         return 0 if self._engine.is_finished() else None

@@ -17,6 +17,9 @@ from curation.archives.media_types import is_binary
 MAX_HEADER_BYTES = 1 << 18
 """Header fields beyond this many bytes are not read; browsers refuse a response with more."""
 
+MAX_VALUE = 1 << 12
+"""Longest value of a field in characters, or of several fields of one name together; the rest is not read."""
+
 MAX_RESPONSES = 32
 """Most responses in one record, all but the last being interim ones."""
 
@@ -77,7 +80,8 @@ def parse_response(buffer: bytes, start: int, end: int) -> Response:
 
     Interim responses (1xx), and a proxy's reply to CONNECT, are passed over if another response follows.
     """
-    found = Response(0, {}, memoryview(buffer)[start:end])
+    status = 0
+    headers: dict[str, str] = {}
     for _ in range(MAX_RESPONSES):
         line = _STATUS_LINE.match(buffer, start, end)
         if line is None:
@@ -85,11 +89,10 @@ def parse_response(buffer: bytes, start: int, end: int) -> Response:
         status = int(line[1] or 0)
         is_interim = status // 100 == 1
         headers, start = _header(buffer, line, end, is_interim=is_interim)
-        found = Response(status, headers, memoryview(buffer)[start:end])
         is_tunnel = status // 100 == 2 and (not headers or _TUNNEL.match(line[2]) is not None)
         if not (is_interim or is_tunnel):
             break
-    return found
+    return Response(status, headers, memoryview(buffer)[start:end])
 
 
 def _header(buffer: bytes, line: re.Match[bytes], end: int, *, is_interim: bool) -> tuple[dict[str, str], int]:
@@ -105,7 +108,7 @@ def _header(buffer: bytes, line: re.Match[bytes], end: int, *, is_interim: bool)
     headers: dict[str, str] = {}
     for name, value in _FIELD.findall(block):
         key, text = name.decode().lower(), _text(b" ".join(value.split()))
-        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+        headers[key] = (f"{headers[key]}, {text}" if key in headers else text)[:MAX_VALUE]
     return headers, middle
 
 
@@ -115,7 +118,8 @@ def _http_header_end(buffer: bytes, start: int, end: int) -> int:
         blank = b"\n\r\r\n" if buffer.startswith(b"\r\r\n", start) else b"\r\r"
         middle = buffer.find(blank, start, end)
         return end if middle < 0 else middle + len(blank)
-    middle = header_end(buffer, start, end)
+    middle = header_end(buffer, start, min(end, start + MAX_HEADER_BYTES))
+    middle = header_end(buffer, start, end) if middle < 0 else middle
     return end if middle < 0 else middle
 
 
@@ -175,11 +179,14 @@ def decoded_body(response: Response, counts: Counter[str], max_bytes: int) -> by
     Returns:
         The body, or None (counted as skipped) if it unpacks to more than `max_bytes` or has too many codings.
     """
+    body: bytes | memoryview = response.body
+    headers = response.headers
+    if "content-encoding" not in headers and "transfer-encoding" not in headers and _PAGE.match(body):
+        return body
     declared = [*_codings(response, "content-encoding"), *_codings(response, "transfer-encoding")]
     if len(declared) > MAX_CODINGS:
         counts["skipped.too_many_encodings"] += 1
         return None
-    body: bytes | memoryview = response.body
     failed: set[str] = set()
     undone = 0
     while body and undone <= MAX_CODINGS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from functools import lru_cache
 
 GROUPS: dict[str, str] = {
     "text/html": "html",
@@ -90,7 +91,8 @@ _SPACE = re.compile(rb"\s*+")
 
 _TAG = re.compile(
     rb"<(?:!doctype\s{1,99}html|html|head|body|title|script|style|div|table|p|a|b|br|h[1-6]|meta|link|iframe|font"
-    rb"|article|center|form|frameset|header|img|main|nav|noscript|ol|section|span|ul)[\s>/]",
+    rb"|article|big|blockquote|button|center|dl|em|form|frameset|header|hr|i|img|li|main|nav|noscript|ol|pre|section"
+    rb"|small|span|strong|u|ul)[\s>/]",
     re.IGNORECASE,
 )
 """How an HTML page begins, after the WHATWG's rules (mimesniff, section 7.1) and with more elements."""
@@ -112,6 +114,7 @@ _TEXT_BYTES = 1445
 """Bytes of a text that are examined for others that no text has (WHATWG mimesniff, sections 3 and 5.2)."""
 
 
+@lru_cache(maxsize=256)
 def media_type(value: str) -> tuple[str, str]:
     """The media type in a Content-Type header, as the standard extracts it (WHATWG fetch, section 2.2.2).
 
@@ -138,6 +141,7 @@ def media_type(value: str) -> tuple[str, str]:
     return essence, chosen
 
 
+@lru_cache(maxsize=256)
 def group_of(essence: str) -> str | None:
     """The group of a media type; OTHER for an unknown one, None for one that says nothing about the content."""
     if not essence or essence in _UNINFORMATIVE:

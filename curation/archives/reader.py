@@ -43,8 +43,6 @@ _ROBOTS = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#]*/robots\.txt(?:[?#]|$)", re.IG
 _STATUS = re.compile(r"([1-9])xx|([1-9]\d\d)(?:-([1-9]\d\d))?")
 """A class of HTTP statuses, a single one or a range."""
 
-_WIDE_BOMS = (BOM_UTF16_LE, BOM_UTF16_BE)
-
 Records = Annotated[
     tuple[Literal["response", "conversion", "resource"], ...],
     MinLen(1),
@@ -55,7 +53,7 @@ Types = Annotated[tuple[Literal["html", "text", "markdown"], ...], MinLen(1), "a
 
 _STATUSES = '"all", or statuses such as "2xx", 404 and "500-599", or a list of them'
 
-Status = Annotated[int | str | tuple[int | str, ...], MinLen(1), _STATUSES]
+Status = Annotated[int | str | tuple[int | str, ...], _STATUSES]
 
 
 @checked
@@ -106,7 +104,7 @@ def _wanted_statuses(setting: int | str | tuple[int | str, ...]) -> frozenset[in
         if first > last:
             return None
         wanted |= set(range(first, last + 1))
-    return frozenset(wanted)
+    return frozenset(wanted) or None
 
 
 def read_batches(
@@ -279,19 +277,26 @@ def _payload(record: Record, url: str | None, settings: ReadSettings, counts: Co
     if record.kind == "resource" or (not response.status and not declared):
         declared = record.headers.get("content-type", "")
     group, source, content_type = _content_type(record.headers, declared)
-    body: bytes | memoryview | None = response.body
+    body: bytes | memoryview = response.body
     if group is None or group == OTHER or group in settings.types:
-        body = decoded_body(response, counts, settings.max_page_bytes)
-        if body is None:
+        decoded = decoded_body(response, counts, settings.max_page_bytes)
+        if decoded is None:
             return None
+        body = decoded
         if group is None or (group == OTHER and begins_html(body)):
             group, source = sniff(body), "sniffed"
     counts[f"type.{source}"] += 1
     if group == "text" and _ROBOTS.match(url or ""):
         group = "robots_txt"
-    elif group in TEXTS and is_binary(body) and "utf-16" not in content_type.lower() and body[:2] not in _WIDE_BOMS:
+    elif group in TEXTS and group in settings.types and _is_data(body, content_type):
         group = "binary"
     return _Payload(group, content_type, body)
+
+
+def _is_data(body: bytes | memoryview, content_type: str) -> bool:
+    """Whether what is declared as text is not text; UTF-16 looks binary."""
+    is_wide = "utf-16" in content_type.lower() or body[:2] in (BOM_UTF16_LE, BOM_UTF16_BE)
+    return not is_wide and is_binary(body)
 
 
 def _conversion(record: Record) -> _Payload:
