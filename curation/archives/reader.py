@@ -233,12 +233,12 @@ def _page(record: Record, settings: ReadSettings, counts: Counter[str]) -> _Page
     if payload is None:
         return None
     group, content_type, body = payload
+    if not NON_SPACE.search(body):
+        counts["skipped.empty"] += 1
+        return None
     is_text = group in TEXTS
     if group not in settings.types and not (is_text and record.kind == "conversion"):
         counts[f"skipped.type.{group}"] += 1
-        return None
-    if not NON_SPACE.search(body):
-        counts["skipped.empty"] += 1
         return None
     content, choice = _plain_text(body, content_type) if is_text else to_utf8(body, content_type)
     counts[f"charset.{choice}"] += 1

@@ -29,7 +29,7 @@ CASES: dict[str, tuple[list[str] | int, dict[str, int]]] = {
     "ukwa-transfer-brotli.warc": ([TOKEMON], {}),
     "ukwa-transfer-gzip.warc": ([TOKEMON], {}),
     "ukwa-transfer-none.warc": ([TOKEMON], {}),
-    "warcio-bad.arc": ([], {"skipped.type.text": 1, "skipped.damaged_header": 3}),
+    "warcio-bad.arc": ([], {"skipped.empty": 1, "skipped.damaged_header": 3}),
     "warcio-example-bad-non-chunked.warc.gz": ([EXAMPLE], {}),
     "warcio-example-bad.warc.gz.bad": (["http://example.com?example=1"], {"skipped.status": 1}),
     "warcio-example-digest.warc": ([], {}),
