@@ -24,13 +24,14 @@ def read_archives(
         *inputs: Files (WARC, ARC or WET; plain, gzip or zstd), folders, globs, fsspec URLs such as `s3://…`, or
             `@list.txt`, one of these per line; as `curate run` takes them.
         counts: Gets what becomes of every record read: a page (`pages.html`), not wanted (`passed.request`), or skipped
-            by cause (`skipped.not_html`). A damaged record costs itself alone. Filled as the batches are read: a
+            by cause (`skipped.type.pdf`). A damaged record costs itself alone. Filled as the batches are read: a
             `collections.Counter`, or any dict.
-        **settings: Keys of the recipe's table [read]: `dump`, `records` (types of records), `max_page_bytes`.
+        **settings: Keys of the recipe's table [read]: `dump`, `records` (types of records), `max_page_bytes`, `status`
+            (of pages, "2xx" by default), `types` (html, text, markdown).
 
     Yields:
-        Batches of at most 256 pages: `id`, `url`, `date`, `html` (decoded) or `text` (of a WET file), `dump`,
-        `file_path`, `warc_offset` (bytes), and the columns that stages and later steps fill, null so far.
+        Batches of at most 256 pages: `id`, `url`, `date`, `html` (decoded) or `text` (of a WET file or a text page),
+        `dump`, `file_path`, `warc_offset` (bytes), and the columns that stages and later steps fill, null so far.
 
     Raises:
         InputError: An input stands for no file. Raised by the call itself.

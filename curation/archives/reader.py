@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import uuid
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO, Annotated, ClassVar, Literal
+from functools import lru_cache
+from typing import IO, Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,16 +18,15 @@ from annotated_types import Ge, Gt, Le, MinLen
 from curation.archives.charset import is_utf8, to_utf8
 from curation.archives.http import NON_SPACE, decoded_body, parse_headers, parse_response
 from curation.archives.ledger import Loss
+from curation.archives.media_types import OTHER, TEXTS, begins_html, group_of, is_binary, media_type, sniff
 from curation.archives.records import Record, read_records
 from curation.archives.watch import Watch
 from curation.errors import UnreadableArchive
 from curation.stages.batch import Batch
-from curation.stages.parameters import checked
+from curation.stages.parameters import checked, require
 from curation.store import schema
 
 __all__ = ["ReadSettings", "UnreadableArchive", "read_batches"]
-
-HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
 
 BATCH_BYTES = 8 << 20
 """Bytes of text and HTML per batch. Twice as much takes a quarter more time: allocations of that size are returned to
@@ -34,28 +35,27 @@ the system and zeroed by it each time."""
 MAX_PAGE_BYTES = 1 << 30
 """A batch addresses its text with 32-bit offsets."""
 
-_UNINFORMATIVE_TYPES = frozenset({"", "application/octet-stream", "unknown/unknown", "application/unknown", "*/*"})
-"""Content types that say nothing (WHATWG mimesniff, section 5)."""
-
 _DUMP = re.compile(r"CC-MAIN-\d{4}-\d{2}")
 
 _NOT_A_PAGE = re.compile(r"(?:dns|whois|screenshot|urn|metadata|warcinfo):", re.IGNORECASE)
 """URL schemes that crawlers use for records that are not pages."""
 
+_ROBOTS = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#]*/robots\.txt(?:[?#]|$)", re.IGNORECASE)
 
-_HTML_TAG = re.compile(
-    rb"^(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*|<!--.*?-->\s*)*<(?:!doctype html|html|head|body|title|script|style|div"
-    rb"|table|p|a|b|br|h1|meta|link|iframe|font)[\s>/]",
-    re.IGNORECASE | re.DOTALL,
-)
-"""How an HTML page begins, after the WHATWG's sniffing rules (mimesniff, section 7.1)."""
-
+_STATUS = re.compile(r"([1-9])xx|([1-9]\d\d)(?:-([1-9]\d\d))?")
+"""A class of HTTP statuses, a single one or a range."""
 
 Records = Annotated[
     tuple[Literal["response", "conversion", "resource"], ...],
     MinLen(1),
     "a list of some of response, conversion, resource",
 ]
+
+Types = Annotated[tuple[Literal["html", "text", "markdown"], ...], MinLen(1), "a list of some of html, text, markdown"]
+
+_STATUSES = '"all", or statuses such as "2xx", 404 and "500-599", or a list of them'
+
+Status = Annotated[int | str | tuple[int | str, ...], _STATUSES]
 
 
 @checked
@@ -69,15 +69,46 @@ class ReadSettings:
         records: WARC record types to read.
         max_page_bytes: Larger payloads are skipped and counted.
         max_seconds: Processor time for one record, in seconds. One that takes longer is skipped and named.
+        status: HTTP statuses of pages: "all", or classes ("2xx"), single ones (404) and ranges ("500-599"), one or a
+            list. A record without a status, such as a resource, is always read.
+        types: What responses and resources to read: html, text (plain) or markdown. A conversion record (WET) of text
+            is always read.
     """
 
     dump: str | None = None
     records: Records = ("response", "conversion")
     max_page_bytes: Annotated[int, Ge(1), Le(MAX_PAGE_BYTES)] = 32 << 20
     max_seconds: Annotated[float, Gt(0)] = 30.0
+    status: Status = "2xx"
+    types: Types = ("html",)
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     libraries: ClassVar[tuple[str, ...]] = ("resiliparse",)
+
+    def __post_init__(self) -> None:
+        require(_wanted_statuses(self.status) is not None, "status", self.status, _STATUSES)
+
+    def wants_status(self, status: int) -> bool:
+        """Whether pages with this HTTP status are read; 0 is none."""
+        return status == 0 or status in (_wanted_statuses(self.status) or ())
+
+
+@lru_cache(maxsize=64)
+def _wanted_statuses(setting: int | str | tuple[int | str, ...]) -> frozenset[int] | None:
+    """The HTTP statuses that a setting names; None if it is not valid."""
+    wanted: set[int] = set()
+    for part in setting if isinstance(setting, tuple) else (setting,):
+        match = _STATUS.fullmatch("100-999" if part == "all" else str(part))
+        if match is None:
+            return None
+        if match[1]:
+            first, last = int(match[1]) * 100, int(match[1]) * 100 + 99
+        else:
+            first, last = int(match[2]), int(match[3] or match[2])
+        if first > last:
+            return None
+        wanted |= set(range(first, last + 1))
+    return frozenset(wanted) or None
 
 
 def read_batches(
@@ -212,45 +243,94 @@ def _page(record: Record, settings: ReadSettings, counts: Counter[str]) -> _Page
     headers = record.headers
     url = headers.get("warc-target-uri", "").strip("<> ") or None
     date = headers.get("warc-date") or None
-    if record.kind == "conversion":
-        return _converted(record, url, date, counts)
+    payload = _conversion(record) if record.kind == "conversion" else _payload(record, url, settings, counts)
+    if payload is None:
+        return None
+    group, content_type, body = payload
+    if not NON_SPACE.search(body):
+        counts["skipped.empty"] += 1
+        return None
+    is_text = group in TEXTS
+    if group not in settings.types and not (is_text and record.kind == "conversion"):
+        counts[f"skipped.type.{group}"] += 1
+        return None
+    content, choice = _plain_text(body, content_type) if is_text else to_utf8(body, content_type)
+    counts[f"charset.{choice}"] += 1
+    if "warc-truncated" in headers:
+        counts["cut_by_crawler"] += 1
+    if "warc-segment-number" in headers:
+        counts["cut_by_segments"] += 1
+    counts[f"pages.{group}"] += 1
+    return _Page(_id(record, url, date), url, date, content, is_html=not is_text)
+
+
+class _Payload(NamedTuple):
+    """What a record holds.
+
+    Attributes:
+        group: Group of media types.
+        content_type: The declared type, with its charset.
+        body: The bytes; still packed if the type alone shows that they are not wanted.
+    """
+
+    group: str
+    content_type: str
+    body: bytes | memoryview
+
+
+def _payload(record: Record, url: str | None, settings: ReadSettings, counts: Counter[str]) -> _Payload | None:
+    """What a response or a resource holds, or None if it is skipped, whatever it is."""
     response = parse_response(record.buffer, record.start, record.end)
     if not response.status and _NOT_A_PAGE.match(url or ""):
         counts["skipped.not_http"] += 1
         return None
     if response.status:
         counts[f"status.{response.status // 100}xx"] += 1
-    content_type = response.headers.get("content-type", "")
-    if record.kind == "resource" or (not response.status and not content_type):
-        content_type = headers.get("content-type", "")
-    body = decoded_body(response, counts, settings.max_page_bytes)
-    if body is None:
+    if not settings.wants_status(response.status):
+        counts["skipped.status"] += 1
         return None
-    kind, source = _content_type(headers, content_type, body)
+    declared = response.headers.get("content-type", "")
+    if record.kind == "resource" or (not response.status and not declared):
+        declared = record.headers.get("content-type", "")
+    group, source, content_type = _content_type(record.headers, declared)
+    body: bytes | memoryview = response.body
+    if group is None or group == OTHER or group in settings.types:
+        decoded = decoded_body(response, counts, settings.max_page_bytes)
+        if decoded is None:
+            return None
+        body = decoded
+        if group is None or (group == OTHER and begins_html(body)):
+            group, source = sniff(body), "sniffed"
     counts[f"type.{source}"] += 1
-    if kind not in HTML_TYPES:
-        counts["skipped.not_html"] += 1
-        return None
-    if not NON_SPACE.search(body):
-        counts["skipped.empty"] += 1
-        return None
-    html, choice = to_utf8(body, content_type)
-    counts[f"charset.{choice}"] += 1
-    if "warc-truncated" in headers:
-        counts["cut_by_crawler"] += 1
-    counts["pages.html"] += 1
-    return _Page(_id(record, url, date), url, date, html)
+    if group == "text" and _ROBOTS.match(url or ""):
+        group = "robots_txt"
+    elif group in TEXTS and group in settings.types and _is_data(body, content_type):
+        group = "binary"
+    return _Payload(group, content_type, body)
 
 
-def _converted(record: Record, url: str | None, date: str | None, counts: Counter[str]) -> _Page | None:
-    kind = record.headers.get("warc-identified-payload-type") or record.headers.get("content-type") or "text/plain"
-    if _essence(kind) not in HTML_TYPES | {"text/plain"}:
-        counts["skipped.not_html"] += 1
-        return None
-    counts["pages.text"] += 1
-    content = memoryview(record.buffer)[record.start : record.end]
-    text = content if is_utf8(content) else bytes(content).decode("utf-8", "replace").encode()
-    return _Page(_id(record, url, date), url, date, text, is_html=False)
+def _is_data(body: bytes | memoryview, content_type: str) -> bool:
+    """Whether what is declared as text is not text; UTF-16 looks binary."""
+    is_wide = "utf-16" in content_type.lower() or body[:2] in (BOM_UTF16_LE, BOM_UTF16_BE)
+    return not is_wide and is_binary(body)
+
+
+def _conversion(record: Record) -> _Payload:
+    """What a conversion record holds: the text of a page, unless it says otherwise."""
+    headers = record.headers
+    body = memoryview(record.buffer)[record.start : record.end]
+    essence, content_type = media_type(headers.get("content-type", ""))
+    group = group_of(essence or media_type(headers.get("warc-identified-payload-type", ""))[0])
+    if group is None:
+        group = "html" if begins_html(body) else "text"
+    return _Payload(group, content_type, body)
+
+
+def _plain_text(body: bytes | memoryview, content_type: str) -> tuple[bytes | memoryview, str]:
+    """Plain text as UTF-8: what looks like HTML in it declares nothing."""
+    if "charset" not in content_type.lower() and body[:3] != BOM_UTF8 and is_utf8(body):
+        return body, "detected"
+    return to_utf8(body, content_type)
 
 
 def _id(record: Record, url: str | None, date: str | None) -> str:
@@ -259,17 +339,17 @@ def _id(record: Record, url: str | None, date: str | None) -> str:
     return record.headers.get("warc-record-id") or f"<{uuid.uuid5(uuid.NAMESPACE_URL, f'{url} {date} {length}').urn}>"
 
 
-def _content_type(headers: dict[str, str], declared: str, body: bytes | memoryview) -> tuple[str, str]:
-    """The page's media type and its source: identified, http_header or sniffed."""
-    identified = headers.get("warc-identified-payload-type")
-    if identified:
-        return _essence(identified), "identified"
-    essence = _essence(declared)
-    if "/" in essence and essence not in _UNINFORMATIVE_TYPES:
-        return essence, "http_header"
-    return ("text/html" if _HTML_TAG.match(body[:4096]) else ""), "sniffed"
+def _content_type(headers: dict[str, str], declared: str) -> tuple[str | None, str, str]:
+    """The type of a response or a resource as it is declared.
 
+    Args:
+        headers: Of the record.
+        declared: The Content-Type of the payload.
 
-def _essence(content_type: str) -> str:
-    """ "Text/HTML; charset=x" → "text/html"."""
-    return content_type.partition(";")[0].partition(",")[0].strip().lower()
+    Returns:
+        The group of media types, None if only the body can tell; its source, identified or http_header; and the value
+        of the Content-Type that has the charset.
+    """
+    essence, content_type = media_type(declared)
+    identified = media_type(headers.get("warc-identified-payload-type", ""))[0]
+    return group_of(identified or essence), "identified" if identified else "http_header", content_type

@@ -43,5 +43,5 @@ def test_every_stage_does_something(tmp_path: Path) -> None:
             assert tally["documents_out"] < tally["documents_in"], name
     assert stats["stages"]["pii"]["documents_out"] >= 140
     assert stats["read"]["skipped.damaged_gzip"] == 1
-    assert stats["read"]["skipped.not_html"] == 1
+    assert stats["read"]["skipped.type.json"] == 1
     assert stats["read"]["pages.html"] == 257

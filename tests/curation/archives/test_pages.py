@@ -27,7 +27,7 @@ def test_every_record_is_a_row_or_a_count() -> None:
 
     assert total("pages") == len(pages) == 257
     assert total("pages", "passed", "skipped") == total("records") > 500
-    assert counts["skipped.not_html"] == 1
+    assert counts["skipped.type.json"] == 1
     assert set(pages["file_path"].to_pylist()) == {str(SAMPLES)}
 
 

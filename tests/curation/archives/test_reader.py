@@ -6,6 +6,7 @@ import gzip
 import io
 import zlib
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import brotli
@@ -17,6 +18,8 @@ from hypothesis import strategies as st
 
 from curation.archives.charset import to_utf8
 from curation.archives.reader import ReadSettings, UnreadableArchive, read_batches
+from curation.errors import ParameterError, RecipeError
+from curation.stages.parameters import build
 from curation.store import schema
 
 URLS = [f"https://a.org/{number}" for number in range(6)]
@@ -198,26 +201,39 @@ def test_a_packed_body_cut_short_is_read_up_to_the_cut() -> None:
 
 
 @pytest.mark.parametrize(
-    ("identified", "declared", "body", "is_page", "source"),
+    ("identified", "declared", "body", "skip", "source"),
     [
-        ("text/html", "application/json", "<p>x</p>", True, "identified"),
-        ("application/json", "text/html", "<html>x</html>", False, "identified"),
-        (None, "text/html; charset=utf-8", "x", True, "http_header"),
-        (None, "application/xhtml+xml", "<html/>", True, "http_header"),
-        (None, "application/pdf", "<html>", False, "http_header"),
-        (None, None, "\n <!-- a --> <!DOCTYPE html><html>x", True, "sniffed"),
-        (None, "application/octet-stream", "<html>x</html>", True, "sniffed"),
-        (None, None, '{"a": 1}', False, "sniffed"),
+        ("text/html", "application/json", "<p>x</p>", None, "identified"),
+        ("application/json", "text/html", "<html>x</html>", "json", "identified"),
+        ("application/octet-stream", "text/html", "<html>x</html>", None, "sniffed"),
+        (None, "text/html; charset=utf-8", "x", None, "http_header"),
+        (None, "application/xhtml+xml", "<html/>", None, "http_header"),
+        (None, "application/pdf", "<html>", "pdf", "http_header"),
+        (None, None, "\n <!-- a --> <!DOCTYPE html><html>x", None, "sniffed"),
+        (None, "application/octet-stream", "<html>x</html>", None, "sniffed"),
+        (None, "x-world/x-3dmf", "<html>x</html>", None, "sniffed"),
+        (None, "x-world/x-3dmf", "3DMF", "other", "http_header"),
+        (None, None, '{"a": 1}', "json", "sniffed"),
+        (None, "text/html charset=utf-8", "<html>x</html>", None, "sniffed"),
+        (None, "text / html", "<html>x</html>", None, "sniffed"),
+        (None, "html", "<html>x</html>", None, "sniffed"),
+        (None, '"text/html"', "<html>x</html>", None, "sniffed"),
+        (None, "text/html\x00", "<html>x</html>", None, "sniffed"),
+        (None, "text/html,", "x", None, "http_header"),
+        (None, "text/html; text/html", "x", None, "http_header"),
+        (None, "text/html, text/plain", "x", "text", "http_header"),
+        (None, "text/plain, text/html", "x", None, "http_header"),
+        (None, "text/html; charset=utf-8, */*", "x", None, "http_header"),
     ],
 )
-def test_content_type(identified: str | None, declared: str | None, body: str, is_page: bool, source: str) -> None:
+def test_content_type(identified: str | None, declared: str | None, body: str, skip: str | None, source: str) -> None:
     """The type that the crawler identified wins, then the header's, then the one sniffed from the bytes."""
     headers = (f"WARC-Identified-Payload-Type: {identified}",) if identified else ()
     http = ("HTTP/1.1 200 OK", *((f"Content-Type: {declared}",) if declared else ()))
     rows, counts = read(members([warcinfo(), response(URLS[0], body, http=http, headers=headers)]))
-    assert len(rows) == is_page
+    assert len(rows) == (skip is None)
     assert counts[f"type.{source}"] == 1
-    assert counts["skipped.not_html"] == (not is_page)
+    assert skipped(counts) == ({f"skipped.type.{skip}": 1} if skip else {})
 
 
 def test_other_records_are_only_counted() -> None:
@@ -235,6 +251,177 @@ def test_other_records_are_only_counted() -> None:
     assert skipped(counts) == {"skipped.not_http": 1}
     rows, _ = read(members(records), ReadSettings(records=("resource",)))
     assert [row["html"] for row in rows] == ["<html>x</html>"]
+
+
+CASES = {
+    "06-interim-responses.warc.gz": (3, {}),
+    "07-gzip-members.warc.gz": (1, {}),
+    "08-gzip-undeclared.warc.gz": (6, {}),
+    "content_encoding_gzip_two_members.warc": (1, {}),
+    "content_type_text_html_space_charset.warc": (1, {}),
+    "conversion_html.warc": (1, {}),
+    "structure.warc.gz": (1, dict.fromkeys(("pdf", "text", "markdown", "robots_txt"), 1)),
+}
+"""Case → number of pages, and skipped records by type."""
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_pages_of_the_cases(shared_data: Path, name: str) -> None:
+    """Pages behind interim responses, in codings that are wrong or missing, and under malformed types are read."""
+    rows, counts = read((shared_data / "cases" / name).read_bytes())
+    number, skips = CASES[name]
+    assert len(rows) == number
+    assert all(row["html"].rstrip().startswith("<") and row["html"].rstrip().endswith("</html>") for row in rows)
+    assert skipped(counts) == {f"skipped.type.{group}": count for group, count in skips.items()}
+
+
+STATUSES = (100, 200, 206, 301, 404, 500, 503, 999)
+
+
+def pages_of_statuses(**reading: Any) -> tuple[list[int], Counter[str]]:
+    records = [
+        response(str(code), page("x", "y"), http=(f"HTTP/1.1 {code} X", "Content-Type: text/html")) for code in STATUSES
+    ]
+    rows, counts = read(members([warcinfo(), *records]), ReadSettings(**reading))
+    return [int(row["url"]) for row in rows], counts
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ("2xx", [200, 206]),
+        ("all", list(STATUSES)),
+        (404, [404]),
+        (["2xx", "404"], [200, 206, 404]),
+        (["2xx", 404, "500-502"], [200, 206, 404, 500]),
+        ("9xx", [999]),
+    ],
+)
+def test_statuses_of_pages(status: Any, expected: list[int]) -> None:
+    """Only pages with a wanted HTTP status are read, the others are counted, all by their class."""
+    found, counts = pages_of_statuses(status=status)
+    assert found == expected
+    assert counts["skipped.status"] == len(STATUSES) - len(expected)
+    assert counts["status.5xx"] == 2
+
+
+def test_pages_of_errors_are_skipped_by_default() -> None:
+    """By default a page is what has a status of success; a record without a status is read all the same."""
+    assert pages_of_statuses()[0] == [200, 206]
+    bare = response(URLS[0], "<html>x</html>", http=(), headers=("Content-Type: text/html",))
+    assert len(read(members([warcinfo(), bare]))[0]) == 1
+
+
+@pytest.mark.parametrize("status", ["none", "", [], "20x", "599-500", ["2xx", "x"], 20, 2.5, True])
+def test_a_wrong_status_is_an_error(status: Any) -> None:
+    """A setting that names no status is refused, with what is allowed."""
+    with pytest.raises((RecipeError, ParameterError), match=r'status.*must be "all", or statuses such as "2xx", 404'):
+        build(ReadSettings, {"status": status}, "x")
+
+
+TEXTS = [
+    response("https://a.org/html", "<html>x</html>"),
+    response(
+        "https://a.org/a.txt",
+        "Gr\xf6\xdfe".encode("latin-1"),
+        http=("HTTP/1.1 200", "Content-Type: text/plain"),
+        headers=(),
+    ),
+    response("https://a.org/b.md", "# \ufeff é", http=("HTTP/1.1 200", "Content-Type: text/markdown"), headers=()),
+    response(
+        "https://a.org/robots.txt", "User-agent: *", http=("HTTP/1.1 200", "Content-Type: text/plain"), headers=()
+    ),
+    response("https://a.org/untyped", "plain words", http=("HTTP/1.1 200 OK",), headers=()),
+    response("https://a.org/data", b"a\0\1\2", http=("HTTP/1.1 200 OK", "Content-Type: text/plain"), headers=()),
+    response("https://a.org/empty", "  ", http=("HTTP/1.1 200 OK", "Content-Type: text/plain"), headers=()),
+    response(
+        "https://a.org/wide",
+        "é".encode("utf-16-le"),
+        http=("HTTP/1.1 200", "Content-Type: text/plain; charset=utf-16le"),
+        headers=(),
+    ),
+    response(
+        "https://a.org/zipped",
+        gzip.compress(b"zipped text"),
+        http=("HTTP/1.1 200", "Content-Type: text/plain"),
+        headers=(),
+    ),
+]
+
+
+def test_text_and_markdown_are_read_where_they_are_wanted() -> None:
+    """Plain text and Markdown become documents with a text, decoded as declared; robots.txt and binary data do not."""
+    rows, counts = read(members([warcinfo(), *TEXTS]), ReadSettings(types=("text", "markdown")))
+    assert {row["url"].rpartition("/")[2]: row["text"] for row in rows} == {
+        "a.txt": "Größe", "b.md": "# \ufeff é", "untyped": "plain words", "wide": "é", "zipped": "zipped text"
+    }  # fmt: skip
+    assert all(row["html"] is None for row in rows)
+    assert skipped(counts) == {
+        f"skipped.{name}": 1 for name in ("type.html", "type.robots_txt", "type.binary", "empty")
+    }
+    assert (counts["pages.text"], counts["pages.markdown"]) == (4, 1)
+
+
+def test_text_is_counted_by_default() -> None:
+    """By default only HTML is read, and the other types are counted."""
+    rows, counts = read(members([warcinfo(), *TEXTS]))
+    assert [row["url"] for row in rows] == ["https://a.org/html"]
+    assert skipped(counts)["skipped.type.markdown"] == skipped(counts)["skipped.type.robots_txt"] == 1
+    assert sum(skipped(counts).values()) == 8
+
+
+def test_html_in_a_text_declares_no_charset() -> None:
+    """A text about HTML is UTF-8 if it can be, whatever a meta tag in it says."""
+    text = "Write <meta charset=gbk> for 模 in GBK."
+    plain = response(URLS[0], text, http=("HTTP/1.1 200 OK", "Content-Type: text/plain"), headers=())
+    wet = response(URLS[1], text, kind="conversion", http=(), headers=("Content-Type: text/plain",))
+    rows, _ = read(members([warcinfo(), plain, wet]), ReadSettings(types=("text",)))
+    assert [row["text"] for row in rows] == [text, text]
+
+
+@pytest.mark.parametrize(
+    ("lines", "body", "text", "html"),
+    [
+        (("Content-Type: text/plain",), "Größe".encode(), "Größe", None),
+        (("Content-Type: text/plain; charset=iso-8859-1",), "Größe".encode("latin-1"), "Größe", None),
+        (("Content-Type: text/plain; charset=windows-1251",), "Привет".encode("cp1251"), "Привет", None),
+        (("Content-Type: text/markdown",), b"# x", "# x", None),
+        (("Content-Type: text/html; charset=gbk",), "<p>模".encode("gbk"), None, "<p>模"),
+        (("Content-Type: text/plain", "WARC-Identified-Payload-Type: text/html"), b"x", "x", None),
+        (("WARC-Identified-Payload-Type: text/html",), b"<p>x", None, "<p>x"),
+        ((), b"<html>x", None, "<html>x"),
+        ((), b"x", "x", None),
+        (("Content-Type: application/pdf",), b"x", None, None),
+    ],
+)
+def test_conversion_records(lines: tuple[str, ...], body: bytes, text: str | None, html: str | None) -> None:
+    """A conversion is text or HTML by its own type, decoded by its own charset."""
+    rows, counts = read(members([warcinfo(), response(URLS[0], body, kind="conversion", http=(), headers=lines)]))
+    assert [(row["text"], row["html"]) for row in rows] == ([(text, html)] if text or html else [])
+    assert counts["skipped.type.pdf"] == (not rows)
+
+
+def test_an_http_record_without_a_header_is_sniffed() -> None:
+    """The record's own type, application/http, says nothing about the page of an HTTP/0.9 server."""
+    record = response(URLS[0], "<html>x</html>", http=(), headers=("Content-Type: application/http; msgtype=response",))
+    assert [row["html"] for row in read(members([warcinfo(), record]))[0]] == ["<html>x</html>"]
+
+
+def test_a_page_of_another_type_is_not_unpacked() -> None:
+    """A body is not decoded if its type alone shows that it is not wanted."""
+    http = ("HTTP/1.1 200 OK", "Content-Type: application/pdf", "Content-Encoding: gzip")
+    bomb = response(URLS[0], gzip.compress(bytes(4 << 20)), http=http, headers=())
+    assert skipped(read(members([warcinfo(), bomb]))[1]) == {"skipped.type.pdf": 1}
+
+
+def test_types_make_few_counters() -> None:
+    """A thousand unknown types are one count."""
+    records = [
+        response(f"https://a.org/{n}", "x", http=("HTTP/1.1 200 OK", f"Content-Type: x{n}/y{n}"), headers=())
+        for n in range(1000)
+    ]
+    _, counts = read(members([warcinfo(), *records]))
+    assert skipped(counts) == {"skipped.type.other": 1000}
 
 
 def test_batch_limits_do_not_change_the_rows() -> None:

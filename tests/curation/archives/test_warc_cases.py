@@ -24,14 +24,14 @@ CASES: dict[str, tuple[list[str] | int, dict[str, int]]] = {
     "gowarc-good.warc.gz.open": (PAGES_50, {}),
     "gowarc-single-record.warc.gz.open": (PAGES_50[:1], {}),
     "gowarc-skip-non-open.warc.gz": (PAGES_50[:10], {}),
-    "gowarc-test.warc.gz": ([], {"skipped.not_html": 1}),
-    "ipwb-sample-1.warc.gz": (64, {"skipped.not_html": 1, "skipped.not_http": 5}),
+    "gowarc-test.warc.gz": ([], {"skipped.type.javascript": 1}),
+    "ipwb-sample-1.warc.gz": (63, {"skipped.type.feed": 1, "skipped.status": 1, "skipped.not_http": 5}),
     "ukwa-transfer-brotli.warc": ([TOKEMON], {}),
     "ukwa-transfer-gzip.warc": ([TOKEMON], {}),
     "ukwa-transfer-none.warc": ([TOKEMON], {}),
-    "warcio-bad.arc": ([], {"skipped.not_html": 1, "skipped.damaged_header": 3}),
+    "warcio-bad.arc": ([], {"skipped.empty": 1, "skipped.damaged_header": 3}),
     "warcio-example-bad-non-chunked.warc.gz": ([EXAMPLE], {}),
-    "warcio-example-bad.warc.gz.bad": (["http://example.com?example=1", "http://www.iana.org/domains/example"], {}),
+    "warcio-example-bad.warc.gz.bad": (["http://example.com?example=1"], {"skipped.status": 1}),
     "warcio-example-digest.warc": ([], {}),
     "warcio-example-iana.org-chunked.warc": (["http://www.iana.org/"], {}),
     "warcio-example-resource.warc.gz": ([], {}),
@@ -47,7 +47,7 @@ CASES: dict[str, tuple[list[str] | int, dict[str, int]]] = {
     "warcio-example.arc.gz": ([EXAMPLE], {}),
     "warcio-example.warc": ([EXAMPLE], {}),
     "warcio-example.warc.gz": ([EXAMPLE], {}),
-    "warcio-post-test.warc.gz": ([], {"skipped.not_html": 3}),
+    "warcio-post-test.warc.gz": ([], {"skipped.type.json": 3}),
 }
 """Archive → URLs of its pages (or their number), and the counts of skipped records by cause."""
 

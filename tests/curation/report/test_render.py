@@ -72,9 +72,9 @@ def test_waiting_documents_are_not_counted_as_removed() -> None:
 
 def test_records_that_are_not_pages_are_not_in_the_funnel() -> None:
     """The row of reading counts pages and skipped records, not requests and other records."""
-    read = {"pages.html": 5, "pages.text": 1, "skipped.not_html": 2, "passed.request": 9, "records.request": 9}
+    read = {"pages.html": 5, "pages.text": 1, "skipped.type.json": 2, "passed.request": 9, "records.request": 9}
     (row,) = funnel_rows({"read": read, "stages": {}, "tokens": {}})
-    assert (row.entered, row.left, [reason.name for reason in row.reasons]) == (8, 6, ["not_html"])
+    assert (row.entered, row.left, [reason.name for reason in row.reasons]) == (8, 6, ["type.json"])
 
 
 def test_tokens_are_estimated_by_the_rate_of_the_corpus() -> None:

@@ -105,7 +105,7 @@ def lose_a_removed_document(out: Path) -> None:
 
 
 def edit_the_records_read(out: Path) -> None:
-    edit_json(only(out, "manifests/filter/*.json"), lambda it: it["counts"]["read"].update({"skipped.not_html": 3}))
+    edit_json(only(out, "manifests/filter/*.json"), lambda it: it["counts"]["read"].update({"skipped.type.json": 3}))
 
 
 def edit_a_tally(out: Path) -> None:
