@@ -50,6 +50,18 @@ _WARC_END, _ARC_END = re.compile(rb"\r?\n\r?\n\Z"), re.compile(rb"\r?\n\Z")
 _SCHEME = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]{0,40}+:")
 _TOO_LARGE = "too_large"
 
+_FORMATS = {
+    b"\x04\x22\x4d\x18": "lz4",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\0": "xz",
+    b"PK\x03\x04": "zip",
+    b"7z\xbc\xaf\x27\x1c": "7z",
+    b"\x89LZO": "lzo",
+    b"PAR1": "Parquet",
+    b"SQLite format 3": "SQLite",
+}
+"""Formats that people store archives or pages in, by their first bytes, for the error."""
+
 _MAX_REPEATS = 8
 """How often per file a stretch is read again because a record in it states a length beyond the end of the stretch."""
 
@@ -163,7 +175,7 @@ class _Reader(Runs):
         self._ledger.add(self._unpacker.size(), PADDING)
         if not self._record_seen:
             if self._bytes_seen:
-                raise UnreadableArchive("no WARC or ARC record found")
+                raise UnreadableArchive(f"no WARC or ARC record found{_format_hint(self._unpacker.peek(0, 16))}")
             self._counts["file.empty"] += 1
 
     def _run(self) -> Iterator[Record]:
@@ -514,6 +526,14 @@ def _field(lowered: bytes, name: bytes) -> bytes:
     if start < 0 or lowered[end + 1 : end + 2] in (b" ", b"\t"):
         return parse_headers(lowered).get(name.decode(), "").encode()
     return lowered[start + len(name) + 2 : end].strip()
+
+
+def _format_hint(head: bytes) -> str:
+    """What to do about a file of another format, by its first bytes; empty if the format is unknown."""
+    for magic, name in _FORMATS.items():
+        if head.startswith(magic):
+            return f"; the file is in {name} format: unpack it first"
+    return ""
 
 
 def _is_cut(rest: bytes) -> bool:
