@@ -161,6 +161,10 @@ def test_header_fields_are_read_up_to_a_limit() -> None:
     filler = b"x: y\r\n" * (MAX_HEADER_BYTES // 6 + 1)
     response = parse(b"HTTP/1.1 200 OK\r\nContent-Type: a/b\r\n" + filler + b"Content-Encoding: br\r\n\r\n" + HTML)
     assert (response.headers, bytes(response.body)) == ({"content-type": "a/b"}, HTML)
+    assert (
+        len(parse(b"HTTP/1.1 200 OK\r\nContent-Type: a/b; x=" + b"y" * 9999 + b"\r\n\r\n").headers["content-type"])
+        == 4096
+    )
     assert "late" not in parse_headers(b"early: 1\n" + filler + b"late: 1\n")
 
 
@@ -280,6 +284,19 @@ def test_a_body_is_read_up_to_its_damage(coding: str) -> None:
         assert page.startswith(found[: len(page) // 3])
         assert counts == {f"content.{name}_cut": 1}
     assert decode("Content-Encoding: gzip", gzip.compress(HTML)[:-8] + b"\xff" * 8)[0] == HTML
+
+
+def test_raw_deflate_that_begins_like_zlib() -> None:
+    """A raw stream is undone even if its first bytes could be a zlib header: here, of a stored block."""
+    raw = b"\x78\x01\x00\xfe\xff" + HTML[:1] + packed("raw deflate", HTML[1:])
+    assert decode("Content-Encoding: deflate", raw) == (HTML, {"content.deflate": 1})
+
+
+def test_data_that_unpacks_to_other_data_is_kept() -> None:
+    """Without a declaration or a magic number, a body is unpacked only if that makes a text of it."""
+    body = zlib.compress(bytes(range(256)))
+    assert decode("", body) == (body, {})
+    assert decode("", zlib.compress(b"A text."))[0] == b"A text."
 
 
 def test_an_empty_packed_body_is_empty() -> None:

@@ -372,7 +372,7 @@ def test_text_is_counted_by_default() -> None:
 
 def test_html_in_a_text_declares_no_charset() -> None:
     """A text about HTML is UTF-8 if it can be, whatever a meta tag in it says."""
-    text = "Write <meta charset=gbk> for 模 in GBK."
+    text = "Write <meta charset=gbk> for 模型 in GBK."
     plain = response(URLS[0], text, http=("HTTP/1.1 200 OK", "Content-Type: text/plain"), headers=())
     wet = response(URLS[1], text, kind="conversion", http=(), headers=("Content-Type: text/plain",))
     rows, _ = read(members([warcinfo(), plain, wet]), ReadSettings(types=("text",)))

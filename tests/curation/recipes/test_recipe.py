@@ -32,6 +32,14 @@ def test_built_in_recipes_load_and_survive_toml(name: str) -> None:
     assert again.fingerprint() == recipe.fingerprint()
 
 
+def test_statuses_of_the_built_in_recipes() -> None:
+    """`web` reads pages of success only, `fineweb` those of any status, and --set takes one status or several."""
+    assert load("web").table("read").status == "2xx"
+    assert load("fineweb").table("read").status == "all"
+    for text, status in (("404", 404), ("5xx", "5xx"), ('["2xx", 404]', ("2xx", 404))):
+        assert load("web", [f"read.status={text}"]).table("read").status == status
+
+
 def test_stages_may_come_from_any_module(tmp_path: Path) -> None:
     """`use = "module:Class"` takes a stage from any module, under the given name, and its keys can be set."""
     recipe = load(recipe_file(tmp_path, MINIMAL), ["size.min_length=5", "size.max_length=7"])
