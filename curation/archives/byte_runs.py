@@ -11,7 +11,7 @@ from typing import IO
 
 from curation.archives.ledger import PADDING, RECORDS, Ledger, Loss
 from curation.archives.start_lines import begins_record
-from curation.archives.unpack import BLANK, UnpackedPiece, Unpacker
+from curation.archives.unpack import BLANK, BUFFER, UnpackedPiece, Unpacker
 from curation.archives.watch import Watch
 
 LOOKAHEAD = 1 << 8
@@ -120,6 +120,8 @@ class Runs:
         end = self._stretches[-1][3]
         if self._complete and end - self._ledger.position <= TRAILER:
             self._ledger.add(end, RECORDS)
+        elif self._ending == "too_large":
+            self._ledger.add(end, RECORDS)
         elif self._is_damaged():
             self._ledger.lose(end, str(self._ending), 0)
         else:
@@ -170,14 +172,16 @@ class Runs:
 
     def _skip_blank(self) -> bool:
         """Advance to the next byte that is not blank; False if the run has none."""
+        window = LOOKAHEAD
         while True:
             if self._buffer.startswith(b"WARC/", self._at):
                 return True
-            ahead = self._buffer[self._at : self._at + LOOKAHEAD]
+            ahead = self._buffer[self._at : self._at + window]
             rest = ahead.lstrip(BLANK)
             self._at += len(ahead) - len(rest)
             if rest:
                 return True
+            window = min(2 * window, BUFFER)
             if self._at == len(self._buffer):
                 self._fill(0, 1)
                 if self._at == len(self._buffer):

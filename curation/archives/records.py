@@ -211,7 +211,8 @@ class _Reader(Runs):
         if self._is_damaged() and not self._damage_counted:
             self._bytes_seen = True
             self._count_damaged(str(self._ending), 1)
-            self._ledger.lose(self._ledger.position, str(self._ending), 1)
+            if self._ending != _TOO_LARGE:
+                self._ledger.lose(self._ledger.position, str(self._ending), 1)
 
     # ---- headers
 

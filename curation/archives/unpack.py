@@ -34,9 +34,16 @@ BLANK = b"\r\n\t \0"
 BUFFER = 1 << 20
 """Bytes read from the file at a time."""
 
-FEED = {"gzip": 1 << 16, "zstd": 1 << 12}
+FEED = {"gzip": 1 << 16, "zstd": 1 << 11}
 """Packed bytes to unpack at a time; limits what a decompression bomb yields at once (about 1,000 and 30,000 times as
 much)."""
+
+PIECE = 1 << 20
+"""Unpacked bytes after which a piece is passed on before its member ends."""
+
+BOMB_BYTES, BOMB_RATIO = 1 << 27, 2_000
+"""A member is a decompression bomb if it unpacks to more bytes than this, and to more than this multiple of its packed
+size. gzip reaches 1,032 times at most, so its bombs cost about a second per megabyte and are read."""
 
 STEP = 16
 """Packed bytes to unpack at a time to recover the data just before damage."""
@@ -93,7 +100,7 @@ class UnpackedPiece:
         end: File offset after the last byte that it covers.
         offset: File offset of the first byte, if it begins a member or is uncompressed.
         packed: Whether the bytes were compressed.
-        damage: Why the member ends here: damaged_gzip, damaged_zstd or truncated. Such a piece has no data; its offset
+        damage: Why the member ends here: damaged_gzip, damaged_zstd, truncated or too_large. Such a piece has no data; its offset
             is the member's if no piece of that member came before. It covers everything up to the next record.
         doubt: Damage that follows soon after, so that these bytes may be wrong.
         last: Whether the member ends with this piece, with a valid checksum.
@@ -284,6 +291,8 @@ class Unpacker:
         self._kind = kind
         engine = self._engine(kind)
         offset: int | None = start
+        parts: list[bytes] = []
+        size = unpacked = 0
         while not engine.eof:
             fed_from = raw.position
             packed = raw.take(FEED[kind])
@@ -295,16 +304,22 @@ class Unpacker:
                 cause = f"damaged_{kind}" if is_damaged else None
             if engine.eof:
                 raw.back(len(engine.unused_data))
+            parts.append(data)
+            size, unpacked = size + len(data), unpacked + len(data)
+            if cause is None and unpacked > max(BOMB_BYTES, BOMB_RATIO * (raw.position - start)):
+                cause = "too_large"
             following = None if cause is None else self.find(start + 1)
             if following is not None:
                 raw.seek(min(raw.position, following))  # garbage may have been unpacked from the next member
-            if data:
-                yield self._piece(data, offset=offset, doubt=cause, last=engine.eof)
-                offset = None
+            if cause == "truncated" and following is not None:
+                cause = f"damaged_{kind}"
+            if size and (engine.eof or size >= PIECE or cause is not None):
+                doubt = None if cause == "truncated" else cause
+                yield self._piece(b"".join(parts), offset=offset, doubt=doubt, last=engine.eof)
+                offset, parts, size = None, [], 0
             if cause is not None:
                 raw.seek(following)
-                damage = cause if following is None else f"damaged_{kind}"
-                yield self._piece(b"", offset=offset, damage=damage)
+                yield self._piece(b"", offset=offset, damage=cause)
                 return
 
     def _unpack_carefully(self, kind: str, start: int, failed: int) -> tuple[Any, bytes, bool]:

@@ -17,7 +17,7 @@ from curation.archives.reader import ReadSettings, read_batches
 from curation.archives.watched import read_watched
 from curation.errors import StepFailed, UnreadableArchive
 
-SETTINGS = ReadSettings(max_seconds=1.0)
+SETTINGS = ReadSettings(max_seconds=0.5)
 GOOD = [f"https://good.org/{number}" for number in range(600)]
 
 
