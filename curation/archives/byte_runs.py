@@ -118,9 +118,7 @@ class Runs:
         if not self._stretches:
             return
         end = self._stretches[-1][3]
-        if self._complete and end - self._ledger.position <= TRAILER:
-            self._ledger.add(end, RECORDS)
-        elif self._ending == "too_large":
+        if (self._complete and end - self._ledger.position <= TRAILER) or self._ending == "too_large":
             self._ledger.add(end, RECORDS)
         elif self._is_damaged():
             self._ledger.lose(end, str(self._ending), 0)

@@ -100,8 +100,9 @@ class UnpackedPiece:
         end: File offset after the last byte that it covers.
         offset: File offset of the first byte, if it begins a member or is uncompressed.
         packed: Whether the bytes were compressed.
-        damage: Why the member ends here: damaged_gzip, damaged_zstd, truncated or too_large. Such a piece has no data; its offset
-            is the member's if no piece of that member came before. It covers everything up to the next record.
+        damage: Why the member ends here: damaged_gzip, damaged_zstd, truncated or too_large. Such a piece has no data;
+            its offset is the member's if no piece of that member came before. It covers everything up to the next
+            record.
         doubt: Damage that follows soon after, so that these bytes may be wrong.
         last: Whether the member ends with this piece, with a valid checksum.
         whole: Whether the piece is a complete member.
@@ -253,7 +254,7 @@ class Unpacker:
     def _engine(self, kind: str, *, careful: bool = False) -> Any:
         if kind == "gzip":
             return (zlib if careful else isal_zlib).decompressobj(_GZIP_WINDOW)
-        return zstd_engine(self._dictionaries.applying(self._member_start))
+        return self._dictionaries.engine(self._member_start)
 
     def _unpack(self, *, jumped: bool) -> Iterator[UnpackedPiece]:
         raw = self._raw
@@ -356,8 +357,9 @@ class Dictionaries:
 
     def __init__(self, raw: _Raw) -> None:
         self._raw = raw
-        self._known: dict[int, tuple[int, zstandard.ZstdCompressionDict]] = {}
-        self._scanned = 0
+        self._known: dict[int, tuple[int, zstandard.ZstdDecompressor]] = {}
+        self._without = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW)
+        self._scanned, self._looked_at_start = 0, False
 
     def learn(self, offset: int) -> None:
         """Read the dictionary frame at an offset; one that is damaged or too large is ignored."""
@@ -368,24 +370,24 @@ class Dictionaries:
         content = self._raw.peek_at(offset + 8, size)
         try:
             if content.startswith(ZSTD):
-                reader = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW).stream_reader(content)
-                content = reader.read(MAX_DICTIONARY + 1)
+                content = self._without.stream_reader(content).read(MAX_DICTIONARY + 1)
             dictionary = zstandard.ZstdCompressionDict(content)
-            zstd_engine(dictionary).decompress(b"")
+            unpacker = zstandard.ZstdDecompressor(dictionary, max_window_size=MAX_WINDOW)
+            unpacker.decompressobj().decompress(b"")
         except zstandard.ZstdError:
             return
         if len(content) <= MAX_DICTIONARY:
-            self._known[offset] = 8 + size, dictionary
+            self._known[offset] = 8 + size, unpacker
 
     def place(self, offset: int) -> tuple[int, int] | None:
         """File offset and size of the dictionary frame that applies at an offset, as far as read; None without one."""
         before = max((place for place in self._known if place < offset), default=None)
         return None if before is None else (before, self._known[before][0])
 
-    def applying(self, offset: int) -> zstandard.ZstdCompressionDict | None:
-        """The dictionary that applies at an offset that was reached by reading everything before it."""
+    def engine(self, offset: int) -> Any:
+        """An object that unpacks the frame at an offset that was reached by reading everything before it."""
         place = self.place(offset)
-        return None if place is None else self._known[place[0]][1]
+        return (self._without if place is None else self._known[place[0]][1]).decompressobj()
 
     def begins_record(self, offset: int, block: bytes) -> bool:
         """Whether a frame unpacks to the beginning of a record, with any dictionary before it.
@@ -394,15 +396,16 @@ class Dictionaries:
             offset: File offset of the frame. What was not read of the file before it is searched for dictionaries.
             block: The frame up to the end of its first block.
         """
-        if 0 not in self._known and self._raw.peek_at(0, 4) == DICTIONARY:
+        if not self._looked_at_start:
+            self._looked_at_start = True
             self.learn(0)
         tried: set[int] = set()
         while True:
             places = sorted((place for place in self._known if place < offset and place not in tried), reverse=True)
             for place in (*places, None):
                 try:
-                    dictionary = None if place is None else self._known[place][1]
-                    if begins_record(zstd_engine(dictionary).decompress(block)):
+                    unpacker = self._without if place is None else self._known[place][1]
+                    if begins_record(unpacker.decompressobj().decompress(block)):
                         return True
                 except zstandard.ZstdError:
                     continue
@@ -422,11 +425,6 @@ class Dictionaries:
                 break
             self._scanned += BUFFER - 16
         self._scanned = max(self._scanned, stop)
-
-
-def zstd_engine(dictionary: zstandard.ZstdCompressionDict | None) -> Any:
-    """An object that unpacks one frame."""
-    return zstandard.ZstdDecompressor(dictionary, max_window_size=MAX_WINDOW).decompressobj()
 
 
 class _Raw:
