@@ -44,7 +44,11 @@ def removal_rates(plan: Plan, step: str, shards: Sequence[str]) -> dict[str, Rat
         name: Rate(tally.documents_in - tally.documents_out, tally.documents_in) for name, tally in total.stages.items()
     }
     if total.read:
-        skipped = sum(count for name, count in total.read.items() if name.startswith("skipped."))
+        skipped = sum(
+            count
+            for name, count in total.read.items()
+            if name.startswith("skipped.") and not name.startswith(("skipped.type.", "skipped.status"))
+        )
         pages = sum(count for name, count in total.read.items() if name.startswith("pages."))
         rates[READ] = Rate(skipped, skipped + pages, "records")
     return rates
