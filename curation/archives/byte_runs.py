@@ -10,8 +10,9 @@ from collections import Counter, deque
 from typing import IO
 
 from curation.archives.ledger import PADDING, RECORDS, Ledger, Loss
+from curation.archives.raw_file import BUFFER
 from curation.archives.start_lines import begins_record
-from curation.archives.unpack import BLANK, BUFFER, UnpackedPiece, Unpacker
+from curation.archives.unpack import BLANK, UnpackedPiece, Unpacker
 from curation.archives.watch import Watch
 
 LOOKAHEAD = 1 << 8

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
 
-from curation.archives.unpack import GZIP, SKIPPABLE, ZSTD
+from curation.archives.packings import GZIP, SKIPPABLE, ZSTD
 
 MAGIC = {"gzip": GZIP, "zstd": ZSTD}
 """How a body in these codings begins. deflate and br have no such mark: they can decode a few bytes of anything."""

@@ -64,7 +64,7 @@ def read_watched(source: Input, settings: ReadSettings, counts: Counter[str], lo
         yield from reader.read(source, settings, counts, losses)
 
 
-class _Reader:
+class _ReadingProcess:
     """A child process, replaced when it ends, and our ends of the channels to it."""
 
     def __init__(self) -> None:
@@ -155,15 +155,15 @@ class _Reader:
 
 
 _LOCK = threading.Lock()
-_IDLE: list[_Reader] = []
+_IDLE: list[_ReadingProcess] = []
 
 
 class _borrowed:  # noqa: N801
     """A reader that nobody else uses, returned when the context closes."""
 
-    def __enter__(self) -> _Reader:
+    def __enter__(self) -> _ReadingProcess:
         with _LOCK:
-            self.reader = _IDLE.pop() if _IDLE else _Reader()
+            self.reader = _IDLE.pop() if _IDLE else _ReadingProcess()
         return self.reader
 
     def __exit__(self, *error: Any) -> None:

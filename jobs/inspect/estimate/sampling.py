@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from curation.archives.inputs import Input, find_inputs
-from curation.archives.unpack import DICTIONARY, Unpacker
+from curation.archives.unpack import Unpacker
 from curation.errors import UsageError
 from curation.jobs.inspect.estimate.extrapolation import SamplingFrame
 from curation.running.cluster import describe
@@ -161,12 +161,11 @@ def _copy(chunk: Chunk, folder: Path) -> tuple[str, int]:
             return "", 0
         folder.mkdir(parents=True)
         path = folder / posixpath.basename(chunk.source.path)
-        file.seek(0)
-        head = file.read(8)
+        dictionary = unpacker.dictionary(start)
         with path.open("wb") as copy:
-            if start and head.startswith(DICTIONARY):
-                file.seek(0)
-                copy.write(file.read(8 + int.from_bytes(head[4:8], "little")))
+            if dictionary is not None:
+                file.seek(dictionary[0])
+                copy.write(file.read(dictionary[1]))
             file.seek(start)
             left = chunk.source.size - start if stop is None else stop - start
             size = left

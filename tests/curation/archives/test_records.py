@@ -13,7 +13,8 @@ from archives import page, response, warcinfo
 from fastwarc.warc import ArchiveIterator
 
 from curation.archives.reader import ReadSettings, read_batches
-from curation.archives.records import KINDS, Record, read_records
+from curation.archives.record_headers import KINDS
+from curation.archives.records import Record, read_records
 
 ALL = frozenset(KINDS | {"unknown"})
 URLS = [f"https://a.org/{number}" for number in range(5)]
