@@ -27,7 +27,7 @@ import pyarrow as pa
 
 from curation.archives.declaration import header_charset, meta_charset
 from curation.archives.decoding import EAST_ASIAN, SEVEN_BIT, UTF_16, decode
-from curation.archives.detection import decodes_more_than_ascii, detect, detect_seven_bit, detect_utf_16, sample
+from curation.archives.detection import detect, detect_seven_bit, detect_utf_16, sample
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -36,6 +36,8 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+
+_BOM_BYTES = frozenset(bom[:1] for bom, _ in _BOMS)
 
 META_BYTES = 4096
 """How far into a page to look for a meta declaration; the standard says 1024, but real pages put it later."""
@@ -66,7 +68,7 @@ def to_utf8(data: bytes | memoryview, content_type: str) -> tuple[bytes | memory
         declaration_failed (a charset other than the declared one decoded it) or replaced (none decoded all of it).
     """
     head = bytes(data[:META_BYTES])
-    for bom, codec in _BOMS:
+    for bom, codec in _BOMS if head[:1] in _BOM_BYTES else ():
         if head.startswith(bom) and (codec != "utf-32-le" or len(data) % 4 == 0):
             return _after_bom(data[len(bom) :], codec), "bom"
     header = header_charset(content_type)
@@ -103,15 +105,15 @@ def _decoded(data: bytes, codec: str, source: str) -> tuple[bytes, str]:
 
 def _valid(data: bytes | memoryview, head: bytes, declared: str | None, source: str) -> tuple[bytes | memoryview, str]:
     """Decode bytes that are valid UTF-8, whatever is declared."""
-    if declared == "utf-8" and b"\x1b$" not in head:
+    if declared == "utf-8" and b"\x1b" not in head:
         return data, source
     is_ascii = not len(data) or int(np.frombuffer(data, np.uint8).max()) < 128
     if is_ascii:
         codec = declared if declared in SEVEN_BIT else detect_seven_bit(data)
-        if codec is not None and decodes_more_than_ascii(bytes(data), codec):
+        if codec is not None and (text := _seven_bit(bytes(data), codec)) is not None:
             if codec != declared:
                 source = "meta" if codec == meta_charset(head) else "declaration_failed" if declared else "detected"
-            return decode(bytes(data), codec)[0].encode(), source
+            return text.encode(), "replaced" if "\ufffd" in text else source
     if declared is None:
         return data, "detected"
     if declared == "utf-8" or (is_ascii and declared not in UTF_16):
@@ -123,6 +125,15 @@ def _valid(data: bytes | memoryview, head: bytes, declared: str | None, source: 
     return data, "utf8_despite_declaration"
 
 
+def _seven_bit(data: bytes, codec: str) -> str | None:
+    """The text in a charset of `SEVEN_BIT`, or None if the bytes are only ASCII or are no text in that charset."""
+    if SEVEN_BIT[codec] not in data:
+        return None
+    text, errors = decode(data, codec)
+    characters = len(text) - len(text.encode("ascii", "ignore")) - errors
+    return text if characters > 2 * errors and errors <= 1 + characters // BYTES_PER_ERROR else None
+
+
 def _not_utf8(data: bytes, declared: dict[str, str]) -> tuple[bytes, str]:
     """Decode bytes that are not valid UTF-8.
 
@@ -130,40 +141,39 @@ def _not_utf8(data: bytes, declared: dict[str, str]) -> tuple[bytes, str]:
         data: The page.
         declared: Codec → its source; the header's first.
     """
-    text = data.decode("utf-8", "replace")
-    errors = text.count("\ufffd") - data.count("\ufffd".encode())
-    valid = len(text) - (len(data) - _non_ascii(data)) - errors
-    if not declared or "utf-8" in declared:
-        is_utf_8 = valid >= errors or (errors == 1 and [*declared] == ["utf-8"])
-    else:
-        is_utf_8 = valid >= max(UTF_8_PER_ERROR * errors, CONCLUSIVE_BYTES // 2)
-    if is_utf_8:
-        return text.encode(), "replaced"
-    texts = {codec: decode(data, codec) for codec in declared if codec != "utf-8"}
-    plausible = [codec for codec, (_, wrong) in texts.items() if wrong * BYTES_PER_ERROR <= _non_ascii(data)]
+    part, is_cut = sample(data)
+    if _is_mostly_utf8(part, [*declared]):
+        return _decoded(data, "utf-8", "replaced")
+    others = [codec for codec in declared if codec != "utf-8"]
+    for codec in SEVEN_BIT.keys() & others:
+        if (text := _seven_bit(data, codec)) is not None:
+            return text.encode(), "replaced" if "\ufffd" in text else declared[codec]
+    plausible = [codec for codec in others if decode(part, codec)[1] * BYTES_PER_ERROR <= _non_ascii(part)]
     if len(plausible) == 1:
-        chosen = plausible[0]
-    elif plausible:
-        chosen = _most_alike(data, plausible)
-    else:
-        chosen = detect(data)
-        if chosen not in texts:
-            text, errors = decode(data, chosen)
-            if not errors or not texts:
-                return text.encode(), "replaced" if errors else "declaration_failed" if declared else "detected"
-            chosen = next(iter(texts))
-    text, errors = texts[chosen]
-    return text.encode(), "replaced" if errors else declared[chosen]
+        return _decoded(data, plausible[0], declared[plausible[0]])
+    guess = detect(part, is_cut)
+    if plausible:
+        chosen = _most_alike(part, guess, plausible)
+        return _decoded(data, chosen, declared[chosen])
+    text, errors = decode(data, guess)
+    if errors and others and guess not in others:
+        return _decoded(data, others[0], "replaced")
+    return text.encode(), "replaced" if errors else "declaration_failed" if declared else "detected"
 
 
-def _most_alike(data: bytes, codecs: list[str]) -> str:
+def _is_mostly_utf8(data: bytes, declared: list[str]) -> bool:
+    text, errors = decode(data, "utf-8")
+    valid = len(text) - (len(data) - _non_ascii(data)) - errors
+    errors -= data.count("\ufffd".encode())  # neither an error nor a sign: it is pasted into pages of any charset
+    if declared and "utf-8" not in declared:
+        return valid >= max(UTF_8_PER_ERROR * errors, CONCLUSIVE_BYTES // 2)
+    return valid >= errors or (errors == 1 and declared == ["utf-8"])
+
+
+def _most_alike(data: bytes, guess: str, codecs: list[str]) -> str:
     """The codec whose text is most like that of the detected one: the one with most of its characters in common."""
-    guess = detect(data)
-    if guess in codecs:
-        return guess
-    part = sample(data)[0]
-    wanted = _characters(part, guess)
-    return max(codecs, key=lambda codec: (wanted & _characters(part, codec)).total())
+    wanted = _characters(data, guess)
+    return max(codecs, key=lambda codec: (codec == guess, (wanted & _characters(data, codec)).total()))
 
 
 def _characters(data: bytes, codec: str) -> Counter[str]:

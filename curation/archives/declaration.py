@@ -10,31 +10,43 @@ every repetition in the patterns is possessive or ends at a character that it ca
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from curation.archives.decoding import UTF_16, codec_of
 
-_SPACE = rb"[\t\n\f\r ]"
-
 _ATTRIBUTE = (
     rb"[\t\n\f\r /]*+([^\t\n\f\r />][^\t\n\f\r />=]*+)"
-    rb"(?:" + _SPACE + rb"*+=" + _SPACE + rb"""*+(?:"([^"]*+)"?+|'([^']*+)'?+|([^\t\n\f\r >]*+)))?+"""
+    rb"""(?:[\t\n\f\r ]*+=[\t\n\f\r ]*+(?:"([^"]*+)"?+|'([^']*+)'?+|([^\t\n\f\r >]*+)))?"""
 )
 
+# Nothing is captured within a possessive repetition: in Python 3.11, that can fail with a SystemError.
 _ATTRIBUTES = rb"(?:" + re.sub(rb"\((?!\?)", b"(?:", _ATTRIBUTE) + rb")*+[\t\n\f\r /]*+"
 
+_RAW_TEXT = ("script", "style", "title", "textarea", "xmp", "iframe", "noembed", "noframes")
+"""Elements that contain no tags."""
+
+
+def _any_case(name: str) -> bytes:
+    """A pattern for a name, faster than with the flag IGNORECASE."""
+    return "".join(f"[{letter}{letter.upper()}]" for letter in name).encode()
+
+
+_NO_META = rb"(?!%b[\t\n\f\r /])" % _any_case("meta")
+
+_AFTER_BRACKET = (
+    rb"!--(?:-?>|(?>.*?(?:-->|\Z)))",
+    *(
+        rb"%b(?=[\t\n\f\r />])%b(?>.*?(?:</%b(?=[\t\n\f\r />])|\Z))" % (name, _ATTRIBUTES, name)
+        for name in map(_any_case, _RAW_TEXT)
+    ),
+    _NO_META + rb"/?+[a-zA-Z][^\t\n\f\r />]*+" + _ATTRIBUTES,
+    rb"[!/?][^>]*+",
+    _NO_META,
+)
+
 _UNTIL_META = re.compile(
-    rb"""(?:[^<]++
-    |<!--(?:-?>|(?>.*?(?:-->|\Z)))
-    |<(?P<raw>script|style|title|textarea|xmp|iframe|noembed|noframes)(?=[\t\n\f\r />])%(attributes)b
-     (?>.*?(?:</(?P=raw)(?=[\t\n\f\r />])|\Z))
-    |<(?!meta[\t\n\f\r /])/?+[a-z][^\t\n\f\r />]*+%(attributes)b
-    |<[!/?][^>]*+
-    |<(?!meta[\t\n\f\r /])
-    )*+<meta(?P<meta>%(attributes)b)""".replace(b"\n    ", b"")
-    .replace(b"\n ", b"")
-    .replace(b" (?>", b"(?>")
-    % {b"attributes": _ATTRIBUTES},
-    re.IGNORECASE | re.DOTALL,
+    rb"(?:[^<]++|<(?:" + b"|".join(_AFTER_BRACKET) + rb"))*+<" + _any_case("meta") + b"(" + _ATTRIBUTES + b")",
+    re.DOTALL,
 )
 """Everything up to the next `<meta>` tag, and that tag's attributes."""
 
@@ -46,6 +58,7 @@ _CHARSET = re.compile(rb"""charset[\t\n\f\r ]*+=[\t\n\f\r ]*+["']?+[\t\n\f\r ]*+
 _XML = re.compile(rb"""\s*+<\?xml[^>]*?encoding\s*+=\s*+["']([a-z0-9_:.\-]++)["']""", re.IGNORECASE)
 
 
+@lru_cache(maxsize=256)
 def header_charset(content_type: str) -> str | None:
     """The codec for the charset of a Content-Type header, or None.
 
@@ -61,9 +74,9 @@ def meta_charset(data: bytes) -> str | None:
     >>> meta_charset(b"<!-- <meta charset=utf-8> --><meta charset=koi8-r>")
     'koi8-r'
     """
-    position = 0
+    position = 0 if b"charset" in data.lower() else len(data)
     while match := _UNTIL_META.match(data, position):
-        if (codec := _declared(match["meta"])) is not None:
+        if b"charset" in match[1].lower() and (codec := _declared(match[1])) is not None:
             return codec
         position = match.end()
     xml = _XML.match(data)

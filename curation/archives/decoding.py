@@ -3,18 +3,18 @@
 Python's codecs of the same name fail on bytes that browsers decode (0x81 in windows-1252, 0x80 in gb18030, ① in
 EUC-JP), and some map a few characters differently. The tables were compared with those of Chromium, byte by byte. Three
 differences are left: Python lacks 191 codes of Big5 (the newest supplement of Hong Kong) and confuses two slashes
-there, and six signs of EUC-JP and ISO-2022-JP are those that JIS names (〜, not ～). Time is linear for any bytes, 32 MB
-taking less than a second.
+there, and six signs of EUC-JP and ISO-2022-JP are those that JIS names (〜, not ～).
+
+Time is linear for any bytes: 32 MB take less than a second.
 """
 
 from __future__ import annotations
 
 import codecs
+import threading
 from functools import lru_cache
 
 import numpy as np
-
-from curation.text.valid import valid_text
 
 UTF_16 = ("utf-16-le", "utf-16-be")
 
@@ -111,11 +111,10 @@ def decode(data: bytes, codec: str) -> tuple[str, int]:
         text = _utf_16(data, codec)
     else:
         text = data.decode(codec, "replace")
-        if codec in _REPAIRS and 0 < text.count("\ufffd") <= MAX_REPAIRS:
-            text = data.decode(codec, _HANDLER)
+        if codec in _REPAIRS and "\ufffd" in text:
+            text = _repaired(data, codec) or text
         for python, standard in _OTHER_CHARACTERS.get(codec, {}).items():
             text = text.replace(python, standard)
-        text = valid_text(text)
     return text, text.count("\ufffd")
 
 
@@ -143,15 +142,31 @@ def _utf_16(data: bytes, codec: str) -> str:
 _NATIVE = "le" if np.little_endian else "be"
 
 
+def _repaired(data: bytes, codec: str) -> str | None:
+    """The text with the characters that Python's codec lacks; None if there are too many errors."""
+    _repairs.left = MAX_REPAIRS
+    try:
+        return data.decode(codec, _HANDLER)
+    except UnicodeDecodeError:
+        return None
+
+
 def _repair(error: UnicodeError) -> tuple[str, int]:
     """The character for the bytes at which one of Python's codecs failed, and where to go on."""
     assert isinstance(error, UnicodeDecodeError)
-    repaired = _REPAIRS.get(error.encoding, _none)(error.object[error.start : error.start + 2])
+    _repairs.left -= 1
+    if _repairs.left < 0:
+        raise error
+    repaired = _REPAIRS[error.encoding](error.object[error.start : error.start + 2])
     return (repaired, error.start + (2 if error.encoding != "gb18030" else 1)) if repaired else ("\ufffd", error.end)
 
 
-def _none(code: bytes) -> str:
-    return ""
+class _Repairs(threading.local):
+    left = 0
+
+
+_repairs = _Repairs()
+"""The error handler of a codec gets no arguments of ours."""
 
 
 def _euro(code: bytes) -> str:

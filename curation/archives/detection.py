@@ -16,7 +16,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from curation.archives.decoding import SEVEN_BIT, UTF_16, codec_of, decode
+from curation.archives.decoding import UTF_16, codec_of, decode
 from curation.archives.letters import CYRILLIC, GREEK, LATIN
 
 _SAMPLE_BLOCKS = 4096
@@ -29,10 +29,10 @@ _SCRIPTS = (
         LATIN,
         {
             "cp1252": 0.0,
-            "cp1250": 1.0,
+            "cp1250": 1.5,
             "cp1254": 1.0,
-            "cp1257": 1.0,
-            "iso8859-2": 1.0,
+            "cp1257": 1.5,
+            "iso8859-2": 2.0,
             "iso8859-13": 2.5,
             "iso8859-15": 3.0,
             "iso8859-4": 3.0,
@@ -53,7 +53,6 @@ _SYMBOLS = {
     **dict.fromkeys("„»«…—©", 10),
     **dict.fromkeys("®°€·•‘²£§", 2),
     **dict.fromkeys("™´¡¿ºª×", 1),
-    "¤": 0.3,
 }
 """Shares of characters that are no letters, in two hundredths; others have 0.02."""
 
@@ -77,11 +76,15 @@ _NO_TEXT = re.compile(rb"<[^>]*+>?+|&[#a-z0-9]++;?+|\xef\xbf\xbd|\xef\xbb\xbf", 
 _ESCAPE = re.compile(rb"\x1b\$([@B]|\)C)")
 
 
-def detect(data: bytes) -> str:
-    """The codec with which the bytes most likely are text; they are taken not to be UTF-8, UTF-16 or ASCII."""
+def detect(text: bytes, is_cut: bool) -> str:
+    """The codec with which bytes most likely are text; they are taken not to be UTF-8, UTF-16 or ASCII.
+
+    Args:
+        text: The text of a result of `sample`.
+        is_cut: The other part of that result.
+    """
     from chardetng_py import EncodingDetector
 
-    text, is_cut = sample(data)
     detector = EncodingDetector()
     detector.feed(text, last=not is_cut)
     guess = detector.guess(tld=None, allow_utf8=False)
@@ -96,14 +99,6 @@ def detect_seven_bit(data: bytes | memoryview) -> str | None:
     """The codec whose escape sequences are in ASCII bytes: that of ISO-2022-JP or ISO-2022-KR; or None."""
     escape = _ESCAPE.search(data)
     return None if escape is None else "iso2022_kr" if escape[1] == b")C" else "iso2022_jp_ext"
-
-
-def decodes_more_than_ascii(data: bytes, codec: str) -> bool:
-    """Whether ASCII bytes are text in a charset of `SEVEN_BIT`, with at least one character outside ASCII."""
-    if SEVEN_BIT[codec] not in data:
-        return False
-    text, errors = decode(data, codec)
-    return not errors and not text.isascii()
 
 
 def detect_utf_16(data: bytes | memoryview, declared: str | None) -> str | None:
