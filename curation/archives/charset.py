@@ -8,10 +8,11 @@ The first of these rules that applies decides:
    ASCII bytes (ISO-2022-JP), which is also detected.
 3. Bytes that are mostly valid UTF-8 are UTF-8, with U+FFFD for the rest: half of the characters outside ASCII, or nine
    of ten if only another charset is declared. So is a page declared as UTF-8 with a single wrong byte.
-4. A declared charset that decodes the bytes, but for one error in fifty characters. If header and `<meta>` declare
-   different ones that both do, as single-byte charsets always do, detection judges: the declared charset whose text is
-   most like the detected one's, the header's if both are.
-5. Detection (`detection`).
+4. A declared charset that decodes the bytes, but for one error in fifty bytes outside ASCII; a byte that is a control
+   character there, as many are in the wrong single-byte charset, counts as an error. If header and `<meta>` declare
+   different charsets that both do, detection judges: the declared charset whose text is most like the detected one's,
+   or the header's if both are.
+5. Detection (`detection`), unless it fails too.
 
 Declarations are read as browsers read them (WHATWG labels: latin1 means windows-1252), and so are the bytes
 (`decoding`). If nothing decodes all bytes, U+FFFD replaces the rest. Bytes that already are UTF-8 are never copied.
@@ -20,6 +21,7 @@ Declarations are read as browsers read them (WHATWG labels: latin1 means windows
 from __future__ import annotations
 
 import codecs
+import re
 from collections import Counter
 
 import numpy as np
@@ -56,6 +58,10 @@ UTF_8_PER_ERROR = 10
 """With this many valid characters for each wrong byte, a page is UTF-8 although it declares another charset."""
 
 
+_CONTROLS = re.compile("[\x80-\x9f]")
+"""Characters that browsers have for bytes that a single-byte charset does not use."""
+
+
 def to_utf8(data: bytes | memoryview, content_type: str) -> tuple[bytes | memoryview, str]:
     """Convert a page to valid UTF-8 without a byte order mark.
 
@@ -68,12 +74,13 @@ def to_utf8(data: bytes | memoryview, content_type: str) -> tuple[bytes | memory
         declaration_failed (a charset other than the declared one decoded it) or replaced (none decoded all of it).
     """
     head = bytes(data[:META_BYTES])
-    for bom, codec in _BOMS if head[:1] in _BOM_BYTES else ():
-        if head.startswith(bom) and (codec != "utf-32-le" or len(data) % 4 == 0):
-            return _after_bom(data[len(bom) :], codec), "bom"
+    for bom, marked in _BOMS if head[:1] in _BOM_BYTES else ():
+        if head.startswith(bom) and (marked != "utf-32-le" or len(data) % 4 == 0):
+            return _after_bom(data[len(bom) :], marked), "bom"
     header = header_charset(content_type)
     if (b"\0" in head or header in UTF_16) and (codec := detect_utf_16(data, header)) is not None:
-        return _decoded(bytes(data), codec, "http_header" if header in UTF_16 else "detected")
+        otherwise = "declaration_failed" if header else "detected"
+        return _decoded(bytes(data), codec, "http_header" if header in UTF_16 else otherwise)
     declared, source = (header, "http_header") if header else (meta_charset(head), "meta")
     if is_utf8(data):
         return _valid(data, head, declared, source)
@@ -145,10 +152,10 @@ def _not_utf8(data: bytes, declared: dict[str, str]) -> tuple[bytes, str]:
     if _is_mostly_utf8(part, [*declared]):
         return _decoded(data, "utf-8", "replaced")
     others = [codec for codec in declared if codec != "utf-8"]
-    for codec in SEVEN_BIT.keys() & others:
-        if (text := _seven_bit(data, codec)) is not None:
-            return text.encode(), "replaced" if "\ufffd" in text else declared[codec]
-    plausible = [codec for codec in others if decode(part, codec)[1] * BYTES_PER_ERROR <= _non_ascii(part)]
+    codec = next((codec for codec in others if codec in SEVEN_BIT), None) or detect_seven_bit(data)
+    if codec is not None and (seven_bit := _seven_bit(data, codec)) is not None:
+        return seven_bit.encode(), "replaced" if "\ufffd" in seven_bit else declared.get(codec, "detected")
+    plausible = [codec for codec in others if _errors(part, codec) * BYTES_PER_ERROR <= _non_ascii(part)]
     if len(plausible) == 1:
         return _decoded(data, plausible[0], declared[plausible[0]])
     guess = detect(part, is_cut)
@@ -158,7 +165,14 @@ def _not_utf8(data: bytes, declared: dict[str, str]) -> tuple[bytes, str]:
     text, errors = decode(data, guess)
     if errors and others and guess not in others:
         return _decoded(data, others[0], "replaced")
-    return text.encode(), "replaced" if errors else "declaration_failed" if declared else "detected"
+    otherwise = "declaration_failed" if declared else "detected"
+    return text.encode(), "replaced" if errors else declared.get(guess, otherwise)
+
+
+def _errors(data: bytes, codec: str) -> int:
+    """Bytes that are no text in a charset: wrong ones, and those that it maps to control characters."""
+    text, errors = decode(data, codec)
+    return errors + len(_CONTROLS.findall(text))
 
 
 def _is_mostly_utf8(data: bytes, declared: list[str]) -> bool:
@@ -173,7 +187,7 @@ def _is_mostly_utf8(data: bytes, declared: list[str]) -> bool:
 def _most_alike(data: bytes, guess: str, codecs: list[str]) -> str:
     """The codec whose text is most like that of the detected one: the one with most of its characters in common."""
     wanted = _characters(data, guess)
-    return max(codecs, key=lambda codec: (codec == guess, (wanted & _characters(data, codec)).total()))
+    return max(codecs, key=lambda codec: (wanted & _characters(data, codec)).total())
 
 
 def _characters(data: bytes, codec: str) -> Counter[str]:

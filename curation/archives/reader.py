@@ -73,7 +73,7 @@ class ReadSettings:
     max_page_bytes: Annotated[int, Ge(1), Le(MAX_PAGE_BYTES)] = 32 << 20
 
     version: ClassVar[int] = 2
-    libraries: ClassVar[tuple[str, ...]] = ("resiliparse",)
+    libraries: ClassVar[tuple[str, ...]] = ("resiliparse", "chardetng-py")
 
 
 def read_batches(
