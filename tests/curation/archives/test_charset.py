@@ -175,9 +175,10 @@ def test_a_single_wrong_byte_in_declared_utf8_is_replaced() -> None:
     assert decoded(b"a caf\xe9 here") == ("a café here", "detected")
 
 
-def test_signs_of_lost_characters_are_no_evidence_of_utf8() -> None:
-    """U+FFFD in UTF-8, pasted into a page of another charset, does not make it UTF-8."""
+def test_signs_of_lost_characters_are_no_evidence() -> None:
+    """U+FFFD in UTF-8, pasted into a page, is evidence neither for UTF-8 nor against it."""
     assert decoded("naïve ".encode("cp1252") + b"\xef\xbf\xbd", "")[0] == "naïve ï¿½"
+    assert decoded("Größe \ufffd\ufffd\ufffd ".encode() + b"\xe4")[0] == "Größe \ufffd\ufffd\ufffd \ufffd"
 
 
 @pytest.mark.parametrize("order", ["le", "be"])
@@ -244,10 +245,18 @@ def test_codecs_are_no_charsets(label: str) -> None:
     assert decoded("\\u0041 é".encode(), label) == ("\\u0041 é", "detected")
 
 
-def test_errors_are_tolerated_in_proportion() -> None:
-    """A declared charset is kept with one error in fifty bytes, and the error is replaced."""
-    text = "가" * BYTES_PER_ERROR
-    assert decoded(text.encode("cp949") + b"\xff", "euc-kr") == (text + "\ufffd", "replaced")
+def test_errors_are_tolerated_in_proportion(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A declared charset is kept, and not judged by detection, with one error in fifty bytes; the error is replaced."""
+    monkeypatch.setattr("curation.archives.charset.detect", lambda text, is_cut: "cp1252")
+    text = "š" * BYTES_PER_ERROR
+    assert decoded(text[1:].encode("cp1257") + b"\xa1", "windows-1257") == (text[1:] + "\ufffd", "replaced")
+    assert decoded(text[2:].encode("cp1257") + b"\xa1", "windows-1257")[1] == "declaration_failed"
+
+
+def test_a_declared_charset_is_kept_where_detection_fails_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the detected charset decodes the bytes no better than the declared one, the declared one's text is used."""
+    monkeypatch.setattr("curation.archives.charset.detect", lambda text, is_cut: "cp1253")
+    assert decoded("가".encode("cp949") + b"\xff", "euc-kr") == ("가\ufffd", "replaced")
 
 
 @pytest.mark.parametrize("charset", ["iso-8859-8", "windows-1253", "gbk", "euc-jp", "big5", "iso-2022-jp", "utf-8", ""])

@@ -49,6 +49,12 @@ def test_undeclared_text_is_decoded(charset: str, markup: str) -> None:
     assert bytes(to_utf8(page.encode(codec), "")[0]).decode() == page
 
 
+def test_ascii_letters_tell_the_language() -> None:
+    """One letter that several charsets have is read in the language of the letters around it."""
+    text = "Mesto je včasih mirno, ker ljudje na vasi delajo zunaj in pridejo domov pozno."
+    assert detect(text.encode("cp1250"), False) in ("cp1250", "iso8859-2")
+
+
 def test_a_few_quotes_are_those_of_windows() -> None:
     """A page in ASCII but for signs that all charsets of Windows share is windows-1252."""
     assert detect(b"It\x92s a \x93test\x94 \x96 nothing else. \xa9 2004", False) == "cp1252"
@@ -77,3 +83,9 @@ def test_a_sample_holds_all_text_of_a_short_page(size: int) -> None:
     """All bytes outside ASCII are in the sample, however they lie to its blocks."""
     data = b"a" * size + b"\xe9" * 70 + b"b" * size
     assert sample(data)[0].count(b"\xe9") == 70
+
+
+def test_a_sample_cuts_no_character() -> None:
+    """A character whose second byte is ASCII stays whole where a block of the sample ends within it."""
+    page = "x" * 63 + "ア" + "x" * 1000
+    assert "ア" in sample(page.encode("cp932"))[0].decode("cp932")
