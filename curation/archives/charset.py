@@ -1,27 +1,51 @@
 """Convert a page to UTF-8 by byte order mark, HTTP header, meta tag or detection, and report which one decided.
 
-A declared charset is read as browsers read it (WHATWG labels: latin1 means windows-1252), except where that would lose
-text. Valid UTF-8 is taken as UTF-8 whatever is declared, because text in another charset is hardly ever valid UTF-8; a
-few characters in an East Asian charset may be, so for those the declaration wins. If the declared charset cannot decode
-the bytes but another one can, the other is used. If none can, the part that decodes is kept and U+FFFD replaces the
-rest. Bytes that already are UTF-8 are never copied.
+The first of these rules that applies decides:
+
+1. A byte order mark, also one of UTF-32. Without one, UTF-16 is recognized by its NULs, whatever is declared.
+2. Valid UTF-8 is UTF-8, because text in another charset is hardly ever valid UTF-8. Two kinds of declarations outweigh
+   that: an East Asian one for a few characters, which may be valid by chance, and one of a charset that consists of
+   ASCII bytes (ISO-2022-JP), which is also detected.
+3. Bytes that are mostly valid UTF-8 are UTF-8, with U+FFFD for the rest: half of the characters outside ASCII, or nine
+   of ten if only another charset is declared. So is a page declared as UTF-8 with a single wrong byte.
+4. A declared charset that decodes the bytes, but for one error in fifty bytes outside ASCII; a byte that is a control
+   character there, as many are in the wrong single-byte charset, counts as an error. If header and `<meta>` declare
+   different charsets that both do, detection judges: the declared charset whose text is most like the detected one's,
+   or the header's if both are.
+5. Detection (`detection`), unless it fails too.
+
+Declarations are read as browsers read them (WHATWG labels: latin1 means windows-1252), and so are the bytes
+(`decoding`). If nothing decodes all bytes, U+FFFD replaces the rest. Bytes that already are UTF-8 are never copied.
 """
 
 from __future__ import annotations
 
 import codecs
 import re
-from functools import lru_cache
+from collections import Counter
 
 import numpy as np
 import pyarrow as pa
 
-from curation.text.valid import valid_text
+from curation.archives.declaration import header_charset, meta_charset
+from curation.archives.decoding import EAST_ASIAN, SEVEN_BIT, UTF_16, decode
+from curation.archives.detection import detect, detect_seven_bit, detect_utf_16, sample
 
-_BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+
+_BOM_BYTES = frozenset(bom[:1] for bom, _ in _BOMS)
 
 META_BYTES = 4096
 """How far into a page to look for a meta declaration; the standard says 1024, but real pages put it later."""
+
+LATE_META_BYTES = 1 << 20
+"""How far to look in a page that is not UTF-8 and declares nothing before."""
 
 CONCLUSIVE_BYTES = 24
 """With at least this many non-ASCII bytes, valid UTF-8 outweighs an East Asian label: a two-byte character of GBK looks
@@ -30,53 +54,42 @@ like UTF-8 about once in seven, so twelve in a row do once in 10^10."""
 BYTES_PER_ERROR = 50
 """One wrong byte in this many non-ASCII bytes is accepted before a declared charset is doubted."""
 
-_META = re.compile(rb"""<meta[^>]{0,300}?charset\s*=\s*["']?\s*([a-zA-Z0-9_:.\-]+)""", re.IGNORECASE)
-_XML = re.compile(rb"""^\s*<\?xml[^>]{0,200}?encoding\s*=\s*["']([a-zA-Z0-9_:.\-]+)["']""")
-_HEADER = re.compile(r"""charset\s*=\s*["']?\s*([a-zA-Z0-9_:.\-]+)""", re.IGNORECASE)
-
-_WIDER = {"gbk": "gb18030", "shift_jis": "cp932", "euc_kr": "cp949", "big5": "big5hkscs", "iso8859-11": "cp874"}
-"""Python's codecs for WHATWG charsets that hold more characters than Python's codec of the same name."""
-
-_EAST_ASIAN = ("gb18030", "cp932", "cp949", "big5hkscs", "euc_jp")
-
-_ASCII = bytes(range(128))
+UTF_8_PER_ERROR = 10
+"""With this many valid characters for each wrong byte, a page is UTF-8 although it declares another charset."""
 
 
-def to_utf8(data: bytes | memoryview, content_type: str) -> tuple[bytes | memoryview, str]:
+_CONTROLS = re.compile("[\x80-\x9f]")
+"""Characters that browsers have for bytes that a single-byte charset does not use."""
+
+
+def to_utf8(data: bytes | memoryview, content_type: str, *, is_html: bool = True) -> tuple[bytes | memoryview, str]:
     """Convert a page to valid UTF-8 without a byte order mark.
 
     Args:
         data: The body of the response.
         content_type: The value of the HTTP Content-Type header, or "".
+        is_html: Whether a `<meta>` declares something; in plain text it is text.
 
     Returns:
         The UTF-8 bytes, and how the charset was chosen: bom, http_header, meta, detected, utf8_despite_declaration,
         declaration_failed (a charset other than the declared one decoded it) or replaced (none decoded all of it).
     """
     head = bytes(data[:META_BYTES])
-    for bom, encoding in _BOMS:
-        if head.startswith(bom):
-            return _replaced(data[len(bom) :], encoding), "bom"
-    declared, source = _declared(head, content_type)
-    valid = is_utf8(data)
-    if valid and (declared is None or declared == "utf-8"):
-        return data, source or "detected"
+    for bom, marked in _BOMS if head[:1] in _BOM_BYTES else ():
+        if head.startswith(bom) and (marked != "utf-32-le" or len(data) % 4 == 0):
+            return _after_bom(data[len(bom) :], marked), "bom"
+    header = header_charset(content_type)
+    if (b"\0" in head or header in UTF_16) and (codec := detect_utf_16(data, header)) is not None:
+        otherwise = "declaration_failed" if header else "detected"
+        return _decoded(bytes(data), codec, "http_header" if header in UTF_16 else otherwise)
+    declared, source = (header, "http_header") if header else (meta_charset(head) if is_html else None, "meta")
+    if is_utf8(data):
+        return _valid(data, head, declared, source)
     data = bytes(data)
-    if valid and not (declared == "iso2022_jp" and b"\x1b" in data):
-        return _valid(data, str(declared), source)
-    if declared is None:
-        return _undeclared(data)
-    if declared == "utf-8":
-        return _broken_utf8(data, "declaration_failed")
-    text = _strict(data, declared)
-    if text is not None:
-        return text, source
-    replaced = data.decode(declared, "replace")
-    guess = _detect(data)
-    if guess is None or guess == declared or replaced.count("\ufffd") * BYTES_PER_ERROR <= _non_ascii(data):
-        return _encode(replaced), "replaced"
-    text = _strict(data, guess)
-    return (_encode(replaced), "replaced") if text is None else (text, "declaration_failed")
+    choices = {header: "http_header"} if header and header not in UTF_16 else {}
+    if is_html and (meta := meta_charset(data[:LATE_META_BYTES])):
+        choices.setdefault(meta, "meta")
+    return _not_utf8(data, choices)
 
 
 def is_utf8(data: bytes | memoryview) -> bool:
@@ -89,82 +102,98 @@ def is_utf8(data: bytes | memoryview) -> bool:
     return True
 
 
-def _declared(head: bytes, content_type: str) -> tuple[str | None, str]:
-    header = _HEADER.search(content_type)
-    if header is not None and (encoding := _codec(header[1])) is not None:
-        return encoding, "http_header"
-    meta = _META.search(head) or _XML.search(head)
-    if meta is not None and (encoding := _codec(meta[1].decode("ascii"))) is not None:
-        # The declaration was found by reading ASCII, so the page is not in a 16-bit charset, whatever it declares.
-        return ("utf-8" if encoding.startswith("utf-16") else encoding), "meta"
-    return None, ""
+def _after_bom(data: bytes | memoryview, codec: str) -> bytes | memoryview:
+    return data if codec == "utf-8" and is_utf8(data) else decode(bytes(data), codec)[0].encode()
 
 
-def _valid(data: bytes, declared: str, source: str) -> tuple[bytes, str]:
-    """Decode bytes that are valid UTF-8 but declared as another charset."""
-    if data.isascii() and not declared.startswith("utf-16"):
+def _decoded(data: bytes, codec: str, source: str) -> tuple[bytes, str]:
+    text, errors = decode(data, codec)
+    return text.encode(), "replaced" if errors else source
+
+
+def _valid(data: bytes | memoryview, head: bytes, declared: str | None, source: str) -> tuple[bytes | memoryview, str]:
+    """Decode bytes that are valid UTF-8, whatever is declared."""
+    if declared == "utf-8" and b"\x1b" not in head:
         return data, source
-    if declared in _EAST_ASIAN and _non_ascii(data) < CONCLUSIVE_BYTES:
-        text = _strict(data, declared)
-        if text is not None:
-            return text, source
+    is_ascii = not len(data) or int(np.frombuffer(data, np.uint8).max()) < 128
+    if is_ascii:
+        codec = declared if declared in SEVEN_BIT else detect_seven_bit(data)
+        if codec is not None and (text := _seven_bit(bytes(data), codec)) is not None:
+            if codec != declared:
+                source = "meta" if codec == meta_charset(head) else "declaration_failed" if declared else "detected"
+            return text.encode(), "replaced" if "\ufffd" in text else source
+    if declared is None:
+        return data, "detected"
+    if declared == "utf-8" or (is_ascii and declared not in UTF_16):
+        return data, source
+    if declared in EAST_ASIAN and _non_ascii(data) < CONCLUSIVE_BYTES:
+        text, errors = decode(bytes(data), declared)
+        if not errors:
+            return text.encode(), source
     return data, "utf8_despite_declaration"
 
 
-def _undeclared(data: bytes) -> tuple[bytes, str]:
-    return _broken_utf8(data, "detected")
-
-
-def _broken_utf8(data: bytes, otherwise: str) -> tuple[bytes, str]:
-    """Decode bytes that are not valid UTF-8, though most may be: a page cut inside a character, a stray byte."""
-    text = data.decode("utf-8", "replace")
-    errors = text.count("\ufffd") - data.count("\ufffd".encode())
-    good = len(text) - len(data.translate(None, bytes(range(128, 256)))) - errors
-    if good >= errors:
-        return text.encode(), "replaced"
-    guess = _detect(data) or "cp1252"
-    decoded = None if guess == "utf-8" else _strict(data, guess)
-    if decoded is not None:
-        return decoded, otherwise
-    return _encode(data.decode("cp1252" if guess == "utf-8" else guess, "replace")), "replaced"
-
-
-def _strict(data: bytes, encoding: str) -> bytes | None:
-    try:
-        return data.decode(encoding).encode()
-    except (UnicodeDecodeError, UnicodeEncodeError):
+def _seven_bit(data: bytes, codec: str) -> str | None:
+    """The text in a charset of `SEVEN_BIT`, or None if the bytes are only ASCII or are no text in that charset."""
+    if SEVEN_BIT[codec] not in data:
         return None
+    text, errors = decode(data, codec)
+    characters = len(text) - len(text.encode("ascii", "ignore")) - errors
+    return text if characters > 2 * errors and errors <= 1 + characters // BYTES_PER_ERROR else None
 
 
-def _replaced(data: bytes | memoryview, encoding: str) -> bytes | memoryview:
-    if encoding == "utf-8" and is_utf8(data):
-        return data
-    return _encode(bytes(data).decode(encoding, "replace"))
+def _not_utf8(data: bytes, declared: dict[str, str]) -> tuple[bytes, str]:
+    """Decode bytes that are not valid UTF-8.
+
+    Args:
+        data: The page.
+        declared: Codec → its source; the header's first.
+    """
+    part, is_cut = sample(data)
+    if _is_mostly_utf8(part, [*declared]):
+        return _decoded(data, "utf-8", "replaced")
+    others = [codec for codec in declared if codec != "utf-8"]
+    codec = next((codec for codec in others if codec in SEVEN_BIT), None) or detect_seven_bit(data)
+    if codec is not None and (seven_bit := _seven_bit(data, codec)) is not None:
+        return seven_bit.encode(), "replaced" if "\ufffd" in seven_bit else declared.get(codec, "detected")
+    plausible = [codec for codec in others if _errors(part, codec) * BYTES_PER_ERROR <= _non_ascii(part)]
+    if len(plausible) == 1:
+        return _decoded(data, plausible[0], declared[plausible[0]])
+    guess = detect(part, is_cut)
+    if plausible:
+        chosen = _most_alike(part, guess, plausible)
+        return _decoded(data, chosen, declared[chosen])
+    text, errors = decode(data, guess)
+    if errors and others and guess not in others:
+        return _decoded(data, others[0], "replaced")
+    otherwise = "declaration_failed" if declared else "detected"
+    return text.encode(), "replaced" if errors else declared.get(guess, otherwise)
 
 
-def _encode(text: str) -> bytes:
-    """Encode as UTF-8, with U+FFFD for a lone surrogate."""
-    return valid_text(text).encode()
+def _errors(data: bytes, codec: str) -> int:
+    """Bytes that are no text in a charset: wrong ones, and those that it maps to control characters."""
+    text, errors = decode(data, codec)
+    return errors + len(_CONTROLS.findall(text))
 
 
-def _non_ascii(data: bytes) -> int:
-    return len(data.translate(None, _ASCII))
+def _is_mostly_utf8(data: bytes, declared: list[str]) -> bool:
+    text, errors = decode(data, "utf-8")
+    valid = len(text) - (len(data) - _non_ascii(data)) - errors
+    errors -= data.count("\ufffd".encode())  # neither an error nor a sign: it is pasted into pages of any charset
+    if declared and "utf-8" not in declared:
+        return valid >= max(UTF_8_PER_ERROR * errors, CONCLUSIVE_BYTES // 2)
+    return valid >= errors or (errors == 1 and declared == ["utf-8"])
 
 
-def _detect(data: bytes) -> str | None:
-    from resiliparse.parse.encoding import detect_encoding
+def _most_alike(data: bytes, guess: str, codecs: list[str]) -> str:
+    """The codec whose text is most like that of the detected one: the one with most of its characters in common."""
+    wanted = _characters(data, guess)
+    return max(codecs, key=lambda codec: (wanted & _characters(data, codec)).total())
 
-    return _codec(detect_encoding(data) or "")
+
+def _characters(data: bytes, codec: str) -> Counter[str]:
+    return Counter(character for character in decode(data, codec)[0] if character > "\x7f")
 
 
-@lru_cache(maxsize=256)
-def _codec(label: str) -> str | None:
-    """Python's codec for a charset label as browsers read it, or None for an unknown label."""
-    from resiliparse.parse.encoding import map_encoding_to_html5
-
-    name = "mac-cyrillic" if label.lower() == "x-mac-cyrillic" else map_encoding_to_html5(label, fallback_utf8=False)
-    try:
-        codec = codecs.lookup(name).name if name else None
-    except LookupError:
-        return None
-    return _WIDER.get(codec, codec) if codec else None
+def _non_ascii(data: bytes | memoryview) -> int:
+    return int(np.count_nonzero(np.frombuffer(data, np.uint8) & 128))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from annotated_types import Ge, Gt, Le, MinLen
 
-from curation.archives.charset import is_utf8, to_utf8
+from curation.archives.charset import to_utf8
 from curation.archives.http import NON_SPACE, decoded_body, parse_headers, parse_response
 from curation.archives.ledger import Loss
 from curation.archives.media_types import OTHER, TEXTS, begins_html, group_of, is_binary, media_type, sniff
@@ -83,7 +83,7 @@ class ReadSettings:
     types: Types = ("html",)
 
     version: ClassVar[int] = 3
-    libraries: ClassVar[tuple[str, ...]] = ("resiliparse",)
+    libraries: ClassVar[tuple[str, ...]] = ("resiliparse", "chardetng-py")
 
     def __post_init__(self) -> None:
         require(_wanted_statuses(self.status) is not None, "status", self.status, _STATUSES)
@@ -254,7 +254,7 @@ def _page(record: Record, settings: ReadSettings, counts: Counter[str]) -> _Page
     if group not in settings.types and not (is_text and record.kind == "conversion"):
         counts[f"skipped.type.{group}"] += 1
         return None
-    content, choice = _plain_text(body, content_type) if is_text else to_utf8(body, content_type)
+    content, choice = to_utf8(body, content_type, is_html=not is_text)
     counts[f"charset.{choice}"] += 1
     if "warc-truncated" in headers:
         counts["cut_by_crawler"] += 1
@@ -324,13 +324,6 @@ def _conversion(record: Record) -> _Payload:
     if group is None:
         group = "html" if begins_html(body) else "text"
     return _Payload(group, content_type, body)
-
-
-def _plain_text(body: bytes | memoryview, content_type: str) -> tuple[bytes | memoryview, str]:
-    """Plain text as UTF-8: what looks like HTML in it declares nothing."""
-    if "charset" not in content_type.lower() and body[:3] != BOM_UTF8 and is_utf8(body):
-        return body, "detected"
-    return to_utf8(body, content_type)
 
 
 def _id(record: Record, url: str | None, date: str | None) -> str:

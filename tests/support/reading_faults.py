@@ -16,7 +16,7 @@ _decoded = reader.to_utf8
 _read_records = reader.read_records
 
 
-def _faulty(data: bytes | memoryview, content_type: str) -> Any:
+def _faulty(data: bytes | memoryview, content_type: str, **options: Any) -> Any:
     content = bytes(data)
     if b"FAULT loop" in content:
         while True:
@@ -30,7 +30,7 @@ def _faulty(data: bytes | memoryview, content_type: str) -> Any:
             os.kill(os.getpid(), signal.SIGKILL)
     if b"FAULT wait" in content:
         time.sleep(1.5)
-    return _decoded(data, content_type)
+    return _decoded(data, content_type, **options)
 
 
 def _faulty_records(*arguments: Any) -> Iterator[Record]:

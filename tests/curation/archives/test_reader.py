@@ -1,4 +1,4 @@
-"""Reading archives: packings, content types, encodings, charsets and damage."""
+"""Reading archives: packings, content types, encodings and damage."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from archives import members, page, response, warcinfo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation.archives.charset import to_utf8
 from curation.archives.reader import ReadSettings, UnreadableArchive, read_batches
 from curation.errors import ParameterError, RecipeError
 from curation.stages.parameters import build
@@ -439,59 +438,3 @@ def test_columns_of_a_page() -> None:
     assert row["dump"] == "CC-MAIN-2024-10"
     assert row["file_path"].endswith("x.warc.gz")
     assert read(b"".join(PARTS), ReadSettings(dump="mine"))[0][0]["dump"] == "mine"
-
-
-@pytest.mark.parametrize(
-    ("data", "content_type", "text", "choice"),
-    [
-        ("é".encode("latin-1"), "text/html; charset=ISO-8859-1", "é", "http_header"),
-        (b"\x93x\x94", "text/html; charset=latin1", "“x”", "http_header"),
-        ("<meta charset='windows-1251'>Привет".encode("cp1251"), "text/html", "Привет", "meta"),
-        ("Привет".encode("cp1251") * 1, "text/html; charset=windows-1251", "Привет", "http_header"),
-        ("<meta charset=shift_jis>日本語".encode("shift_jis"), "", "日本語", "meta"),
-        ("<meta charset=utf-16>é".encode(), "", "é", "meta"),
-        (b"\xef\xbb\xbf" + "é".encode(), "text/html; charset=latin1", "é", "bom"),
-        ("é, ö".encode(), "text/html; charset=iso-8859-1", "é, ö", "utf8_despite_declaration"),
-        ("é".encode(), "", "é", "detected"),
-        ("日本語".encode(), "text/html; charset=nonsense", "日本語", "detected"),
-        ("naïve café".encode("cp1252"), "text/html; charset=utf-8", "naïve café", "declaration_failed"),
-        ("Größe, Füße, schön".encode() + b"\xe4", "", "Größe, Füße, schön\ufffd", "replaced"),
-        ("Größe, Füße".encode()[:-2], "text/html; charset=utf-8", "Größe, Fü\ufffd", "replaced"),
-        ("模".encode("gbk"), "text/html; charset=gb2312", "模", "http_header"),
-        (
-            "模型的训练需要大量的文本。".encode(),
-            "text/html; charset=gb2312",
-            "模型的训练需要大量的文本。",
-            "utf8_despite_declaration",
-        ),
-        ("日本語".encode("iso2022_jp"), "text/html; charset=iso-2022-jp", "日本語", "http_header"),
-        ("①㈱".encode("cp932"), "text/html; charset=shift_jis", "①㈱", "http_header"),
-        ("똠방각하".encode("cp949"), "text/html; charset=euc-kr", "똠방각하", "http_header"),
-        (b"plain", "text/html; charset=utf-16", "plain", "utf8_despite_declaration"),
-        ("é".encode("utf-16"), "text/html; charset=utf-8", "é", "bom"),
-        (
-            "Сегодня хорошая погода, и мы идём гулять в парк.".encode("cp1251"),
-            "text/html",
-            "Сегодня хорошая погода, и мы идём гулять в парк.",
-            "detected",
-        ),
-        (b"abc", "text/html; charset='UTF8'", "abc", "http_header"),
-    ],
-)
-def test_charsets(data: bytes, content_type: str, text: str, choice: str) -> None:
-    """Byte order mark, header, meta and detection decide in this order; a declaration that fails is overruled."""
-    raw, how = to_utf8(data, content_type)
-    found = bytes(raw).decode()
-    assert found.endswith(text)
-    assert how == choice
-
-
-@settings(deadline=None, derandomize=True)
-@given(
-    st.binary(max_size=200),
-    st.sampled_from(["", "text/html; charset=utf-8", "x; charset=utf-16", "x; charset=gbk", "x; charset=utf-7"]),
-)
-def test_any_bytes_become_valid_utf8(data: bytes, content_type: str) -> None:
-    """Any bytes under any declaration become valid UTF-8 without a lone surrogate."""
-    text = bytes(to_utf8(data, content_type)[0]).decode()
-    assert text.encode().decode() == text
