@@ -103,6 +103,9 @@ class _Reader(Contents):
     def records(self) -> Iterator[Record]:
         """Yield all wanted records until the watch ends reading."""
         records = self._all_records()
+        if type(self._watch) is Watch:  # never interferes
+            yield from records
+            return
         while (cause := self._watch.splitting()) is None:
             record = next(records, None)
             if record is None:

@@ -209,7 +209,9 @@ class Unpacker:
                 cause = f"damaged_{kind}"
             if size and (engine.eof or size >= PIECE or cause is not None):
                 doubt = None if cause == "truncated" else cause
-                yield self._piece(b"".join(parts), offset=offset, doubt=doubt, last=engine.eof)
+                begin, self._covered = self._covered, raw.position
+                data = parts[0] if len(parts) == 1 else b"".join(parts)
+                yield UnpackedPiece(data, begin, self._covered, offset, True, None, doubt, engine.eof)
                 offset, parts, size = None, [], 0
             if cause is not None:
                 raw.seek(following)
