@@ -229,14 +229,26 @@ class Unpacker:
         Returns:
             The engine, the bytes it unpacked from the failed part, and whether it also reports damage.
         """
-        raw, engine = self._raw, self._engine(kind, careful=True)
+        raw, engine, before = self._raw, self._engine(kind, careful=True), None
         raw.seek(start)
         parts: list[bytes] = []
         try:
             while raw.position < failed:
                 engine.decompress(raw.take(min(FEED[kind], failed - raw.position)))
             while not engine.eof and raw.position < failed + FEED[kind] and (packed := raw.take(STEP)):
+                before = engine.copy() if kind == "gzip" else None
                 parts.append(engine.decompress(packed))
         except _ERRORS:
+            if before is not None:
+                parts += _bytewise(before, packed)
             return engine, b"".join(parts), True
         return engine, b"".join(parts), False
+
+
+def _bytewise(engine: Any, packed: memoryview) -> Iterator[bytes]:
+    """What a gzip engine unpacks before the byte at which it fails."""
+    for place in range(len(packed)):
+        try:
+            yield engine.decompress(packed[place : place + 1])
+        except _ERRORS:
+            return
