@@ -68,7 +68,8 @@ class Ledger:
         self._counts[LOST] += size
         self.position += size
         last = self._losses[-1] if self._losses else None
-        if last is not None and last.offset + last.bytes == offset and (not records or not last.records):
+        continues = last is not None and last.offset + last.bytes == offset
+        if last is not None and continues and (cause == last.cause or not records or not last.records):
             self._losses[-1] = Loss(last.offset, last.bytes + size, last.cause, last.records + records)
         elif len(self._losses) < MAX_LOSSES and (size or records):
             self._losses.append(Loss(offset, size, cause, records))
