@@ -135,7 +135,7 @@ def test_without_a_digest_a_damaged_member_is_lost(size: int) -> None:
     found, counts, losses = read(bytes(packed) + gzip.compress(warc_record(URLS[3], PAGES[URLS[3]])))
     assert list(found) == [URLS[3]]
     assert counts["skipped.damaged_gzip"] == sum(loss.records for loss in losses) == size
-    assert counts["bytes.lost"] > len(packed) - 64
+    assert counts["bytes.lost"] > 0.99 * len(packed) - 64
 
 
 def test_a_segment_is_counted_as_cut() -> None:
