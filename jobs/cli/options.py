@@ -6,11 +6,12 @@ markup and drop it. Flags have an empty metavar, because Typer would show `<bool
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
+
+from curation.running.terminal import to_json
 
 _INPUT_HELP = "WARC, ARC or WET files, folders, globs, fsspec URLs, or @list.txt with one of these per line."
 
@@ -96,6 +97,5 @@ def show_value(value: Any, as_json: bool, to_json: Callable[[Any], Any], show: C
 
 
 def print_json(value: Any) -> None:
-    """Print a result as JSON on stdout, with control characters escaped so that none reaches the terminal."""
-    text = json.dumps(value, ensure_ascii=False, indent=1)
-    print("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
+    """Print a result as JSON on stdout."""
+    print(to_json(value, indent=1))

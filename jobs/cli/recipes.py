@@ -44,10 +44,10 @@ def recipe_diff(
 ) -> None:
     """Show what differs between two recipes or two runs: stages, values, models, versions."""
     from curation.jobs.inspect.recipe_diff import compare_sides, open_side
-    from curation.report.excerpts import harmless
+    from curation.running.terminal import one_line
 
     found = compare_sides(open_side(left), open_side(right))
     if as_json:
         print_json([difference.to_json() for difference in found])
     else:
-        print("\n".join(harmless(difference.text) for difference in found) if found else "no difference")
+        print("\n".join(one_line(difference.text) for difference in found) if found else "no difference")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,6 +17,7 @@ from curation.jobs.steps.report.report import show
 from curation.jobs.steps.table import Step, ancestors, named, steps
 from curation.running.cluster import Cluster, open_cluster
 from curation.running.overlap import overlapped
+from curation.running.terminal import to_json
 from curation.store.manifest import READERS, is_done
 
 
@@ -62,7 +62,7 @@ def run_commands(
             run.run(command)
         plan.folder.sweep()
     if run.stats is not None:
-        print(json.dumps(run.stats, ensure_ascii=False)) if as_json else show(run.stats, results())
+        print(to_json(run.stats)) if as_json else show(run.stats, results())
     return 1 if run.quarantined else 0
 
 

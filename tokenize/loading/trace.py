@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow.dataset as ds
-import pyarrow.parquet as pq
-from pyarrow.fs import FSSpecHandler, PyFileSystem
+import pyarrow.compute as pc
 
 from curation.errors import InputError
 from curation.store.folder import Folder
 from curation.store.paths import TOKENIZER, TOKENS
-from curation.store.shards import rows_at
+from curation.store.shards import open_parquet, read_numbered, rows_at
 
 CONTEXT = 20
 """Tokens of context before and after the traced token."""
@@ -85,8 +83,8 @@ def _read_row(folder: Folder, shard: str, row: int) -> tuple[dict[str, Any], dic
     path = TOKENS.path(shard)
     if not folder.exists(path):
         raise InputError(f"{folder.url}: no {path}")
-    with folder.open(path) as file:
-        metadata = pq.read_metadata(file)
+    with open_parquet(folder, path) as parquet:
+        metadata = parquet.metadata
     if row >= metadata.num_rows:
         raise InputError(f"{path} has {metadata.num_rows} rows, counted from 0; there is no row {row}")
     values: dict[str, Any] = rows_at(folder, path, [row]).to_pylist()[0]
@@ -100,13 +98,12 @@ def _find_document(
     sources = json.loads(metadata.get(b"curation.sources", b"[]")) or [{"corpus": "."}]
     for source in sources:
         corpus = folder if source["corpus"] == "." else Folder(source["corpus"])
-        paths = [corpus.path(path) for path in corpus.list("corpus", ".parquet")]
-        if paths:
-            rows = ds.dataset(paths, format="parquet", filesystem=PyFileSystem(FSSpecHandler(corpus.fs)))
-            columns = [name for name in rows.schema.names if name != "text"]
-            matches = rows.scanner(columns=columns, filter=ds.field("id") == document_id).head(1).to_pylist()
-            if matches:
-                return corpus.url, matches[0]
+        for path in corpus.list("corpus", ".parquet"):
+            for numbers, batch in read_numbered(corpus, path, ["id"]):
+                found = numbers[pc.equal(batch["id"], document_id).fill_null(False).to_numpy(zero_copy_only=False)]
+                if len(found):
+                    row = rows_at(corpus, path, found[:1]).to_pylist()[0]
+                    return corpus.url, {name: value for name, value in row.items() if name != "text"}
     return None, None
 
 
