@@ -204,8 +204,11 @@ def _checked(folder: Folder, settings: DedupSettings) -> dict[str, Any]:
         raise InputError(f"{where}: not a curate run ({error})") from error
     try:
         theirs = build(DedupSettings, run["recipe"]["dedup"], where)
+        _ = [entry["path"] for entry in (*run["inputs"], *run["quarantined"])]
     except CurationError as error:
         raise InputError(str(error)) from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{where}: not a curate run (run.json: {error!r})") from error
     if theirs.signature != settings.signature:
         raise InputError(
             f"{where}: incompatible signatures: variant, ngram, bands, rows, seed are "

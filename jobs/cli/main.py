@@ -32,6 +32,7 @@ from curation.jobs.cli.options import (
     RunInputs,
     Scheduler,
     Settings,
+    TrustCode,
     Update,
     Workers,
 )
@@ -123,11 +124,13 @@ def run(
         ),
     ] = None,
     update: Update = False,
+    trust_code: TrustCode = False,
     as_json: ProgressAsJson = False,
 ) -> None:
     """Run all steps."""
     chosen = check_commands([name.strip() for name in steps.split(",")]) if steps else commands()
-    _run(chosen, inputs, settings, workers, scheduler, out=out, recipe=recipe, update=update, as_json=as_json)
+    request = {"out": out, "recipe": recipe, "update": update, "trust_code": trust_code, "as_json": as_json}
+    _run(chosen, inputs, settings, workers, scheduler, **request)
 
 
 _STEP_HELP = {
@@ -146,9 +149,11 @@ def _step_command(step: str, help_text: str) -> None:
         workers: Workers = None,
         scheduler: Scheduler = None,
         update: Update = False,
+        trust_code: TrustCode = False,
         as_json: ProgressAsJson = False,
     ) -> None:
-        _run((step,), inputs, settings, workers, scheduler, out=out, recipe=recipe, update=update, as_json=as_json)
+        request = {"out": out, "recipe": recipe, "update": update, "trust_code": trust_code, "as_json": as_json}
+        _run((step,), inputs, settings, workers, scheduler, **request)
 
     command.__annotations__["inputs"] = Inputs if step == "filter" else RunInputs
     app.command(name=step, help=help_text, rich_help_panel="Single steps")(command)
@@ -180,6 +185,7 @@ def _dedup(
     workers: Workers = None,
     scheduler: Scheduler = None,
     update: Update = False,
+    trust_code: TrustCode = False,
     as_json: ProgressAsJson = False,
 ) -> None:
     """Turn documents into the corpus: remove near-duplicates, then replace personal data."""
@@ -188,7 +194,8 @@ def _dedup(
     extra = [f"dedup.against={json.dumps([Folder(url).url for url in against])}"] if against else []
     extra += [f"dedup.mode={mode}"] if mode else []
     settings, update = [*(settings or []), *extra], update or bool(extra)
-    _run(("dedup",), inputs, settings, workers, scheduler, out=out, recipe=recipe, update=update, as_json=as_json)
+    request = {"out": out, "recipe": recipe, "update": update, "trust_code": trust_code, "as_json": as_json}
+    _run(("dedup",), inputs, settings, workers, scheduler, **request)
 
 
 for _name in commands():
@@ -221,6 +228,7 @@ def main() -> None:
         signal.signal(number, _interrupt)
     warnings.simplefilter("ignore", NotAccelerated)  # the filter step says it in the form of its progress
     protect()
+    os.environ.setdefault("PYTHONSAFEPATH", "1")  # processes started from here import nothing from the current folder
     _leave(_exit_code())
 
 
@@ -228,6 +236,7 @@ def _exit_code() -> int:
     """Run the command line and return its exit code."""
     try:
         app()
+        return 0
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0 if end.code is None else CurationError.exit_code
     except Interrupt as error:

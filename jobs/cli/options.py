@@ -76,6 +76,15 @@ ProgressAsJson = Annotated[
     bool,
     typer.Option("--json", metavar="", help="Print progress as JSON lines on stderr and any result as JSON on stdout."),
 ]
+TrustCode = Annotated[
+    bool,
+    typer.Option(
+        "--trust-code",
+        metavar="",
+        help="Use code, models, files and environment variables that the run's folder names, if any. Only for runs by "
+        "people you trust.",
+    ),
+]
 RunFolder = Annotated[str, typer.Argument(metavar="DIR", help="Output folder of a run.")]
 
 

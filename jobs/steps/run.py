@@ -31,6 +31,7 @@ def run_commands(
     scheduler: str | None,
     update: bool,
     as_json: bool,
+    trust_code: bool = False,
 ) -> int:
     """Run the steps of `commands`, and print the report if it is one of them.
 
@@ -44,11 +45,12 @@ def run_commands(
         scheduler: Address or file of a running Dask scheduler.
         update: Whether to accept a recipe other than the folder's.
         as_json: Whether to print progress and results as JSON.
+        trust_code: Whether to use code, models, variables and special file systems that the output folder names.
 
     Returns:
         The exit code: 0, or 1 if an input was quarantined.
     """
-    plan = make_plan(inputs, out, recipe, settings, update=update)
+    plan = make_plan(inputs, out, recipe, settings, update=update, trust_code=trust_code)
     progress = Progress(default_mode(as_json))
 
     def started(number: int, dashboard: str) -> None:

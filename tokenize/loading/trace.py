@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
-from curation.errors import InputError
+from curation.errors import InputError, NotTrusted
 from curation.store.folder import Folder
 from curation.store.paths import TOKENIZER, TOKENS
 from curation.store.shards import open_parquet, read_numbered, rows_at
+from curation.store.untrusted import is_plain
 
 CONTEXT = 20
 """Tokens of context before and after the traced token."""
@@ -52,14 +53,16 @@ class TokenOrigin:
     document: dict[str, Any] | None
 
 
-def trace(folder: Folder, location: str) -> TokenOrigin:
+def trace(folder: Folder, location: str, *, trust_code: bool = False) -> TokenOrigin:
     """Find the document that a token comes from.
 
     Args:
         folder: Output folder of the run.
         location: `SHARD:ROW:POSITION`, for example `train-00003:17:250`; rows and positions are counted from 0.
+        trust_code: Also look in corpora on special file systems that the token shard names.
 
     Raises:
+        NotTrusted: The token shard names such a corpus, and is not trusted.
         InputError: The location has another format or does not exist.
     """
     parts = _LOCATION.fullmatch(location)
@@ -72,7 +75,9 @@ def trace(folder: Folder, location: str) -> TokenOrigin:
         raise InputError(f"{location}: a row has {len(ids)} tokens, counted from 0")
     piece = int(np.searchsorted(values["document_starts"], position, side="right")) - 1
     document_id = values["document_ids"][piece]
-    corpus, document = _find_document(folder, document_id, metadata) if document_id is not None else (None, None)
+    corpus, document = None, None
+    if document_id is not None:
+        corpus, document = _find_document(folder, document_id, _sources(folder, metadata, trust_code))
     begin, end = max(position - CONTEXT, 0), position + 1 + CONTEXT
     before, text, after = _decode(folder, [ids[begin:position], ids[position : position + 1], ids[position + 1 : end]])
     start = values["document_starts"][piece]
@@ -91,13 +96,18 @@ def _read_row(folder: Folder, shard: str, row: int) -> tuple[dict[str, Any], dic
     return values, metadata.metadata or {}
 
 
-def _find_document(
-    folder: Folder, document_id: str, metadata: dict[bytes, bytes]
-) -> tuple[str | None, dict[str, Any] | None]:
-    """Find the corpus row with this id in the run's own corpus or in one that was mixed in."""
-    sources = json.loads(metadata.get(b"curation.sources", b"[]")) or [{"corpus": "."}]
-    for source in sources:
-        corpus = folder if source["corpus"] == "." else Folder(source["corpus"])
+def _sources(folder: Folder, metadata: dict[bytes, bytes], trust_code: bool) -> list[Folder]:
+    """The corpora that a token shard was made from: the run's own and those that were mixed in."""
+    names = [source["corpus"] for source in json.loads(metadata.get(b"curation.sources", b"[]"))] or ["."]
+    for name in names:
+        if not trust_code and not is_plain(name):
+            raise NotTrusted(folder.url, f"its tokens name the corpus {name!r} on a special file system")
+    return [folder if name == "." else Folder(name) for name in names]
+
+
+def _find_document(folder: Folder, document_id: str, corpora: list[Folder]) -> tuple[str | None, dict[str, Any] | None]:
+    """Find the row with this id in one of the corpora."""
+    for corpus in corpora:
         for path in corpus.list("corpus", ".parquet"):
             for numbers, batch in read_numbered(corpus, path, ["id"]):
                 found = numbers[pc.equal(batch["id"], document_id).fill_null(False).to_numpy(zero_copy_only=False)]

@@ -46,6 +46,7 @@ def make(run: Run) -> None:
 def write_report(plan: Plan, cluster: Cluster, progress: Progress) -> dict[str, Any]:
     """Count what is there, unless nothing changed since the last report; returns the content of report/stats.json."""
     folder = plan.folder
+    folder.check_no_links()
     quarantined = folder.read_json(RUN)["quarantined"] if folder.exists(RUN) else []
     foreign = foreign_readmes(folder)
     current = fingerprint(STEP, VERSION, fingerprints(folder), quarantined, foreign)
