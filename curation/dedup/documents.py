@@ -22,6 +22,7 @@ from curation.stages.parameters import build
 from curation.store.exchange import Exchange
 from curation.store.folder import Folder
 from curation.store.manifest import fingerprint, read_manifest
+from curation.store.paths import RUN
 from curation.store.shards import shard_name
 
 WORK = "dedup/work"
@@ -199,7 +200,7 @@ def earlier_fingerprints(shards: Sequence[Shard]) -> list[str]:
 def _checked(folder: Folder, settings: DedupSettings) -> dict[str, Any]:
     where = f"dedup.against: {folder.url}"
     try:
-        run: dict[str, Any] = folder.read_json("run.json")
+        run: dict[str, Any] = folder.read_json(RUN)
     except (OSError, ValueError) as error:
         raise InputError(f"{where}: not a curate run ({error})") from error
     try:

@@ -18,7 +18,7 @@ import json
 import os
 import posixpath
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import IO, Any, cast
@@ -222,26 +222,24 @@ class Folder:
             if part and os.path.islink(path):  # noqa: PTH114
                 raise WriteFailed(f"{path} is a symbolic link, and nothing is written through links in a run's folder")
 
-    def check_no_links(self) -> None:
-        """Check, before anything is written, that no file or folder directly in the folder is a symbolic link.
+    def check_no_links(self, names: Iterable[str]) -> None:
+        """Check, before anything is written, that none of these files and folders is a symbolic link.
 
         Raises:
             OutputError: One of them is.
         """
-        if self.is_local and os.path.isdir(self.path()):  # noqa: PTH112
-            for name in sorted(os.listdir(self.path())):  # noqa: PTH208
-                try:
-                    self.check_no_link(name)
-                except WriteFailed as error:
-                    raise OutputError(str(error)) from error
+        for name in names:
+            try:
+                self.check_no_link(name)
+            except WriteFailed as error:
+                raise OutputError(str(error)) from error
 
     def check_writable(self) -> None:
         """Check that files can be created here. Leaves nothing behind, not even the folder.
 
         Raises:
-            OutputError: A file cannot be created, or a file or folder in it is a symbolic link.
+            OutputError: A file cannot be created.
         """
-        self.check_no_links()
         base = Folder(_existing_parent(self.path())) if self.is_local else self
         probe = f".probe-{uuid.uuid4().hex}{TEMPORARY}"
         try:

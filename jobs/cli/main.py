@@ -256,6 +256,8 @@ def _leave(code: int) -> NoReturn:
     One that does so while the interpreter is dismantled is killed inside a destructor, and the C++ runtime then aborts
     the process: exit code 134 after a command that worked.
     """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
     try:
         threading._shutdown()  # type: ignore[attr-defined]  # waits for threads and thread pools
         atexit._run_exitfuncs()

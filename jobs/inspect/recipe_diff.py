@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from curation.errors import OutputError
-from curation.jobs.steps.plan import RUN, read_run
+from curation.jobs.steps.plan import read_run
 from curation.recipes.recipe import Recipe, from_document, load
 from curation.stages.rules import Rule
 from curation.store.folder import Folder
+from curation.store.paths import RUN
 
 _ABSENT = object()
 

@@ -20,9 +20,9 @@ from curation.jobs.steps.acceleration import accelerated
 from curation.recipes.recipe import Recipe, from_document, load
 from curation.running.versions import library_version
 from curation.store.folder import Folder
+from curation.store.paths import OF_RUN, RUN
 from curation.store.untrusted import is_plain
 
-RUN = "run.json"
 DEFAULT_RECIPE = "fineweb"
 
 _CONTENT: dict[str, dict[str, type]] = {
@@ -113,6 +113,7 @@ def make_plan(
     inputs = tuple(find_inputs(words)) if words else _inputs_again(previous or {}, out, trust_code)
     if previous is not None:
         _check_same_run(folder, previous, chosen, inputs, update)
+    folder.check_no_links(OF_RUN)
     folder.check_writable()
     return Plan(folder, chosen, inputs, trust_code)
 

@@ -11,7 +11,7 @@ from curation.errors import StepFailed
 from curation.jobs.steps.alarms import check_alarms
 from curation.jobs.steps.fingerprints import Fingerprints
 from curation.jobs.steps.live_funnel import LiveFunnel
-from curation.jobs.steps.plan import RUN, Plan, make_plan
+from curation.jobs.steps.plan import Plan, make_plan
 from curation.jobs.steps.progress import Progress, default_mode, results
 from curation.jobs.steps.report.report import show
 from curation.jobs.steps.table import Step, ancestors, named, steps
@@ -19,6 +19,7 @@ from curation.running.cluster import Cluster, open_cluster
 from curation.running.overlap import overlapped
 from curation.running.terminal import to_json
 from curation.store.manifest import READERS, is_done
+from curation.store.paths import RUN
 
 
 def run_commands(

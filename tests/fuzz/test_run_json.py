@@ -8,8 +8,9 @@ from pathlib import Path
 from fuzzing import fuzz
 
 from curation.errors import UsageError
-from curation.jobs.steps.plan import RUN, open_plan
+from curation.jobs.steps.plan import open_plan
 from curation.recipes.recipe import STAGES, load
+from curation.store.paths import RUN
 
 WORDS = [
     b"null",

@@ -21,12 +21,12 @@ from curation.dedup.decisions import SurvivorComparison, compare, find_row
 from curation.errors import CurationError, NotTrusted, UnreadableArchive
 from curation.jobs.inspect.explain.lookup import find_documents
 from curation.jobs.steps.corpus import line_cuts
-from curation.jobs.steps.plan import RUN, Plan
+from curation.jobs.steps.plan import Plan
 from curation.stages.batch import Batch
 from curation.stages.rules import Rule, violations
 from curation.stages.stage import Stage, as_if_kept
 from curation.store.folder import Folder
-from curation.store.paths import DOCUMENTS, SIGNALS
+from curation.store.paths import DOCUMENTS, RUN, SIGNALS
 from curation.store.shards import rows_at, shard_name
 
 RECORD_HEADERS = 1 << 20

@@ -14,10 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.errors import InputError
-from curation.jobs.steps.plan import RUN, Plan
+from curation.jobs.steps.plan import Plan
 from curation.running.terminal import one_line
 from curation.store.folder import Folder
 from curation.store.manifest import read_manifest
+from curation.store.paths import RUN
 from curation.store.shards import read_numbered, read_shard, rows_at
 
 PLACES = ("corpus", "removed/filter", "removed/dedup", "documents")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
-from curation.jobs.steps.plan import RUN, Plan
+from curation.jobs.steps.plan import Plan
 from curation.jobs.steps.progress import Progress
 from curation.jobs.steps.report.card import foreign_readmes, write_card
 from curation.jobs.steps.report.facts import STEP, collect, count_shards, fingerprints
@@ -26,7 +26,7 @@ from curation.report.terminal import funnel_table, titled_table
 from curation.running.cluster import Cluster
 from curation.running.terminal import one_line
 from curation.store.manifest import WHOLE, Manifest, fingerprint, is_done
-from curation.store.paths import METRICS, REPORT_PAGE, STATS
+from curation.store.paths import METRICS, OF_REPORT, REPORT_PAGE, RUN, STATS
 from curation.store.shards import Output
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def make(run: Run) -> None:
 def write_report(plan: Plan, cluster: Cluster, progress: Progress) -> dict[str, Any]:
     """Count what is there, unless nothing changed since the last report; returns the content of report/stats.json."""
     folder = plan.folder
-    folder.check_no_links()
+    folder.check_no_links(OF_REPORT)
     quarantined = folder.read_json(RUN)["quarantined"] if folder.exists(RUN) else []
     foreign = foreign_readmes(folder)
     current = fingerprint(STEP, VERSION, fingerprints(folder), quarantined, foreign)

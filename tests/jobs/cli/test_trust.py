@@ -18,13 +18,14 @@ from typer.testing import CliRunner
 
 from curation.errors import NotTrusted, StepFailed, UnsafePath
 from curation.jobs.cli.main import app
-from curation.jobs.steps.plan import RUN, make_plan, open_plan
+from curation.jobs.steps.plan import make_plan, open_plan
 from curation.jobs.steps.progress import Progress
 from curation.jobs.steps.report.report import write_report
 from curation.recipes.recipe import STAGES, TABLES, import_class
 from curation.running.cluster import Cluster
 from curation.stages import parameters
 from curation.store.folder import Folder
+from curation.store.paths import OF_RUN, RUN
 
 DUPLICATE = "https://b.org/copy"
 
@@ -292,14 +293,24 @@ def test_reports_read_only_files_of_the_folder(out: Path, tmp_path: Path) -> Non
     assert "../secret.parquet" in message
 
 
-@pytest.mark.parametrize("name", ["report", "README.md", "run.json", "manifests"])
-def test_nothing_is_written_through_links(name: str, out: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (("report", "OUT"), "report"),
+        (("report", "OUT"), "README.md"),
+        (("report", "OUT"), "manifests"),
+        (("run", "--out", "OUT", "--workers", "0"), "run.json"),
+        (("run", "--out", "OUT", "--workers", "0"), "corpus"),
+        (("dedup", "--out", "OUT", "--workers", "0"), "dedup"),
+    ],
+)
+def test_nothing_is_written_through_links(words: tuple[str, ...], name: str, out: Path, tmp_path: Path) -> None:
     """A link in the folder is refused before anything is written; what it points to does not change."""
     elsewhere = tmp_path / "elsewhere"
     (out / name).rename(elsewhere) if (out / name).exists() else elsewhere.mkdir()
     (out / name).symlink_to(elsewhere)
     before = sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*"))
-    code, message = call(("report", "OUT"), out)
+    code, message = call(words, out)
     assert code == 2
     assert f"{out / name} is a symbolic link" in message
     assert sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*")) == before
@@ -319,6 +330,20 @@ def test_nothing_is_written_through_deeper_links(name: str, out: Path, tmp_path:
     with pytest.raises(StepFailed, match="symbolic link"):
         write_report(open_plan(str(out)), Cluster(), Progress("silent"))
     assert elsewhere.stat().st_mtime_ns == before
+
+
+def test_every_folder_of_a_run_is_checked(made: Path) -> None:
+    """Links are looked for under the name of everything that a run writes."""
+    assert {path.name for path in made.iterdir()} <= {*OF_RUN}
+
+
+def test_other_links_are_left_alone(out: Path, tmp_path: Path) -> None:
+    """A link to which nothing is written is no reason to refuse, and links are followed for reading."""
+    (out / "tokens").rename(tmp_path / "tokens")
+    (out / "tokens").symlink_to(tmp_path / "tokens")
+    (out / "latest").symlink_to(tmp_path)
+    assert call(("report", "OUT"), out)[0] == 0
+    assert call(("export", "OUT", "--to", str(tmp_path / "to"), "--format", "bin"), out)[0] == 0
 
 
 def test_the_folder_itself_may_be_a_link(out: Path, tmp_path: Path) -> None:
