@@ -4,7 +4,9 @@
     ├── UsageError            exit 2: the command, before anything is written
     │   ├── RecipeError       a recipe or a --set that cannot be used
     │   ├── InputError        an input that is not there or holds nothing to read
-    │   └── OutputError       a folder that cannot be written or belongs to another run
+    │   ├── OutputError       a folder that cannot be written or belongs to another run
+    │   ├── NotTrusted        a run folder names code or a place that is only used with --trust-code
+    │   └── UnsafePath        a path that leads out of its folder, or to a device; also a ValueError
     ├── StepFailed            exit 3: a step that stopped; running again resumes it
     │   ├── AlarmRaised       a removal rate outside the band that the recipe states
     │   └── WriteFailed       a full disk, a folder that went away; also an OSError
@@ -39,6 +41,17 @@ class InputError(UsageError):
 
 class OutputError(UsageError):
     """The output folder cannot be written, or holds the work of another recipe or other inputs."""
+
+
+class NotTrusted(UsageError):
+    """A run folder names code, a model, a variable or a place that is used only if the user trusts the folder."""
+
+    def __init__(self, where: str, what: str) -> None:
+        super().__init__(f"{where}: {what}; pass --trust-code if you trust whoever made this run")
+
+
+class UnsafePath(UsageError, ValueError):
+    """A path in a folder leads out of the folder, or to what is not a regular file, such as a pipe or a device."""
 
 
 class StepFailed(CurationError):

@@ -18,7 +18,7 @@ from annotated_types import Ge, Lt
 from curation.errors import ParameterError
 from curation.language import identify
 from curation.stages.batch import Batch
-from curation.stages.parameters import Size, checked
+from curation.stages.parameters import Outside, Size, checked
 from curation.stages.rules import Rule, decide
 from curation.stages.stage import Outcome, struct
 
@@ -45,7 +45,7 @@ class Language:
 
     languages: tuple[str, ...] = ("en",)
     min_score: Annotated[float, Ge(0), Lt(1)] = 0.65
-    model: str | None = None
+    model: Annotated[str, Outside("a model")] | None = None
     max_characters: Size | None = None
 
     version: ClassVar[int] = 1

@@ -29,7 +29,7 @@ from curation.pii.evidence import Match
 from curation.pii.find import KINDS, Search, find
 from curation.pii.replacements import replace, replacement
 from curation.stages.batch import Batch
-from curation.stages.parameters import build, checked
+from curation.stages.parameters import Outside, build, checked
 from curation.stages.stage import Outcome, struct
 from curation.text.buffers import cut_by_size
 from curation.text.valid import valid_text
@@ -84,7 +84,7 @@ class Pii:
     min_score_us_ssn: MinScore = 0.4
     names: bool = False
     places: bool = False
-    secret_variable: str | None = None
+    secret_variable: Annotated[str, Outside("an environment variable")] | None = None
     _secret: bytes | None = field(init=False, repr=False, default=None)
 
     version: ClassVar[int] = 1

@@ -15,7 +15,7 @@ from dataclasses import dataclass, fields
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +23,7 @@ import pyarrow as pa
 from curation.arrays import Bools
 from curation.errors import ParameterError
 from curation.stages.batch import Batch
-from curation.stages.parameters import Count, checked
+from curation.stages.parameters import Count, Outside, checked
 from curation.stages.rules import Rule
 from curation.stages.stage import Filter, struct
 from curation.store.hash_list import HashList, cached_hash_list
@@ -34,6 +34,8 @@ WORDS, SUBWORDS, SOFT_WORDS = "banned_words.txt", "banned_subwords.txt", "soft_b
 
 FILE_MARK = "@"
 """An entry `@path` of a list parameter means the lines of that file."""
+
+Entry = Annotated[str, Outside("a file", lambda entry: entry.startswith(FILE_MARK))]
 
 _SEPARATORS = re.compile(r"[^a-zA-Z0-9]+")
 
@@ -65,11 +67,11 @@ class Url(Filter):
 
     builtin_lists: bool = True
     max_soft_words: Count | None = 1
-    extra_domains: tuple[str, ...] = ()
-    extra_urls: tuple[str, ...] = ()
-    extra_words: tuple[str, ...] = ()
-    extra_soft_words: tuple[str, ...] = ()
-    extra_subwords: tuple[str, ...] = ()
+    extra_domains: tuple[Entry, ...] = ()
+    extra_urls: tuple[Entry, ...] = ()
+    extra_words: tuple[Entry, ...] = ()
+    extra_soft_words: tuple[Entry, ...] = ()
+    extra_subwords: tuple[Entry, ...] = ()
 
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("tldextract",)

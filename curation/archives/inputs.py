@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 
 from curation.errors import InputError
 from curation.store.shards import shard_name
+from curation.store.untrusted import is_local, is_special
 
 ARCHIVE_ENDINGS = tuple(f".{kind}{packing}" for kind in ("warc", "arc", "wet") for packing in ("", ".gz", ".zst"))
 """File endings to look for in a folder. A file that is named explicitly may have any ending."""
@@ -41,6 +43,11 @@ class Input:
     def shard(self) -> str:
         """The name of the shard that is made from the archive."""
         return shard_name(self.path)
+
+    @property
+    def is_special(self) -> bool:
+        """Whether it is a pipe, a device, or the like: opening it may wait forever, or describe this process."""
+        return is_local(self.path) and is_special(LocalFileSystem._strip_protocol(self.path))
 
     def open(self) -> Any:
         """Open the file for reading its bytes, not decompressed."""
@@ -68,6 +75,15 @@ def find_inputs(arguments: Iterable[str]) -> list[Input]:
     return list(inputs.values())
 
 
+def find_again(paths: Iterable[str]) -> list[Input]:
+    """Find the archives that an earlier run recorded, each by its path: no lists, folders or globs.
+
+    Raises:
+        InputError: A file is gone.
+    """
+    return [found for path in paths for found in _find(path, recorded=True)]
+
+
 def _expand_lists(arguments: Iterable[str]) -> Iterator[str]:
     for argument in arguments:
         if not argument.startswith("@"):
@@ -80,11 +96,14 @@ def _expand_lists(arguments: Iterable[str]) -> Iterator[str]:
         yield from (line.strip() for line in lines if line.strip())
 
 
-def _find(argument: str) -> list[Input]:
+def _find(argument: str, *, recorded: bool = False) -> list[Input]:
     url = argument if "://" in argument else os.path.abspath(os.path.expanduser(argument))  # noqa: PTH100, PTH111
     try:
         fs, path = fsspec.core.url_to_fs(url)
-        if fs.isdir(path):
+        if recorded:
+            infos = [fs.info(path)] if fs.isfile(path) else []
+            missing = f"input {argument}: no such file"
+        elif fs.isdir(path):
             infos = [
                 info for info in fs.find(path, detail=True).values() if info["name"].lower().endswith(ARCHIVE_ENDINGS)
             ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,9 +10,11 @@ import pyarrow as pa
 
 from curation.dedup.algorithms.minhash import similarity
 from curation.dedup.signatures import band_keys, sketches
+from curation.errors import NotTrusted
 from curation.store import paths
 from curation.store.folder import Folder
 from curation.store.shards import read_table, rows_at
+from curation.store.untrusted import is_plain
 
 NEAR, EXACT, URL = "near_duplicate", "exact_duplicate", "url_duplicate"
 """Reasons for removal."""
@@ -82,14 +85,24 @@ class SurvivorComparison:
     same_text: bool
 
 
-def compare(folder: Folder, shard: str, row: int) -> SurvivorComparison | None:
-    """Compare the document in a row of documents/<shard>.parquet with its survivor; None if it was not removed."""
+def compare(folder: Folder, shard: str, row: int, against: Sequence[str] = ()) -> SurvivorComparison | None:
+    """Compare the document in a row of documents/<shard>.parquet with its survivor; None if it was not removed.
+
+    Args:
+        folder: Output folder of the run.
+        shard: Name of the document's shard.
+        row: Its row.
+        against: Folders of the earlier runs that the recipe names.
+
+    Raises:
+        NotTrusted: The survivor is said to be on a special file system that the recipe does not name.
+    """
     drops = read_drops(folder, shard)
     place = int(np.searchsorted(drops.column("row").to_numpy(), row))
     if place == len(drops) or drops.column("row")[place].as_py() != row:
         return None
     survivor = drops.slice(place, 1).to_pylist()[0]
-    other = Folder(survivor["survivor_run"]) if survivor["survivor_run"] else folder
+    other = _earlier_run(folder, survivor["survivor_run"], against) if survivor["survivor_run"] else folder
     mine = rows_at(folder, paths.SIGNATURES.path(shard), [row])
     theirs = rows_at(other, paths.SIGNATURES.path(survivor["survivor_shard"]), [survivor["survivor_row"]])
     url = rows_at(other, paths.DOCUMENTS.path(survivor["survivor_shard"]), [survivor["survivor_row"]], ["url"])
@@ -102,6 +115,12 @@ def compare(folder: Folder, shard: str, row: int) -> SurvivorComparison | None:
         float(similarity(sketches(mine), sketches(theirs))[0]) if signed else None,
         bool(signed and mine.column("exact")[0] == theirs.column("exact")[0]),
     )
+
+
+def _earlier_run(folder: Folder, url: str, against: Sequence[str]) -> Folder:
+    if not is_plain(url) and url not in {Folder(each).url for each in against}:
+        raise NotTrusted(folder.url, f"the survivor of a duplicate is in {url!r}, on a special file system")
+    return Folder(url)
 
 
 def find_row(folder: Folder, shard: str, document: str, warc_offset: int | None) -> int | None:

@@ -22,6 +22,7 @@ from curation.stages.parameters import build
 from curation.store.exchange import Exchange
 from curation.store.folder import Folder
 from curation.store.manifest import fingerprint, read_manifest
+from curation.store.paths import RUN
 from curation.store.shards import shard_name
 
 WORK = "dedup/work"
@@ -199,13 +200,16 @@ def earlier_fingerprints(shards: Sequence[Shard]) -> list[str]:
 def _checked(folder: Folder, settings: DedupSettings) -> dict[str, Any]:
     where = f"dedup.against: {folder.url}"
     try:
-        run: dict[str, Any] = folder.read_json("run.json")
+        run: dict[str, Any] = folder.read_json(RUN)
     except (OSError, ValueError) as error:
         raise InputError(f"{where}: not a curate run ({error})") from error
     try:
         theirs = build(DedupSettings, run["recipe"]["dedup"], where)
+        _ = [entry["path"] for entry in (*run["inputs"], *run["quarantined"])]
     except CurationError as error:
         raise InputError(str(error)) from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{where}: not a curate run (run.json: {error!r})") from error
     if theirs.signature != settings.signature:
         raise InputError(
             f"{where}: incompatible signatures: variant, ngram, bands, rows, seed are "

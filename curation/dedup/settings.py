@@ -10,7 +10,8 @@ from annotated_types import Ge, Gt, Le, Lt
 
 from curation.dedup.survivor_rules import check_rule
 from curation.errors import ParameterError
-from curation.stages.parameters import Size, checked
+from curation.stages.parameters import Outside, Size, checked
+from curation.store.untrusted import is_plain
 
 PERMUTATIONS = 112
 """Number of hash functions to divide into bands and rows: FineWeb's 14 × 8."""
@@ -20,6 +21,9 @@ MISS_WEIGHT = 0.7
 
 A false candidate costs a comparison; a missed duplicate is never found. With this weight, the threshold 0.72 gives
 FineWeb's 14 × 8."""
+
+
+EarlierRun = Annotated[str, Outside("a special file system", lambda url: not is_plain(url))]
 
 
 @checked
@@ -69,7 +73,7 @@ class DedupSettings:
     url: bool = False
     survivor: str = "first"
     max_cluster_size: Annotated[int, Ge(2)] | None = 1000
-    against: tuple[str, ...] = ()
+    against: tuple[EarlierRun, ...] = ()
     mode: Literal["both", "within", "against"] = "both"
     max_line_documents: Size | None = None
     line_scope: Literal["domain", "corpus"] = "domain"

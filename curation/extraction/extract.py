@@ -22,9 +22,11 @@ from curation.extraction.acceleration.patches import warn_if_not_accelerated
 from curation.extraction.extractors import BUILT_IN, CHEAP
 from curation.language import identify
 from curation.stages.batch import Batch
-from curation.stages.parameters import Size, checked
+from curation.stages.parameters import Outside, Size, checked
 from curation.stages.rules import Rule, decide
 from curation.stages.stage import Outcome, struct
+
+ExtractorName = Annotated[str, Outside("code that is not built in", lambda name: name not in BUILT_IN)]
 
 
 @checked
@@ -51,12 +53,12 @@ class Extract:
         max_html_characters: Pages with more characters than this are not extracted.
     """
 
-    extractor: str = "trafilatura"
+    extractor: ExtractorName = "trafilatura"
     favor: Literal["precision", "balanced", "recall"] = "precision"
     fast: bool = False
     languages: tuple[str, ...] = ()
     language_floor: Annotated[float, Ge(0), Lt(1)] | None = 0.02
-    model: str | None = None
+    model: Annotated[str, Outside("a model")] | None = None
     time_limit: Annotated[float, Gt(0)] = 10.0
     memory_limit_mb: Size = 512
     max_html_characters: Size = 10_000_000

@@ -3,7 +3,8 @@
 A recipe lists its stages in order (`[[stage]]`, `use = "gopher_quality"` or `use = "package.module:Class"`, plus the
 stage's parameters) and has a table for each other part of a run. A table that is left out has its defaults. The value
 "$language.languages" means the value that the recipe, or `--set`, gives to that key.
-Since `use` may name any class, loading a recipe can import any code: run only recipes you trust.
+Since `use` may name any class, loading a recipe can import any code: run only recipes you trust. The recipe of a run's
+folder may come from somebody else: it names nothing outside of itself unless the user says that it is trusted.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, cast
 
-from curation.errors import RecipeError
+from curation.errors import NotTrusted, RecipeError
 from curation.recipes.alarms import RESERVED, Alarms
 from curation.recipes.alarms import TABLE as ALARMS
 from curation.recipes.alarms import parse as parse_alarms
-from curation.stages.parameters import build, identity, parameters, plain
+from curation.stages.parameters import build, identity, named_outside, parameters, plain
 from curation.stages.stage import Stage
 from curation.store.manifest import fingerprint
 
@@ -164,23 +165,30 @@ def load_recipe(name: str | PathLike[str], settings: Mapping[str, Any] | None = 
     return load(fspath(name), [f"{key}={_toml_value(value)}" for key, value in given.items()])
 
 
-def from_document(document: Mapping[str, Any], source: str, settings: Iterable[str] = ()) -> Recipe:
+def from_document(
+    document: Mapping[str, Any], source: str, settings: Iterable[str] = (), *, trusted: bool = True
+) -> Recipe:
     """The recipe in a parsed TOML document, or in the result of `Recipe.resolved`.
 
     Args:
         document: The document.
         source: Name of the recipe or file, for errors.
         settings: Keys to override, each as "key=value".
+        trusted: Whether the document may name code that is not built in, models, files and variables. Those in
+            `settings` may.
 
     Raises:
         RecipeError: As in `load`.
+        NotTrusted: The document names one of these, and is not trusted. Nothing was imported or opened.
     """
     known = (*TABLES, ALARMS)
     unknown = set(document) - set(_HEADER) - set(known)
     if unknown:
         raise RecipeError(f"{source}: unknown table {min(unknown)!r}; there are stage, {', '.join(known)}")
     entries = _stage_entries(document, source)
-    tables = {table: dict(document.get(table, {})) for table in known}
+    tables = {table: _mapping(document.get(table, {}), f"{source}: [{table}]") for table in known}
+    if not trusted:
+        _refuse_outside(source, entries, tables)
     for setting in settings:
         _apply_setting(setting, entries, tables)
     _follow_references(source, {**entries, **tables})
@@ -215,7 +223,8 @@ def _stage_entries(document: Mapping[str, Any], source: str) -> dict[str, dict[s
     if not isinstance(stages, list) or not stages:
         raise RecipeError(f'{source}: no [[stage]]: a recipe needs at least one, such as use = "extract"')
     entries: dict[str, dict[str, Any]] = {}
-    for position, entry in enumerate(stages, start=1):
+    for position, stage in enumerate(stages, start=1):
+        entry = _mapping(stage, f"{source}: stage {position}")
         use = entry.get("use")
         if not isinstance(use, str):
             raise RecipeError(f'{source}: stage {position}: needs use = one of {", ".join(STAGES)}, or "module:Class"')
@@ -226,6 +235,29 @@ def _stage_entries(document: Mapping[str, Any], source: str) -> dict[str, dict[s
             raise RecipeError(f"{source}: stage {position}: {name!r} is a reserved name; give it another name =")
         entries[name] = {key: value for key, value in entry.items() if key != "name"}
     return entries
+
+
+def _mapping(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise RecipeError(f"{where}: must be a table of keys and values")
+    return dict(value)
+
+
+def _refuse_outside(source: str, stages: Mapping[str, dict[str, Any]], tables: Mapping[str, dict[str, Any]]) -> None:
+    """Raise NotTrusted if the recipe of a run's folder names code that is not built in, a model, a file or a variable.
+
+    A value "$owner.key" is refused too, since a run's folder has the values themselves.
+    """
+    for name, values in {**stages, **tables}.items():
+        path = TABLES.get(name) or STAGES.get(values.get("use", ""), values.get("use", ""))
+        if ":" in path and path not in (*STAGES.values(), *TABLES.values()):
+            raise NotTrusted(source, f"stage {name!r} uses {path!r}, which is not built in")
+        for key, value in values.items():
+            if isinstance(value, str) and value.startswith("$"):
+                raise NotTrusted(source, f"{name}.{key} = {value!r} refers to another key")
+        if ":" in path:
+            for key, text, what in named_outside(import_class(path, source), values):
+                raise NotTrusted(source, f"{name}.{key} = {text!r} names {what}")
 
 
 def _apply_setting(setting: str, entries: dict[str, dict[str, Any]], tables: dict[str, dict[str, Any]]) -> None:

@@ -1,42 +1,46 @@
-"""The funnel as a terminal table, and web text made safe to print."""
+"""The console of the command line, and the funnel as a table on it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, TextIO
 
-from curation.report.excerpts import harmless
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.table import Table
+from rich.text import Text
+
 from curation.report.funnel import Reason, Row
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from curation.running.terminal import escaped, one_line, unprotected
 
 REASONS_SHOWN = 6
 
 
-def printable(text: str) -> str:
-    """Make web text safe to print: no control or direction characters, no console markup.
+class SafeConsole(Console):
+    """A console on which a text only shows: unprintable characters are escaped, and nothing in it is markup."""
 
-    >>> printable("a\\x1b[bold]b")
-    'a�\\\\[bold]b'
-    """
-    from rich.markup import escape
+    def __init__(self, file: TextIO, width: int | None = None) -> None:
+        super().__init__(file=unprotected(file), width=width, highlight=False, markup=False, emoji=False)
 
-    return escape("".join(c if c.isprintable() else "�" for c in text))
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Convert a text, already escaped so that it is laid out as wide as it is shown."""
+        return super().render_str(escaped(text), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render anything; what is not a command of rich itself is escaped."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=escaped(segment.text))
 
 
-def one_line(text: str) -> str:
-    """Make web text safe for one line of the terminal: no control characters, line breaks or markup."""
-    from rich.markup import escape
-
-    return escape(harmless(text).replace("\n", " "))
+def styled(*parts: str | tuple[str, str]) -> Text:
+    """A text of several parts, each plain or with a style: `styled(("report", "bold"), " of a run")`."""
+    pairs = ((part, "") if isinstance(part, str) else part for part in parts)
+    return Text.assemble(*((escaped(text), style) for text, style in pairs))
 
 
 def titled_table(title: str, *columns: str, **options: Any) -> Table:
     """An empty table with a title in bold; all columns but the first are aligned to the right."""
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", title_style="bold", **options)
+    table = Table(title=styled(title), title_justify="left", title_style="bold", **options)
     for number, name in enumerate(columns):
         table.add_column(name, justify="right" if number else "left")
     return table
@@ -45,12 +49,12 @@ def titled_table(title: str, *columns: str, **options: Any) -> Table:
 def funnel_table(rows: Sequence[Row], title: str) -> Table:
     """A table of documents, characters and tokens per stage, with the most frequent reasons for removal."""
     numbers = ("documents in", "out", "kept", "of all", "characters out", "≈ tokens out")
-    table = titled_table(printable(title), "stage", *numbers)
+    table = titled_table(one_line(title), "stage", *numbers)
     table.add_column("removed because")
     first = next((row.entered for row in rows), 0)
     for row in rows:
         table.add_row(
-            printable(row.stage),
+            one_line(row.stage),
             f"{row.entered:,}",
             f"{row.left:,}",
             f"{row.kept_share:.1%}" if row.entered else "",
@@ -65,7 +69,6 @@ def funnel_table(rows: Sequence[Row], title: str) -> Table:
 def live_table(rows: Sequence[Row]) -> Table:
     """The funnel of a running job: stage, in, out, a bar of the share of all pages, and the most frequent reason."""
     from rich.progress_bar import ProgressBar
-    from rich.table import Table
 
     table = Table(box=None, padding=(0, 1), header_style="dim")
     table.add_column("stage")
@@ -77,15 +80,15 @@ def live_table(rows: Sequence[Row]) -> Table:
     first = next((row.entered for row in rows), 0)
     for row in rows:
         share = row.left / first if first else 0.0
-        top = f"{printable(row.reasons[0].name)} {row.reasons[0].documents:,}" if row.reasons else ""
+        top = f"{one_line(row.reasons[0].name)} {row.reasons[0].documents:,}" if row.reasons else ""
         top = f"{row.waiting:,} waiting" if row.waiting else top
         bar = ProgressBar(total=max(first, 1), completed=row.left, width=20, finished_style="bar.complete")
-        table.add_row(printable(row.stage), f"{row.entered:,}", f"{row.left:,}", bar, f"{share:.0%}", top)
+        table.add_row(one_line(row.stage), f"{row.entered:,}", f"{row.left:,}", bar, f"{share:.0%}", top)
     return table
 
 
 def _reasons(reasons: Iterable[Reason]) -> str:
     ranked = list(reasons)
-    shown = [f"{printable(reason.name)} {reason.documents:,}" for reason in ranked[:REASONS_SHOWN]]
+    shown = [f"{one_line(reason.name)} {reason.documents:,}" for reason in ranked[:REASONS_SHOWN]]
     more = [f"{len(ranked) - REASONS_SHOWN} more"] if len(ranked) > REASONS_SHOWN else []
     return ", ".join(shown + more)

@@ -321,6 +321,7 @@ def _start(workers: int) -> Iterator[Any]:
     settings = {
         "distributed.scheduler.allowed-failures": RETRIES,
         "distributed.worker.memory.terminate": 0.98,
+        "distributed.worker.preload": ["curation.running.terminal"],
         "distributed.admin.tick.limit": "60s",
         # By default Dask's workers return freed memory to the system at once, so every page of the next large array
         # faults again: a fifth of the time of a step on arrays, for a few MB. None leaves the choice to the C library.

@@ -13,7 +13,7 @@ import functools
 import inspect
 import types
 import typing
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Annotated, Any, TypeVar
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
@@ -29,6 +29,50 @@ Ratio = Annotated[float, Ge(0), Lt(float("inf")), "a number, at least 0"]
 Share = Annotated[float, Ge(0), Le(1)]
 Text = Annotated[str, MinLen(1), "text that is not empty"]
 """The usual bounds. Errors show a description in words, as in `Ratio`, instead of the bounds."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Outside:
+    """Annotates a parameter whose text may name what is outside of the recipe: code, a file, a folder, a variable.
+
+    Whoever looks at a run uses these only if they trust the run's folder, from which the recipe comes.
+
+    Attributes:
+        what: What it names, for messages.
+        is_named: Whether a text names it.
+    """
+
+    what: str
+    is_named: Callable[[str], bool] = bool
+
+
+def named_outside(kind: Any, values: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Key, text and description of everything outside of the recipe that the values of a recipe name.
+
+    Args:
+        kind: The dataclass.
+        values: Its parameters by name, as a recipe has them.
+    """
+    for key, value in values.items():
+        hint = _hints(kind).get(key)
+        outside = _outside(hint)
+        if outside is not None:
+            texts = _texts(_from_recipe(value, hint))
+            yield from ((key, text, outside.what) for text in texts if outside.is_named(text))
+
+
+def _outside(hint: Any) -> Outside | None:
+    """The annotation in a type such as `tuple[Annotated[str, Outside(…)], ...] | None`."""
+    parts = (*getattr(hint, "__metadata__", ()), *map(_outside, typing.get_args(hint)))
+    return next((part for part in parts if isinstance(part, Outside)), None)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            yield from _texts(part)
 
 
 def checked(kind: type[Parameters]) -> type[Parameters]:

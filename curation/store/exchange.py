@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from fsspec.implementations.local import LocalFileSystem
 
 from curation.arrays import UInt64s
 from curation.store.folder import Folder
@@ -155,8 +154,8 @@ def take(table: pa.Table, order: npt.NDArray[np.integer[Any]]) -> pa.RecordBatch
 @contextmanager
 def mapped(folder: Folder, relative: str, **options: Any) -> Iterator[Any]:
     """Open a file for random access: memory-mapped if it is local, else with fsspec's `options`."""
-    if isinstance(folder.fs, LocalFileSystem):
-        with pa.memory_map(folder.path(relative)) as file:
+    if folder.is_local:
+        with pa.memory_map(folder.readable(relative)) as file:
             yield file
     else:
         with folder.fs.open(folder.path(relative), "rb", **options) as file:

@@ -4,6 +4,10 @@ A file is written under a unique hidden name in its folder, then renamed, so it 
 disk it is synced first; on an object store the rename is a copy within the store). A killed process leaves a hidden
 `.tmp` file, which `sweep` removes.
 
+The folder may have been made by somebody else, and paths in it may come from its own files. So a path must stay inside
+the folder, only regular files are read, and nothing is written or removed through a symbolic link in the folder. The
+folder itself may be a link.
+
 Files are hashed while they are written, so the hash must keep up with the writer: xxh3-128 does, at some 20 times the
 speed of blake2b. It detects any damage; it does not protect against forged files, whose manifests could be forged too.
 """
@@ -14,7 +18,7 @@ import json
 import os
 import posixpath
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import IO, Any, cast
@@ -23,7 +27,8 @@ import fsspec
 import xxhash
 from fsspec.implementations.local import LocalFileSystem
 
-from curation.errors import OutputError, WriteFailed
+from curation.errors import OutputError, UnsafePath, WriteFailed
+from curation.store.untrusted import is_inside, is_special
 
 TEMPORARY = ".tmp"
 
@@ -95,9 +100,23 @@ class Folder:
         """The fsspec file system."""
         return self._opened[0]
 
+    @property
+    def is_local(self) -> bool:
+        """Whether the folder is on a disk of this machine."""
+        return isinstance(self.fs, LocalFileSystem)
+
     def path(self, relative: str = "") -> str:
-        """The file system's path of `relative`."""
+        """The file system's path of `relative`. Raises UnsafePath if that is not inside the folder."""
+        if not is_inside(relative):
+            raise UnsafePath(f"{self.url}: {relative!r} is a path out of the folder")
         return posixpath.join(self._opened[1], relative) if relative else self._opened[1]
+
+    def readable(self, relative: str) -> str:
+        """The file system's path of a file to read. Raises UnsafePath for a pipe, a device, and the like."""
+        path = self.path(relative)
+        if self.is_local and is_special(path):
+            raise UnsafePath(f"{self.url}: {relative} is not a regular file")
+        return path
 
     def exists(self, relative: str) -> bool:
         """Whether a file or folder exists."""
@@ -109,11 +128,11 @@ class Folder:
 
     def open(self, relative: str) -> IO[bytes]:
         """Open a file for reading."""
-        return cast("IO[bytes]", self.fs.open(self.path(relative), "rb"))
+        return cast("IO[bytes]", self.fs.open(self.readable(relative), "rb"))
 
     def read(self, relative: str) -> bytes:
         """All bytes of a file."""
-        return bytes(self.fs.cat_file(self.path(relative)))
+        return bytes(self.fs.cat_file(self.readable(relative)))
 
     def read_json(self, relative: str) -> Any:
         """The value of a JSON file."""
@@ -130,6 +149,7 @@ class Folder:
     def remove(self, relative: str) -> None:
         """Delete a file, or a folder with its contents, if it exists."""
         if self.exists(relative):
+            self.check_no_link(relative)
             self.fs.rm(self.path(relative), recursive=True)
 
     @contextmanager
@@ -141,9 +161,10 @@ class Folder:
             sync: False for a file that a power failure may damage, because it is recreated if it cannot be read.
         """
         path = self.path(relative)
+        self.check_no_link(relative)
         with _writing():
             self.fs.makedirs(posixpath.dirname(path), exist_ok=True)
-        if isinstance(self.fs, LocalFileSystem):
+        if self.is_local:
             with _local_writing(path, sync) as file:
                 yield file
             return
@@ -187,13 +208,39 @@ class Folder:
                 if name.startswith(".") and name.endswith(TEMPORARY):
                     self.fs.rm_file(path)
 
+    def check_no_link(self, relative: str) -> None:
+        """Check that neither a file nor a folder on the way to it is a symbolic link.
+
+        Raises:
+            WriteFailed: One of them is.
+        """
+        if not self.is_local:
+            return
+        path = self.path()
+        for part in self.path(relative)[len(path) :].split("/"):
+            path = posixpath.join(path, part)
+            if part and os.path.islink(path):  # noqa: PTH114
+                raise WriteFailed(f"{path} is a symbolic link, and nothing is written through links in a run's folder")
+
+    def check_no_links(self, names: Iterable[str]) -> None:
+        """Check, before anything is written, that none of these files and folders is a symbolic link.
+
+        Raises:
+            OutputError: One of them is.
+        """
+        for name in names:
+            try:
+                self.check_no_link(name)
+            except WriteFailed as error:
+                raise OutputError(str(error)) from error
+
     def check_writable(self) -> None:
         """Check that files can be created here. Leaves nothing behind, not even the folder.
 
         Raises:
             OutputError: A file cannot be created.
         """
-        base = Folder(_existing_parent(self.path())) if isinstance(self.fs, LocalFileSystem) else self
+        base = Folder(_existing_parent(self.path())) if self.is_local else self
         probe = f".probe-{uuid.uuid4().hex}{TEMPORARY}"
         try:
             with base.writing(probe) as file:

@@ -57,3 +57,14 @@ STATS = "report/stats.json"
 REPORT_PAGE = "report/index.html"
 METRICS = "report/metrics.txt"
 DATASET_CARD = "README.md"
+
+RUN = "run.json"
+
+OF_REPORT = ("report", "manifests", DATASET_CARD)
+"""What the report writes, directly in the output folder."""
+
+OF_RUN = (
+    RUN, "documents", "removed", "signatures", "signals", "dedup", "corpus", "tokenizer", "tokens", "encoded",
+    "performance", *OF_REPORT,
+)  # fmt: skip
+"""What a run writes, directly in the output folder."""

@@ -9,7 +9,7 @@ import hashlib
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -142,11 +142,23 @@ def _leaves(field: pa.Field, parent: str = "") -> Iterator[str]:
         yield path
 
 
+@contextmanager
+def open_parquet(folder: Folder, path: str) -> Iterator[pq.ParquetFile]:
+    """Open a Parquet file for reading.
+
+    Arrow opens a local file itself. Its threads may drop the last reference to a file shortly after the reading ended;
+    if that is a Python object and Python is about to exit, Arrow aborts the process (exit code 134).
+    """
+    opened = pa.OSFile(folder.readable(path)) if folder.is_local else folder.open(path)
+    with opened as file, pq.ParquetFile(file) as parquet:
+        yield parquet
+
+
 def read_shard(
     folder: Folder, path: str, columns: list[str] | None = None, rows: int = 1024
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a shard in batches of at most `rows`, with all columns or the named ones."""
-    with folder.open(path) as file, pq.ParquetFile(file) as parquet:
+    with open_parquet(folder, path) as parquet:
         yield from parquet.iter_batches(batch_size=rows, columns=columns)
 
 
@@ -162,14 +174,15 @@ def read_numbered(
 
 def count_rows(folder: Folder, path: str) -> int:
     """Number of rows of a Parquet file, from its footer."""
-    with folder.open(path) as file:
-        return int(pq.read_metadata(file).num_rows)
+    with open_parquet(folder, path) as parquet:
+        return int(parquet.metadata.num_rows)
 
 
 def read_table(folder: Folder, path: str, columns: list[str] | None = None) -> pa.Table:
     """Read a shard as a table, with all columns or the named ones."""
-    with folder.open(path) as file:
-        return pq.read_table(file, columns=columns)
+    with open_parquet(folder, path) as parquet:
+        table = parquet.read(columns)
+    return table if columns is None else table.select(columns)
 
 
 def rows_at(folder: Folder, path: str, numbers: Iterable[int], columns: list[str] | None = None) -> pa.Table:
@@ -182,7 +195,7 @@ def rows_at(folder: Folder, path: str, numbers: Iterable[int], columns: list[str
         columns: Columns to read; all by default.
     """
     wanted = np.fromiter(numbers, np.int64)
-    with folder.open(path) as file, pq.ParquetFile(file) as parquet:
+    with open_parquet(folder, path) as parquet:
         schema = parquet.schema_arrow
         parts = [(schema if columns is None else pa.schema([schema.field(name) for name in columns])).empty_table()]
         first = 0

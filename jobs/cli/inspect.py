@@ -12,7 +12,16 @@ from typing import Annotated
 import typer
 
 from curation.errors import UsageError
-from curation.jobs.cli.options import AsJson, InspectWorkers, ProgressAsJson, RunFolder, Scheduler, Settings, show_value
+from curation.jobs.cli.options import (
+    AsJson,
+    InspectWorkers,
+    ProgressAsJson,
+    RunFolder,
+    Scheduler,
+    Settings,
+    TrustCode,
+    show_value,
+)
 
 app = typer.Typer()
 
@@ -30,6 +39,7 @@ def report_command(
     ] = None,
     workers: InspectWorkers = 0,
     scheduler: Scheduler = None,
+    trust_code: TrustCode = False,
     as_json: ProgressAsJson = False,
 ) -> None:
     """Write report/index.html and report/stats.json for a run, finished or not, and print its tables."""
@@ -40,7 +50,7 @@ def report_command(
 
     if (folder is None) == (out is None):
         raise UsageError("report takes exactly one folder: curate report DIR")
-    plan = open_plan(folder or out or "")
+    plan = open_plan(folder or out or "", trust_code=trust_code)
     with open_cluster(workers, scheduler) as cluster:
         stats = write_report(plan, cluster, Progress(default_mode(as_json)))
     show_value(stats, as_json, dict, show)
@@ -48,7 +58,11 @@ def report_command(
 
 @app.command(name="verify", rich_help_panel="Inspect a run")
 def verify_command(
-    folder: RunFolder, workers: InspectWorkers = 0, scheduler: Scheduler = None, as_json: AsJson = False
+    folder: RunFolder,
+    workers: InspectWorkers = 0,
+    scheduler: Scheduler = None,
+    trust_code: TrustCode = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check that an output folder is complete and intact. Lists every fault, and exits with code 3 if there is one."""
     from curation.jobs.inspect.verify.verify import Verdict, verify
@@ -61,7 +75,7 @@ def verify_command(
         for note in verdict.notes:
             print(f"note: {note}", file=sys.stderr)
 
-    plan = open_plan(folder)
+    plan = open_plan(folder, trust_code=trust_code)
     with open_cluster(workers, scheduler) as cluster, work_folder(plan.folder, shared=scheduler is not None) as work:
         verdict = verify(plan, cluster, work)
     show_value(verdict, as_json, Verdict.to_json, show)
@@ -85,20 +99,21 @@ def explain_command(
             help="Show a token instead, such as train-00000:12:345, and the document it came from.",
         ),
     ] = None,
+    trust_code: TrustCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Show why a document was kept or removed: every value, threshold and verdict, and the duplicate kept instead."""
     if (key is None) == (token is None):
         raise UsageError("explain takes either an id, a URL or an input's path, or --token SHARD:ROW:POSITION")
     if key is None:
-        _explain_token(folder, token or "", as_json)
+        _explain_token(folder, token or "", trust_code, as_json)
         return
     from curation.jobs.inspect.explain.explain import explain
     from curation.jobs.inspect.explain.lookup import find_inputs
     from curation.jobs.inspect.explain.view import show, show_inputs, to_json
     from curation.jobs.steps.plan import open_plan
 
-    plan = open_plan(folder)
+    plan = open_plan(folder, trust_code=trust_code)
     inputs = find_inputs(plan, key)
     if inputs:
         show_value(inputs, as_json, lambda found: [asdict(facts) for facts in found], show_inputs)
@@ -106,12 +121,12 @@ def explain_command(
         show_value(explain(plan, key), as_json, lambda found: [to_json(one) for one in found], show)
 
 
-def _explain_token(folder: str, place: str, as_json: bool) -> None:
+def _explain_token(folder: str, place: str, trust_code: bool, as_json: bool) -> None:
     from curation.jobs.inspect.trace import show, to_json
     from curation.store.folder import Folder
     from curation.tokenize.loading.trace import trace
 
-    show_value(trace(Folder(folder), place), as_json, to_json, show)
+    show_value(trace(Folder(folder), place, trust_code=trust_code), as_json, to_json, show)
 
 
 @app.command(name="what-if", rich_help_panel="Inspect a run")
@@ -124,6 +139,7 @@ def what_if_command(
     ] = False,
     workers: InspectWorkers = 0,
     scheduler: Scheduler = None,
+    trust_code: TrustCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Count what other thresholds (--set) would keep, from stored signals; without --set, list what can be changed."""
@@ -132,7 +148,7 @@ def what_if_command(
     from curation.jobs.steps.plan import open_plan
     from curation.running.cluster import open_cluster
 
-    plan = open_plan(folder)
+    plan = open_plan(folder, trust_code=trust_code)
     with open_cluster(workers, scheduler) as cluster:
         answer = what_if(plan, settings or [], cluster, measure=measure)
     show_value(answer, as_json, to_json, show)
@@ -145,6 +161,7 @@ def compare_command(
     html: Annotated[str | None, typer.Option(metavar="FILE", help="Also write the comparison as an HTML page.")] = None,
     workers: InspectWorkers = 0,
     scheduler: Scheduler = None,
+    trust_code: TrustCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Compare two runs: recipes, funnels, and the documents that only one corpus has, by reason."""
@@ -154,7 +171,7 @@ def compare_command(
     from curation.jobs.steps.plan import open_plan
     from curation.running.cluster import open_cluster
 
-    plans = open_plan(left), open_plan(right)
+    plans = open_plan(left, trust_code=trust_code), open_plan(right, trust_code=trust_code)
     with (
         open_cluster(workers, scheduler) as cluster,
         work_folder(plans[0].folder, shared=scheduler is not None) as work,

@@ -5,14 +5,20 @@ Heavy modules are imported by the commands that need them, so that `--help` and 
 
 from __future__ import annotations
 
+import atexit
 import json
+import os
 import signal
 import sys
+import threading
 import traceback
 import warnings
-from typing import Annotated, Any
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from curation import __version__
 from curation.errors import CurationError, ParameterError, UsageError
@@ -26,14 +32,42 @@ from curation.jobs.cli.options import (
     RunInputs,
     Scheduler,
     Settings,
+    TrustCode,
     Update,
     Workers,
 )
 from curation.jobs.cli.recipes import recipes
 from curation.jobs.steps.table import check_commands, commands
+from curation.running.terminal import escaped, one_line, protect
+
+
+class Commands(TyperGroup):
+    """All commands. Errors about the words of a command line are escaped, since they repeat them."""
+
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        """Parse the options before the command."""
+        with _escaped_errors():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Parse and run the command."""
+        with _escaped_errors():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _escaped_errors() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if isinstance(message := getattr(error, "message", None), str):  # of click, or of Typer's own copy of it
+            setattr(error, "message", escaped(message))  # noqa: B010
+        raise
+
 
 app = typer.Typer(
     name="curate",
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -90,11 +124,13 @@ def run(
         ),
     ] = None,
     update: Update = False,
+    trust_code: TrustCode = False,
     as_json: ProgressAsJson = False,
 ) -> None:
     """Run all steps."""
     chosen = check_commands([name.strip() for name in steps.split(",")]) if steps else commands()
-    _run(chosen, inputs, settings, workers, scheduler, out=out, recipe=recipe, update=update, as_json=as_json)
+    request = {"out": out, "recipe": recipe, "update": update, "trust_code": trust_code, "as_json": as_json}
+    _run(chosen, inputs, settings, workers, scheduler, **request)
 
 
 _STEP_HELP = {
@@ -113,9 +149,11 @@ def _step_command(step: str, help_text: str) -> None:
         workers: Workers = None,
         scheduler: Scheduler = None,
         update: Update = False,
+        trust_code: TrustCode = False,
         as_json: ProgressAsJson = False,
     ) -> None:
-        _run((step,), inputs, settings, workers, scheduler, out=out, recipe=recipe, update=update, as_json=as_json)
+        request = {"out": out, "recipe": recipe, "update": update, "trust_code": trust_code, "as_json": as_json}
+        _run((step,), inputs, settings, workers, scheduler, **request)
 
     command.__annotations__["inputs"] = Inputs if step == "filter" else RunInputs
     app.command(name=step, help=help_text, rich_help_panel="Single steps")(command)
@@ -147,6 +185,7 @@ def _dedup(
     workers: Workers = None,
     scheduler: Scheduler = None,
     update: Update = False,
+    trust_code: TrustCode = False,
     as_json: ProgressAsJson = False,
 ) -> None:
     """Turn documents into the corpus: remove near-duplicates, then replace personal data."""
@@ -155,7 +194,8 @@ def _dedup(
     extra = [f"dedup.against={json.dumps([Folder(url).url for url in against])}"] if against else []
     extra += [f"dedup.mode={mode}"] if mode else []
     settings, update = [*(settings or []), *extra], update or bool(extra)
-    _run(("dedup",), inputs, settings, workers, scheduler, out=out, recipe=recipe, update=update, as_json=as_json)
+    request = {"out": out, "recipe": recipe, "update": update, "trust_code": trust_code, "as_json": as_json}
+    _run(("dedup",), inputs, settings, workers, scheduler, **request)
 
 
 for _name in commands():
@@ -187,17 +227,47 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     warnings.simplefilter("ignore", NotAccelerated)  # the filter step says it in the form of its progress
+    protect()
+    os.environ.setdefault("PYTHONSAFEPATH", "1")  # processes started from here import nothing from the current folder
+    _leave(_exit_code())
+
+
+def _exit_code() -> int:
+    """Run the command line and return its exit code."""
     try:
         app()
+        return 0
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0 if end.code is None else CurationError.exit_code
     except Interrupt as error:
         print(f"curate: {error}; finished work is kept, and the same command resumes from there", file=sys.stderr)
-        sys.exit(CurationError.exit_code)
     except (CurationError, ParameterError) as error:
-        print(f"curate: {error}", file=sys.stderr)
-        sys.exit(error.exit_code if isinstance(error, CurationError) else UsageError.exit_code)
+        print(f"curate: {one_line(str(error))}", file=sys.stderr)
+        return error.exit_code if isinstance(error, CurationError) else UsageError.exit_code
     except Exception:  # an uncaught exception would exit with 1, which means "finished, some input quarantined"
         traceback.print_exc()
-        sys.exit(CurationError.exit_code)
+    return CurationError.exit_code
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process with this code, as `sys.exit` does, but without dismantling the interpreter.
+
+    Threads of libraries may still be letting go of Python objects, for example Arrow's of files that it has just read.
+    One that does so while the interpreter is dismantled is killed inside a destructor, and the C++ runtime then aborts
+    the process: exit code 134 after a command that worked.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        threading._shutdown()  # type: ignore[attr-defined]  # waits for threads and thread pools
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+    except OSError as error:
+        print(f"curate: cannot write the result: {error}", file=sys.stderr)
+        code = CurationError.exit_code
+    with suppress(OSError):
+        sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,12 @@ markup and drop it. Flags have an empty metavar, because Typer would show `<bool
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
+
+from curation.running.terminal import to_json
 
 _INPUT_HELP = "WARC, ARC or WET files, folders, globs, fsspec URLs, or @list.txt with one of these per line."
 
@@ -75,6 +76,15 @@ ProgressAsJson = Annotated[
     bool,
     typer.Option("--json", metavar="", help="Print progress as JSON lines on stderr and any result as JSON on stdout."),
 ]
+TrustCode = Annotated[
+    bool,
+    typer.Option(
+        "--trust-code",
+        metavar="",
+        help="Use code, models, files and environment variables that the run's folder names, if any. Only for runs by "
+        "people you trust.",
+    ),
+]
 RunFolder = Annotated[str, typer.Argument(metavar="DIR", help="Output folder of a run.")]
 
 
@@ -96,6 +106,5 @@ def show_value(value: Any, as_json: bool, to_json: Callable[[Any], Any], show: C
 
 
 def print_json(value: Any) -> None:
-    """Print a result as JSON on stdout, with control characters escaped so that none reaches the terminal."""
-    text = json.dumps(value, ensure_ascii=False, indent=1)
-    print("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
+    """Print a result as JSON on stdout."""
+    print(to_json(value, indent=1))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from curation.jobs.cli.options import AsJson, Settings, print_json
+from curation.jobs.cli.options import AsJson, Settings, TrustCode, print_json
 
 recipes = typer.Typer(help="List, show and compare recipes.", no_args_is_help=True)
 
@@ -40,14 +40,15 @@ def recipe_show(
 def recipe_diff(
     left: Annotated[str, typer.Argument(metavar="A", help="Built-in recipe, TOML file, or output folder of a run.")],
     right: Annotated[str, typer.Argument(metavar="B", help="What to compare it with, given in the same ways.")],
+    trust_code: TrustCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what differs between two recipes or two runs: stages, values, models, versions."""
     from curation.jobs.inspect.recipe_diff import compare_sides, open_side
-    from curation.report.excerpts import harmless
+    from curation.running.terminal import one_line
 
-    found = compare_sides(open_side(left), open_side(right))
+    found = compare_sides(*(open_side(name, trust_code=trust_code) for name in (left, right)))
     if as_json:
         print_json([difference.to_json() for difference in found])
     else:
-        print("\n".join(harmless(difference.text) for difference in found) if found else "no difference")
+        print("\n".join(one_line(difference.text) for difference in found) if found else "no difference")

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from curation.errors import OutputError
-from curation.jobs.steps.plan import RUN
+from curation.jobs.steps.plan import read_run
 from curation.recipes.recipe import Recipe, from_document, load
 from curation.stages.rules import Rule
 from curation.store.folder import Folder
+from curation.store.paths import RUN
 
 _ABSENT = object()
 
@@ -66,18 +67,23 @@ class Difference:
         return {"kind": self.kind, "key": self.key, "before": self.before, "after": self.after, "words": self.text}
 
 
-def open_side(name: str) -> Side:
+def open_side(name: str, *, trust_code: bool = False) -> Side:
     """Open a recipe by name or TOML file, or the run in an output folder.
+
+    Args:
+        name: The recipe or folder.
+        trust_code: Use code, models and variables that the folder of a run names.
 
     Raises:
         OutputError: run.json in the folder is not that of a curate run.
+        NotTrusted: The folder names one of these, and is not trusted.
     """
     folder = Folder(name)
     if not folder.exists(RUN):
         return Side(name, load(name))
     try:
-        run = folder.read_json(RUN)
-        recipe = from_document(run["recipe"], f"{name}/{RUN}")
+        run = read_run(folder)
+        recipe = from_document(run["recipe"], f"{name}/{RUN}", trusted=trust_code)
     except (ValueError, KeyError, TypeError) as error:
         raise OutputError(f"{name}/{RUN}: not a curate run ({error})") from error
     return Side(name, recipe, run["versions"], run["fingerprint"])

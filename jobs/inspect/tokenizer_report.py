@@ -18,8 +18,9 @@ import pyarrow as pa
 from rich.console import Console
 
 from curation.errors import InputError, ParameterError
-from curation.report.terminal import printable, titled_table
+from curation.report.terminal import titled_table
 from curation.running.cluster import Cluster
+from curation.running.terminal import one_line
 from curation.store.folder import Folder
 from curation.store.hashing import hash_strings
 from curation.store.paths import CORPUS, TOKENIZER, TOKENIZER_REPORT
@@ -148,9 +149,9 @@ def show(report: dict[str, Any], console: Console) -> None:
     reports: dict[str, dict[str, Any]] = report["tokenizers"]
     share = "" if report["sample"] == 1 else f", {report['sample']:g} of the documents"
     own = reports[TOKENIZER]
-    table = titled_table(f"{own['corpus']['documents']:,} documents{share}", "", *map(printable, reports))
+    table = titled_table(f"{own['corpus']['documents']:,} documents{share}", "", *map(one_line, reports))
     for label, values in _lines(reports):
-        table.add_row(printable(label), *values)
+        table.add_row(one_line(label), *values)
     console.print(table)
     tokens = own["longest_tokens"][:LONGEST_SHOWN]
     longest = ", ".join(f"{_quoted(entry['text'])} ×{entry['count']:,}" for entry in tokens)
@@ -184,4 +185,4 @@ def _ratio(value: float | None) -> str:
 
 
 def _quoted(text: str) -> str:
-    return printable(repr(text if len(text) <= 24 else text[:23] + "…"))
+    return one_line(repr(text if len(text) <= 24 else text[:23] + "…"))

@@ -8,7 +8,8 @@ from typing import Any
 
 from rich.console import Console
 
-from curation.report.terminal import printable
+from curation.report.terminal import styled
+from curation.running.terminal import one_line
 from curation.tokenize.loading.trace import TokenOrigin
 
 _DOCUMENT = ("url", "file_path", "warc_offset", "dump", "date", "language", "token_count", "minhash_cluster_size")
@@ -40,14 +41,12 @@ def show(origin: TokenOrigin, console: Console) -> None:
         lines |= {name: origin.document[name] for name in _DOCUMENT} if origin.document else {}
         lines["corpus"] = origin.corpus or "not origin: the corpus no longer exists"
     for name, value in lines.items():
-        console.print(f"{name:<21}{printable(str(value))}", soft_wrap=True)
+        console.print(f"{name:<21}{one_line(str(value))}", soft_wrap=True)
     before, text, after = (_visible(part) for part in (origin.before, origin.text, origin.after))
-    console.print(
-        f"\n{printable(before)}[bold reverse]»{printable(text)}«[/bold reverse]{printable(after)}\n", soft_wrap=True
-    )
+    console.print(styled(f"\n{before}", (f"»{text}«", "bold reverse"), f"{after}\n"), soft_wrap=True)
     command = explain_command(origin)
     if command is not None:
-        console.print(f"Its path through the stages: {printable(command)}", soft_wrap=True)
+        console.print(f"Its path through the stages: {one_line(command)}", soft_wrap=True)
 
 
 def _visible(text: str) -> str:

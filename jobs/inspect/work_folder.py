@@ -25,6 +25,7 @@ def work_folder(folder: Folder, shared: bool) -> Iterator[Folder]:
         with tempfile.TemporaryDirectory(prefix="curate-", ignore_cleanup_errors=True) as local:
             yield Folder(local)
         return
+    folder.check_no_link(WORK)
     name = f"{WORK}/{uuid.uuid4().hex}"
     try:
         yield Folder(f"{folder.url}/{name}")

@@ -11,18 +11,26 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from curation import __version__
-from curation.archives.inputs import Input, find_inputs
+from curation.archives.inputs import Input, find_again, find_inputs
 from curation.dedup.documents import check_earlier
 from curation.dedup.settings import DedupSettings
 from curation.dedup.survivor_rules import survivor_value
-from curation.errors import InputError, OutputError, ParameterError, RecipeError, UsageError
+from curation.errors import InputError, NotTrusted, OutputError, ParameterError, RecipeError, UsageError
 from curation.jobs.steps.acceleration import accelerated
 from curation.recipes.recipe import Recipe, from_document, load
 from curation.running.versions import library_version
 from curation.store.folder import Folder
+from curation.store.paths import OF_RUN, RUN
+from curation.store.untrusted import is_plain
 
-RUN = "run.json"
 DEFAULT_RECIPE = "fineweb"
+
+_CONTENT: dict[str, dict[str, type]] = {
+    RUN: {"recipe": dict, "fingerprint": str, "versions": dict},
+    "inputs": {"path": str, "size": int, "version": str},
+    "quarantined": {"path": str, "cause": str},
+}
+"""What is read from run.json: the keys of the whole and of the entries of its lists, with the types of their values."""
 
 _REPORTED_LIBRARIES = (
     "dask", "datatrove", "gigatoken", "isal", "lxml", "numba", "numpy", "presidio-analyzer", "pyarrow",
@@ -38,11 +46,13 @@ class Plan:
         folder: The output folder.
         recipe: The recipe, with settings applied.
         inputs: The inputs, in order.
+        trusted: Whether the user trusts whoever made the folder.
     """
 
     folder: Folder
     recipe: Recipe
     inputs: tuple[Input, ...]
+    trusted: bool = False
 
     def write(self, quarantined: Sequence[dict[str, str]] = (), damaged: Sequence[dict[str, Any]] = ()) -> None:
         """Write run.json, unless it is already up to date."""
@@ -73,7 +83,13 @@ def describe(
 
 
 def make_plan(
-    words: Sequence[str], out: str, recipe: str | None, settings: Sequence[str], *, update: bool = False
+    words: Sequence[str],
+    out: str,
+    recipe: str | None,
+    settings: Sequence[str],
+    *,
+    update: bool = False,
+    trust_code: bool = False,
 ) -> Plan:
     """Validate a request, without writing anything.
 
@@ -83,6 +99,7 @@ def make_plan(
         recipe: Name or file of the recipe; if None, that of the earlier run in `out`, else DEFAULT_RECIPE.
         settings: Keys to override, each as "key=value".
         update: Accept a recipe other than the folder's, to redo only the steps that it affects.
+        trust_code: Use code, models, variables and special file systems that the folder names.
 
     Raises:
         UsageError: Or a subclass of it, if the request is invalid.
@@ -92,15 +109,16 @@ def make_plan(
     if previous is None and not words:
         raise UsageError(f"no input given, and {out} holds no run to resume")
     if recipe is None and previous is not None:
-        chosen = from_document(previous["recipe"], f"{out}/{RUN}", settings)
+        chosen = from_document(previous["recipe"], f"{out}/{RUN}", settings, trusted=trust_code)
     else:
         chosen = load(recipe or DEFAULT_RECIPE, settings)
     _check_dedup(chosen, folder)
-    inputs = tuple(find_inputs(words)) if words else _inputs_again(previous or {})
+    inputs = tuple(find_inputs(words)) if words else _inputs_again(previous or {}, out, trust_code)
     if previous is not None:
         _check_same_run(folder, previous, chosen, inputs, update)
+    folder.check_no_links(OF_RUN)
     folder.check_writable()
-    return Plan(folder, chosen, inputs)
+    return Plan(folder, chosen, inputs, trust_code)
 
 
 def _check_dedup(recipe: Recipe, folder: Folder) -> None:
@@ -115,35 +133,80 @@ def _check_dedup(recipe: Recipe, folder: Folder) -> None:
             raise InputError(f"dedup.against: {folder.url} is the output folder itself")
 
 
-def open_plan(out: str) -> Plan:
-    """The plan of the run in `out`, for commands that only read it; OutputError if there is none."""
+def open_plan(out: str, *, trust_code: bool = False) -> Plan:
+    """The plan of the run in `out`, for commands that only look at it.
+
+    Args:
+        out: The output folder, which may be somebody else's.
+        trust_code: Use code, models, variables and special file systems that the folder names.
+
+    Raises:
+        OutputError: There is no run.
+        NotTrusted: The folder names one of these, and is not trusted.
+    """
     folder = Folder(out)
     previous = _previous(folder)
     if previous is None:
         raise OutputError(f"{out}: not a curate run (no {RUN})")
-    inputs = tuple(_input(entry) for entry in previous["inputs"])
-    return Plan(folder, from_document(previous["recipe"], f"{out}/{RUN}"), inputs)
+    recipe = from_document(previous["recipe"], f"{out}/{RUN}", trusted=trust_code)
+    return Plan(folder, recipe, _recorded_inputs(previous, out, trust_code), trust_code)
 
 
 def _previous(folder: Folder) -> dict[str, Any] | None:
     try:
         if folder.exists(RUN):
-            previous: dict[str, Any] = folder.read_json(RUN)
-            return previous
+            return read_run(folder, "inputs", "quarantined")
         others = folder.list()
     except (OSError, ValueError) as error:
-        raise OutputError(f"{folder.url}: {error}") from error
+        raise error if isinstance(error, UsageError) else OutputError(f"{folder.url}: {error}") from error
     if others:
         raise OutputError(f"{folder.url}: not empty and not a curate run (has {others[0]}); choose a new folder")
     return None
 
 
-def _input(entry: dict[str, Any]) -> Input:
-    return Input(entry["path"], entry["size"], entry["version"])
+def read_run(folder: Folder, *lists: str) -> dict[str, Any]:
+    """The content of run.json, checked as far as it is needed.
+
+    Args:
+        folder: The output folder.
+        lists: Which of its lists are needed: "inputs", "quarantined".
+
+    Raises:
+        OutputError: It is not that of a curate run.
+    """
+    where = f"{folder.url}/{RUN}: not a curate run"
+    try:
+        run: dict[str, Any] = folder.read_json(RUN)
+    except RecursionError as error:
+        raise OutputError(f"{where}: nested too deeply") from error
+    _check_entry(run, {**_CONTENT[RUN], **dict.fromkeys(lists, list)}, where)
+    for name in lists:
+        for entry in run[name]:
+            _check_entry(entry, _CONTENT[name], f"{where}: {name}")
+    return run
 
 
-def _inputs_again(previous: dict[str, Any]) -> tuple[Input, ...]:
-    return tuple(find_inputs([entry["path"] for entry in previous["inputs"]]))
+def _check_entry(entry: Any, kinds: dict[str, type], where: str) -> None:
+    for key, kind in kinds.items():
+        if not isinstance(entry, dict) or not isinstance(entry.get(key), kind):
+            raise OutputError(f"{where}: no {key}, or of another type")
+
+
+def _recorded_inputs(previous: dict[str, Any], out: str, trust_code: bool) -> tuple[Input, ...]:
+    """The inputs as run.json has them. Raises NotTrusted for one that is not simply a file."""
+    inputs = tuple(Input(entry["path"], entry["size"], entry["version"]) for entry in previous["inputs"])
+    for source in inputs:
+        if not trust_code and not is_plain(source.path):
+            raise NotTrusted(f"{out}/{RUN}", f"the input {source.path!r} is on a special file system")
+    return inputs
+
+
+def _inputs_again(previous: dict[str, Any], out: str, trust_code: bool) -> tuple[Input, ...]:
+    recorded = _recorded_inputs(previous, out, trust_code)
+    for source in recorded:
+        if not trust_code and source.is_special:
+            raise NotTrusted(f"{out}/{RUN}", f"the input {source.path!r} is not a regular file")
+    return tuple(find_again(source.path for source in recorded))
 
 
 def _check_same_run(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as RichProgress
 
 from curation.report.funnel import Row
-from curation.report.terminal import live_table
+from curation.report.terminal import SafeConsole, live_table
+from curation.running.terminal import one_line, protect, restore, to_json
 
 PLAIN_INTERVAL = 10.0
 """Seconds between plain progress lines, so that the log of a day-long run stays readable."""
@@ -28,12 +28,12 @@ Mode = Literal["live", "plain", "json", "silent"]
 
 def console() -> Console:
     """The console for progress: stderr."""
-    return Console(stderr=True, highlight=False)
+    return SafeConsole(sys.stderr)
 
 
 def results() -> Console:
     """The console for results: stdout, 160 columns wide unless it is a terminal."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    return SafeConsole(sys.stdout, width=None if sys.stdout.isatty() else 160)
 
 
 def default_mode(as_json: bool) -> Mode:
@@ -116,7 +116,11 @@ class Progress:
             self._task = bar.add_task(name, total=total, completed=done, rate="")
             self._live, self._showing = bar, True
             with Live(get_renderable=self._view, console=self._console, refresh_per_second=REFRESHES):
-                yield step
+                before = protect()  # rich redirects what others print above the view, and would obey its escapes
+                try:
+                    yield step
+                finally:
+                    restore(before)
                 self._showing = False
             self._live = None
         else:
@@ -162,8 +166,8 @@ class Progress:
         self._event(event, message=message, **fields)
 
     def _print(self, message: str) -> None:
-        self._console.print(message, markup=False, soft_wrap=True)
+        self._console.print(one_line(message), soft_wrap=True)
 
     def _event(self, event: str, **fields: object) -> None:
         if self.mode == "json":
-            print(json.dumps({"event": event, **fields}, ensure_ascii=False), file=sys.stderr, flush=True)
+            print(to_json({"event": event, **fields}), file=sys.stderr, flush=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,13 +12,15 @@ from curation.jobs.steps.alarms import check_alarms
 from curation.jobs.steps.damage import lost_share
 from curation.jobs.steps.fingerprints import Fingerprints
 from curation.jobs.steps.live_funnel import LiveFunnel
-from curation.jobs.steps.plan import RUN, Plan, make_plan
+from curation.jobs.steps.plan import Plan, make_plan
 from curation.jobs.steps.progress import Progress, default_mode, results
 from curation.jobs.steps.report.report import show
 from curation.jobs.steps.table import Step, ancestors, named, steps
 from curation.running.cluster import Cluster, open_cluster
 from curation.running.overlap import overlapped
+from curation.running.terminal import to_json
 from curation.store.manifest import READERS, is_done
+from curation.store.paths import RUN
 
 
 def run_commands(
@@ -32,6 +33,7 @@ def run_commands(
     scheduler: str | None,
     update: bool,
     as_json: bool,
+    trust_code: bool = False,
 ) -> int:
     """Run the steps of `commands`, and print the report if it is one of them.
 
@@ -45,11 +47,12 @@ def run_commands(
         scheduler: Address or file of a running Dask scheduler.
         update: Whether to accept a recipe other than the folder's.
         as_json: Whether to print progress and results as JSON.
+        trust_code: Whether to use code, models, variables and special file systems that the output folder names.
 
     Returns:
         The exit code: 0, or 1 if an input was quarantined or more bytes were lost than `alarms.damaged` accepts.
     """
-    plan = make_plan(inputs, out, recipe, settings, update=update)
+    plan = make_plan(inputs, out, recipe, settings, update=update, trust_code=trust_code)
     progress = Progress(default_mode(as_json))
 
     def started(number: int, dashboard: str) -> None:
@@ -63,7 +66,7 @@ def run_commands(
             run.run(command)
         plan.folder.sweep()
     if run.stats is not None:
-        print(json.dumps(run.stats, ensure_ascii=False)) if as_json else show(run.stats, results())
+        print(to_json(run.stats)) if as_json else show(run.stats, results())
     is_damaged = lost_share(run.damaged, plan.inputs) > plan.recipe.alarms.damaged
     return 1 if run.quarantined or is_damaged else 0
 

@@ -12,7 +12,13 @@ from pathlib import Path
 import pytest
 from source_files import ROOT, sources
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    ROOT / "SECURITY.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 OTHERS = [*sorted((ROOT / "tests").rglob("*.py")), *sorted((ROOT / "docs").glob("*.py"))]
 
 PATH = re.compile(r"(?<![\w/.-])(?:\.ci|curation|docs|filters|jobs|samples|tests|tokenize)/[\w./*-]*(?P<open>[<{]?)")

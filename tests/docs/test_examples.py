@@ -10,7 +10,13 @@ import pytest
 from source_files import ROOT, module_of, sources
 
 NEEDS_TORCH = {"curation.tokenize.loading.torch_dataset"}
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    ROOT / "SECURITY.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 
 
 def examples_in(path: Path) -> int:

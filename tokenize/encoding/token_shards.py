@@ -18,10 +18,11 @@ import pyarrow.parquet as pq
 from annotated_types import Ge, Le, Lt
 
 from curation.arrays import Int32s, Int64s, UnsignedInts
-from curation.stages.parameters import Count, Size, Text, checked, require
+from curation.stages.parameters import Count, Outside, Size, Text, checked, require
 from curation.store.folder import Folder
 from curation.store.paths import TOKENS
 from curation.store.shards import Output
+from curation.store.untrusted import is_plain
 from curation.tokenize.encoding.parquet.plain_lists import write_plain_lists
 
 SPLITS = ("train", "validation")
@@ -31,6 +32,8 @@ PAGE_BYTES = 1 << 30
 
 MAX_ROW_GROUP_ROWS = 16384
 """Below the 20,000 rows after which pyarrow begins a new page."""
+
+MixEntry = Annotated[str, Outside("a special file system", lambda entry: not is_plain(entry.rpartition("=")[0]))]
 
 
 @checked
@@ -70,7 +73,7 @@ class TokensSettings:
     compression: Literal["none", "zstd"] = "none"
     end_token: Text = "<|endoftext|>"
     pad_token: str = "<|padding|>"
-    mix: tuple[str, ...] = ()
+    mix: tuple[MixEntry, ...] = ()
     mix_as: Literal["epochs", "weights"] = "epochs"
     cluster_sizes: tuple[Size, ...] = ()
     cluster_repeats: tuple[Count, ...] = ()

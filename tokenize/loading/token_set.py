@@ -21,7 +21,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
-from fsspec.implementations.local import LocalFileSystem
 
 from curation.arrays import Int32s, Int64s
 from curation.errors import InputError
@@ -62,7 +61,7 @@ class TokenSet:
     def __init__(self, source: str, split: str = "train", cache: str | None = None, kept: int = 64) -> None:
         self.split = split
         self.folder, self._paths = _find(source, split)
-        self._local = isinstance(self.folder.fs, LocalFileSystem)
+        self._local = self.folder.is_local
         with ThreadPoolExecutor(READERS) as pool:
             footers = list(pool.map(self._footer, self._paths))
         self.metadata = _common(source, [footer.metadata or {} for footer in footers])
@@ -129,7 +128,7 @@ class TokenSet:
     def _open(self, path: str) -> IO[bytes]:
         """Open a file to read parts of it, without the megabytes of read-ahead that remote files get by default."""
         if self._local:
-            return self.folder.open(path)
+            return cast("IO[bytes]", pa.OSFile(self.folder.readable(path)))  # see open_parquet
         return cast("IO[bytes]", self.folder.fs.open(self.folder.path(path), "rb", cache_type="none"))
 
     def _load_ids(self, block: int) -> npt.NDArray[Any]:
@@ -149,7 +148,7 @@ class TokenSet:
     def _mapped(self, file: int) -> mmap.mmap:
         with self._lock:
             if file not in self._maps:
-                path = self.folder.path(self._paths[file])
+                path = self.folder.readable(self._paths[file])
                 with open(path, "rb") as raw:  # noqa: PTH123
                     self._maps[file] = mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ)
                 if len(self._maps) > FILES_MAPPED:

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow.dataset as ds
-import pyarrow.parquet as pq
-from pyarrow.fs import FSSpecHandler, PyFileSystem
+import pyarrow.compute as pc
 
-from curation.errors import InputError
+from curation.errors import InputError, NotTrusted
 from curation.store.folder import Folder
 from curation.store.paths import TOKENIZER, TOKENS
-from curation.store.shards import rows_at
+from curation.store.shards import open_parquet, read_numbered, rows_at
+from curation.store.untrusted import is_plain
 
 CONTEXT = 20
 """Tokens of context before and after the traced token."""
@@ -54,14 +53,16 @@ class TokenOrigin:
     document: dict[str, Any] | None
 
 
-def trace(folder: Folder, location: str) -> TokenOrigin:
+def trace(folder: Folder, location: str, *, trust_code: bool = False) -> TokenOrigin:
     """Find the document that a token comes from.
 
     Args:
         folder: Output folder of the run.
         location: `SHARD:ROW:POSITION`, for example `train-00003:17:250`; rows and positions are counted from 0.
+        trust_code: Also look in corpora on special file systems that the token shard names.
 
     Raises:
+        NotTrusted: The token shard names such a corpus, and is not trusted.
         InputError: The location has another format or does not exist.
     """
     parts = _LOCATION.fullmatch(location)
@@ -74,7 +75,9 @@ def trace(folder: Folder, location: str) -> TokenOrigin:
         raise InputError(f"{location}: a row has {len(ids)} tokens, counted from 0")
     piece = int(np.searchsorted(values["document_starts"], position, side="right")) - 1
     document_id = values["document_ids"][piece]
-    corpus, document = _find_document(folder, document_id, metadata) if document_id is not None else (None, None)
+    corpus, document = None, None
+    if document_id is not None:
+        corpus, document = _find_document(folder, document_id, _sources(folder, metadata, trust_code))
     begin, end = max(position - CONTEXT, 0), position + 1 + CONTEXT
     before, text, after = _decode(folder, [ids[begin:position], ids[position : position + 1], ids[position + 1 : end]])
     start = values["document_starts"][piece]
@@ -85,28 +88,32 @@ def _read_row(folder: Folder, shard: str, row: int) -> tuple[dict[str, Any], dic
     path = TOKENS.path(shard)
     if not folder.exists(path):
         raise InputError(f"{folder.url}: no {path}")
-    with folder.open(path) as file:
-        metadata = pq.read_metadata(file)
+    with open_parquet(folder, path) as parquet:
+        metadata = parquet.metadata
     if row >= metadata.num_rows:
         raise InputError(f"{path} has {metadata.num_rows} rows, counted from 0; there is no row {row}")
     values: dict[str, Any] = rows_at(folder, path, [row]).to_pylist()[0]
     return values, metadata.metadata or {}
 
 
-def _find_document(
-    folder: Folder, document_id: str, metadata: dict[bytes, bytes]
-) -> tuple[str | None, dict[str, Any] | None]:
-    """Find the corpus row with this id in the run's own corpus or in one that was mixed in."""
-    sources = json.loads(metadata.get(b"curation.sources", b"[]")) or [{"corpus": "."}]
-    for source in sources:
-        corpus = folder if source["corpus"] == "." else Folder(source["corpus"])
-        paths = [corpus.path(path) for path in corpus.list("corpus", ".parquet")]
-        if paths:
-            rows = ds.dataset(paths, format="parquet", filesystem=PyFileSystem(FSSpecHandler(corpus.fs)))
-            columns = [name for name in rows.schema.names if name != "text"]
-            matches = rows.scanner(columns=columns, filter=ds.field("id") == document_id).head(1).to_pylist()
-            if matches:
-                return corpus.url, matches[0]
+def _sources(folder: Folder, metadata: dict[bytes, bytes], trust_code: bool) -> list[Folder]:
+    """The corpora that a token shard was made from: the run's own and those that were mixed in."""
+    names = [source["corpus"] for source in json.loads(metadata.get(b"curation.sources", b"[]"))] or ["."]
+    for name in names:
+        if not trust_code and not is_plain(name):
+            raise NotTrusted(folder.url, f"its tokens name the corpus {name!r} on a special file system")
+    return [folder if name == "." else Folder(name) for name in names]
+
+
+def _find_document(folder: Folder, document_id: str, corpora: list[Folder]) -> tuple[str | None, dict[str, Any] | None]:
+    """Find the row with this id in one of the corpora."""
+    for corpus in corpora:
+        for path in corpus.list("corpus", ".parquet"):
+            for numbers, batch in read_numbered(corpus, path, ["id"]):
+                found = numbers[pc.equal(batch["id"], document_id).fill_null(False).to_numpy(zero_copy_only=False)]
+                if len(found):
+                    row = rows_at(corpus, path, found[:1]).to_pylist()[0]
+                    return corpus.url, {name: value for name, value in row.items() if name != "text"}
     return None, None
 
 

@@ -12,7 +12,6 @@ from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from curation.arrays import Bools
 from curation.running.performance import Meter
@@ -21,6 +20,7 @@ from curation.store.folder import Folder
 from curation.store.hashing import hash_strings
 from curation.store.manifest import Manifest, fingerprint, is_done
 from curation.store.paths import CORPUS
+from curation.store.shards import open_parquet
 from curation.tokenize.training.counter import Counter
 from curation.tokenize.training.memory import release_memory
 from curation.tokenize.training.pretokens import Splitter, flat_text
@@ -115,7 +115,7 @@ def count_shard(task: CountTask) -> dict[str, int]:
 def _count(task: CountTask, counter: Counter) -> tuple[int, int]:
     """Count the texts of a shard; returns the number of documents and how many of them are in the sample."""
     documents = chosen = 0
-    with task.folder.open(CORPUS.path(task.shard)) as file, pq.ParquetFile(file) as parquet:
+    with open_parquet(task.folder, CORPUS.path(task.shard)) as parquet:
         # Decoded in this thread only: Arrow would keep for other threads the memory that they free.
         for batch in parquet.iter_batches(batch_size=BATCH_ROWS, columns=["id", "text"], use_threads=False):
             rows = sampled(batch.column("id"), task.settings)

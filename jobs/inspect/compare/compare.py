@@ -141,7 +141,8 @@ def compare(a: Plan, b: Plan, cluster: Cluster, work: Folder) -> RunComparison:
             notes.append(f"{name}: {repeated[side]:,} documents have the same id as another; each id counts once")
     lines = tuple(_line(outcome, tallies[outcome], files) for outcome in sorted(tallies, key=str))
     names = (a.folder.url, b.folder.url)
-    recipe = tuple(difference.text for difference in compare_sides(open_side(names[0]), open_side(names[1])))
+    sides = [open_side(plan.folder.url, trust_code=plan.trusted) for plan in plans]
+    recipe = tuple(difference.text for difference in compare_sides(*sides))
     return RunComparison(names, recipe, (funnel(a), funnel(b)), lines, tuple(notes))
 
 

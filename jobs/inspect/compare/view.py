@@ -13,7 +13,8 @@ from curation.errors import UsageError
 from curation.jobs.inspect.compare.compare import DocumentExample, OutcomeGroup, RunComparison
 from curation.report.funnel import Row
 from curation.report.render import render
-from curation.report.terminal import printable, titled_table
+from curation.report.terminal import styled, titled_table
+from curation.running.terminal import one_line
 
 EXCERPT = 280
 """Number of characters of a text to show."""
@@ -116,12 +117,12 @@ def _group(line: OutcomeGroup) -> dict[str, Any]:
 def show(comparison: RunComparison, console: Console) -> None:
     """Print the tables."""
     for name, url in zip(("A", "B"), comparison.names, strict=True):
-        console.print(f"[bold]{name}[/bold] {printable(url)}", soft_wrap=True)
+        console.print(styled((name, "bold"), f" {one_line(url)}"), soft_wrap=True)
     for note in comparison.notes:
-        console.print(f"note: {printable(note)}", soft_wrap=True)
-    console.print("\n[bold]Recipes[/bold]")
+        console.print(f"note: {one_line(note)}", soft_wrap=True)
+    console.print(styled(("\nRecipes", "bold")))
     for words in comparison.recipe or ("no difference",):
-        console.print(f"  {printable(words)}", soft_wrap=True)
+        console.print(f"  {one_line(words)}", soft_wrap=True)
     console.print()
     console.print(_funnel(comparison))
     console.print(_corpora(comparison))
@@ -141,7 +142,7 @@ def _funnel(comparison: RunComparison) -> Table:
             texts = ("–", "–", "–") if row is None else (f"{row.entered:,}", f"{row.left:,}", f"{row.kept_share:.1%}")
             cells += [*texts]
         difference = "" if pair.difference is None else f"{pair.difference:+,}" if pair.difference else "0"
-        table.add_row(printable(pair.stage), *cells, difference)
+        table.add_row(one_line(pair.stage), *cells, difference)
     return table
 
 
@@ -183,8 +184,8 @@ def _reasons(lines: list[OutcomeGroup], name: str, other: str, side: int) -> Tab
     for line in lines[:LINES_SHOWN]:
         reason = (line.a, line.b)[side] or ""
         example = line.examples[0] if line.examples else None
-        shown = printable(example.url or example.id) if example else ""
-        table.add_row(printable(reason), f"{line.documents:,}", f"{line.characters:,}", f"{line.tokens:,}", shown)
+        shown = one_line(example.url or example.id) if example else ""
+        table.add_row(one_line(reason), f"{line.documents:,}", f"{line.characters:,}", f"{line.tokens:,}", shown)
     if len(lines) > LINES_SHOWN:
         table.add_row(f"{len(lines) - LINES_SHOWN} more", "", "", "", "")
     return table
@@ -197,7 +198,7 @@ def _examples(lines: list[OutcomeGroup], title: str) -> Table:
     for line in lines:
         for shown in line.examples:
             a, b = excerpts(shown)
-            table.add_row(printable(shown.url or shown.id), printable(a or ""), printable(b or ""))
+            table.add_row(one_line(shown.url or shown.id), one_line(a or ""), one_line(b or ""))
     return table
 
 

@@ -9,7 +9,8 @@ from rich.table import Table
 
 from curation.jobs.inspect.estimate.extrapolation import LEVEL, Interval, point
 from curation.jobs.inspect.estimate.projection import Projection
-from curation.report.terminal import printable, titled_table
+from curation.report.terminal import titled_table
+from curation.running.terminal import one_line
 
 NAMES = {
     "pages": "pages read",
@@ -23,7 +24,7 @@ def show(projection: Projection, recipe: str, console: Console) -> None:
     """Print the projection as tables, followed by its limitations."""
     inputs = projection.inputs
     console.print(
-        f"recipe {printable(recipe)}; {inputs['files']:,} inputs, {size(inputs['bytes'])}; sample: "
+        f"recipe {one_line(recipe)}; {inputs['files']:,} inputs, {size(inputs['bytes'])}; sample: "
         f"{inputs['sampled_share']:.2%} of the bytes, {inputs['sampled_chunks']:,} chunks "
         f"of {inputs['sampled_files']:,} inputs",
         soft_wrap=True,
@@ -37,16 +38,16 @@ def show(projection: Projection, recipe: str, console: Console) -> None:
     console.print(f"worker start-up: {projection.startup_seconds:.1f} s, included in the wall time")
     console.print(_table("Memory", projection.memory, size, "peak per worker"))
     for entry in projection.quarantined:
-        console.print(f"unreadable: {printable(entry['path'])}: {printable(entry['cause'])}", soft_wrap=True)
+        console.print(f"unreadable: {one_line(entry['path'])}: {one_line(entry['cause'])}", soft_wrap=True)
     for note in projection.notes:
-        console.print(f"- {printable(note)}", soft_wrap=True)
+        console.print(f"- {one_line(note)}", soft_wrap=True)
 
 
 def _table(title: str, rows: Mapping[str, Interval], write: Callable[[float], str], column: str = "expected") -> Table:
     table = titled_table(title, "", column, f"from ({LEVEL:.0%} sure)", "to")
     table.columns[0].min_width = 26
     for name, interval in rows.items():
-        table.add_row(printable(name), write(interval.value), write(interval.low), write(interval.high))
+        table.add_row(one_line(name), write(interval.value), write(interval.low), write(interval.high))
     return table
 
 

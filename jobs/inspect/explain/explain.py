@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from curation.archives.reader import read_batches
 from curation.dedup.decisions import SurvivorComparison, compare, find_row
-from curation.errors import CurationError, UnreadableArchive
+from curation.errors import CurationError, NotTrusted, UnreadableArchive
 from curation.jobs.inspect.explain.lookup import find_documents
 from curation.jobs.steps.corpus import line_cuts
 from curation.jobs.steps.plan import Plan
@@ -26,7 +26,7 @@ from curation.stages.batch import Batch
 from curation.stages.rules import Rule, violations
 from curation.stages.stage import Stage, as_if_kept
 from curation.store.folder import Folder
-from curation.store.paths import DOCUMENTS, SIGNALS
+from curation.store.paths import DOCUMENTS, RUN, SIGNALS
 from curation.store.shards import rows_at, shard_name
 
 RECORD_HEADERS = 1 << 20
@@ -101,7 +101,10 @@ def _explain(plan: Plan, place: str, row: dict[str, Any], requested: str | None)
     number = None
     if place != "removed/filter" and plan.folder.exists(DOCUMENTS.path(shard)):
         number = find_row(plan.folder, shard, row["id"], row["warc_offset"])
-    duplicate = compare(plan.folder, shard, number) if place == "removed/dedup" and number is not None else None
+    against = plan.recipe.table("dedup").against
+    duplicate = None
+    if place == "removed/dedup" and number is not None:
+        duplicate = compare(plan.folder, shard, number, against)
     batch = _record(plan, row)
     stages = list(_replay(plan, batch)) if batch is not None else list(_stored(plan, place, row, shard, number))
     differs = _difference(stages, place, row) if batch is not None else None
@@ -121,6 +124,8 @@ def _record(plan: Plan, row: dict[str, Any]) -> Batch | None:
     source = next((entry for entry in plan.inputs if entry.path == row["file_path"]), None)
     if source is None or row["warc_offset"] is None:
         return None
+    if not plan.trusted and source.is_special:
+        raise NotTrusted(f"{plan.folder.url}/{RUN}", f"the input {source.path!r} is not a regular file")
     try:
         with source.open() as archive:
             archive.seek(row["warc_offset"])

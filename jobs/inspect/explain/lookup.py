@@ -12,18 +12,20 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
-from pyarrow.fs import FSSpecHandler, PyFileSystem
 
 from curation.errors import InputError
-from curation.jobs.steps.plan import RUN, Plan
-from curation.report.excerpts import harmless
+from curation.jobs.steps.plan import Plan
+from curation.running.terminal import one_line
 from curation.store.folder import Folder
 from curation.store.manifest import read_manifest
-from curation.store.shards import shard_name
+from curation.store.paths import RUN
+from curation.store.shards import read_numbered, read_shard, rows_at
 
 PLACES = ("corpus", "removed/filter", "removed/dedup", "documents")
 """Folders in which a document may be, the most informative first; documents/ only until the corpus is written."""
+
+SCAN_ROWS = 16_384
+"""Documents scanned at once."""
 
 SUGGESTIONS = 5
 
@@ -70,32 +72,26 @@ def find_documents(plan: Plan, key: str) -> list[LocatedDocument]:
 
 
 def _hint(plan: Plan, near: Sequence[str]) -> str:
-    listed = "; similar: " + ", ".join(map(harmless, near)) if near else ""
+    listed = "; similar: " + ", ".join(map(one_line, near)) if near else ""
     return f"{listed}. Records skipped while reading have no row; explain their archive to see what was skipped."
 
 
-def _open(folder: Folder, paths: Sequence[str]) -> Any | None:
-    files = PyFileSystem(FSSpecHandler(folder.fs))
-    return ds.dataset(list(map(folder.path, paths)), format="parquet", filesystem=files) if paths else None
-
-
-def _matching(folder: Folder, place: str, wanted: Any) -> list[Row]:
-    """Matching rows of a folder. Only files with such a row are read in full, because texts are most of a file."""
-    dataset = _open(folder, folder.list(place, ".parquet"))
-    if dataset is None:
-        return []
-    archives = dataset.to_table(columns=["file_path"], filter=wanted)["file_path"].unique().to_pylist()
-    files = _open(folder, [f"{place}/{shard_name(archive)}.parquet" for archive in archives])
-    rows: list[Row] = files.to_table(filter=wanted).to_pylist() if files is not None else []
-    return rows
+def _matching(folder: Folder, place: str, key: str) -> Iterator[Row]:
+    """Rows of a folder with this id or URL. Only row groups with such a row are read in full: most of them is text."""
+    for path in folder.list(place, ".parquet"):
+        found: list[int] = []
+        for numbers, batch in read_numbered(folder, path, ["id", "url"], SCAN_ROWS):
+            wanted = pc.or_kleene(pc.equal(batch["id"], key), pc.equal(batch["url"], key)).fill_null(False)
+            found += numbers[wanted.to_numpy(zero_copy_only=False)].tolist()
+        if found:
+            yield from rows_at(folder, path, found).to_pylist()
 
 
 def _rows(folder: Folder, key: str) -> Iterator[tuple[str, Row]]:
     """Rows with this id or URL and their folders; a document is returned only from the first folder that has it."""
-    wanted = (ds.field("id") == key) | (ds.field("url") == key)
     seen: set[tuple[str, str, int | None]] = set()
     for place in PLACES:
-        rows = _matching(folder, place, wanted)
+        rows = list(_matching(folder, place, key))
         new = [row for row in rows if (row["file_path"], row["id"], row["warc_offset"]) not in seen]
         seen.update((row["file_path"], row["id"], row["warc_offset"]) for row in new)
         yield from ((place, row) for row in new)
@@ -118,8 +114,8 @@ def _near(folder: Folder, key: str) -> tuple[list[str], list[str]]:
     same: set[str] = set()
     near: set[tuple[bool, int, str]] = set()
     for place in PLACES:
-        dataset = _open(folder, folder.list(place, ".parquet"))
-        for batch in dataset.to_batches(columns=["id", "url"]) if dataset is not None else ():
+        paths = folder.list(place, ".parquet")
+        for batch in (batch for path in paths for batch in read_shard(folder, path, ["id", "url"], SCAN_ROWS)):
             for column in ("id", "url"):
                 values = pc.fill_null(batch[column], "")
                 simple = simplified(values)

@@ -13,7 +13,8 @@ from curation.dedup.decisions import SurvivorComparison
 from curation.jobs.inspect.explain.explain import KEPT, Explanation, StageResult
 from curation.jobs.inspect.explain.lookup import InputFacts
 from curation.jobs.inspect.explain.text_diff import ADDED, REMOVED, Line, bracketed, changed_lines, plain
-from curation.report.terminal import one_line
+from curation.report.terminal import styled
+from curation.running.terminal import one_line
 from curation.stages.rules import Rule
 
 FIELDS = ("id", "url", "file_path", "warc_offset", "date", "language", "language_score", "minhash_cluster_size")
@@ -45,7 +46,7 @@ def _show_one(explanation: Explanation, console: Console) -> None:
     for name in FIELDS:
         _field(name, row[name], console)
     verdict = "kept" if explanation.reason is None else f"removed: {explanation.reason}"
-    console.print(f"{'verdict':<21}[bold]{one_line(verdict)}[/bold] ({explanation.place}/)")
+    console.print(styled(f"{'verdict':<21}", (one_line(verdict), "bold"), f" ({explanation.place}/)"))
     if explanation.place == "removed/dedup":
         for name, value in (row["signals"] or {}).items():
             if value is not None:
@@ -123,21 +124,16 @@ def _show_changes(measured: StageResult, console: Console) -> None:
     if not lines:
         return
     would = "would have changed" if measured.supposed else "changed"
-    console.print(f"[bold]{one_line(measured.stage)}[/bold] {would} the text:")
+    console.print(styled((one_line(measured.stage), "bold"), f" {would} the text:"))
     for line in lines[:LINES_SHOWN]:
         if console.is_terminal:
-            console.print("".join(_styled(kind, text) for kind, text in bracketed(line)), soft_wrap=True)
+            pieces = ((one_line(_short(text)), _STYLES.get(kind, "")) for kind, text in bracketed(line))
+            console.print(styled(*pieces), soft_wrap=True)
         else:
             for text in plain(line):
                 console.print(one_line(_short(text)), soft_wrap=True)
     if len(lines) > LINES_SHOWN:
         console.print(f"  {len(lines) - LINES_SHOWN:,} more lines; use --json to see all.")
-
-
-def _styled(kind: str, text: str) -> str:
-    style = _STYLES.get(kind)
-    safe = one_line(_short(text))
-    return f"[{style}]{safe}[/{style}]" if style else safe
 
 
 def _short(text: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from curation.errors import UnsafePath
 from curation.jobs.inspect.verify.faults import Fault
 from curation.jobs.steps.table import named, outputs
 from curation.recipes.recipe import Recipe
@@ -14,7 +14,7 @@ from curation.stages.batch import Batch
 from curation.stages.stage import signal_type
 from curation.store import schema
 from curation.store.folder import Folder
-from curation.store.shards import Output, read_table
+from curation.store.shards import Output, open_parquet, read_table
 
 UNREADABLE = (OSError, pa.ArrowException, ValueError, KeyError, EOFError)
 """Exceptions that reading a damaged file raises."""
@@ -67,7 +67,7 @@ class CheckFile:
             size, digest = self.folder.hash(path)
         except FileNotFoundError:
             return FileCheck(path, (Fault(path, "missing", f"a file of {output.bytes:,} bytes"),), False)
-        except OSError as error:
+        except (OSError, UnsafePath) as error:
             return FileCheck(path, (Fault(path, f"cannot be read ({type(error).__name__}: {error})"),), False)
         faults = []
         if task.earlier is not None and self._is_under_way(task.earlier, size, digest):
@@ -95,7 +95,7 @@ class CheckFile:
     def _check_content(self, task: FileTask) -> tuple[list[Fault], bool]:
         path = task.output.path
         try:
-            with self.folder.open(path) as file, pq.ParquetFile(file) as parquet:
+            with open_parquet(self.folder, path) as parquet:
                 rows, columns = parquet.metadata.num_rows, parquet.schema_arrow
                 metadata = parquet.metadata.metadata or {}
         except UNREADABLE as error:

@@ -21,6 +21,7 @@ from curation.jobs.inspect.verify.send_ids import TRAIN, VALIDATION, Ids, send_i
 from curation.store.exchange import Exchange, Sender
 from curation.store.folder import Folder
 from curation.store.paths import TOKENIZER, TOKENIZER_CONFIG, TOKENS
+from curation.store.shards import open_parquet
 from curation.tokenize.encoding.encoder import Encoder
 from curation.tokenize.encoding.token_shards import token_schema
 
@@ -98,7 +99,7 @@ class CheckTokens:
     def __call__(self, file: TokenFile) -> list[Fault]:
         """Check the shard, and send on its document ids."""
         try:
-            with self.folder.open(file.path) as stream, pq.ParquetFile(stream) as parquet:
+            with open_parquet(self.folder, file.path) as parquet:
                 faults = list(self._check_head(file, parquet.schema_arrow, parquet.metadata.metadata or {}))
                 if not faults:
                     with self.exchange.sender(f"tokens-{file.number:06d}", Ids) as sender:

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from curation.errors import CurationError
 from curation.jobs.inspect.verify.faults import Fault
 from curation.jobs.steps.fingerprints import Fingerprints
-from curation.jobs.steps.plan import RUN, Plan, describe
+from curation.jobs.steps.plan import Plan, describe
 from curation.jobs.steps.table import Step, ancestors, step_named, steps
 from curation.running.cluster import Cluster
 from curation.store.folder import Folder
 from curation.store.manifest import WHOLE, Manifest, manifest_path, read_manifest
-from curation.store.paths import CORPUS
+from curation.store.paths import CORPUS, RUN
 from curation.store.shards import Output
 
 

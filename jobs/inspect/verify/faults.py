@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from curation.report.excerpts import harmless
+from curation.running.terminal import one_line
 
 SHOWN = 5
 """Maximum number of faults of one kind to report per file; the others are counted."""
@@ -30,7 +30,7 @@ class Fault:
 
     def __str__(self) -> str:
         place = self.file if self.row is None else f"{self.file} row {self.row}"
-        return harmless(f"{place}: {self.what}" + (f"; expected {self.expected}" if self.expected else ""))
+        return one_line(f"{place}: {self.what}" + (f"; expected {self.expected}" if self.expected else ""))
 
     def to_json(self) -> dict[str, Any]:
         """Convert to {"file": …, "what": …, "expected": …, "row": …}."""

@@ -11,7 +11,6 @@ from itertools import chain
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from curation.arrays import Bools, Int64s
 from curation.jobs.inspect.what_if.counts import (
@@ -28,7 +27,7 @@ from curation.stages.stage import apply, signal_type
 from curation.store import schema
 from curation.store.folder import Folder
 from curation.store.paths import CLUSTERED, DOCUMENTS, DROPS, REMOVED_BY_FILTER, SIGNALS
-from curation.store.shards import read_numbered, read_table, rows_at
+from curation.store.shards import open_parquet, read_numbered, read_table, rows_at
 
 LENGTHS = ("text_characters", "characters")
 """Signals that give the length of the text after the stage."""
@@ -60,7 +59,7 @@ class CountMoved:
 
     def _kept(self, shard: str) -> Iterator[_Part]:
         path, wanted = SIGNALS.path(shard), {stage.name for stage in self.stages if stage.touched}
-        with self.folder.open(path) as file, pq.ParquetFile(file) as parquet:
+        with open_parquet(self.folder, path) as parquet:
             names = parquet.schema_arrow.names
         lengths = {name for _, name in self._lengths(names)}
         columns = [name for name in names if name in lengths or any(name.startswith(f"{own}.") for own in wanted)]

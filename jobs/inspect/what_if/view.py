@@ -10,7 +10,8 @@ from rich.table import Table
 
 from curation.jobs.inspect.what_if.counts import UNSURE, DocumentCounts, StageOutput
 from curation.jobs.inspect.what_if.what_if import Example, WhatIf
-from curation.report.terminal import one_line
+from curation.report.terminal import styled
+from curation.running.terminal import one_line
 
 MOVES_SHOWN = 15
 
@@ -18,7 +19,7 @@ MOVES_SHOWN = 15
 def show(answer: WhatIf, console: Console) -> None:
     """Print what changes stage by stage, how certain it is, the estimate after deduplication, and examples."""
     for change in answer.changes:
-        console.print(f"[bold]{one_line(change)}[/bold]")
+        console.print(styled((one_line(change), "bold")))
     console.print(_stages(answer))
     for line in _remarks(answer):
         console.print(one_line(line))
@@ -36,7 +37,7 @@ def _stages(answer: WhatIf) -> Table:
     for name, kept in answer.counted.stages.items():
         table.add_row(one_line(name), *_cells(kept, answer.tokens_per_character))
     table.add_section()
-    table.add_row("[bold]all stages[/bold]", *_cells(answer.whole, answer.tokens_per_character))
+    table.add_row(styled(("all stages", "bold")), *_cells(answer.whole, answer.tokens_per_character))
     if answer.corpus is not None:
         now, least, most = answer.corpus
         blank = [""] * (2 + len(tokens))
@@ -108,11 +109,11 @@ def _side(reason: str) -> str:
 def _show_examples(title: str, examples: Sequence[Example], console: Console) -> None:
     if not examples:
         return
-    console.print(f"[bold]{title}[/bold], sampled by a hash of the id:")
+    console.print(styled((title, "bold"), ", sampled by a hash of the id:"))
     for example in examples:
         doubt = "" if example.sure else ", possibly"
         cause = one_line(f"{example.before or example.after}, {example.value}{doubt}".replace(", ,", ","))
-        console.print(f"  {one_line(example.url)}  [dim]({cause})[/dim]", soft_wrap=True)
+        console.print(styled(f"  {one_line(example.url)}  ", (f"({cause})", "dim")), soft_wrap=True)
         console.print(f"    {one_line(example.beginning)}", soft_wrap=True)
 
 

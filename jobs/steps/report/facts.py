@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from curation.jobs.steps.plan import RUN, Plan
+from curation.jobs.steps.plan import Plan
 from curation.jobs.steps.table import steps
 from curation.report.counting import COLUMNS, LENGTHS, SCORES, ShardFacts, ShardFactsCounter, binned, total
 from curation.report.histograms import add_histograms
@@ -20,7 +20,7 @@ from curation.running.overlap import overlapped
 from curation.stages.tally import StepTally, add_counts, sum_counts
 from curation.store.folder import Folder
 from curation.store.manifest import READERS, WHOLE, Manifest, fingerprint, is_done, read_manifest, step_counts
-from curation.store.paths import REMOVED_BY_DEDUP, REMOVED_BY_FILTER
+from curation.store.paths import REMOVED_BY_DEDUP, REMOVED_BY_FILTER, RUN
 from curation.store.shards import read_shard
 
 STEP = "report"

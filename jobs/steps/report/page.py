@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from curation.jobs.steps.plan import RUN, Plan
+from curation.jobs.steps.plan import Plan
 from curation.jobs.steps.report.performance import Performance
 from curation.jobs.steps.report.samples import Samples
 from curation.recipes.recipe import to_toml
@@ -13,7 +13,7 @@ from curation.report.counting import KEPT
 from curation.report.figures import counted, dates, one_side, ranked, signal_figures, two_sides
 from curation.report.funnel import funnel_rows, tokens_per_character
 from curation.report.render import render
-from curation.store.paths import TOKENIZER_REPORT
+from curation.store.paths import RUN, TOKENIZER_REPORT
 
 LANGUAGES, DOMAINS, TLDS = 15, 25, 20
 

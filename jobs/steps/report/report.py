@@ -14,7 +14,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
 from curation.jobs.steps.damage import describe_damage
-from curation.jobs.steps.plan import RUN, Plan
+from curation.jobs.steps.plan import Plan
 from curation.jobs.steps.progress import Progress
 from curation.jobs.steps.report.card import foreign_readmes, write_card
 from curation.jobs.steps.report.facts import STEP, collect, count_shards, fingerprints
@@ -23,10 +23,11 @@ from curation.jobs.steps.report.page import make_page
 from curation.jobs.steps.report.performance import measure
 from curation.jobs.steps.report.samples import read_samples
 from curation.report.funnel import funnel_rows
-from curation.report.terminal import funnel_table, printable, titled_table
+from curation.report.terminal import funnel_table, titled_table
 from curation.running.cluster import Cluster
+from curation.running.terminal import one_line
 from curation.store.manifest import WHOLE, Manifest, fingerprint, is_done
-from curation.store.paths import METRICS, REPORT_PAGE, STATS
+from curation.store.paths import METRICS, OF_REPORT, REPORT_PAGE, RUN, STATS
 from curation.store.shards import Output
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def make(run: Run) -> None:
 def write_report(plan: Plan, cluster: Cluster, progress: Progress) -> dict[str, Any]:
     """Count what is there, unless nothing changed since the last report; returns the content of report/stats.json."""
     folder = plan.folder
+    folder.check_no_links(OF_REPORT)
     run = folder.read_json(RUN) if folder.exists(RUN) else {}
     inputs = [run.get("quarantined", []), run.get("damaged", [])]
     foreign = foreign_readmes(folder)
@@ -75,7 +77,7 @@ def write_report(plan: Plan, cluster: Cluster, progress: Progress) -> dict[str, 
 
 def show(stats: dict[str, Any], console: Console) -> None:
     """Print the report as tables."""
-    console.print(Group(*_tables(stats)))
+    console.print(Group(*_tables(stats)), markup=False)
 
 
 def funnel(stats: dict[str, Any]) -> Table:
@@ -117,7 +119,7 @@ def _shares(title: str, name: str, values: dict[str, dict[str, int]]) -> Table:
     table = titled_table(title, name, "documents", "in the corpus", "kept")
     for key, counts in list(values.items())[:ROWS_SHOWN]:
         kept = counts["kept"] / counts["documents"] if counts["documents"] else 0.0
-        table.add_row(printable(key), f"{counts['documents']:,}", f"{counts['kept']:,}", f"{kept:.1%}")
+        table.add_row(one_line(key), f"{counts['documents']:,}", f"{counts['kept']:,}", f"{kept:.1%}")
     if len(values) > ROWS_SHOWN:
         table.add_row(f"{len(values) - ROWS_SHOWN} more", "", "", "")
     return table
@@ -126,6 +128,6 @@ def _shares(title: str, name: str, values: dict[str, dict[str, int]]) -> Table:
 def _counts(title: str, name: str, values: dict[str, Any]) -> Table:
     table = titled_table(title, name, "", show_header=bool(name))
     for key, value in list(values.items())[: 2 * ROWS_SHOWN]:
-        text = f"{value:,}" if isinstance(value, (int, float)) else printable(str(value))
-        table.add_row(printable(str(key)), text)
+        text = f"{value:,}" if isinstance(value, (int, float)) else one_line(str(value))
+        table.add_row(one_line(str(key)), text)
     return table

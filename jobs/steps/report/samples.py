@@ -11,7 +11,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from curation.filters.pii import REGIONS
 from curation.jobs.steps.plan import Plan
@@ -25,7 +24,7 @@ from curation.stages.rules import Rule
 from curation.stages.stage import Stage
 from curation.store.folder import Folder
 from curation.store.paths import CORPUS
-from curation.store.shards import rows_at
+from curation.store.shards import read_shard, rows_at
 
 MASK_SCORE = 0.4
 """Score from which personal data is masked: lower than in the recipe, because an unnecessary mask does no harm here."""
@@ -145,9 +144,10 @@ class FetchIds:
         path, ids = task
         if not self.folder.exists(path):
             return {}
-        with self.folder.open(path) as file:
-            table = pq.read_table(file, columns=["id", "url", "text"], filters=pc.field("id").isin(list(ids)))
-        return {row["id"]: row for row in table.to_pylist()}
+        wanted, rows = pa.array(ids, pa.string()), []
+        for batch in read_shard(self.folder, path, ["id", "url", "text"]):
+            rows += batch.filter(pc.is_in(batch["id"], wanted)).to_pylist()
+        return {row["id"]: row for row in rows}
 
 
 def _survivors(folder: Folder, rows: Iterable[Row], cluster: Cluster) -> dict[str, Row]:

@@ -218,7 +218,7 @@ def record(monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.mark.parametrize("words", INSPECTING)
 def test_looking_at_a_run_starts_no_workers(words: str, record: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The default of --workers is shown, and works in this process."""
-    monkeypatch.setattr("curation.jobs.steps.plan.open_plan", lambda folder: SimpleNamespace(folder=folder))
+    monkeypatch.setattr("curation.jobs.steps.plan.open_plan", lambda folder, **_: SimpleNamespace(folder=folder))
     asked = record("curation.running.cluster.open_cluster", f"{words} {INSPECTING[words]}")
     assert asked["workers"] == 0
     assert shown_default(find(words, "--workers")) == "[default: 0]"

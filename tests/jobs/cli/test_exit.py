@@ -1,0 +1,104 @@
+"""The process ends with the code of the command, whatever threads of libraries still do."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from curation.store.folder import Folder
+from curation.store.shards import open_parquet, read_table
+
+LINGERING = """
+import sys, threading, time
+import pyarrow.dataset as ds
+from fsspec.implementations.local import LocalFileSystem
+from pyarrow.fs import FSSpecHandler, PyFileSystem
+import curation.jobs.cli.main as cli
+from curation.errors import InputError
+
+class File:
+    closed = False
+    def __init__(self, path): self.file = open(path, "rb")
+    def read(self, size=-1): return self.file.read(size)
+    def seek(self, *place): return self.file.seek(*place)
+    def tell(self): return self.file.tell()
+    def readable(self): return True
+    def seekable(self): return True
+    def writable(self): return False
+    def close(self): self.closed = True
+    def __del__(self):
+        if threading.current_thread() is not threading.main_thread():
+            print("in another thread", flush=True)
+            time.sleep(1)
+
+class Files(LocalFileSystem):
+    cachable = False
+    def open(self, path, *_, **__): return File(path)
+
+def scan():
+    files = PyFileSystem(FSSpecHandler(Files()))
+    for _ in ds.dataset(sys.argv[1:], format="parquet", filesystem=files).to_batches(): pass
+    raise InputError("absent")
+
+cli.app = scan
+cli.main()
+"""
+
+
+def test_a_library_that_still_lets_go_of_files_does_not_abort_it(tmp_path: Path) -> None:
+    """An error right after a scan, while Arrow's threads drop Python files, exits with the error's code, not 134."""
+    import pyarrow as pa
+
+    paths = [tmp_path / f"{number}.parquet" for number in range(4)]
+    for path in paths:
+        pq.write_table(pa.table({"id": [str(number) for number in range(5000)]}), path, row_group_size=500)
+    seen = ""
+    for _ in range(12):
+        words = [sys.executable, "-c", LINGERING, *map(str, paths)]
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 2, done.stderr
+        assert done.stderr == "curate: absent\n"
+        seen += done.stdout
+        if seen:
+            break
+    assert seen, "Arrow dropped every file in the main thread, so nothing was tested"
+
+
+@pytest.mark.parametrize(
+    "code", ["raise SystemExit(3)", "import atexit; atexit.register(print, 'last'); print('first')"]
+)
+def test_cleanup_runs_and_output_is_complete(code: str) -> None:
+    """Functions registered for the exit run, threads are waited for, and buffered output is written."""
+    program = (
+        "import threading, time, curation.jobs.cli.main as m\n"
+        "threading.Thread(target=lambda: (time.sleep(0.3), print('thread'))).start()\n"
+        f"def app(): exec({code!r})\n"
+        "m.app = app; m.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == (3 if "3" in code else 0)
+    assert done.stdout == ("thread\n" if "3" in code else "first\nthread\nlast\n")
+
+
+def test_output_that_cannot_be_written_is_an_error() -> None:
+    """A result that does not fit on the disk is no success."""
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        words = [sys.executable, "-m", "curation.jobs.cli", "recipe", "list"]
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 3
+    assert "No space left" in done.stderr
+
+
+def test_local_files_are_opened_by_arrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arrow's threads get no Python object to let go of when a local shard is read."""
+    import pyarrow as pa
+
+    pq.write_table(pa.table({"id": ["a"]}), tmp_path / "x.parquet")
+    monkeypatch.setattr(Folder, "open", None)
+    with open_parquet(Folder(str(tmp_path)), "x.parquet") as parquet:
+        assert parquet.metadata.num_rows == 1
+    assert read_table(Folder(str(tmp_path)), "x.parquet", ["id"]).to_pylist() == [{"id": "a"}]
