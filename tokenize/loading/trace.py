@@ -20,7 +20,7 @@ from curation.store.shards import rows_at
 CONTEXT = 20
 """Tokens of context before and after the traced token."""
 
-_LOCATION = re.compile(r"(?:tokens/)?([a-z]+-\d+)(?:\.parquet)?:(\d+):(\d+)")
+_LOCATION = re.compile(r"(?:tokens/)?([a-z]+-[0-9]+)(?:\.parquet)?:([0-9]{1,18}):([0-9]{1,18})")
 
 
 @dataclass(frozen=True, slots=True)
