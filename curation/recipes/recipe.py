@@ -248,7 +248,7 @@ def _follow_references(source: str, owners: Mapping[str, dict[str, Any]]) -> Non
     """Replace each value "$owner.key" by the value of that key, so that two stages cannot disagree on it."""
     for owner, values in owners.items():
         for key, value in values.items():
-            if isinstance(value, str) and value.startswith("$"):
+            if isinstance(value, str) and value.startswith("$") and key != "use":
                 other, _, name = value[1:].partition(".")
                 if name not in owners.get(other, {}):
                     raise RecipeError(f"{source}: {owner}: {key} = {value!r}: the recipe sets no {other}.{name}")

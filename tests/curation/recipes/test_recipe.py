@@ -103,6 +103,7 @@ def test_errors_name_a_bad_setting(setting: str, said: list[str]) -> None:
         (MINIMAL + f"min_length = {'9' * 5000}\n", ["mine.toml", "not TOML"]),
         (MINIMAL + f"min_length = {'[' * 5000}\n", ["mine.toml", "nested too deeply"]),
         ("stage = [1]\n", ["stage 1", "must be a table"]),
+        (MINIMAL + "[[stage]]\nuse = '$size.min_length'\n", ["'$size.min_length'", "no such stage"]),
         ("dedup = 1\n" + MINIMAL, ["dedup = 1", "[dedup]"]),
         ("[[stage]]\nuse = ':'\n", ["cannot import :"]),
         ("[[stage]]\nuse = 'os:path'\n", ["os:path is no class"]),
