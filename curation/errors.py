@@ -26,9 +26,16 @@ class CurationError(Exception):
 
 
 class UsageError(CurationError):
-    """The request itself is wrong; nothing was written."""
+    """The request itself is wrong; nothing was written.
+
+    The message is one line: line ends and other characters that do not print, which keys and paths may have, are
+    escaped.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str) -> None:
+        super().__init__("".join(part if part.isprintable() else repr(part)[1:-1] for part in message))
 
 
 class RecipeError(UsageError):

@@ -54,7 +54,7 @@ class Language:
     def __post_init__(self) -> None:
         try:
             known = identify.labels(self.model) if self.languages or self.model else frozenset()
-        except (FileNotFoundError, ValueError) as error:
+        except (OSError, ValueError) as error:
             raise ParameterError("model", self.model, f"a fastText model ({error})") from error
         unknown = [language for language in self.languages if language not in known]
         if unknown:

@@ -15,12 +15,12 @@ from functools import lru_cache
 from curation.archives.decoding import UTF_16, codec_of
 
 _ATTRIBUTE = (
-    rb"[\t\n\f\r /]*+([^\t\n\f\r />][^\t\n\f\r />=]*+)"
+    rb"([^\t\n\f\r />][^\t\n\f\r />=]*+)"
     rb"""(?:[\t\n\f\r ]*+=[\t\n\f\r ]*+(?:"([^"]*+)"?+|'([^']*+)'?+|([^\t\n\f\r >]*+)))?"""
 )
 
 # Nothing is captured within a possessive repetition: in Python 3.11, that can fail with a SystemError.
-_ATTRIBUTES = rb"(?:" + re.sub(rb"\((?!\?)", b"(?:", _ATTRIBUTE) + rb")*+[\t\n\f\r /]*+"
+_ATTRIBUTES = rb"(?:[\t\n\f\r /]*+" + re.sub(rb"\((?!\?)", b"(?:", _ATTRIBUTE) + rb")*+[\t\n\f\r /]*+"
 
 _RAW_TEXT = ("script", "style", "title", "textarea", "xmp", "iframe", "noembed", "noframes")
 """Elements that contain no tags."""

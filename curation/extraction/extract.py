@@ -72,7 +72,7 @@ class Extract:
         if self._previews:
             try:
                 identify.load_model(self.model)
-            except (FileNotFoundError, ValueError) as error:
+            except (OSError, ValueError) as error:
                 raise ParameterError("model", self.model, "the path of a fastText model") from error
         if self._previews and (unknown := set(self.languages) - identify.labels(self.model)):
             known = ", ".join(sorted(identify.labels(self.model)))

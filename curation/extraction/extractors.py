@@ -22,7 +22,8 @@ CHEAP = ("resiliparse",)
 SAMPLE_CHARACTERS = 1000
 """Characters of visible text to sample around one third and two thirds of a page, far from menus."""
 
-_DECLARED = re.compile(r"<html\b[^>]*?\slang\s*=\s*[\"']?([a-z]+)", re.IGNORECASE)
+_ROOT = re.compile(r"<html\b[^>]*", re.IGNORECASE)
+_DECLARED = re.compile(r"\slang\s*=\s*[\"']?([a-z]+)", re.IGNORECASE)
 
 
 def page_function(
@@ -49,7 +50,8 @@ def page_function(
     best_score = _scorer(languages, model)
 
     def extract_if_wanted(html: str) -> list[Any]:
-        declared = _DECLARED.search(html, 0, 4000)
+        tags = _ROOT.finditer(html, 0, 4000)
+        declared = next(filter(None, (_DECLARED.search(html, *tag.span()) for tag in tags)), None)
         if declared is not None and declared[1].lower() in primary:
             return [extract(html) or "", None]
         score = best_score(sample(html))

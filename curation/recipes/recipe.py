@@ -129,8 +129,8 @@ def load(name: str, settings: Iterable[str] = ()) -> Recipe:
     """
     source, text = _read(name)
     try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        document = _parse_toml(text)
+    except ValueError as error:
         raise RecipeError(f"{source}: not TOML: {error}") from error
     return from_document(document, source, settings)
 
@@ -186,7 +186,12 @@ def from_document(
     if unknown:
         raise RecipeError(f"{source}: unknown table {min(unknown)!r}; there are stage, {', '.join(known)}")
     entries = _stage_entries(document, source)
-    tables = {table: _mapping(document.get(table, {}), f"{source}: [{table}]") for table in known}
+    tables = {
+        table: _mapping(
+            document.get(table, {}), f"{source}: {table} = {document.get(table)!r}: must be a table, [{table}]"
+        )
+        for table in known
+    }
     if not trusted:
         _refuse_outside(source, entries, tables)
     for setting in settings:
@@ -224,7 +229,7 @@ def _stage_entries(document: Mapping[str, Any], source: str) -> dict[str, dict[s
         raise RecipeError(f'{source}: no [[stage]]: a recipe needs at least one, such as use = "extract"')
     entries: dict[str, dict[str, Any]] = {}
     for position, stage in enumerate(stages, start=1):
-        entry = _mapping(stage, f"{source}: stage {position}")
+        entry = _mapping(stage, f"{source}: stage {position}: must be a table, [[stage]], not {stage!r}")
         use = entry.get("use")
         if not isinstance(use, str):
             raise RecipeError(f'{source}: stage {position}: needs use = one of {", ".join(STAGES)}, or "module:Class"')
@@ -237,9 +242,9 @@ def _stage_entries(document: Mapping[str, Any], source: str) -> dict[str, dict[s
     return entries
 
 
-def _mapping(value: Any, where: str) -> dict[str, Any]:
+def _mapping(value: Any, otherwise: str) -> dict[str, Any]:
     if not isinstance(value, Mapping):
-        raise RecipeError(f"{where}: must be a table of keys and values")
+        raise RecipeError(otherwise)
     return dict(value)
 
 
@@ -275,7 +280,7 @@ def _follow_references(source: str, owners: Mapping[str, dict[str, Any]]) -> Non
     """Replace each value "$owner.key" by the value of that key, so that two stages cannot disagree on it."""
     for owner, values in owners.items():
         for key, value in values.items():
-            if isinstance(value, str) and value.startswith("$"):
+            if isinstance(value, str) and value.startswith("$") and key != "use":
                 other, _, name = value[1:].partition(".")
                 if name not in owners.get(other, {}):
                     raise RecipeError(f"{source}: {owner}: {key} = {value!r}: the recipe sets no {other}.{name}")
@@ -285,9 +290,25 @@ def _follow_references(source: str, owners: Mapping[str, dict[str, Any]]) -> Non
 def _parse_value(text: str) -> Any:
     """A TOML value if it is one, else the text itself: 0.8 → 0.8, true → True, ["en"] → ["en"], resiliparse → text."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        document = _parse_toml(f"value = {text}")
+    except ValueError:
         return text
+    return document["value"] if len(document) == 1 else text
+
+
+def _parse_toml(text: str) -> dict[str, Any]:
+    """The document in a text; ValueError if it is not TOML, or has whole numbers of more than 64 bits, as TOML says."""
+    try:
+        document = tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    values: list[Any] = [document]
+    while values:
+        value = values.pop()
+        if isinstance(value, int) and abs(value) >= 1 << 64:
+            raise ValueError("a whole number of more than 64 bits")
+        values += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return document
 
 
 def _build_stage(name: str, values: Mapping[str, Any], source: str) -> Stage:
@@ -308,9 +329,11 @@ def import_class(path: str, source: str = "recipe") -> type[Any]:
     module, _, name = path.partition(":")
     try:
         kind = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # whatever a module raises as it is imported
         raise RecipeError(f"{source}: cannot import {path}: {error}") from error
-    return cast("type[Any]", kind)
+    if not isinstance(kind, type):
+        raise RecipeError(f"{source}: {path} is no class")
+    return kind
 
 
 def to_toml(resolved: Mapping[str, Any]) -> str:

@@ -34,7 +34,7 @@ def decisive(reason: str, text: str, settings: Mapping[str, Any]) -> Spans:
         Spans in code points, ascending and disjoint; none for a rule about the whole text or of another filter.
     """
     stage, _, rule = reason.partition(".")
-    match = re.fullmatch(r"max_(top|dup)_(\d+)_gram", rule)
+    match = re.fullmatch(r"max_(top|dup)_([1-9][0-9]?)_gram", rule)
     if stage == "gopher_repetition" and match:
         find = _top_gram if match[1] == "top" else _duplicate_grams
         return merge_spans(find(text, int(match[2])))

@@ -207,7 +207,7 @@ def needing(name: str, columns: Iterable[Any], hint: str = "") -> Iterator[None]
     try:
         yield
     except KeyError as error:
-        missing = re.search(r'Field "(.*)" does not exist in schema', str(error.args[0] if error.args else ""))
+        missing = re.match(r'Field "(.*)" does not exist in schema', str(error.args[0] if error.args else ""))
         if missing is None:
             raise
         column, there = missing[1], list(columns)

@@ -38,6 +38,17 @@ def registered_domain(url: str) -> str:
     return _registered(_host(url))
 
 
+def is_public_suffix(host: str) -> bool:
+    """Whether anyone can register a domain below this one, private suffixes included.
+
+    >>> is_public_suffix("co.uk"), is_public_suffix("blogspot.com"), is_public_suffix("example.com")
+    (True, True, False)
+    """
+    with _LOAD_LOCK:
+        extract = _extractor()
+    return not extract(host, include_psl_private_domains=True).domain
+
+
 def split_host(url: str) -> Any:
     """tldextract's result for a URL or host: subdomain, domain and public suffix, without private suffixes."""
     with _LOAD_LOCK:

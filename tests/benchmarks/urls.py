@@ -2,6 +2,7 @@
 
 Start-up is the time from a running interpreter with the module imported to the first verdict. First start: on a machine
 with nothing cached (ours builds its hash file, datatrove unpacks its lists). Later start: every process after that.
+`fixed` is ours with `matching = "fixed"`, which finds entries that neither of the other two does.
 
     python tests/benchmarks/urls.py [--quick] [--runs N]
 """
@@ -38,7 +39,7 @@ import pyarrow as pa
 from curation.stages.batch import Batch
 from curation.filters.url import Url
 def judge(urls):
-    return Url()(Batch(pa.record_batch({"url": urls, "text": [""] * len(urls)})))
+    return Url(matching=MATCHING)(Batch(pa.record_batch({"url": urls, "text": [""] * len(urls)})))
 """
 
 THEIRS = """
@@ -65,20 +66,24 @@ def main() -> None:
     if not PEER.exists():
         sys.exit("the peers are not installed: run `make peers`")
     runs = 2 if chosen.quick else chosen.runs
-    ours, theirs = [], []
+    ours, fixed, theirs = [], [], []
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(runs + 1):
-            ours.append(one_process(sys.executable, OURS, folder))
+            ours.append(one_process(sys.executable, f"MATCHING = 'reference'{OURS}", folder))
+            fixed.append(one_process(sys.executable, f"MATCHING = 'fixed'{OURS}", folder))
             theirs.append(one_process(str(PEER), THEIRS, folder))
     lines = [
         figure("urls.first_start", "s", ours[:1], theirs[:1], "start", 1),
         figure("urls.later_start", "s", ours[1:], theirs[1:], "start", 1),
         figure("urls.look_up", "µs/url", ours[1:], theirs[1:], "url", 1e6),
         figure("urls.memory", "MB/process", ours[1:], theirs[1:], "memory", 1),
+        figure("urls.fixed.later_start", "s", fixed[1:], theirs[1:], "start", 1),
+        figure("urls.fixed.look_up", "µs/url", fixed[1:], theirs[1:], "url", 1e6),
+        figure("urls.fixed.memory", "MB/process", fixed[1:], theirs[1:], "memory", 1),
     ]
-    print(f"{'':20}{'ours':>10}{'theirs':>10}{'ratio':>8}  unit")
+    print(f"{'':24}{'ours':>10}{'theirs':>10}{'ratio':>8}  unit")
     for line in lines:
-        print(f"{line['name']:20}{line['ours']:>10.3f}{line['peer']:>10.3f}{line['ratio']:>8.2f}  {line['unit']}")
+        print(f"{line['name']:24}{line['ours']:>10.3f}{line['peer']:>10.3f}{line['ratio']:>8.2f}  {line['unit']}")
     for line in lines:
         print(json.dumps(line, ensure_ascii=False))
 

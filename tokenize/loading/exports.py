@@ -68,7 +68,7 @@ def documents(tokens: TokenSet) -> Iterator[_Part]:
     """The tokens of each row group without padding, and where documents begin in them."""
     if "curation.end_id" not in tokens.metadata:
         raise InputError(f"{tokens.folder.url}: the metadata does not say which token ends a document")
-    end, join = int(tokens.metadata["curation.end_id"]), tokens.metadata.get("curation.packing") == "concat"
+    end, join = tokens.number("curation.end_id", -1), tokens.metadata.get("curation.packing") == "concat"
     previous = end
     for block in range(len(tokens.blocks)):
         ids, begins = _without_padding(tokens, block)

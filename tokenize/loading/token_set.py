@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import mmap
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -83,7 +84,14 @@ class TokenSet:
     @property
     def pad_id(self) -> int:
         """The id that fills rows; -1 if the files do not say."""
-        return int(self.metadata.get("curation.pad_id", -1))
+        return self.number("curation.pad_id", -1)
+
+    def number(self, key: str, default: int) -> int:
+        """A whole number in the files' metadata, or the default; InputError if it is something else."""
+        text = self.metadata.get(key, str(default))
+        if not re.fullmatch("-?[0-9]{1,18}", text):
+            raise InputError(f"{self.folder.url}: the metadata has {key} = {text[:40]!r}, which is no whole number")
+        return int(text)
 
     def ids(self, rows: Int64s, out: npt.NDArray[Any], targets: Int64s) -> None:
         """Copy rows of tokens to an array.

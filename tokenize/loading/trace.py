@@ -19,7 +19,7 @@ from curation.store.untrusted import is_plain
 CONTEXT = 20
 """Tokens of context before and after the traced token."""
 
-_LOCATION = re.compile(r"(?:tokens/)?([a-z]+-\d+)(?:\.parquet)?:(\d+):(\d+)")
+_LOCATION = re.compile(r"(?:tokens/)?([a-z]+-[0-9]+)(?:\.parquet)?:([0-9]{1,18}):([0-9]{1,18})")
 
 
 @dataclass(frozen=True, slots=True)

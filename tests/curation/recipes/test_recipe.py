@@ -77,6 +77,12 @@ def test_set_values_are_toml_or_text() -> None:
         ("extract.favor=speed", ["favor", "'speed'", "precision"]),
         ("min_score=1", ["table.key=value"]),
         ("language.use=x", ["language"]),
+        ("tokens.seed=0x" + "f" * 5000, ["[tokens]", "seed", "a whole number"]),
+        ("tokens.seed=" + "[" * 5000, ["[tokens]", "seed", "a whole number"]),
+        ("tokens.seed=1\nrows=2", ["[tokens]", r"'1\nrows=2'", "a whole number"]),
+        ("language.a\x1b[1m\nb=1", [r"a\x1b[1m\nb"]),
+        ("language.model=" + "x" * 5000, ["stage language", "model", "File name too long"]),
+        ("extract.model=" + "x" * 5000, ["stage extract", "model"]),
     ],
 )
 def test_errors_name_a_bad_setting(setting: str, said: list[str]) -> None:
@@ -85,6 +91,7 @@ def test_errors_name_a_bad_setting(setting: str, said: list[str]) -> None:
         load("fineweb", [setting])
     for part in said:
         assert part in str(error.value)
+    assert str(error.value).isprintable()
 
 
 @pytest.mark.parametrize(
@@ -100,6 +107,15 @@ def test_errors_name_a_bad_setting(setting: str, said: list[str]) -> None:
         (MINIMAL + MINIMAL, ["second stage named 'size'"]),
         (MINIMAL + "min_length = -1\n", ["stage size", "min_length = -1", "at least 0"]),
         (MINIMAL + "min_length = true\n", ["min_length = True"]),
+        (MINIMAL + f"min_length = 0x{'f' * 5000}\n", ["mine.toml", "64 bits"]),
+        (MINIMAL + f"min_length = {'9' * 5000}\n", ["mine.toml", "not TOML"]),
+        (MINIMAL + f"min_length = {'[' * 5000}\n", ["mine.toml", "nested too deeply"]),
+        ("stage = [1]\n", ["stage 1", "must be a table"]),
+        (MINIMAL + "[[stage]]\nuse = '$size.min_length'\n", ["'$size.min_length'", "no such stage"]),
+        ("dedup = 1\n" + MINIMAL, ["dedup = 1", "[dedup]"]),
+        ("[[stage]]\nuse = ':'\n", ["cannot import :"]),
+        ("[[stage]]\nuse = 'os:path'\n", ["os:path is no class"]),
+        ('[[stage]]\nuse = "a\\nb:C"\n', [r"cannot import a\nb:C"]),
     ],
 )
 def test_errors_name_what_is_wrong_in_a_file(tmp_path: Path, text: str, said: list[str]) -> None:

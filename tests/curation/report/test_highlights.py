@@ -98,3 +98,10 @@ def test_merged_spans_cover_the_same(spans: list[tuple[int, int]]) -> None:
     found = merge_spans(spans)
     assert {at for a, b in found for at in range(a, b)} == {at for a, b in spans for at in range(a, b)}
     assert all(before[1] < after[0] for before, after in pairwise(found))
+
+
+@pytest.mark.parametrize("size", ["0", "", "-1", "9" * 5000])
+def test_rules_that_do_not_exist(size: str) -> None:
+    """A reason from a file that somebody else wrote highlights nothing if there is no such rule."""
+    for kind in ("top", "dup"):
+        assert highlighted(f"gopher_repetition.max_{kind}_{size}_gram", "a a a a") == []

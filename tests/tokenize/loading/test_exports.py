@@ -16,7 +16,8 @@ from curation.errors import InputError, ParameterError
 from curation.tokenize.encoding.encode_shards import read_encoder
 from curation.tokenize.encoding.encoder import Encoder
 from curation.tokenize.encoding.token_shards import TokensSettings
-from curation.tokenize.loading.exports import export
+from curation.tokenize.loading.exports import documents, export
+from curation.tokenize.loading.token_set import TokenSet
 
 SETTINGS = TokensSettings(sequence_length=32, shard_rows=60, row_group_rows=16, validation_fraction=0.1)
 TEXTS = [*make_texts(100, longest=80), *["river stone"] * 30]
@@ -153,3 +154,12 @@ def test_wrong_format_or_source(run: str, tmp_path: Path) -> None:
         export(run, str(tmp_path), "tfrecord")
     with pytest.raises(InputError, match="train-"):
         export(str(tmp_path), str(tmp_path), "bin")
+
+
+@pytest.mark.parametrize("value", ["none", "9" * 5000, ""])
+def test_metadata_that_is_no_number(run: str, tmp_path: Path, value: str) -> None:
+    """An error names the metadata of token files that should be a number and is not."""
+    tokens = TokenSet(run, "train")
+    tokens.metadata = tokens.metadata | {"curation.end_id": value}
+    with pytest.raises(InputError, match=r"curation\.end_id = .* no whole number"):
+        next(documents(tokens))

@@ -57,7 +57,15 @@ def test_document_of_a_mixed_corpus(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "location", ["train-00000", "train-00000:1:-1", "train-9:0:0", "train-00000:0:32", "train-00000:99999:0"]
+    "location",
+    [
+        "train-00000",
+        "train-00000:1:-1",
+        "train-9:0:0",
+        "train-00000:0:32",
+        "train-00000:99999:0",
+        f"train-0:{'9' * 5000}:0",
+    ],
 )
 def test_invalid_locations(tmp_path: Path, location: str) -> None:
     """The error for a malformed or out-of-range location says what is expected."""
