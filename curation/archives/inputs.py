@@ -79,9 +79,12 @@ def find_again(paths: Iterable[str]) -> list[Input]:
     """Find the archives that an earlier run recorded, each by its path: no lists, folders or globs.
 
     Raises:
-        InputError: A file is gone.
+        InputError: A file is gone, or there are none.
     """
-    return [found for path in paths for found in _find(path, recorded=True)]
+    inputs = {found.path: found for path in paths for found in _find(path, recorded=True)}
+    if not inputs:
+        raise InputError("no input: the earlier run recorded none")
+    return list(inputs.values())
 
 
 def _expand_lists(arguments: Iterable[str]) -> Iterator[str]:

@@ -193,7 +193,10 @@ def from_document(
         for table in known
     }
     if not trusted:
-        _refuse_outside(source, entries, tables)
+        try:
+            _refuse_outside(source, entries, tables)
+        except RecursionError as error:
+            raise RecipeError(f"{source}: a value is nested too deeply") from error
     for setting in settings:
         _apply_setting(setting, entries, tables)
     _follow_references(source, {**entries, **tables})

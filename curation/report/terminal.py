@@ -54,14 +54,14 @@ def funnel_table(rows: Sequence[Row], title: str) -> Table:
     first = next((row.entered for row in rows), 0)
     for row in rows:
         table.add_row(
-            one_line(row.stage),
+            styled(one_line(row.stage)),
             f"{row.entered:,}",
             f"{row.left:,}",
             f"{row.kept_share:.1%}" if row.entered else "",
             f"{row.left / first:.1%}" if first else "",
             f"{row.characters:,}" if row.has_text else "",
             f"{row.tokens:,}" if row.tokens is not None else "",
-            ", ".join(filter(None, [f"{row.waiting:,} waiting" if row.waiting else "", _reasons(row.reasons)])),
+            styled(", ".join(filter(None, [f"{row.waiting:,} waiting" if row.waiting else "", _reasons(row.reasons)]))),
         )
     return table
 
@@ -83,7 +83,8 @@ def live_table(rows: Sequence[Row]) -> Table:
         top = f"{one_line(row.reasons[0].name)} {row.reasons[0].documents:,}" if row.reasons else ""
         top = f"{row.waiting:,} waiting" if row.waiting else top
         bar = ProgressBar(total=max(first, 1), completed=row.left, width=20, finished_style="bar.complete")
-        table.add_row(one_line(row.stage), f"{row.entered:,}", f"{row.left:,}", bar, f"{share:.0%}", top)
+        cells = (f"{row.entered:,}", f"{row.left:,}", bar, f"{share:.0%}", styled(top))
+        table.add_row(styled(one_line(row.stage)), *cells)
     return table
 
 

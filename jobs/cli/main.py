@@ -244,7 +244,7 @@ def _exit_code() -> int:
     except (CurationError, ParameterError) as error:
         print(f"curate: {one_line(str(error))}", file=sys.stderr)
         return error.exit_code if isinstance(error, CurationError) else UsageError.exit_code
-    except Exception:  # an uncaught exception would exit with 1, which means "finished, some input quarantined"
+    except BaseException:  # an uncaught exception would exit with 1, which means "finished, some input quarantined"
         traceback.print_exc()
     return CurationError.exit_code
 

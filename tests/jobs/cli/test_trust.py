@@ -371,6 +371,8 @@ def test_pipes_in_the_folder_do_not_block(name: str, out: Path) -> None:
         "nonsense",
         '{"recipe": 1}',
         "[" * 100_000,
+        '{"recipe": {"stage": [{"use": "url", "extra_urls": ' + "[" * 900 + "]" * 900 + '}]}, "fingerprint": "", '
+        '"versions": {}, "inputs": [], "quarantined": []}',
         '{"recipe": {"stage": [1]}, "fingerprint": "", "versions": {}, "inputs": [], "quarantined": []}',
         '{"recipe": {"stage": [{"use": "url"}], "pii": 1}, "fingerprint": "", "versions": {}, "inputs": [], '
         '"quarantined": []}',
