@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
@@ -14,6 +15,8 @@ from pathlib import Path
 import pytest
 from archives import page, prose, response, write_archive
 from processes import SETTINGS, command
+
+from curation.jobs.steps.progress import Progress
 
 TITLE, C1, BIDI = "\x1b]0;title\x07", "\x9b", "\u202e"
 HOSTILE = f"{TITLE}{C1}2J{BIDI}[bold]"
@@ -146,6 +149,18 @@ def test_a_terminal_gets_styles_and_nothing_else(words: tuple[str, ...], folder:
     assert "\x1b[" in shown
     assert not unsafe(STYLES.sub("", shown))
     assert words[0] != "filter" or r"quarantined" in shown
+
+
+def test_what_others_print_above_the_live_view_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A warning or log line during the live view has no style and no link, which rich would take from its escapes."""
+    raw = io.StringIO()
+    raw.isatty = lambda: True  # type: ignore[method-assign]
+    monkeypatch.setattr(sys, "stderr", raw)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    with Progress("live").step("filter", 2):
+        print(f"\x1b[31mred {HOSTILE} \x1b]8;;https://evil.org\x1b\\link", file=sys.stderr)
+    assert r"\x1b[31mred \x1b]0;title\x07" in STYLES.sub("", raw.getvalue())
+    assert not unsafe(STYLES.sub("", raw.getvalue()))
 
 
 def on_terminal(words: list[str], cwd: Path) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args
@@ -50,6 +52,20 @@ class Stage:
 def extract(html):
     return html
 """
+
+
+@pytest.fixture(autouse=True)
+def limit() -> Iterator[None]:
+    """Ends a test that waits for a pipe."""
+
+    def stop(*_: object) -> None:
+        raise TimeoutError("it waits for something")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(200)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture(scope="module")
