@@ -2,17 +2,22 @@
 
 Inputs keep the order of the arguments; files within a folder or glob are sorted by path; a file named twice counts
 once. The order decides which of two duplicates comes first, so it is part of a run's identity and stored in run.json.
+Symbolic links are followed.
 """
 
 from __future__ import annotations
 
+import errno
+import heapq
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 
 from curation.errors import InputError
 from curation.store.shards import shard_name
@@ -84,6 +89,8 @@ def _find(argument: str) -> list[Input]:
     url = argument if "://" in argument else os.path.abspath(os.path.expanduser(argument))  # noqa: PTH100, PTH111
     try:
         fs, path = fsspec.core.url_to_fs(url)
+        if _is_local(fs):
+            fs = _LocalFiles()
         if fs.isdir(path):
             infos = [
                 info for info in fs.find(path, detail=True).values() if info["name"].lower().endswith(ARCHIVE_ENDINGS)
@@ -100,6 +107,56 @@ def _find(argument: str) -> list[Input]:
     if not infos:
         raise InputError(missing)
     return [_input(fs, info) for info in sorted(infos, key=lambda info: str(info["name"]))]
+
+
+class _LocalFiles(LocalFileSystem):  # type: ignore[misc]
+    """The local file system, whose folders are searched through symbolic links."""
+
+    def find(
+        self, path: str, maxdepth: int | None = None, withdirs: bool = False, detail: bool = False, **options: Any
+    ) -> Any:
+        """The files below a folder, each once, whatever links lead to it or around in a circle.
+
+        A file or folder that is there itself is found under its own path, another one under the first path by name.
+
+        Raises:
+            OSError: A folder cannot be listed, or a link leads nowhere that may be to archives.
+        """
+        found: dict[str, dict[str, Any]] = {}
+        seen: set[tuple[int, int]] = set()
+        own: list[tuple[str, int]] = [(self._strip_protocol(path), 0)]
+        links: list[tuple[str, int]] = []
+        while own or links:
+            is_link = not own
+            name, depth = heapq.heappop(links) if is_link else own.pop()
+            status = _status(name)
+            if status is None:
+                continue
+            identity, is_folder = (status.st_dev, status.st_ino), stat.S_ISDIR(status.st_mode)
+            if identity in seen and (is_link or is_folder):
+                continue
+            seen.add(identity)
+            if stat.S_ISREG(status.st_mode) or (is_folder and withdirs):
+                kind = "directory" if is_folder else "file"
+                found[name] = {"name": name, "size": status.st_size, "type": kind, "mtime": status.st_mtime}
+            if is_folder and (maxdepth is None or depth < maxdepth):
+                with os.scandir(name) as entries:
+                    for entry in entries:
+                        place = (entry.path, depth + 1)
+                        heapq.heappush(links, place) if entry.is_symlink() else own.append(place)
+        names = sorted(found)
+        return {name: found[name] for name in names} if detail else names
+
+
+def _status(path: str) -> os.stat_result | None:
+    """The status of a file or of what a link leads to; None for a link in a circle, or to nothing that matters here."""
+    try:
+        return os.stat(path)  # noqa: PTH116
+    except OSError as error:
+        name = path.rpartition("/")[2].lower()
+        if error.errno == errno.ELOOP or not (name.endswith(ARCHIVE_ENDINGS) or "." not in name):
+            return None
+        raise
 
 
 def _input(fs: Any, info: dict[str, Any]) -> Input:

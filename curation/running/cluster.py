@@ -133,11 +133,11 @@ class Cluster:
         """Like `map` for steps in which every item must succeed: yields values in order of completion.
 
         Raises:
-            StepFailed: An item was given up.
+            StepFailed: An item was given up; WriteFailed if its output could not be written.
         """
         for result in self.map(function, items):
             if isinstance(result, TaskFailure):
-                raise StepFailed(f"{_name(function)}: {result.cause}")
+                raise (WriteFailed if result.writing else StepFailed)(f"{_name(function)}: {result.cause}")
             yield result.value
 
 

@@ -77,6 +77,8 @@ def make_plan(
 ) -> Plan:
     """Validate a request, without writing anything.
 
+    A folder with an earlier run need not be writable, because there may be nothing to do.
+
     Args:
         words: The inputs; if empty, those of the earlier run in `out`.
         out: The output folder, a path or any fsspec URL.
@@ -99,7 +101,8 @@ def make_plan(
     inputs = tuple(find_inputs(words)) if words else _inputs_again(previous or {})
     if previous is not None:
         _check_same_run(folder, previous, chosen, inputs, update)
-    folder.check_writable()
+    else:
+        folder.check_writable()
     return Plan(folder, chosen, inputs)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
-from curation.errors import StepFailed
+from curation.errors import StepFailed, WriteFailed
 from curation.jobs.steps.progress import Progress
 from curation.running.cluster import Cluster, TaskFailure
 from curation.running.overlap import overlapped
@@ -60,7 +60,8 @@ def run_tasks(
         starting: Called before the first task, if there is one to run.
 
     Raises:
-        StepFailed: A task failed and there is no `give_up`, or its output could not be written.
+        StepFailed: A task failed and there is no `give_up`.
+        WriteFailed: The output of a task could not be written.
     """
 
     def has_manifest(task: AnyTask) -> bool:
@@ -74,7 +75,9 @@ def run_tasks(
         for result in cluster.map(function, unfinished):
             if not isinstance(result, TaskFailure):
                 bar.advance(**result.value)
-            elif give_up is None or result.writing:
+            elif result.writing:
+                raise WriteFailed(f"{step}: {result.cause}")
+            elif give_up is None:
                 raise StepFailed(f"{step}: {result.cause}")
             else:
                 bar.failed(give_up(result.item, result.cause), result.cause)
