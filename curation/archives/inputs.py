@@ -19,6 +19,7 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from curation.archives.streams import PatientStream
 from curation.errors import InputError
 from curation.store.shards import shard_name
 
@@ -48,8 +49,9 @@ class Input:
         return shard_name(self.path)
 
     def open(self) -> Any:
-        """Open the file for reading its bytes, not decompressed."""
-        return fsspec.open(self.path, "rb").open()
+        """Open the file for reading its bytes, not decompressed. Failed requests to another machine are repeated."""
+        is_remote = "://" in self.path and not self.path.startswith(("file://", "local://", "memory://"))
+        return PatientStream(self.path) if is_remote else fsspec.open(self.path, "rb").open()
 
 
 def find_inputs(arguments: Iterable[str]) -> list[Input]:
@@ -106,7 +108,7 @@ def _find(argument: str) -> list[Input]:
         raise InputError(f"input {argument}: {error}") from error
     if not infos:
         raise InputError(missing)
-    return [_input(fs, info) for info in sorted(infos, key=lambda info: str(info["name"]))]
+    return [_input(fs, info) for info in _each_once(infos)]
 
 
 class _LocalFiles(LocalFileSystem):  # type: ignore[misc]
@@ -115,37 +117,53 @@ class _LocalFiles(LocalFileSystem):  # type: ignore[misc]
     def find(
         self, path: str, maxdepth: int | None = None, withdirs: bool = False, detail: bool = False, **options: Any
     ) -> Any:
-        """The files below a folder, each once, whatever links lead to it or around in a circle.
+        """The files below a folder, also behind links.
 
-        A file or folder that is there itself is found under its own path, another one under the first path by name.
+        Without `maxdepth` each folder is searched once, whatever links lead to it or around in a circle: one that is
+        there itself under its own path, another one under the first path by name.
 
         Raises:
             OSError: A folder cannot be listed, or a link leads nowhere that may be to archives.
         """
         found: dict[str, dict[str, Any]] = {}
         seen: set[tuple[int, int]] = set()
-        own: list[tuple[str, int]] = [(self._strip_protocol(path), 0)]
-        links: list[tuple[str, int]] = []
+        own: list[tuple[str, int, bool]] = [(self._strip_protocol(path), 0, False)]
+        links: list[tuple[str, int, bool]] = []
         while own or links:
-            is_link = not own
-            name, depth = heapq.heappop(links) if is_link else own.pop()
+            name, depth, is_linked = own.pop() if own else heapq.heappop(links)
             status = _status(name)
             if status is None:
                 continue
             identity, is_folder = (status.st_dev, status.st_ino), stat.S_ISDIR(status.st_mode)
-            if identity in seen and (is_link or is_folder):
-                continue
-            seen.add(identity)
+            if is_folder and maxdepth is None:
+                if identity in seen:
+                    continue
+                seen.add(identity)
             if stat.S_ISREG(status.st_mode) or (is_folder and withdirs):
                 kind = "directory" if is_folder else "file"
                 found[name] = {"name": name, "size": status.st_size, "type": kind, "mtime": status.st_mtime}
+                found[name] |= {"identity": identity, "linked": is_linked}
             if is_folder and (maxdepth is None or depth < maxdepth):
                 with os.scandir(name) as entries:
                     for entry in entries:
-                        place = (entry.path, depth + 1)
-                        heapq.heappush(links, place) if entry.is_symlink() else own.append(place)
+                        if entry.is_symlink():
+                            heapq.heappush(links, (entry.path, depth + 1, True))
+                        else:
+                            own.append((entry.path, depth + 1, is_linked))
         names = sorted(found)
         return {name: found[name] for name in names} if detail else names
+
+
+def _each_once(infos: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The files sorted by path, without those behind a link that are there under another path too."""
+    infos = sorted(infos, key=lambda info: str(info["name"]))
+    seen = {info.get("identity") for info in infos if not info.get("linked")}
+    chosen = []
+    for info in infos:
+        if not info.get("linked") or info["identity"] not in seen:
+            seen.add(info.get("identity"))
+            chosen.append(info)
+    return chosen
 
 
 def _status(path: str) -> os.stat_result | None:

@@ -60,7 +60,7 @@ def run_commands(
     def started(number: int, dashboard: str) -> None:
         progress.note(f"{number} workers, dashboard {dashboard}")
 
-    with open_cluster(workers, scheduler, started=started) as cluster, _writable_if_needed(plan.folder):
+    with open_cluster(workers, scheduler, started, progress.warn) as cluster, _writable_if_needed(plan.folder):
         run = Run(plan, cluster, progress)
         progress.follow(run.funnel.rows)
         for command in commands:
@@ -99,7 +99,7 @@ class Run:
         plan: What to make.
         cluster: Where tasks run.
         progress: Where progress is reported.
-        quarantined: Quarantined inputs, each with its path and cause.
+        quarantined: Quarantined inputs, each with its path, its cause and the kind of that.
         damaged: Inputs of which some bytes could not be read, as in run.json.
         stats: The content of report/stats.json, once the report step ran.
         fingerprints: Of every part of the run.
@@ -187,4 +187,4 @@ class Run:
     def _finish(self, step: Step) -> None:
         """Record a step as done and check its alarms, before any later step runs, whichever command runs that."""
         self._done.add(step.name)
-        check_alarms(self.plan, step, self.shards, len(self.quarantined))
+        check_alarms(self.plan, step, self.shards, self.quarantined)

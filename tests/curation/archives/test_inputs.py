@@ -71,6 +71,7 @@ def linked(crawl: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (crawl / "latest.warc.gz").symlink_to("a.warc.gz")
     (crawl / "self").symlink_to("self")
     (crawl / "notes-gone.txt").symlink_to("gone.txt")
+    (crawl / "named.warc").symlink_to("notes.txt")
     return crawl
 
 
@@ -78,13 +79,15 @@ def test_links_are_followed_and_each_file_is_read_once(linked: Path) -> None:
     """Linked files and folders are read, once each, under their own path if they have one; circles end."""
     found = {str(Path(entry.path).relative_to(linked)): entry for entry in find_inputs([str(linked)])}
     own = ["a.warc.gz", "b.warc.gz", "deep/c.warc", "deep/d.arc.gz", "e.warc.wet.gz"]
-    assert list(found) == sorted([*own, "2024/o.warc.gz", "deep/p.warc.gz"])
+    assert list(found) == sorted([*own, "2024/o.warc.gz", "deep/p.warc.gz", "named.warc"])
     assert found["deep/p.warc.gz"].size == 2
 
 
 def test_globs_go_through_links(linked: Path) -> None:
     """A glob finds linked files and what is in linked folders."""
     assert names([str(linked / "*" / "*.warc.gz")]) == ["o.warc.gz", "p.warc.gz"]
+    assert names([str(linked / "l*" / "*.warc")]) == ["c.warc"]
+    assert names([str(linked / "l*.gz")]) == ["latest.warc.gz"]
     assert names([str(linked / "latest" / "*")]) == ["c.warc", "d.arc.gz", "p.warc.gz"]
     assert names([str(linked / "**" / "o.warc*")]) == ["o.warc.gz"]
 
