@@ -2,11 +2,15 @@
 
 Inputs keep the order of the arguments; files within a folder or glob are sorted by path; a file named twice counts
 once. The order decides which of two duplicates comes first, so it is part of a run's identity and stored in run.json.
+Symbolic links are followed.
 """
 
 from __future__ import annotations
 
+import errno
+import heapq
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +19,7 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from curation.archives.streams import PatientStream
 from curation.errors import InputError
 from curation.store.shards import shard_name
 from curation.store.untrusted import is_local, is_special
@@ -50,8 +55,9 @@ class Input:
         return is_local(self.path) and is_special(LocalFileSystem._strip_protocol(self.path))
 
     def open(self) -> Any:
-        """Open the file for reading its bytes, not decompressed."""
-        return fsspec.open(self.path, "rb").open()
+        """Open the file for reading its bytes, not decompressed. Failed requests to another machine are repeated."""
+        is_remote = "://" in self.path and not self.path.startswith(("file://", "local://", "memory://"))
+        return PatientStream(self.path) if is_remote else fsspec.open(self.path, "rb").open()
 
 
 def find_inputs(arguments: Iterable[str]) -> list[Input]:
@@ -103,6 +109,8 @@ def _find(argument: str, *, recorded: bool = False) -> list[Input]:
     url = argument if "://" in argument else os.path.abspath(os.path.expanduser(argument))  # noqa: PTH100, PTH111
     try:
         fs, path = fsspec.core.url_to_fs(url)
+        if _is_local(fs):
+            fs = _LocalFiles()
         if recorded:
             infos = [fs.info(path)] if fs.isfile(path) else []
             missing = f"input {argument}: no such file"
@@ -121,7 +129,73 @@ def _find(argument: str, *, recorded: bool = False) -> list[Input]:
         raise InputError(f"input {argument}: {error}") from error
     if not infos:
         raise InputError(missing)
-    return [_input(fs, info) for info in sorted(infos, key=lambda info: str(info["name"]))]
+    return [_input(fs, info) for info in _each_once(infos)]
+
+
+class _LocalFiles(LocalFileSystem):  # type: ignore[misc]
+    """The local file system, whose folders are searched through symbolic links."""
+
+    def find(
+        self, path: str, maxdepth: int | None = None, withdirs: bool = False, detail: bool = False, **options: Any
+    ) -> Any:
+        """The files below a folder, also behind links.
+
+        Without `maxdepth` each folder is searched once, whatever links lead to it or around in a circle: one that is
+        there itself under its own path, another one under the first path by name.
+
+        Raises:
+            OSError: A folder cannot be listed, or a link leads nowhere that may be to archives.
+        """
+        found: dict[str, dict[str, Any]] = {}
+        seen: set[tuple[int, int]] = set()
+        own: list[tuple[str, int, bool]] = [(self._strip_protocol(path), 0, False)]
+        links: list[tuple[str, int, bool]] = []
+        while own or links:
+            name, depth, is_linked = own.pop() if own else heapq.heappop(links)
+            status = _status(name)
+            if status is None:
+                continue
+            identity, is_folder = (status.st_dev, status.st_ino), stat.S_ISDIR(status.st_mode)
+            if is_folder and maxdepth is None:
+                if identity in seen:
+                    continue
+                seen.add(identity)
+            if stat.S_ISREG(status.st_mode) or (is_folder and withdirs):
+                kind = "directory" if is_folder else "file"
+                found[name] = {"name": name, "size": status.st_size, "type": kind, "mtime": status.st_mtime}
+                found[name] |= {"identity": identity, "linked": is_linked}
+            if is_folder and (maxdepth is None or depth < maxdepth):
+                with os.scandir(name) as entries:
+                    for entry in entries:
+                        if entry.is_symlink():
+                            heapq.heappush(links, (entry.path, depth + 1, True))
+                        else:
+                            own.append((entry.path, depth + 1, is_linked))
+        names = sorted(found)
+        return {name: found[name] for name in names} if detail else names
+
+
+def _each_once(infos: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The files sorted by path, without those behind a link that are there under another path too."""
+    infos = sorted(infos, key=lambda info: str(info["name"]))
+    seen = {info.get("identity") for info in infos if not info.get("linked")}
+    chosen = []
+    for info in infos:
+        if not info.get("linked") or info["identity"] not in seen:
+            seen.add(info.get("identity"))
+            chosen.append(info)
+    return chosen
+
+
+def _status(path: str) -> os.stat_result | None:
+    """The status of a file or of what a link leads to; None for a link in a circle, or to nothing that matters here."""
+    try:
+        return os.stat(path)  # noqa: PTH116
+    except OSError as error:
+        name = path.rpartition("/")[2].lower()
+        if error.errno == errno.ELOOP or not (name.endswith(ARCHIVE_ENDINGS) or "." not in name):
+            return None
+        raise
 
 
 def _input(fs: Any, info: dict[str, Any]) -> Input:

@@ -15,16 +15,21 @@ from typing import Any
 from curation.errors import RecipeError
 
 TABLE = "alarms"
-QUARANTINED, READ = "quarantined", "read"
+READ = "read"
+QUARANTINED, UNREADABLE, UNAVAILABLE = "quarantined", "unreadable", "unavailable"
 MIN_DOCUMENTS, DAMAGED = "min_documents", "damaged"
 
-AFTER_FILTER = (READ, QUARANTINED)
+OF_INPUTS = (QUARANTINED, UNREADABLE, UNAVAILABLE)
+"""Shares of the inputs: all that are quarantined, those that are bad in themselves, and those given up because of I/O
+errors, lost workers or a lost scheduler, which may succeed when the run is repeated."""
+
+AFTER_FILTER = (READ, *OF_INPUTS)
 """Names known after the filter step besides the recipe's stages: records that could not be read, quarantined inputs."""
 
 AFTER_DEDUP = ("dedup", "lines", "pii")
 """Names of the stages of the corpus step, known after it."""
 
-RESERVED = (MIN_DOCUMENTS, DAMAGED, QUARANTINED, "lines")
+RESERVED = (MIN_DOCUMENTS, DAMAGED, *OF_INPUTS, "lines")
 """Names that have a meaning here or in the funnel, so no stage can have them."""
 
 
@@ -82,7 +87,19 @@ class Alarms:
         ]
 
     def _applies(self, rate: Rate, stage: str) -> bool:
-        return rate.entered >= (1 if stage == QUARANTINED else max(1, self.min_documents))
+        return rate.entered >= (1 if stage in OF_INPUTS else max(1, self.min_documents))
+
+
+def quarantine_rates(quarantined: Sequence[Mapping[str, str]], inputs: int) -> dict[str, Rate]:
+    """The rates of `OF_INPUTS`.
+
+    Args:
+        quarantined: The quarantined inputs, as in run.json; one without a `kind` is bad in itself.
+        inputs: Number of all inputs.
+    """
+    bad = sum(entry.get("kind", "input") == "input" for entry in quarantined)
+    counts = (len(quarantined), bad, len(quarantined) - bad)
+    return {name: Rate(count, inputs, "inputs") for name, count in zip(OF_INPUTS, counts, strict=True)}
 
 
 def parse(values: Mapping[str, Any], stages: Iterable[str], source: str) -> Alarms:
@@ -144,10 +161,14 @@ def describe(violated: Sequence[tuple[Band, Rate]], step: str, folder: str) -> s
         f"alarms.{band.stage} = [{band.low:g}, {band.high:g}] allows"
         for band, rate in violated
     ]
+    again = ""
+    if any(band.stage == UNAVAILABLE for band, _ in violated):
+        again = " Run the same command to try these inputs again."
     wider = " ".join(f"--set '{TABLE}.{band.stage}={_widened(band, rate)}'" for band, rate in violated)
     return (
         f"alarm after the step {step}: {'; '.join(causes)}. Nothing is lost: `curate report {folder}` shows what was "
-        f"removed and why. If that is right, run the same command with {wider} (or =none); finished work is reused."
+        f"removed and why.{again} If that is right, run the same command with {wider} (or =none); "
+        "finished work is reused."
     )
 
 

@@ -3,22 +3,28 @@
 A step passes a function and its items, one task per shard, and receives results as they complete. The number of tasks
 in flight is limited, because a scheduler slows to a crawl if a million tasks are submitted at once. A task that raises
 or whose worker dies is retried; after that its failure is returned as a value with its cause, so that one bad shard
-never stops the others. Without workers everything runs in this process, by default one item at a time, which suits a
-debugger.
+never stops the others. I/O errors are retried after a pause, see `retries`, and tasks lost with their scheduler are
+submitted to the next one. Without workers everything runs in this process, by default one item at a time, which suits
+a debugger.
 """
 
 from __future__ import annotations
 
+import heapq
 import os
+import queue
+import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import chain, islice
-from typing import Any, Generic, TypeVar
+from itertools import chain, count, islice
+from typing import Any, Generic, Literal, TypeVar
 
 from curation.errors import CurationError, StepFailed, UsageError, WriteFailed
+from curation.running.retries import Attempt, WorkerHealth
 from curation.running.versions import code_version
 
 Item = TypeVar("Item")
@@ -29,6 +35,31 @@ RETRIES = 2
 
 IN_FLIGHT_PER_WORKER = 2
 """Unfinished tasks per worker: one running and one waiting."""
+
+CHECK_SECONDS = 2.0
+"""Seconds between looks at the scheduler and the workers while no task finishes."""
+
+SCHEDULER_SECONDS = 300.0
+"""Seconds to wait for a scheduler that was lost."""
+
+WORKERLESS_SECONDS = 600.0
+"""Seconds to wait for the first or the next worker while there is none; a job queue may take minutes."""
+
+LEAST_WAITING = 8
+"""Items that wait for their next try before no new ones are started, however few workers there are."""
+
+LONGEST_SLEEP = 5.0
+"""Seconds that this process sleeps at once between tries."""
+
+REPLACE_SECONDS, REPLACEMENTS = 30.0, 3
+"""Seconds without any worker after which workers of our own, which died before they were ready, are replaced, and how
+often at most."""
+
+LOSSES = 5
+"""How often an item may be lost with its scheduler before it is given up."""
+
+Kind = Literal["input", "io", "workers", "scheduler"]
+"""Why an item was given up: the item itself, I/O errors, dead workers, or a lost scheduler."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +78,16 @@ class TaskFailure(Generic[Item]):
         item: The item.
         cause: Why, in one line.
         writing: Whether writing the output failed, which is not the item's fault.
+        kind: What kind of cause it is.
     """
 
     item: Item
     cause: str
     writing: bool = False
+    kind: Kind = "input"
+
+
+Result = TaskResult[Item, Value] | TaskFailure[Item]
 
 
 class Cluster:
@@ -63,6 +99,7 @@ class Cluster:
         started: Called with the number of workers and the dashboard's address once the workers have started.
         threads: Threads for tasks that run in this process.
         cores: Cores of this machine that the workers would use.
+        warned: Called with a line about a worker that gets no more tasks, or about a lost scheduler.
     """
 
     def __init__(
@@ -71,8 +108,9 @@ class Cluster:
         started: Callable[[int, str], None] | None = None,
         threads: int = 1,
         cores: int = 1,
+        warned: Callable[[str], None] = lambda message: None,
     ) -> None:
-        self._connect, self._started = connect, started
+        self._connect, self._started, self.warned = connect, started, warned
         self.threads, self.cores = threads, cores
 
     @cached_property
@@ -88,7 +126,34 @@ class Cluster:
     @property
     def workers(self) -> int:
         """Current number of workers; 0 if tasks run in this process."""
-        return len(self.client.scheduler_info(n_workers=-1)["workers"]) if self.client is not None else 0
+        return len(self.addresses()) if self.client is not None else 0
+
+    def addresses(self) -> list[str]:
+        """The addresses of the current workers."""
+        return [] if self.client is None else sorted(self.client.scheduler_info(n_workers=-1)["workers"])
+
+    def reconnect(self) -> None:
+        """Wait until the client is connected again, to the same scheduler or the next one at its address or file.
+
+        Raises:
+            StepFailed: There was none in SCHEDULER_SECONDS.
+        """
+        self.warned("the scheduler was lost; waiting for it")
+        until = time.monotonic() + SCHEDULER_SECONDS
+        while self.client is None or self.client.status != "running":
+            if time.monotonic() > until:
+                raise StepFailed(f"the scheduler was lost and did not come back in {SCHEDULER_SECONDS:.0f} seconds")
+            if self._connect is not None and (self.client is None or self.client.status == "closed"):
+                with suppress(UsageError):
+                    self.client = self._connect()
+            time.sleep(0.5)
+
+    def replace_workers(self) -> bool:
+        """Start as many workers as at first, if they are our own; Dask does not replace one that dies as it starts."""
+        local = getattr(self.client, "cluster", None)
+        if local is not None:
+            local.scale(len(local.worker_spec) + self.cores)
+        return local is not None
 
     def everywhere(self, function: Callable[[], Value]) -> list[Value]:
         """What `function` returns in each worker there is now, or in this process if tasks run here.
@@ -98,16 +163,23 @@ class Cluster:
         return [function()] if self.client is None else [*self.client.run(function, on_error="ignore").values()]
 
     def map(
-        self, function: Callable[[Item], Value], items: Iterable[Item]
-    ) -> Iterator[TaskResult[Item, Value] | TaskFailure[Item]]:
+        self,
+        function: Callable[[Item], Value],
+        items: Iterable[Item],
+        finished: Callable[[Item], Value | None] = lambda item: None,
+    ) -> Iterator[Result[Item, Value]]:
         """Call `function` with each item; yields results and failures in order of completion.
 
         A CurationError is not retried, because it is about the input and would be raised again. Its message becomes
-        the cause of the failure.
+        the cause of the failure. An I/O error is retried after a pause, on another worker if there is one.
 
         Args:
             function: Must be importable by workers and return small values.
             items: The items, which may be a lazy iterable.
+            finished: Asked before an item that was lost is tried again; a value means that it was finished after all.
+
+        Raises:
+            StepFailed: The scheduler was lost and did not come back, or there was no worker for too long.
         """
         waiting = iter(items)
         first = list(islice(waiting, 1))
@@ -117,7 +189,7 @@ class Cluster:
         if self.client is None:
             yield from _map_in_process(function, items, self.threads)
         else:
-            yield from _map_on_workers(self.client, function, items, max(1, self.workers) * IN_FLIGHT_PER_WORKER)
+            yield from _Dispatch(self, function, items, finished).results()
 
     def gather(
         self, function: Callable[[Item], Value], items: Sequence[Item], advance: Callable[[], None] = lambda: None
@@ -133,11 +205,11 @@ class Cluster:
         """Like `map` for steps in which every item must succeed: yields values in order of completion.
 
         Raises:
-            StepFailed: An item was given up.
+            StepFailed: An item was given up; WriteFailed if its output could not be written.
         """
         for result in self.map(function, items):
             if isinstance(result, TaskFailure):
-                raise StepFailed(f"{_name(function)}: {result.cause}")
+                raise (WriteFailed if result.writing else StepFailed)(f"{_name(function)}: {result.cause}")
             yield result.value
 
 
@@ -155,19 +227,42 @@ class _Indexed(Generic[Item, Value]):
 
 
 @dataclass(frozen=True, slots=True)
-class _Rejection:
-    """A CurationError returned from a worker as a value, so that Dask does not retry the task."""
+class _Answer(Generic[Value]):
+    """What a task returns: its value, or a cause if its item is bad or cannot be read; these are not raised, so that
+    Dask does not retry the task at once.
 
-    cause: str
+    Attributes:
+        worker: Where it ran.
+        value: The value.
+        cause: Why there is none.
+        kind: "input" or "io" if there is none.
+    """
+
+    worker: str
+    value: Value | None = None
+    cause: str = ""
+    kind: Kind | None = None
 
 
-def _run(function: Callable[[Item], Value], item: Item) -> Value | _Rejection:
+def _run(function: Callable[[Item], Value], item: Item) -> _Answer[Value]:
+    worker = _worker_address()
     try:
-        return function(item)
+        return _Answer(worker, function(item))
     except WriteFailed:  # retried, because a network file system may recover
         raise
     except CurationError as error:
-        return _Rejection(str(error))
+        return _Answer(worker, cause=str(error), kind="input")
+    except OSError as error:
+        return _Answer(worker, cause=describe(error), kind="io")
+
+
+def _worker_address() -> str:
+    """The address of the Dask worker that this process is, empty outside of one."""
+    dask_worker = sys.modules.get("distributed.worker")
+    try:
+        return str(dask_worker.get_worker().address) if dask_worker else ""
+    except ValueError:
+        return ""
 
 
 def describe(error: BaseException) -> str:
@@ -180,86 +275,239 @@ def describe(error: BaseException) -> str:
 
 def _map_in_process(
     function: Callable[[Item], Value], items: Iterable[Item], threads: int
-) -> Iterator[TaskResult[Item, Value] | TaskFailure[Item]]:
-    attempt = partial(_run_with_retries, function)
-    if threads == 1:
-        yield from map(attempt, items)
+) -> Iterator[Result[Item, Value]]:
+    if threads > 1:
+        with ThreadPoolExecutor(threads, thread_name_prefix="tasks") as pool:
+            yield from pool.map(partial(_run_with_retries, function), map(Attempt, items))
         return
-    with ThreadPoolExecutor(threads, thread_name_prefix="tasks") as pool:
-        yield from pool.map(attempt, items)
+    later = _Later[Item]()
+    attempts = map(Attempt, items)
+    while True:
+        attempt = later.due() or (None if later.is_full(1) else next(attempts, None))
+        if attempt is None and not later:
+            return
+        if attempt is None:
+            time.sleep(later.wait(LONGEST_SLEEP))
+            continue
+        result = _run_with_retries(function, attempt)
+        pause = attempt.pause("") if isinstance(result, TaskFailure) and result.kind == "io" else None
+        if pause is None:
+            yield result
+        else:
+            later.add(attempt, pause)
 
 
-def _run_with_retries(function: Callable[[Item], Value], item: Item) -> TaskResult[Item, Value] | TaskFailure[Item]:
+def _run_with_retries(function: Callable[[Item], Value], attempt: Attempt[Item]) -> Result[Item, Value]:
     for _ in range(RETRIES + 1):
         try:
-            return _to_result(item, _run(function, item))
+            return _to_result(attempt.item, _run(function, attempt.item))
         except Exception as error:  # a shard's failure is reported, and the other shards continue
-            failure = _to_failure(item, error)
+            failure = _to_failure(attempt.item, error)
     return failure
 
 
-def _to_result(item: Item, value: Value | _Rejection) -> TaskResult[Item, Value] | TaskFailure[Item]:
-    return TaskFailure(item, value.cause) if isinstance(value, _Rejection) else TaskResult(item, value)
+def _to_result(item: Item, answer: _Answer[Any]) -> Result[Item, Any]:
+    return TaskResult(item, answer.value) if answer.kind is None else TaskFailure(item, answer.cause, kind=answer.kind)
 
 
 def _to_failure(item: Item, error: Exception) -> TaskFailure[Item]:
     return TaskFailure(item, describe(error), isinstance(error, WriteFailed))
 
 
-def _map_on_workers(
-    client: Any, function: Callable[[Item], Value], items: Iterable[Item], in_flight: int
-) -> Iterator[TaskResult[Item, Value] | TaskFailure[Item]]:
-    from distributed import as_completed
+class _Later(Generic[Item]):
+    """Attempts that wait until they are due."""
 
-    waiting = iter(items)
-    tasks: dict[Any, Item] = {}
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Attempt[Item]]] = []
+        self._numbers = count()
 
-    def submit(item: Item) -> Any:
-        return client.submit(_run, function, item, pure=False, retries=RETRIES)
+    def __len__(self) -> int:
+        return len(self._heap)
 
-    def start(item: Item) -> Any:
-        future = submit(item)
-        tasks[future] = item
-        return future
+    def add(self, attempt: Attempt[Item], pause: float) -> None:
+        """Let an attempt wait for so many seconds."""
+        heapq.heappush(self._heap, (time.monotonic() + pause, next(self._numbers), attempt))
 
-    suspects: list[Item] = []
-    running = as_completed([start(item) for item in islice(waiting, in_flight)])
-    for future in running:
-        item = tasks.pop(future)
-        for following in islice(waiting, 1):
-            running.add(start(following))
-        result = _result(item, future)
-        if result is None:
-            suspects.append(item)
-        else:
-            yield result
-        future.release()
-    # A dying worker also loses the tasks that wait on it. Run alone, each suspect shows whether it kills its worker.
-    for item in suspects:
-        alone = submit(item)
-        result = _result(item, alone)
-        alone.release()
-        yield result or TaskFailure(item, f"its worker died {RETRIES + 1} times")
+    def due(self) -> Attempt[Item] | None:
+        """The next attempt, if it is due."""
+        return heapq.heappop(self._heap)[2] if self._heap and self._heap[0][0] <= time.monotonic() else None
+
+    def wait(self, most: float) -> float:
+        """Seconds until the next attempt is due, at most `most`."""
+        return min(most, max(0.0, self._heap[0][0] - time.monotonic())) if self._heap else most
+
+    def is_full(self, in_flight: int) -> bool:
+        """Whether so many attempts wait that new items would most likely fail too: storage is down."""
+        return len(self._heap) >= max(LEAST_WAITING, in_flight)
 
 
-def _result(item: Item, future: Any) -> TaskResult[Item, Any] | TaskFailure[Item] | None:
-    """The outcome of an item, or None if its workers died. If a result was lost with its worker, Dask recomputes it."""
-    from distributed import CancelledError
-    from distributed.scheduler import KilledWorker
+class _Dispatch(Generic[Item, Value]):
+    """One `map` on workers: submits items as there is room, and collects what becomes of them.
 
-    try:
-        return _to_result(item, future.result())
-    except KilledWorker:
-        return None
-    except CancelledError:
-        return TaskFailure(item, "cancelled: the scheduler gave the task up")
-    except Exception as error:  # a shard's failure is reported, and the other shards continue
-        return _to_failure(item, error)
+    Args:
+        cluster: Where they run.
+        function: The function.
+        items: The items.
+        finished: As in `Cluster.map`.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        function: Callable[[Item], Value],
+        items: Iterable[Item],
+        finished: Callable[[Item], Value | None],
+    ) -> None:
+        self._cluster, self._function, self._finished = cluster, function, finished
+        self._new = map(Attempt, items)
+        self._later = _Later[Item]()
+        self._suspects: list[Attempt[Item]] = []
+        self._running: dict[Any, Attempt[Item]] = {}
+        self._done: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._health = WorkerHealth()
+        self._workers: list[str] = []
+        self._bound: dict[Any, set[str]] = {}
+        self._checked, self._staffed, self._replaced = 0.0, time.monotonic(), 0
+
+    @property
+    def _client(self) -> Any:
+        return self._cluster.client
+
+    def results(self) -> Iterator[Result[Item, Value]]:
+        """Yield results and failures in order of completion."""
+        try:
+            self._check()
+            while True:
+                for attempt in self._startable():
+                    value = self._finished(attempt.item) if attempt.lost else None
+                    if value is None:
+                        self._submit(attempt)
+                    else:
+                        yield TaskResult(attempt.item, value)
+                if not (self._running or self._later or self._suspects):
+                    return
+                try:
+                    future = self._done.get(timeout=self._later.wait(CHECK_SECONDS))
+                except queue.Empty:
+                    pass
+                else:
+                    if future in self._running:
+                        self._bound.pop(future, None)
+                        result = self._collect(future, self._running.pop(future))
+                        future.release()
+                        if result is not None:
+                            yield result
+                if time.monotonic() >= self._checked + CHECK_SECONDS or self._client.status != "running":
+                    self._check()
+        finally:
+            for future in self._running:
+                future.release()
+
+    def _startable(self) -> Iterator[Attempt[Item]]:
+        """The attempts to start now. One that may kill its worker runs alone, because others would be lost with it."""
+        while not any(attempt.alone for attempt in self._running.values()):
+            room = max(1, len(self._workers)) * IN_FLIGHT_PER_WORKER
+            if len(self._running) >= room:
+                return
+            attempt = self._later.due()
+            if attempt is None and not self._later.is_full(room):
+                attempt = next(self._new, None)
+            if attempt is None and self._suspects and not (self._running or self._later):
+                attempt = self._suspects.pop(0)
+                attempt.alone = True
+            if attempt is None:
+                return
+            yield attempt
+
+    def _submit(self, attempt: Attempt[Item]) -> None:
+        allowed = self._health.allowed(self._workers)
+        untried = [worker for worker in allowed if worker not in attempt.failed_on] or allowed
+        is_free, is_strict = len(untried) == len(self._workers), bool(self._health.suspended)
+        future = self._client.submit(
+            _run,
+            self._function,
+            attempt.item,
+            pure=False,
+            retries=RETRIES,
+            workers=None if is_free else untried,
+            allow_other_workers=not is_free and not is_strict,
+        )
+        self._running[future] = attempt
+        if is_strict and not is_free:
+            self._bound[future] = {*untried}
+        future.add_done_callback(self._done.put)
+
+    def _collect(self, future: Any, attempt: Attempt[Item]) -> Result[Item, Value] | None:
+        """The outcome of an attempt, None if it is to be tried again. Dask recomputes a result lost with its worker."""
+        from distributed import CancelledError
+        from distributed.scheduler import KilledWorker
+
+        try:
+            answer = future.result()
+        except KilledWorker:
+            if attempt.alone:
+                return TaskFailure(attempt.item, f"its worker died {RETRIES + 1} times", kind="workers")
+            self._suspects.append(attempt)
+            return None
+        except CancelledError:
+            attempt.lost += 1
+            if attempt.lost > LOSSES:
+                return TaskFailure(attempt.item, f"lost with the scheduler {attempt.lost} times", kind="scheduler")
+            self._later.add(attempt, 0)
+            return None
+        except Exception as error:  # a shard's failure is reported, and the other shards continue
+            return _to_failure(attempt.item, error)
+        result = _to_result(attempt.item, answer)
+        if isinstance(result, TaskResult):
+            self._health.succeeded(answer.worker)
+        elif result.kind == "io":
+            if self._health.failed(answer.worker, self._workers):
+                self._cluster.warned(
+                    f"worker {answer.worker} gets no more tasks: it fails where others succeed, the last time with "
+                    f"{result.cause}"
+                )
+            pause = attempt.pause(answer.worker)
+            if pause is not None:
+                self._later.add(attempt, pause)
+                return None
+        return result
+
+    def _check(self) -> None:
+        """Look at the scheduler and the workers, and take back tasks that no worker may run any more.
+
+        Raises:
+            StepFailed: The scheduler does not come back, or no worker comes.
+        """
+        if self._client.status != "running":
+            self._cluster.reconnect()
+        self._workers = self._cluster.addresses()
+        now = time.monotonic()
+        self._checked = now
+        if self._workers:
+            self._staffed = now
+        elif now > self._staffed + WORKERLESS_SECONDS:
+            raise StepFailed(f"there has been no worker for {WORKERLESS_SECONDS:.0f} seconds")
+        elif now > self._staffed + REPLACE_SECONDS * (self._replaced + 1) and self._replaced < REPLACEMENTS:
+            self._replaced += self._cluster.replace_workers()
+        for future in [future for future in self._running if future.status != "pending"]:
+            self._done.put(future)
+        self._take_back()
+
+    def _take_back(self) -> None:
+        """Submit tasks again that may only run on workers that are gone."""
+        there = {*self._workers}
+        for future in [each for each, allowed in self._bound.items() if not there & allowed]:
+            del self._bound[future]
+            self._later.add(self._running.pop(future), 0)
+            future.cancel()
 
 
 @contextmanager
 def open_cluster(
-    workers: int | None = None, scheduler: str | None = None, started: Callable[[int, str], None] | None = None
+    workers: int | None = None,
+    scheduler: str | None = None,
+    started: Callable[[int, str], None] | None = None,
+    warned: Callable[[str], None] = lambda message: None,
 ) -> Iterator[Cluster]:
     """A cluster for the duration of the block.
 
@@ -269,19 +517,22 @@ def open_cluster(
         scheduler: Address (`tcp://host:port`) or scheduler file of a running scheduler to use instead; it is left
             running.
         started: As in `Cluster`.
+        warned: As in `Cluster`.
 
     Raises:
         UsageError: The scheduler cannot be reached; raised immediately.
     """
     with ExitStack() as stack:
         if scheduler is not None:
-            client = stack.enter_context(_connect(scheduler))
-            yield Cluster(lambda: client, started)
+            clients = [stack.enter_context(_connect(scheduler))]
+            yield Cluster(
+                lambda: clients.pop() if clients else stack.enter_context(_connect(scheduler)), started, warned=warned
+            )
         elif workers == 0:
             yield Cluster()
         else:
             count = workers or cores()
-            yield Cluster(lambda: stack.enter_context(_start(count)), started, cores=count)
+            yield Cluster(lambda: stack.enter_context(_start(count)), started, cores=count, warned=warned)
 
 
 def cores() -> int:

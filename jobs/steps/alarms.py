@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from curation.errors import AlarmRaised
 from curation.jobs.steps.plan import Plan
 from curation.jobs.steps.table import OTHERS, Step, steps
-from curation.recipes.alarms import QUARANTINED, READ, Rate, describe
+from curation.recipes.alarms import READ, Rate, describe, quarantine_rates
 from curation.stages.tally import sum_counts
 from curation.store.manifest import step_counts
 
 
-def check_alarms(plan: Plan, step: Step, shards: Sequence[str], quarantined: int) -> None:
+def check_alarms(plan: Plan, step: Step, shards: Sequence[str], quarantined: Sequence[Mapping[str, str]]) -> None:
     """Raise an alarm if a stage is outside its band. Manifests are read only if the recipe has a band for the step.
 
     Args:
         plan: The run.
         step: A finished step.
         shards: Its shards.
-        quarantined: Number of quarantined inputs.
+        quarantined: The quarantined inputs, as in run.json.
 
     Raises:
         AlarmRaised: A stage is outside its band; the message names each such stage, its share and its band.
@@ -29,9 +29,8 @@ def check_alarms(plan: Plan, step: Step, shards: Sequence[str], quarantined: int
     wanted = {band.stage for band in alarms.bands if band.stage in step.alarms or OTHERS in step.alarms} - others
     if not wanted:
         return
-    rates = removal_rates(plan, step.name, shards) if wanted - {QUARANTINED} else {}
-    if OTHERS in step.alarms:
-        rates[QUARANTINED] = Rate(quarantined, len(plan.inputs), "inputs")
+    by_input = quarantine_rates(quarantined, len(plan.inputs)) if OTHERS in step.alarms else {}
+    rates = {**(removal_rates(plan, step.name, shards) if wanted - {*by_input} else {}), **by_input}
     violated = alarms.violated({name: rate for name, rate in rates.items() if name in wanted})
     if violated:
         raise AlarmRaised(describe(violated, step.command, plan.folder.url))

@@ -29,6 +29,7 @@ from curation.jobs.steps.damage import damaged_inputs, describe_damage
 from curation.jobs.steps.plan import Plan
 from curation.jobs.steps.tasks import run_tasks
 from curation.recipes.recipe import Recipe
+from curation.running.cluster import TaskFailure
 from curation.running.overlap import overlapped
 from curation.running.performance import Meter
 from curation.stages.batch import Batch
@@ -72,11 +73,12 @@ def make(run: Run) -> None:
     plan = run.plan
     of = run.fingerprints.of
     tasks = [FilterTask(plan.folder, plan.recipe, source, of(STEP, source.shard)) for source in plan.inputs]
-    quarantined: dict[str, str] = {}
+    quarantined: dict[str, dict[str, str]] = {}
 
-    def give_up(task: FilterTask, cause: str) -> str:
-        quarantined[task.source.path] = cause
-        return task.source.path
+    def give_up(failure: TaskFailure[FilterTask]) -> str:
+        path = failure.item.source.path
+        quarantined[path] = {"path": path, "cause": failure.cause, "kind": failure.kind}
+        return path
 
     def starting() -> None:
         warn_about_slow_extraction(plan.recipe, run.cluster, run.progress)
@@ -86,7 +88,7 @@ def make(run: Run) -> None:
     for entry in damaged:
         if entry not in run.damaged:
             run.progress.warn(describe_damage(entry), event="damaged", **entry)
-    run.record([{"path": path, "cause": quarantined[path]} for path in sorted(quarantined)], damaged)
+    run.record([quarantined[path] for path in sorted(quarantined)], damaged)
 
 
 def depends(plan: Plan, shards: Sequence[str]) -> list[Any]:

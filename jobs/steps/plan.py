@@ -93,6 +93,8 @@ def make_plan(
 ) -> Plan:
     """Validate a request, without writing anything.
 
+    A folder with an earlier run need not be writable, because there may be nothing to do.
+
     Args:
         words: The inputs; if empty, those of the earlier run in `out`.
         out: The output folder, a path or any fsspec URL.
@@ -117,7 +119,8 @@ def make_plan(
     if previous is not None:
         _check_same_run(folder, previous, chosen, inputs, update)
     folder.check_no_links(OF_RUN)
-    folder.check_writable()
+    if previous is None:
+        folder.check_writable()
     return Plan(folder, chosen, inputs, trust_code)
 
 

@@ -42,12 +42,12 @@ def default_mode(as_json: bool) -> Mode:
 
 
 class StepProgress:
-    """Progress of one step: shards or other units done, documents in and out."""
+    """Progress of one step: shards or other units done, inputs quarantined, documents in and out."""
 
     def __init__(self, progress: Progress, name: str, total: int, done: int, unit: str) -> None:
         self.unit = unit
         self._progress, self.name, self.total, self.done, self.already = progress, name, total, done, done
-        self.documents_in = self.documents_out = 0
+        self.documents_in = self.documents_out = self.quarantined = 0
         self.started = self._last_line = time.monotonic()
 
     def advance(self, documents_in: int = 0, documents_out: int = 0) -> None:
@@ -59,17 +59,22 @@ class StepProgress:
 
     def failed(self, name: str, cause: str) -> None:
         """Record a quarantined input."""
-        self.done += 1
+        self.quarantined += 1
         self._progress.warn(f"quarantined {name}: {cause}", event="quarantined", input=name, cause=cause)
         self._progress.show(self)
 
     def due(self) -> bool:
         """Whether the next plain line is due."""
         now = time.monotonic()
-        if self.done < self.total and now - self._last_line < PLAIN_INTERVAL:
+        if self.left and now - self._last_line < PLAIN_INTERVAL:
             return False
         self._last_line = now
         return True
+
+    @property
+    def left(self) -> int:
+        """Number of shards that are neither done nor quarantined."""
+        return self.total - self.done - self.quarantined
 
     @property
     def seconds(self) -> float:
@@ -127,8 +132,9 @@ class Progress:
             yield step
         if self.mode == "plain":
             what = "nothing to do" if step.already == total and total else f"{step.seconds:.1f} s"
-            self._print(f"{name}: {step.done - step.already} of {total} {unit} made, {what}")
-        self._event("step_done", step=name, shards=total, seconds=round(step.seconds, 3))
+            lost = f"{step.quarantined} quarantined, " if step.quarantined else ""
+            self._print(f"{name}: {step.done - step.already} of {total} {unit} made, {lost}{what}")
+        self._event("step_done", step=name, shards=total, quarantined=step.quarantined, seconds=round(step.seconds, 3))
 
     def _view(self) -> RenderableType:
         """The funnel so far above the bar of the step; the bar alone once the step ends or if the folder fails."""
@@ -145,11 +151,12 @@ class Progress:
     def show(self, step: StepProgress) -> None:
         """Report the current state of `step`."""
         if self._live is not None:
-            self._live.update(self._task, completed=step.done, rate=step.rate())
-        elif self.mode == "plain" and step.due() and step.done < step.total:
-            self._print(f"{step.name}: {step.done} of {step.total} {step.unit}, {step.rate()}")
+            self._live.update(self._task, completed=step.total - step.left, rate=step.rate())
+        elif self.mode == "plain" and step.due() and step.left:
+            lost = f"{step.quarantined} quarantined, " if step.quarantined else ""
+            self._print(f"{step.name}: {step.done} of {step.total} {step.unit}, {lost}{step.rate()}")
         self._event(
-            "progress", step=step.name, shards=step.total, done=step.done,
+            "progress", step=step.name, shards=step.total, done=step.done, quarantined=step.quarantined,
             documents_in=step.documents_in, documents_out=step.documents_out,
         )  # fmt: skip
 

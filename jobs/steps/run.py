@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from curation.errors import StepFailed
+from curation.errors import OutputError, StepFailed
 from curation.jobs.steps.alarms import check_alarms
 from curation.jobs.steps.damage import lost_share
 from curation.jobs.steps.fingerprints import Fingerprints
@@ -15,12 +16,14 @@ from curation.jobs.steps.live_funnel import LiveFunnel
 from curation.jobs.steps.plan import Plan, make_plan
 from curation.jobs.steps.progress import Progress, default_mode, results
 from curation.jobs.steps.report.report import show
-from curation.jobs.steps.table import Step, ancestors, named, steps
-from curation.running.cluster import Cluster, open_cluster
+from curation.jobs.steps.table import Step, ancestors, named, step_named, steps
+from curation.running.cluster import Cluster, cores, open_cluster
+from curation.running.limits import require_open_files
 from curation.running.overlap import overlapped
 from curation.running.terminal import to_json
-from curation.store.manifest import READERS, is_done
-from curation.store.paths import RUN
+from curation.store.folder import Folder
+from curation.store.manifest import READERS, is_done, read_manifest
+from curation.store.paths import CORPUS, RUN
 
 
 def run_commands(
@@ -53,22 +56,41 @@ def run_commands(
         The exit code: 0, or 1 if an input was quarantined or more bytes were lost than `alarms.damaged` accepts.
     """
     plan = make_plan(inputs, out, recipe, settings, update=update, trust_code=trust_code)
+    require_open_files(0 if scheduler else cores() if workers is None else workers)
     progress = Progress(default_mode(as_json))
 
     def started(number: int, dashboard: str) -> None:
         progress.note(f"{number} workers, dashboard {dashboard}")
 
-    with open_cluster(workers, scheduler, started=started) as cluster:
-        plan.folder.sweep()
+    with open_cluster(workers, scheduler, started, progress.warn) as cluster, _writable_if_needed(plan.folder):
         run = Run(plan, cluster, progress)
         progress.follow(run.funnel.rows)
         for command in commands:
             run.run(command)
-        plan.folder.sweep()
     if run.stats is not None:
         print(to_json(run.stats)) if as_json else show(run.stats, results())
     is_damaged = lost_share(run.damaged, plan.inputs) > plan.recipe.alarms.damaged
     return 1 if run.quarantined or is_damaged else 0
+
+
+@contextmanager
+def _writable_if_needed(folder: Folder) -> Iterator[None]:
+    """Sweep a folder that can be written, before and after. In another one, a run may succeed if it writes nothing.
+
+    Raises:
+        OutputError: The folder cannot be written, and there is something to do.
+    """
+    try:
+        folder.check_writable()
+    except OutputError as refusal:
+        try:
+            yield
+        except OSError as error:
+            raise refusal from error
+    else:
+        folder.sweep()
+        yield
+        folder.sweep()
 
 
 @dataclass
@@ -79,7 +101,7 @@ class Run:
         plan: What to make.
         cluster: Where tasks run.
         progress: Where progress is reported.
-        quarantined: Quarantined inputs, each with its path and cause.
+        quarantined: Quarantined inputs, each with its path, its cause and the kind of that.
         damaged: Inputs of which some bytes could not be read, as in run.json.
         stats: The content of report/stats.json, once the report step ran.
         fingerprints: Of every part of the run.
@@ -95,6 +117,7 @@ class Run:
     fingerprints: Fingerprints = field(init=False)
     funnel: LiveFunnel = field(init=False)
     _done: set[str] = field(default_factory=set)
+    _is_empty: bool | None = None
 
     def __post_init__(self) -> None:
         folder = self.plan.folder
@@ -114,7 +137,7 @@ class Run:
         self.plan.write(quarantined, damaged)
 
     def run(self, command: str) -> None:
-        """Run the steps of a command.
+        """Run the steps of a command. A step that has nothing to work on is skipped, with a warning that says why.
 
         Raises:
             StepFailed: A step failed, or a step that it needs is not done.
@@ -122,19 +145,37 @@ class Run:
         """
         for step in steps():
             if step.command == command and step.make:
-                self._require(step)
+                if missing := self._missing(step):
+                    self.progress.warn(f"{step.name}: skipped, {missing}", event="skipped", step=step.name)
+                    continue
+                self._require(step, ancestors(step))
                 self.funnel.begin(step, self.fingerprints)
                 named(step.make)(self)
                 self._finish(step)
 
-    def _require(self, step: Step) -> None:
-        """Raise StepFailed unless all steps before this one are done."""
-        needed = ancestors(step) - self._done
+    def _missing(self, step: Step) -> str:
+        """Why a step has nothing to work on, empty if it has: no input was readable, or no document was kept."""
+        if step.after and not self.shards:
+            self._finish(step_named("filter"))
+            causes = "; ".join(entry["cause"] for entry in self.quarantined[:3])
+            return f"because no input could be read: {causes}"
+        if "corpus" in step.after:
+            self._require(step, {"corpus", *ancestors(step_named("corpus"))})
+            if self._is_empty is None:
+                made = (read_manifest(self.plan.folder, "corpus", shard) for shard in self.shards)
+                corpora = (output for manifest in made if manifest for output in manifest.outputs)
+                self._is_empty = not any(
+                    output.rows for output in corpora if output.path.startswith(f"{CORPUS.folder}/")
+                )
+            if self._is_empty:
+                return "because no document was kept"
+        return ""
+
+    def _require(self, step: Step, names: set[str]) -> None:
+        """Raise StepFailed unless the named steps, which come before this one, are done."""
+        needed = names - self._done
         for earlier in [each for each in steps() if each.name in needed and each.make]:
             units = earlier.units(self.shards)
-            if not units:
-                causes = "; ".join(entry["cause"] for entry in self.quarantined[:3])
-                raise StepFailed(f"no input could be read: {causes}")
             for unit, done in zip(units, overlapped(partial(self._is_done, earlier), units, READERS), strict=True):
                 if not done:
                     what = f" for {unit}" if earlier.unit == "shard" else ""
@@ -148,4 +189,4 @@ class Run:
     def _finish(self, step: Step) -> None:
         """Record a step as done and check its alarms, before any later step runs, whichever command runs that."""
         self._done.add(step.name)
-        check_alarms(self.plan, step, self.shards, len(self.quarantined))
+        check_alarms(self.plan, step, self.shards, self.quarantined)

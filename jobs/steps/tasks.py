@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
-from curation.errors import StepFailed
+from curation.errors import StepFailed, WriteFailed
 from curation.jobs.steps.progress import Progress
 from curation.running.cluster import Cluster, TaskFailure
 from curation.running.overlap import overlapped
@@ -42,7 +42,7 @@ def run_tasks(
     cluster: Cluster,
     progress: Progress,
     is_finished: Callable[[AnyTask], bool] | None = None,
-    give_up: Callable[[AnyTask, str], str] | None = None,
+    give_up: Callable[[TaskFailure[AnyTask]], str] | None = None,
     starting: Callable[[], None] = lambda: None,
 ) -> None:
     """Run the tasks that are not done yet.
@@ -55,26 +55,32 @@ def run_tasks(
         cluster: Where they run.
         progress: Where progress is reported.
         is_finished: Whether a task need not be run; by default, whether its manifest has its fingerprint.
-        give_up: Called with a task that failed and the cause; returns a name for it to report. By default, a failure
-            raises StepFailed.
+        give_up: Called with the failure of a task; returns a name for it to report. By default, a failure raises
+            StepFailed.
         starting: Called before the first task, if there is one to run.
 
     Raises:
-        StepFailed: A task failed and there is no `give_up`, or its output could not be written.
+        StepFailed: A task failed and there is no `give_up`.
+        WriteFailed: The output of a task could not be written.
     """
 
     def has_manifest(task: AnyTask) -> bool:
         return is_done(task.folder, step, task.shard, task.fingerprint) is not None
+
+    def made(task: AnyTask) -> Mapping[str, int] | None:
+        return {} if (is_finished or has_manifest)(task) else None
 
     finished = overlapped(is_finished or has_manifest, tasks, READERS)
     unfinished = [task for task, done in zip(tasks, finished, strict=True) if not done]
     if unfinished:
         starting()
     with progress.step(step, len(tasks), len(tasks) - len(unfinished)) as bar:
-        for result in cluster.map(function, unfinished):
+        for result in cluster.map(function, unfinished, made):
             if not isinstance(result, TaskFailure):
                 bar.advance(**result.value)
-            elif give_up is None or result.writing:
+            elif result.writing:
+                raise WriteFailed(f"{step}: {result.cause}")
+            elif give_up is None:
                 raise StepFailed(f"{step}: {result.cause}")
             else:
-                bar.failed(give_up(result.item, result.cause), result.cause)
+                bar.failed(give_up(result), result.cause)

@@ -3,6 +3,7 @@
     corpus/<shard>.parquet ─ encode ─┬─ corpus/<shard>.parquet, token_count filled
                                      ├─ encoded/…/<split>/<shard>.arrow, sorted by shuffled key
                                      └─ encoded/…/measured/<shard>.json ─ tokenizer/report.json
+    encoded/ ─ merge, if there are many shards ─ encoded/…/<split>-<tier>/, the same documents in files of more shards
     encoded/ ─ plan from token totals ─ one task per token shard ─ tokens/{train,validation}-00000.parquet
 
 `encoded/` is removed once every token shard is there. Each token shard is a range of the shuffled order that is known
@@ -11,7 +12,7 @@ in advance, so tasks are independent and a killed run makes only what is missing
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -46,8 +47,10 @@ from curation.tokenize.encoding.encode_shards import (
     least_split_hash,
     read_encoder,
     read_totals,
+    slots_folder,
 )
 from curation.tokenize.encoding.measure import no_counts
+from curation.tokenize.encoding.merge_slots import SlotFiles, merge_or_reuse, merge_tasks, plan_tiers
 from curation.tokenize.encoding.pack import plan as plan_ranges
 from curation.tokenize.encoding.pack_shards import PackTask, describe, pack_shard, padding_id
 from curation.tokenize.encoding.shuffle import slot_count
@@ -128,7 +131,8 @@ def make_tokens(
         _remove_outdated(folder, fingerprint)
         request = Request(folder, settings, made_from[0], fingerprint)
         tasks = _plan_encoding(request, [(corpus, shard) for corpus, names in corpora for shard in names], cluster)
-        whole = _pack(request, _encode(tasks, cluster, progress), cluster, progress)
+        totals = _encode(tasks, cluster, progress)
+        whole = _pack(request, totals, _merge(request, tasks, cluster, progress), cluster, progress)
     folder.remove(ENCODED)
     return whole
 
@@ -217,7 +221,30 @@ def _encode(tasks: Sequence[EncodeTask], cluster: Cluster, progress: Progress) -
     return [totals[position] for position in sorted(totals)]
 
 
-def _pack(request: Request, totals: Sequence[tuple[Corpus, Totals]], cluster: Cluster, progress: Progress) -> Manifest:
+def _merge(request: Request, tasks: Sequence[EncodeTask], cluster: Cluster, progress: Progress) -> dict[str, SlotFiles]:
+    """The files from which token shards are made, by split; those of many shards are merged first."""
+    names = tuple(sorted((task.name for task in tasks), key=lambda name: f"{name}.arrow"))
+    dtype = read_encoder(request.folder.url, request.tokenizer).dtype
+    slots = tasks[0].slots if tasks else 1
+    files = {}
+    for split in SPLITS:
+        source = SlotFiles(slots_folder(request.fingerprint, split), slots, len(names), names=names)
+        for target in plan_tiers(source):
+            with progress.step(f"merge {split}", source.ranges * target.groups, unit="merges") as bar:
+                for _ in cluster.each(merge_or_reuse, merge_tasks(request.folder, source, target, dtype)):
+                    bar.advance()
+            source = target
+        files[split] = source
+    return files
+
+
+def _pack(
+    request: Request,
+    totals: Sequence[tuple[Corpus, Totals]],
+    files: Mapping[str, SlotFiles],
+    cluster: Cluster,
+    progress: Progress,
+) -> Manifest:
     """Make all token shards, then their common manifest, which is returned."""
     encoder = read_encoder(request.folder.url, request.tokenizer)
     sources = [{"corpus": corpus.name, "epochs": corpus.epochs, **made.counts} for corpus, made in totals]
@@ -231,7 +258,9 @@ def _pack(request: Request, totals: Sequence[tuple[Corpus, Totals]], cluster: Cl
         counts |= {f"{split}_dropped": dropped, f"{split}_shards": len(ranges)}
         labels = describe(encoder, request.settings, sources, split)
         shared = (request.settings, encoder.dtype, padding_id(encoder, request.settings), labels, request.fingerprint)
-        tasks += [PackTask(request.folder, split, number, part, *shared) for number, part in enumerate(ranges)]
+        tasks += [
+            PackTask(request.folder, split, number, part, files[split], *shared) for number, part in enumerate(ranges)
+        ]
     run_tasks(TOKENS, pack_shard, tasks, cluster, progress)
     for task, part in zip(tasks, step_counts(request.folder, TOKENS, [task.shard for task in tasks]), strict=True):
         for name, value in part.items():

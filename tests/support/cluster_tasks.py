@@ -17,6 +17,13 @@ def work(item: str) -> str:
     if kind == "die-once" and not Path(rest).exists():
         Path(rest).write_text("")
         os.kill(os.getpid(), signal.SIGKILL)
+    if kind == "unavailable":
+        raise PermissionError(rest)
+    if kind == "unavailable-twice":
+        with Path(rest).open("a") as file:
+            file.write("x")
+        if Path(rest).stat().st_size < 3:
+            raise OSError(f"{rest}: 503")
     if kind == "raise":
         raise ValueError("broken\nmore")
     if kind == "refuse":

@@ -12,8 +12,8 @@ import numpy as np
 from curation.running.performance import Meter
 from curation.store.folder import Folder
 from curation.store.manifest import Manifest
-from curation.tokenize.encoding.encode_shards import slots_folder
 from curation.tokenize.encoding.encoder import Encoder
+from curation.tokenize.encoding.merge_slots import SlotFiles
 from curation.tokenize.encoding.pack import Range, best_fit, concat
 from curation.tokenize.encoding.shuffle import read_slots
 from curation.tokenize.encoding.token_shards import TokensSettings, shard_path, token_schema, write_token_shard
@@ -30,6 +30,7 @@ class PackTask:
         split: "train" or "validation".
         number: Number of the shard in its split.
         part: The part of the split's documents to pack.
+        files: The files that hold the split's documents.
         settings: Recipe table [tokens].
         dtype: Type of the token ids.
         pad: Token that fills rows.
@@ -41,6 +42,7 @@ class PackTask:
     split: str
     number: int
     part: Range
+    files: SlotFiles
     settings: TokensSettings
     dtype: np.dtype[np.unsignedinteger]
     pad: int
@@ -56,9 +58,8 @@ class PackTask:
 def pack_shard(task: PackTask) -> dict[str, int]:
     """Make one token shard, its manifest last. Returns nothing that progress counts."""
     meter, settings, part = Meter(), task.settings, task.part
-    task.folder.fs.invalidate_cache()  # fsspec caches listings, perhaps one from before the first pass
-    paths = task.folder.list(slots_folder(task.fingerprint, task.split), ".arrow")
-    documents = read_slots(task.folder, paths, part.first, part.last, task.dtype)
+    task.folder.fs.invalidate_cache()  # fsspec caches listings, perhaps one from before the files were written
+    documents = read_slots(task.folder, task.files.paths(part.first, part.last), part.first, part.last, task.dtype)
     if settings.packing == "concat":
         rows = concat(documents.encoded, settings.sequence_length, part.skip, part.tokens, task.pad)
     else:

@@ -10,8 +10,10 @@ depend on the number of corpus shards or workers.
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -34,6 +36,9 @@ TYPICAL_TOKENS = 1000
 
 READ_BYTES = 1 << 18
 """Bytes read at once from a file that is not local."""
+
+MERGE_TOKENS = 1 << 23
+"""Tokens held in memory at once while files are merged, besides those of one slot."""
 
 _SPLIT, _PART = 0x73706C6974, 0x70617274
 """Seeds of the two hashes that do not depend on the user's seed: the split, and the documents in a partial epoch."""
@@ -127,16 +132,34 @@ def in_key_order(
 
 def write_slots(folder: Folder, path: str, documents: Documents, slots: int) -> None:
     """Write sorted documents as an Arrow file with one record batch per non-empty slot."""
-    slot = _slots_of(documents.keys, slots)
-    filled, first = np.unique(slot, return_index=True)
-    bounds = np.append(first, len(documents)).astype(np.int64)
+    filled, bounds = _slot_bounds(documents, slots)
     tokens = np.diff(documents.encoded.offsets[bounds])
-    kind = pa.list_(pa.from_numpy_dtype(documents.encoded.ids.dtype))
+    _write_batches(folder, path, filled, tokens, documents.encoded.ids.dtype, [documents], slots)
+
+
+def _write_batches(
+    folder: Folder,
+    path: str,
+    filled: Int64s,
+    tokens: Int64s,
+    dtype: np.dtype[Any],
+    parts: Iterable[Documents],
+    slots: int,
+) -> None:
+    """Write one file from parts that do not share a slot; `filled` and `tokens` are its slots and their tokens."""
     metadata = {"slots": _pack(filled.astype(np.int64)), "tokens": _pack(tokens.astype(np.int64))}
+    kind = pa.list_(pa.from_numpy_dtype(dtype))
     schema = pa.schema([("key", pa.uint64()), ("id", pa.string()), ("tokens", kind)], metadata=metadata)
     with folder.writing(path, sync=False) as file, pa.ipc.new_file(pa.PythonFile(file, mode="w"), schema) as writer:
-        for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
-            writer.write_batch(_slot_batch(documents, start, stop, schema))
+        for documents in parts:
+            for start, stop in pairwise(_slot_bounds(documents, slots)[1].tolist()):
+                writer.write_batch(_slot_batch(documents, start, stop, schema))
+
+
+def _slot_bounds(documents: Documents, slots: int) -> tuple[Int64s, Int64s]:
+    """The non-empty slots, int64[filled], and where each begins and the last one ends, int64[filled + 1]."""
+    filled, first = np.unique(_slots_of(documents.keys, slots), return_index=True)
+    return filled, np.append(first, len(documents)).astype(np.int64)
 
 
 def _slot_batch(documents: Documents, start: int, stop: int, schema: pa.Schema) -> pa.RecordBatch:
@@ -155,18 +178,71 @@ def slot_tokens(folder: Folder, path: str, slots: int) -> Int64s:
     return totals
 
 
+class SlotReader:
+    """Reads slots from several files that `write_slots` or `merge` wrote, each opened once. A context manager.
+
+    Args:
+        folder: Their folder.
+        paths: The files. If two documents have the same key, the one in the earlier file comes first.
+        dtype: Type of the token ids.
+    """
+
+    def __init__(self, folder: Folder, paths: Sequence[str], dtype: np.dtype[Any]) -> None:
+        self._folder, self._paths, self._dtype = folder, paths, dtype
+        self._files: list[tuple[Int64s, Int64s, Any]] = []
+        self._open = ExitStack()
+
+    def __enter__(self) -> SlotReader:
+        with ExitStack() as stack:
+            for path in self._paths:
+                file = stack.enter_context(mapped(self._folder, path, block_size=READ_BYTES))
+                reader = stack.enter_context(pa.ipc.open_file(file))
+                self._files.append((_unpack(reader.schema, "slots"), _unpack(reader.schema, "tokens"), reader))
+            self._open = stack.pop_all()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._files.clear()
+        self._open.close()
+
+    def read(self, first: int, last: int) -> Documents:
+        """Read the documents of slots `first` to `last` (exclusive) from all files, in key order."""
+        batches: list[pa.RecordBatch] = []
+        for slots, _, reader in self._files:
+            begin, end = np.searchsorted(slots, [first, last])
+            batches += [reader.get_batch(number) for number in range(begin, end)]
+        encoded = _concatenate([batch.column("tokens") for batch in batches], self._dtype)
+        ids = pa.concat_arrays([batch.column("id") for batch in batches]) if batches else pa.array([], pa.string())
+        keys = [batch.column("key").to_numpy() for batch in batches]
+        rows = np.arange(len(ids))
+        return in_key_order(encoded, ids, np.concatenate([np.empty(0, np.uint64), *keys]), rows, self._dtype)
+
+    def merge(self, path: str, first: int, last: int, slots: int) -> None:
+        """Write the documents of slots `first` to `last` (exclusive) as one file, about `MERGE_TOKENS` at a time.
+
+        Args:
+            path: Path of the new file.
+            first: First slot.
+            last: Last slot, exclusive.
+            slots: Number of slots of the whole set.
+        """
+        spans = [(numbers, np.searchsorted(numbers, [first, last]), tokens) for numbers, tokens, _ in self._files]
+        there = np.concatenate([np.empty(0, np.int64), *(numbers[a:b] for numbers, (a, b), _ in spans)])
+        counts = np.concatenate([np.empty(0, np.int64), *(tokens[a:b] for _, (a, b), tokens in spans)])
+        filled, which = np.unique(there, return_inverse=True)
+        tokens = np.zeros(len(filled), np.int64)
+        np.add.at(tokens, which, counts)
+        part = np.cumsum(tokens) // MERGE_TOKENS
+        cuts = np.flatnonzero(np.diff(part, prepend=-1, append=-1)) if len(filled) else np.zeros(1, np.int64)
+        ranges = [(int(filled[a]), int(filled[b - 1]) + 1) for a, b in pairwise(cuts.tolist())]
+        parts = (self.read(*each) for each in ranges)
+        _write_batches(self._folder, path, filled, tokens, self._dtype, parts, slots)
+
+
 def read_slots(folder: Folder, paths: Sequence[str], first: int, last: int, dtype: np.dtype[Any]) -> Documents:
     """Read the documents of slots `first` to `last` (exclusive) from all files, in key order."""
-    batches: list[pa.RecordBatch] = []
-    for path in paths:
-        with mapped(folder, path, block_size=READ_BYTES) as file, pa.ipc.open_file(file) as reader:
-            begin, end = np.searchsorted(_unpack(reader.schema, "slots"), [first, last])
-            batches += [reader.get_batch(number) for number in range(begin, end)]
-    encoded = _concatenate([batch.column("tokens") for batch in batches], dtype)
-    ids = pa.concat_arrays([batch.column("id") for batch in batches]) if batches else pa.array([], pa.string())
-    keys = [batch.column("key").to_numpy() for batch in batches]
-    rows = np.arange(len(ids))
-    return in_key_order(encoded, ids, np.concatenate([np.empty(0, np.uint64), *keys]), rows, dtype)
+    with SlotReader(folder, paths, dtype) as reader:
+        return reader.read(first, last)
 
 
 def _concatenate(lists: Sequence[pa.ListArray], dtype: np.dtype[Any]) -> EncodedTexts:

@@ -56,6 +56,59 @@ def test_other_file_systems() -> None:
     assert entry.open().read() == b"abc"
 
 
+@pytest.fixture
+def linked(crawl: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The crawl with links to a folder and a file outside, to what is in it, and around in circles."""
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "2024").mkdir()
+    (outside / "2024" / "o.warc.gz").write_bytes(b"o")
+    (outside / "p.warc.gz").write_bytes(b"pp")
+    (outside / "2024" / "back").symlink_to(crawl)
+    (crawl / "2024").symlink_to(outside / "2024")
+    (crawl / "deep" / "p.warc.gz").symlink_to(outside / "p.warc.gz")
+    (crawl / "deep" / "up").symlink_to("..")
+    (crawl / "latest").symlink_to("deep")
+    (crawl / "latest.warc.gz").symlink_to("a.warc.gz")
+    (crawl / "self").symlink_to("self")
+    (crawl / "notes-gone.txt").symlink_to("gone.txt")
+    (crawl / "named.warc").symlink_to("notes.txt")
+    return crawl
+
+
+def test_links_are_followed_and_each_file_is_read_once(linked: Path) -> None:
+    """Linked files and folders are read, once each, under their own path if they have one; circles end."""
+    found = {str(Path(entry.path).relative_to(linked)): entry for entry in find_inputs([str(linked)])}
+    own = ["a.warc.gz", "b.warc.gz", "deep/c.warc", "deep/d.arc.gz", "e.warc.wet.gz"]
+    assert list(found) == sorted([*own, "2024/o.warc.gz", "deep/p.warc.gz", "named.warc"])
+    assert found["deep/p.warc.gz"].size == 2
+
+
+def test_globs_go_through_links(linked: Path) -> None:
+    """A glob finds linked files and what is in linked folders."""
+    assert names([str(linked / "*" / "*.warc.gz")]) == ["o.warc.gz", "p.warc.gz"]
+    assert names([str(linked / "l*" / "*.warc")]) == ["c.warc"]
+    assert names([str(linked / "l*.gz")]) == ["latest.warc.gz"]
+    assert names([str(linked / "latest" / "*")]) == ["c.warc", "d.arc.gz", "p.warc.gz"]
+    assert names([str(linked / "**" / "o.warc*")]) == ["o.warc.gz"]
+
+
+def test_the_version_of_a_link_is_that_of_its_file(linked: Path) -> None:
+    """An input behind a link is another version once the file that the link leads to has changed."""
+    path = linked / "deep" / "p.warc.gz"
+    before = find_inputs([str(linked)])
+    os.utime(path, (1, 1))
+    changed = [after.path for old, after in zip(before, find_inputs([str(linked)]), strict=True) if after != old]
+    assert changed == [str(path)]
+
+
+@pytest.mark.parametrize("name", ["gone.warc.gz", "gone"])
+def test_a_link_to_nothing_is_an_error(crawl: Path, name: str) -> None:
+    """A link that leads nowhere and may have led to archives is an error that names it."""
+    (crawl / name).symlink_to("/nowhere/at-all")
+    with pytest.raises(InputError, match=f"No such file.*{name}"):
+        find_inputs([str(crawl)])
+
+
 @pytest.mark.parametrize("argument", ["missing.warc", "missing/*.warc", "@missing.txt", "nosuch://x/y.warc"])
 def test_an_argument_without_files_is_an_error(tmp_path: Path, argument: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names a missing file, an empty glob, a missing list or an unknown protocol."""

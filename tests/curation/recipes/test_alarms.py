@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from curation.errors import RecipeError
-from curation.recipes.alarms import Alarms, Band, Rate, describe
+from curation.recipes.alarms import Alarms, Band, Rate, describe, quarantine_rates
 from curation.recipes.recipe import from_document, load, to_toml
 
 STATED = '[[stage]]\nuse = "url"\n\n[alarms]\nmin_documents = 10\nurl = [0, 0.25]\ndedup = [0.01, 0.5]\n'
@@ -23,7 +23,18 @@ def test_alarms_are_set_in_a_table(tmp_path: Path) -> None:
     assert recipe.alarms == Alarms(10, (Band("url", 0, 0.25), Band("dedup", 0, 0.4), Band("quarantined", 0, 0.1)))
     assert from_document(tomllib.loads(to_toml(recipe.resolved())), "again") == recipe
     assert load(str(path), ["alarms.dedup=none"]).alarms.bands == (Band("url", 0, 0.25),)
-    assert load("fineweb").alarms == Alarms()
+    assert load("fineweb").alarms == load("web").alarms == Alarms(bands=(Band("unavailable", 0, 0.01),))
+    assert load("fineweb", ["alarms.unavailable=none"]).alarms == Alarms()
+
+
+def test_quarantined_inputs_are_counted_by_cause() -> None:
+    """Inputs that are bad in themselves and those given up because of I/O errors or workers have separate rates."""
+    kinds = ["input", "io", "workers", "scheduler"]
+    entries = [{"path": kind, "cause": kind, "kind": kind} for kind in kinds] + [{"path": "old", "cause": "old"}]
+    rates = quarantine_rates(entries, 100)
+    assert {name: rate.removed for name, rate in rates.items()} == {"quarantined": 5, "unreadable": 2, "unavailable": 3}
+    assert [band.stage for band, _ in load("fineweb").alarms.violated(rates)] == ["unavailable"]
+    assert not load("fineweb").alarms.violated(quarantine_rates(entries[:2], 100))
 
 
 def test_no_band_changes_the_fingerprint() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from cluster_tasks import change_code, work
-from distributed import Client
+from distributed import Client, LocalCluster
 
 from curation.errors import StepFailed, UsageError
 from curation.running.cluster import Cluster, TaskFailure, TaskResult, cores, open_cluster
@@ -53,6 +53,25 @@ def test_failures_are_values_and_stop_nothing(cluster: Cluster) -> None:
     assert results["refuse:"] == TaskFailure("refuse:", "not an archive")
     assert isinstance(results["a"], TaskResult)
     assert isinstance(results["b"], TaskResult)
+
+
+def test_an_item_that_cannot_be_read_for_now_is_tried_again(cluster: Cluster, tmp_path: Path) -> None:
+    """Two I/O errors cost an item nothing but a pause of some seconds."""
+    if cluster.threads > 1:
+        pytest.skip("threads of this process read no inputs")
+    items = ["a", f"unavailable-twice:{tmp_path / 'tries'}", "b"]
+    started = time.monotonic()
+    assert sorted(cluster.each(work, items)) == sorted(item.upper() for item in items)
+    assert time.monotonic() - started > 1.5
+    assert (tmp_path / "tries").read_text() == "xxx"
+
+
+def test_an_item_that_stays_unreadable_is_given_up(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After its time it is a failure of the kind "io"; other items do not wait for it."""
+    monkeypatch.setenv("CURATION_RETRY_SECONDS", "2")
+    results = [*cluster.map(work, ["unavailable:no", "a", "b"])]
+    assert results[-1] == TaskFailure("unavailable:no", "PermissionError: no", kind="io") or cluster.threads > 1
+    assert {result.item for result in results if isinstance(result, TaskResult)} == {"a", "b"}
 
 
 def test_gather_keeps_order_and_fails_loudly(cluster: Cluster) -> None:
@@ -110,6 +129,7 @@ def test_a_dying_worker_costs_only_its_item(dask_cluster: Cluster) -> None:
     results = {r.item: r for r in dask_cluster.map(work, ["a", "die:", "b", "c", "die:again", "d", "e"])}
     for item in ("die:", "die:again"):
         assert isinstance(results[item], TaskFailure)
+        assert results[item].kind == "workers"
         assert "worker died" in results[item].cause
     assert all(isinstance(results[item], TaskResult) for item in "abcde")
 
@@ -131,6 +151,26 @@ def test_an_item_whose_worker_died_once_is_retried(dask_cluster: Cluster, tmp_pa
     assert dask_cluster.gather(work, [item]) == [item.upper()]
 
 
+def test_workers_that_are_gone_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the only worker ends and nothing restarts it, another is started, and the items are done."""
+    monkeypatch.setattr("curation.running.cluster.REPLACE_SECONDS", 1.0)
+    monkeypatch.setenv("PYTHONPATH", f"{SUPPORT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    with open_cluster(1) as cluster:
+        assert cluster.client is not None
+        (nanny,) = cluster.client.cluster.workers.values()
+        cluster.client.sync(nanny.close)
+        assert sorted(cluster.each(work, ["a", "b"])) == ["A", "B"]
+
+
+def test_a_scheduler_without_workers_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If no worker comes for long enough, the step fails instead of waiting forever."""
+    monkeypatch.setattr("curation.running.cluster.WORKERLESS_SECONDS", 1.0)
+    with LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0") as local:
+        address = local.scheduler_address
+        with open_cluster(scheduler=address) as cluster, pytest.raises(StepFailed, match="no worker"):
+            list(cluster.map(work, ["a"]))
+
+
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[tuple[str, str]]:
     """A scheduler with one worker in another process: its address and its scheduler file."""
@@ -145,7 +185,7 @@ def running(tmp_path: Path) -> Iterator[tuple[str, str]]:
     )
     script = tmp_path / "scheduler.py"
     script.write_text(program)
-    environment = {**os.environ, "PYTHONPATH": str(SUPPORT)}
+    environment = {**os.environ, "PYTHONPATH": f"{SUPPORT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
     with subprocess.Popen(
         [sys.executable, str(script), str(file)],
         stdin=subprocess.PIPE,

@@ -86,7 +86,8 @@ def test_recipe_show_prints_alarms(tmp_path: Path) -> None:
     """`recipe show` prints the table with the values of --set; an unknown name exits with code 2."""
     command = [sys.executable, "-m", "curation.jobs.cli", "recipe", "show", "fineweb", "--json", "--set"]
     done = subprocess.run([*command, BANDS[1]], capture_output=True, text=True, check=False, timeout=60)
-    assert json.loads(done.stdout)["alarms"] == {"min_documents": 1000, "damaged": 0.0, "gopher_quality": [0.0, 0.4]}
+    expected = {"min_documents": 1000, "damaged": 0.0, "unavailable": [0.0, 0.01], "gopher_quality": [0.0, 0.4]}
+    assert json.loads(done.stdout)["alarms"] == expected
     done = subprocess.run([*command, "alarms.gopher=[0, 1]"], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2
     assert "gopher_quality" in done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -228,6 +229,61 @@ def test_an_unreadable_input_is_quarantined(crawl: Path, tmp_path: Path) -> None
     assert entry["path"] == str(bad)
     assert "no WARC" in entry["cause"] or "archive" in entry["cause"]
     assert len(rows(tmp_path / "out", "corpus")) == 12
+
+
+def test_only_unreadable_inputs(tmp_path: Path) -> None:
+    """If no input is an archive, later steps are skipped with the cause, the report is made, and it exits with 1."""
+    bad = tmp_path / "bad.warc.gz"
+    bad.write_bytes(b"no archive at all" * 99)
+    done = curate("run", bad, "--out", tmp_path / "out", "--workers", "0")
+    assert done.returncode == 1, done.stderr
+    for step in ("dedup", "corpus", "train-tokenizer", "tokens"):
+        assert f"{step}: skipped, because no input could be read" in done.stderr
+    assert "stage" in done.stdout
+
+
+def test_no_document_is_kept(tmp_path: Path) -> None:
+    """If the stages remove every document, the funnel is printed, later steps are skipped, and it exits with 0."""
+    write_archive(tmp_path / "thin.warc.gz", [response("https://a.org/1", page("thin", "Too short to keep."))])
+    for command in (["run"], ["tokenize"], ["run"]):
+        done = curate(*command, tmp_path / "thin.warc.gz", "--out", tmp_path / "out", "--workers", "0")
+        assert done.returncode == 0, done.stderr
+        assert "tokens: skipped, because no document was kept" in done.stderr
+    assert "train-tokenizer: skipped" in done.stderr
+    assert "stage" in done.stdout
+    assert "removed because" in done.stdout
+
+
+def read_only(folder: Path, *arguments: str | Path, settings: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run `curate` in a mount namespace in which the folder is read-only."""
+    mount = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
+    sets = [word for setting in settings for word in ("--set", setting)]
+    command = [sys.executable, "-m", "curation.jobs.cli", *map(str, arguments), *sets]
+    words = ["unshare", "--mount", "sh", "-c", mount, str(folder), *command]
+    return subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
+
+
+def test_a_finished_run_that_cannot_be_written(crawl: Path, run: Path) -> None:
+    """On a read-only mount a finished run exits with 0, and one that has something to do with 2 and the cause."""
+    if shutil.which("unshare") is None or "ro" not in read_only_mount(run):
+        pytest.skip("needs the right to mount")
+    before = contents(run)
+    done = read_only(run, "run", crawl, "--out", run, "--workers", "0", settings=SETTINGS)
+    assert done.returncode == 0, done.stderr
+    assert "nothing to do" in done.stderr
+    more = [*SETTINGS, "tokens.seed=7"]
+    refused = read_only(run, "run", crawl, "--out", run, "--workers", "0", "--update", settings=more)
+    assert refused.returncode == 2, refused.stderr
+    assert "cannot write" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert contents(run) == before
+
+
+def read_only_mount(folder: Path) -> str:
+    """Options of a read-only mount of the folder, empty if this process may not mount."""
+    mount = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && findmnt -no OPTIONS "$0"'
+    words = ["unshare", "--mount", "sh", "-c", mount, str(folder)]
+    return subprocess.run(words, capture_output=True, text=True, check=False).stdout
 
 
 MISTAKES: list[tuple[str, list[str], str]] = [

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from curation.archives import streams
+from curation.archives.streams import PatientStream
+
+DATA = random.Random(3).randbytes(12 << 20)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Gives parts of DATA, or the next status of `server.statuses`."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *arguments: object) -> None:
+        """Nothing."""
+
+    def do_HEAD(self) -> None:
+        """The size of DATA."""
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        """A part of DATA."""
+        server: Any = self.server
+        server.requests += 1
+        status = next(server.statuses, 200)
+        first, _, last = self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")
+        body = DATA[int(first) : int(last) + 1 if last else None] if status == 200 else b""
+        self.send_response(206 if status == 200 and last else status)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Accept-Ranges", "bytes")
+        if status == 429:
+            self.send_header("Retry-After", "7")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    made: Any = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    made.statuses, made.requests, made.slept = iter(()), 0, []
+    made.url = f"http://127.0.0.1:{made.server_port}/a.warc"
+    monkeypatch.setattr(streams.time, "sleep", made.slept.append)
+    Thread(target=made.serve_forever, daemon=True).start()
+    yield made
+    made.shutdown()
+    made.server_close()
+
+
+def test_failed_requests_change_no_byte(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If many requests fail, also while the file is sought, what is read is the same, and every pause is bounded."""
+    chance = random.Random(1)
+    server.statuses = iter(lambda: 503 if chance.random() < 0.3 else 200, None)
+    monkeypatch.setattr(streams, "LONGEST_PAUSES", 1e6)
+    with PatientStream(server.url) as stream:
+        for _ in range(20):
+            place = chance.randrange(len(DATA))
+            assert stream.seek(place) == place
+            assert stream.read(5000) == DATA[place : place + 5000]
+            assert stream.tell() == min(place + 5000, len(DATA))
+        assert stream.seek(0, 2) == len(DATA)
+        assert stream.read(1) == b""
+        stream.seek(0)
+        assert stream.read() == DATA
+    assert server.slept
+    assert max(server.slept) <= 1.5 * max(streams.PAUSES)
+
+
+def test_storage_that_stays_down_is_an_os_error(server: Any) -> None:
+    """After pauses that double, the failure is raised as an OSError."""
+    with PatientStream(server.url) as stream:
+        server.statuses = iter(lambda: 503, None)
+        with pytest.raises(OSError, match=r"503|a\.warc"):
+            stream.read(10)
+    assert len(server.slept) == len(streams.PAUSES)
+    assert all(0.5 <= slept / pause <= 1.5 for slept, pause in zip(server.slept, streams.PAUSES, strict=True))
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_what_will_not_pass_is_raised_at_once(server: Any, status: int) -> None:
+    """A missing file and denied access are not waited for."""
+    server.statuses = iter(lambda: status, None)
+    with pytest.raises(OSError):
+        PatientStream(server.url)
+    assert not server.slept
+
+
+def test_retry_after_is_honored(server: Any) -> None:
+    """A server that asks for 7 seconds gets them."""
+    with PatientStream(server.url) as stream:
+        server.statuses = iter([429])
+        assert stream.read(10) == DATA[:10]
+    assert server.slept == [7.0]

@@ -1,0 +1,231 @@
+"""Failures that pass cost no input and change no byte: storage that is down, a lost scheduler, a missing mount."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from archives import page, prose, response, write_archive
+from processes import command, contents, curate
+
+IS_LONG = bool(os.environ.get("CURATION_LONG_TESTS"))
+"""Whether to run the long forms: more archives and longer outages."""
+
+ARCHIVES = 60 if IS_LONG else 24
+OUTAGE = 45.0 if IS_LONG else 6.0
+PATIENCE = 240.0
+
+
+@pytest.fixture(scope="module")
+def crawl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Many archives of a few pages each."""
+    folder = tmp_path_factory.mktemp("crawl")
+    for number in range(ARCHIVES):
+        records = [response(f"https://{number}.org/{n}", page("good", *prose(7 * number + n))) for n in range(4)]
+        write_archive(folder / f"{number:02d}.warc.gz", records)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(crawl: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The filter step on local files without a failure."""
+    out = tmp_path_factory.mktemp("whole") / "out"
+    done = curate("filter", crawl, "--out", out, "--workers", "0")
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """Gives files and parts of them; answers 503 to everything for some seconds after the first requests for a part."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *arguments: object) -> None:
+        """Nothing."""
+
+    def do_HEAD(self) -> None:
+        """The size of a file."""
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        """A file, or the part of it in the header Range."""
+        server: Any = self.server
+        wanted = self.headers.get("Range")
+        if wanted and server.outage and server.parts >= 3:
+            server.until, server.outage = time.monotonic() + server.outage, 0.0
+        server.parts += bool(wanted)
+        path = Path(self.translate_path(self.path))
+        if time.monotonic() < server.until:
+            server.refused += 1
+            self.answer(503, b"")
+        elif not path.is_file():
+            self.answer(404, b"")
+        elif wanted:
+            first, last = wanted.removeprefix("bytes=").split("-")
+            data = path.read_bytes()
+            body = data[int(first) : int(last) + 1]
+            self.answer(206, body, **{"Content-Range": f"bytes {first}-{int(first) + len(body) - 1}/{len(data)}"})
+        else:
+            self.answer(200, path.read_bytes())
+
+    def answer(self, status: int, body: bytes, **headers: str) -> None:
+        """Send a complete response."""
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), "Accept-Ranges": "bytes", **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[Any]:
+    """An HTTP server of the files in a folder."""
+    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
+    server.outage = server.until = 0.0
+    server.parts = server.refused = 0
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_storage_that_is_down_for_seconds(crawl: Path, tmp_path: Path, workers: str) -> None:
+    """Seconds in which every request is answered with 503 cost no archive and change no byte."""
+    with served(crawl) as server:
+        urls = [f"http://127.0.0.1:{server.server_port}/{path.name}" for path in sorted(crawl.iterdir())]
+        clean = curate("filter", *urls, "--out", tmp_path / "clean", "--workers", "0")
+        assert clean.returncode == 0, clean.stderr
+        server.parts, server.outage = 0, OUTAGE
+        done = curate("filter", *urls, "--out", tmp_path / "out", "--workers", workers)
+    assert server.refused > 2
+    assert done.returncode == 0, done.stderr
+    assert contents(tmp_path / "out") == contents(tmp_path / "clean")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def start(stack: ExitStack, *words: str) -> subprocess.Popen[bytes]:
+    """Start a process that is killed with the stack."""
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    stack.callback(lambda: (process.kill(), process.wait()))
+    return process
+
+
+def start_scheduler(stack: ExitStack, port: int) -> subprocess.Popen[bytes]:
+    words = ["distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]
+    return start(stack, sys.executable, "-m", *words)
+
+
+def start_worker(stack: ExitStack, port: int, *before: str) -> subprocess.Popen[bytes]:
+    words = ["distributed.cli.dask_worker", f"tcp://127.0.0.1:{port}", "--nthreads", "1", "--no-dashboard"]
+    return start(stack, *before, sys.executable, "-m", *words, "--no-nanny", "--death-timeout", "60")
+
+
+def wait_for_workers(port: int, count: int) -> None:
+    from distributed import Client
+
+    with Client(f"tcp://127.0.0.1:{port}", timeout=60) as client:
+        client.wait_for_workers(count, timeout=120)
+
+
+def test_a_scheduler_restarted_in_the_middle(crawl: Path, whole: Path, tmp_path: Path) -> None:
+    """After SIGKILL of the scheduler and its workers, the run goes on with new ones; no archive is lost."""
+    port, out = free_port(), tmp_path / "out"
+    with ExitStack() as stack:
+        first = [start_scheduler(stack, port), *(start_worker(stack, port) for _ in range(2))]
+        wait_for_workers(port, 2)
+        words = command("filter", crawl, "--out", out, "--scheduler", f"tcp://127.0.0.1:{port}")
+        run = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        stack.callback(run.kill)
+        until = time.monotonic() + PATIENCE
+        while not list(out.glob("manifests/filter/*.json")):
+            assert run.poll() is None, run.stderr and run.stderr.read()
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        for process in first:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        made = {path: path.stat().st_mtime_ns for path in out.glob("manifests/filter/*.json")}
+        assert len(made) < ARCHIVES
+        start_scheduler(stack, port)
+        start_worker(stack, port)
+        _, errors = run.communicate(timeout=PATIENCE)
+    assert run.returncode == 0, errors
+    assert "scheduler was lost" in errors
+    assert contents(out) == contents(whole)
+    assert {path: path.stat().st_mtime_ns for path in made} == made
+
+
+def may_mount() -> bool:
+    words = ["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"]
+    return (
+        shutil.which("unshare") is not None and subprocess.run(words, capture_output=True, check=False).returncode == 0
+    )
+
+
+def test_a_worker_without_the_inputs(crawl: Path, whole: Path, tmp_path: Path) -> None:
+    """One of two workers sees an empty folder: it is named and gets no more tasks, and no archive is lost."""
+    if not may_mount():
+        pytest.skip("needs the right to mount")
+    port, out = free_port(), tmp_path / "out"
+    hidden = ("unshare", "--mount", "sh", "-c", f'mount -t tmpfs none "{crawl}" && exec "$@"', "sh")
+    with ExitStack() as stack:
+        start_scheduler(stack, port)
+        start_worker(stack, port, *hidden)
+        start_worker(stack, port)
+        wait_for_workers(port, 2)
+        done = curate("filter", crawl, "--out", out, "--scheduler", f"tcp://127.0.0.1:{port}")
+    assert done.returncode == 0, done.stderr
+    assert "gets no more tasks: it fails where others succeed" in done.stderr
+    assert "FileNotFoundError" in done.stderr
+    assert contents(out) == contents(whole)
+
+
+def test_inputs_that_stay_unavailable(crawl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Too many inputs given up because of I/O errors stop the run with code 3; a rerun tries exactly those again."""
+    folder, out = tmp_path / "crawl", tmp_path / "out"
+    shutil.copytree(crawl, folder)
+    gone = folder / "03.warc.gz"
+    shutil.move(gone, folder / "kept")
+    gone.symlink_to(folder / "kept")
+    words = ["run", folder, "--out", out, "--workers", "0", "--steps", "filter,dedup"]
+    monkeypatch.setenv("CURATION_RETRY_SECONDS", "1")
+    plan = "import os, sys; from curation.jobs.steps import run; from curation.jobs.cli.main import main\n"
+    plan += "make = run.make_plan\n"
+    plan += f"run.make_plan = lambda *a, **k: (make(*a, **k), os.unlink({str(gone)!r}))[0]\nmain()"
+    sets = command(*words)[3:]
+    done = subprocess.run([sys.executable, "-c", plan, *sets], capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 3, done.stderr
+    assert f"{ARCHIVES - 1} of {ARCHIVES} shards made, 1 quarantined" in done.stderr
+    assert "unavailable" in done.stderr
+    assert "try these inputs again" in done.stderr
+    assert not (out / "corpus").exists()
+    (entry,) = json.loads((out / "run.json").read_text())["quarantined"]
+    assert entry["path"] == str(gone)
+    assert entry["kind"] == "io"
+    gone.symlink_to(folder / "kept")
+    again = curate(*words)
+    assert again.returncode == 0, again.stderr
+    assert f"filter: 1 of {ARCHIVES} shards made" in again.stderr
