@@ -28,6 +28,7 @@ from curation.jobs.steps.acceleration import warn_about_slow_extraction
 from curation.jobs.steps.damage import damaged_inputs, describe_damage
 from curation.jobs.steps.plan import Plan
 from curation.jobs.steps.tasks import run_tasks
+from curation.recipes.alarms import UNAVAILABLE
 from curation.recipes.recipe import Recipe
 from curation.running.cluster import TaskFailure
 from curation.running.overlap import overlapped
@@ -83,7 +84,16 @@ def make(run: Run) -> None:
     def starting() -> None:
         warn_about_slow_extraction(plan.recipe, run.cluster, run.progress)
 
-    run_tasks(STEP, filter_archive, tasks, run.cluster, run.progress, give_up=give_up, starting=starting)
+    run_tasks(
+        STEP,
+        filter_archive,
+        tasks,
+        run.cluster,
+        run.progress,
+        give_up=give_up,
+        starting=starting,
+        stop_when_down=any(band.stage == UNAVAILABLE for band in plan.recipe.alarms.bands),
+    )
     damaged = damaged_inputs(plan.folder, [source for source in plan.inputs if source.path not in quarantined])
     for entry in damaged:
         if entry not in run.damaged:

@@ -12,6 +12,9 @@ from curation.running.overlap import overlapped
 from curation.store.folder import Folder
 from curation.store.manifest import READERS, is_done
 
+DOWN = 16
+"""Tasks given up in a row, each after minutes of retries, after which storage is down rather than some inputs."""
+
 
 class Task(Protocol):
     """One part of a step, which writes its manifest last."""
@@ -44,6 +47,7 @@ def run_tasks(
     is_finished: Callable[[AnyTask], bool] | None = None,
     give_up: Callable[[TaskFailure[AnyTask]], str] | None = None,
     starting: Callable[[], None] = lambda: None,
+    stop_when_down: bool = False,
 ) -> None:
     """Run the tasks that are not done yet.
 
@@ -58,9 +62,10 @@ def run_tasks(
         give_up: Called with the failure of a task; returns a name for it to report. By default, a failure raises
             StepFailed.
         starting: Called before the first task, if there is one to run.
+        stop_when_down: Whether to stop once DOWN tasks in a row were given up for causes that are not their own.
 
     Raises:
-        StepFailed: A task failed and there is no `give_up`.
+        StepFailed: A task failed and there is no `give_up`, or nothing can be read for now.
         WriteFailed: The output of a task could not be written.
     """
 
@@ -74,8 +79,10 @@ def run_tasks(
     unfinished = [task for task, done in zip(tasks, finished, strict=True) if not done]
     if unfinished:
         starting()
+    row = 0
     with progress.step(step, len(tasks), len(tasks) - len(unfinished)) as bar:
         for result in cluster.map(function, unfinished, made):
+            row = row + 1 if isinstance(result, TaskFailure) and result.kind != "input" else 0
             if not isinstance(result, TaskFailure):
                 bar.advance(**result.value)
             elif result.writing:
@@ -84,3 +91,5 @@ def run_tasks(
                 raise StepFailed(f"{step}: {result.cause}")
             else:
                 bar.failed(give_up(result), result.cause)
+                if stop_when_down and row >= DOWN:
+                    raise StepFailed(f"{step}: nothing can be read for now, {row} times in a row: {result.cause}")

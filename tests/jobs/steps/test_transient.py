@@ -229,3 +229,25 @@ def test_inputs_that_stay_unavailable(crawl: Path, tmp_path: Path, monkeypatch: 
     again = curate(*words)
     assert again.returncode == 0, again.stderr
     assert f"filter: 1 of {ARCHIVES} shards made" in again.stderr
+
+
+def test_storage_that_stays_down_stops_the_run(crawl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If input after input is given up, the run stops with code 3 instead of trying them all; it resumes later."""
+    folder, out = tmp_path / "crawl", tmp_path / "out"
+    shutil.copytree(crawl, folder)
+    monkeypatch.setenv("CURATION_RETRY_SECONDS", "0")
+    words = ["filter", folder, "--out", out, "--workers", "0"]
+    plan = "import os; from curation.jobs.steps import run; from curation.jobs.cli.main import main\n"
+    plan += "make = run.make_plan\n"
+    plan += (
+        f"run.make_plan = lambda *a, **k: (make(*a, **k), os.rename({str(folder)!r}, {str(tmp_path / 'away')!r}))[0]"
+    )
+    sets = command(*words)[3:]
+    done = subprocess.run(
+        [sys.executable, "-c", f"{plan}\nmain()", *sets], capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 3, done.stderr
+    assert "nothing can be read for now, 16 times in a row: FileNotFoundError" in done.stderr
+    assert done.stderr.count("warning: quarantined") == 16
+    (tmp_path / "away").rename(folder)
+    assert curate(*words).returncode == 0
