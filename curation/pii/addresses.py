@@ -16,17 +16,20 @@ SMALL_PART = 32
 """Version and section numbers have small parts; 1 in 250 random IPv4 addresses has three in a row below this."""
 _BEFORE_REACH = 24
 
+MIN_COLONS = 6
+"""Colons of an IPv6 address that is not abbreviated; the last two groups may be written as an IPv4 address."""
+
 _LOCAL_BREAK = re.compile(r".*[/=?&|{}*!#$^~`]", re.DOTALL)
 """Characters that RFC 5322 allows before an @, but that in practice end something else: "?mail=a@b.org"."""
 _LOCAL_START = ".'-\u200b\u200c\u200d\ufeff"
 _RESERVED_DOMAIN = re.compile(r"(?:.+\.)?(?:example(?:\.(?:com|net|org|edu))?|invalid|test|localhost)")
 """Domains without mailboxes (RFC 2606)."""
 _NAMES_VERSION = re.compile(
-    r"(?:\b(?:v|ver|version|release|build|firmware|rev|revision|section|chapter|table|figure|oid)\b[\s.:#=]*"
-    r"|§\s*|\b[A-Za-z][\w.+-]*/)\Z",
+    r"(?:\b(?:v|ver|version|release|build|firmware|rev|revision|section|chapter|table|figure|oid)\b[\s.:#=]{0,24}"
+    r"|§\s{0,24}|\b[A-Za-z][\w.+-]{0,24}/)\Z",
     re.IGNORECASE,
 )
-_LOOKS_LIKE_ADDRESS = re.compile(r"\d\.\d{1,3}\.\d{1,3}\.\d|(?=.*\d).*::|(?:[^:]*:){6}", re.DOTALL)
+_IPV4 = re.compile(r"\d\.\d{1,3}\.\d{1,3}\.\d")
 _HARDWARE = re.compile(r"(?:[0-9A-Fa-f]{2}:){7}[0-9A-Fa-f]{2}")
 """A 64-bit hardware address."""
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
@@ -57,7 +60,9 @@ def judge_email(text: str, span: Span) -> Match | None:
 
 def may_be_ip(text: str, window: Window, _: float) -> bool:
     """Whether a window of address characters can contain an IP address."""
-    return _LOOKS_LIKE_ADDRESS.search(text[window.start : window.end]) is not None
+    part = text[window.start : window.end]
+    is_ipv6 = part.count(":") >= MIN_COLONS or ("::" in part and any(map(str.isdecimal, part)))
+    return is_ipv6 or _IPV4.search(part) is not None
 
 
 def judge_ip(text: str, span: Span) -> Match | None:

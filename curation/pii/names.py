@@ -35,7 +35,7 @@ _IGNORED = (
 _BULLET = re.compile(r"[^\w(\"'“‘]*")
 """The bullet at the start of a list item, which the model takes for part of a name."""
 _NOT_IN_NAME = re.compile(r"[\d@<>|\\/\n]")
-_POSSESSIVE = re.compile(r"['’]s?\Z|[\s,.;:]+\Z")
+_POSSESSIVE = re.compile(r"['’]s?\Z|(?<![\s,.;:])[\s,.;:]++\Z")
 _LOCK = RLock()
 
 

@@ -98,6 +98,9 @@ def test_the_example_in_the_docs() -> None:
     page = (Path(__file__).resolve().parents[3] / "docs" / "recipes.md").read_text(encoding="utf-8")
     (text,) = re.findall(r"```\n(\[alarms\].*?)```", page, re.DOTALL)
     stated = from_document({**load("fineweb").resolved(), **tomllib.loads(text)}, "docs").alarms
-    assert [band.stage for band in stated.bands] == ["gopher_quality", "dedup", "quarantined", "read"]
+    assert [band.stage for band in stated.bands] == [
+        "gopher_quality", "dedup", "quarantined", "unreadable", "unavailable", "read",
+    ]  # fmt: skip
+    assert stated.damaged == 0.001
     assert stated.min_documents == Alarms().min_documents
     assert "`alarms`" in page
