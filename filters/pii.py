@@ -1,9 +1,9 @@
-"""Replaces personal data in texts: email and IP addresses, phone, card, account and social security numbers.
+"""Replaces personal data in texts: email and IP addresses, phone, card, account and social security numbers, secrets.
 
-The recognizers of presidio-analyzer, checksums included, find candidates. `curation.pii` runs them only where a match
-is possible, decides which matches to trust on web text, and makes the replacements. No document is removed, and
-doubtful matches are left alone: a broken number harms a corpus more than a missed one. Names and places need a language
-model, are wrong far more often, and are off by default.
+`curation.pii` finds candidates by their form and check digits where a match is possible, decides which to trust on web
+text, and makes the replacements. No document is removed, and doubtful matches are left alone: a broken number harms a
+corpus more than a missed one. Secrets are off by default. So are names and places, which need a language model and are
+wrong far more often.
 
 The reference (datatrove 0.10, pipeline/formatters/pii.py) finds only email and IPv4 addresses, mistakes version numbers
 for addresses, and assigns replacements in rotation, so that its output depends on the order of documents.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
@@ -27,19 +28,18 @@ from curation.errors import ParameterError, RecipeError
 from curation.pii import names
 from curation.pii.evidence import Match
 from curation.pii.find import KINDS, Search, find
-from curation.pii.replacements import replace, replacement
+from curation.pii.numbering_plans import ANYWHERE
+from curation.pii.replacements import replaced, replacement
 from curation.stages.batch import Batch
 from curation.stages.parameters import Outside, build, checked
 from curation.stages.stage import Outcome, struct
 from curation.text.buffers import cut_by_size
 from curation.text.valid import valid_text
 
-SIGNALS = ("email", "ip", "phone", "credit_card", "iban", "us_ssn", "person", "location")
+SIGNALS = ("email", "ip", "phone", "credit_card", "iban", "us_ssn", "person", "location", "secret")
 """All kinds of personal data, in the order of the signals; a kind that is not searched for has zeros."""
 REGIONS = ("US", "GB", "DE", "FR", "IL", "IN", "BR")
 """presidio's defaults without CA, which shares the numbering plan of the US."""
-ANYWHERE = "ZZ"
-"""libphonenumber's region in which only numbers with a country code are valid."""
 SLICE_BYTES = 4 << 20
 """Texts are searched in slices of this size, which bounds memory whatever the size of the batch."""
 MAX_PASSES = 8
@@ -56,7 +56,7 @@ class Pii:
     Signals: matches replaced in each document, by type. Counts: their sums.
 
     Attributes:
-        types: Types to replace: "email", "ip", "phone", "credit_card", "iban", "us_ssn".
+        types: Types to replace: "email", "ip", "phone", "credit_card", "iban", "us_ssn", "secret".
         replacement: "fake" puts a value that belongs to nobody, the same for the same original everywhere; "tag" puts
             `<EMAIL>` and the like.
         phone_regions: Countries (ISO 3166) whose phone numbers are also found without a country code.
@@ -87,7 +87,7 @@ class Pii:
     secret_variable: Annotated[str, Outside("an environment variable")] | None = None
     _secret: bytes | None = field(init=False, repr=False, default=None)
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     libraries: ClassVar[tuple[str, ...]] = ("presidio-analyzer", "phonenumbers", "tldextract", "regex")
 
     def __post_init__(self) -> None:
@@ -140,8 +140,8 @@ class Pii:
         edited: dict[int, str] = {}
         for row, matches, new in self.replacements(texts, english):
             edited[row] = new
-            for match in matches:
-                counts[SIGNALS.index(match.kind), row] += not match.kept
+            for kind, count in Counter(match.kind for match in matches if not match.kept).items():
+                counts[SIGNALS.index(kind), row] += count
         return edited
 
     def replacements(self, texts: pa.StringArray, english: frozenset[int]) -> Iterator[tuple[int, list[Match], str]]:
@@ -157,20 +157,23 @@ class Pii:
         wanted = frozenset(kind for kind, on in (("person", self.names), ("location", self.places)) if on)
         finder = names.NameFinder(wanted) if wanted else None
         rows = list(range(len(texts)))
+        settled: dict[int, list[tuple[int, int]]] | None = None
         for _ in range(MAX_PASSES):
-            found = _to_replace(find(texts, search))
+            found = _to_replace(find(texts, search, settled))
             if finder is not None:
                 others = [i for i, row in enumerate(rows) if row in english and i not in found and texts[i].is_valid]
                 found |= _to_replace(finder.find({i: texts[i].as_py() for i in others}))
             if not found:
                 break
-            new = {i: replace(texts[i].as_py(), found[i], self.replacement, self._key()) for i in sorted(found)}
-            yield from ((rows[i], found[i], text) for i, text in new.items())
+            new = {i: replaced(texts[i].as_py(), found[i], self.replacement, self._key()) for i in sorted(found)}
+            yield from ((rows[i], found[i], text) for i, (text, _) in new.items())
             rows = [rows[i] for i in new]
-            texts = pa.array(list(new.values()), texts.type)
+            settled = dict(enumerate(places for _, places in new.values()))
+            texts = pa.array([text for text, _ in new.values()], texts.type)
 
     def _search(self) -> Search:
-        minimums = tuple((kind, getattr(self, f"min_score_{kind}")) for kind in KINDS if kind in self.types)
+        # A secret has no score of its own: its form is certain.
+        minimums = tuple((kind, getattr(self, f"min_score_{kind}", 1.0)) for kind in KINDS if kind in self.types)
         return Search(minimums, self.phone_regions or (ANYWHERE,))
 
     def _key(self) -> bytes:
@@ -214,9 +217,9 @@ def redact(text: str, **settings: Any) -> RedactedText:
 
     Args:
         text: The text.
-        **settings: Parameters of `Pii`: `types` (of "email", "ip", "phone", "credit_card",
-            "iban", "us_ssn"), `replacement` ("fake" or "tag"), `phone_regions`, `min_score_email` and so on, `names`
-            and `places` (English only, by a language model that the extra `names` installs).
+        **settings: Parameters of `Pii`: `types` (of "email", "ip", "phone", "credit_card", "iban", "us_ssn",
+            "secret"), `replacement` ("fake" or "tag"), `phone_regions`, `min_score_email` and so on, `names` and
+            `places` (English only, by a language model that the extra `names` installs).
 
     Returns:
         The text with the same replacements as in a run, and each match with its position in the original text.
@@ -236,7 +239,7 @@ def redact(text: str, **settings: Any) -> RedactedText:
     pii = build(Pii, settings, "redact()")
     text = valid_text(text)
     origin = [(place, place + 1) for place in range(len(text))]
-    replaced: list[PersonalData] = []
+    personal: list[PersonalData] = []
     redacted = text
     for _, matches, new in pii.replacements(pa.array([text], pa.string()), frozenset([0])):
         pieces: list[tuple[int, int]] = []
@@ -245,11 +248,11 @@ def redact(text: str, **settings: Any) -> RedactedText:
             if not match.kept:
                 start, end = origin[match.start][0], origin[match.end - 1][1]
                 substitute = replacement(match.kind, match.value, pii.replacement, pii._key())
-                replaced.append(PersonalData(match.kind, text[start:end], start, end, match.score, substitute))
+                personal.append(PersonalData(match.kind, text[start:end], start, end, match.score, substitute))
                 pieces += [*origin[at : match.start], *[(start, end)] * len(substitute)]
                 at = match.end
         origin = pieces + origin[at:]
-    return RedactedText(redacted, tuple(sorted(replaced, key=lambda item: item.start)))
+    return RedactedText(redacted, tuple(sorted(personal, key=lambda item: item.start)))
 
 
 def _check_regions(regions: tuple[str, ...]) -> None:

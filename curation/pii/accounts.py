@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import re
 
-from curation.pii.context import in_context, may_be_in_context
+from curation.pii.context import has_label, in_context, is_named_otherwise
 from curation.pii.evidence import DOUBTFUL, Match, is_part
 from curation.pii.recognizers import Span
-from curation.pii.windows import Window, plain
+from curation.pii.windows import plain
 
-MIN_CARD_DIGITS = 13
-SSN_DIGITS = 9
+MIN_CARD_DIGITS, SSN_DIGITS = 12, 9
+"""Digits that a window must have."""
 
 _ISSUED = re.compile(
-    r"4\d{15}|5[1-5]\d{14}|2(?:22[1-9]|2[3-9]\d|[3-6]\d\d|7[01]\d|720)\d{12}|3[47]\d{13}|6(?:011|4[4-9]\d|5\d\d)\d{12}"
-    r"|35(?:2[89]|[3-8]\d)\d{12}|62\d{14}"
+    r"4\d{15}|4\d{18}|5[1-5]\d{14}|2(?:22[1-9]|2[3-9]\d|[3-6]\d\d|7[01]\d|720)\d{12}|3[47]\d{13}"
+    r"|6(?:011|4[4-9]\d|5\d\d)\d{12}|35(?:2[89]|[3-8]\d)\d{12}|62\d{14}|(?:5[06-9]|6\d)\d{14}"
+    r"|(?:5018|5020|5038|5893|6304|6759|676[1-3])\d{12,15}"
 )
-"""Numbers that are issued today: Visa, Mastercard, American Express, Discover, JCB, UnionPay (ISO/IEC 7812)."""
-_PRINTED_CARD = re.compile(r"\d+|\d{4}([ -])\d{4}\1\d{4}\1\d{4}|\d{4}([ -])\d{6}\2\d{5}")
+"""Numbers issued today (ISO/IEC 7812): Visa, Mastercard, American Express, Discover, JCB, UnionPay, Maestro."""
+_ISSUED_IN_GROUPS = re.compile(r"(?:5[06-9]|6\d)\d{17}|(?:5018|5020|5038|5893|6304|6759|676[1-3])\d{8,9}")
+"""Other numbers that Maestro may issue. Product numbers and identifiers look the same if they are not grouped."""
+_MAESTRO = re.compile(r"(?:5[06-9]|6\d)\d*+")
+_PRINTED_CARD = re.compile(
+    r"\d{4}([ -])\d{4}\1\d{4}(?:\1\d{4}(?:\1\d{3})?)?|\d{4}([ -])\d{6}\2\d{5}|\d{4}([ -])\d{4}\3\d{5}"
+)
 _PRINTED_SSN = re.compile(r"(?<!\d)\d{3}-\d\d-\d{4}(?!\d)")
 _AFTER_COUNTRY_CODE = re.compile(r"\+\d{1,3} \Z")
 _NEVER_ISSUED_AREA = 900
@@ -37,11 +43,6 @@ EXAMPLE_IBANS = (
 """The examples in SWIFT's IBAN registry."""
 
 
-def may_be_card(_: str, window: Window, __: float) -> bool:
-    """Whether a window has as many digits as presidio's expression requires."""
-    return window.wanted >= MIN_CARD_DIGITS
-
-
 def judge_card(text: str, span: Span) -> Match | None:
     """Judge a card number: doubtful unless an issuer uses its prefix and length and it is grouped as on a card or not.
 
@@ -54,35 +55,46 @@ def judge_card(text: str, span: Span) -> Match | None:
     """
     raw = plain(text[span.start : span.end])
     digits = re.sub(r"\D", "", raw)
-    if not digits.isascii() or is_part(text, span.start, span.end):
+    if is_part(text, span.start, span.end, plain):
         return None
-    score = span.score if _ISSUED.fullmatch(digits) and _PRINTED_CARD.fullmatch(raw) else DOUBTFUL
-    score = in_context("credit_card", text, span.start, span.end, score)
+    is_printed = _PRINTED_CARD.fullmatch(raw) is not None
+    is_issued = (_ISSUED.fullmatch(digits) and (is_printed or raw == digits)) or (
+        is_printed and _ISSUED_IN_GROUPS.fullmatch(digits)
+    )
+    if is_named_otherwise(text, span.start, span.end):
+        score = DOUBTFUL
+    elif is_issued and not (is_printed and _MAESTRO.fullmatch(digits) and _is_in_series(text, span)):
+        score = span.score
+    else:
+        score = in_context("credit_card", text, span.start, span.end, DOUBTFUL)
     return Match("credit_card", span.start, span.end, score, digits, digits in TEST_CARDS)
 
 
+def _is_in_series(text: str, span: Span) -> bool:
+    """Whether other groups of digits precede or follow a number, as in a table or an account number."""
+    before, after = plain(text[max(0, span.start - 2) : span.start]), plain(text[span.end : span.end + 2])
+    return re.search(r"\d[ -]\Z", before) is not None or re.match(r"[ -]\d", after) is not None
+
+
 def judge_iban(text: str, span: Span) -> Match | None:
-    """Judge an IBAN, whose check digits, country and length presidio has verified."""
+    """Judge an IBAN, whose check digits, country and length are verified."""
     value = re.sub(r"[ -]", "", plain(text[span.start : span.end])).upper()
     return Match("iban", span.start, span.end, span.score, value, value in EXAMPLE_IBANS)
-
-
-def may_be_ssn(text: str, window: Window, minimum: float) -> bool:
-    """Whether a social security number in a window can reach the score `minimum`."""
-    return window.wanted >= SSN_DIGITS and (
-        minimum <= DOUBTFUL
-        or _PRINTED_SSN.search(plain(text[window.start : window.end])) is not None
-        or may_be_in_context("us_ssn", text, window.start, window.end)
-    )
 
 
 def judge_ssn(text: str, span: Span) -> Match | None:
     """Judge a social security number: doubtful unless it has hyphens; None if it is part of something longer."""
     raw = plain(text[span.start : span.end])
     before = plain(text[max(0, span.start - 5) : span.start])
-    if is_part(text, span.start, span.end) or _AFTER_COUNTRY_CODE.search(before):
+    around, start = text, span.start
+    if has_label("us_ssn", text, start, span.end):
+        around, start = text[start : span.end + 2], 0
+    if is_part(around, start, start + len(raw), plain) or _AFTER_COUNTRY_CODE.search(before):
         return None
     score = span.score if _PRINTED_SSN.fullmatch(raw) else min(span.score, DOUBTFUL)
-    score = in_context("us_ssn", text, span.start, span.end, score)
+    if is_named_otherwise(text, span.start, span.end):
+        score = min(score, DOUBTFUL)
+    else:
+        score = in_context("us_ssn", text, span.start, span.end, score)
     digits = re.sub(r"\D", "", raw)
     return Match("us_ssn", span.start, span.end, score, digits, int(digits[:3]) >= _NEVER_ISSUED_AREA)

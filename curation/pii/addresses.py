@@ -4,36 +4,70 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from urllib.parse import unquote
 
-from curation.pii.context import in_context
-from curation.pii.evidence import DOUBTFUL, Match
-from curation.pii.recognizers import Span, has_public_suffix
-from curation.pii.windows import Window
+from curation.pii.context import in_context, is_named_otherwise
+from curation.pii.evidence import DOUBTFUL, Match, is_emphasized
+from curation.pii.recognizers import AT, MAX_DOMAIN, MAX_LOCAL, Span
 
-MAX_LOCAL, MAX_DOMAIN = 64, 255
-"""Maximum number of characters before and after the @ of an address (RFC 5321, 4.5.3.1)."""
 SMALL_PART = 32
 """Version and section numbers have small parts; 1 in 250 random IPv4 addresses has three in a row below this."""
 _BEFORE_REACH = 24
+_LINE_REACH = 400
 
-MIN_COLONS = 6
-"""Colons of an IPv6 address that is not abbreviated; the last two groups may be written as an IPv4 address."""
-
-_LOCAL_BREAK = re.compile(r".*[/=?&|{}*!#$^~`]", re.DOTALL)
-"""Characters that RFC 5322 allows before an @, but that in practice end something else: "?mail=a@b.org"."""
-_LOCAL_START = ".'-\u200b\u200c\u200d\ufeff"
-_RESERVED_DOMAIN = re.compile(r"(?:.+\.)?(?:example(?:\.(?:com|net|org|edu))?|invalid|test|localhost)")
+_LAST_AT = re.compile(rf"\A(?s:.*)({AT})")
+_LOCAL_BREAK = re.compile(
+    r"\A(?s:.*)(?:[/=?&|{}*!#$^~`]|%(?:25)*+(?:[01][0-9A-F]|2[0-9AC]|2F|3[A-F]|5[B-E]|60|7[B-D]))", re.I
+)
+"""What RFC 5322 allows before an @, but ends something else in practice: "?mail=a@b.org", "%20a@b.org"."""
+_LOCAL_START = ".'-+%\u200b\u200c\u200d\ufeff"
+_RESERVED_DOMAIN = re.compile(r"\A(?:.+\.)?(?:example(?:\.(?:com|net|org|edu))?|invalid|test|localhost)")
 """Domains without mailboxes (RFC 2606)."""
+_USER_INFO = re.compile(r"(?<!mailto)://[^\s/?#<>\"]{0,150}\Z")
+"""The start of a URL up to the user in it: "ssh://git@", "postgres://user:password@"."""
+_REMOTE_PATH = re.compile(r":(?:[~/]|\.{1,2}/|[\w.+-]{1,100}/|[\w.+-]{1,100}\.git(?!\w))")
+"""The path of a remote file or repository behind a host: ":user/repo.git", ":~/notes"."""
+_PORT = re.compile(r":\d{2,5}(?:[/?]|(?![\w:]))")
+_REMOTE_USERS = ("git", "hg", "svn")
+_LOGIN_COMMAND = re.compile(r"(?<![\w./-])(?:ssh|sftp|scp|rsync|sshfs|mosh|ssh-copy-id) ")
+"""Commands that are followed by options, a user and a host."""
+_OPTIONS = re.compile(r" {0,3}+(?:-[^\s|;&]{1,40}+ {1,3}+(?:[^\s|;&-][^\s|;&]{0,60}+ {1,3}+)?+){0,8}+")
+_FILES, _PATH = re.compile(r"[^\n|;&<>]*+"), re.compile(r":[\w~/.]")
+"""What may be between such a command and the user, and before a user with a path on the host."""
+_ESCAPE = re.compile(r"(?:[bfnrt]|u00[0-9A-Fa-f]{2})(?=\w)")
+"""What may follow a backslash in a text in quotes: the "n" of "\\njane@firma.de"."""
+_VERSION = re.compile(r"v?\d{1,9}\.\d")
+"""Where a domain begins that is a version: "package@1.2.3.dev"."""
+_SERIES_BEFORE, _SERIES_AFTER = re.compile(r"\d\.\Z"), re.compile(r"\.\d")
+_BEGINS_MESSAGE_ID = frozenset("mirc MIRC\t>")
+_MESSAGE_ID = re.compile(
+    r"[ \t>]{0,8}(?:message-id|in-reply-to|references|content-id)[ \t]{0,3}:(?:\s*+<[^<>\s]*+>)*+\s*+<?", re.IGNORECASE
+)
+"""A line up to the identifier of a message, which has the form of an address."""
+
 _NAMES_VERSION = re.compile(
-    r"(?:\b(?:v|ver|version|release|build|firmware|rev|revision|section|chapter|table|figure|oid)\b[\s.:#=]{0,24}"
-    r"|§\s{0,24}|\b[A-Za-z][\w.+-]{0,24}/)\Z",
+    r"(?:\b(?:v|ver|version|release|build|firmware|rev|revision|section|chapter|table|figure|oid)\b[\s.:#=]{0,8}"
+    r"|§\s{0,4}|\b[A-Za-z][\w.+-]{0,23}/)\Z",
     re.IGNORECASE,
 )
-_IPV4 = re.compile(r"\d\.\d{1,3}\.\d{1,3}\.\d")
-_HARDWARE = re.compile(r"(?:[0-9A-Fa-f]{2}:){7}[0-9A-Fa-f]{2}")
-"""A 64-bit hardware address."""
-_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
-"""All IPv6 addresses assigned by IANA; others, if abbreviated, are more often a scope in source code (`a::b`)."""
+_NAMES_TARIFF = re.compile(
+    r"(?<![^\W_])(?:hs|hts|htsus|hsn|ncm|taric|tariffs?|customs|subheadings?|headings?|commodity|nomenclature|code|codes)(?![^\W_])",
+    re.IGNORECASE,
+)
+"""Words before the numbers of goods in customs tariffs, "85.17.62.50"."""
+_LETTER = re.compile(r"[^\W\d_]|§")
+_PAIRS = re.compile(r"\d\d(?:\.\d\d){3}")
+"""Four times two digits: 1 in 70 random addresses, and most numbers of goods."""
+_SERVED = re.compile(r"(?:[/@\[=]|\bby |\bfrom |\bhost )\Z")
+_SERVES = re.compile(r":\d{2,5}|/\d|\]")
+_ASSIGNED_SHIFT, _ASSIGNED = 125, 1
+"""2000::/3, all IPv6 addresses assigned by IANA. Others are more often ratios, or scopes in source code (`a::b`)."""
+_GROUPS, _SURE_GROUPS = 8, 4
+_LONG_GROUP = 3
+_SPECIAL_OCTETS = frozenset({0, 10, 100, 127, 169, 172, 192, 198, 203, *range(224, 256)})
+"""First parts of the IPv4 networks that are not public (IANA's registry of special addresses)."""
+_SPECIAL_GROUPS = re.compile("2001|2002|3fff", re.IGNORECASE)
+"""The same of IPv6 networks."""
 
 
 def judge_email(text: str, span: Span) -> Match | None:
@@ -44,25 +78,60 @@ def judge_email(text: str, span: Span) -> Match | None:
         span: Span found by the recognizer.
 
     Returns:
-        The address without the part of a query or path before it, or None if it is too long or its domain has no
-        public suffix.
+        The address without the part of a query or path before it. None if it is too long, or if its form says that it
+        is none: the user in a URL or of a remote host, a handle such as "@user@host", the identifier of a message.
     """
     address = text[span.start : span.end]
-    at = address.rindex("@")
-    broken = _LOCAL_BREAK.match(address, 0, at)
-    local = address[broken.end() if broken else 0 : at].lstrip(_LOCAL_START)
-    domain = address[at + 1 :]
-    if not local or len(local) > MAX_LOCAL or len(domain) > MAX_DOMAIN or not has_public_suffix(address):
+    at = _LAST_AT.match(address)
+    if at is None:
         return None
+    end_of_local = at.start(1)
+    broken = _LOCAL_BREAK.match(address, 0, end_of_local)
+    local = address[broken.end() if broken else 0 : end_of_local].lstrip(_LOCAL_START)
+    start = span.start + end_of_local - len(local)
+    while local.startswith("_") and is_emphasized(text, start + len(local) - len(local.lstrip("_")), span.end):
+        start, local = start + 1, local[1:]
+    if text[start - 1 : start] == "\\" and (escape := _ESCAPE.match(local)):
+        start, local = start + escape.end(), local[escape.end() :]
+    domain = address[at.end(1) :]
+    if _VERSION.match(domain):
+        return None
+    if len(local) > MAX_LOCAL or len(domain) > MAX_DOMAIN or local.endswith(".") or not any(map(str.isalnum, local)):
+        return None
+    if _is_login(text, start, span.end, local):
+        return None
+    name = unquote(local) if "%" in local else local
     kept = _RESERVED_DOMAIN.fullmatch(domain.lower()) is not None
-    return Match("email", span.start + at - len(local), span.end, span.score, f"{local}@{domain}".lower(), kept)
+    return Match("email", start, span.end, span.score, f"{name}@{domain}".lower(), kept)
 
 
-def may_be_ip(text: str, window: Window, _: float) -> bool:
-    """Whether a window of address characters can contain an IP address."""
-    part = text[window.start : window.end]
-    is_ipv6 = part.count(":") >= MIN_COLONS or ("::" in part and any(map(str.isdecimal, part)))
-    return is_ipv6 or _IPV4.search(part) is not None
+def _is_login(text: str, start: int, end: int, local: str) -> bool:
+    """Whether what has the form of an address is a user of a host, a handle or the identifier of a message."""
+    before, after = text[max(0, start - 1) : start], text[end : end + 1]
+    if before in ("@", "\uff20") and not text[max(0, start - 2) : start - 1].isalnum():
+        return True  # @user@host
+    if after == ":" and (
+        _REMOTE_PATH.match(text, end) or local in _REMOTE_USERS or (before == ":" and _PORT.match(text, end))
+    ):
+        return True
+    around = text[max(0, start - 160) : start]
+    if "://" in around and _USER_INFO.search(around):
+        return True
+    if before == " " and _follows_login(around, _PATH.match(text, end) is not None):
+        return True
+    line = text.rfind("\n", max(0, start - _LINE_REACH), start)
+    if text[line + 1 : line + 2] not in _BEGINS_MESSAGE_ID:
+        return False
+    return (line >= 0 or start <= _LINE_REACH) and _MESSAGE_ID.fullmatch(text, line + 1, start) is not None
+
+
+def _follows_login(before: str, has_path: bool) -> bool:
+    """Whether a text ends with a command for a remote host and its options, or files if a path follows the host."""
+    commands = list(_LOGIN_COMMAND.finditer(before))
+    if not commands:
+        return False
+    place = commands[-1].end()
+    return bool(_OPTIONS.fullmatch(before, place) or (has_path and _FILES.fullmatch(before, place)))
 
 
 def judge_ip(text: str, span: Span) -> Match | None:
@@ -73,27 +142,69 @@ def judge_ip(text: str, span: Span) -> Match | None:
         span: Span found by the recognizer.
 
     Returns:
-        The address without prefix length or zone, or None if it is invalid or part of a longer series of numbers.
+        The address. None if it is invalid, part of a longer series of numbers, or an IPv6 address that is not assigned
+        and does not look random.
     """
-    written = re.split(r"[/%]", text[span.start : span.end], maxsplit=1)[0]
+    written = text[span.start : span.end]
+    if ":" in written:
+        return _judge_ipv6(text, span, written)
+    if _SERIES_BEFORE.search(text, max(0, span.start - 2), span.start) or _SERIES_AFTER.match(text, span.end):
+        return None
+    line = text[max(0, span.start - _BEFORE_REACH) : span.start].rpartition("\n")[2]
+    parts = tuple(map(int, written.split(".")))
+    is_version = (
+        max(parts[:3]) < SMALL_PART
+        or max(parts[1:]) < SMALL_PART
+        or (_LETTER.search(line) is not None and (_NAMES_VERSION.search(line) or _NAMES_TARIFF.search(line)))
+        or (_PAIRS.fullmatch(written) and not _SERVED.search(line) and not _SERVES.match(text, span.end))
+        or is_named_otherwise(text, span.start, span.end)
+    )
+    public = parts[0] not in _SPECIAL_OCTETS or _is_public(ipaddress.IPv4Address(written))
+    score = in_context("ip", text, span.start, span.end, DOUBTFUL if is_version else span.score)
+    return Match("ip", span.start, span.end, score, written, not public)
+
+
+def _judge_ipv6(text: str, span: Span, written: str) -> Match | None:
     try:
-        address = ipaddress.ip_address(written)
+        address = ipaddress.IPv6Address(written)
     except ValueError:
         return None
-    before, end, score = text[max(0, span.start - _BEFORE_REACH) : span.start], span.start + len(written), span.score
-    if isinstance(address, ipaddress.IPv4Address):
-        if re.search(r"\d\.\Z", before) or re.match(r"\.\d", text[end : end + 2]):
+    score, mapped = span.score, address.ipv4_mapped
+    if mapped is None:
+        is_assigned = int(address) >> _ASSIGNED_SHIFT == _ASSIGNED
+        if not (is_assigned or _is_random(written)) or not _is_sure(text, span, written):
             return None
-        parts = address.packed
-        if max(parts[:3]) < SMALL_PART or max(parts[1:]) < SMALL_PART or _NAMES_VERSION.search(before):
+        if written.replace(":", "").isdecimal() and _is_series(written):
             score = DOUBTFUL
-        public = address.is_global and not address.is_multicast
-    else:
-        mapped = address.ipv4_mapped
-        public = address.is_global if mapped is None else mapped.is_global
-        public = public and not address.is_multicast
-        if ("::" in written and mapped is None and address not in _GLOBAL_UNICAST) or _HARDWARE.fullmatch(written):
-            return None
-    return Match(
-        "ip", span.start, end, in_context("ip", text, span.start, span.end, score), address.compressed, not public
+    score = in_context("ip", text, span.start, span.end, score)
+    is_plain = mapped is None and int(address) >> _ASSIGNED_SHIFT == _ASSIGNED and not _SPECIAL_GROUPS.match(written)
+    is_public = is_plain or _is_public(mapped or address)
+    return Match("ip", span.start, span.end, score, address.compressed, not is_public)
+
+
+def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    return address.is_global and not address.is_multicast
+
+
+def _is_sure(text: str, span: Span, written: str) -> bool:
+    """Whether an IPv6 address does not touch a word, or is long enough to be one nevertheless."""
+    touches = text[max(0, span.start - 2) : span.start - 1].isalnum() and text[span.start - 1] == ":"
+    touches = touches or (text[span.end : span.end + 1] == ":" and text[span.end + 1 : span.end + 2].isalnum())
+    return not touches or len(written.replace("::", ":").split(":")) >= _SURE_GROUPS
+
+
+def _is_random(written: str) -> bool:
+    """Whether an IPv6 address is complete, and its groups are as long and have as many letters as random ones."""
+    groups = written.split(":")
+    is_complete = len(groups) == _GROUPS and "" not in groups
+    return (
+        is_complete
+        and not written.replace(":", "").isdecimal()
+        and sum(len(group) >= _LONG_GROUP for group in groups) > _GROUPS // 2
     )
+
+
+def _is_series(written: str) -> bool:
+    """Whether an IPv6 address of decimal digits may be a series of numbers: "2001:2002:…", or a slice "[2000::2]"."""
+    groups = len(written.replace("::", ":").split(":"))
+    return groups == _GROUPS or groups < _SURE_GROUPS

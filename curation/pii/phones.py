@@ -1,69 +1,90 @@
-"""Evidence for phone numbers: libphonenumber says whether a number is valid, its format whether it is meant as one."""
+"""Evidence for phone numbers: numbering plans say whether a number is valid, its format whether it is meant as one."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import NamedTuple
 
-from curation.pii.context import in_context, may_be_in_context
+from curation.pii.context import has_label, in_context, is_named_otherwise, may_be_in_context, may_be_named
 from curation.pii.evidence import Match, is_part
-from curation.pii.recognizers import Span
-from curation.pii.windows import MIN_PHONE_DIGITS, Window, digits_before_words, plain
+from curation.pii.numbering import EXTENSION, Number, is_usually_grouped, may_be_grouped, numbers, shape
+from curation.pii.phone_matcher import next_candidate
+from curation.pii.recognizers import GLUED_WORD, PHONE_SCORE, Span
+from curation.pii.windows import MIN_PHONE_DIGITS, NUMBER_PUNCTUATION, Window, plain
 
-PRESIDIO_SCORE = 0.4
-"""presidio's score for any number that is valid in one of the regions."""
 WELL_PRINTED = 0.6
 """The score of a phone number in international format or grouped as is usual in its country."""
 MAX_FIGURES = 100
 """A run of more digits, separated only by spaces and punctuation, is a table, in which no phone number is searched."""
 
-_DATE = re.compile(
-    r"(?<![\d./-])(?:(?:[0-2]?\d|3[01])([./-])\s?(?:[0-2]?\d|3[01])\1\s?(?:19|20)?\d\d"
-    r"|(?:19|20)\d\d([./-])(?:0?\d|1[0-2])\2(?:[0-2]?\d|3[01]))(?![./-]?\d)"
+_DATE_PATTERN = (
+    r"(?<![\d./-])(?:(?:[0-2]?\d|3[01])(?P<day>[./-])\s?(?:[0-2]?\d|3[01])(?P=day)\s?(?:19|20)?\d\d"
+    r"|(?:19|20)\d\d(?P<year>[./-])(?:0?\d|1[0-2])(?P=year)(?:[0-2]?\d|3[01]))(?![./-]?\d)"
 )
+_DATE = re.compile(_DATE_PATTERN)
 _QUAD = re.compile(r"(?!\d\d(?:\.\d\d){3}$|\d{3}\.\d{3}\.\d\d\.\d\d$)\d{1,3}(?:\.\d{1,3}){3}")
 """Four groups separated by full stops, which are an address or version, except two digits each or 044.668.18.00."""
-_PLUS = re.compile(r"[+＋]\D{0,3}\d")
-_EXTENSION = re.compile(
-    r"(?:;ext=|[ \u00a0\t,]{0,20}(?:e?xt(?:ensi(?:o\u0301?|ó))?n?|ｅ?ｘｔｎ?|доб|anexo|[xｘ#＃~～]|int|ｉｎｔ)[:.．]?"
-    r"[ \u00a0\t,-]{0,20})?\d{0,20}#?",
-    re.IGNORECASE,
-)
-"""The formats of extensions that libphonenumber accepts."""
+_EXTENSION = re.compile(f"(?:{re.sub(r'[*+][+]', '{0,20}+', EXTENSION).replace('{1,', '{0,')})?", re.IGNORECASE)
+"""The formats of extensions that libphonenumber accepts, also cut off."""
+_MAX_EXTENSION = 80
+_MAX_SHAPE = 128
+"""Characters of a window whose shape says whether a number may be in it."""
+_AROUND = 4
+"""Characters around a number on which it depends whether it is part of something longer."""
 _INTERNATIONAL = re.compile(r"[(（\[［]?[+＋]")
 _NOT_INSIDE = r"(?<!\d)(?<!\d[.,:/+-])"
-_GROUPED = re.compile(
+_GROUPED_PATTERN = (
     rf"{_NOT_INSIDE}(?:(?:1[ .-]{{1,3}})?\(?[2-9]\d\d(?:\)[ .-]{{0,3}}|[ .-]{{1,3}})[2-9]\d\d[ .-]{{1,3}}\d{{4}}(?!\d)"
-    r"|\(?0[1-9]\d{0,4}[)/ .-])"
+    r"|\([1-9]\d\) ?9?\d{4}-\d{4}(?!\d)|\(?0[1-9]\d{0,4}[)/ .-])"
 )
-"""The start of numbers that may be grouped as in their country: 3-3-4 digits, or an area code with trunk prefix."""
-_SLASHED = re.compile(rf"{_NOT_INSIDE}\(?0 ?[1-9][\d ]{{0,5}}\)? ?/ ?\d[\d -]{{3,}}")
+_GROUPED = re.compile(_GROUPED_PATTERN)
+"""The start of numbers that may be grouped as in their country: 3-3-4 digits, (2) 4-4 or (2) 5-4 as in Brazil, or an
+area code with trunk prefix."""
+_ABROAD = re.compile(rf"{_NOT_INSIDE}\(?00 ?([1-9]\d{{0,2}})[)/ .-]")
+"""The start of numbers with the prefix for calls abroad and a country code: "0049 30 ..."."""
+_SLASHED_PATTERN = rf"{_NOT_INSIDE}\(?0 ?[1-9][\d ]{{0,5}}\)? ?/ ?\d[\d -]{{3,}}+"
+_SLASHED = re.compile(_SLASHED_PATTERN)
 """Area code / number, as in Germany and Austria, in any grouping."""
+_WELL_PRINTED = re.compile(rf"[+＋]\D{{0,3}}\d|{_SLASHED_PATTERN}|(?!{_DATE_PATTERN}){_GROUPED_PATTERN}")
+"""Where a number may begin that is well printed."""
 _FICTION = re.compile(r"\+1\d{3}55501\d\d")
 """Numbers that the North American numbering plan reserves for fiction, in every area."""
+_WRITTEN = re.compile(rf"[\d{re.escape(NUMBER_PUNCTUATION)}]*+")
+_DIGIT = re.compile(r"\d")
+_MAY_BE_DATE = re.compile(r"\d[./-]\s?\d{1,2}[./-]")
+_NEVER_EXTENSION = frozenset(("", *"\n.:!?|\"'<>{}_=@%&*\\"))
+"""What ends a number at once."""
 
 
-def may_be_phone(text: str, window: Window, minimum: float) -> bool:
-    """Whether a number in a window can reach the score `minimum`: a cheap test before slow ones. False in a table."""
+def may_be_phone(text: str, window: Window, minimum: float, regions: tuple[str, ...]) -> bool:
+    """Whether a number in a window can reach the score `minimum`: cheap tests before slow ones. False in a table."""
     if window.wanted > MAX_FIGURES:
         return False
-    if minimum <= PRESIDIO_SCORE:
+    if minimum <= PHONE_SCORE:
         return True
     written = plain(text[window.start : window.end])
-    return (
-        _PLUS.search(written) is not None
-        or _SLASHED.search(written) is not None
-        or any(_DATE.match(written, match.start()) is None for match in _GROUPED.finditer(written))
-        or may_be_in_context("phone", text, window.start, end_of_context(text, window.end))
-    )
+    if "00" in written and _ABROAD.search(written):
+        return True
+    if _WELL_PRINTED.search(written):
+        is_unclear = "+" in written or "/" in written or len(written) > _MAX_SHAPE
+        if is_unclear or may_be_grouped(shape(written), regions):
+            return True
+    return may_be_in_context("phone", text, window.start, end_of_context(text, window.end))
 
 
 def end_of_context(text: str, end: int) -> int:
-    """How far libphonenumber may look after a number that ends before `end`: extension, time, next character."""
-    extension = _EXTENSION.match(text, end)
-    return min(len(text), max(end + len(":00"), extension.end() + 1 if extension else 0))
+    """How far a number that ends before `end` may go on, or depend on what follows: extension, time, a character."""
+    return min(len(text), max(end + len(":00"), end_of_extension(text, end) + 1))
+
+
+def end_of_extension(text: str, end: int) -> int:
+    """Where the extension ends that follows a number before `end`, perhaps cut off; `end` if there is none."""
+    if text[end : end + 1] in _NEVER_EXTENSION:
+        return end
+    extension = _EXTENSION.match(text, end, end + _MAX_EXTENSION)
+    return extension.end() if extension else end
 
 
 def judge_phone(text: str, span: Span, regions: tuple[str, ...]) -> Match | None:
@@ -77,21 +98,63 @@ def judge_phone(text: str, span: Span, regions: tuple[str, ...]) -> Match | None
     Returns:
         The match, or None if the number contains a date, is part of something longer or is too short.
     """
-    start, end = span.start, span.end
+    start, end, found = span.start, span.end, span.numbers
     raw = text[start:end]
     if raw[0] in "(（[［" and not set(raw) & set(")）]］"):
-        start, raw = start + 1, raw[1:]
-    if _is_part(text, start, end) or _DATE.search(raw) or _QUAD.fullmatch(raw):
+        start, raw, found = start + 1, raw[1:], None
+    before = start if has_label("phone", text, start, end) else max(0, start - _AROUND)
+    after = end if GLUED_WORD.match(text, end) else end + _AROUND
+    look = _look(shape(text[before:after]), start - before, end - before)
+    if look is None or (look.may_be_date and _DATE.search(raw)):
         return None
-    phone = _parse(raw, regions)
-    if phone is None or digits_before_words(raw) < MIN_PHONE_DIGITS:
+    found = numbers(raw, regions) if found is None else found
+    if not found:
         return None
+    value, is_grouped = _read(raw, found)
     score = span.score
-    written = plain(raw)
-    if _INTERNATIONAL.match(raw) or _SLASHED.fullmatch(written) or (phone.well_grouped and _GROUPED.match(written)):
-        score = max(score, WELL_PRINTED)
-    score = in_context("phone", text, start, end, score)
-    return Match("phone", start, end, score, phone.value, _FICTION.fullmatch(phone.value) is not None)
+    is_named = may_be_named(text, start, end)
+    if look.is_international or not (is_named and is_named_otherwise(text, start, end)):
+        form = plain(raw)
+        if (
+            look.is_international
+            or _is_abroad(form, found)
+            or (is_grouped and look.may_be_grouped and _GROUPED.match(form))
+            or ("/" in form and _SLASHED.fullmatch(form))
+        ):
+            score = WELL_PRINTED
+        score = in_context("phone", text, start, end, score) if is_named else score
+    return Match("phone", start, end, score, value, "55501" in value and _FICTION.fullmatch(value) is not None)
+
+
+class _Look(NamedTuple):
+    """What can be said of a number by its shape.
+
+    Attributes:
+        is_international: Whether it begins with "+".
+        may_be_date: Whether it may contain a date.
+        may_be_grouped: Whether it may be grouped as is usual.
+    """
+
+    is_international: bool
+    may_be_date: bool
+    may_be_grouped: bool
+
+
+@lru_cache(maxsize=1 << 13)
+def _look(around: str, start: int, end: int) -> _Look | None:
+    """Look at a number with some characters before and behind it, or at its shape.
+
+    Returns:
+        None if it is part of something longer, has too few digits before any word, or looks like an address or version.
+    """
+    raw = around[start:end]
+    written = _WRITTEN.match(raw)
+    if written is None or len(_DIGIT.findall(written[0])) < MIN_PHONE_DIGITS or _QUAD.fullmatch(raw):
+        return None
+    if next_candidate(raw, 0) != (0, len(raw)) or _is_part(around, start, end):
+        return None
+    is_international = _INTERNATIONAL.match(raw) is not None
+    return _Look(is_international, _MAY_BE_DATE.search(raw) is not None, raw[0] in "0123456789(" or not raw.isascii())
 
 
 def _is_part(text: str, start: int, end: int) -> bool:
@@ -100,29 +163,22 @@ def _is_part(text: str, start: int, end: int) -> bool:
     return is_part(text[start:], 0, end - start) if after_word else is_part(text, start, end)
 
 
-@dataclass(frozen=True, slots=True)
-class _Phone:
-    """A number in E.164 format with its extension, and whether its grouping is usual."""
-
-    value: str
-    well_grouped: bool
+def _is_abroad(form: str, found: Mapping[str, Number]) -> bool:
+    """Whether a number begins with the prefix for calls abroad and, as a group of its own, the country code."""
+    abroad = _ABROAD.match(form) if form.startswith(("00", "(00")) else None
+    return abroad is not None and any(number.country == int(abroad[1]) for number in found.values())
 
 
-@lru_cache(maxsize=4096)
-def _parse(raw: str, regions: tuple[str, ...]) -> _Phone | None:
-    """Parse a number in the first region where its grouping is usual, else the first where it is valid."""
-    import phonenumbers
+def _read(raw: str, found: Mapping[str, Number]) -> tuple[str, bool]:
+    """Choose the meaning of a number in the first region where its grouping is usual, else the first where it is valid.
 
-    for leniency in (phonenumbers.Leniency.EXACT_GROUPING, phonenumbers.Leniency.VALID):
-        for region in regions:
-            match = next(iter(phonenumbers.PhoneNumberMatcher(raw, region, leniency)), None)
-            if match is not None and match.raw_string == raw:
-                return _to_phone(match.number, leniency != phonenumbers.Leniency.VALID)
-    return None
+    Args:
+        raw: The number as it is written.
+        found: What it means in the regions where it is valid.
 
-
-def _to_phone(number: Any, well_grouped: bool) -> _Phone:
-    import phonenumbers
-
-    value = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-    return _Phone(f"{value};{number.extension}" if number.extension else value, well_grouped)
+    Returns:
+        The number in E.164 format with its extension, and whether its grouping is usual.
+    """
+    first = next(iter(found.values()))
+    grouped = next((number for number in found.values() if is_usually_grouped(raw, number)), None)
+    return (grouped or first).value, grouped is not None

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 
 from curation.pii.accounts import EXAMPLE_IBANS, TEST_CARDS
 from curation.pii.evidence import Match
+from curation.pii.secrets import FAKE_SECRET
 
 TAG, FAKE = "tag", "fake"
 
@@ -66,6 +67,7 @@ _FAKES: dict[str, Callable[[int, str], str]] = {
     "credit_card": lambda number, _: _spaced(TEST_CARDS[number % len(TEST_CARDS)]),
     "iban": lambda number, _: _spaced(EXAMPLE_IBANS[number % len(EXAMPLE_IBANS)]),
     "us_ssn": lambda number, _: f"987-65-{4320 + number % ADVERTISED_SSNS}",
+    "secret": lambda _, __: FAKE_SECRET,
     "person": _person,
     "location": lambda number, _: PLACES[number % len(PLACES)],
 }
@@ -96,9 +98,20 @@ def is_fake_name(kind: str, name: str) -> bool:
 
 def replace(text: str, matches: Iterable[Match], mode: str, secret: bytes = b"") -> str:
     """Replace the matches in a text, except kept ones. They must be in order and without overlaps."""
-    pieces, at = [], 0
+    return replaced(text, matches, mode, secret)[0]
+
+
+def replaced(text: str, matches: Iterable[Match], mode: str, secret: bytes = b"") -> tuple[str, list[tuple[int, int]]]:
+    """The text of `replace`, and the start and end of each replacement in it, in code points."""
+    pieces: list[str] = []
+    places: list[tuple[int, int]] = []
+    at, size = 0, 0
     for match in matches:
         if not match.kept:
-            pieces += [text[at : match.start], replacement(match.kind, match.value, mode, secret)]
+            substitute = replacement(match.kind, match.value, mode, secret)
+            start = size + match.start - at
+            size = start + len(substitute)
+            places.append((start, size))
+            pieces += (text[at : match.start], substitute)
             at = match.end
-    return "".join([*pieces, text[at:]])
+    return "".join([*pieces, text[at:]]), places

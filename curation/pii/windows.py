@@ -1,8 +1,8 @@
 """The windows of texts: the stretches that recognizers see, and the form in which they see them.
 
-Recognizers are a thousand times slower than this search (presidio's phone recognizer takes a second for 10 KB of
-figures), and nearly all of a web text cannot contain what they search for. A window is wide enough for a recognizer to
-find the same as in the complete text: no match crosses its edges, and it includes what lookarounds inspect.
+Recognizers are a hundred times slower than this search, and nearly all of a web text cannot contain what they search
+for. A window is wide enough for a recognizer to find the same as in the complete text: no match crosses its edges, and
+it includes what lookarounds inspect.
 
 Letters of scripts without spaces between a word and an adjacent number or Latin word (Han, kana, Hangul, Thai ...) are
 shown as line ends. Otherwise an address would be lost in the sentence around it, or the sentence in the address.
@@ -11,9 +11,8 @@ shown as line ends. Otherwise an address would be lost in the sentence around it
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from functools import cache
-from itertools import takewhile
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +22,8 @@ from curation.pii.window_kernels import find_anchors, find_runs
 from curation.text import views
 
 DIGIT, NUMBER, EMAIL, AT, ADDRESS, DOT, COLON = (1 << bit for bit in range(7))
-"""Classes of characters: `\\d`; part of a written number; part of an e-mail; @; part of an IP address; full stop; :"""
+"""Classes of characters: `\\d`; part of a written number; part of an e-mail; @ in any form; part of an IP address; full
+stop; colon."""
 
 NUMBER_PUNCTUATION = (
     "+＋()[]（）［］-xX\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u30fc\uff0d.\uff0e/\uff0f~\u2053\u223c\uff5e"
@@ -31,15 +31,15 @@ NUMBER_PUNCTUATION = (
 )
 """Characters between the digits of a number: libphonenumber's punctuation, and typographic spaces."""
 EMAIL_PUNCTUATION = "!#$%&'*+-/=?^_`{|}~."
-"""Characters that presidio's expression allows in an address besides `\\w` and @."""
+"""Characters that an address may have besides `\\w` and @ (RFC 5322)."""
+AT_SIGNS = "@\uff20\ufe6b%"
+"""@, its wide and small forms, and the beginning of %40."""
 ADDRESS_PUNCTUATION = ".:/%"
 
 MIN_PHONE_DIGITS = 7
 """Shorter numbers are short codes, or ambiguous without an area code."""
 IBAN_REACH = 44
-"""Length of the longest match of presidio's IBAN expression, separators included, plus the character after it."""
-LOCAL_REACH, DOMAIN_REACH = 130, 260
-"""Characters to include before and after an @: more than the 64 and 255 of an address (RFC 5321, 4.5.3.1)."""
+"""Length of the longest match of the IBAN expression, separators included, plus the character after it."""
 
 _JOINED_SCRIPTS = (
     "Han", "Hiragana", "Katakana", "Hangul", "Bopomofo", "Thai", "Lao", "Khmer", "Myanmar", "Tibetan",
@@ -66,6 +66,10 @@ class Window(NamedTuple):
     wanted: int = 0
 
 
+Stretch = tuple[int, int, int, int]
+"""The values of a window. Of millions of plain tuples of numbers, the garbage collector knows that it need not look."""
+
+
 @cache
 def joined_letters() -> re.Pattern[str]:
     """Matches a letter of a script that is written without spaces or joins particles to foreign words."""
@@ -90,7 +94,7 @@ def classes() -> UInt8s:
         table[match.start() : match.end()] = 0
     for characters, bits in (
         *((NUMBER_PUNCTUATION, NUMBER), (EMAIL_PUNCTUATION, EMAIL), (ADDRESS_PUNCTUATION, ADDRESS)),
-        *(("@", AT | EMAIL), (".", DOT), (":", COLON)),
+        *((AT_SIGNS, AT | EMAIL), (".", DOT), (":", COLON)),
     ):
         table[[ord(character) for character in characters]] |= bits
     return table
@@ -111,66 +115,40 @@ def capital(text: str) -> str:
     return plain(text).translate(_CAPITALS)
 
 
-def digits_before_words(number: str) -> int:
-    """Number of digits of a written number without its extension: "212-555-1234 ext. 5" → 10."""
-    table = classes()
-    return sum(map(str.isdigit, takewhile(lambda character: table[ord(character)] & NUMBER, number)))
+def whole_texts(text: views.Characters) -> list[Stretch]:
+    """Every text that is not empty."""
+    return [(row, 0, count, 0) for row, count in enumerate(text.counts.tolist()) if count]
 
 
-def email_windows(text: views.Characters) -> list[Window]:
+def email_windows(text: views.Characters) -> list[Stretch]:
     """Runs of e-mail characters that contain an @."""
-    parts: list[Window] = []
-    for window in _find_runs(text, EMAIL, AT, 1):
-        if window.end - window.start <= LOCAL_REACH + DOMAIN_REACH:
-            parts.append(window)
-            continue
-        base = int(text.first[window.row])
-        codes = text.codepoints[base + window.start : base + window.end]
-        for at in (np.flatnonzero(codes == ord("@")) + window.start).tolist():
-            part = Window(window.row, max(window.start, at - LOCAL_REACH), min(window.end, at + DOMAIN_REACH))
-            parts.append(part)
-    return list(_merged(parts))
+    return _find_runs(text, EMAIL, AT, 1)
 
 
-def address_windows(text: views.Characters) -> list[Window]:
+def address_windows(text: views.Characters) -> list[Stretch]:
     """Runs of IP address characters that contain three full stops or two colons."""
     windows = [*_find_runs(text, ADDRESS, DOT, 3), *_find_runs(text, ADDRESS, COLON, 2)]
     return sorted({window[:3]: window for window in windows}.values())
 
 
-def number_windows(text: views.Characters) -> list[Window]:
+def number_windows(text: views.Characters) -> list[Stretch]:
     """Runs of digits and the characters between them, with at least as many digits as a phone number."""
     return _find_runs(text, NUMBER, DIGIT, MIN_PHONE_DIGITS)
 
 
-def iban_windows(text: views.Characters) -> list[Window]:
+def iban_windows(text: views.Characters) -> list[Stretch]:
     """The characters from two letters and two digits that begin a word."""
     return _collect(lambda *out: find_anchors(text.codepoints, text.first, text.last, IBAN_REACH, *out[:3]), text)
 
 
-def _merged(windows: Iterable[Window]) -> Iterator[Window]:
-    """Merge overlapping and touching windows, which must be in order."""
-    open_window: Window | None = None
-    for window in windows:
-        if open_window is None:
-            open_window = window
-        elif window.row == open_window.row and window.start <= open_window.end:
-            open_window = open_window._replace(end=max(open_window.end, window.end))
-        else:
-            yield open_window
-            open_window = window
-    if open_window is not None:
-        yield open_window
-
-
-def _find_runs(text: views.Characters, member: int, wanted: int, minimum: int) -> list[Window]:
+def _find_runs(text: views.Characters, member: int, wanted: int, minimum: int) -> list[Stretch]:
     table = classes()
     return _collect(
         lambda *out: find_runs(text.codepoints, text.first, text.last, table, member, wanted, minimum, *out), text
     )
 
 
-def _collect(search: Callable[[Any, Any, Any, Any], int], text: views.Characters) -> list[Window]:
+def _collect(search: Callable[[Any, Any, Any, Any], int], text: views.Characters) -> list[Stretch]:
     """Collect the windows that a kernel writes into arrays; if they do not fit, it is called again with larger ones."""
     capacity = 16 * len(text.first) + 64
     while True:
@@ -181,4 +159,4 @@ def _collect(search: Callable[[Any, Any, Any, Any], int], text: views.Characters
         capacity = size
     offsets = text.first[rows[:size]]
     columns = (rows[:size], begins[:size] - offsets, ends[:size] - offsets, counts[:size])
-    return [Window(*window) for window in zip(*(column.tolist() for column in columns), strict=True)]
+    return list(zip(*(column.tolist() for column in columns), strict=True))

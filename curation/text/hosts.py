@@ -56,6 +56,28 @@ def split_host(url: str) -> Any:
     return extract(url)
 
 
+def is_top_level(label: str) -> bool:
+    """Whether a label is a top-level domain of the Public Suffix List.
+
+    >>> is_top_level("ORG"), is_top_level("orgs")
+    (True, False)
+    """
+    return label.lower() in _top_levels()
+
+
+def has_public_suffix(host: str) -> bool:
+    """Whether a host is below a suffix of the Public Suffix List, without private suffixes.
+
+    >>> has_public_suffix("b.co.uk"), has_public_suffix("co.uk"), has_public_suffix("b.zzz")
+    (True, False, False)
+    """
+    host = host.lower()
+    before, _, last = host.rpartition(".")
+    if last in _plain_top_levels():
+        return before != "" and host not in _suffixes()
+    return (last in _top_levels() or last.startswith("xn--")) and bool(split_host(host).fqdn)
+
+
 def _host(url: str) -> str:
     try:
         return urlsplit(url if "://" in url else f"//{url}").hostname or ""
@@ -70,6 +92,24 @@ def _extractor() -> Any:
     extract = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
     extract("example.com")
     return extract
+
+
+@cache
+def _suffixes() -> frozenset[str]:
+    with _LOAD_LOCK:
+        return frozenset(_extractor().tlds)
+
+
+@cache
+def _top_levels() -> frozenset[str]:
+    return frozenset(suffix.rpartition(".")[2] for suffix in _suffixes())
+
+
+@cache
+def _plain_top_levels() -> frozenset[str]:
+    """ASCII top-level domains below which no suffix is given by a wildcard."""
+    wild = {suffix.rpartition(".")[2] for suffix in _suffixes() if suffix[0] in "*!"}
+    return frozenset(label for label in _top_levels() if label.isascii() and label not in wild)
 
 
 @lru_cache(maxsize=1 << 16)

@@ -3,8 +3,14 @@
 The engine has the same six recognizers, the same regions, a blank spaCy pipeline for its tokens, and no network. It
 only finds, while this project finds, validates and replaces. datatrove replaces e-mail and IPv4 addresses, so it is
 compared both with these types alone and with all types. Texts are the main content of the test pages, in all their
-languages. Blocks of 64 go through the sides in turn, and a figure is the median over blocks, which is least affected by
-other load. A second table has long texts: prose, an access log with one address per line, and a table of numbers.
+languages. Blocks of 64 go through the sides in turn, and a figure is the median over blocks, in CPU time, which is
+least affected by other load. A second table has long texts: prose, an access log with one address per line, and a table
+of numbers.
+
+A third table has what both sides find in the annotated texts of presidio-research. Found is the share of the annotated
+values that one match covers completely, right the share of the matches that overlap an annotated value of their type.
+presidio's matches of every score count; for names it uses the same language model. The last table has the speed on
+texts that are made to be slow, the median of three of each kind.
 
     python tests/benchmarks/pii.py [--quick] [--long MEGABYTES]
 """
@@ -29,12 +35,23 @@ from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.encoding import bytes_to_str, detect_encoding
 
 from curation.filters.pii import REGIONS, Pii
-from curation.pii.recognizers import has_public_suffix
+from curation.pii.find import find
+from curation.pii.names import MODEL, NameFinder
 from curation.stages.batch import Batch
+from curation.text.hosts import has_public_suffix
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
+
 BLOCK = 64
 Side = Callable[[list[str]], None]
+Matches = list[list[tuple[str, int, int]]]
+"""For each text the type, start and end of each match."""
+ENTITIES = {
+    "EMAIL_ADDRESS": "email", "IP_ADDRESS": "ip", "PHONE_NUMBER": "phone", "CREDIT_CARD": "credit_card",
+    "IBAN_CODE": "iban", "US_SSN": "us_ssn", "PERSON": "person", "LOCATION": "location",
+}  # fmt: skip
+"""presidio's types, in which the texts are annotated, and ours."""
 
 
 def main() -> None:
@@ -60,21 +77,120 @@ def main() -> None:
     for name, rate in rates.items():
         print(f"{name:12}{rate:10.2f}{rate * len(texts) / size:14.0f}")
     long_texts(sides, 1 if arguments.quick else arguments.long)
+    figures = quality()
+    figures += slow_texts(100_000 if arguments.quick else 1_000_000)
     print()
     for ours, peer in (("all", "presidio"), ("all", "datatrove"), ("email+ip", "datatrove")):
         figure = {"name": f"pii.{ours}.{peer}", "ours": round(rates[ours], 3), "peer": round(rates[peer], 3)}
         print(json.dumps({**figure, "ratio": round(rates[ours] / rates[peer], 2), "unit": "MB/s", "n": len(texts)}))
+    for figure in figures:
+        print(json.dumps(figure))
+
+
+def quality() -> list[dict[str, Any]]:
+    """Print what both sides find in the annotated texts, and return it as figures."""
+    entries = json.loads((data() / "pii" / "presidio-research-generated.json").read_text(encoding="utf-8"))
+    texts = [entry["full_text"] for entry in entries]
+    gold: Matches = [
+        [
+            (ENTITIES[span["entity_type"]], span["start_position"], span["end_position"])
+            for span in entry["spans"]
+            if span["entity_type"] in ENTITIES
+        ]
+        for entry in entries
+    ]
+    sides = (found_here(texts), found_by_presidio(texts))
+    print(f"\n{len(texts)} annotated texts     ours            presidio")
+    print(f"{'':14}{'values':>8}{'found':>10}{'right':>8}{'found':>10}{'right':>8}")
+    figures = []
+    for kind in dict.fromkeys(ENTITIES.values()):
+        scores = [shares(kind, gold, matches) for matches in sides]
+        values = sum(one[0] == kind for row in gold for one in row)
+        print(f"{kind:14}{values:8}" + "".join(f"{found:10.3f}{right:8.3f}" for found, right in scores))
+        for name, ours, peer in zip(("found", "right"), *scores, strict=True):
+            ratio = round(ours / peer, 2) if peer else None
+            figure = {"name": f"pii.{name}.{kind}", "ours": round(ours, 3), "peer": round(peer, 3), "ratio": ratio}
+            figures.append({**figure, "unit": "share", "n": values})
+    return figures
+
+
+def shares(kind: str, gold: Matches, matches: Matches) -> tuple[float, float]:
+    """The share of annotated values that are found, and the share of matches that are right."""
+    values = found = right = made = 0
+    for spans, ours in zip(gold, matches, strict=True):
+        wanted = [span[1:] for span in spans if span[0] == kind]
+        here = [match[1:] for match in ours if match[0] == kind]
+        values, made = values + len(wanted), made + len(here)
+        found += sum(any(start <= first and last <= end for start, end in here) for first, last in wanted)
+        right += sum(any(start < last and first < end for first, last in wanted) for start, end in here)
+    return found / max(1, values), right / max(1, made)
+
+
+def found_here(texts: list[str]) -> Matches:
+    """What this project finds, kept values included, and the names in what is left, as the stage does."""
+    pii = Pii(names=True, places=True)
+    column = pa.array(texts, pa.string())
+    found = find(column, pii._search())
+    hidden = dict(enumerate(texts))
+    for row, matches in found.items():
+        for match in matches:
+            # A name never contains a line end.
+            hidden[row] = hidden[row][: match.start] + "\n" * (match.end - match.start) + hidden[row][match.end :]
+    names = NameFinder(frozenset(("person", "location"))).find(hidden)
+    return [
+        [(match.kind, match.start, match.end) for match in (*found.get(row, []), *names.get(row, []))]
+        for row in range(len(texts))
+    ]
+
+
+def found_by_presidio(texts: list[str]) -> Matches:
+    """What presidio's engine finds, with its recognizer of names and the same language model."""
+    from presidio_analyzer import predefined_recognizers as known
+    from presidio_analyzer.nlp_engine import SpacyNlpEngine
+
+    numbers = presidio_engine()
+    names = SpacyNlpEngine([{"lang_code": "en", "model_name": MODEL}])
+    names.load()
+    recognizer = known.SpacyRecognizer()
+    matches: Matches = []
+    for text in texts:
+        results = list(numbers.analyze(text, "en"))
+        results += recognizer.analyze(text, ["PERSON", "LOCATION"], names.process_text(text, "en"))
+        matches.append([(ENTITIES[one.entity_type], one.start, one.end) for one in results])
+    return matches
+
+
+def slow_texts(size: int) -> list[dict[str, Any]]:
+    """Print the speed on texts that are made to be slow, and return the lowest as a figure."""
+    from personal_texts import LINES, adversarial
+
+    side = stage(Pii())
+    print(f"\n{'texts that are made to be slow':36}{'MB/s':>8}")
+    rates = {}
+    for kind in LINES:
+        side([adversarial(kind, size // 10, 9)])
+        times = []
+        for seed in range(3):
+            text = adversarial(kind, size, seed)
+            started = time.process_time()
+            side([text])
+            times.append((time.process_time() - started) / len(text.encode()))
+        rates[kind] = 1e-6 / statistics.median(times)
+        print(f"{kind:36}{rates[kind]:8.2f}")
+    slowest = min(rates.values())
+    figure = {"name": "pii.slowest_text", "ours": round(slowest, 2), "peer": None, "ratio": None}
+    return [{**figure, "unit": "MB/s", "n": len(rates)}]
 
 
 def timed(sides: dict[str, Side], blocks: list[list[str]]) -> dict[str, float]:
-    """Median rate of each side, in millions of characters per second."""
+    """Median rate of each side, in millions of characters per CPU second."""
     rates: dict[str, list[float]] = {name: [] for name in sides}
     for number, block in enumerate(blocks):
         print(f"\rblock {number + 1} of {len(blocks)}", end="", file=sys.stderr, flush=True)
         for name, side in sides.items():
-            started = time.perf_counter()
+            started = time.process_time()
             side(block)
-            rates[name].append(sum(map(len, block)) / (time.perf_counter() - started) / 1e6)
+            rates[name].append(sum(map(len, block)) / (time.process_time() - started) / 1e6)
     print(file=sys.stderr)
     return {name: statistics.median(values) for name, values in rates.items()}
 
@@ -107,10 +223,10 @@ def repeated(line: Callable[[], str], megabytes: float) -> str:
 
 
 def once(side: Side, text: str) -> float:
-    """Seconds for one text."""
-    started = time.perf_counter()
+    """CPU seconds for one text."""
+    started = time.process_time()
     side([text])
-    return time.perf_counter() - started
+    return time.process_time() - started
 
 
 def stage(pii: Pii) -> Side:
@@ -124,6 +240,17 @@ def stage(pii: Pii) -> Side:
 
 def presidio() -> Side:
     """presidio's engine with the same recognizers."""
+    analyzer = presidio_engine()
+
+    def run(texts: list[str]) -> None:
+        for text in texts:
+            analyzer.analyze(text, "en")
+
+    return run
+
+
+def presidio_engine() -> Any:
+    """presidio's analyzer with the same six recognizers and a pipeline that only makes tokens."""
     import spacy
     from presidio_analyzer import AnalyzerEngine, RecognizerRegistry
     from presidio_analyzer import predefined_recognizers as known
@@ -137,17 +264,12 @@ def presidio() -> Side:
         known.UsSsnRecognizer(),
         known.PhoneRecognizer(supported_regions=REGIONS),
     ]
-    recognizers[0].validate_result = has_public_suffix
+    # presidio downloads a list of suffixes on first use, and takes the complete address for a URL.
+    recognizers[0].validate_result = lambda address: has_public_suffix(address.rpartition("@")[2])
     engine = SpacyNlpEngine()
     engine.nlp = {"en": spacy.blank("en")}
     engine.nlp["en"].max_length = 1 << 30
-    analyzer = AnalyzerEngine(RecognizerRegistry(recognizers), engine)
-
-    def run(texts: list[str]) -> None:
-        for text in texts:
-            analyzer.analyze(text, "en")
-
-    return run
+    return AnalyzerEngine(RecognizerRegistry(recognizers), engine)
 
 
 def datatrove() -> Side:
@@ -161,15 +283,17 @@ def datatrove() -> Side:
     return run
 
 
-def pages() -> Iterator[str]:
-    """The main text of every test page."""
+def data() -> Path:
+    """The folder of test data."""
     for candidate in (os.environ.get("CURATION_TEST_DATA"), ROOT.parent / "shared" / "data"):
         if candidate and (Path(candidate) / "web").is_dir():
-            archives = sorted((Path(candidate) / "web").glob("*.warc.gz"))
-            break
-    else:
-        sys.exit("no pages: set CURATION_TEST_DATA to the folder that contains web/")
-    for path in archives:
+            return Path(candidate)
+    sys.exit("no pages: set CURATION_TEST_DATA to the folder that contains web/ and pii/")
+
+
+def pages() -> Iterator[str]:
+    """The main text of every test page."""
+    for path in sorted((data() / "web").glob("*.warc.gz")):
         with path.open("rb") as file:
             for record in ArchiveIterator(file, record_types=WarcRecordType.response, parse_http=True):
                 body = record.reader.read()

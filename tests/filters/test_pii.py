@@ -13,15 +13,18 @@ from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stages import documents
+from typer.testing import CliRunner
 
 from curation.errors import ParameterError, RecipeError
 from curation.filters.pii import MAX_PASSES, SIGNALS, Pii, redact
+from curation.jobs.cli.main import app
 from curation.pii import names, replacements
-from curation.pii.find import find
+from curation.pii.find import KINDS, find
 from curation.recipes.recipe import from_document, load, to_toml
 from curation.stages.parameters import identity, parameters
 from curation.stages.stage import Stage
@@ -46,6 +49,23 @@ def tagged(text: str, pii: Pii = TAG) -> str:
         ("info@tüv.co, иван@почта.рф", "<EMAIL>, <EMAIL>"),
         ("请发邮件到zhang@163.com或致电", "请发邮件到<EMAIL>或致电"),
         ("이메일은 kim@naver.com으로", "이메일은 <EMAIL>으로"),
+        ("_ann@firma.de_, **ann@firma.de**, `ann@firma.de`", "_<EMAIL>_, **<EMAIL>**, `<EMAIL>`"),
+        ("__ann@firma.de__ and _first_ann@firma.de", "__<EMAIL>__ and <EMAIL>"),
+        ("ann@firma.deTel: 5", "<EMAIL>Tel: 5"),
+        ("ann@firma.orgPHONE", "<EMAIL>PHONE"),
+        ("ann@firma.orgfax", "<EMAIL>fax"),
+        ("ann@firma.com2020", "<EMAIL>2020"),
+        ("ann@firma.org.Tel: 5", "<EMAIL>.Tel: 5"),
+        ("ann@firma.org.Thank you", "<EMAIL>.Thank you"),
+        ("ann＠firma.de and ann﹫firma.de", "<EMAIL> and <EMAIL>"),
+        ("mailto:ann%40firma.de", "mailto:<EMAIL>"),
+        ("https://x.org/?m=ann.b%2Bc%40firma.de&x=1", "https://x.org/?m=<EMAIL>&x=1"),
+        ("https://x.org/?m=x%20ann%2540firma.de", "https://x.org/?m=x%20<EMAIL>"),
+        ("ann@firma.de:", "<EMAIL>:"),
+        ("ann@firma.de:hunter2", "<EMAIL>:hunter2"),
+        ("sip:ann@firma.de xmpp:ann@firma.de", "sip:<EMAIL> xmpp:<EMAIL>"),
+        (r'"a\nann@firma.de", "\u003cann@firma.de\u003e"', r'"a\n<EMAIL>", "\u003c<EMAIL>\u003e"'),
+        ("I use ssh a lot, ask ann@firma.de: thanks", "I use ssh a lot, ask <EMAIL>: thanks"),
     ],
 )
 def test_email(text: str, expected: str) -> None:
@@ -65,10 +85,23 @@ def test_email(text: str, expected: str) -> None:
         "info***@firma.de",
         f"{'x' * 65}@firma.de",
         "@media (max-width: 3px) @property.setter",
+        "git clone git@github.com:user/repo.git",
+        "rsync -av ann@host.firma.de:~/notes . && scp x.txt ann@host.firma.de:/srv/",
+        "hg@host.firma.de:repo svn@host.firma.de:repo",
+        "ssh -i ~/.ssh/id.pem -v ann@host.firma.de and rsync -a x.txt y.txt ann@host.firma.de:z.txt",
+        "package@1.2.3.dev module@v1.10.2.app",
+        "ssh ann@host.firma.de, ssh -p 2222 ann@host.firma.de, sftp ann@host.firma.de",
+        "ssh://git@host.firma.de/x.git sftp://ann@files.firma.de ftp://ann:pw@files.firma.de/",
+        "postgres://app:secret@db.firma.de:5432/app mysql://root@db.firma.de redis://:pw@cache.firma.de",
+        "https://ann:p@ss@x.firma.de/ and app:secret@db.firma.de:5432/app",
+        "npm i @scope/pkg@1.2.3 react@18.2.0",
+        "@ann@mastodon.social, follow @ann@host.social, @ann:matrix.org",
+        "Message-ID: <CAFq3x.abc@mail.gmail.com>",
+        "> In-Reply-To: <123.456@mail.firma.de>\nReferences: <1@a.firma.de> <2@b.firma.de>",
     ],
 )
 def test_no_email(text: str) -> None:
-    """File names, versions, handles in paths, and masked, overlong and reserved addresses are left alone."""
+    """File names, versions, handles, masked and reserved addresses, users of hosts and message ids are left alone."""
     assert tagged(text) == text
 
 
@@ -83,6 +116,13 @@ def test_no_email(text: str) -> None:
         ("::ffff:78.130.167.239", "<IP>"),
         ("your IP address is 8.8.8.8", "your IP address is <IP>"),
         ("IP地址78.130.167.239。", "IP地址<IP>。"),
+        ("ip:2a02:26f0:1700:1::17d2:a1b and", "ip:<IP> and"),
+        ("2a02:26f0:1700:1::17d2:a1b: wrote", "<IP>: wrote"),
+        ("2a02:26f0:1700:1::17d2:a1b:wrote", "<IP>:wrote"),
+        ("addr:2a02:26f0:1700:1:0:17d2:a1b:9, x", "addr:<IP>, x"),
+        ("_78.130.167.239_", "_<IP>_"),
+        ("http://84.71.30.51/ 84.71.30.51:80 IP 84.71.30.51", "http://<IP>/ <IP>:80 IP <IP>"),
+        ("2001:4860:4860:0:0:8888:1:2a", "<IP>"),
     ],
 )
 def test_ip(text: str, expected: str) -> None:
@@ -102,10 +142,16 @@ def test_ip(text: str, expected: str) -> None:
         "78.130.167.256 and 78.130.167 and 078.130.167.01",
         "std::vector<abc::def> a::b dead::beef Foo::Bar 12:30:45",
         "00:1B:44:11:3A:B7 12:34:56:78:90:ab:cd:ef",
+        "a ratio of 27:9:9:9:3:3:3:1 and 9:3:3:1",
+        "2001:2002:2003:2004:2005:2006:2007:2008 and a[2000::2]",
+        "2024:05:18 12:30:45:10:20 12:30:45",
+        "ab:cd:ef:01:23:45:67:89:ab:cd:ef:01:23:45:67:89",
+        "HS code 8471.30.01.00, HS 84.71.30.51, tariff heading 85.17.62.50",
+        "8517.62.50.10 goods: 85.17.62.50",
     ],
 )
 def test_no_ip(text: str) -> None:
-    """Private and documentation addresses, versions, section numbers, longer series, code and times are left alone."""
+    """Private addresses, versions, sections, tariffs, longer series, ratios, code, times and hashes are left alone."""
     assert tagged(text) == text
 
 
@@ -125,6 +171,12 @@ def test_no_ip(text: str) -> None:
         ("zip 02919. (800) 942-8300. Citizens", "zip 02919. <PHONE>. Citizens"),
         ("电话：+86 180 2902 1196", "电话：<PHONE>"),
         ("Tel. 02.27.96.63", "Tel. <PHONE>"),
+        ("_212-736-5000_", "_<PHONE>_"),
+        ("order now: 212-736-5000, item 212-736-5000", "order now: <PHONE>, item <PHONE>"),
+        ("0049 30 22756869, 0044-20-7946-0018", "<PHONE>, <PHONE>"),
+        ("Ligue (11) 98765-4321", "Ligue <PHONE>"),
+        ("212-736-5000Fax: 212-736-5001E-Mail", "<PHONE>Fax: <PHONE>E-Mail"),
+        ("Phone #212-736-5000", "Phone #<PHONE>"),
     ],
 )
 def test_phone(text: str, expected: str) -> None:
@@ -148,12 +200,19 @@ def test_phone(text: str, expected: str) -> None:
         "212-555-0123 and +1 415 555 0199",
         "Stat. 1998-2003 2004-2011",
         "call 911 or 555-1234",
+        "0049123 0012 345 6789 #212-736-5000 SN: 212-736-5000",
         "Traceback (most recent call last): ValueError: 2127365000",
         "call '192.168.0.256'",
+        "Call number: 823.914 ISBN 2253004227",
+        "Call numbers 823.914 2253004227 and call no. 2253004227",
+        "SKU 212-736-5000, Model: 800-950-3475, P/N 212-736-5000, part no. 212-736-5000",
+        "Order # 212-736-5000, order number 212-736-5000, item no 212-736-5000",
+        "EAN 212-736-5000, UPC: 212-736-5000, patent no. 212-736-5000, doi:10.1000/182-736-5000",
+        "12345678-1234-1234-1234-123456789012 and 40.712776, -74.005974",
     ],
 )
 def test_no_phone(text: str) -> None:
-    """Dates, times, prices, ISBNs, identifiers, decimals, colors, and short and fictional numbers are left alone."""
+    """Dates, prices, ISBNs, identifiers, named numbers, decimals, and short and fictional numbers are left alone."""
     assert tagged(text) == text
 
 
@@ -167,6 +226,16 @@ def test_no_phone(text: str) -> None:
         ("3782 822463 11003", "<CREDIT_CARD>"),
         ("card no. 4222222222222", "card no. <CREDIT_CARD>"),
         ("卡号4716424521511864号", "卡号<CREDIT_CARD>号"),
+        ("2223 0031 2200 3222", "<CREDIT_CARD>"),
+        ("2720998837779594", "<CREDIT_CARD>"),
+        ("4917 6100 0000 0000 003", "<CREDIT_CARD>"),
+        ("4917610000000000003", "<CREDIT_CARD>"),
+        ("6759 6498 2643 8453", "<CREDIT_CARD>"),
+        ("6759649826438453", "<CREDIT_CARD>"),
+        ("6304 0000 0000 0000 000", "<CREDIT_CARD>"),
+        ("5018 0000 0009", "<CREDIT_CARD>"),
+        ("5641 8211 1116 6669", "<CREDIT_CARD>"),
+        ("card 501800000009", "card <CREDIT_CARD>"),
     ],
 )
 def test_credit_card(text: str, expected: str) -> None:
@@ -183,10 +252,14 @@ def test_credit_card(text: str, expected: str) -> None:
         "4716424521511864.55 and x4716424521511864",
         "4111 1111 1111 1111 and 4242424242424242",
         "1234567890123456",
+        "2220003122003225 2721000000000004",
+        "5901234123457 501800000009 639000000000000005",
+        "IMEI 490154203237518, serial no. 4716424521511864",
+        "1234 6759 6498 2643 8453 and 6759 6498 2643 8453 1234",
     ],
 )
 def test_no_credit_card(text: str) -> None:
-    """Invalid check digits, odd groups, product numbers, parts of other numbers and test numbers are left alone."""
+    """Invalid check digits, odd groups, product and serial numbers, parts of others and test numbers are left alone."""
     assert tagged(text) == text
 
 
@@ -225,8 +298,11 @@ def test_no_iban(text: str) -> None:
         ("308-63-0237", "<US_SSN>"),
         ("308‑63‑0237", "<US_SSN>"),
         ("SSN: 308630237", "SSN: <US_SSN>"),
+        ("SSN#308-63-0237", "SSN#<US_SSN>"),
         ("Social Security number 308 63 0237", "Social Security number <US_SSN>"),
         ("+81 158-23-2012", "<PHONE>"),
+        ("_308-63-0237_", "_<US_SSN>_"),
+        ("SSN, part 2: 308-63-0237", "SSN, part 2: <US_SSN>"),
     ],
 )
 def test_us_ssn(text: str, expected: str) -> None:
@@ -240,11 +316,67 @@ def test_us_ssn(text: str, expected: str) -> None:
         "308630237 and 308 63 0237 and 30863-0237",
         "000-63-0237 666-63-0237 308-00-0237 308-63-0000 987-65-4321 078-05-1120",
         "978-308-63-0237 and 308-63-0237-5",
+        "part no 440-13-0042, P/N: 440-13-0042, Part Numbers: 440-13-0042, 440-13-0043 and 440-13-0044",
+        "Item No. 440-13-0042, model 440-13-0042, SKU: 440-13-0042, invoice number 440-13-0042",
     ],
 )
 def test_no_us_ssn(text: str) -> None:
-    """Nine digits alone, numbers that are never issued, and parts of other numbers are left alone."""
+    """Nine digits alone, numbers never issued, part and other numbers, and parts of other numbers are left alone."""
     assert tagged(text) == text
+
+
+SECRETS = Pii(types=("email", "secret"), replacement="tag")
+KEY = f"ghp_{'aB3d' * 9}"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f'token = "{KEY}"', 'token = "<SECRET>"'),
+        ("postgres://app:s3cret@db.firma.de:5432/app", "postgres://app:<SECRET>@db.firma.de:5432/app"),
+        ("https://ann:p@ss@x.firma.de/?m=ann@firma.de", "https://ann:<SECRET>@x.firma.de/?m=<EMAIL>"),
+        (f"https://{KEY}@github.com/x/y", "https://<SECRET>@github.com/x/y"),
+        ("git@github.com:x/y.git", "git@github.com:x/y.git"),
+    ],
+)
+def test_secret_values(text: str, expected: str) -> None:
+    """Secrets are replaced if the recipe says so, in URLs only the password; by default they are left alone."""
+    assert tagged(text, SECRETS) == expected
+    assert "<SECRET>" not in tagged(text)
+    redacted = redact(text, types=["secret"])
+    assert redacted.text.count("REDACTED") == expected.count("<SECRET>")
+    assert redact(redacted.text, types=["secret"]).found == ()
+
+
+def test_case_of_addresses(shared_data: Path, tmp_path: Path) -> None:
+    """On nine pages, users of hosts, ratios, part and call numbers are kept; addresses in other text are replaced."""
+    archive = shared_data / "cases" / "13-pii.warc.gz"
+    # The pages differ in one paragraph; as near-duplicates most of them would be removed.
+    for step, words in (("filter", [str(archive), "--set", "dedup.threshold=0.99"]), ("dedup", [])):
+        done = CliRunner().invoke(app, [step, *words, "--out", str(tmp_path), "--workers", "0"])
+        assert done.exit_code == 0, done.output
+    (corpus,) = tmp_path.glob("corpus/*.parquet")
+    (documents,) = tmp_path.glob("documents/*.parquet")
+    before, after = (
+        {row["url"]: row["text"] for row in pq.read_table(path, columns=["url", "text"]).to_pylist()}
+        for path in (documents, corpus)
+    )
+    assert len(after) == 9
+    kept = (
+        *("git clone git@github.com:user/repo.git on", "psql postgres://app:secret@db.company.org:5432/app before"),
+        *("a ratio of 27:9:9:9:3:3:3:1 in", "part no 440-13-0042 and", "Call number: 823.914 ISBN 2253004227 on"),
+    )
+    assert all(any(one in text for text in after.values()) for one in kept)
+    changed = " ".join(after[url] for url in after if after[url] != before[url])
+    assert "jane.roe" not in changed
+    assert "17d2:a1b" not in changed
+    for pattern in (
+        r"Write to [\w.]+@example\.(?:com|net|org)Tel: or",
+        r"address is _[\w.]+@example\.(?:com|net|org)_ and",
+        r"from ip:2001:db8::\w+ and",
+        r"On that day 2001:db8::\w+: wrote",
+    ):
+        assert re.search(pattern, changed), pattern
 
 
 @pytest.mark.parametrize("kind", ["email", "ip", "phone", "credit_card", "iban", "us_ssn"])
@@ -314,15 +446,16 @@ def test_fakes_are_never_replaced() -> None:
         *(f"{area}-555-01{line:02}" for area in replacements.AREAS for line in range(100)),
         *(replacements._spaced(number) for number in replacements.TEST_CARDS),
         *(replacements._spaced(number) for number in replacements.EXAMPLE_IBANS),
+        *("REDACTED", "https://ann:REDACTED@h.firma.de"),
         *(f"987-65-{4320 + number}" for number in range(replacements.ADVERTISED_SSNS)),
     ]
     texts = [f"{before}{fake}" for fake in everything for before in ("", "tel card ssn ip ")]
-    outcome = FAKE(documents(*texts))
+    outcome = Pii(types=tuple(KINDS))(documents(*texts))
     assert outcome.counts == {}
     assert outcome.batch.text.to_pylist() == texts
 
 
-@pytest.mark.parametrize("kind", SIGNALS)
+@pytest.mark.parametrize("kind", [kind for kind in SIGNALS if kind != "secret"])
 def test_fakes_spread(kind: str) -> None:
     """Different values are spread over the fakes, each of which belongs to nobody."""
     values = [f"{number}:" if kind == "ip" and number % 2 else str(number) for number in range(5000)]
@@ -454,7 +587,10 @@ def test_secret(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"types": ("email", "mail")}, "types = 'mail': must be among credit_card, email, iban, ip, phone, us_ssn"),
+        (
+            {"types": ("email", "mail")},
+            "types = 'mail': must be among credit_card, email, iban, ip, phone, secret, us_ssn",
+        ),
         ({"types": ("person",)}, "names and places are separate keys"),
         ({"replacement": "hash"}, "replacement = 'hash': must be one of fake, tag"),
         ({"phone_regions": ("US", "XX")}, "phone_regions = 'XX': must be among AC, AD"),

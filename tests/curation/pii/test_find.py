@@ -1,4 +1,4 @@
-"""Finding: the same matches as presidio's recognizers on the complete text, without overlaps."""
+"""Finding: what presidio's recognizers find on the complete text, without overlaps."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pages import texts as page_texts
+from presidio_recognizers import on_complete_text
 
-from curation.pii import recognizers
 from curation.pii.evidence import Match
 from curation.pii.find import KINDS, Search, find, without_overlaps
-from curation.pii.recognizers import Span
+from curation.pii.recognizers import _OTHER_CARD_DIGITS, GLUED_WORD
 
 REGIONS = ("US", "GB", "DE")
 DEFAULT = Search(tuple((kind, 0.4 if kind == "us_ssn" else 0.5) for kind in KINDS), REGIONS)
@@ -33,24 +33,34 @@ PIECES = st.sampled_from(
 TEXTS = st.lists(PIECES, max_size=16).map("".join)
 
 
-def on_complete_text(text: str, search: Search) -> list[Match]:
-    """Matches of presidio's recognizers on the complete text, judged by the same rules."""
-    found = []
-    for name, minimum in search.minimums:
-        kind = KINDS[name]
-        for region in search.regions if name == "phone" else ("",):
-            recognizer = recognizers._load(name, region)
-            for result in recognizer.analyze(kind.shown(text), recognizer.supported_entities, None):
-                match = kind.judge(text, Span(result.start, result.end, float(result.score)), search.regions)
-                if match is not None and match.score >= minimum:
-                    found.append(match)
-    return without_overlaps(found)
-
-
 def assert_same(texts: Sequence[str], search: Search) -> int:
+    """Assert that the matches are those of presidio's recognizers, for the kinds that follow them."""
+    same = ("iban", "credit_card", "us_ssn", "phone")
+    search = Search(tuple(one for one in search.minimums if one[0] in same), search.regions)
     found = find(pa.array(texts, pa.string()), search)
     for row, text in enumerate(texts):
-        assert found.get(row, []) == on_complete_text(text, search), text
+        assert known(text, found.get(row, [])) == known(text, on_complete_text(text, search)), text
+    return sum(map(len, found.values()))
+
+
+def known(text: str, matches: Sequence[Match]) -> list[Match]:
+    """The matches without what presidio does not know: card numbers of some issuers, phone numbers with words glued."""
+    return [
+        one
+        for one in matches
+        if not (one.kind == "credit_card" and _OTHER_CARD_DIGITS.fullmatch(one.value))
+        and not (one.kind == "phone" and GLUED_WORD.match(text, one.end))
+    ]
+
+
+def assert_all_addresses(texts: Sequence[str], search: Search) -> int:
+    """Assert that all addresses that presidio's recognizers find are found, or are within one that is found."""
+    search = Search(tuple(one for one in search.minimums if one[0] in ("email", "ip")), search.regions)
+    found = find(pa.array(texts, pa.string()), search)
+    for row, text in enumerate(texts):
+        for one in on_complete_text(text, search):
+            others = (other for other in found.get(row, []) if other.kind == one.kind)
+            assert any(other.start <= one.start and one.end <= other.end for other in others), text
     return sum(map(len, found.values()))
 
 
@@ -59,6 +69,7 @@ def assert_same(texts: Sequence[str], search: Search) -> int:
 def test_windows_lose_nothing(texts: list[str]) -> None:
     """On any text, windows give the same matches as the complete text."""
     assert_same(texts, DEFAULT)
+    assert_all_addresses(texts, DEFAULT)
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
@@ -71,12 +82,16 @@ def test_windows_lose_nothing_with_low_scores(text: str) -> None:
 def test_windows_lose_nothing_on_annotated_texts(shared_data: Path) -> None:
     """Windows give the same matches on 2,109 texts written for recognizers of personal data."""
     entries = json.loads((shared_data / "pii" / "presidio-research-generated.json").read_text(encoding="utf-8"))
-    assert assert_same([entry["full_text"] for entry in entries], DEFAULT) > 350
+    texts = [entry["full_text"] for entry in entries]
+    assert assert_same(texts, DEFAULT) > 300
+    assert assert_all_addresses(texts, DEFAULT) > 60
 
 
 def test_windows_lose_nothing_on_pages(shared_data: Path) -> None:
     """Windows give the same matches on the text of real pages."""
-    assert assert_same(page_texts(shared_data)[::30], DEFAULT) > 10
+    texts = page_texts(shared_data)[::30]
+    assert assert_same(texts, DEFAULT) > 5
+    assert assert_all_addresses(texts, DEFAULT) > 5
 
 
 def test_null_and_empty() -> None:

@@ -13,7 +13,7 @@ from curation.pii import windows
 from curation.pii.windows import Window
 from curation.text import views
 
-ALPHABET = st.sampled_from([*"a@.:/-+(0123459 xX\nDEde_%", "é", "邮", "Ж", "٣", "\u00a0", "–", "😀"])
+ALPHABET = st.sampled_from([*"a@＠.:/-+(0123459 xX\nDEde_%", "é", "邮", "Ж", "٣", "\u00a0", "–", "😀"])
 TEXTS = st.lists(st.text(ALPHABET, max_size=60), max_size=5)
 
 
@@ -36,7 +36,7 @@ def runs(texts: list[str], members: str, wanted: str, minimum: int) -> list[Wind
 def test_runs_are_those_of_expressions(texts: list[str]) -> None:
     """E-mail, address and number windows are the maximal runs that regular expressions find."""
     view = characters(*texts)
-    assert windows.email_windows(view) == runs(texts, r"\w@!#$%&'*+\-/=?\^`{|}~.", "@", 1)
+    assert windows.email_windows(view) == runs(texts, r"\w@＠﹫!#$%&'*+\-/=?\^`{|}~.", "[@＠﹫%]", 1)
     dotted, coloned = (runs(texts, r"\w.:/%", character, count) for character, count in ((r"\.", 3), (":", 2)))
     assert [window[:3] for window in windows.address_windows(view)] == sorted({w[:3] for w in (*dotted, *coloned)})
     numbers = runs(texts, r"\d" + "".join(map(re.escape, windows.NUMBER_PUNCTUATION)), r"\d", windows.MIN_PHONE_DIGITS)
@@ -63,12 +63,9 @@ def test_more_windows_than_expected() -> None:
     assert len(windows.iban_windows(characters(("DE89 " + "x" * 60 + "! ") * 5000))) == 5000
 
 
-def test_long_runs_are_cut_around_each_at() -> None:
-    """A run far longer than an address is cut to the characters that can belong to its @."""
-    text = "a." * 5000 + "@" + "b." * 5000
-    assert windows.email_windows(characters(text)) == [
-        Window(0, 10_000 - windows.LOCAL_REACH, 10_000 + windows.DOMAIN_REACH)
-    ]
+def test_whole_texts() -> None:
+    """A secret is searched in complete texts; a null and an empty text have none."""
+    assert windows.whole_texts(characters("ab", None, "", "é")) == [Window(0, 0, 2), Window(3, 0, 1)]
 
 
 def test_number_punctuation_covers_libphonenumber() -> None:

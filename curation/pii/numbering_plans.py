@@ -1,0 +1,399 @@
+"""The numbering plans of regions and calling codes, compiled from the public metadata of phonenumbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import cache, cached_property, lru_cache
+from typing import Any, NamedTuple
+
+from curation.pii.automaton import Automaton, is_supported
+
+PUNCTUATION = (
+    "-x\u2010-\u2015\u2212\u30fc\uff0d-\uff0f \u00a0\u00ad\u200b\u2060\u3000()\uff08\uff09\uff3b\uff3d.\\[\\]/~"
+    "\u2053\u223c\uff5e"
+)
+"""The characters between the digits of a number, as in a character class (libphonenumber's VALID_PUNCTUATION)."""
+ANYWHERE = "ZZ"
+"""libphonenumber's region in which only numbers with a country code are valid."""
+
+WITHOUT_PREFIX, PREFIXED, UNKNOWN = range(3)
+"""How digits begin: with the number, with the national prefix before it, or with something that needs a closer look."""
+_ANY_DIGITS = r"\d{2,40}"
+_SEPARATORS = re.compile(f"[{PUNCTUATION}]++")
+_TYPES = (
+    "premium_rate", "toll_free", "shared_cost", "voip", "personal_number", "pager", "uan", "voicemail", "fixed_line",
+    "mobile",
+)  # fmt: skip
+
+
+class Formats:
+    """The formats of a country's numbers; the first that fits a number applies."""
+
+    def __init__(self, formats: Iterable[Any]) -> None:
+        self._formats = list(formats)
+        self._patterns = [re.compile(one.pattern) for one in self._formats]
+        self._printed = [
+            re.sub(r"\\(\d)", lambda group: f"{{{int(group[1]) - 1}}}", one.format) for one in self._formats
+        ]
+        self._alternatives = [
+            f"(?={'|'.join(one.leading_digits_pattern[-1:])})(?:{_without_groups(one.pattern)})"
+            for one in self._formats
+        ]
+        self._choice = re.compile("|".join(f"{pattern}()" for pattern in self._alternatives) or "(?!)")
+        self.requires_prefix = [
+            bool(one.national_prefix_formatting_rule)
+            and not one.national_prefix_optional_when_formatting
+            and not re.fullmatch(r"\(?\\1\)?", one.national_prefix_formatting_rule)
+            for one in self._formats
+        ]
+
+    def choose(self, national: str) -> int | None:
+        """Which format applies, or None."""
+        match = self._choice.fullmatch(national)
+        return None if match is None else (match.lastindex or 0) - 1
+
+    def conditions(self) -> Iterator[tuple[str, int, str]]:
+        """The conditions of all formats, if any of them requires the national prefix.
+
+        Returns:
+            "leading" for the leading digits or "pattern" for all digits, the place of the format, and an expression.
+        """
+        if any(self.requires_prefix):
+            for place, one in enumerate(self._formats):
+                yield "leading", place, f"(?:{'|'.join(one.leading_digits_pattern[-1:])})\\d{{0,17}}"
+                yield "pattern", place, _without_groups(one.pattern)
+
+    def groups(self, national: str) -> tuple[str, ...]:
+        """The groups of digits in which a number is printed."""
+        place = self.choose(national)
+        return (national,) if place is None else self.groups_of(place, national)
+
+    def groups_of(self, place: int, national: str) -> tuple[str, ...]:
+        """The groups of digits in the format at a place."""
+        match = self._patterns[place].match(national)
+        if match is None:
+            return (national,)
+        printed = self._printed[place].format(*match.groups("")) + national[match.end() :]
+        groups = _SEPARATORS.split(printed)
+        return tuple(groups[1:] if not groups[0] else groups)
+
+    def sizes_of(self, place: int, length: int) -> tuple[int, ...]:
+        """The sizes of `groups_of`, which depend on the length of the number only."""
+        return tuple(map(len, self.groups_of(place, "0" * length)))
+
+    def __len__(self) -> int:
+        return len(self._formats)
+
+
+class Way(NamedTuple):
+    """What it means that digits match an expression.
+
+    Attributes:
+        how: How they begin: WITHOUT_PREFIX, PREFIXED or UNKNOWN.
+        lengths: If they match a type of number, its lengths.
+        condition: A condition of a number that they match: "general" for the description that all types of number must
+            match; "leading" or "pattern" for that part of the condition of a format.
+        place: Place of the format.
+    """
+
+    how: int
+    lengths: frozenset[int] = frozenset()
+    condition: str = ""
+    place: int = 0
+
+
+class NumberingPlan:
+    """The numbering plan of a region."""
+
+    def __init__(self, metadata: Any) -> None:
+        general = metadata.general_desc
+        self.country = int(metadata.country_code)
+        self.code = str(self.country)
+        self._general = re.compile(general.national_number_pattern or "(?!)")
+        self._lengths = frozenset(general.possible_length)
+        self._local_lengths = frozenset(general.possible_length_local_only)
+        self._longest = max(self._lengths)
+        self._abroad = re.compile(metadata.international_prefix or r"\d{41}")
+        prefix = metadata.national_prefix_for_parsing
+        self._prefix = re.compile(prefix) if prefix else None
+        self._transform = metadata.national_prefix_transform_rule or ""
+        self.valid = _valid_numbers(self.country)
+        self.national = Formats(metadata.number_format)
+        self.international = Formats(metadata.intl_number_format or metadata.number_format)
+
+    def dialed_abroad(self, digits: str) -> int | None:
+        """Length of the prefix for calls abroad, such as 00 or 011; None if there is none."""
+        prefix = self._abroad.match(digits)
+        return None if prefix is None or digits[prefix.end() :].startswith("0") else prefix.end()
+
+    def without_prefix(self, digits: str) -> tuple[str, bool]:
+        """The digits without the national prefix, and whether there was one."""
+        prefix = self._prefix.match(digits) if digits and self._prefix else None
+        if prefix is None:
+            return digits, False
+        if self._transform and prefix.groups()[-1] is not None:
+            rest = prefix.re.sub(self._transform, digits, count=1)
+        else:
+            rest = digits[prefix.end() :]
+        if self.is_general(digits) and not self.is_general(rest):
+            return digits, False
+        return rest, True
+
+    def is_general(self, digits: str) -> bool:
+        """Whether digits match the general description of the region's numbers."""
+        return self._general.fullmatch(digits) is not None
+
+    def is_too_long(self, digits: str) -> bool:
+        """Whether no number of the region is as long."""
+        return len(digits) > self._longest and len(digits) not in self._local_lengths
+
+    def is_possible(self, digits: str) -> bool:
+        """Whether a number of the region is as long or longer, local numbers excluded."""
+        size = len(digits)
+        return size not in self._local_lengths and (size in self._lengths or size > self._longest)
+
+    def ways(self) -> Iterator[tuple[Way, str]]:
+        """Expressions of which each number written without "+" matches one, and what that means."""
+        abroad = f"(?:{self._abroad.pattern}){_ANY_DIGITS}"
+        if self._simple_prefix is None or not is_supported(abroad):
+            yield Way(UNKNOWN), _ANY_DIGITS
+            return
+        yield Way(UNKNOWN), abroad
+        prefix, numbers = f"(?:{self._simple_prefix})", f"(?:{'|'.join(_patterns(self.country))})"
+        # libphonenumber takes the prefix off twice if the calling code precedes it.
+        yield Way(UNKNOWN), f"{self.code}{prefix}?{prefix}?{numbers}"
+        is_plain = self._prefix is None or not self._prefix.groups
+        if not is_plain:
+            yield Way(UNKNOWN), f"{prefix}{numbers}"
+        main, *others = _metadata(self.country)
+        for how, before in ((PREFIXED, prefix), (WITHOUT_PREFIX, ""))[0 if self._simple_prefix and is_plain else 1 :]:
+            yield Way(how, condition="general"), f"{before}(?:{main.general_desc.national_number_pattern})"
+            if others:
+                yield Way(how), f"{before}{numbers}"
+            # Whether a number of another region with the calling code is valid needs a closer look.
+            if not (others and main.leading_digits):
+                for one in _descriptions(main):
+                    yield Way(how, frozenset(one.possible_length)), f"{before}(?:{one.national_number_pattern})"
+        for condition, place, expression in main_plan(self.country).national.conditions():
+            yield Way(WITHOUT_PREFIX, condition=condition, place=place), expression
+
+    @cached_property
+    def _simple_prefix(self) -> str | None:
+        """The national prefix as an expression for an automaton; None if it changes the digits behind it."""
+        # What follows a prefix with groups only moves.
+        prefix = "" if self._prefix is None else re.sub(r"\(\\d[^()]*\)", "", self._prefix.pattern)
+        if self._transform not in ("", "\\1", "\\2") or "\\d{" in prefix:
+            return None
+        conditions = (expression for *_, expression in main_plan(self.country).national.conditions())
+        are_supported = all(map(is_supported, (prefix, *_patterns(self.country), *conditions)))
+        return prefix if are_supported else None
+
+    def may_be_number(self, digits: str) -> bool:
+        """Whether digits behind the calling code may be a valid number: a quick test."""
+        return bool(self._after_country.match(digits))
+
+    @cached_property
+    def _after_country(self) -> Automaton:
+        numbers = f"(?:{self._simple_prefix})?(?:{'|'.join(_patterns(self.country))})"
+        return Automaton([(True, _ANY_DIGITS if self._simple_prefix is None else numbers)])
+
+    def prefix_size(self, digits: str) -> int:
+        """The length of the national prefix of digits."""
+        prefix = None if self._prefix is None else self._prefix.match(digits)
+        return 0 if prefix is None else prefix.end()
+
+    def may_group(self, groups: Iterable[tuple[int, tuple[int, ...]]]) -> bool:
+        """Whether a number of the region may be grouped in one of some ways; True if it may have digits not written.
+
+        Args:
+            groups: The size of the first group, and the sizes of the others.
+        """
+        tails = self._tails
+        return bool(self._transform) or any(tails.get(tail, first + 1) <= first for first, tail in groups)
+
+    @cached_property
+    def _tails(self) -> dict[tuple[int, ...], int]:
+        """The sizes of the groups of all formats except the first, with the smallest size of the first."""
+        tails: dict[tuple[int, ...], int] = {}
+        formats = (
+            main_plan(self.country).international,
+            *(other.formats for other in alternative_formats(self.country)),
+        )
+        for one in formats:
+            for place in range(len(one)):
+                for length in self._lengths:
+                    first, *tail = one.sizes_of(place, length)
+                    tails[tuple(tail)] = min(first, tails.get(tuple(tail), first))
+        return tails
+
+    def requires_prefix(self, national: str) -> bool:
+        """Whether the format of a number requires the national prefix."""
+        formats = main_plan(self.country).national
+        place = formats.choose(national)
+        return place is not None and formats.requires_prefix[place]
+
+
+def _without_groups(pattern: str) -> str:
+    return re.sub(r"\((?!\?)", "(?:", pattern)
+
+
+@cache
+def _calling_codes() -> frozenset[str]:
+    import phonenumbers
+
+    return frozenset(map(str, phonenumbers.COUNTRY_CODE_TO_REGION_CODE))
+
+
+@cache
+def plan_of(region: str) -> NumberingPlan:
+    """The plan of a region (ISO 3166)."""
+    import phonenumbers
+
+    return NumberingPlan(phonenumbers.PhoneMetadata.metadata_for_region(region))
+
+
+@cache
+def main_region(country: int) -> str | None:
+    """The region whose plan applies to a calling code; None if it belongs to none."""
+    import phonenumbers
+
+    region: str = phonenumbers.COUNTRY_CODE_TO_REGION_CODE[country][0]
+    return None if region == phonenumbers.REGION_CODE_FOR_NON_GEO_ENTITY else region
+
+
+@cache
+def main_plan(country: int) -> NumberingPlan:
+    """The plan that applies to a calling code."""
+    region = main_region(country)
+    return NumberingPlan(_metadata(country)[0]) if region is None else plan_of(region)
+
+
+@cache
+def _valid_numbers(country: int) -> re.Pattern[str]:
+    """Matches the valid national numbers of a calling code.
+
+    Where regions share a code, a number belongs to the first region whose leading digits it has, or, for a region
+    without leading digits, of whose numbers it is one.
+    """
+    regions, pattern = _metadata(country), ""
+    for place, metadata in reversed(list(enumerate(regions))):
+        own = f"{_described(metadata.general_desc)}(?:{'|'.join(_types(metadata))})"
+        if metadata.leading_digits and len(regions) > 1:
+            leading = f"(?=(?P<leading{place}>{metadata.leading_digits})?)"
+            pattern = f"{leading}(?(leading{place}){own}|(?:{pattern or '(?!)'}))"
+        else:
+            pattern = f"{own}|{pattern}" if pattern else own
+    return re.compile(pattern)
+
+
+def _patterns(country: int) -> list[str]:
+    """An expression for each type of number of the regions with a calling code."""
+    return [one.national_number_pattern for metadata in _metadata(country) for one in _descriptions(metadata)]
+
+
+def _descriptions(metadata: Any) -> list[Any]:
+    """The description of each type of number of a region."""
+    descriptions = (
+        getattr(metadata, name)
+        for name in _TYPES
+        if not (name == "mobile" and metadata.same_mobile_and_fixed_line_pattern)
+    )
+    return [one for one in descriptions if one is not None and one.national_number_pattern]
+
+
+def _metadata(country: int) -> list[Any]:
+    """The metadata of all regions with a calling code, the main one first."""
+    import phonenumbers
+
+    find, regions = phonenumbers.PhoneMetadata, phonenumbers.COUNTRY_CODE_TO_REGION_CODE[country]
+    if regions[0] == phonenumbers.REGION_CODE_FOR_NON_GEO_ENTITY:
+        return [find.metadata_for_nongeo_region(country)]
+    return [find.metadata_for_region(region) for region in regions]
+
+
+def _types(metadata: Any) -> list[str]:
+    """An expression for each type of number of a region."""
+    types = [f"{_lengths(one)}(?:{one.national_number_pattern})" for one in _descriptions(metadata)]
+    return types or ["(?!)"]
+
+
+def _described(description: Any) -> str:
+    return f"(?=(?:{description.national_number_pattern or '(?!)'})\\Z){_lengths(description)}"
+
+
+def _lengths(description: Any) -> str:
+    lengths = "|".join(f"\\d{{{length}}}" for length in description.possible_length if length > 0)
+    return f"(?=(?:{lengths})\\Z)" if lengths else ""
+
+
+@lru_cache(maxsize=16)
+def regions_of(regions: tuple[str, ...]) -> Automaton:
+    """Tells what digits without "+" may mean in some regions, as `_combined` says."""
+    return Automaton(
+        (
+            ((region, way), expression)
+            for region in regions
+            if region != ANYWHERE
+            for way, expression in plan_of(region).ways()
+        ),
+        _combined,
+    )
+
+
+Reading = tuple[str, "NumberingPlan", int, frozenset[int]]
+"""What digits may mean in a region: the region, its plan, how they begin, and which lengths are valid for certain."""
+
+
+def _combined(results: tuple[tuple[str, Way], ...]) -> tuple[tuple[Reading, ...], tuple[Reading, ...]]:
+    """The readings of digits: the way that begins with the most digits before the number, for each region.
+
+    Returns:
+        Those of which no number lacks the national prefix that its format requires; and all.
+    """
+    combined, usual = [], []
+    for region in dict.fromkeys(region for region, way in results if not way.condition):
+        ways = [way for one, way in results if one == region]
+        how = max(way.how for way in ways if not way.condition)
+        chosen = [way for way in ways if way.how == how]
+        conditions = {(way.condition, way.place) for way in chosen}
+        formats = main_plan(plan_of(region).country).national
+        places = (place for place in range(len(formats)) if {("leading", place), ("pattern", place)} <= conditions)
+        place = next(places, None)
+        certain = frozenset[int]().union(*(way.lengths for way in chosen if ("general", 0) in conditions))
+        combined.append((region, plan_of(region), how, certain))
+        if how != WITHOUT_PREFIX or place is None or not formats.requires_prefix[place]:
+            usual.append(combined[-1])
+    return tuple(usual), tuple(combined)
+
+
+class _Alternative(NamedTuple):
+    """Another way in which numbers of a country are printed.
+
+    Attributes:
+        leading: Matches the leading digits of the numbers that are printed so.
+        formats: The format.
+    """
+
+    leading: re.Pattern[str] | None
+    formats: Formats
+
+
+@cache
+def alternative_formats(country: int) -> tuple[_Alternative, ...]:
+    """The other ways in which the numbers of a calling code are printed."""
+    from phonenumbers.data import _ALT_NUMBER_FORMATS
+
+    return tuple(
+        _Alternative(re.compile(one.leading_digits_pattern[0]) if one.leading_digits_pattern else None, Formats([one]))
+        for one in _ALT_NUMBER_FORMATS.get(country) or ()
+    )
+
+
+def country_code(digits: str) -> str:
+    """The calling code that digits begin with, or ""."""
+    known = _calling_codes()
+    for size in (1, 2, 3):
+        if digits[:size] in known:
+            return digits[:size]
+    return ""

@@ -1,0 +1,42 @@
+"""The automaton for digits: the same answers as regular expressions."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from curation.pii import automaton
+from curation.pii.automaton import Automaton, is_supported
+
+EXPRESSIONS = ("1(?:2|34)\\d{2,4}", "[2-46]\\d?5|9", "(?:1[0-9]){2}(3|)", "12345", "\\d{3}")
+DIGITS = st.text("0123456789", max_size=8)
+
+
+@settings(deadline=None, derandomize=True)
+@given(st.lists(DIGITS, max_size=20))
+def test_the_same_as_expressions(texts: list[str]) -> None:
+    """A string of digits gives the results of all expressions that match it completely, in their order."""
+    made = Automaton(enumerate(EXPRESSIONS))
+    for text in texts:
+        assert list(made.match(text)) == [place for place, one in enumerate(EXPRESSIONS) if re.fullmatch(one, text)]
+
+
+def test_states_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If there are more states than allowed, they are built again, and the answers are the same."""
+    monkeypatch.setattr(automaton, "MAX_STATES", 3)
+    made = Automaton(enumerate(EXPRESSIONS))
+    for number in range(1000, 1400):
+        text = str(number)
+        assert list(made.match(text)) == [place for place, one in enumerate(EXPRESSIONS) if re.fullmatch(one, text)]
+    assert len(made._built) <= 5
+
+
+@pytest.mark.parametrize("expression", ["1+", "(?=1)2", "1$", "(12", "1)", "a", "{2}", "\\1"])
+def test_other_expressions(expression: str) -> None:
+    """What is no expression of digits, classes, groups, alternatives and bounded repetitions is refused."""
+    assert not is_supported(expression)
+    with pytest.raises(ValueError, match=r"unexpected|unclosed"):
+        Automaton([(True, expression)])

@@ -1,0 +1,129 @@
+"""Recognizers: what has the form of personal data, and its check digits."""
+
+from __future__ import annotations
+
+import random
+import string
+
+import pytest
+from presidio_analyzer.predefined_recognizers import IbanRecognizer
+
+from curation.pii.recognizers import (
+    IBAN_FORMATS,
+    cards,
+    emails,
+    has_check_digit,
+    ibans,
+    ips,
+    is_iban,
+    mail_host,
+    ssns,
+)
+
+CHARACTERS = {"n": string.digits, "a": string.ascii_uppercase, "c": string.digits + string.ascii_uppercase}
+
+
+@pytest.mark.parametrize(
+    ("domain", "host"),
+    [
+        ("b.org", "b.org"),
+        ("B.ORG", "B.ORG"),
+        ("a.b.co.uk", "a.b.co.uk"),
+        ("b.orgTel", "b.org"),
+        ("b.ORGTel", "b.ORG"),
+        ("b.comPHONE", "b.com"),
+        ("b.com2", "b.com"),
+        ("b.orgfax", "b.org"),
+        ("b.org.Tel", "b.org"),
+        ("b.org.thanks", "b.org"),
+        ("b.Tel", "b.Tel"),
+        ("почта.рф", "почта.рф"),
+        ("b.xn--p1ai", "b.xn--p1ai"),
+        ("co.uk", ""),
+        ("b.zzz", ""),
+        ("2x.png", ""),
+        ("1.2.3", ""),
+    ],
+)
+def test_mail_host(domain: str, host: str) -> None:
+    """A host ends with a public suffix; a sentence or word behind it is left out."""
+    assert mail_host(domain) == host
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("a@b.org", ["a@b.org"]),
+        ("a%40b.org", ["a%40b.org"]),
+        ("a@b.org@c.org", ["a@b.org"]),
+        ("@b.org", []),
+        ("a@b", []),
+        ("a@-b.org", []),
+    ],
+)
+def test_emails(text: str, found: list[str]) -> None:
+    """An address has something before an @ or %40, and a host behind it."""
+    assert [text[span.start : span.end] for span in emails(text)] == found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("1.2.3.4", ["1.2.3.4"]),
+        ("1.2.3.4_", ["1.2.3.4"]),
+        ("1.2.3.256", []),
+        ("01.2.3.4", []),
+        ("x1.2.3.4", []),
+        ("ip:2a00::1", ["2a00::1"]),
+        ("2a00::1:", ["2a00::1"]),
+        ("2a00::1:x", ["2a00::1"]),
+        ("2a00::1:edited", ["2a00::1"]),
+        ("::ffff:1.2.3.4", ["1.2.3.4", "::ffff:1.2.3.4"]),
+        ("x2a00::1", []),
+        ("a:b", []),
+        ("::", []),
+        ("1:2g", []),
+    ],
+)
+def test_ips(text: str, found: list[str]) -> None:
+    """Addresses are found next to colons, not inside words."""
+    assert [text[span.start : span.end] for span in ips(text)] == found
+
+
+def test_check_digits() -> None:
+    """Of ten last digits of a card number, one is right."""
+    for number in ("471642452151186", "222300312200322", "491761000000000000", "50180000000"):
+        assert sum(has_check_digit(number + digit) for digit in "0123456789") == 1
+    assert [span.end for span in cards("4716 4245 2151 1864 2223003122003222")] == [19, 36]
+
+
+@pytest.mark.parametrize("country", sorted(IBAN_FORMATS))
+def test_ibans_of_every_country(country: str) -> None:
+    """An IBAN that follows a country's format is valid, as in presidio, and none with another length or digit is."""
+    chance, presidio = random.Random(country), IbanRecognizer(exact_match=True)
+    form = IBAN_FORMATS[country]
+    for _ in range(20):
+        body, rest = "", form
+        while rest:
+            size, kind, rest = rest.partition(next(one for one in rest if one.isalpha()))
+            letters = {"n": "0123456789", "a": "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}.get(
+                kind, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+            )
+            body += "".join(chance.choices(letters, k=int(size)))
+        if country == "CR":
+            body = f"0{body[1:]}"  # the first digit of Costa Rica's numbers
+        valid = [f"{country}{check:02}{body}" for check in range(100) if is_iban(f"{country}{check:02}{body}")]
+        assert len(valid) == 1
+        # presidio has other lengths for these countries than the registry.
+        assert presidio.validate_result(valid[0]) or country in ("MU", "PS", "PT", "QA")
+        assert [(span.start, span.end) for span in ibans(f"x {valid[0]}.")] == [(2, 2 + len(valid[0]))]
+        assert not is_iban(valid[0] + "0")
+        assert not is_iban(valid[0][:-1])
+
+
+def test_ssns() -> None:
+    """Nine digits in four groupings are found, except numbers that are never issued."""
+    assert [span.score for span in ssns("308-63-0237 308630237 30863-0237 308-630237 308.63.0237")] == [
+        *(0.5, 0.05, 0.05, 0.05, 0.5)
+    ]
+    assert not list(ssns("000-63-0237 308-00-0237 308-63-0000 666-63-0237 111111111 308-63.0237"))

@@ -1,0 +1,154 @@
+"""Texts on which finding personal data is slow if any part of it is not linear, or has a large cost per candidate."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+Part = Callable[[random.Random], str]
+
+
+def _digits(chance: random.Random, length: int) -> str:
+    return "".join(chance.choices("0123456789", k=length))
+
+
+def _separated(separator: str) -> Part:
+    """Groups of 3 to 5 digits joined by a separator, 20 groups per line."""
+    return lambda chance: separator.join(_digits(chance, chance.randint(3, 5)) for _ in range(20)) + "\n"
+
+
+def _iban_like(chance: random.Random) -> str:
+    country = chance.choice(("DE", "GB", "FR", "IT", "NO", "MT", "XX"))
+    return f"{country}{_digits(chance, 2)} " + " ".join(_digits(chance, 4) for _ in range(chance.randint(3, 7))) + " "
+
+
+def _hexadecimal(chance: random.Random, length: int) -> str:
+    return "".join(chance.choices("0123456789abcdef", k=length))
+
+
+def _one_of(*parts: str) -> Part:
+    return lambda chance: "".join(chance.choices(parts, k=40))
+
+
+LINES: dict[str, Part] = {
+    "prose": lambda chance: "The quick brown fox jumps over the lazy dog, and after that it sleeps again. ",
+    "phones with extensions": lambda chance: (
+        f"+1 {chance.randint(201, 989)} {chance.randint(200, 999)} {_digits(chance, 4)} ext {chance.randint(1, 999)}\n"
+    ),
+    "US phones": lambda chance: f"({chance.randint(201, 989)}) {chance.randint(200, 999)}-{_digits(chance, 4)}, ",
+    "US phones, unlabelled lines": lambda chance: (
+        f"{chance.randint(201, 989)}-{chance.randint(200, 999)}-{_digits(chance, 4)}\n"
+    ),
+    "German phones": lambda chance: f"0{chance.randint(20, 999)}/{_digits(chance, 3)}-{_digits(chance, 4)}\n",
+    "invalid phones": lambda chance: f"(0{_digits(chance, 2)}) 0{_digits(chance, 2)}-{_digits(chance, 5)}\n",
+    "invalid phones, labelled": lambda chance: (
+        f"tel 0{_digits(chance, 2)} 0{_digits(chance, 2)} {_digits(chance, 5)}\n"
+    ),
+    "numbers after tel": lambda chance: f"tel {_digits(chance, 8)}\n",
+    "many numbers after tel": lambda chance: "tel " + " ".join(_digits(chance, 7) for _ in range(14)) + "\n",
+    "lists after tel": lambda chance: (
+        "tel " + "/".join(_digits(chance, chance.randint(2, 8)) for _ in range(16)) + "\n"
+    ),
+    "brackets after tel": lambda chance: "tel " + "".join(f"({_digits(chance, 3)})" for _ in range(30)) + "\n",
+    "call +n": lambda chance: f"call +{_digits(chance, chance.randint(7, 12))} 212 555 {_digits(chance, 4)} ext 12\n",
+    "plus signs": lambda chance: f"+{_digits(chance, chance.randint(7, 14))}",
+    "pluses and brackets": _one_of("+", "(", ")", "[", "1", " ", "-"),
+    "worldwide phones": lambda chance: f"+{chance.randint(20, 998)} {_digits(chance, chance.randint(6, 10))}, ",
+    "x between digits": lambda chance: f"tel {_digits(chance, 4)}x{_digits(chance, 3)}xx{_digits(chance, 5)} ",
+    "extension words": _one_of("ext", " ext. ", "1", "x", ",,", "22", ";ext=", "int", "#"),
+    "seven digits and a letter": lambda chance: _digits(chance, 7) + "a",
+    "sixteen digits and a space": lambda chance: _digits(chance, 16) + " ; ",
+    "card numbers": lambda chance: (
+        f"4{_digits(chance, 3)} {_digits(chance, 4)} {_digits(chance, 4)} {_digits(chance, 4)}\n"
+    ),
+    "nine digits": lambda chance: f"{_digits(chance, 3)}-{_digits(chance, 2)}-{_digits(chance, 4)}\n",
+    "Chinese with digits": lambda chance: "电话" + _digits(chance, chance.randint(7, 11)) + "转",
+    "Chinese with short digits": lambda chance: "第" + _digits(chance, 3) + "号",
+    "Japanese with phones": lambda chance: (
+        f"電話は0{_digits(chance, 1)}-{_digits(chance, 4)}-{_digits(chance, 4)}です。"
+    ),
+    "Korean with e-mail": lambda chance: f"이메일은 a{_digits(chance, 3)}@naver.com으로 ",
+    "full-width digits": lambda chance: "".join(chr(0xFF10 + int(d)) for d in _digits(chance, 11)) + "，",
+    "Arabic digits": lambda chance: "".join(chr(0x660 + int(d)) for d in _digits(chance, 10)) + " هاتف ",
+    "IBAN-like": _iban_like,
+    "IBAN-like, no spaces": lambda chance: f"DE{_digits(chance, 20)} ",
+    "letters and digits": lambda chance: "".join(chance.choices("ABCDEF0123456789", k=chance.randint(4, 30))) + " ",
+    "two letters, two digits": lambda chance: "".join(chance.choices("AB", k=2)) + _digits(chance, 2) + "-",
+    "a@a@a@": _one_of("a@"),
+    "a@a.a@a.a": _one_of("a@a.", "b@b.", "-"),
+    "long local parts": lambda chance: "a" * 200 + "@",
+    "dotted local parts": lambda chance: "a." * 64 + "@b.c" + ".d" * 60 + " ",
+    "e-mail addresses": lambda chance: (
+        f"{chr(97 + chance.randrange(26))}{_digits(chance, 3)}@mail{_digits(chance, 2)}.com "
+    ),
+    "short e-mail addresses": lambda chance: f"{_hexadecimal(chance, 2)}@{_hexadecimal(chance, 3)}.de,",
+    "e-mail-like, no suffix": lambda chance: f"a@{_hexadecimal(chance, 4)}.zzz ",
+    "percent-encoded e-mail": lambda chance: f"a%40{_hexadecimal(chance, 4)}.de%20",
+    "percent signs": _one_of("%40", "%", "4", "0%"),
+    "user info": lambda chance: f"https://u{_digits(chance, 3)}:p{_digits(chance, 3)}@h{_digits(chance, 2)}.com/ ",
+    "nested user info": _one_of("://", "a:", "b@", "c", "//"),
+    "dots": lambda chance: "." * 80,
+    "dots and digits": _one_of("1.", "22.", "255."),
+    "IPv4 addresses": lambda chance: ".".join(str(chance.randint(1, 255)) for _ in range(4)) + "\n",
+    "longer IPv4": lambda chance: ".".join(str(chance.randint(1, 300)) for _ in range(chance.randint(3, 6))) + " ",
+    "colons": lambda chance: ":" * 80,
+    "colons and digits": _one_of("1:", "ab:", ":"),
+    "IPv6 addresses": lambda chance: "2a02:" + ":".join(_hexadecimal(chance, 4) for _ in range(7)) + "\n",
+    "short IPv6 addresses": lambda chance: f"2a02:{_hexadecimal(chance, 2)}::{_hexadecimal(chance, 1)} ",
+    "IPv6 without ends": lambda chance: ":".join(_hexadecimal(chance, chance.randint(0, 4)) for _ in range(30)) + "g",
+    "times": lambda chance: f"{chance.randint(10, 23)}:{chance.randint(10, 59)}:{chance.randint(10, 59)} ",
+    "words with colons": lambda chance: "std::vector<a::b>::c ",
+    "hex without spaces": lambda chance: _hexadecimal(chance, 80),
+    "hashes": lambda chance: _hexadecimal(chance, 40) + "\n",
+    "digits without spaces": lambda chance: _digits(chance, 80),
+    "letters without spaces": lambda chance: "a" * 80,
+    "base64": lambda chance: "".join(chance.choices("ABCDEFabcdef0123456789+/", k=76)) + "\n",
+    "key prefixes": _one_of("AKIA", "ghp_", "sk-", "xoxb-", "eyJ", "hf_", "SG.", "glpat-"),
+    "AKIA keys": lambda chance: "AKIA" + "".join(chance.choices("ABCDEFGH234567", k=16)) + " ",
+    "tokens": lambda chance: "eyJ" + _hexadecimal(chance, 20) + "." + "eyJ" + _hexadecimal(chance, 20) + ".",
+    "private key headers": _one_of("-----BEGIN RSA PRIVATE KEY-----", "MIIE", "\n", "-----BEGIN PRIVATE KEY-----"),
+    "prices": lambda chance: f"${chance.randint(1, 99)},{_digits(chance, 3)}.{_digits(chance, 2)} ",
+    "coordinates": lambda chance: (
+        f"{chance.randint(-89, 89)}.{_digits(chance, 6)}, {chance.randint(0, 179)}.{_digits(chance, 6)}\n"
+    ),
+    "dates": lambda chance: f"2020-{chance.randint(10, 12)}-{chance.randint(10, 28)} 08:{chance.randint(10, 59)} ",
+    **{
+        f"digits joined by {name}": _separated(separator)
+        for name, separator in {
+            "spaces": " ",
+            "hyphens": "-",
+            "full stops": ".",
+            "slashes": "/",
+            "brackets": ")(",
+            "tildes": "~",
+            "x": "x",
+            "dashes": "–",
+            "no-break spaces": "\u00a0",
+            "line ends": "\n",
+            "commas": ",",
+            "colons": ":",
+            "pluses": "+",
+            "underscores": "_",
+            "soft hyphens": "\u00ad",
+            "@": "@",
+            "percent signs": "%",
+            "Han": "号",
+        }.items()
+    },
+}
+"""Makes one part of a text of each kind."""
+
+
+def adversarial(kind: str, size: int, seed: int = 0) -> str:
+    """A text of one of the kinds in LINES.
+
+    Args:
+        kind: Its name.
+        size: Size in UTF-8 bytes, to within one part.
+        seed: Seed of the random parts.
+    """
+    chance, parts = random.Random(f"{kind} {seed}"), []
+    while size > 0:
+        parts.append(LINES[kind](chance))
+        size -= len(parts[-1].encode())
+    return "".join(parts)
