@@ -9,7 +9,8 @@
     │   └── UnsafePath        a path that leads out of its folder, or to a device; also a ValueError
     ├── StepFailed            exit 3: a step that stopped; running again resumes it
     │   ├── AlarmRaised       a removal rate outside the band that the recipe states
-    │   └── WriteFailed       a full disk, a folder that went away; also an OSError
+    │   ├── WriteFailed       a full disk, a folder that went away; also an OSError
+    │   └── DamagedManifest   a manifest that cannot be read; also a ValueError
     ├── UnreadableArchive     exit 1: an input in which nothing is an archive; it is quarantined
     └── ExtractionError       one page that `curation.extract` was asked for; no command raises it
 
@@ -71,6 +72,10 @@ class AlarmRaised(StepFailed):
 
 class WriteFailed(StepFailed, OSError):
     """The output cannot be written: about the folder, not about the input whose shard it was."""
+
+
+class DamagedManifest(StepFailed, ValueError):
+    """A manifest, or a bundle of them, is not what the step wrote."""
 
 
 class UnreadableArchive(CurationError):

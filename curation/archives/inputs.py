@@ -13,6 +13,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,15 @@ from fsspec.implementations.local import LocalFileSystem
 
 from curation.archives.streams import PatientStream
 from curation.errors import InputError
+from curation.running.overlap import overlapped
 from curation.store.shards import shard_name
 from curation.store.untrusted import is_local, is_special
 
 ARCHIVE_ENDINGS = tuple(f".{kind}{packing}" for kind in ("warc", "arc", "wet") for packing in ("", ".gz", ".zst"))
 """File endings to look for in a folder. A file that is named explicitly may have any ending."""
+
+REQUESTS = 16
+"""Number of arguments to look up concurrently: a remote file takes one request, whose answer takes long."""
 
 _GLOB = set("*?[")
 
@@ -43,6 +48,11 @@ class Input:
     path: str
     size: int
     version: str
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Path, size and version as plain values, as in fingerprints, manifests and run.json."""
+        return {"path": self.path, "size": self.size, "version": self.version}
 
     @property
     def shard(self) -> str:
@@ -73,8 +83,8 @@ def find_inputs(arguments: Iterable[str]) -> list[Input]:
         InputError: An argument matches no file.
     """
     inputs: dict[str, Input] = {}
-    for argument in _expand_lists(arguments):
-        for entry in _find(argument):
+    for found in overlapped(_find, _expand_lists(arguments), REQUESTS):
+        for entry in found:
             inputs.setdefault(entry.path, entry)
     if not inputs:
         raise InputError("no input: name WARC files, folders, globs, URLs or @list.txt")
@@ -87,7 +97,8 @@ def find_again(paths: Iterable[str]) -> list[Input]:
     Raises:
         InputError: A file is gone, or there are none.
     """
-    inputs = {found.path: found for path in paths for found in _find(path, recorded=True)}
+    again = overlapped(partial(_find, recorded=True), paths, REQUESTS)
+    inputs = {entry.path: entry for found in again for entry in found}
     if not inputs:
         raise InputError("no input: the earlier run recorded none")
     return list(inputs.values())
@@ -106,24 +117,26 @@ def _expand_lists(arguments: Iterable[str]) -> Iterator[str]:
 
 
 def _find(argument: str, *, recorded: bool = False) -> list[Input]:
+    """The inputs that an argument names: one request for a file, and the listing of a folder or glob once."""
     url = argument if "://" in argument else os.path.abspath(os.path.expanduser(argument))  # noqa: PTH100, PTH111
     try:
         fs, path = fsspec.core.url_to_fs(url)
         if _is_local(fs):
             fs = _LocalFiles()
+        info = _info(fs, path)
         if recorded:
-            infos = [fs.info(path)] if fs.isfile(path) else []
+            infos = [info] if info is not None and info["type"] == "file" else []
             missing = f"input {argument}: no such file"
-        elif fs.isdir(path):
+        elif info is not None and (info["type"] == "directory" or url.endswith("/")):
             infos = [
                 info for info in fs.find(path, detail=True).values() if info["name"].lower().endswith(ARCHIVE_ENDINGS)
             ]
             missing = f"folder {argument}: no file in it ends in {', '.join(ARCHIVE_ENDINGS)}"
-        elif not fs.exists(path) and _GLOB & set(path):
+        elif info is None and _GLOB & set(path):
             infos = [info for info in fs.glob(path, detail=True).values() if info["type"] == "file"]
             missing = f"glob {argument}: matches no file"
         else:
-            infos = [fs.info(path)] if fs.exists(path) else []
+            infos = [info] if info is not None else []
             missing = f"input {argument}: no such file or folder"
     except (OSError, ValueError, ImportError) as error:
         raise InputError(f"input {argument}: {error}") from error
@@ -196,6 +209,15 @@ def _status(path: str) -> os.stat_result | None:
         if error.errno == errno.ELOOP or not (name.endswith(ARCHIVE_ENDINGS) or "." not in name):
             return None
         raise
+
+
+def _info(fs: Any, path: str) -> dict[str, Any] | None:
+    """What the file system says about a file or folder; None if there is none, or only a link to none."""
+    try:
+        info: dict[str, Any] = fs.info(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return None if info.get("islink") and not fs.exists(path) else info
 
 
 def _input(fs: Any, info: dict[str, Any]) -> Input:

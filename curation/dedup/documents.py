@@ -21,7 +21,7 @@ from curation.errors import CurationError, InputError
 from curation.stages.parameters import build
 from curation.store.exchange import Exchange
 from curation.store.folder import Folder
-from curation.store.manifest import fingerprint, read_manifest
+from curation.store.manifest import fingerprint, fingerprints, read_manifests
 from curation.store.paths import RUN
 from curation.store.shards import shard_name
 
@@ -189,12 +189,12 @@ def check_earlier(settings: DedupSettings) -> list[tuple[Folder, dict[str, Any]]
 
 def earlier_fingerprints(shards: Sequence[Shard]) -> list[str]:
     """Fingerprints of the shards of earlier runs, for the fingerprint of a step that reads them."""
-    fingerprints = []
-    for shard in shards:
-        manifest = read_manifest(shard.folder, "filter", shard.name)
-        outputs = [output.hash for output in manifest.outputs] if manifest is not None else []
-        fingerprints.append(fingerprint(shard.earlier, shard.name, outputs))
-    return fingerprints
+    hashes = {
+        (url, manifest.shard): [output.hash for output in manifest.outputs]
+        for url in dict.fromkeys(shard.folder.url for shard in shards)
+        for manifest in read_manifests(Folder(url), "filter")
+    }
+    return [fingerprint(shard.earlier, shard.name, hashes.get((shard.folder.url, shard.name), [])) for shard in shards]
 
 
 def _checked(folder: Folder, settings: DedupSettings) -> dict[str, Any]:
@@ -221,7 +221,8 @@ def _checked(folder: Folder, settings: DedupSettings) -> dict[str, Any]:
 def _shard_names(folder: Folder, run: dict[str, Any]) -> list[str]:
     given_up = {entry["path"] for entry in run["quarantined"]}
     names = [shard_name(entry["path"]) for entry in run["inputs"] if entry["path"] not in given_up]
+    filtered = fingerprints(folder, "filter")
     for name in names:
-        if read_manifest(folder, "filter", name) is None:
+        if name not in filtered:
             raise InputError(f"dedup.against: {folder.url}: shard {name} has not been filtered; finish that run first")
     return names

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -207,12 +207,16 @@ class ShardFactsCounter:
 
     def facts(self) -> ShardFacts:
         """The facts of all batches so far."""
-        for name in ("domain", "tld"):
-            _keep_top(self._kept, self._removed, name, DOMAINS_PER_SHARD)
-        kept, removed = _sorted(self._kept), _sorted(self._removed)
-        return ShardFacts(
-            kept, removed, dict(sorted(self._reasons.items())), dict(sorted(self._samples.items())), self._clusters
-        )
+        reasons, samples = dict(sorted(self._reasons.items())), dict(sorted(self._samples.items()))
+        return most_frequent(ShardFacts(self._kept, self._removed, reasons, samples, self._clusters))
+
+
+def most_frequent(facts: ShardFacts) -> ShardFacts:
+    """The facts with only the DOMAINS_PER_SHARD most frequent domains and top-level domains."""
+    kept, removed = ({name: Counter(counts) for name, counts in side.items()} for side in (facts.kept, facts.removed))
+    for name in ("domain", "tld"):
+        _keep_top(kept, removed, name, DOMAINS_PER_SHARD)
+    return replace(facts, kept=_sorted(kept), removed=_sorted(removed))
 
 
 def _keep_top(kept: dict[str, Counter[str]], removed: dict[str, Counter[str]], dimension: str, most: int) -> None:

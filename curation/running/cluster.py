@@ -449,7 +449,9 @@ class _Dispatch(Generic[Item, Value]):
                 return TaskFailure(attempt.item, f"its worker died {RETRIES + 1} times", kind="workers")
             self._suspects.append(attempt)
             return None
-        except CancelledError:
+        except WriteFailed as error:
+            return _to_failure(attempt.item, error)
+        except (CancelledError, OSError):  # a task returns its own I/O errors; this one is about asking the scheduler
             attempt.lost += 1
             if attempt.lost > LOSSES:
                 return TaskFailure(attempt.item, f"lost with the scheduler {attempt.lost} times", kind="scheduler")

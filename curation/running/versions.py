@@ -10,8 +10,9 @@ from pathlib import Path
 import xxhash
 
 
+@cache
 def library_version(name: str) -> str:
-    """The installed version of a package."""
+    """The installed version of a package. Cached: reading its metadata takes milliseconds."""
     return importlib.metadata.version(name)
 
 

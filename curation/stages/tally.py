@@ -84,9 +84,26 @@ class StepTally:
 
 
 def sum_counts(manifests: Iterable[Mapping[str, Any]]) -> StepTally:
-    """The total of what a step counted, from the counts of its manifests."""
-    total = StepTally()
+    """The total of what a step counted, from the counts of its manifests. Adds in place: there may be 100,000."""
+    read: dict[str, int] = {}
+    stages: dict[str, dict[str, Any]] = {}
     for counts in manifests:
-        stages = {name: StageTally.from_json(tally) for name, tally in counts["stages"].items()}
-        total += StepTally(counts.get("read", {}), stages)
-    return total
+        _add_in_place(read, counts.get("read", {}))
+        for name, tally in counts["stages"].items():
+            total = stages.setdefault(name, {})
+            for key, value in tally.items():
+                if isinstance(value, Mapping):
+                    _add_in_place(total.setdefault(key, {}), value)
+                else:
+                    total[key] = total.get(key, 0) + value
+    return StepTally(_by_name(read), {name: StageTally.from_json(_by_name(total)) for name, total in stages.items()})
+
+
+def _add_in_place(total: dict[str, int], counts: Mapping[str, int]) -> None:
+    for key, value in counts.items():
+        total[key] = total.get(key, 0) + value
+
+
+def _by_name(counts: Mapping[str, Any]) -> dict[str, Any]:
+    """Sorted by key, also inside."""
+    return {key: _by_name(value) if isinstance(value, dict) else value for key, value in sorted(counts.items())}

@@ -11,7 +11,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -32,7 +34,11 @@ time of reading its texts, and does not make it smaller."""
 
 _ARCHIVE_SUFFIXES = frozenset({"warc", "arc", "wet", "wat", "gz", "zst", "open"})
 
+NAMES_CACHED = 1 << 20
+"""Shard names in memory, some 200 bytes each: every step of a run asks for the name of every input."""
 
+
+@lru_cache(NAMES_CACHED)
 def shard_name(path: str) -> str:
     """The name of the shard made from an input: its base name and 40 bits of the hash of its full path.
 
@@ -144,15 +150,19 @@ def _leaves(field: pa.Field, parent: str = "") -> Iterator[str]:
         yield path
 
 
-@contextmanager
-def open_parquet(folder: Folder, path: str) -> Iterator[pq.ParquetFile]:
-    """Open a Parquet file for reading.
+def open_arrow(folder: Folder, path: str) -> Any:
+    """Open a file to be read by Arrow, in a `with` block.
 
     Arrow opens a local file itself. Its threads may drop the last reference to a file shortly after the reading ended;
     if that is a Python object and Python is about to exit, Arrow aborts the process (exit code 134).
     """
-    opened = pa.OSFile(folder.readable(path)) if folder.is_local else folder.open(path)
-    with opened as file, pq.ParquetFile(file) as parquet:
+    return pa.OSFile(folder.readable(path)) if folder.is_local else folder.open(path)
+
+
+@contextmanager
+def open_parquet(folder: Folder, path: str) -> Iterator[pq.ParquetFile]:
+    """Open a Parquet file for reading."""
+    with open_arrow(folder, path) as file, pq.ParquetFile(file) as parquet:
         yield parquet
 
 

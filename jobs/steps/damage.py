@@ -8,7 +8,7 @@ from typing import Any
 from curation.archives.inputs import Input
 from curation.archives.ledger import LOST, SKIPPED_AS_LOST
 from curation.store.folder import Folder
-from curation.store.manifest import step_counts
+from curation.store.manifest import counts_by_shard
 
 LOSSES_NAMED = 3
 """Losses named in the line about an input; all that were recorded are in run.json."""
@@ -25,8 +25,9 @@ def damaged_inputs(folder: Folder, sources: Sequence[Input]) -> list[dict[str, A
         For each damaged input `path`, `bytes` (its size), `lost_bytes`, `lost_records` and `losses`, a list of
         `offset`, `bytes`, `cause` and `records`.
     """
-    counts = step_counts(folder, "filter", (source.shard for source in sources))
-    return [_entry(source, found) for source, found in zip(sources, counts, strict=True) if found.get("losses")]
+    counted = counts_by_shard(folder, "filter", (source.shard for source in sources))
+    lost = {shard: counts for shard, counts in counted if counts.get("losses")}
+    return [_entry(source, lost[source.shard]) for source in sources if source.shard in lost]
 
 
 def _entry(source: Input, counts: Mapping[str, Any]) -> dict[str, Any]:

@@ -175,7 +175,7 @@ def filter_archive(task: FilterTask) -> dict[str, int]:
         "losses": [asdict(loss) for loss in losses],
     }
     outputs = [writer.output for writer in writers]
-    Manifest(STEP, shard, task.fingerprint, [asdict(task.source)], outputs, counts).write(folder, meter.report())
+    Manifest(STEP, shard, task.fingerprint, [task.source.identity], outputs, counts).write(folder, meter.report())
     return {"documents_in": documents.output.rows + removed.output.rows, "documents_out": documents.output.rows}
 
 

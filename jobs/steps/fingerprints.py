@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import asdict
 from typing import Any
 
 from curation.jobs.steps.plan import Plan
@@ -34,7 +33,7 @@ class Fingerprints:
             return self.of(step.made_by)
         key = (name, shard if step.unit == "shard" else WHOLE)
         if key not in self._known:
-            source = [asdict(self.sources[shard])] if step.unit == "shard" and not step.after else []
+            source = [self.sources[shard].identity] if step.unit == "shard" and not step.after else []
             made_from = [*source, *self.upstream(step, shard)]
             self._known[key] = step_fingerprint(step, self._shared_by_shards(step), made_from)
         return self._known[key]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from curation.jobs.steps.fingerprints import Fingerprints
 from curation.jobs.steps.table import Step
 from curation.report.funnel import Row, funnel_rows
 from curation.stages.tally import StepTally, sum_counts
+from curation.store.bundles import StepFiles, bundle_path, list_step, read_bundle
 from curation.store.folder import Folder
-from curation.store.manifest import Manifest, is_done
+from curation.store.manifest import is_done
 
 PAUSE = 0.5
 """Minimum seconds between updates."""
@@ -35,11 +39,13 @@ class LiveFunnel:
     folder: Folder
     _counted: dict[str, StepTally] = field(default_factory=dict)
     _seen: set[tuple[str, str]] = field(default_factory=set)
+    _read: set[tuple[str, int]] = field(default_factory=set)
     _expected: dict[str, Fingerprints] = field(default_factory=dict)
     _next: float = 0.0
 
     def begin(self, step: Step, fingerprints: Fingerprints) -> None:
         """Include the stages of this step from now on, if its manifests count any."""
+        self._read.clear()  # finished steps may have been bundled
         if step.alarms:
             self._counted[step.name] = StepTally()
             self._expected[step.name] = fingerprints
@@ -56,17 +62,29 @@ class LiveFunnel:
     def _update(self) -> None:
         until = time.monotonic() + BUDGET
         for step, expected in list(self._expected.items()):
-            written = {path.rpartition("/")[2].removesuffix(".json") for path in self._listed(step)}
-            for shard in sorted(written & set(expected.sources)):
+            files = self._listed(step)
+            for number in [each for each in files.bundles if (step, each) not in self._read]:
+                if time.monotonic() < until:
+                    self._add_bundle(step, number, expected)
+            for shard in sorted(set(files.single) & set(expected.sources)):
                 if (step, shard) not in self._seen and time.monotonic() < until:
                     manifest = is_done(self.folder, step, shard, expected.of(step, shard))
                     if manifest is not None:
-                        self._add(step, shard, manifest)
+                        self._add(step, shard, manifest.counts)
 
-    def _listed(self, step: str) -> list[str]:
+    def _listed(self, step: str) -> StepFiles:
         self.folder.fs.invalidate_cache()  # clients of object stores cache listings
-        return self.folder.list(f"manifests/{step}", ".json")
+        return list_step(self.folder, step)
 
-    def _add(self, step: str, shard: str, manifest: Manifest) -> None:
+    def _add_bundle(self, step: str, number: int, expected: Fingerprints) -> None:
+        """Add the shards of a bundle that are up to date and were not seen before."""
+        for row in read_bundle(self.folder, bundle_path(step, number), ["shard", "fingerprint", "counts"]).to_pylist():
+            shard = row["shard"]
+            is_new = (step, shard) not in self._seen and shard in expected.sources
+            if is_new and row["fingerprint"] == expected.of(step, shard):
+                self._add(step, shard, json.loads(row["counts"]))
+        self._read.add((step, number))
+
+    def _add(self, step: str, shard: str, counts: Mapping[str, Any]) -> None:
         self._seen.add((step, shard))
-        self._counted[step] += sum_counts([manifest.counts])
+        self._counted[step] += sum_counts([counts])

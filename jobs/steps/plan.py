@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from curation import __version__
@@ -76,7 +76,7 @@ def describe(
         "fingerprint": plan.recipe.fingerprint(),
         "versions": versions(),
         "accelerated": accelerated(plan.recipe),
-        "inputs": [{**asdict(source), "shard": source.shard} for source in plan.inputs],
+        "inputs": [{**source.identity, "shard": source.shard} for source in plan.inputs],
         "quarantined": list(quarantined),
         "damaged": list(damaged),
     }
@@ -222,6 +222,13 @@ def _check_same_run(
             f"{name}: {before.get(name)} → {new}" for name, new in versions().items() if before.get(name) != new
         ]
         changed = changed or ["models or lists that it reads"]
+        theirs = before.get("curation")
+        if theirs != __version__:
+            raise OutputError(
+                f"{folder.url} was made by curation {theirs}, and {__version__} would give other results; "
+                f"changed: {'; '.join(changed[:5])}. Choose a new folder, pass --update to redo the affected steps, "
+                f"or finish it with curation {theirs}."
+            )
         raise OutputError(
             f"{folder.url} was made with another recipe; changed: {'; '.join(changed[:5])}. "
             "Choose a new folder, or pass --update to redo only the affected steps."

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from curation.errors import OutputError, StepFailed
@@ -19,10 +18,10 @@ from curation.jobs.steps.report.report import show
 from curation.jobs.steps.table import Step, ancestors, named, step_named, steps
 from curation.running.cluster import Cluster, cores, open_cluster
 from curation.running.limits import require_open_files
-from curation.running.overlap import overlapped
 from curation.running.terminal import to_json
+from curation.store.bundles import bundle, plan_bundles
 from curation.store.folder import Folder
-from curation.store.manifest import READERS, is_done, read_manifest
+from curation.store.manifest import fingerprints, read_manifests
 from curation.store.paths import CORPUS, RUN
 
 
@@ -149,8 +148,10 @@ class Run:
                     self.progress.warn(f"{step.name}: skipped, {missing}", event="skipped", step=step.name)
                     continue
                 self._require(step, ancestors(step))
+                self._bundle(step)
                 self.funnel.begin(step, self.fingerprints)
                 named(step.make)(self)
+                self._bundle(step)
                 self._finish(step)
 
     def _missing(self, step: Step) -> str:
@@ -162,10 +163,13 @@ class Run:
         if "corpus" in step.after:
             self._require(step, {"corpus", *ancestors(step_named("corpus"))})
             if self._is_empty is None:
-                made = (read_manifest(self.plan.folder, "corpus", shard) for shard in self.shards)
-                corpora = (output for manifest in made if manifest for output in manifest.outputs)
+                shards = set(self.shards)
+                made = (each for each in read_manifests(self.plan.folder, "corpus") if each.shard in shards)
                 self._is_empty = not any(
-                    output.rows for output in corpora if output.path.startswith(f"{CORPUS.folder}/")
+                    output.rows
+                    for manifest in made
+                    for output in manifest.outputs
+                    if output.path.startswith(f"{CORPUS.folder}/")
                 )
             if self._is_empty:
                 return "because no document was kept"
@@ -176,15 +180,24 @@ class Run:
         needed = names - self._done
         for earlier in [each for each in steps() if each.name in needed and each.make]:
             units = earlier.units(self.shards)
-            for unit, done in zip(units, overlapped(partial(self._is_done, earlier), units, READERS), strict=True):
-                if not done:
+            current = fingerprints(self.plan.folder, earlier.name)
+            for unit in units:
+                if current.get(unit) != self.fingerprints.of(earlier.name, unit):
                     what = f" for {unit}" if earlier.unit == "shard" else ""
                     message = f"{step.name}: the step {earlier.name} is not done{what}"
                     raise StepFailed(f"{message}; run `curate {earlier.command}` first")
             self._finish(earlier)
 
-    def _is_done(self, step: Step, shard: str) -> bool:
-        return is_done(self.plan.folder, step.name, shard, self.fingerprints.of(step.name, shard)) is not None
+    def _bundle(self, step: Step) -> None:
+        """Bundle the manifests of many shards: those that this command made, or that an interrupted one left.
+
+        If that fails, as where nothing can be written, they stay as they are: they count in either form.
+        """
+        for name in (step.name, *step.phases, *(other.name for other in steps() if other.made_by == step.name)):
+            try:
+                self.cluster.gather(bundle, plan_bundles(self.plan.folder, name))
+            except StepFailed as error:
+                self.progress.note(f"{name}: manifests were not bundled: {error}")
 
     def _finish(self, step: Step) -> None:
         """Record a step as done and check its alarms, before any later step runs, whichever command runs that."""

@@ -8,9 +8,8 @@ from typing import Protocol, TypeVar
 from curation.errors import StepFailed, WriteFailed
 from curation.jobs.steps.progress import Progress
 from curation.running.cluster import Cluster, TaskFailure
-from curation.running.overlap import overlapped
 from curation.store.folder import Folder
-from curation.store.manifest import READERS, is_done
+from curation.store.manifest import fingerprints, is_done
 
 DOWN = 16
 """Tasks given up in a row, each after minutes of retries, after which storage is down rather than some inputs."""
@@ -55,7 +54,7 @@ def run_tasks(
         step: Name of the step, in manifests and in progress.
         function: Makes one part; returns counts for `StepProgress.advance`, `documents_in` and `documents_out`, or an
             empty mapping.
-        tasks: All parts of the step.
+        tasks: All parts of the step, of one folder.
         cluster: Where they run.
         progress: Where progress is reported.
         is_finished: Whether a task need not be run; by default, whether its manifest has its fingerprint.
@@ -69,14 +68,14 @@ def run_tasks(
         WriteFailed: The output of a task could not be written.
     """
 
-    def has_manifest(task: AnyTask) -> bool:
-        return is_done(task.folder, step, task.shard, task.fingerprint) is not None
-
     def made(task: AnyTask) -> Mapping[str, int] | None:
-        return {} if (is_finished or has_manifest)(task) else None
+        """Whether a task that was lost is done after all."""
+        is_made = is_finished or (lambda task: is_done(task.folder, step, task.shard, task.fingerprint) is not None)
+        return {} if is_made(task) else None
 
-    finished = overlapped(is_finished or has_manifest, tasks, READERS)
-    unfinished = [task for task, done in zip(tasks, finished, strict=True) if not done]
+    current = fingerprints(tasks[0].folder, step) if tasks and is_finished is None else {}
+    finished = is_finished or (lambda task: current.get(task.shard) == task.fingerprint)
+    unfinished = [task for task in tasks if not finished(task)]
     if unfinished:
         starting()
     row = 0

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from curation.arrays import Int64s
 from curation.jobs.steps.fingerprints import shared_fingerprint, step_fingerprint
 from curation.jobs.steps.plan import Plan
 from curation.jobs.steps.progress import Progress
@@ -29,17 +28,22 @@ from curation.running.overlap import overlapped
 from curation.running.performance import Meter
 from curation.running.versions import library_version
 from curation.stages.parameters import identity
+from curation.stages.tally import add_counts
 from curation.store import paths
+from curation.store.bundles import keep_only
 from curation.store.folder import Folder
-from curation.store.manifest import READERS, WHOLE, Manifest, is_done, read_manifest, step_counts
+from curation.store.manifest import READERS, WHOLE, Manifest, counts_by_shard, fingerprints, is_done, step_counts
 from curation.store.paths import TOKENIZER, TOKENIZER_REPORT
 from curation.store.shards import Output
 from curation.tokenize.encoding import pack_shards
 from curation.tokenize.encoding.encode_shards import (
+    ADDED_UP,
     ENCODED,
     Corpus,
     EncodeTask,
     Totals,
+    add_totals,
+    add_up,
     count_documents,
     count_tokens,
     encode_shard,
@@ -66,6 +70,8 @@ FEW_DOCUMENTS = 20
 """If fewer documents than this are expected in validation, ids are read first to ensure that it has at least one."""
 
 Shards = Sequence[tuple[Corpus, str]]
+
+Counts = Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +136,12 @@ def make_tokens(
     if whole is None:
         _remove_outdated(folder, fingerprint)
         request = Request(folder, settings, made_from[0], fingerprint)
-        tasks = _plan_encoding(request, [(corpus, shard) for corpus, names in corpora for shard in names], cluster)
-        totals = _encode(tasks, cluster, progress)
-        whole = _pack(request, totals, _merge(request, tasks, cluster, progress), cluster, progress)
+        tasks = _plan_encoding(request, corpora, cluster)
+        sources = _encode(tasks, cluster, progress)
+        totals = add_totals(
+            cluster.each(add_up, [tasks[first : first + ADDED_UP] for first in range(0, len(tasks), ADDED_UP)])
+        )
+        whole = _pack(request, sources, totals, _merge(request, tasks, cluster, progress), cluster, progress)
     folder.remove(ENCODED)
     return whole
 
@@ -147,21 +156,15 @@ def _made_from(folder: Folder, corpora: Sequence[tuple[Corpus, Sequence[str]]]) 
 def _corpus_identity(corpus: Corpus, shards: Sequence[str]) -> list[Any]:
     if corpus.is_own:
         return [corpus.name, list(shards)]
-    sizes = [[shard, corpus.folder.size(paths.CORPUS.path(shard))] for shard in shards]
-    made = [read_manifest(corpus.folder, "corpus", shard) for shard in shards]
-    return [corpus.name, sizes, [manifest.fingerprint if manifest else "" for manifest in made]]
+    sizes = overlapped(lambda shard: [shard, corpus.folder.size(paths.CORPUS.path(shard))], shards, READERS)
+    made = fingerprints(corpus.folder, "corpus")
+    return [corpus.name, [*sizes], [made.get(shard, "") for shard in shards]]
 
 
 def _remove_outdated(folder: Folder, fingerprint: str) -> None:
     """Remove token shards, manifests, report and intermediate files that belong to another fingerprint."""
     folder.remove(TOKENIZER_REPORT)
-    kept = set()
-    for path in folder.list(f"manifests/{TOKENS}", ".json"):
-        shard = path.rpartition("/")[2].removesuffix(".json")
-        if is_done(folder, TOKENS, shard, fingerprint) is None:
-            folder.remove(path)
-        else:
-            kept.add(paths.TOKENS.path(shard))
+    kept = {paths.TOKENS.path(shard) for shard in keep_only(folder, TOKENS, lambda _, made: made == fingerprint)}
     for path in folder.list("tokens", ".parquet"):
         if path not in kept:
             folder.remove(path)
@@ -170,10 +173,13 @@ def _remove_outdated(folder: Folder, fingerprint: str) -> None:
             folder.remove(path)
 
 
-def _plan_encoding(request: Request, shards: Shards, cluster: Cluster) -> list[EncodeTask]:
+def _plan_encoding(
+    request: Request, corpora: Sequence[tuple[Corpus, Sequence[str]]], cluster: Cluster
+) -> list[EncodeTask]:
     """One encoding task per shard of each corpus."""
     settings = request.settings
-    documents = sum(overlapped(count_documents, shards, READERS))
+    shards: Shards = [(corpus, shard) for corpus, names in corpora for shard in names]
+    documents = count_documents(corpora)
     smallest_hash = None
     if documents > 1 and 0 < settings.validation_fraction * documents < FEW_DOCUMENTS:
         smallest_hash = min(split for split in cluster.gather(least_split_hash, shards) if split is not None)
@@ -195,30 +201,41 @@ def _weigh(request: Request, shards: Shards, cluster: Cluster) -> Shards:
     return [(replace(corpus, epochs=ratios[corpus.position] / unit), shard) for corpus, shard in shards]
 
 
-def encode_or_reuse(task: EncodeTask) -> tuple[Corpus, Totals]:
-    """The totals of a shard, encoded unless its manifest is up to date and its files can be read."""
+def encode_or_reuse(entry: tuple[EncodeTask, Counts | None]) -> tuple[Corpus, Counts]:
+    """The counts of a shard, encoded unless its manifest is up to date and its files can be read.
+
+    Args:
+        entry: The shard, and the counts in its manifest if there was an up-to-date one when the step began.
+    """
+    task, known = entry
     task.out.fs.invalidate_cache()  # clients of object stores cache listings, which may be older than a removal
-    manifest = is_done(task.out, ENCODE, task.name, task.fingerprint)
-    if manifest is not None:
+    if known is None and (manifest := is_done(task.out, ENCODE, task.name, task.fingerprint)) is not None:
+        known = manifest.counts  # made by a try whose answer was lost
+    if known is not None:
         try:
-            return task.corpus, read_totals(task, manifest.counts)
+            read_totals(task)
+            return task.corpus, known
         except (OSError, ValueError):  # removed, or torn by a power failure: intermediate files are not synced
             pass
     meter = Meter()
     counts, output = encode_shard(task)
     manifest = Manifest(ENCODE, task.name, task.fingerprint, outputs=[output] if output else [], counts=counts)
     manifest.write(task.out, meter.report())
-    return task.corpus, read_totals(task, counts)
+    return task.corpus, counts
 
 
-def _encode(tasks: Sequence[EncodeTask], cluster: Cluster, progress: Progress) -> list[tuple[Corpus, Totals]]:
-    """The totals of each corpus, in the order of the mix."""
-    totals = {task.corpus.position: (task.corpus, Totals()) for task in tasks}
+def _encode(tasks: Sequence[EncodeTask], cluster: Cluster, progress: Progress) -> list[tuple[Corpus, Counts]]:
+    """Encode all shards; returns the counts of each corpus, in the order of the mix."""
+    corpora = {task.corpus.position: task.corpus for task in tasks}
+    made = fingerprints(tasks[0].out, ENCODE) if tasks else {}
+    done = [task.name for task in tasks if made.get(task.name) == task.fingerprint]
+    counted = dict(counts_by_shard(tasks[0].out, ENCODE, done)) if done else {}
+    sums: dict[int, Counts] = {position: {} for position in corpora}
     with progress.step(ENCODE, len(tasks)) as bar:
-        for corpus, made in cluster.each(encode_or_reuse, tasks):
-            totals[corpus.position] = (corpus, totals[corpus.position][1] + made)
-            bar.advance(made.counts["documents"], made.counts["documents"])
-    return [totals[position] for position in sorted(totals)]
+        for corpus, counts in cluster.each(encode_or_reuse, [(task, counted.get(task.name)) for task in tasks]):
+            sums[corpus.position] = add_counts(sums[corpus.position], counts)
+            bar.advance(counts["documents"], counts["documents"])
+    return [(corpora[position], sums[position]) for position in sorted(corpora)]
 
 
 def _merge(request: Request, tasks: Sequence[EncodeTask], cluster: Cluster, progress: Progress) -> dict[str, SlotFiles]:
@@ -240,20 +257,20 @@ def _merge(request: Request, tasks: Sequence[EncodeTask], cluster: Cluster, prog
 
 def _pack(
     request: Request,
-    totals: Sequence[tuple[Corpus, Totals]],
+    encoded: Sequence[tuple[Corpus, Counts]],
+    totals: Totals,
     files: Mapping[str, SlotFiles],
     cluster: Cluster,
     progress: Progress,
 ) -> Manifest:
     """Make all token shards, then their common manifest, which is returned."""
     encoder = read_encoder(request.folder.url, request.tokenizer)
-    sources = [{"corpus": corpus.name, "epochs": corpus.epochs, **made.counts} for corpus, made in totals]
-    own = sum((made for corpus, made in totals if corpus.is_own), Totals()).counts
+    sources = [{"corpus": corpus.name, "epochs": corpus.epochs, **counts} for corpus, counts in encoded]
+    own: Counts = next((counts for corpus, counts in encoded if corpus.is_own), {})
     counts = {"documents": own.get("documents", 0), "corpus_tokens": own.get("tokens", 0) - own.get("documents", 0)}
     tasks = []
     for split in SPLITS:
-        slots: Int64s = sum((made.tokens[split] for _, made in totals), np.zeros(1, np.int64))
-        ranges, dropped = plan_ranges(slots, request.settings)
+        ranges, dropped = plan_ranges(totals.tokens.get(split, np.zeros(1, np.int64)), request.settings)
         counts |= {f"{split}_rows": 0, f"{split}_tokens": 0, f"{split}_padding": 0}
         counts |= {f"{split}_dropped": dropped, f"{split}_shards": len(ranges)}
         labels = describe(encoder, request.settings, sources, split)
@@ -275,10 +292,9 @@ def _pack(
     return whole
 
 
-def _write_report(request: Request, totals: Sequence[tuple[Corpus, Totals]]) -> Output:
+def _write_report(request: Request, totals: Totals) -> Output:
     """Write tokenizer/report.json, which covers the run's own corpus."""
     encoder = read_encoder(request.folder.url, request.tokenizer)
-    measured = (made.measured for corpus, made in totals if corpus.is_own and made.measured is not None)
-    report = describe_fit(encoder, next(measured, no_counts(encoder.vocabulary)))
+    report = describe_fit(encoder, totals.measured or no_counts(encoder.vocabulary))
     digest = request.folder.write_json(TOKENIZER_REPORT, report)
     return Output(TOKENIZER_REPORT, request.folder.size(TOKENIZER_REPORT), digest, 0)

@@ -20,8 +20,9 @@ from curation.jobs.steps.tasks import run_tasks
 from curation.running.cluster import Cluster
 from curation.running.performance import Meter
 from curation.stages.tally import add_counts
+from curation.store.bundles import keep_only
 from curation.store.folder import Folder
-from curation.store.manifest import WHOLE, Manifest, is_done, manifest_path, step_counts
+from curation.store.manifest import WHOLE, Manifest, fingerprints, is_done, step_counts
 from curation.store.paths import TOKENIZER, TOKENIZER_CONFIG
 from curation.store.shards import Output
 from curation.tokenize.training import count_shards
@@ -137,15 +138,15 @@ class PretokenCounts:
         for path in self.folder.list(COUNTS):
             if not path.startswith(f"{COUNTS}/{self.fingerprint}/"):
                 self.folder.remove(path)
-        current = {manifest_path(count_shards.STEP, shard) for shard in shards}
-        for path in self.folder.list(f"manifests/{count_shards.STEP}", ".json"):
-            if path not in current:
-                self.folder.remove(path)
+        current = set(shards)
+        keep_only(self.folder, count_shards.STEP, lambda shard, _: shard in current)
 
     def count(self, shards: Sequence[str], cluster: Cluster, progress: Progress) -> dict[str, int]:
         """Count every shard that is not counted yet; returns the sums of SUMMED_COUNTS over all shards."""
         tasks = [CountTask(self.folder, shard, self.settings, self.fingerprint) for shard in shards]
-        finished = {task.shard for task in tasks if task.is_finished()}
+        current, written = fingerprints(self.folder, count_shards.STEP), set(self.folder.list(COUNTS))
+        done = {shard for shard, made in current.items() if made == self.fingerprint}
+        finished = {task.shard for task in tasks if task.shard in done and task.path in written}
         if self._is_small([task for task in tasks if task.shard not in finished]):
             cluster = Cluster(threads=min(cluster.cores, LOCAL_THREADS))
         run_tasks(count_shards.STEP, count_shard, tasks, cluster, progress, lambda task: task.shard in finished)

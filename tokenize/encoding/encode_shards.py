@@ -7,7 +7,7 @@ never for training.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -18,13 +18,15 @@ import pyarrow.parquet as pq
 
 from curation.arrays import Float64s, Int64s
 from curation.errors import InputError
-from curation.stages.tally import add_counts
+from curation.running.overlap import overlapped
 from curation.store.folder import Folder
+from curation.store.manifest import READERS, read_manifests
 from curation.store.paths import CORPUS, TOKENIZER
 from curation.store.shards import Output, count_rows, read_shard, read_table
 from curation.tokenize.encoding.cluster_ids import cluster_ids
 from curation.tokenize.encoding.encoder import EncodedTexts, Encoder
 from curation.tokenize.encoding.measure import COLUMNS, CorpusCounter, CorpusCounts
+from curation.tokenize.encoding.measure import total as sum_measured
 from curation.tokenize.encoding.parquet.column_pages import replace_column
 from curation.tokenize.encoding.shuffle import (
     document_keys,
@@ -42,6 +44,10 @@ OWN = "."
 
 ENCODED = "encoded"
 """Folder of the intermediate files."""
+
+ADDED_UP, DOMAINS_ADDED_UP = 512, 10_000
+"""Encoded shards whose totals one task adds up, and domains in the result of one: some 4 MB, mostly tokens per slot and
+uses of each id. From every shard of a dump that would be several hundred gigabytes through the scheduler."""
 
 _COLUMNS = ["text", "id", "minhash_cluster_size", *COLUMNS[1:]]
 _BATCH_ROWS = 256
@@ -95,10 +101,18 @@ def find_corpora(own: Folder, shards: Sequence[str], settings: TokensSettings) -
     return corpora
 
 
-def count_documents(entry: tuple[Corpus, str]) -> int:
-    """Number of documents in a shard, read from its footer."""
-    corpus, shard = entry
-    return count_rows(corpus.folder, CORPUS.path(shard))
+def count_documents(corpora: Sequence[tuple[Corpus, Sequence[str]]]) -> int:
+    """Number of documents in shards of the corpora, from their manifests, or from the footers where there are none."""
+    number, places = 0, []
+    for corpus, shards in corpora:
+        made = (output for manifest in read_manifests(corpus.folder, "corpus") for output in manifest.outputs)
+        rows = {output.path: output.rows for output in made if output.path.startswith(f"{CORPUS.folder}/")}
+        for path in map(CORPUS.path, shards):
+            if path in rows:
+                number += rows[path]
+            else:
+                places.append((corpus.folder, path))
+    return number + sum(overlapped(lambda place: count_rows(*place), places, READERS))
 
 
 def least_split_hash(entry: tuple[Corpus, str]) -> int | None:
@@ -176,31 +190,50 @@ class Totals:
     """Sums over encoded shards.
 
     Attributes:
-        counts: Documents, copies and tokens by name.
         tokens: For each split the tokens in every slot, int64[slots].
         measured: Counts for the tokenizer report; None without a shard of the run's own corpus.
     """
 
-    counts: Mapping[str, int] = field(default_factory=dict)
     tokens: Mapping[str, Int64s] = field(default_factory=dict)
     measured: CorpusCounts | None = None
 
-    def __add__(self, other: Totals) -> Totals:
-        tokens = {split: self.tokens.get(split, 0) + counts for split, counts in other.tokens.items()}
-        both = self.measured + other.measured if self.measured and other.measured else None
-        measured = both or self.measured or other.measured
-        return Totals(add_counts(self.counts, other.counts), {**self.tokens, **tokens}, measured)
 
-
-def read_totals(task: EncodeTask, counts: Mapping[str, int]) -> Totals:
-    """The totals of an encoded shard.
+def read_totals(task: EncodeTask) -> tuple[dict[str, tuple[Int64s, Int64s]], CorpusCounts | None]:
+    """The non-empty slots of an encoded shard and the tokens in them, by split, and its counts for the report.
 
     Raises:
         OSError, ValueError: An intermediate file is missing or damaged.
     """
-    tokens = {split: slot_tokens(task.out, task.slots_path(split), task.slots) for split in SPLITS}
-    measured = CorpusCounts.from_json(task.out.read_json(task.measured_path)) if task.corpus.is_own else None
-    return Totals(counts, tokens, measured)
+    tokens = {split: slot_tokens(task.out, task.slots_path(split)) for split in SPLITS}
+    return tokens, CorpusCounts.from_json(task.out.read_json(task.measured_path)) if task.corpus.is_own else None
+
+
+def add_up(tasks: Sequence[EncodeTask]) -> Totals:
+    """The totals of up to ADDED_UP encoded shards, with the domains that have the most tokens in them."""
+    tokens = {split: np.zeros(tasks[0].slots, np.int64) for split in SPLITS}
+
+    def measured() -> Iterator[CorpusCounts]:
+        for made, counts in overlapped(read_totals, tasks, READERS):
+            for split, (slots, numbers) in made.items():
+                tokens[split][slots] += numbers
+            if counts is not None:
+                yield counts
+
+    return Totals(tokens, sum_measured(measured(), DOMAINS_ADDED_UP))
+
+
+def add_totals(parts: Iterable[Totals]) -> Totals:
+    """The sum of totals."""
+    tokens: dict[str, Int64s] = {}
+
+    def measured() -> Iterator[CorpusCounts]:
+        for part in parts:
+            for split, counts in part.tokens.items():
+                tokens[split] = counts + tokens.get(split, 0)
+            if part.measured is not None:
+                yield part.measured
+
+    return Totals(tokens, sum_measured(measured()))
 
 
 def encode_shard(task: EncodeTask) -> tuple[dict[str, int], Output | None]:

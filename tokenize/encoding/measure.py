@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import base64
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -53,8 +54,9 @@ class CorpusCounts:
     groups: Mapping[str, Group] = field(default_factory=dict)
 
     def __add__(self, other: CorpusCounts) -> CorpusCounts:
-        groups = {name: _add(self.groups.get(name, {}), other.groups.get(name, {})) for name in GROUPS}
-        return CorpusCounts(self.used + other.used, groups)
+        both = total([self, other])
+        assert both is not None
+        return both
 
     def to_json(self) -> dict[str, Any]:
         """Convert to plain values for JSON."""
@@ -76,12 +78,30 @@ def no_counts(vocabulary: int) -> CorpusCounts:
     return CorpusCounts(np.zeros(vocabulary, np.int64))
 
 
-def _add(left: Group, right: Group) -> Group:
-    none = (0,) * len(COUNTS)
-    names = sorted({*left, *right})
-    return {
-        name: tuple(a + b for a, b in zip(left.get(name, none), right.get(name, none), strict=True)) for name in names
-    }
+def total(parts: Iterable[CorpusCounts], most: int | None = None) -> CorpusCounts | None:
+    """The sum of counts, None if there are none. Adds in place, since there may be many domains.
+
+    Args:
+        parts: The counts.
+        most: Number of domains to keep, those with the most tokens; all by default.
+    """
+    used: Int64s | None = None
+    groups: dict[str, dict[str, tuple[int, ...]]] = {name: {} for name in GROUPS}
+    for part in parts:
+        used = part.used + (0 if used is None else used)
+        for group, sums in groups.items():
+            for name, counts in part.groups.get(group, {}).items():
+                sums[name] = tuple(map(add, sums[name], counts)) if name in sums else tuple(counts)
+    if used is None:
+        return None
+    groups["domain"] = _largest(groups["domain"], most)
+    return CorpusCounts(used, {name: dict(sorted(sums.items())) for name, sums in groups.items()})
+
+
+def _largest(group: Group, most: int | None) -> dict[str, tuple[int, ...]]:
+    """The names with the most tokens."""
+    names = sorted(group, key=lambda name: (-group[name][-1], name))[:most] if most is not None else group
+    return {name: group[name] for name in names}
 
 
 class CorpusCounter:
@@ -111,8 +131,7 @@ class CorpusCounter:
         groups = {"all": {"all": tuple(counts.sum(axis=0).tolist())} if len(counts) else {}}
         for name, values in self._names.items():
             groups[name] = _sum_by(pa.concat_arrays(values), counts)
-        largest = sorted(groups["domain"], key=lambda name: (-groups["domain"][name][-1], name))[:DOMAINS_PER_SHARD]
-        groups["domain"] = {name: groups["domain"][name] for name in sorted(largest)}
+        groups["domain"] = dict(sorted(_largest(groups["domain"], DOMAINS_PER_SHARD).items()))
         return CorpusCounts(self._used, groups)
 
 

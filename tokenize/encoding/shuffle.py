@@ -170,12 +170,10 @@ def _slot_batch(documents: Documents, start: int, stop: int, schema: pa.Schema) 
     return pa.record_batch([pa.array(documents.keys[start:stop]), names, lists], schema=schema)
 
 
-def slot_tokens(folder: Folder, path: str, slots: int) -> Int64s:
-    """Number of tokens in each slot of a file that `write_slots` wrote, int64[slots]."""
-    totals = np.zeros(slots, np.int64)
+def slot_tokens(folder: Folder, path: str) -> tuple[Int64s, Int64s]:
+    """The non-empty slots of a file that `write_slots` wrote, and the tokens in each, int64[filled] both."""
     with mapped(folder, path, block_size=READ_BYTES) as file, pa.ipc.open_file(file) as reader:
-        totals[_unpack(reader.schema, "slots")] = _unpack(reader.schema, "tokens")
-    return totals
+        return _unpack(reader.schema, "slots"), _unpack(reader.schema, "tokens")
 
 
 class SlotReader:

@@ -18,7 +18,7 @@ from curation.running.performance import Meter
 from curation.running.versions import library_version
 from curation.store.folder import Folder
 from curation.store.hashing import hash_strings
-from curation.store.manifest import Manifest, fingerprint, is_done
+from curation.store.manifest import Manifest, fingerprint
 from curation.store.paths import CORPUS
 from curation.store.shards import open_parquet
 from curation.tokenize.training.counter import Counter
@@ -61,11 +61,6 @@ class CountTask:
     def size(self) -> int:
         """Bytes of the shard's Parquet."""
         return self.folder.size(CORPUS.path(self.shard))
-
-    def is_finished(self) -> bool:
-        """Whether the shard is counted and the run is still there."""
-        done = is_done(self.folder, STEP, self.shard, self.fingerprint) is not None
-        return done and self.folder.exists(self.path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ same partition. Partitions are compared one by one, so memory does not grow with
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import itemgetter
@@ -21,7 +22,7 @@ from curation.jobs.steps.plan import Plan
 from curation.store.exchange import Exchange, partition_of
 from curation.store.folder import Folder
 from curation.store.hashing import hash_texts
-from curation.store.manifest import read_manifest
+from curation.store.manifest import fingerprints
 from curation.store.shards import read_numbered
 
 EXAMPLES = 3
@@ -180,8 +181,9 @@ def files_of(plans: tuple[Plan, Plan]) -> tuple[list[ComparedFile], list[str]]:
     notes = []
     for side, plan in enumerate(plans):
         early = late = 0
+        filtered, finished = (fingerprints(plan.folder, step) for step in ("filter", "corpus"))
         for source in plan.inputs:
-            places = _places(plan.folder, source.shard)
+            places = _places(source.shard, filtered, finished)
             early += places == _FILTERED
             late += not places
             for place, kept in places:
@@ -199,7 +201,7 @@ _FILTERED = (("documents", True), ("removed/filter", False))
 _FINISHED = (("corpus", True), ("removed/filter", False), ("removed/dedup", False))
 
 
-def _places(folder: Folder, shard: str) -> tuple[tuple[str, bool], ...]:
-    if read_manifest(folder, "filter", shard) is None:
+def _places(shard: str, filtered: Collection[str], finished: Collection[str]) -> tuple[tuple[str, bool], ...]:
+    if shard not in filtered:
         return ()
-    return _FINISHED if read_manifest(folder, "corpus", shard) is not None else _FILTERED
+    return _FINISHED if shard in finished else _FILTERED

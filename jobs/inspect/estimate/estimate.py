@@ -35,7 +35,7 @@ from curation.recipes.alarms import Alarms
 from curation.recipes.recipe import Recipe, load
 from curation.running.cluster import Cluster
 from curation.store.folder import Folder
-from curation.store.manifest import WHOLE, read_manifest
+from curation.store.manifest import WHOLE, read_manifest, read_times
 from curation.store.paths import CORPUS, DROPS, TOKENIZER
 from curation.store.shards import ShardWriter, read_table
 from curation.tokenize.encoding.encode_shards import count_tokens, find_corpora
@@ -209,7 +209,7 @@ class _SampleRun:
                 rows.append({})
                 continue
             tallies = list(manifest.counts["stages"].values())
-            seconds = self.plan.folder.read_json(f"performance/filter/{shard}.json")["seconds"]
+            seconds = read_times(self.plan.folder, "filter", shard)["seconds"]
             pages = sum(count for name, count in manifest.counts["read"].items() if name.startswith("pages."))
             documents, characters = tallies[-1]["documents_out"], tallies[-1]["characters_out"]
             rows.append({"pages": pages, "documents": documents, "characters": characters, "seconds": seconds})

@@ -6,9 +6,10 @@ run resumes there, unless a later step that was made from that shard is done.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from curation.errors import CurationError
 from curation.jobs.inspect.verify.faults import Fault
@@ -16,8 +17,9 @@ from curation.jobs.steps.fingerprints import Fingerprints
 from curation.jobs.steps.plan import Plan, describe
 from curation.jobs.steps.table import Step, ancestors, step_named, steps
 from curation.running.cluster import Cluster
+from curation.store.bundles import SIGNALS, bundle_number, bundle_of, bundle_path, read_bundle, read_signals
 from curation.store.folder import Folder
-from curation.store.manifest import WHOLE, Manifest, manifest_path, read_manifest
+from curation.store.manifest import WHOLE, Manifest, manifest_path, read_manifest, read_single, step_counts
 from curation.store.paths import CORPUS, RUN
 from curation.store.shards import Output
 
@@ -45,7 +47,7 @@ class ManifestSummary:
 
 @dataclass(frozen=True, slots=True)
 class ReadManifest:
-    """Reads manifests, leaving out their counts, which are large; a picklable task for the cluster."""
+    """Reads single manifests, leaving out their counts, which are large; a picklable task for the cluster."""
 
     folder: Folder
 
@@ -54,16 +56,46 @@ class ReadManifest:
         _, step, name = path.split("/", 2)
         shard = name.removesuffix(".json")
         try:
-            manifest = read_manifest(self.folder, step, shard)
+            manifest = read_single(self.folder, step, shard)
             if manifest is None:
                 raise ValueError("it was removed during the check")
         except (ValueError, TypeError, KeyError, OSError) as error:
-            fault = Fault(path, f"not a manifest ({str(error).splitlines()[0]})", "what the step wrote")
+            fault = Fault(path, f"not a manifest ({_reason(error)})", "what the step wrote")
             return ManifestSummary(path, step, shard, fault=fault)
         message = f"is the manifest of {manifest.step} of {manifest.shard}"
         is_misplaced = (manifest.step, manifest.shard) != (step, shard)
         misplaced = Fault(path, message, f"{step} of {shard}") if is_misplaced else None
         return ManifestSummary(path, step, shard, manifest.fingerprint, tuple(manifest.outputs), misplaced)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBundle:
+    """Reads bundles of manifests, like `ReadManifest`; a picklable task for the cluster."""
+
+    folder: Folder
+
+    def __call__(self, task: tuple[str, int]) -> list[ManifestSummary]:
+        """Summaries of the manifests in a bundle; `task` is the step and the number of the bundle."""
+        step, number = task
+        summaries: list[ManifestSummary] = []
+        path = bundle_path(step, number)
+        try:
+            rows = read_bundle(self.folder, path, ["shard", "fingerprint", "outputs"]).to_pylist()
+            summaries += [self._summary(step, number, row) for row in rows]
+            path = bundle_path(step, number, SIGNALS)
+            read_signals(self.folder, step, number, ["shard"])
+        except (ValueError, TypeError, KeyError, OSError) as error:
+            fault = Fault(path, f"not a bundle of manifests ({_reason(error)})", "what the step wrote")
+            summaries.append(ManifestSummary(path, "", path, fault=fault))
+        return summaries
+
+    def _summary(self, step: str, number: int, row: dict[str, Any]) -> ManifestSummary:
+        path, shard = bundle_path(step, number), row["shard"]
+        elsewhere = bundle_path(step, bundle_of(shard))
+        misplaced = Fault(path, f"has the manifest of {shard}", f"it to be in {elsewhere}")
+        outputs = tuple(Output(**output) for output in row["outputs"])
+        fault = misplaced if elsewhere != path else None
+        return ManifestSummary(path, step, shard, row["fingerprint"], outputs, fault)
 
 
 @dataclass
@@ -124,8 +156,12 @@ def survey(plan: Plan, cluster: Cluster) -> Completion:
     """Read all manifests, and determine what is done, what is left and what is wrong."""
     folder = plan.folder
     run = folder.read_json(RUN)
-    paths = [path for path in folder.list("manifests", ".json") if path.count("/") == 2]
-    manifests = {(read.step, read.shard): read for read in cluster.gather(ReadManifest(folder), paths)}
+    listed = [path for path in folder.list("manifests") if path.count("/") == 2]
+    bundles = [(path.split("/")[1], number) for path in listed if (number := bundle_number(path)) is not None]
+    bundled = [each for part in cluster.gather(ReadBundle(folder), bundles) for each in part]
+    single = cluster.gather(ReadManifest(folder), [path for path in listed if path.endswith(".json")])
+    summaries = [*bundled, *single]
+    manifests = {(read.step, read.shard): read for read in summaries if read.step}
     quarantined = {entry["path"] for entry in run["quarantined"]}
     shards = [source.shard for source in plan.inputs if source.path not in quarantined]
     same = run["fingerprint"] == plan.recipe.fingerprint()
@@ -134,7 +170,7 @@ def survey(plan: Plan, cluster: Cluster) -> Completion:
         message = f"its recipe gives the fingerprint {plan.recipe.fingerprint()}, with the versions that it names"
         expected = f"{run['fingerprint']}: the recipe, or a model or list that it reads, was changed after the run"
         state.faults.append(Fault(RUN, message, expected))
-    state.faults += [manifest.fault for manifest in manifests.values() if manifest.fault is not None]
+    state.faults += [manifest.fault for manifest in summaries if manifest.fault is not None]
     state.faults += _unexpected_manifests(plan, state)
     wanted = _expected(plan, state) if same else {}
     _settle(state, wanted, _is_current(plan, state, wanted))
@@ -166,8 +202,9 @@ def _unexpected_manifests(plan: Plan, state: Completion) -> Iterator[Fault]:
     """Manifests of shards that no input of the run makes."""
     mixed = bool(plan.recipe.table("tokens").mix)
     units = {step.name: step.unit for step in steps() if step.unit != "parts" and not (step.name == "encode" and mixed)}
+    known = set(state.shards)
     for (step, shard), manifest in state.manifests.items():
-        if units.get(step) == "shard" and shard not in state.shards:
+        if units.get(step) == "shard" and shard not in known:
             yield Fault(manifest.path, "no input of the run gives this shard", "the shards of run.json")
         elif units.get(step) == "whole" and shard != WHOLE:
             yield Fault(manifest.path, "not a part of this step", WHOLE)
@@ -188,6 +225,7 @@ def _expected(plan: Plan, state: Completion) -> dict[tuple[str, str], str]:
 def _settle(state: Completion, expected: dict[tuple[str, str], str], current: bool) -> None:
     """Fill `done`, `left` and `faults`, from the last step to the first: a finished step requires those before it."""
     needed: dict[str, str] = {}
+    skipped = _skipped(state, expected)
     for step in reversed([step for step in steps() if not step.anytime]):
         owner = step_named(step.made_by or step.name)
         made = state.manifests.get((owner.name, WHOLE)) if owner.reads_contents else None
@@ -205,6 +243,8 @@ def _settle(state: Completion, expected: dict[tuple[str, str], str], current: bo
             state.faults += [
                 _broken(key, manifest, fingerprint, needed[step.name]) for key, manifest, fingerprint in missing
             ]
+        elif missing and step.name in skipped and not any(manifest for _, manifest, _ in missing):
+            continue
         elif missing:
             state.left.insert(0, _describe_left(step, len(missing), len(keys)))
         elif keys and step.unit != "shard":
@@ -218,6 +258,22 @@ def _settle(state: Completion, expected: dict[tuple[str, str], str], current: bo
         ]
 
 
+def _skipped(state: Completion, expected: dict[tuple[str, str], str]) -> set[str]:
+    """The steps that a run leaves out because they have nothing to work on: no input or no document is left."""
+    made_by = {step.name: step_named(step.made_by or step.name) for step in steps()}
+    if not state.shards:
+        return {name for name, step in made_by.items() if step.after}
+    for shard in state.shards:
+        key = ("corpus", shard)
+        manifest = state.manifests.get(key)
+        is_current = manifest is not None and manifest.fingerprint == expected.get(key, manifest.fingerprint)
+        if manifest is None or not is_current:
+            return set()
+        if any(output.rows for output in manifest.outputs if output.path == CORPUS.path(shard)):
+            return set()
+    return {name for name, step in made_by.items() if "corpus" in step.after}
+
+
 def _broken(key: tuple[str, str], manifest: ManifestSummary | None, fingerprint: str | None, later: str) -> Fault:
     path = manifest_path(*key)
     if manifest is None:
@@ -229,6 +285,18 @@ def _describe_left(step: Step, missing: int, total: int) -> str:
     if step.unit != "shard":
         return f"step {step.name} is not done"
     return f"step {step.name}: {missing:,} of {total:,} shards left"
+
+
+def _reason(error: Exception) -> str:
+    return str(error.__cause__ or error).splitlines()[0]
+
+
+def counts_of(folder: Folder, step: str, shards: Sequence[str]) -> list[Mapping[str, Any]]:
+    """The counts of those of these shards that have a valid manifest."""
+    try:
+        return list(step_counts(folder, step, shards))
+    except (ValueError, TypeError, KeyError, OSError):
+        return [manifest.counts for shard in shards if (manifest := manifest_of(folder, step, shard)) is not None]
 
 
 def manifest_of(folder: Folder, step: str, shard: str) -> Manifest | None:

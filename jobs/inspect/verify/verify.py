@@ -19,12 +19,13 @@ from curation.jobs.inspect.verify.check_ids import CheckPartition, IdPartition, 
 from curation.jobs.inspect.verify.check_near_duplicates import NearDuplicateSearch, check_near, near_partitions
 from curation.jobs.inspect.verify.check_shards import CheckShard, ShardTask
 from curation.jobs.inspect.verify.check_tokens import CheckTokens, TokenFile, read_vocabulary
-from curation.jobs.inspect.verify.completion import Completion, manifest_of, survey
+from curation.jobs.inspect.verify.completion import Completion, counts_of, manifest_of, survey
 from curation.jobs.inspect.verify.faults import Fault, some_of
 from curation.jobs.inspect.work_folder import WORK
 from curation.jobs.steps.plan import Plan
 from curation.jobs.steps.table import outputs, steps
 from curation.running.cluster import Cluster
+from curation.store.bundles import bundle_number
 from curation.store.exchange import Exchange, partitions_by_size
 from curation.store.folder import Folder
 from curation.store.manifest import WHOLE, manifest_path
@@ -140,9 +141,9 @@ class Verification:
                 self.verdict.wrong.append(Fault(check.path, message, "its own: the files were swapped or copied"))
             self.verdict.wrong += check.faults
         self.verdict.looked_at["files"] = len(tasks)
-        self.verdict.wrong += some_of(self._unlisted_files(state, set(outputs)))
+        self.verdict.wrong += some_of(self.unlisted_files(state, set(outputs)))
 
-    def _unlisted_files(self, state: Completion, listed: set[str]) -> Iterator[Fault]:
+    def unlisted_files(self, state: Completion, listed: set[str]) -> Iterator[Fault]:
         """Files that no manifest lists; for a shard that is not done yet they are not a fault."""
         is_unfinished = bool(state.left)
         per_shard = [step.name for step in steps() if step.unit == "shard" and step.make]
@@ -150,6 +151,8 @@ class Verification:
         known = tuple(output.prefix for _, output in outputs() if not isinstance(output.files, str))
         unfinished = {shard for shard in state.shards if any((step, shard) not in state.done for step in per_shard)}
         for path in self.plan.folder.list():
+            if bundle_number(path, "(?:bundle|signals)") is not None:
+                continue
             if path in listed or not (path.startswith(known) or path.endswith(".parquet")) or path.startswith(WORK):
                 continue
             shard = path.rpartition("/")[2].removesuffix(".parquet")
@@ -166,10 +169,11 @@ class Verification:
         by_shard: dict[str, set[str]] = {}
         for path in usable:
             by_shard.setdefault(path.rpartition("/")[2].removesuffix(".parquet"), set()).add(path)
+        known = set(state.shards)
         tasks = [
             ShardTask(shard, source.path, self._steps(state, shard), frozenset(by_shard.get(shard, ())))
             for source in self.plan.inputs
-            if (shard := source.shard) in state.shards
+            if (shard := source.shard) in known
         ]
         checks = self.cluster.gather(CheckShard(self.plan.folder), tasks)
         self.verdict.wrong += [fault for check in checks for fault in check.faults]
@@ -308,9 +312,9 @@ def _check_totals(folder: Folder, files: int) -> Iterator[Fault]:
         yield Fault(path, f"{wanted} token shards", f"{files}, which have manifests")
     for split in SPLITS:
         total: Counter[str] = Counter()
-        for number in range(manifest.counts[f"{split}_shards"]):
-            part = manifest_of(folder, "tokens", f"{split}-{number:05d}")
-            total.update(part.counts if part else {})
+        names = [f"{split}-{number:05d}" for number in range(manifest.counts[f"{split}_shards"])]
+        for counts in counts_of(folder, "tokens", names):
+            total.update(counts)
         for name in ("rows", "tokens", "padding"):
             if manifest.counts[f"{split}_{name}"] != total[name]:
                 message = f"{manifest.counts[f'{split}_{name}']:,} {split} {name}"

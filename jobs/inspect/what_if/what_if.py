@@ -22,7 +22,7 @@ from curation.recipes.recipe import from_document
 from curation.running.cluster import Cluster
 from curation.stages.tally import sum_counts
 from curation.store.folder import Folder
-from curation.store.manifest import WHOLE, read_manifest, step_counts
+from curation.store.manifest import WHOLE, fingerprints, read_manifest, step_counts
 
 HEAD = 90
 """Number of characters of an example's text to show."""
@@ -98,7 +98,8 @@ def what_if(plan: Plan, settings: Sequence[str], cluster: Cluster, *, measure: b
     recipe = plan.recipe
     moved = from_document(recipe.resolved(), f"{plan.folder.url}/run.json", settings)
     stages = tuple(moved_stages(recipe, moved))
-    shards = [source.shard for source in plan.inputs if read_manifest(plan.folder, "filter", source.shard) is not None]
+    filtered = fingerprints(plan.folder, "filter")
+    shards = [source.shard for source in plan.inputs if source.shard in filtered]
     if not shards:
         raise UsageError(f"{plan.folder.url}: no shard has been filtered yet, so there are no signals")
     if not recipe.table("signals").stored:

@@ -2,24 +2,44 @@
 
 `stats.json` contains only what is the same for equal runs; time and memory come from performance/ and are reported
 separately. The counts of a shard are stored in manifests/report/<shard>.json, so that the next report counts only
-shards that are new or changed.
+shards that are new or changed. Those of a run of BUNDLED_FROM shards or more are added up in manifests/report/part-*.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from curation.jobs.steps.plan import Plan
 from curation.jobs.steps.table import steps
-from curation.report.counting import COLUMNS, LENGTHS, SCORES, ShardFacts, ShardFactsCounter, binned, total
+from curation.report.counting import (
+    COLUMNS,
+    LENGTHS,
+    SCORES,
+    ShardFacts,
+    ShardFactsCounter,
+    binned,
+    most_frequent,
+    total,
+)
 from curation.report.histograms import add_histograms
 from curation.running.cluster import Cluster
-from curation.running.overlap import overlapped
 from curation.stages.tally import StepTally, add_counts, sum_counts
+from curation.store import bundles
+from curation.store.bundles import bundle_of
 from curation.store.folder import Folder
-from curation.store.manifest import READERS, WHOLE, Manifest, fingerprint, is_done, read_manifest, step_counts
+from curation.store.manifest import (
+    WHOLE,
+    Manifest,
+    fingerprint,
+    histogram_sums,
+    manifest_path,
+    manifest_steps,
+    read_manifest,
+    step_counts,
+)
+from curation.store.manifest import fingerprints as fingerprints_of
 from curation.store.paths import REMOVED_BY_DEDUP, REMOVED_BY_FILTER, RUN
 from curation.store.shards import read_shard
 
@@ -58,19 +78,71 @@ class CountShard:
             first += batch.num_rows
 
 
+@dataclass(frozen=True, slots=True)
+class AddUp:
+    """Adds up the counts of many shards into one manifest, in place of theirs; a picklable task for the cluster."""
+
+    folder: Folder
+
+    def __call__(self, part: Part) -> None:
+        """Write the manifest of a part, then remove those of its shards."""
+        counts = step_counts(self.folder, STEP, part.shards)
+        facts = most_frequent(total(ShardFacts.from_json(each) for each in counts))
+        Manifest(STEP, part.name, part.fingerprint, counts=asdict(facts)).write(self.folder)
+        self.folder.remove_all([manifest_path(STEP, shard) for shard in part.shards])
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Shards whose counts are added up into one manifest, as the manifests of other steps are bundled.
+
+    Attributes:
+        name: Name of the manifest.
+        shards: The shards, in the order of their names.
+        fingerprint: Fingerprint of the manifest.
+    """
+
+    name: str
+    shards: tuple[str, ...]
+    fingerprint: str
+
+
 def count_shards(plan: Plan, cluster: Cluster) -> ShardFacts:
     """The facts of all filtered shards; shards that are new or changed are counted."""
-    folder, shards = plan.folder, _shards(plan)
-    filtered, tasks = [], []
-    upstream = overlapped(lambda shard: [read_manifest(folder, step, shard) for step in UPSTREAM], shards, READERS)
-    for shard, manifests in zip(shards, upstream, strict=True):
-        if manifests[0] is not None:
-            current = fingerprint(STEP, VERSION, [each.fingerprint if each else "" for each in manifests])
-            filtered.append(shard)
-            if is_done(folder, STEP, shard, current) is None:
-                tasks.append((shard, current))
+    folder, wanted = plan.folder, expected_counts(plan)
+    made = fingerprints_of(folder, STEP)
+    if len(wanted) < bundles.BUNDLED_FROM:
+        cluster.gather(
+            CountShard(folder), [(shard, wanted[shard]) for shard in wanted if made.get(shard) != wanted[shard]]
+        )
+        return total(ShardFacts.from_json(counts) for counts in step_counts(folder, STEP, wanted))
+    parts = parts_of(wanted)
+    outdated = [part for part in parts if made.get(part.name) != part.fingerprint]
+    tasks = [(shard, wanted[shard]) for part in outdated for shard in part.shards if made.get(shard) != wanted[shard]]
     cluster.gather(CountShard(folder), tasks)
-    return total(ShardFacts.from_json(counts) for counts in step_counts(folder, STEP, filtered))
+    cluster.gather(AddUp(folder), outdated)
+    return total(ShardFacts.from_json(counts) for counts in step_counts(folder, STEP, [part.name for part in parts]))
+
+
+def expected_counts(plan: Plan) -> dict[str, str]:
+    """The fingerprint of the counts of every filtered shard, in input order."""
+    made = [fingerprints_of(plan.folder, step) for step in UPSTREAM]
+    return {
+        shard: fingerprint(STEP, VERSION, [step.get(shard, "") for step in made])
+        for shard in _shards(plan)
+        if shard in made[0]
+    }
+
+
+def parts_of(wanted: Mapping[str, str]) -> list[Part]:
+    """Divide shards into parts by their names, with the fingerprints of their counts."""
+    by_number: dict[int, list[str]] = {}
+    for shard in sorted(wanted):
+        by_number.setdefault(bundle_of(shard), []).append(shard)
+    return [
+        Part(f"part-{number:02x}", tuple(shards), fingerprint(STEP, VERSION, [[each, wanted[each]] for each in shards]))
+        for number, shards in sorted(by_number.items())
+    ]
 
 
 def _shards(plan: Plan) -> list[str]:
@@ -85,11 +157,10 @@ def collect(plan: Plan, facts: ShardFacts) -> dict[str, Any]:
     signals: dict[str, dict[str, Any]] = {}
     done = {}
     for step in [step.name for step in steps() if step.alarms]:
-        done[step] = 0
-        for counts in step_counts(folder, step, shards):
-            done[step] += 1
-            counted += sum_counts([counts])
-            signals = add_histograms(signals, counts.get("signals", {}))
+        done[step] = len(fingerprints_of(folder, step).keys() & set(shards))
+        counted += sum_counts(step_counts(folder, step, shards))
+        for histograms in histogram_sums(folder, step, shards):
+            signals = add_histograms(signals, histograms)
     return {
         "recipe": plan.recipe.name,
         "fingerprint": plan.recipe.fingerprint(),
@@ -141,6 +212,9 @@ def _bytes_per_token(facts: ShardFacts) -> dict[str, float]:
 
 def fingerprints(folder: Folder) -> list[tuple[str, str]]:
     """Path and fingerprint of every manifest except those of the report."""
-    paths = [path for path in folder.list("manifests", ".json") if not path.startswith(f"manifests/{STEP}/")]
-    values = overlapped(lambda path: str(folder.read_json(path)["fingerprint"]), paths, READERS)
-    return list(zip(paths, values, strict=True))
+    return sorted(
+        (manifest_path(step, shard), made)
+        for step in manifest_steps(folder)
+        if step != STEP
+        for shard, made in fingerprints_of(folder, step).items()
+    )

@@ -7,20 +7,16 @@ any manifest, like report/index.html.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from curation import __version__
 from curation.jobs.steps.plan import Plan
 from curation.jobs.steps.report.facts import STEP
 from curation.jobs.steps.report.performance import Performance
-from curation.running.overlap import overlapped
-from curation.store.folder import Folder
-from curation.store.manifest import READERS, read_manifest
+from curation.store.manifest import manifest_steps, read_manifests
 from curation.store.paths import METRICS
-from curation.store.shards import Output
 
 PREFIX = "curate"
 
@@ -177,8 +173,9 @@ def _sizes(plan: Plan, stats: Mapping[str, Any]) -> list[Family]:
     read = Family("input_bytes", "gauge", "Size of the inputs.", "bytes")
     read.add(sum(source.size for source in plan.inputs))
     by_path: dict[str, int] = {}
-    for outputs in overlapped(partial(_outputs, plan.folder), plan.folder.list("manifests", ".json"), READERS):
-        by_path |= {output.path: output.bytes for output in outputs}
+    for step in sorted(set(manifest_steps(plan.folder)) - {"count", STEP}):
+        for manifest in read_manifests(plan.folder, step):
+            by_path |= {output.path: output.bytes for output in manifest.outputs}
     sizes: Counter[str] = Counter()
     for path, size in by_path.items():
         sizes[path.rpartition("/")[0]] += size
@@ -186,13 +183,6 @@ def _sizes(plan: Plan, stats: Mapping[str, Any]) -> list[Family]:
     for place in sorted(sizes):
         written.add(sizes[place], folder=place)
     return [read, written]
-
-
-def _outputs(folder: Folder, path: str) -> Sequence[Output]:
-    """The files that the manifest at a path lists."""
-    _, step, name = path.split("/", 2)
-    manifest = read_manifest(folder, step, name.removesuffix(".json")) if step not in ("count", STEP) else None
-    return manifest.outputs if manifest else ()
 
 
 def _performance(measured: Performance) -> list[Family]:

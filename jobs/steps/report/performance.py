@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from curation.jobs.steps.table import steps
-from curation.running.overlap import overlapped
 from curation.store.folder import Folder
-from curation.store.manifest import READERS, read_manifest
+from curation.store.manifest import counts_by_shard, manifest_steps, step_times
 
 
 @dataclass
@@ -56,10 +54,7 @@ def measure(folder: Folder, stats: Mapping[str, Any]) -> Performance:
     total = Performance()
     seconds: Counter[str] = Counter()
     slowest: list[tuple[str, float, int]] = []
-    paths = [path.split("/", 2) for path in folder.list("performance", ".json")]
-    tasks = [(step, name.removesuffix(".json")) for _, step, name in paths]
-    tasks.sort(key=lambda task: (_rank(task[0]), task[1]))
-    for (step, shard), (values, entered) in zip(tasks, overlapped(partial(_read, folder), tasks, READERS), strict=True):
+    for step, shard, values, entered in _tasks(folder):
         time = step_seconds(values)
         entry = total.steps.setdefault(step, StepTime())
         entry.shards += 1
@@ -88,19 +83,18 @@ def step_seconds(values: Mapping[str, Any]) -> float:
     return float(sum(time.values()) if isinstance(time, dict) else time)
 
 
-def _read(folder: Folder, task: tuple[str, str]) -> tuple[Mapping[str, Any], int]:
-    """The content of performance/ for a task, and how many documents entered it; empty if a crash truncated it."""
-    step, shard = task
-    try:
-        values = folder.read_json(f"performance/{step}/{shard}.json")
-    except (ValueError, FileNotFoundError):
-        return {}, 0
-    return values, _entered(folder, step, shard)
+def _tasks(folder: Folder) -> Iterator[tuple[str, str, Mapping[str, Any], int]]:
+    """Step, shard, content of performance/ and the documents that entered, of every task that was measured."""
+    for step in sorted(manifest_steps(folder, "performance"), key=_rank):
+        times = sorted(step_times(folder, step), key=lambda entry: entry[0])
+        entered = dict(_entered(folder, step, [shard for shard, _ in times]))
+        for shard, values in times:
+            yield step, shard, values, entered.get(shard, 0) if values else 0
 
 
-def _entered(folder: Folder, step: str, shard: str) -> int:
-    manifest = read_manifest(folder, step, shard)
-    counts = manifest.counts if manifest is not None else {}
-    if "stages" in counts:
-        return int(next((tally["documents_in"] for tally in counts["stages"].values()), 0))
-    return int(counts.get("documents", 0))
+def _entered(folder: Folder, step: str, shards: Sequence[str]) -> Iterator[tuple[str, int]]:
+    for shard, counts in counts_by_shard(folder, step, shards):
+        if "stages" in counts:
+            yield shard, int(next((tally["documents_in"] for tally in counts["stages"].values()), 0))
+        else:
+            yield shard, int(counts.get("documents", 0))

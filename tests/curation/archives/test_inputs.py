@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any, ClassVar
 
+import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from curation.archives.inputs import find_inputs
 from curation.errors import InputError
@@ -48,8 +51,6 @@ def test_a_list_holds_one_path_per_line(crawl: Path) -> None:
 
 def test_other_file_systems() -> None:
     """A URL of another file system keeps its protocol, so that a worker can open it."""
-    import fsspec
-
     fsspec.filesystem("memory").pipe_file("/crawl/a.warc", b"abc")
     (entry,) = find_inputs(["memory://crawl/"])
     assert entry.path == "memory:///crawl/a.warc"
@@ -132,3 +133,61 @@ def test_a_changed_file_is_another_version(crawl: Path) -> None:
     after = find_inputs([str(path)])[0]
     assert before != after
     assert before.shard == after.shard
+
+
+class CountingFileSystem(MemoryFileSystem):  # type: ignore[misc]
+    """Files in memory that count what is asked about them."""
+
+    protocol = "counting"
+    asked: ClassVar[list[tuple[str, str]]] = []
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return str(super()._strip_protocol(path.replace("counting://", "memory://")))
+
+    def info(self, path: str, **options: Any) -> Any:
+        """Count the request."""
+        self.asked.append(("info", path))
+        return super().info(path, **options)
+
+    def ls(self, path: str, detail: bool = True, **options: Any) -> Any:
+        """Count the request."""
+        self.asked.append(("ls", path))
+        return super().ls(path, detail, **options)
+
+    def exists(self, path: str, **options: Any) -> bool:
+        """Count the request."""
+        self.asked.append(("exists", path))
+        return bool(super().exists(path, **options))
+
+
+@pytest.fixture
+def counting() -> list[tuple[str, str]]:
+    """What a file system of 50 archives was asked, from now on."""
+    fsspec.register_implementation("counting", CountingFileSystem, clobber=True)
+    for number in range(50):
+        fsspec.filesystem("counting").pipe_file(f"/dump/{number:02d}.warc.gz", b"abc")
+    CountingFileSystem.asked.clear()
+    return CountingFileSystem.asked
+
+
+def test_a_named_file_is_asked_about_once(counting: list[tuple[str, str]]) -> None:
+    """Each file that is named takes one request, and keeps its place."""
+    named = [f"counting://dump/{number:02d}.warc.gz" for number in range(49, -1, -1)]
+    assert [entry.path.rpartition("/")[2] for entry in find_inputs(named)] == [
+        name.rpartition("/")[2] for name in named
+    ]
+    assert sorted(counting) == sorted(("info", f"/dump/{number:02d}.warc.gz") for number in range(50))
+
+
+def test_a_link_to_no_file_is_no_input(tmp_path: Path) -> None:
+    """A link whose target is gone is a missing file."""
+    (tmp_path / "a.warc").symlink_to(tmp_path / "gone.warc")
+    with pytest.raises(InputError, match="no such file"):
+        find_inputs([str(tmp_path / "a.warc")])
+
+
+def test_a_folder_is_listed_once(counting: list[tuple[str, str]]) -> None:
+    """The files of a folder take no request of their own."""
+    assert len(find_inputs(["counting://dump"])) == 50
+    assert counting == [("info", "/dump")]  # in memory, the listing itself asks nothing

@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 from cluster_tasks import change_code, work
 from distributed import Client, LocalCluster
+from distributed.comm import CommClosedError
 
 from curation.errors import StepFailed, UsageError
-from curation.running.cluster import Cluster, TaskFailure, TaskResult, cores, open_cluster
+from curation.running.cluster import Cluster, TaskFailure, TaskResult, _Dispatch, cores, open_cluster
+from curation.running.retries import Attempt
 from curation.running.versions import code_version
 
 SUPPORT = Path(__file__).resolve().parents[2] / "support"
@@ -196,6 +198,19 @@ def running(tmp_path: Path) -> Iterator[tuple[str, str]]:
         assert process.stdout is not None
         yield process.stdout.readline().strip(), str(file)
         process.kill()
+
+
+def test_an_answer_that_is_lost_with_the_scheduler_is_asked_for_again() -> None:
+    """If the connection breaks while a result is fetched, the item is tried again; it is not the item's fault."""
+
+    class LostFuture:
+        def result(self) -> None:
+            raise CommClosedError("connection reset by peer")
+
+    dispatch = _Dispatch[str, str](Cluster(), work, [], lambda item: None)
+    attempt = Attempt("item")
+    assert dispatch._collect(LostFuture(), attempt) is None
+    assert attempt.lost == 1
 
 
 def test_a_running_scheduler_is_used_and_left_running(running: tuple[str, str]) -> None:

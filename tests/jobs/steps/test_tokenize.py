@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -230,6 +231,35 @@ def test_bytes_do_not_depend_on_the_corpus_shards(tmp_path: Path, packing: str) 
         made.append(bytes_of(folder, "tokens"))
     assert made[0] == made[1] == made[2]
     assert len(made[0]) > 2
+
+
+def test_totals_are_added_up_in_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether the totals of all shards of a mix are added up at once or of each alone, every file is the same."""
+    write_corpus(Folder(str(tmp_path / "wiki")), {"w": make_texts(20, seed=9, longest=60)})
+    settings = replace(SETTINGS, mix=(f"{tmp_path / 'wiki'}=2",))
+    whole, _, _ = make_run(tmp_path / "whole", TEXTS, settings)
+    monkeypatch.setattr(job, "ADDED_UP", 1)
+    parts, _, _ = make_run(tmp_path / "parts", TEXTS, settings)
+    everything = ("tokens", "corpus", "manifests", "tokenizer")
+    assert bytes_of(parts, *everything) == bytes_of(whole, *everything)
+
+
+def test_an_encoding_task_returns_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a task returns, which passes through the scheduler, is small, however many slots and ids there are."""
+    sizes: list[int] = []
+    original = job.encode_or_reuse
+
+    def measured(entry: tuple[encode_shards.EncodeTask, None]) -> object:
+        assert entry[0].slots == 1 << 16
+        result = original(entry)
+        sizes.append(len(pickle.dumps(result)))
+        return result
+
+    monkeypatch.setattr(job, "encode_or_reuse", measured)
+    monkeypatch.setattr(job, "slot_count", lambda documents, tokens: 1 << 16)
+    make_run(tmp_path, TEXTS, SETTINGS)
+    assert len(sizes) == 3
+    assert max(sizes) < 2000
 
 
 def test_bytes_do_not_depend_on_workers(tmp_path: Path) -> None:

@@ -483,6 +483,23 @@ def test_unfinished_runs_have_no_faults(crawl: Path, tmp_path: Path) -> None:
     assert verdict_of(out).sound
 
 
+def test_runs_that_keep_nothing_are_complete(tmp_path: Path) -> None:
+    """If no document is kept or no input can be read, the steps that the run skips are not left to do."""
+    write_archive(tmp_path / "thin.warc.gz", [response("https://a.org/1", page("thin", "Too short to keep."))])
+    run(tmp_path / "thin.warc.gz", tmp_path / "empty")
+    assert verdict_of(tmp_path / "empty").lines() == ["complete and intact"]
+    (tmp_path / "bad.warc.gz").write_bytes(b"no archive at all" * 99)
+    words = ["run", str(tmp_path / "bad.warc.gz"), "--out", str(tmp_path / "unread"), "--workers", "0"]
+    assert CliRunner().invoke(app, words).exit_code == 1
+    assert verdict_of(tmp_path / "unread").lines() == ["complete and intact"]
+
+
+def test_a_corpus_that_is_not_made_yet_is_not_empty(crawl: Path, tmp_path: Path) -> None:
+    """Without a corpus, the steps after it are left to do, since nobody knows whether it will be empty."""
+    run(crawl, tmp_path / "out", command="filter")
+    assert "step tokens is not done" in verdict_of(tmp_path / "out").left
+
+
 def test_two_records_of_one_id_are_a_note(crawl: Path, tmp_path: Path) -> None:
     """The same archive under two paths gives every id twice, which is a note and not a fault of the run."""
     copy = tmp_path / "copy.warc.gz"
