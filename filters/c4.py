@@ -50,6 +50,8 @@ class C4:
         curly_bracket: Remove documents that have a `{` in a remaining line. If both this and `lorem_ipsum` apply, the
             one that comes first in the text is the reason.
         remove_citations: Cut `[1]`, `[]`, `[edit]` and `[citation needed]` out of lines.
+        fences: Whether the text is Markdown whose fenced code is kept as it is: no rule looks at it, and it has no
+            sentences.
     """
 
     require_terminal_punctuation: bool = False
@@ -61,6 +63,7 @@ class C4:
     lorem_ipsum: bool = True
     curly_bracket: bool = True
     remove_citations: bool = True
+    fences: bool = False
 
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("spacy",)
@@ -112,9 +115,10 @@ class C4:
         first, last, lines_first, lines_last, condemned = np.empty((5, rows), dtype=np.int64)
         starts, ends, sources = np.empty((3, size), dtype=np.int64)
         codepoints = np.empty(int(text.counts.sum()) + size, dtype=np.uint32)
+        fenced = np.zeros(size, dtype=np.bool_)
         causes = np.empty((rows, c4_lines.CAUSES), dtype=np.int64)
         cleaned = c4_lines.CleanTexts(
-            codepoints, first, last, starts, ends, sources, lines_first, lines_last, causes, condemned
+            codepoints, first, last, starts, ends, sources, fenced, lines_first, lines_last, causes, condemned
         )
         rules = c4_lines.LineRules(
             -1 if self.max_word_length is None else self.max_word_length,
@@ -126,8 +130,13 @@ class C4:
             self.lorem_ipsum,
             self.curly_bracket,
         )
+        code = views.fences(text) if self.fences else None
+        none = np.zeros(rows, dtype=np.int64)
+        fences = c4_lines.Fences(none, none, none, none)
+        if code is not None:
+            fences = c4_lines.Fences(code.starts, code.ends, code.first, code.last)
         used = c4_lines.clean_lines(
-            text.codepoints, text.first, text.last, classes(), ascii_lower(), rules, _phrases(), cleaned
+            text.codepoints, text.first, text.last, classes(), ascii_lower(), rules, _phrases(), fences, cleaned
         )
         return cleaned._replace(codepoints=codepoints[:used])
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 from curation.arrays import Int64s, UInt8s, UInt32s
 from curation.text.buffers import text_bytes
 from curation.text.kernels import characters as utf8
+from curation.text.kernels import fences as fenced
 from curation.text.kernels import spans
 
 _NEWLINE = np.uint32(10)
@@ -125,6 +126,45 @@ def paragraphs(text: Characters) -> Spans:
     starts, ends, first, last = _span_arrays(size, len(text.first))
     count = spans.find_paragraphs(*(text.codepoints, text.first, text.last, utf8.classes(), starts, ends, first, last))
     return Spans(starts[:count], ends[:count], first, last)
+
+
+def fences(text: Characters) -> Spans:
+    """Fenced code of texts in Markdown, the lines of the fences included."""
+    size = int(np.count_nonzero(text.codepoints == _NEWLINE)) + len(text.first)
+    starts, ends, first, last = _span_arrays(size, len(text.first))
+    count = fenced.find_fences(text.codepoints, text.first, text.last, starts, ends, first, last)
+    return Spans(starts[:count], ends[:count], first, last)
+
+
+def without(text: Characters, cut: Spans, of_text: Words) -> tuple[Characters, Words]:
+    """The texts without the spans `cut`, and those of their words that are outside of the spans."""
+    size, rows = len(of_text.starts), len(text.first)
+    codepoints = np.empty(int(text.counts.sum()), dtype=np.uint32)
+    starts, ends, kept = np.empty((3, size), dtype=np.int64)
+    first, last, words_first, words_last = np.empty((4, rows), dtype=np.int64)
+    count = fenced.cut_spans(
+        text.codepoints,
+        text.first,
+        text.last,
+        cut.starts,
+        cut.ends,
+        cut.first,
+        cut.last,
+        of_text.starts,
+        of_text.ends,
+        of_text.first,
+        of_text.last,
+        codepoints,
+        first,
+        last,
+        starts,
+        ends,
+        kept,
+        words_first,
+        words_last,
+    )
+    rest = Words(starts[:count], ends[:count], words_first, words_last, of_text.flags[kept[:count]])
+    return Characters(codepoints, first, last), rest
 
 
 def _span_arrays(size: int, rows: int) -> tuple[Int64s, Int64s, Int64s, Int64s]:

@@ -109,3 +109,22 @@ def test_other_thresholds_equal_the_reference() -> None:
     theirs = GopherRepetitionFilter(dup_para_frac=0, dup_line_char_frac=0, dup_para_char_frac=0)
     texts = ["a b\n\na b\n\nc d", "same line\nsame line\nother\nmore", "x " * 50, "a b c d e f g h " * 4]
     assert ours(batch_of(texts)).reasons.to_pylist() == [verdict(theirs, text)[0] for text in texts]
+
+
+def test_code_in_fences_is_not_measured() -> None:
+    """With `fences`, the measures are those of the text without its code."""
+    code = "```\na = 1\n\na = 1\n\na = 1\n```"
+    text = "One two three four.\n\n{}\n\nOne two three four.\n\nFive six seven."
+    outcomes = GopherRepetition(fences=True).measure(batch_of([text.format(code), code, "plain", text.format("")]))
+    with_code, only_code, plain, without_code = outcomes.to_pylist()
+    assert with_code.pop("characters") == without_code.pop("characters") + len(code)
+    assert with_code == without_code
+    assert only_code["dup_line_fraction"] == 0
+    assert only_code["top_2_gram"] is None
+    assert plain["dup_line_fraction"] == 0
+    assert measured(text.format(code))["dup_line_fraction"] > with_code["dup_line_fraction"]
+
+
+def test_code_alone_is_kept() -> None:
+    """With `fences`, a document of code alone violates no rule."""
+    assert GopherRepetition(fences=True)(batch_of(["```\n" + "a = 1\n" * 50 + "```"])).reasons.to_pylist() == [None]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from curation.arrays import Int64s, UInt8s, UInt32s
+from curation.arrays import Bools, Int64s, UInt8s, UInt32s
 from curation.running.compiled import kernel
 from curation.text.kernels.characters import DECIMAL, SPACE
 from curation.text.kernels.chunks import IS_PUNCTUATION, IS_STOP
@@ -49,6 +49,15 @@ class LineRules(NamedTuple):
     curly_bracket: bool
 
 
+class Fences(NamedTuple):
+    """Spans whose lines are kept as they are: the arrays of `curation.text.views.Spans`."""
+
+    starts: Int64s
+    ends: Int64s
+    first: Int64s
+    last: Int64s
+
+
 class Phrases(NamedTuple):
     """The phrases to search: `javascript`, `lorem ipsum`, then those of the policy rule; at most 8.
 
@@ -73,6 +82,7 @@ class CleanTexts(NamedTuple):
         starts: First code point of each kept line. The first line may begin before its text, which is stripped.
         ends: Code point after each kept line. The last line may end after its text.
         sources: Start of each kept line in the original text, or -1 if something was cut from it.
+        fenced: Whether each kept line is in a fence.
         lines_first: First kept line of each text.
         lines_last: Kept line after the last of each text.
         causes: Number of lines of each text by outcome, shape (texts, CAUSES).
@@ -85,6 +95,7 @@ class CleanTexts(NamedTuple):
     starts: Int64s
     ends: Int64s
     sources: Int64s
+    fenced: Bools
     lines_first: Int64s
     lines_last: Int64s
     causes: Int64s
@@ -112,6 +123,7 @@ def clean_lines(
     lower: UInt8s,
     rules: LineRules,
     phrases: Phrases,
+    fences: Fences,
     cleaned: CleanTexts,
 ) -> int:
     """Clean the lines of texts.
@@ -126,6 +138,7 @@ def clean_lines(
         lower: Lower-case ASCII by code point (`characters.ascii_lower`).
         rules: Parameters of the rules.
         phrases: Phrases to search.
+        fences: Spans of fenced code, whose lines are kept.
         cleaned: Output.
 
     Returns:
@@ -138,13 +151,23 @@ def clean_lines(
         cleaned.condemned[row] = 0
         cleaned.lines_first[row] = n_lines
         begin = at
-        source = first[row]
+        source, fence = first[row], fences.first[row]
         while source < last[row]:
             line, after = line_end(codepoints, classes, source, last[row])
-            start, end = stripped(codepoints, classes, source, line)
-            source = after
             target = at + (n_lines > cleaned.lines_first[row])
-            stop, cause, condemned = _clean_line(codepoints, start, end, classes, lower, rules, phrases, out, target)
+            while fence < fences.last[row] and fences.ends[fence] <= source:
+                fence += 1
+            fenced = fence < fences.last[row] and fences.starts[fence] <= source
+            if fenced:
+                start, end, stop, cause, condemned = source, line, target + line - source, KEPT, 0
+                for i in range(line - source):
+                    out[target + i] = codepoints[source + i]
+            else:
+                start, end = stripped(codepoints, classes, source, line)
+                stop, cause, condemned = _clean_line(
+                    codepoints, start, end, classes, lower, rules, phrases, out, target
+                )
+            source = after
             cleaned.causes[row, cause] += 1
             if condemned and not cleaned.condemned[row]:
                 cleaned.condemned[row] = condemned
@@ -153,6 +176,7 @@ def clean_lines(
                     out[at] = 10
                 cleaned.starts[n_lines], cleaned.ends[n_lines] = target, stop
                 cleaned.sources[n_lines] = start if stop - target == end - start else -1
+                cleaned.fenced[n_lines] = fenced
                 n_lines += 1
                 at = stop
         cleaned.lines_last[row] = n_lines
@@ -345,6 +369,10 @@ def count_sentences(
         total = 0
         for line in range(cleaned.lines_first[row], cleaned.lines_last[row]):
             at, end = cleaned.starts[line], cleaned.ends[line]
+            if cleaned.fenced[line]:
+                while k < words_last[row] and starts[k] < end:
+                    k += 1
+                continue
             total += 1
             ended, begun = False, False
             while k < words_last[row] and starts[k] < end:
