@@ -14,11 +14,12 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt, Le, Lt, MinLen
 
 from curation.errors import ParameterError
 from curation.extraction import isolation
 from curation.extraction.acceleration.patches import warn_if_not_accelerated
+from curation.extraction.blocks.model import InvalidModel, load, model_hash
 from curation.extraction.extractors import BUILT_IN, CHEAP
 from curation.language import identify
 from curation.stages.batch import Batch
@@ -34,6 +35,8 @@ ExtractorName = Annotated[str, Outside("code that is not built in", lambda name:
 class Extract:
     """Extracts the main text of pages.
 
+    With several extractors, or `retry_below`, the signal `tried` says how many characters each of them gave.
+
     The reasons for removal are `no_text`, `language_floor`, `max_html_characters`, `timeout`, `crash`, `memory` and
     `error`. The signal `failure` is the cause of the last four; `text_characters` is null if nothing was extracted.
 
@@ -41,9 +44,17 @@ class Extract:
     above `language_floor` for one. This saves time, so it does not apply to resiliparse, which is fast itself.
 
     Attributes:
-        extractor: "trafilatura", "resiliparse", or "package.module:function" for a function from HTML to text.
+        extractor: "blocks", "trafilatura", "resiliparse", or "package.module:function" for a function from HTML to
+            text; or a list of several, of which `rule` chooses.
+        rule: "first" takes the text of the first extractor that yields at least `min_characters`, the longest text if
+            none does; "longest" takes the longest.
+        min_characters: Characters for the rule "first".
+        format: "text" or "markdown", which keeps headings, lists, tables, code and formulas; for blocks only.
+        blocks_model: Path of another model for blocks (see `curate train-extractor`); None means the bundled one.
         favor: What trafilatura favors: "precision", "balanced" or "recall".
         fast: Use trafilatura's fast mode.
+        retry_below: trafilatura extracts once more, balanced, where it returns less than this share of the page's
+            visible text; None means never. The longer text counts.
         languages: Languages to extract, as labels of the fastText model; empty means all.
         language_floor: Score, 0 to 1, that the sample must exceed for one of `languages`; None means to extract all
             pages.
@@ -53,9 +64,14 @@ class Extract:
         max_html_characters: Pages with more characters than this are not extracted.
     """
 
-    extractor: ExtractorName = "trafilatura"
+    extractor: ExtractorName | Annotated[tuple[ExtractorName, ...], MinLen(1)] = "trafilatura"
+    rule: Literal["first", "longest"] = "first"
+    min_characters: Size = 200
+    format: Literal["text", "markdown"] = "text"
+    blocks_model: Annotated[str, Outside("a model")] | None = None
     favor: Literal["precision", "balanced", "recall"] = "precision"
     fast: bool = False
+    retry_below: Annotated[float, Gt(0), Le(1)] | None = None
     languages: tuple[str, ...] = ()
     language_floor: Annotated[float, Ge(0), Lt(1)] | None = 0.02
     model: Annotated[str, Outside("a model")] | None = None
@@ -67,8 +83,16 @@ class Extract:
     libraries: ClassVar[tuple[str, ...]] = ("trafilatura", "justext", "lxml", "resiliparse", "fasttext-predict")
 
     def __post_init__(self) -> None:
-        if self.extractor not in BUILT_IN and not _is_path(self.extractor):
-            raise ParameterError("extractor", self.extractor, f"{', '.join(BUILT_IN)}, or package.module:function")
+        for name in self._extractors:
+            if name not in BUILT_IN and not _is_path(name):
+                raise ParameterError("extractor", name, f"{', '.join(BUILT_IN)}, or package.module:function")
+        if self.format != "text" and self._extractors != ("blocks",):
+            raise ParameterError("format", self.format, '"text" unless the extractor is "blocks"')
+        if "blocks" in self._extractors:
+            try:
+                load(self.blocks_model)
+            except (OSError, InvalidModel) as error:
+                raise ParameterError("blocks_model", self.blocks_model, f"the path of a model ({error})") from error
         if self._previews:
             try:
                 identify.load_model(self.model)
@@ -86,12 +110,17 @@ class Extract:
         return (size, *floor, Rule("text_characters", "<=", 0, "no_text"))
 
     def assets(self) -> dict[str, str]:
-        """Hash of the language model, if it is used."""
-        return {"model": identify.model_hash(self.model)} if self._previews else {}
+        """Hashes of the models that are used."""
+        models = {"model": identify.model_hash(self.model)} if self._previews else {}
+        return models | ({"blocks_model": model_hash(self.blocks_model)} if "blocks" in self._extractors else {})
+
+    @property
+    def _extractors(self) -> tuple[str, ...]:
+        return (self.extractor,) if isinstance(self.extractor, str) else self.extractor
 
     @property
     def _previews(self) -> bool:
-        return bool(self.languages) and self.language_floor is not None and self.extractor not in CHEAP
+        return bool(self.languages) and self.language_floor is not None and not {*self._extractors} <= {*CHEAP}
 
     def __call__(self, batch: Batch, /) -> Outcome:
         """Fill `text` and drop `html`; StepFailed if the process for extraction cannot be started."""
@@ -100,24 +129,36 @@ class Extract:
         fits = pc.less_equal(lengths, self.max_html_characters).fill_null(False)
         tried = np.flatnonzero(fits.to_numpy(zero_copy_only=False))
         pages = html if len(tried) == len(html) else html.filter(fits)
-        if len(pages) and self.extractor == "trafilatura":
+        if len(pages) and "trafilatura" in self._extractors:
             warn_if_not_accelerated()
         answers = isolation.run(self._function(), pages, self._limits())
-        texts, scores, failures, causes = self._columns(batch, tried, answers)
+        texts, scores, failures, causes, given = self._columns(batch, tried, answers)
         signals = struct(
             html_characters=lengths.cast(pa.int64()),
             text_characters=pc.utf8_length(texts).cast(pa.int64()),
             language_score=pa.array(scores, pa.float64()),
             failure=pa.array(causes, pa.string()),
+            **({"tried": pa.array(given, pa.string())} if self._combines else {}),
         )
         reasons = pc.coalesce(pa.array(failures, pa.string()), decide(signals, self.rules))
         counts = Counter(f"{failure}.{cause}" for failure, cause in zip(failures, causes, strict=True) if failure)
         return Outcome(batch.with_columns(text=texts).without_columns("html"), reasons, signals, counts)
 
+    @property
+    def _combines(self) -> bool:
+        return len(self._extractors) > 1 or (self.retry_below is not None and "trafilatura" in self._extractors)
+
     def _function(self) -> isolation.Function:
-        names = ("extractor", "favor", "fast", "languages", "language_floor", "model")
-        arguments = {name: getattr(self, name) for name in names}
-        arguments["model"] = str(identify.model_path(self.model)) if self._previews else None
+        options = {name: getattr(self, name) for name in ("favor", "fast", "retry_below", "format", "blocks_model")}
+        arguments = {
+            "extractors": self._extractors,
+            "rule": self.rule,
+            "min_characters": self.min_characters,
+            "options": options,
+            "languages": self.languages,
+            "language_floor": self.language_floor,
+            "model": str(identify.model_path(self.model)) if self._previews else None,
+        }
         return isolation.Function("curation.extraction.extractors:page_function", arguments)
 
     def _limits(self) -> isolation.PageLimits:
@@ -125,19 +166,20 @@ class Extract:
 
     def _columns(
         self, batch: Batch, tried: np.ndarray[Any, Any], answers: list[isolation.Answer]
-    ) -> tuple[pa.StringArray, list[float | None], list[str | None], list[str | None]]:
-        """Text, language score, failure and its cause of every row."""
+    ) -> tuple[pa.StringArray, list[float | None], list[str | None], list[str | None], list[str | None]]:
+        """Text, language score, failure and its cause, and what each extractor gave, of every row."""
         existing = pc.fill_null(batch.text, "")
         texts = pc.if_else(batch.column("html").is_valid(), pa.scalar(None, pa.string()), existing).to_pylist()
         scores: list[float | None] = [None] * len(batch)
         failures: list[str | None] = [None] * len(batch)
         causes: list[str | None] = [None] * len(batch)
+        given: list[str | None] = [None] * len(batch)
         for row, answer in zip(tried, answers, strict=True):
             if answer.failure is None:
-                texts[row], scores[row] = answer.value
+                texts[row], scores[row], given[row] = answer.value
             else:
                 failures[row], causes[row] = answer.failure, answer.cause
-        return pa.array(texts, pa.string()), scores, failures, causes
+        return pa.array(texts, pa.string()), scores, failures, causes, given
 
 
 def _is_path(name: str) -> bool:

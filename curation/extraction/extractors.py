@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 Extractor = Callable[[str], str | None]
 
-BUILT_IN = ("trafilatura", "resiliparse")
+BUILT_IN = ("blocks", "trafilatura", "resiliparse")
 """Names of the built-in extractors; any other is "package.module:function", a function from HTML to text."""
 
-CHEAP = ("resiliparse",)
+CHEAP = ("blocks", "resiliparse")
 """Extractors that are as fast as sampling, so pages are not sampled for them."""
 
 SAMPLE_CHARACTERS = 1000
@@ -27,37 +27,90 @@ _DECLARED = re.compile(r"\slang\s*=\s*[\"']?([a-z]+)", re.IGNORECASE)
 
 
 def page_function(
-    extractor: str, favor: str, fast: bool, languages: Sequence[str], language_floor: float | None, model: str | None
-) -> Callable[[str], list[Any]]:
+    extractors: Sequence[str],
+    rule: str,
+    min_characters: int,
+    options: Mapping[str, Any],
+    languages: Sequence[str],
+    language_floor: float | None,
+    model: str | None,
+) -> Callable[[bytes], list[Any]]:
     """The function that the child process applies to each page.
 
     Args:
-        extractor: Name or path of the extractor.
-        favor: trafilatura's focus: "precision", "balanced" or "recall".
-        fast: Whether to use trafilatura's fast mode.
+        extractors: Names or paths of the extractors.
+        rule: Which text counts if there are several: "first", of the first extractor that yields at least
+            `min_characters` (the longest if none does), or "longest".
+        min_characters: Characters for the rule "first".
+        options: Options of the built-in extractors: `favor`, `fast`, `retry_below`, `format`, `blocks_model`.
         languages: Languages to extract; empty means all.
         language_floor: Score that one of `languages` must exceed; None means all pages are extracted.
         model: Path of a fastText model; None means the language is not checked.
 
     Returns:
-        A function from HTML to a list: the text, None if the page was not extracted, and the best score among
-        `languages`, None if it was not computed.
+        A function from HTML in UTF-8 to a list: the text, None if the page was not extracted; the best score among
+        `languages`, None if it was not computed; and what each extractor gave, None if there is only one.
     """
-    extract = _extractor(extractor, favor, fast)
+    extract = _combined(extractors, rule, min_characters, options)
     if not languages or language_floor is None or model is None:
-        return lambda html: [extract(html) or "", None]
+        return lambda html: _answer(extract(html), None)
     primary = {re.split("[-_]", language)[0].lower() for language in languages}
     best_score = _scorer(languages, model)
 
-    def extract_if_wanted(html: str) -> list[Any]:
-        tags = _ROOT.finditer(html, 0, 4000)
-        declared = next(filter(None, (_DECLARED.search(html, *tag.span()) for tag in tags)), None)
+    def extract_if_wanted(html: bytes) -> list[Any]:
+        head = _text(html[:16000])
+        tags = _ROOT.finditer(head, 0, 4000)
+        declared = next(filter(None, (_DECLARED.search(head, *tag.span()) for tag in tags)), None)
         if declared is not None and declared[1].lower() in primary:
-            return [extract(html) or "", None]
-        score = best_score(sample(html))
-        return [None if score <= language_floor else extract(html) or "", score]
+            return _answer(extract(html), None)
+        score = best_score(sample(_text(html)))
+        return [None, score, None] if score <= language_floor else _answer(extract(html), score)
 
     return extract_if_wanted
+
+
+def _answer(found: tuple[str, str | None], score: float | None) -> list[Any]:
+    return [found[0], score, found[1]]
+
+
+def _combined(
+    names: Sequence[str], rule: str, min_characters: int, options: Mapping[str, Any]
+) -> Callable[[bytes], tuple[str, str | None]]:
+    """A function from HTML to the text that the rule chooses, and to the characters that each extractor gave."""
+    extractors = [(name, _extractor(name, options)) for name in names]
+    retried = "trafilatura" in names and options["retry_below"] is not None
+
+    def main_text(html: bytes) -> tuple[str, str | None]:
+        texts: list[tuple[str, str]] = []
+        for name, extract in extractors:
+            text = extract(html) or ""
+            texts.append((name, text))
+            if name == "trafilatura" and retried and len(text) < options["retry_below"] * visible_characters(html):
+                texts.append(("trafilatura balanced", _on_bytes(trafilatura("balanced", options["fast"]))(html) or ""))
+                if len(texts[-1][1]) <= len(text):
+                    texts.append(texts.pop(-2))
+            if rule == "first" and len(texts[-1][1]) >= min_characters:
+                return texts[-1][1], _described(texts)
+        best = max(texts, key=lambda each: len(each[1])) if len(extractors) > 1 else texts[-1]
+        return best[1], _described(texts)
+
+    def _described(texts: Sequence[tuple[str, str]]) -> str | None:
+        if len(extractors) == 1 and not retried:
+            return None
+        return ", ".join(f"{name} {len(text)}" for name, text in texts)
+
+    return main_text
+
+
+def visible_characters(html: bytes) -> int:
+    """Characters of the text that a page shows."""
+    import numpy as np
+
+    from curation.extraction.blocks.parse import END, HIDDEN, RUN_FLAGS, START, parse
+
+    runs = parse(np.frombuffer(html, np.uint8)).runs
+    shown = runs[runs[:, RUN_FLAGS] & HIDDEN == 0]
+    return int((shown[:, END] - shown[:, START]).sum())
 
 
 def _scorer(languages: Sequence[str], model: str) -> Callable[[str], float]:
@@ -88,14 +141,25 @@ def sample(html: str) -> str:
     return f"{text[first : first + SAMPLE_CHARACTERS]} {text[second : second + SAMPLE_CHARACTERS]}"
 
 
-def _extractor(name: str, favor: str, fast: bool) -> Extractor:
+def _extractor(name: str, options: Mapping[str, Any]) -> Callable[[bytes], str | None]:
+    if name == "blocks":
+        from curation.extraction.blocks.extract import blocks
+
+        return blocks(options["format"], options["blocks_model"])
     if name == "trafilatura":
-        return trafilatura(favor, fast)
+        return _on_bytes(trafilatura(options["favor"], options["fast"]))
     if name == "resiliparse":
-        return resiliparse()
+        return _on_bytes(resiliparse())
     module, _, function = name.partition(":")
-    extractor: Extractor = getattr(importlib.import_module(module), function)
-    return extractor
+    return _on_bytes(getattr(importlib.import_module(module), function))
+
+
+def _on_bytes(extract: Extractor) -> Callable[[bytes], str | None]:
+    return lambda html: extract(_text(html))
+
+
+def _text(html: bytes) -> str:
+    return str(html, "utf-8", "replace")
 
 
 def trafilatura(favor: str, fast: bool) -> Extractor:

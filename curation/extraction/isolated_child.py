@@ -59,10 +59,10 @@ def main() -> None:
 
 
 @functools.cache
-def _prepare(factory: str, arguments: str) -> Callable[[str], Any]:
+def _prepare(factory: str, arguments: str) -> Callable[[bytes], Any]:
     """The function that the factory "package.module:name" returns for these arguments (JSON)."""
     module, _, name = factory.partition(":")
-    function: Callable[[str], Any] = getattr(importlib.import_module(module), name)(**json.loads(arguments))
+    function: Callable[[bytes], Any] = getattr(importlib.import_module(module), name)(**json.loads(arguments))
     gc.collect()
     gc.freeze()
     return function
@@ -79,7 +79,7 @@ class _Batch:
     """The pages of one request, from its first page to the last."""
 
     def __init__(
-        self, request: Mapping[str, Any], function: Callable[[str], Any], pages: int, out: int, parent: int
+        self, request: Mapping[str, Any], function: Callable[[bytes], Any], pages: int, out: int, parent: int
     ) -> None:
         self.function, self.out, self.parent, self.position = function, out, parent, 0
         self.first, self.count = request["first"], request["count"]
@@ -109,8 +109,8 @@ class _Batch:
         signal.setitimer(signal.ITIMER_REAL, self.patience)
         _limit_address_space(_sizes()[0] + self.allowance)
         try:
-            text = str(self.view[self.offsets[page] : self.offsets[page + 1]], "utf-8", "replace")
-            return ANSWER, json.dumps(self.function(text), ensure_ascii=False).encode("utf-8", "replace")
+            html = bytes(self.view[self.offsets[page] : self.offsets[page + 1]])
+            return ANSWER, json.dumps(self.function(html), ensure_ascii=False).encode("utf-8", "replace")
         except MemoryError:
             return OUT_OF_MEMORY, b""
         except BaseException as error:

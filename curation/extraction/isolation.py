@@ -46,7 +46,7 @@ KEPT_BYTES = 32 << 20
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """What the child runs: the function of a page's HTML that `factory` returns when called with `arguments`.
+    """What the child runs: the function of a page's HTML in UTF-8 that `factory` returns when called with `arguments`.
 
     The function must return None, numbers, strings, or lists of these.
 

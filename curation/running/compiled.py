@@ -16,3 +16,9 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 def kernel(function: Kernel) -> Kernel:
     """Compile `function` in nopython mode on its first call; it releases the GIL while it runs."""
     return cast(Kernel, numba.njit(nogil=True, cache=True)(function))
+
+
+def leaf(function: Kernel) -> Kernel:
+    """Like `kernel`, for a function that allocates nothing and that only kernels call: it counts no references."""
+    bare: dict[str, Any] = {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return cast(Kernel, numba.njit(nogil=True, cache=True, **bare)(function))

@@ -89,7 +89,7 @@ def bundle_of(shard: str) -> int:
     """The number of the bundle that a shard belongs to.
 
     >>> bundle_of("CC-MAIN-00001-b0e29c2a5c")
-    16
+    17
     """
     return hashlib.blake2b(shard.encode(), digest_size=1).digest()[0] % BUNDLES
 

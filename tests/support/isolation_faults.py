@@ -54,11 +54,11 @@ def page(text: str) -> str:
 _held: list[bytearray] = []
 
 
-def make() -> Callable[[str], str]:
+def make() -> Callable[[bytes], str]:
     """A factory for `curation.extraction.isolation.Function`."""
-    return page
+    return lambda html: page(html.decode())
 
 
-def broken() -> Callable[[str], str]:
+def broken() -> Callable[[bytes], str]:
     """A factory that fails."""
     raise RuntimeError("no model to load")

@@ -43,5 +43,7 @@ def test_options_are_those_of_the_stage() -> None:
     """Limits of the stage apply, and an unknown option is an error."""
     with pytest.raises(ExtractionError, match="max_html_characters"):
         extract("<p>long enough", max_html_characters=3)
-    with pytest.raises(RecipeError, match=r"extract\(\): unknown key 'favour' .* it has extractor, favor, fast"):
+    with pytest.raises(
+        RecipeError, match=r"extract\(\): unknown key 'favour' .* it has extractor, rule, min_characters"
+    ):
         extract("", favour="recall")

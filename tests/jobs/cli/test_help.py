@@ -42,6 +42,7 @@ PANELS = {
     "Single steps": [*commands()],
     "Inspect a run": ["verify", "explain", "what-if", "compare"],
     "Tokens": ["tokenizer-report", "export"],
+    "Models": ["train-extractor"],
     "Recipes": ["recipe"],
 }
 

@@ -33,9 +33,10 @@ MODES = {
 
 def ours(pages: list[str], favor: str, fast: bool = False) -> list[str]:
     arguments = {
-        "extractor": "trafilatura",
-        "favor": favor,
-        "fast": fast,
+        "extractors": ["trafilatura"],
+        "rule": "first",
+        "min_characters": 1,
+        "options": {"favor": favor, "fast": fast, "retry_below": None},
         "languages": [],
         "language_floor": None,
         "model": None,

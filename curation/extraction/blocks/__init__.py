@@ -1,0 +1,6 @@
+"""The extractor "blocks": splits a page into blocks of text, chooses some with a trained model, writes their text.
+
+`parse` reads HTML into flat arrays of elements, blocks and runs of text; `measure` computes the features of blocks;
+`model` estimates how much of each block is main text; `choose` picks the blocks; `write` writes their text, `markdown`
+the same with its structure. `embedded` finds the text of pages that only have it in scripts.
+"""

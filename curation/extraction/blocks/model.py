@@ -1,0 +1,169 @@
+"""The model that estimates how much of a block is main text: decision trees and a vocabulary, in arrays.
+
+A model is a NumPy archive (.npz) without pickled objects, so that loading it runs no code. Its arrays are checked when
+it is loaded: the kernels that read them do not check again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from curation.arrays import Float32s, Float64s, Int32s
+from curation.extraction.blocks import measure
+from curation.extraction.blocks.measure import Vocabulary
+from curation.running.compiled import kernel, leaf
+
+FORMAT = 1
+"""Raised when the features or the arrays of a model change; a model of another format is refused."""
+
+BUNDLED = Path(__file__).with_name("model.npz")
+
+
+class Trees(NamedTuple):
+    """Decision trees whose leaves are added up to log-odds.
+
+    Attributes:
+        roots: First node of each tree.
+        features: Feature that each node compares.
+        thresholds: Value up to which a block goes left.
+        children: Left and right child of each node, shape (nodes, 2); a negative number ~k is leaf k.
+        leaves: Value of each leaf.
+    """
+
+    roots: Int32s
+    features: Int32s
+    thresholds: Float32s
+    children: Int32s
+    leaves: Float32s
+
+
+class Model(NamedTuple):
+    """A model.
+
+    Attributes:
+        vocabulary: Log-odds of tokens.
+        trees: Trees over the features of `measure`.
+    """
+
+    vocabulary: Vocabulary
+    trees: Trees
+
+
+class InvalidModel(ValueError):
+    """A file is no model for this version."""
+
+
+@leaf
+def _step(trees: Trees, features: Float32s, row: int, node: Any) -> Any:
+    """The child of `node` that a row goes to; a leaf stays where it is."""
+    at = np.uint64(max(node, 0))
+    right = np.uint64(features[row, np.uint64(trees.features[at])] > trees.thresholds[at])
+    return np.int64(trees.children[at, right]) if node >= 0 else node
+
+
+@kernel
+def predict(trees: Trees, features: Float32s) -> Float64s:
+    """The expected share of main text of each row of `features`, 0 to 1.
+
+    Four trees are walked at a time, so that the processor need not wait for one comparison before the next.
+    """
+    total = np.zeros(len(features))
+    count, roots = len(trees.roots), trees.roots
+    for row in range(len(features)):
+        value = 0.0
+        for tree in range(0, count, 4):
+            a: Any = np.int64(roots[tree])
+            b: Any = np.int64(roots[tree + 1]) if tree + 1 < count else -1
+            c: Any = np.int64(roots[tree + 2]) if tree + 2 < count else -1
+            d: Any = np.int64(roots[tree + 3]) if tree + 3 < count else -1
+            while a >= 0 or b >= 0 or c >= 0 or d >= 0:
+                a, b = _step(trees, features, row, a), _step(trees, features, row, b)
+                c, d = _step(trees, features, row, c), _step(trees, features, row, d)
+            value += trees.leaves[~a]
+            value += trees.leaves[~b] if tree + 1 < count else 0.0
+            value += trees.leaves[~c] if tree + 2 < count else 0.0
+            value += trees.leaves[~d] if tree + 3 < count else 0.0
+        total[row] = 1 / (1 + np.exp(-value))
+    return total
+
+
+def save(model: Model, path: Path) -> None:
+    """Write a model; the same model gives the same bytes."""
+    arrays: dict[str, Any] = {"format": np.int32(FORMAT), "keys": model.vocabulary.keys, "odds": model.vocabulary.odds}
+    arrays |= model.trees._asdict()
+    with path.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
+def model_hash(path: str | None = None) -> str:
+    """Hash of a model's file, for fingerprints; None means the bundled one."""
+    with (Path(path) if path else BUNDLED).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@lru_cache(maxsize=4)
+def load(path: str | None = None) -> Model:
+    """Read a model; None means the bundled one.
+
+    Raises:
+        OSError: The file cannot be read.
+        InvalidModel: It is no model, or one of another format.
+    """
+    path = path or str(BUNDLED)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise InvalidModel(f"{path} is not a model for extraction") from error
+    if arrays.get("format") != FORMAT:
+        raise InvalidModel(f"{path} is not a model of format {FORMAT}, which this version reads")
+    try:
+        return _checked(arrays)
+    except (KeyError, IndexError, TypeError) as error:
+        raise InvalidModel(f"{path} is not a model for extraction") from error
+    except InvalidModel as error:
+        raise InvalidModel(f"{path}: {error}") from error
+
+
+def _checked(arrays: dict[str, Any]) -> Model:
+    keys, odds = _array(arrays["keys"], np.uint32), _array(arrays["odds"], np.float32, 2)
+    if odds.shape != (len(keys), measure.SENSES) or len(keys) & (len(keys) - 1) or not (keys == 0).any():
+        raise InvalidModel("the vocabulary is no table")
+    return Model(Vocabulary(keys, odds), _trees(arrays, measure.COUNT))
+
+
+def _array(value: Any, kind: Any, dimensions: int = 1) -> Any:
+    if value.dtype != kind or value.ndim != dimensions:
+        raise InvalidModel("an array has another type or shape")
+    return np.ascontiguousarray(value)
+
+
+def _trees(arrays: dict[str, Any], features: int) -> Trees:
+    """The trees of a file; each node's children come after it, so that every walk ends."""
+    trees = Trees(
+        _array(arrays["roots"], np.int32),
+        _array(arrays["features"], np.int32),
+        _array(arrays["thresholds"], np.float32),
+        _array(arrays["children"], np.int32, 2),
+        _array(arrays["leaves"], np.float32),
+    )
+    nodes, leaves = len(trees.features), len(trees.leaves)
+    if len(trees.thresholds) != nodes or trees.children.shape != (nodes, 2):
+        raise InvalidModel("the arrays of its trees have different lengths")
+    numbers = np.arange(nodes)[:, None]
+    inner = trees.children >= 0
+    if (
+        (inner & ((trees.children <= numbers) | (trees.children >= nodes))).any()
+        or (~inner & (~trees.children >= leaves)).any()
+        or ((trees.roots >= nodes) | (trees.roots < -leaves)).any()
+        or ((trees.features < 0) | (trees.features >= features)).any()
+        or not np.isfinite(trees.leaves).all()
+    ):
+        raise InvalidModel("a tree refers to what is not there")
+    return trees
