@@ -68,7 +68,7 @@ class Extract:
     rule: Literal["first", "longest"] = "first"
     min_characters: Size = 200
     format: Literal["text", "markdown"] = "text"
-    blocks_model: Annotated[str, Outside("a model")] | None = None
+    blocks_model: str | None = None
     favor: Literal["precision", "balanced", "recall"] = "precision"
     fast: bool = False
     retry_below: Annotated[float, Gt(0), Le(1)] | None = None
@@ -86,6 +86,12 @@ class Extract:
         for name in self._extractors:
             if name not in BUILT_IN and not _is_path(name):
                 raise ParameterError("extractor", name, f"{', '.join(BUILT_IN)}, or package.module:function")
+        if len({*self._extractors}) < len(self._extractors):
+            raise ParameterError("extractor", list(self._extractors), "a list without repetitions")
+        if self.blocks_model is not None and "blocks" not in self._extractors:
+            raise ParameterError("blocks_model", self.blocks_model, '"none" unless "blocks" is an extractor')
+        if self.retry_below is not None and "trafilatura" not in self._extractors:
+            raise ParameterError("retry_below", self.retry_below, '"none" unless "trafilatura" is an extractor')
         if self.format != "text" and self._extractors != ("blocks",):
             raise ParameterError("format", self.format, '"text" unless the extractor is "blocks"')
         if "blocks" in self._extractors:

@@ -55,6 +55,7 @@ _PLACEHOLDER = re.compile(r"example|placeholder|sample|dummy|redacted|your|(.)\1
 _URL_PASSWORD = re.compile(r"://[^\s/?#<>\"':@]{0,100}+:([^\s/?#<>\"]{1,200})@(?=[\w\[])")
 _TEMPLATE = re.compile(rf"\$.+|[{{\[(].+[}}\])]|%\w|(.)\1*|{FAKE_SECRET}", re.DOTALL)
 """What stands for a password: "$PASSWORD", "{password}", "%s", "****"."""
+_KEY_LINES = re.compile(r"(?:\s*+[A-Za-z0-9+/=]{16,128}+(?=\s|$))++")
 _KEY_LINE = re.compile(r"-----(BEGIN|END) ([A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?)-----")
 _KEY_BODY = re.compile(r"[A-Za-z0-9+/=]{16,}+")
 
@@ -82,16 +83,29 @@ def _is_random(key: str) -> bool:
 
 
 def _private_keys(text: str) -> Iterator[Span]:
-    """Private keys from the line BEGIN to the next line END, if only one key is between them."""
+    """Private keys from the line BEGIN to the next line END; without one, as far as the encoded lines go."""
     begin: re.Match[str] | None = None
     for line in _KEY_LINE.finditer(text):
         if line[1] == "BEGIN":
+            if begin is not None:
+                yield from _cut_off_key(text, begin)
             begin = line
         elif begin is not None:
             size = line.start() - begin.end()
-            if begin[2] == line[2] and size <= MAX_PRIVATE_KEY and _has_key(text, begin.end(), line.start()):
+            if begin[2] != line[2] or size > MAX_PRIVATE_KEY:
+                yield from _cut_off_key(text, begin)
+            elif _has_key(text, begin.end(), line.start()):
                 yield Span(begin.start(), line.end(), 1.0)
             begin = None
+    if begin is not None:
+        yield from _cut_off_key(text, begin)
+
+
+def _cut_off_key(text: str, begin: re.Match[str]) -> Iterator[Span]:
+    """A private key whose line END is missing, as on a page that breaks off."""
+    lines = _KEY_LINES.match(text, begin.end(), begin.end() + MAX_PRIVATE_KEY)
+    if lines is not None and _has_key(text, begin.end(), lines.end()):
+        yield Span(begin.start(), lines.end(), 1.0)
 
 
 def _has_key(text: str, start: int, end: int) -> bool:

@@ -48,8 +48,10 @@ def _show(result: dict[str, Any], console: Console) -> None:
             console.print(f"  {kind or '(no type)':<16} {f1:.3f}  {pages:>6,} pages")
         for name in ("wanted", "unwanted"):
             if figures[f"{name}_snippets"] is not None:
-                console.print(f"{name} snippets that are in the text: {figures[f'{name}_snippets']}")
+                console.print(f"share of {name} snippets that are in the text: {figures[f'{name}_snippets']}")
     console.print(
         f"{result['model']}: {result['bytes']:,} bytes, SHA-256 {result['sha256']}, from {result['pages']:,} pages"
     )
+    if result["without_html"]:
+        console.print(f"left out: {result['without_html']:,} annotated pages that have no html and are in no archive")
     console.print(f"Use it: --set extract.extractor=blocks --set extract.blocks_model={result['model']}")

@@ -174,7 +174,7 @@ def quality(data: Path, folds: int) -> list[dict[str, Any]]:
     gold = data / "gold"
     archives = [*sorted((data / "web").glob("*.warc.gz")), *sorted(gold.glob("*.warc.gz"))]
     annotations = [gold / f"{name}.jsonl.gz" for name in ("extraction", "wcxb-rest", "readability", "snippets")]
-    pages = read_gold([*annotations, *archives])
+    pages, _ = read_gold([*annotations, *archives])
     examples = [prepare(page) for page in pages]
     texts = cross_validate(examples, folds)
     sides = {"blocks": [texts[page.url] for page in pages]}

@@ -116,6 +116,8 @@ def load(path: str | None = None) -> Model:
         InvalidModel: It is no model, or one of another format.
     """
     path = path or str(BUNDLED)
+    if not Path(path).is_file():  # a pipe or a device would be waited for
+        raise InvalidModel(f"{path} is not a file")
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}

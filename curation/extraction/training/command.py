@@ -21,7 +21,8 @@ def train_extractor(gold: Sequence[Path], out: Path, folds: int) -> dict[str, An
         folds: Parts of the domains for cross-validation; 0 skips it.
 
     Returns:
-        `model` (path), `sha256`, `bytes`, `pages`, and `cross_validation` (see `Report.figures`; None if skipped).
+        `model` (path), `sha256`, `bytes`, `pages`, `without_html` (annotated pages that were not found), and
+        `cross_validation` (see `Report.figures`; None if skipped).
 
     Raises:
         InputError: The annotated pages cannot be read.
@@ -32,7 +33,8 @@ def train_extractor(gold: Sequence[Path], out: Path, folds: int) -> dict[str, An
         raise UsageError(f"--out {out}: the name of a model ends in .npz")
     if not out.parent.is_dir():
         raise OutputError(f"--out {out}: the folder does not exist")
-    examples = [prepare(page) for page in read_gold(gold)]
+    pages, missing = read_gold(gold)
+    examples = [prepare(page) for page in pages]
     figures = _measured(examples, folds) if folds else None
     model = train(examples)
     partial = out.with_name(f".{out.name}.partial")
@@ -47,14 +49,17 @@ def train_extractor(gold: Sequence[Path], out: Path, folds: int) -> dict[str, An
         "sha256": model_hash(str(out)),
         "bytes": out.stat().st_size,
         "pages": len(examples),
+        "without_html": missing,
         "cross_validation": figures,
     }
 
 
 def _measured(examples: Sequence[LabeledPage], folds: int) -> dict[str, Any]:
     domains = len({example.domain for example in examples})
-    if folds < 2 or domains < folds:
-        raise UsageError(f"--folds {folds}: from 2 to the number of domains, which is {domains}, or 0")
+    if domains < 2:
+        raise UsageError(f"--folds {folds}: all pages are of one domain, so none can be held out: pass --folds 0")
+    if not 2 <= folds <= domains:
+        raise UsageError(f"--folds {folds}: the pages are of {domains:,} domains, so pass 2 to {domains}, or 0")
     texts, report = cross_validate(examples, folds), Report()
     for example in examples:
         report.add(example.gold, texts[example.gold.url])

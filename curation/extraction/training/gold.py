@@ -44,7 +44,7 @@ class GoldPage:
         return registered_domain(self.url)
 
 
-def read_gold(paths: Iterable[Path]) -> list[GoldPage]:
+def read_gold(paths: Iterable[Path]) -> tuple[list[GoldPage], int]:
     """Read annotated pages.
 
     Args:
@@ -53,7 +53,8 @@ def read_gold(paths: Iterable[Path]) -> list[GoldPage]:
             `without` or `absent`. `html` and `page_type` are optional.
 
     Returns:
-        The pages whose source was found, sorted by URL; the first annotation of a URL counts.
+        The pages whose source was found, sorted by URL (the first annotation of a URL counts); and the number of
+        annotated pages without source.
 
     Raises:
         InputError: A file cannot be read, a line is no annotation, or no page was found.
@@ -73,8 +74,10 @@ def read_gold(paths: Iterable[Path]) -> list[GoldPage]:
                     lines[url]["html"] = html
     pages = [_page(line) for url, line in sorted(lines.items()) if url not in missing]
     if not pages:
-        raise InputError("no annotated page was found: pass JSON Lines and the archives with their pages")
-    return pages
+        raise InputError(
+            f"of {len(lines):,} annotated pages none has html: pass the archives with these URLs beside the JSON Lines"
+        )
+    return pages, len(missing)
 
 
 def _page(line: dict[str, Any]) -> GoldPage:
@@ -90,13 +93,16 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
     try:
         with opened(path, "rt", encoding="utf-8") as file:
             for number, line in enumerate(file, 1):
-                page = json.loads(line)
+                try:
+                    page = json.loads(line)
+                except json.JSONDecodeError as error:
+                    raise InputError(f"{path}, line {number}: no valid JSON: {error.msg}") from error
                 if not (isinstance(page, dict) and isinstance(page.get("url"), str)):
                     raise InputError(f"{path}, line {number}: a line must be an object with a url")
                 if not any(key in page for key in (*TEXTS, *WANTED, *UNWANTED)):
                     raise InputError(f"{path}, line {number}: neither {TEXTS[0]} nor snippets")
                 yield page
-    except (OSError, EOFError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, EOFError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read: {error}") from error
 
 

@@ -69,3 +69,17 @@ def test_markdown_is_for_blocks_only() -> None:
     """A format that the extractor cannot write is refused."""
     with pytest.raises(ParameterError, match="format"):
         Extract(extractor="trafilatura", format="markdown")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"extractor": "trafilatura", "blocks_model": "x.npz"},
+        {"extractor": "blocks", "retry_below": 0.1},
+        {"extractor": ("blocks", "blocks")},
+    ],
+)
+def test_what_would_have_no_effect_is_refused(options: dict[str, Any]) -> None:
+    """A setting of an extractor that is not used, and an extractor that is named twice, are errors."""
+    with pytest.raises(ParameterError):
+        Extract(**options)

@@ -104,6 +104,14 @@ def test_other_secrets_of_slack() -> None:
     assert found(f"curl https://hooks.slack.com/services/{path} and https://x.org/services/{path}") == [path]
 
 
+def test_a_private_key_that_breaks_off() -> None:
+    """Without the line END, a private key is replaced as far as its encoded lines go."""
+    cut = KEY.partition("\n-----END")[0]
+    assert found(f"a {cut}") == [cut]
+    assert found(f"{cut}\n\nThen the page goes on with other words.") == [cut]
+    assert found(f"{cut}\n{KEY}") == [cut, KEY]
+
+
 def test_private_keys() -> None:
     """A private key is found from its first to its last line, whatever the kind and the line ends."""
     assert found(f"a\n{KEY}\nb") == [KEY]
@@ -111,7 +119,7 @@ def test_private_keys() -> None:
     joined = KEY.replace("\n", "\\n").replace("RSA ", "")
     assert found(f'"key": "{joined}"') == [joined]
     assert found("-----BEGIN RSA PRIVATE KEY-----\nabc\n" + KEY) == [KEY]
-    assert found(KEY.replace("END RSA", "END EC")) == []
+    assert found(KEY.replace("END RSA", "END EC")) == [KEY.partition("\n-----END")[0]]
     assert found(KEY[:40] + "A1" * MAX_PRIVATE_KEY + KEY[40:]) == []
 
 

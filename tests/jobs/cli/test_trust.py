@@ -177,6 +177,7 @@ HARMLESS = {
     "dedup.survivor", "pii.types", "pii.phone_regions", "language.languages", "extract.languages", "read.dump",
     "tokenizer.pattern", "tokenizer.end_token", "tokenizer.pad_token", "tokens.end_token", "tokens.pad_token",
     "read.records", "read.status", "gopher_quality.stop_words", "fineweb.terminal_characters",
+    "extract.blocks_model",  # numbers only, checked when they are loaded
 }  # fmt: skip
 """Keys with text that names nothing outside of the recipe."""
 

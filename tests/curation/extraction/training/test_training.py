@@ -101,8 +101,9 @@ def test_gold_may_be_gzip_with_pages_in_an_archive(tmp_path: Path, shared_data: 
     with gzip.open(tmp_path / "gold.jsonl.gz", "wt") as file:
         for line in (*lines, {"url": "http://absent.example/", "text": "x"}):
             file.write(json.dumps(line) + "\n")
-    pages = read_gold([tmp_path / "gold.jsonl.gz", shared_data / "gold" / "readability.warc.gz"])
+    pages, missing = read_gold([tmp_path / "gold.jsonl.gz", shared_data / "gold" / "readability.warc.gz"])
     assert [page.url for page in pages] == sorted(line["url"] for line in lines)
+    assert missing == 1
 
 
 @pytest.mark.parametrize("line", ["{}", "[1]", "{", '{"url": "http://a.b/"}'])
