@@ -22,6 +22,7 @@ CHEAP = ("blocks", "resiliparse")
 SAMPLE_CHARACTERS = 1000
 """Characters of visible text to sample around one third and two thirds of a page, far from menus."""
 
+_WARM_UP = b"<p>The kernels are loaded.<script type='application/json'>{}</script>"
 _ROOT = re.compile(r"<html\b[^>]*", re.IGNORECASE)
 _DECLARED = re.compile(r"\slang\s*=\s*[\"']?([a-z]+)", re.IGNORECASE)
 
@@ -145,7 +146,9 @@ def _extractor(name: str, options: Mapping[str, Any]) -> Callable[[bytes], str |
     if name == "blocks":
         from curation.extraction.blocks.extract import blocks
 
-        return blocks(options["format"], options["blocks_model"])
+        extract = blocks(options["format"], options["blocks_model"])
+        extract(_WARM_UP)  # loads the kernels, whose memory would else count as that of the first page
+        return extract
     if name == "trafilatura":
         return _on_bytes(trafilatura(options["favor"], options["fast"]))
     if name == "resiliparse":

@@ -22,6 +22,9 @@ from curation.running.compiled import kernel, leaf
 FORMAT = 1
 """Raised when the features or the arrays of a model change; a model of another format is refused."""
 
+MAX_BYTES, MAX_TREES = 1 << 26, 10_000
+"""Bytes of all arrays of a model, and trees in it; more would make pages slow without making texts better."""
+
 BUNDLED = Path(__file__).with_name("model.npz")
 
 
@@ -119,24 +122,32 @@ def load(path: str | None = None) -> Model:
     if not Path(path).is_file():  # a pipe or a device would be waited for
         raise InvalidModel(f"{path} is not a file")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise InvalidModel(f"{path} is not a model for extraction") from error
-    if arrays.get("format") != FORMAT:
-        raise InvalidModel(f"{path} is not a model of format {FORMAT}, which this version reads")
-    try:
-        return _checked(arrays)
-    except (KeyError, IndexError, TypeError) as error:
-        raise InvalidModel(f"{path} is not a model for extraction") from error
+        return _checked(_arrays(path))
     except InvalidModel as error:
         raise InvalidModel(f"{path}: {error}") from error
+    except OSError:
+        raise
+    except Exception as error:  # of zip, of NumPy's format, of arrays that are missing: the file decides which
+        raise InvalidModel(f"{path} is not a model for extraction") from error
+
+
+def _arrays(path: str) -> dict[str, Any]:
+    """The arrays of a file, if they are of a size that a model may have."""
+    with zipfile.ZipFile(path) as archive:
+        if sum(member.file_size for member in archive.infolist()) > MAX_BYTES:
+            raise InvalidModel(f"its arrays take more than {MAX_BYTES >> 20} MiB")
+    with np.load(path, allow_pickle=False) as file:
+        if "format" not in file.files or not np.array_equal(file["format"], FORMAT):
+            raise InvalidModel(f"it is not a model of format {FORMAT}, which this version reads")
+        return {name: file[name] for name in file.files}
 
 
 def _checked(arrays: dict[str, Any]) -> Model:
     keys, odds = _array(arrays["keys"], np.uint32), _array(arrays["odds"], np.float32, 2)
     if odds.shape != (len(keys), measure.SENSES) or len(keys) & (len(keys) - 1) or not (keys == 0).any():
         raise InvalidModel("the vocabulary is no table")
+    if not np.isfinite(odds).all():
+        raise InvalidModel("the vocabulary has values that are not numbers")
     return Model(Vocabulary(keys, odds), _trees(arrays, measure.COUNT))
 
 
@@ -165,7 +176,8 @@ def _trees(arrays: dict[str, Any], features: int) -> Trees:
         or (~inner & (~trees.children >= leaves)).any()
         or ((trees.roots >= nodes) | (trees.roots < -leaves)).any()
         or ((trees.features < 0) | (trees.features >= features)).any()
-        or not np.isfinite(trees.leaves).all()
+        or not (np.isfinite(trees.leaves).all() and np.isfinite(trees.thresholds).all())
+        or len(trees.roots) > MAX_TREES
     ):
         raise InvalidModel("a tree refers to what is not there")
     return trees

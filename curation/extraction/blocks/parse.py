@@ -135,6 +135,8 @@ MAX_TOKENS = 40
 """Tokens of the attributes of one element that are kept."""
 MAX_VALUE = 1000
 """Bytes of an attribute's value that are looked at."""
+MAX_FORMULA = 10_000
+"""Bytes of a script that is taken for a formula; a longer one has swallowed the page."""
 MAX_METAS = 64
 """Tokens of `<meta>` elements that are kept."""
 
@@ -570,6 +572,8 @@ def _close_to(state: Int64s, text: UInt8s, row: int) -> None:
         if properties & BLOCK:
             if _ends_line(tag, state[top - 4 + _FLAGS]):
                 _end_block(state, text)
+            elif state[_OPEN_BLOCK] and not state[top - 4 + _FLAGS] & DROP and text[state[_OUT] - 1] != 10:
+                _put_break(state, text)
         elif properties & SPACED:
             state[_SPACED_END] = state[_OUT]
         element = state[_ELEMENT_ROWS] + COLUMNS * state[top + _ELEMENT]
@@ -842,9 +846,9 @@ def _attributes(data: UInt8s, state: Int64s, tokens: UInt32s, i: int, end: int, 
 
 
 _NONE, _INVISIBLE = np.frombuffer(b"display:none", np.uint8), np.frombuffer(b"visibility:hidden", np.uint8)
-_TRUE, _JSON_MARK, _MATH_MARK, _DISPLAY_MARK, _X_TEX, _LATEX, _BLOCK_MARK, _DISPLAY_STYLE = (
+_TRUE, _JSON_MARK, _MATH_MARK, _DISPLAY_MARK, _X_TEX, _LATEX, _BLOCK_MARK, _DISPLAY_STYLE, _TAG_END = (
     np.frombuffer(mark, np.uint8)
-    for mark in (b"true", b"json", b"math/tex", b"display", b"x-tex", b"latex", b"block", b"{\\displaystyle")
+    for mark in (b"true", b"json", b"math/tex", b"display", b"x-tex", b"latex", b"block", b"{\\displaystyle", b"</")
 )
 
 
@@ -960,7 +964,8 @@ def _raw(data: UInt8s, state: Int64s, i: int, end: int, element: int) -> int:
     close = end
     if tag == SCRIPT:
         close = _script_end(data, i, end)
-        _script(data, state, i, close)
+        if close < end:
+            _script(data, state, i, close)
     elif tag != PLAINTEXT:
         close = min(_next_end(data, state, i, tag), end)
         if close == end and tag != STYLE_TAG:
@@ -999,7 +1004,9 @@ def _script(data: UInt8s, state: Int64s, start: int, end: int) -> None:
         row = state[_SCRIPT_ROWS] + 2 * state[_SCRIPTS]
         state[row], state[row + 1] = start, end
         state[_SCRIPTS] += 1
-    elif _has(data, state, TYPE, _MATH_MARK):
+    elif _has(data, state, TYPE, _MATH_MARK) and end - start <= MAX_FORMULA:
+        if _contains(data, start, end, _TAG_END):  # the end tag was misspelled
+            return
         state[_FORMULA], state[_FORMULA_END] = start, end
         state[_DISPLAYED] = _has(data, state, TYPE, _DISPLAY_MARK)
 
@@ -1042,7 +1049,8 @@ def _math(data: UInt8s, state: Int64s, i: int, end: int, element: int) -> int:
     while k < close and first < 0:
         if data[k + 1] | 32 == 97 or data[k + 1] | 32 == 109:  # a or m
             stop, key = k + 1, BASIS
-            while stop < close and not _BYTES[data[stop]] & _NAME_ENDS:
+            limit = min(close, k + 12)  # "annotation" and the byte after it
+            while stop < limit and not _BYTES[data[stop]] & _NAME_ENDS:
                 key = (key ^ np.uint64(_LOWER[data[stop]])) * PRIME
                 stop += 1
             if key == NAME_HASHES[MATH_TAG]:
@@ -1052,6 +1060,7 @@ def _math(data: UInt8s, state: Int64s, i: int, end: int, element: int) -> int:
                 if _contains(data, k, stop, _X_TEX) or _contains(data, k, stop, _LATEX):
                     first = min(stop + 1, close)
                     last = _find(data, first, close, _LESS)
+                k = stop - 1
         k = _find(data, k + 1, end, _LESS)
     is_whole = k >= close or first >= 0  # no other one begins in it
     if first >= last and state[_KNOWN] >> ALTTEXT & 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,11 @@ def test_trees_are_walked_and_added_up() -> None:
         {"leaves": np.array([1, 2, 4, 8], np.float64)},
         {"format": np.int32(FORMAT + 1)},
         {"leaves": np.array([object()] * 4)},
+        {"format": np.array([FORMAT, FORMAT], np.int32)},
+        {"thresholds": np.array([0.5, np.nan], np.float32)},
+        {"odds": np.full((4, SENSES), np.inf, np.float32)},
+        {"roots": np.zeros(20_000, np.int32)},
+        {"keys": np.zeros(1 << 25, np.uint32)},
     ],
 )
 def test_a_file_that_would_misguide_the_kernels_is_refused(tmp_path: Path, changed: dict[str, Any]) -> None:
@@ -74,3 +80,24 @@ def test_a_file_that_would_misguide_the_kernels_is_refused(tmp_path: Path, chang
 def test_the_bundled_model_loads() -> None:
     """The package has a model of its format."""
     assert len(load().trees.roots) > 10
+
+
+@pytest.mark.parametrize("kind", ["npy", "member", "empty", "compression"])
+def test_a_file_that_is_no_archive_of_arrays_is_refused(tmp_path: Path, kind: str) -> None:
+    """Whatever is wrong with a file, the error says that it is no model."""
+    path = tmp_path / "bad.npz"
+    if kind == "npy":
+        with path.open("wb") as file:
+            np.save(file, np.zeros(3))
+    elif kind == "empty":
+        path.touch()
+    else:
+        np.savez(path, **GOOD)
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr("leaves.npy" if kind == "member" else "more.npy", b"this is no array")
+        if kind == "compression":
+            data = bytearray(path.read_bytes())
+            data[data.rfind(b"PK\x01\x02") + 10] = 99  # the method of the last member
+            path.write_bytes(data)
+    with pytest.raises(InvalidModel, match=r"bad\.npz"):
+        load(str(path))

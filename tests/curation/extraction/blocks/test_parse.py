@@ -514,6 +514,7 @@ HOSTILE = {
     "pre": "<pre> \n", "spaces": " \t", "brackets": "<![CDATA[", "headings": "<h1><b>", "head": "<head><noscript>x",
     "unknown": "<x></y>", "breaks": "<br>", "paragraphs": "<p><b><p></b>",
     "formula": "<math alttext='{\\displaystyle {'></math>",
+    "names in pre": "<pre>a<div>b</div>",
 }  # fmt: skip
 
 
@@ -533,6 +534,15 @@ def test_names_without_an_end_in_scripts_take_linear_time(part: str) -> None:
     )
 
 
+@pytest.mark.parametrize("part", ["<a", "<m", "<annotation ", "<annotation encoding='x-te'>", "<annotation"])
+def test_what_is_in_a_formula_takes_linear_time(part: str) -> None:
+    """Time is linear in the length of a formula, whatever is repeated in it."""
+    page("")
+    assert_linear(
+        parse.parse, lambda n: np.frombuffer(f"<math>{part * (n // len(part))}</math>".encode(), np.uint8), 1 << 16
+    )
+
+
 @pytest.mark.parametrize("inside", ["<title>", "<noscript><title>", "<!-- ", "<iframe>", "<a b='", "<b><i>"])
 def test_linear_time_inside_noscript(inside: str) -> None:
     """Time is linear in what an element holds that is never closed in it."""
@@ -547,3 +557,19 @@ def test_attributes_by_the_million() -> None:
     assert_linear(parse.parse, lambda n: np.frombuffer(b"<a" + b" class=a-b" * (n // 10) + b">", np.uint8), 1 << 17)
     found = page("<p class='" + "abCd " * 100_000 + "'>x")
     assert len(found.tokens) == parse.MAX_TOKENS
+
+
+def test_blocks_in_pre_are_lines() -> None:
+    """A block in `<pre>` begins and ends a line."""
+    assert lines("<pre>a<div>c</div>d</pre>") == ["a\nc\nd"]
+    assert lines("<pre>a<p>c</p>d</pre><pre><div>a</div><div>b</div></pre>") == ["a\nc\nd", "a\nb"]
+    assert lines("<pre>a<ul><li>b</li></ul>c</pre>") == ["a\nb\nc"]
+
+
+def test_a_formula_whose_script_swallows_the_page_is_none() -> None:
+    """A script with a formula that never ends, ends by another tag, or is as long as a page adds no text."""
+    script = "<p>a<script type='math/tex'>"
+    assert lines(f"{script}x</scrip><p>b</p><script></script><p>c") == ["a", "c"]
+    assert lines(f"{script}x + y") == ["a"]
+    assert lines(f"{script}{'x' * 20_000}</script> b") == ["a b"]
+    assert lines(f"{script}x < y</script>") == ["ax < y"]
