@@ -16,7 +16,6 @@ import numpy as np
 from curation.arrays import Bools
 from curation.extraction.blocks.parse import (
     AROUND,
-    BUTTON,
     CLOSED,
     CODE,
     DISPLAY,
@@ -38,7 +37,7 @@ from curation.extraction.blocks.parse import (
     parse,
 )  # fmt: skip
 from curation.extraction.blocks.tags import NAMES, NUMBERS
-from curation.extraction.blocks.write import find_data_tables
+from curation.extraction.blocks.write import find_data_tables, without_unshown
 
 MAX_DEPTH = 40
 """Elements around a block that its structure is made of; those further inside are ignored."""
@@ -120,12 +119,12 @@ def write_markdown(page: Page, source: bytes, taken: Bools) -> str:
 
     Returns:
         Headings, paragraphs, lists, quotes, tables, code in fences, formulas in LaTeX. A blank line separates blocks,
-        except list items and rows.
+        except list items and rows. Hidden text in a block with other text is left out.
     """
     blocks = np.flatnonzero(taken)
     if not len(blocks):
         return ""
-    return _Writer(page, source, taken, blocks).write()
+    return _Writer(without_unshown(page), source, taken, blocks).write()
 
 
 class _Writer:
@@ -281,13 +280,13 @@ class _Writer:
         return self.read(self.start[self.first_run[place]], self.end[self.end_run[place] - 1])
 
     def inline(self, place: int) -> str:
-        """The text of a block, escaped, with code and formulas marked."""
+        """The text of a block in one line, escaped, with code and formulas marked."""
         first, end = self.first_run[place], self.end_run[place]
         special = 0
         for run in range(first, end):
             special |= self.flags[run]
         if not special & (CODE | TEX):
-            return self.escape(self.read(self.start[first], self.end[end - 1]).strip())
+            return _joined(self.escape(self.read(self.start[first], self.end[end - 1]).strip()))
         parts: list[str] = []
         run = first
         while run < end:
@@ -309,7 +308,7 @@ class _Writer:
                 mark = "$$" if self.is_display(start) else "$"
                 parts.append(f"{mark}{_without_dollars(inner)}{mark}")
             parts.append(text[len(text.rstrip()) :])
-        return "".join(parts).strip()
+        return _joined("".join(parts).strip())
 
     def is_display(self, run: int) -> bool:
         """Whether the formula of a run is set on a line of its own."""
@@ -430,21 +429,22 @@ class _Writer:
         grid: list[list[str]] = []
         below: dict[int, int] = {}  # rows that a cell above still covers, by column
         for numbers in rows.values():
-            texts: list[str] = []
+            columns: list[list[str]] = []
             covered = {column for column, count in below.items() if count}
             below = {column: count - 1 for column, count in below.items() if count > 1}
             for cell in numbers:
-                while len(texts) in covered:
-                    texts.append("")
+                while len(columns) in covered:
+                    columns.append([])
                 attributes = self.attributes(cell)
                 span = min(_integer(attributes.get("colspan"), 1) or 1, MAX_COLUMNS)
                 height = min(_integer(attributes.get("rowspan"), 1), 1000)
-                if len(texts) + span > MAX_COLUMNS and texts:  # too wide: the rest goes into the last column
-                    texts[-1] = " ".join(filter(None, [texts[-1], *cells.get(cell, ())]))
+                if len(columns) + span > MAX_COLUMNS and columns:  # too wide: the rest goes into the last column
+                    columns[-1] += cells.get(cell, ())
                     continue
                 if height > 1:
-                    below |= {len(texts) + column: height - 1 for column in range(span)}
-                texts += [" ".join(cells.get(cell, ())), *[""] * (span - 1)]
+                    below |= {len(columns) + column: height - 1 for column in range(span)}
+                columns += [[*cells.get(cell, ())], *([] for _ in range(span - 1))]
+            texts = [" ".join(filter(None, column)) for column in columns]
             if any(texts):
                 grid.append(texts)
         used = max((column + 1 for texts in grid for column, text in enumerate(texts) if text), default=0)
@@ -552,26 +552,24 @@ class _Writer:
 
     def add_listing(self, place: int, end: int, containers: tuple[int, ...], units: list[_Unit]) -> int:
         """Append lines of code that are blocks, with the white space of the source."""
-        lines: list[str] = []
         around = self.around[place]
+        places = [line for line in range(place, end) if not self.is_gutter(line)]
         if self.around[end - 1] == around:
+            places = list(range(place, end))
             shared = {
                 element for element in self.chain(self.element[self.first_run[place]]) if self.tags[element] == CODE_TAG
             }
             for line in range(place + 1, end):
                 shared &= set(self.chain(self.element[self.first_run[line]]))
-            whole = max(shared) if shared else around
-            if self.covers(whole, place, end):
-                lines = self.preserved([whole])
+            elements = [max(shared) if shared else around]
+            is_whole = self.covers(elements[0], place, end)
         else:
-            places = [line for line in range(place, end) if not self.is_gutter(line)]
             elements = list(dict.fromkeys(self.around[line] for line in places))
-            if all(self.covers(self.around[line], line, line + 1) for line in places):
-                lines = self.preserved(elements)
-            else:
-                lines = [self.plain(line) for line in places]
-        if not lines:
-            lines = [self.plain(line) for line in range(place, end)]
+            is_whole = all(self.covers(self.around[line], line, line + 1) for line in places)
+        plain = [self.plain(line) for line in places]
+        lines = self.preserved(elements) if is_whole else plain
+        if _letters(lines) != _letters(plain):  # the elements hold other text, too, or are not well-formed
+            lines = plain
         units.append(_Unit(containers, _fenced(lines, self.language(self.element[self.first_run[place]])), False))
         return end
 
@@ -582,12 +580,15 @@ class _Writer:
         return bool((first_block, end_block, end - place) == (first, last + 1, last + 1 - first))
 
     def preserved(self, elements: list[int]) -> list[str]:
-        """The lines of elements, with the white space that the page's style sheet shows."""
+        """The lines of elements, with the white space that the page's style sheet shows.
+
+        They are not those of the blocks where an end tag `</pre>` is in the elements: the caller compares them.
+        """
         parts = []
         for element in elements:
             start, end = int(self.page.elements[element, OPENED]), int(self.page.elements[element, CLOSED])
             parts.append(b"<pre>." + b"<i" + self.source[start:end] + b"</pre>")
-        inner = parse(np.frombuffer(b"".join(parts), np.uint8))
+        inner = without_unshown(parse(np.frombuffer(b"".join(parts), np.uint8)))
         text = inner.text.tobytes()
         lines = []
         for block in range(len(inner.blocks) - 1):
@@ -636,23 +637,16 @@ class _Writer:
         return -1 not in rows and rows[0] != rows[1] and self.parents[rows[0]] == self.parents[rows[1]]
 
     def code(self, place: int) -> str:
-        """The text of a preformatted block without buttons and line numbers."""
+        """The text of a preformatted block without line numbers."""
         first, end = self.first_run[place], self.end_run[place]
         text = self.plain(place)
         one_line = "\n" not in text  # lines may only be told by their class
-        has_buttons = any(self.flags[run] & BUTTON for run in range(first, end))
-        if end - first == 1 or not (one_line or has_buttons or self.may_have_numbers(place)):
+        if end - first == 1 or not (one_line or self.may_have_numbers(place)):
             return text
         parts: list[str] = []
-        previous, after_button = -1, False
+        previous = -1
         for run in range(first, end):
             part = self.read(self.start[run], self.end[run])
-            if self.flags[run] & BUTTON:
-                after_button = True
-                continue
-            if after_button:
-                part = part.removeprefix(" ")
-                after_button = False
             line = -1
             element = self.element[run]
             is_number = False
@@ -796,6 +790,16 @@ def _escaped(text: str) -> str:
     if "_" in text or "*" in text or "`" in text or "<" in text or "\\" in text or "&" in text or "]" in text:
         return _ESCAPED.sub(_escape_match, text)
     return text
+
+
+def _letters(lines: list[str]) -> str:
+    """What is in lines besides white space."""
+    return "".join("".join(lines).split())
+
+
+def _joined(text: str) -> str:
+    """Text in one line: that of a text area or of `<pre>` in a heading may have several."""
+    return " ".join(text.split()) if "\n" in text else text
 
 
 def _escaped_beginning(line: str) -> str:

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from curation.extraction.blocks.markdown import write_markdown
+from curation.extraction.blocks.markdown import MAX_COLUMNS, write_markdown
+from curation.extraction.blocks.write import without_unshown
 
 PARSER = MarkdownIt("commonmark", {"maxNesting": 100}).enable("table")
 WORD = re.compile(r"[^\W_]+")
@@ -165,6 +166,14 @@ def test_tables_of_data_are_pipe_tables() -> None:
     assert as_markdown(html) == "Title\n\n| a | b\\|c | d |\n| --- | --- | --- |\n| 1 | 2 |  |\n|  | 3 | 4 5 |"
 
 
+def test_cells_beyond_the_widest_table_are_kept() -> None:
+    """The cells of a row that is too wide are in its last column, and take time in proportion to their number."""
+    row = as_markdown(f"<table><tr>{'<td>a' * 70}<tr><td>b</table>").split("\n")[0]
+    cell = f"<td>{'a' * 400}"
+    assert row == f"| {'a | ' * (MAX_COLUMNS - 1)}{' '.join('a' * (71 - MAX_COLUMNS))} |"
+    assert_linear(as_markdown, lambda count: f"<table><tr>{cell * count}<tr><td>b</table>", 500)
+
+
 def test_layout_tables_are_paragraphs() -> None:
     """Tables with long or many texts in a cell are no tables."""
     long = "word " * 120
@@ -234,6 +243,31 @@ def test_listings_of_lines_are_one_fence(html: str) -> None:
     assert as_markdown(html) == "```\nif x:\n    y\n```"
 
 
+@pytest.mark.parametrize(
+    ("html", "expected"),
+    [
+        ("<code>#<br></pre>abc<br>def</code>", "#\nabc\ndef"),
+        ("<code>ab<br>cd</pre>ef<br>gh</code>", "ab\ncdef\ngh"),
+        ("<code>ab<br></pre>\u00e9f<br>gh</code>", "ab\n\u00e9f\ngh"),
+        ("<div class=code-line>ab</div><div class=code-line>c</pre>def</div>", "ab\ncdef"),
+    ],
+)
+def test_a_stray_end_tag_in_a_listing_takes_no_letters(html: str, expected: str) -> None:
+    """Lines of code have all of their letters where a stray `</pre>` is between them."""
+    assert as_markdown(html) == f"```\n{expected}\n```"
+
+
+def test_code_that_begins_in_the_line_before_is_written_once() -> None:
+    """Code that begins in a line of text and goes on as a listing has each word once."""
+    html = "<p>Run <code>first<br><br>second<br>third</code></p>"
+    assert as_markdown(html) == "Run `first`\n\n```\nsecond\nthird\n```"
+
+
+def test_preformatted_text_in_a_heading_stays_in_its_line() -> None:
+    """Lines of `<pre>` in a heading or cell are joined by spaces, and open no fence."""
+    assert as_markdown("<h1>t<pre>a\n~~~\n<code>b\nc</code></pre></h1><p>x") == "# t a ~~~ `b c`\n\nx"
+
+
 def test_numbers_that_number_no_code_are_kept() -> None:
     """Numbers in a column or a gutter without code are text."""
     assert as_markdown("<div class=gutter>1</div><p>text</p>") == "1\n\ntext"
@@ -242,6 +276,25 @@ def test_numbers_that_number_no_code_are_kept() -> None:
 def test_buttons_in_code_are_dropped() -> None:
     """A button to copy the code is no part of it."""
     assert as_markdown("<pre><button>Copy</button><code>x = 1</code></pre>") == "```\nx = 1\n```"
+    assert as_markdown("<pre><button>Copy</button> x = 1\n  y</pre>") == "```\nx = 1\n  y\n```"
+
+
+def test_hidden_text_in_a_line_is_left_out() -> None:
+    """Text that a page hides within a paragraph, heading, cell or listing is not written."""
+    hidden = '<b style="display:none">secret</b>'
+    assert (
+        as_markdown(f"<h2>{hidden} A {hidden}title</h2><p>is <code>a</code> {hidden}5</p>") == "## A title\n\nis `a` 5"
+    )
+    html = f"<table><tr><td>{hidden} a<td>b {hidden}<tr><td>c<td>d</table>"
+    assert as_markdown(html) == "| a | b |\n| --- | --- |\n| c | d |"
+    assert as_markdown(f"<code>if x:<br>&nbsp; {hidden}y<br>z</code>") == "```\nif x:\n  y\nz\n```"
+
+
+def test_hidden_blocks_are_written_if_they_are_taken() -> None:
+    """What is hidden as a whole stays: which blocks are text has been chosen before."""
+    assert (
+        as_markdown("<div hidden><p>a <b hidden>b</b></p><code>c<br>&nbsp; d</code></div>") == "a b\n\n```\nc\n  d\n```"
+    )
 
 
 def test_links_in_code_add_no_spaces() -> None:
@@ -284,12 +337,12 @@ def test_a_tutorial_has_its_code_and_formulas(shared_data: Path) -> None:
 
 
 def test_no_word_of_real_pages_is_lost_or_doubled(shared_data: Path) -> None:
-    """A CommonMark parser finds each word of the taken blocks as often as it is in them; pages with formulas aside."""
+    """A CommonMark parser finds each word of the taken blocks as often as they show it; pages with formulas aside."""
     for url, html in read_pages(shared_data / "gold" / "readability.warc.gz"):
         if "x-tex" in html or "alttext" in html:
             continue
         page = parsed(html)
-        texts = block_texts(page)
+        texts = block_texts(without_unshown(page))
         for taken in (np.ones(len(texts), np.bool_), np.arange(len(texts)) % 7 < 4):
             words = Counter(
                 word for text, is_taken in zip(texts, taken, strict=True) if is_taken for word in WORD.findall(text)
@@ -302,7 +355,7 @@ def test_no_word_of_real_pages_is_lost_or_doubled(shared_data: Path) -> None:
     "piece",
     [
         "<ul><li>a", "<blockquote>b", "<table><tr><td>c<td>d<tr><td>e", "<div>", "<p>f<br>", "<code>g<br>",
-        "<td class=gutter>1", "<pre>\n\n\n", "<ol><li>h</ol>", "\\(", "<b><code>x</b>",
+        "<td class=gutter>1", "<pre>\n\n\n", "<b hidden>i</b> j<p>", "<ol><li>h</ol>", "\\(", "<b><code>x</b>",
     ],
 )  # fmt: skip
 def test_time_is_linear(piece: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from block_pages import as_text
 
 
@@ -58,3 +59,36 @@ def test_formulas_are_between_dollars() -> None:
 def test_lines_of_code_are_kept() -> None:
     """White space in preformatted text stays."""
     assert as_text("<p>a</p><pre>def f():\n    return 1\n</pre><p>b</p>") == "a\ndef f():\n    return 1\nb"
+
+
+@pytest.mark.parametrize(
+    ("html", "expected"),
+    [
+        ("<p>The price is {}5 euros</p>", "The price is 5 euros"),
+        ("<p>a {} {} b{}c</p>", "a bc"),
+        ("<p>{} a {}</p><p>b</p>", "a\nb"),
+        ("<pre>{}\n  a\n{}  b\n{}</pre>", "  a\n  b"),
+    ],
+)
+def test_hidden_text_in_a_line_is_left_out(html: str, expected: str) -> None:
+    """Hidden text is not written, and the words around it are neither glued nor further apart."""
+    assert as_text(html.replace("{}", '<span style="display:none">secret</span>')) == expected
+
+
+def test_hidden_blocks_are_written_if_they_are_taken() -> None:
+    """What is hidden as a whole stays: which blocks are text has been chosen before."""
+    assert as_text("<p hidden>a <b hidden>b</b></p><pre><b hidden>c</b>\n</pre>") == "a b\nc"
+
+
+def test_hidden_formulas_are_written() -> None:
+    """A formula that is hidden behind its picture is text."""
+    formula = '<math><annotation encoding="application/x-tex">x^2</annotation></math>'
+    assert as_text(f'<p>where <span style="display:none">{formula}</span><img src=x> is</p>') == "where $x^2$ is"
+
+
+def test_buttons_that_copy_code_are_left_out() -> None:
+    """A button of a few words in code is no part of it; one with more text is, and one with nothing around it."""
+    assert as_text("<pre><button><b>Copy</b> code</button> x = 1\n  y</pre>") == "x = 1\n  y"
+    assert as_text("<pre><button>one two three four</button></pre>") == "one two three four"
+    assert as_text("<pre><button>one two three four</button>\nx</pre>").split() == ["one", "two", "three", "four", "x"]
+    assert as_text("<pre><button>ls</button></pre><p><button>Go</button>") == "ls\nGo"
