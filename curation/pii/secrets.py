@@ -55,7 +55,7 @@ _PLACEHOLDER = re.compile(r"example|placeholder|sample|dummy|redacted|your|(.)\1
 _URL_PASSWORD = re.compile(r"://[^\s/?#<>\"':@]{0,100}+:([^\s/?#<>\"]{1,200})@(?=[\w\[])")
 _TEMPLATE = re.compile(rf"\$.+|[{{\[(].+[}}\])]|%\w|(.)\1*|{FAKE_SECRET}", re.DOTALL)
 """What stands for a password: "$PASSWORD", "{password}", "%s", "****"."""
-_KEY_LINES = re.compile(r"(?:\s*+[A-Za-z0-9+/=]{16,128}+(?=\s|$))++")
+_KEY_LINES = re.compile(r"(?<=-----)(?:\s*+[A-Za-z0-9+/=]{16,128}+(?=\s|$))++")
 _KEY_LINE = re.compile(r"-----(BEGIN|END) ([A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?)-----")
 _KEY_BODY = re.compile(r"[A-Za-z0-9+/=]{16,}+")
 
