@@ -5,10 +5,12 @@
     │   ├── RecipeError       a recipe or a --set that cannot be used
     │   ├── InputError        an input that is not there or holds nothing to read
     │   ├── OutputError       a folder that cannot be written or belongs to another run
+    │   ├── MissingExtra      storage whose package is not installed; also an ImportError
     │   ├── NotTrusted        a run folder names code or a place that is only used with --trust-code
     │   └── UnsafePath        a path that leads out of its folder, or to a device; also a ValueError
     ├── StepFailed            exit 3: a step that stopped; running again resumes it
     │   ├── AlarmRaised       a removal rate outside the band that the recipe states
+    │   ├── CredentialsFailed credentials of storage that are missing or expired; also an OSError
     │   ├── WriteFailed       a full disk, a folder that went away; also an OSError
     │   └── DamagedManifest   a manifest that cannot be read; also a ValueError
     ├── UnreadableArchive     exit 1: an input in which nothing is an archive; it is quarantined
@@ -51,6 +53,10 @@ class OutputError(UsageError):
     """The output folder cannot be written, or holds the work of another recipe or other inputs."""
 
 
+class MissingExtra(UsageError, ImportError):
+    """Storage that is named needs a package that is not installed; the message names the extra that installs it."""
+
+
 class NotTrusted(UsageError):
     """A run folder names code, a model, a variable or a place that is used only if the user trusts the folder."""
 
@@ -68,6 +74,10 @@ class StepFailed(CurationError):
 
 class AlarmRaised(StepFailed):
     """A stage removed a share of its documents outside the band stated in the recipe."""
+
+
+class CredentialsFailed(StepFailed, OSError):
+    """The credentials of storage are missing, wrong or expired: no other input could be read either."""
 
 
 class WriteFailed(StepFailed, OSError):

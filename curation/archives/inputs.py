@@ -11,19 +11,22 @@ import errno
 import heapq
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import fsspec
+from fsspec.core import split_protocol
 from fsspec.implementations.local import LocalFileSystem
 
-from curation.archives.streams import PatientStream
+from curation.archives.remote_info import http_info
+from curation.archives.streams import Patience, PatientStream
 from curation.errors import InputError
 from curation.running.overlap import overlapped
 from curation.store.shards import shard_name
+from curation.store.storage import OBJECT_STORES, explain, file_system, is_of_storage
 from curation.store.untrusted import is_local, is_special
 
 ARCHIVE_ENDINGS = tuple(f".{kind}{packing}" for kind in ("warc", "arc", "wet") for packing in ("", ".gz", ".zst"))
@@ -120,29 +123,51 @@ def _find(argument: str, *, recorded: bool = False) -> list[Input]:
     """The inputs that an argument names: one request for a file, and the listing of a folder or glob once."""
     url = argument if "://" in argument else os.path.abspath(os.path.expanduser(argument))  # noqa: PTH100, PTH111
     try:
-        fs, path = fsspec.core.url_to_fs(url)
+        fs, path = file_system(url)
         if _is_local(fs):
             fs = _LocalFiles()
-        info = _info(fs, path)
+        info = _info(fs, path) if recorded or not (_is_http(fs) and url.endswith("/")) else None
         if recorded:
             infos = [info] if info is not None and info["type"] == "file" else []
             missing = f"input {argument}: no such file"
-        elif info is not None and (info["type"] == "directory" or url.endswith("/")):
-            infos = [
-                info for info in fs.find(path, detail=True).values() if info["name"].lower().endswith(ARCHIVE_ENDINGS)
-            ]
+        elif (_is_http(fs) and url.endswith("/")) or (
+            info is not None and (info["type"] == "directory" or url.endswith("/"))
+        ):
+            infos = [info for info in _listed(fs, path, fs.find) if info["name"].lower().endswith(ARCHIVE_ENDINGS)]
             missing = f"folder {argument}: no file in it ends in {', '.join(ARCHIVE_ENDINGS)}"
         elif info is None and _GLOB & set(path):
-            infos = [info for info in fs.glob(path, detail=True).values() if info["type"] == "file"]
+            infos = [info for info in _listed(fs, path, fs.glob) if info["type"] == "file"]
             missing = f"glob {argument}: matches no file"
         else:
             infos = [info] if info is not None else []
             missing = f"input {argument}: no such file or folder"
-    except (OSError, ValueError, ImportError) as error:
-        raise InputError(f"input {argument}: {error}") from error
+        if split_protocol(url)[0] in OBJECT_STORES:
+            missing += ", or no such bucket"
+        infos = _each_once(infos)
+        if _is_http(fs) and infos != [info]:  # a listing has neither sizes nor times
+            infos = [
+                found
+                for found in overlapped(partial(_info, fs), (each["name"] for each in infos), REQUESTS)
+                if found is not None
+            ]
+    except Exception as error:
+        if not isinstance(error, (OSError, ValueError, ImportError)) and not is_of_storage(error):
+            raise
+        raise InputError(f"input {argument}: {explain(error)}") from error
     if not infos:
         raise InputError(missing)
-    return [_input(fs, info) for info in _each_once(infos)]
+    return [_input(fs, info) for info in infos]
+
+
+def _listed(fs: Any, path: str, search: Callable[..., dict[str, dict[str, Any]]]) -> list[dict[str, Any]]:
+    """What `fs.find` or `fs.glob` gives for a path. A failed request to an HTTP server is made again."""
+    try:
+        found = Patience(path)(partial(search, path, detail=True)) if _is_http(fs) else search(path, detail=True)
+    except FileNotFoundError:
+        if not _is_http(fs):
+            raise
+        return []
+    return list(found.values())
 
 
 class _LocalFiles(LocalFileSystem):  # type: ignore[misc]
@@ -214,7 +239,7 @@ def _status(path: str) -> os.stat_result | None:
 def _info(fs: Any, path: str) -> dict[str, Any] | None:
     """What the file system says about a file or folder; None if there is none, or only a link to none."""
     try:
-        info: dict[str, Any] = fs.info(path)
+        info: dict[str, Any] = Patience(path)(partial(http_info, fs, path)) if _is_http(fs) else fs.info(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
     return None if info.get("islink") and not fs.exists(path) else info
@@ -230,4 +255,12 @@ def _input(fs: Any, info: dict[str, Any]) -> Input:
 
 
 def _is_local(fs: Any) -> bool:
-    return "file" in ((fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol)
+    return "file" in _protocols(fs)
+
+
+def _is_http(fs: Any) -> bool:
+    return "http" in _protocols(fs)
+
+
+def _protocols(fs: Any) -> tuple[str, ...]:
+    return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)

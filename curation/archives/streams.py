@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import random
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-import fsspec
+from curation.errors import CredentialsFailed, MissingExtra
+from curation.store.storage import code, explain, file_system, is_about_credentials
+
+Value = TypeVar("Value")
 
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds before each further try of a request, each varied at random by half."""
@@ -18,8 +22,49 @@ PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 LONGEST_PAUSES = 60.0
 """Seconds of pauses per stream, and the most that a server may ask for with Retry-After."""
 
+BARE_CODES = ("400", "401", "403")
+"""Codes of S3 errors that are only the HTTP status."""
+
 TEMPORARY_STATUSES = (408, 425, 429)
 """HTTP statuses below 500 that may change."""
+
+
+class Patience:
+    """Makes requests again after failures that may pass, with LONGEST_PAUSES seconds of pauses in all.
+
+    Args:
+        url: What the requests are about.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._paused = 0.0
+
+    def __call__(self, request: Callable[[], Value], failed: Callable[[], None] = lambda: None) -> Value:
+        """What the request returns.
+
+        Args:
+            request: The request.
+            failed: Called after each failure.
+
+        Raises:
+            OSError: The request failed for longer than PAUSES, or will not succeed.
+        """
+        for pause in (*PAUSES, None):
+            try:
+                return request()
+            except Exception as error:
+                failed()
+                wait = None if pause is None else _wait(error, pause)
+                if wait is None or self._paused + wait > LONGEST_PAUSES:
+                    if is_about_credentials(error):
+                        raise CredentialsFailed(f"{self.url}: {explain(error)}") from error
+                    if isinstance(error, (OSError, MissingExtra)):
+                        raise
+                    raise OSError(f"{self.url}: {type(error).__name__}: {error}") from error
+                self._paused += wait
+                time.sleep(wait)
+        raise AssertionError
 
 
 class PatientStream:
@@ -36,7 +81,7 @@ class PatientStream:
         self.url = url
         self._file: Any = None
         self._at = 0
-        self._paused = 0.0
+        self._patience = Patience(url)
         self._try(self._open)
 
     def __enter__(self) -> PatientStream:
@@ -69,7 +114,8 @@ class PatientStream:
 
     def _open(self) -> Any:
         if self._file is None:
-            self._file = fsspec.open(self.url, "rb").open()
+            fs, path = file_system(self.url)
+            self._file = fs.open(path, "rb")
             if self._at:
                 self._file.seek(self._at)
         return self._file
@@ -81,25 +127,32 @@ class PatientStream:
             raise OSError(f"{self.url}: no data at offset {self._at} of {file.size}")
         return data
 
-    def _try(self, request: Any) -> Any:
+    def _try(self, request: Callable[[], Value]) -> Value:
         """What the request returns, made again after each failure that may pass."""
-        for pause in (*PAUSES, None):
+
+        def attempt() -> Value:
             try:
                 return request()
-            except Exception as error:
-                self._file = None
-                wait = None if pause is None else _wait(error, pause)
-                if wait is None or self._paused + wait > LONGEST_PAUSES:
-                    if isinstance(error, OSError):
-                        raise
-                    raise OSError(f"{self.url}: {type(error).__name__}: {error}") from error
-                self._paused += wait
-                time.sleep(wait)
-        raise AssertionError
+            except OSError as error:
+                if code(error.__cause__ or error) in BARE_CODES:
+                    self._ask_why()
+                raise
+
+        return self._patience(attempt, self._forget)
+
+    def _forget(self) -> None:
+        self._file = None
+
+    def _ask_why(self) -> None:
+        """Raise the error of a GET. S3 answers HEAD without a body, so that nothing but a status says what is wrong."""
+        fs, path = file_system(self.url)
+        fs.cat_file(path, start=0, end=1)
 
 
 def _wait(error: Exception, pause: float) -> float | None:
     """Seconds to wait after an error, None if it will not pass."""
+    if isinstance(error, MissingExtra) or is_about_credentials(error):
+        return None
     cause = error.__cause__ if error.__cause__ is not None else error
     status = getattr(cause, "status", None)
     if status is None and isinstance(error, (FileNotFoundError, PermissionError)):

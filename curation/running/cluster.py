@@ -23,7 +23,7 @@ from functools import cached_property, partial
 from itertools import chain, count, islice
 from typing import Any, Generic, Literal, TypeVar
 
-from curation.errors import CurationError, StepFailed, UsageError, WriteFailed
+from curation.errors import CredentialsFailed, CurationError, MissingExtra, StepFailed, UsageError, WriteFailed
 from curation.running.retries import Attempt, WorkerHealth
 from curation.running.versions import code_version
 
@@ -58,6 +58,9 @@ often at most."""
 LOSSES = 5
 """How often an item may be lost with its scheduler before it is given up."""
 
+FATAL = (WriteFailed, CredentialsFailed, MissingExtra)
+"""Errors of tasks after which no other task would succeed either."""
+
 Kind = Literal["input", "io", "workers", "scheduler"]
 """Why an item was given up: the item itself, I/O errors, dead workers, or a lost scheduler."""
 
@@ -77,7 +80,7 @@ class TaskFailure(Generic[Item]):
     Attributes:
         item: The item.
         cause: Why, in one line.
-        writing: Whether writing the output failed, which is not the item's fault.
+        writing: Whether writing the output failed or credentials are not valid, which is not the item's fault.
         kind: What kind of cause it is.
     """
 
@@ -248,7 +251,7 @@ def _run(function: Callable[[Item], Value], item: Item) -> _Answer[Value]:
     worker = _worker_address()
     try:
         return _Answer(worker, function(item))
-    except WriteFailed:  # retried, because a network file system may recover
+    except FATAL:  # retried, because a network file system may recover
         raise
     except CurationError as error:
         return _Answer(worker, cause=str(error), kind="input")
@@ -311,7 +314,7 @@ def _to_result(item: Item, answer: _Answer[Any]) -> Result[Item, Any]:
 
 
 def _to_failure(item: Item, error: Exception) -> TaskFailure[Item]:
-    return TaskFailure(item, describe(error), isinstance(error, WriteFailed))
+    return TaskFailure(item, describe(error), isinstance(error, FATAL))
 
 
 class _Later(Generic[Item]):
@@ -449,7 +452,7 @@ class _Dispatch(Generic[Item, Value]):
                 return TaskFailure(attempt.item, f"its worker died {RETRIES + 1} times", kind="workers")
             self._suspects.append(attempt)
             return None
-        except WriteFailed as error:
+        except FATAL as error:
             return _to_failure(attempt.item, error)
         except (CancelledError, OSError):  # a task returns its own I/O errors; this one is about asking the scheduler
             attempt.lost += 1

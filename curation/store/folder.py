@@ -23,11 +23,13 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import IO, Any, cast
 
-import fsspec
 import xxhash
+from fsspec.core import split_protocol
 from fsspec.implementations.local import LocalFileSystem
+from fsspec.implementations.memory import MemoryFileSystem
 
-from curation.errors import OutputError, UnsafePath, WriteFailed
+from curation.errors import OutputError, UnsafePath, UsageError, WriteFailed
+from curation.store.storage import OBJECT_STORES, explain, file_system, is_of_storage
 from curation.store.untrusted import is_inside, is_special
 
 TEMPORARY = ".tmp"
@@ -35,13 +37,15 @@ TEMPORARY = ".tmp"
 
 @contextmanager
 def _writing() -> Iterator[None]:
-    """Turn an OSError into WriteFailed, which distinguishes it from an error of an input that is read meanwhile."""
+    """Turn an error into WriteFailed, which distinguishes it from an error of an input that is read meanwhile."""
     try:
         yield
-    except WriteFailed:
+    except (WriteFailed, UsageError):
         raise
-    except OSError as error:
-        raise WriteFailed(f"cannot write the output: {error}") from error
+    except Exception as error:
+        if not isinstance(error, (OSError, NotImplementedError)) and not is_of_storage(error):
+            raise
+        raise WriteFailed(f"cannot write the output: {explain(error)}") from error
 
 
 class HashingFile:
@@ -93,7 +97,7 @@ class Folder:
 
     @cached_property
     def _opened(self) -> tuple[Any, str]:
-        return cast("tuple[Any, str]", fsspec.core.url_to_fs(self.url))
+        return file_system(self.url)
 
     @property
     def fs(self) -> Any:
@@ -104,6 +108,11 @@ class Folder:
     def is_local(self) -> bool:
         """Whether the folder is on a disk of this machine."""
         return isinstance(self.fs, LocalFileSystem)
+
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether the folder is in the memory of this process, so that workers do not see it."""
+        return isinstance(self.fs, MemoryFileSystem)
 
     def path(self, relative: str = "") -> str:
         """The file system's path of `relative`. Raises UnsafePath if that is not inside the folder."""
@@ -180,8 +189,9 @@ class Folder:
         """
         path = self.path(relative)
         self.check_no_link(relative)
-        with _writing():
-            self.fs.makedirs(posixpath.dirname(path), exist_ok=True)
+        if split_protocol(self.url)[0] not in OBJECT_STORES:  # there it would create a bucket that is missing
+            with _writing():
+                self.fs.makedirs(posixpath.dirname(path), exist_ok=True)
         if self.is_local:
             with _local_writing(path, sync) as file:
                 yield file
@@ -190,13 +200,22 @@ class Folder:
             posixpath.join(posixpath.dirname(relative), _temporary_name(posixpath.basename(relative)))
         )
         try:
-            with self.fs.open(temporary, "wb") as raw:
+            with _writing():
+                raw = self.fs.open(temporary, "wb")
+            try:
                 file = HashingFile(raw)
                 yield file
-            self.fs.mv(temporary, path)
+            except BaseException:
+                with suppress(Exception):
+                    raw.close()
+                raise
+            with _writing():
+                raw.close()
+                self.fs.mv(temporary, path)
         except BaseException:
-            if self.fs.exists(temporary):
-                self.fs.rm_file(temporary)
+            with suppress(Exception):  # the first error counts
+                if self.fs.exists(temporary):
+                    self.fs.rm_file(temporary)
             raise
 
     def write(self, relative: str, data: bytes | memoryview, sync: bool = True) -> str:
@@ -265,7 +284,8 @@ class Folder:
                 file.write(b"")
             base.remove(probe)
         except OSError as error:
-            raise OutputError(f"cannot write to {self.url}: {error}") from error
+            cause = error.__cause__ if isinstance(error, WriteFailed) and error.__cause__ else error
+            raise OutputError(f"cannot write to {self.url}: {explain(cause)}") from error
 
 
 def _existing_parent(path: str) -> str:

@@ -245,6 +245,13 @@ def _exit_code() -> int:
     except (CurationError, ParameterError) as error:
         print(f"curate: {one_line(str(error))}", file=sys.stderr)
         return error.exit_code if isinstance(error, CurationError) else UsageError.exit_code
+    except Exception as error:
+        from curation.store.storage import explain, is_of_storage
+
+        if not is_of_storage(error):
+            traceback.print_exc()
+        else:  # storage may be there again later
+            print(f"curate: {one_line(explain(error))}", file=sys.stderr)
     except BaseException:  # an uncaught exception would exit with 1, which means "finished, some input quarantined"
         traceback.print_exc()
     return CurationError.exit_code

@@ -21,6 +21,7 @@ from curation.recipes.recipe import Recipe, from_document, load
 from curation.running.versions import library_version
 from curation.store.folder import Folder
 from curation.store.paths import OF_RUN, RUN
+from curation.store.storage import explain, is_of_storage
 from curation.store.untrusted import is_plain
 
 DEFAULT_RECIPE = "fineweb"
@@ -160,8 +161,10 @@ def _previous(folder: Folder) -> dict[str, Any] | None:
         if folder.exists(RUN):
             return read_run(folder, "inputs", "quarantined")
         others = folder.list()
-    except (OSError, ValueError) as error:
-        raise error if isinstance(error, UsageError) else OutputError(f"{folder.url}: {error}") from error
+    except Exception as error:
+        if isinstance(error, UsageError) or not (isinstance(error, (OSError, ValueError)) or is_of_storage(error)):
+            raise
+        raise OutputError(f"{folder.url}: {explain(error)}") from error
     if others:
         raise OutputError(f"{folder.url}: not empty and not a curate run (has {others[0]}); choose a new folder")
     return None

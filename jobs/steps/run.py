@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from curation.errors import OutputError, StepFailed
+from curation.errors import OutputError, StepFailed, UsageError
 from curation.jobs.steps.alarms import check_alarms
 from curation.jobs.steps.damage import lost_share
 from curation.jobs.steps.fingerprints import Fingerprints
@@ -55,6 +55,8 @@ def run_commands(
         The exit code: 0, or 1 if an input was quarantined or more bytes were lost than `alarms.damaged` accepts.
     """
     plan = make_plan(inputs, out, recipe, settings, update=update, trust_code=trust_code)
+    if workers != 0 and plan.folder.is_in_memory:
+        raise UsageError(f"{out} is in the memory of this process, which workers do not share; pass --workers 0")
     require_open_files(0 if scheduler else cores() if workers is None else workers)
     progress = Progress(default_mode(as_json))
 

@@ -1,0 +1,118 @@
+"""Storage that fsspec reaches: which extra a protocol needs, and what the errors of its libraries mean.
+
+Libraries of object stores raise exceptions of their own for missing credentials, an endpoint that does not answer, or a
+name that cannot be a bucket's. They are recognized by the package that defines them, also when they are the cause of
+another exception, and are told in one line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+import fsspec
+from fsspec.core import split_protocol
+
+from curation.errors import CredentialsFailed, MissingExtra
+
+EXTRAS = {
+    "s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfs": "az", "abfss": "az", "adl": "az", "hf": "hf",
+    "http": "http", "https": "http",
+}  # fmt: skip
+"""Protocols, and the extra of this package that installs what they need."""
+
+OBJECT_STORES = frozenset(protocol for protocol, extra in EXTRAS.items() if extra in ("s3", "gs", "az"))
+"""Protocols of stores that have buckets, and no folders that would have to be created."""
+
+_LIBRARIES = frozenset({
+    "botocore", "aiobotocore", "s3fs", "gcsfs", "google", "azure", "adlfs", "huggingface_hub", "httpx", "requests",
+    "aiohttp",
+})  # fmt: skip
+
+_CREDENTIAL_ERRORS = frozenset({
+    "NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "TokenRetrievalError",
+    "UnauthorizedSSOTokenError", "SSOTokenLoadError", "ProfileNotFound",  # botocore
+    "DefaultCredentialsError", "RefreshError",  # google-auth
+    "ClientAuthenticationError", "CredentialUnavailableError",  # azure
+})  # fmt: skip
+
+_CREDENTIAL_CODES = frozenset({
+    "ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired", "InvalidToken",
+    "InvalidAccessKeyId", "InvalidClientTokenId", "SignatureDoesNotMatch", "RequestTimeTooSkewed",
+})  # fmt: skip
+"""Codes of S3 for credentials that are wrong or have expired; "AccessDenied" may concern a single object."""
+
+LONGEST_MESSAGE = 300
+"""Characters of a library's message that are shown."""
+
+
+def file_system(url: str) -> tuple[Any, str]:
+    """The fsspec file system of a URL or local path, and the path in it.
+
+    Raises:
+        MissingExtra: The package that the protocol needs is not installed.
+        CredentialsFailed: The library refuses to start without credentials.
+        ValueError: There is no such protocol.
+    """
+    protocol = split_protocol(url)[0] or "file"
+    try:
+        return cast("tuple[Any, str]", fsspec.core.url_to_fs(url))
+    except ImportError as error:
+        if protocol in EXTRAS:
+            raise MissingExtra(f"{protocol}:// needs an extra: pip install 'curation[{EXTRAS[protocol]}]'") from error
+        raise MissingExtra(f"{protocol}://: {_line(error)}") from error
+    except Exception as error:
+        if is_about_credentials(error):
+            raise CredentialsFailed(explain(error)) from error
+        raise
+
+
+def is_of_storage(error: BaseException) -> bool:
+    """Whether a storage library raised it, or caused it."""
+    return any(_package(each) in _LIBRARIES for each in _chain(error))
+
+
+def is_about_credentials(error: BaseException) -> bool:
+    """Whether credentials are missing, wrong or expired, so that no other request would succeed either."""
+    return isinstance(error, CredentialsFailed) or any(
+        (_package(each) in _LIBRARIES and type(each).__name__ in _CREDENTIAL_ERRORS) or code(each) in _CREDENTIAL_CODES
+        for each in _chain(error)
+    )
+
+
+def code(error: BaseException) -> str:
+    """The code in S3's answer, such as "NoSuchBucket"; empty for other errors."""
+    answer = getattr(error, "response", None)
+    return str(answer.get("Error", {}).get("Code", "")) if isinstance(answer, dict) else ""
+
+
+def explain(error: BaseException) -> str:
+    """An error of storage in one line."""
+    line = _line(error)
+    if isinstance(error, CredentialsFailed):
+        return line
+    if is_about_credentials(error):
+        return f"credentials are missing or not valid (any more): {line}"
+    if isinstance(error, PermissionError) and is_of_storage(error):
+        return f"access denied: {line}"
+    return line
+
+
+def _line(error: BaseException) -> str:
+    first, _, rest = str(error).strip().partition("\n")
+    line = " ".join((f"{first} {rest}" if first.endswith(":") else first).split())
+    return line[:LONGEST_MESSAGE] or type(error).__name__
+
+
+def _package(error: BaseException) -> str:
+    return type(error).__module__.partition(".")[0]
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error, what caused it, and so on."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        current = current.__cause__
