@@ -80,14 +80,15 @@ def _combined(
     """A function from HTML to the text that the rule chooses, and to the characters that each extractor gave."""
     extractors = [(name, _extractor(name, options)) for name in names]
     retried = "trafilatura" in names and options["retry_below"] is not None
+    balanced = _extractor("trafilatura", {**options, "favor": "balanced"}) if retried else None
 
     def main_text(html: bytes) -> tuple[str, str | None]:
         texts: list[tuple[str, str]] = []
         for name, extract in extractors:
             text = extract(html) or ""
             texts.append((name, text))
-            if name == "trafilatura" and retried and len(text) < options["retry_below"] * visible_characters(html):
-                texts.append(("trafilatura balanced", _on_bytes(trafilatura("balanced", options["fast"]))(html) or ""))
+            if name == "trafilatura" and balanced and len(text) < options["retry_below"] * visible_characters(html):
+                texts.append(("trafilatura balanced", balanced(html) or ""))
                 if len(texts[-1][1]) <= len(text):
                     texts.append(texts.pop(-2))
             if rule == "first" and len(texts[-1][1]) >= min_characters:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 
 import numpy as np
-from block_pages import block_texts
 from fuzzing import fuzz
 
 from curation.extraction.blocks.markdown import write_markdown
 from curation.extraction.blocks.parse import BUTTON, HIDDEN, PRE, RUN_FLAGS, parse
 from curation.extraction.blocks.write import write_text
+from curation.extraction.training.labels import block_texts
 
 SEEDS = [
     b"<h1>A</h1><p>b <code>c</code><br>d</p><ul><li>f<ol start=3><li>g<li>h</ol></ul><blockquote>i</blockquote>",

@@ -145,3 +145,10 @@ def prose(seed: int, sentences: int = 24) -> list[str]:
         )
         chosen.append(chance.choice(templates))
     return [" ".join(chosen[start : start + 4]) for start in range(0, sentences, 4)]
+
+
+def write_crawl(folder: Path, archives: int) -> None:
+    """Write archives of four pages each, every archive of a host of its own."""
+    for number in range(archives):
+        records = [response(f"https://{number}.org/{n}", page("good", *prose(7 * number + n))) for n in range(4)]
+        write_archive(folder / f"{number:02d}.warc.gz", records)

@@ -2,38 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
-from itertools import pairwise
-from pathlib import Path
-
 import numpy as np
 
-from curation.archives.reader import ReadSettings, read_batches
 from curation.arrays import Bools
 from curation.extraction.blocks.markdown import write_markdown
-from curation.extraction.blocks.parse import END, FIRST_RUN, START, Page, parse
+from curation.extraction.blocks.parse import Page, parse
 from curation.extraction.blocks.write import write_text
-
-
-def read_pages(archive: Path) -> Iterator[tuple[str, str]]:
-    """URL and HTML of the pages in an archive."""
-    with archive.open("rb") as stream:
-        for batch in read_batches(stream, str(archive), ReadSettings(), Counter()):
-            for url, html in zip(batch.column("url").to_pylist(), batch.column("html").to_pylist(), strict=True):
-                if html:
-                    yield url, html
+from curation.extraction.training.labels import block_texts
 
 
 def parsed(html: str) -> Page:
     return parse(np.frombuffer(html.encode(), np.uint8))
-
-
-def block_texts(page: Page) -> list[str]:
-    """The text of each block."""
-    runs = [page.text[run[START] : run[END]].tobytes() for run in page.runs]
-    bounds = page.blocks[:, FIRST_RUN].tolist()
-    return [b"".join(runs[first:end]).decode() for first, end in pairwise(bounds)]
 
 
 def chosen(page: Page, left_out: str = "") -> Bools:

@@ -463,7 +463,7 @@ class _Writer:
         return self.text[start : start + 1] in b"0123456789 " and bool(_NUMBERS.fullmatch(self.plain(place).strip()))
 
     def is_gutter(self, place: int) -> bool:
-        """Whether a block of numbers is called line numbers by an element around it, or stands beside code in a row."""
+        """Whether a block holds line numbers: an element around it is named so, or it is in a table row with code."""
         if not self.is_number(place):
             return False
         element = self.element[self.first_run[place]]

@@ -100,17 +100,16 @@ _ROLE_FLAGS = np.array([[*ROLES.values()][number] for number in _role_numbers], 
 
 (
     _NO, CLASS, ID, ROLE, ITEMPROP, ITEMTYPE, TESTID, PROPERTY, STYLE, HIDDEN_ATTRIBUTE, ARIA, HREF, TYPE, CONTENT,
-    ENCODING,
-    ALTTEXT, LANGUAGE, SHADOW, DISPLAY_ATTRIBUTE,
-) = map(constant, range(KINDS := 19))  # fmt: skip
+    ALTTEXT, SHADOW, DISPLAY_ATTRIBUTE,
+) = map(constant, range(KINDS := 17))  # fmt: skip
 _ATTRIBUTES = {
     "class": CLASS, "id": ID, "role": ROLE, "itemprop": ITEMPROP, "itemtype": ITEMTYPE, "data-testid": TESTID,
     "data-component": TESTID, "data-component-name": TESTID, "data-test-id": TESTID, "data-qa": TESTID,
     "data-test": TESTID,
     "data-module": TESTID, "data-block": TESTID, "data-type": TESTID, "data-hook": TESTID, "data-section": TESTID,
     "aria-label": TESTID, "name": PROPERTY, "property": PROPERTY, "style": STYLE, "hidden": HIDDEN_ATTRIBUTE,
-    "aria-hidden": ARIA, "href": HREF, "type": TYPE, "content": CONTENT, "encoding": ENCODING, "alttext": ALTTEXT,
-    "data-lang": LANGUAGE, "data-language": LANGUAGE, "shadowrootmode": SHADOW, "display": DISPLAY_ATTRIBUTE,
+    "aria-hidden": ARIA, "href": HREF, "type": TYPE, "content": CONTENT, "alttext": ALTTEXT,
+    "shadowrootmode": SHADOW, "display": DISPLAY_ATTRIBUTE,
 }  # fmt: skip
 _ATTRIBUTE_KEYS, _attribute_numbers = table([hashed(name.encode()) for name in _ATTRIBUTES], 7)
 _ATTRIBUTE_KINDS = np.array([[*_ATTRIBUTES.values()][number] for number in _attribute_numbers], np.int64)

@@ -31,13 +31,13 @@ SPACED = 1 << 8
 """Separates words although it is inline, unless text directly follows: images, and links in menus."""
 HEADING = 1 << 9
 IN_HEAD = 1 << 10
-"""May stand in the head without closing it."""
+"""Allowed in the head; any other element closes the head."""
 TABLE_SCOPE = 1 << 11
 """End tags of the parts of a table do not close what is outside."""
 CLOSES_SELECT = 1 << 12
-"""Cannot stand in a list of options."""
+"""Not allowed in `<select>`: closes it."""
 BREAKS_OUT = 1 << 13
-"""Cannot stand in SVG or MathML: closes them."""
+"""Not allowed in SVG or MathML: closes them."""
 LISTS = 1 << 14
 """An end tag of a list item does not reach beyond it."""
 ITEM = 1 << 15
@@ -52,7 +52,7 @@ ROW = 1 << 21
 ROW_GROUP = 1 << 22
 TABLE_PART = 1 << 23
 EMBEDDED_HTML = 1 << 24
-"""Its content is HTML although it stands in SVG or MathML."""
+"""An element of SVG or MathML whose content is HTML."""
 NEEDS_END = 1 << 25
 """Hides its content, unless its end tag is missing."""
 RAISED = 1 << 26

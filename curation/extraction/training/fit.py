@@ -188,8 +188,6 @@ def cross_validate(
     examples: Sequence[LabeledPage],
     folds: int,
     trees: int = TREES,
-    measured: Callable[[LabeledPage], bool] = lambda example: True,
-    done: Callable[[int], None] = lambda fold: None,
 ) -> dict[str, str]:
     """The text of each page by a model trained on the pages of other domains.
 
@@ -197,8 +195,6 @@ def cross_validate(
         examples: The pages.
         folds: Number of groups of domains; each is left out once.
         trees: Number of trees.
-        measured: Whether the text of a page is wanted.
-        done: Called with the number of each fold that is finished.
 
     Returns:
         Texts by URL.
@@ -210,9 +206,8 @@ def cross_validate(
     for fold in range(folds):
         model = train([each for each in examples if fold_of[each.domain] != fold], trees)
         for each in examples:
-            if fold_of[each.domain] == fold and measured(each):
+            if fold_of[each.domain] == fold:
                 texts[each.gold.url] = main_text(each.gold.html.encode(), model)
-        done(fold)
     return texts
 
 

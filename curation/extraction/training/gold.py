@@ -68,7 +68,7 @@ def read_gold(paths: Iterable[Path]) -> tuple[list[GoldPage], int]:
     missing = {url for url, line in lines.items() if not isinstance(line.get("html"), str)}
     for path in paths:
         if not path.name.endswith((".jsonl", ".jsonl.gz")):
-            for url, html in _pages(path):
+            for url, html in read_pages(path):
                 if url in missing:
                     missing.remove(url)
                     lines[url]["html"] = html
@@ -106,7 +106,8 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
         raise InputError(f"{path} cannot be read: {error}") from error
 
 
-def _pages(path: Path) -> Iterator[tuple[str, str]]:
+def read_pages(path: Path) -> Iterator[tuple[str, str]]:
+    """URL and HTML of the pages in an archive; InputError if it cannot be read."""
     try:
         with path.open("rb") as stream:
             for batch in read_batches(stream, str(path), ReadSettings(), Counter()):

@@ -424,7 +424,7 @@ def test_workers_import_nothing_from_the_current_folder(out: Path, tmp_path: Pat
 
 
 def test_python_functions_refuse_too(out: Path) -> None:
-    """`open_plan` raises NotTrusted, unless it is told to trust."""
+    """`open_plan` raises NotTrusted unless the caller trusts the folder."""
     stage(out, "language", model="/nowhere")
     with pytest.raises(NotTrusted, match=r"language\.model"):
         open_plan(str(out))

@@ -15,7 +15,7 @@ from threading import Lock, Thread
 from typing import Any
 
 import pytest
-from archives import page, prose, response, write_archive
+from archives import write_crawl
 from object_storage import KEYS, Fault, environment, free_port, moto, proxy, wait_for
 from processes import command, contents, curate
 
@@ -32,9 +32,7 @@ XML = {"Content-Type": "application/xml"}
 @pytest.fixture(scope="module")
 def crawl(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("crawl")
-    for number in range(ARCHIVES):
-        records = [response(f"https://{number}.org/{n}", page("good", *prose(7 * number + n))) for n in range(4)]
-        write_archive(folder / f"{number:02d}.warc.gz", records)
+    write_crawl(folder, ARCHIVES)
     return folder
 
 

@@ -19,7 +19,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from archives import page, prose, response, write_archive
+from archives import write_crawl
 from processes import command, contents, curate
 
 IS_LONG = bool(os.environ.get("CURATION_LONG_TESTS"))
@@ -34,9 +34,7 @@ PATIENCE = 240.0
 def crawl(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Many archives of a few pages each."""
     folder = tmp_path_factory.mktemp("crawl")
-    for number in range(ARCHIVES):
-        records = [response(f"https://{number}.org/{n}", page("good", *prose(7 * number + n))) for n in range(4)]
-        write_archive(folder / f"{number:02d}.warc.gz", records)
+    write_crawl(folder, ARCHIVES)
     return folder
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from block_pages import as_markdown, block_texts, parsed, read_pages
+from block_pages import as_markdown, parsed
 from growth import assert_linear
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +16,8 @@ from markdown_it import MarkdownIt
 
 from curation.extraction.blocks.markdown import MAX_COLUMNS, write_markdown
 from curation.extraction.blocks.write import without_unshown
+from curation.extraction.training.gold import read_pages
+from curation.extraction.training.labels import block_texts
 
 PARSER = MarkdownIt("commonmark", {"maxNesting": 100}).enable("table")
 WORD = re.compile(r"[^\W_]+")

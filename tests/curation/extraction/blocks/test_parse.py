@@ -352,7 +352,7 @@ def test_flags(source: str, flag: int) -> None:
     ],
 )
 def test_separated_words(source: str, expected: str) -> None:
-    """Links side by side are separate words, but a link is part of the word that it stands in."""
+    """Adjacent links are separate words, but a link inside a word does not split it."""
     assert lines(source) == [expected]
 
 
