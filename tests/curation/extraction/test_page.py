@@ -32,7 +32,11 @@ def test_pages_without_a_text(page: str | bytes) -> None:
 )
 def test_a_page_that_fails_raises(fault: str, cause: str) -> None:
     """A page that hangs, crashes or exhausts memory is an error with its cause, and the next page is extracted."""
-    options = {"extractor": "isolation_faults:page", "time_limit": 0.5}
+    options = {
+        "extractor": "isolation_faults:page",
+        "time_limit": 0.5 if fault == "loop" else 30.0,
+        "memory_limit_mb": 170,
+    }
     with pytest.raises(ExtractionError, match=f"no text extracted: {cause}"):
         extract(f"FAULT {fault}", **options)
     assert extract("fine", **options) == "fine"
