@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from curation.filters.gopher_quality import GopherQuality as GopherQuality
     from curation.filters.gopher_repetition import GopherRepetition as GopherRepetition
     from curation.filters.language import Language as Language
+    from curation.filters.paragraphs import Paragraphs as Paragraphs
     from curation.filters.pii import Pii as Pii
     from curation.filters.pii import RedactedText as RedactedText
     from curation.filters.pii import redact as redact
@@ -64,6 +65,7 @@ _HOME = {
     "Language": "curation.filters.language",
     "Outcome": "curation.stages.stage",
     "ParameterError": "curation.errors",
+    "Paragraphs": "curation.filters.paragraphs",
     "Pii": "curation.filters.pii",
     "Pipeline": "curation.stages.pipeline",
     "PipelineResult": "curation.stages.pipeline",

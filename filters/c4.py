@@ -50,8 +50,9 @@ class C4:
         curly_bracket: Remove documents that have a `{` in a remaining line. If both this and `lorem_ipsum` apply, the
             one that comes first in the text is the reason.
         remove_citations: Cut `[1]`, `[]`, `[edit]` and `[citation needed]` out of lines.
-        fences: Whether the text is Markdown whose fenced code is kept as it is: no rule looks at it, and it has no
-            sentences.
+        markdown: Whether the text is Markdown: fenced code is kept as it is, no rule looks at it, and it has no
+            sentences; headings may have fewer words; a blank line between lines that are kept stays, and so does
+            indentation.
     """
 
     require_terminal_punctuation: bool = False
@@ -63,7 +64,7 @@ class C4:
     lorem_ipsum: bool = True
     curly_bracket: bool = True
     remove_citations: bool = True
-    fences: bool = False
+    markdown: bool = False
 
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("spacy",)
@@ -129,8 +130,9 @@ class C4:
             self.policy,
             self.lorem_ipsum,
             self.curly_bracket,
+            self.markdown,
         )
-        code = views.fences(text) if self.fences else None
+        code = views.fences(text) if self.markdown else None
         none = np.zeros(rows, dtype=np.int64)
         fences = c4_lines.Fences(none, none, none, none)
         if code is not None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -35,6 +35,9 @@ class FineWeb(Filter):
     """Removes documents whose lines are outside the bounds. None disables a rule; blank lines do not count as lines.
 
     Attributes:
+        markdown: Whether the text is Markdown, of which the rules measure the prose: no fenced code and no marks.
+        words: What a word is: "spacy" is a token of spaCy's English tokenizer, as in datatrove; "space" is what stands
+            between white space.
         min_terminal_lines: Smallest share of lines that end in one of `terminal_characters`.
         max_short_lines: Largest share of lines with at most `short_line_length` characters.
         max_dup_characters: Largest share of characters, newlines excluded, in lines that occurred before in the
@@ -44,6 +47,8 @@ class FineWeb(Filter):
         terminal_characters: Characters that end a sentence; empty means the sentence ends of all scripts.
     """
 
+    markdown: bool = False
+    words: Literal["spacy", "space"] = "spacy"
     min_terminal_lines: Share | None = 0.12
     max_short_lines: Share | None = 0.67
     max_dup_characters: Share | None = 0.01
@@ -61,7 +66,8 @@ class FineWeb(Filter):
 
     def measure(self, batch: Batch) -> pa.StructArray:
         """The number of lines that are not blank, and the ratios that the rules compare."""
-        text, lines = batch.characters, batch.lines
+        read = batch.read_as(markdown=self.markdown)
+        text, lines = read.characters, read.lines
         n_lines, terminal, short = np.empty((3, len(batch)), dtype=np.int64)
         filled = np.empty(len(lines.starts), dtype=np.bool_)
         spans = (lines.starts, lines.ends, lines.first, lines.last)
@@ -77,7 +83,7 @@ class FineWeb(Filter):
             terminal_lines=fraction(terminal, n_lines),
             short_lines=fraction(short, n_lines),
             dup_characters=fraction(duplicate, text.counts - newlines),
-            newlines_per_word=fraction(newlines, batch.words.counts),
+            newlines_per_word=fraction(newlines, (read.words if self.words == "spacy" else read.space_words).counts),
         )
 
 

@@ -3,12 +3,15 @@
 Rae et al. 2021 (arXiv 2112.11446), section A1.1. Verdicts equal those of datatrove 0.10's GopherQualityFilter
 (pipeline/filters/gopher_quality_filter.py). If a text has no words or no lines, the ratios over them are null and their
 rules do not apply; the reference divides by zero there once `min_words` is none.
+
+The paper counts words between white space. The reference takes spaCy's tokens, where a comma is a word, too: of the
+words in pages that pass, 0.86 have a letter (median), close to the threshold 0.8; between white space it is 0.98.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -32,6 +35,9 @@ class GopherQuality(Filter):
     """Removes documents outside the bounds. None disables a rule.
 
     Attributes:
+        markdown: Whether the text is Markdown, of which the rules measure the prose: no fenced code and no marks.
+        words: What a word is: "spacy" is a token of spaCy's English tokenizer, as in datatrove; "space" is what stands
+            between white space, as in the paper, DCLM and Dolma 3.
         min_words: Smallest number of words. Here and in the mean length, words of symbols only do not count.
         max_words: Largest number of words.
         min_mean_word_length: Smallest mean length of a word, in characters.
@@ -45,6 +51,8 @@ class GopherQuality(Filter):
         stop_words: The words that `min_stop_words` counts, case-sensitive.
     """
 
+    markdown: bool = False
+    words: Literal["spacy", "space"] = "spacy"
     min_words: Count | None = 50
     max_words: Count | None = 100_000
     min_mean_word_length: Ratio | None = 3.0
@@ -67,7 +75,8 @@ class GopherQuality(Filter):
 
     def measure(self, batch: Batch) -> pa.StructArray:
         """The number of words, and the ratios that the rules compare."""
-        text, words = batch.characters, batch.words
+        read = batch.read_as(markdown=self.markdown)
+        text, words = read.characters, read.words if self.words == "spacy" else read.space_words
         rows = len(batch)
         n_words, characters, alphabetic, stop_words, hashes, ellipses, lines, bullets, ellipsis_lines = np.empty(
             (9, rows), dtype=np.int64

@@ -8,7 +8,7 @@ whitespace included. An empty text, on which the reference divides by zero, is r
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -19,10 +19,9 @@ from curation.stages.parameters import Share, checked
 from curation.stages.rules import Rule
 from curation.stages.stage import Filter, struct
 from curation.stages.thresholds import fraction, rules_of
-from curation.text import views
 from curation.text.kernels.duplicates import count_duplicates
 from curation.text.kernels.ngrams import measure_ngrams
-from curation.text.views import Characters, Spans, Words
+from curation.text.views import Characters, Spans
 
 TOP_SIZES = (2, 3, 4)
 DUPLICATE_SIZES = (5, 6, 7, 8, 9, 10)
@@ -36,7 +35,9 @@ class GopherRepetition(Filter):
     Paragraphs are separated by two or more newlines, lines by one or more; n-grams are of words.
 
     Attributes:
-        fences: Whether the text is Markdown whose fenced code is left out: it counts neither as repetition nor as text.
+        markdown: Whether the text is Markdown, of which the rules measure the prose: no fenced code and no marks.
+        words: What a word is: "spacy" is a token of spaCy's English tokenizer, as in datatrove; "space" is what stands
+            between white space.
         max_dup_paragraph_fraction: Share of paragraphs that occurred before in the document.
         max_dup_paragraph_characters: Share of characters in such paragraphs.
         max_dup_line_fraction: Share of lines that occurred before in the document.
@@ -52,7 +53,8 @@ class GopherRepetition(Filter):
         max_dup_10_gram: The same for 10-grams.
     """
 
-    fences: bool = False
+    markdown: bool = False
+    words: Literal["spacy", "space"] = "spacy"
     max_dup_paragraph_fraction: Share | None = 0.3
     max_dup_paragraph_characters: Share | None = 0.2
     max_dup_line_fraction: Share | None = 0.3
@@ -77,8 +79,9 @@ class GopherRepetition(Filter):
 
     def measure(self, batch: Batch) -> pa.StructArray:
         """The number of characters, and the share of each kind of repetition."""
-        rows, characters = len(batch), batch.characters.counts
-        text, words, paragraphs, lines = self._views(batch)
+        rows, read = len(batch), batch.read_as(markdown=self.markdown)
+        text, paragraphs, lines = read.characters, read.paragraphs, read.lines
+        words = read.words if self.words == "spacy" else read.space_words
         total = text.counts
         paragraph = _duplicates(text, paragraphs, np.ones(len(paragraphs.starts), dtype=np.bool_))
         line = _duplicates(text, lines, _between_newline_runs(lines))
@@ -96,7 +99,7 @@ class GopherRepetition(Filter):
             duplicate,
         )
         return struct(
-            characters=characters,
+            characters=batch.characters.counts,
             dup_paragraph_fraction=fraction(paragraph[1], paragraph[0]),
             dup_paragraph_characters=fraction(paragraph[2], total),
             dup_line_fraction=fraction(line[1], line[0]),
@@ -104,14 +107,6 @@ class GopherRepetition(Filter):
             **{f"top_{n}_gram": fraction(top[:, j], total) for j, n in enumerate(TOP_SIZES)},
             **{f"dup_{n}_gram": fraction(duplicate[:, j], total) for j, n in enumerate(DUPLICATE_SIZES)},
         )
-
-    def _views(self, batch: Batch) -> tuple[Characters, Words, Spans, Spans]:
-        """Characters, words, paragraphs and lines of what is measured."""
-        code = views.fences(batch.characters) if self.fences else None
-        if code is None or not len(code.starts):
-            return batch.characters, batch.words, batch.paragraphs, batch.lines
-        text, words = views.without(batch.characters, code, batch.words)
-        return text, words, views.paragraphs(text), views.lines(text)
 
 
 def _duplicates(text: Characters, spans: Spans, selected: Bools) -> Int64s:

@@ -21,6 +21,7 @@ from curation.stages.batch import Batch
 from curation.stages.parameters import Outside, Size, checked
 from curation.stages.rules import Rule, decide
 from curation.stages.stage import Outcome, struct
+from curation.text import views
 
 SURE = 0.5
 """At or above this threshold only the most probable language can pass."""
@@ -38,6 +39,7 @@ class Language:
     Attributes:
         languages: Languages to keep, as labels of the model; empty keeps all.
         min_score: Probability that a language must exceed, 0 to 1.
+        markdown: Whether the text is Markdown, of which the language of the prose counts: no fenced code and no marks.
         model: Path of another fastText model; None means the built-in one.
         max_characters: Look only at this many characters at the beginning of a text, which is faster and changes the
             verdict on a few documents in a thousand; None means the whole text.
@@ -45,6 +47,7 @@ class Language:
 
     languages: tuple[str, ...] = ("en",)
     min_score: Annotated[float, Ge(0), Lt(1)] = 0.65
+    markdown: bool = False
     model: Annotated[str, Outside("a model")] | None = None
     max_characters: Size | None = None
 
@@ -74,7 +77,7 @@ class Language:
 
         Signals: `score`, of the language that decides, and `wanted`, whether that language is wanted (0 or 1).
         """
-        texts = batch.text
+        texts = views.strings(batch.prose.characters) if self.markdown else batch.text
         if self.max_characters is not None:
             texts = pc.utf8_slice_codeunits(texts, 0, self.max_characters)
         alternatives = self.languages if self.min_score < SURE else ()

@@ -36,6 +36,7 @@ STAGES = {
     "gopher_quality": "curation.filters.gopher_quality:GopherQuality",
     "c4": "curation.filters.c4:C4",
     "fineweb": "curation.filters.fineweb:FineWeb",
+    "paragraphs": "curation.filters.paragraphs:Paragraphs",
 }
 """Short names of the built-in stages."""
 

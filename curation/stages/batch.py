@@ -7,26 +7,77 @@ so dropping rows indexes two small arrays and copies no text.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 
-from curation.arrays import Bools
+from curation.arrays import Bools, Int64s
 from curation.text import views
 
 
-class Batch:
+class TextViews:
+    """Views of texts, each computed at its first use."""
+
+    __slots__ = ("_views",)
+
+    _views: dict[str, Any]
+
+    @property
+    def characters(self) -> views.Characters:
+        """Code points of every text, flat. A null text is empty."""
+        return cast(views.Characters, self._views["characters"])
+
+    @property
+    def words(self) -> views.Words:
+        """Words of every text by spaCy's English tokenizer, as spans of `characters`."""
+        return cast(views.Words, self._view("words", views.words))
+
+    @property
+    def space_words(self) -> views.Words:
+        """Parts of every text between white space, as spans of `characters`."""
+        return cast(views.Words, self._view("space_words", views.space_words))
+
+    @property
+    def lines(self) -> views.Spans:
+        """Parts of every text between single newlines, empty ones included, as spans of `characters`."""
+        return cast(views.Spans, self._view("lines", views.lines))
+
+    @property
+    def paragraphs(self) -> views.Spans:
+        """Parts of every stripped text between runs of two or more newlines, as spans of `characters`."""
+        return cast(views.Spans, self._view("paragraphs", views.paragraphs))
+
+    def _view(self, name: str, make: Callable[[views.Characters], Any]) -> Any:
+        if name not in self._views:
+            self._views[name] = make(self.characters)
+        return self._views[name]
+
+
+class Prose(TextViews):
+    """Views of the prose of texts in Markdown (`curation.text.views.prose`)."""
+
+    __slots__ = ()
+
+    def __init__(self, known: Mapping[str, Any]) -> None:
+        self._views = dict(known)
+
+    def take(self, rows: Int64s) -> Prose:
+        """The views of the rows given."""
+        return Prose({name: view.take(rows) for name, view in self._views.items()})
+
+
+class Batch(TextViews):
     """An immutable `pa.RecordBatch` of documents with lazily computed, shared views of its `text` column."""
 
-    __slots__ = ("_partial", "_views", "table")
+    __slots__ = ("_partial", "table")
 
     table: pa.RecordBatch
 
     def __init__(self, table: pa.RecordBatch, _views: Mapping[str, Any] | None = None) -> None:
         self.table = table
-        self._views: dict[str, Any] = dict(_views or {})
+        self._views = dict(_views or {})
         self._partial: tuple[Bools, Mapping[str, Any]] | None = None
 
     def __len__(self) -> int:
@@ -46,28 +97,16 @@ class Batch:
         """Code points of every text, flat. A null text is empty."""
         if "characters" not in self._views:
             self._views["characters"] = views.characters(self.text)
-        return cast(views.Characters, self._views["characters"])
+        return super().characters
 
     @property
-    def words(self) -> views.Words:
-        """Words of every text by spaCy's English tokenizer, as spans of `characters`."""
-        if "words" not in self._views:
-            self._views["words"] = views.words(self.characters)
-        return cast(views.Words, self._views["words"])
+    def prose(self) -> Prose:
+        """Views of every text without the code and the marks of Markdown."""
+        return cast(Prose, self._view("prose", lambda text: Prose({"characters": views.prose(text)})))
 
-    @property
-    def lines(self) -> views.Spans:
-        """Parts of every text between single newlines, empty ones included, as spans of `characters`."""
-        if "lines" not in self._views:
-            self._views["lines"] = views.lines(self.characters)
-        return cast(views.Spans, self._views["lines"])
-
-    @property
-    def paragraphs(self) -> views.Spans:
-        """Parts of every stripped text between runs of two or more newlines, as spans of `characters`."""
-        if "paragraphs" not in self._views:
-            self._views["paragraphs"] = views.paragraphs(self.characters)
-        return cast(views.Spans, self._views["paragraphs"])
+    def read_as(self, *, markdown: bool) -> TextViews:
+        """What the rules of a filter measure: every text as it is, or as Markdown (see `prose`)."""
+        return self.prose if markdown else self
 
     def keep(self, mask: Bools) -> Batch:
         """The rows where `mask` (shape (rows,)) is true, views included."""

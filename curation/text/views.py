@@ -15,8 +15,7 @@ import pyarrow as pa
 from curation.arrays import Int64s, UInt8s, UInt32s
 from curation.text.buffers import text_bytes
 from curation.text.kernels import characters as utf8
-from curation.text.kernels import fences as fenced
-from curation.text.kernels import spans
+from curation.text.kernels import markdown, spans
 
 _NEWLINE = np.uint32(10)
 
@@ -112,6 +111,15 @@ def words(text: Characters) -> Words:
     return Words(*find_words(text.codepoints, text.first, text.last))
 
 
+def space_words(text: Characters) -> Words:
+    """Words between white space: `text.split()`."""
+    size = int(text.counts.sum()) // 2 + len(text.first)
+    starts, ends, first, last = _span_arrays(size, len(text.first))
+    flags = np.empty(size, dtype=np.uint8)
+    count = spans.find_words(text.codepoints, text.first, text.last, utf8.classes(), starts, ends, flags, first, last)
+    return Words(starts[:count], ends[:count], first, last, flags[:count])
+
+
 def lines(text: Characters) -> Spans:
     """Lines: `text.split("\\n")`, so that every document has at least one."""
     size = int(np.count_nonzero(text.codepoints == _NEWLINE)) + len(text.first)
@@ -132,39 +140,20 @@ def fences(text: Characters) -> Spans:
     """Fenced code of texts in Markdown, the lines of the fences included."""
     size = int(np.count_nonzero(text.codepoints == _NEWLINE)) + len(text.first)
     starts, ends, first, last = _span_arrays(size, len(text.first))
-    count = fenced.find_fences(text.codepoints, text.first, text.last, starts, ends, first, last)
+    count = markdown.find_fences(text.codepoints, text.first, text.last, starts, ends, first, last)
     return Spans(starts[:count], ends[:count], first, last)
 
 
-def without(text: Characters, cut: Spans, of_text: Words) -> tuple[Characters, Words]:
-    """The texts without the spans `cut`, and those of their words that are outside of the spans."""
-    size, rows = len(of_text.starts), len(text.first)
+def prose(text: Characters) -> Characters:
+    """Texts in Markdown without their fenced code, blank lines and marks."""
+    code = fences(text)
     codepoints = np.empty(int(text.counts.sum()), dtype=np.uint32)
-    starts, ends, kept = np.empty((3, size), dtype=np.int64)
-    first, last, words_first, words_last = np.empty((4, rows), dtype=np.int64)
-    count = fenced.cut_spans(
-        text.codepoints,
-        text.first,
-        text.last,
-        cut.starts,
-        cut.ends,
-        cut.first,
-        cut.last,
-        of_text.starts,
-        of_text.ends,
-        of_text.first,
-        of_text.last,
-        codepoints,
-        first,
-        last,
-        starts,
-        ends,
-        kept,
-        words_first,
-        words_last,
+    first, last = np.empty_like(text.first), np.empty_like(text.last)
+    markdown.find_prose(
+        *(text.codepoints, text.first, text.last, code.starts, code.ends, code.first, code.last),
+        *(codepoints, first, last),
     )
-    rest = Words(starts[:count], ends[:count], words_first, words_last, of_text.flags[kept[:count]])
-    return Characters(codepoints, first, last), rest
+    return Characters(codepoints, first, last)
 
 
 def _span_arrays(size: int, rows: int) -> tuple[Int64s, Int64s, Int64s, Int64s]:

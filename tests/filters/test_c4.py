@@ -178,17 +178,17 @@ CODE = '```python\nd = {\n    1: "javascript [1]",\n\n}  # lorem ipsum\n```'
 
 
 def test_code_in_fences_is_kept() -> None:
-    """With `fences`, lines between fences stay as they are, and the rules look at the other lines only."""
+    """With `markdown`, lines between fences stay as they are, and the rules look at the other lines only."""
     text = f"One two three.\ntwo words\n\n{CODE}\n\n  Four five six. \n"
-    assert rewritten(text, fences=True) == f"One two three.\n{CODE}\nFour five six."
-    assert rewritten(text.replace("Four", "{"), fences=True) is None
+    assert rewritten(text, markdown=True) == f"One two three.\n\n{CODE}\n\n  Four five six."
+    assert rewritten(text.replace("Four", "{"), markdown=True) is None
     assert rewritten(text) is None
 
 
 def test_code_in_fences_has_no_sentences() -> None:
-    """With `fences`, sentences are counted outside of fences."""
+    """With `markdown`, sentences are counted outside of fences."""
     text = f"One two three. Four five six.\n{CODE}\nSeven eight nine."
-    outcome = C4(fences=True)(batch_of([text, "", CODE]))
+    outcome = C4(markdown=True)(batch_of([text, "", CODE]))
     assert outcome.signals.field("sentences").to_pylist() == [3, 0, 0]
     assert outcome.signals.field("lines").to_pylist() == [8, 0, 6]
 
@@ -196,7 +196,7 @@ def test_code_in_fences_has_no_sentences() -> None:
 def test_words_after_fences_are_those_of_the_text() -> None:
     """The words that later stages see are those of the rewritten text."""
     text = f"One two three [1] four.\n{CODE}\nFive six seven eight."
-    batch = C4(**ANY_LENGTH, fences=True)(batch_of([text, text])).batch
+    batch = C4(**ANY_LENGTH, markdown=True)(batch_of([text, text])).batch
     again = batch_of(batch.text.to_pylist())
     assert strings(batch, batch.words) == strings(again, again.words)
 
@@ -204,5 +204,20 @@ def test_words_after_fences_are_those_of_the_text() -> None:
 @pytest.mark.parametrize("text", ["One two three.\n~~~\n{ four }", "> ```\n> { four }\n\nOne two three."])
 def test_code_ends_where_commonmark_ends_it(text: str) -> None:
     """A fence that is never closed ends with the document or the quote it is in."""
-    assert rewritten(text, fences=True) is not None
+    assert rewritten(text, markdown=True) is not None
     assert rewritten(text) is None
+
+
+def test_markdown_keeps_its_structure() -> None:
+    """With `markdown`, headings of any length, indentation and one blank line between lines that are kept stay."""
+    text = "\n# Usage\n\n\nOne two three.\n\ntwo words\n\n- four five six\n  - seven eight\n\n#hash tag\n\n## See\n\n"
+    expected = "# Usage\n\nOne two three.\n\n- four five six\n  - seven eight\n\n## See"
+    outcome = C4(**ANY_LENGTH, markdown=True)(batch_of([text]))
+    assert outcome.batch.text.to_pylist() == [expected]
+    assert outcome.signals.to_pylist()[0]["lines_removed"] == 2
+    assert rewritten(text, min_sentences=None) == "One two three.\n- four five six\n- seven eight"
+
+
+def test_policies_are_cut_from_headings() -> None:
+    """With `markdown`, the other rules for lines apply to headings."""
+    assert rewritten("## Privacy policy\n\nOne two three.", markdown=True) == "One two three."

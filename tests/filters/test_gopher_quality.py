@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from heuristic_cases import batch_of, verdict
+from hypothesis import given
+from hypothesis import strategies as st
 
 from curation.errors import ParameterError
 from curation.filters.gopher_quality import GopherQuality
@@ -91,3 +93,35 @@ def test_other_thresholds_equal_the_reference() -> None:
     )
     texts = ["el perro", "el perro come pan", "un perro come pan", "la " * 9, "la internacionalización descentralizada"]
     assert ours(batch_of(texts)).reasons.to_pylist() == [verdict(theirs, text)[0] for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("text", "signal", "value"),
+    [
+        ("one , two. % 3x", "words", 3),
+        ("one , two. % 345", "mean_word_length", 10 / 3),
+        ("#a # b", "hash_ratio", 2 / 3),
+        ("one, 1 , b2.", "alpha_words", 2 / 4),
+        ("the, the\u2003of\nwith", "stop_words", 3),
+    ],
+)
+def test_words_between_white_space(text: str, signal: str, value: float) -> None:
+    """With `words = "space"`, a word is what stands between white space."""
+    assert measured(text, words="space")[signal] == pytest.approx(value)
+
+
+@given(st.text(alphabet="aé1,.# \t\n\u2003\x1f"))
+def test_words_between_white_space_are_those_of_split(text: str) -> None:
+    """The words are those of `str.split`, and their letters those of `str.isalpha`."""
+    words = text.split()
+    found = measured(text, words="space")
+    assert found["alpha_words"] == (
+        pytest.approx(sum(any(map(str.isalpha, word)) for word in words) / len(words)) if words else None
+    )
+
+
+def test_markdown_is_measured_as_prose() -> None:
+    """With `markdown`, marks of headings are no hashes, and code has no words."""
+    text = "# The heading\n\nThat is the text.\n\n```c\n#define x { 1 }\n```"
+    assert measured(text, markdown=True) == measured("The heading\nThat is the text.")
+    assert measured(text)["hash_ratio"] > 0

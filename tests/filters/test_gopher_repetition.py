@@ -112,10 +112,10 @@ def test_other_thresholds_equal_the_reference() -> None:
 
 
 def test_code_in_fences_is_not_measured() -> None:
-    """With `fences`, the measures are those of the text without its code."""
+    """With `markdown`, the measures are those of the text without its code."""
     code = "```\na = 1\n\na = 1\n\na = 1\n```"
     text = "One two three four.\n\n{}\n\nOne two three four.\n\nFive six seven."
-    outcomes = GopherRepetition(fences=True).measure(batch_of([text.format(code), code, "plain", text.format("")]))
+    outcomes = GopherRepetition(markdown=True).measure(batch_of([text.format(code), code, "plain", text.format("")]))
     with_code, only_code, plain, without_code = outcomes.to_pylist()
     assert with_code.pop("characters") == without_code.pop("characters") + len(code)
     assert with_code == without_code
@@ -126,5 +126,13 @@ def test_code_in_fences_is_not_measured() -> None:
 
 
 def test_code_alone_is_kept() -> None:
-    """With `fences`, a document of code alone violates no rule."""
-    assert GopherRepetition(fences=True)(batch_of(["```\n" + "a = 1\n" * 50 + "```"])).reasons.to_pylist() == [None]
+    """With `markdown`, a document of code alone violates no rule."""
+    assert GopherRepetition(markdown=True)(batch_of(["```\n" + "a = 1\n" * 50 + "```"])).reasons.to_pylist() == [None]
+
+
+def test_words_between_white_space() -> None:
+    """With `words = "space"`, n-grams are of what stands between white space."""
+    text = "well-known, well-known, x y z"
+    spacy, space = (GopherRepetition(words=words).measure(batch_of([text]))[0].as_py() for words in ("spacy", "space"))
+    assert space["top_2_gram"] == pytest.approx(len("well-known,well-known,") / len(text), abs=0.05)
+    assert space["top_2_gram"] != spacy["top_2_gram"]

@@ -133,3 +133,11 @@ def test_unknown_languages_and_models_are_refused(tmp_path: Path) -> None:
 def test_the_model_is_part_of_the_identity() -> None:
     """The fingerprint depends on the content of the model."""
     assert Language().assets() == {"model": identify.model_hash()}
+
+
+def test_code_has_no_language() -> None:
+    """With `markdown`, the language is that of the prose."""
+    code = "for the line in file: print the line and return the result\n" * 9
+    batch = documents(f"Der Zug fährt um neun Uhr ab.\n\n```\n{code}```")
+    found = [Language(markdown=markdown)(batch).batch.column("language")[0].as_py() for markdown in (True, False)]
+    assert found == ["de", "en"]

@@ -14,6 +14,7 @@ from curation.arrays import Bools, Int64s, UInt8s, UInt32s
 from curation.running.compiled import kernel
 from curation.text.kernels.characters import DECIMAL, SPACE
 from curation.text.kernels.chunks import IS_PUNCTUATION, IS_STOP
+from curation.text.kernels.markdown import is_heading
 from curation.text.kernels.quality import ends_in_ellipsis, line_end, stripped
 
 KEPT, LONG_WORD, NO_TERMINAL, FEW_WORDS, JAVASCRIPT, POLICY, CAUSES = range(7)
@@ -37,6 +38,7 @@ class LineRules(NamedTuple):
         policy: Whether lines with a phrase of the policy rule are removed.
         lorem_ipsum: Whether documents with "lorem ipsum" are removed.
         curly_bracket: Whether documents with `{` are removed.
+        markdown: Whether blank lines, indentation and headings of few words stay.
     """
 
     max_word_length: int
@@ -47,6 +49,7 @@ class LineRules(NamedTuple):
     policy: bool
     lorem_ipsum: bool
     curly_bracket: bool
+    markdown: bool
 
 
 class Fences(NamedTuple):
@@ -151,10 +154,12 @@ def clean_lines(
         cleaned.condemned[row] = 0
         cleaned.lines_first[row] = n_lines
         begin = at
+        blank = False
         source, fence = first[row], fences.first[row]
         while source < last[row]:
             line, after = line_end(codepoints, classes, source, last[row])
-            target = at + (n_lines > cleaned.lines_first[row])
+            newlines = 1 + blank if n_lines > cleaned.lines_first[row] else 0
+            target = at + newlines
             while fence < fences.last[row] and fences.ends[fence] <= source:
                 fence += 1
             fenced = fence < fences.last[row] and fences.starts[fence] <= source
@@ -164,6 +169,13 @@ def clean_lines(
                     out[target + i] = codepoints[source + i]
             else:
                 start, end = stripped(codepoints, classes, source, line)
+                if rules.markdown:
+                    if start == end:
+                        blank, source = True, after
+                        continue
+                    for i in range(start - source):
+                        out[target + i] = codepoints[source + i]
+                    target += start - source
                 stop, cause, condemned = _clean_line(
                     codepoints, start, end, classes, lower, rules, phrases, out, target
                 )
@@ -172,8 +184,9 @@ def clean_lines(
             if condemned and not cleaned.condemned[row]:
                 cleaned.condemned[row] = condemned
             if cause == KEPT:
-                if target > at:
-                    out[at] = 10
+                for i in range(newlines):
+                    out[at + i] = 10
+                blank = False
                 cleaned.starts[n_lines], cleaned.ends[n_lines] = target, stop
                 cleaned.sources[n_lines] = start if stop - target == end - start else -1
                 cleaned.fenced[n_lines] = fenced
@@ -208,7 +221,7 @@ def _clean_line(
             out[target + i] = codepoints[start + i]
     if rules.terminal and not _ends_sentence(out, target, stop):
         return stop, NO_TERMINAL, 0
-    if words < rules.min_words:
+    if words < rules.min_words and not (rules.markdown and is_heading(codepoints, start, end)):
         return stop, FEW_WORDS, 0
     phrase_bits, bracket = _find_phrases(out, target, stop, lower, phrases)
     if rules.lorem_ipsum and phrase_bits & 2:

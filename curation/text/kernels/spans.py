@@ -1,4 +1,4 @@
-"""Lines and paragraphs of texts as spans of code points."""
+"""Lines, paragraphs and white-space words of texts as spans of code points."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import numpy as np
 
 from curation.arrays import Int64s, UInt8s, UInt32s
 from curation.running.compiled import kernel
-from curation.text.kernels.characters import SPACE
+from curation.text.kernels.characters import ALPHA, SPACE, SYMBOL
+from curation.text.kernels.chunks import ALL_SYMBOLS, HAS_ALPHA
 
 _NEWLINE = np.uint32(10)
 
@@ -71,4 +72,38 @@ def find_paragraphs(
         ends[at] = end
         at += 1
         spans_last[row] = at
+    return at
+
+
+@kernel
+def find_words(
+    codepoints: UInt32s,
+    first: Int64s,
+    last: Int64s,
+    classes: UInt8s,
+    starts: Int64s,
+    ends: Int64s,
+    flags: UInt8s,
+    words_first: Int64s,
+    words_last: Int64s,
+) -> int:
+    """Find the spans of `text.split()` of each text, with the flags HAS_ALPHA and ALL_SYMBOLS; returns their number."""
+    at = 0
+    for row in range(first.size):
+        words_first[row] = at
+        i, end = first[row], last[row]
+        while i < end:
+            if classes[codepoints[i]] & SPACE:
+                i += 1
+                continue
+            starts[at] = i
+            any_of, all_of = np.uint8(0), np.uint8(255)
+            while i < end and not classes[codepoints[i]] & SPACE:
+                any_of |= classes[codepoints[i]]
+                all_of &= classes[codepoints[i]]
+                i += 1
+            ends[at] = i
+            flags[at] = (HAS_ALPHA if any_of & ALPHA else 0) | (ALL_SYMBOLS if all_of & SYMBOL else 0)
+            at += 1
+        words_last[row] = at
     return at

@@ -85,4 +85,4 @@ def test_json_has_both_values() -> None:
     """JSON has kind, key, before and after of each difference."""
     differences = json.loads(CliRunner().invoke(app, ["recipe", "diff", "fineweb", "web", "--json"]).stdout)
     extractor = next(entry for entry in differences if entry["key"] == "extract.extractor")
-    assert (extractor["kind"], extractor["before"], extractor["after"]) == ("value", "trafilatura", "resiliparse")
+    assert (extractor["kind"], extractor["before"], extractor["after"]) == ("value", "trafilatura", "blocks")

@@ -1,4 +1,4 @@
-"""Fenced code in Markdown."""
+"""Markdown: where its fenced code is, and its prose."""
 
 from __future__ import annotations
 
@@ -60,3 +60,39 @@ def test_fences_are_those_of_commonmark(text: str) -> None:
         inside = range(text.count("\n", 0, start), text.count("\n", 0, end) + 1)
         found.update(line for line in inside if lines[line].strip(" >\r"))
     assert found == expected
+
+
+def prose(*texts: str) -> list[str]:
+    return list(views.strings(views.prose(views.flat(texts))).to_pylist())
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("# One two\n\nThree.\n###### Four\n####### five\n#six", "One two\nThree.\nFour\n####### five\n#six"),
+        ("a\n\n```py\nb\n```\n\nc", "a\nc"),
+        ("> a\n> > b\n>\n> c", "a\nb\nc"),
+        ("- a\n  - b\n\n  c\n1. d", "- a\n- b\nc\n1. d"),
+        ("| a | b |\n| --- | :-: |\n| c \\| d |  |", "a | b\nc | d |"),
+        ("use `x_y` and ``a`b`` \\*here\\* C:\\dir \\", "use x_y and ab *here* C:\\dir \\"),
+        ("a  \r\nb\t", "a\nb"),
+        ("#", ""),
+        ("", ""),
+        ("```\nonly code\n```", ""),
+    ],
+)
+def test_prose_has_no_code_and_no_marks(text: str, expected: str) -> None:
+    """Fenced code, blank lines, and the marks of headings, quotes, tables and inline code are left out."""
+    assert prose(text) == [expected]
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.sampled_from([*LINES, "# a", "| a | b |", "|-|", "\\", "\\a"]), max_size=6), max_size=4))
+def test_prose_of_each_text_is_its_own(texts: list[list[str]]) -> None:
+    """The prose of a text does not depend on its neighbors, has no blank lines, and is no longer than the text."""
+    joined = ["\n".join(lines) for lines in texts]
+    found = prose(*joined)
+    assert found == [prose(text)[0] for text in joined]
+    for text, shorter in zip(joined, found, strict=True):
+        assert len(shorter) <= len(text)
+        assert not shorter or all(line.strip() for line in shorter.split("\n"))

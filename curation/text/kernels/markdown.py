@@ -1,6 +1,7 @@
-"""Fenced code in Markdown, as CommonMark defines it (https://spec.commonmark.org/0.31.2/#fenced-code-blocks).
+"""Markdown: where the fenced code is, and the prose without code and marks.
 
-Fences in list items and quotes are found too; they end where the item or quote does. A tab counts as four spaces.
+Fenced code is what CommonMark defines (https://spec.commonmark.org/0.31.2/#fenced-code-blocks). Fences in list items
+and quotes are found too; they end where the item or quote does. A tab counts as four spaces.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ _MAX_CONTAINERS = 32
 _MAX_INDENT = 3
 _MIN_FENCE = 3
 _MAX_DIGITS = 9
+_MAX_LEVEL = 6
+_HASH, _GREATER, _BACKSLASH, _BACKTICK, _BAR = (np.uint32(ord(mark)) for mark in "#>\\`|")
 
 
 @kernel
@@ -171,7 +174,16 @@ def find_fences(
 
 
 @kernel
-def cut_spans(
+def is_heading(codepoints: UInt32s, start: int, end: int) -> bool:
+    """Whether the line `[start, end)`, without white space at its ends, is a heading: `#` to `######` and a space."""
+    at = start
+    while at < end and codepoints[at] == _HASH and at - start < _MAX_LEVEL:
+        at += 1
+    return bool(at > start and (at == end or codepoints[at] == 32 or codepoints[at] == 9))
+
+
+@kernel
+def find_prose(
     codepoints: UInt32s,
     first: Int64s,
     last: Int64s,
@@ -179,61 +191,87 @@ def cut_spans(
     ends: Int64s,
     spans_first: Int64s,
     spans_last: Int64s,
-    words_starts: Int64s,
-    words_ends: Int64s,
-    words_first: Int64s,
-    words_last: Int64s,
     out: UInt32s,
     out_first: Int64s,
     out_last: Int64s,
-    out_starts: Int64s,
-    out_ends: Int64s,
-    kept: Int64s,
-    kept_first: Int64s,
-    kept_last: Int64s,
-) -> int:
-    """Copy texts without some spans, and move the words outside of them along.
+) -> None:
+    """Copy texts without their fenced code, blank lines and marks, so that rules measure what is written.
+
+    Left out are the marks of headings, quotes and inline code, indentation, backslashes that escape, and the frames of
+    tables: a row is "a | b". Marks of list items stay.
 
     Args:
         codepoints: Code points of all texts.
         first: First code point of each text.
         last: Code point after each text.
-        starts: First code point of each span, ascending in each text.
+        starts: First code point of each span of fenced code, ascending in each text.
         ends: Code point after each span.
         spans_first: First span of each text.
         spans_last: Span after the last of each text.
-        words_starts: First code point of each word.
-        words_ends: Code point after each word.
-        words_first: First word of each text.
-        words_last: Word after the last of each text.
         out: Output: code points of the copies.
         out_first: Output: first code point of each copy.
         out_last: Output: code point after each copy.
-        out_starts: Output: first code point of each word in the copies.
-        out_ends: Output: code point after each of those words.
-        kept: Output: which word each of those was.
-        kept_first: Output: first word of each copy.
-        kept_last: Output: word after the last of each copy.
-
-    Returns:
-        The number of words in the copies.
     """
-    at = words = 0
+    to = 0
     for row in range(first.size):
-        out_first[row], kept_first[row] = at, words
-        span, k, source = spans_first[row], words_first[row], first[row]
-        while source < last[row]:
-            stop = starts[span] if span < spans_last[row] else last[row]
-            while k < words_last[row] and words_starts[k] < stop:
-                if words_starts[k] >= source:
-                    out_starts[words], out_ends[words] = words_starts[k] - source + at, words_ends[k] - source + at
-                    kept[words] = k
-                    words += 1
-                k += 1
-            for i in range(source, stop):
-                out[at] = codepoints[i]
-                at += 1
-            source = ends[span] if span < spans_last[row] else last[row]
-            span += 1
-        out_last[row], kept_last[row] = at, words
-    return words
+        out_first[row] = to
+        span, line = spans_first[row], first[row]
+        while line < last[row]:
+            if span < spans_last[row] and starts[span] <= line:
+                line = ends[span] + 1
+                span += 1
+                continue
+            end = line
+            while end < last[row] and codepoints[end] != 10:
+                end += 1
+            begin = to
+            if to > out_first[row]:
+                out[to] = 10
+                to += 1
+            text = to
+            to = _write_prose(codepoints, line, end, out, to)
+            if to == text:
+                to = begin
+            line = end + 1
+        out_last[row] = to
+
+
+@kernel
+def _write_prose(codepoints: UInt32s, start: int, end: int, out: UInt32s, to: int) -> int:
+    """Write a line to `out[to:]` without marks; returns where it ends."""
+    at = _indent(codepoints, start, end)[1]
+    while at < end and codepoints[at] == _GREATER:
+        at = _indent(codepoints, at + 1, end)[1]
+    while end > at and (codepoints[end - 1] == 32 or codepoints[end - 1] == 9 or codepoints[end - 1] == 13):
+        end -= 1
+    if is_heading(codepoints, at, end):
+        while at < end and codepoints[at] == _HASH:
+            at += 1
+        at = _indent(codepoints, at, end)[1]
+    elif at < end and codepoints[at] == _BAR and codepoints[end - 1] == _BAR:
+        is_frame = True
+        for i in range(at, end):
+            code = codepoints[i]
+            is_frame &= code == _BAR or code == 45 or code == 58 or code == 32
+        if is_frame:
+            return to
+        at = _indent(codepoints, at + 1, end)[1]
+        end -= 1
+        while end > at and codepoints[end - 1] == 32:
+            end -= 1
+    while at < end:
+        code = codepoints[at]
+        at += 1
+        if code == _BACKTICK:
+            continue
+        if code == _BACKSLASH and at < end and _is_ascii_punctuation(codepoints[at]):
+            code = codepoints[at]
+            at += 1
+        out[to] = code
+        to += 1
+    return to
+
+
+@kernel
+def _is_ascii_punctuation(code: int) -> bool:
+    return bool(33 <= code <= 47 or 58 <= code <= 64 or 91 <= code <= 96 or 123 <= code <= 126)
