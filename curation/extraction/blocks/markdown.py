@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -145,6 +146,7 @@ class _Writer:
         self.flags: list[int] = runs[:, RUN_FLAGS].tolist()
         self.tags: list[int] = page.elements[:, TAG].tolist()
         self.parents: list[int] = page.elements[:, PARENT].tolist()
+        self.headlines = [0, *accumulate((self.flags[run] & HEADLINE) > 0 for run in self.first_run)]
         text_start = self.start[0]
         self.text = page.text[text_start : self.end[-1]].tobytes()
         self.shift = text_start
@@ -216,9 +218,7 @@ class _Writer:
             if first == end:
                 return False
             own = [inner for inner in self.chain(self.element[self.first_run[first]]) if self.tags[inner] == LI]
-            known = element in own[-1:] and not any(
-                self.flags[self.first_run[place]] & HEADLINE for place in range(first, end)
-            )
+            known = element in own[-1:] and self.headlines[first] == self.headlines[end]
             self.known_items[element] = known
         return known
 
@@ -327,7 +327,7 @@ class _Writer:
 
     def escape(self, text: str) -> str:
         """Text with a backslash before the characters that would mean something else in Markdown."""
-        if "$" in text or "\\" in text:
+        if ("$" in text or "\\" in text) and _RAW_FORMULA.search(text):
             if self.raw_formulas is None:
                 self.raw_formulas = any(name in self.source for name in (b"MathJax", b"mathjax", b"katex", b"KaTeX"))
             if self.raw_formulas:
