@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -41,6 +41,8 @@ class C4:
 
     Attributes:
         require_terminal_punctuation: Cut lines that do not end a sentence (. ? ! " ' but not ...).
+        words: Where sentences end: "spacy" is at tokens of spaCy's English tokenizer, as in datatrove; "space" is after
+            what stands between white space and ends in a stop, closing quotes and brackets aside, or with a line.
         max_word_length: Cut lines with a word of more characters than this.
         min_words_per_line: Cut lines with fewer words.
         min_sentences: Remove documents whose remaining lines have fewer sentences.
@@ -55,6 +57,7 @@ class C4:
             indentation.
     """
 
+    words: Literal["spacy", "space"] = "spacy"
     require_terminal_punctuation: bool = False
     max_word_length: Count | None = 1000
     min_words_per_line: Count | None = 3
@@ -89,11 +92,15 @@ class C4:
         """
         cleaned = self._clean(batch.characters)
         text = views.Characters(cleaned.codepoints, cleaned.first, cleaned.last)
-        words = _words(batch, cleaned)
+        known: dict[str, Any] = {"characters": text}
         sentences = np.empty(len(batch), dtype=np.int64)
-        c4_lines.count_sentences(
-            text.codepoints, words.starts, words.ends, words.flags, words.first, words.last, cleaned, sentences
-        )
+        if self.words == "space":
+            c4_lines.count_plain_sentences(cleaned, classes(), sentences)
+        else:
+            words = known["words"] = _words(batch, cleaned)
+            c4_lines.count_sentences(
+                text.codepoints, words.starts, words.ends, words.flags, words.first, words.last, cleaned, sentences
+            )
         lines = cleaned.causes.sum(axis=1)
         signals = struct(
             lines=lines,
@@ -108,7 +115,7 @@ class C4:
         removed = cleaned.causes[kept].sum(axis=0)
         counts = {f"lines_removed.{rule}": int(removed[cause]) for rule, cause in _CAUSES.items() if removed[cause]}
         rewritten = pc.if_else(pa.array(kept), views.strings(text), batch.text)
-        return Outcome(batch.with_text(rewritten, kept, characters=text, words=words), reasons, signals, counts)
+        return Outcome(batch.with_text(rewritten, kept, **known), reasons, signals, counts)
 
     def _clean(self, text: views.Characters) -> c4_lines.CleanTexts:
         rows = len(text.first)

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, ClassVar, Literal
 
+import numpy as np
 from annotated_types import Ge, Gt, Le, Lt
 
 from curation.dedup.survivor_rules import check_rule
 from curation.errors import ParameterError
 from curation.stages.parameters import Outside, Size, checked
+from curation.store.machine_cache import cached_array, versions
 from curation.store.untrusted import is_plain
 
 PERMUTATIONS = 112
@@ -110,6 +112,16 @@ class DedupSettings:
 
 @cache
 def _best_banding(threshold: float) -> tuple[int, int]:
+    """datasketch's optimum; it takes a while, most of which is the import of scipy."""
+    bands, rows = cached_array(
+        f"banding-{PERMUTATIONS}-{MISS_WEIGHT}-{threshold!r}-{versions('datasketch')}",
+        lambda: np.array(_optimize_banding(threshold)),
+        lambda array: array.shape == (2,) and array.dtype == np.int64,
+    )
+    return int(bands), int(rows)
+
+
+def _optimize_banding(threshold: float) -> tuple[int, int]:
     from datasketch import MinHashLSH
 
     try:

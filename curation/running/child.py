@@ -38,7 +38,7 @@ class Child:
                 stdout=subprocess.DEVNULL,
                 stderr=self.errors,
                 pass_fds=tuple(descriptors),
-                env=os.environ | {"PYTHONHASHSEED": "0", "MALLOC_ARENA_MAX": "1"},
+                env=os.environ | {"PYTHONHASHSEED": "0", "MALLOC_ARENA_MAX": "1", "CURATION_OWN_PROCESS": "1"},
             )
         except OSError as error:
             raise StepFailed(f"cannot start a process for {purpose}: {error}") from error

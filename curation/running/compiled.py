@@ -1,14 +1,23 @@
 """Compilation of kernels with numba, without the GIL.
 
-Machine code is cached on disk, so that workers do not compile it again.
+Machine code is cached on disk, so that workers do not compile it again. In processes that only this package uses, numba
+is told to load no extensions: those of other packages take a quarter of a second, and no kernel needs them.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numba
+import numba.core.entrypoints
+
+OWN_PROCESS = "CURATION_OWN_PROCESS"
+"""Environment variable that is set in processes that only this package uses: commands, their workers and children."""
+
+if OWN_PROCESS in os.environ:
+    numba.core.entrypoints._already_initialized = True  # type: ignore[attr-defined]
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 

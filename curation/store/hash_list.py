@@ -7,20 +7,14 @@ per lookup).
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import xxhash
 
 from curation.arrays import Bools, UInt64s
-from curation.store.folder import Folder
-
-CACHE = "CURATION_CACHE_DIR"
-"""Environment variable with the cache folder; the default is `curation` in XDG_CACHE_HOME or in ~/.cache."""
+from curation.store.machine_cache import cached_array
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,40 +68,10 @@ def cached_hash_list(name: str, build: Callable[[], Iterable[bytes]]) -> HashLis
         name: Name of the list in the cache; it must identify the content.
         build: Returns the UTF-8 strings of the list.
     """
-    path = cache_folder() / f"{name}.npy"
-    cached = _load(path)
-    if cached is not None:
-        return cached
-    built = hash_list(build())
-    return (_load(path) or built) if _save(path, built) else built
-
-
-def cache_folder() -> Path:
-    """The cache folder on this machine."""
-    if CACHE in os.environ:
-        return Path(os.environ[CACHE])
-    base = os.environ.get("XDG_CACHE_HOME")
-    try:
-        return (Path(base) if base else Path.home() / ".cache") / "curation"
-    except RuntimeError:  # no home folder, as in some containers
-        return Path(tempfile.gettempdir()) / f"curation-{os.getuid()}"
-
-
-def _load(path: Path) -> HashList | None:
-    """Load the list from a file, or return None if there is no file or it is not one that `_save` writes."""
-    try:
-        hashes = np.load(path, mmap_mode="r")
-    except (OSError, ValueError, EOFError):
-        return None
-    if hashes.ndim != 2 or hashes.shape[0] != 2 or hashes.dtype != np.uint64:
-        return None
-    return HashList(np.asarray(hashes))
-
-
-def _save(path: Path, built: HashList) -> bool:
-    try:
-        with Folder(str(path.parent)).writing(path.name, sync=False) as file:
-            np.save(file, built.hashes)
-    except OSError:
-        return False
-    return True
+    built = cached_array(
+        name,
+        lambda: hash_list(build()).hashes,
+        lambda array: array.ndim == 2 and array.shape[0] == 2 and array.dtype == np.uint64,
+        mapped=True,
+    )
+    return HashList(built)

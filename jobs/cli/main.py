@@ -229,6 +229,7 @@ def main() -> None:
         signal.signal(number, _interrupt)
     warnings.simplefilter("ignore", NotAccelerated)  # the filter step says it in the form of its progress
     protect()
+    os.environ.setdefault("CURATION_OWN_PROCESS", "1")
     os.environ.setdefault("PYTHONSAFEPATH", "1")  # processes started from here import nothing from the current folder
     _leave(_exit_code())
 

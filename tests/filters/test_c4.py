@@ -174,6 +174,24 @@ def test_parameters_out_of_range() -> None:
         C4(min_sentences=-1)
 
 
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("One two. Three four! Five six?", 3),
+        ('He said ("one two.") Then he left.', 2),
+        ("Version 1.5 of e.g this", 1),
+        ("One two\nthree four\n\nfive six", 3),
+        ("One ... two . three", 3),
+        ("One two.", 1),
+        ("", 0),
+    ],
+)
+def test_sentences_between_white_space(text: str, sentences: int) -> None:
+    """With `words = "space"`, a sentence ends with a line, or before white space after a stop and what closes it."""
+    signals = C4(words="space", min_words_per_line=1)(batch_of([text])).signals
+    assert signals.field("sentences").to_pylist() == [sentences]
+
+
 CODE = '```python\nd = {\n    1: "javascript [1]",\n\n}  # lorem ipsum\n```'
 
 

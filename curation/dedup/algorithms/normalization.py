@@ -19,6 +19,7 @@ import numpy as np
 
 from curation.arrays import Bools, Int64s, UInt8s, UInt32s
 from curation.running.compiled import kernel
+from curation.store.machine_cache import cached_array, versions
 from curation.text.views import Characters
 
 CODE_POINTS = sys.maxunicode + 1
@@ -50,7 +51,18 @@ class CharacterTables:
 @cache
 def tables() -> CharacterTables:
     """The tables for this Python's Unicode version."""
-    kind = np.zeros(CODE_POINTS, np.uint8)
+    table = cached_array(
+        f"simplified-v1-{versions('regex', 'datatrove')}",
+        _make_tables,
+        lambda array: array.ndim == 1 and array.dtype == np.uint32 and len(array) > 2 * CODE_POINTS,
+    )
+    kind, target, expansions = np.split(table, [CODE_POINTS, 2 * CODE_POINTS])
+    return CharacterTables(kind.astype(np.uint8), target, expansions)
+
+
+def _make_tables() -> UInt32s:
+    """The three tables one after another."""
+    kind = np.zeros(CODE_POINTS, np.uint32)
     target = np.arange(CODE_POINTS, dtype=np.uint32)
     expansions: list[int] = []
     decide = _classifier()
@@ -65,7 +77,7 @@ def tables() -> CharacterTables:
             elif answer[0] == MANY:
                 target[code] = len(expansions) << _LENGTH_BITS | len(answer[1])
                 expansions += map(ord, answer[1])
-    return CharacterTables(kind, target, np.array(expansions or [0], np.uint32))
+    return np.concatenate([kind, target, np.array(expansions or [0], np.uint32)])
 
 
 def _is_identity(page: int) -> bool:

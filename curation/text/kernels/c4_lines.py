@@ -12,7 +12,7 @@ import numpy as np
 
 from curation.arrays import Bools, Int64s, UInt8s, UInt32s
 from curation.running.compiled import kernel
-from curation.text.kernels.characters import DECIMAL, SPACE
+from curation.text.kernels.characters import DECIMAL, PUNCTUATION, SPACE, STOP
 from curation.text.kernels.chunks import IS_PUNCTUATION, IS_STOP
 from curation.text.kernels.markdown import is_heading
 from curation.text.kernels.quality import ends_in_ellipsis, line_end, stripped
@@ -402,6 +402,30 @@ def count_sentences(
                 k += 1
             if ended and _is_token(codepoints, at, end, begun):
                 total += 1
+        sentences[row] = total
+
+
+@kernel
+def count_plain_sentences(cleaned: CleanTexts, classes: UInt8s, sentences: Int64s) -> None:
+    """Count the sentences of each text: a line ends one, and so does a word before white space that ends in a stop.
+
+    Closing quotes and brackets, and other punctuation after the stop, belong to it.
+    """
+    codepoints = cleaned.codepoints
+    for row in range(cleaned.lines_first.size):
+        total = 0
+        for line in range(cleaned.lines_first[row], cleaned.lines_last[row]):
+            if cleaned.fenced[line]:
+                continue
+            total += 1
+            stopped = False
+            for i in range(cleaned.starts[line], cleaned.ends[line]):
+                kind = classes[codepoints[i]]
+                if kind & SPACE:
+                    total += stopped
+                    stopped = False
+                else:
+                    stopped = kind & STOP != 0 or (stopped and kind & PUNCTUATION != 0)
         sentences[row] = total
 
 

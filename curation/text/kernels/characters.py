@@ -13,6 +13,7 @@ import numpy as np
 
 from curation.arrays import Int64s, UInt8s, UInt32s
 from curation.running.compiled import kernel
+from curation.store.machine_cache import cached_array, versions
 
 SPACE = 1
 """`str.isspace`"""
@@ -40,6 +41,14 @@ _ASSIGNED = [*range(0x40000), *range(0xE0000, 0xE1000)]
 @cache
 def classes() -> UInt8s:
     """The classes of every code point, shape (0x110000,)."""
+    return cached_array(
+        f"characters-v1-{versions('spacy', 'datatrove')}",
+        _make_classes,
+        lambda array: array.shape == (_CODEPOINTS,) and array.dtype == np.uint8,
+    )
+
+
+def _make_classes() -> UInt8s:
     from datatrove.utils.text import PUNCTUATION_SET
 
     from curation.text import english
