@@ -17,7 +17,7 @@ OWN_PROCESS = "CURATION_OWN_PROCESS"
 """Environment variable that is set in processes that only this package uses: commands, their workers and children."""
 
 if OWN_PROCESS in os.environ:
-    numba.core.entrypoints._already_initialized = True  # type: ignore[attr-defined]
+    numba.core.entrypoints._already_initialized = True
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
