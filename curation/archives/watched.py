@@ -30,6 +30,7 @@ from curation.archives.reader import ReadSettings, read_batches
 from curation.archives.watched_child import DECODING, STATE
 from curation.errors import StepFailed
 from curation.running.child import Child, describe_exit, shared_file
+from curation.running.performance import add_elsewhere, child_ns
 from curation.stages.batch import Batch
 
 CHILD_MODULE = watched_child.__name__
@@ -73,10 +74,10 @@ class _ReadingProcess:
         os.ftruncate(self.state_file, STATE.size)
         self.state = mmap.mmap(self.state_file, STATE.size)
 
-    def start(self) -> None:
-        """Start a child unless one is running."""
+    def start(self) -> Child:
+        """The child that is running, or a new one."""
         if self.child is not None and self.child.process.poll() is None:
-            return
+            return self.child
         self.end()
         control, theirs = socket.socketpair()
         files, their_files = socket.socketpair()
@@ -84,6 +85,7 @@ class _ReadingProcess:
             descriptors = (theirs.fileno(), their_files.fileno(), self.state_file)
             self.child = Child(CHILD_MODULE, "reading", descriptors)
         self.control, self.files = Connection(control.detach()), files
+        return self.child
 
     def end(self) -> int:
         """End the child; returns its exit code."""
@@ -101,13 +103,15 @@ class _ReadingProcess:
         stop: tuple[int, str] | None = None
         crashed_at, passed_on = None, 0
         while True:
-            self.start()
+            child = self.start()
+            computed = child_ns(child.process.pid)
             self.state[:] = STATE.pack(-1, -1)
             try:
                 self.control.send((source, settings, left_out, stop, passed_on))
                 for batch in self._batches():
                     passed_on += 1
                     yield batch
+                add_elsewhere(max(child_ns(child.process.pid) - computed, 0))
                 break
             except (EOFError, ConnectionError):
                 pass  # the child ended

@@ -30,6 +30,7 @@ from curation.errors import StepFailed
 from curation.extraction import isolated_child
 from curation.extraction.isolated_child import ANSWER, FAILED, RECORD, RECYCLED, write_all
 from curation.running.child import Child, describe_exit, shared_file
+from curation.running.performance import add_elsewhere, child_ns
 
 PATIENCE = 6
 """Seconds of clock time allowed per second of processor time: on a busy machine a page is slow without hanging."""
@@ -114,6 +115,7 @@ class _Child(Child):
 
     def __init__(self, pages: int, answers: int) -> None:
         self.fresh = True
+        self.computed = 0
         self.control, theirs = socket.socketpair()
         with theirs:
             super().__init__(isolated_child.__name__, "extraction", (theirs.fileno(), pages, answers))
@@ -176,6 +178,9 @@ class _Supervisor:
         child = self.begin(request | {"seconds": limits.seconds, "patience": patience, "megabytes": limits.megabytes})
         fresh, child.fresh = child.fresh, False
         stuck = self.wait(child, 2 * patience + STUCK_SECONDS)
+        computed = child_ns(child.process.pid)
+        add_elsewhere(max(computed - child.computed, 0))
+        child.computed = computed
         answers = _read_answers(self.answers)
         if stuck is not None:
             code = self.end_child()

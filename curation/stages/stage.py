@@ -7,7 +7,6 @@ counting and checking are done here, once, so that the author of a filter does n
 from __future__ import annotations
 
 import dataclasses
-import time
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.arrays import Bools
+from curation.running.performance import processor_ns
 from curation.stages.batch import Batch
 from curation.stages.rules import Rule, decide, violations
 from curation.stages.signals import Histogram, histograms
@@ -105,7 +105,7 @@ class Applied:
         removed: The other rows, with stage, reason and signals, one record batch per stage that removed any.
         signals: Signals of the kept rows.
         tallies: Counts by stage.
-        nanoseconds: Time taken by each stage, and by measuring removed rows under `MEASURED_ALL`.
+        nanoseconds: Processor time of each stage, and by measuring removed rows under `MEASURED_ALL`.
         histograms: Of every signal, by `stage.signal`, over the rows that entered its stage.
     """
 
@@ -165,9 +165,9 @@ def apply(
     nanoseconds: dict[str, int] = {}
     counted: dict[str, Histogram] = {}
     for position, (name, stage) in enumerate(stages):
-        started = time.perf_counter_ns()
+        started = processor_ns()
         outcome = stage(batch)
-        nanoseconds[name] = time.perf_counter_ns() - started
+        nanoseconds[name] = processor_ns() - started
         _check(name, batch, outcome)
         rules: Sequence[Rule] = getattr(stage, "rules", ())
         if outcome.signals is not None:
@@ -179,9 +179,9 @@ def apply(
         if outcome.reasons is not None and is_removed.any():
             known = {key: values.filter(pa.array(is_removed)) for key, values in measured.items()}
             if measure_all:
-                started = time.perf_counter_ns()
+                started = processor_ns()
                 known |= _measure_rest(stages[position + 1 :], as_if_kept(stage, batch, outcome, is_removed))
-                nanoseconds[MEASURED_ALL] = nanoseconds.get(MEASURED_ALL, 0) + time.perf_counter_ns() - started
+                nanoseconds[MEASURED_ALL] = nanoseconds.get(MEASURED_ALL, 0) + processor_ns() - started
             dropped, reasons = outcome.batch.keep(is_removed), outcome.reasons.filter(pa.array(is_removed))
             removed.append(_removed_rows(name, dropped, reasons, _assemble(known, signals, len(dropped))))
             measured = {key: values.filter(pa.array(~is_removed)) for key, values in measured.items()}

@@ -155,14 +155,15 @@ def filter_archive(task: FilterTask) -> dict[str, int]:
             )
         ]
         documents, removed, signed, *stored = writers
-        batches = _numbered(read_watched(task.source, recipe.table("read"), read, losses))
+        batches = _numbered(meter.each("read", read_watched(task.source, recipe.table("read"), read, losses)))
         for applied, signature in overlapped(process, batches, BATCHES_AT_WORK):
-            documents.write(applied.kept.table)
-            signed.write(signature)
-            for writer in stored:
-                writer.write(stored_rows(applied.kept.table, applied.signals))
-            if applied.removed:
-                removed.write(pa.Table.from_batches(applied.removed).sort_by(POSITION))
+            with meter.timed("write"):
+                documents.write(applied.kept.table)
+                signed.write(signature)
+                for writer in stored:
+                    writer.write(stored_rows(applied.kept.table, applied.signals))
+                if applied.removed:
+                    removed.write(pa.Table.from_batches(applied.removed).sort_by(POSITION))
             tallies = add_stages(tallies, applied.tallies)
             counted = add_histograms(counted, applied.histograms)
             meter.add(applied.nanoseconds)

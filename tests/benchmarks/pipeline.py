@@ -1,11 +1,12 @@
 """The whole filter step compared with datatrove's: the same archives and cores, one after the other.
 
-Both sides are whole commands, timed from outside: `curate filter` with the recipe `fineweb`, and datatrove 0.10's
-FineWeb steps with English selected, in their own environment (`make peers`). Pages are the HTML records read. Each side
-also runs on an archive without pages, to measure its start-up. Repeated pages are altered, so that no cache on either
-side helps with them.
+Both sides are whole commands, timed from outside: `curate filter` with the recipes `fineweb` and `web`, and datatrove
+0.10's FineWeb steps with English selected, in their own environment (`make peers`). Pages are the HTML records read.
+Each side also runs on an archive without pages, to measure its start-up. Repeated pages are altered, so that no cache
+on either side helps with them. The budget of our side is processor time by stage; with start-up and idle cores it adds
+up to the time of all cores. If other processes use the machine, the figures are marked as disturbed.
 
-    python tests/benchmarks/pipeline.py [--quick] [--runs N] [--extractor trafilatura|resiliparse] [--repeat N]
+    python tests/benchmarks/pipeline.py [--quick] [--runs N] [--recipe fineweb|web] [--repeat N]
 """
 
 from __future__ import annotations
@@ -26,9 +27,11 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from quiet import say_load
+
 ROOT = Path(__file__).resolve().parents[2]
 PEER = ROOT / ".venv-peers" / "bin" / "python"
-EXTRACTORS = ("trafilatura", "resiliparse")
+RECIPES = ("fineweb", "web")
 
 _WORD = re.compile(rb" ([a-z]{6,20}) ")
 
@@ -130,10 +133,10 @@ def timed(command: list[str], environment: dict[str, str]) -> float:
     return seconds
 
 
-def ours(source: Path, out: Path, extractor: str, workers: int) -> float:
+def ours(source: Path, out: Path, recipe: str, workers: int) -> float:
     """Seconds of `curate filter`."""
     command = [sys.executable, "-m", "curation.jobs.cli", "filter", str(source), "--out", str(out)]
-    return timed([*command, "--workers", str(workers), "--set", f"extract.extractor={extractor}"], dict(os.environ))
+    return timed([*command, "--workers", str(workers), "--recipe", recipe], dict(os.environ))
 
 
 def peers(source: Path, out: Path, workers: int) -> float:
@@ -144,7 +147,7 @@ def peers(source: Path, out: Path, workers: int) -> float:
 
 
 def stage_times(out: Path) -> dict[str, float]:
-    """Seconds by stage of our side, summed over shards."""
+    """Seconds of processor time by stage of our side, summed over shards."""
     total: dict[str, float] = {}
     for path in (out / "performance" / "filter").glob("*.json"):
         for name, seconds in json.loads(path.read_text())["stages"].items():
@@ -179,22 +182,25 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--repeat", type=int, default=4, help="copies of each page in the archives")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--extractor", choices=EXTRACTORS, action="append")
+    parser.add_argument("--recipe", choices=RECIPES, action="append")
     args = parser.parse_args()
     if not PEER.exists():
         sys.exit("datatrove's environment is missing: run `make peers`")
+    quiet = say_load()
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
         web = shared_data() / "web"
         join(web, base / "web", 2, 1 if args.quick else args.repeat)
         join(web, base / "tiny", 1, 0)
-        compare(base, args.extractor or list(EXTRACTORS), 1 if args.quick else args.runs, args.workers)
+        compare(base, args.recipe or list(RECIPES), 1 if args.quick else args.runs, args.workers)
+    if not (say_load() and quiet):
+        print("disturbed: run it again on a quiet machine")
 
 
-def compare(base: Path, extractors: list[str], runs: int, workers: int) -> None:
+def compare(base: Path, recipes: list[str], runs: int, workers: int) -> None:
     """Run both sides in turn, `runs` times, and print the results."""
     sides: dict[str, Callable[[Path, Path], float]] = {
-        name: (lambda source, out, name=name: ours(source, out, name, workers)) for name in extractors
+        name: (lambda source, out, name=name: ours(source, out, name, workers)) for name in recipes
     }
     sides["datatrove"] = lambda source, out: peers(source, out, workers)
     seconds: dict[str, list[float]] = {name: [] for name in sides}
@@ -203,19 +209,29 @@ def compare(base: Path, extractors: list[str], runs: int, workers: int) -> None:
         for name, side in sides.items():
             starts[name].append(fresh(base / "start", lambda out, side=side: side(base / "tiny", out)))
             seconds[name].append(fresh(base / name, lambda out, side=side: side(base / "web", out)))
-    count = pages(base / extractors[0])
+    count = pages(base / recipes[0])
     print(f"{count} pages, {workers} workers, {runs} runs; median seconds of the whole command (of its start-up):")
     for name, values in seconds.items():
         print(f"  {name:<28}{statistics.median(values):8.1f} ({statistics.median(starts[name]):.1f})")
-    for name in extractors:
-        show_stages(f"curation, {name}", stage_times(base / name), count)
+    for name in recipes:
+        show_budget(name, stage_times(base / name), seconds[name][-1], statistics.median(starts[name]), workers, count)
     show_stages("datatrove", peer_stage_times(base / "datatrove"), count)
-    for name in extractors:
+    for name in recipes:
         for what, spent in (("", seconds), (".after_start", after_start(seconds, starts))):
             ratios = [theirs / mine for mine, theirs in zip(spent[name], spent["datatrove"], strict=True)]
             mine, theirs = (count / statistics.median(spent[side]) for side in (name, "datatrove"))
             rates = {"ours": round(mine, 2), "peer": round(theirs, 2), "ratio": round(statistics.median(ratios), 3)}
             print(json.dumps({"name": f"pipeline.filter.{name}{what}", **rates, "unit": "pages/s", "n": count}))
+
+
+def show_budget(name: str, spent: dict[str, float], whole: float, start: float, workers: int, count: int) -> None:
+    """Print where the time of the cores goes in the last run; the parts add up to it."""
+    cores = min(workers, os.cpu_count() or 1)
+    parts = spent | {"start-up, all cores": start * cores}
+    parts["rest: Dask, exchange, idle cores"] = whole * cores - sum(parts.values())
+    print(f"\ncuration, {name}: core-ms per page read, of {whole * cores / count * 1e3:.3f} on {cores} cores")
+    for stage, seconds in sorted(parts.items(), key=lambda item: -item[1]):
+        print(f"  {stage:<34}{seconds / count * 1e3:8.3f}{seconds / (whole * cores):8.1%}")
 
 
 def show_stages(title: str, spent: dict[str, float], count: int) -> None:
