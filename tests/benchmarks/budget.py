@@ -1,9 +1,9 @@
 """Where the time of a run goes, from archives to packed tokens, beside a lower bound for each part.
 
 `curate run` with the recipe `web` on altered pages, one worker. Parts are in processor time as the run itself records
-them (performance/). The bounds are measured here on the same data: inflating the archives (isal), parsing the pages with
-lexbor (resiliparse), the bare call of fastText, writing the same Parquet, and, for what only looks at text, one copy of
-it in memory. What is in no part is start-up, Dask, exchange between processes and waiting.
+them (performance/). The bounds are measured here on the same data: inflating the archives (isal), parsing the pages
+with lexbor (resiliparse), the bare call of fastText, writing the same Parquet, and, for what only looks at text, one
+copy of it in memory. What is in no part is start-up, Dask, exchange between processes and waiting.
 
     python tests/benchmarks/budget.py [--quick] [--repeat N]
 """
@@ -89,7 +89,8 @@ def bounds(source: Path, out: Path) -> dict[str, tuple[float, str]]:
     texts = documents.column("text").to_pylist()
     characters = np.zeros(sum(map(len, texts)), np.uint32)
     copy = cpu(lambda: characters.copy())
-    found: dict[str, tuple[float, str]] = {"read": (cpu(lambda: [inflate(data) for data in archives]), "inflating (isal)")}
+    found: dict[str, tuple[float, str]] = {}
+    found["read"] = (cpu(lambda: [inflate(data) for data in archives]), "inflating (isal)")
     found["extract"] = (cpu_of_parsing(archives), "parsing with lexbor")
     found["language"] = (cpu_of_language(texts), "fastText's own call, kept documents")
     found["heuristics"] = (5 * copy, "five copies of the text")
