@@ -88,7 +88,7 @@ def train(folder: str, checkpoint: Path, steps: int, batch_size: int = 4, every:
     torch.manual_seed(0)
     dataset = TokenDataset(folder, batch_size, seed=0, positions=True)
     loader: Any = dataset.loader
-    model = Model(int(loader.sets[0].metadata["curation.vocabulary"]), loader.sequence_length)
+    model = Model(loader.vocabulary, loader.sequence_length)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     done, losses = 0, []
     if checkpoint.exists():

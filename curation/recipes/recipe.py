@@ -89,6 +89,19 @@ class Recipe:
         stages = [[name, {**_use(name, stage), **identity(stage)}] for name, stage in self.stages]
         return {"stages": stages, "tables": {name: identity(table) for name, table in self.tables}}
 
+    def libraries(self) -> set[str]:
+        """The libraries on whose versions the output depends."""
+        return {library for part in self._parts() for library in part["libraries"]}
+
+    def readers(self) -> list[str]:
+        """The stages and tables that read models or lists."""
+        names = [*(name for name, _ in self.stages), *(name for name, _ in self.tables)]
+        return [name for name, part in zip(names, self._parts(), strict=True) if part["assets"]]
+
+    def _parts(self) -> list[dict[str, Any]]:
+        """The identities of all stages and tables, in order."""
+        return [identity(part) for _, part in (*self.stages, *self.tables)]
+
     def fingerprint(self) -> str:
         """Hash of `identity`: equal if the same recipe would give the same output."""
         return fingerprint(self.identity())
@@ -163,7 +176,7 @@ def load_recipe(name: str | PathLike[str], settings: Mapping[str, Any] | None = 
     if not isinstance(settings, Mapping | None):
         raise TypeError('settings must be a dict, such as {"language.min_score": 0.8}')
     given = {key: plain(value) for key, value in (settings or {}).items()}
-    return load(fspath(name), [f"{key}={_toml_value(value)}" for key, value in given.items()])
+    return load(fspath(name), [setting(key, value) for key, value in given.items()])
 
 
 def from_document(
@@ -348,6 +361,11 @@ def to_toml(resolved: Mapping[str, Any]) -> str:
     for name in (*TABLES, ALARMS):
         lines += ["", f"[{name}]", *(f"{key} = {_toml_value(value)}" for key, value in resolved[name].items())]
     return "\n".join(lines) + "\n"
+
+
+def setting(key: str, value: Any) -> str:
+    """A key and its plain value as `--set` takes them: `setting("c4.min_words", None)` → 'c4.min_words="none"'."""
+    return f"{key}={_toml_value(value)}"
 
 
 def _toml_value(value: Any) -> str:

@@ -54,8 +54,8 @@ class ShardFacts:
     """Facts about shards, which `total` adds up.
 
     Attributes:
-        kept: Number of kept documents by dimension and value. Dimensions are language, domain, tld, day, and the bins
-            of score, characters and tokens (bin numbers as `bisect_right` of the edges; "null" without text). Also
+        kept: Number of kept documents by dimension and value. Dimensions are language, domain, tld, day, dump, and the
+            bins of score, characters and tokens (bin numbers as `bisect_right` of the edges; "null" without text). Also
             characters, UTF-8 bytes and tokens by language.
         removed: Number of removed documents by dimension and value, without tokens and the sums by language.
         reasons: Characters of the documents that each reason removed.
@@ -168,6 +168,7 @@ class ShardFactsCounter:
             ("domain", hosts),
             ("tld", map(top_level, hosts)),
             ("day", day.drop_null().to_pylist()),
+            ("dump", batch["dump"].drop_null().to_pylist()),
             ("score", _bins(batch["language_score"], SCORES)),
             ("characters", _bins(pc.if_else(pc.equal(lengths, 0), pa.scalar(None, lengths.type), lengths), LENGTHS)),
         ):
@@ -212,9 +213,9 @@ class ShardFactsCounter:
 
 
 def most_frequent(facts: ShardFacts) -> ShardFacts:
-    """The facts with only the DOMAINS_PER_SHARD most frequent domains and top-level domains."""
+    """The facts with only the DOMAINS_PER_SHARD most frequent domains, top-level domains and crawls."""
     kept, removed = ({name: Counter(counts) for name, counts in side.items()} for side in (facts.kept, facts.removed))
-    for name in ("domain", "tld"):
+    for name in ("domain", "tld", "dump"):
         _keep_top(kept, removed, name, DOMAINS_PER_SHARD)
     return replace(facts, kept=_sorted(kept), removed=_sorted(removed))
 
@@ -228,7 +229,7 @@ def _keep_top(kept: dict[str, Counter[str]], removed: dict[str, Counter[str]], d
             part[dimension] = Counter({name: count for name, count in part[dimension].items() if name in top})
 
 
-COLUMNS = ("id", "text", "url", "date", "language", "language_score", "token_count")
+COLUMNS = ("id", "text", "dump", "url", "date", "language", "language_score", "token_count")
 """Columns that `ShardFactsCounter.add` needs."""
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import heapq
 import os
 import queue
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,6 +22,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import chain, count, islice
+from multiprocessing import resource_tracker
 from typing import Any, Generic, Literal, TypeVar
 
 from curation.errors import CredentialsFailed, CurationError, MissingExtra, StepFailed, UsageError, WriteFailed
@@ -570,6 +572,27 @@ def _check_code(client: Any, scheduler: str) -> None:
 
 
 @contextmanager
+def _loop_without_interrupts() -> Iterator[Any]:
+    """An event loop in a thread that blocks SIGINT, and so do the workers that are started from it.
+
+    A terminal sends Ctrl-C to all processes, and each worker would print a traceback. It ends with this process anyway.
+    """
+    from distributed.utils import LoopRunner
+
+    resource_tracker.ensure_running()  # unblocks the signal in the thread that starts it
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        runner = LoopRunner()
+        runner.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    try:
+        yield runner.loop
+    finally:
+        runner.stop()
+
+
+@contextmanager
 def _start(workers: int) -> Iterator[Any]:
     import dask
     from distributed import Client, LocalCluster
@@ -587,7 +610,9 @@ def _start(workers: int) -> Iterator[Any]:
     }
     with (
         dask.config.set(settings),
+        _loop_without_interrupts() as loop,
         LocalCluster(
+            loop=loop,
             n_workers=workers,
             threads_per_worker=1,
             processes=True,

@@ -44,7 +44,8 @@ def recipe_diff(
     as_json: AsJson = False,
 ) -> None:
     """Show what differs between two recipes or two runs: stages, values, models, versions."""
-    from curation.jobs.inspect.recipe_diff import compare_sides, open_side
+    from curation.jobs.inspect.recipe_diff import open_side
+    from curation.recipes.differences import compare_sides
     from curation.running.terminal import one_line
 
     found = compare_sides(*(open_side(name, trust_code=trust_code) for name in (left, right)))

@@ -39,7 +39,7 @@ def show(origin: TokenOrigin, console: Console) -> None:
         lines["document begins at"] = f"position {origin.document_position} of the row"
         lines["document"] = origin.document_id
         lines |= {name: origin.document[name] for name in _DOCUMENT} if origin.document else {}
-        lines["corpus"] = origin.corpus or "not origin: the corpus no longer exists"
+        lines["corpus"] = origin.corpus or "unknown: it no longer exists"
     for name, value in lines.items():
         console.print(f"{name:<21}{one_line(str(value))}", soft_wrap=True)
     before, text, after = (_visible(part) for part in (origin.before, origin.text, origin.after))

@@ -26,6 +26,9 @@ from curation.store.untrusted import is_plain
 
 DEFAULT_RECIPE = "fineweb"
 
+CHANGES_SHOWN = 5
+"""Changes named when another recipe is refused."""
+
 _CONTENT: dict[str, dict[str, type]] = {
     RUN: {"recipe": dict, "fingerprint": str, "versions": dict},
     "inputs": {"path": str, "size": int, "version": str},
@@ -62,9 +65,9 @@ class Plan:
             self.folder.write_json(RUN, value)
 
 
-def versions() -> dict[str, str]:
+def versions(recipe: Recipe) -> dict[str, str]:
     """The versions installed here, of this package, Python and the libraries that results may depend on."""
-    libraries = {name: library_version(name) for name in _REPORTED_LIBRARIES}
+    libraries = {name: library_version(name) for name in sorted({*_REPORTED_LIBRARIES, *recipe.libraries()})}
     return {"curation": __version__, "python": platform.python_version(), **libraries}
 
 
@@ -75,7 +78,7 @@ def describe(
     return {
         "recipe": plan.recipe.resolved(),
         "fingerprint": plan.recipe.fingerprint(),
-        "versions": versions(),
+        "versions": versions(plan.recipe),
         "accelerated": accelerated(plan.recipe),
         "inputs": [{**source.identity, "shard": source.shard} for source in plan.inputs],
         "quarantined": list(quarantined),
@@ -220,20 +223,26 @@ def _check_same_run(
 ) -> None:
     if previous["fingerprint"] != recipe.fingerprint() and not update:
         changed = differences(previous["recipe"], recipe.resolved())
-        before = previous["versions"]
+        before, needed = previous["versions"], recipe.libraries()
         changed += [
-            f"{name}: {before.get(name)} → {new}" for name, new in versions().items() if before.get(name) != new
+            f"{name}: {before.get(name)} → {new}"
+            for name, new in sorted(
+                versions(recipe).items(), key=lambda entry: (entry[0] not in needed, entry[0] not in before)
+            )
+            if before.get(name) != new
         ]
-        changed = changed or ["models or lists that it reads"]
+        changed = changed or [f"models or lists that {', '.join(recipe.readers())} read"]
+        more = f" and {len(changed) - CHANGES_SHOWN} more" if len(changed) > CHANGES_SHOWN else ""
+        shown = f"{'; '.join(changed[:CHANGES_SHOWN])}{more}"
         theirs = before.get("curation")
         if theirs != __version__:
             raise OutputError(
                 f"{folder.url} was made by curation {theirs}, and {__version__} would give other results; "
-                f"changed: {'; '.join(changed[:5])}. Choose a new folder, pass --update to redo the affected steps, "
+                f"changed: {shown}. Choose a new folder, pass --update to redo the affected steps, "
                 f"or finish it with curation {theirs}."
             )
         raise OutputError(
-            f"{folder.url} was made with another recipe; changed: {'; '.join(changed[:5])}. "
+            f"{folder.url} was made with another recipe; changed: {shown}. "
             "Choose a new folder, or pass --update to redo only the affected steps."
         )
     missing = {entry["path"] for entry in previous["inputs"]} - {source.path for source in inputs}

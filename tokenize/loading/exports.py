@@ -7,16 +7,17 @@ cut because it was longer than a row become separate documents, because other do
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from curation.arrays import Int64s
-from curation.errors import InputError, ParameterError
+from curation.errors import InputError, OutputError, ParameterError
 from curation.store.folder import Folder
 from curation.store.shards import Output
+from curation.tokenize.encoding.token_shards import SPLITS
 from curation.tokenize.loading.token_set import TokenSet
 
 FORMATS = ("megatron", "bin", "llmc")
@@ -24,11 +25,16 @@ FORMATS = ("megatron", "bin", "llmc")
 LLMC_TOKENS = 100_000_000
 """Tokens per file for llm.c, which reads files of about this size one after the other."""
 
+_MARKS = {"megatron": "{}.idx", "bin": "{}.documents.npy", "llmc": "{}_000000.bin"}
+"""A file of each split that only this format has."""
+
 _MEGATRON_MAGIC = b"MMIDIDX\x00\x00"
 _MEGATRON_TYPES = {np.dtype(np.uint8): 1, np.dtype(np.int32): 4, np.dtype(np.uint16): 8}
 _LLMC_HEADERS = {np.dtype(np.uint16): (20240520, 1), np.dtype(np.uint32): (20240801, 7)}
 
 _Part = tuple[npt.NDArray[Any], Int64s]
+_Written = tuple[list[Output], dict[str, int]]
+"""The files of an export, and the numbers of tokens and documents in them."""
 
 
 def export(source: str, target: str, form: str, split: str = "train", llmc_tokens: int = LLMC_TOKENS) -> list[Output]:
@@ -42,6 +48,8 @@ def export(source: str, target: str, form: str, split: str = "train", llmc_token
       document begins, and the end) and `<split>.json`.
     - `llmc`: `<split>_000000.bin` and so on with `llmc_tokens` tokens each, after llm.c's header of 256 int32.
 
+    Each has `<split>.json` with the type of the ids, the size of the vocabulary, and the ids of the end and of padding.
+
     Args:
         source: Folder of the run, or of its token shards.
         target: Folder to write to.
@@ -54,14 +62,56 @@ def export(source: str, target: str, form: str, split: str = "train", llmc_token
 
     Raises:
         InputError: There are no tokens.
+        OutputError: The target holds an export in another format, or of another tokenizer.
         ParameterError: The format is unknown.
     """
     if form not in FORMATS:
         raise ParameterError("form", form, f"one of {', '.join(FORMATS)}")
     tokens, folder = TokenSet(source, split), Folder(target)
+    _check_target(folder, form, tokens)
     if form == "megatron":
-        return _write_megatron(tokens, folder)
-    return _write_bin(tokens, folder) if form == "bin" else list(_write_llmc(tokens, folder, llmc_tokens))
+        outputs, counts = _write_megatron(tokens, folder)
+    else:
+        outputs, counts = _write_bin(tokens, folder) if form == "bin" else _write_llmc(tokens, folder, llmc_tokens)
+    return [*outputs, _write_labels(tokens, folder, form, counts)]
+
+
+def _check_target(folder: Folder, form: str, tokens: TokenSet) -> None:
+    """Raise OutputError if the folder has an export in another format, or a split of another tokenizer.
+
+    Formats have file names in common, so the second export would overwrite parts of the first.
+    """
+    for split in SPLITS:
+        for other, mark in _MARKS.items():
+            if other != form and folder.exists(mark.format(split)):
+                raise OutputError(f"{folder.url} has an export in the format {other}; choose another folder")
+        path = f"{split}.json"
+        labels = folder.read_json(path) if split != tokens.split and folder.exists(path) else {}
+        made_by = labels.get("tokenizer") if isinstance(labels, dict) else None
+        if made_by not in (None, tokens.metadata.get("curation.tokenizer")):
+            raise OutputError(f"{folder.url} has the split {split} of another tokenizer; choose another folder")
+
+
+def _kind(tokens: TokenSet, form: str) -> np.dtype[Any]:
+    """The type of the ids in a format."""
+    if form == "megatron":
+        return np.dtype(np.int32) if tokens.dtype.itemsize == 4 else tokens.dtype
+    return np.dtype(np.uint16) if tokens.dtype.itemsize < 4 else tokens.dtype
+
+
+def _write_labels(tokens: TokenSet, folder: Folder, form: str, counts: Mapping[str, int]) -> Output:
+    """Write `<split>.json`: what a training program has to know about the ids."""
+    numbers = {name: tokens.number(f"curation.{name}", -1) for name in ("vocabulary", "end_id", "pad_id", "seed")}
+    labels = {
+        "format": form,
+        "dtype": _kind(tokens, form).name,
+        **counts,
+        **{name: number if number >= 0 else None for name, number in numbers.items()},
+        **{name: tokens.metadata.get(f"curation.{name}") for name in ("tokenizer", "packing")},
+    }
+    path = f"{tokens.split}.json"
+    digest = folder.write_json(path, labels)
+    return Output(path, folder.size(path), digest, 0)
 
 
 def documents(tokens: TokenSet) -> Iterator[_Part]:
@@ -106,8 +156,8 @@ def _write_stream(tokens: TokenSet, folder: Folder, path: str, kind: np.dtype[An
     return Output(path, file.size, file.hash, len(bounds) - 1), bounds
 
 
-def _write_megatron(tokens: TokenSet, folder: Folder) -> list[Output]:
-    kind = np.dtype(np.int32) if tokens.dtype.itemsize == 4 else tokens.dtype
+def _write_megatron(tokens: TokenSet, folder: Folder) -> _Written:
+    kind = _kind(tokens, "megatron")
     data, bounds = _write_stream(tokens, folder, f"{tokens.split}.bin", kind)
     count = len(bounds) - 1
     with folder.writing(f"{tokens.split}.idx") as file:
@@ -115,35 +165,43 @@ def _write_megatron(tokens: TokenSet, folder: Folder) -> list[Output]:
         file.write(np.diff(bounds).astype("<i4"))
         file.write((bounds[:-1] * kind.itemsize).astype("<i8"))
         file.write(np.arange(count + 1, dtype="<i8"))
-    return [data, Output(f"{tokens.split}.idx", file.size, file.hash, count)]
+    index = Output(f"{tokens.split}.idx", file.size, file.hash, count)
+    return [data, index], {"tokens": int(bounds[-1]), "documents": count}
 
 
-def _write_bin(tokens: TokenSet, folder: Folder) -> list[Output]:
-    kind = np.dtype(np.uint16) if tokens.dtype.itemsize < 4 else tokens.dtype
-    data, bounds = _write_stream(tokens, folder, f"{tokens.split}.bin", kind)
+def _write_bin(tokens: TokenSet, folder: Folder) -> _Written:
+    data, bounds = _write_stream(tokens, folder, f"{tokens.split}.bin", _kind(tokens, "bin"))
     with folder.writing(f"{tokens.split}.documents.npy") as file:
         np.lib.format.write_array(file, bounds.astype("<i8"), allow_pickle=False)
     index = Output(f"{tokens.split}.documents.npy", file.size, file.hash, data.rows)
-    labels = {"dtype": kind.name, "tokens": int(bounds[-1]), "documents": data.rows}
-    names = ("tokenizer", "vocabulary", "end_id", "packing", "seed")
-    labels |= {name: tokens.metadata.get(f"curation.{name}") for name in names}
-    digest = folder.write_json(f"{tokens.split}.json", labels)
-    return [data, index, Output(f"{tokens.split}.json", folder.size(f"{tokens.split}.json"), digest, 0)]
+    return [data, index], {"tokens": int(bounds[-1]), "documents": data.rows}
 
 
-def _write_llmc(tokens: TokenSet, folder: Folder, size: int) -> Iterator[Output]:
-    kind = np.dtype(np.uint16) if tokens.dtype.itemsize < 4 else tokens.dtype
+def _write_llmc(tokens: TokenSet, folder: Folder, size: int) -> _Written:
+    kind = _kind(tokens, "llmc")
+    outputs: list[Output] = []
     buffer: list[npt.NDArray[Any]] = []
-    buffered = number = 0
-    for ids, _ in documents(tokens):
+    counts, buffered = {"tokens": 0, "documents": 0}, 0
+
+    def write(parts: list[npt.NDArray[Any]]) -> None:
+        outputs.append(_llmc_file(folder, f"{tokens.split}_{len(outputs):06d}.bin", parts, kind))
+
+    for ids, begins in documents(tokens):
+        counts["tokens"] += len(ids)
+        counts["documents"] += len(begins)
         while buffered + len(ids) >= size:
             cut = size - buffered
-            yield _llmc_file(folder, f"{tokens.split}_{number:06d}.bin", [*buffer, ids[:cut]], kind)
-            ids, buffer, buffered, number = ids[cut:], [], 0, number + 1
+            write([*buffer, ids[:cut]])
+            ids, buffer, buffered = ids[cut:], [], 0
         buffer.append(ids)
         buffered += len(ids)
     if buffered:
-        yield _llmc_file(folder, f"{tokens.split}_{number:06d}.bin", buffer, kind)
+        write(buffer)
+    number = len(outputs)
+    while folder.exists(left := f"{tokens.split}_{number:06d}.bin"):  # of a longer export, which this one replaces
+        folder.remove(left)
+        number += 1
+    return outputs, counts
 
 
 def _llmc_file(folder: Folder, path: str, parts: list[npt.NDArray[Any]], kind: np.dtype[Any]) -> Output:

@@ -109,6 +109,21 @@ class TokenLoader:
         self._weights = list(weights.values())
         self._read = 0
 
+    @property
+    def vocabulary(self) -> int:
+        """Number of tokens of the tokenizer, special ones included: the rows of a model's embedding."""
+        return self.sets[0].vocabulary
+
+    @property
+    def end_id(self) -> int:
+        """The id after each document."""
+        return self.sets[0].end_id
+
+    @property
+    def pad_id(self) -> int:
+        """The id that fills rows, which a loss ignores."""
+        return self.sets[0].pad_id
+
     def _common_length(self) -> int:
         lengths = {tokens.sequence_length for tokens in self.sets}
         if len(lengths) > 1:

@@ -82,6 +82,16 @@ class TokenSet:
         return int(self._first[-1])
 
     @property
+    def vocabulary(self) -> int:
+        """Number of tokens of the tokenizer, special ones included; -1 if the files do not say."""
+        return self.number("curation.vocabulary", -1)
+
+    @property
+    def end_id(self) -> int:
+        """The id after each document; -1 if the files do not say."""
+        return self.number("curation.end_id", -1)
+
+    @property
     def pad_id(self) -> int:
         """The id that fills rows; -1 if the files do not say."""
         return self.number("curation.pad_id", -1)

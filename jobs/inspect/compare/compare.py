@@ -20,8 +20,9 @@ from curation.jobs.inspect.compare.documents import (
     SendDocuments,
     files_of,
 )
-from curation.jobs.inspect.recipe_diff import compare_sides, open_side
+from curation.jobs.inspect.recipe_diff import open_side
 from curation.jobs.steps.plan import Plan
+from curation.recipes.differences import compare_sides
 from curation.report.funnel import Row, funnel_rows
 from curation.running.cluster import Cluster
 from curation.stages.tally import sum_counts

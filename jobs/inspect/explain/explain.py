@@ -28,6 +28,8 @@ from curation.stages.stage import Stage, as_if_kept
 from curation.store.folder import Folder
 from curation.store.paths import DOCUMENTS, RUN, SIGNALS
 from curation.store.shards import rows_at, shard_name
+from curation.store.storage import explain as storage_error
+from curation.store.storage import is_of_storage
 
 RECORD_HEADERS = 1 << 20
 """Bytes read in addition to the largest allowed page, for its headers."""
@@ -71,6 +73,7 @@ class Explanation:
         duplicate: If deduplication removed the document, how it matches its survivor.
         differs: The reason that the stages give now, if it is not the one that the run gave.
         requested: The requested key, if the document's id or URL is spelled differently.
+        missing: Why the document cannot be compared with its survivor, if it cannot.
     """
 
     place: str
@@ -80,6 +83,7 @@ class Explanation:
     duplicate: SurvivorComparison | None = None
     differs: str | None = None
     requested: str | None = None
+    missing: str | None = None
 
     @property
     def reason(self) -> str | None:
@@ -101,16 +105,29 @@ def _explain(plan: Plan, place: str, row: dict[str, Any], requested: str | None)
     number = None
     if place != "removed/filter" and plan.folder.exists(DOCUMENTS.path(shard)):
         number = find_row(plan.folder, shard, row["id"], row["warc_offset"])
-    against = plan.recipe.table("dedup").against
-    duplicate = None
+    duplicate, missing = None, None
     if place == "removed/dedup" and number is not None:
-        duplicate = compare(plan.folder, shard, number, against)
+        duplicate, missing = _compare(plan, shard, number, row)
     batch = _record(plan, row)
     stages = list(_replay(plan, batch)) if batch is not None else list(_stored(plan, place, row, shard, number))
     differs = _difference(stages, place, row) if batch is not None else None
     if place == "corpus" and number is not None:
         stages += _corpus(plan, shard, number)
-    return Explanation(place, row, stages, batch is not None, duplicate, differs, requested)
+    return Explanation(place, row, stages, batch is not None, duplicate, differs, requested, missing)
+
+
+def _compare(plan: Plan, shard: str, number: int, row: dict[str, Any]) -> tuple[SurvivorComparison | None, str | None]:
+    """How a duplicate matches its survivor, or why that cannot be said: the survivor's run may have been moved."""
+    try:
+        return compare(plan.folder, shard, number, plan.recipe.table("dedup").against), None
+    except Exception as error:
+        missing = isinstance(error, OSError | ValueError | LookupError) or is_of_storage(error)
+        if isinstance(error, CurationError) or not missing:
+            raise
+        earlier = (row["signals"] or {}).get("dedup.survivor_run")
+        what = f"the earlier run {earlier}, which has the survivor," if earlier else "a file of deduplication"
+        gone = isinstance(error, FileNotFoundError)
+        return None, f"{what} {'is no longer there' if gone else f'cannot be read: {storage_error(error)}'}"
 
 
 def _difference(stages: list[StageResult], place: str, row: dict[str, Any]) -> str | None:

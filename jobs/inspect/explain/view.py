@@ -53,6 +53,8 @@ def _show_one(explanation: Explanation, console: Console) -> None:
                 _field(name, value, console)
     if explanation.duplicate is not None:
         _show_duplicate(explanation.duplicate, console)
+    if explanation.missing is not None:
+        console.print(f"Not compared with the survivor: {one_line(explanation.missing)}.", soft_wrap=True)
     if not explanation.replayed:
         console.print("The archive cannot be read; these values were stored with the document.")
     if explanation.differs is not None:
@@ -164,6 +166,7 @@ def to_json(explanation: Explanation) -> dict[str, Any]:
         "differs": explanation.differs,
         "asked": explanation.requested,
         "duplicate": asdict(explanation.duplicate) if explanation.duplicate is not None else None,
+        "missing": explanation.missing,
     }
 
 

@@ -8,22 +8,26 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
-from curation import __version__
 from curation.jobs.steps.plan import Plan
 from curation.jobs.steps.report.facts import STEP
-from curation.recipes.recipe import to_toml
+from curation.recipes.alarms import TABLE as ALARMS
+from curation.recipes.differences import Difference, Side, compare_sides
+from curation.recipes.recipe import Recipe, built_in, load, setting, to_toml
+from curation.report.counting import NO_DAY
 from curation.report.excerpts import harmless
 from curation.report.funnel import Row, funnel_rows
 from curation.store import schema
 from curation.store.folder import Folder
 from curation.store.manifest import WHOLE, read_manifest
-from curation.store.paths import DATASET_CARD
+from curation.store.paths import DATASET_CARD, RUN
 from curation.store.shards import Output
+from curation.store.untrusted import is_local
 
 EARLIER_CARD = "corpus/README.md"
 """Where the card was up to version 0.1.0."""
@@ -35,6 +39,21 @@ REASONS = 4
 
 LANGUAGES = 40
 """Languages listed, the most frequent first."""
+
+ARCHIVES = 20
+"""Archives named, in input order."""
+
+IN_COMMAND = 3
+"""Archives named in the command; more are in a list."""
+
+DOMAINS = 10
+"""Domains listed, those with the most documents first."""
+
+COMMON_CRAWL = "CC-MAIN-"
+"""How the names of Common Crawl's dumps begin."""
+
+_OF_RESULTS = ("value", "stage", "order")
+"""Kinds of differences between recipes that say how the results differ."""
 
 SIZES = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")
 
@@ -148,8 +167,7 @@ def _body(plan: Plan, stats: Mapping[str, Any]) -> Iterator[str]:
     yield f"# {_plain(recipe.name)}"
     yield ""
     yield _plain(recipe.description) if recipe.description else "Text from web archives."
-    if recipe.reproduces:
-        yield f"The recipe reproduces {_plain(recipe.reproduces)}."
+    yield from _likeness(recipe)
     yield ""
     size = f"{_documents(stats):,} documents" + (f", {tokens:,} tokens" if tokens is not None else "")
     yield f"{size}, from {stats['shards']['corpus']:,} of {stats['shards']['inputs']:,} archives."
@@ -166,6 +184,7 @@ def _body(plan: Plan, stats: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield from ("## Columns", "", "| column | type | |", "|---|---|---|")
     yield from (f"| `{part.name}` | {_DTYPES[part.type]} | {COLUMNS[part.name]} |" for part in schema.DOCUMENT)
+    yield from ("", "## Source", "", "| | |", "|---|---|", *_source(plan, stats))
     yield from (
         "",
         "## How it was made",
@@ -174,11 +193,94 @@ def _body(plan: Plan, stats: Mapping[str, Any]) -> Iterator[str]:
     )
     yield from ("", "| stage | in | out | removed for |", "|---|---:|---:|---|", *map(_row, rows))
     yield from ("", "## Languages", "", "| language | documents |", "|---|---:|", *_languages(stats))
-    yield from ("", "## Recipe", "", f"Fingerprint `{stats['fingerprint']}`, curation {__version__}.", "", "```toml")
-    yield harmless(to_toml(recipe.resolved())).replace("```", "` ` `").rstrip()
-    yield from ("```", "", "## Rights and limits", "")
+    version = str(plan.folder.read_json(RUN)["versions"].get("curation"))
+    made = f"curation {_plain(version)}; `run.json` has the versions of all libraries"
+    yield from ("", "## Recipe", "", f"Fingerprint `{stats['fingerprint']}`, made by {made}.", "", "```sh")
+    yield from (_block(_command(plan)), "```", "")
+    yield from ("The recipe with all its keys, for `--recipe recipe.toml`:", "", "```toml")
+    yield from (_block(to_toml(recipe.resolved())), "```", "", "## Rights, opt-outs and limits", "", *_rights(stats))
+
+
+def _base(recipe: Recipe) -> Recipe | None:
+    """The built-in recipe that a recipe was made from: the one of its name, or that reproduces the same."""
+    built = [load(name) for name in built_in()]
+    named = (base for base in built if base.name == recipe.name)
+    alike = (base for base in built if base.reproduces and base.reproduces == recipe.reproduces)
+    return next(named, next(alike, None))
+
+
+def _differences(base: Recipe, recipe: Recipe) -> list[Difference]:
+    """What changes the results of a recipe, compared with another one."""
+    found = compare_sides(Side(base.name, base), Side(recipe.name, recipe))
+    return [each for each in found if each.kind in _OF_RESULTS and not each.key.startswith(f"{ALARMS}.")]
+
+
+def _likeness(recipe: Recipe) -> Iterator[str]:
+    """What the recipe reproduces; for one made from a built-in recipe, how it differs from that one."""
+    base = _base(recipe)
+    changes = _differences(base, recipe) if base is not None else []
+    if base is not None and changes:
+        yield from ("", f"As `{base.name}`, except:", "")
+        yield from (f"- {_plain(change.text)}" for change in changes)
+    elif recipe.reproduces:
+        yield f"The recipe reproduces {_plain(recipe.reproduces)}."
+
+
+def _command(plan: Plan) -> str:
+    """The command that makes the same corpus from the same archives."""
+    names = [_name(source.path) for source in plan.inputs]
+    words = ["curate", "run", *(names if len(names) <= IN_COMMAND else ["@archives.txt"]), "--out", "DIR"]
+    base = _base(plan.recipe)
+    changes = _differences(base, plan.recipe) if base is not None else []
+    if base is None or any(change.kind != "value" for change in changes):
+        words += ["--recipe", "recipe.toml"]
+    else:
+        words += ["--recipe", base.name]
+        words += [word for change in changes for word in ("--set", setting(change.key, change.after))]
+    return shlex.join(words)
+
+
+def _name(path: str) -> str:
+    """The URL of an archive, or the name of a local file."""
+    return path.rpartition("/")[2] if is_local(path) else path
+
+
+def _source(plan: Plan, stats: Mapping[str, Any]) -> Iterator[str]:
+    """Rows of a table: where the documents come from."""
+    dumps = [f"{_plain(name)} ({counts['kept']:,} documents)" for name, counts in stats["dumps"].items()]
+    days = [_plain(day) for day, counts in stats["days"].items() if counts["kept"] and day != NO_DAY]
+    kept = {name: counts["kept"] for name, counts in stats["domains"].items() if counts["kept"]}
+    domains = sorted(kept.items(), key=lambda entry: (-entry[1], entry[0]))[:DOMAINS]
+    names = [f"`{_inline(_name(source.path))}`" for source in plan.inputs[:ARCHIVES]]
+    more = [f"{len(plan.inputs) - ARCHIVES:,} more in `run.json`"] if len(plan.inputs) > ARCHIVES else []
+    total = sum(source.size for source in plan.inputs)
+    yield f"| crawl | {', '.join(dumps) or 'not named by the archives'} |"
+    yield f"| crawled | {' to '.join(dict.fromkeys([days[0], days[-1]])) if days else 'not known'} |"
+    yield f"| archives | {len(plan.inputs):,}, {total:,} bytes: {', '.join([*names, *more])} |"
+    yield f"| most frequent sites | {', '.join(f'{_plain(name)} ({count:,})' for name, count in domains)} |"
+
+
+def _rights(stats: Mapping[str, Any]) -> Iterator[str]:
+    """Paragraphs on rights, opt-outs and personal data."""
     yield "The texts belong to their authors. No license is stated here; whoever publishes them has to choose one."
+    if any(name.startswith(COMMON_CRAWL) for name in stats["dumps"]):
+        yield "The pages are from Common Crawl, whose [terms of use](https://commoncrawl.org/terms-of-use) apply."
+    yield ""
+    yield "Whether a page could be crawled was decided by the crawler. This corpus was made without looking at"
+    yield "robots.txt or at opt-outs declared since. To leave out the pages of owners who object, list their domains in"
+    yield "`url.extra_domains`, run again with `--update`, and publish the result."
+    yield ""
     yield "Personal data was found by patterns and checksums, and replaced. Some will remain."
+
+
+def _block(text: str) -> str:
+    """A text to put between lines of three backticks."""
+    return harmless(text).replace("```", "` ` `").rstrip()
+
+
+def _inline(text: str) -> str:
+    """A text to put between backticks in a table."""
+    return " ".join(harmless(text).split()).replace("`", "'").replace("|", "\\|")
 
 
 def _row(row: Row) -> str:

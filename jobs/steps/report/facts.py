@@ -45,7 +45,7 @@ from curation.store.shards import read_shard
 
 STEP = "report"
 
-VERSION = 2
+VERSION = 3
 """Raise this when the same shards give other facts."""
 
 TOP_DOMAINS = 50
@@ -174,6 +174,7 @@ def collect(plan: Plan, facts: ShardFacts) -> dict[str, Any]:
         "domains": dict(list(_ranked(facts, "domain").items())[:TOP_DOMAINS]),
         "tlds": _ranked(facts, "tld"),
         "days": dict(sorted(_ranked(facts, "day").items())),
+        "dumps": dict(sorted(_ranked(facts, "dump").items())),
         "lengths": _both(facts, "characters", LENGTHS),
         "token_counts": binned(facts.kept.get("tokens", {}), LENGTHS),
         "signals": signals,

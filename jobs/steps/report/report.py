@@ -33,7 +33,7 @@ from curation.store.shards import Output
 if TYPE_CHECKING:
     from curation.jobs.steps.run import Run
 
-VERSION = 4
+VERSION = 5
 """Rises when the same run gives another report."""
 
 ROWS_SHOWN = 15

@@ -158,7 +158,7 @@ def test_export_writes_each_split(run: str, tmp_path: Path) -> None:
 def test_export_to_an_object_store(run: str) -> None:
     """The target may be any fsspec URL."""
     answer("export", run, "--format", "llmc", "--to", "memory://exported", "--split", "train")
-    assert Folder("memory://exported").list() == ["train_000000.bin"]
+    assert Folder("memory://exported").list() == ["train.json", "train_000000.bin"]
 
 
 def test_export_refuses_what_cannot_be(run: str, tmp_path: Path) -> None:

@@ -133,12 +133,14 @@ def test_a_worker_is_killed_in_the_exchange(crawl: Path, whole: Path, tmp_path: 
 
 @pytest.mark.parametrize(("number", "workers"), [(signal.SIGTERM, "0"), (signal.SIGINT, "2")])
 def test_a_signal_ends_it(crawl: Path, whole: Path, tmp_path: Path, number: signal.Signals, workers: str) -> None:
-    """On SIGTERM and Ctrl-C it exits with code 3 and says how to resume, no worker is left; then the run resumes."""
+    """On SIGTERM, and on Ctrl-C, which a terminal sends to workers too, it exits with code 3 and says in one line how
+    to resume, no worker is left; then the run resumes."""
     out = before("dedup", whole, tmp_path / "out")
     with start(crawl, "--out", out, workers=workers) as process:
         wait_for(process, some(out, "dedup/work/phases/*"))
         children = psutil.Process(process.pid).children(recursive=True)
-        process.send_signal(number)
+        for each in (*children, process) if number == signal.SIGINT else (process,):
+            each.send_signal(number)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 3, errors
     assert number.name in errors

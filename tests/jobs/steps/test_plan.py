@@ -19,7 +19,12 @@ from curation.jobs.steps.plan import make_plan
     [
         (lambda run: run["versions"].update(lxml="1.0"), r"changed: lxml: 1\.0 → \d"),
         (lambda run: run["versions"].pop("isal"), r"changed: isal: None → \d"),
-        (lambda run: None, "changed: models or lists that it reads"),
+        (
+            lambda run: run["versions"].update({"python": "3.0", "fasttext-predict": "0.1"}),
+            r"changed: fasttext-predict: 0\.1 → ",
+        ),
+        (lambda run: run["versions"].pop("phonenumbers"), r"changed: phonenumbers: None → \d"),
+        (lambda run: None, r"changed: models or lists that url, extract, language read\. "),
     ],
 )
 def test_the_refusal_names_what_changed(tmp_path: Path, change: Callable[[dict[str, Any]], Any], named: str) -> None:

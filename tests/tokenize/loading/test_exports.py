@@ -11,12 +11,14 @@ import pyarrow.parquet as pq
 import pytest
 from datatrove.pipeline.tokens.megatron_tokenizer import MegatronTokenizedFile
 from tokenized import END, make_run, make_texts
+from tokenizers import Tokenizer
 
-from curation.errors import InputError, ParameterError
+from curation.errors import InputError, OutputError, ParameterError
 from curation.tokenize.encoding.encode_shards import read_encoder
 from curation.tokenize.encoding.encoder import Encoder
 from curation.tokenize.encoding.token_shards import TokensSettings
-from curation.tokenize.loading.exports import documents, export
+from curation.tokenize.loading.exports import FORMATS, documents, export
+from curation.tokenize.loading.loader import TokenLoader
 from curation.tokenize.loading.token_set import TokenSet
 
 SETTINGS = TokensSettings(sequence_length=32, shard_rows=60, row_group_rows=16, validation_fraction=0.1)
@@ -70,7 +72,7 @@ def test_megatron(run: str, tmp_path: Path, split: str) -> None:
     outputs = export(run, str(tmp_path), "megatron", split)
     documents = expected(run, split)
     assert read_megatron(tmp_path / split) == documents
-    assert [output.rows for output in outputs] == [len(documents)] * 2
+    assert [output.rows for output in outputs] == [len(documents), len(documents), 0]
     assert [output.bytes for output in outputs] == [(tmp_path / output.path).stat().st_size for output in outputs]
 
 
@@ -95,7 +97,7 @@ def test_bin_is_bare_ids_with_an_index(run: str, tmp_path: Path) -> None:
     bounds = np.load(tmp_path / "train.documents.npy")
     assert labels["dtype"] == "uint16"
     assert [ids[a:b].tolist() for a, b in itertools.pairwise(bounds)] == expected(run)
-    assert (labels["tokens"], labels["documents"], labels["end_id"]) == (len(ids), len(bounds) - 1, "0")
+    assert (labels["tokens"], labels["documents"], labels["end_id"]) == (len(ids), len(bounds) - 1, 0)
 
 
 @pytest.mark.parametrize("size", [100, 1000, 10**8])
@@ -146,6 +148,50 @@ def test_spelled_special_tokens_stay_text(run: str, tmp_path: Path) -> None:
     export(run, str(tmp_path), "bin", "validation")
     ends = sum(int((np.fromfile(tmp_path / f"{split}.bin", np.uint16) == 0).sum()) for split in ("train", "validation"))
     assert ends == len(TEXTS)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_every_export_says_which_ids_are_special(run: str, tmp_path: Path, form: str) -> None:
+    """<split>.json has the vocabulary, the ids of end and padding, and the counts; so has the loader."""
+    path = export(run, str(tmp_path), form, "validation")[-1].path
+    found = json.loads((tmp_path / path).read_text())
+    tokenizer = Tokenizer.from_file(f"{run}/tokenizer/tokenizer.json")
+    special = (tokenizer.get_vocab_size(), tokenizer.token_to_id(END), tokenizer.token_to_id("<|padding|>"))
+    assert (found["vocabulary"], found["end_id"], found["pad_id"]) == special
+    loader = TokenLoader(run, 1)
+    assert (loader.vocabulary, loader.end_id, loader.pad_id) == special
+    texts = expected(run, "validation")
+    assert (found["format"], found["documents"], found["tokens"]) == (form, len(texts), sum(map(len, texts)))
+
+
+def test_formats_do_not_mix(run: str, tmp_path: Path) -> None:
+    """A folder with another format is refused before anything is written; the same export can be made again."""
+    for form, other in itertools.permutations(FORMATS, 2):
+        target = tmp_path / f"{form}-{other}"
+        export(run, str(target), form)
+        before = {path.name: path.read_bytes() for path in target.iterdir()}
+        for split in ("train", "validation"):
+            with pytest.raises(OutputError, match=f"has an export in the format {form}"):
+                export(run, str(target), other, split)
+        export(run, str(target), form)
+        assert {path.name: path.read_bytes() for path in target.iterdir()} == before
+
+
+def test_tokenizers_do_not_mix(run: str, tmp_path: Path) -> None:
+    """A split next to one of another tokenizer is refused."""
+    export(run, str(tmp_path), "megatron")
+    labels = json.loads((tmp_path / "train.json").read_text())
+    (tmp_path / "train.json").write_text(json.dumps({**labels, "tokenizer": "other"}))
+    with pytest.raises(OutputError, match="the split train of another tokenizer"):
+        export(run, str(tmp_path), "megatron", "validation")
+
+
+def test_a_shorter_export_leaves_nothing_of_a_longer_one(run: str, tmp_path: Path) -> None:
+    """Files of llm.c beyond the last one are removed, since a trainer reads all that match."""
+    export(run, str(tmp_path), "llmc", llmc_tokens=100)
+    assert len(list(tmp_path.glob("train_*.bin"))) > 2
+    export(run, str(tmp_path), "llmc", llmc_tokens=10**8)
+    assert [path.name for path in tmp_path.glob("train_*.bin")] == ["train_000000.bin"]
 
 
 def test_wrong_format_or_source(run: str, tmp_path: Path) -> None:

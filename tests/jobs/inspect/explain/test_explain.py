@@ -137,6 +137,27 @@ def test_a_duplicate_names_its_survivor(plan: Plan) -> None:
     assert "bands in common" in text
 
 
+def test_a_survivor_that_is_gone_is_named(run: Path, tmp_path: Path) -> None:
+    """If the earlier run with the survivor was moved, the stored values are shown, and the folder that is missing."""
+    (earlier := tmp_path / "earlier").symlink_to(run)
+    write_archive(tmp_path / "b.warc.gz", [response("https://b.org/again", page("good", *prose(22)))])
+    out = str(tmp_path / "out")
+    for words in (["filter", str(tmp_path / "b.warc.gz")], ["dedup", "--against", str(earlier)]):
+        done = CliRunner().invoke(
+            app, [*words, "--out", out, "--workers", "0", "--set", "extract.extractor=resiliparse"]
+        )
+        assert done.exit_code == 0, done.output
+    (found,) = explain(open_plan(out), "https://b.org/again")
+    assert found.duplicate is not None
+    assert found.missing is None
+    earlier.unlink()
+    done = CliRunner().invoke(app, ["explain", out, "https://b.org/again"])
+    assert done.exit_code == 0, done.output
+    assert f"dedup.survivor_run   {earlier}" in done.stdout
+    assert f"the earlier run {earlier}, which has the survivor, is no longer there" in done.stdout
+    assert "gopher_quality" in done.stdout
+
+
 def test_several_documents_of_one_address(plan: Plan) -> None:
     """Each document with the same URL is explained, with its own position in the archive."""
     explanations = explain(plan, "https://a.org/twice")

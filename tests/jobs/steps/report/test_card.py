@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from curation.jobs.cli.main import app
 from curation.jobs.steps.plan import open_plan
 from curation.jobs.steps.report.card import COLUMNS, EARLIER_CARD, MARKER, card, size_category
+from curation.recipes.recipe import Recipe, load, to_toml
 from curation.store.folder import Folder
 from curation.store.paths import DATASET_CARD
 from curation.store.schema import DOCUMENT
@@ -153,6 +155,62 @@ def test_hostile_names_stay_text(out: Path) -> None:
     body = text.split("---\n", 2)[2]
     assert "<script>" not in body.replace("\\<", "")
     assert "\n# <" not in body
+
+
+def card_of(out: Path, recipe: Recipe, **stats: object) -> str:
+    """The card that the run would have with another recipe and other counts."""
+    plan = replace(open_plan(str(out)), recipe=recipe)
+    return card(plan, {**Folder(str(out)).read_json("report/stats.json"), **stats})
+
+
+def test_only_an_unchanged_recipe_reproduces(out: Path) -> None:
+    """The card claims what a built-in recipe reproduces, also with other alarms; its command names the recipe."""
+    text = card_of(out, load("fineweb", ["alarms.damaged=0.5"]))
+    assert "The recipe reproduces datatrove 0.10" in text
+    assert "curate run a.warc.gz b.warc.gz --out DIR --recipe fineweb\n" in text
+
+
+@pytest.mark.parametrize("name", ["fineweb", "mine"])
+def test_a_changed_recipe_says_what_differs(out: Path, tmp_path: Path, name: str) -> None:
+    """A recipe made from a built-in one, under any name, does not claim to reproduce; its command has the changes."""
+    file = tmp_path / f"{name}.toml"
+    file.write_text(
+        to_toml(load("fineweb", ["gopher_quality.min_words=80"]).resolved()).replace('"fineweb"', f'"{name}"', 1)
+    )
+    text = card_of(out, load(str(file), ["tokens.packing=best_fit"])).replace("\\", "")
+    assert "As `fineweb`, except:" in text
+    assert "- gopher_quality.min_words: gopher_quality keeps documents with words >= 80 (was 50, stricter)" in text
+    assert "The recipe reproduces" not in text
+    command = """--recipe fineweb --set gopher_quality.min_words=80 --set 'tokens.packing="best_fit"'"""
+    assert command in text
+    again = load("fineweb", ["gopher_quality.min_words=80", 'tokens.packing="best_fit"'])
+    assert again.identity() == load(str(file), ["tokens.packing=best_fit"]).identity()
+
+
+def test_other_stages_need_the_recipe(out: Path) -> None:
+    """If stages were added or removed, --set cannot make them: the command names a file, whose content is below it."""
+    recipe = load("fineweb")
+    text = card_of(out, replace(recipe, stages=recipe.stages[:-1]))
+    assert "- fineweb: removed (was after c4)" in text
+    assert "--recipe recipe.toml" in text
+
+
+def test_the_source_is_named(out: Path) -> None:
+    """Crawl, dates, archives and sites are in the card; the terms of Common Crawl only for its dumps."""
+    text = card_of(out, load("fineweb"))
+    assert "| crawl | not named by the archives |" in text
+    assert "2 archives" in text or "`a.warc.gz`, `b.warc.gz`" in text
+    assert "| most frequent sites | a.org (14), b.org (1" in text
+    assert "Common Crawl" not in text
+    days = {
+        "2024-05-18": {"documents": 1, "kept": 1},
+        "2024-05-30": {"documents": 1, "kept": 1},
+        "(other)": {"documents": 1, "kept": 1},
+    }
+    text = card_of(out, load("fineweb"), dumps={"CC-MAIN-2024-22": {"documents": 9, "kept": 7}}, days=days)
+    assert "| crawl | CC-MAIN-2024-22 (7 documents) |" in text
+    assert "| crawled | 2024-05-18 to 2024-05-30 |" in text
+    assert "commoncrawl.org/terms-of-use" in text
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from curation.jobs.cli.main import app
-from curation.jobs.inspect.recipe_diff import Side, compare_sides
+from curation.recipes.differences import Side, compare_sides
 from curation.recipes.recipe import load, to_toml
 from curation.store.folder import Folder
 

@@ -1,0 +1,219 @@
+"""The differences between two recipes or two runs, in plain language.
+
+If a key is the threshold of a rule, the rule itself says what the change means, so that this works for any filter, also
+for one that a recipe imports: `gopher_quality.min_words: gopher_quality keeps documents with words >= 80 (was 50,
+stricter)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from curation.recipes.recipe import Recipe
+from curation.stages.rules import Rule
+
+_ABSENT = object()
+
+KEPT_IF = {"<": ">= {}", "<=": "> {}", ">": "<= {}", ">=": "< {}", "==": "!= {}", "!=": "== {}"}
+"""Which values a rule keeps, by the comparison with which it removes."""
+
+SHOWN = 12
+"""Maximum number of list elements to show."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side of the comparison: a recipe or a run.
+
+    Attributes:
+        name: The recipe's name or file, or the output folder.
+        recipe: The recipe.
+        versions: Versions of libraries that run.json records; empty for a recipe.
+        fingerprint: Fingerprint of the run; None for a recipe.
+    """
+
+    name: str
+    recipe: Recipe
+    versions: Mapping[str, str] = field(default_factory=dict)
+    fingerprint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One difference.
+
+    Attributes:
+        kind: "value", "stage", "order", "version", "model", "input" or "name".
+        key: What differs, for example `stage.key`.
+        text: The difference in plain language.
+        before: Value on the left side.
+        after: Value on the right side.
+    """
+
+    kind: str
+    key: str
+    text: str
+    before: Any = None
+    after: Any = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Convert to plain values for JSON."""
+        return {"kind": self.kind, "key": self.key, "before": self.before, "after": self.after, "words": self.text}
+
+
+def compare_sides(left: Side, right: Side) -> list[Difference]:
+    """All differences, those of stages first."""
+    changes = [*_stages(left.recipe, right.recipe), *_values(left.recipe, right.recipe)]
+    return [*changes, *_identities(left, right), *_versions(left, right, bool(changes))]
+
+
+def _stages(left: Recipe, right: Recipe) -> list[Difference]:
+    before, after = ([name for name, _ in recipe.stages] for recipe in (left, right))
+    differences = []
+    for name in before:
+        if name not in after:
+            place = f"after {before[before.index(name) - 1]}" if before.index(name) else "first"
+            differences.append(Difference("stage", name, f"{name}: removed (was {place})", before.index(name), None))
+    for name in after:
+        if name not in before:
+            place = f"after {after[after.index(name) - 1]}" if after.index(name) else "as the first stage"
+            differences.append(Difference("stage", name, f"{name}: added, {place}", None, after.index(name)))
+    shared = [name for name in before if name in after], [name for name in after if name in before]
+    if shared[0] != shared[1]:
+        description = f"order of stages: {', '.join(shared[1])} (was {', '.join(shared[0])})"
+        differences.append(Difference("order", "stage", description, before, after))
+    return differences
+
+
+def _values(left: Recipe, right: Recipe) -> list[Difference]:
+    """Differences in keys of the stages that both have, and of the tables."""
+    before, after = _parameters(left), _parameters(right)
+    rules = [_rules(recipe) for recipe in (left, right)]
+    differences = []
+    for name in (name for name in before if name in after):
+        mine, theirs = before[name], after[name]
+        for key in [*mine, *(key for key in theirs if key not in mine)]:
+            old, new = mine.get(key, _ABSENT), theirs.get(key, _ABSENT)
+            if old != new:
+                path = f"{name}.{key}"
+                description = _describe(path, old, new, rules[0].get(path), rules[1].get(path))
+                plain = [None if value is _ABSENT else value for value in (old, new)]
+                differences.append(Difference("value", path, description, *plain))
+    return differences
+
+
+def _parameters(recipe: Recipe) -> dict[str, dict[str, Any]]:
+    """The parameters of every stage and table, by its name."""
+    resolved = recipe.resolved()
+    stages = {
+        name: {key: value for key, value in values.items() if key != "name"}
+        for (name, _), values in zip(recipe.stages, resolved["stage"], strict=True)
+    }
+    return stages | {name: values for name, values in resolved.items() if isinstance(values, dict)}
+
+
+def _rules(recipe: Recipe) -> dict[str, Rule]:
+    """Rules by the key that is their threshold or switches them on."""
+    by_key: dict[str, Rule] = {}
+    for name, stage in recipe.stages:
+        for rule in getattr(stage, "rules", ()):
+            value = getattr(stage, rule.reason, None)
+            if value == rule.threshold or value is True:
+                by_key[f"{name}.{rule.reason}"] = rule
+    return by_key
+
+
+def _describe(path: str, old: Any, new: Any, was: Rule | None, now: Rule | None) -> str:
+    if was is None and now is None:
+        return f"{path}: {_describe_change(old, new)}"
+    stage = path.partition(".")[0]
+    rule = now or was
+    assert rule is not None
+    if isinstance(old, bool) or isinstance(new, bool):
+        return f"{path}: {stage} {'no longer' if now is None else 'now'} removes documents with {rule}"
+    if now is None:
+        return f"{path}: {stage} no longer removes by {rule.signal} (it kept documents with {_kept(rule, old)})"
+    before = f"was {_number(old)}" if was is not None else "a new rule"
+    direction = ""
+    if was is not None and was.comparison == now.comparison and isinstance(old, (int, float)) and old != new:
+        stricter = (new > old) == (now.comparison in ("<", "<="))
+        direction = ", stricter" if stricter else ", looser"
+    return f"{path}: {stage} keeps documents with {_kept(now, new)} ({before}{direction})"
+
+
+def _kept(rule: Rule, value: Any) -> str:
+    return f"{rule.signal} {KEPT_IF[rule.comparison].format(_number(value))}"
+
+
+def _number(value: Any) -> str:
+    if value is _ABSENT:
+        return "absent"
+    if value is None:
+        return "none"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _describe_change(old: Any, new: Any) -> str:
+    """ "50 → 80"; for two lists, the elements removed and added."""
+    if isinstance(old, list) and isinstance(new, list):
+        removed, added = [_show(v) for v in old if v not in new], [_show(v) for v in new if v not in old]
+        changes = [f"removed {_some(removed)}"] * bool(removed) + [f"added {_some(added)}"] * bool(added)
+        return "; ".join(changes) or f"{_show(old)} → {_show(new)}"
+    return f"{_show(old)} → {_show(new)}"
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_show, value))}]"
+    return {True: "true", False: "false"}[value] if isinstance(value, bool) else _number(value)
+
+
+def _some(values: Sequence[str]) -> str:
+    more = f" and {len(values) - SHOWN} more" if len(values) > SHOWN else ""
+    return ", ".join(values[:SHOWN]) + more
+
+
+def _identities(left: Side, right: Side) -> list[Difference]:
+    """Differences in versions of stages and in hashes of the models and lists that are installed here."""
+    differences = []
+    sides = [_parts(side.recipe) for side in (left, right)]
+    for name in (name for name in sides[0] if name in sides[1]):
+        before, after = sides[0][name], sides[1][name]
+        if before["version"] != after["version"]:
+            description = f"{name}: stage version {after['version']} (was {before['version']})"
+            differences.append(Difference("version", name, description, before["version"], after["version"]))
+        for asset in sorted({*before["assets"], *after["assets"]}):
+            old, new = before["assets"].get(asset), after["assets"].get(asset)
+            if old != new:
+                description = f"{name}: {asset} has hash {_short(new)} (was {_short(old)})"
+                description = description if new else f"{name}: no longer reads {asset} (hash was {_short(old)})"
+                description = description if old else f"{name}: now reads {asset} (hash {_short(new)})"
+                differences.append(Difference("model", f"{name}:{asset}", description, old, new))
+    return differences
+
+
+def _parts(recipe: Recipe) -> dict[str, Any]:
+    identity = recipe.identity()
+    return {**dict(identity["stages"]), **identity["tables"]}
+
+
+def _short(digest: str | None) -> str:
+    return digest[:16] if digest else "none"
+
+
+def _versions(left: Side, right: Side, explained: bool) -> list[Difference]:
+    """Differences in the library versions of two runs, or in their fingerprints if nothing else explains it."""
+    if left.fingerprint is None or right.fingerprint is None:
+        return []
+    differences = []
+    for name in sorted({*left.versions, *right.versions}):
+        old, new = left.versions.get(name), right.versions.get(name)
+        if old != new:
+            description = f"{name}: {new or 'not recorded'} (was {old or 'not recorded'})"
+            differences.append(Difference("version", name, description, old, new))
+    if not differences and not explained and left.fingerprint != right.fingerprint:
+        description = "fingerprint: same keys, but other versions of stages, or other models and lists"
+        differences.append(Difference("model", "fingerprint", description, left.fingerprint, right.fingerprint))
+    return differences
