@@ -97,15 +97,13 @@ def compare(folder: Folder, shard: str, row: int, against: Sequence[str] = ()) -
     Raises:
         NotTrusted: The survivor is said to be on a special file system that the recipe does not name.
     """
-    drops = read_drops(folder, shard)
-    place = int(np.searchsorted(drops.column("row").to_numpy(), row))
-    if place == len(drops) or drops.column("row")[place].as_py() != row:
+    survivor = _survivor(folder, shard, row, against)
+    if survivor is None:
         return None
-    survivor = drops.slice(place, 1).to_pylist()[0]
-    other = _earlier_run(folder, survivor["survivor_run"], against) if survivor["survivor_run"] else folder
+    other, place, number = survivor
     mine = rows_at(folder, paths.SIGNATURES.path(shard), [row])
-    theirs = rows_at(other, paths.SIGNATURES.path(survivor["survivor_shard"]), [survivor["survivor_row"]])
-    url = rows_at(other, paths.DOCUMENTS.path(survivor["survivor_shard"]), [survivor["survivor_row"]], ["url"])
+    theirs = rows_at(other, paths.SIGNATURES.path(place), [number])
+    url = rows_at(other, paths.DOCUMENTS.path(place), [number], ["url"])
     signed = mine.column("keys")[0].is_valid and theirs.column("keys")[0].is_valid
     bands = mine.schema.field("keys").type.byte_width // 8
     return SurvivorComparison(
@@ -115,6 +113,26 @@ def compare(folder: Folder, shard: str, row: int, against: Sequence[str] = ()) -
         float(similarity(sketches(mine), sketches(theirs))[0]) if signed else None,
         bool(signed and mine.column("exact")[0] == theirs.column("exact")[0]),
     )
+
+
+def survivor_text(folder: Folder, shard: str, row: int, against: Sequence[str] = ()) -> str:
+    """The text of a removed document's survivor before personal data was replaced; arguments as for `compare`."""
+    survivor = _survivor(folder, shard, row, against)
+    if survivor is None:
+        return ""
+    other, place, number = survivor
+    return rows_at(other, paths.DOCUMENTS.path(place), [number], ["text"]).column("text")[0].as_py() or ""
+
+
+def _survivor(folder: Folder, shard: str, row: int, against: Sequence[str]) -> tuple[Folder, str, int] | None:
+    """The run, shard and row of a removed document's survivor; None if the document was not removed."""
+    drops = read_drops(folder, shard)
+    at = int(np.searchsorted(drops.column("row").to_numpy(), row))
+    if at == len(drops) or drops.column("row")[at].as_py() != row:
+        return None
+    (drop,) = drops.slice(at, 1).to_pylist()
+    other = _earlier_run(folder, drop["survivor_run"], against) if drop["survivor_run"] else folder
+    return other, drop["survivor_shard"], drop["survivor_row"]
 
 
 def _earlier_run(folder: Folder, url: str, against: Sequence[str]) -> Folder:

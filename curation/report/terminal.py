@@ -10,6 +10,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from curation.report.excerpts import ExcerptPart
 from curation.report.funnel import Reason, Row
 from curation.running.terminal import escaped, one_line, unprotected
 
@@ -36,6 +37,21 @@ def styled(*parts: str | tuple[str, str]) -> Text:
     """A text of several parts, each plain or with a style: `styled(("report", "bold"), " of a run")`."""
     pairs = ((part, "") if isinstance(part, str) else part for part in parts)
     return Text.assemble(*((escaped(text), style) for text, style in pairs))
+
+
+_KINDS = {
+    "text": ("{}", ""),
+    "mark": ("»{}«", "bold reverse"),
+    "mask": ("<{}>", "dim"),
+    "gap": (" [… {} characters …] ", "dim"),
+}
+"""How each kind of part of an excerpt is shown: with signs, and in a style for terminals."""
+
+
+def marked(pieces: Iterable[ExcerptPart]) -> Text:
+    """An excerpt: what decided between » and «, personal data as <kind>, and the length of what is left out."""
+    shown = ((*_KINDS[piece.kind], piece.text) for piece in pieces)
+    return styled(*((signs.format(text), style) for signs, style, text in shown))
 
 
 def titled_table(title: str, *columns: str, **options: Any) -> Table:

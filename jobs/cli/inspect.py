@@ -99,12 +99,17 @@ def explain_command(
             help="Show a token instead, such as train-00000:12:345, and the document it came from.",
         ),
     ] = None,
+    text: Annotated[
+        bool, typer.Option("--text", metavar="", help="Also print the text, with what decided marked »like this«.")
+    ] = False,
     trust_code: TrustCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Show why a document was kept or removed: every value, threshold and verdict, and the duplicate kept instead."""
     if (key is None) == (token is None):
         raise UsageError("explain takes either an id, a URL or an input's path, or --token SHARD:ROW:POSITION")
+    if text and token is not None:
+        raise UsageError("--text is for an id or URL; --token shows the text around the token")
     if key is None:
         _explain_token(folder, token or "", trust_code, as_json)
         return
@@ -118,7 +123,7 @@ def explain_command(
     if inputs:
         show_value(inputs, as_json, lambda found: [asdict(facts) for facts in found], show_inputs)
     else:
-        show_value(explain(plan, key), as_json, lambda found: [to_json(one) for one in found], show)
+        show_value(explain(plan, key, marks=text), as_json, lambda found: [to_json(one) for one in found], show)
 
 
 def _explain_token(folder: str, place: str, trust_code: bool, as_json: bool) -> None:
@@ -127,6 +132,65 @@ def _explain_token(folder: str, place: str, trust_code: bool, as_json: bool) -> 
     from curation.tokenize.loading.trace import trace
 
     show_value(trace(Folder(folder), place, trust_code=trust_code), as_json, to_json, show)
+
+
+@app.command(name="samples", rich_help_panel="Inspect a run")
+def samples_command(
+    folder: RunFolder,
+    reason: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REASON", help="Only documents removed for this reason, such as min_words, or kept for kept ones."
+        ),
+    ] = None,
+    stage: Annotated[str | None, typer.Option(metavar="STAGE", help="Only documents removed by this stage.")] = None,
+    domain: Annotated[str | None, typer.Option(metavar="HOST", help="Only documents of this site.")] = None,
+    contains: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Only documents with this in their text, in any case.")
+    ] = None,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="Number of documents to show.")] = 10,
+    text: Annotated[bool, typer.Option("--text", metavar="", help="Show whole texts instead of excerpts.")] = False,
+    browse: Annotated[
+        bool, typer.Option("--open", metavar="", help="Open the report in a browser, at the samples of the reason.")
+    ] = False,
+    workers: InspectWorkers = 0,
+    scheduler: Scheduler = None,
+    trust_code: TrustCode = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show removed or kept documents with what decided marked; without a filter, list the reasons."""
+    from curation.jobs.inspect.samples import (
+        Selection,
+        choose,
+        find,
+        open_report,
+        reasons_of,
+        show,
+        show_reasons,
+        to_json,
+    )
+    from curation.jobs.steps.plan import open_plan
+    from curation.running.cluster import open_cluster
+
+    plan = open_plan(folder, trust_code=trust_code)
+    reasons = choose(plan, reason, stage)
+    with open_cluster(workers, scheduler) as cluster:
+        if browse:
+            print(f"opened {open_report(plan, cluster, reasons)}")
+            return
+        if reasons is None and domain is None and contains is None:
+            show_value(reasons_of(plan), as_json, dict, show_reasons)
+            return
+        answer = find(plan, Selection(reasons, domain, contains, limit), cluster, whole=text)
+    show_value(answer, as_json, to_json, lambda found, console: show(found, console, _proceed))
+
+
+def _proceed() -> bool:
+    """Whether to show the next document: asked on a terminal, always elsewhere."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return True
+    print("Enter for the next, q to stop: ", end="", flush=True)
+    return not sys.stdin.readline().strip().lower().startswith("q")
 
 
 @app.command(name="what-if", rich_help_panel="Inspect a run")

@@ -17,12 +17,14 @@ import numpy as np
 import pyarrow as pa
 
 from curation.archives.reader import read_batches
-from curation.dedup.decisions import SurvivorComparison, compare, find_row
+from curation.dedup.decisions import SurvivorComparison, compare, find_row, survivor_text
 from curation.errors import CurationError, NotTrusted, UnreadableArchive
 from curation.jobs.inspect.explain.lookup import find_documents
 from curation.jobs.steps.corpus import line_cuts
 from curation.jobs.steps.plan import Plan
+from curation.report.highlights import Spans, decisive, shared_lines
 from curation.stages.batch import Batch
+from curation.stages.parameters import parameters
 from curation.stages.rules import Rule, violations
 from curation.stages.stage import Stage, as_if_kept
 from curation.store.folder import Folder
@@ -74,6 +76,7 @@ class Explanation:
         differs: The reason that the stages give now, if it is not the one that the run gave.
         requested: The requested key, if the document's id or URL is spelled differently.
         missing: Why the document cannot be compared with its survivor, if it cannot.
+        marks: Spans of the text that decided, in code points; None unless they were asked for.
     """
 
     place: str
@@ -84,6 +87,7 @@ class Explanation:
     differs: str | None = None
     requested: str | None = None
     missing: str | None = None
+    marks: Spans | None = None
 
     @property
     def reason(self) -> str | None:
@@ -91,16 +95,22 @@ class Explanation:
         return None if self.place in KEPT else self.row["reason"]
 
 
-def explain(plan: Plan, key: str) -> list[Explanation]:
+def explain(plan: Plan, key: str, *, marks: bool = False) -> list[Explanation]:
     """Explain the documents with this id or URL.
+
+    Args:
+        plan: The run.
+        key: The id or URL.
+        marks: Whether to find the parts of the text that decided.
 
     Raises:
         InputError: There is none; the message lists similar addresses.
     """
-    return [_explain(plan, document.place, document.row, document.requested) for document in find_documents(plan, key)]
+    found = find_documents(plan, key)
+    return [_explain(plan, document.place, document.row, document.requested, marks) for document in found]
 
 
-def _explain(plan: Plan, place: str, row: dict[str, Any], requested: str | None) -> Explanation:
+def _explain(plan: Plan, place: str, row: dict[str, Any], requested: str | None, marks: bool) -> Explanation:
     shard = shard_name(row["file_path"])
     number = None
     if place != "removed/filter" and plan.folder.exists(DOCUMENTS.path(shard)):
@@ -108,12 +118,28 @@ def _explain(plan: Plan, place: str, row: dict[str, Any], requested: str | None)
     duplicate, missing = None, None
     if place == "removed/dedup" and number is not None:
         duplicate, missing = _compare(plan, shard, number, row)
+    spans = _marks(plan, row, shard, number if duplicate is not None else None) if marks else None
     batch = _record(plan, row)
     stages = list(_replay(plan, batch)) if batch is not None else list(_stored(plan, place, row, shard, number))
     differs = _difference(stages, place, row) if batch is not None else None
     if place == "corpus" and number is not None:
         stages += _corpus(plan, shard, number)
-    return Explanation(place, row, stages, batch is not None, duplicate, differs, requested, missing)
+    return Explanation(place, row, stages, batch is not None, duplicate, differs, requested, missing, spans)
+
+
+def _marks(plan: Plan, row: dict[str, Any], shard: str, number: int | None) -> Spans:
+    """What decided a removal: what a rule counted, or the lines that a duplicate shares with its survivor.
+
+    Args:
+        plan: The run.
+        row: The document's row.
+        shard: Its shard.
+        number: Its row in documents/, for a duplicate whose survivor can be read.
+    """
+    text, stage = row["text"] or "", dict(plan.recipe.stages).get(row.get("stage") or "")
+    if number is not None:
+        return shared_lines(text, survivor_text(plan.folder, shard, number, plan.recipe.table("dedup").against))
+    return decisive(row["reason"], text, parameters(stage)) if stage is not None else []
 
 
 def _compare(plan: Plan, shard: str, number: int, row: dict[str, Any]) -> tuple[SurvivorComparison | None, str | None]:

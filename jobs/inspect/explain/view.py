@@ -13,7 +13,9 @@ from curation.dedup.decisions import SurvivorComparison
 from curation.jobs.inspect.explain.explain import KEPT, Explanation, StageResult
 from curation.jobs.inspect.explain.lookup import InputFacts
 from curation.jobs.inspect.explain.text_diff import ADDED, REMOVED, Line, bracketed, changed_lines, plain
-from curation.report.terminal import styled
+from curation.report.excerpts import excerpt
+from curation.report.highlights import Spans
+from curation.report.terminal import marked, styled
 from curation.running.terminal import one_line
 from curation.stages.rules import Rule
 
@@ -62,6 +64,16 @@ def _show_one(explanation: Explanation, console: Console) -> None:
     console.print(_path(explanation))
     for measured in explanation.stages:
         _show_changes(measured, console)
+    if explanation.marks is not None:
+        _show_text(row["text"] or "", explanation.marks, console)
+
+
+def _show_text(text: str, marks: Spans, console: Console) -> None:
+    if not text:
+        console.print("No text was stored: the page was removed before it had one.")
+        return
+    console.print()
+    console.print(marked(excerpt(text, marks, length=len(text))), soft_wrap=not console.is_terminal)
 
 
 def _field(name: str, value: Any, console: Console) -> None:
@@ -167,6 +179,7 @@ def to_json(explanation: Explanation) -> dict[str, Any]:
         "asked": explanation.requested,
         "duplicate": asdict(explanation.duplicate) if explanation.duplicate is not None else None,
         "missing": explanation.missing,
+        "marks": explanation.marks,
     }
 
 

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from curation.filters.pii import REGIONS
 from curation.jobs.steps.plan import Plan
 from curation.pii.find import KINDS, Search, find
-from curation.report.counting import Place, ShardFacts
+from curation.report.counting import KEPT, Place, ShardFacts
 from curation.report.excerpts import ExcerptPart, excerpt, harmless
 from curation.report.highlights import decisive, shared_lines
 from curation.running.cluster import Cluster
@@ -89,14 +89,29 @@ class Samples:
     clusters: Sequence[SampledCluster] = ()
 
 
+def read_documents(
+    plan: Plan, places: Sequence[Place], cluster: Cluster, length: int | None = None
+) -> list[tuple[str, SampledDocument]]:
+    """Read documents to show.
+
+    Args:
+        plan: The run.
+        places: Where they are.
+        cluster: Where they are read.
+        length: Approximate length of the excerpts in characters; None for that of the report.
+
+    Returns:
+        The reason of each, KEPT for one that was not removed, and the document.
+    """
+    rows, builder = _read(plan, places, cluster)
+    return [(rows[place].get("reason") or KEPT, builder.sample(rows[place], length)) for place in places]
+
+
 def read_samples(plan: Plan, facts: ShardFacts, cluster: Cluster) -> Samples:
     """Read the documents that were sampled while counting the shards."""
     places = [place for sampled in facts.samples.values() for place in sampled]
     places += [place for _, sampled in facts.clusters.values() for place in sampled]
-    rows = _fetch(plan.folder, places, cluster)
-    survivors = _survivors(plan.folder, rows.values(), cluster)
-    stages = dict(plan.recipe.stages)
-    builder = _SampleBuilder(stages, survivors, _PersonalDataMasks([*rows.values(), *survivors.values()]))
+    rows, builder = _read(plan, places, cluster)
     by_reason = {
         reason: [builder.sample(rows[place]) for place in sampled if place in rows]
         for reason, sampled in facts.samples.items()
@@ -106,6 +121,14 @@ def read_samples(plan: Plan, facts: ShardFacts, cluster: Cluster) -> Samples:
         for size, sampled in facts.clusters.values()
     ]
     return Samples(by_reason, clusters)
+
+
+def _read(plan: Plan, places: Sequence[Place], cluster: Cluster) -> tuple[dict[Place, Row], _SampleBuilder]:
+    """The rows at these places, and what makes samples of them."""
+    rows = _fetch(plan.folder, places, cluster)
+    survivors = _survivors(plan.folder, rows.values(), cluster)
+    masks = _PersonalDataMasks([*rows.values(), *survivors.values()])
+    return rows, _SampleBuilder(dict(plan.recipe.stages), survivors, masks)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,10 +29,11 @@ from curation.tokenize.loading.exports import FORMATS
 
 SAMPLE = Path(__file__).resolve().parents[3] / "samples" / "web.warc.gz"
 STEP_COMMANDS = ("run", "filter", "dedup", "train-tokenizer", "tokenize")
-INSPECTING = {"report": "o", "verify": "o", "compare": "o o", "what-if": "o", "tokenizer-report": "o"}
+INSPECTING = {"report": "o", "verify": "o", "samples": "o", "compare": "o o", "what-if": "o", "tokenizer-report": "o"}
 
 WITHOUT_DEFAULT = {
     "settings", "scheduler", "report out", "report folder", "explain key", "explain token", "compare html",
+    "samples reason", "samples stage", "samples domain", "samples contains",
     "tokenizer-report against", "estimate sample_share", "install_completion", "show_completion",
 }  # fmt: skip
 """Parameters that do nothing unless given, by name, or by command and name."""
@@ -40,7 +41,7 @@ WITHOUT_DEFAULT = {
 PANELS = {
     "Run": ["run", "estimate"],
     "Single steps": [*commands()],
-    "Inspect a run": ["verify", "explain", "what-if", "compare"],
+    "Inspect a run": ["verify", "explain", "samples", "what-if", "compare"],
     "Tokens": ["tokenizer-report", "export"],
     "Models": ["train-extractor"],
     "Recipes": ["recipe"],

@@ -36,6 +36,7 @@ LOOKING = (
     ("verify", "OUT"),
     ("explain", "OUT", DUPLICATE),
     ("what-if", "OUT"),
+    ("samples", "OUT"),
     ("compare", "OUT", "OUT"),
     ("recipe", "diff", "OUT", "fineweb"),
     ("recipe", "diff", "fineweb", "OUT"),

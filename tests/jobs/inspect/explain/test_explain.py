@@ -13,7 +13,7 @@ from archives import page, prose, response, write_archive
 from rich.console import Console
 from typer.testing import CliRunner
 
-from curation.errors import InputError
+from curation.errors import InputError, UsageError
 from curation.jobs.cli.main import app
 from curation.jobs.inspect.explain.explain import Explanation, explain
 from curation.jobs.inspect.explain.lookup import find_inputs, simplified
@@ -156,6 +156,21 @@ def test_a_survivor_that_is_gone_is_named(run: Path, tmp_path: Path) -> None:
     assert f"dedup.survivor_run   {earlier}" in done.stdout
     assert f"the earlier run {earlier}, which has the survivor, is no longer there" in done.stdout
     assert "gopher_quality" in done.stdout
+
+
+def test_the_text_shows_what_decided(run: Path, plan: Plan) -> None:
+    """--text prints the text with what a rule counted, or what a duplicate shares, between signs."""
+    done = CliRunner().invoke(app, ["explain", str(run), "https://a.org/code", "--text"])
+    assert "Here »{« stands a bracket in the line." in done.stdout
+    done = CliRunner().invoke(app, ["explain", str(run), "https://a.org/copy", "--text"])
+    assert f"»{prose(21)[0]}" in done.stdout
+    done = CliRunner().invoke(app, ["explain", str(run), "https://a.org/porn-sex", "--text"])
+    assert "No text was stored" in done.stdout
+    (found,) = explain(plan, "https://a.org/code", marks=True)
+    assert found.marks is not None
+    assert [found.row["text"][start:end] for start, end in found.marks] == ["{"]
+    done = CliRunner().invoke(app, ["explain", str(run), "--token", "train-00000:0:0", "--text"])
+    assert isinstance(done.exception, UsageError)
 
 
 def test_several_documents_of_one_address(plan: Plan) -> None:
