@@ -14,7 +14,6 @@ BROWSERS := chromium chromium-browser google-chrome
 demo: $(READY)
 	$(BIN)/curate run samples/web.warc.gz --out $(DEMO) --set tokenizer.vocab_size=2048 --set tokens.sequence_length=512 \
 		--set alarms.damaged=0.02
-	$(BIN)/curate report $(DEMO)
 	@echo
 	@echo "The corpus is in $(DEMO)/corpus, the token shards in $(DEMO)/tokens. See why a page was kept or removed:"
 	@echo "  $(BIN)/curate explain $(DEMO) URL"

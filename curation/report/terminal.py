@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
@@ -12,16 +13,25 @@ from rich.text import Text
 
 from curation.report.excerpts import ExcerptPart
 from curation.report.funnel import Reason, Row
+from curation.report.tables import NARROW, FittedTable, units
 from curation.running.terminal import escaped, one_line, unprotected
 
 REASONS_SHOWN = 6
 
+LEAST_REASONS = 24
+"""Width of the reasons in the funnel, so that a few of them are in a line."""
+
 
 class SafeConsole(Console):
-    """A console on which a text only shows: unprintable characters are escaped, and nothing in it is markup."""
+    """A console on which a text only shows: unprintable characters are escaped, and nothing in it is markup.
+
+    With the environment variable NO_COLOR, it writes no styles at all, bold included.
+    """
 
     def __init__(self, file: TextIO, width: int | None = None) -> None:
-        super().__init__(file=unprotected(file), width=width, highlight=False, markup=False, emoji=False)
+        colors: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
+        options: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False, "color_system": colors}
+        super().__init__(file=unprotected(file), width=width, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Convert a text, already escaped so that it is laid out as wide as it is shown."""
@@ -54,19 +64,10 @@ def marked(pieces: Iterable[ExcerptPart]) -> Text:
     return styled(*((signs.format(text), style) for signs, style, text in shown))
 
 
-def titled_table(title: str, *columns: str, **options: Any) -> Table:
-    """An empty table with a title in bold; all columns but the first are aligned to the right."""
-    table = Table(title=styled(title), title_justify="left", title_style="bold", **options)
-    for number, name in enumerate(columns):
-        table.add_column(name, justify="right" if number else "left")
-    return table
-
-
-def funnel_table(rows: Sequence[Row], title: str) -> Table:
+def funnel_table(rows: Sequence[Row], title: str) -> FittedTable:
     """A table of documents, characters and tokens per stage, with the most frequent reasons for removal."""
-    numbers = ("documents in", "out", "kept", "of all", "characters out", "≈ tokens out")
-    table = titled_table(one_line(title), "stage", *numbers)
-    table.add_column("removed because")
+    names = ("stage", "documents in", "out", "kept", "of all", "characters out", "≈ tokens out", "removed because")
+    table = FittedTable(*names, title=one_line(title), left=(0, 7), optional=(5, 4, 6), least={7: LEAST_REASONS})
     first = next((row.entered for row in rows), 0)
     for row in rows:
         table.add_row(
@@ -77,35 +78,39 @@ def funnel_table(rows: Sequence[Row], title: str) -> Table:
             f"{row.left / first:.1%}" if first else "",
             f"{row.characters:,}" if row.has_text else "",
             f"{row.tokens:,}" if row.tokens is not None else "",
-            styled(", ".join(filter(None, [f"{row.waiting:,} waiting" if row.waiting else "", _reasons(row.reasons)]))),
+            units(*([f"{row.waiting:,} waiting"] if row.waiting else []), *_reasons(row.reasons)),
         )
     return table
 
 
-def live_table(rows: Sequence[Row]) -> Table:
-    """The funnel of a running job: stage, in, out, a bar of the share of all pages, and the most frequent reason."""
+def live_table(rows: Sequence[Row], width: int = NARROW) -> Table:
+    """The funnel of a running job: stage, in, out, the share of all pages, and the most frequent reason.
+
+    Args:
+        rows: The funnel.
+        width: Columns of the terminal; from NARROW on, the share is also drawn as a bar.
+    """
     from rich.progress_bar import ProgressBar
 
     table = Table(box=None, padding=(0, 1), header_style="dim")
-    table.add_column("stage")
-    table.add_column("in", justify="right")
-    table.add_column("out", justify="right")
-    table.add_column("of all")
-    table.add_column("", justify="right")
-    table.add_column("most removed by", no_wrap=True)
+    for name in ("stage", "in", "out", "of all"):
+        table.add_column(name, justify="left" if name == "stage" else "right", no_wrap=True)
+    if width >= NARROW:
+        table.add_column("")
+    table.add_column("most removed by", overflow="fold")
     first = next((row.entered for row in rows), 0)
     for row in rows:
         share = row.left / first if first else 0.0
         top = f"{one_line(row.reasons[0].name)} {row.reasons[0].documents:,}" if row.reasons else ""
         top = f"{row.waiting:,} waiting" if row.waiting else top
         bar = ProgressBar(total=max(first, 1), completed=row.left, width=20, finished_style="bar.complete")
-        cells = (f"{row.entered:,}", f"{row.left:,}", bar, f"{share:.0%}", styled(top))
-        table.add_row(styled(one_line(row.stage)), *cells)
+        cells: list[RenderableType] = [f"{row.entered:,}", f"{row.left:,}", f"{share:.0%}"]
+        table.add_row(styled(one_line(row.stage)), *cells, *([bar] if width >= NARROW else []), styled(top))
     return table
 
 
-def _reasons(reasons: Iterable[Reason]) -> str:
+def _reasons(reasons: Iterable[Reason]) -> list[str]:
     ranked = list(reasons)
     shown = [f"{one_line(reason.name)} {reason.documents:,}" for reason in ranked[:REASONS_SHOWN]]
     more = [f"{len(ranked) - REASONS_SHOWN} more"] if len(ranked) > REASONS_SHOWN else []
-    return ", ".join(shown + more)
+    return shown + more

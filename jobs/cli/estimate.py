@@ -8,9 +8,12 @@ from typing import Annotated
 import typer
 
 from curation.jobs.cli.options import (
+    LogFile,
     ProgressAsJson,
+    Quiet,
     RequiredInputs,
     Settings,
+    Verbose,
     print_json,
     recipe_option,
     workers_option,
@@ -43,17 +46,21 @@ def estimate_command(
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Random seed for the sample.")] = 0,
     as_json: ProgressAsJson = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    log_file: LogFile = None,
 ) -> None:
     """Run a sample and project documents, tokens, bytes, hours and memory, with intervals. Writes no output."""
     from curation.jobs.inspect.estimate.estimate import measure
     from curation.jobs.inspect.estimate.projection import project
     from curation.jobs.inspect.estimate.sampling import sampling_of
     from curation.jobs.inspect.estimate.view import show
-    from curation.jobs.steps.progress import Progress, default_mode, results
+    from curation.jobs.steps.progress import ProgressOptions, results
     from curation.running.cluster import cores
 
+    progress = ProgressOptions(as_json, quiet, verbose, log_file).open()
     request = sampling_of(inputs, sample_bytes, sample_share, files, seed)
-    found, chosen, _ = measure(inputs, recipe, settings or [], request, Progress(default_mode(as_json)))
+    found, chosen, _ = measure(inputs, recipe, settings or [], request, progress)
     projection = project(found, workers or cores())
     if as_json:
         print_json({"recipe": chosen.name, **asdict(projection)})

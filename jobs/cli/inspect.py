@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,13 +15,19 @@ from curation.errors import UsageError
 from curation.jobs.cli.options import (
     AsJson,
     InspectWorkers,
+    LogFile,
     ProgressAsJson,
+    Quiet,
     RunFolder,
     Scheduler,
     Settings,
     TrustCode,
+    Verbose,
     show_value,
 )
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 app = typer.Typer()
 
@@ -40,20 +46,32 @@ def report_command(
     workers: InspectWorkers = 0,
     scheduler: Scheduler = None,
     trust_code: TrustCode = False,
+    everything: Annotated[
+        bool, typer.Option("--all", metavar="", help="Print all tables, not only the funnel and warnings.")
+    ] = False,
     as_json: ProgressAsJson = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    log_file: LogFile = None,
 ) -> None:
-    """Write report/index.html and report/stats.json for a run, finished or not, and print its tables."""
+    """Write report/index.html and report/stats.json for a run, finished or not, and print its summary."""
     from curation.jobs.steps.plan import open_plan
-    from curation.jobs.steps.progress import Progress, default_mode
+    from curation.jobs.steps.progress import ProgressOptions
     from curation.jobs.steps.report.report import show, write_report
+    from curation.jobs.steps.report.summary import show_summary
     from curation.running.cluster import open_cluster
 
     if (folder is None) == (out is None):
         raise UsageError("report takes exactly one folder: curate report DIR")
     plan = open_plan(folder or out or "", trust_code=trust_code)
     with open_cluster(workers, scheduler) as cluster:
-        stats = write_report(plan, cluster, Progress(default_mode(as_json)))
-    show_value(stats, as_json, dict, show)
+        progress = ProgressOptions(as_json, quiet, verbose, log_file).open()
+        stats = write_report(plan, cluster, progress)
+
+    def print_stats(stats: dict[str, Any], console: Console) -> None:
+        show(stats, console) if everything else show_summary(plan, stats, progress.warnings, console)
+
+    show_value(stats, as_json, dict, print_stats)
 
 
 @app.command(name="verify", rich_help_panel="Inspect a run")

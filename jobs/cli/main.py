@@ -26,43 +26,73 @@ from curation.extraction.acceleration.patches import NotAccelerated
 from curation.jobs.cli import estimate, extractor, inspect, tokens
 from curation.jobs.cli.options import (
     Inputs,
+    LogFile,
     Out,
     ProgressAsJson,
+    Quiet,
     RecipeName,
     RunInputs,
     Scheduler,
     Settings,
     TrustCode,
     Update,
+    Verbose,
     Workers,
 )
 from curation.jobs.cli.recipes import recipes
 from curation.jobs.steps.table import check_commands, commands
-from curation.running.terminal import escaped, one_line, protect
+from curation.running.terminal import one_line, protect
 
 
 class Commands(TyperGroup):
-    """All commands. Errors about the words of a command line are escaped, since they repeat them."""
+    """All commands. An error about the words of a command line is one line, escaped, since it repeats them."""
 
     def make_context(self, *args: Any, **extra: Any) -> Any:
         """Parse the options before the command."""
-        with _escaped_errors():
+        with _errors_in_one_line():
             return super().make_context(*args, **extra)
 
     def invoke(self, ctx: Any) -> Any:
         """Parse and run the command."""
-        with _escaped_errors():
+        with _errors_in_one_line():
             return super().invoke(ctx)
+
+    def get_command(self, ctx: Any, name: str) -> Any:
+        """A command, whose options may also be given by environment variables."""
+        command = super().get_command(ctx, name)
+        _name_variables(command)
+        return command
+
+
+def _words(context: Any) -> list[str]:
+    """The names of the commands below the first one, of which a context is."""
+    above = getattr(context, "parent", None)
+    return [] if above is None else [*_words(above), str(context.info_name)]
+
+
+def _name_variables(command: Any) -> None:
+    """Name an environment variable for every option of a command and of those below it: CURATE_LOG_FILE."""
+    for parameter in getattr(command, "params", ()):
+        option = parameter.opts[0]
+        is_other_way = command.name == "report" and option == "--out"  # of giving DIR, which has no variable
+        if option.startswith("--") and not parameter.is_eager and not is_other_way:
+            parameter.envvar = f"CURATE_{option.strip('-').replace('-', '_').upper()}"
+            parameter.show_envvar = False  # the names follow one rule, which the help states once
+    for child in getattr(command, "commands", {}).values():
+        _name_variables(child)
 
 
 @contextmanager
-def _escaped_errors() -> Iterator[None]:
+def _errors_in_one_line() -> Iterator[None]:
     try:
         yield
-    except Exception as error:
-        if isinstance(message := getattr(error, "message", None), str):  # of click, or of Typer's own copy of it
-            setattr(error, "message", escaped(message))  # noqa: B010
-        raise
+    except Exception as error:  # of click, or of Typer's own copy of it
+        if not hasattr(error, "format_message") or type(error).__name__ == "NoArgsIsHelpError":
+            raise
+        command = " ".join(["curate", *_words(getattr(error, "ctx", None))])
+        message = one_line(error.format_message()).removesuffix(".")
+        print(f"{command}: {message}; see {command} --help", file=sys.stderr)
+        raise typer.Exit(UsageError.exit_code) from error
 
 
 app = typer.Typer(
@@ -83,10 +113,16 @@ def _version(value: bool) -> None:
 @app.callback()
 def common(
     version: Annotated[
-        bool, typer.Option("--version", metavar="", callback=_version, is_eager=True, help="Show the version and exit.")
+        bool,
+        typer.Option(
+            "--version", "-V", metavar="", callback=_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
-    """Turn web-crawl archives into a pretraining corpus, a tokenizer and packed token shards."""
+    """Turn web-crawl archives into a pretraining corpus, a tokenizer and packed token shards.
+
+    Any option of a command can be set by an environment variable instead: CURATE_WORKERS=4 for --workers 4.
+    """
 
 
 def _run(
@@ -126,10 +162,14 @@ def run(
     update: Update = False,
     trust_code: TrustCode = False,
     as_json: ProgressAsJson = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    log_file: LogFile = None,
 ) -> None:
     """Run all steps."""
     chosen = check_commands([name.strip() for name in steps.split(",")]) if steps else commands()
-    request = {"out": out, "recipe": recipe, "update": update, "trust_code": trust_code, "as_json": as_json}
+    request = {"out": out, "recipe": recipe, "update": update, "trust_code": trust_code}
+    request |= {"as_json": as_json, "quiet": quiet, "verbose": verbose, "log_file": log_file}
     _run(chosen, inputs, settings, workers, scheduler, **request)
 
 
@@ -151,8 +191,12 @@ def _step_command(step: str, help_text: str) -> None:
         update: Update = False,
         trust_code: TrustCode = False,
         as_json: ProgressAsJson = False,
+        quiet: Quiet = False,
+        verbose: Verbose = False,
+        log_file: LogFile = None,
     ) -> None:
-        request = {"out": out, "recipe": recipe, "update": update, "trust_code": trust_code, "as_json": as_json}
+        request = {"out": out, "recipe": recipe, "update": update, "trust_code": trust_code}
+        request |= {"as_json": as_json, "quiet": quiet, "verbose": verbose, "log_file": log_file}
         _run((step,), inputs, settings, workers, scheduler, **request)
 
     command.__annotations__["inputs"] = Inputs if step == "filter" else RunInputs
@@ -187,6 +231,9 @@ def _dedup(
     update: Update = False,
     trust_code: TrustCode = False,
     as_json: ProgressAsJson = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    log_file: LogFile = None,
 ) -> None:
     """Turn documents into the corpus: remove near-duplicates, then replace personal data."""
     from curation.store.folder import Folder
@@ -194,7 +241,8 @@ def _dedup(
     extra = [f"dedup.against={json.dumps([Folder(url).url for url in against])}"] if against else []
     extra += [f"dedup.mode={mode}"] if mode else []
     settings, update = [*(settings or []), *extra], update or bool(extra)
-    request = {"out": out, "recipe": recipe, "update": update, "trust_code": trust_code, "as_json": as_json}
+    request = {"out": out, "recipe": recipe, "update": update, "trust_code": trust_code}
+    request |= {"as_json": as_json, "quiet": quiet, "verbose": verbose, "log_file": log_file}
     _run(("dedup",), inputs, settings, workers, scheduler, **request)
 
 
@@ -230,6 +278,10 @@ def main() -> None:
     warnings.simplefilter("ignore", NotAccelerated)  # the filter step says it in the form of its progress
     protect()
     os.environ.setdefault("CURATION_OWN_PROCESS", "1")
+    if os.environ.get("NO_COLOR"):  # of which rich would keep bold and dim
+        from typer import rich_utils
+
+        rich_utils.COLOR_SYSTEM = None
     os.environ.setdefault("PYTHONSAFEPATH", "1")  # processes started from here import nothing from the current folder
     _leave(_exit_code())
 

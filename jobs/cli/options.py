@@ -76,6 +76,14 @@ ProgressAsJson = Annotated[
     bool,
     typer.Option("--json", metavar="", help="Print progress as JSON lines on stderr and any result as JSON on stdout."),
 ]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Show no progress, only warnings and results.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", metavar="", help="Print a line for every part of a step that is done.")
+]
+LogFile = Annotated[
+    str | None,
+    typer.Option("--log-file", metavar="FILE", help="Also append progress and warnings to a file, with times."),
+]
 TrustCode = Annotated[
     bool,
     typer.Option(

@@ -26,7 +26,8 @@ from curation.jobs.steps.report.samples import SampledDocument, read_documents, 
 from curation.jobs.steps.table import steps
 from curation.report.counting import KEPT, Place, hash_of, lowest
 from curation.report.render import slug
-from curation.report.terminal import marked, styled, titled_table
+from curation.report.tables import FittedTable
+from curation.report.terminal import marked, styled
 from curation.running.cluster import Cluster
 from curation.running.terminal import one_line
 from curation.stages.tally import StepTally, sum_counts
@@ -171,7 +172,7 @@ class FindDocuments:
 
 def show_reasons(reasons: Mapping[str, int], console: Console) -> None:
     """Print the reasons and how many documents each removed."""
-    table = titled_table("Why documents were removed", "reason", "documents")
+    table = FittedTable("reason", "documents", title="Why documents were removed")
     for name, number in reasons.items():
         table.add_row(one_line(name), f"{number:,}")
     console.print(table)

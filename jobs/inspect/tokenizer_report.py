@@ -18,7 +18,7 @@ import pyarrow as pa
 from rich.console import Console
 
 from curation.errors import InputError, ParameterError
-from curation.report.terminal import titled_table
+from curation.report.tables import FittedTable
 from curation.running.cluster import Cluster
 from curation.running.terminal import one_line
 from curation.store.folder import Folder
@@ -149,7 +149,8 @@ def show(report: dict[str, Any], console: Console) -> None:
     reports: dict[str, dict[str, Any]] = report["tokenizers"]
     share = "" if report["sample"] == 1 else f", {report['sample']:g} of the documents"
     own = reports[TOKENIZER]
-    table = titled_table(f"{own['corpus']['documents']:,} documents{share}", "", *map(one_line, reports))
+    title = f"{own['corpus']['documents']:,} documents{share}"
+    table = FittedTable("", *map(one_line, reports), title=title)
     for label, values in _lines(reports):
         table.add_row(one_line(label), *values)
     console.print(table)

@@ -6,13 +6,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal, TextIO
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
+from curation.errors import UsageError
 from curation.report.funnel import Row
 from curation.report.terminal import SafeConsole, live_table
 from curation.running.terminal import one_line, protect, restore, to_json
@@ -23,7 +26,8 @@ PLAIN_INTERVAL = 10.0
 REFRESHES = 4
 """Refreshes of the live view per second."""
 
-Mode = Literal["live", "plain", "json", "silent"]
+Mode = Literal["live", "plain", "json", "quiet", "silent"]
+"""How progress is shown: "quiet" shows warnings only, "silent" nothing."""
 
 
 def console() -> Console:
@@ -36,9 +40,48 @@ def results() -> Console:
     return SafeConsole(sys.stdout, width=None if sys.stdout.isatty() else 160)
 
 
-def default_mode(as_json: bool) -> Mode:
-    """JSON if requested, live on a terminal, otherwise plain."""
-    return "json" if as_json else "live" if sys.stderr.isatty() else "plain"
+def default_mode(as_json: bool, quiet: bool = False) -> Mode:
+    """JSON or quiet if requested, live on a terminal, otherwise plain."""
+    return "json" if as_json else "quiet" if quiet else "live" if sys.stderr.isatty() else "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressOptions:
+    """What the user asked for.
+
+    Attributes:
+        as_json: JSON lines instead of text.
+        quiet: Only warnings.
+        verbose: A line for every part of a step that is done.
+        log_file: File to which the lines of plain progress are appended, whatever is shown.
+    """
+
+    as_json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+    log_file: str | None = None
+
+    def open(self) -> Progress:
+        """Progress as it was asked for.
+
+        Raises:
+            UsageError: The log file cannot be opened, or the options contradict each other.
+        """
+        if self.quiet and self.verbose:
+            raise UsageError("--quiet and --verbose are mutually exclusive")
+        try:
+            log = open(self.log_file, "a", encoding="utf-8", buffering=1) if self.log_file else None  # noqa: SIM115, PTH123
+        except OSError as error:
+            raise UsageError(f"--log-file {self.log_file}: {error}") from error
+        return Progress(default_mode(self.as_json, self.quiet), verbose=self.verbose, log=log)
+
+
+def duration(seconds: float) -> str:
+    """A length of time as it is said: 40 → "40 s", 150 → "3 min", 4500 → "1 h 15 min"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 class StepProgress:
@@ -66,7 +109,7 @@ class StepProgress:
     def due(self) -> bool:
         """Whether the next plain line is due."""
         now = time.monotonic()
-        if self.left and now - self._last_line < PLAIN_INTERVAL:
+        if self.left and now - self._last_line < PLAIN_INTERVAL and not self._progress.verbose:
             return False
         self._last_line = now
         return True
@@ -88,12 +131,28 @@ class StepProgress:
         kept = self.documents_out / self.documents_in
         return f"{self.documents_in / max(self.seconds, 1e-9):,.0f} documents/s, {kept:.0%} kept"
 
+    def time_left(self) -> str:
+        """About how long the rest takes, as text; "" before anything is done."""
+        made = self.done + self.quarantined - self.already
+        return f"about {duration(self.seconds / made * self.left)} left" if made > 0 else ""
+
 
 class Progress:
-    """Reports the progress of steps in one of the modes."""
+    """Reports the progress of steps in one of the modes.
 
-    def __init__(self, mode: Mode = "plain") -> None:
-        self.mode = mode
+    Args:
+        mode: How it is shown.
+        verbose: Whether there is a line for every part of a step, instead of one in PLAIN_INTERVAL.
+        log: Where the lines of plain progress are written too.
+
+    Attributes:
+        warnings: All warnings so far, those of quarantined and damaged inputs left out.
+    """
+
+    def __init__(self, mode: Mode = "plain", verbose: bool = False, log: TextIO | None = None) -> None:
+        self.mode, self.verbose = mode, verbose
+        self.warnings: list[str] = []
+        self._log = log
         self._console = console()
         self._live: RichProgress | None = None
         self._showing = False
@@ -130,10 +189,9 @@ class Progress:
             self._live = None
         else:
             yield step
-        if self.mode == "plain":
-            what = "nothing to do" if step.already == total and total else f"{step.seconds:.1f} s"
-            lost = f"{step.quarantined} quarantined, " if step.quarantined else ""
-            self._print(f"{name}: {step.done - step.already} of {total} {unit} made, {lost}{what}")
+        what = "nothing to do" if step.already == total and total else f"{step.seconds:.1f} s"
+        lost = f"{step.quarantined} quarantined, " if step.quarantined else ""
+        self._line(f"{name}: {step.done - step.already} of {total} {unit} made, {lost}{what}", ("plain",))
         self._event("step_done", step=name, shards=total, quarantined=step.quarantined, seconds=round(step.seconds, 3))
 
     def _view(self) -> RenderableType:
@@ -145,16 +203,18 @@ class Progress:
             except (OSError, ValueError):
                 rows = []
             if rows:
-                parts.append(live_table(rows))
+                parts.append(live_table(rows, self._console.width))
         return Group(*parts, self._live or "")
 
     def show(self, step: StepProgress) -> None:
         """Report the current state of `step`."""
         if self._live is not None:
             self._live.update(self._task, completed=step.total - step.left, rate=step.rate())
-        elif self.mode == "plain" and step.due() and step.left:
-            lost = f"{step.quarantined} quarantined, " if step.quarantined else ""
-            self._print(f"{step.name}: {step.done} of {step.total} {step.unit}, {lost}{step.rate()}")
+        if step.due() and step.left:
+            lost = f"{step.quarantined} quarantined" if step.quarantined else ""
+            count = f"{step.done} of {step.total} {step.unit}"
+            facts = ", ".join(filter(None, [count, lost, step.rate(), step.time_left()]))
+            self._line(f"{step.name}: {facts}", ("plain", "live") if self.verbose else ("plain",))
         self._event(
             "progress", step=step.name, shards=step.total, done=step.done, quarantined=step.quarantined,
             documents_in=step.documents_in, documents_out=step.documents_out,
@@ -162,19 +222,25 @@ class Progress:
 
     def note(self, message: str) -> None:
         """Report something worth knowing."""
-        if self.mode in ("live", "plain"):
-            self._print(message)
+        self._line(message, ("live", "plain"))
         self._event("note", message=message)
 
     def warn(self, message: str, event: str = "warning", **fields: object) -> None:
         """Report something that went wrong without stopping the run."""
-        if self.mode in ("live", "plain"):
-            self._print(f"warning: {message}")
+        if event not in ("quarantined", "damaged"):
+            self.warnings.append(message)
+        self._line(f"warning: {message}", ("live", "plain", "quiet"))
         self._event(event, message=message, **fields)
 
-    def _print(self, message: str) -> None:
-        self._console.print(one_line(message), soft_wrap=True)
+    def _line(self, message: str, modes: Sequence[Mode]) -> None:
+        """Show a line in some modes, in plain ones with the time, and append it to the log."""
+        stamped = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {one_line(message)}"
+        if self.mode in modes:
+            self._console.print(stamped if self.mode == "plain" else one_line(message), soft_wrap=True)
+        if self._log is not None:
+            print(stamped, file=self._log)
 
     def _event(self, event: str, **fields: object) -> None:
         if self.mode == "json":
-            print(to_json({"event": event, **fields}), file=sys.stderr, flush=True)
+            now = datetime.now(UTC).isoformat(timespec="milliseconds")
+            print(to_json({"time": now, "event": event, **fields}), file=sys.stderr, flush=True)

@@ -13,8 +13,8 @@ from curation.jobs.steps.damage import lost_share
 from curation.jobs.steps.fingerprints import Fingerprints
 from curation.jobs.steps.live_funnel import LiveFunnel
 from curation.jobs.steps.plan import Plan, make_plan
-from curation.jobs.steps.progress import Progress, default_mode, results
-from curation.jobs.steps.report.report import show
+from curation.jobs.steps.progress import Progress, ProgressOptions, results
+from curation.jobs.steps.report.summary import show_summary
 from curation.jobs.steps.table import Step, ancestors, named, step_named, steps
 from curation.running.cluster import Cluster, cores, open_cluster
 from curation.running.limits import require_open_files
@@ -36,8 +36,11 @@ def run_commands(
     update: bool,
     as_json: bool,
     trust_code: bool = False,
+    quiet: bool = False,
+    verbose: bool = False,
+    log_file: str | None = None,
 ) -> int:
-    """Run the steps of `commands`, and print the report if it is one of them.
+    """Run the steps of `commands`, and print the summary if the report is one of them.
 
     Args:
         commands: Commands that run steps, in order.
@@ -50,6 +53,9 @@ def run_commands(
         update: Whether to accept a recipe other than the folder's.
         as_json: Whether to print progress and results as JSON.
         trust_code: Whether to use code, models, variables and special file systems that the output folder names.
+        quiet: As in `ProgressOptions`, and the next two.
+        verbose: A line for every part of a step.
+        log_file: File to append to.
 
     Returns:
         The exit code: 0, or 1 if an input was quarantined or more bytes were lost than `alarms.damaged` accepts.
@@ -58,7 +64,7 @@ def run_commands(
     if workers != 0 and plan.folder.is_in_memory:
         raise UsageError(f"{out} is in the memory of this process, which workers do not share; pass --workers 0")
     require_open_files(0 if scheduler else cores() if workers is None else workers)
-    progress = Progress(default_mode(as_json))
+    progress = ProgressOptions(as_json, quiet, verbose, log_file).open()
 
     def started(number: int, dashboard: str) -> None:
         progress.note(f"{number} workers, dashboard {dashboard}")
@@ -69,7 +75,7 @@ def run_commands(
         for command in commands:
             run.run(command)
     if run.stats is not None:
-        print(to_json(run.stats)) if as_json else show(run.stats, results())
+        print(to_json(run.stats)) if as_json else show_summary(plan, run.stats, progress.warnings, results())
     is_damaged = lost_share(run.damaged, plan.inputs) > plan.recipe.alarms.damaged
     return 1 if run.quarantined or is_damaged else 0
 

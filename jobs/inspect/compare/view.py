@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from curation.errors import UsageError
 from curation.jobs.inspect.compare.compare import DocumentExample, OutcomeGroup, RunComparison
 from curation.report.funnel import Row
 from curation.report.render import render
-from curation.report.terminal import styled, titled_table
+from curation.report.tables import FittedTable
+from curation.report.terminal import styled
 from curation.running.terminal import one_line
 
 EXCERPT = 280
@@ -134,8 +134,9 @@ def show(comparison: RunComparison, console: Console) -> None:
         console.print(_examples([comparison.both(False)], "In both, with different texts"))
 
 
-def _funnel(comparison: RunComparison) -> Table:
-    table = titled_table("Funnel", "stage", "A in", "A out", "A kept", "B in", "B out", "B kept", "B − A out")
+def _funnel(comparison: RunComparison) -> FittedTable:
+    names = ("stage", "A in", "A out", "A kept", "B in", "B out", "B kept", "B − A out")
+    table = FittedTable(*names, title="Funnel", optional=(1, 4))
     for pair in pairs(comparison):
         cells = []
         for row in pair.rows:
@@ -167,8 +168,8 @@ def sum_lines(lines: list[OutcomeGroup]) -> OutcomeGroup:
     return OutcomeGroup(None, None, False, documents, characters, tokens, ())
 
 
-def _corpora(comparison: RunComparison) -> Table:
-    table = titled_table("Documents", "", "documents", "characters", "tokens")
+def _corpora(comparison: RunComparison) -> FittedTable:
+    table = FittedTable("", "documents", "characters", "tokens", title="Documents")
     for name, amount in corpora(comparison):
         if isinstance(amount, int):
             table.add_row(name, f"{amount:,}", "", "")
@@ -177,10 +178,9 @@ def _corpora(comparison: RunComparison) -> Table:
     return table
 
 
-def _reasons(lines: list[OutcomeGroup], name: str, other: str, side: int) -> Table:
-    title = f"In {name} and not in {other}"
-    table = titled_table(title, f"{other} removed by", "documents", "characters", "tokens")
-    table.add_column("example", overflow="fold")
+def _reasons(lines: list[OutcomeGroup], name: str, other: str, side: int) -> FittedTable:
+    names = (f"{other} removed by", "documents", "characters", "tokens", "example")
+    table = FittedTable(*names, title=f"In {name} and not in {other}", left=(0, 4), optional=(2,))
     for line in lines[:LINES_SHOWN]:
         reason = (line.a, line.b)[side] or ""
         example = line.examples[0] if line.examples else None
@@ -191,10 +191,8 @@ def _reasons(lines: list[OutcomeGroup], name: str, other: str, side: int) -> Tab
     return table
 
 
-def _examples(lines: list[OutcomeGroup], title: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", show_lines=True)
-    for name in ("document", "A", "B"):
-        table.add_column(name, overflow="fold", ratio=1)
+def _examples(lines: list[OutcomeGroup], title: str) -> FittedTable:
+    table = FittedTable("document", "A", "B", title=title, left=range(3), lines=True)
     for line in lines:
         for shown in line.examples:
             a, b = excerpts(shown)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from rich.console import Console
-from rich.table import Table
 
 from curation.jobs.inspect.estimate.extrapolation import LEVEL, Interval, point
 from curation.jobs.inspect.estimate.projection import Projection
-from curation.report.terminal import titled_table
+from curation.report.tables import FittedTable
 from curation.running.terminal import one_line
 
 NAMES = {
@@ -43,9 +42,10 @@ def show(projection: Projection, recipe: str, console: Console) -> None:
         console.print(f"- {one_line(note)}", soft_wrap=True)
 
 
-def _table(title: str, rows: Mapping[str, Interval], write: Callable[[float], str], column: str = "expected") -> Table:
-    table = titled_table(title, "", column, f"from ({LEVEL:.0%} sure)", "to")
-    table.columns[0].min_width = 26
+def _table(
+    title: str, rows: Mapping[str, Interval], write: Callable[[float], str], column: str = "expected"
+) -> FittedTable:
+    table = FittedTable("", column, f"from ({LEVEL:.0%} sure)", "to", title=title, least={0: 26})
     for name, interval in rows.items():
         table.add_row(one_line(name), write(interval.value), write(interval.low), write(interval.high))
     return table

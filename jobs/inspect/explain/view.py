@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from curation.dedup.decisions import SurvivorComparison
 from curation.jobs.inspect.explain.explain import KEPT, Explanation, StageResult
@@ -15,6 +14,7 @@ from curation.jobs.inspect.explain.lookup import InputFacts
 from curation.jobs.inspect.explain.text_diff import ADDED, REMOVED, Line, bracketed, changed_lines, plain
 from curation.report.excerpts import excerpt
 from curation.report.highlights import Spans
+from curation.report.tables import FittedTable
 from curation.report.terminal import marked, styled
 from curation.running.terminal import one_line
 from curation.stages.rules import Rule
@@ -87,14 +87,13 @@ def _show_duplicate(duplicate: SurvivorComparison, console: Console) -> None:
     _field("same simplified text", "yes" if duplicate.same_text else "no", console)
 
 
-def _path(explanation: Explanation) -> Table:
-    table = Table("stage", "signal", "value", "removed if", "verdict")
+def _path(explanation: Explanation) -> FittedTable:
+    table = FittedTable("stage", "signal", "value", "removed if", "verdict", left=range(5), grouped=True)
     for measured in explanation.stages:
         for line in _lines(measured):
-            table.add_row(*line, style="dim" if measured.supposed else None)
+            table.add_row(*line, style="dim" if measured.supposed else "")
     if any(measured.supposed for measured in explanation.stages):
         table.caption = "Stages after the one that removed the document are shown as if it had been kept."
-        table.caption_justify = "left"
     return table
 
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from curation.jobs.inspect.what_if.counts import UNSURE, DocumentCounts, StageOutput
 from curation.jobs.inspect.what_if.what_if import Example, WhatIf
+from curation.report.tables import FittedTable
 from curation.report.terminal import styled
 from curation.running.terminal import one_line
 
@@ -29,11 +29,10 @@ def show(answer: WhatIf, console: Console) -> None:
     _show_examples("Would be removed", answer.removed, console)
 
 
-def _stages(answer: WhatIf) -> Table:
-    table = Table("kept after", title_justify="left")
+def _stages(answer: WhatIf) -> FittedTable:
     tokens = ["≈ tokens"] if answer.tokens_per_character else []
-    for name in ("documents now", "then", "difference", "characters then", "difference", *tokens):
-        table.add_column(name, justify="right")
+    names = ("documents now", "then", "difference", "characters then", "difference", *tokens)
+    table = FittedTable("kept after", *names, optional=(5, 4), least={0: len("corpus, estimated")})
     for name, kept in answer.counted.stages.items():
         table.add_row(one_line(name), *_cells(kept, answer.tokens_per_character))
     table.add_section()
@@ -92,8 +91,8 @@ def _remarks(answer: WhatIf) -> list[str]:
     return lines
 
 
-def _moves(answer: WhatIf) -> Table:
-    table = Table("documents", "now", "then", title="What changes", title_justify="left", title_style="bold")
+def _moves(answer: WhatIf) -> FittedTable:
+    table = FittedTable("documents", "now", "then", title="What changes", left=range(3))
     ranked = sorted(answer.counted.moves.items(), key=lambda item: (-item[1], item[0]))
     for (before, after), count in ranked[:MOVES_SHOWN]:
         table.add_row(f"{count:,}", one_line(_side(before)), one_line(_side(after)))

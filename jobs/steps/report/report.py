@@ -11,7 +11,6 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group, RenderableType
-from rich.table import Table
 
 from curation.jobs.steps.damage import describe_damage
 from curation.jobs.steps.plan import Plan
@@ -23,7 +22,8 @@ from curation.jobs.steps.report.page import make_page
 from curation.jobs.steps.report.performance import measure
 from curation.jobs.steps.report.samples import read_samples
 from curation.report.funnel import funnel_rows
-from curation.report.terminal import funnel_table, titled_table
+from curation.report.tables import FittedTable
+from curation.report.terminal import funnel_table
 from curation.running.cluster import Cluster
 from curation.running.terminal import one_line
 from curation.store.manifest import WHOLE, Manifest, fingerprint, is_done
@@ -68,7 +68,6 @@ def write_report(plan: Plan, cluster: Cluster, progress: Progress) -> dict[str, 
             write_metrics(plan, stats, performance)
             Manifest(STEP, WHOLE, current, outputs=[output, *write_card(plan, stats, foreign)]).write(folder)
             bar.advance()
-            progress.note(f"report: {folder.url}/{REPORT_PAGE}")
             for path in foreign:
                 progress.note(f"report: {folder.url}/{path} was not written by curate, so it was left as it is")
     found: dict[str, Any] = folder.read_json(STATS)
@@ -80,7 +79,7 @@ def show(stats: dict[str, Any], console: Console) -> None:
     console.print(Group(*_tables(stats)), markup=False)
 
 
-def funnel(stats: dict[str, Any]) -> Table:
+def funnel(stats: dict[str, Any]) -> FittedTable:
     """Documents, characters and tokens into and out of each stage, with the most frequent reasons of removal."""
     return funnel_table(funnel_rows(stats), f"recipe {stats['recipe']}")
 
@@ -115,8 +114,8 @@ def _tables(stats: dict[str, Any]) -> list[RenderableType]:
     return tables
 
 
-def _shares(title: str, name: str, values: dict[str, dict[str, int]]) -> Table:
-    table = titled_table(title, name, "documents", "in the corpus", "kept")
+def _shares(title: str, name: str, values: dict[str, dict[str, int]]) -> FittedTable:
+    table = FittedTable(name, "documents", "in the corpus", "kept", title=title)
     for key, counts in list(values.items())[:ROWS_SHOWN]:
         kept = counts["kept"] / counts["documents"] if counts["documents"] else 0.0
         table.add_row(one_line(key), f"{counts['documents']:,}", f"{counts['kept']:,}", f"{kept:.1%}")
@@ -125,8 +124,8 @@ def _shares(title: str, name: str, values: dict[str, dict[str, int]]) -> Table:
     return table
 
 
-def _counts(title: str, name: str, values: dict[str, Any]) -> Table:
-    table = titled_table(title, name, "", show_header=bool(name))
+def _counts(title: str, name: str, values: dict[str, Any]) -> FittedTable:
+    table = FittedTable(name, "", title=title, header=bool(name))
     for key, value in list(values.items())[: 2 * ROWS_SHOWN]:
         text = f"{value:,}" if isinstance(value, (int, float)) else one_line(str(value))
         table.add_row(one_line(str(key)), text)

@@ -33,7 +33,7 @@ INSPECTING = {"report": "o", "verify": "o", "samples": "o", "compare": "o o", "w
 
 WITHOUT_DEFAULT = {
     "settings", "scheduler", "report out", "report folder", "explain key", "explain token", "compare html",
-    "samples reason", "samples stage", "samples domain", "samples contains",
+    "log_file", "samples reason", "samples stage", "samples domain", "samples contains",
     "tokenizer-report against", "estimate sample_share", "install_completion", "show_completion",
 }  # fmt: skip
 """Parameters that do nothing unless given, by name, or by command and name."""
@@ -164,7 +164,7 @@ def test_what_a_help_names_exists() -> None:
     keys = flatten(load(DEFAULT_RECIPE).resolved())
     for words, text in texts():
         for option in re.findall(r"--[a-z-]+", text):
-            assert find(words, option)
+            assert find(words or "run", option)
         for setting in re.findall(r"[a-z_]+\.[a-z_]+=[^\s.]+(?:\.\d+)?", text):
             assert load(DEFAULT_RECIPE, [setting])
         for key in re.findall(r"\b[a-z]+_?[a-z]+\.(?!json|txt|html|idx|c\b)[a-z_]+", text):
