@@ -2,7 +2,8 @@
 
 A recipe lists its stages in order (`[[stage]]`, `use = "gopher_quality"` or `use = "package.module:Class"`, plus the
 stage's parameters) and has a table for each other part of a run. A table that is left out has its defaults. The value
-"$language.languages" means the value that the recipe, or `--set`, gives to that key.
+"$language.languages" means the value that the recipe, or `--set`, gives to that key. A recipe with `extends` says only
+what differs from another one, see `_extended`.
 Since `use` may name any class, loading a recipe can import any code: run only recipes you trust. The recipe of a run's
 folder may come from somebody else: it names nothing outside of itself unless the user says that it is trusted.
 """
@@ -10,10 +11,12 @@ folder may come from somebody else: it names nothing outside of itself unless th
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
+import re
 import sys
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from os import PathLike, fspath
@@ -50,7 +53,9 @@ TABLES = {
 }
 """The tables of a recipe, and the dataclass of each."""
 
-_HEADER = ("name", "description", "reproduces", "stage")
+_WRITTEN = ("name", "description", "reproduces")
+_HEADER = (*_WRITTEN, "stage")
+_CODE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +115,7 @@ class Recipe:
 def _use(name: str, stage: Stage) -> dict[str, str]:
     use = next((short for short, path in STAGES.items() if _is_at(type(stage), path)), None)
     use = use or f"{type(stage).__module__}:{type(stage).__qualname__}"
-    return {"use": use} if _stage_name(use) == name else {"use": use, "name": name}
+    return {"use": use} if stage_name(use) == name else {"use": use, "name": name}
 
 
 def _is_at(kind: type[Any], path: str) -> bool:
@@ -119,7 +124,7 @@ def _is_at(kind: type[Any], path: str) -> bool:
     return getattr(sys.modules.get(module), name, None) is kind
 
 
-def _stage_name(use: str) -> str:
+def stage_name(use: str) -> str:
     """The default name of a stage: "a.b:C" → "b", "url" → "url"."""
     return use.partition(":")[0].rpartition(".")[2]
 
@@ -141,12 +146,121 @@ def load(name: str, settings: Iterable[str] = ()) -> Recipe:
         RecipeError: The recipe does not exist or is invalid; the message names the file, stage or table, key and value,
             and what exists.
     """
+    source, document = _load_document(name, ())
+    return from_document(document, source, settings)
+
+
+def _load_document(name: str, above: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
+    """The name of a recipe for errors, and its document, with what it extends filled in.
+
+    Args:
+        name: Name of a built-in recipe, or path of a TOML file.
+        above: The files that extend it, directly or not.
+    """
     source, text = _read(name)
     try:
         document = _parse_toml(text)
     except ValueError as error:
         raise RecipeError(f"{source}: not TOML: {error}") from error
-    return from_document(document, source, settings)
+    if name not in built_in():
+        _find_code_beside(Path(name), document)
+    return source, _extended(document, source, (*above, name))
+
+
+def _extended(document: dict[str, Any], source: str, above: tuple[str, ...]) -> dict[str, Any]:
+    """The document itself, or, if it has `extends`, the one that it extends with its changes made.
+
+    These are `[set]`, whose keys are those of `--set`; `[[stage]]` with `after` or `before`, the name of another stage;
+    and tables, whose keys replace those of the extended recipe.
+    """
+    own_stages = document.get("stage", [])
+    if "extends" not in document:
+        placed = [key for stage in _tables(own_stages) for key in PLACES if key in stage]
+        if "set" in document or placed:
+            what = placed[0] if placed else "set"
+            raise RecipeError(f'{source}: {what}: only in a recipe with extends = "…"')
+        return document
+    base_name = document["extends"]
+    if not isinstance(base_name, str):
+        raise RecipeError(f"{source}: extends = {base_name!r}: must be the name of a recipe or its file")
+    if base_name not in built_in():
+        base_name = str(Path(above[-1]).parent / base_name)
+    if base_name in above:
+        raise RecipeError(f"{source}: extends = {document['extends']!r}: extends itself")
+    _, base = _load_document(base_name, above)
+    stages = [dict(stage) for stage in _tables(base.get("stage", []))]
+    if not isinstance(own_stages, list):
+        raise RecipeError(f"{source}: stage = {own_stages!r}: must be a list of tables, [[stage]]")
+    for position, stage in enumerate(own_stages, start=1):
+        where = f"{source}: stage {position}"
+        _place(stages, _mapping(stage, f"{where}: must be a table, [[stage]], not {stage!r}"), where)
+    tables = {
+        name: {
+            **_mapping(base.get(name, {}), f"{source}: {name}: must be a table"),
+            **_mapping(document.get(name, {}), f"{source}: {name} = {document.get(name)!r}: must be a table, [{name}]"),
+        }
+        for name in (*TABLES, ALARMS)
+    }
+    entries = {_name_of(stage): stage for stage in stages}
+    changes = _mapping(document.get("set", {}), f"{source}: set = {document.get('set')!r}: must be a table, [set]")
+    for key, value in _dotted(changes):
+        owner, _, parameter = key.partition(".")
+        target = entries.get(owner, tables.get(owner))
+        if target is None or not parameter or parameter in ("use", "name"):
+            known = ", ".join([*entries, *tables])
+            raise RecipeError(f"{source}: [set]: {key!r} = {value!r}: no such key; there are those of {known}")
+        target[parameter] = value
+    header: dict[str, Any] = {key: base[key] for key in ("description", "reproduces") if key in base}
+    own = {key: value for key, value in document.items() if key not in ("extends", "set", *TABLES, ALARMS)}
+    return {**header, **own, "stage": stages, **tables}
+
+
+PLACES = ("after", "before")
+"""Keys that say where a stage of one's own goes."""
+
+
+def _place(stages: list[dict[str, Any]], stage: dict[str, Any], where: str) -> None:
+    """Add a stage at the place that it names, at the end if it names none."""
+    given = [key for key in PLACES if key in stage]
+    if len(given) > 1:
+        raise RecipeError(f"{where}: after and before are mutually exclusive")
+    if not given:
+        stages.append(stage)
+        return
+    names, other = [_name_of(each) for each in stages], stage.pop(given[0])
+    if other not in names:
+        raise RecipeError(f"{where}: {given[0]} = {other!r}: no such stage; there are {', '.join(names)}")
+    stages.insert(names.index(other) + (given[0] == "after"), stage)
+
+
+def _tables(values: Any) -> list[dict[str, Any]]:
+    """The tables in a list; whatever else is in it is reported once the recipe is built."""
+    return [value if isinstance(value, dict) else {} for value in (values if isinstance(values, list) else [])]
+
+
+def _name_of(stage: Mapping[str, Any]) -> str:
+    return str(stage.get("name", stage_name(str(stage.get("use", "")))))
+
+
+def _dotted(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Keys with dots: {"a.b": 1, "c": {"d": 2}} → ("a.b", 1), ("c.d", 2)."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from ((f"{key}.{inner}", each) for inner, each in value.items())
+        else:
+            yield key, value
+
+
+def _find_code_beside(file: Path, document: Mapping[str, Any]) -> None:
+    """Let modules that a recipe names be imported from its own folder, unless they are found elsewhere."""
+    folder = file.parent.resolve()
+    for stage in _tables(document.get("stage", [])):
+        for text in filter(_CODE.fullmatch, (value for value in stage.values() if isinstance(value, str))):
+            module = text.partition(":")[0].partition(".")[0]
+            is_there = (folder / f"{module}.py").is_file() or (folder / module).is_dir()
+            is_new = is_there and str(folder) not in sys.path and module not in sys.modules
+            if is_new and importlib.util.find_spec(module) is None:
+                sys.path.append(str(folder))
 
 
 def load_recipe(name: str | PathLike[str], settings: Mapping[str, Any] | None = None) -> Recipe:
@@ -250,7 +364,7 @@ def _stage_entries(document: Mapping[str, Any], source: str) -> dict[str, dict[s
         use = entry.get("use")
         if not isinstance(use, str):
             raise RecipeError(f'{source}: stage {position}: needs use = one of {", ".join(STAGES)}, or "module:Class"')
-        name = str(entry.get("name", _stage_name(use)))
+        name = str(entry.get("name", stage_name(use)))
         if name in entries:
             raise RecipeError(f"{source}: stage {position}: a second stage named {name!r}; give it another name =")
         if name in TABLES or name in (ALARMS, *RESERVED):
@@ -353,13 +467,25 @@ def import_class(path: str, source: str = "recipe") -> type[Any]:
     return kind
 
 
-def to_toml(resolved: Mapping[str, Any]) -> str:
-    """A resolved recipe as TOML text that `load` reads back. None is written as "none", since TOML has no null."""
-    lines = [f"{key} = {_toml_value(resolved[key])}" for key in _HEADER if key != "stage"]
+def to_toml(resolved: Mapping[str, Any], comments: Mapping[str, Mapping[str, Sequence[str]]] | None = None) -> str:
+    """A resolved recipe as TOML text that `load` reads back. None is written as "none", since TOML has no null.
+
+    Args:
+        resolved: The recipe.
+        comments: Lines to put above a key, by the name of the stage or table, then by key.
+    """
+    lines = [f"{key} = {_toml_value(resolved[key])}" for key in _WRITTEN]
+
+    def add(head: str, name: str, values: Mapping[str, Any]) -> None:
+        above = (comments or {}).get(name, {})
+        lines.extend(("", head))
+        for key, value in values.items():
+            lines.extend((*above.get(key, ()), f"{key} = {_toml_value(value)}"))
+
     for stage in resolved["stage"]:
-        lines += ["", "[[stage]]", *(f"{key} = {_toml_value(value)}" for key, value in stage.items())]
+        add("[[stage]]", stage.get("name") or stage_name(stage["use"]), stage)
     for name in (*TABLES, ALARMS):
-        lines += ["", f"[{name}]", *(f"{key} = {_toml_value(value)}" for key, value in resolved[name].items())]
+        add(f"[{name}]", name, resolved[name])
     return "\n".join(lines) + "\n"
 
 

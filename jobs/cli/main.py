@@ -38,6 +38,8 @@ from curation.jobs.cli.options import (
     Update,
     Verbose,
     Workers,
+    against_option,
+    dedup_mode_option,
 )
 from curation.jobs.cli.recipes import recipes
 from curation.jobs.steps.table import check_commands, commands
@@ -151,6 +153,8 @@ def run(
     settings: Settings = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
+    against: Annotated[list[str] | None, against_option()] = None,
+    mode: Annotated[str | None, dedup_mode_option()] = None,
     steps: Annotated[
         str | None,
         typer.Option(
@@ -170,7 +174,15 @@ def run(
     chosen = check_commands([name.strip() for name in steps.split(",")]) if steps else commands()
     request = {"out": out, "recipe": recipe, "update": update, "trust_code": trust_code}
     request |= {"as_json": as_json, "quiet": quiet, "verbose": verbose, "log_file": log_file}
-    _run(chosen, inputs, settings, workers, scheduler, **request)
+    _run(chosen, inputs, _with_earlier(settings, against, mode), workers, scheduler, **request)
+
+
+def _with_earlier(settings: list[str] | None, against: list[str] | None, mode: str | None) -> list[str]:
+    """The settings with those of `--against` and `--mode`."""
+    from curation.store.folder import Folder
+
+    extra = [f"dedup.against={json.dumps([Folder(url).url for url in against])}"] if against else []
+    return [*(settings or []), *extra, *([f"dedup.mode={mode}"] if mode else [])]
 
 
 _STEP_HELP = {
@@ -208,24 +220,8 @@ def _dedup(
     inputs: RunInputs = None,
     recipe: RecipeName = None,
     settings: Settings = None,
-    against: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="DIR",
-            help="Output folder of an earlier run: remove what it already has, without changing it. Repeatable. "
-            "Implies --update.",
-            show_default="none, unless the recipe sets dedup.against",
-        ),
-    ] = None,
-    mode: Annotated[
-        str | None,
-        typer.Option(
-            metavar="both|against|within",
-            help="Duplicates to remove: of documents in earlier runs (against), within this run (within), or both. "
-            "Implies --update.",
-            show_default="both, unless the recipe sets dedup.mode",
-        ),
-    ] = None,
+    against: Annotated[list[str] | None, against_option(" Implies --update.")] = None,
+    mode: Annotated[str | None, dedup_mode_option(" Implies --update.")] = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
     update: Update = False,
@@ -236,11 +232,7 @@ def _dedup(
     log_file: LogFile = None,
 ) -> None:
     """Turn documents into the corpus: remove near-duplicates, then replace personal data."""
-    from curation.store.folder import Folder
-
-    extra = [f"dedup.against={json.dumps([Folder(url).url for url in against])}"] if against else []
-    extra += [f"dedup.mode={mode}"] if mode else []
-    settings, update = [*(settings or []), *extra], update or bool(extra)
+    settings, update = _with_earlier(settings, against, mode), update or bool(against or mode)
     request = {"out": out, "recipe": recipe, "update": update, "trust_code": trust_code}
     request |= {"as_json": as_json, "quiet": quiet, "verbose": verbose, "log_file": log_file}
     _run(("dedup",), inputs, settings, workers, scheduler, **request)

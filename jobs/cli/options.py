@@ -71,6 +71,22 @@ Scheduler = Annotated[
 Update = Annotated[
     bool, typer.Option("--update", metavar="", help="Accept a changed recipe and redo only the steps it affects.")
 ]
+
+
+def against_option(more: str = "") -> Any:
+    """`--against`. more: what else its help says."""
+    text = "Output folder of an earlier run: remove what it already has, without changing it. Repeatable."
+    shown = "none, unless the recipe sets dedup.against"
+    return typer.Option(metavar="DIR", help=f"{text}{more}", show_default=shown)
+
+
+def dedup_mode_option(more: str = "") -> Any:
+    """`--mode`. more: what else its help says."""
+    text = "Duplicates to remove: of documents in earlier runs (against), within this run (within), or both."
+    shown = "both, unless the recipe sets dedup.mode"
+    return typer.Option(metavar="both|against|within", help=f"{text}{more}", show_default=shown)
+
+
 AsJson = Annotated[bool, typer.Option("--json", metavar="", help="Print the result as JSON.")]
 ProgressAsJson = Annotated[
     bool,

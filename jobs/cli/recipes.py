@@ -26,14 +26,18 @@ def recipe_show(
     settings: Settings = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a recipe with every key and its value, as TOML to save and edit."""
+    """Show a recipe with every key, its meaning and its value, as TOML to save and edit."""
+    from curation.recipes.describe import comment, comments
     from curation.recipes.recipe import load, to_toml
 
     resolved = load(name, settings or []).resolved()
     if as_json:
         print_json(resolved)
     else:
-        print(to_toml(resolved), end="")
+        meanings = {
+            name: {key: comment(text) for key, text in keys.items()} for name, keys in comments(resolved).items()
+        }
+        print(to_toml(resolved, meanings), end="")
 
 
 @recipes.command(name="diff")

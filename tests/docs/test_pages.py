@@ -61,8 +61,11 @@ def blocks(language: str, page: str) -> list[str]:
 
 def test_the_recipe_in_the_docs_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The example recipe is valid, except that its custom module does not exist."""
-    (text,) = blocks("toml", "docs/recipes.md")
+    text, extending = blocks("toml", "docs/recipes.md")
     (tmp_path / "mine.toml").write_text(text.replace("my_package.my_module:MyFilter", "stages:Length"))
+    (tmp_path / "extending.toml").write_text(extending.replace("my_module:MyFilter", "stages:Length"))
+    names = [name for name, _ in load(str(tmp_path / "extending.toml")).stages]
+    assert names[names.index("gopher_quality") + 1] == "stages"
     recipe = load(str(tmp_path / "mine.toml"))
     assert [name for name, _ in recipe.stages] == ["url", "extract", "language", "gopher_quality", "mine"]
     assert dict(recipe.stages)["extract"].languages == ("de",)  # type: ignore[attr-defined]

@@ -97,7 +97,8 @@ def _next(where: str, stats: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         "tokens": stats["tokens"],
     }
     missing = next((step.command for step in steps() if step.name in made and not made[step.name]), None)
-    if missing is not None:
+    is_empty = bool(made["corpus"]) and not any(row.left for row in funnel_rows(stats)[-1:])
+    if missing is not None and not is_empty:
         yield f"curate {missing} --out {folder}", "the next step"
     else:
         rows = [row for row in funnel_rows(stats) if row.characters_removed is not None and row.reasons]

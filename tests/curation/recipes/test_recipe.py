@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import tomllib
 from dataclasses import dataclass
@@ -9,8 +10,10 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from typer.testing import CliRunner
 
 from curation.errors import RecipeError
+from curation.jobs.cli.main import app
 from curation.recipes import recipe as recipe_module
 from curation.recipes.recipe import built_in, from_document, import_class, load, load_recipe, to_toml
 
@@ -189,3 +192,102 @@ def test_settings_as_python_values(tmp_path: Path) -> None:
     assert load_recipe(Path(recipe_file(tmp_path, MINIMAL))).stages[0][0] == "size"
     with pytest.raises(RecipeError, match="unknown key 'min_wordz'"):
         load_recipe("fineweb", {"gopher_quality.min_wordz": 3})
+
+
+EXTENDING = """
+extends = "fineweb"
+
+[set]
+"gopher_quality.min_words" = 60
+c4.min_sentences = 3
+
+[[stage]]
+use = "curation.filters.fineweb:FineWeb"
+name = "again"
+after = "url"
+
+[[stage]]
+use = "extract"
+name = "second"
+before = "language"
+
+[dedup]
+threshold = 0.8
+"""
+
+
+def written(folder: Path, text: str, name: str = "mine.toml") -> str:
+    (folder / name).write_text(text)
+    return str(folder / name)
+
+
+def test_a_recipe_extends_another(tmp_path: Path) -> None:
+    """Only what it says differs: keys, tables, stages at their places; name and description are its own."""
+    recipe, base = load(written(tmp_path, EXTENDING), ["dedup.ngram=4"]), load("fineweb")
+    names = [name for name, _ in recipe.stages]
+    assert names[:4] == ["url", "again", "extract", "second"]
+    assert names[4:] == [name for name, _ in base.stages][2:]
+    stages = dict(recipe.stages)
+    assert (stages["gopher_quality"].min_words, stages["c4"].min_sentences) == (60, 3)  # type: ignore[attr-defined]
+    assert (recipe.table("dedup").threshold, recipe.table("dedup").ngram) == (0.8, 4)
+    assert stages["language"] == dict(base.stages)["language"]
+    assert recipe.table("read") == base.table("read")
+    assert (recipe.name, recipe.description) == ("mine", base.description)
+    assert recipe.alarms == base.alarms
+
+
+def test_an_extended_recipe_may_be_extended(tmp_path: Path) -> None:
+    """The file is looked for next to the one that names it."""
+    written(tmp_path, EXTENDING, "base.toml")
+    recipe = load(written(tmp_path, 'extends = "base.toml"\nset.dedup.threshold = 0.9'))
+    assert recipe.table("dedup").threshold == 0.9
+    assert "again" in dict(recipe.stages)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('extends = "nope"', "nope: no such file, and the built-in recipes are"),
+        ("extends = 3", "extends = 3: must be the name"),
+        ('extends = "mine.toml"', "extends itself"),
+        ('extends = "fineweb"\n[set]\n"c4.nope" = 1', "unknown key 'nope'"),
+        ('extends = "fineweb"\n[set]\n"nope.x" = 1', "[set]: 'nope.x' = 1: no such key"),
+        ('extends = "fineweb"\n[set]\nx = 1', "[set]: 'x' = 1: no such key"),
+        ('extends = "fineweb"\nset = 3', "set = 3: must be a table"),
+        ('extends = "fineweb"\ndedup = 3', "dedup = 3: must be a table"),
+        ('extends = "fineweb"\nstage = 3', "stage = 3: must be a list of tables"),
+        ('extends = "fineweb"\n[[stage]]\nuse = "c4"\nafter = "nope"', "after = 'nope': no such stage; there are url"),
+        ('extends = "fineweb"\n[[stage]]\nuse = "c4"\nafter = "c4"\nbefore = "c4"', "mutually exclusive"),
+        ('extends = "fineweb"\n[[stage]]\nuse = "c4"\nafter = "url"', "a second stage named 'c4'"),
+        ('[set]\n"c4.x" = 1\n[[stage]]\nuse = "c4"', "set: only in a recipe with extends"),
+        ('[[stage]]\nuse = "c4"\nafter = "url"', "after: only in a recipe with extends"),
+    ],
+)
+def test_what_cannot_be_extended_is_named(tmp_path: Path, text: str, message: str) -> None:
+    """One line names the file, the key, its value and what exists."""
+    with pytest.raises(RecipeError) as raised:
+        load(written(tmp_path, text))
+    assert message in str(raised.value)
+    assert "mine.toml" in str(raised.value) or "nope" in message
+
+
+def test_a_module_next_to_the_recipe_is_found(tmp_path: Path) -> None:
+    """A stage in a file beside the recipe needs no PYTHONPATH; a name that exists elsewhere is not replaced."""
+    source = "from curation.filters.c4 import C4\nclass Mine(C4):\n    pass\n"
+    (tmp_path / "stage_beside.py").write_text(source)
+    (tmp_path / "json.py").write_text("raise SystemExit")
+    text = '[[stage]]\nuse = "stage_beside:Mine"\n'
+    program = (
+        "import sys; from curation.recipes.recipe import load; load(sys.argv[1]); import json; print(sys.path[-1])"
+    )
+    words = [sys.executable, "-c", program, written(tmp_path, text)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(tmp_path)
+
+
+def test_a_shown_recipe_explains_its_keys() -> None:
+    """recipe show has the meaning above each key, and loads as the same recipe."""
+    done = CliRunner().invoke(app, ["recipe", "show", "web"])
+    assert "# Only this many bytes of a longer pre-token are counted.\nmax_pretoken_bytes = 16384" in done.stdout
+    shown = from_document(tomllib.loads(done.stdout), "shown")
+    assert shown.resolved() == load("web").resolved()
