@@ -93,10 +93,10 @@ def live_table(rows: Sequence[Row], width: int = NARROW) -> Table:
     from rich.progress_bar import ProgressBar
 
     table = Table(box=None, padding=(0, 1), header_style="dim")
-    for name in ("stage", "in", "out", "of all"):
+    for name in ("stage", "in", "out"):
         table.add_column(name, justify="left" if name == "stage" else "right", no_wrap=True)
-    if width >= NARROW:
-        table.add_column("")
+    for name in ("of all", "") if width >= NARROW else ("of all",):
+        table.add_column(name, justify="right", no_wrap=True)
     table.add_column("most removed by", overflow="fold")
     first = next((row.entered for row in rows), 0)
     for row in rows:
@@ -104,8 +104,8 @@ def live_table(rows: Sequence[Row], width: int = NARROW) -> Table:
         top = f"{one_line(row.reasons[0].name)} {row.reasons[0].documents:,}" if row.reasons else ""
         top = f"{row.waiting:,} waiting" if row.waiting else top
         bar = ProgressBar(total=max(first, 1), completed=row.left, width=20, finished_style="bar.complete")
-        cells: list[RenderableType] = [f"{row.entered:,}", f"{row.left:,}", f"{share:.0%}"]
-        table.add_row(styled(one_line(row.stage)), *cells, *([bar] if width >= NARROW else []), styled(top))
+        cells: list[RenderableType] = [f"{row.entered:,}", f"{row.left:,}", *([bar] if width >= NARROW else [])]
+        table.add_row(styled(one_line(row.stage)), *cells, f"{share:.0%}", styled(top))
     return table
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -85,8 +86,10 @@ def _check_target(folder: Folder, form: str, tokens: TokenSet) -> None:
         for other, mark in _MARKS.items():
             if other != form and folder.exists(mark.format(split)):
                 raise OutputError(f"{folder.url} has an export in the format {other}; choose another folder")
-        path = f"{split}.json"
-        labels = folder.read_json(path) if split != tokens.split and folder.exists(path) else {}
+        path, labels = f"{split}.json", None
+        if split != tokens.split and folder.exists(path):
+            with suppress(ValueError):  # a file of somebody else
+                labels = folder.read_json(path)
         made_by = labels.get("tokenizer") if isinstance(labels, dict) else None
         if made_by not in (None, tokens.metadata.get("curation.tokenizer")):
             raise OutputError(f"{folder.url} has the split {split} of another tokenizer; choose another folder")
