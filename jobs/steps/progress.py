@@ -77,7 +77,7 @@ class ProgressOptions:
 
 
 def duration(seconds: float) -> str:
-    """A length of time as it is said: 40 → "40 s", 150 → "3 min", 4500 → "1 h 15 min"."""
+    """A length of time as it is said: 40 → "40 s", 150 → "2 min", 7500 → "2 h 5 min"."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
