@@ -39,7 +39,7 @@ MAY_IMPORT = {
 ORDER = {
     "curation": (
         "errors", "arrays", "running", "store", "text", "stages", "recipes", "language", "archives", "extraction",
-        "dedup", "pii", "report",
+        "dedup", "pii", "quality", "decontamination", "report",
     ),
     "tokenize": ("training", "encoding", "loading"),
     "jobs": ("steps", "inspect", "cli"),

@@ -1,8 +1,7 @@
 """Read the file of a fastText classifier into arrays for the kernel in `curation.language.fasttext_kernels`.
 
-Supports fastText's format version 12 (src/fasttext.cc, args.cc, dictionary.cc, quantmatrix.cc) for models trained
-without word n-grams (wordNgrams 1) and with hierarchical softmax or softmax, as language identifiers are. Models of
-any other kind run in the library.
+Supports classifiers of fastText's format versions 11 and 12 (src/fasttext.cc, args.cc, dictionary.cc, quantmatrix.cc):
+with any n-grams of characters and words and any loss, quantized and pruned or not.
 """
 
 from __future__ import annotations
@@ -19,11 +18,15 @@ import numpy.typing as npt
 from curation.arrays import Float32s, Int32s, Int64s, UInt8s
 from curation.language.fasttext_kernels import fill_table
 
-MAGIC, VERSION = 793712314, 12
-HIERARCHICAL, SOFTMAX, SUPERVISED = 1, 3, 3
+MAGIC, VERSIONS = 793712314, (11, 12)
+HIERARCHICAL, NEGATIVE_SAMPLING, SOFTMAX, ONE_VS_ALL = 1, 2, 3, 4
+SUPERVISED = 3
 LABEL = 1
 PREFIX = "__label__"
 CENTROIDS = 256
+
+MAPPED_BYTES = 64 << 20
+"""Larger matrices stay in the file's pages, which all workers of a machine share."""
 
 
 class Arrays(NamedTuple):
@@ -31,7 +34,8 @@ class Arrays(NamedTuple):
 
     Attributes:
         rows: Vectors of words and n-grams, shape (n, dim).
-        output: Vectors of labels (softmax) or of inner nodes of the tree, shape (labels or inner nodes, dim).
+        output: Vectors of labels or of inner nodes of the tree, shape (labels or inner nodes, dim).
+        output_norms: What the dot product with each row of `output` is multiplied by; ones unless it is quantized.
         word_bytes: Spellings of the dictionary, words before labels, one after another.
         word_starts: Where each spelling starts in `word_bytes`, shape (entries + 1,).
         table: Hash table from spelling to its number in the dictionary; open addressing, -1 where empty.
@@ -42,6 +46,8 @@ class Arrays(NamedTuple):
         buckets: Number of n-gram buckets; an n-gram's bucket is its hash modulo this number.
         shortest: Minimum length of an n-gram in characters.
         longest: Maximum length of an n-gram in characters.
+        word_ngrams: Maximum number of words in an n-gram of words.
+        independent: Whether each label has a probability of its own (one against all) instead of a share (softmax).
         left: Left child of each node of the tree, leaves first.
         right: Right child of each node of the tree.
         paths: Output rows on the path from the root to each label, label after label.
@@ -51,6 +57,7 @@ class Arrays(NamedTuple):
 
     rows: Float32s
     output: Float32s
+    output_norms: Float32s
     word_bytes: UInt8s
     word_starts: Int64s
     table: Int32s
@@ -60,6 +67,8 @@ class Arrays(NamedTuple):
     buckets: int
     shortest: int
     longest: int
+    word_ngrams: int
+    independent: bool
     left: Int32s
     right: Int32s
     paths: Int32s
@@ -78,8 +87,8 @@ class Classifier:
 class _Cursor:
     """Reads the values of a file in order."""
 
-    def __init__(self, data: mmap.mmap) -> None:
-        self.data, self.at = data, 0
+    def __init__(self, data: mmap.mmap, path: Path) -> None:
+        self.data, self.path, self.at = data, path, 0
 
     def read(self, form: str) -> tuple[Any, ...]:
         values = struct.unpack_from("<" + form, self.data, self.at)
@@ -87,6 +96,10 @@ class _Cursor:
         return values
 
     def array(self, kind: type[np.generic], count: int) -> npt.NDArray[Any]:
+        if count * np.dtype(kind).itemsize > MAPPED_BYTES:
+            mapped: npt.NDArray[Any] = np.memmap(self.path, kind, "r", self.at, (count,)).view(np.ndarray)
+            self.at += mapped.nbytes
+            return mapped
         values = np.frombuffer(self.data, kind, count, self.at).copy()
         self.at += values.nbytes
         return values
@@ -99,14 +112,14 @@ class _Cursor:
 
 
 def read_classifier(path: Path) -> Classifier | None:
-    """Read a model, or return None if the kernel does not support its kind.
+    """Read a model, or return None if the kernel does not support its dictionary.
 
     Raises:
-        ValueError: The file is not a fastText model of version 12, or is incomplete.
+        ValueError: The file is not a fastText classifier of a known version, or is incomplete.
     """
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return _read(_Cursor(data))
+            return _read(_Cursor(data, path))
     except (struct.error, IndexError) as error:
         raise ValueError(f"{path}: not a complete fastText model") from error
 
@@ -115,18 +128,29 @@ def _read(cursor: _Cursor) -> Classifier | None:
     magic, version = cursor.read("ii")
     dim, _, _, _, _, word_ngrams, loss, kind, buckets, shortest, longest, _ = cursor.read("12i")
     cursor.read("d")
-    if magic != MAGIC or version != VERSION:
-        raise ValueError("not a fastText model of version 12")
-    if kind != SUPERVISED or word_ngrams != 1 or loss not in (HIERARCHICAL, SOFTMAX):
-        return None
+    if magic != MAGIC or version not in VERSIONS:
+        raise ValueError("not a fastText model of version 11 or 12")
+    if kind != SUPERVISED:
+        raise ValueError("a fastText model of word vectors, not a classifier")
+    _require(loss in (HIERARCHICAL, NEGATIVE_SAMPLING, SOFTMAX, ONE_VS_ALL) and dim >= 1 and buckets >= 0)
+    if version == VERSIONS[0]:
+        longest = 0  # as the library reads it
     size, words, _, _, pruned = cursor.read("iiiqq")
+    _require(0 <= words < size)
     entries = [(cursor.word(), *cursor.read("qb")) for _ in range(size)]
     pairs = cursor.array(np.int32, 2 * max(0, pruned)).reshape(-1, 2)
-    rows = _read_matrix(cursor, dim)
+    rows, norms = _read_matrix(cursor, dim)
+    if norms is not None:
+        rows *= norms[:, None]
     (quantized,) = cursor.read("?")
-    if quantized or any((entry[2] == LABEL) != (number >= words) for number, entry in enumerate(entries)):
+    output, norms = _read_matrix(cursor, dim, quantized)
+    if buckets == 0:  # there are no n-grams, whatever their lengths
+        longest, word_ngrams = 0, 1
+    hashed = buckets if pruned < 0 and (longest > 0 or word_ngrams > 1) else 0
+    _require(rows.shape[1] == output.shape[1] == dim and len(rows) >= words + hashed and len(output) >= size - words)
+    _require(bool(((pairs >= 0) & (pairs < (buckets, len(rows) - words))).all()))
+    if any((entry[2] == LABEL) != (number >= words) for number, entry in enumerate(entries)):
         return None
-    output = _read_dense(cursor)
     spellings = [entry[0] for entry in entries]
     starts = np.cumsum([0, *map(len, spellings)])
     spelled = np.frombuffer(b"".join(spellings), np.uint8)
@@ -140,30 +164,40 @@ def _read(cursor: _Cursor) -> Classifier | None:
     labels = tuple(spelling.decode().removeprefix(PREFIX) for spelling in spellings[words:])
     return Classifier(
         labels,
-        Arrays(rows, output, spelled, starts, table, words, ngram_kept, ngram_rows, buckets, shortest, longest, *tree),
-    )
+        Arrays(
+            rows, output, np.ones(len(output), np.float32) if norms is None else norms, spelled, starts, table, words,
+            ngram_kept, ngram_rows, buckets, shortest, longest, word_ngrams, loss in (NEGATIVE_SAMPLING, ONE_VS_ALL),
+            *tree,
+        ),
+    )  # fmt: skip
 
 
-def _read_dense(cursor: _Cursor) -> Float32s:
-    rows, columns = cursor.read("qq")
-    return cursor.array(np.float32, rows * columns).reshape(rows, columns)
+def _require(holds: bool) -> None:
+    if not holds:
+        raise ValueError("a damaged fastText model")
 
 
-def _read_matrix(cursor: _Cursor, dim: int) -> Float32s:
-    """Read the input matrix, product-quantized or not, shape (rows, dim)."""
-    (quantized,) = cursor.read("?")
+def _read_matrix(cursor: _Cursor, dim: int, quantized: bool | None = None) -> tuple[Float32s, Float32s | None]:
+    """Read a matrix, shape (rows, dim), and the norms of its rows if they are quantized apart from their directions.
+
+    Args:
+        cursor: The file.
+        dim: Length of a row.
+        quantized: Whether it is product-quantized; None if the file says so here.
+    """
+    if quantized is None:
+        (quantized,) = cursor.read("?")
     if not quantized:
-        return _read_dense(cursor)
+        rows, columns = cursor.read("qq")
+        return cursor.array(np.float32, rows * columns).reshape(rows, columns), None
     has_norms, rows, _, size = cursor.read("?qqi")
     codes = cursor.array(np.uint8, size).reshape(rows, -1)
-    centroids = _read_centroids(cursor)
-    norms = np.ones(rows, np.float32)
-    if has_norms:
-        norm_codes = cursor.array(np.uint8, rows)
-        norms = _read_centroids(cursor)[0][norm_codes, 0]
-    parts = [part[codes[:, number]] for number, part in enumerate(centroids)]
-    matrix = np.concatenate(parts, axis=1)[:, :dim] * norms[:, None]
-    return np.ascontiguousarray(matrix, dtype=np.float32)
+    parts = [part[codes[:, number]] for number, part in enumerate(_read_centroids(cursor))]
+    matrix = np.ascontiguousarray(np.concatenate(parts, axis=1)[:, :dim], dtype=np.float32)
+    if not has_norms:
+        return matrix, None
+    norm_codes = cursor.array(np.uint8, rows)
+    return matrix, np.ascontiguousarray(_read_centroids(cursor)[0][norm_codes, 0])
 
 
 def _read_centroids(cursor: _Cursor) -> list[Float32s]:

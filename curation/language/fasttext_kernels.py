@@ -17,6 +17,8 @@ _BASIS, _PRIME = np.uint32(2166136261), np.uint32(16777619)
 _OPEN, _CLOSE = ord("<"), ord(">")
 _LABEL_PREFIX = b"__label__"
 _END_OF_LINE = b"</s>"
+_WORD_NGRAM_FACTOR = np.uint64(116049371)
+_SIGMOID_LIMIT, _SIGMOID_STEPS = np.float32(8), np.float32(512)
 
 
 @kernel
@@ -50,11 +52,8 @@ def begins_with(data: Any, start: int, end: int, prefix: Any) -> bool:
 
 
 @kernel
-def find_word(model: Any, data: Any, start: int, end: int) -> int:
-    """The number of the word or label `data[start:end]` in the dictionary, or -1."""
-    value = _BASIS
-    for place in range(start, end):
-        value = hash_step(value, data[place])
+def find_word(model: Any, data: Any, start: int, end: int, value: Any) -> int:
+    """The number of the word or label `data[start:end]`, whose hash is `value`, in the dictionary, or -1."""
     mask = len(model.table) - 1
     slot = np.int64(value) & mask
     while model.table[slot] >= 0:
@@ -68,10 +67,27 @@ def find_word(model: Any, data: Any, start: int, end: int) -> int:
 
 
 @kernel
+def add_row(matrix: Any, row: int, hidden: Any) -> None:
+    """Add a row of a matrix to `hidden`."""
+    for column in range(len(hidden)):
+        hidden[column] += matrix[row, column]
+
+
+@kernel
+def bucket_row(model: Any, bucket: Any) -> int:
+    """The row of an n-gram bucket, -1 if it was pruned."""
+    if len(model.ngram_rows) == 0:
+        return int(model.words + bucket)
+    if not (model.ngram_kept[bucket >> 3] >> (bucket & 7)) & 1:
+        return -1
+    return int(model.ngram_rows[bucket])
+
+
+@kernel
 def add_ngrams(model: Any, word: Any, size: int, hidden: Any) -> int:
     """Add the vectors of the n-grams of `word[:size]`, which includes brackets, to `hidden`; returns their number."""
     added = 0
-    buckets, pruned = np.uint32(model.buckets), len(model.ngram_rows) > 0
+    buckets = np.uint32(model.buckets)
     for start in range(size):
         if word[start] & 0xC0 == 0x80:
             continue
@@ -87,19 +103,31 @@ def add_ngrams(model: Any, word: Any, size: int, hidden: Any) -> int:
                 end += 1
             if length < model.shortest or (length == 1 and (start == 0 or end == size)):
                 continue
-            bucket = np.int64(value % buckets)
-            if pruned and not (model.ngram_kept[bucket >> 3] >> (bucket & 7)) & 1:
-                continue
-            row = np.int64(model.ngram_rows[bucket]) if pruned else model.words + bucket
+            row = bucket_row(model, np.int64(value % buckets))
             if row >= 0:
-                for column in range(len(hidden)):
-                    hidden[column] += model.rows[row, column]
+                add_row(model.rows, row, hidden)
                 added += 1
     return added
 
 
 @kernel
-def embed(model: Any, data: Any, start: int, end: int, word: Any, hidden: Any) -> int:
+def add_word_ngrams(model: Any, hashes: Any, hidden: Any) -> int:
+    """Add the vectors of the n-grams of words with these hashes to `hidden`; returns their number."""
+    added = 0
+    buckets = np.uint64(model.buckets)
+    for first in range(len(hashes)):
+        value = np.uint64(np.int64(hashes[first]))
+        for last in range(first + 1, min(len(hashes), first + model.word_ngrams)):
+            value = value * _WORD_NGRAM_FACTOR + np.uint64(np.int64(hashes[last]))
+            row = bucket_row(model, np.int64(value % buckets))
+            if row >= 0:
+                add_row(model.rows, row, hidden)
+                added += 1
+    return added
+
+
+@kernel
+def embed(model: Any, data: Any, start: int, end: int, word: Any, hashes: Any, hidden: Any) -> int:
     """Compute the mean vector of the words and n-grams of a text.
 
     Args:
@@ -108,6 +136,7 @@ def embed(model: Any, data: Any, start: int, end: int, word: Any, hidden: Any) -
         start: First byte of the text in `data`.
         end: Byte after the text.
         word: Scratch buffer, at least two bytes longer than the longest word.
+        hashes: Scratch buffer int32, one longer than the text has words; empty if the model has no n-grams of words.
         hidden: Output, shape (dim,).
 
     Returns:
@@ -117,21 +146,26 @@ def embed(model: Any, data: Any, start: int, end: int, word: Any, hidden: Any) -
     added = 0
     place = start
     ended = False
+    hashed = 0
     while place < end and not ended:
         byte = data[place]
         if byte == 32 or 9 <= byte <= 13 or byte == 0:
             place += 1
             continue
         first = place
+        value = _BASIS
         while place < end and not (data[place] == 32 or 9 <= data[place] <= 13 or data[place] == 0):
+            value = hash_step(value, data[place])
             place += 1
-        number = find_word(model, data, first, place)
+        number = find_word(model, data, first, place, value)
         if number >= model.words or (number < 0 and begins_with(data, first, place, _LABEL_PREFIX)):
             continue
         if number >= 0:
-            for column in range(len(hidden)):
-                hidden[column] += model.rows[number, column]
+            add_row(model.rows, number, hidden)
             added += 1
+        if model.word_ngrams > 1:
+            hashes[hashed] = np.int32(value)
+            hashed += 1
         ended = place - first == len(_END_OF_LINE) and begins_with(data, first, place, _END_OF_LINE)
         if model.longest > 0 and not ended:
             size = place - first + 2
@@ -140,11 +174,19 @@ def embed(model: Any, data: Any, start: int, end: int, word: Any, hidden: Any) -
                 word[1 + offset] = data[first + offset]
             added += add_ngrams(model, word, size, hidden)
     if not ended:
-        number = find_word(model, np.frombuffer(_END_OF_LINE, np.uint8), 0, len(_END_OF_LINE))
+        closing = np.frombuffer(_END_OF_LINE, np.uint8)
+        value = _BASIS
+        for byte in closing:
+            value = hash_step(value, byte)
+        number = find_word(model, closing, 0, len(_END_OF_LINE), value)
         if number >= 0:
-            for column in range(len(hidden)):
-                hidden[column] += model.rows[number, column]
+            add_row(model.rows, number, hidden)
             added += 1
+        if model.word_ngrams > 1:
+            hashes[hashed] = np.int32(value)
+            hashed += 1
+    if model.word_ngrams > 1:
+        added += add_word_ngrams(model, hashes[:hashed], hidden)
     if added:
         share = np.float32(1.0 / added)
         for column in range(len(hidden)):
@@ -153,12 +195,12 @@ def embed(model: Any, data: Any, start: int, end: int, word: Any, hidden: Any) -
 
 
 @kernel
-def dot(matrix: Any, row: int, hidden: Any) -> Any:
-    """Dot product of a row and the vector, summed from left to right."""
+def dot(model: Any, row: int, hidden: Any) -> Any:
+    """Dot product of an output row and the vector, summed from left to right."""
     total = np.float32(0)
     for column in range(len(hidden)):
-        total += matrix[row, column] * hidden[column]
-    return total
+        total += model.output[row, column] * hidden[column]
+    return total * model.output_norms[row]
 
 
 @kernel
@@ -170,7 +212,7 @@ def safe_log(probability: Any) -> Any:
 @kernel
 def right_probability(model: Any, row: int, hidden: Any) -> Any:
     """The probability of the right branch at a node of the tree."""
-    return np.float32(1.0 / np.float64(np.float32(1) + np.exp(-dot(model.output, row, hidden))))
+    return np.float32(1.0 / np.float64(np.float32(1) + np.exp(-dot(model, row, hidden))))
 
 
 @kernel
@@ -209,8 +251,48 @@ def leaf_score(model: Any, label: int, hidden: Any) -> Any:
 
 
 @kernel
+def sigmoid(value: Any) -> Any:
+    """fastText's sigmoid, by a table of 513 values from -8 to 8."""
+    if value < -_SIGMOID_LIMIT:
+        return np.float32(0)
+    if value > _SIGMOID_LIMIT:
+        return np.float32(1)
+    step = np.int64((value + _SIGMOID_LIMIT) * _SIGMOID_STEPS / _SIGMOID_LIMIT / np.float32(2))
+    place = np.float32(step * 2 * 8) / _SIGMOID_STEPS - _SIGMOID_LIMIT
+    return np.float32(1.0 / (1.0 + np.float64(np.exp(-place))))
+
+
+@kernel
+def fill_outputs(model: Any, hidden: Any, outputs: Any) -> int:
+    """Fill the probability of every label of a model without a tree; returns the most probable label."""
+    highest = np.float32(-np.inf)
+    for label in range(len(outputs)):
+        outputs[label] = dot(model, label, hidden)
+        highest = max(highest, outputs[label])
+    if model.independent:
+        for label in range(len(outputs)):
+            outputs[label] = sigmoid(outputs[label])
+    else:
+        total = np.float32(0)
+        for label in range(len(outputs)):
+            outputs[label] = np.exp(np.float64(outputs[label] - highest))  # rounded once, as by the library
+            total += outputs[label]
+        for label in range(len(outputs)):
+            outputs[label] /= total
+    best = 0
+    for label in range(len(outputs)):
+        if outputs[label] > outputs[best]:
+            best = label
+    top = safe_log(outputs[best])
+    for label in range(len(outputs)):  # the last of equal ones, as the library's heap gives
+        if outputs[label] > 0.999 * outputs[best] and safe_log(outputs[label]) == top:
+            best = label
+    return best
+
+
+@kernel
 def classify(
-    model: Any, data: UInt8s, starts: Int64s, wanted: Int64s, labels: Int64s, scores: Float32s, wanted_scores: Float32s
+    model: Any, data: UInt8s, starts: Int64s, wanted: Int64s, labels: Int64s, scores: Float32s, wanted_scores: Any
 ) -> None:
     """Classify texts.
 
@@ -221,42 +303,27 @@ def classify(
         wanted: Numbers of the labels for `wanted_scores`.
         labels: Output, shape (texts,): the most probable label, -1 if the text has no words.
         scores: Output, shape (texts,): the score of that label.
-        wanted_scores: Output, shape (texts,): the highest score among the labels `wanted`, 0 if there are none.
+        wanted_scores: Output, shape (texts, wanted): the score of each label in `wanted`, 0 if the text has no words.
     """
     longest = 0
     for text in range(len(labels)):
         longest = max(longest, starts[text + 1] - starts[text])
     word = np.empty(longest + 2, np.uint8)
+    hashes = np.empty(longest // 2 + 2 if model.word_ngrams > 1 else 0, np.int32)
     hidden = np.empty(model.rows.shape[1], np.float32)
+    outputs = np.empty(0 if len(model.left) else model.output.shape[0], np.float32)
     for text in range(len(labels)):
-        labels[text], scores[text], wanted_scores[text] = -1, 0, 0
-        if not embed(model, data, starts[text], starts[text + 1], word, hidden):
+        labels[text], scores[text] = -1, 0
+        wanted_scores[text] = 0
+        if not embed(model, data, starts[text], starts[text + 1], word, hashes, hidden):
             continue
         if len(model.left):
             label, score = best_leaf(model, hidden)
             labels[text], scores[text] = label, np.exp(score)
-            for wanted_label in wanted:
-                wanted_scores[text] = max(wanted_scores[text], np.exp(leaf_score(model, wanted_label, hidden)))
+            for number in range(len(wanted)):
+                wanted_scores[text, number] = np.exp(leaf_score(model, wanted[number], hidden))
         else:
-            labels[text] = softmax(model, hidden, wanted, scores[text : text + 1], wanted_scores[text : text + 1])
-
-
-@kernel
-def softmax(model: Any, hidden: Any, wanted: Any, score: Any, wanted_score: Any) -> int:
-    """The most probable label of a plain softmax; fills its score and the highest score of the wanted labels."""
-    count = model.output.shape[0]
-    values = np.empty(count, np.float32)
-    best = 0
-    for label in range(count):
-        values[label] = dot(model.output, label, hidden)
-        if values[label] > values[best]:
-            best = label
-    highest = values[best]
-    total = np.float32(0)
-    for label in range(count):
-        values[label] = np.exp(values[label] - highest)
-        total += values[label]
-    score[0] = np.exp(safe_log(values[best] / total))
-    for label in wanted:
-        wanted_score[0] = max(wanted_score[0], np.exp(safe_log(values[label] / total)))
-    return best
+            label = fill_outputs(model, hidden, outputs)
+            labels[text], scores[text] = label, np.exp(safe_log(outputs[label]))
+            for number in range(len(wanted)):
+                wanted_scores[text, number] = np.exp(safe_log(outputs[wanted[number]]))

@@ -110,10 +110,10 @@ def predict_all(texts: pa.StringArray, wanted: Collection[str] = (), path: str |
     data, starts = text_bytes(texts)
     numbers = np.array([number for number, label in enumerate(model.labels) if label in wanted], np.int64)
     best = np.empty(len(texts), np.int64)
-    scores, wanted_scores = np.empty(len(texts), np.float32), np.empty(len(texts), np.float32)
+    scores, wanted_scores = np.empty(len(texts), np.float32), np.empty((len(texts), len(numbers)), np.float32)
     classify(model.arrays, data, starts, numbers, best, scores, wanted_scores)
     names = [model.labels[number] if number >= 0 else None for number in best.tolist()]
-    return Predictions(names, scores.astype(np.float64), wanted_scores.astype(np.float64))
+    return Predictions(names, scores.astype(np.float64), wanted_scores.max(axis=1, initial=0).astype(np.float64))
 
 
 def _predict_with_library(model: Any, texts: pa.StringArray, wanted: Collection[str]) -> Predictions:

@@ -40,6 +40,7 @@ STAGES = {
     "c4": "curation.filters.c4:C4",
     "fineweb": "curation.filters.fineweb:FineWeb",
     "paragraphs": "curation.filters.paragraphs:Paragraphs",
+    "quality": "curation.filters.quality:Quality",
 }
 """Short names of the built-in stages."""
 

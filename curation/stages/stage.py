@@ -283,9 +283,9 @@ def _tally(before: Batch, kept: Batch, outcome: Outcome, rules: Sequence[Rule]) 
     if outcome.reasons is not None:
         for entry in pc.value_counts(outcome.reasons.drop_null()).to_pylist():
             reasons[entry["values"]] = entry["counts"]
-    violated = {}
-    if outcome.signals is not None:
-        violated = {rule.reason: int(violations(outcome.signals, rule).sum()) for rule in rules}
+    violated: dict[str, int] = {}
+    for rule in rules if outcome.signals is not None else ():
+        violated[rule.reason] = violated.get(rule.reason, 0) + int(violations(outcome.signals, rule).sum())
     return StageTally(
         documents_in=len(before),
         documents_out=len(kept),

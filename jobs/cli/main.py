@@ -23,7 +23,7 @@ from typer.core import TyperGroup
 from curation import __version__
 from curation.errors import CurationError, ParameterError, UsageError
 from curation.extraction.acceleration.patches import NotAccelerated
-from curation.jobs.cli import estimate, extractor, inspect, tokens
+from curation.jobs.cli import estimate, extractor, inspect, quality, tokens
 from curation.jobs.cli.options import (
     Inputs,
     LogFile,
@@ -249,6 +249,7 @@ app.add_typer(inspect.app)
 app.add_typer(estimate.app)
 app.add_typer(tokens.app)
 app.add_typer(extractor.app)
+app.add_typer(quality.app)
 app.add_typer(recipes, name="recipe", rich_help_panel="Recipes")
 
 

@@ -7,9 +7,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pytest
+from fasttext_files import fasttext_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pages import texts
@@ -71,42 +71,29 @@ def test_any_text(value: str) -> None:
     assert by_kernel([value]) == by_library([value], identify.model_path())
 
 
-def model_file(path: Path, loss: int, shortest: int, longest: int) -> Path:
-    """Write a small model with random vectors, neither quantized nor pruned, in fastText's format."""
-    chance = np.random.default_rng(loss * 10 + longest)
-    dim, buckets = 6, 50
-    words = ["</s>", "guten", "good", "the", "день"]
-    names = [f"__label__{name}" for name in ("en", "de", "ru", "fr", "ja")]
-    data = struct.pack("<ii12id", 793712314, 12, dim, 5, 5, 1, 5, 1, loss, 3, buckets, shortest, longest, 100, 1e-4)
-    data += struct.pack("<iiiqq", 10, 5, 5, 1000, -1)
-    for number, word in enumerate([*words, *names]):
-        data += word.encode() + b"\0" + struct.pack("<qb", 900 - 70 * number, number >= len(words))
-    for rows in (5 + buckets, 5):
-        matrix = chance.normal(size=(rows, dim)).astype("<f4")
-        data += b"\0" + struct.pack("<qq", rows, dim) + matrix.tobytes()
-    path.write_bytes(data)
-    return path
-
-
-@pytest.mark.parametrize("loss", [1, 3], ids=["tree", "softmax"])
-@pytest.mark.parametrize(("shortest", "longest"), [(2, 4), (1, 3), (0, 0)])
-def test_other_models(tmp_path: Path, loss: int, shortest: int, longest: int) -> None:
-    """Predictions are equal for unquantized models with and without n-grams, with a tree or a plain softmax."""
-    path = model_file(tmp_path / "model.bin", loss, shortest, longest)
-    assert isinstance(identify.load_model(str(path)), Classifier)
-    values = [*GREETINGS, "good </s> guten", "", "x", " ".join(GREETINGS)]
-    ours, theirs = by_kernel(values, path), by_library(values, path)
-    assert [name for name, _ in ours] == [name for name, _ in theirs]
-    assert [score for _, score in ours] == pytest.approx([score for _, score in theirs], rel=1e-6)
+def test_models_of_every_kind(tmp_path: Path) -> None:
+    """Predictions equal the library's for every loss, with n-grams of letters and words, quantized or not."""
+    values = [*GREETINGS, "good </s> guten", "", "x", "__label__en the", "good the good the day", " ".join(GREETINGS)]
+    for loss in (1, 2, 3, 4):
+        for shortest, longest, words in ((2, 4, 1), (1, 3, 2), (0, 0, 1), (0, 0, 3)):
+            for quantized in (False, True):
+                path = fasttext_model(tmp_path / "model.bin", loss, shortest, longest, words, quantized=quantized)
+                identify.load_model.cache_clear()
+                library.cache_clear()
+                assert isinstance(identify.load_model(str(path)), Classifier)
+                ours, theirs = by_kernel(values, path), by_library(values, path)
+                assert [name for name, _ in ours] == [name for name, _ in theirs]
+                assert [score for _, score in ours] == pytest.approx([score for _, score in theirs], rel=1e-6)
+                wanted = identify.predict_all(pa.array(values[:1], pa.string()), ["ja"], str(path)).wanted_scores
+                scores = dict(zip(*library(path).predict(values[0], -1, -1.0), strict=True))
+                assert wanted[0] == pytest.approx(scores["__label__ja"], rel=1e-6)
+    identify.labels.cache_clear()
     assert identify.labels(str(path)) == {"en", "de", "ru", "fr", "ja"}
-    scores = dict(zip(*library(path).predict(GREETINGS[0], -1, -1.0), strict=True))
-    found = identify.predict_all(pa.array([GREETINGS[0]], pa.string()), ["ja"], str(path))
-    assert found.wanted_scores[0] == pytest.approx(scores["__label__ja"], rel=1e-6)
 
 
 def test_a_model_of_another_kind_runs_in_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A model that the kernel does not support runs in the library, with the same predictions."""
-    path = model_file(tmp_path / "model.bin", 1, 2, 4)
+    path = fasttext_model(tmp_path / "model.bin", 1, 2, 4)
     names, scores = zip(*by_kernel(GREETINGS, path), strict=True)
     wanted = identify.predict_all(pa.array([*GREETINGS, ""]), ["de"], str(path)).wanted_scores
     monkeypatch.setattr(identify, "read_classifier", lambda _: None)
@@ -146,7 +133,7 @@ def test_one_text(tmp_path: Path) -> None:
     """The answer for one text is that for a column; another model answers by its labels; odd texts do no harm."""
     for value in [*GREETINGS, ""]:
         assert tuple(identify.detect_language(value)) == by_kernel([value])[0]
-    path = model_file(tmp_path / "model.bin", 1, 2, 4)
+    path = fasttext_model(tmp_path / "model.bin", 1, 2, 4)
     assert tuple(identify.detect_language(GREETINGS[0], str(path))) == by_kernel(GREETINGS[:1], path)[0]
     assert identify.detect_language("\ud800 Guten Morgen").language == "de"
     with pytest.raises(FileNotFoundError):
