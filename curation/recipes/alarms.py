@@ -26,7 +26,7 @@ errors, lost workers or a lost scheduler, which may succeed when the run is repe
 AFTER_FILTER = (READ, *OF_INPUTS)
 """Names known after the filter step besides the recipe's stages: records that could not be read, quarantined inputs."""
 
-AFTER_DEDUP = ("dedup", "lines", "pii")
+AFTER_DEDUP = ("dedup", "lines", "decontaminate", "pii")
 """Names of the stages of the corpus step, known after it."""
 
 RESERVED = (MIN_DOCUMENTS, DAMAGED, *OF_INPUTS, "lines")

@@ -48,6 +48,7 @@ TABLES = {
     "read": "curation.archives.reader:ReadSettings",
     "signals": "curation.stages.signals:SignalSettings",
     "dedup": "curation.dedup.settings:DedupSettings",
+    "decontaminate": "curation.filters.decontaminate:Decontaminate",
     "pii": "curation.filters.pii:Pii",
     "tokenizer": "curation.tokenize.training.settings:TokenizerSettings",
     "tokens": "curation.tokenize.encoding.token_shards:TokensSettings",
@@ -93,7 +94,8 @@ class Recipe:
     def identity(self) -> dict[str, Any]:
         """All that the recipe's output depends on, including versions and hashes of models; alarms do not change it."""
         stages = [[name, {**_use(name, stage), **identity(stage)}] for name, stage in self.stages]
-        return {"stages": stages, "tables": {name: identity(table) for name, table in self.tables}}
+        tables = {name: identity(table) for name, table in self.tables if not getattr(table, "is_off", False)}
+        return {"stages": stages, "tables": tables}
 
     def libraries(self) -> set[str]:
         """The libraries on whose versions the output depends."""

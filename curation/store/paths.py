@@ -47,6 +47,7 @@ SHARD_NUMBERS = "dedup/shards.parquet"
 
 CORPUS = ShardFiles("corpus")
 REMOVED_BY_DEDUP = ShardFiles("removed/dedup")
+CONTAMINATION = ShardFiles("decontamination")
 
 TOKENIZER = "tokenizer/tokenizer.json"
 TOKENIZER_CONFIG = "tokenizer/tokenizer_config.json"
@@ -64,7 +65,7 @@ OF_REPORT = ("report", "manifests", DATASET_CARD)
 """What the report writes, directly in the output folder."""
 
 OF_RUN = (
-    RUN, "documents", "removed", "signatures", "signals", "dedup", "corpus", "tokenizer", "tokens", "encoded",
-    "performance", *OF_REPORT,
+    RUN, "documents", "removed", "signatures", "signals", "dedup", "corpus", "decontamination", "tokenizer", "tokens",
+    "encoded", "performance", *OF_REPORT,
 )  # fmt: skip
 """What a run writes, directly in the output folder."""

@@ -23,7 +23,7 @@ from typer.core import TyperGroup
 from curation import __version__
 from curation.errors import CurationError, ParameterError, UsageError
 from curation.extraction.acceleration.patches import NotAccelerated
-from curation.jobs.cli import estimate, extractor, inspect, quality, tokens
+from curation.jobs.cli import decontaminate, estimate, extractor, inspect, quality, tokens
 from curation.jobs.cli.options import (
     Inputs,
     LogFile,
@@ -245,6 +245,7 @@ for _name in commands():
         _step_command(_name, _STEP_HELP.get(_name, f"Run the step {_name}."))
 
 
+app.add_typer(decontaminate.app)
 app.add_typer(inspect.app)
 app.add_typer(estimate.app)
 app.add_typer(tokens.app)

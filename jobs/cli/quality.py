@@ -37,7 +37,7 @@ def calibrate_command(
     label: Labels = None,
     as_json: AsJson = False,
 ) -> None:
-    """Score a corpus with a quality model and store the quantiles beside it, for quality.min_percentile."""
+    """Score a corpus with a quality model and store the quantiles beside it, for thresholds by percentile."""
     from curation.quality.calibrate import calibrate
 
     show_value(calibrate(model, sources, label or []), as_json, dict, _show_calibration)

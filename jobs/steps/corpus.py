@@ -1,22 +1,28 @@
-"""The corpus step: removes duplicates by the drop lists and replaces personal data, one task per shard."""
+"""The corpus step: removes duplicates by the drop lists, benchmark items and personal data, one task per shard."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curation.arrays import Bools, Int64s
 from curation.dedup.decisions import DROPS
 from curation.dedup.lines import CutLines
+from curation.filters.decontaminate import MATCHES
+from curation.jobs.steps.plan import Plan
 from curation.jobs.steps.tasks import run_tasks
 from curation.recipes.recipe import Recipe
 from curation.running.performance import Meter
 from curation.stages.batch import Batch
+from curation.stages.parameters import identity
 from curation.stages.signals import Histogram, add_histograms, to_json
-from curation.stages.stage import Outcome, Stage, apply, signal_type
+from curation.stages.stage import Applied, Outcome, Stage, apply, signal_type
 from curation.stages.tally import StageTally, add_stages
 from curation.store import paths, schema
 from curation.store.folder import Folder
@@ -38,15 +44,28 @@ class CorpusTask:
 
     folder: Folder
     shard: str
-    pii: Stage
+    later: tuple[tuple[str, Stage], ...]
     fingerprint: str
 
 
 def make(run: Run) -> None:
     """Make every shard of the corpus that is not done yet."""
-    pii: Stage = run.plan.recipe.table("pii")
-    tasks = [CorpusTask(run.plan.folder, shard, pii, run.fingerprints.of(STEP, shard)) for shard in run.shards]
+    later = later_stages(run.plan.recipe)
+    tasks = [CorpusTask(run.plan.folder, shard, later, run.fingerprints.of(STEP, shard)) for shard in run.shards]
     run_tasks(STEP, write_shard, tasks, run.cluster, run.progress)
+
+
+def later_stages(recipe: Recipe) -> tuple[tuple[str, Stage], ...]:
+    """The stages after deduplication, in order: decontamination if it is on, and personal data."""
+    decontaminate = recipe.table("decontaminate")
+    first = () if decontaminate.is_off else (("decontaminate", decontaminate),)
+    return (*first, ("pii", recipe.table("pii")))
+
+
+def depends(plan: Plan, shards: Sequence[str]) -> Any:
+    """What a shard depends on besides the tables of the step: decontamination, if it is on."""
+    table = plan.recipe.table("decontaminate")
+    return None if table.is_off else identity(table)
 
 
 def removed_columns(recipe: Recipe, signals: pa.DataType) -> pa.Schema:
@@ -59,29 +78,52 @@ def write_shard(task: CorpusTask) -> dict[str, int]:
     meter = Meter()
     folder, shard = task.folder, task.shard
     drops = Drops(read_table(folder, paths.DROPS.path(shard)), read_table(folder, paths.CLUSTERED.path(shard)))
-    stages: list[tuple[str, Stage]] = [("dedup", drops), *line_cuts(folder, shard), ("pii", task.pii)]
+    stages: list[tuple[str, Stage]] = [("dedup", drops), *line_cuts(folder, shard), *task.later]
     signals = signal_type(stages, Batch(_numbered(pa.RecordBatch.from_pylist([], schema=schema.DOCUMENT), 0)))
     metadata = {"curation.fingerprint": task.fingerprint}
     tallies: dict[str, StageTally] = {}
     counted: dict[str, Histogram] = {}
     first = 0
-    with (
-        ShardWriter(folder, paths.CORPUS.path(shard), schema.DOCUMENT, metadata) as corpus,
-        ShardWriter(folder, paths.REMOVED_BY_DEDUP.path(shard), schema.removed(signals), metadata) as removed,
-    ):
+    is_decontaminated = "decontaminate" in dict(stages)
+    with ExitStack() as stack:
+        writers = [
+            stack.enter_context(ShardWriter(folder, files.path(shard), columns, metadata))
+            for files, columns in (
+                (paths.CORPUS, schema.DOCUMENT),
+                (paths.REMOVED_BY_DEDUP, schema.removed(signals)),
+                *(((paths.CONTAMINATION, MATCHES),) if is_decontaminated else ()),
+            )
+        ]
+        corpus, removed, *listed = writers
         for batch in read_shard(folder, paths.DOCUMENTS.path(shard)):
             applied = apply(stages, Batch(_numbered(batch, first)), signals)
             first += batch.num_rows
             corpus.write(applied.kept.table)
             for rows in applied.removed:
                 removed.write(rows)
+            for writer in listed:
+                writer.write(found_items(applied))
             tallies = add_stages(tallies, applied.tallies)
             counted = add_histograms(counted, applied.histograms)
             meter.add(applied.nanoseconds)
     counts = {"stages": {name: tally.to_json() for name, tally in tallies.items()}, "signals": to_json(counted)}
-    outputs = [corpus.output, removed.output]
+    if not is_decontaminated:
+        folder.remove(paths.CONTAMINATION.path(shard))
+    outputs = [writer.output for writer in writers]
     Manifest(STEP, shard, task.fingerprint, [], outputs, counts).write(folder, meter.report())
     return {"documents_in": first, "documents_out": corpus.output.rows}
+
+
+def found_items(applied: Applied) -> pa.Table:
+    """The documents in which a benchmark item was found, columns MATCHES, kept ones first."""
+    parts = [(applied.kept.table, applied.signals)]
+    parts += [(rows, rows.column("signals")) for rows in applied.removed]
+    tables = [MATCHES.empty_table()]
+    for rows, signals in parts:
+        fields = [signals.field(f"decontaminate.{name}") for name in MATCHES.names[2:]]
+        table = pa.table([rows.column("id"), rows.column("url"), *fields], schema=MATCHES)
+        tables.append(table.filter(pc.is_valid(table["outcome"])))
+    return pa.concat_tables(tables)
 
 
 def line_cuts(folder: Folder, shard: str) -> list[tuple[str, Stage]]:

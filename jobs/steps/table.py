@@ -114,10 +114,11 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "corpus", "shard", "dedup", "curation.jobs.steps.corpus:make",
-        after=("dedup",), tables=("pii",),
+        after=("dedup",), tables=("pii",), depends="curation.jobs.steps.corpus:depends",
         outputs=(
             StepOutput(paths.CORPUS, _DOCUMENT, stamped=True),
             StepOutput(paths.REMOVED_BY_DEDUP, "curation.jobs.steps.corpus:removed_columns", stamped=True),
+            StepOutput(paths.CONTAMINATION, "curation.filters.decontaminate:MATCHES", stamped=True),
         ),
         alarms=AFTER_DEDUP,
     ),

@@ -20,7 +20,7 @@ from curation.archives.reader import read_batches
 from curation.dedup.decisions import SurvivorComparison, compare, find_row, survivor_text
 from curation.errors import CurationError, NotTrusted, UnreadableArchive
 from curation.jobs.inspect.explain.lookup import find_documents
-from curation.jobs.steps.corpus import line_cuts
+from curation.jobs.steps.corpus import later_stages, line_cuts
 from curation.jobs.steps.plan import Plan
 from curation.report.highlights import Spans, decisive, shared_lines
 from curation.stages.batch import Batch
@@ -122,7 +122,7 @@ def _explain(plan: Plan, place: str, row: dict[str, Any], requested: str | None,
     batch = _record(plan, row)
     stages = list(_replay(plan, batch)) if batch is not None else list(_stored(plan, place, row, shard, number))
     differs = _difference(stages, place, row) if batch is not None else None
-    if place == "corpus" and number is not None:
+    if number is not None and (place == "corpus" or row.get("stage") == "decontaminate"):
         stages += _corpus(plan, shard, number)
     return Explanation(place, row, stages, batch is not None, duplicate, differs, requested, missing, spans)
 
@@ -203,15 +203,16 @@ def _apply(name: str, stage: Stage, batch: Batch, *, supposed: bool) -> tuple[St
 
 
 def _corpus(plan: Plan, shard: str, number: int) -> Iterator[StageResult]:
-    """What the steps after deduplication do to the text of a document in the corpus."""
+    """What the steps after deduplication do to the text of a document that is no duplicate."""
     batch = _document(plan.folder, shard, number)
-    pii: Stage = plan.recipe.table("pii")
-    for name, stage in (*line_cuts(plan.folder, shard), ("pii", pii)):
+    for name, stage in (*line_cuts(plan.folder, shard), *later_stages(plan.recipe)):
         try:
             measured, batch = _apply(name, stage, batch, supposed=False)
         except CurationError:
             return  # the secret used for its replacements is not available
         yield measured
+        if measured.reason is not None:
+            return
 
 
 def _document(folder: Folder, shard: str, number: int) -> Batch:

@@ -15,6 +15,7 @@ from rich.console import Console, Group, RenderableType
 from curation.jobs.steps.damage import describe_damage
 from curation.jobs.steps.plan import Plan
 from curation.jobs.steps.progress import Progress
+from curation.jobs.steps.report import contamination
 from curation.jobs.steps.report.card import foreign_readmes, write_card
 from curation.jobs.steps.report.facts import STEP, collect, count_shards, fingerprints
 from curation.jobs.steps.report.metrics import write_metrics
@@ -93,6 +94,7 @@ def _tables(stats: dict[str, Any]) -> list[RenderableType]:
     personal = stats["stages"].get("pii", {}).get("counts", {})
     if personal:
         tables.append(_counts("Personal data replaced", "type", personal))
+    tables += contamination.tables(stats.get("contamination", {}))
     for title, key in (
         ("Reading", "read"),
         ("Deduplication", "dedup"),

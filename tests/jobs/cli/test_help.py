@@ -40,10 +40,10 @@ WITHOUT_DEFAULT = {
 
 PANELS = {
     "Run": ["run", "estimate"],
-    "Single steps": [*commands()],
+    "Single steps": [*commands()[:-1], "decontaminate", "report"],
     "Inspect a run": ["verify", "explain", "samples", "what-if", "compare"],
     "Tokens": ["tokenizer-report", "export"],
-    "Models": ["train-extractor"],
+    "Models": ["train-extractor", "calibrate"],
     "Recipes": ["recipe"],
 }
 
