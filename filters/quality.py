@@ -76,7 +76,7 @@ class Quality(Filter):
             value = getattr(self, key)
             require(count > 0 or not value, key, value, "left out without models")
         self._language_scores()
-        for model in self._loaded():
+        for model in self.loaded():
             if self.min_percentile is not None and ALL not in model.card.quantiles:
                 allowed = f"left out until the model has quantiles: curate calibrate {model.path} CORPUS"
                 raise ParameterError("min_percentile", self.min_percentile, allowed)
@@ -100,7 +100,7 @@ class Quality(Filter):
     def assets(self) -> dict[str, str]:
         """Hashes of the models, and of the labels and quantiles on their cards."""
         hashes: dict[str, str] = {}
-        for number, model in enumerate(self._loaded(), start=1):
+        for number, model in enumerate(self.loaded(), start=1):
             card = hashlib.sha256(repr(model.labels).encode())
             for language, scores in sorted(model.card.quantiles.items()):
                 card.update(language.encode() + b"\0" + scores.tobytes())
@@ -112,7 +112,7 @@ class Quality(Filter):
         texts = batch.text
         if self.max_characters is not None:
             texts = pc.utf8_slice_codeunits(texts, 0, self.max_characters)
-        models = self._loaded()
+        models = self.loaded()
         languages = _languages(batch)
         scores = [model.score(texts) for model in models]
         score = self._combined(scores, len(batch))
@@ -131,7 +131,7 @@ class Quality(Filter):
         return struct(**signals)
 
     def _combined(self, values: list[Float64s], rows: int) -> Float64s:
-        if not values:
+        if not values or rows == 0:
             return np.full(rows, np.nan)
         if self.combine == "mean":
             return np.asarray(np.average(values, axis=0, weights=self.weights or None), np.float64)
@@ -149,7 +149,8 @@ class Quality(Filter):
                 ranks[own] = percentiles(scores[own], quantiles[language])
         return ranks
 
-    def _loaded(self) -> list[QualityModel]:
+    def loaded(self) -> list[QualityModel]:
+        """The models, in order."""
         labels = self.labels or ("",) * len(self.models)
         try:
             return [

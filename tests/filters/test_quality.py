@@ -55,6 +55,14 @@ def test_low_scores_are_removed(tmp_path: Path) -> None:
     assert outcome.signals.field("percentile").to_pylist() == [None] * 4
 
 
+def test_no_documents_and_no_models(tmp_path: Path) -> None:
+    """Without documents the signals have their types; without models nothing is scored or removed."""
+    path = linear(tmp_path / "m.npz", good=2)
+    stage = Quality(models=(path, path), min_score_by_language=("de=0.5",))
+    assert {part.type for part in stage(documents()).signals.type} == {pa.float64()}
+    assert Quality()(documents("x")).signals.to_pylist() == [{"score": None, "percentile": None}]
+
+
 def test_formatting_does_not_change_the_score_of_a_linear_model(tmp_path: Path) -> None:
     """Line breaks, Markdown, punctuation and case leave the score as it is; another word changes it."""
     path = linear(tmp_path / "m.npz", good=2, bad=-1)

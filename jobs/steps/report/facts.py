@@ -13,6 +13,7 @@ from typing import Any
 
 from curation.jobs.steps.plan import Plan
 from curation.jobs.steps.report.contamination import contamination
+from curation.jobs.steps.report.quality import quality_models
 from curation.jobs.steps.table import steps
 from curation.report.counting import (
     COLUMNS,
@@ -183,6 +184,7 @@ def collect(plan: Plan, facts: ShardFacts) -> dict[str, Any]:
         "tokenizer": _counts(folder, "train-tokenizer"),
         "tokens": _counts(folder, "tokens"),
         "bytes_per_token": _bytes_per_token(facts),
+        **({"quality": models} if (models := quality_models(plan)) else {}),
         **({} if plan.recipe.table("decontaminate").is_off else {"contamination": contamination(folder, shards)}),
     }
 

@@ -15,7 +15,7 @@ from rich.console import Console, Group, RenderableType
 from curation.jobs.steps.damage import describe_damage
 from curation.jobs.steps.plan import Plan
 from curation.jobs.steps.progress import Progress
-from curation.jobs.steps.report import contamination
+from curation.jobs.steps.report import contamination, quality
 from curation.jobs.steps.report.card import foreign_readmes, write_card
 from curation.jobs.steps.report.facts import STEP, collect, count_shards, fingerprints
 from curation.jobs.steps.report.metrics import write_metrics
@@ -52,7 +52,8 @@ def write_report(plan: Plan, cluster: Cluster, progress: Progress) -> dict[str, 
     run = folder.read_json(RUN) if folder.exists(RUN) else {}
     inputs = [run.get("quarantined", []), run.get("damaged", [])]
     foreign = foreign_readmes(folder)
-    current = fingerprint(STEP, VERSION, fingerprints(folder), inputs, foreign)
+    models = quality.quality_models(plan)
+    current = fingerprint(STEP, VERSION, fingerprints(folder), inputs, foreign, *([models] if models else []))
     manifest = is_done(folder, STEP, WHOLE, current)
     done = manifest is not None and all(
         map(folder.exists, (REPORT_PAGE, METRICS, *(output.path for output in manifest.outputs)))
@@ -94,6 +95,7 @@ def _tables(stats: dict[str, Any]) -> list[RenderableType]:
     personal = stats["stages"].get("pii", {}).get("counts", {})
     if personal:
         tables.append(_counts("Personal data replaced", "type", personal))
+    tables += quality.tables(stats.get("quality", []))
     tables += contamination.tables(stats.get("contamination", {}))
     for title, key in (
         ("Reading", "read"),

@@ -43,7 +43,7 @@ PANELS = {
     "Single steps": [*commands()[:-1], "decontaminate", "report"],
     "Inspect a run": ["verify", "explain", "samples", "what-if", "compare"],
     "Tokens": ["tokenizer-report", "export"],
-    "Models": ["train-extractor", "calibrate"],
+    "Models": ["train-extractor", "calibrate", "train-quality", "audit-quality"],
     "Recipes": ["recipe"],
 }
 
