@@ -72,7 +72,7 @@ LIMITS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Documents:
+class AuditDocuments:
     """The documents of an audit.
 
     Attributes:
@@ -90,7 +90,7 @@ class Documents:
     good: Float64s
 
 
-def audit(model: QualityModel, documents: Documents, threshold: float | None = None) -> dict[str, Any]:
+def audit(model: QualityModel, documents: AuditDocuments, threshold: float | None = None) -> dict[str, Any]:
     """Audit a model.
 
     Args:
@@ -183,7 +183,7 @@ def _ranks(values: Float64s) -> Float64s:
     return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[places], np.float64)
 
 
-def _labeled(scores: Float64s, documents: Documents) -> dict[str, float | None]:
+def _labeled(scores: Float64s, documents: AuditDocuments) -> dict[str, float | None]:
     """AUCs of the labels: by the scores, by the source alone, and within sources; None for what cannot be measured."""
     known: Bools = np.isfinite(documents.good)
     good = documents.good == 1
@@ -211,7 +211,7 @@ def _labeled(scores: Float64s, documents: Documents) -> dict[str, float | None]:
     }
 
 
-def _notes(documents: Documents, large: Mapping[str, Any]) -> list[str]:
+def _notes(documents: AuditDocuments, large: Mapping[str, Any]) -> list[str]:
     notes = []
     known = np.isfinite(documents.good)
     if not known.any():
@@ -289,6 +289,6 @@ REFORMATTINGS: dict[str, Callable[[str], str]] = {
 """Changes that leave the content as it is, by name."""
 
 
-def _sample(documents: Documents, scores: Float64s, place: int) -> dict[str, Any]:
+def _sample(documents: AuditDocuments, scores: Float64s, place: int) -> dict[str, Any]:
     text = " ".join(documents.texts[place].as_py().split())
     return {"name": documents.names[place], "score": round(float(scores[place]), 4), "text": text[:EXCERPT]}

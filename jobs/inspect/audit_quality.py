@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from curation.errors import InputError
-from curation.quality.audit import LEAST, Documents, audit
+from curation.quality.audit import LEAST, AuditDocuments, audit
 from curation.quality.calibrate import open_model, save_card
 from curation.report.terminal import titled_table
 from curation.running.terminal import one_line
@@ -51,7 +51,7 @@ def audit_quality(
     """
     model = open_model(path, labels)
     parts = [_read(sources, np.nan, MOST), _read(positive, 1.0, MOST), _read(negative, 0.0, MOST)]
-    documents = Documents(
+    documents = AuditDocuments(
         pa.array([text for part in parts for text in part.texts.to_pylist()], pa.string()),
         [name for part in parts for name in part.names],
         [name for part in parts for name in part.sources],
@@ -65,7 +65,7 @@ def audit_quality(
     return {"model": path, "sha256": model.sha256, **result}
 
 
-def _read(sources: Sequence[str], label: float, most: int) -> Documents:
+def _read(sources: Sequence[str], label: float, most: int) -> AuditDocuments:
     texts: list[str] = []
     names: list[str] = []
     origins: list[str] = []
@@ -80,7 +80,7 @@ def _read(sources: Sequence[str], label: float, most: int) -> Documents:
         if len(texts) >= most:
             break
     texts, names, origins, languages = texts[:most], names[:most], origins[:most], languages[:most]
-    return Documents(pa.array(texts, pa.string()), names, origins, languages, np.full(len(texts), label))
+    return AuditDocuments(pa.array(texts, pa.string()), names, origins, languages, np.full(len(texts), label))
 
 
 def findings_table(title: str, findings: Sequence[dict[str, Any]]) -> Table:

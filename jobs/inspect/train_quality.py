@@ -33,7 +33,7 @@ LEAST_DOMAINS = 10
 
 
 @dataclass(slots=True)
-class Side:
+class TrainingSide:
     """The documents of one class: texts and domains, and how many were read and removed."""
 
     texts: list[str] = field(default_factory=list)
@@ -127,9 +127,9 @@ def cleaning_stages(recipe: str, settings: Sequence[str]) -> list[tuple[str, Sta
     return [(name, stage) for name, stage in chosen.stages if name not in NOT_FOR_TEXTS]
 
 
-def read_side(sources: Sequence[str], stages: Sequence[tuple[str, Stage]]) -> Side:
+def read_side(sources: Sequence[str], stages: Sequence[tuple[str, Stage]]) -> TrainingSide:
     """Read and clean the documents of one class; each text counts once."""
-    side, seen = Side(), set()
+    side, seen = TrainingSide(), set()
     signals = signal_type(stages, Batch(pa.RecordBatch.from_pylist([], schema=schema.DOCUMENT)))
     for batch in _documents(sources):
         applied = apply(stages, Batch(batch), signals)

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from curation.arrays import Float64s
 from curation.jobs.cli.main import app
-from curation.quality.audit import Documents, audit, correlation, explained
+from curation.quality.audit import AuditDocuments, audit, correlation, explained
 from curation.quality.model import Card, Linear, QualityModel, load
 
 CHANCE = np.random.default_rng(0)
@@ -40,7 +40,7 @@ def audited(function: Callable[[str], float], good: Float64s | None = None, **ch
     scorer: Any = Scorer(function)
     model = QualityModel("m", "0", "linear", (), scorer, Card())
     values = {"names": [f"d{n}" for n in range(400)], "sources": SOURCES, "languages": [""] * 400, **changes}
-    return audit(model, Documents(pa.array(TEXTS), good=np.full(400, np.nan) if good is None else good, **values))
+    return audit(model, AuditDocuments(pa.array(TEXTS), good=np.full(400, np.nan) if good is None else good, **values))
 
 
 def quality(text: str) -> float:
