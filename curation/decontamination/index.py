@@ -55,6 +55,8 @@ class IndexArrays(NamedTuple):
         field_starts: First word of each field, shape (fields + 1,).
         field_kinds: QUESTION, ANSWER or PASSAGE of each field.
         field_words: Words of each field that must be found at least.
+        field_heads: Words at the beginning of each field of which half must be found: those of the question, where its
+            choices or answer follow.
         longest: Words of the longest field.
     """
 
@@ -73,6 +75,7 @@ class IndexArrays(NamedTuple):
     field_starts: Int64s
     field_kinds: UInt8s
     field_words: Float32s
+    field_heads: Int32s
     longest: int
 
 
@@ -167,7 +170,7 @@ class _Builder:
         self.item_suites: list[int] = []
         self.item_keys: list[str] = []
         self.too_short: dict[str, int] = {}
-        self.fields: list[tuple[int, int, int]] = []  # item, kind, words
+        self.fields: list[tuple[int, int, int, int]] = []  # item, kind, words, words of the question before others
         self.texts: list[bytes] = []
         self.size = 0
         self.parts: list[tuple[UInt64s, Int32s, Int32s]] = []
@@ -178,30 +181,27 @@ class _Builder:
         self.item_keys.append(item.key)
         before = len(self.fields)
         question = item.question
-        if self._count(question) >= self.min_words or not (item.choices or item.answer):
+        hashes, _, _ = words_of(question.encode())
+        if _length(hashes) >= self.min_words or not (item.choices or item.answer):
             self._field(number, QUESTION, question, LEAST_WORDS)
         else:
             for rest in dict.fromkeys((" \n".join(item.choices), item.answer)):
                 if rest:
-                    self._field(number, QUESTION, f"{question}\n{rest}", LEAST_WORDS)
+                    self._field(number, QUESTION, f"{question}\n{rest}", LEAST_WORDS, len(hashes))
         if not item.choices:
             self._field(number, ANSWER, item.answer, ANSWER_WORDS)
         self._field(number, PASSAGE, item.passage, PASSAGE_WORDS)
         if len(self.fields) == before:
             self.too_short[item.suite] = self.too_short.get(item.suite, 0) + 1
 
-    def _count(self, text: str) -> float:
-        hashes, _, _ = words_of(text.encode())
-        return _length(hashes)
-
-    def _field(self, item: int, kind: int, text: str, least: int) -> None:
+    def _field(self, item: int, kind: int, text: str, least: int, head: int = 0) -> None:
         if not text:
             return
         data = text.encode()
         hashes, firsts, lasts = words_of(data)
         if len(hashes) < GRAM or _length(hashes) < least:
             return
-        self.fields.append((item, kind, len(hashes)))
+        self.fields.append((item, kind, len(hashes), head))
         self.texts.append(data)
         self.parts.append((hashes, (firsts + self.size).astype(np.int32), (lasts + self.size).astype(np.int32)))
         self.size += len(data)
@@ -215,7 +215,7 @@ class _Builder:
         firsts = np.concatenate([part[1] for part in self.parts] or [np.zeros(0, np.int32)])
         lasts = np.concatenate([part[2] for part in self.parts] or [np.zeros(0, np.int32)])
         self.parts = []
-        items, kinds, sizes = np.array(self.fields, np.int64).reshape(-1, 3).T
+        items, kinds, sizes, heads = np.array(self.fields, np.int64).reshape(-1, 4).T
         field_starts = np.concatenate(([0], np.cumsum(sizes)))
         word_fields = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
         keys, posting_starts, postings = _grams(hashes, field_starts)
@@ -227,7 +227,8 @@ class _Builder:
             letters(), slots, bitmap, keys, posting_starts, postings, word_fields, hashes, firsts, lasts, data,
             _weights(hashes, items.astype(np.int32)[word_fields], len(self.item_keys)),
             field_starts, kinds.astype(np.uint8),
-            np.minimum(COVERED * lengths, self.min_words).astype(np.float32), int(max(sizes, default=0)),
+            np.minimum(COVERED * lengths, self.min_words).astype(np.float32), heads.astype(np.int32),
+            int(max(sizes, default=0)),
         )  # fmt: skip
         return Index(
             tuple(self.suites),
@@ -248,7 +249,7 @@ def words_of(data: bytes) -> tuple[UInt64s, Int64s, Int64s]:
 
 
 def _length(hashes: UInt64s) -> float:
-    """The number of words, those of scripts without spaces counted half."""
+    """The number of words; numbers, and characters of scripts without spaces, count half."""
     return len(hashes) - 0.5 * float((hashes & np.uint64(1)).sum())
 
 

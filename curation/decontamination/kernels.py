@@ -176,7 +176,7 @@ def match_texts(index: Any, data: UInt8s, starts: Int64s, least: Any) -> Any:
                         left, right = min(left, low), max(right, high)
                     seed = seeds[seed, 2]
                 weight = total = 0.0
-                words = 0.0
+                words = heading = 0.0
                 for place in range(size):
                     total += index.weights[begin + place]
                     if covered[place]:
@@ -187,9 +187,14 @@ def match_texts(index: Any, data: UInt8s, starts: Int64s, least: Any) -> Any:
                             index.letters,
                         ):  # fmt: skip
                             weight += index.weights[begin + place]
+                            heading += place < index.field_heads[field]
                             words += 0.5 if index.hashes[begin + place] & np.uint64(1) else 1.0
                 kind = index.field_kinds[field]
-                if weight >= least[kind] * total and words >= index.field_words[field]:
+                if (
+                    weight >= least[kind] * total
+                    and words >= index.field_words[field]
+                    and 2 * heading >= index.field_heads[field]
+                ):
                     if matches == len(found):
                         longer = np.empty((2 * matches, COLUMNS), np.float64)
                         longer[:matches] = found

@@ -1,7 +1,8 @@
 """Words as the matcher compares them: without case, punctuation and layout, in any script.
 
 A word is a run of letters, digits and marks. A single ASCII letter is no word, so that the labels of choices ("A.")
-and articles do not matter. In scripts that put no spaces between words, each character is one, and counts half.
+and articles do not matter. In scripts that put no spaces between words, each character is one, and counts half. So does
+a number: lists of numbers are alike.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ def find_words(
             continue
         is_word = (code & SINGLE) != 0
         if size > 0 and (code == SEPARATOR or is_word):
-            count += add_word(value, data[first], size, first, last, count, hashes, starts, ends)
+            count += add_word(value, data, size, first, last, count, hashes, starts, ends)
             size = 0
         if is_word:
             hashes[count] = mixed((_BASIS ^ np.uint64(code)) * _PRIME) | np.uint64(1)
@@ -100,18 +101,20 @@ def find_words(
             last = following
         place = following
     if size > 0:
-        count += add_word(value, data[first], size, first, last, count, hashes, starts, ends)
+        count += add_word(value, data, size, first, last, count, hashes, starts, ends)
     return count
 
 
 @kernel
 def add_word(
-    value: Any, letter: Any, size: int, first: int, last: int, count: int, hashes: Any, starts: Any, ends: Any
+    value: Any, data: Any, size: int, first: int, last: int, count: int, hashes: Any, starts: Any, ends: Any
 ) -> int:
     """Write a word, unless it is a single ASCII letter; returns the number of words written."""
+    letter = data[first]
     if size == 1 and (65 <= letter <= 90 or 97 <= letter <= 122):
         return 0
-    hashes[count] = mixed(value) & ~np.uint64(1)
+    is_number = 48 <= letter <= 57 and 48 <= data[last - 1] <= 57
+    hashes[count] = mixed(value) & ~np.uint64(1) | np.uint64(is_number)
     starts[count], ends[count] = first, last
     return 1
 

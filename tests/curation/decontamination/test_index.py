@@ -83,6 +83,16 @@ def test_what_is_no_match(index: Index) -> None:
     assert found(index, FILLER * 50, clause, " ".join(words), "Which organ secretes bile?", "") == []
 
 
+def test_choices_alone_are_no_match() -> None:
+    """Choices without their question are no match, nor are lists of numbers."""
+    numbers = Item("s", "n", "Demand reduction.", "1,2,4", "", ("1,3,4", "2,3,4", "1,2,3", "1,2,4", "1,2"))
+    letters = Item("s", "l", ORGAN, CHOICES[1], "", tuple(CHOICES))
+    index = build_index([numbers, letters], 10)
+    table = "1, 2, 3) < (1, 2, 4) [1, 2, 3] < [1, 2, 4] (1, 3, 4) 2, 3, 4, 1, 2, 3, 1, 2, 4, 1, 2 "
+    assert found(index, table * 3, " ".join(CHOICES)) == []
+    assert found(index, f"{ORGAN} {' '.join(CHOICES)}") == [(0, "l", 0)]
+
+
 def test_items_that_are_too_short_are_counted(index: Index) -> None:
     """An item of which no field has enough words is not looked for, and counted."""
     assert index.too_short == {"quiz": 1}
