@@ -25,6 +25,9 @@ LABEL = 1
 PREFIX = "__label__"
 CENTROIDS = 256
 
+MAX_DIM, MAX_BUCKETS, MAX_NGRAM = 1 << 14, 1 << 24, 255
+"""Far above what models have; a damaged file cannot claim memory or time beyond them. Buckets: of a pruned model."""
+
 MAPPED_BYTES = 64 << 20
 """Larger matrices stay in the file's pages, which all workers of a machine share."""
 
@@ -106,6 +109,7 @@ class _Cursor:
 
     def word(self) -> bytes:
         end = self.data.find(b"\0", self.at)
+        _require(end >= 0)
         value = self.data[self.at : end]
         self.at = end + 1
         return value
@@ -120,7 +124,7 @@ def read_classifier(path: Path) -> Classifier | None:
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return _read(_Cursor(data, path))
-    except (struct.error, IndexError) as error:
+    except (struct.error, IndexError, OverflowError, MemoryError, TypeError) as error:
         raise ValueError(f"{path}: not a complete fastText model") from error
 
 
@@ -132,16 +136,18 @@ def _read(cursor: _Cursor) -> Classifier | None:
         raise ValueError("not a fastText model of version 11 or 12")
     if kind != SUPERVISED:
         raise ValueError("a fastText model of word vectors, not a classifier")
-    _require(loss in (HIERARCHICAL, NEGATIVE_SAMPLING, SOFTMAX, ONE_VS_ALL) and dim >= 1 and buckets >= 0)
+    _require(loss in (HIERARCHICAL, NEGATIVE_SAMPLING, SOFTMAX, ONE_VS_ALL) and 1 <= dim <= MAX_DIM)
+    _require(buckets >= 0 and word_ngrams <= MAX_NGRAM and longest <= MAX_NGRAM)
     if version == VERSIONS[0]:
         longest = 0  # as the library reads it
     size, words, _, _, pruned = cursor.read("iiiqq")
-    _require(0 <= words < size)
+    _require(0 <= words < size and (pruned < 0 or buckets <= MAX_BUCKETS))
     entries = [(cursor.word(), *cursor.read("qb")) for _ in range(size)]
     pairs = cursor.array(np.int32, 2 * max(0, pruned)).reshape(-1, 2)
     rows, norms = _read_matrix(cursor, dim)
     if norms is not None:
-        rows *= norms[:, None]
+        with np.errstate(all="ignore"):  # of a damaged file
+            rows *= norms[:, None]
     (quantized,) = cursor.read("?")
     output, norms = _read_matrix(cursor, dim, quantized)
     if buckets == 0:  # there are no n-grams, whatever their lengths
@@ -203,6 +209,7 @@ def _read_matrix(cursor: _Cursor, dim: int, quantized: bool | None = None) -> tu
 def _read_centroids(cursor: _Cursor) -> list[Float32s]:
     """Read, for each part of a vector, the 256 values it may have, shape (256, size of the part)."""
     dim, parts, width, last = cursor.read("4i")
+    _require(1 <= parts <= dim <= MAX_DIM and width >= 1 and last >= 1)
     flat = cursor.array(np.float32, dim * CENTROIDS)
     widths = [width] * (parts - 1) + [last]
     ends = np.cumsum([0, *widths]) * CENTROIDS
