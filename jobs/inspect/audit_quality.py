@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from rich.console import Console
-from rich.table import Table
 
 from curation.errors import InputError
 from curation.quality.audit import LEAST, AuditDocuments, audit
 from curation.quality.calibrate import open_model, save_card
-from curation.report.terminal import titled_table
+from curation.report.tables import FittedTable
 from curation.running.terminal import one_line
 from curation.text.hosts import registered_domain
 from curation.text.text_files import read_texts, text_files
@@ -83,9 +82,9 @@ def _read(sources: Sequence[str], label: float, most: int) -> AuditDocuments:
     return AuditDocuments(pa.array(texts, pa.string()), names, origins, languages, np.full(len(texts), label))
 
 
-def findings_table(title: str, findings: Sequence[dict[str, Any]]) -> Table:
+def findings_table(title: str, findings: Sequence[dict[str, Any]]) -> FittedTable:
     """The findings of an audit."""
-    table = titled_table(title, "finding", "value", "limit", "result", "limit from")
+    table = FittedTable("finding", "value", "limit", "result", "limit from", title=title, left=(0, 3, 4))
     for each in findings:
         value = "-" if each["value"] is None else f"{each['value']:.3f}"
         result = "failed" if each["failed"] else "not measured" if each["value"] is None else "passed"
@@ -105,7 +104,7 @@ def show(result: dict[str, Any], console: Console) -> None:
     console.print(findings_table("Findings", result["findings"]))
     for note in result["notes"]:
         console.print(f"note: {note}")
-    table = titled_table("Samples", "score", "most liked", "score", "least liked")
+    table = FittedTable("score", "most liked", "score", "least liked", title="Samples", left=(1, 3))
     for most, least in zip(result["samples"]["most"], result["samples"]["least"], strict=True):
         cells = (f"{most['score']:.3f}", _short(most), f"{least['score']:.3f}", _short(least))
         table.add_row(*cells)

@@ -6,9 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from rich.table import Table
-
-from curation.report.terminal import titled_table
+from curation.report.tables import FittedTable
 from curation.running.terminal import one_line
 from curation.store import paths
 from curation.store.folder import Folder
@@ -55,12 +53,12 @@ def contamination(folder: Folder, shards: Iterable[str]) -> dict[str, Any]:
     }
 
 
-def tables(found: dict[str, Any]) -> list[Table]:
+def tables(found: dict[str, Any]) -> list[FittedTable]:
     """The result of `contamination` as tables: the suites, and examples."""
     if not found:
         return []
-    suites = titled_table("Benchmark items found", "suite", "items", "dropped", "cut", "marked")
-    examples = titled_table("Examples", "document", "item", "coverage", "text")
+    suites = FittedTable("suite", "items", "dropped", "cut", "marked", title="Benchmark items found")
+    examples = FittedTable("document", "item", "coverage", "text", title="Examples", left=(0, 1, 3))
     for suite, counts in found.items():
         suites.add_row(one_line(suite), *(f"{counts[key]:,}" for key in ("items", "drop", "cut", "mark")))
         for each in counts["examples"]:

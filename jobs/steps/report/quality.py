@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.table import Table
-
 from curation.filters.quality import Quality
 from curation.jobs.steps.plan import Plan
-from curation.report.terminal import titled_table
+from curation.report.tables import FittedTable
 from curation.running.terminal import one_line
 
 NO_AUDIT = "no audit: nothing shows what its scores follow; run curate audit-quality"
@@ -39,11 +37,11 @@ def quality_models(plan: Plan) -> list[dict[str, Any]]:
     return found
 
 
-def tables(models: list[dict[str, Any]]) -> list[Table]:
+def tables(models: list[dict[str, Any]]) -> list[FittedTable]:
     """The models with their audits as a table; none without models."""
     if not models:
         return []
-    table = titled_table("Quality models", "model", "AUC in training", "audit")
+    table = FittedTable("model", "AUC in training", "audit", title="Quality models", left=(0, 2))
     for model in models:
         auc = "-" if model["auc"] is None else f"{model['auc']:.3f}"
         table.add_row(one_line(model["model"]), auc, one_line(model["warning"] or "passed"))
