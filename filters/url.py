@@ -52,7 +52,7 @@ class Url(Filter):
 
     The reasons, in the order in which they are checked:
 
-    - `no_url`: the record has no URL.
+    - `no_url`: the record has no URL. It does not apply to rows of files that are no archives.
     - `domain`: the registered domain is in the list, or the IP address, or a whole suffix such as `xxx`.
     - `subdomain`: the host, or a domain between it and the registered domain, is in the list.
     - `url`: exactly this URL is in the list.
@@ -127,7 +127,7 @@ class Url(Filter):
         if fixed or any(own):
             found = list(map(_merge, found, _match_pages(urls, own, builtin=fixed)))
         numbers: dict[str, Iterable[int]] = {
-            "no_url": [not url for url in urls],
+            "no_url": [not url and must for url, must in zip(urls, _must_have_url(batch), strict=True)],
             "domain": [match.domain is not None for match in found],
             "subdomain": [match.subdomain is not None for match in found],
             "url": [match.url is not None for match in found],
@@ -146,6 +146,13 @@ class Url(Filter):
         soft = match.soft_words if limit is not None and len(match.soft_words) > limit else ()
         words = ", ".join(sorted(match.hard_words or soft))
         return match.domain or match.subdomain or match.url or words or match.subword
+
+
+def _must_have_url(batch: Batch) -> list[bool]:
+    """Whether each document is a page of an archive, not a row of a table, which may come without a URL."""
+    if "row" not in batch.table.schema.names:
+        return [True] * len(batch)
+    return list(batch.column("row").is_null().to_pylist())
 
 
 class _Match(NamedTuple):

@@ -1,6 +1,7 @@
-"""Resolve the inputs on the command line to archives, each with a shard name and an identity.
+"""Resolve the inputs on the command line to files or parts of files, each with a shard name and an identity.
 
-Inputs keep the order of the arguments; files within a folder or glob are sorted by path; a file named twice counts
+A large file of rows is divided into parts, each of which is an input of its own (see `kinds.part_bounds`). Inputs keep
+the order of the arguments; files within a folder or glob are sorted by path; a file named twice counts
 once. The order decides which of two duplicates comes first, so it is part of a run's identity and stored in run.json.
 Symbolic links are followed.
 """
@@ -12,8 +13,9 @@ import heapq
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,8 @@ import fsspec
 from fsspec.core import split_protocol
 from fsspec.implementations.local import LocalFileSystem
 
+from curation.archives.hub import chosen_files
+from curation.archives.kinds import ENDINGS, UNSURE_ENDINGS, Kind, is_divisible, kind_of, part_bounds
 from curation.archives.remote_info import http_info
 from curation.archives.streams import Patience, PatientStream
 from curation.errors import InputError
@@ -28,9 +32,6 @@ from curation.running.overlap import overlapped
 from curation.store.shards import shard_name
 from curation.store.storage import OBJECT_STORES, explain, file_system, is_of_storage
 from curation.store.untrusted import is_local, is_special
-
-ARCHIVE_ENDINGS = tuple(f".{kind}{packing}" for kind in ("warc", "arc", "wet") for packing in ("", ".gz", ".zst"))
-"""File endings to look for in a folder. A file that is named explicitly may have any ending."""
 
 REQUESTS = 16
 """Number of arguments to look up concurrently: a remote file takes one request, whose answer takes long."""
@@ -40,27 +41,71 @@ _GLOB = set("*?[")
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One archive.
+    """One archive or other file, or a part of one.
 
     Attributes:
         path: Path or fsspec URL.
-        size: Size in bytes.
+        size: Size of the file in bytes.
         version: ETag, checksum or modification time: differs between versions of the same file.
+        start: First byte of the part. What begins in a part belongs to it, such as a row group or a line.
+        stop: End of the part, exclusive; None for the end of the file.
+        first_row: The number of its first row, where lines would have to be counted to know it; None if unknown.
     """
 
     path: str
     size: int
     version: str
+    start: int = 0
+    stop: int | None = None
+    first_row: int | None = field(default=None, compare=False)
 
     @property
     def identity(self) -> dict[str, Any]:
-        """Path, size and version as plain values, as in fingerprints, manifests and run.json."""
-        return {"path": self.path, "size": self.size, "version": self.version}
+        """Path, size, version, and which part, as plain values, as in fingerprints, manifests and run.json."""
+        return {**self.place, "size": self.size, "version": self.version}
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """Path, and which part of the file, as in the lists of run.json."""
+        return {"path": self.path} | ({"start": self.start, "stop": self.end} if self.is_part else {})
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it is a part of a file."""
+        return self.start > 0 or self.stop is not None
+
+    @property
+    def end(self) -> int:
+        """Offset after its last byte."""
+        return self.size if self.stop is None else self.stop
+
+    @property
+    def bytes(self) -> int:
+        """Its size in bytes."""
+        return self.end - self.start
 
     @property
     def shard(self) -> str:
-        """The name of the shard that is made from the archive."""
-        return shard_name(self.path)
+        """The name of the shard that is made from it."""
+        return shard_name(self.path, self.start if self.is_part else None)
+
+    @property
+    def kind(self) -> Kind | None:
+        """The kind of file that its name tells, or None."""
+        return kind_of(self.path)
+
+    @property
+    def is_divisible(self) -> bool:
+        """Whether parts of the file can be read by themselves, without what comes before them being unpacked."""
+        return self.kind in ("archive", None) or is_divisible(self.path)
+
+    @property
+    def parts(self) -> list[Input]:
+        """The parts of a file that is divided, or the file itself."""
+        bounds = [0, *part_bounds(self.path, self.size), self.size]
+        if len(bounds) == 2:
+            return [self]
+        return [replace(self, start=start, stop=stop) for start, stop in pairwise(bounds)]
 
     @property
     def is_special(self) -> bool:
@@ -74,13 +119,13 @@ class Input:
 
 
 def find_inputs(arguments: Iterable[str]) -> list[Input]:
-    """Find the archives that the arguments name.
+    """Find the files that the arguments name.
 
     Args:
         arguments: Files, folders, globs, fsspec URLs, or @list (a file with one of these per line).
 
     Returns:
-        The archives in input order, each once.
+        The files in input order, each once, large ones in parts.
 
     Raises:
         InputError: An argument matches no file.
@@ -90,12 +135,12 @@ def find_inputs(arguments: Iterable[str]) -> list[Input]:
         for entry in found:
             inputs.setdefault(entry.path, entry)
     if not inputs:
-        raise InputError("no input: name WARC files, folders, globs, URLs or @list.txt")
-    return list(inputs.values())
+        raise InputError("no input: name WARC, Parquet or JSON Lines files, folders, globs, URLs or @list.txt")
+    return [part for entry in inputs.values() for part in entry.parts]
 
 
 def find_again(paths: Iterable[str]) -> list[Input]:
-    """Find the archives that an earlier run recorded, each by its path: no lists, folders or globs.
+    """Find the files that an earlier run recorded, each by its path: no lists, folders or globs.
 
     Raises:
         InputError: A file is gone, or there are none.
@@ -104,7 +149,7 @@ def find_again(paths: Iterable[str]) -> list[Input]:
     inputs = {entry.path: entry for found in again for entry in found}
     if not inputs:
         raise InputError("no input: the earlier run recorded none")
-    return list(inputs.values())
+    return [part for entry in inputs.values() for part in entry.parts]
 
 
 def _expand_lists(arguments: Iterable[str]) -> Iterator[str]:
@@ -133,8 +178,8 @@ def _find(argument: str, *, recorded: bool = False) -> list[Input]:
         elif (_is_http(fs) and url.endswith("/")) or (
             info is not None and (info["type"] == "directory" or url.endswith("/"))
         ):
-            infos = [info for info in _listed(fs, path, fs.find) if info["name"].lower().endswith(ARCHIVE_ENDINGS)]
-            missing = f"folder {argument}: no file in it ends in {', '.join(ARCHIVE_ENDINGS)}"
+            infos = chosen_files(fs, path, _listed(fs, path, fs.find))
+            missing = f"folder {argument}: no file in it ends in {', '.join((*ENDINGS, *UNSURE_ENDINGS))}"
         elif info is None and _GLOB & set(path):
             infos = [info for info in _listed(fs, path, fs.glob) if info["type"] == "file"]
             missing = f"glob {argument}: matches no file"
@@ -231,7 +276,7 @@ def _status(path: str) -> os.stat_result | None:
         return os.stat(path)  # noqa: PTH116
     except OSError as error:
         name = path.rpartition("/")[2].lower()
-        if error.errno == errno.ELOOP or not (name.endswith(ARCHIVE_ENDINGS) or "." not in name):
+        if error.errno == errno.ELOOP or not (name.endswith(ENDINGS) or "." not in name):
             return None
         raise
 

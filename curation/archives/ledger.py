@@ -7,7 +7,8 @@ proportion to their unpacked sizes, so that the three kinds always add up to the
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 RECORDS, PADDING, LOST = "bytes.records", "bytes.padding", "bytes.lost"
 
@@ -20,6 +21,10 @@ SKIPPED_AS_LOST = tuple(
         "damaged_header",
         "damaged_gzip",
         "damaged_zstd",
+        "damaged_parquet",
+        "no_text",
+        "wrong_type",
+        "invalid_json",
         "too_slow",
         "crash",
     )
@@ -38,14 +43,20 @@ class Loss:
         offset: File offset of its first byte.
         bytes: Length in bytes of the file.
         cause: Why: truncated, wrong_length, garbage, damaged_header, damaged_gzip, damaged_zstd,
-            too_slow or crash.
+            damaged_parquet, no_text, wrong_type, invalid_json, too_slow or crash.
         records: Number of records lost, as far as they can be told.
+        row: The first of them, in files of rows; None in archives.
     """
 
     offset: int
     bytes: int
     cause: str
     records: int
+    row: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As in manifests and run.json."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 class Ledger:

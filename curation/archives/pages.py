@@ -10,7 +10,8 @@ from typing import Any
 import pyarrow as pa
 
 from curation.archives.inputs import Input, find_inputs
-from curation.archives.reader import ReadSettings, read_batches
+from curation.archives.read import read_input
+from curation.archives.reader import ReadSettings
 from curation.errors import InputError, UnreadableArchive
 from curation.stages.parameters import build
 
@@ -21,7 +22,7 @@ def read_archives(
     """The pages of web archives, a batch at a time.
 
     Args:
-        *inputs: Files (WARC, ARC or WET; plain, gzip or zstd), folders, globs, fsspec URLs such as `s3://…`, or
+        *inputs: Files (WARC, ARC, WET, Parquet, JSON Lines, text; plain, gzip or zstd), folders, globs, fsspec URLs such as `s3://…`, or
             `@list.txt`, one of these per line; as `curate run` takes them.
         counts: Gets what becomes of every record read: a page (`pages.html`), not wanted (`passed.request`), or skipped
             by cause (`skipped.type.pdf`). A damaged record costs itself alone. Filled as the batches are read: a
@@ -61,7 +62,7 @@ def _read(sources: list[Input], settings: ReadSettings, counts: MutableMapping[s
     for source in sources:
         try:
             with source.open() as archive:
-                for batch in read_batches(archive, source.path, settings, found):
+                for batch in read_input(archive, source, settings, found):
                     _copy(found, counts)
                     yield batch.table
         except UnreadableArchive as error:

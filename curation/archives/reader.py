@@ -16,6 +16,7 @@ import pyarrow as pa
 from annotated_types import Ge, Gt, Le, MinLen
 
 from curation.archives.charset import to_utf8
+from curation.archives.columns import DEFAULT_COLUMNS, ColumnNames
 from curation.archives.http import NON_SPACE, decoded_body, parse_headers, parse_response
 from curation.archives.ledger import Loss
 from curation.archives.media_types import OTHER, TEXTS, begins_html, group_of, is_binary, media_type, sniff
@@ -55,6 +56,8 @@ Types = Annotated[tuple[Literal["html", "text", "markdown"], ...], MinLen(1), "a
 
 _STATUSES = '"all", or statuses such as "2xx", 404 and "500-599", or a list of them'
 
+Columns = Annotated[ColumnNames, "a table of names"]
+
 Status = Annotated[int | str | tuple[int | str, ...], _STATUSES]
 
 
@@ -73,6 +76,8 @@ class ReadSettings:
             list. A record without a status, such as a resource, is always read.
         types: What responses and resources to read: html, text (plain) or markdown. A conversion record (WET) of text
             is always read.
+        columns: Table [read.columns]: which columns of Parquet and JSON Lines hold what.
+        text_files: Whether a text file is one document, "whole", or each of its "lines" is one.
     """
 
     dump: str | None = None
@@ -81,6 +86,8 @@ class ReadSettings:
     max_seconds: Annotated[float, Gt(0)] = 30.0
     status: Status = "2xx"
     types: Types = ("html",)
+    columns: Columns = DEFAULT_COLUMNS
+    text_files: Literal["whole", "lines"] = "whole"
 
     version: ClassVar[int] = 3
     libraries: ClassVar[tuple[str, ...]] = ("resiliparse", "chardetng-py")
@@ -145,7 +152,7 @@ def read_batches(
         UnreadableArchive: The file has bytes but no WARC or ARC record.
     """
     rows = _PageBuffer(path)
-    dump = settings.dump or _dump_of(path)
+    dump = settings.dump or dump_of(path)
     wanted = frozenset(settings.records) | {"warcinfo"}
     watch, losses = watch or Watch(), [] if losses is None else losses
     for record in read_records(stream, counts, wanted, settings.max_page_bytes, losses, watch):
@@ -155,7 +162,7 @@ def read_batches(
             continue
         if record.kind == "warcinfo":
             counts["passed.warcinfo"] += 1
-            if not settings.dump and _dump_of(path) is None:
+            if not settings.dump and dump_of(path) is None:
                 dump = parse_headers(record.content).get("ispartof") or dump
             continue
         page = _page(record, settings, counts)
@@ -233,7 +240,8 @@ class _PageBuffer:
         return Batch(pa.RecordBatch.from_arrays([arrays[name] for name in schema.RECORD.names], schema=schema.RECORD))
 
 
-def _dump_of(path: str) -> str | None:
+def dump_of(path: str) -> str | None:
+    """The name of a CommonCrawl crawl in a path, or None."""
     match = _DUMP.search(path)
     return match[0] if match else None
 

@@ -26,7 +26,8 @@ import pyarrow as pa
 from curation.archives import watched_child
 from curation.archives.inputs import Input
 from curation.archives.ledger import Loss
-from curation.archives.reader import ReadSettings, read_batches
+from curation.archives.read import read_input
+from curation.archives.reader import ReadSettings
 from curation.archives.watched_child import DECODING, STATE
 from curation.errors import StepFailed
 from curation.running.child import Child, describe_exit, shared_file
@@ -40,12 +41,12 @@ MAX_FAILURES = 16
 
 
 def read_watched(source: Input, settings: ReadSettings, counts: Counter[str], losses: list[Loss]) -> Iterator[Batch]:
-    """Read the pages of an archive as `read_batches` does, in a child process that survives no record it cannot read.
+    """Read the documents of an input as `read_input` does, in a child process that survives no record it cannot read.
 
     Args:
-        source: The archive. One in this process's own memory (`memory://`) is read in this process.
+        source: The input. One in this process's own memory (`memory://`) is read in this process.
         settings: Table [read] of the recipe.
-        counts: Updated at the end with the counts of `read_batches`; a record left out is `skipped.too_slow` or
+        counts: Updated at the end with the counts of `read_input`; a record left out is `skipped.too_slow` or
             `skipped.crash`.
         losses: What could not be read is appended to it at the end.
 
@@ -53,13 +54,13 @@ def read_watched(source: Input, settings: ReadSettings, counts: Counter[str], lo
         Batches in file order.
 
     Raises:
-        UnreadableArchive: The file has bytes but no WARC or ARC record.
+        UnreadableArchive: Nothing in the file can be read.
         OSError: The file cannot be read.
         StepFailed: The child process cannot be started.
     """
     if source.path.startswith("memory://"):
         with source.open() as stream:
-            yield from read_batches(stream, source.path, settings, counts, losses=losses)
+            yield from read_input(stream, source, settings, counts, losses=losses)
         return
     with _borrowed() as reader:
         yield from reader.read(source, settings, counts, losses)

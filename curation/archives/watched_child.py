@@ -25,7 +25,8 @@ import pyarrow as pa
 
 from curation.archives.inputs import Input
 from curation.archives.ledger import Loss
-from curation.archives.reader import ReadSettings, read_batches
+from curation.archives.read import read_input
+from curation.archives.reader import ReadSettings
 from curation.archives.watch import Watch
 from curation.running.child import shared_file
 
@@ -92,7 +93,7 @@ def _serve(request: tuple[Input, ReadSettings, Mapping[int, str], tuple[int, str
     waiting = 0
     try:
         with source.open() as stream:
-            batches = read_batches(stream, source.path, settings, counts, losses=losses, watch=watch)
+            batches = read_input(stream, source, settings, counts, losses=losses, watch=watch)
             for number, batch in enumerate(batches):
                 if number < first:
                     continue

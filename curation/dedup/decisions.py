@@ -13,7 +13,7 @@ from curation.dedup.signatures import band_keys, sketches
 from curation.errors import NotTrusted
 from curation.store import paths
 from curation.store.folder import Folder
-from curation.store.shards import read_table, rows_at
+from curation.store.shards import open_parquet, read_table, rows_at
 from curation.store.untrusted import is_plain
 
 NEAR, EXACT, URL = "near_duplicate", "exact_duplicate", "url_duplicate"
@@ -141,8 +141,13 @@ def _earlier_run(folder: Folder, url: str, against: Sequence[str]) -> Folder:
     return Folder(url)
 
 
-def find_row(folder: Folder, shard: str, document: str, warc_offset: int | None) -> int | None:
-    """The row of a document in documents/<shard>.parquet, or None."""
-    table = read_table(folder, paths.DOCUMENTS.path(shard), ["id", "warc_offset"])
-    rows = zip(table["id"].to_pylist(), table["warc_offset"].to_pylist(), strict=True)
-    return next((row for row, key in enumerate(rows) if key == (document, warc_offset)), None)
+def find_row(
+    folder: Folder, shard: str, document: str, warc_offset: int | None, source_row: int | None = None
+) -> int | None:
+    """The row in documents/<shard>.parquet of a document with this id, `warc_offset` and `row`, or None."""
+    with open_parquet(folder, paths.DOCUMENTS.path(shard)) as parquet:
+        names = [name for name in ("id", "warc_offset", "row") if name in parquet.schema_arrow.names]
+        table = parquet.read(names)
+    wanted = dict(zip(("id", "warc_offset", "row"), (document, warc_offset, source_row), strict=True))
+    rows = zip(*(table[name].to_pylist() for name in names), strict=True)
+    return next((row for row, key in enumerate(rows) if key == tuple(wanted[name] for name in names)), None)

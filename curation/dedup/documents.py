@@ -23,7 +23,7 @@ from curation.store.exchange import Exchange
 from curation.store.folder import Folder
 from curation.store.manifest import fingerprint, fingerprints, read_manifests
 from curation.store.paths import RUN
-from curation.store.shards import shard_name
+from curation.store.shards import shard_of
 
 WORK = "dedup/work"
 """Path of the exchanges in the output folder until the step is done."""
@@ -205,7 +205,7 @@ def _checked(folder: Folder, settings: DedupSettings) -> dict[str, Any]:
         raise InputError(f"{where}: not a curate run ({error})") from error
     try:
         theirs = build(DedupSettings, run["recipe"]["dedup"], where)
-        _ = [entry["path"] for entry in (*run["inputs"], *run["quarantined"])]
+        _ = [shard_of(entry) for entry in (*run["inputs"], *run["quarantined"])]
     except CurationError as error:
         raise InputError(str(error)) from error
     except (KeyError, TypeError, AttributeError) as error:
@@ -219,8 +219,8 @@ def _checked(folder: Folder, settings: DedupSettings) -> dict[str, Any]:
 
 
 def _shard_names(folder: Folder, run: dict[str, Any]) -> list[str]:
-    given_up = {entry["path"] for entry in run["quarantined"]}
-    names = [shard_name(entry["path"]) for entry in run["inputs"] if entry["path"] not in given_up]
+    given_up = set(map(shard_of, run["quarantined"]))
+    names = [name for name in map(shard_of, run["inputs"]) if name not in given_up]
     filtered = fingerprints(folder, "filter")
     for name in names:
         if name not in filtered:

@@ -172,7 +172,9 @@ def _kept_documents(work: Work, shard: Shard) -> Iterator[tuple[Int64s, Batch]]:
 
 @dataclass(frozen=True, slots=True)
 class CutLines:
-    """Stage that cuts the listed lines of a shard. The batch needs a column `row`; documents without text are removed.
+    """Stage that cuts the listed lines of a shard, and removes documents left without text.
+
+    The batch needs a column `position`, the number of each document in its shard.
 
     Attributes:
         cuts: Lines to cut, with the columns CUTS.
@@ -183,7 +185,7 @@ class CutLines:
 
     def __call__(self, batch: Batch, /) -> Outcome:
         """Cut the listed lines; documents without other lines are removed with the reason `max_line_documents`."""
-        rows = batch.column("row").to_numpy()
+        rows = batch.column("position").to_numpy()
         listed, lines = self.cuts["row"].to_numpy(), self.cuts["line"].to_numpy()
         texts = batch.text.to_pylist()
         reasons: list[str | None] = [None] * len(texts)

@@ -175,6 +175,9 @@ class Extract:
     ) -> tuple[pa.StringArray, list[float | None], list[str | None], list[str | None], list[str | None]]:
         """Text, language score, failure and its cause, and what each extractor gave, of every row."""
         existing = pc.fill_null(batch.text, "")
+        if batch.column("html").null_count == len(batch):
+            nulls: list[Any] = [None] * len(batch)
+            return existing, nulls, nulls, nulls, nulls
         texts = pc.if_else(batch.column("html").is_valid(), pa.scalar(None, pa.string()), existing).to_pylist()
         scores: list[float | None] = [None] * len(batch)
         failures: list[str | None] = [None] * len(batch)

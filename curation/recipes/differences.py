@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from curation.recipes.recipe import Recipe
+from curation.stages.parameters import flat_keys
 from curation.stages.rules import Rule
 
 _ABSENT = object()
@@ -111,7 +112,7 @@ def _parameters(recipe: Recipe) -> dict[str, dict[str, Any]]:
         name: {key: value for key, value in values.items() if key != "name"}
         for (name, _), values in zip(recipe.stages, resolved["stage"], strict=True)
     }
-    return stages | {name: values for name, values in resolved.items() if isinstance(values, dict)}
+    return stages | {name: flat_keys(values) for name, values in resolved.items() if isinstance(values, dict)}
 
 
 def _rules(recipe: Recipe) -> dict[str, Rule]:

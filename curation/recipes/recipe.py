@@ -407,7 +407,12 @@ def _apply_setting(setting: str, entries: dict[str, dict[str, Any]], tables: dic
     target = entries.get(owner, tables.get(owner))
     if target is None or key in ("use", "name"):
         raise RecipeError(f"--set {setting}: no {owner!r} to set; there are {', '.join([*entries, *tables])}")
-    target[key] = _parse_value(text.strip())
+    table, dot, name = key.partition(".")
+    value = _parse_value(text.strip())
+    if dot:
+        inner = target.get(table, {})
+        value = {**_mapping(inner, f"--set {setting}: {owner}.{table} = {inner!r} has no keys"), name: value}
+    target[table] = value
 
 
 def _follow_references(source: str, owners: Mapping[str, dict[str, Any]]) -> None:
@@ -500,6 +505,8 @@ def setting(key: str, value: Any) -> str:
 def _toml_value(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(_toml_value, value))}]"
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{key} = {_toml_value(part)}' for key, part in value.items())} }}"
     if isinstance(value, (bool, str)):
         return json.dumps(value)
     return '"none"' if value is None else repr(value)

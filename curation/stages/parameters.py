@@ -136,8 +136,13 @@ def build(kind: type[Parameters], values: Mapping[str, Any], where: str) -> Para
     for key, value in values.items():
         if key not in names:
             raise RecipeError(f"{where}: unknown key {key!r} (= {value!r}); it has {', '.join(names) or 'no keys'}")
+    given = {key: _from_recipe(value, _hints(kind)[key]) for key, value in values.items()}
+    for key, value in given.items():
+        table = _table(_hints(kind)[key])
+        if table is not None and isinstance(value, Mapping):
+            given[key] = build(table, value, f"{where}: {key}")
     try:
-        return kind(**_check(kind, {key: _from_recipe(value, _hints(kind)[key]) for key, value in values.items()}))
+        return kind(**_check(kind, given))
     except (ParameterError, TypeError) as error:
         raise RecipeError(f"{where}: {error}") from error
 
@@ -153,9 +158,23 @@ def plain(value: Any) -> Any:
         return [plain(part) for part in value]
     if isinstance(value, Mapping):
         return {str(key): plain(part) for key, part in value.items()}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return parameters(value)
     if value is None or isinstance(value, (str, int, float)):
         return value
     raise TypeError(f"a recipe cannot hold a {type(value).__name__}: {value!r}")
+
+
+def flat_keys(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of a table, with those of a table inside it one by one.
+
+    >>> flat_keys({"dump": None, "columns": {"text": "content"}})
+    {'dump': None, 'columns.text': 'content'}
+    """
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= {f"{key}.{name}": part for name, part in value.items()} if isinstance(value, dict) else {key: value}
+    return flat
 
 
 def identity(instance: Any) -> dict[str, Any]:
@@ -173,6 +192,12 @@ def identity(instance: Any) -> dict[str, Any]:
     }
 
 
+def _table(hint: Any) -> Any:
+    """The dataclass of a parameter that is a table of its own, or None."""
+    kind = typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint
+    return kind if dataclasses.is_dataclass(kind) else None
+
+
 def _from_recipe(value: Any, hint: Any) -> Any:
     """A recipe's value as a Python value: "none" becomes None if the type `hint` allows None."""
     return None if value == "none" and types.NoneType in typing.get_args(hint) else value
@@ -182,6 +207,11 @@ def _check(kind: Any, values: Mapping[str, Any]) -> dict[str, Any]:
     """The values converted to the types of their fields, lists to tuples; ParameterError for an invalid one."""
     validated = {}
     for key, value in values.items():
+        table = _table(_hints(kind)[key])
+        if table is not None:
+            require(isinstance(value, table), key, value, _allowed(_hints(kind)[key]))
+            validated[key] = value
+            continue
         try:
             validated[key] = _adapter(kind, key).validate_python(_without_lists(value))
         except ValueError as error:

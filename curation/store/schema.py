@@ -21,9 +21,16 @@ DOCUMENT = pa.schema(
         ("token_count", pa.int64()),
         ("minhash_cluster_size", pa.int64()),
         ("warc_offset", pa.int64()),
+        ("row", pa.int64()),
     ]
 )
-"""Columns of documents/ and corpus/. `id` is the WARC-Record-ID, `date` ISO 8601, `warc_offset` in bytes."""
+"""Columns of documents/ and corpus/. `id` is the WARC-Record-ID, `date` ISO 8601, `warc_offset` in bytes.
+
+`row` is the number of the row or line in the file, from 0; null in documents from archives, as `warc_offset` in others.
+"""
+
+LATER = frozenset({"row"})
+"""Columns that version 0.1.0 did not write."""
 
 HTML = pa.field("html", pa.string())
 """The decoded page, only between reading and extraction; null for a record of plain text (WET)."""

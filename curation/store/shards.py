@@ -32,26 +32,38 @@ UNIQUE = frozenset({"text", "id", "url"})
 """Columns whose values hardly repeat: a dictionary takes a quarter of the time of writing a shard and a third of the
 time of reading its texts, and does not make it smaller."""
 
-_ARCHIVE_SUFFIXES = frozenset({"warc", "arc", "wet", "wat", "gz", "zst", "open"})
+_SUFFIXES = frozenset(("warc", "arc", "wet", "wat", "gz", "zst", "open", "parquet", "jsonl", "ndjson", "json", "txt"))
 
 NAMES_CACHED = 1 << 20
 """Shard names in memory, some 200 bytes each: every step of a run asks for the name of every input."""
 
 
 @lru_cache(NAMES_CACHED)
-def shard_name(path: str) -> str:
+def shard_name(path: str, start: int | None = None) -> str:
     """The name of the shard made from an input: its base name and 40 bits of the hash of its full path.
 
     Inputs with the same base name do not collide, and the name does not depend on the other inputs.
 
+    Args:
+        path: Path of the file.
+        start: First byte of a part of the file, with which its name ends; None for a whole file.
+
     >>> shard_name("/dump/CC-MAIN-00001.warc.gz")
     'CC-MAIN-00001-b0e29c2a5c'
+    >>> shard_name("/data/train-00000.parquet", 268435456)
+    'train-00000-cf35d91aab-268435456'
     """
     parts = posixpath.basename(path).split(".")
-    while len(parts) > 1 and parts[-1].lower() in _ARCHIVE_SUFFIXES:
+    while len(parts) > 1 and parts[-1].lower() in _SUFFIXES:
         parts.pop()
     stem = re.sub(r"[^A-Za-z0-9._-]+", "_", ".".join(parts)).lstrip(".")[:100] or "shard"
-    return f"{stem}-{hashlib.blake2b(path.encode('utf-8', 'surrogatepass'), digest_size=5).hexdigest()}"
+    name = f"{stem}-{hashlib.blake2b(path.encode('utf-8', 'surrogatepass'), digest_size=5).hexdigest()}"
+    return name if start is None else f"{name}-{start}"
+
+
+def shard_of(entry: Mapping[str, Any]) -> str:
+    """The shard of an entry of a list of inputs in run.json, which has a path, and a `start` if it is a part."""
+    return shard_name(entry["path"], entry.get("start"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,9 @@ import typer
 
 from curation.running.terminal import to_json
 
-_INPUT_HELP = "WARC, ARC or WET files, folders, globs, fsspec URLs, or @list.txt with one of these per line."
+_INPUT_HELP = (
+    "WARC, ARC, WET, Parquet, JSON Lines or text files, folders, globs, fsspec URLs, or @list.txt with one per line."
+)
 
 
 def recipe_option(shown: str | bool) -> Any:

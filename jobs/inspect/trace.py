@@ -12,7 +12,17 @@ from curation.report.terminal import styled
 from curation.running.terminal import one_line
 from curation.tokenize.loading.trace import TokenOrigin
 
-_DOCUMENT = ("url", "file_path", "warc_offset", "dump", "date", "language", "token_count", "minhash_cluster_size")
+_DOCUMENT = (
+    "url",
+    "file_path",
+    "warc_offset",
+    "row",
+    "dump",
+    "date",
+    "language",
+    "token_count",
+    "minhash_cluster_size",
+)
 
 
 def to_json(origin: TokenOrigin) -> dict[str, Any]:

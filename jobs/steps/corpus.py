@@ -134,14 +134,14 @@ def line_cuts(folder: Folder, shard: str) -> list[tuple[str, Stage]]:
 
 def _numbered(batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
     rows = pa.array(np.arange(first, first + batch.num_rows, dtype=np.int64))
-    return batch.append_column(pa.field("row", pa.int64()), rows)
+    return batch.append_column(pa.field("position", pa.int64()), rows)
 
 
 @dataclass(frozen=True, slots=True)
 class Drops:
     """A shard's drop list as a stage, so that duplicates are removed, counted and explained like other documents.
 
-    The batch needs a column `row`, the number of each document in its shard.
+    The batch needs a column `position`, the number of each document in its shard.
 
     Attributes:
         dropped: Duplicates to remove, columns DROPS of `curation.dedup.decisions`, rows ascending.
@@ -154,7 +154,7 @@ class Drops:
 
     def __call__(self, batch: Batch, /) -> Outcome:
         """Fill minhash_cluster_size; remove listed documents with the reason in the list."""
-        rows = batch.column("row").to_numpy()
+        rows = batch.column("position").to_numpy()
         positions, listed = _positions(rows, self.dropped["row"].to_numpy())
         drops = self.dropped.take(pa.array(positions, mask=~listed))
         sizes = np.ones(len(rows), dtype=np.int64)

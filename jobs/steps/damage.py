@@ -23,7 +23,7 @@ def damaged_inputs(folder: Folder, sources: Sequence[Input]) -> list[dict[str, A
 
     Returns:
         For each damaged input `path`, `bytes` (its size), `lost_bytes`, `lost_records` and `losses`, a list of
-        `offset`, `bytes`, `cause` and `records`.
+        `offset`, `bytes`, `cause` and `records`, and `row` in files of rows.
     """
     counted = counts_by_shard(folder, "filter", (source.shard for source in sources))
     lost = {shard: counts for shard, counts in counted if counts.get("losses")}
@@ -33,8 +33,8 @@ def damaged_inputs(folder: Folder, sources: Sequence[Input]) -> list[dict[str, A
 def _entry(source: Input, counts: Mapping[str, Any]) -> dict[str, Any]:
     read = counts["read"]
     return {
-        "path": source.path,
-        "bytes": source.size,
+        **source.place,
+        "bytes": source.bytes,
         "lost_bytes": read.get(LOST, 0),
         "lost_records": sum(read.get(name, 0) for name in SKIPPED_AS_LOST),
         "losses": counts["losses"],
@@ -44,7 +44,7 @@ def _entry(source: Input, counts: Mapping[str, Any]) -> dict[str, Any]:
 def lost_share(damaged: Sequence[Mapping[str, Any]], sources: Sequence[Input]) -> float:
     """Lost bytes as a share of the bytes of all inputs, from 0 to 1. A lost record without bytes counts as one byte."""
     lost = sum(max(int(entry["lost_bytes"]), 1) for entry in damaged)
-    return lost / max(1, sum(source.size for source in sources))
+    return lost / max(1, sum(source.bytes for source in sources))
 
 
 def describe_damage(entry: Mapping[str, Any]) -> str:
@@ -55,10 +55,15 @@ def describe_damage(entry: Mapping[str, Any]) -> str:
     'a.warc.gz: lost 1,500 of 9,000 bytes, 1 record: damaged_gzip at offset 4,096 (1,500 bytes)'
     """
     losses = entry["losses"]
-    named = [
-        f"{loss['cause']} at offset {loss['offset']:,} ({loss['bytes']:,} bytes)" for loss in losses[:LOSSES_NAMED]
-    ]
+    named = [_describe_loss(loss) for loss in losses[:LOSSES_NAMED]]
     if len(losses) > LOSSES_NAMED:
         named.append(f"and {len(losses) - LOSSES_NAMED} more places")
     records = f"{entry['lost_records']:,} record{'' if entry['lost_records'] == 1 else 's'}"
     return f"{entry['path']}: lost {entry['lost_bytes']:,} of {entry['bytes']:,} bytes, {records}: {', '.join(named)}"
+
+
+def _describe_loss(loss: Mapping[str, Any]) -> str:
+    if "row" not in loss:
+        return f"{loss['cause']} at offset {loss['offset']:,} ({loss['bytes']:,} bytes)"
+    more = f" to {loss['row'] + loss['records'] - 1:,}" if loss["records"] > 1 else ""
+    return f"{loss['cause']} at row {loss['row']:,}{more}"

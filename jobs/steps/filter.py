@@ -1,8 +1,8 @@
-"""The filter step: turns one archive into one shard of kept documents, removed documents and signatures.
+"""The filter step: turns one input into one shard of kept documents, removed documents and signatures.
 
 A shard is one task, streamed in batches: while one batch is in the isolated extraction process, the heuristics run on
-the previous one and the archive is read ahead. Memory is bounded by the batches in flight, not by the size of the
-archive.
+the previous one and the input is read ahead. Memory is bounded by the batches in flight, not by the size of the
+input.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from curation.archives.inputs import Input
 from curation.archives.ledger import Loss
+from curation.archives.lines import count_lines
 from curation.archives.watched import read_watched
 from curation.dedup.settings import DedupSettings
 from curation.dedup.signatures import VERSION as SIGNATURES_VERSION
@@ -39,7 +40,7 @@ from curation.stages.stage import Applied, apply, signal_type
 from curation.stages.tally import StageTally, add_stages
 from curation.store import paths, schema
 from curation.store.folder import Folder
-from curation.store.manifest import Manifest
+from curation.store.manifest import Manifest, fingerprints
 from curation.store.shards import ShardWriter
 
 if TYPE_CHECKING:
@@ -73,13 +74,14 @@ def make(run: Run) -> None:
     """Make every shard that is not up to date; quarantine inputs that cannot be read, name those that are damaged."""
     plan = run.plan
     of = run.fingerprints.of
-    tasks = [FilterTask(plan.folder, plan.recipe, source, of(STEP, source.shard)) for source in plan.inputs]
-    quarantined: dict[str, dict[str, str]] = {}
+    sources = _with_first_rows(run)
+    tasks = [FilterTask(plan.folder, plan.recipe, source, of(STEP, source.shard)) for source in sources]
+    quarantined: dict[str, dict[str, Any]] = {}
 
     def give_up(failure: TaskFailure[FilterTask]) -> str:
-        path = failure.item.source.path
-        quarantined[path] = {"path": path, "cause": failure.cause, "kind": failure.kind}
-        return path
+        source = failure.item.source
+        quarantined[source.shard] = {**source.place, "cause": failure.cause, "kind": failure.kind}
+        return source.path
 
     def starting() -> None:
         warn_about_slow_extraction(plan.recipe, run.cluster, run.progress)
@@ -94,11 +96,42 @@ def make(run: Run) -> None:
         starting=starting,
         stop_when_down=any(band.stage == UNAVAILABLE for band in plan.recipe.alarms.bands),
     )
-    damaged = damaged_inputs(plan.folder, [source for source in plan.inputs if source.path not in quarantined])
+    damaged = damaged_inputs(plan.folder, [source for source in plan.inputs if source.shard not in quarantined])
     for entry in damaged:
         if entry not in run.damaged:
             run.progress.warn(describe_damage(entry), event="damaged", **entry)
-    run.record([quarantined[path] for path in sorted(quarantined)], damaged)
+    entries = sorted(quarantined.values(), key=lambda entry: (entry["path"], entry.get("start", 0)))
+    run.record(entries, damaged)
+
+
+def _with_first_rows(run: Run) -> list[Input]:
+    """The inputs, with the number of the first row of each part of a file whose lines must be counted to know it.
+
+    Every part counts its own lines, so that a file is read twice, not once for each part. If a file cannot be read now,
+    the number stays unknown, and the part counts all lines before it when its turn comes.
+    """
+    sources = list(run.plan.inputs)
+    done = fingerprints(run.plan.folder, STEP)
+    parts = [each for each in sources if each.is_part and each.kind == "jsonl" and each.first_row is None]
+    needed = {part.path for part in parts if done.get(part.shard) != run.fingerprints.of(STEP, part.shard)}
+    counted = [part for part in parts if part.path in needed]
+    if not counted:
+        return sources
+    first_rows: dict[str, int | None] = {}
+    total: dict[str, int | None] = dict.fromkeys(needed, 0)
+    for part, lines in zip(counted, run.cluster.gather(lines_of, counted), strict=True):
+        before = first_rows[part.shard] = total[part.path]
+        total[part.path] = None if before is None or lines is None else before + lines
+    return [replace(each, first_row=first_rows.get(each.shard, each.first_row)) for each in sources]
+
+
+def lines_of(source: Input) -> int | None:
+    """The number of line ends in a part of a file; None if it cannot be read."""
+    try:
+        with source.open() as stream:
+            return count_lines(stream, source.start, source.end)
+    except OSError:
+        return None
 
 
 def depends(plan: Plan, shards: Sequence[str]) -> list[Any]:
@@ -126,7 +159,7 @@ def filter_archive(task: FilterTask) -> dict[str, int]:
     """Make one shard, its manifest last; returns documents read and kept.
 
     Raises:
-        UnreadableArchive: Nothing in the input is an archive.
+        UnreadableArchive: Nothing in the input can be read.
     """
     warnings.simplefilter("ignore", NotAccelerated)  # the driver warns once for all workers
     meter = Meter()
@@ -173,7 +206,7 @@ def filter_archive(task: FilterTask) -> dict[str, int]:
         "read": dict(sorted(read.items())),
         "stages": {name: tally.to_json() for name, tally in tallies.items()},
         "signals": to_json(counted),
-        "losses": [asdict(loss) for loss in losses],
+        "losses": [loss.to_json() for loss in losses],
     }
     outputs = [writer.output for writer in writers]
     Manifest(STEP, shard, task.fingerprint, [task.source.identity], outputs, counts).write(folder, meter.report())

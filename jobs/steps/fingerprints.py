@@ -16,13 +16,13 @@ class Fingerprints:
 
     Args:
         plan: The run.
-        quarantined: Paths of quarantined inputs, which the steps after the first leave out.
+        quarantined: Shards of quarantined inputs, which the steps after the first leave out.
     """
 
     def __init__(self, plan: Plan, quarantined: Collection[str] = ()) -> None:
         self.plan = plan
         self.sources = {source.shard: source for source in plan.inputs}
-        self.shards = [source.shard for source in plan.inputs if source.path not in quarantined]
+        self.shards = [source.shard for source in plan.inputs if source.shard not in quarantined]
         self._known: dict[tuple[str, str], str] = {}
         self._shared: dict[str, str] = {}
 

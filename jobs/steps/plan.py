@@ -19,8 +19,10 @@ from curation.errors import InputError, NotTrusted, OutputError, ParameterError,
 from curation.jobs.steps.acceleration import accelerated
 from curation.recipes.recipe import Recipe, from_document, load
 from curation.running.versions import library_version
+from curation.stages.parameters import flat_keys
 from curation.store.folder import Folder
 from curation.store.paths import OF_RUN, RUN
+from curation.store.shards import shard_of
 from curation.store.storage import explain, is_of_storage
 from curation.store.untrusted import is_plain
 
@@ -203,11 +205,18 @@ def _check_entry(entry: Any, kinds: dict[str, type], where: str) -> None:
 
 def _recorded_inputs(previous: dict[str, Any], out: str, trust_code: bool) -> tuple[Input, ...]:
     """The inputs as run.json has them. Raises NotTrusted for one that is not simply a file."""
-    inputs = tuple(Input(entry["path"], entry["size"], entry["version"]) for entry in previous["inputs"])
+    inputs = tuple(_recorded_input(entry, f"{out}/{RUN}") for entry in previous["inputs"])
     for source in inputs:
         if not trust_code and not is_plain(source.path):
             raise NotTrusted(f"{out}/{RUN}", f"the input {source.path!r} is on a special file system")
     return inputs
+
+
+def _recorded_input(entry: dict[str, Any], where: str) -> Input:
+    start, stop = entry.get("start", 0), entry.get("stop")
+    if not isinstance(start, int) or not isinstance(stop, int | None):
+        raise OutputError(f"{where}: not a curate run: inputs: no start or stop, or of another type")
+    return Input(entry["path"], entry["size"], entry["version"], start, stop)
 
 
 def _inputs_again(previous: dict[str, Any], out: str, trust_code: bool) -> tuple[Input, ...]:
@@ -245,7 +254,14 @@ def _check_same_run(
             f"{folder.url} was made with another recipe; changed: {shown}. "
             "Choose a new folder, or pass --update to redo only the affected steps."
         )
-    missing = {entry["path"] for entry in previous["inputs"]} - {source.path for source in inputs}
+    here = {source.shard for source in inputs}
+    missing = [entry["path"] for entry in previous["inputs"] if shard_of(entry) not in here]
+    paths = {source.path for source in inputs}
+    if changed_parts := [path for path in missing if path in paths]:
+        raise OutputError(
+            f"{folder.url} was made when {changed_parts[0]} had another size and was divided into other parts; "
+            "choose a new folder"
+        )
     if missing:
         raise OutputError(
             f"{folder.url} was made from {len(missing)} inputs that are missing here, such as {min(missing)}. "
@@ -261,7 +277,7 @@ def flatten(resolved: dict[str, Any]) -> dict[str, Any]:
         flat |= {f"{name}.{key}": value for key, value in stage.items() if key not in ("use", "name")}
     for name, table in resolved.items():
         if isinstance(table, dict):
-            flat |= {f"{name}.{key}": value for key, value in table.items()}
+            flat |= {f"{name}.{key}": value for key, value in flat_keys(table).items()}
     return flat
 
 

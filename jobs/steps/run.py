@@ -23,6 +23,7 @@ from curation.store.bundles import bundle, plan_bundles
 from curation.store.folder import Folder
 from curation.store.manifest import fingerprints, read_manifests
 from curation.store.paths import CORPUS, RUN
+from curation.store.shards import shard_of
 
 
 def run_commands(
@@ -140,7 +141,7 @@ class Run:
     def record(self, quarantined: Sequence[dict[str, str]], damaged: Sequence[dict[str, Any]]) -> None:
         """Record in run.json which inputs, and no others, are quarantined and which lost bytes."""
         self.quarantined, self.damaged = quarantined, damaged
-        self.fingerprints = Fingerprints(self.plan, {entry["path"] for entry in quarantined})
+        self.fingerprints = Fingerprints(self.plan, set(map(shard_of, quarantined)))
         self.plan.write(quarantined, damaged)
 
     def run(self, command: str) -> None:

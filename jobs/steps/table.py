@@ -91,7 +91,7 @@ _DECISIONS = "curation.dedup.decisions"
 STEPS: tuple[Step, ...] = (
     Step(
         "filter", "shard", "filter", "curation.jobs.steps.filter:make",
-        tables=("read", "signals"), depends="curation.jobs.steps.filter:depends",
+        tables=("read", "signals"), depends="curation.jobs.steps.filter:depends", version=2,
         outputs=(
             StepOutput(paths.DOCUMENTS, _DOCUMENT, stamped=True),
             StepOutput(paths.REMOVED_BY_FILTER, "curation.jobs.steps.filter:removed_columns", stamped=True),

@@ -108,6 +108,7 @@ def write_corpus(folder: Folder, shards: dict[str, Sequence[str]], sizes: dict[s
             "token_count": [None] * len(texts),
             "minhash_cluster_size": [(sizes or {}).get(identity, 1) for identity in ids],
             "warc_offset": list(range(len(texts))),
+            "row": [None] * len(texts),
         }
         with ShardWriter(
             folder, f"corpus/{shard}.parquet", schema.DOCUMENT, {"curation.fingerprint": "test"}

@@ -37,7 +37,7 @@ from curation.running.cluster import Cluster
 from curation.store.folder import Folder
 from curation.store.manifest import WHOLE, read_manifest, read_times
 from curation.store.paths import CORPUS, DROPS, TOKENIZER
-from curation.store.shards import ShardWriter, read_table
+from curation.store.shards import ShardWriter, read_table, shard_of
 from curation.tokenize.encoding.encode_shards import count_tokens, find_corpora
 
 STEPS = tuple(command for command in commands() if command != "report")
@@ -128,9 +128,9 @@ def measure(
         sample = take_sample(inputs, sampling, base / "chunks")
         progress.note(f"sample: {len(sample.chunks)} chunks of {len(sample.frame.file_sizes)} of {len(inputs)} inputs")
         result = SampleResult(sample, quarantined=sample.unreadable)
-        paths = [path for path in sample.paths if path]
-        if paths:
-            plan = Plan(Folder(str(base / "out")), loaded, tuple(find_inputs(paths)))
+        parts = tuple(source for source in sample.inputs if source is not None)
+        if parts:
+            plan = Plan(Folder(str(base / "out")), loaded, parts)
             _SampleRun(plan, result, progress, base).run()
     return result, loaded, inputs
 
@@ -195,12 +195,11 @@ class _SampleRun:
 
     def _shards(self) -> list[str | None]:
         """The shard of each chunk of the frame; None for a chunk that could not be read."""
-        inputs = iter(self.plan.inputs)
-        return [next(inputs).shard if path else None for path in self.result.sample.paths]
+        return [None if source is None else source.shard for source in self.result.sample.inputs]
 
     def _count_filtered(self, quarantined: Sequence[dict[str, str]]) -> None:
-        origin = dict(zip(self.result.sample.paths, self.result.sample.chunks, strict=True))
-        causes = {origin[entry["path"]].source.path: entry["cause"] for entry in quarantined}
+        origin = dict(zip(self._shards(), self.result.sample.chunks, strict=True))
+        causes = {origin[shard_of(entry)].source.path: entry["cause"] for entry in quarantined}
         self.result.quarantined += tuple({"path": path, "cause": cause} for path, cause in causes.items())
         rows: list[dict[str, float]] = []
         for shard in self._shards():

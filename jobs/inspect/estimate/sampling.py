@@ -1,5 +1,7 @@
 """Takes a seeded sample of the inputs: chunks of archives with whole records, copied to a temporary folder.
 
+Chunks of Parquet and JSON Lines are parts of the file, and are read where they are.
+
 An archive is cut at regular byte offsets, each moved forward to the start of the next record. So every record belongs
 to exactly one chunk, every chunk is a valid archive, and reading a chunk anywhere in a file costs one read there. A
 file that cannot be cut (for example one compressed as a whole) is one chunk.
@@ -11,7 +13,7 @@ import posixpath
 import random
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from curation.archives.inputs import Input, find_inputs
@@ -65,7 +67,7 @@ def sampling_of(
     if share is not None:
         if not 0 < share <= 1:
             raise UsageError(f"--sample-share {share}: must be above 0 and at most 1")
-        size = max(1, round(share * sum(source.size for source in find_inputs(words))))
+        size = max(1, round(share * sum(source.bytes for source in find_inputs(words))))
     return SampleRequest(SAMPLE_BYTES if size is None else size, files, seed)
 
 
@@ -92,15 +94,20 @@ class InputSample:
 
     Attributes:
         chunks: The chunks.
-        paths: The file of each chunk; "" if its input could not be read.
+        inputs: What is read for each chunk; None if its input could not be read.
         frame: Sizes of the sample and of the whole.
         unreadable: Inputs that could not be read: {"path": …, "cause": …}.
     """
 
     chunks: tuple[Chunk, ...]
-    paths: tuple[str, ...]
+    inputs: tuple[Input | None, ...]
     frame: SamplingFrame
     unreadable: tuple[dict[str, str], ...]
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The file of each chunk; "" if its input could not be read."""
+        return tuple("" if source is None else source.path for source in self.inputs)
 
 
 def choose_chunks(inputs: Sequence[Input], sampling: SampleRequest) -> list[Chunk]:
@@ -110,15 +117,17 @@ def choose_chunks(inputs: Sequence[Input], sampling: SampleRequest) -> list[Chun
     if sampling.files is not None and sampling.files < len(inputs):
         numbers = sorted(rng.sample(numbers, sampling.files))  # type: ignore[assignment]
     sources = [(number, inputs[number]) for number in numbers]
-    available = sum(source.size for _, source in sources)
+    available = sum(source.bytes for _, source in sources)
     if available <= sampling.bytes and len(sources) == len(inputs):
-        return [Chunk(source, number, 0, None) for number, source in sources]
+        return [Chunk(source, number, source.start, None) for number, source in sources]
     least, most = CHUNK_BYTES
     step = min(most, max(least, min(available, sampling.bytes) // CHUNKS))
     cuts = [
-        Chunk(source, number, at, at + step if at + step < source.size else None)
+        Chunk(source, number, at, at + step if at + step < source.end and source.is_divisible else None)
         for number, source in sources
-        for at in range(0, max(source.size, 1), step)
+        for at in range(
+            source.start, max(source.end, source.start + 1), step if source.is_divisible else source.size + 1
+        )
     ]
     wanted = max(2, round(sampling.bytes / step))
     if wanted >= len(cuts):
@@ -129,26 +138,38 @@ def choose_chunks(inputs: Sequence[Input], sampling: SampleRequest) -> list[Chun
 def take_sample(inputs: Sequence[Input], sampling: SampleRequest, folder: Path) -> InputSample:
     """Choose chunks and copy them to `folder`. If the sample contains all inputs, nothing is copied."""
     selected = choose_chunks(inputs, sampling)
-    files = {chunk.number: chunk.source.size for chunk in selected}
-    total = sum(source.size for source in inputs)
+    files = {chunk.number: chunk.source.bytes for chunk in selected}
+    total = sum(source.bytes for source in inputs)
     chunks: list[Chunk] = []
-    paths: list[str] = []
+    found: list[Input | None] = []
     sizes: list[int] = []
     unreadable: dict[str, str] = {}
-    whole = all(chunk.start == 0 and chunk.stop is None for chunk in selected) and len(files) == len(inputs)
+    whole = all(chunk.start == chunk.source.start and chunk.stop is None for chunk in selected)
+    whole = whole and len(files) == len(inputs)
     for chunk in selected:
         try:
-            path, size = (chunk.source.path, chunk.source.size) if whole else _copy(chunk, folder / f"{len(paths):06d}")
+            part, size = (chunk.source, chunk.source.bytes) if whole else _take(chunk, folder / f"{len(found):06d}")
         except (OSError, ValueError, EOFError) as error:
             unreadable[chunk.source.path] = describe(error)
-            path, size = "", (chunk.stop or chunk.source.size) - chunk.start
-        if size or path:
+            part, size = None, (chunk.stop or chunk.source.end) - chunk.start
+        if size or part is not None:
             chunks.append(chunk)
-            paths.append(path)
+            found.append(part)
             sizes.append(size)
     frame = SamplingFrame([chunk.number for chunk in chunks], sizes, files, len(inputs), total)
     causes = tuple({"path": path, "cause": cause} for path, cause in unreadable.items())
-    return InputSample(tuple(chunks), tuple(paths), frame, causes)
+    return InputSample(tuple(chunks), tuple(found), frame, causes)
+
+
+def _take(chunk: Chunk, folder: Path) -> tuple[Input | None, int]:
+    """What is to be read for a chunk, and its bytes: a copy of a part of an archive, a part of any other file."""
+    if chunk.source.kind in ("archive", None):
+        path, size = _copy(chunk, folder)
+        return (find_inputs([path])[0] if path else None), size
+    stop = chunk.source.end if chunk.stop is None else chunk.stop
+    if (chunk.start, stop) == (chunk.source.start, chunk.source.end):
+        return chunk.source, chunk.source.bytes
+    return replace(chunk.source, start=chunk.start, stop=stop, first_row=0), stop - chunk.start
 
 
 def _copy(chunk: Chunk, folder: Path) -> tuple[str, int]:

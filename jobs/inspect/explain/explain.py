@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from curation.archives.read import read_row
 from curation.archives.reader import read_batches
 from curation.dedup.decisions import SurvivorComparison, compare, find_row, survivor_text
 from curation.errors import CurationError, NotTrusted, UnreadableArchive
-from curation.jobs.inspect.explain.lookup import find_documents
+from curation.jobs.inspect.explain.lookup import LocatedDocument, find_documents
 from curation.jobs.steps.corpus import later_stages, line_cuts
 from curation.jobs.steps.plan import Plan
 from curation.report.highlights import Spans, decisive, shared_lines
@@ -29,7 +30,7 @@ from curation.stages.rules import Rule, violations
 from curation.stages.stage import Stage, as_if_kept
 from curation.store.folder import Folder
 from curation.store.paths import DOCUMENTS, RUN, SIGNALS
-from curation.store.shards import rows_at, shard_name
+from curation.store.shards import rows_at
 from curation.store.storage import explain as storage_error
 from curation.store.storage import is_of_storage
 
@@ -107,14 +108,14 @@ def explain(plan: Plan, key: str, *, marks: bool = False) -> list[Explanation]:
         InputError: There is none; the message lists similar addresses.
     """
     found = find_documents(plan, key)
-    return [_explain(plan, document.place, document.row, document.requested, marks) for document in found]
+    return [_explain(plan, document, marks) for document in found]
 
 
-def _explain(plan: Plan, place: str, row: dict[str, Any], requested: str | None, marks: bool) -> Explanation:
-    shard = shard_name(row["file_path"])
+def _explain(plan: Plan, document: LocatedDocument, marks: bool) -> Explanation:
+    place, shard, row = document.place, document.shard, document.row
     number = None
     if place != "removed/filter" and plan.folder.exists(DOCUMENTS.path(shard)):
-        number = find_row(plan.folder, shard, row["id"], row["warc_offset"])
+        number = find_row(plan.folder, shard, row["id"], row["warc_offset"], row.get("row"))
     duplicate, missing = None, None
     if place == "removed/dedup" and number is not None:
         duplicate, missing = _compare(plan, shard, number, row)
@@ -124,7 +125,7 @@ def _explain(plan: Plan, place: str, row: dict[str, Any], requested: str | None,
     differs = _difference(stages, place, row) if batch is not None else None
     if number is not None and (place == "corpus" or row.get("stage") == "decontaminate"):
         stages += _corpus(plan, shard, number)
-    return Explanation(place, row, stages, batch is not None, duplicate, differs, requested, missing, spans)
+    return Explanation(place, row, stages, batch is not None, duplicate, differs, document.requested, missing, spans)
 
 
 def _marks(plan: Plan, row: dict[str, Any], shard: str, number: int | None) -> Spans:
@@ -163,14 +164,17 @@ def _difference(stages: list[StageResult], place: str, row: dict[str, Any]) -> s
 
 
 def _record(plan: Plan, row: dict[str, Any]) -> Batch | None:
-    """The document as the reader returns it, or None if the archive or its record cannot be read."""
+    """The document as the reader returns it, or None if its file or record cannot be read."""
     source = next((entry for entry in plan.inputs if entry.path == row["file_path"]), None)
-    if source is None or row["warc_offset"] is None:
+    if source is None or (row["warc_offset"] is None and row.get("row") is None):
         return None
     if not plan.trusted and source.is_special:
         raise NotTrusted(f"{plan.folder.url}/{RUN}", f"the input {source.path!r} is not a regular file")
     try:
         with source.open() as archive:
+            if row.get("row") is not None:
+                batch = read_row(archive, source, row["row"], plan.recipe.table("read"))
+                return batch if batch is not None and batch.column("id")[0].as_py() == row["id"] else None
             archive.seek(row["warc_offset"])
             window = io.BytesIO(archive.read(plan.recipe.table("read").max_page_bytes + RECORD_HEADERS))
             batches = read_batches(window, source.path, plan.recipe.table("read"), Counter(), max_documents=1)
@@ -218,7 +222,7 @@ def _corpus(plan: Plan, shard: str, number: int) -> Iterator[StageResult]:
 def _document(folder: Folder, shard: str, number: int) -> Batch:
     """One row of documents/<shard>.parquet, with the row number that the stages of the corpus step need."""
     rows = rows_at(folder, DOCUMENTS.path(shard), [number]).combine_chunks().to_batches()[0]
-    return Batch(rows.append_column(pa.field("row", pa.int64()), pa.array([number], pa.int64())))
+    return Batch(rows.append_column(pa.field("position", pa.int64()), pa.array([number], pa.int64())))
 
 
 def _stored(plan: Plan, place: str, row: dict[str, Any], shard: str, number: int | None) -> Iterator[StageResult]:

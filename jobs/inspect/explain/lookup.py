@@ -19,7 +19,7 @@ from curation.running.terminal import one_line
 from curation.store.folder import Folder
 from curation.store.manifest import read_manifest
 from curation.store.paths import RUN
-from curation.store.shards import read_numbered, read_shard, rows_at
+from curation.store.shards import read_numbered, read_shard, rows_at, shard_of
 
 PLACES = ("corpus", "removed/filter", "removed/dedup", "documents")
 """Folders in which a document may be, the most informative first; documents/ only until the corpus is written."""
@@ -47,11 +47,13 @@ class LocatedDocument:
 
     Attributes:
         place: The folder of the output that has it.
+        shard: The name of the file there, which is that of its shard.
         row: Its row there.
         requested: The requested key, if the document's id or URL is spelled differently.
     """
 
     place: str
+    shard: str
     row: Row
     requested: str | None = None
 
@@ -62,12 +64,12 @@ def find_documents(plan: Plan, key: str) -> list[LocatedDocument]:
     Raises:
         InputError: There are none; the message lists similar addresses.
     """
-    documents = [LocatedDocument(place, row) for place, row in _rows(plan.folder, key)]
+    documents = [LocatedDocument(*found) for found in _rows(plan.folder, key)]
     if documents:
         return documents
     spellings, near = _near(plan.folder, key)
     if len(spellings) == 1:
-        return [LocatedDocument(place, row, key) for place, row in _rows(plan.folder, spellings[0])]
+        return [LocatedDocument(*found, key) for found in _rows(plan.folder, spellings[0])]
     raise InputError(f"{key}: no document with this id or URL in {plan.folder.url}{_hint(plan, spellings or near)}")
 
 
@@ -76,25 +78,30 @@ def _hint(plan: Plan, near: Sequence[str]) -> str:
     return f"{listed}. Records skipped while reading have no row; explain their archive to see what was skipped."
 
 
-def _matching(folder: Folder, place: str, key: str) -> Iterator[Row]:
-    """Rows of a folder with this id or URL. Only row groups with such a row are read in full: most of them is text."""
+def _matching(folder: Folder, place: str, key: str) -> Iterator[tuple[str, Row]]:
+    """Shards and rows of a folder with this id or URL. Only row groups with such a row are read in full."""
     for path in folder.list(place, ".parquet"):
         found: list[int] = []
         for numbers, batch in read_numbered(folder, path, ["id", "url"], SCAN_ROWS):
             wanted = pc.or_kleene(pc.equal(batch["id"], key), pc.equal(batch["url"], key)).fill_null(False)
             found += numbers[wanted.to_numpy(zero_copy_only=False)].tolist()
         if found:
-            yield from rows_at(folder, path, found).to_pylist()
+            shard = path.removeprefix(f"{place}/").removesuffix(".parquet")
+            yield from ((shard, row) for row in rows_at(folder, path, found).to_pylist())
 
 
-def _rows(folder: Folder, key: str) -> Iterator[tuple[str, Row]]:
-    """Rows with this id or URL and their folders; a document is returned only from the first folder that has it."""
-    seen: set[tuple[str, str, int | None]] = set()
+def _rows(folder: Folder, key: str) -> Iterator[tuple[str, str, Row]]:
+    """Folder, shard and row of each document with this id or URL, only from the first folder that has it."""
+    seen: set[tuple[Any, ...]] = set()
     for place in PLACES:
-        rows = list(_matching(folder, place, key))
-        new = [row for row in rows if (row["file_path"], row["id"], row["warc_offset"]) not in seen]
-        seen.update((row["file_path"], row["id"], row["warc_offset"]) for row in new)
-        yield from ((place, row) for row in new)
+        keyed = [(_key(row), shard, row) for shard, row in _matching(folder, place, key)]
+        yield from ((place, shard, row) for known, shard, row in keyed if known not in seen)
+        seen.update(known for known, _, _ in keyed)
+
+
+def _key(row: Row) -> tuple[Any, ...]:
+    """What tells a document from all others; runs of earlier versions have no column `row`."""
+    return row["file_path"], row["id"], row["warc_offset"], row.get("row")
 
 
 def simplified(keys: pa.Array) -> pa.Array:
@@ -153,11 +160,11 @@ class InputFacts:
 
 def find_inputs(plan: Plan, key: str) -> list[InputFacts]:
     """Find the inputs whose path, last parts of the path, or shard is `key`."""
-    causes = {entry["path"]: entry["cause"] for entry in plan.folder.read_json(RUN)["quarantined"]}
+    causes = {shard_of(entry): entry["cause"] for entry in plan.folder.read_json(RUN)["quarantined"]}
     inputs = []
     for source in plan.inputs:
         if key and (key in (source.path, source.shard) or source.path.endswith(f"/{key}")):
             manifest = read_manifest(plan.folder, "filter", source.shard)
             read = dict(manifest.counts["read"]) if manifest is not None else {}
-            inputs.append(InputFacts(source.path, source.shard, manifest is not None, causes.get(source.path), read))
+            inputs.append(InputFacts(source.path, source.shard, manifest is not None, causes.get(source.shard), read))
     return inputs

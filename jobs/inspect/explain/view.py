@@ -19,7 +19,7 @@ from curation.report.terminal import marked, styled
 from curation.running.terminal import one_line
 from curation.stages.rules import Rule
 
-FIELDS = ("id", "url", "file_path", "warc_offset", "date", "language", "language_score", "minhash_cluster_size")
+FIELDS = ("id", "url", "file_path", "warc_offset", "row", "date", "language", "language_score", "minhash_cluster_size")
 EXTRACT = "extract"
 """The stage that makes the text, so that there is nothing before it to compare with."""
 

@@ -29,12 +29,14 @@ class FileTask:
         earlier: The file before a step that is rewriting it, or was when the run stopped.
         columns: Columns that it must have; None for any.
         fingerprint: Fingerprint that its metadata must have; None for any.
+        may_be_older: Whether it may lack the columns that earlier versions did not write.
     """
 
     output: Output
     earlier: Output | None = None
     columns: pa.Schema | None = None
     fingerprint: str | None = None
+    may_be_older: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,10 @@ class CheckFile:
         faults = []
         if rows != task.output.rows:
             faults.append(Fault(path, f"{rows:,} rows", f"{task.output.rows:,}, as its manifest says"))
-        wrong = None if task.columns is None else differing_column(columns, task.columns)
+        wanted = task.columns
+        if wanted is not None and task.may_be_older:
+            wanted = pa.schema([part for part in wanted if part.name in columns.names or part.name not in schema.LATER])
+        wrong = None if wanted is None else differing_column(columns, wanted)
         if wrong is not None:
             faults.append(Fault(path, f"wrong columns: {wrong[0]}", wrong[1]))
         own = metadata.get(b"curation.fingerprint", b"").decode(errors="replace")
@@ -141,8 +146,12 @@ def expected_columns(recipe: Recipe, same_versions: bool) -> dict[str, pa.Schema
     return {prefix: found for prefix, found in columns.items() if found is not None}
 
 
-def task_of(output: Output, earlier: Output | None, columns: dict[str, pa.Schema], fingerprint: str) -> FileTask:
-    """The task to check a file that a manifest with this fingerprint lists."""
+def task_of(
+    output: Output, earlier: Output | None, columns: dict[str, pa.Schema], fingerprint: str, same_versions: bool
+) -> FileTask:
+    """The task to check a file that a manifest with this fingerprint lists; see `FileTask` and `expected_columns`."""
     wanted = next((found for prefix, found in columns.items() if output.path.startswith(prefix)), None)
     stamped = tuple(files.prefix for _, files in outputs() if files.stamped)
-    return FileTask(output, earlier, wanted, fingerprint if output.path.startswith(stamped) else None)
+    return FileTask(
+        output, earlier, wanted, fingerprint if output.path.startswith(stamped) else None, not same_versions
+    )

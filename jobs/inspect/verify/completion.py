@@ -21,7 +21,7 @@ from curation.store.bundles import SIGNALS, bundle_number, bundle_of, bundle_pat
 from curation.store.folder import Folder
 from curation.store.manifest import WHOLE, Manifest, manifest_path, read_manifest, read_single, step_counts
 from curation.store.paths import CORPUS, RUN
-from curation.store.shards import Output
+from curation.store.shards import Output, shard_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class Completion:
     Attributes:
         manifests: All manifests, by step and shard.
         shards: Shards of inputs that are not quarantined, in input order.
-        quarantined: Paths of quarantined inputs.
+        quarantined: Shards of quarantined inputs.
         same_versions: Whether the recipe has the run's fingerprint here, with the installed libraries and models.
         done: Step and shard of manifests that are up to date.
         left: What remains to be done, in words.
@@ -162,8 +162,8 @@ def survey(plan: Plan, cluster: Cluster) -> Completion:
     single = cluster.gather(ReadManifest(folder), [path for path in listed if path.endswith(".json")])
     summaries = [*bundled, *single]
     manifests = {(read.step, read.shard): read for read in summaries if read.step}
-    quarantined = {entry["path"] for entry in run["quarantined"]}
-    shards = [source.shard for source in plan.inputs if source.path not in quarantined]
+    quarantined = set(map(shard_of, run["quarantined"]))
+    shards = [source.shard for source in plan.inputs if source.shard not in quarantined]
     same = run["fingerprint"] == plan.recipe.fingerprint()
     state = Completion(manifests, shards, quarantined, same)
     if not same and run["versions"] == describe(plan)["versions"]:

@@ -129,7 +129,14 @@ class SendIds:
                 self._send_survivors(sender, file)
                 return
             clusters = self._clusters(file) if file.kind == CORPUS else None
-            columns = ["id", "file_path", "warc_offset", "token_count", *(["stage"] if file.kind == DROPPED else [])]
+            columns = [
+                "id",
+                "file_path",
+                "warc_offset",
+                "row",
+                "token_count",
+                *(["stage"] if file.kind == DROPPED else []),
+            ]
             for rows, batch in read_numbered(self.folder, file.path, columns, 16_384):
                 self._send(sender, file, batch, rows, None if clusters is None else clusters[rows])
 
@@ -173,8 +180,11 @@ def _listed(folder: Folder, shard: str, rows: int) -> Bools:
 
 
 def _spots(batch: pa.RecordBatch) -> UInt64s:
-    """A hash of each record's archive and offset; 0 if the offset is unknown."""
-    pairs = zip(batch.column("file_path").to_pylist(), batch.column("warc_offset").to_pylist(), strict=True)
+    """A hash of each document's file and place in it; 0 if the place is unknown."""
+    offsets = batch.column("warc_offset")
+    if "row" in batch.schema.names:  # not in runs of earlier versions
+        offsets = pc.coalesce(offsets, batch.column("row"))
+    pairs = zip(batch.column("file_path").to_pylist(), offsets.to_pylist(), strict=True)
     hashed = (
         0 if offset is None else xxhash.xxh3_64_intdigest(f"{path} {offset}".encode()) | 1 for path, offset in pairs
     )

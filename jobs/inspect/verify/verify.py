@@ -128,7 +128,7 @@ class Verification:
         outputs = state.outputs
         columns = expected_columns(self.plan.recipe, state.same_versions)
         tasks = [
-            task_of(output, state.before_encoding(path), columns, fingerprint)
+            task_of(output, state.before_encoding(path), columns, fingerprint, state.same_versions)
             for path, (output, fingerprint) in outputs.items()
         ]
         checks = self.cluster.gather(CheckFile(self.plan.folder), tasks)

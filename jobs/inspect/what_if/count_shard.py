@@ -237,7 +237,12 @@ class CountMoved:
 
 def fetch_rows(folder: Folder, path: str, numbers: Int64s) -> pa.RecordBatch:
     """Read documents of a file by their row numbers, ascending."""
-    whole = rows_at(folder, path, numbers, schema.DOCUMENT.names).cast(schema.DOCUMENT).combine_chunks()
+    with open_parquet(folder, path) as parquet:
+        missing = schema.LATER - {*parquet.schema_arrow.names}
+    whole = rows_at(folder, path, numbers, [name for name in schema.DOCUMENT.names if name not in missing])
+    for field in (schema.DOCUMENT.field(name) for name in missing):
+        whole = whole.append_column(field, pa.nulls(whole.num_rows, field.type))
+    whole = whole.select(schema.DOCUMENT.names).cast(schema.DOCUMENT).combine_chunks()
     return whole.to_batches()[0] if whole.num_rows else pa.RecordBatch.from_pylist([], schema=schema.DOCUMENT)
 
 

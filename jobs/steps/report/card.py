@@ -65,12 +65,13 @@ COLUMNS = {
     "dump": "the crawl that the archive is part of",
     "url": "the URL of the page",
     "date": "when the page was crawled, ISO 8601",
-    "file_path": "the path of the archive",
+    "file_path": "the path of the archive or file",
     "language": "the most probable language",
     "language_score": "the probability of that language",
     "token_count": "number of tokens, by the tokenizer of the run",
     "minhash_cluster_size": "number of documents in its near-duplicate cluster, itself included",
     "warc_offset": "byte offset of the record in the archive",
+    "row": "number of the row or line in the file, from 0, for documents that are not from an archive",
 }
 
 

@@ -20,7 +20,9 @@ FOOTER = "Subscribe to our newsletter"
 
 def batch(*texts: str, urls: list[str] | None = None) -> Batch:
     columns = {"text": pa.array(texts), "url": pa.array(urls or ["https://a.org/"] * len(texts))}
-    return Batch(pa.RecordBatch.from_pydict({**columns, "row": pa.array(range(len(texts))), "id": pa.array(texts)}))
+    return Batch(
+        pa.RecordBatch.from_pydict({**columns, "position": pa.array(range(len(texts))), "id": pa.array(texts)})
+    )
 
 
 def test_a_document_counts_once_for_a_line() -> None:

@@ -1,0 +1,33 @@
+"""Reads files of rows as a run does, part by part."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from curation.archives.inputs import find_inputs
+from curation.archives.ledger import Loss
+from curation.archives.read import read_input
+from curation.archives.reader import ReadSettings
+from curation.store import schema
+
+Rows = list[dict[str, Any]]
+
+KINDS = ("records", "pages", "skipped")
+
+
+def read_rows(path: Path, settings: ReadSettings | None = None) -> tuple[Rows, Counter[str], list[Loss]]:
+    """The documents of a file, the counts, which must add up, and the losses."""
+    counts: Counter[str] = Counter()
+    losses: list[Loss] = []
+    rows: Rows = []
+    for source in find_inputs([str(path)]):
+        with source.open() as stream:
+            for batch in read_input(stream, source, settings or ReadSettings(), counts, losses=losses):
+                assert batch.table.schema.equals(schema.RECORD)
+                batch.table.validate(full=True)
+                rows += batch.table.to_pylist()
+    records, pages, skipped = (sum(n for key, n in counts.items() if key.startswith(f"{kind}.")) for kind in KINDS)
+    assert records == pages + skipped
+    return rows, counts, losses
