@@ -22,8 +22,8 @@ def read_archives(
     """The pages of web archives, a batch at a time.
 
     Args:
-        *inputs: Files (WARC, ARC, WET, Parquet, JSON Lines, text; plain, gzip or zstd), folders, globs, fsspec URLs such as `s3://…`, or
-            `@list.txt`, one of these per line; as `curate run` takes them.
+        *inputs: Files (WARC, ARC, WET, Parquet, JSON Lines, text; plain, gzip or zstd), folders, globs, fsspec URLs
+            such as `s3://…`, or `@list.txt`, one of these per line; as `curate run` takes them.
         counts: Gets what becomes of every record read: a page (`pages.html`), not wanted (`passed.request`), or skipped
             by cause (`skipped.type.pdf`). A damaged record costs itself alone. Filled as the batches are read: a
             `collections.Counter`, or any dict.

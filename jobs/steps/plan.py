@@ -121,6 +121,7 @@ def make_plan(
     else:
         chosen = load(recipe or DEFAULT_RECIPE, settings)
     _check_dedup(chosen, folder)
+    _check_begin(chosen)
     inputs = tuple(find_inputs(words)) if words else _inputs_again(previous or {}, out, trust_code)
     if previous is not None:
         _check_same_run(folder, previous, chosen, inputs, update)
@@ -140,6 +141,15 @@ def _check_dedup(recipe: Recipe, folder: Folder) -> None:
     for earlier, _ in check_earlier(settings):
         if earlier.url == folder.url:
             raise InputError(f"dedup.against: {folder.url} is the output folder itself")
+
+
+def _check_begin(recipe: Recipe) -> None:
+    """RecipeError if documents are to begin with a special token that the tokenizer does not have."""
+    if recipe.table("tokens").begin and recipe.table("tokenizer").special_names()["bos_token"] is None:
+        raise RecipeError(
+            f"recipe {recipe.name}: [tokens]: begin = True: the tokenizer has no token that begins a document; "
+            "name one with tokenizer.begin_token"
+        )
 
 
 def open_plan(out: str, *, trust_code: bool = False) -> Plan:

@@ -52,11 +52,12 @@ from curation.tokenize.encoding.encode_shards import (
     read_encoder,
     read_totals,
     slots_folder,
+    special_ids,
 )
 from curation.tokenize.encoding.measure import no_counts
 from curation.tokenize.encoding.merge_slots import SlotFiles, merge_or_reuse, merge_tasks, plan_tiers
 from curation.tokenize.encoding.pack import plan as plan_ranges
-from curation.tokenize.encoding.pack_shards import PackTask, describe, pack_shard, padding_id
+from curation.tokenize.encoding.pack_shards import PackTask, describe, pack_shard
 from curation.tokenize.encoding.shuffle import slot_count
 from curation.tokenize.encoding.token_shards import SPLITS, TokensSettings
 from curation.tokenize.encoding.tokenizer_fit import describe_fit
@@ -265,16 +266,18 @@ def _pack(
 ) -> Manifest:
     """Make all token shards, then their common manifest, which is returned."""
     encoder = read_encoder(request.folder.url, request.tokenizer)
+    special = special_ids(request.folder, encoder, request.settings)
     sources = [{"corpus": corpus.name, "epochs": corpus.epochs, **counts} for corpus, counts in encoded]
     own: Counts = next((counts for corpus, counts in encoded if corpus.is_own), {})
-    counts = {"documents": own.get("documents", 0), "corpus_tokens": own.get("tokens", 0) - own.get("documents", 0)}
+    between = own.get("documents", 0) + own.get("begin_tokens", 0)
+    counts = {"documents": own.get("documents", 0), "corpus_tokens": own.get("tokens", 0) - between}
     tasks = []
     for split in SPLITS:
         ranges, dropped = plan_ranges(totals.tokens.get(split, np.zeros(1, np.int64)), request.settings)
         counts |= {f"{split}_rows": 0, f"{split}_tokens": 0, f"{split}_padding": 0}
         counts |= {f"{split}_dropped": dropped, f"{split}_shards": len(ranges)}
-        labels = describe(encoder, request.settings, sources, split)
-        shared = (request.settings, encoder.dtype, padding_id(encoder, request.settings), labels, request.fingerprint)
+        labels = describe(encoder, special, request.settings, sources, split)
+        shared = (request.settings, encoder.dtype, special.pad, labels, request.fingerprint)
         tasks += [
             PackTask(request.folder, split, number, part, files[split], *shared) for number, part in enumerate(ranges)
         ]

@@ -9,9 +9,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from tokenizers import Tokenizer
 
 from curation.errors import StepFailed
 from curation.jobs.steps.progress import Progress
@@ -69,6 +72,11 @@ def make(run: Run) -> None:
             return
     (upstream,) = run.fingerprints.upstream(step_named(STEP))
     settings: TokenizerSettings = run.plan.recipe.table("tokenizer")
+    if settings.file is not None:
+        with run.progress.step(STEP, 1) as bar:
+            take_tokenizer(folder, settings, fingerprint)
+            bar.advance()
+        return
     make_tokenizer(folder, run.shards, settings, upstream, fingerprint, run.cluster, run.progress)
 
 
@@ -109,9 +117,12 @@ def make_tokenizer(
         trained = _learn(folder, runs, settings, progress)
     if not trained.merges and settings.vocab_size > SMALLEST + len(settings.special_tokens):
         raise StepFailed("train-tokenizer: the corpus has no text to learn merges from")
+    shared = [token for token in settings.special_tokens if token in trained.vocabulary]
+    if shared:
+        raise StepFailed(f"train-tokenizer: texts gave a token that is spelled like the special token {shared[0]!r}")
     outputs = [
         _write(folder, TOKENIZER, tokenizer_json(trained.vocabulary, trained.merges, settings)),
-        _write(folder, TOKENIZER_CONFIG, tokenizer_config_json(settings)),
+        _write(folder, TOKENIZER_CONFIG, tokenizer_config_json(settings.special_names())),
     ]
     size = len(trained.vocabulary) + len(settings.special_tokens)
     counts = {"vocab_size": size, "vocab_size_wanted": settings.vocab_size, "merges": len(trained.merges), **read}
@@ -122,6 +133,23 @@ def make_tokenizer(
         progress.warn(f"the corpus is too small for {settings.vocab_size:,} tokens: the tokenizer has {size:,}")
     if read["cut"]:
         progress.note(f"{read['cut']:,} pre-tokens counted as their first {settings.max_pretoken_bytes:,} bytes")
+    return manifest
+
+
+def take_tokenizer(folder: Folder, settings: TokenizerSettings, fingerprint: str) -> Manifest:
+    """Write the tokenizer that the recipe gives; the arguments are those of `make_tokenizer`."""
+    meter = Meter()
+    given = settings.given()
+    values = json.loads(given.definition)
+    outputs = [
+        _write(folder, TOKENIZER, given.definition),
+        _write(folder, TOKENIZER_CONFIG, tokenizer_config_json(settings.special_names(), given.config)),
+    ]
+    size = Tokenizer.from_str(given.definition.decode()).get_vocab_size(with_added_tokens=True)
+    counts = {"vocab_size": size, "merges": len(values["model"].get("merges") or ()), "given": 1}
+    manifest = Manifest(STEP, WHOLE, fingerprint, outputs=outputs, counts=counts)
+    manifest.write(folder, meter.report())
+    folder.remove(COUNTS)
     return manifest
 
 

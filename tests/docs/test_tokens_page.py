@@ -27,7 +27,7 @@ def test_every_key_with_its_default() -> None:
         keys, values = re.findall(r"`(\w+)`", names), shown.replace("\\|", "|").replace("`", "").split(", ")
         documented |= dict(zip(keys, values * len(keys) if len(values) == 1 else values, strict=True))
     defaults = {field.name: field.default for field in fields(TokensSettings)}
-    assert documented == {name: "none" if value == () else str(value) for name, value in defaults.items()}
+    assert documented == {name: "none" if value in ((), None) else str(value) for name, value in defaults.items()}
 
 
 def test_metadata_report_and_formats_are_documented(tmp_path: Path) -> None:

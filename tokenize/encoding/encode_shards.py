@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +22,7 @@ from curation.errors import InputError
 from curation.running.overlap import overlapped
 from curation.store.folder import Folder
 from curation.store.manifest import READERS, read_manifests
-from curation.store.paths import CORPUS, TOKENIZER
+from curation.store.paths import CORPUS, TOKENIZER, TOKENIZER_CONFIG
 from curation.store.shards import Output, count_rows, read_shard, read_table
 from curation.tokenize.encoding.cluster_ids import cluster_ids
 from curation.tokenize.encoding.encoder import EncodedTexts, Encoder
@@ -37,7 +38,8 @@ from curation.tokenize.encoding.shuffle import (
     split_hashes,
     write_slots,
 )
-from curation.tokenize.encoding.token_shards import SPLITS, TokensSettings, parse_mix
+from curation.tokenize.encoding.token_shards import SPLITS, SpecialIds, TokensSettings, parse_mix
+from curation.tokenize.training.given import END, PAD
 
 OWN = "."
 """Name of the run's own corpus in `mix`."""
@@ -126,6 +128,25 @@ def least_split_hash(entry: tuple[Corpus, str]) -> int | None:
 def read_encoder(url: str, tokenizer: str) -> Encoder:
     """The encoder of the run in the folder `url`, cached in the process; `tokenizer` is its hash."""
     return Encoder(Folder(url).read(TOKENIZER))
+
+
+def special_ids(folder: Folder, encoder: Encoder, settings: TokensSettings) -> SpecialIds:
+    """The ids between documents: those that the recipe names, else the ones in the run's tokenizer_config.json.
+
+    Raises:
+        InputError: The tokenizer does not have a token that is named or needed.
+    """
+    names: dict[str, Any] = folder.read_json(TOKENIZER_CONFIG) if folder.exists(TOKENIZER_CONFIG) else {}
+    end = encoder.special_id(settings.end_token or names.get("eos_token") or END)
+    pad = encoder.find_special_id(settings.pad_token or names.get("pad_token") or PAD)
+    begin = None
+    if settings.begin:
+        if names.get("bos_token") is None:
+            raise InputError(
+                "tokens.begin: the tokenizer has no token that begins a document; set tokenizer.begin_token"
+            )
+        begin = encoder.special_id(names["bos_token"])
+    return SpecialIds(end, end if pad is None else pad, begin)
 
 
 def count_tokens(task: tuple[Corpus, str, Folder, str]) -> int:
@@ -286,13 +307,15 @@ def _write_sorted(
     task: EncodeTask, encoder: Encoder, encoded: EncodedTexts, ids: pa.StringArray, sizes: Int64s
 ) -> dict[str, int]:
     """Write the slots of both splits; returns the counts of `encode_shard`."""
-    end = encoder.special_id(task.settings.end_token)
+    special = special_ids(task.out, encoder, task.settings)
     counts = {"documents": len(ids), "tokens": len(encoded.ids) + len(ids)}
+    if special.begin is not None:
+        counts |= {"tokens": counts["tokens"] + len(ids), "begin_tokens": len(ids)}
     for split, copies in zip(SPLITS, _copies(task, ids, sizes), strict=True):
         rows = np.repeat(np.arange(len(ids)), copies)
         number = np.arange(len(rows)) - np.repeat(np.cumsum(copies) - copies, copies)
         keys = document_keys(ids.take(pa.array(rows)), number, task.settings.seed, task.corpus.position)
-        documents = in_key_order(encoded, ids, keys, rows, encoder.dtype, end)
+        documents = in_key_order(encoded, ids, keys, rows, encoder.dtype, special.end, special.begin)
         write_slots(task.out, task.slots_path(split), documents, task.slots)
         counts[f"{split}_documents"] = int((copies > 0).sum())
         counts[f"{split}_copies"] = len(documents)

@@ -23,6 +23,9 @@ from curation.tokenize.encoding.token_shards import token_dtype
 from curation.tokenize.training.patterns import GPT2
 from curation.tokenize.training.pretokens import flat_text
 
+UNSPELLED = "\U0010fffd"
+"""A character that no text has (a private one, the last but two of all), before the spelling of a special piece."""
+
 NAMED = 20
 """Special tokens listed in an error message."""
 
@@ -164,7 +167,12 @@ def _without_special_tokens(values: dict[str, Any]) -> str:
     model = dict(values["model"])
     if isinstance(model["vocab"], dict):
         model["vocab"] = {token: number for token, number in model["vocab"].items() if token not in special}
-        model["merges"] = [merge for merge in model.get("merges") or () if not special & {*_parts(merge)}]
+        if "merges" in model:
+            model["merges"] = [merge for merge in model["merges"] or () if not special & {*_parts(merge)}]
+    else:  # pieces whose ids are their places, so that none can be left out
+        model["vocab"] = [
+            [f"{UNSPELLED}{piece}" if piece in special else piece, score] for piece, score in model["vocab"]
+        ]
     plain = {**values, "added_tokens": kept, "model": model, "truncation": None, "padding": None}
     return json.dumps({**plain, "post_processor": None}, ensure_ascii=False)
 
@@ -218,7 +226,9 @@ def _encode_slowly(tokenizer: Any, text: pa.StringArray, dtype: np.dtype[np.unsi
     return EncodedTexts(np.concatenate(parts), np.concatenate(([0], np.cumsum(lengths, dtype=np.int64))))
 
 
-def take(encoded: EncodedTexts, rows: Int64s, dtype: np.dtype[Any], end: int | None = None) -> EncodedTexts:
+def take(
+    encoded: EncodedTexts, rows: Int64s, dtype: np.dtype[Any], end: int | None = None, begin: int | None = None
+) -> EncodedTexts:
     """Pick documents in a given order: take([a][b][c], [2, 0], end=E) → [c E][a E].
 
     Args:
@@ -226,13 +236,17 @@ def take(encoded: EncodedTexts, rows: Int64s, dtype: np.dtype[Any], end: int | N
         rows: Indexes of the documents to take; may repeat.
         dtype: Type of the resulting ids.
         end: Token to append to each document, if any.
+        begin: Token to put before each document, if any.
     """
-    lengths = encoded.lengths[rows] + (0 if end is None else 1)
+    before = 0 if begin is None else 1
+    lengths = encoded.lengths[rows] + before + (0 if end is None else 1)
     offsets = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
     ids = np.empty(offsets[-1], dtype)
     if end is not None:
         ids[offsets[1:] - 1] = end
-    _gather(encoded.ids, encoded.offsets[:-1][rows], encoded.lengths[rows], offsets, ids)
+    if begin is not None:
+        ids[offsets[:-1]] = begin
+    _gather(encoded.ids, encoded.offsets[:-1][rows], encoded.lengths[rows], offsets + before, ids)
     return EncodedTexts(ids, offsets)
 
 

@@ -16,7 +16,13 @@ from curation.tokenize.encoding.encoder import Encoder
 from curation.tokenize.encoding.merge_slots import SlotFiles
 from curation.tokenize.encoding.pack import Range, best_fit, concat
 from curation.tokenize.encoding.shuffle import read_slots
-from curation.tokenize.encoding.token_shards import TokensSettings, shard_path, token_schema, write_token_shard
+from curation.tokenize.encoding.token_shards import (
+    SpecialIds,
+    TokensSettings,
+    shard_path,
+    token_schema,
+    write_token_shard,
+)
 
 STEP = "tokens"
 
@@ -71,7 +77,9 @@ def pack_shard(task: PackTask) -> dict[str, int]:
     return {}
 
 
-def describe(encoder: Encoder, settings: TokensSettings, sources: list[dict[str, Any]], split: str) -> dict[str, str]:
+def describe(
+    encoder: Encoder, special: SpecialIds, settings: TokensSettings, sources: list[dict[str, Any]], split: str
+) -> dict[str, str]:
     """The Parquet metadata of every token shard of a split; `sources` describes the corpora of the mix."""
     values = {
         "tokenizer": encoder.hash,
@@ -80,8 +88,9 @@ def describe(encoder: Encoder, settings: TokensSettings, sources: list[dict[str,
         "packing": settings.packing,
         "tail": settings.tail,
         "seed": settings.seed,
-        "end_id": encoder.special_id(settings.end_token),
-        "pad_id": padding_id(encoder, settings),
+        "end_id": special.end,
+        "pad_id": special.pad,
+        **({} if special.begin is None else {"begin_id": special.begin}),
         "sources": json.dumps(sources),
         "repeats": json.dumps(
             [list(pair) for pair in zip(settings.cluster_sizes, settings.cluster_repeats, strict=True)]
@@ -89,9 +98,3 @@ def describe(encoder: Encoder, settings: TokensSettings, sources: list[dict[str,
         "split": split,
     }
     return {f"curation.{name}": str(value) for name, value in values.items()}
-
-
-def padding_id(encoder: Encoder, settings: TokensSettings) -> int:
-    """The id that fills rows: the padding token, or the end token if the tokenizer has no padding token."""
-    number = encoder.find_special_id(settings.pad_token)
-    return encoder.special_id(settings.end_token) if number is None else number

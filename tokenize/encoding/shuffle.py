@@ -114,6 +114,7 @@ def in_key_order(
     rows: Int64s,
     dtype: np.dtype[Any],
     end: int | None = None,
+    begin: int | None = None,
 ) -> Documents:
     """Sort copies of documents by key; the sort is stable.
 
@@ -124,10 +125,11 @@ def in_key_order(
         rows: int64[copies]. Which document each copy is of.
         dtype: Type of the resulting token ids.
         end: Token to append to each copy, if any.
+        begin: Token to put before each copy, if any.
     """
     order = np.argsort(keys, kind="stable")
     rows = rows[order]
-    return Documents(take(encoded, rows, dtype, end), ids.take(pa.array(rows)), keys[order])
+    return Documents(take(encoded, rows, dtype, end, begin), ids.take(pa.array(rows)), keys[order])
 
 
 def write_slots(folder: Folder, path: str, documents: Documents, slots: int) -> None:

@@ -53,8 +53,9 @@ class TokensSettings:
         shard_rows: Rows per file.
         row_group_rows: Rows per row group.
         compression: "none" or "zstd".
-        end_token: The special token after each document.
-        pad_token: The special token that fills rows; if the tokenizer has none, the end token does.
+        begin: Whether each document begins with the tokenizer's special token for that.
+        end_token: The special token after each document; none takes the tokenizer's own.
+        pad_token: The special token that fills rows; none takes the tokenizer's own, or else the end token.
         mix: Further corpora, as FOLDER=NUMBER. "." is the corpus of the run itself, which counts 1 unless it is named.
         mix_as: What the numbers of `mix` are: "epochs", or "weights" (shares of the tokens; the corpus that is repeated
             least is taken once).
@@ -71,8 +72,9 @@ class TokensSettings:
     shard_rows: Size = 8192
     row_group_rows: Annotated[int, Ge(1), Le(MAX_ROW_GROUP_ROWS)] = 512
     compression: Literal["none", "zstd"] = "none"
-    end_token: Text = "<|endoftext|>"
-    pad_token: str = "<|padding|>"
+    begin: bool = False
+    end_token: Text | None = None
+    pad_token: str | None = None
     mix: tuple[MixEntry, ...] = ()
     mix_as: Literal["epochs", "weights"] = "epochs"
     cluster_sizes: tuple[Size, ...] = ()
@@ -87,6 +89,21 @@ class TokensSettings:
         require(same, "cluster_repeats", self.cluster_repeats, "as many numbers as cluster_sizes")
         rising = list(self.cluster_sizes) == sorted({*self.cluster_sizes})
         require(rising, "cluster_sizes", self.cluster_sizes, "whole numbers from 1, ascending")
+
+
+@dataclass(frozen=True, slots=True)
+class SpecialIds:
+    """The ids that are put between documents.
+
+    Attributes:
+        end: After each document.
+        pad: Fills rows.
+        begin: Before each document; None for none.
+    """
+
+    end: int
+    pad: int
+    begin: int | None = None
 
 
 def parse_mix(entry: str) -> tuple[str, float]:

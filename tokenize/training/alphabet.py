@@ -20,6 +20,10 @@ _SPELLING = {
 }
 
 
+BYTE_SPELLINGS = frozenset(_SPELLING.values())
+"""The characters that spell single bytes."""
+
+
 def spell(token: bytes) -> str:
     """Bytes as tokenizer.json spells them: b" the" → "Ġthe"."""
     return token.decode("latin-1").translate(_SPELLING)

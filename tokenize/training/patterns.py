@@ -31,6 +31,9 @@ O200K = (
 )
 """o200k_base (the same file)."""
 
+QWEN = GPT4.replace(r"\p{N}{1,3}", r"\p{N}")
+"""Qwen 2 and 3 (tokenizer.json): as cl100k_base, with single digits. Llama 3 has that of cl100k_base itself."""
+
 PATTERNS = {"gpt2": GPT2, "gpt4": GPT4, "o200k": O200K}
 
 LETTER, NUMBER, SPACE, BREAK, UPPER, LOWER = 1, 2, 4, 8, 16, 32

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from curation.tokenize.training.settings import TokenizerSettings
+if TYPE_CHECKING:
+    from curation.tokenize.training.settings import TokenizerSettings
 
 NO_LIMIT = 10**30
 """The number that transformers uses for a tokenizer without a maximum length."""
@@ -29,13 +30,28 @@ def tokenizer_json(vocabulary: Mapping[str, int], merges: Sequence[Any], setting
     ids = dict(sorted(vocabulary.items(), key=lambda item: item[1]))
     for token in settings.special_tokens:
         ids[token] = len(ids)
-    split = {"type": "Split", "pattern": {"Regex": settings.split_pattern}, "behavior": "Isolated", "invert": False}
+    return bpe_json(ids, [list(pair) for pair in merges], settings.split_pattern)
+
+
+def bpe_json(
+    vocabulary: Mapping[str, int], merges: Sequence[list[str]], pattern: str, added: Mapping[str, int] | None = None
+) -> bytes:
+    """A byte-level BPE as tokenizer.json.
+
+    Args:
+        vocabulary: Byte-level spelling → id.
+        merges: The merged pairs of spellings, in order.
+        pattern: The regular expression that cuts text into pre-tokens.
+        added: Special tokens → id that programs look for in texts.
+    """
+    split = {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
     value: dict[str, Any] = {
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": [],
+        "added_tokens": [{"id": number, "content": token, **flags} for token, number in (added or {}).items()],
         "normalizer": None,
         "pre_tokenizer": {"type": "Sequence", "pretokenizers": [split, byte_level]},
         "post_processor": None,
@@ -49,24 +65,32 @@ def tokenizer_json(vocabulary: Mapping[str, int], merges: Sequence[Any], setting
             "fuse_unk": False,
             "byte_fallback": False,
             "ignore_merges": False,
-            "vocab": ids,
-            "merges": [list(pair) for pair in merges],
+            "vocab": dict(vocabulary),
+            "merges": list(merges),
         },
     }
     return (json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode()
 
 
-def tokenizer_config_json(settings: TokenizerSettings) -> bytes:
-    """Content of tokenizer_config.json."""
+def tokenizer_config_json(names: Mapping[str, str | None], given: Mapping[str, Any] | None = None) -> bytes:
+    """Content of tokenizer_config.json.
+
+    Args:
+        names: The special tokens `bos_token`, `eos_token` and `pad_token`.
+        given: The file that came with a given tokenizer; None for one that was trained.
+    """
     value = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "bos_token": None,
-        "eos_token": settings.end_token,
-        "pad_token": settings.pad_token,
+        "eos_token": None,
+        "pad_token": None,
         "unk_token": None,
         "split_special_tokens": True,
         "add_prefix_space": False,
         "clean_up_tokenization_spaces": False,
         "model_max_length": NO_LIMIT,
     }
-    return (json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode()
+    if given is not None:
+        del value["split_special_tokens"], value["add_prefix_space"]
+        value |= given
+    return (json.dumps({**value, **names}, ensure_ascii=False, indent=1) + "\n").encode()

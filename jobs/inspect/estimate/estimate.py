@@ -245,8 +245,10 @@ class _SampleRun:
         if trained is None or tokens is None:
             return
         self.result.tokens = tokens.counts["corpus_tokens"]
-        self.result.vocabulary = (trained.counts["vocab_size"], settings.vocab_size)
-        self.result.learning = folder.read_json(f"performance/train-tokenizer/{WHOLE}.json")["stages"]["learn"]
+        size = trained.counts["vocab_size"]
+        self.result.vocabulary = (size, size if settings.file else settings.vocab_size)
+        seconds = folder.read_json(f"performance/train-tokenizer/{WHOLE}.json")["stages"]
+        self.result.learning = seconds.get("learn", 0.0)
         shards = [shard for shard in self._shards() if shard and folder.exists(CORPUS.path(shard))]
         self.result.rate = self.result.tokens / max(_text_bytes(folder, shards), 1)
         half = Folder(str(self.base / "half"))
@@ -254,7 +256,7 @@ class _SampleRun:
         for shard in some:
             half.write(CORPUS.path(shard), folder.read(CORPUS.path(shard)))
         size = _text_bytes(half, some)
-        if len(some) == len(shards) or not size or self.result.sample.frame.is_whole:
+        if len(some) == len(shards) or not size or settings.file or self.result.sample.frame.is_whole:
             self.result.half_rate = self.result.rate
             return
         make_tokenizer(half, some, settings, "half", "half", Cluster(), self.progress)

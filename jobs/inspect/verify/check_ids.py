@@ -58,6 +58,7 @@ class IdPartition:
         has_corpus: Whether all documents were sent.
         own_tokens: Whether the token set is made from the run's own corpus only.
         whole_tokens: Whether all tokens were sent, and each document of the corpus must be in them once.
+        between: Number of special tokens around each document.
     """
 
     folder: Folder
@@ -68,6 +69,7 @@ class IdPartition:
     has_corpus: bool
     own_tokens: bool
     whole_tokens: bool
+    between: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,10 +221,12 @@ class IdGroups:
         is_token = (self.of["kind"] == TRAIN) | (self.of["kind"] == VALIDATION)
         tokens = np.add.reduceat(np.where(is_token, self.of["count"], 0), self.start)
         counted = np.add.reduceat(np.where(self.of["kind"] == CORPUS, self.of["count"], 0), self.start)
-        wrong = (n[CORPUS] == 1) & (n[TRAIN] + n[VALIDATION] > 0) & (tokens != counted + 1)
+        wrong = (n[CORPUS] == 1) & (n[TRAIN] + n[VALIDATION] > 0) & (tokens != counted + context.between)
         for g in np.flatnonzero(wrong).tolist():
             message = f"token_count of {{id}} is {counted[g]:,}"
-            yield self._fault(self.mentions(g, CORPUS)[0], context, message, f"{tokens[g] - 1:,}, its encoded tokens")
+            yield self._fault(
+                self.mentions(g, CORPUS)[0], context, message, f"{tokens[g] - context.between:,}, its encoded tokens"
+            )
 
     def send_splits(self, context: IdPartition, partition: int) -> int:
         """Send on the split of each corpus document, by cluster and by file; returns how many are in validation."""

@@ -66,7 +66,7 @@ class CheckShard:
         """Check the shard."""
         encoded = manifest_of(self.folder, "encode", task.shard) if "encode" in task.steps else None
         counts = encoded.counts if encoded is not None else {"tokens": 0, "documents": 0}
-        return ShardCheck(self._faults(task), counts["tokens"] - counts["documents"])
+        return ShardCheck(self._faults(task), _of_text(counts))
 
     def _faults(self, task: ShardTask) -> list[Fault]:
         faults: list[Fault] = []
@@ -239,6 +239,11 @@ def _first_difference(path: str, actual: pa.Array, wanted: pa.Array, what: str) 
     yield Fault(path, mine, f"{theirs}, as in {what}", row)
 
 
+def _of_text(counts: Mapping[str, int]) -> int:
+    """The tokens of a shard without those that end and begin its documents."""
+    return counts["tokens"] - counts["documents"] - counts.get("begin_tokens", 0)
+
+
 def _check_counts(folder: Folder, task: ShardTask) -> Iterator[Fault]:
     """token_count is filled, and its sum is the number of tokens that encoding counted."""
     manifest, path = manifest_of(folder, "encode", task.shard), CORPUS.path(task.shard)
@@ -247,7 +252,7 @@ def _check_counts(folder: Folder, task: ShardTask) -> Iterator[Fault]:
     counts = read_table(folder, path, ["token_count"])["token_count"]
     if counts.null_count:
         yield Fault(path, f"{counts.null_count:,} documents without a token_count", "none")
-    encoded = manifest.counts["tokens"] - manifest.counts["documents"]
+    encoded = _of_text(manifest.counts)
     total = pc.sum(counts).as_py() or 0
     if total != encoded:
         yield Fault(path, f"the sum of token_count is {total:,}", f"{encoded:,}, the number of encoded tokens")

@@ -47,7 +47,7 @@ class TokenizerFacts:
 
 
 def read_vocabulary(
-    folder: Folder, sequence_length: int, wanted: int | None
+    folder: Folder, sequence_length: int, wanted: int | None, is_given: bool
 ) -> tuple[TokenizerFacts | None, list[Fault]]:
     """Load the tokenizer with the library and with the encoder, and compare them.
 
@@ -55,6 +55,7 @@ def read_vocabulary(
         folder: Output folder of the run.
         sequence_length: Tokens per row, from the recipe.
         wanted: Size of the vocabulary in the manifest; None if unknown.
+        is_given: Whether it was not trained here, so that its ids may have gaps.
 
     Returns:
         What token shards must agree with (None if the tokenizer cannot be loaded), and faults.
@@ -69,7 +70,7 @@ def read_vocabulary(
         return None, [Fault(TOKENIZER, f"cannot be loaded ({str(error).splitlines()[0]})", "a tokenizer")]
     faults = []
     size = loaded.get_vocab_size(with_added_tokens=True)
-    if size != encoder.vocabulary:
+    if size != encoder.vocabulary and not is_given:
         faults.append(Fault(TOKENIZER, f"{size:,} tokens, the largest id is {encoder.vocabulary - 1:,}", "no gaps"))
     if wanted is not None and size != wanted:
         faults.append(Fault(TOKENIZER, f"{size:,} tokens", f"{wanted:,}, as its manifest says"))

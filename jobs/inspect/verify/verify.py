@@ -227,6 +227,7 @@ class Verification:
             has_corpus=has_corpus,
             own_tokens=not settings.mix,
             whole_tokens=has_tokens and _is_whole(plan, settings),
+            between=2 if settings.begin else 1,
         )
         self._partitions(state, partition)
 
@@ -248,7 +249,8 @@ class Verification:
         if trained is None or not state.holds("train-tokenizer", WHOLE):
             return False
         length = self.plan.recipe.table("tokens").sequence_length
-        vocabulary, faults = read_vocabulary(self.plan.folder, length, trained.counts.get("vocab_size"))
+        size, is_given = trained.counts.get("vocab_size"), "given" in trained.counts
+        vocabulary, faults = read_vocabulary(self.plan.folder, length, size, is_given)
         self.verdict.wrong += faults
         if vocabulary is None:
             return False

@@ -176,7 +176,8 @@ def test_the_users_own_settings_are_trusted(out: Path, monkeypatch: pytest.Monke
 
 HARMLESS = {
     "dedup.survivor", "pii.types", "pii.phone_regions", "language.languages", "extract.languages", "read.dump",
-    "tokenizer.pattern", "tokenizer.end_token", "tokenizer.pad_token", "tokens.end_token", "tokens.pad_token",
+    "tokenizer.pattern", "tokenizer.end_token", "tokenizer.pad_token", "tokenizer.begin_token",
+    "tokens.end_token", "tokens.pad_token",
     "read.records", "read.status", "gopher_quality.stop_words", "fineweb.terminal_characters",
     "extract.blocks_model", "quality.models",  # numbers only, checked when they are loaded
     "quality.labels", "quality.min_score_by_language",

@@ -16,10 +16,13 @@ from typer.testing import CliRunner
 
 from curation.archives import kinds
 from curation.archives.inputs import find_inputs
-from curation.errors import OutputError
+from curation.errors import OutputError, RecipeError
 from curation.jobs.cli.main import app
 from curation.jobs.inspect.explain.explain import explain
+from curation.jobs.inspect.verify.verify import verify
+from curation.jobs.inspect.work_folder import work_folder
 from curation.jobs.steps.plan import open_plan
+from curation.running.cluster import Cluster
 from curation.store.folder import Folder
 
 TEXTS = 'name = "texts"\n[[stage]]\nuse = "extract"\nextractor = "resiliparse"\n[alarms]\nmin_documents = 1000000\n'
@@ -142,3 +145,46 @@ def test_a_file_without_text_is_quarantined(inputs: Path, tmp_path: Path) -> Non
     assert "set read.columns.text" in entry["cause"]
     run(tmp_path / "named", *words[:1], *words[2:], "--set", "read.columns.text=body", command="filter")
     assert len(rows(tmp_path / "named", "documents")) == 1
+
+
+def test_a_given_tokenizer(inputs: Path, tmp_path: Path) -> None:
+    """The tokenizer that the recipe names is used, with its special tokens around each document, and exported."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    special = ["<s>", "</s>", "<pad>"]
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, special_tokens=special, initial_alphabet=alphabet, show_progress=False
+    )
+    tokenizer.train_from_iterator(["\n".join(prose(seed)) for seed in range(9)], trainer)
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "texts.toml").write_text(TEXTS)
+    out = tmp_path / "out"
+    given = ("--set", f"tokenizer.file={tmp_path / 'tokenizer.json'}", "--set", "tokens.begin=true")
+    run(out, inputs / "c.parquet", "--recipe", tmp_path / "texts.toml", *given)
+    assert (out / "tokenizer" / "tokenizer.json").read_bytes() == (tmp_path / "tokenizer.json").read_bytes()
+    config = json.loads((out / "tokenizer" / "tokenizer_config.json").read_text())
+    assert [config[name] for name in ("bos_token", "eos_token", "pad_token")] == special
+    metadata = pq.read_metadata(out / "tokens" / "train-00000.parquet").metadata
+    assert [metadata[f"curation.{name}_id".encode()] for name in ("begin", "end", "pad")] == [b"0", b"1", b"2"]
+    (first, *_) = pq.read_table(out / "tokens" / "train-00000.parquet").to_pylist()
+    document = next(row for row in rows(out, "corpus") if row["id"] == first["document_ids"][0])
+    ids = tokenizer.encode(document["text"], add_special_tokens=False).ids
+    assert document["token_count"] == len(ids)
+    assert first["input_ids"] == [0, *ids, 1][:64]
+    plan = open_plan(str(out), trust_code=True)
+    with work_folder(plan.folder, shared=False) as work:
+        assert verify(plan, Cluster(), work).sound
+    curate("export", out, "--format", "megatron", "--to", tmp_path / "megatron")
+    assert list((tmp_path / "megatron").iterdir())
+
+
+def test_begin_needs_a_token(inputs: Path, tmp_path: Path) -> None:
+    """`tokens.begin` is refused before anything is written if the tokenizer has no token for it."""
+    words = ["filter", str(inputs / "c.parquet"), "--out", str(tmp_path / "out"), "--set", "tokens.begin=true"]
+    refused = CliRunner().invoke(app, words)
+    assert isinstance(refused.exception, RecipeError)
+    assert "tokenizer.begin_token" in str(refused.exception)
+    assert not (tmp_path / "out").exists()

@@ -116,7 +116,7 @@ def test_a_small_corpus_starts_no_workers(tmp_path: Path) -> None:
 
     make(folder, names(2), cluster=Cluster(connect))
     assert not started
-    make(folder, names(2), replace(SETTINGS, pattern=r"\S+|\s+"), Cluster(connect))
+    make(folder, names(2), replace(SETTINGS, pattern=r"\w+|[^\w\s]+|\s+"), Cluster(connect))
     assert started
 
 
@@ -297,3 +297,11 @@ def test_a_corpus_that_is_too_small_is_reported(tmp_path: Path, capsys: pytest.C
     manifest = make(folder, names(1), progress=Progress("plain"))
     assert (manifest.counts["vocab_size"], manifest.counts["merges"]) == (266, 2)
     assert "too small for 420 tokens: the tokenizer has 266" in capsys.readouterr().err
+
+
+def test_special_tokens_that_texts_spell(tmp_path: Path) -> None:
+    """If the user's pattern lets training learn a special token from texts, the step fails and writes no tokenizer."""
+    folder = corpus(tmp_path, 1, ["<|endoftext|> and <|endoftext|>"] * 50)
+    with pytest.raises(StepFailed, match=r"spelled like the special token '<\|endoftext\|>'"):
+        make(folder, names(1), replace(SETTINGS, pattern=r"\S+|\s+"))
+    assert not folder.exists(TOKENIZER)

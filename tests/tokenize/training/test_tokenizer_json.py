@@ -39,7 +39,9 @@ SPECIAL_IDS = {TOKENIZER.token_to_id(token) for token in SPECIALS}
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("tokenizer")
     (path / "tokenizer.json").write_bytes(DEFINITION)
-    (path / "tokenizer_config.json").write_bytes(tokenizer_config_json(TokenizerSettings(vocab_size=400)))
+    (path / "tokenizer_config.json").write_bytes(
+        tokenizer_config_json(TokenizerSettings(vocab_size=400).special_names())
+    )
     return path
 
 
