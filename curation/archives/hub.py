@@ -117,7 +117,7 @@ def expression(pattern: str) -> str:
     [True, True]
     """
     wildcards = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    parts = re.split(r"(\*\*/?|\*|\?|\[[^\]]*\])", pattern)
+    parts = re.split(r"(\*\*/?|\*|\?|\[[^\[\]]*\])", pattern)
     return "".join(
         wildcards.get(part) or (part.replace("[!", "[^") if part.startswith("[") else re.escape(part)) for part in parts
     )
