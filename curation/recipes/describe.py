@@ -10,6 +10,7 @@ import inspect
 import re
 import textwrap
 from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from curation.recipes.alarms import TABLE as ALARMS
@@ -38,9 +39,16 @@ def descriptions(kind: type[Any]) -> dict[str, str]:
 
 
 def classes() -> Iterator[tuple[str, type[Any]]]:
-    """The built-in stages and the tables of a recipe with their classes, in the order in which they are used."""
+    """The built-in stages and the tables of a recipe with their classes, in the order in which they are used.
+
+    A table inside another, such as `read.columns`, comes after that one.
+    """
     for name, path in {**STAGES, **TABLES}.items():
-        yield name, import_class(path)
+        kind = import_class(path)
+        yield name, kind
+        for part in fields(kind):
+            if is_dataclass(part.default) and not isinstance(part.default, type):
+                yield f"{name}.{part.name}", type(part.default)
     yield ALARMS, Alarms
 
 
