@@ -48,7 +48,9 @@ def show(origin: TokenOrigin, console: Console) -> None:
     else:
         lines["document begins at"] = f"position {origin.document_position} of the row"
         lines["document"] = origin.document_id
-        lines |= {name: origin.document[name] for name in _DOCUMENT} if origin.document else {}
+        document = origin.document or {}
+        other = "row" if document.get("row") is None else "warc_offset"
+        lines |= {name: document[name] for name in _DOCUMENT if name != other} if document else {}
         lines["corpus"] = origin.corpus or "unknown: it no longer exists"
     for name, value in lines.items():
         console.print(f"{name:<21}{one_line(str(value))}", soft_wrap=True)

@@ -45,8 +45,10 @@ def show(explanations: Sequence[Explanation], console: Console) -> None:
 
 def _show_one(explanation: Explanation, console: Console) -> None:
     row = explanation.row
+    other = "row" if row.get("row") is None else "warc_offset"  # a document has a place in an archive or in a table
     for name in FIELDS:
-        _field(name, row[name], console)
+        if name != other:
+            _field(name, row[name], console)
     verdict = "kept" if explanation.reason is None else f"removed: {explanation.reason}"
     console.print(styled(f"{'verdict':<21}", (one_line(verdict), "bold"), f" ({explanation.place}/)"))
     if explanation.place == "removed/dedup":
