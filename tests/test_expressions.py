@@ -29,7 +29,7 @@ SIZES = (32, 1_024, 16_384)
 GROWTH = 64
 """How many times longer an input may take than one of a sixteenth of its length: between linear and quadratic."""
 
-FAST = 0.01
+FAST = 0.03
 """CPU seconds that any input may take: quadratic time takes over 0.1 for the longest one."""
 
 GIVE_UP = 1.0

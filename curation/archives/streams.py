@@ -7,9 +7,13 @@ failure that lasts is raised as an OSError, and the whole task is tried again la
 from __future__ import annotations
 
 import random
+import tempfile
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from fsspec.asyn import sync
 
 from curation.errors import CredentialsFailed, MissingExtra
 from curation.store.storage import code, explain, file_system, is_about_credentials
@@ -115,7 +119,8 @@ class PatientStream:
     def _open(self) -> Any:
         if self._file is None:
             fs, path = file_system(self.url)
-            self._file = fs.open(path, "rb")
+            is_sequential = _is_http(fs) and not sync(fs.loop, _gives_ranges, fs, path)
+            self._file = sync(fs.loop, _downloaded, fs, path) if is_sequential else fs.open(path, "rb")
             if self._at:
                 self._file.seek(self._at)
         return self._file
@@ -147,6 +152,45 @@ class PatientStream:
         """Raise the error of a GET. S3 answers HEAD without a body, so that nothing but a status says what is wrong."""
         fs, path = file_system(self.url)
         fs.cat_file(path, start=0, end=1)
+
+
+def _is_http(fs: Any) -> bool:
+    return "https" in (fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,))
+
+
+async def _gives_ranges(fs: Any, url: str) -> bool:
+    """Whether an HTTP server answers a request for one byte with it. An error counts as yes: opening tells it."""
+    server = urlsplit(url).netloc
+    if server not in _GIVES_RANGES:
+        session = await fs.set_session()
+        async with session.get(fs.encode_url(url), headers=_IDENTITY | {"Range": "bytes=1-1"}) as response:
+            if response.status >= 400:
+                return True
+            _GIVES_RANGES[server] = response.status == 206
+    return _GIVES_RANGES[server]
+
+
+async def _downloaded(fs: Any, url: str) -> Any:
+    """The whole file in a temporary file on disk, for servers that give no ranges or no length."""
+    session = await fs.set_session()
+    async with session.get(fs.encode_url(url), headers=_IDENTITY) as response:
+        fs._raise_not_found_for_status(response, url)
+        file = tempfile.TemporaryFile()  # noqa: SIM115
+        try:
+            async for chunk in response.content.iter_chunked(1 << 20):
+                file.write(chunk)
+        except BaseException:
+            file.close()
+            raise
+    file.seek(0)
+    return file
+
+
+_GIVES_RANGES: dict[str, bool] = {}
+"""By host and port of an HTTP server that has been asked."""
+
+_IDENTITY = {"Accept-Encoding": "identity"}
+"""Asks for the file as it is: an archive's own compression is no encoding of the transfer."""
 
 
 def _wait(error: Exception, pause: float) -> float | None:

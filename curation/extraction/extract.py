@@ -51,6 +51,7 @@ class Extract:
         min_characters: Characters for the rule "first".
         format: "text" or "markdown", which keeps headings, lists, tables, code and formulas; for blocks only.
         blocks_model: Path of another model for blocks (see `curate train-extractor`); None means the bundled one.
+        blocks_favor: What blocks favors: "precision", "balanced" or "recall".
         favor: What trafilatura favors: "precision", "balanced" or "recall".
         fast: Use trafilatura's fast mode.
         retry_below: trafilatura extracts once more, balanced, where it returns less than this share of the page's
@@ -69,6 +70,7 @@ class Extract:
     min_characters: Size = 200
     format: Literal["text", "markdown"] = "text"
     blocks_model: str | None = None
+    blocks_favor: Literal["precision", "balanced", "recall"] = "balanced"
     favor: Literal["precision", "balanced", "recall"] = "precision"
     fast: bool = False
     retry_below: Annotated[float, Gt(0), Le(1)] | None = None
@@ -155,7 +157,7 @@ class Extract:
         return len(self._extractors) > 1 or (self.retry_below is not None and "trafilatura" in self._extractors)
 
     def _function(self) -> isolation.Function:
-        options = {name: getattr(self, name) for name in ("favor", "fast", "retry_below", "format", "blocks_model")}
+        options = {name: getattr(self, name) for name in _OPTIONS}
         arguments = {
             "extractors": self._extractors,
             "rule": self.rule,
@@ -189,6 +191,9 @@ class Extract:
             else:
                 failures[row], causes[row] = answer.failure, answer.cause
         return pa.array(texts, pa.string()), scores, failures, causes, given
+
+
+_OPTIONS = ("favor", "fast", "retry_below", "format", "blocks_model", "blocks_favor")
 
 
 def _is_path(name: str) -> bool:

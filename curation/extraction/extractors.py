@@ -43,7 +43,8 @@ def page_function(
         rule: Which text counts if there are several: "first", of the first extractor that yields at least
             `min_characters` (the longest if none does), or "longest".
         min_characters: Characters for the rule "first".
-        options: Options of the built-in extractors: `favor`, `fast`, `retry_below`, `format`, `blocks_model`.
+        options: Options of the built-in extractors: `favor`, `fast`, `retry_below`, `format`, `blocks_model`,
+            `blocks_favor`.
         languages: Languages to extract; empty means all.
         language_floor: Score that one of `languages` must exceed; None means all pages are extracted.
         model: Path of a fastText model; None means the language is not checked.
@@ -147,7 +148,7 @@ def _extractor(name: str, options: Mapping[str, Any]) -> Callable[[bytes], str |
     if name == "blocks":
         from curation.extraction.blocks.extract import blocks
 
-        extract = blocks(options["format"], options["blocks_model"])
+        extract = blocks(options["format"], options["blocks_model"], options["blocks_favor"])
         extract(_WARM_UP)  # loads the kernels, whose memory would else count as that of the first page
         return extract
     if name == "trafilatura":

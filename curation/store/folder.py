@@ -277,6 +277,7 @@ class Folder:
         Raises:
             OutputError: A file cannot be created.
         """
+        _check_name(self.url, self.is_local)
         base = Folder(_existing_parent(self.path())) if self.is_local else self
         probe = f".probe-{uuid.uuid4().hex}{TEMPORARY}"
         try:
@@ -286,6 +287,23 @@ class Folder:
         except OSError as error:
             cause = error.__cause__ if isinstance(error, WriteFailed) and error.__cause__ else error
             raise OutputError(f"cannot write to {self.url}: {explain(cause)}") from error
+
+
+def _check_name(url: str, is_local: bool) -> None:
+    """Raise OutputError for a folder that storage would take for another one or for a pattern."""
+    if is_local:
+        if schemes := _STORES & set(url.split("/")):
+            scheme = min(schemes)
+            raise OutputError(f"cannot write to {url}: {scheme} is no folder; write {scheme}//BUCKET/FOLDER")
+        return
+    rest = url.partition(":")[2]
+    if not rest.strip("/"):
+        raise OutputError(f"cannot write to {url}: it names no bucket")
+    if "//" in rest.removeprefix("//").rstrip("/") or set("?*[]{}") & set(rest):
+        raise OutputError(f"cannot write to {url}: a folder in storage has a name without //, ?, *, [], {{}}")
+
+
+_STORES = {"s3:", "gs:", "gcs:", "az:", "abfs:", "hf:", "http:", "https:"}
 
 
 def _existing_parent(path: str) -> str:

@@ -88,6 +88,8 @@ class TokenizerSettings:
         named = {"end_token": self.end_token, "pad_token": self.pad_token, "begin_token": self.begin_token}
         for key, token in named.items():
             if token is not None:
+                is_text = not any("\ud800" <= character <= "\udfff" for character in token)
+                require(is_text, key, token, "valid Unicode")
                 require(self.special_tokens.count(token) == 1, key, token, "different from all other special tokens")
                 require(token not in BYTE_SPELLINGS, key, token, "more than the spelling of a single byte")
                 is_learnable = self.pattern in PATTERNS and len(split.pre_tokenize_str(token)) == 1

@@ -7,34 +7,33 @@ import numpy as np
 from curation.arrays import Bools, Float64s
 from curation.running.compiled import kernel
 
-RECALL_WEIGHT = 0.5
-"""Weight of recall against precision (beta squared of the F-measure): a corpus suffers more from a menu than from a
-missing caption. The F1 of pages the model has not seen is the highest from 0.5 to 0.6 as well, since their shares are
-less certain than the model says."""
+RECALL_WEIGHTS = {"precision": 0.5, "balanced": 1.0, "recall": 2.0}
+"""Weight of recall against precision by what is favored: beta squared of the F-measure."""
 
 UNSEEN_WORDS = 30.0
 """Words by which a page's main text is taken to be longer than its blocks: no tiny choice looks perfect."""
 
 
 @kernel
-def choose(shares: Float64s, words: Float64s) -> Bools:
+def choose(shares: Float64s, words: Float64s, weight: float) -> Bools:
     """The blocks with the highest expected F-measure of words.
 
     There is no threshold: blocks are taken from the highest share down to where the expected F-measure of all that are
-    taken is the highest: `sum of share * words / (words taken + RECALL_WEIGHT * expected words of main text)`, times a
+    taken is the highest: `sum of share * words / (words taken + weight * expected words of main text)`, but for a
     constant.
 
     Args:
         shares: Expected share of main text in each block, 0 to 1.
         words: Words of each block.
+        weight: Weight of recall against precision (`RECALL_WEIGHTS`).
 
     Returns:
         Whether each block is taken.
     """
     order = np.argsort(-shares)
-    denominator = RECALL_WEIGHT * UNSEEN_WORDS
+    denominator = weight * UNSEEN_WORDS
     for block in range(len(shares)):
-        denominator += RECALL_WEIGHT * shares[block] * words[block]
+        denominator += weight * shares[block] * words[block]
     hits, best, count = 0.0, 0.0, 0
     for place in range(len(order)):
         block = order[place]

@@ -33,9 +33,14 @@ class Handler(BaseHTTPRequestHandler):
         status = next(server.statuses, 200)
         first, _, last = self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")
         body = DATA[int(first) : int(last) + 1 if last else None] if status == 200 else b""
+        if status == 200 and not server.gives_ranges:
+            body, last = DATA, ""
         self.send_response(206 if status == 200 and last else status)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("Accept-Ranges", "bytes")
+        if server.gives_length:
+            self.send_header("Content-Length", str(server.gives_length * len(body)))
+        if server.gives_length != 1:
+            self.send_header("Connection", "close")
+        self.send_header("Accept-Ranges", "bytes" if server.gives_ranges else "none")
         if status == 429:
             self.send_header("Retry-After", "7")
         self.end_headers()
@@ -47,6 +52,7 @@ class Handler(BaseHTTPRequestHandler):
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     made: Any = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     made.statuses, made.requests, made.slept = iter(()), 0, []
+    made.gives_ranges, made.gives_length = True, 1
     made.url = f"http://127.0.0.1:{made.server_port}/a.warc"
     monkeypatch.setattr(streams.time, "sleep", made.slept.append)
     Thread(target=made.serve_forever, daemon=True).start()
@@ -99,3 +105,22 @@ def test_retry_after_is_honored(server: Any) -> None:
         server.statuses = iter([429])
         assert stream.read(10) == DATA[:10]
     assert server.slept == [7.0]
+
+
+@pytest.mark.parametrize("length", [1, 0], ids=["with length", "without length"])
+def test_a_server_without_ranges_gives_the_whole_file(server: Any, length: int) -> None:
+    """A file is read and sought though its server ignores ranges, and also if it does not say how long the file is."""
+    server.gives_ranges, server.gives_length = False, length
+    with PatientStream(server.url) as stream:
+        assert stream.read(5) == DATA[:5]
+        assert stream.seek(9_000_000) == 9_000_000
+        assert stream.read() == DATA[9_000_000:]
+        assert stream.seek(-3, 2) == len(DATA) - 3
+        assert stream.read(9) == DATA[-3:]
+
+
+def test_a_file_that_is_cut_off_is_not_taken_as_whole(server: Any) -> None:
+    """Without ranges, a connection that ends before the length that was announced is a failure."""
+    server.gives_ranges, server.gives_length = False, 2
+    with pytest.raises(OSError, match=server.url):
+        PatientStream(server.url)

@@ -79,3 +79,12 @@ def test_the_hash_does_not_depend_on_the_writes(parts: list[bytes]) -> None:
         for part in parts:
             file.write(part)
     assert file.hash == folder.write("one", b"".join(parts))
+
+
+@pytest.mark.parametrize(
+    "url", ["memory://a//b", "memory://a/b?c=1", "memory://st*r/x", "memory://a/b[1]", "s3://", "s3:/b"]
+)
+def test_names_that_storage_takes_for_others_are_refused(url: str) -> None:
+    """A folder whose name is a pattern or has an empty part, or that names no bucket, is refused before the start."""
+    with pytest.raises(OutputError, match="cannot write to"):
+        Folder(url).check_writable()

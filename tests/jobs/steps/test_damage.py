@@ -82,7 +82,7 @@ def test_the_share_is_of_all_inputs() -> None:
     """Lost bytes of all damaged inputs, divided by the bytes of all inputs; a loss without bytes is not nothing."""
 
     class Source:
-        size = 100
+        bytes = 100
 
     assert lost_share([entry(), entry(lost_bytes=0)], [Source(), Source()]) == 6 / 200  # type: ignore[list-item]
     assert lost_share([], []) == 0
