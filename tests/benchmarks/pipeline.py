@@ -190,7 +190,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
         web = shared_data() / "web"
-        join(web, base / "web", 2, 1 if args.quick else args.repeat)
+        join(web, base / "pages", 2, 1 if args.quick else args.repeat)
         join(web, base / "tiny", 1, 0)
         compare(base, args.recipe or list(RECIPES), 1 if args.quick else args.runs, args.workers)
     if not (say_load() and quiet):
@@ -208,7 +208,7 @@ def compare(base: Path, recipes: list[str], runs: int, workers: int) -> None:
     for _ in range(runs):
         for name, side in sides.items():
             starts[name].append(fresh(base / "start", lambda out, side=side: side(base / "tiny", out)))
-            seconds[name].append(fresh(base / name, lambda out, side=side: side(base / "web", out)))
+            seconds[name].append(fresh(base / name, lambda out, side=side: side(base / "pages", out)))
     count = pages(base / recipes[0])
     print(f"{count} pages, {workers} workers, {runs} runs; median seconds of the whole command (of its start-up):")
     for name, values in seconds.items():
