@@ -90,7 +90,7 @@ class C4:
         Signals: lines, lines cut, characters and sentences left, and whether "lorem ipsum" or a `{` came first (0 or
         1). Counts: lines cut out of kept documents, by rule.
         """
-        cleaned = self._clean(batch.characters)
+        cleaned = self._clean(batch)
         text = views.Characters(cleaned.codepoints, cleaned.first, cleaned.last)
         known: dict[str, Any] = {"characters": text}
         sentences = np.empty(len(batch), dtype=np.int64)
@@ -117,8 +117,8 @@ class C4:
         rewritten = pc.if_else(pa.array(kept), views.strings(text), batch.text)
         return Outcome(batch.with_text(rewritten, kept, **known), reasons, signals, counts)
 
-    def _clean(self, text: views.Characters) -> c4_lines.CleanTexts:
-        rows = len(text.first)
+    def _clean(self, batch: Batch) -> c4_lines.CleanTexts:
+        text, rows = batch.characters, len(batch)
         size = c4_lines.count_lines(text.codepoints, text.first, text.last, classes())
         first, last, lines_first, lines_last, condemned = np.empty((5, rows), dtype=np.int64)
         starts, ends, sources = np.empty((3, size), dtype=np.int64)
@@ -139,10 +139,10 @@ class C4:
             self.curly_bracket,
             self.markdown,
         )
-        code = views.fences(text) if self.markdown else None
         none = np.zeros(rows, dtype=np.int64)
         fences = c4_lines.Fences(none, none, none, none)
-        if code is not None:
+        if self.markdown:
+            code = batch.fences
             fences = c4_lines.Fences(code.starts, code.ends, code.first, code.last)
         used = c4_lines.clean_lines(
             text.codepoints, text.first, text.last, classes(), ascii_lower(), rules, _phrases(), fences, cleaned

@@ -83,7 +83,7 @@ class FineWeb(Filter):
             terminal_lines=fraction(terminal, n_lines),
             short_lines=fraction(short, n_lines),
             dup_characters=fraction(duplicate, text.counts - newlines),
-            newlines_per_word=fraction(newlines, (read.words if self.words == "spacy" else read.space_words).counts),
+            newlines_per_word=fraction(newlines, read.words_by(self.words).counts),
         )
 
 

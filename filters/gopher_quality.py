@@ -76,7 +76,7 @@ class GopherQuality(Filter):
     def measure(self, batch: Batch) -> pa.StructArray:
         """The number of words, and the ratios that the rules compare."""
         read = batch.read_as(markdown=self.markdown)
-        text, words = read.characters, read.words if self.words == "spacy" else read.space_words
+        text, words = read.characters, read.words_by(self.words)
         rows = len(batch)
         n_words, characters, alphabetic, stop_words, hashes, ellipses, lines, bullets, ellipsis_lines = np.empty(
             (9, rows), dtype=np.int64

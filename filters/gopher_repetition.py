@@ -81,7 +81,7 @@ class GopherRepetition(Filter):
         """The number of characters, and the share of each kind of repetition."""
         rows, read = len(batch), batch.read_as(markdown=self.markdown)
         text, paragraphs, lines = read.characters, read.paragraphs, read.lines
-        words = read.words if self.words == "spacy" else read.space_words
+        words = read.words_by(self.words)
         total = text.counts
         paragraph = _duplicates(text, paragraphs, np.ones(len(paragraphs.starts), dtype=np.bool_))
         line = _duplicates(text, lines, _between_newline_runs(lines))

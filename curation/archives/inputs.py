@@ -30,7 +30,7 @@ from curation.archives.streams import Patience, PatientStream
 from curation.errors import InputError
 from curation.running.overlap import overlapped
 from curation.store.shards import shard_name
-from curation.store.storage import OBJECT_STORES, explain, file_system, is_of_storage
+from curation.store.storage import OBJECT_STORES, explain, file_system, is_http, is_of_storage, protocols
 from curation.store.untrusted import is_local, is_special
 
 REQUESTS = 16
@@ -171,11 +171,11 @@ def _find(argument: str, *, recorded: bool = False) -> list[Input]:
         fs, path = file_system(url)
         if _is_local(fs):
             fs = _LocalFiles()
-        info = _info(fs, path) if recorded or not (_is_http(fs) and url.endswith("/")) else None
+        info = _info(fs, path) if recorded or not (is_http(fs) and url.endswith("/")) else None
         if recorded:
             infos = [info] if info is not None and info["type"] == "file" else []
             missing = f"input {argument}: no such file"
-        elif (_is_http(fs) and url.endswith("/")) or (
+        elif (is_http(fs) and url.endswith("/")) or (
             info is not None and (info["type"] == "directory" or url.endswith("/"))
         ):
             infos = chosen_files(fs, path, _listed(fs, path, fs.find))
@@ -189,7 +189,7 @@ def _find(argument: str, *, recorded: bool = False) -> list[Input]:
         if split_protocol(url)[0] in OBJECT_STORES:
             missing += ", or no such bucket"
         infos = _each_once(infos)
-        if _is_http(fs) and infos != [info]:  # a listing has neither sizes nor times
+        if is_http(fs) and infos != [info]:  # a listing has neither sizes nor times
             infos = [
                 found
                 for found in overlapped(partial(_info, fs), (each["name"] for each in infos), REQUESTS)
@@ -207,9 +207,9 @@ def _find(argument: str, *, recorded: bool = False) -> list[Input]:
 def _listed(fs: Any, path: str, search: Callable[..., dict[str, dict[str, Any]]]) -> list[dict[str, Any]]:
     """What `fs.find` or `fs.glob` gives for a path. A failed request to an HTTP server is made again."""
     try:
-        found = Patience(path)(partial(search, path, detail=True)) if _is_http(fs) else search(path, detail=True)
+        found = Patience(path)(partial(search, path, detail=True)) if is_http(fs) else search(path, detail=True)
     except FileNotFoundError:
-        if not _is_http(fs):
+        if not is_http(fs):
             raise
         return []
     return list(found.values())
@@ -284,7 +284,7 @@ def _status(path: str) -> os.stat_result | None:
 def _info(fs: Any, path: str) -> dict[str, Any] | None:
     """What the file system says about a file or folder; None if there is none, or only a link to none."""
     try:
-        info: dict[str, Any] = Patience(path)(partial(http_info, fs, path)) if _is_http(fs) else fs.info(path)
+        info: dict[str, Any] = Patience(path)(partial(http_info, fs, path)) if is_http(fs) else fs.info(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
     return None if info.get("islink") and not fs.exists(path) else info
@@ -300,12 +300,4 @@ def _input(fs: Any, info: dict[str, Any]) -> Input:
 
 
 def _is_local(fs: Any) -> bool:
-    return "file" in _protocols(fs)
-
-
-def _is_http(fs: Any) -> bool:
-    return "http" in _protocols(fs)
-
-
-def _protocols(fs: Any) -> tuple[str, ...]:
-    return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
+    return "file" in protocols(fs)

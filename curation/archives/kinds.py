@@ -1,7 +1,7 @@
 """What kind of file an input is, told by its name: a web archive, Parquet, JSON Lines or plain text.
 
-A name decides before a file is opened, so that planning a run of many inputs takes no request per file. A file with
-another ending is told by its first bytes as it is read, and is an archive if they tell nothing.
+The name decides before a file is opened, so that planning a run of many inputs takes no request per file. For other
+endings, the first bytes decide when the file is read; if they do not match a format, it is read as an archive.
 """
 
 from __future__ import annotations

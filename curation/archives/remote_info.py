@@ -6,7 +6,7 @@ from typing import Any
 
 from fsspec.asyn import sync
 
-from curation.archives.streams import TEMPORARY_STATUSES
+from curation.archives.streams import TEMPORARY_STATUSES, request
 
 _VERSIONS = ("ETag", "Last-Modified", "Content-MD5")
 
@@ -29,14 +29,11 @@ def http_info(fs: Any, url: str) -> dict[str, Any]:
 
 
 async def _info(fs: Any, url: str) -> dict[str, Any]:
-    session = await fs.set_session()
-    options = {"allow_redirects": True, **fs.kwargs}
-    headers = {**options.pop("headers", {}), "Accept-Encoding": "identity"}
-    async with session.head(fs.encode_url(url), headers=headers, **options) as answer:
+    async with await request(fs, "HEAD", url) as answer:
         _raise_if_gone_or_busy(answer, url)
         if answer.status < 400 and "Content-Length" in answer.headers:
             return _found(url, answer, int(answer.headers["Content-Length"]))
-    async with session.get(fs.encode_url(url), headers={**headers, "Range": "bytes=0-0"}, **options) as answer:
+    async with await request(fs, "GET", url, Range="bytes=0-0") as answer:
         _raise_if_gone_or_busy(answer, url)
         if answer.status >= 400:
             _raise(answer)

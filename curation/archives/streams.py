@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from fsspec.asyn import sync
 
 from curation.errors import CredentialsFailed, MissingExtra
-from curation.store.storage import code, explain, file_system, is_about_credentials
+from curation.store.storage import code, explain, file_system, is_about_credentials, is_http
 
 Value = TypeVar("Value")
 
@@ -119,7 +119,7 @@ class PatientStream:
     def _open(self) -> Any:
         if self._file is None:
             fs, path = file_system(self.url)
-            is_sequential = _is_http(fs) and not sync(fs.loop, _gives_ranges, fs, path)
+            is_sequential = is_http(fs) and not sync(fs.loop, _gives_ranges, fs, path)
             self._file = sync(fs.loop, _downloaded, fs, path) if is_sequential else fs.open(path, "rb")
             if self._at:
                 self._file.seek(self._at)
@@ -154,16 +154,22 @@ class PatientStream:
         fs.cat_file(path, start=0, end=1)
 
 
-def _is_http(fs: Any) -> bool:
-    return "https" in (fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,))
+async def request(fs: Any, method: str, url: str, **headers: str) -> Any:
+    """A request of fsspec's file system for HTTP, with its options, to be used in `async with`.
+
+    The file is asked for as it is: an archive's own compression is no encoding of the transfer.
+    """
+    session = await fs.set_session()
+    options = {"allow_redirects": True, **fs.kwargs}
+    sent = {**options.pop("headers", {}), "Accept-Encoding": "identity", **headers}
+    return session.request(method, fs.encode_url(url), headers=sent, **options)
 
 
 async def _gives_ranges(fs: Any, url: str) -> bool:
     """Whether an HTTP server answers a request for one byte with it. An error counts as yes: opening tells it."""
     server = urlsplit(url).netloc
     if server not in _GIVES_RANGES:
-        session = await fs.set_session()
-        async with session.get(fs.encode_url(url), headers=_IDENTITY | {"Range": "bytes=1-1"}) as response:
+        async with await request(fs, "GET", url, Range="bytes=1-1") as response:
             if response.status >= 400:
                 return True
             _GIVES_RANGES[server] = response.status == 206
@@ -172,8 +178,7 @@ async def _gives_ranges(fs: Any, url: str) -> bool:
 
 async def _downloaded(fs: Any, url: str) -> Any:
     """The whole file in a temporary file on disk, for servers that give no ranges or no length."""
-    session = await fs.set_session()
-    async with session.get(fs.encode_url(url), headers=_IDENTITY) as response:
+    async with await request(fs, "GET", url) as response:
         fs._raise_not_found_for_status(response, url)
         file = tempfile.TemporaryFile()  # noqa: SIM115
         try:
@@ -188,9 +193,6 @@ async def _downloaded(fs: Any, url: str) -> Any:
 
 _GIVES_RANGES: dict[str, bool] = {}
 """By host and port of an HTTP server that has been asked."""
-
-_IDENTITY = {"Accept-Encoding": "identity"}
-"""Asks for the file as it is: an archive's own compression is no encoding of the transfer."""
 
 
 def _wait(error: Exception, pause: float) -> float | None:

@@ -128,9 +128,7 @@ def match_texts(index: Any, data: UInt8s, starts: Int64s, least: Any) -> Any:
                         # the same diagonal: the seed before reaches it by comparing words
                         continue
                 if seeded == len(seeds):
-                    larger = np.empty((2 * seeded, 3), np.int32)
-                    larger[:seeded] = seeds
-                    seeds = larger
+                    seeds = grown(seeds)
                 seeds[seeded, 0], seeds[seeded, 1], seeds[seeded, 2] = first, word, -1
                 if heads[field] < 0:
                     heads[field] = seeded
@@ -196,14 +194,20 @@ def match_texts(index: Any, data: UInt8s, starts: Int64s, least: Any) -> Any:
                     and 2 * heading >= index.field_heads[field]
                 ):
                     if matches == len(found):
-                        longer = np.empty((2 * matches, COLUMNS), np.float64)
-                        longer[:matches] = found
-                        found = longer
+                        found = grown(found)
                     found[matches, 0], found[matches, 1], found[matches, 2] = text, field, weight / total
                     found[matches, 3] = words
                     found[matches, 4], found[matches, 5] = firsts[left] - starts[text], lasts[right] - starts[text]
                     matches += 1
     return found[:matches].copy()
+
+
+@kernel
+def grown(rows: Any) -> Any:
+    """The same rows with room for as many more."""
+    larger = np.empty((2 * len(rows), rows.shape[1]), rows.dtype)
+    larger[: len(rows)] = rows
+    return larger
 
 
 @kernel
@@ -227,28 +231,18 @@ def cover(
         The first and the last equal word of the text.
     """
     low, high = first, first
-    misses = at = 0
-    while misses <= MISSES and place + at < size and first + at < count:
-        if hashes[first + at] == others[begin + place + at]:
-            if covered[place + at] and places[place + at] == first + at:
-                break  # seen from an n-gram before
-            covered[place + at] = True
-            places[place + at] = first + at
-            high, misses = first + at, 0
-        else:
-            misses += 1
-        at += 1
-    misses, at = 0, -1
-    while misses <= MISSES and place + at >= 0 and first + at >= 0:
-        if hashes[first + at] == others[begin + place + at]:
-            if covered[place + at] and places[place + at] == first + at:
-                break
-            covered[place + at] = True
-            places[place + at] = first + at
-            low, misses = first + at, 0
-        else:
-            misses += 1
-        at -= 1
+    for step in (1, -1):
+        misses, at = 0, min(step, 0)
+        while misses <= MISSES and 0 <= place + at < size and 0 <= first + at < count:
+            if hashes[first + at] == others[begin + place + at]:
+                if covered[place + at] and places[place + at] == first + at:
+                    break  # seen from an n-gram before
+                covered[place + at] = True
+                places[place + at] = first + at
+                low, high, misses = min(low, first + at), max(high, first + at), 0
+            else:
+                misses += 1
+            at += step
     return low, high
 
 

@@ -1,7 +1,7 @@
 """Compilation of kernels with numba, without the GIL.
 
 Machine code is cached on disk, so that workers do not compile it again. In processes that only this package uses, numba
-is told to load no extensions: those of other packages take a quarter of a second, and no kernel needs them.
+loads no extensions of other packages, such as awkward: no kernel needs them, and loading takes a quarter of a second.
 """
 
 from __future__ import annotations

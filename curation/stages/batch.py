@@ -8,7 +8,7 @@ so dropping rows indexes two small arrays and copies no text.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import pyarrow as pa
@@ -38,6 +38,15 @@ class TextViews:
     def space_words(self) -> views.Words:
         """Parts of every text between white space, as spans of `characters`."""
         return cast(views.Words, self._view("space_words", views.space_words))
+
+    def words_by(self, kind: Literal["spacy", "space"]) -> views.Words:
+        """`words` or `space_words`, as the parameter `words` of a filter says."""
+        return self.words if kind == "spacy" else self.space_words
+
+    @property
+    def fences(self) -> views.Spans:
+        """Fenced code of every text in Markdown, as spans of `characters`."""
+        return cast(views.Spans, self._view("fences", views.fences))
 
     @property
     def lines(self) -> views.Spans:
@@ -102,7 +111,7 @@ class Batch(TextViews):
     @property
     def prose(self) -> Prose:
         """Views of every text without the code and the marks of Markdown."""
-        return cast(Prose, self._view("prose", lambda text: Prose({"characters": views.prose(text)})))
+        return cast(Prose, self._view("prose", lambda text: Prose({"characters": views.prose(text, self.fences)})))
 
     def read_as(self, *, markdown: bool) -> TextViews:
         """What the rules of a filter measure: every text as it is, or as Markdown (see `prose`)."""

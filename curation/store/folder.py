@@ -29,7 +29,7 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
 from curation.errors import OutputError, UnsafePath, UsageError, WriteFailed
-from curation.store.storage import OBJECT_STORES, explain, file_system, is_of_storage
+from curation.store.storage import EXTRAS, OBJECT_STORES, explain, file_system, is_of_storage
 from curation.store.untrusted import is_inside, is_special
 
 TEMPORARY = ".tmp"
@@ -303,7 +303,7 @@ def _check_name(url: str, is_local: bool) -> None:
         raise OutputError(f"cannot write to {url}: a folder in storage has a name without //, ?, *, [], {{}}")
 
 
-_STORES = {"s3:", "gs:", "gcs:", "az:", "abfs:", "hf:", "http:", "https:"}
+_STORES = {f"{protocol}:" for protocol in EXTRAS}
 
 
 def _existing_parent(path: str) -> str:

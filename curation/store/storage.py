@@ -67,6 +67,16 @@ def file_system(url: str) -> tuple[Any, str]:
         raise
 
 
+def protocols(fs: Any) -> tuple[str, ...]:
+    """The protocols of an fsspec file system."""
+    return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
+
+
+def is_http(fs: Any) -> bool:
+    """Whether an fsspec file system is that of HTTP."""
+    return "http" in protocols(fs)
+
+
 def is_of_storage(error: BaseException) -> bool:
     """Whether a storage library raised it, or caused it."""
     return any(_package(each) in _LIBRARIES for each in _chain(error))

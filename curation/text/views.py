@@ -144,9 +144,8 @@ def fences(text: Characters) -> Spans:
     return Spans(starts[:count], ends[:count], first, last)
 
 
-def prose(text: Characters) -> Characters:
-    """Texts in Markdown without their fenced code, blank lines and marks."""
-    code = fences(text)
+def prose(text: Characters, code: Spans) -> Characters:
+    """Texts in Markdown without their fenced code, of which `code` has the spans, blank lines and marks."""
     codepoints = np.empty(int(text.counts.sum()), dtype=np.uint32)
     first, last = np.empty_like(text.first), np.empty_like(text.last)
     markdown.find_prose(

@@ -18,7 +18,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 PAGE = ROOT / "docs" / "benchmarks.md"
-HELPERS = {"all", "near_duplicates", "quiet", "synthetic_signatures"}
+HELPERS = {"all", "near_duplicates", "quiet", "sources", "synthetic_signatures"}
 
 HEAD = """# Benchmarks
 

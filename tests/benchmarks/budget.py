@@ -25,9 +25,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from isal import isal_zlib
-from pipeline import join, pages, shared_data, timed
+from pipeline import iter_members, join, pages, timed
 from quiet import say_load
+from sources import shared_data
 
 PARTS = {
     "read": ("filter", "read"),
@@ -90,7 +90,7 @@ def bounds(source: Path, out: Path) -> dict[str, tuple[float, str]]:
     characters = np.zeros(sum(map(len, texts)), np.uint32)
     copy = cpu(lambda: characters.copy())
     found: dict[str, tuple[float, str]] = {}
-    found["read"] = (cpu(lambda: [inflate(data) for data in archives]), "inflating (isal)")
+    found["read"] = (cpu(lambda: [list(iter_members(data)) for data in archives]), "inflating (isal)")
     found["extract"] = (cpu_of_parsing(archives), "parsing with lexbor")
     found["language"] = (cpu_of_language(texts), "fastText's own call, kept documents")
     found["heuristics"] = (5 * copy, "five copies of the text")
@@ -111,23 +111,12 @@ def cpu(function: Callable[[], Any]) -> float:
     return time.process_time() - started
 
 
-def inflate(data: bytes) -> list[bytes]:
-    """The gzip members of an archive."""
-    members = []
-    while data:
-        inflater = isal_zlib.decompressobj(31)
-        members.append(inflater.decompress(data))
-        data = inflater.unused_data
-    return members
-
-
 def cpu_of_parsing(archives: list[bytes]) -> float:
     """Processor seconds of lexbor for the pages."""
     from resiliparse.parse.html import HTMLTree
 
-    bodies = [
-        member.split(b"\r\n\r\n", 2)[-1] for data in archives for member in inflate(data) if b"\r\n\r\nHTTP/" in member
-    ]
+    members = (member for data in archives for member in iter_members(data) if b"\r\n\r\nHTTP/" in member)
+    bodies = [member.split(b"\r\n\r\n", 2)[-1] for member in members]
     pages_html = [body.decode("utf-8", "replace") for body in bodies if b"<" in body[:2000]]
     return cpu(lambda: [HTMLTree.parse(html) for html in pages_html])
 

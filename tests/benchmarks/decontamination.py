@@ -22,14 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from quality import PEER, page_texts, shared_data
+from sources import PEER, ROOT, page_texts, shared_data
 
 from curation.decontamination.evals import suites
 from curation.decontamination.planting import plants
 from curation.filters.decontaminate import Decontaminate
 from curation.stages.batch import Batch
 
-ROOT = Path(__file__).resolve().parents[2]
 BATCH = 256
 PLANTS = 1000
 SEED = 99

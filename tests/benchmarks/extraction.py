@@ -17,9 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
 import statistics
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +26,8 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from sources import shared_data
 
 from curation.archives.reader import ReadSettings, read_batches
 from curation.extraction import isolation
@@ -38,7 +38,6 @@ from curation.extraction.training.gold import read_gold
 from curation.language import identify
 from curation.stages.batch import Batch
 
-ROOT = Path(__file__).resolve().parents[2]
 Extractor = Callable[[str], str | None]
 
 SETTINGS: dict[str, tuple[Extract, dict[str, Any]]] = {
@@ -51,14 +50,6 @@ SETTINGS: dict[str, tuple[Extract, dict[str, Any]]] = {
     "resiliparse": (Extract(extractor="resiliparse"), {}),
 }
 """Our stage, and the options of the plain call, by the name in the table."""
-
-
-def shared_data() -> Path:
-    """The folder of pages and annotations, as the tests find it."""
-    for candidate in (os.environ.get("CURATION_TEST_DATA"), ROOT.parent / "shared" / "data"):
-        if candidate and (Path(candidate) / "web").is_dir():
-            return Path(candidate)
-    sys.exit("no pages: set CURATION_TEST_DATA to the folder that contains web/ and gold/")
 
 
 def read(data: Path, archives: int) -> Iterator[Batch]:
@@ -290,7 +281,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="two archives, three settings")
     args = parser.parse_args()
-    data = shared_data()
+    data = shared_data("gold")
     batches = list(read(data, 2 if args.quick else 8))
     names = ["blocks", "trafilatura precision", "resiliparse"] if args.quick else list(SETTINGS)
     figures = [*speed(batches, names), isolated(batches[:8]), language_first(batches)]

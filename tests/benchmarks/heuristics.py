@@ -21,8 +21,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -34,10 +33,7 @@ from datatrove.pipeline.filters import (
     GopherRepetitionFilter,
 )
 from datatrove.utils.text import split_into_words
-from fastwarc.warc import ArchiveIterator, WarcRecordType
-from resiliparse.extract.html2text import extract_plain_text
-from resiliparse.parse.encoding import detect_encoding
-from resiliparse.parse.html import HTMLTree
+from sources import ROOT, page_texts
 
 from curation.filters.c4 import C4
 from curation.filters.fineweb import FineWeb
@@ -47,7 +43,6 @@ from curation.stages.batch import Batch
 from curation.text import words
 from curation.text.word_memo import Memo
 
-ROOT = Path(__file__).resolve().parents[2]
 BLOCK = 64
 STAGES: dict[str, tuple[Any, Callable[[], Any]]] = {
     "gopher_repetition": (GopherRepetition(), GopherRepetitionFilter),
@@ -92,28 +87,6 @@ def main() -> None:
     size = sum(map(len, texts)) // len(texts)
     print(f"{len(texts)} texts of {size} characters on average; ms per text: median of {len(ours)} blocks, and mean")
     report(len(texts), ours, theirs, warm)
-
-
-def page_texts(step: int) -> Iterator[str]:
-    """The main content of every `step`-th page that has any."""
-    for path in sorted((shared_data() / "web").glob("*.warc.gz")):
-        with path.open("rb") as stream:
-            for number, record in enumerate(ArchiveIterator(stream, record_types=WarcRecordType.response)):
-                if number % step or "html" not in (record.http_content_type or ""):
-                    continue
-                page = record.reader.read()
-                tree = HTMLTree.parse_from_bytes(page, detect_encoding(page))
-                text = extract_plain_text(tree, main_content=True)
-                if text:
-                    yield text
-
-
-def shared_data() -> Path:
-    """The folder of test pages, as the tests find it."""
-    for candidate in (os.environ.get("CURATION_TEST_DATA"), ROOT.parent / "shared" / "data"):
-        if candidate and (Path(candidate) / "web").is_dir():
-            return Path(candidate)
-    sys.exit("no pages: set CURATION_TEST_DATA to the folder that contains web/")
 
 
 def run_ours(texts: list[str]) -> Times:

@@ -26,7 +26,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pipeline import PEER, shared_data, timed
+from pipeline import timed
+from sources import PEER, shared_data
 
 from curation.archives.inputs import find_inputs
 from curation.archives.read import read_input

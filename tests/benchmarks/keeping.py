@@ -16,18 +16,18 @@ import json
 import math
 import os
 import re
-import subprocess
 import sys
 import tempfile
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from pipeline import PEER, PEER_PROGRAM, shared_data, timed
+from pipeline import peers, timed
+from sources import PEER, shared_data
 
 from curation.text.hosts import registered_domain
 
@@ -125,12 +125,7 @@ def run_peer(archives: Iterable[Path], folder: Path) -> Verdicts:
     for path in archives:
         for archive in sorted(path.glob("*.warc.gz")) if path.is_dir() else [path]:
             (source / archive.name).symlink_to(archive.resolve())
-    (folder / "peer.py").write_text(PEER_PROGRAM)
-    subprocess.run(
-        [str(PEER), str(folder / "peer.py"), str(source), str(out), str(os.cpu_count())],
-        check=True,
-        capture_output=True,
-    )
+    peers(source, out, os.cpu_count() or 1)
     found: dict[str, Verdict] = {}
     for path in [*sorted(out.glob("removed/*/*.jsonl.gz")), *sorted(out.glob("output/*.jsonl.gz"))]:
         rule = None if path.parent.name == "output" else path.parent.name
@@ -199,6 +194,12 @@ def word_overlap(text: str, gold: str) -> tuple[float, int, int]:
     return 2 * common / total if total else 0.0, common, mine.total()
 
 
+def is_well_extracted(text: str, row: Mapping[str, Any]) -> bool:
+    """Whether a page has enough main text, and the text enough of it."""
+    gold = row["main_content"]
+    return len(gold.split()) >= MIN_WORDS and word_overlap(text, gold)[0] >= MIN_F1
+
+
 def print_gold(title: str, found: Mapping[str, Verdicts], gold: Mapping[str, Any]) -> None:
     """How many pages with main text are kept, by type of page, and how much of what is kept is not main text."""
     types = Counter(row["page_type"] for row in gold.values())
@@ -212,11 +213,11 @@ def print_gold(title: str, found: Mapping[str, Verdicts], gold: Mapping[str, Any
         for url, row in gold.items():
             if url not in verdicts:
                 continue
-            f1, common, total = word_overlap(verdicts[url].text, row["main_content"])
+            _, common, total = word_overlap(verdicts[url].text, row["main_content"])
             if is_kept(verdicts, url):
                 kept[row["page_type"]] += 1
                 words, right = words + total, right + common
-            if len(row["main_content"].split()) >= MIN_WORDS and f1 >= MIN_F1:
+            if is_well_extracted(verdicts[url].text, row):
                 good += 1
                 good_kept += is_kept(verdicts, url)
         cells = " ".join(f"{kept[kind]:>6d} of {types[kind]:3d}" for kind in types)
@@ -236,11 +237,8 @@ def print_rules(
             if rule:
                 removed[rule][row["label"]] += 1
                 urls[rule].setdefault(row["label"], url)
-    is_good: Callable[[str, Any], bool] = lambda text, row: (  # noqa: E731
-        len(row["main_content"].split()) >= MIN_WORDS and word_overlap(text, row["main_content"])[0] >= MIN_F1
-    )
     for url, row in gold.items():
-        if url in verdicts and (rule := verdicts[url].rule) and is_good(verdicts[url].text, row):
+        if url in verdicts and (rule := verdicts[url].rule) and is_well_extracted(verdicts[url].text, row):
             removed[rule]["good"] += 1
     print(f"{name + ': removed by':48s} {'keep':>5s} {'border':>6s} {'drop':>5s} {'WCXB, good':>11s}")
     for rule, counts in sorted(removed.items(), key=lambda item: -item[1].total()):

@@ -13,9 +13,7 @@ import argparse
 import gzip
 import importlib.metadata  # noqa: F401  (datatrove expects it to be imported)
 import json
-import os
 import statistics
-import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -29,12 +27,12 @@ from fastwarc.warc import ArchiveIterator, WarcRecordType
 from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.encoding import detect_encoding
 from resiliparse.parse.html import HTMLTree
+from sources import shared_data
 
 from curation.filters.language import Language
 from curation.language import identify
 from curation.stages.batch import Batch
 
-ROOT = Path(__file__).resolve().parents[2]
 THRESHOLD = 0.65
 CUTS = (500, 1000, 2000, 4000, 8000, 16000)
 SAME = {"nb": "no"}
@@ -60,7 +58,7 @@ def main() -> None:
     options.add_argument("--model", help="a fastText model; by default the bundled lid.176.ftz")
     options.add_argument("--write", type=Path, help="write the tables to this file")
     chosen = options.parse_args()
-    data = shared_data()
+    data = shared_data("language")
     rows = list(accuracies(data, chosen.model))
     texts = list(page_texts(data, 8 if chosen.quick else 1))
     page = "\n".join([*head(rows, chosen.model), *cutting(texts, chosen.model), *table(rows)])
@@ -68,14 +66,6 @@ def main() -> None:
     if chosen.write:
         chosen.write.write_text(page + "\n", encoding="utf-8")
     print(json.dumps(speed(texts, chosen.model)))
-
-
-def shared_data() -> Path:
-    """The folder of test data, as the tests find it."""
-    for candidate in (os.environ.get("CURATION_TEST_DATA"), ROOT.parent / "shared" / "data"):
-        if candidate and (Path(candidate) / "language").is_dir():
-            return Path(candidate)
-    sys.exit("no data: set CURATION_TEST_DATA to the folder that contains language/ and web/")
 
 
 def accuracies(data: Path, model: str | None) -> Iterator[Accuracy]:

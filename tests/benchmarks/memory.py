@@ -18,7 +18,10 @@ import time
 from pathlib import Path
 
 import psutil
-from pipeline import EXTRACTORS, altered, shared_data
+from pipeline import altered
+from sources import shared_data
+
+EXTRACTORS = ("trafilatura", "resiliparse")
 
 
 def join_up_to(source: Path, target: Path, size: int) -> None:

@@ -19,13 +19,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -33,6 +31,7 @@ from datatrove.pipeline.formatters import PIIFormatter
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.encoding import bytes_to_str, detect_encoding
+from sources import ROOT, shared_data
 
 from curation.filters.pii import REGIONS, Pii
 from curation.pii.find import find
@@ -40,7 +39,6 @@ from curation.pii.names import MODEL, NameFinder
 from curation.stages.batch import Batch
 from curation.text.hosts import has_public_suffix
 
-ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
 BLOCK = 64
@@ -89,7 +87,7 @@ def main() -> None:
 
 def quality() -> list[dict[str, Any]]:
     """Print what both sides find in the annotated texts, and return it as figures."""
-    entries = json.loads((data() / "pii" / "presidio-research-generated.json").read_text(encoding="utf-8"))
+    entries = json.loads((shared_data("pii") / "pii" / "presidio-research-generated.json").read_text(encoding="utf-8"))
     texts = [entry["full_text"] for entry in entries]
     gold: Matches = [
         [
@@ -283,17 +281,9 @@ def datatrove() -> Side:
     return run
 
 
-def data() -> Path:
-    """The folder of test data."""
-    for candidate in (os.environ.get("CURATION_TEST_DATA"), ROOT.parent / "shared" / "data"):
-        if candidate and (Path(candidate) / "web").is_dir():
-            return Path(candidate)
-    sys.exit("no pages: set CURATION_TEST_DATA to the folder that contains web/ and pii/")
-
-
 def pages() -> Iterator[str]:
     """The main text of every test page."""
-    for path in sorted((data() / "web").glob("*.warc.gz")):
+    for path in sorted((shared_data("pii") / "web").glob("*.warc.gz")):
         with path.open("rb") as file:
             for record in ArchiveIterator(file, record_types=WarcRecordType.response, parse_http=True):
                 body = record.reader.read()

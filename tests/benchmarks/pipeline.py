@@ -23,14 +23,13 @@ import subprocess
 import sys
 import tempfile
 import time
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from isal import isal_zlib
 from quiet import say_load
+from sources import PEER, shared_data
 
-ROOT = Path(__file__).resolve().parents[2]
-PEER = ROOT / ".venv-peers" / "bin" / "python"
 RECIPES = ("fineweb", "web")
 
 _WORD = re.compile(rb" ([a-z]{6,20}) ")
@@ -75,14 +74,6 @@ if __name__ == "__main__":
 """
 
 
-def shared_data() -> Path:
-    """The folder of test pages, as the tests find it."""
-    for candidate in (os.environ.get("CURATION_TEST_DATA"), ROOT.parent / "shared" / "data"):
-        if candidate and (Path(candidate) / "web").is_dir():
-            return Path(candidate)
-    sys.exit("no pages: set CURATION_TEST_DATA to the folder that contains web/")
-
-
 def join(source: Path, target: Path, files: int, repeat: int) -> None:
     """Join the archives of `source` into `files` archives with each page `repeat` times, as gzip members."""
     archives = sorted(source.glob("*.warc.gz"))
@@ -118,7 +109,7 @@ def altered(archive: Path, salt: int) -> bytes:
 def iter_members(data: bytes) -> Iterator[bytes]:
     """The gzip members of a file, decompressed."""
     while data:
-        inflater = zlib.decompressobj(31)
+        inflater = isal_zlib.decompressobj(31)
         yield inflater.decompress(data)
         data = inflater.unused_data
 

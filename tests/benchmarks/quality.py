@@ -12,27 +12,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from fastwarc.warc import ArchiveIterator, WarcRecordType
-from resiliparse.extract.html2text import extract_plain_text
-from resiliparse.parse.encoding import detect_encoding
-from resiliparse.parse.html import HTMLTree
+from sources import PEER, page_texts
 
 from curation.filters.quality import Quality
 from curation.quality.train import Examples, train_linear
 from curation.stages.batch import Batch
 
-ROOT = Path(__file__).resolve().parents[2]
-PEER = ROOT / ".venv-peers" / "bin" / "python"
 CHARACTERS = 4000
 BATCH = 256
 
@@ -130,28 +123,6 @@ def peer(folder: str, model: Path) -> dict[str, object]:
     if done.returncode:
         sys.exit(f"datatrove failed:\n{done.stderr[-3000:]}")
     return dict(json.loads(done.stdout.strip().splitlines()[-1]))
-
-
-def page_texts(step: int) -> Iterator[str]:
-    """The main content of every `step`-th page that has any."""
-    for path in sorted((shared_data() / "web").glob("*.warc.gz")):
-        with path.open("rb") as stream:
-            for number, record in enumerate(ArchiveIterator(stream, record_types=WarcRecordType.response)):
-                if number % step or "html" not in (record.http_content_type or ""):
-                    continue
-                page = record.reader.read()
-                tree = HTMLTree.parse_from_bytes(page, detect_encoding(page))
-                text = extract_plain_text(tree, main_content=True)
-                if text.strip():
-                    yield text
-
-
-def shared_data() -> Path:
-    """The folder of test pages, as the tests find it."""
-    for candidate in (os.environ.get("CURATION_TEST_DATA"), ROOT.parent / "shared" / "data"):
-        if candidate and (Path(candidate) / "web").is_dir():
-            return Path(candidate)
-    sys.exit("no pages: set CURATION_TEST_DATA to the folder that contains web/")
 
 
 if __name__ == "__main__":

@@ -11,14 +11,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-PEER = ROOT / ".venv-peers" / "bin" / "python"
+from sources import PEER, ROOT, shared_data
 
 HEAD = """
 import json, logging, sys, time
@@ -108,11 +106,8 @@ def main() -> None:
 
 
 def shared_archives() -> list[Path]:
-    """The archives of test pages, as the tests find them."""
-    for candidate in (os.environ.get("CURATION_TEST_DATA"), ROOT.parent / "shared" / "data"):
-        if candidate and (Path(candidate) / "web").is_dir():
-            return sorted((Path(candidate) / "web").glob("*.warc.gz"))
-    sys.exit("no pages: set CURATION_TEST_DATA to the folder that contains web/")
+    """The archives of test pages."""
+    return sorted((shared_data() / "web").glob("*.warc.gz"))
 
 
 def one_pass(python: Path, program: str, files: list[str]) -> Pass:

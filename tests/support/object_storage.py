@@ -92,11 +92,10 @@ class Proxy(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def proxy(target: int, choose: Choose = lambda method, path: None) -> Iterator[Any]:
-    """A proxy to a port of this machine, with `url`, `requests` and `faults`; `choose` may be set at any time."""
-    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+def serving(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[Any]:
+    """An HTTP server on a free port of this machine, in threads of this process, with its `url`."""
+    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
-    server.target, server.choose, server.requests, server.faults = target, choose, [], 0
     server.url = f"http://127.0.0.1:{server.server_port}"
     Thread(target=server.serve_forever, daemon=True).start()
     try:
@@ -104,6 +103,14 @@ def proxy(target: int, choose: Choose = lambda method, path: None) -> Iterator[A
     finally:
         server.shutdown()
         server.server_close()
+
+
+@contextmanager
+def proxy(target: int, choose: Choose = lambda method, path: None) -> Iterator[Any]:
+    """A proxy to a port of this machine, with `url`, `requests` and `faults`; `choose` may be set at any time."""
+    with serving(Proxy) as server:
+        server.target, server.choose, server.requests, server.faults = target, choose, [], 0
+        yield server
 
 
 def free_port() -> int:

@@ -161,7 +161,7 @@ def test_a_row_is_found_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "data"), [("a.data", lines({"text": "A."})), ("b", b'\n {"text": "A."}')])
 def test_other_names(name: str, data: bytes, tmp_path: Path) -> None:
-    """A file with any other ending is told by its content."""
+    """The content decides what a file with any other ending is."""
     (tmp_path / name).write_bytes(data)
     rows, _, _ = read_rows(tmp_path / name)
     assert rows[0]["text"] == "A."

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
+from object_storage import serving
 
 from curation.archives import streams
 from curation.archives.streams import PatientStream
@@ -50,15 +50,12 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    made: Any = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    made.statuses, made.requests, made.slept = iter(()), 0, []
-    made.gives_ranges, made.gives_length = True, 1
-    made.url = f"http://127.0.0.1:{made.server_port}/a.warc"
-    monkeypatch.setattr(streams.time, "sleep", made.slept.append)
-    Thread(target=made.serve_forever, daemon=True).start()
-    yield made
-    made.shutdown()
-    made.server_close()
+    with serving(Handler) as made:
+        made.statuses, made.requests, made.slept = iter(()), 0, []
+        made.gives_ranges, made.gives_length = True, 1
+        made.url += "/a.warc"
+        monkeypatch.setattr(streams.time, "sleep", made.slept.append)
+        yield made
 
 
 def test_failed_requests_change_no_byte(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:

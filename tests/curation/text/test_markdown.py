@@ -63,7 +63,8 @@ def test_fences_are_those_of_commonmark(text: str) -> None:
 
 
 def prose(*texts: str) -> list[str]:
-    return list(views.strings(views.prose(views.flat(texts))).to_pylist())
+    text = views.flat(texts)
+    return list(views.strings(views.prose(text, views.fences(text))).to_pylist())
 
 
 @pytest.mark.parametrize(

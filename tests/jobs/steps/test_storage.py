@@ -9,14 +9,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
-from threading import Lock, Thread
+from threading import Lock
 from typing import Any
 
 import pytest
 from archives import write_crawl
-from object_storage import KEYS, Fault, environment, free_port, moto, proxy, wait_for
+from object_storage import KEYS, Fault, environment, free_port, moto, proxy, serving, wait_for
 from processes import command, contents, curate
 
 pytest.importorskip("moto")
@@ -101,11 +101,8 @@ class Files(SimpleHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def web(crawl: Path) -> Iterator[int]:
     """The port of an HTTP server with the archives."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Files, directory=str(crawl)))
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield server.server_port
-    server.shutdown()
-    server.server_close()
+    with serving(partial(Files, directory=str(crawl))) as server:
+        yield server.server_port
 
 
 class Flaky:

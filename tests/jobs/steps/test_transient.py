@@ -13,13 +13,13 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
 from archives import write_crawl
+from object_storage import serving
 from processes import command, contents, curate
 
 IS_LONG = bool(os.environ.get("CURATION_LONG_TESTS"))
@@ -93,15 +93,10 @@ class Handler(SimpleHTTPRequestHandler):
 @contextmanager
 def served(folder: Path) -> Iterator[Any]:
     """An HTTP server of the files in a folder."""
-    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
-    server.outage = server.until = 0.0
-    server.parts = server.refused = 0
-    Thread(target=server.serve_forever, daemon=True).start()
-    try:
+    with serving(partial(Handler, directory=str(folder))) as server:
+        server.outage = server.until = 0.0
+        server.parts = server.refused = 0
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
