@@ -22,7 +22,9 @@ GPT4 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-"""cl100k_base (openai/tiktoken, tiktoken_ext/openai_public.py): digits in groups of up to three."""
+"""cl100k_base (openai/tiktoken, tiktoken_ext/openai_public.py): digits in groups of up to three.
+
+Llama 3 has the same; Qwen 2 and 3 have it with single digits, `split_pattern("gpt4", "single")`."""
 
 O200K = (
     r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
@@ -30,9 +32,6 @@ O200K = (
     r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 """o200k_base (the same file)."""
-
-QWEN = GPT4.replace(r"\p{N}{1,3}", r"\p{N}")
-"""Qwen 2 and 3 (tokenizer.json): as cl100k_base, with single digits. Llama 3 has that of cl100k_base itself."""
 
 PATTERNS = {"gpt2": GPT2, "gpt4": GPT4, "o200k": O200K}
 

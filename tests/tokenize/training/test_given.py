@@ -17,7 +17,7 @@ from curation.errors import InputError, ParameterError
 from curation.tokenize.encoding.encoder import Encoder, take
 from curation.tokenize.training.alphabet import spell
 from curation.tokenize.training.given import read_tokenizer
-from curation.tokenize.training.patterns import GPT2, GPT4, O200K, QWEN
+from curation.tokenize.training.patterns import GPT2, GPT4, O200K, split_pattern
 from curation.tokenize.training.settings import TokenizerSettings
 
 TEXTS = [
@@ -70,7 +70,9 @@ LLAMA = ["<|begin_of_text|>", "<|end_of_text|>", "<|finetune_right_pad_id|>", "<
 MADE = {
     "gpt2": lambda: byte_level(GPT2),
     "llama3": lambda: byte_level(GPT4, ignore_merges=True, special=LLAMA),
-    "qwen": lambda: byte_level(QWEN, special=["<|endoftext|>", "<|im_start|>", "<|im_end|>"]),
+    "qwen": lambda: byte_level(
+        split_pattern("gpt4", "single"), special=["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    ),
     "unigram": unigram,
     "wordpiece": word_piece,
 }
