@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from curation.arrays import Float32s, Int32s, Int64s, UInt8s
+from curation.arrays import Float32s, Int32s, Int64s, UInt8s, UInt64s
 from curation.language.fasttext_kernels import fill_table
 
 MAGIC, VERSIONS = 793712314, (11, 12)
@@ -31,52 +31,88 @@ MAX_DIM, MAX_BUCKETS, MAX_NGRAM = 1 << 14, 1 << 24, 255
 MAPPED_BYTES = 64 << 20
 """Larger matrices stay in the file's pages, which all workers of a machine share."""
 
+ROWS_AT_ONCE = 1 << 14
 
-class Arrays(NamedTuple):
-    """The model as the kernel reads it. The arrays of the tree (from `left` on) are empty for a plain softmax.
+
+class Dictionary(NamedTuple):
+    """The dictionary of a model as the kernel reads it.
 
     Attributes:
-        rows: Vectors of words and n-grams, shape (n, dim).
-        output: Vectors of labels or of inner nodes of the tree, shape (labels or inner nodes, dim).
-        output_norms: What the dot product with each row of `output` is multiplied by; ones unless it is quantized.
-        word_bytes: Spellings of the dictionary, words before labels, one after another.
+        word_bytes: Spellings, words before labels, one after another.
         word_starts: Where each spelling starts in `word_bytes`, shape (entries + 1,).
         table: Hash table from spelling to its number in the dictionary; open addressing, -1 where empty.
-        words: Number of words in the dictionary; the entries after them are labels.
-        ngram_kept: One bit per n-gram bucket, set if the bucket has a row. Empty if no n-gram was pruned.
-        ngram_rows: Row of each n-gram bucket, -1 for none. Empty if no n-gram was pruned: then the row of a bucket
-            is `words` plus its number.
+        words: Number of words; the entries after them are labels.
+    """
+
+    word_bytes: UInt8s
+    word_starts: Int64s
+    table: Int32s
+    words: int
+
+
+class Ngrams(NamedTuple):
+    """The n-grams of a model as the kernel reads them.
+
+    Attributes:
+        kept: One bit per n-gram bucket, 64 in a word, set if the bucket has a row. Empty if no n-gram was pruned: then
+            every bucket has a row.
+        ends: For each word of `kept`, the row after those of its buckets. Empty if no n-gram was pruned.
+        first_row: Row of the first bucket that has one.
         buckets: Number of n-gram buckets; an n-gram's bucket is its hash modulo this number.
         shortest: Minimum length of an n-gram in characters.
         longest: Maximum length of an n-gram in characters.
-        word_ngrams: Maximum number of words in an n-gram of words.
-        independent: Whether each label has a probability of its own (one against all) instead of a share (softmax).
+        words: Maximum number of words in an n-gram of words.
+    """
+
+    kept: UInt64s
+    ends: Int32s
+    first_row: int
+    buckets: int
+    shortest: int
+    longest: int
+    words: int
+
+
+class Tree(NamedTuple):
+    """The tree over the labels of a model with hierarchical softmax; for other models, its arrays are empty.
+
+    Attributes:
         left: Left child of each node of the tree, leaves first.
         right: Right child of each node of the tree.
+        places: Place of each label among the leaves from left to right.
         paths: Output rows on the path from the root to each label, label after label.
         turns: For each step in `paths`, 1 if the path turns right, else 0.
         path_starts: Where each label's path starts in `paths`, shape (labels + 1,).
     """
 
-    rows: Float32s
-    output: Float32s
-    output_norms: Float32s
-    word_bytes: UInt8s
-    word_starts: Int64s
-    table: Int32s
-    words: int
-    ngram_kept: UInt8s
-    ngram_rows: Int32s
-    buckets: int
-    shortest: int
-    longest: int
-    word_ngrams: int
-    independent: bool
     left: Int32s
     right: Int32s
+    places: Int32s
     paths: Int32s
     turns: Int32s
     path_starts: Int32s
+
+
+class Arrays(NamedTuple):
+    """The model as the kernel reads it. Parts that are passed for every word are small, as passing takes time.
+
+    Attributes:
+        rows: Vectors of words and n-grams, shape (n, dim).
+        output: Vectors of labels or of inner nodes of the tree, shape (labels or inner nodes, dim).
+        output_norms: What the dot product with each row of `output` is multiplied by; ones unless it is quantized.
+        dictionary: Words and labels.
+        ngrams: N-grams of characters and words.
+        independent: Whether each label has a probability of its own (one against all) instead of a share (softmax).
+        tree: The tree over the labels.
+    """
+
+    rows: Float32s
+    output: Float32s
+    output_norms: Float32s
+    dictionary: Dictionary
+    ngrams: Ngrams
+    independent: bool
+    tree: Tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,20 +198,53 @@ def _read(cursor: _Cursor) -> Classifier | None:
     spelled = np.frombuffer(b"".join(spellings), np.uint8)
     table = np.full(1 << (2 * size).bit_length(), -1, np.int32)
     fill_table(table, spelled, starts)
-    ngram_rows = np.full(buckets if pruned >= 0 else 0, -1, np.int32)
-    ngram_rows[pairs[:, 0]] = pairs[:, 1] + words
-    ngram_kept = np.packbits(ngram_rows >= 0, bitorder="little")
+    kept, ends = np.zeros(0, np.uint64), np.zeros(0, np.int32)
+    if pruned >= 0:
+        row_of = np.full(-(-buckets // 64) * 64, -1, np.int32)
+        row_of[pairs[:, 0]] = pairs[:, 1] + words
+        has_row = row_of >= 0
+        rows = np.concatenate([rows[:words], rows[row_of[has_row]]])
+        kept = np.packbits(has_row, bitorder="little").view(np.uint64)
+        ends = (words + np.cumsum(has_row.reshape(-1, 64).sum(axis=1))).astype(np.int32)
     counts = [entry[1] for entry in entries[words:]]
-    tree = _huffman_tree(counts) if loss == HIERARCHICAL else (np.zeros(0, np.int32),) * 5
-    labels = tuple(spelling.decode().removeprefix(PREFIX) for spelling in spellings[words:])
     return Classifier(
-        labels,
+        tuple(spelling.decode().removeprefix(PREFIX) for spelling in spellings[words:]),
         Arrays(
-            rows, output, np.ones(len(output), np.float32) if norms is None else norms, spelled, starts, table, words,
-            ngram_kept, ngram_rows, buckets, shortest, longest, word_ngrams, loss in (NEGATIVE_SAMPLING, ONE_VS_ALL),
-            *tree,
+            rows,
+            output,
+            np.ones(len(output), np.float32) if norms is None else norms,
+            Dictionary(spelled, starts, table, words),
+            Ngrams(kept, ends, words, buckets, shortest, longest, word_ngrams),
+            loss in (NEGATIVE_SAMPLING, ONE_VS_ALL),
+            _huffman_tree(counts) if loss == HIERARCHICAL else Tree(*(np.zeros(0, np.int32),) * 6),
         ),
-    )  # fmt: skip
+    )
+
+
+def with_scores_of_words(classifier: Classifier) -> Classifier:
+    """The same classifier with the score of each word and n-gram for every label in place of its vector.
+
+    A label's score of a text is its row of `output` times the mean of the vectors, which is the mean of the products
+    with the vectors. Made once, they are as short as the model has labels: two numbers are read for an n-gram instead
+    of a hundred. Probabilities differ from the library's by rounding alone, about 1e-7.
+
+    Args:
+        classifier: A classifier. One with a tree, with a probability of its own for each label (which the library
+            looks up in a coarse table), or with more labels than a vector has numbers is returned as it is.
+    """
+    arrays = classifier.arrays
+    count = len(classifier.labels)
+    if arrays.independent or len(arrays.tree.left) or count >= arrays.rows.shape[1]:
+        return classifier
+    output = (arrays.output[:count] * arrays.output_norms[:count, None]).T.astype(np.float64)
+    rows = np.empty((len(arrays.rows), count), np.float32)
+    with np.errstate(all="ignore"):  # of a damaged file
+        for first in range(0, len(rows), ROWS_AT_ONCE):
+            rows[first : first + ROWS_AT_ONCE] = arrays.rows[first : first + ROWS_AT_ONCE] @ output
+    one = np.eye(count, dtype=np.float32)
+    return Classifier(
+        classifier.labels, arrays._replace(rows=rows, output=one, output_norms=np.ones(count, np.float32))
+    )
 
 
 def _require(holds: bool) -> None:
@@ -216,8 +285,8 @@ def _read_centroids(cursor: _Cursor) -> list[Float32s]:
     return [flat[ends[n] : ends[n + 1]].reshape(CENTROIDS, widths[n]) for n in range(parts)]
 
 
-def _huffman_tree(counts: list[int]) -> tuple[Int32s, Int32s, Int32s, Int32s, Int32s]:
-    """fastText's Huffman tree over labels by their counts (loss.cc): children of nodes, and the path to each leaf."""
+def _huffman_tree(counts: list[int]) -> Tree:
+    """fastText's Huffman tree over labels by their counts (loss.cc)."""
     leaves = len(counts)
     weight = [*counts, *([10**15] * (leaves - 1))]
     left, right = [-1] * (2 * leaves - 1), [-1] * (2 * leaves - 1)
@@ -239,5 +308,6 @@ def _huffman_tree(counts: list[int]) -> tuple[Int32s, Int32s, Int32s, Int32s, In
         paths[right[parent]] = [*paths[parent], (parent - leaves, 1)]
     steps = [step for path in paths[:leaves] for step in path]
     starts = np.cumsum([0, *map(len, paths[:leaves])])
-    arrays = (left, right, [row for row, _ in steps], [turn for _, turn in steps], starts)
-    return tuple(np.array(values, np.int32) for values in arrays)  # type: ignore[return-value]
+    places = np.argsort(sorted(range(leaves), key=lambda leaf: [turn for _, turn in paths[leaf]]))
+    arrays = (left, right, places, [row for row, _ in steps], [turn for _, turn in steps], starts)
+    return Tree(*(np.array(values, np.int32) for values in arrays))

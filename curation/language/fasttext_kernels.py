@@ -15,17 +15,19 @@ from curation.running.compiled import kernel
 
 _BASIS, _PRIME = np.uint32(2166136261), np.uint32(16777619)
 _OPEN, _CLOSE = ord("<"), ord(">")
+_SPACES = np.isin(np.arange(256), [0, 9, 10, 11, 12, 13, 32])
 _LABEL_PREFIX = b"__label__"
 _END_OF_LINE = b"</s>"
 _WORD_NGRAM_FACTOR = np.uint64(116049371)
+FOUND_AT_ONCE = 4096
+"""Rows found before they are added; more than an n-gram may have characters or words."""
 _SIGMOID_LIMIT, _SIGMOID_STEPS = np.float32(8), np.float32(512)
 
 
 @kernel
 def hash_step(value: Any, byte: Any) -> Any:
     """One step of FNV-1a, the byte sign-extended as in fastText."""
-    wide = np.uint32(byte) if byte < 128 else np.uint32(byte) | np.uint32(0xFFFFFF00)
-    return np.uint32((value ^ wide) * _PRIME)
+    return np.uint32((value ^ np.uint32(np.int8(byte))) * _PRIME)
 
 
 @kernel
@@ -43,6 +45,12 @@ def fill_table(table: Any, word_bytes: Any, word_starts: Any) -> None:
 
 
 @kernel
+def is_space(byte: Any) -> Any:
+    """Whether a byte separates words."""
+    return byte == 32 or 9 <= byte <= 13 or byte == 0
+
+
+@kernel
 def begins_with(data: Any, start: int, end: int, prefix: Any) -> bool:
     """Whether `data[start:end]` begins with the bytes `prefix`."""
     equal = 0
@@ -52,94 +60,213 @@ def begins_with(data: Any, start: int, end: int, prefix: Any) -> bool:
 
 
 @kernel
-def find_word(model: Any, data: Any, start: int, end: int, value: Any) -> int:
+def find_word(dictionary: Any, data: Any, start: int, end: int, value: Any) -> int:
     """The number of the word or label `data[start:end]`, whose hash is `value`, in the dictionary, or -1."""
-    mask = len(model.table) - 1
+    mask = len(dictionary.table) - 1
     slot = np.int64(value) & mask
-    while model.table[slot] >= 0:
-        number = model.table[slot]
-        first = model.word_starts[number]
-        size = model.word_starts[number + 1] - first
-        if size == end - start and begins_with(data, start, end, model.word_bytes[first : first + size]):
-            return int(number)
+    while dictionary.table[slot] >= 0:
+        number = dictionary.table[slot]
+        first = dictionary.word_starts[number]
+        size = dictionary.word_starts[number + 1] - first
+        if size == end - start:
+            at = np.uint64(start)
+            other = np.uint64(first)
+            stop = np.uint64(end)
+            while at < stop and data[at] == dictionary.word_bytes[other]:
+                at += np.uint64(1)
+                other += np.uint64(1)
+            if at == stop:
+                return int(number)
         slot = (slot + 1) & mask
     return -1
 
 
 @kernel
-def add_row(matrix: Any, row: int, hidden: Any) -> None:
-    """Add a row of a matrix to `hidden`."""
-    for column in range(len(hidden)):
-        hidden[column] += matrix[row, column]
+def add_rows(matrix: Any, found: Any, count: int, hidden: Any) -> None:
+    """Add the rows `found[:count]` of a matrix to `hidden`, in this order.
 
-
-@kernel
-def bucket_row(model: Any, bucket: Any) -> int:
-    """The row of an n-gram bucket, -1 if it was pruned.
-
-    Callers add the row themselves: a kernel that finds and adds it makes classification ten times as slow.
+    In a loop of its own, the processor fetches many rows at a time; most of them are in no cache.
     """
-    if len(model.ngram_rows) == 0:
-        return int(model.words + bucket)
-    if not (model.ngram_kept[bucket >> 3] >> (bucket & 7)) & 1:
+    for place in range(count):
+        row = np.uint64(found[place])
+        for column in range(len(hidden)):
+            hidden[column] += matrix[row, column]
+
+
+@kernel
+def ones(word: Any) -> Any:
+    """The number of bits of a 64-bit word that are set."""
+    word = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
+    word = (word & np.uint64(0x3333333333333333)) + ((word >> np.uint64(2)) & np.uint64(0x3333333333333333))
+    word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    return (word * np.uint64(0x0101010101010101)) >> np.uint64(56)
+
+
+@kernel
+def bucket_row(ngrams: Any, bucket: Any) -> int:
+    """The row of an n-gram bucket, -1 if it was pruned. Rows are in the order of the buckets that are left."""
+    if len(ngrams.kept) == 0:
+        return int(ngrams.first_row + bucket)
+    bits = ngrams.kept[bucket >> 6] >> np.uint64(bucket & 63)
+    if not bits & np.uint64(1):
         return -1
-    return int(model.ngram_rows[bucket])
+    return int(ngrams.ends[bucket >> 6] - ones(bits))
 
 
 @kernel
-def add_ngrams(model: Any, word: Any, size: int, hidden: Any) -> int:
-    """Add the vectors of the n-grams of `word[:size]`, which includes brackets, to `hidden`; returns their number."""
-    added = 0
-    buckets = np.uint32(model.buckets)
-    for start in range(size):
-        if word[start] & 0xC0 == 0x80:
-            continue
+def find_words(
+    dictionary: Any, data: Any, start: int, end: int, spelled: Any, ends: Any, numbers: Any, hashes: Any
+) -> int:
+    """Find the words of a text, without labels and with the end of the line as the last.
+
+    Args:
+        dictionary: The `Dictionary` of a model.
+        data: UTF-8 bytes.
+        start: First byte of the text in `data`.
+        end: Byte after the text.
+        spelled: Output: the words, each between brackets; of the end of the line, nothing. Empty if not wanted.
+        ends: Output: where each word ends in `spelled`.
+        numbers: Output: the number of each word in the dictionary, -1 for none.
+        hashes: Output: the hash of each word.
+
+    Returns:
+        The number of words.
+    """
+    count, size = 0, 0
+    place = start
+    ended = False
+    while not ended:
+        while place < end and is_space(data[place]):
+            place += 1
+        if place >= end:
+            break
         value = _BASIS
-        end = start
-        for length in range(1, model.longest + 1):
-            if end >= size:
+        first = place
+        byte = data[place]
+        while not _SPACES[byte]:
+            value = hash_step(value, byte)
+            place += 1
+            if place >= end:
                 break
-            value = hash_step(value, word[end])
-            end += 1
-            while end < size and word[end] & 0xC0 == 0x80:
-                value = hash_step(value, word[end])
-                end += 1
-            if length < model.shortest or (length == 1 and (start == 0 or end == size)):
-                continue
-            row = bucket_row(model, np.int64(value % buckets))
-            if row >= 0:
-                add_row(model.rows, row, hidden)
-                added += 1
-    return added
+            byte = data[np.uint64(place)]
+        number = find_word(dictionary, data, first, place, value)
+        if number >= dictionary.words or (number < 0 and begins_with(data, first, place, _LABEL_PREFIX)):
+            continue
+        ended = place - first == len(_END_OF_LINE) and begins_with(data, first, place, _END_OF_LINE)
+        if len(spelled) and not ended:
+            spelled[size] = _OPEN
+            for at in range(first, place):
+                size += 1
+                spelled[size] = data[at]
+            spelled[size + 1] = _CLOSE
+            size += 2
+        ends[count], numbers[count], hashes[count] = size, number, np.int32(value)
+        count += 1
+    if not ended:
+        closing = np.frombuffer(_END_OF_LINE, np.uint8)
+        value = _BASIS
+        for byte in closing:
+            value = hash_step(value, byte)
+        number = find_word(dictionary, closing, 0, len(closing), value)
+        ends[count], numbers[count], hashes[count] = size, number, np.int32(value)
+        count += 1
+    return count
 
 
 @kernel
-def add_word_ngrams(model: Any, hashes: Any, hidden: Any) -> int:
-    """Add the vectors of the n-grams of words with these hashes to `hidden`; returns their number."""
-    added = 0
-    buckets = np.uint64(model.buckets)
-    for first in range(len(hashes)):
-        value = np.uint64(np.int64(hashes[first]))
-        for last in range(first + 1, min(len(hashes), first + model.word_ngrams)):
-            value = value * _WORD_NGRAM_FACTOR + np.uint64(np.int64(hashes[last]))
-            row = bucket_row(model, np.int64(value % buckets))
-            if row >= 0:
-                add_row(model.rows, row, hidden)
-                added += 1
-    return added
+def find_rows(ngrams: Any, words: int, spelled: Any, ends: Any, numbers: Any, word: int, at: int, found: Any) -> Any:
+    """Find the rows of words and of their n-grams of characters, until there is no more room.
+
+    Args:
+        ngrams: The `Ngrams` of a model.
+        words: Number of words.
+        spelled: As from `find_words`, and the next two.
+        ends: Where each word ends in `spelled`.
+        numbers: The row of each word, -1 for none.
+        word: Word to begin with.
+        at: Byte of `spelled` to begin with.
+        found: Output: rows, in the library's order.
+
+    Returns:
+        The number of rows found, and the word and byte to go on with; the word is `words` after the last.
+    """
+    buckets = np.uint32(ngrams.buckets)
+    room = len(found) - ngrams.longest - 1
+    count = 0
+    while word < words:
+        begin, end = ends[word - 1] if word else 0, ends[word]
+        if at == begin:
+            if count > room:
+                return count, word, at
+            if numbers[word] >= 0:
+                found[count] = numbers[word]
+                count += 1
+        while at < end:
+            if count > room and at > begin:
+                return count, word, at
+            value = _BASIS
+            next_at = at
+            for length in range(1, ngrams.longest + 1):
+                if next_at >= end:
+                    break
+                value = hash_step(value, spelled[next_at])
+                next_at += 1
+                while next_at < end and spelled[next_at] & 0xC0 == 0x80:
+                    value = hash_step(value, spelled[next_at])
+                    next_at += 1
+                if length < ngrams.shortest or (length == 1 and (at == begin or next_at == end)):
+                    continue
+                row = bucket_row(ngrams, np.int64(value % buckets))
+                if row >= 0:
+                    found[count] = row
+                    count += 1
+            at += 1
+            while at < end and spelled[at] & 0xC0 == 0x80:
+                at += 1
+        word += 1
+    return count, word, at
 
 
 @kernel
-def embed(model: Any, data: Any, start: int, end: int, word: Any, hashes: Any, hidden: Any) -> int:
+def find_word_ngrams(ngrams: Any, words: int, hashes: Any, word: int, found: Any) -> Any:
+    """Find the rows of n-grams of words, until there is no more room.
+
+    Args:
+        ngrams: The `Ngrams` of a model.
+        words: Number of words.
+        hashes: Hashes of the words.
+        word: Word to begin with.
+        found: Output: rows, in the library's order.
+
+    Returns:
+        The number of rows found, and the word to go on with; it is `words` after the last.
+    """
+    buckets = np.uint64(ngrams.buckets)
+    count = 0
+    while word < words and count <= len(found) - ngrams.words:
+        value = np.uint64(np.int64(hashes[word]))
+        for end in range(word + 1, min(words, word + ngrams.words)):
+            value = value * _WORD_NGRAM_FACTOR + np.uint64(np.int64(hashes[end]))
+            row = bucket_row(ngrams, np.int64(value % buckets))
+            if row >= 0:
+                found[count] = row
+                count += 1
+        word += 1
+    return count, word
+
+
+@kernel
+def embed(model: Any, words: int, spelled: Any, ends: Any, numbers: Any, hashes: Any, found: Any, hidden: Any) -> int:
     """Compute the mean vector of the words and n-grams of a text.
 
     Args:
         model: The `Arrays` of a model.
-        data: UTF-8 bytes.
-        start: First byte of the text in `data`.
-        end: Byte after the text.
-        word: Scratch buffer, at least two bytes longer than the longest word.
-        hashes: Scratch buffer int32, one longer than the text has words; empty if the model has no n-grams of words.
+        words: Number of words, as from `find_words`, and the next four.
+        spelled: The words between brackets.
+        ends: Where each word ends in `spelled`.
+        numbers: The row of each word, -1 for none.
+        hashes: Hashes of the words.
+        found: Scratch buffer for rows, `FOUND_AT_ONCE`.
         hidden: Output, shape (dim,).
 
     Returns:
@@ -147,49 +274,16 @@ def embed(model: Any, data: Any, start: int, end: int, word: Any, hashes: Any, h
     """
     hidden[:] = 0
     added = 0
-    place = start
-    ended = False
-    hashed = 0
-    while place < end and not ended:
-        byte = data[place]
-        if byte == 32 or 9 <= byte <= 13 or byte == 0:
-            place += 1
-            continue
-        first = place
-        value = _BASIS
-        while place < end and not (data[place] == 32 or 9 <= data[place] <= 13 or data[place] == 0):
-            value = hash_step(value, data[place])
-            place += 1
-        number = find_word(model, data, first, place, value)
-        if number >= model.words or (number < 0 and begins_with(data, first, place, _LABEL_PREFIX)):
-            continue
-        if number >= 0:
-            add_row(model.rows, number, hidden)
-            added += 1
-        if model.word_ngrams > 1:
-            hashes[hashed] = np.int32(value)
-            hashed += 1
-        ended = place - first == len(_END_OF_LINE) and begins_with(data, first, place, _END_OF_LINE)
-        if model.longest > 0 and not ended:
-            size = place - first + 2
-            word[0], word[size - 1] = _OPEN, _CLOSE
-            for offset in range(place - first):
-                word[1 + offset] = data[first + offset]
-            added += add_ngrams(model, word, size, hidden)
-    if not ended:
-        closing = np.frombuffer(_END_OF_LINE, np.uint8)
-        value = _BASIS
-        for byte in closing:
-            value = hash_step(value, byte)
-        number = find_word(model, closing, 0, len(_END_OF_LINE), value)
-        if number >= 0:
-            add_row(model.rows, number, hidden)
-            added += 1
-        if model.word_ngrams > 1:
-            hashes[hashed] = np.int32(value)
-            hashed += 1
-    if model.word_ngrams > 1:
-        added += add_word_ngrams(model, hashes[:hashed], hidden)
+    word, at = 0, 0
+    while word < words:
+        count, word, at = find_rows(model.ngrams, words, spelled, ends, numbers, word, at, found)
+        add_rows(model.rows, found, count, hidden)
+        added += count
+    word = 0 if model.ngrams.words > 1 else words
+    while word < words:
+        count, word = find_word_ngrams(model.ngrams, words, hashes, word, found)
+        add_rows(model.rows, found, count, hidden)
+        added += count
     if added:
         share = np.float32(1.0 / added)
         for column in range(len(hidden)):
@@ -220,8 +314,11 @@ def right_probability(model: Any, row: int, hidden: Any) -> Any:
 
 @kernel
 def best_leaf(model: Any, hidden: Any) -> Any:
-    """The most probable label of the tree and its log probability."""
-    leaves = (len(model.left) + 1) // 2
+    """The most probable label of the tree and its log probability; of equal ones, the leftmost.
+
+    The likelier branch is followed first, so that few others are left to look at.
+    """
+    leaves = (len(model.tree.left) + 1) // 2
     nodes = np.empty(leaves + 1, np.int64)
     scores = np.empty(leaves + 1, np.float32)
     nodes[0], scores[0] = 2 * leaves - 2, 0
@@ -233,12 +330,14 @@ def best_leaf(model: Any, hidden: Any) -> Any:
         if score < best_score:
             continue
         if node < leaves:
-            if best < 0 or score > best_score:
+            if best < 0 or score > best_score or model.tree.places[node] < model.tree.places[best]:
                 best, best_score = node, score
             continue
         right = right_probability(model, node - leaves, hidden)
-        nodes[depth], scores[depth] = model.right[node], score + safe_log(right)
-        nodes[depth + 1], scores[depth + 1] = model.left[node], score + safe_log(np.float32(1.0 - np.float64(right)))
+        first = depth + (right > 0.5)
+        second = 2 * depth + 1 - first
+        nodes[first], scores[first] = model.tree.right[node], score + safe_log(right)
+        nodes[second], scores[second] = model.tree.left[node], score + safe_log(np.float32(1.0 - np.float64(right)))
         depth += 2
     return best, best_score
 
@@ -247,9 +346,9 @@ def best_leaf(model: Any, hidden: Any) -> Any:
 def leaf_score(model: Any, label: int, hidden: Any) -> Any:
     """The log probability of a label in the tree."""
     score = np.float32(0)
-    for step in range(model.path_starts[label], model.path_starts[label + 1]):
-        right = right_probability(model, model.paths[step], hidden)
-        score += safe_log(right if model.turns[step] else np.float32(1.0 - np.float64(right)))
+    for step in range(model.tree.path_starts[label], model.tree.path_starts[label + 1]):
+        right = right_probability(model, model.tree.paths[step], hidden)
+        score += safe_log(right if model.tree.turns[step] else np.float32(1.0 - np.float64(right)))
     return score
 
 
@@ -311,16 +410,19 @@ def classify(
     longest = 0
     for text in range(len(labels)):
         longest = max(longest, starts[text + 1] - starts[text])
-    word = np.empty(longest + 2, np.uint8)
-    hashes = np.empty(longest // 2 + 2 if model.word_ngrams > 1 else 0, np.int32)
+    most = longest // 2 + 2
+    spelled = np.empty(longest + 2 * most if model.ngrams.longest else 0, np.uint8)
+    ends, numbers, hashes = np.empty(most, np.int64), np.empty(most, np.int32), np.empty(most, np.int32)
+    found = np.empty(FOUND_AT_ONCE, np.int32)
     hidden = np.empty(model.rows.shape[1], np.float32)
-    outputs = np.empty(0 if len(model.left) else model.output.shape[0], np.float32)
+    outputs = np.empty(0 if len(model.tree.left) else model.output.shape[0], np.float32)
     for text in range(len(labels)):
         labels[text], scores[text] = -1, 0
         wanted_scores[text] = 0
-        if not embed(model, data, starts[text], starts[text + 1], word, hashes, hidden):
+        words = find_words(model.dictionary, data, starts[text], starts[text + 1], spelled, ends, numbers, hashes)
+        if not embed(model, words, spelled, ends, numbers, hashes, found, hidden):
             continue
-        if len(model.left):
+        if len(model.tree.left):
             label, score = best_leaf(model, hidden)
             labels[text], scores[text] = label, np.exp(score)
             for number in range(len(wanted)):

@@ -2,7 +2,7 @@
 
 A model is loaded once per process, on first use; its hash goes into the fingerprint of everything that relies on its
 predictions. Models of the usual kinds run in our kernel, whose labels and scores equal the library's to the last bit
-in a quarter of its time; others run in the library.
+in a seventh of its time; others run in the library.
 """
 
 from __future__ import annotations

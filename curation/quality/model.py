@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from curation.arrays import Float32s, Float64s
-from curation.language.fasttext_file import Classifier, read_classifier
+from curation.language.fasttext_file import Classifier, read_classifier, with_scores_of_words
 from curation.language.fasttext_kernels import classify
 from curation.quality.linear_kernels import CLASSES, score_texts
 from curation.text.buffers import text_bytes
@@ -175,7 +175,7 @@ def _load(path: str, labels: tuple[str, ...], stamps: Any) -> QualityModel:
     for label in chosen:
         if label not in classifier.labels:
             raise InvalidQualityModel(f"{path} has no label {label!r}; it has {known}")
-    scorer = FastText(classifier, tuple(classifier.labels.index(label) for label in chosen))
+    scorer = FastText(with_scores_of_words(classifier), tuple(classifier.labels.index(label) for label in chosen))
     return QualityModel(path, sha256, "fasttext", chosen, scorer, card)
 
 

@@ -109,7 +109,7 @@ def test_several_models(tmp_path: Path, combine: str, weights: tuple[float, ...]
     )
 
 
-@pytest.mark.parametrize("loss", [1, 4], ids=["tree", "independent"])
+@pytest.mark.parametrize("loss", [1, 3, 4], ids=["tree", "softmax", "independent"])
 def test_fasttext_scores_equal_the_librarys(tmp_path: Path, loss: int) -> None:
     """The score of a fastText model is the library's probability of the label; several labels add up."""
     path = str(fasttext_model(tmp_path / "m.bin", loss, 2, 3, 2))

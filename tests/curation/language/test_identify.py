@@ -72,8 +72,11 @@ def test_any_text(value: str) -> None:
 
 
 def test_models_of_every_kind(tmp_path: Path) -> None:
-    """Predictions equal the library's for every loss, with n-grams of letters and words, quantized or not."""
+    """Predictions equal the library's for every loss, with n-grams of letters and words, quantized or not, and for long
+    texts and words.
+    """
     values = [*GREETINGS, "good </s> guten", "", "x", "__label__en the", "good the good the day", " ".join(GREETINGS)]
+    values += ["good new day " * 3000, "день" * 9000 + " the"]
     for loss in (1, 2, 3, 4):
         for shortest, longest, words in ((2, 4, 1), (1, 3, 2), (0, 0, 1), (0, 0, 3)):
             for quantized in (False, True):
