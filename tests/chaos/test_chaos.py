@@ -1,0 +1,230 @@
+"""Random faults in seeded sequences: after each, the outputs are those of an undisturbed run, and `verify` agrees.
+
+A sequence starts the run again and again, with workers of its own or on a cluster, and does to it what its seed says:
+kills or stops the driver, a worker or the scheduler, fills the disk, or lets one in twenty requests for inputs fail.
+The last start is left alone. A few sequences run in the suite, and 100 with CURATION_CHAOS=100; CURATION_CHAOS_SEED
+sets the first seed, so that CURATION_CHAOS=1 CURATION_CHAOS_SEED=N repeats one.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from http.server import SimpleHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from archives import write_crawl
+from object_storage import free_port, serving
+from processes import command, contents, curate
+
+from curation.store.folder import TEMPORARY
+
+SEQUENCES = int(os.environ.get("CURATION_CHAOS", "3"))
+FIRST_SEED = int(os.environ.get("CURATION_CHAOS_SEED", "1"))
+ARCHIVES = 5
+FAULTS = 2 if SEQUENCES <= 3 else 4
+"""Faults before the last start."""
+
+LONGEST = 6.0
+"""Seconds after which a fault comes at the latest."""
+
+PATIENCE = 300.0
+ENDS = ("kill driver", "terminate driver", "interrupt driver", "fill disk")
+"""Faults after which the driver ends."""
+
+GOES_ON = ("kill worker", "stop worker", "fail requests")
+ON_CLUSTERS = ("kill scheduler",)
+
+
+class Inputs(SimpleHTTPRequestHandler):
+    """Gives files and parts of them; answers 503 to a share of the requests."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *arguments: object) -> None:
+        """Nothing."""
+
+    def do_HEAD(self) -> None:
+        """The size of a file."""
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        """A file, or the part of it in the header Range."""
+        server: Any = self.server
+        data = Path(self.translate_path(self.path)).read_bytes()
+        if server.chance.random() < server.failing:
+            self.answer(503, b"")
+        elif wanted := self.headers.get("Range"):
+            first, last = map(int, wanted.removeprefix("bytes=").split("-"))
+            body = data[first : last + 1]
+            self.answer(206, body, **{"Content-Range": f"bytes {first}-{first + len(body) - 1}/{len(data)}"})
+        else:
+            self.answer(200, data)
+
+    def answer(self, status: int, body: bytes, **headers: str) -> None:
+        """Send a complete response."""
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), "Accept-Ranges": "bytes", **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """An HTTP server of archives, `urls`; `failing` is the share of requests that fail."""
+    folder = tmp_path_factory.mktemp("crawl")
+    write_crawl(folder, ARCHIVES)
+    with serving(partial(Inputs, directory=str(folder))) as server:
+        server.failing, server.chance = 0.0, random.Random(0)
+        server.urls = [f"http://127.0.0.1:{server.server_port}/{path.name}" for path in sorted(folder.iterdir())]
+        yield server
+
+
+@pytest.fixture(scope="module")
+def whole(server: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The contents of an undisturbed run."""
+    out = tmp_path_factory.mktemp("whole") / "out"
+    done = curate("run", *server.urls, "--out", out, "--workers", "0")
+    assert done.returncode == 0, done.stderr
+    return contents(out)
+
+
+class Nodes:
+    """A scheduler and two workers, each of which can be replaced."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> None:
+        """Start what is not running."""
+        self.processes = [each for each in self.processes if each.poll() is None]
+        if not any("dask_scheduler" in str(each.args) for each in self.processes):
+            self._start("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", str(self.port))
+        for _ in range(3 - len(self.processes)):
+            address = f"tcp://127.0.0.1:{self.port}"
+            self._start(
+                "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny", "--death-timeout", "60"
+            )
+
+    def _start(self, *words: str) -> None:
+        program = [sys.executable, "-m", *words, "--no-dashboard"]
+        self.processes.append(
+            subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        )
+
+    def of(self, kind: str) -> list[psutil.Process]:
+        """The running processes of a kind, "dask_scheduler" or "dask_worker"."""
+        return [psutil.Process(each.pid) for each in self.processes if each.poll() is None and kind in str(each.args)]
+
+    def stop(self) -> None:
+        """Kill all."""
+        for each in self.processes:
+            each.kill()
+            each.wait()
+
+
+@contextmanager
+def nodes(wanted: bool) -> Iterator[Nodes | None]:
+    """A cluster while the context is open, if one is wanted."""
+    made = Nodes() if wanted else None
+    try:
+        if made is not None:
+            made.start()
+        yield made
+    finally:
+        if made is not None:
+            made.stop()
+
+
+def start_driver(urls: Sequence[str], out: Path, cluster: Nodes | None, limit: int | None) -> subprocess.Popen[str]:
+    """Start the run; `limit` is the maximum size of a file in bytes for it and its workers, to simulate a full disk."""
+
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit or 0, limit or 0))
+
+    where = ("--workers", "2") if cluster is None else ("--scheduler", f"tcp://127.0.0.1:{cluster.port}")
+    pipes: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    words = command("run", *urls, "--out", out, *where)
+    return subprocess.Popen(words, preexec_fn=limited if limit is not None else None, start_new_session=True, **pipes)
+
+
+def workers_of(driver: subprocess.Popen[str], cluster: Nodes | None) -> list[psutil.Process]:
+    if cluster is not None:
+        return cluster.of("dask_worker")
+    with suppress(psutil.Error):
+        children = psutil.Process(driver.pid).children()
+        return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    return []
+
+
+def do(fault: str, driver: subprocess.Popen[str], cluster: Nodes | None, server: Any, chance: random.Random) -> None:
+    """Do what the fault says, to whatever is there at this moment."""
+    if fault.endswith("driver"):
+        number = {"kill": signal.SIGKILL, "terminate": signal.SIGTERM, "interrupt": signal.SIGINT}[fault.split()[0]]
+        driver.send_signal(number)
+    elif fault == "fail requests":
+        server.failing = 0.05
+    elif fault == "kill scheduler" and cluster is not None:
+        for process in cluster.of("dask_scheduler"):
+            process.kill()
+            process.wait()
+        cluster.start()
+    elif fault in ("kill worker", "stop worker"):
+        with suppress(psutil.Error, IndexError):
+            worker = chance.choice(workers_of(driver, cluster))
+            if fault == "kill worker":
+                worker.kill()
+            else:
+                worker.suspend()
+                time.sleep(2)
+                worker.resume()
+        if cluster is not None:
+            cluster.start()
+
+
+@pytest.mark.parametrize("seed", range(FIRST_SEED, FIRST_SEED + SEQUENCES))
+def test_a_sequence(server: Any, whole: dict[str, str], tmp_path: Path, seed: int) -> None:
+    """Every byte is that of an undisturbed run, no partial file is left, and verify finds nothing wrong."""
+    chance = random.Random(seed)
+    out, story = tmp_path / "out", list[str]()
+    server.failing, server.chance = 0.0, random.Random(seed)
+    with nodes(seed % 3 == 0) as cluster:
+        faults = ENDS + GOES_ON + (ON_CLUSTERS if cluster else ())
+        for number in range(FAULTS + 1):
+            fault = chance.choice(faults) if number < FAULTS else "nothing"
+            limit = chance.choice((512, 4096, 16384)) if fault == "fill disk" and cluster is None else None
+            wait = chance.uniform(0, LONGEST)
+            story.append(f"{fault} after {wait:.1f} s" if limit is None else f"no file above {limit} bytes")
+            driver = start_driver(server.urls, out, cluster, limit)
+            until = time.monotonic() + wait
+            while driver.poll() is None and time.monotonic() < until and fault != "nothing":
+                time.sleep(0.02)
+            do(fault, driver, cluster, server, chance)
+            try:
+                _, errors = driver.communicate(timeout=PATIENCE)
+            except subprocess.TimeoutExpired:
+                driver.kill()
+                pytest.fail(f"seed {seed} hangs: {story}\n{driver.communicate()[1]}")
+            story.append(f"code {driver.returncode}")
+            assert "Traceback" not in errors, f"seed {seed}: {story}\n{errors}"
+            assert driver.returncode == 0 or (fault in ENDS and driver.returncode in (3, -signal.SIGKILL)), (
+                f"seed {seed}: {story}\n{errors}"
+            )
+    assert contents(out) == whole, f"seed {seed}: {story}"
+    assert not [path for path in out.rglob(".*") if path.name.endswith(TEMPORARY)], f"seed {seed}: {story}"
+    checked = curate("verify", out, settings=())
+    assert checked.returncode == 0, f"seed {seed}: {story}\n{checked.stdout}{checked.stderr}"
