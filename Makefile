@@ -38,7 +38,7 @@ types: $(READY)
 bench: $(READY) peers
 	$(BIN)/python tests/benchmarks/all.py
 
-peers: .venv-peers/.ready .venv-loaders/.ready
+peers: .venv-peers/.ready .venv-trainers/.ready
 
 # Checks the newest release, or a given one: make trafilatura VERSION=2.2.0
 trafilatura: $(READY)
@@ -56,4 +56,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(DEMO) $(VENV) .venv-peers .venv-loaders build dist *.egg-info
+	rm -rf $(DEMO) $(VENV) .venv-peers .venv-trainers build dist *.egg-info

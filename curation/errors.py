@@ -104,3 +104,19 @@ class ParameterError(ValueError):
     def __init__(self, key: str, value: object, allowed: str) -> None:
         super().__init__(f"{key} = {value!r}: must be {allowed}")
         self.key, self.value, self.allowed = key, value, allowed
+
+
+def require(holds: bool, key: str, value: object, allowed: str) -> None:
+    """Check the value of a parameter.
+
+    Args:
+        holds: Whether the value is valid.
+        key: Name of the parameter.
+        value: The value, for the message.
+        allowed: What is allowed, in words that follow "must be".
+
+    Raises:
+        ParameterError: `holds` is false.
+    """
+    if not holds:
+        raise ParameterError(key, value, allowed)

@@ -18,10 +18,10 @@ import pyarrow.compute as pc
 from annotated_types import Ge, Le
 
 from curation.arrays import Bools, Float64s
-from curation.errors import ParameterError
+from curation.errors import ParameterError, require
 from curation.quality.model import ALL, InvalidQualityModel, QualityModel, load, percentiles
 from curation.stages.batch import Batch
-from curation.stages.parameters import Ratio, Share, Size, checked, require
+from curation.stages.parameters import Ratio, Share, Size, checked
 from curation.stages.rules import Rule
 from curation.stages.stage import Filter, struct
 

@@ -22,9 +22,9 @@ from curation.archives.ledger import Loss
 from curation.archives.media_types import OTHER, TEXTS, begins_html, group_of, is_binary, media_type, sniff
 from curation.archives.records import Record, read_records
 from curation.archives.watch import Watch
-from curation.errors import UnreadableArchive
+from curation.errors import UnreadableArchive, require
 from curation.stages.batch import Batch
-from curation.stages.parameters import checked, require
+from curation.stages.parameters import checked
 from curation.store import schema
 
 __all__ = ["ReadSettings", "UnreadableArchive", "read_batches"]

@@ -18,7 +18,7 @@ from typing import Annotated, Any, TypeVar
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 
-from curation.errors import ParameterError, RecipeError
+from curation.errors import ParameterError, RecipeError, require
 from curation.running.versions import library_version
 
 Parameters = TypeVar("Parameters")
@@ -101,22 +101,6 @@ def checked(kind: type[Parameters]) -> type[Parameters]:
 
     kind.__init__ = init  # type: ignore[assignment]
     return kind
-
-
-def require(holds: bool, key: str, value: object, allowed: str) -> None:
-    """Check what no annotation can express, such as a relation between two fields.
-
-    Args:
-        holds: Whether the value is valid.
-        key: Name of the parameter.
-        value: The value, for the message.
-        allowed: What is allowed, in words that follow "must be".
-
-    Raises:
-        ParameterError: `holds` is false.
-    """
-    if not holds:
-        raise ParameterError(key, value, allowed)
 
 
 def build(kind: type[Parameters], values: Mapping[str, Any], where: str) -> Parameters:

@@ -34,7 +34,7 @@ from curation.tokenize.encoding.token_shards import (  # noqa: E402
     write_token_shard,
 )
 
-PEERS = ROOT / ".venv-loaders" / "bin" / "python"
+PEERS = ROOT / ".venv-trainers" / "bin" / "python"
 LENGTH, VOCABULARY, BATCH = 2048, 50_000, 16
 SHARD_ROWS = 8192
 

@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 from annotated_types import Ge, Le, Lt
 
 from curation.arrays import Int32s, Int64s, UnsignedInts
-from curation.stages.parameters import Count, Outside, Size, Text, checked, require
+from curation.errors import require
+from curation.stages.parameters import Count, Outside, Size, Text, checked
 from curation.store.folder import Folder
 from curation.store.paths import TOKENS
 from curation.store.shards import Output

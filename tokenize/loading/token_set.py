@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import mmap
+import posixpath
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +27,7 @@ import pyarrow.parquet as pq
 from curation.arrays import Int32s, Int64s
 from curation.errors import InputError
 from curation.store.folder import Folder
+from curation.store.manifest import read_manifests
 from curation.tokenize.encoding.parquet.column_pages import single_page
 
 Loaded = TypeVar("Loaded")
@@ -34,8 +36,30 @@ Starts = tuple[Int32s, Int64s]
 READERS = 4
 """Threads that open files and decode row groups in advance: they wait for storage more than they compute."""
 
-FILES_MAPPED = 1024
-"""Files mapped at once: an operating system allows about 65,000 mappings per process."""
+FILES_MAPPED = 128
+"""Files that a loader maps at once, each of which is an open file; a process is often allowed no more than 1,024."""
+
+Place = tuple[str, np.dtype[Any], int]
+"""Where a row group is that can be mapped: a local file, the type of its values, and their offset."""
+
+
+class FileMaps:
+    """Local files mapped into memory, those used last, at most `FILES_MAPPED` at a time."""
+
+    def __init__(self) -> None:
+        self._maps: OrderedDict[str, mmap.mmap] = OrderedDict()
+        self._lock = Lock()
+
+    def map(self, path: str) -> mmap.mmap:
+        """The bytes of a file. It stays open while the result or an array on it is in use."""
+        with self._lock:
+            if path not in self._maps:
+                if len(self._maps) >= FILES_MAPPED:
+                    self._maps.popitem(last=False)
+                with open(path, "rb") as raw:  # noqa: PTH123
+                    self._maps[path] = mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ)
+            self._maps.move_to_end(path)
+            return self._maps[path]
 
 
 class TokenSet:
@@ -46,6 +70,7 @@ class TokenSet:
         split: "train" or "validation".
         cache: Local folder for decoded row groups.
         kept: Number of row groups to keep in memory.
+        maps: The mapped files, if several sets share them.
 
     Attributes:
         folder: Folder of the token shards.
@@ -56,10 +81,17 @@ class TokenSet:
         identity: Hash of the files' footers; the same for a copy of the set.
 
     Raises:
-        InputError: There are no shards, or they differ in sequence length or tokenizer.
+        InputError: There are no shards or no rows, or shards differ in sequence length or tokenizer.
     """
 
-    def __init__(self, source: str, split: str = "train", cache: str | None = None, kept: int = 64) -> None:
+    def __init__(
+        self,
+        source: str,
+        split: str = "train",
+        cache: str | None = None,
+        kept: int = 64,
+        maps: FileMaps | None = None,
+    ) -> None:
         self.split = split
         self.folder, self._paths = _find(source, split)
         self._local = self.folder.is_local
@@ -71,10 +103,11 @@ class TokenSet:
         groups = np.array([group for file, footer in enumerate(footers) for group in _groups(file, footer)], np.int64)
         self._file, self._group, self.blocks, self._page, self._end = groups.reshape(-1, len(_GROUP)).T
         self._first = np.concatenate(([0], np.cumsum(self.blocks)))
+        if not len(self):
+            raise InputError(f"{source}: the files of {split} have no rows")
         self.identity = _identity(footers)
         self._cache = Path(cache) / self.identity if cache is not None else None
-        self._maps: OrderedDict[int, mmap.mmap] = OrderedDict()
-        self._lock = Lock()
+        self._maps = maps or FileMaps()
         self._ids = _LoadCache(kept, self._load_ids)
         self._starts = _LoadCache(kept, self._load_starts)
 
@@ -112,10 +145,54 @@ class TokenSet:
             targets: int64[n]. Row of `out` for each row.
         """
         blocks = np.searchsorted(self._first, rows, side="right") - 1
-        within = rows - self._first[blocks]
-        groups = self._ids.get(blocks.tolist())
-        for target, group, row in zip(targets.tolist(), groups, within.tolist(), strict=True):
-            out[target] = group[row]
+        within, into = (rows - self._first[blocks]).tolist(), targets.tolist()
+        needed = np.unique(blocks).tolist()
+        for block, loaded in zip(needed, self._ids.get(needed), strict=True):  # one mapped file at a time
+            group = self._mapped(block, loaded) if isinstance(loaded, tuple) else loaded
+            for at in np.flatnonzero(blocks == block).tolist():
+                out[into[at]] = group[within[at]]
+
+    def check_ids(self, ids: npt.NDArray[Any], block: int) -> None:
+        """Raise InputError if a row group has an id that is not in the vocabulary: the file is damaged."""
+        if 0 <= self.vocabulary <= ids.max(initial=0):
+            row, column = divmod(int(np.argmax(ids >= self.vocabulary)), self.sequence_length)
+            raise self.damaged(int(self._first[block]) + row, column, int(ids[row * self.sequence_length + column]))
+
+    def damaged(self, row: int, position: int, token: int) -> InputError:
+        """The error for an id that is not in the vocabulary, with its place as `curate explain --token` takes it."""
+        return InputError(
+            f"{self._place(row)}:{position}: id {token} is not in the vocabulary of {self.vocabulary} tokens; "
+            "the file is damaged"
+        )
+
+    def _place(self, row: int) -> str:
+        """File and row of a row of the set: "…/train-00003:17"."""
+        file = self._file[np.searchsorted(self._first, row, side="right") - 1]
+        first = self._first[np.searchsorted(self._file, file)]
+        return f"{self.folder.url}/{self._paths[file].removesuffix('.parquet')}:{row - first}"
+
+    def check_hashes(self) -> None:
+        """Compare the files of the split with the hashes in the manifests of the run, which are next to the folder.
+
+        Raises:
+            InputError: A file has other bytes, is missing, or has no manifest.
+        """
+        run = Folder(posixpath.dirname(self.folder.url))
+        expected = {
+            posixpath.basename(output.path): output.hash
+            for manifest in read_manifests(run, "tokens")
+            for output in manifest.outputs
+            if posixpath.basename(output.path).startswith(f"{self.split}-")
+        }
+        for path in self._paths:
+            if path not in expected:
+                raise InputError(f"{run.url}/manifests/tokens: no hash of {path} to compare with")
+        if missing := sorted(expected.keys() - {*self._paths}):
+            raise InputError(f"{self.folder.url}: {missing[0]} is missing")
+        with ThreadPoolExecutor(READERS) as pool:
+            for path, (_, digest) in zip(self._paths, pool.map(self.folder.hash, self._paths), strict=True):
+                if digest != expected[path]:
+                    raise InputError(f"{self.folder.url}/{path}: was changed after the run wrote it")
 
     def starts(self, rows: Int64s) -> Starts:
         """Document starts of all rows in one flat array, and the int64[n + 1] offsets of each row's starts."""
@@ -149,30 +226,23 @@ class TokenSet:
             return cast("IO[bytes]", pa.OSFile(self.folder.readable(path)))  # see open_parquet
         return cast("IO[bytes]", self.folder.fs.open(self.folder.path(path), "rb", cache_type="none"))
 
-    def _load_ids(self, block: int) -> npt.NDArray[Any]:
-        shape = (int(self.blocks[block]), self.sequence_length)
+    def _load_ids(self, block: int) -> npt.NDArray[Any] | Place:
+        values = int(self.blocks[block]) * self.sequence_length
         if self._local and self._page[block] >= 0:
-            mapped, values = self._mapped(int(self._file[block])), shape[0] * shape[1]
-            if single_page(mapped, int(self._page[block]), values):
-                return np.ndarray(shape, np.dtype("<u4"), mapped, int(self._end[block]) - values * 4)
+            path = self.folder.readable(self._paths[self._file[block]])
+            if single_page(self._maps.map(path), int(self._page[block]), values):
+                return path, np.dtype("<u4"), int(self._end[block]) - values * 4
         if self._cache is None:
-            return self._decode(block).reshape(shape)
-        path = self._cache / f"{block}.bin"
-        if not path.exists():
+            return self._decode(block).reshape(-1, self.sequence_length)
+        cached = self._cache / f"{block}.bin"
+        if not cached.exists():
             decoded = np.ascontiguousarray(self._decode(block))
-            Folder(str(self._cache)).write(path.name, decoded.data, sync=False)
-        return np.memmap(path, self.dtype, "r", shape=shape)
+            Folder(str(self._cache)).write(cached.name, decoded.data, sync=False)
+        return str(cached), self.dtype, 0
 
-    def _mapped(self, file: int) -> mmap.mmap:
-        with self._lock:
-            if file not in self._maps:
-                path = self.folder.readable(self._paths[file])
-                with open(path, "rb") as raw:  # noqa: PTH123
-                    self._maps[file] = mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ)
-                if len(self._maps) > FILES_MAPPED:
-                    self._maps.popitem(last=False)
-            self._maps.move_to_end(file)
-            return self._maps[file]
+    def _mapped(self, block: int, place: Place) -> npt.NDArray[Any]:
+        path, dtype, offset = place
+        return np.ndarray((int(self.blocks[block]), self.sequence_length), dtype, self._maps.map(path), offset)
 
     def table(self, block: int, columns: list[str] | None = None) -> pa.Table:
         """Read a row group as a table: all columns, or `columns`."""

@@ -7,8 +7,8 @@ from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from curation.errors import InputError, ParameterError
-from curation.stages.parameters import Outside, Size, Text, checked, require
+from curation.errors import InputError, ParameterError, require
+from curation.stages.parameters import Outside, Size, Text, checked
 from curation.tokenize.training.alphabet import BYTE_SPELLINGS
 from curation.tokenize.training.given import END, PAD, GivenTokenizer, read_tokenizer
 from curation.tokenize.training.patterns import PATTERNS, split_pattern

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import fsspec
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -17,9 +20,11 @@ from hypothesis import strategies as st
 from s3_server import s3_server
 from tokenized import END, PAD, make_run, make_texts
 
+import curation
 from curation.errors import InputError, ParameterError
 from curation.tokenize.encoding.parquet.column_pages import single_page
 from curation.tokenize.encoding.token_shards import TokensSettings
+from curation.tokenize.loading import token_set
 from curation.tokenize.loading.loader import TokenLoader, attention_mask, cumulative_lengths
 from curation.tokenize.loading.order import CYCLE, Mix, Order, permutation
 
@@ -334,6 +339,7 @@ def test_wrong_arguments_are_named(run: str, tmp_path: Path) -> None:
         "window": {"batch_size": 4, "window": 0},
         "epochs": {"sources": {run: 1, f"{run}/tokens": 1}, "batch_size": 4, "epochs": 1},
         "sources": {"sources": [], "batch_size": 4},
+        "epochs = 0": {"batch_size": 4, "epochs": 0},
     }.items():
         with pytest.raises(ParameterError, match=key):
             TokenLoader(**{"sources": run, **options})  # type: ignore[arg-type]
@@ -447,18 +453,192 @@ def test_dtype_is_as_requested(run: str) -> None:
     assert TokenLoader(run, 4, dtype=np.int64).batch_at(0)["input_ids"].dtype == np.int64
 
 
-def test_torch_dataset_with_and_without_workers(run: str) -> None:
-    """With 0 or 2 worker processes the tensors are the loader's batches, and resuming is exact."""
-    torch = pytest.importorskip("torch")
-    from curation.tokenize.loading.loader import TokenDataset
+def test_every_pass_has_its_own_order(run: str, written: np.ndarray) -> None:
+    """set_epoch gives each iteration another order, that of the same epoch of a loader of many epochs."""
+    several = rows_of(TokenLoader(run, 1, seed=1, epochs=3))
+    loader = TokenLoader(run, 1, seed=1, epochs=1)
+    for epoch in (0, 2, 1):
+        loader.set_epoch(epoch)
+        expected = several[epoch * len(written) : (epoch + 1) * len(written)]
+        assert rows_of(loader) == expected
+        assert rows_of(loader) == expected
+    endless = TokenLoader(run, 4, seed=1)
+    first = rows_of(itertools.islice(endless, 2))
+    endless.set_epoch(1)
+    assert first + rows_of(itertools.islice(endless, 2)) == several[:16]
 
-    expected = [batch["input_ids"].astype(np.int64) for batch in itertools.islice(TokenLoader(run, 8, seed=1), 9)]
-    for workers in (0, 2):
-        dataset = TokenDataset(run, 8, seed=1)
-        batches = torch.utils.data.DataLoader(dataset, batch_size=None, num_workers=workers)
-        for batch, right in zip(batches, expected, strict=False):
-            assert batch["input_ids"].dtype == torch.int64
-            assert (batch["input_ids"].numpy() == right).all()
-        dataset.load_state_dict(dataset.state_at(5 * 8))
-        following = next(iter(torch.utils.data.DataLoader(dataset, batch_size=None, num_workers=workers)))
-        assert (following["input_ids"].numpy() == expected[5]).all()
+
+@pytest.mark.parametrize("drop_last", [True, False])
+def test_resume_in_any_pass(run: str, drop_last: bool) -> None:
+    """A state knows its iteration: set_epoch keeps the position in it, goes on after its end, and is refused before."""
+
+    def make() -> TokenLoader:
+        return TokenLoader(run, 16, seed=1, epochs=1, drop_last=drop_last)
+
+    loader, steps, states = make(), [], []
+    for epoch in range(2):
+        loader.set_epoch(epoch)
+        states.append((epoch, len(steps), loader.state_dict()))
+        for batch in loader:
+            steps.append(batch["input_ids"].tolist())
+            states.append((epoch, len(steps), loader.state_dict()))
+    total = len(make())
+    assert len(steps) == 2 * total
+    for epoch, done, state in states:
+        again = make()
+        again.load_state_dict(state)
+        found = []
+        for number in range(epoch, 2):
+            again.set_epoch(number)
+            found += [batch["input_ids"].tolist() for batch in again]
+        assert found == steps[done:]
+        other = make()
+        other.load_state_dict(state)
+        if epoch == 1:
+            with pytest.raises(InputError, match=r"in epoch 1.* set_epoch\(1\)"):
+                other.set_epoch(0)
+        elif 0 < done < total:
+            with pytest.raises(InputError, match="in epoch 0"):
+                other.set_epoch(1)
+
+
+def test_workers_read_every_batch_once_and_resume(run: str) -> None:
+    """Several processes have every nth batch each, and the state of each is good for it alone."""
+    expected = [batch["input_ids"].tolist() for batch in TokenLoader(run, 8, epochs=1)]
+    for workers in (1, 2, 3):
+        for worker in range(workers):
+            loader = TokenLoader(run, 8, epochs=1)
+            batches = loader.every(worker, workers)
+            states = [loader.state_dict()]
+            found = []
+            for batch in batches:
+                found.append(batch["input_ids"].tolist())
+                states.append(loader.state_dict())
+            assert found == expected[worker::workers]
+            for done, state in enumerate(states):
+                again = TokenLoader(run, 8, epochs=1)
+                again.load_state_dict(state)
+                assert [batch["input_ids"].tolist() for batch in again.every(worker, workers)] == found[done:]
+                again.load_state_dict(state)
+                with pytest.raises(InputError, match=f"state of worker {worker} of {workers}"):
+                    again.every(worker + 1, workers + 2)
+
+
+def test_a_set_smaller_than_a_step_is_refused(run: str, written: np.ndarray, tmp_path: Path) -> None:
+    """A finite loader without a full step is an error, as is a token set without rows."""
+    with pytest.raises(InputError, match="less than one step of batch_size = 5000"):
+        TokenLoader(run, 5000, epochs=1)
+    assert len(TokenLoader(run, 5000, epochs=1, drop_last=False)) == 1
+    assert next(iter(TokenLoader(run, 5000)))["input_ids"].shape == (5000, 16)
+    table = pq.read_table(sorted(Path(run).glob("tokens/train-*.parquet"))[0])
+    pq.write_table(table.slice(0, 0), tmp_path / "train-00000.parquet")
+    with pytest.raises(InputError, match="no rows"):
+        TokenLoader(str(tmp_path), 4)
+
+
+@pytest.mark.parametrize("compression", ["none", "zstd"])
+@pytest.mark.parametrize(("bad", "dtype"), [(430, None), (70_000, None), (2**31, np.int32), (2**32 - 1, np.int64)])
+def test_ids_beyond_the_vocabulary_are_refused(
+    run: str, tmp_path: Path, compression: str, bad: int, dtype: type | None
+) -> None:
+    """A damaged id is an error that names file, row and position, however the file is read."""
+    path = sorted(Path(run).glob("tokens/train-*.parquet"))[0]
+    table = pq.read_table(path)
+    ids = np.array(table["input_ids"].to_pylist(), np.uint32)
+    ids[37, 5] = bad
+    kind = pa.list_(pa.field("element", pa.uint32(), nullable=False), 16)
+    column = pa.FixedSizeListArray.from_arrays(pa.array(ids.reshape(-1)), type=kind)
+    field = pa.field("input_ids", kind, nullable=False)
+    (tmp_path / "tokens").mkdir()
+    pq.write_table(
+        table.set_column(0, field, column),
+        tmp_path / "tokens" / path.name,
+        compression=compression,
+        use_dictionary=False,
+    )
+    loader = TokenLoader(str(tmp_path), 4, shuffle=False, dtype=dtype, prefetch=0)
+    batches = iter(loader)
+    assert len(list(itertools.islice(batches, 9))) == 9
+    with pytest.raises(InputError, match=rf"train-00000:37:5: id {bad} is not in the vocabulary of 430 tokens"):
+        next(batches)
+
+
+def test_a_type_that_holds_no_id_is_refused(run: str) -> None:
+    """A type for input_ids that is too small for the vocabulary, or no whole number, is an error."""
+    for dtype in (np.uint8, np.float32, bool):
+        with pytest.raises(ParameterError, match="dtype"):
+            TokenLoader(run, 4, dtype=dtype)
+
+
+@pytest.mark.parametrize("source", ["", "/tokens"])
+def test_changed_files_are_refused(tmp_path: Path, source: str) -> None:
+    """verify="hash" accepts what the run wrote, and refuses a changed, missing, additional or unknown file."""
+    make_run(tmp_path, TEXTS, SETTINGS)
+    first, *others = sorted(tmp_path.glob("tokens/train-*.parquet"))
+    original = first.read_bytes()
+
+    def load(**options: object) -> TokenLoader:
+        return TokenLoader(f"{tmp_path}{source}", 4, verify="hash", **options)  # type: ignore[arg-type]
+
+    load()
+    load(split="validation")
+    first.write_bytes(original[:1000] + bytes([original[1000] ^ 1]) + original[1001:])
+    TokenLoader(str(tmp_path), 4)
+    with pytest.raises(InputError, match=r"train-00000\.parquet: was changed"):
+        load()
+    load(split="validation")
+    first.unlink()
+    with pytest.raises(InputError, match=r"train-00000\.parquet is missing"):
+        load()
+    first.write_bytes(original)
+    (tmp_path / "tokens" / "train-00099.parquet").write_bytes(original)
+    with pytest.raises(InputError, match=r"no hash of train-00099\.parquet"):
+        load()
+    with pytest.raises(ParameterError, match="verify"):
+        TokenLoader(str(tmp_path), 4, verify="sha")
+    assert others
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_open_files_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cached: bool) -> None:
+    """However many files a window and a mix have, only as many are open at once as FILES_MAPPED says, and one more."""
+    monkeypatch.setattr(token_set, "FILES_MAPPED", 4)
+    settings = replace(SETTINGS, shard_rows=8, row_group_rows=8, compression="zstd" if cached else "none")
+    for name in ("one", "two"):
+        make_run(tmp_path / name, TEXTS, replace(settings, seed=len(name)))
+    assert len(list(tmp_path.glob("one/tokens/train-*.parquet"))) > 30
+    cache = str(tmp_path / "cache") if cached else None
+    before = open_files()
+    loader = TokenLoader([str(tmp_path / "one"), str(tmp_path / "two")], 16, window=64, prefetch=0, cache=cache)
+    opened = [open_files() - before for _ in itertools.islice(loader, 40)]
+    assert 4 <= max(opened) <= 5
+
+
+WITH_FIVE_PACKAGES = """
+import importlib.metadata, sys
+needed = {"curation", "numpy", "pyarrow", "numba", "llvmlite", "fsspec", "xxhash"}
+others = importlib.metadata.packages_distributions().keys() - needed
+
+class WithoutOthers:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in others:
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, WithoutOthers())
+from curation.tokenize.loading.loader import TokenLoader
+for batch in TokenLoader(sys.argv[1], 4, epochs=1, positions=True, verify="hash"):
+    pass
+print(batch["segment_ids"].shape)
+"""
+
+
+def test_the_loader_needs_five_packages(run: str) -> None:
+    """Loading works where only numpy, pyarrow, numba, fsspec and xxhash can be imported."""
+    command = [sys.executable, "-c", WITH_FIVE_PACKAGES, run]
+    root = Path(curation.__file__).parents[1]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=root)
+    assert done.stdout == "(4, 16)\n", done.stderr

@@ -1,0 +1,63 @@
+"""PyTorch, torchdata, accelerate, transformers and other trainers read our tokens exactly, in their own environment.
+
+They are several gigabytes, so the tests are skipped unless CURATION_TRAINERS names a Python that has them, or is 1 for
+the one that `make peers` installs. Only this environment's packages are used there, and this code from its folder.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+from tokenized import make_run, make_texts
+
+from curation.tokenize.encoding.token_shards import TokensSettings
+
+ROOT = Path(__file__).resolve().parents[3]
+PROGRAMS = ROOT / "tests" / "support" / "trainer_programs.py"
+GIVEN = os.environ.get("CURATION_TRAINERS", "")
+PYTHON = str(ROOT / ".venv-trainers" / "bin" / "python") if GIVEN == "1" else GIVEN
+SETTINGS = TokensSettings(sequence_length=16, shard_rows=100, row_group_rows=16, validation_fraction=0.02)
+
+pytestmark = pytest.mark.skipif(not GIVEN, reason="CURATION_TRAINERS names no environment with PyTorch and trainers")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("run")
+    make_run(path, make_texts(40, longest=60), SETTINGS)
+    return str(path)
+
+
+def start(name: str, *arguments: str, **variables: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", **variables}
+    command = [PYTHON, str(PROGRAMS), name, *arguments]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def finish(*processes: subprocess.Popen[str]) -> None:
+    try:
+        for process in processes:
+            output, _ = process.communicate(timeout=100)
+            assert process.returncode == 0, output[-4000:]
+    finally:
+        for process in processes:
+            process.kill()
+
+
+@pytest.mark.parametrize("program", ["plain", "persistent", "copies", "batching", "stateful"])
+def test_data_loaders(run: str, program: str) -> None:
+    """DataLoader and StatefulDataLoader give the loader's batches and resume exactly, or raise an error."""
+    finish(start(program, run))
+
+
+@pytest.mark.parametrize("program", ["accelerate_ranks", "trainer_ranks"])
+def test_two_ranks(run: str, program: str) -> None:
+    """Two ranks together read every row of each step once, or accelerate's second division is an error."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+    shared = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    finish(*(start(program, run, RANK=rank, LOCAL_RANK=rank, ACCELERATE_USE_CPU="true", **shared) for rank in "01"))
