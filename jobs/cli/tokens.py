@@ -48,7 +48,11 @@ def export_command(
     form: Annotated[
         str,
         typer.Option(
-            "--format", "-f", metavar="megatron|bin|llmc", help="Format of Megatron-LM, nanoGPT (bin) or llm.c."
+            "--format",
+            "-f",
+            metavar="megatron|bin|nanogpt|llmc|olmo|mds|litdata|jsonl",
+            help="Format of Megatron-LM, nanoGPT, llm.c, OLMo-core, mosaicml-streaming (mds) or litdata; or bare ids "
+            "(bin), or JSON Lines.",
         ),
     ],
     split: Annotated[
@@ -57,7 +61,7 @@ def export_command(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Export the tokens for another trainer, in the same order and without padding."""
+    """Export the tokens for another trainer, in the same order."""
     from curation.jobs.inspect.export import export_splits
 
     outputs = export_splits(folder, to, form, split)

@@ -17,7 +17,13 @@ from curation.store import schema
 from curation.store.folder import Folder
 from curation.store.manifest import Manifest
 from curation.store.shards import ShardWriter
-from curation.tokenize.encoding.token_shards import TokensSettings
+from curation.tokenize.encoding.token_shards import (
+    PackedRows,
+    TokensSettings,
+    shard_path,
+    token_schema,
+    write_token_shard,
+)
 
 END, PAD = "<|endoftext|>", "<|padding|>"
 
@@ -127,3 +133,27 @@ def make_run(
     folder.write("tokenizer/tokenizer.json", tokenizer.to_str().encode())
     manifest = make_tokens(folder, list(names), settings, ["test"], Cluster(None), Progress("silent"))
     return folder, manifest, tokenizer
+
+
+def make_fixed_tokens(path: Path, length: int = 16) -> list[list[int]]:
+    """Token shards whose ids follow from arithmetic alone, in two files of two row groups; returns the documents."""
+    documents = [[(31 * i + 17 * j) % 997 + 2 for j in range(7 * i % 40)] + [0] for i in range(40)]
+    flat = [token for document in documents for token in document]
+    starts = np.cumsum([0, *map(len, documents)])
+    rows = -(-len(flat) // length)
+    ids = np.array([*flat, *[1] * (rows * length - len(flat))], np.uint16).reshape(rows, length)
+    begins = np.union1d(np.arange(rows) * length, starts)
+    begins = begins[begins < ids.size]
+    pieces = np.where(begins < len(flat), np.searchsorted(starts, begins, side="right") - 1, -1)
+    labels = {"tokenizer": "fixed", "vocabulary": 999, "sequence_length": length, "packing": "concat", "end_id": 0}
+    metadata = {f"curation.{key}": str(value) for key, value in {**labels, "pad_id": 1, "seed": 0}.items()}
+    names = pa.array([f"document {number}" for number in range(len(documents))])
+    half = rows // 2
+    for number, (first, last) in enumerate(((0, half), (half, rows))):
+        inside = (begins >= first * length) & (begins < last * length)
+        offsets = np.searchsorted(begins[inside], np.arange(first, last + 1) * length)
+        packed = PackedRows(ids[first:last], (begins[inside] % length).astype(np.int32), pieces[inside], offsets, 0)
+        table = packed.to_arrow(names, token_schema(np.dtype(np.uint16), length))
+        settings = TokensSettings(row_group_rows=-(-half // 2))
+        write_token_shard(Folder(str(path)), shard_path("train", number), table, metadata, settings)
+    return documents

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
@@ -258,11 +259,67 @@ def trainer_ranks(run: str) -> None:
     dist.destroy_process_group()
 
 
+def formats(folder: str) -> None:
+    """OLMo-core, mosaicml-streaming and litdata read our files as they are, and write the same bytes themselves.
+
+    Args:
+        folder: Has the exports, each in the folder of its format, and documents.json and rows.json with the ids.
+    """
+    import filecmp
+    import json
+    from pathlib import Path
+
+    import litdata
+    from litdata.streaming.item_loader import TokensLoader
+    from litdata.streaming.writer import BinaryWriter
+    from olmo_core.data.numpy_dataset import NumpyFSLDataset
+    from olmo_core.data.utils import get_document_indices, load_array_slice
+    from streaming import MDSWriter, StreamingDataset
+
+    root = Path(folder)
+    documents, packed = (json.loads((root / f"{name}.json").read_text()) for name in ("documents", "rows"))
+    length = len(packed[0])
+    flat = [token for document in documents for token in document]
+    blocks = [flat[at : at + length] for at in range(0, len(flat) - length + 1, length)]
+
+    paths = sorted(str(path) for path in root.glob("olmo/*.npy"))
+    assert len(paths) > 1
+    places = [(path, *place) for path in paths for place in get_document_indices(path)]
+    assert [load_array_slice(*place, np.uint16).tolist() for place in places] == documents
+    ids = {"pad_token_id": 1, "eos_token_id": 0, "vocab_size": 999}
+    for path in paths:
+        read = NumpyFSLDataset(path, sequence_length=length, dtype=np.uint16, **ids)
+        whole = np.fromfile(path, np.uint16)
+        assert len(read) == len(whole) // length
+        for number in range(len(read)):
+            assert read[number]["input_ids"].tolist() == whole[number * length : (number + 1) * length].tolist()
+
+    samples = StreamingDataset(local=str(root / "mds"), split="train", shuffle=False, batch_size=1)
+    assert [samples[number]["tokens"].tolist() for number in range(len(samples))] == packed
+    with MDSWriter(out=str(root / "mosaic"), columns={"tokens": f"ndarray:uint16:{length}"}) as written:
+        for row in packed:
+            written.write({"tokens": np.array(row, np.uint16)})
+    for name in ("index.json", "shard.00000.mds"):
+        assert filecmp.cmp(root / "mosaic" / name, root / "mds" / "train" / name, shallow=False), name
+
+    chunked = litdata.StreamingDataset(str(root / "litdata" / "train"), item_loader=TokensLoader(length), shuffle=False)
+    assert [chunked[number].tolist() for number in range(len(chunked))] == blocks
+    piece = json.loads((root / "litdata" / "train" / "index.json").read_text())["config"]["chunk_size"]
+    assert len(blocks) * length > 2 * piece
+    writer = BinaryWriter(str(root / "lightning"), chunk_size=piece, item_loader=TokensLoader())
+    for number, at in enumerate(range(0, len(flat), piece)):
+        writer[number] = torch.tensor(flat[at : at + piece], dtype=torch.int32)
+    writer.done()
+    (root / "lightning" / "0.index.json").rename(root / "lightning" / "index.json")
+    for path in sorted((root / "lightning").iterdir()):
+        assert filecmp.cmp(path, root / "litdata" / "train" / path.name, shallow=False), path.name
+
+
 def main() -> None:
     """Run the program that the arguments name."""
     programs: dict[str, Callable[[str], None]] = {
         program.__name__: program
-        for program in (plain, persistent, copies, batching, stateful, accelerate_ranks, trainer_ranks)
+        for program in (plain, persistent, copies, batching, stateful, accelerate_ranks, trainer_ranks, formats)
     }
     torch.set_num_threads(1)
     programs[sys.argv[1]](sys.argv[2])

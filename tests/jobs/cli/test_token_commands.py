@@ -14,9 +14,11 @@ from tokenized import PAD, make_run, make_texts, train_tokenizer, write_corpus
 from typer.testing import CliRunner
 
 from curation.errors import CurationError, InputError, ParameterError
+from curation.jobs.cli import tokens
 from curation.jobs.cli.main import app
 from curation.store.folder import Folder
 from curation.tokenize.encoding.token_shards import TokensSettings
+from curation.tokenize.loading.exports import FORMATS
 
 SETTINGS = TokensSettings(sequence_length=32, shard_rows=64, row_group_rows=16, validation_fraction=0.1)
 TEXTS = [*make_texts(60, longest=60), "\x1b[31mred\x1b[0m [bold]river[/bold]\n" * 30]
@@ -153,6 +155,11 @@ def test_export_writes_each_split(run: str, tmp_path: Path) -> None:
     assert np.fromfile(tmp_path / "train.bin", np.uint16).tolist() == written[written != 1].tolist()
     assert "documents" in answer("export", run, "-f", "megatron", "--to", str(tmp_path / "m"), "--split", "train")
     assert not (tmp_path / "m" / "validation.bin").exists()
+
+
+def test_help_of_export_names_every_format() -> None:
+    """The help shows the formats that exist, in their order."""
+    assert f'metavar="{"|".join(FORMATS)}"' in Path(tokens.__file__).read_text(encoding="utf-8")
 
 
 def test_export_to_an_object_store(run: str) -> None:

@@ -1,15 +1,23 @@
 from __future__ import annotations
 
+import csv
+import gzip
 import itertools
 import json
+import pickle
 import struct
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import datasets
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 from datatrove.pipeline.tokens.megatron_tokenizer import MegatronTokenizedFile
+from exported import RECORDED, export_fixed_tokens, hashes
 from tokenized import END, make_run, make_texts
 from tokenizers import Tokenizer
 
@@ -17,7 +25,8 @@ from curation.errors import InputError, OutputError, ParameterError
 from curation.tokenize.encoding.encode_shards import read_encoder
 from curation.tokenize.encoding.encoder import Encoder
 from curation.tokenize.encoding.token_shards import TokensSettings
-from curation.tokenize.loading.exports import FORMATS, documents, export
+from curation.tokenize.loading.document_stream import stream_parts
+from curation.tokenize.loading.exports import FORMATS, export
 from curation.tokenize.loading.loader import TokenLoader
 from curation.tokenize.loading.token_set import TokenSet
 
@@ -103,7 +112,7 @@ def test_bin_is_bare_ids_with_an_index(run: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [100, 1000, 10**8])
 def test_llmc_files(run: str, tmp_path: Path, size: int) -> None:
     """Headers and sizes are as llm.c expects, and the concatenated files are the concatenated documents."""
-    export(run, str(tmp_path), "llmc", llmc_tokens=size)
+    export(run, str(tmp_path), "llmc", file_tokens=size)
     tokens: list[int] = []
     for path in sorted(tmp_path.glob("train_*.bin")):
         header = np.fromfile(path, np.int32, 256)
@@ -116,7 +125,7 @@ def test_llmc_files(run: str, tmp_path: Path, size: int) -> None:
 
 
 def test_ids_of_four_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A vocabulary over 65,536 is stored as uint32, exported as int32 for Megatron and as uint32 otherwise."""
+    """A vocabulary over 65,536 is stored and exported in four bytes, or refused where the reader knows two only."""
     make_run(tmp_path / "small", TEXTS, SETTINGS)
     original = Encoder.__init__
 
@@ -130,15 +139,101 @@ def test_ids_of_four_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     read_encoder.cache_clear()
     assert str(pq.read_schema(tmp_path / "large/tokens/train-00000.parquet").field(0).type.value_type) == "uint32"
     large, small = str(tmp_path / "large"), str(tmp_path / "small")
-    for form in ("megatron", "bin", "llmc"):
+    for form in ("megatron", "bin", "olmo", "mds"):
         export(large, str(tmp_path / form), form)
+    for form in ("llmc", "nanogpt"):
+        with pytest.raises(InputError, match=r"below 65,536 only.* 100,000 tokens"):
+            export(large, str(tmp_path / form), form)
+        assert not list((tmp_path / form).glob("*"))
     assert expected(large) == expected(small)
     assert read_megatron(tmp_path / "megatron/train") == expected(small)
     flat = [token for document in expected(small) for token in document]
     assert np.fromfile(tmp_path / "bin/train.bin", np.uint32).tolist() == flat
-    llmc = tmp_path / "llmc/train_000000.bin"
-    assert np.fromfile(llmc, np.int32, 2).tolist() == [20240801, 7]
-    assert np.fromfile(llmc, np.uint32, offset=1024).tolist() == flat
+    assert np.fromfile(tmp_path / "olmo/train-00000.npy", np.uint32).tolist() == flat
+    encodings = json.loads((tmp_path / "mds/train/index.json").read_text())["shards"][0]["column_encodings"]
+    assert encodings == ["ndarray:uint32:32"]
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_nanogpt(run: str, tmp_path: Path, split: str) -> None:
+    """nanoGPT's train.py finds train.bin and val.bin with uint16, and the size of the vocabulary in meta.pkl."""
+    export(run, str(tmp_path), "nanogpt", split)
+    name = {"train": "train", "validation": "val"}[split]
+    ids = np.memmap(tmp_path / f"{name}.bin", dtype=np.uint16, mode="r")
+    assert ids.tolist() == [token for document in expected(run, split) for token in document]
+    with (tmp_path / "meta.pkl").open("rb") as file:
+        assert pickle.load(file) == {
+            "vocab_size": Tokenizer.from_file(f"{run}/tokenizer/tokenizer.json").get_vocab_size()
+        }
+
+
+def test_json_lines(run: str, tmp_path: Path) -> None:
+    """Each line has a document's id and tokens, and datasets reads the file."""
+    export(run, str(tmp_path), "jsonl")
+    path = tmp_path / "train.jsonl.zst"
+    lines = [json.loads(line) for line in zstandard.open(path, "rt", encoding="utf-8")]
+    assert [line["input_ids"] for line in lines] == expected(run)
+    names = Counter(line["id"] for line in lines)
+    stored = pa.concat_tables([pq.read_table(path) for path in sorted(Path(run).glob("tokens/train-*.parquet"))])
+    assert names.keys() == {*stored["document_ids"].combine_chunks().flatten().drop_null().to_pylist()}
+    cache = str(tmp_path / "cache")
+    read = datasets.load_dataset("json", data_files=str(path), split="train", cache_dir=cache)
+    assert read["input_ids"][:] == expected(run)
+
+
+@pytest.mark.parametrize("size", [1, 100, 10**8])
+def test_olmo_files(run: str, tmp_path: Path, size: int) -> None:
+    """Files of bare ids are cut between documents, and the table beside each says where its documents are."""
+    outputs = export(run, str(tmp_path), "olmo", file_tokens=size)
+    found, names = [], []
+    for path in sorted(tmp_path.glob("*.npy")):
+        ids = np.fromfile(path, np.uint16)
+        with gzip.open(path.with_suffix(".csv.gz"), "rt", newline="") as file:
+            for begin, end, name in csv.reader(file):
+                found.append(ids[int(begin) : int(end)].tolist())
+                names.append(name)
+        assert int(end) == len(ids)
+        assert int(begin) < size
+    assert found == expected(run)
+    assert all(name.startswith("shard-") for name in names)
+    assert len(outputs) == 2 * len(list(tmp_path.glob("*.npy"))) + 1
+
+
+def test_mds_has_the_rows_as_they_are_packed(run: str, tmp_path: Path) -> None:
+    """A sample per row with its padding, in shards of a limited size, which a longer export left nothing beside."""
+    tables = [pq.read_table(path) for path in sorted(Path(run).glob("tokens/train-*.parquet"))]
+    rows = [row for table in tables for row in table["input_ids"].to_pylist()]
+    for size in (1, 1000, None):
+        export(run, str(tmp_path), "mds", file_tokens=size)
+        index = json.loads((tmp_path / "train" / "index.json").read_text())
+        found = []
+        for shard in index["shards"]:
+            data = (tmp_path / "train" / shard["raw_data"]["basename"]).read_bytes()
+            assert (len(data), shard["samples"]) == (shard["raw_data"]["bytes"], int.from_bytes(data[:4], "little"))
+            places = np.frombuffer(data, np.uint32, shard["samples"] + 1, 4)
+            found += [np.frombuffer(data[a:b], np.uint16).tolist() for a, b in itertools.pairwise(places)]
+        assert found == rows
+        assert len(list((tmp_path / "train").glob("*.mds"))) == len(index["shards"])
+    assert len(index["shards"]) == 1
+
+
+def test_bytes_are_those_that_trainers_have_read(tmp_path: Path) -> None:
+    """The files are the same as when OLMo-core, mosaicml-streaming and litdata read them (test_trainers.py)."""
+    export_fixed_tokens(tmp_path)
+    assert hashes(tmp_path) == json.loads(RECORDED.read_text())
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_ids_beyond_the_vocabulary_are_refused(run: str, tmp_path: Path, form: str) -> None:
+    """An id that the vocabulary does not have stops the export with its place, and leaves no file under its name."""
+    source = sorted(Path(run).glob("tokens/train-*.parquet"))[0]
+    table = pq.read_table(source)
+    metadata = {**table.schema.metadata, b"curation.vocabulary": b"300"}
+    (tmp_path / "tokens").mkdir()
+    pq.write_table(table.replace_schema_metadata(metadata), tmp_path / "tokens" / source.name)
+    with pytest.raises(InputError, match=r"train-00000:\d+:\d+: id \d+ is not in the vocabulary of 300 tokens"):
+        export(str(tmp_path), str(tmp_path / "out"), form)
+    assert not list((tmp_path / "out").glob("train*.*"))
 
 
 def test_spelled_special_tokens_stay_text(run: str, tmp_path: Path) -> None:
@@ -164,17 +259,20 @@ def test_every_export_says_which_ids_are_special(run: str, tmp_path: Path, form:
     assert (found["format"], found["documents"], found["tokens"]) == (form, len(texts), sum(map(len, texts)))
 
 
-def test_formats_do_not_mix(run: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", FORMATS)
+def test_formats_do_not_mix(run: str, tmp_path: Path, form: str) -> None:
     """A folder with another format is refused before anything is written; the same export can be made again."""
-    for form, other in itertools.permutations(FORMATS, 2):
-        target = tmp_path / f"{form}-{other}"
-        export(run, str(target), form)
-        before = {path.name: path.read_bytes() for path in target.iterdir()}
-        for split in ("train", "validation"):
-            with pytest.raises(OutputError, match=f"has an export in the format {form}"):
-                export(run, str(target), other, split)
-        export(run, str(target), form)
-        assert {path.name: path.read_bytes() for path in target.iterdir()} == before
+
+    def files() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+    export(run, str(tmp_path), form)
+    before = files()
+    for other, split in itertools.product({*FORMATS} - {form}, ("train", "validation")):
+        with pytest.raises(OutputError, match=f"has an export in the format {form}"):
+            export(run, str(tmp_path), other, split)
+    export(run, str(tmp_path), form)
+    assert files() == before
 
 
 def test_tokenizers_do_not_mix(run: str, tmp_path: Path) -> None:
@@ -188,9 +286,9 @@ def test_tokenizers_do_not_mix(run: str, tmp_path: Path) -> None:
 
 def test_a_shorter_export_leaves_nothing_of_a_longer_one(run: str, tmp_path: Path) -> None:
     """Files of llm.c beyond the last one are removed, since a trainer reads all that match."""
-    export(run, str(tmp_path), "llmc", llmc_tokens=100)
+    export(run, str(tmp_path), "llmc", file_tokens=100)
     assert len(list(tmp_path.glob("train_*.bin"))) > 2
-    export(run, str(tmp_path), "llmc", llmc_tokens=10**8)
+    export(run, str(tmp_path), "llmc", file_tokens=10**8)
     assert [path.name for path in tmp_path.glob("train_*.bin")] == ["train_000000.bin"]
 
 
@@ -208,4 +306,4 @@ def test_metadata_that_is_no_number(run: str, tmp_path: Path, value: str) -> Non
     tokens = TokenSet(run, "train")
     tokens.metadata = tokens.metadata | {"curation.end_id": value}
     with pytest.raises(InputError, match=r"curation\.end_id = .* no whole number"):
-        next(documents(tokens))
+        next(stream_parts(tokens))

@@ -6,12 +6,14 @@ the one that `make peers` installs. Only this environment's packages are used th
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
 from pathlib import Path
 
 import pytest
+from exported import RECORDED, export_fixed_tokens, hashes
 from tokenized import make_run, make_texts
 
 from curation.tokenize.encoding.token_shards import TokensSettings
@@ -61,3 +63,10 @@ def test_two_ranks(run: str, program: str) -> None:
         port = str(server.getsockname()[1])
     shared = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     finish(*(start(program, run, RANK=rank, LOCAL_RANK=rank, ACCELERATE_USE_CPU="true", **shared) for rank in "01"))
+
+
+def test_formats(tmp_path: Path) -> None:
+    """The real readers give our tokens, and their writers our bytes; the hashes of these files are then recorded."""
+    export_fixed_tokens(tmp_path)
+    finish(start("formats", str(tmp_path)))
+    RECORDED.write_text(json.dumps(hashes(tmp_path), indent=1) + "\n")
