@@ -14,6 +14,7 @@
     │   ├── WriteFailed       a full disk, a folder that went away; also an OSError
     │   └── DamagedManifest   a manifest that cannot be read; also a ValueError
     ├── UnreadableArchive     exit 1: an input in which nothing is an archive; it is quarantined
+    ├── NotDivisible          a part of an archive that cannot be read by itself; the archive is read whole
     └── ExtractionError       one page that `curation.extract` was asked for; no command raises it
 
 A damaged record or a page that cannot be extracted stops no run: it is a counted, named skip.
@@ -92,6 +93,10 @@ class UnreadableArchive(CurationError):
     """A file of which nothing is an archive; the job that meets it quarantines the input by name."""
 
     exit_code = 1
+
+
+class NotDivisible(CurationError):
+    """A part of an archive does not end where the next one begins, such as where a record goes on beyond it."""
 
 
 class ExtractionError(CurationError):

@@ -37,7 +37,7 @@ RECORD_END = b"\r\n\r\n"
 _WARC_END, _ARC_END = re.compile(rb"\r?\n\r?\n\Z"), re.compile(rb"\r?\n\Z")
 _SCHEME = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]{0,40}+:")
 
-_MAX_REPEATS = 8
+MAX_REPEATS = 8
 """How often per file a stretch is read again because a record in it states a length beyond the end of the stretch."""
 
 
@@ -52,7 +52,7 @@ class Contents(Runs):
         self._start, self._end = 0, 0  # the last content read, as positions in the buffer
         self._in_arc = self._damage_counted = False
         # Unpacked bytes to drop at the start of the next run, which repeats what was read before, and why it does.
-        self._repeated, self._repeated_cause, self._repeats_left = 0, "", _MAX_REPEATS
+        self._repeated, self._repeated_cause, self._repeats_left = 0, "", MAX_REPEATS
 
     def read_content(self, header: Header) -> str | None:
         """Read the content and advance to its end. Returns the cause if it is lost, else None."""

@@ -50,6 +50,7 @@ class Input:
         start: First byte of the part. What begins in a part belongs to it, such as a row group or a line.
         stop: End of the part, exclusive; None for the end of the file.
         first_row: The number of its first row, where lines would have to be counted to know it; None if unknown.
+        dump: In parts of an archive, the crawl that its first record names; None if it names none.
     """
 
     path: str
@@ -58,6 +59,7 @@ class Input:
     start: int = 0
     stop: int | None = None
     first_row: int | None = field(default=None, compare=False)
+    dump: str | None = field(default=None, compare=False)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -108,9 +110,14 @@ class Input:
         return [replace(self, start=start, stop=stop) for start, stop in pairwise(bounds)]
 
     @property
+    def is_local(self) -> bool:
+        """Whether it is a file of this machine."""
+        return is_local(self.path)
+
+    @property
     def is_special(self) -> bool:
         """Whether it is a pipe, a device, or the like: opening it may wait forever, or describe this process."""
-        return is_local(self.path) and is_special(LocalFileSystem._strip_protocol(self.path))
+        return self.is_local and is_special(LocalFileSystem._strip_protocol(self.path))
 
     def open(self) -> Any:
         """Open the file for reading its bytes, not decompressed. Failed requests to another machine are repeated."""

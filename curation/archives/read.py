@@ -51,7 +51,9 @@ def read_input(
     losses, watch = [] if losses is None else losses, watch or Watch()
     kind = _kind(stream, source)
     if kind == "archive":
-        yield from read_batches(stream, source.path, settings, counts, losses=losses, watch=watch)
+        stream.seek(source.start)
+        part = source if source.is_part else None
+        yield from read_batches(stream, source.path, settings, counts, losses=losses, watch=watch, part=part)
     elif not source.size and kind != "text":
         counts["file.empty"] += 1
     elif kind == "parquet":

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import IO, Annotated, ClassVar, Literal, NamedTuple
+from typing import IO, TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -22,10 +22,13 @@ from curation.archives.ledger import Loss
 from curation.archives.media_types import OTHER, TEXTS, begins_html, group_of, is_binary, media_type, sniff
 from curation.archives.records import Record, read_records
 from curation.archives.watch import Watch
-from curation.errors import UnreadableArchive, require
+from curation.errors import NotDivisible, UnreadableArchive, require
 from curation.stages.batch import Batch
 from curation.stages.parameters import checked
 from curation.store import schema
+
+if TYPE_CHECKING:
+    from curation.archives.inputs import Input
 
 __all__ = ["ReadSettings", "UnreadableArchive", "read_batches"]
 
@@ -126,6 +129,7 @@ def read_batches(
     *,
     losses: list[Loss] | None = None,
     watch: Watch | None = None,
+    part: Input | None = None,
     max_documents: int = 256,
     max_bytes: int = BATCH_BYTES,
 ) -> Iterator[Batch]:
@@ -142,6 +146,8 @@ def read_batches(
             of the file (`bytes.records`, `bytes.padding`, `bytes.lost`).
         losses: What could not be read is appended to it.
         watch: Told about every record before it is worked on.
+        part: The part of the archive to read, from `divide`; the stream is at its start. The rest of the file by
+            default.
         max_documents: Largest number of pages in a batch.
         max_bytes: Approximate size of the text and HTML in a batch, in bytes.
 
@@ -150,20 +156,23 @@ def read_batches(
 
     Raises:
         UnreadableArchive: The file has bytes but no WARC or ARC record.
+        NotDivisible: The part does not end where the next one begins, or not as that one takes for granted.
     """
     rows = _PageBuffer(path)
-    dump = settings.dump or dump_of(path)
+    is_named = bool(settings.dump or dump_of(path))
+    dump = settings.dump or dump_of(path) or (part.dump if part is not None and part.start else None)
+    stop = None if part is None else part.stop
     wanted = frozenset(settings.records) | {"warcinfo"}
     watch, losses = watch or Watch(), [] if losses is None else losses
-    for record in read_records(stream, counts, wanted, settings.max_page_bytes, losses, watch):
+    for record in read_records(stream, counts, wanted, settings.max_page_bytes, losses, watch, stop=stop):
         if (cause := watch.decoding()) is not None:
             counts[f"skipped.{cause}"] += 1
             losses.append(Loss(record.offset or 0, 0, cause, 1))
             continue
         if record.kind == "warcinfo":
             counts["passed.warcinfo"] += 1
-            if not settings.dump and dump_of(path) is None:
-                dump = parse_headers(record.content).get("ispartof") or dump
+            if not is_named:
+                dump = crawl_of(record) or dump
             continue
         page = _page(record, settings, counts)
         if page is None:
@@ -172,6 +181,10 @@ def read_batches(
         if len(rows) >= max_documents or rows.size >= max_bytes:
             yield rows.batch()
             rows = _PageBuffer(path)
+    if part is not None and stop is not None and not (is_named or dump == part.dump):
+        raise NotDivisible(f"the archive names another crawl before offset {stop:,} than in its first record")
+    if stop is not None and losses and losses[-1].offset + losses[-1].bytes >= stop:
+        raise NotDivisible(f"bytes are lost before offset {stop:,}")  # with those that may be lost after it
     if len(rows):
         yield rows.batch()
 
@@ -244,6 +257,11 @@ def dump_of(path: str) -> str | None:
     """The name of a CommonCrawl crawl in a path, or None."""
     match = _DUMP.search(path)
     return match[0] if match else None
+
+
+def crawl_of(warcinfo: Record) -> str | None:
+    """The name of the crawl that a warcinfo record gives, or None."""
+    return parse_headers(warcinfo.content).get("ispartof") or None
 
 
 def _page(record: Record, settings: ReadSettings, counts: Counter[str]) -> _Page | None:

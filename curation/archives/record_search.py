@@ -51,20 +51,22 @@ class RecordSearch:
     def __init__(self, raw: RawFile, dictionaries: Dictionaries) -> None:
         self._raw, self._dictionaries = raw, dictionaries
 
-    def find(self, offset: int) -> int | None:
-        """Offset of the next record, or of the next member that begins with one, at or after `offset`."""
+    def find(self, offset: int, stop: int | None = None) -> int | None:
+        """Offset of the next record, or of the next member that begins with one, from `offset` on and before `stop`."""
         start, size, work = offset, 1 << 14, 0
         while True:
             before = min(offset, 1)
             data = self._raw.peek_at(offset - before, size)
             for match in _CANDIDATE.finditer(data, before):
                 place = offset - before + match.start()
+                if stop is not None and place >= stop:
+                    return None
                 budget = MEMBER_WORK * (place - start) + MEMBER_BYTES - work
                 begins, cost = self._begins_record(place, budget)
                 work += cost
                 if begins:
                     return place
-            if len(data) < size:
+            if len(data) < size or (stop is not None and offset >= stop):
                 return None
             if size > OVERLAP + before:
                 offset += size - OVERLAP - before

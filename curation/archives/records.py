@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from curation.archives.byte_runs import LOOKAHEAD
-from curation.archives.contents import RECORD_END, TOO_LARGE, Contents
+from curation.archives.contents import MAX_REPEATS, RECORD_END, TOO_LARGE, Contents
 from curation.archives.http import header_end
 from curation.archives.ledger import PADDING, RECORDS, Loss
 from curation.archives.packings import GZIP, ZSTD, format_hint
@@ -27,7 +27,7 @@ from curation.archives.record_headers import MAX_HEADER, Header, read_arc_header
 from curation.archives.start_lines import DAMAGED_START, MAX_LINE, WARC_LINE, arc_line, count_types, find_start
 from curation.archives.unpack import UnpackedPiece
 from curation.archives.watch import Watch
-from curation.errors import UnreadableArchive
+from curation.errors import NotDivisible, UnreadableArchive
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,7 @@ def read_records(
     max_bytes: int,
     losses: list[Loss] | None = None,
     watch: Watch | None = None,
+    stop: int | None = None,
 ) -> Iterator[Record]:
     """Read records in file order, starting at the stream's position.
 
@@ -77,11 +78,14 @@ def read_records(
         max_bytes: Largest content in bytes; larger records are skipped without holding them in memory.
         losses: What was lost is appended to it, in file order.
         watch: Told about the progress; may end reading, which loses the rest of the file.
+        stop: File offset of the record before which to stop; None for the end of the file.
 
     Raises:
         UnreadableArchive: The file has bytes but no record in any form.
+        NotDivisible: Reading does not come to a record at `stop`, or not in a state in which it could begin there.
     """
-    yield from _Reader(stream, counts, wanted, max_bytes, [] if losses is None else losses, watch or Watch()).records()
+    losses, watch = [] if losses is None else losses, watch or Watch()
+    yield from _Reader(stream, counts, wanted, max_bytes, losses, watch, stop).records()
 
 
 class _Reader(Contents):
@@ -95,9 +99,10 @@ class _Reader(Contents):
         max_bytes: int,
         losses: list[Loss],
         watch: Watch,
+        stop: int | None,
     ) -> None:
         super().__init__(stream, counts, max_bytes, losses, watch)
-        self._wanted = wanted
+        self._wanted, self._stop, self._stopped = wanted, stop, False
         self._bytes_seen = self._record_seen = False
 
     def records(self) -> Iterator[Record]:
@@ -116,16 +121,23 @@ class _Reader(Contents):
 
     def _all_records(self) -> Iterator[Record]:
         while (piece := self._next_piece()) is not None:
+            if self._stop is not None and piece.begin >= self._stop:
+                self._stop_at(piece.offset if piece.damage is None else None, piece.data)
+                return
             header = self._read_whole_member(piece) if piece.whole else None
             if header is None:
                 self._open_run(piece)
                 yield from self._run()
+                if self._stopped:
+                    return
                 self._close_run()
             else:
                 self._ledger.add(piece.end, RECORDS)
                 if header.kind in self._wanted:
                     start = header.size
                     yield Record(piece.offset, header.kind, header.headers, piece.data, start, start + header.length)
+        if self._stop is not None:
+            raise NotDivisible(f"no record begins at offset {self._stop:,}")
         self._ledger.add(self._unpacker.size(), PADDING)
         if not self._record_seen:
             if self._bytes_seen:
@@ -138,6 +150,10 @@ class _Reader(Contents):
             return
         while self._skip_blank():
             self._count(PADDING)
+            if self._stop is not None and self._ledger.position >= self._stop:
+                is_plain = self._plain_offset is not None
+                self._stop_at(self._ledger.position if is_plain else None, self._buffer[self._at : self._at + MAX_LINE])
+                return
             self._complete = False
             self._bytes_seen = True
             header = self._read_header()
@@ -167,6 +183,21 @@ class _Reader(Contents):
             self._count_damaged(str(self._ending), 1)
             if self._ending != TOO_LARGE:
                 self._ledger.lose(self._ledger.position, str(self._ending), 1)
+
+    def _stop_at(self, offset: int | None, data: bytes) -> None:
+        """Stop before a record, if a reader that begins there would read on as this one.
+
+        Args:
+            offset: File offset of the record; None if it is not one that can be read from there.
+            data: The beginning of the record.
+
+        Raises:
+            NotDivisible: It would not.
+        """
+        is_there = offset == self._stop == self._ledger.position
+        if not is_there or self._repeats_left < MAX_REPEATS or self._in_arc != (arc_line(data) is not None):
+            raise NotDivisible(f"no record begins at offset {self._stop:,}")
+        self._stopped = True
 
     # ---- headers
 

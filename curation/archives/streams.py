@@ -77,6 +77,9 @@ class PatientStream:
     Args:
         url: An fsspec URL.
 
+    Attributes:
+        has_ranges: Whether parts of it can be asked for; if not, it was downloaded as a whole.
+
     Raises:
         OSError: A request failed for longer than PAUSES, or will not succeed: the file is missing or access is denied.
     """
@@ -85,6 +88,7 @@ class PatientStream:
         self.url = url
         self._file: Any = None
         self._at = 0
+        self.has_ranges = True
         self._patience = Patience(url)
         self._try(self._open)
 
@@ -119,8 +123,8 @@ class PatientStream:
     def _open(self) -> Any:
         if self._file is None:
             fs, path = file_system(self.url)
-            is_sequential = is_http(fs) and not sync(fs.loop, _gives_ranges, fs, path)
-            self._file = sync(fs.loop, _downloaded, fs, path) if is_sequential else fs.open(path, "rb")
+            self.has_ranges = not is_http(fs) or sync(fs.loop, _gives_ranges, fs, path)
+            self._file = fs.open(path, "rb") if self.has_ranges else sync(fs.loop, _downloaded, fs, path)
             if self._at:
                 self._file.seek(self._at)
         return self._file

@@ -17,7 +17,7 @@ import signal
 import socket
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -40,7 +40,13 @@ MAX_FAILURES = 16
 """Records of one archive that may be left out; after that, reading ends where the next one fails."""
 
 
-def read_watched(source: Input, settings: ReadSettings, counts: Counter[str], losses: list[Loss]) -> Iterator[Batch]:
+def read_watched(
+    source: Input,
+    settings: ReadSettings,
+    counts: Counter[str],
+    losses: list[Loss],
+    advanced: Callable[[int], None] = lambda offset: None,
+) -> Iterator[Batch]:
     """Read the documents of an input as `read_input` does, in a child process that survives no record it cannot read.
 
     Args:
@@ -49,6 +55,7 @@ def read_watched(source: Input, settings: ReadSettings, counts: Counter[str], lo
         counts: Updated at the end with the counts of `read_input`; a record left out is `skipped.too_slow` or
             `skipped.crash`.
         losses: What could not be read is appended to it at the end.
+        advanced: Called with the file offset up to which the file was read, before each batch.
 
     Yields:
         Batches in file order.
@@ -63,7 +70,7 @@ def read_watched(source: Input, settings: ReadSettings, counts: Counter[str], lo
             yield from read_input(stream, source, settings, counts, losses=losses)
         return
     with _borrowed() as reader:
-        yield from reader.read(source, settings, counts, losses)
+        yield from reader.read(source, settings, counts, losses, advanced)
 
 
 class _ReadingProcess:
@@ -98,7 +105,14 @@ class _ReadingProcess:
         self.child = None
         return code
 
-    def read(self, source: Input, settings: ReadSettings, counts: Counter[str], losses: list[Loss]) -> Iterator[Batch]:
+    def read(
+        self,
+        source: Input,
+        settings: ReadSettings,
+        counts: Counter[str],
+        losses: list[Loss],
+        advanced: Callable[[int], None],
+    ) -> Iterator[Batch]:
         """See `read_watched`; each round of the loop is the work of one child."""
         left_out: dict[int, str] = {}
         stop: tuple[int, str] | None = None
@@ -109,7 +123,7 @@ class _ReadingProcess:
             self.state[:] = STATE.pack(-1, -1)
             try:
                 self.control.send((source, settings, left_out, stop, passed_on))
-                for batch in self._batches():
+                for batch in self._batches(advanced):
                     passed_on += 1
                     yield batch
                 add_elsewhere(max(child_ns(child.process.pid) - computed, 0))
@@ -141,11 +155,11 @@ class _ReadingProcess:
         if error is not None:
             raise error
 
-    def _batches(self) -> Iterator[Batch]:
+    def _batches(self, advanced: Callable[[int], None]) -> Iterator[Batch]:
         """Batches until the child says that it has finished, then what it counted is in `_received`."""
         while True:
             message = self.control.recv()
-            if message is not None:
+            if not isinstance(message, int):
                 self._received: tuple[Counter[str], list[Loss], BaseException | None] = message
                 return
             _, (descriptor, *_), _, _ = socket.recv_fds(self.files, 1, 1)
@@ -156,6 +170,7 @@ class _ReadingProcess:
             with pa.ipc.open_stream(pa.py_buffer(memory)) as stream:
                 batch = Batch(stream.read_next_batch())
             self.control.send(None)
+            advanced(message)
             yield batch
 
 

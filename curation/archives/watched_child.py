@@ -97,7 +97,7 @@ def _serve(request: tuple[Input, ReadSettings, Mapping[int, str], tuple[int, str
             for number, batch in enumerate(batches):
                 if number < first:
                     continue
-                control.send(None)
+                control.send(stream.tell())
                 _send(files, batch.table)
                 waiting += 1
                 while waiting > AHEAD or control.poll():

@@ -60,6 +60,9 @@ often at most."""
 LOSSES = 5
 """How often an item may be lost with its scheduler before it is given up."""
 
+TOPIC = "curation"
+"""Where the scheduler passes on what tasks `tell`."""
+
 FATAL = (WriteFailed, CredentialsFailed, MissingExtra)
 """Errors of tasks after which no other task would succeed either."""
 
@@ -160,6 +163,24 @@ class Cluster:
             local.scale(len(local.worker_spec) + self.cores)
         return local is not None
 
+    @contextmanager
+    def listening(self, heard: Callable[[Any], None]) -> Iterator[None]:
+        """Call `heard` with every value that a task tells while the context is open, from another thread."""
+        client = self.client
+        if client is None:
+            _LISTENERS.append(heard)
+            try:
+                yield
+            finally:
+                _LISTENERS.remove(heard)
+            return
+        client.subscribe_topic(TOPIC, lambda event: heard(event[1]))
+        try:
+            yield
+        finally:
+            with suppress(Exception):  # the scheduler may be gone, and another client have come
+                client.unsubscribe_topic(TOPIC)
+
     def everywhere(self, function: Callable[[], Value]) -> list[Value]:
         """What `function` returns in each worker there is now, or in this process if tasks run here.
 
@@ -259,6 +280,24 @@ def _run(function: Callable[[Item], Value], item: Item) -> _Answer[Value]:
         return _Answer(worker, cause=str(error), kind="input")
     except OSError as error:
         return _Answer(worker, cause=describe(error), kind="io")
+
+
+_LISTENERS: list[Callable[[Any], None]] = []
+"""Who listens to tasks of this process."""
+
+
+def tell(value: Any) -> None:
+    """Pass a small plain value from a task to the process that started it, if it listens (`Cluster.listening`)."""
+    dask_worker = sys.modules.get("distributed.worker")
+    try:
+        worker = dask_worker.get_worker() if dask_worker else None
+    except ValueError:
+        worker = None
+    if worker is not None:
+        worker.log_event(TOPIC, value)
+    else:
+        for heard in _LISTENERS:
+            heard(value)
 
 
 def _worker_address() -> str:

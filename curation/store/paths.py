@@ -61,11 +61,14 @@ DATASET_CARD = "README.md"
 
 RUN = "run.json"
 
+UNFINISHED = "unfinished"
+"""Parts of large archives, until they are joined."""
+
 OF_REPORT = ("report", "manifests", DATASET_CARD)
 """What the report writes, directly in the output folder."""
 
 OF_RUN = (
     RUN, "documents", "removed", "signatures", "signals", "dedup", "corpus", "decontamination", "tokenizer", "tokens",
-    "encoded", "performance", *OF_REPORT,
+    "encoded", "performance", UNFINISHED, *OF_REPORT,
 )  # fmt: skip
 """What a run writes, directly in the output folder."""

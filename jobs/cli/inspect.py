@@ -215,6 +215,14 @@ def _proceed() -> bool:
 def what_if_command(
     folder: RunFolder,
     settings: Settings = None,
+    sweep: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY=FIRST:LAST:STEP",
+            help="Also change this key to each value of a range, such as gopher_quality.min_words=20:100:10, and draw "
+            "what would be kept.",
+        ),
+    ] = None,
     measure: Annotated[
         bool,
         typer.Option("--measure", metavar="", help="Measure missing signals from the stored texts: slower, but exact."),
@@ -225,6 +233,7 @@ def what_if_command(
     as_json: AsJson = False,
 ) -> None:
     """Count what other thresholds (--set) would keep, from stored signals; without --set, list what can be changed."""
+    from curation.jobs.inspect.what_if import sweep as sweeps
     from curation.jobs.inspect.what_if.view import show, to_json
     from curation.jobs.inspect.what_if.what_if import what_if
     from curation.jobs.steps.plan import open_plan
@@ -232,6 +241,10 @@ def what_if_command(
 
     plan = open_plan(folder, trust_code=trust_code)
     with open_cluster(workers, scheduler) as cluster:
+        if sweep is not None:
+            curve = sweeps.sweep(plan, sweep, settings or [], cluster, measure=measure)
+            show_value(curve, as_json, sweeps.to_json, sweeps.show)
+            return
         answer = what_if(plan, settings or [], cluster, measure=measure)
     show_value(answer, as_json, to_json, show)
 

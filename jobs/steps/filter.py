@@ -1,15 +1,16 @@
 """The filter step: turns one input into one shard of kept documents, removed documents and signatures.
 
-A shard is one task, streamed in batches: while one batch is in the isolated extraction process, the heuristics run on
-the previous one and the input is read ahead. Memory is bounded by the batches in flight, not by the size of the
-input.
+A shard is one task, or several if an archive is divided (`archive_parts`). It is streamed in batches: while one batch
+is in the isolated extraction process, the heuristics run on the previous one and the input is read ahead. Memory is
+bounded by the batches in flight, not by the size of the input.
 """
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -26,16 +27,17 @@ from curation.dedup.signatures import VERSION as SIGNATURES_VERSION
 from curation.dedup.signatures import signature_schema, signatures
 from curation.extraction.acceleration.patches import NotAccelerated
 from curation.jobs.steps.acceleration import warn_about_slow_extraction
+from curation.jobs.steps.archive_parts import add_times, divided, finished_parts, join, make_parts
 from curation.jobs.steps.damage import damaged_inputs, describe_damage
 from curation.jobs.steps.plan import Plan
 from curation.jobs.steps.tasks import run_tasks
 from curation.recipes.alarms import UNAVAILABLE
 from curation.recipes.recipe import Recipe
-from curation.running.cluster import TaskFailure
+from curation.running.cluster import TaskFailure, tell
 from curation.running.overlap import overlapped
 from curation.running.performance import Meter
 from curation.stages.batch import Batch
-from curation.stages.signals import Histogram, SignalSettings, add_histograms, stored_rows, stored_schema, to_json
+from curation.stages.signals import Histogram, add_histograms, stored_rows, stored_schema, to_json
 from curation.stages.stage import Applied, apply, signal_type
 from curation.stages.tally import StageTally, add_stages
 from curation.store import paths, schema
@@ -51,18 +53,30 @@ STEP = "filter"
 BATCHES_AT_WORK = 2
 """One in extraction, one in the heuristics. A third was not measurably faster and took its memory."""
 
+TELL_SECONDS = 2.0
+"""Seconds between two messages of a task about its progress."""
+
 POSITION = "position"
 """A column used only in this step: the document's number in the archive, by which removed rows are ordered."""
 
 
 @dataclass(frozen=True, slots=True)
 class FilterTask:
-    """One shard to make."""
+    """One shard to make.
+
+    Attributes:
+        folder: The output folder.
+        recipe: The recipe.
+        source: The input.
+        fingerprint: Of the shard.
+        parts: The parts of a divided archive, which are made before.
+    """
 
     folder: Folder
     recipe: Recipe
     source: Input
     fingerprint: str
+    parts: tuple[Input, ...] = ()
 
     @property
     def shard(self) -> str:
@@ -76,6 +90,7 @@ def make(run: Run) -> None:
     of = run.fingerprints.of
     sources = _with_first_rows(run)
     tasks = [FilterTask(plan.folder, plan.recipe, source, of(STEP, source.shard)) for source in sources]
+    tasks = divided(run, STEP, tasks)
     quarantined: dict[str, dict[str, Any]] = {}
 
     def give_up(failure: TaskFailure[FilterTask]) -> str:
@@ -86,6 +101,9 @@ def make(run: Run) -> None:
     def starting() -> None:
         warn_about_slow_extraction(plan.recipe, run.cluster, run.progress)
 
+    if with_parts := [task for task in tasks if task.parts]:
+        starting()
+        make_parts(run, STEP, with_parts, filter_archive)
     run_tasks(
         STEP,
         filter_archive,
@@ -93,9 +111,11 @@ def make(run: Run) -> None:
         run.cluster,
         run.progress,
         give_up=give_up,
-        starting=starting,
+        starting=starting if not with_parts else lambda: None,
         stop_when_down=any(band.stage == UNAVAILABLE for band in plan.recipe.alarms.bands),
+        size=lambda task: task.source.bytes,
     )
+    plan.folder.remove(paths.UNFINISHED)
     damaged = damaged_inputs(plan.folder, [source for source in plan.inputs if source.shard not in quarantined])
     for entry in damaged:
         if entry not in run.damaged:
@@ -160,57 +180,84 @@ def filter_archive(task: FilterTask) -> dict[str, int]:
 
     Raises:
         UnreadableArchive: Nothing in the input can be read.
+        NotDivisible: The input is a part of an archive that cannot be read by itself.
     """
     warnings.simplefilter("ignore", NotAccelerated)  # the driver warns once for all workers
     meter = Meter()
     folder, recipe, shard = task.folder, task.recipe, task.shard
-    settings: DedupSettings = recipe.table("dedup")
-    signal_settings: SignalSettings = recipe.table("signals")
+    is_stored = recipe.table("signals").stored
     signals = signal_type(recipe.stages, empty_batch())
+    files = {
+        paths.DOCUMENTS: schema.DOCUMENT,
+        paths.REMOVED_BY_FILTER: schema.removed(signals),
+        paths.SIGNATURES: signature_schema(recipe.table("dedup")),
+        **({paths.SIGNALS: stored_schema(signals)} if is_stored else {}),
+    }
+    parts = finished_parts(task, STEP)
+    with ExitStack() as stack:
+        writers = {
+            each: stack.enter_context(ShardWriter(folder, each.path(shard), columns, _metadata(task)))
+            for each, columns in files.items()
+        }
+        counts = join(folder, parts, writers, meter) if parts else _filter(task, signals, writers, meter)
+    if not is_stored:
+        folder.remove(paths.SIGNALS.path(shard))
+    outputs = [writer.output for writer in writers.values()]
+    times = add_times(meter.report(), folder, parts)
+    Manifest(STEP, shard, task.fingerprint, [task.source.identity], outputs, counts).write(folder, times)
+    documents, removed, *_ = outputs
+    return {"documents_in": documents.rows + removed.rows, "documents_out": documents.rows}
+
+
+def _filter(
+    task: FilterTask, signals: pa.DataType, writers: Mapping[paths.ShardFiles, ShardWriter], meter: Meter
+) -> dict[str, Any]:
+    """Read an input and write what becomes of its documents; returns what the manifest counts."""
+    recipe = task.recipe
+    settings: DedupSettings = recipe.table("dedup")
+    measure_all = recipe.table("signals").all
     read: Counter[str] = Counter()
     losses: list[Loss] = []
     tallies: dict[str, StageTally] = {}
     counted: dict[str, Histogram] = {}
 
     def process(batch: Batch) -> tuple[Applied, pa.RecordBatch]:
-        applied = apply(recipe.stages, batch, signals, measure_all=signal_settings.all)
+        applied = apply(recipe.stages, batch, signals, measure_all=measure_all)
         with meter.timed("signatures"):
             return applied, signatures(applied.kept, settings)
 
-    with ExitStack() as stack:
-        writers = [
-            stack.enter_context(ShardWriter(folder, files.path(shard), columns, _metadata(task)))
-            for files, columns in (
-                (paths.DOCUMENTS, schema.DOCUMENT),
-                (paths.REMOVED_BY_FILTER, schema.removed(signals)),
-                (paths.SIGNATURES, signature_schema(settings)),
-                *(((paths.SIGNALS, stored_schema(signals)),) if signal_settings.stored else ()),
-            )
-        ]
-        documents, removed, signed, *stored = writers
-        batches = _numbered(meter.each("read", read_watched(task.source, recipe.table("read"), read, losses)))
-        for applied, signature in overlapped(process, batches, BATCHES_AT_WORK):
-            with meter.timed("write"):
-                documents.write(applied.kept.table)
-                signed.write(signature)
-                for writer in stored:
-                    writer.write(stored_rows(applied.kept.table, applied.signals))
-                if applied.removed:
-                    removed.write(pa.Table.from_batches(applied.removed).sort_by(POSITION))
-            tallies = add_stages(tallies, applied.tallies)
-            counted = add_histograms(counted, applied.histograms)
-            meter.add(applied.nanoseconds)
-    if not signal_settings.stored:
-        folder.remove(paths.SIGNALS.path(shard))
-    counts = {
+    batches = read_watched(task.source, recipe.table("read"), read, losses, _Advance(task.shard, task.source.start))
+    numbered = _numbered(meter.each("read", batches))
+    for applied, signature in overlapped(process, numbered, BATCHES_AT_WORK):
+        with meter.timed("write"):
+            writers[paths.DOCUMENTS].write(applied.kept.table)
+            writers[paths.SIGNATURES].write(signature)
+            if paths.SIGNALS in writers:
+                writers[paths.SIGNALS].write(stored_rows(applied.kept.table, applied.signals))
+            if applied.removed:
+                removed = pa.Table.from_batches(applied.removed).sort_by(POSITION)
+                writers[paths.REMOVED_BY_FILTER].write(removed)
+        tallies = add_stages(tallies, applied.tallies)
+        counted = add_histograms(counted, applied.histograms)
+        meter.add(applied.nanoseconds)
+    return {
         "read": dict(sorted(read.items())),
         "stages": {name: tally.to_json() for name, tally in tallies.items()},
         "signals": to_json(counted),
         "losses": [loss.to_json() for loss in losses],
     }
-    outputs = [writer.output for writer in writers]
-    Manifest(STEP, shard, task.fingerprint, [task.source.identity], outputs, counts).write(folder, meter.report())
-    return {"documents_in": documents.output.rows + removed.output.rows, "documents_out": documents.output.rows}
+
+
+class _Advance:
+    """Tells the driver, now and then, how many bytes of an input were read."""
+
+    def __init__(self, shard: str, start: int) -> None:
+        self._shard, self._start, self._next = shard, start, time.monotonic() + TELL_SECONDS
+
+    def __call__(self, offset: int) -> None:
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + TELL_SECONDS
+            tell([self._shard, offset - self._start])
 
 
 def empty_batch() -> Batch:

@@ -12,11 +12,12 @@ from typing import Literal, TextIO
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
 from curation.errors import UsageError
 from curation.report.funnel import Row
+from curation.report.tables import NARROW
 from curation.report.terminal import SafeConsole, live_table
 from curation.running.terminal import one_line, protect, restore, to_json
 
@@ -85,12 +86,14 @@ def duration(seconds: float) -> str:
 
 
 class StepProgress:
-    """Progress of one step: shards or other units done, inputs quarantined, documents in and out."""
+    """Progress of one step: shards or other units done, inputs quarantined, documents in and out, and bytes read."""
 
-    def __init__(self, progress: Progress, name: str, total: int, done: int, unit: str) -> None:
-        self.unit = unit
+    def __init__(self, progress: Progress, name: str, total: int, done: int, unit: str, total_bytes: int) -> None:
+        self.unit, self.total_bytes = unit, total_bytes
         self._progress, self.name, self.total, self.done, self.already = progress, name, total, done, done
         self.documents_in = self.documents_out = self.quarantined = 0
+        self._bytes_done, self._ended = 0, set[str]()
+        self._bytes_inside: dict[str, int] = {}
         self.started = self._last_line = time.monotonic()
 
     def advance(self, documents_in: int = 0, documents_out: int = 0) -> None:
@@ -100,16 +103,42 @@ class StepProgress:
         self.documents_out += documents_out
         self._progress.show(self)
 
+    def read(self, shard: str, size: int) -> None:
+        """Record that all bytes of a shard were read, or given up."""
+        self._ended.add(shard)
+        self._bytes_inside.pop(shard, None)
+        self._bytes_done += size
+
+    def heard(self, told: tuple[str, int]) -> None:
+        """Record what a task told: its shard, and how many bytes it has read. Called from another thread."""
+        shard, size = told
+        if shard not in self._ended:
+            self._bytes_inside[shard] = size
+            self._progress.show(self, is_between=True)
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes read since the step began."""
+        return min(self.total_bytes, self._bytes_done + sum(list(self._bytes_inside.values())))
+
+    def bytes_rate(self) -> str:
+        """Bytes read and their rate, as text; "" if they are not known."""
+        if not self.total_bytes:
+            return ""
+        read, rate = self.bytes_read, self.bytes_read / max(self.seconds, 1e-9)
+        return f"{read / 1e6:,.0f} of {self.total_bytes / 1e6:,.0f} MB, {rate / 1e6:,.1f} MB/s"
+
     def failed(self, name: str, cause: str) -> None:
         """Record a quarantined input."""
         self.quarantined += 1
         self._progress.warn(f"quarantined {name}: {cause}", event="quarantined", input=name, cause=cause)
         self._progress.show(self)
 
-    def due(self) -> bool:
-        """Whether the next plain line is due."""
+    def due(self, is_between: bool = False) -> bool:
+        """Whether the next plain line is due; one for every shard that ends if it is verbose."""
         now = time.monotonic()
-        if self.left and now - self._last_line < PLAIN_INTERVAL and not self._progress.verbose:
+        every = self._progress.verbose and not is_between
+        if self.left and now - self._last_line < PLAIN_INTERVAL and not every:
             return False
         self._last_line = now
         return True
@@ -133,8 +162,15 @@ class StepProgress:
 
     def time_left(self) -> str:
         """About how long the rest takes, as text; "" before anything is done."""
-        made = self.done + self.quarantined - self.already
-        return f"about {duration(self.seconds / made * self.left)} left" if made > 0 else ""
+        if self.total_bytes:
+            made, left = self.bytes_read, self.total_bytes - self.bytes_read
+        else:
+            made, left = self.done + self.quarantined - self.already, self.left
+        return f"about {duration(self.seconds / made * left)} left" if made > 0 else ""
+
+
+def _count(step: StepProgress) -> str:
+    return f"{step.total - step.left}/{step.total} {step.unit}"
 
 
 class Progress:
@@ -163,7 +199,9 @@ class Progress:
         self._funnel = funnel
 
     @contextmanager
-    def step(self, name: str, total: int, done: int = 0, unit: str = "shards") -> Iterator[StepProgress]:
+    def step(
+        self, name: str, total: int, done: int = 0, unit: str = "shards", total_bytes: int = 0
+    ) -> Iterator[StepProgress]:
         """Report on a step while the context is open.
 
         Args:
@@ -171,13 +209,17 @@ class Progress:
             total: Number of shards, or of other units.
             done: How many of them were finished before.
             unit: What is counted, in the plural.
+            total_bytes: Bytes that are read for the shards that are not finished; 0 if that is not told.
         """
-        step = StepProgress(self, name, total, done, unit)
+        step = StepProgress(self, name, total, done, unit, total_bytes)
         self._event("step", step=name, shards=total, done=done)
         if self.mode == "live" and done < total:
-            columns = (TextColumn("{task.description:<16}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit))
+            columns = (TextColumn("{task.description:<16}"), BarColumn(), TextColumn("{task.fields[count]}"))
             bar = RichProgress(*columns, TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
-            self._task = bar.add_task(name, total=total, completed=done, rate="")
+            completed = 0 if total_bytes else done
+            self._task = bar.add_task(
+                name, total=total_bytes or total, completed=completed, count=_count(step), rate=""
+            )
             self._live, self._showing = bar, True
             with Live(get_renderable=self._view, console=self._console, refresh_per_second=REFRESHES):
                 before = protect()  # rich redirects what others print above the view, and would obey its escapes
@@ -206,19 +248,25 @@ class Progress:
                 parts.append(live_table(rows, self._console.width))
         return Group(*parts, self._live or "")
 
-    def show(self, step: StepProgress) -> None:
-        """Report the current state of `step`."""
+    def show(self, step: StepProgress, is_between: bool = False) -> None:
+        """Report the current state of `step`, after a shard ended or between two of them."""
         if self._live is not None:
-            self._live.update(self._task, completed=step.total - step.left, rate=step.rate())
-        if step.due() and step.left:
+            completed = step.bytes_read or step.total - step.left
+            is_narrow = bool(step.total_bytes) and self._console.width < NARROW
+            rate = ", ".join(filter(None, [step.bytes_rate(), "" if is_narrow else step.rate()]))
+            self._live.update(self._task, completed=completed, rate=rate, count=_count(step))
+        is_due = step.due(is_between)
+        if is_due and step.left:
             lost = f"{step.quarantined} quarantined" if step.quarantined else ""
             count = f"{step.done} of {step.total} {step.unit}"
-            facts = ", ".join(filter(None, [count, lost, step.rate(), step.time_left()]))
+            facts = ", ".join(filter(None, [count, lost, step.bytes_rate(), step.rate(), step.time_left()]))
             self._line(f"{step.name}: {facts}", ("plain", "live") if self.verbose else ("plain",))
-        self._event(
-            "progress", step=step.name, shards=step.total, done=step.done, quarantined=step.quarantined,
-            documents_in=step.documents_in, documents_out=step.documents_out,
-        )  # fmt: skip
+        if is_due or not is_between:
+            read = {"bytes": step.total_bytes, "bytes_read": step.bytes_read} if step.total_bytes else {}
+            self._event(
+                "progress", step=step.name, shards=step.total, done=step.done, quarantined=step.quarantined,
+                documents_in=step.documents_in, documents_out=step.documents_out, **read,
+            )  # fmt: skip
 
     def note(self, message: str) -> None:
         """Report something worth knowing."""

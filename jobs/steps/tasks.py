@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Protocol, TypeVar
 
 from curation.errors import StepFailed, WriteFailed
@@ -47,6 +48,7 @@ def run_tasks(
     give_up: Callable[[TaskFailure[AnyTask]], str] | None = None,
     starting: Callable[[], None] = lambda: None,
     stop_when_down: bool = False,
+    size: Callable[[AnyTask], int] | None = None,
 ) -> None:
     """Run the tasks that are not done yet.
 
@@ -62,6 +64,7 @@ def run_tasks(
             StepFailed.
         starting: Called before the first task, if there is one to run.
         stop_when_down: Whether to stop once DOWN tasks in a row were given up for causes that are not their own.
+        size: Bytes that a task reads, if the tasks `tell` how many they have read.
 
     Raises:
         StepFailed: A task failed and there is no `give_up`, or nothing can be read for now.
@@ -79,8 +82,14 @@ def run_tasks(
     if unfinished:
         starting()
     row = 0
-    with progress.step(step, len(tasks), len(tasks) - len(unfinished)) as bar:
+    total = sum(map(size, unfinished)) if size else 0
+    with (
+        progress.step(step, len(tasks), len(tasks) - len(unfinished), total_bytes=total) as bar,
+        cluster.listening(bar.heard) if total else nullcontext(),
+    ):
         for result in cluster.map(function, unfinished, made):
+            if size:
+                bar.read(result.item.shard, size(result.item))
             row = row + 1 if isinstance(result, TaskFailure) and result.kind != "input" else 0
             if not isinstance(result, TaskFailure):
                 bar.advance(**result.value)

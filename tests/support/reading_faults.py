@@ -33,9 +33,9 @@ def _faulty(data: bytes | memoryview, content_type: str, **options: Any) -> Any:
     return _decoded(data, content_type, **options)
 
 
-def _faulty_records(*arguments: Any) -> Iterator[Record]:
+def _faulty_records(*arguments: Any, **options: Any) -> Iterator[Record]:
     """Hangs in the search for the record after one that says so."""
-    found = _read_records(*arguments)
+    found = _read_records(*arguments, **options)
     watch = arguments[-1]
     for record in found:
         yield record

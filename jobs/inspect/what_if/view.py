@@ -34,33 +34,34 @@ def _stages(answer: WhatIf) -> FittedTable:
     names = ("documents now", "then", "difference", "characters then", "difference", *tokens)
     table = FittedTable("kept after", *names, optional=(5, 4), least={0: len("corpus, estimated")})
     for name, kept in answer.counted.stages.items():
-        table.add_row(one_line(name), *_cells(kept, answer.tokens_per_character))
+        table.add_row(one_line(name), *cells(kept, answer.tokens_per_character))
     table.add_section()
-    table.add_row(styled(("all stages", "bold")), *_cells(answer.whole, answer.tokens_per_character))
+    table.add_row(styled(("all stages", "bold")), *cells(answer.whole, answer.tokens_per_character))
     if answer.corpus is not None:
         now, least, most = answer.corpus
         blank = [""] * (2 + len(tokens))
-        difference = _span(least - now, most - now, signed=True)
-        table.add_row("corpus, estimated", f"{now:,}", f"≈ {_span(least, most)}", f"≈ {difference}", *blank)
+        difference = span(least - now, most - now, signed=True)
+        table.add_row("corpus, estimated", f"{now:,}", f"≈ {span(least, most)}", f"≈ {difference}", *blank)
     return table
 
 
-def _cells(kept: StageOutput, rate: float) -> list[str]:
+def cells(kept: StageOutput, rate: float) -> list[str]:
+    """Documents now and then, the difference, characters then, the difference, and tokens if there is a rate."""
     now, least, most = kept.now, kept.least, kept.most
-    documents = _span(least.documents - now.documents, most.documents - now.documents, signed=True)
-    characters = _span(least.characters - now.characters, most.characters - now.characters, signed=True)
-    tokens = [_span(round(least.characters * rate), round(most.characters * rate))] if rate else []
+    documents = span(least.documents - now.documents, most.documents - now.documents, signed=True)
+    characters = span(least.characters - now.characters, most.characters - now.characters, signed=True)
+    tokens = [span(round(least.characters * rate), round(most.characters * rate))] if rate else []
     return [
         f"{now.documents:,}",
-        _span(least.documents, most.documents),
+        span(least.documents, most.documents),
         documents,
-        _span(least.characters, most.characters),
+        span(least.characters, most.characters),
         characters,
         *tokens,
     ]
 
 
-def _span(least: int, most: int, *, signed: bool = False) -> str:
+def span(least: int, most: int, *, signed: bool = False) -> str:
     """One number if both are equal, else a range: "12", "12 to 30", "+3"."""
     form = "{:+,}" if signed else "{:,}"
     if least == most:
@@ -128,8 +129,8 @@ def to_json(answer: WhatIf) -> dict[str, Any]:
         "shards": {"counted": answer.shards[0], "inputs": answer.shards[1]},
         "exact": all(kept.exact for kept in answer.counted.stages.values()),
         "documents_in": answer.counted.entered,
-        "stages": {name: _output_to_json(kept, rate) for name, kept in answer.counted.stages.items()},
-        "whole": _output_to_json(answer.whole, rate),
+        "stages": {name: output_to_json(kept, rate) for name, kept in answer.counted.stages.items()},
+        "whole": output_to_json(answer.whole, rate),
         "corpus": corpus,
         "moves": [
             {"now": before or None, "then": after or None, "documents": count}
@@ -140,7 +141,8 @@ def to_json(answer: WhatIf) -> dict[str, Any]:
     }
 
 
-def _output_to_json(kept: StageOutput, rate: float) -> dict[str, Any]:
+def output_to_json(kept: StageOutput, rate: float) -> dict[str, Any]:
+    """What leaves a stage now, and then at least and at most, as plain values; `rate` is tokens per character."""
     return {name: _counts_to_json(getattr(kept, name), rate) for name in ("now", "least", "most")}
 
 

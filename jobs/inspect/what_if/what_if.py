@@ -18,7 +18,7 @@ from curation.jobs.inspect.what_if.count_shard import CountMoved, fetch_rows
 from curation.jobs.inspect.what_if.counts import UNSURE, ChangedDocument, MoveCounts, StageOutput
 from curation.jobs.inspect.what_if.moved_rules import moved_stages
 from curation.jobs.steps.plan import Plan, differences
-from curation.recipes.recipe import from_document
+from curation.recipes.recipe import Recipe, from_document
 from curation.running.cluster import Cluster
 from curation.stages.tally import sum_counts
 from curation.store.folder import Folder
@@ -95,8 +95,17 @@ def what_if(plan: Plan, settings: Sequence[str], cluster: Cluster, *, measure: b
         RecipeError: A setting is invalid.
         UsageError: Stored signals cannot answer.
     """
+    return count_changed(plan, changed_recipe(plan, settings), cluster, measure=measure)
+
+
+def changed_recipe(plan: Plan, settings: Sequence[str]) -> Recipe:
+    """The recipe of a run with other settings. Raises RecipeError if one is invalid."""
+    return from_document(plan.recipe.resolved(), f"{plan.folder.url}/run.json", settings)
+
+
+def count_changed(plan: Plan, moved: Recipe, cluster: Cluster, *, measure: bool = False) -> WhatIf:
+    """Like `what_if`, given the changed recipe."""
     recipe = plan.recipe
-    moved = from_document(recipe.resolved(), f"{plan.folder.url}/run.json", settings)
     stages = tuple(moved_stages(recipe, moved))
     filtered = fingerprints(plan.folder, "filter")
     shards = [source.shard for source in plan.inputs if source.shard in filtered]

@@ -84,7 +84,9 @@ def test_histograms_count_the_documents_that_entered(crawl: Path, tmp_path: Path
     assert {"url.soft_words", "language.score", "extract.text_characters"} <= set(counts["signals"])
 
 
-def read(size: int, source: Input, settings: ReadSettings, counts: Counter[str], losses: list[Loss]) -> Iterator[Batch]:
+def read(
+    size: int, source: Input, settings: ReadSettings, counts: Counter[str], losses: list[Loss], _: object
+) -> Iterator[Batch]:
     """Read an archive in this process, in batches of `size` documents."""
     with source.open() as stream:
         yield from read_batches(stream, source.path, settings, counts, losses=losses, max_documents=size)

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from curation.errors import RecipeError, UsageError
 from curation.jobs.cli.main import app
 from curation.jobs.inspect.what_if.moved_rules import movable
+from curation.jobs.inspect.what_if.sweep import sweep
 from curation.jobs.inspect.what_if.view import to_json
 from curation.jobs.inspect.what_if.what_if import WhatIf, what_if
 from curation.jobs.steps.plan import Plan, make_plan
@@ -292,3 +293,47 @@ def test_examples_cannot_steer_a_terminal(filtered: Filtered, form: list[str]) -
     shown = CliRunner().invoke(app, ["what-if", plan.folder.url, *form, "-s", "gopher_quality.max_hash_ratio=0"]).stdout
     assert "[bold]loud[/bold]" in shown
     assert not set(shown) & {"\x1b", "\u202e"}
+
+
+def test_a_sweep_has_the_numbers_of_single_answers(filtered: Filtered) -> None:
+    """Each value of a sweep has the numbers of a what-if with it, that of the run itself those of now."""
+    plan = filtered("signals.all=true")
+    answer = sweep(plan, "gopher_quality.min_words=30:90:20", ["c4.min_sentences=3"], Cluster())
+    assert list(answer.kept) == ["30", "50", "70", "90"]
+    for value, kept in answer.kept.items():
+        assert kept == what_if(plan, ["c4.min_sentences=3", f"gopher_quality.min_words={value}"], Cluster()).whole
+    alone = sweep(plan, "gopher_quality.min_words=50:70:20", [], Cluster()).kept["50"]
+    assert alone.now == alone.least == alone.most
+
+
+def test_a_sweep_on_the_command_line(filtered: Filtered) -> None:
+    """The command prints a row with a bar for each value, or the same as JSON; what may be kept is drawn lighter."""
+    plan = filtered("signals.all=false")
+    words = ["what-if", plan.folder.url, "--sweep", "gopher_quality.min_words=10:70:60"]
+    shown = CliRunner().invoke(app, words)
+    assert shown.exit_code == 0, shown.output
+    first, second = (line for line in shown.stdout.splitlines() if "█" in line)
+    assert "░" in first
+    assert "░" not in second
+    plain = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
+    assert plain["key"] == "gopher_quality.min_words"
+    assert plain["now"] == 50
+    assert [each["value"] for each in plain["values"]] == ["10", "70"]
+    assert plain["values"][0]["least"]["documents"] < plain["values"][0]["most"]["documents"]
+
+
+RANGES = ("1:2", "1:a:1", "1:5:0", "5:1:1", "1:500:1", "nan:1:1", "1:inf:1", "50:50:1")
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        "gopher_quality.min_words",
+        *(f"gopher_quality.min_words={values}" for values in RANGES),
+        "extract.min_characters=1:5:1",
+    ],
+)
+def test_a_sweep_that_cannot_be_made(filtered: Filtered, wanted: str) -> None:
+    """A range that is none, leads nowhere, changes nothing or has too many values, or another key, is a usage error."""
+    with pytest.raises(UsageError):
+        sweep(filtered("signals.all=false"), wanted, [], Cluster())

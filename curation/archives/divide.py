@@ -1,0 +1,78 @@
+"""Divides an archive into parts that are read by themselves, so that one archive keeps all cores busy.
+
+A part begins with a record: with a gzip member of which it is the first, or anywhere in an uncompressed archive. What
+looks like a record may be the content of one, so each part is checked when it is read: it has to come to the record
+with which the next one begins. If it does not, the archive is read whole (`NotDivisible`).
+
+One large gzip member, zstd frames, which may need what is before them, and servers that give no ranges are not divided.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import IO
+
+from curation.archives.inputs import Input
+from curation.archives.packings import SKIPPABLE, ZSTD
+from curation.archives.raw_file import RawFile
+from curation.archives.reader import crawl_of
+from curation.archives.record_search import RecordSearch
+from curation.archives.records import Record, read_records
+from curation.archives.zstd_dictionaries import Dictionaries
+from curation.errors import CurationError
+
+PART_BYTES = 8 << 20
+"""Least size of a part of a local archive: some seconds of work. It does not depend on the number of workers, so that a
+run can be resumed with another one."""
+
+REMOTE_PART_BYTES = 32 << 20
+"""The same for other archives: every part takes requests, and a few megabytes are fetched twice."""
+
+SEARCH_BYTES = 4 << 20
+"""How far to search for the record with which a part begins."""
+
+MAX_RECORD = 32 << 20
+
+_KINDS = frozenset({"warcinfo", "request", "response", "metadata", "revisit", "resource", "conversion", "continuation"})
+
+
+def parts_wanted(source: Input) -> int:
+    """The number of parts of an archive that are large enough; 1 if it is not worth dividing or no archive."""
+    if source.kind != "archive" or source.is_part or source.path.startswith("memory://"):
+        return 1
+    return max(1, source.size // (PART_BYTES if source.is_local else REMOTE_PART_BYTES))
+
+
+def divide(source: Input) -> tuple[Input, ...]:
+    """The parts of an archive in file order; only the archive itself if it cannot be divided."""
+    wanted = parts_wanted(source)
+    try:
+        with source.open() as stream:
+            head = stream.read(4)
+            if wanted == 1 or head.startswith(ZSTD) or SKIPPABLE.match(head) or not getattr(stream, "has_ranges", True):
+                return (source,)
+            first = _record_at(stream, 0)
+            places = (_next_start(stream, source.size * number // wanted) for number in range(1, wanted))
+            starts = sorted({0, *(place for place in places if place is not None)})
+    except (OSError, CurationError):
+        return (source,)
+    dump = crawl_of(first) if first is not None and first.kind == "warcinfo" else None
+    ends = [*starts[1:], None]
+    return tuple(replace(source, start=start, stop=end, dump=dump) for start, end in zip(starts, ends, strict=True))
+
+
+def _next_start(stream: IO[bytes], place: int) -> int | None:
+    """File offset of the first sound record at or after a place that can be read from there; None if there is none."""
+    stream.seek(place)
+    raw = RawFile(stream)
+    found = RecordSearch(raw, Dictionaries(raw)).find(place, place + SEARCH_BYTES)
+    if found is None or raw.peek_at(found, 4).startswith(ZSTD):
+        return None
+    record = _record_at(stream, found)
+    return None if record is None else record.offset
+
+
+def _record_at(stream: IO[bytes], offset: int) -> Record | None:
+    stream.seek(offset)
+    return next(read_records(stream, Counter(), _KINDS, MAX_RECORD), None)

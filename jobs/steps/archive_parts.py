@@ -1,0 +1,148 @@
+"""One archive on all cores: its parts are filtered as shards of their own, then joined to the shard of the archive.
+
+    archive ─ divide ─ one task per part ─ unfinished/… ─ one task per archive ─ documents/, removed/, … as of the whole
+
+The bytes are those of the archive filtered as a whole: rows keep their order, row groups are cut by row number, counts
+add up. Parts check where they end (`curation.archives.divide`); if one of them cannot be joined to the next, the
+archive is filtered as a whole instead. So is one with a record that was left out for the time it took, because how many
+may be left out is limited per archive.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from curation.archives.divide import divide, parts_wanted
+from curation.archives.inputs import Input
+from curation.archives.ledger import MAX_LOSSES
+from curation.errors import WriteFailed
+from curation.running.cluster import TaskFailure
+from curation.running.performance import Meter
+from curation.stages.signals import Histogram, add_histograms, to_json
+from curation.stages.tally import StageTally, add_counts, add_stages
+from curation.store.folder import Folder
+from curation.store.manifest import Manifest, fingerprint, fingerprints, is_done, read_times
+from curation.store.paths import UNFINISHED, ShardFiles
+from curation.store.shards import ShardWriter, read_shard
+
+if TYPE_CHECKING:
+    from curation.jobs.steps.filter import FilterTask
+    from curation.jobs.steps.run import Run
+
+LEFT_OUT = ("skipped.too_slow", "skipped.crash")
+"""Counts of records that were left out to go on with the others."""
+
+
+def parts_folder(folder: Folder) -> Folder:
+    """The folder of the parts, in which they have the paths that shards have in a run's folder."""
+    return Folder(f"{folder.url}/{UNFINISHED}")
+
+
+def divided(run: Run, step: str, tasks: Sequence[FilterTask]) -> list[FilterTask]:
+    """The tasks, those of large archives with their parts if there are fewer tasks left than workers."""
+    done = fingerprints(run.plan.folder, step)
+    left = [task for task in tasks if done.get(task.shard) != task.fingerprint]
+    large = [task for task in left if parts_wanted(task.source) > 1]
+    if not large or len(left) >= run.cluster.workers:
+        return list(tasks)
+    found = run.cluster.gather(divide, [task.source for task in large])
+    parts = {task.shard: each for task, each in zip(large, found, strict=True) if len(each) > 1}
+    return [replace(task, parts=parts.get(task.shard, ())) for task in tasks]
+
+
+def make_parts(
+    run: Run, step: str, tasks: Sequence[FilterTask], function: Callable[[FilterTask], Mapping[str, int]]
+) -> None:
+    """Make the parts of these tasks that are not done yet. One that cannot be made is left to the task of the whole.
+
+    Args:
+        run: The run.
+        step: Name of the step, in progress.
+        tasks: Tasks with parts.
+        function: Makes a part as if it were an archive.
+    """
+    parts = [part_task(task, part) for task in tasks for part in task.parts]
+    done = fingerprints(parts[0].folder, step)
+    unfinished = [part for part in parts if done.get(part.shard) != part.fingerprint]
+    size = sum(part.source.bytes for part in unfinished)
+    with (
+        run.progress.step(step, len(parts), len(parts) - len(unfinished), "parts of archives", size) as bar,
+        run.cluster.listening(bar.heard) if unfinished else nullcontext(),
+    ):
+        for result in run.cluster.map(function, unfinished):
+            bar.read(result.item.shard, result.item.source.bytes)
+            if not isinstance(result, TaskFailure):
+                bar.advance(**result.value)
+            elif result.writing:
+                raise WriteFailed(f"{step}: {result.cause}")
+
+
+def part_task(task: FilterTask, part: Input) -> FilterTask:
+    """The task that makes a part."""
+    mark = fingerprint(task.fingerprint, part.identity)
+    return replace(task, folder=parts_folder(task.folder), source=part, fingerprint=mark, parts=())
+
+
+def finished_parts(task: FilterTask, step: str) -> list[Manifest]:
+    """The manifests of all parts of a task, or none if they cannot be joined."""
+    parts = [part_task(task, part) for part in task.parts]
+    found = [is_done(part.folder, step, part.shard, part.fingerprint) for part in parts]
+    manifests = [manifest for manifest in found if manifest is not None]
+    if len(manifests) < len(parts) or any(
+        manifest.counts["read"].get(name) for manifest in manifests for name in LEFT_OUT
+    ):
+        return []
+    return manifests
+
+
+def join(
+    folder: Folder, manifests: Sequence[Manifest], writers: Mapping[ShardFiles, ShardWriter], meter: Meter
+) -> dict[str, Any]:
+    """Copy the rows of all parts, and add up what they counted.
+
+    Args:
+        folder: The output folder.
+        manifests: Of the parts, in file order.
+        writers: Where the rows of each kind of file go.
+        meter: Measures the time.
+
+    Returns:
+        The counts, as if the archive had been read as a whole.
+    """
+    read: Counter[str] = Counter()
+    stages: dict[str, StageTally] = {}
+    signals: dict[str, Histogram] = {}
+    for manifest in manifests:
+        with meter.timed("write"):
+            for files, writer in writers.items():
+                for batch in read_shard(parts_folder(folder), files.path(manifest.shard)):
+                    writer.write(batch)
+        read.update(manifest.counts["read"])
+        stages = add_stages(
+            stages, {name: StageTally.from_json(each) for name, each in manifest.counts["stages"].items()}
+        )
+        counted = {name: Histogram.from_json(each) for name, each in manifest.counts["signals"].items()}
+        signals = add_histograms(signals, counted)
+    losses = [loss for manifest in manifests for loss in manifest.counts["losses"]]
+    return {
+        "read": dict(sorted(read.items())),
+        "stages": {name: tally.to_json() for name, tally in stages.items()},
+        "signals": to_json(signals),
+        "losses": losses[:MAX_LOSSES],
+    }
+
+
+def add_times(report: Mapping[str, Any], folder: Folder, manifests: Sequence[Manifest]) -> dict[str, Any]:
+    """What joining took, and what making the parts took."""
+    total = dict(report)
+    for manifest in manifests:
+        times = read_times(parts_folder(folder), manifest.step, manifest.shard)
+        if times:
+            total["seconds"] += times["seconds"]
+            total["stages"] = add_counts(total["stages"], times["stages"])
+            total["peak_memory"] = max(total["peak_memory"], times["peak_memory"])
+    return total
