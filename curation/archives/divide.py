@@ -22,7 +22,7 @@ from curation.archives.records import Record, read_records
 from curation.archives.zstd_dictionaries import Dictionaries
 from curation.errors import CurationError
 
-PART_BYTES = 8 << 20
+PART_BYTES = 4 << 20
 """Least size of a part of a local archive: some seconds of work. It does not depend on the number of workers, so that a
 run can be resumed with another one."""
 

@@ -62,7 +62,9 @@ DATASET_CARD = "README.md"
 RUN = "run.json"
 
 UNFINISHED = "unfinished"
-"""Parts of large archives, until they are joined."""
+"""What the filter step needs until it is finished: parts of large archives, and the recipe before an update."""
+
+RECIPE_BEFORE = f"{UNFINISHED}/recipe.json"
 
 OF_REPORT = ("report", "manifests", DATASET_CARD)
 """What the report writes, directly in the output folder."""

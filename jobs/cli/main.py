@@ -164,6 +164,15 @@ def run(
         ),
     ] = None,
     update: Update = False,
+    earlier: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="DIR",
+            help="Output folder of a run of the same inputs, which is not changed: take its recipe and inputs unless "
+            "others are given, and use its results where only thresholds differ.",
+        ),
+    ] = None,
     trust_code: TrustCode = False,
     as_json: ProgressAsJson = False,
     quiet: Quiet = False,
@@ -172,7 +181,7 @@ def run(
 ) -> None:
     """Run all steps."""
     chosen = check_commands([name.strip() for name in steps.split(",")]) if steps else commands()
-    request = {"out": out, "recipe": recipe, "update": update, "trust_code": trust_code}
+    request = {"out": out, "recipe": recipe, "update": update, "trust_code": trust_code, "earlier": earlier}
     request |= {"as_json": as_json, "quiet": quiet, "verbose": verbose, "log_file": log_file}
     _run(chosen, inputs, _with_earlier(settings, against, mode), workers, scheduler, **request)
 

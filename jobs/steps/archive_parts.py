@@ -46,7 +46,7 @@ def divided(run: Run, step: str, tasks: Sequence[FilterTask]) -> list[FilterTask
     """The tasks, those of large archives with their parts if there are fewer tasks left than workers."""
     done = fingerprints(run.plan.folder, step)
     left = [task for task in tasks if done.get(task.shard) != task.fingerprint]
-    large = [task for task in left if parts_wanted(task.source) > 1]
+    large = [task for task in left if task.earlier is None and parts_wanted(task.source) > 1]
     if not large or len(left) >= run.cluster.workers:
         return list(tasks)
     found = run.cluster.gather(divide, [task.source for task in large])

@@ -29,6 +29,8 @@ from curation.extraction.acceleration.patches import NotAccelerated
 from curation.jobs.steps.acceleration import warn_about_slow_extraction
 from curation.jobs.steps.archive_parts import add_times, divided, finished_parts, join, make_parts
 from curation.jobs.steps.damage import damaged_inputs, describe_damage
+from curation.jobs.steps.fingerprints import Fingerprints
+from curation.jobs.steps.moved_thresholds import Earlier, differ_in_thresholds, filtered_again
 from curation.jobs.steps.plan import Plan
 from curation.jobs.steps.tasks import run_tasks
 from curation.recipes.alarms import UNAVAILABLE
@@ -70,6 +72,7 @@ class FilterTask:
         source: The input.
         fingerprint: Of the shard.
         parts: The parts of a divided archive, which are made before.
+        earlier: The same shard filtered with other thresholds.
     """
 
     folder: Folder
@@ -77,6 +80,7 @@ class FilterTask:
     source: Input
     fingerprint: str
     parts: tuple[Input, ...] = ()
+    earlier: Earlier | None = None
 
     @property
     def shard(self) -> str:
@@ -89,7 +93,11 @@ def make(run: Run) -> None:
     plan = run.plan
     of = run.fingerprints.of
     sources = _with_first_rows(run)
-    tasks = [FilterTask(plan.folder, plan.recipe, source, of(STEP, source.shard)) for source in sources]
+    earlier = _earlier_shards(plan)
+    tasks = [
+        FilterTask(plan.folder, plan.recipe, source, of(STEP, source.shard), earlier=earlier.get(source.shard))
+        for source in sources
+    ]
     tasks = divided(run, STEP, tasks)
     quarantined: dict[str, dict[str, Any]] = {}
 
@@ -115,13 +123,24 @@ def make(run: Run) -> None:
         stop_when_down=any(band.stage == UNAVAILABLE for band in plan.recipe.alarms.bands),
         size=lambda task: task.source.bytes,
     )
-    plan.folder.remove(paths.UNFINISHED)
     damaged = damaged_inputs(plan.folder, [source for source in plan.inputs if source.shard not in quarantined])
     for entry in damaged:
         if entry not in run.damaged:
             run.progress.warn(describe_damage(entry), event="damaged", **entry)
     entries = sorted(quarantined.values(), key=lambda entry: (entry["path"], entry.get("start", 0)))
     run.record(entries, damaged)
+    plan.folder.remove(paths.UNFINISHED)
+
+
+def _earlier_shards(plan: Plan) -> dict[str, Earlier]:
+    """The shards that an earlier run has with other thresholds."""
+    if plan.earlier is None or not differ_in_thresholds(plan.earlier.recipe, plan.recipe):
+        return {}
+    folder, recipe = plan.earlier.folder, plan.earlier.recipe
+    past = Fingerprints(replace(plan, folder=folder, recipe=recipe))
+    done = fingerprints(folder, STEP)
+    expected = {source.shard: past.of(STEP, source.shard) for source in plan.inputs}
+    return {shard: Earlier(folder, recipe, mark) for shard, mark in expected.items() if done.get(shard) == mark}
 
 
 def _with_first_rows(run: Run) -> list[Input]:
@@ -194,12 +213,18 @@ def filter_archive(task: FilterTask) -> dict[str, int]:
         **({paths.SIGNALS: stored_schema(signals)} if is_stored else {}),
     }
     parts = finished_parts(task, STEP)
+    moved = filtered_again(task, signals) if task.earlier is not None else None
     with ExitStack() as stack:
         writers = {
             each: stack.enter_context(ShardWriter(folder, each.path(shard), columns, _metadata(task)))
             for each, columns in files.items()
         }
-        counts = join(folder, parts, writers, meter) if parts else _filter(task, signals, writers, meter)
+        if moved is not None:
+            counts = moved.write(writers, meter)
+        elif parts:
+            counts = join(folder, parts, writers, meter)
+        else:
+            counts = _filter(task, signals, writers, meter)
     if not is_stored:
         folder.remove(paths.SIGNALS.path(shard))
     outputs = [writer.output for writer in writers.values()]

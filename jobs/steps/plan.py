@@ -21,7 +21,7 @@ from curation.recipes.recipe import Recipe, from_document, load
 from curation.running.versions import library_version
 from curation.stages.parameters import flat_keys
 from curation.store.folder import Folder
-from curation.store.paths import OF_RUN, RUN
+from curation.store.paths import OF_RUN, RECIPE_BEFORE, RUN
 from curation.store.shards import shard_of
 from curation.store.storage import explain, is_of_storage
 from curation.store.untrusted import is_plain
@@ -45,6 +45,14 @@ _REPORTED_LIBRARIES = (
 
 
 @dataclass(frozen=True, slots=True)
+class EarlierRun:
+    """The output folder and the recipe of a run."""
+
+    folder: Folder
+    recipe: Recipe
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A validated request.
 
@@ -53,12 +61,15 @@ class Plan:
         recipe: The recipe, with settings applied.
         inputs: The inputs, in order.
         trusted: Whether the user trusts whoever made the folder.
+        earlier: A run of the same inputs with another recipe, whose results may serve: of the folder itself before an
+            update, or of another folder.
     """
 
     folder: Folder
     recipe: Recipe
     inputs: tuple[Input, ...]
     trusted: bool = False
+    earlier: EarlierRun | None = None
 
     def write(self, quarantined: Sequence[dict[str, str]] = (), damaged: Sequence[dict[str, Any]] = ()) -> None:
         """Write run.json, unless it is already up to date."""
@@ -96,39 +107,65 @@ def make_plan(
     *,
     update: bool = False,
     trust_code: bool = False,
+    earlier: str | None = None,
 ) -> Plan:
     """Validate a request, without writing anything.
 
     A folder with an earlier run need not be writable, because there may be nothing to do.
 
     Args:
-        words: The inputs; if empty, those of the earlier run in `out`.
+        words: The inputs; if empty, those of the earlier run in `out`, else in `earlier`.
         out: The output folder, a path or any fsspec URL.
-        recipe: Name or file of the recipe; if None, that of the earlier run in `out`, else DEFAULT_RECIPE.
+        recipe: Name or file of the recipe; if None, that of the earlier run in `out`, else in `earlier`, else
+            DEFAULT_RECIPE.
         settings: Keys to override, each as "key=value".
         update: Accept a recipe other than the folder's, to redo only the steps that it affects.
         trust_code: Use code, models, variables and special file systems that the folder names.
+        earlier: Output folder of another run, whose results may serve.
 
     Raises:
         UsageError: Or a subclass of it, if the request is invalid.
     """
     folder = Folder(out)
     previous = _previous(folder)
-    if previous is None and not words:
+    other = open_plan(earlier, trust_code=trust_code) if earlier is not None else None
+    if other is not None and other.folder.url == folder.url:
+        raise UsageError(f"--from {earlier}: is the output folder itself; --update changes it in place")
+    if previous is None and other is None and not words:
         raise UsageError(f"no input given, and {out} holds no run to resume")
     if recipe is None and previous is not None:
         chosen = from_document(previous["recipe"], f"{out}/{RUN}", settings, trusted=trust_code)
+    elif recipe is None and other is not None:
+        chosen = from_document(other.recipe.resolved(), f"{earlier}/{RUN}", settings)
     else:
         chosen = load(recipe or DEFAULT_RECIPE, settings)
     _check_dedup(chosen, folder)
     _check_begin(chosen)
-    inputs = tuple(find_inputs(words)) if words else _inputs_again(previous or {}, out, trust_code)
+    if words:
+        inputs = tuple(find_inputs(words))
+    elif previous is not None:
+        inputs = _inputs_again(previous, out, trust_code)
+    else:
+        inputs = tuple(find_again(source.path for source in other.inputs)) if other is not None else ()
     if previous is not None:
         _check_same_run(folder, previous, chosen, inputs, update)
     folder.check_no_links(OF_RUN)
     if previous is None:
         folder.check_writable()
-    return Plan(folder, chosen, inputs, trust_code)
+    before = _before_update(folder, previous, chosen) if other is None else EarlierRun(other.folder, other.recipe)
+    return Plan(folder, chosen, inputs, trust_code, before)
+
+
+def _before_update(folder: Folder, previous: dict[str, Any] | None, recipe: Recipe) -> EarlierRun | None:
+    """The run in the folder as it was before the recipe changed, now or in an update that was interrupted."""
+    if previous is None:
+        return None
+    is_changed = previous["fingerprint"] != recipe.fingerprint()
+    try:
+        document = previous["recipe"] if is_changed else folder.read_json(RECIPE_BEFORE)
+        return EarlierRun(folder, from_document(document, f"{folder.url}/{RUN}", trusted=False))
+    except (OSError, ValueError, RecursionError, UsageError):
+        return None
 
 
 def _check_dedup(recipe: Recipe, folder: Folder) -> None:

@@ -12,6 +12,7 @@ from curation.jobs.steps.alarms import check_alarms
 from curation.jobs.steps.damage import lost_share
 from curation.jobs.steps.fingerprints import Fingerprints
 from curation.jobs.steps.live_funnel import LiveFunnel
+from curation.jobs.steps.moved_thresholds import keep_recipe_before
 from curation.jobs.steps.plan import Plan, make_plan
 from curation.jobs.steps.progress import Progress, ProgressOptions, results
 from curation.jobs.steps.report.summary import show_summary
@@ -40,6 +41,7 @@ def run_commands(
     quiet: bool = False,
     verbose: bool = False,
     log_file: str | None = None,
+    earlier: str | None = None,
 ) -> int:
     """Run the steps of `commands`, and print the summary if the report is one of them.
 
@@ -57,11 +59,12 @@ def run_commands(
         quiet: As in `ProgressOptions`, and the next two.
         verbose: A line for every part of a step.
         log_file: File to append to.
+        earlier: As in `make_plan`.
 
     Returns:
         The exit code: 0, or 1 if an input was quarantined or more bytes were lost than `alarms.damaged` accepts.
     """
-    plan = make_plan(inputs, out, recipe, settings, update=update, trust_code=trust_code)
+    plan = make_plan(inputs, out, recipe, settings, update=update, trust_code=trust_code, earlier=earlier)
     if workers != 0 and plan.folder.is_in_memory:
         raise UsageError(f"{out} is in the memory of this process, which workers do not share; pass --workers 0")
     require_open_files(0 if scheduler else cores() if workers is None else workers)
@@ -129,6 +132,7 @@ class Run:
 
     def __post_init__(self) -> None:
         folder = self.plan.folder
+        keep_recipe_before(self.plan)
         before = folder.read_json(RUN) if folder.exists(RUN) else {}
         self.record(before.get("quarantined", []), before.get("damaged", []))
         self.funnel = LiveFunnel(self.plan.folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fuzzing import fuzz
 
 from curation.errors import UsageError
-from curation.jobs.inspect.what_if.moved_rules import MovedStage, moved_stages
+from curation.jobs.steps.moved_rules import MovedStage, moved_stages
 from curation.recipes.recipe import Recipe, from_document, load
 
 RECIPES = [load(name) for name in ("fineweb", "web")]

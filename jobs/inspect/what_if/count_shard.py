@@ -21,7 +21,7 @@ from curation.jobs.inspect.what_if.counts import (
     MoveCounts,
     StageOutput,
 )
-from curation.jobs.inspect.what_if.moved_rules import MeasuredRows, MovedStage, judge, present
+from curation.jobs.steps.moved_rules import MeasuredRows, MovedStage, judge_all, kept_rows, present, removed_rows
 from curation.stages.batch import Batch
 from curation.stages.stage import apply, signal_type
 from curation.store import schema
@@ -64,21 +64,12 @@ class CountMoved:
         lengths = {name for _, name in self._lengths(names)}
         columns = [name for name in names if name in lengths or any(name.startswith(f"{own}.") for own in wanted)]
         for numbers, batch in read_numbered(self.folder, path, ["id", *columns], ROWS):
-            size = batch.num_rows
-            signals = {name: batch.column(name) for name in columns}
-            rows = MeasuredRows(signals, np.full(size, len(self.stages)), pa.nulls(size, pa.string()))
-            yield _Part(DOCUMENTS.path(shard), numbers, rows, batch["id"])
+            yield _Part(DOCUMENTS.path(shard), numbers, kept_rows(batch, self.stages), batch["id"])
 
     def _removed(self, shard: str) -> Iterator[_Part]:
-        path, names = REMOVED_BY_FILTER.path(shard), pa.array([stage.name for stage in self.stages])
+        path = REMOVED_BY_FILTER.path(shard)
         for numbers, batch in read_numbered(self.folder, path, ["id", "stage", "reason", "signals"], ROWS):
-            struct = batch["signals"]
-            signals = dict(zip([part.name for part in struct.type], struct.flatten(), strict=True))
-            position = pc.index_in(batch["stage"], names).to_numpy(zero_copy_only=False).astype(np.int64)
-            pairs = zip(batch["stage"].to_pylist(), batch["reason"].to_pylist(), strict=True)
-            cut = [reason.removeprefix(f"{stage}.") for stage, reason in pairs]
-            rows = MeasuredRows(signals, position, pa.array(cut, pa.string()))
-            yield _Part(path, numbers, rows, batch["id"])
+            yield _Part(path, numbers, removed_rows(batch, self.stages), batch["id"])
 
     def _lengths(self, names: Sequence[str]) -> list[tuple[int, str]]:
         """The number of each stage that gives the length of the text after it, and the name of that signal."""
@@ -106,11 +97,9 @@ class CountMoved:
 
     def _left_open(self, part: _Part) -> Bools:
         """Removed rows for which the stored signals do not decide whether, or by which stage, they are removed."""
-        alive, opened = np.ones(len(part.rows), np.bool_), np.zeros(len(part.rows), np.bool_)
-        for number, stage in enumerate(self.stages):
-            verdicts = judge(stage, number, part.rows)
-            alive &= ~verdicts.removed
-            opened |= alive & verdicts.unsure
+        opened = np.zeros(len(part.rows), np.bool_)
+        for judged in judge_all(self.stages, part.rows):
+            opened |= judged.alive & judged.verdicts.unsure
         return np.asarray(opened & (part.rows.position < len(self.stages)), np.bool_)
 
     def _measured(self, part: _Part) -> tuple[MoveCounts, Bools]:
@@ -161,18 +150,15 @@ class CountMoved:
 
     def _judged(self, shard: str, part: _Part) -> MoveCounts:
         rows, end = part.rows, len(self.stages)
-        alive, sure = np.ones(len(rows), np.bool_), np.ones(len(rows), np.bool_)
         changed = np.zeros(len(rows), np.bool_)
         after: dict[int, str] = {}
         stages: dict[str, StageOutput] = {}
-        for number, (stage, length) in enumerate(zip(self.stages, self._text_lengths(rows), strict=True)):
-            verdicts = judge(stage, number, rows)
-            same = _true(pc.equal(verdicts.reasons, rows.reasons)) & (rows.position == number)
-            moved = alive & verdicts.removed & ~same
-            after |= {row: f"{stage.name}.{verdicts.reasons[row].as_py()}" for row in np.flatnonzero(moved).tolist()}
-            changed |= moved
-            alive &= ~verdicts.removed
-            sure &= alive & ~verdicts.unsure
+        numbered = enumerate(zip(self.stages, judge_all(self.stages, rows), self._text_lengths(rows), strict=True))
+        for number, (stage, judged, length) in numbered:
+            moved, reasons = np.flatnonzero(judged.moved).tolist(), judged.verdicts.reasons
+            after |= {row: f"{stage.name}.{reasons[row].as_py()}" for row in moved}
+            changed |= judged.moved
+            alive, sure = judged.alive, judged.sure
             stages[stage.name] = StageOutput(*(_amount(mask, length) for mask in (rows.position > number, sure, alive)))
         changed |= alive & ((rows.position < end) | ~sure)
         after |= dict.fromkeys(np.flatnonzero(alive & ~sure).tolist(), UNSURE)
@@ -282,10 +268,6 @@ def _before_extraction(rows: MeasuredRows) -> Int64s:
     if html is None or text is None:
         return np.zeros(len(rows), np.int64)
     return np.where(present(html), 0, _whole(text))
-
-
-def _true(values: pa.Array) -> Bools:
-    return np.asarray(values.fill_null(False).to_numpy(zero_copy_only=False), np.bool_)
 
 
 def _whole(values: pa.Array) -> Int64s:

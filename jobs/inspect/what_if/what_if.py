@@ -16,7 +16,7 @@ import numpy as np
 from curation.errors import UsageError
 from curation.jobs.inspect.what_if.count_shard import CountMoved, fetch_rows
 from curation.jobs.inspect.what_if.counts import UNSURE, ChangedDocument, MoveCounts, StageOutput
-from curation.jobs.inspect.what_if.moved_rules import moved_stages
+from curation.jobs.steps.moved_rules import moved_stages
 from curation.jobs.steps.plan import Plan, differences
 from curation.recipes.recipe import Recipe, from_document
 from curation.running.cluster import Cluster

@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 
 from curation.errors import RecipeError, UsageError
 from curation.jobs.cli.main import app
-from curation.jobs.inspect.what_if.moved_rules import movable
 from curation.jobs.inspect.what_if.sweep import sweep
 from curation.jobs.inspect.what_if.view import to_json
 from curation.jobs.inspect.what_if.what_if import WhatIf, what_if
+from curation.jobs.steps.moved_rules import movable
 from curation.jobs.steps.plan import Plan, make_plan
 from curation.jobs.steps.progress import Progress
 from curation.jobs.steps.run import Run

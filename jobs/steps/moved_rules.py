@@ -8,7 +8,7 @@ measured depends on the rule itself. Nothing is guessed; unsure documents become
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from curation.filters.c4 import C4
 from curation.filters.language import SURE, Language
 from curation.jobs.steps.plan import differences
 from curation.recipes.recipe import Recipe
+from curation.stages.parameters import parameters
 from curation.stages.rules import Rule, decide
 from curation.stages.stage import Filter, Stage
 
@@ -165,6 +166,65 @@ def moved_stages(before: Recipe, after: Recipe) -> list[MovedStage]:
         raise UsageError(f"nothing is changed; change a key with --set, for example --set {known[0]}=... {able}")
     pairs = zip(before.stages, after.stages, strict=True)
     return [MovedStage.of(name, stage, moved) for (name, stage), (_, moved) in pairs]
+
+
+def changed_keys(old: Any, new: Any) -> set[str]:
+    """The parameters in which two stages of one class differ."""
+    before, after = parameters(old), parameters(new)
+    return {key for key, value in before.items() if after[key] != value}
+
+
+def kept_rows(batch: pa.RecordBatch, stages: Sequence[MovedStage]) -> MeasuredRows:
+    """Rows of signals/, some or all of its columns."""
+    signals = {name: batch.column(name) for name in batch.schema.names if name not in ("id", "warc_offset")}
+    return MeasuredRows(signals, np.full(batch.num_rows, len(stages)), pa.nulls(batch.num_rows, pa.string()))
+
+
+def removed_rows(batch: pa.RecordBatch, stages: Sequence[MovedStage]) -> MeasuredRows:
+    """Rows of removed/filter/, with their stage, reason and signals."""
+    struct, names = batch["signals"], pa.array([stage.name for stage in stages])
+    signals = dict(zip([part.name for part in struct.type], struct.flatten(), strict=True))
+    position = pc.index_in(batch["stage"], names).to_numpy(zero_copy_only=False).astype(np.int64)
+    pairs = zip(batch["stage"].to_pylist(), batch["reason"].to_pylist(), strict=True)
+    cut = [reason.removeprefix(f"{stage}.") for stage, reason in pairs]
+    return MeasuredRows(signals, position, pa.array(cut, pa.string()))
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """Rows after a changed stage.
+
+    Attributes:
+        verdicts: What the stage says.
+        moved: bool[rows]. Removed here, and not for the same reason in the run.
+        alive: bool[rows]. Not removed so far; some of them are unsure.
+        sure: bool[rows]. Certainly not removed so far.
+    """
+
+    verdicts: Verdicts
+    moved: Bools
+    alive: Bools
+    sure: Bools
+
+
+def judge_all(stages: Sequence[MovedStage], rows: MeasuredRows) -> Iterator[Progressed]:
+    """Apply the changed stages one after the other, each to the rows that those before it do not remove."""
+    alive, sure = np.ones(len(rows), np.bool_), np.ones(len(rows), np.bool_)
+    for number, stage in enumerate(stages):
+        verdicts = judge(stage, number, rows)
+        is_same = pc.equal(verdicts.reasons, rows.reasons).fill_null(False).to_numpy(zero_copy_only=False)
+        moved = alive & verdicts.removed & ~(is_same & (rows.position == number))
+        alive = alive & ~verdicts.removed
+        sure = sure & alive & ~verdicts.unsure
+        yield Progressed(verdicts, moved, alive, sure)
+
+
+def is_changed(stages: Sequence[MovedStage], rows: MeasuredRows) -> Bools:
+    """Which rows have another verdict with the changed rules, or one that their signals do not show, bool[rows]."""
+    changed = np.zeros(len(rows), np.bool_)
+    for each in judge_all(stages, rows):
+        changed |= each.moved
+    return np.asarray(changed | (each.alive & ((rows.position < len(stages)) | ~each.sure)), np.bool_)
 
 
 def judge(stage: MovedStage, number: int, rows: MeasuredRows) -> Verdicts:

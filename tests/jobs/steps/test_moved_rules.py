@@ -12,7 +12,7 @@ from stages import Length, Upper, documents
 
 from curation.jobs.inspect.what_if.count_shard import CountMoved
 from curation.jobs.inspect.what_if.counts import MoveCounts
-from curation.jobs.inspect.what_if.moved_rules import MovedStage, movable
+from curation.jobs.steps.moved_rules import MovedStage, movable
 from curation.stages.signals import stored_rows, stored_schema
 from curation.stages.stage import Applied, Stage, apply, signal_type
 from curation.store import schema

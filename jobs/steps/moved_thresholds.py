@@ -1,0 +1,434 @@
+"""Filters a shard again with other thresholds, from what an earlier filter step stored about it.
+
+    stored signals ─ changed rules ─┬─ same verdict ─ the stored row
+                                    └─ another verdict, or unknown ─ page read again at its offset ─ stages ─ new row
+
+Extraction and measuring, which take nearly all of the time, are repeated only for the pages whose verdict changes. The
+files and counts are those of filtering everything: rows keep the order of the archive; histograms and violations are
+counted from the stored signals; other counts are the earlier ones, less what the changed pages added to them, plus what
+they add now. Whatever does not fit leads to filtering everything.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from curation.archives.reader import BATCH_BYTES, ReadSettings, read_batches
+from curation.arrays import Bools, Int64s
+from curation.dedup.signatures import signature_schema, signatures
+from curation.errors import UnreadableArchive
+from curation.filters.language import SURE, Language
+from curation.jobs.steps.moved_rules import (
+    MeasuredRows,
+    MovedStage,
+    changed_keys,
+    is_changed,
+    kept_rows,
+    movable,
+    removed_rows,
+)
+from curation.recipes.recipe import STAGES, Recipe
+from curation.running.performance import Meter
+from curation.stages.batch import Batch
+from curation.stages.rules import Rule, violations
+from curation.stages.signals import Histogram, add_histograms, histograms, stored_rows, stored_schema, to_json
+from curation.stages.stage import Applied, Filter, Outcome, Stage, apply, signal_type
+from curation.stages.tally import StageTally, add_counts, add_stages
+from curation.store import schema
+from curation.store.folder import Folder
+from curation.store.manifest import Manifest, is_done
+from curation.store.paths import DOCUMENTS, RECIPE_BEFORE, REMOVED_BY_FILTER, SIGNALS, SIGNATURES, ShardFiles
+from curation.store.shards import ShardWriter, open_parquet, read_numbered, read_table, rows_at
+
+if TYPE_CHECKING:
+    from curation.jobs.steps.filter import FilterTask
+    from curation.jobs.steps.plan import Plan
+
+MOST_CHANGED = 0.5
+"""Share of documents with another verdict above which everything is filtered again: changed pages are read one by one,
+and the stages from the first changed one on are applied twice to them."""
+
+ROWS = 16_384
+"""Documents judged at once: their signals take a few megabytes."""
+
+BATCH_ROWS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A shard that was filtered with other thresholds.
+
+    Attributes:
+        folder: The output folder that has it.
+        recipe: The recipe there.
+        fingerprint: Of the shard there.
+    """
+
+    folder: Folder
+    recipe: Recipe
+    fingerprint: str
+
+
+def differ_in_thresholds(before: Recipe, after: Recipe) -> bool:
+    """Whether two recipes differ only in thresholds of built-in filters, as far as the filter step depends on them.
+
+    Of these it is known that they measure the same whatever their thresholds are.
+    """
+    tables = [recipe.identity()["tables"] for recipe in (before, after)]
+    is_same = all(tables[0][name] == tables[1][name] for name in ("read", "signals"))
+    is_signed = before.table("dedup").signature == after.table("dedup").signature
+    names = [[name for name, _ in recipe.stages] for recipe in (before, after)]
+    if not (is_same and is_signed and before.table("signals").stored and names[0] == names[1]):
+        return False
+    known = {*movable(before.stages)}
+    return all(
+        old == new or (_only_decides(old, new) and {f"{name}.{key}" for key in changed_keys(old, new)} <= known)
+        for (name, old), (_, new) in zip(before.stages, after.stages, strict=True)
+    )
+
+
+def keep_recipe_before(plan: Plan) -> None:
+    """Keep the recipe of a run that is updated until the filter step is finished: run.json has the new one by then."""
+    before = plan.earlier
+    if before is None or before.folder.url != plan.folder.url or before.recipe.stages == plan.recipe.stages:
+        return
+    value = before.recipe.resolved()
+    if differ_in_thresholds(before.recipe, plan.recipe) and not (
+        plan.folder.exists(RECIPE_BEFORE) and plan.folder.read_json(RECIPE_BEFORE) == value
+    ):
+        plan.folder.write_json(RECIPE_BEFORE, value)
+
+
+def _only_decides(old: Any, new: Any) -> bool:
+    kind = type(old)
+    if type(new) is not kind or f"{kind.__module__}:{kind.__qualname__}" not in STAGES.values():
+        return False
+    return isinstance(old, Filter) or (isinstance(old, Language) and min(old.min_score, new.min_score) >= SURE)
+
+
+@dataclass(frozen=True, slots=True)
+class MovedShard:
+    """A shard filtered again, ready to be written.
+
+    Attributes:
+        earlier: Where the stored rows are.
+        shard: Its name.
+        counts: What its manifest counts.
+        stored: Offsets of the stored rows in the archive, int64[rows], and which have another verdict now, bool[rows];
+            of documents/ and of removed/filter/.
+        new: The new rows of each kind of file, and their offsets, ascending.
+    """
+
+    earlier: Earlier
+    shard: str
+    counts: dict[str, Any]
+    stored: Mapping[ShardFiles, tuple[Int64s, Bools]]
+    new: Mapping[ShardFiles, tuple[pa.Table, Int64s]]
+
+    def write(self, writers: Mapping[ShardFiles, ShardWriter], meter: Meter) -> dict[str, Any]:
+        """Write the stored rows that stay and the new ones, in the order of the archive; returns the counts."""
+        with meter.timed("write"):
+            for files, writer in writers.items():
+                offsets, changed = self.stored[REMOVED_BY_FILTER if files == REMOVED_BY_FILTER else DOCUMENTS]
+                new, new_offsets = self.new[files]
+                at = 0
+                for numbers, batch in read_numbered(self.earlier.folder, files.path(self.shard)):
+                    until = int(np.searchsorted(new_offsets, offsets[numbers[-1]]))
+                    stay = ~changed[numbers]
+                    table = pa.Table.from_batches([batch.filter(pa.array(stay))])
+                    table = pa.concat_tables(
+                        [table, new.slice(at, until - at).select(batch.schema.names).cast(batch.schema)]
+                    )
+                    order = np.argsort(np.concatenate([offsets[numbers][stay], new_offsets[at:until]]))
+                    writer.write(table.take(pa.array(order)))
+                    at = until
+                writer.write(new.slice(at))
+        return self.counts
+
+
+def filtered_again(task: FilterTask, signals: pa.DataType) -> MovedShard | None:
+    """The shard of a task, from what is stored about it; None if everything must be filtered.
+
+    Args:
+        task: The task.
+        signals: Struct type of the signals of its stages.
+    """
+    earlier, shard = task.earlier, task.shard
+    manifest = is_done(earlier.folder, "filter", shard, earlier.fingerprint) if earlier is not None else None
+    if earlier is None or manifest is None or not _is_whole(earlier, manifest):
+        return None
+    if signal_type(earlier.recipe.stages, Batch(pa.RecordBatch.from_pylist([], schema=schema.RECORD))) != signals:
+        return None
+    offsets = {files: _offsets(earlier.folder, files.path(shard)) for files in (DOCUMENTS, REMOVED_BY_FILTER)}
+    every = np.concatenate(list(offsets.values()))
+    if len(np.unique(every)) < len(every) or any(
+        (np.diff(own) < 0).any() or (own < 0).any() for own in offsets.values()
+    ):
+        return None
+    pairs = zip(earlier.recipe.stages, task.recipe.stages, strict=True)
+    stages = [MovedStage.of(name, old, new) for (name, old), (_, new) in pairs]
+    judged = _judge(earlier.folder, shard, stages)
+    stored = {files: (offsets[files], judged.changed[files]) for files in offsets}
+    if sum(int(changed.sum()) for _, changed in stored.values()) > MOST_CHANGED * len(every):
+        return None
+    old, new, rows = _Pages(), _Pages(), _NewRows(task, signals)
+    again = _Again(stages, signals, task.recipe.table("signals").all)
+    try:
+        for batch in _changed_pages(task, earlier, stored):
+            before, now = again(batch)
+            old.add(before)
+            new.add(now)
+            rows.add(now)
+    except UnreadableArchive:
+        return None
+    if old.verdicts != _stored_verdicts(earlier.folder, shard, stored):
+        return None
+    return MovedShard(earlier, shard, _counts(manifest, judged, old, new), stored, rows.tables())
+
+
+def _is_whole(earlier: Earlier, manifest: Manifest) -> bool:
+    """Whether all files are those of the manifest: a run that was killed may have replaced some of them."""
+    for output in manifest.outputs:
+        try:
+            with open_parquet(earlier.folder, output.path) as parquet:
+                stamp = (parquet.schema_arrow.metadata or {}).get(b"curation.fingerprint", b"")
+                if stamp.decode() != earlier.fingerprint or parquet.metadata.num_rows != output.rows:
+                    return False
+        except FileNotFoundError:
+            return False
+    return True
+
+
+def _offsets(folder: Folder, path: str) -> Int64s:
+    """Offsets of the pages in the archive, int64[rows]; -1 if a page cannot be read at an offset."""
+    column = read_table(folder, path, ["warc_offset"])["warc_offset"]
+    return np.asarray(column.fill_null(-1).to_numpy(), np.int64)
+
+
+# ---- the verdicts by stored signals
+
+
+@dataclass(slots=True)
+class _Judged:
+    """What the stored signals say: which rows change, and what all others add to histograms and violations."""
+
+    changed: dict[ShardFiles, Bools]
+    histograms: dict[str, Histogram] = field(default_factory=dict)
+    violations: dict[str, dict[str, int]] = field(default_factory=dict)
+
+
+def _judge(folder: Folder, shard: str, stages: Sequence[MovedStage]) -> _Judged:
+    judged = _Judged({})
+    sources = ((DOCUMENTS, SIGNALS, kept_rows), (REMOVED_BY_FILTER, REMOVED_BY_FILTER, removed_rows))
+    for files, path, to_rows in sources:
+        changed = [np.zeros(0, np.bool_)]
+        for _, batch in read_numbered(folder, path.path(shard), rows=ROWS):
+            rows = to_rows(batch, stages)
+            changed.append(is_changed(stages, rows))
+            _count(judged, stages, rows.where(~changed[-1]))
+        judged.changed[files] = np.concatenate(changed)
+    return judged
+
+
+def _count(judged: _Judged, stages: Sequence[MovedStage], rows: MeasuredRows) -> None:
+    """Add the histograms and violations of rows whose verdict is the same."""
+    for number, stage in enumerate(stages):
+        entered = rows.where(rows.position >= number).of(stage.name)
+        judged.histograms = add_histograms(judged.histograms, histograms(stage.name, entered, stage.rules))
+        counted = judged.violations.setdefault(stage.name, {})
+        for rule in stage.rules if entered.type.num_fields else ():
+            counted[rule.reason] = counted.get(rule.reason, 0) + int(violations(entered, rule).sum())
+
+
+# ---- the pages that change
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """A stage that has measured already: it keeps everything."""
+
+    signals: pa.StructArray | None
+    rules: tuple[Rule, ...]
+    version: ClassVar[int] = 1
+
+    def __call__(self, batch: Batch, /) -> Outcome:
+        return Outcome(batch, None, self.signals)
+
+
+class _Pages:
+    """What stages make of the changed pages.
+
+    Attributes:
+        tallies: Counts by stage.
+        histograms: Of every signal.
+        verdicts: The reason of each page by its offset; None for kept ones.
+    """
+
+    def __init__(self) -> None:
+        self.tallies: dict[str, StageTally] = {}
+        self.histograms: dict[str, Histogram] = {}
+        self.verdicts: dict[int, str | None] = {}
+
+    def add(self, applied: Applied) -> None:
+        """Add the pages of a batch."""
+        self.tallies = add_stages(self.tallies, applied.tallies)
+        self.histograms = add_histograms(self.histograms, applied.histograms)
+        self.verdicts |= dict.fromkeys(applied.kept.column("warc_offset").to_pylist())
+        for removed in applied.removed:
+            self.verdicts |= zip(removed["warc_offset"].to_pylist(), removed["reason"].to_pylist(), strict=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Again:
+    """Applies the stages of both recipes to pages; those before the first changed one, such as extraction, once."""
+
+    stages: Sequence[MovedStage]
+    signals: pa.DataType
+    measure_all: bool
+
+    def __call__(self, batch: Batch) -> tuple[Applied, Applied]:
+        """The pages after the earlier stages, and after those of now.
+
+        Raises:
+            UnreadableArchive: The stages remove a page that they kept before.
+        """
+        first = next(number for number, stage in enumerate(self.stages) if stage.touched)
+        lead, rest = self.stages[:first], self.stages[first:]
+        fields = [each for each in self.signals if any(each.name.startswith(f"{stage.name}.") for stage in lead)]
+        common = apply([(stage.name, stage.after) for stage in lead], batch, pa.struct(fields))
+        if common.removed:
+            raise UnreadableArchive("a page has another verdict than before")
+        measured = [(stage.name, _given(stage, common.signals)) for stage in lead]
+        both: list[list[tuple[str, Stage]]] = [
+            [*measured, *((stage.name, stage.before) for stage in rest)],
+            [*measured, *((stage.name, stage.after) for stage in rest)],
+        ]
+        old, new = (apply(each, common.kept, self.signals, measure_all=self.measure_all) for each in both)
+        return old, new
+
+
+def _given(stage: MovedStage, signals: pa.StructArray) -> _Measured:
+    names = [each.name for each in signals.type if each.name.startswith(f"{stage.name}.")]
+    arrays = [signals.field(name) for name in names]
+    own = [name.removeprefix(f"{stage.name}.") for name in names]
+    return _Measured(pa.StructArray.from_arrays(arrays, names=own) if own else None, stage.rules)
+
+
+def _changed_pages(
+    task: FilterTask, earlier: Earlier, stored: Mapping[ShardFiles, tuple[Int64s, Bools]]
+) -> Iterator[Batch]:
+    """The pages with another verdict, read again, in the order of the archive.
+
+    Raises:
+        UnreadableArchive: One is not there.
+    """
+    dumps: dict[int, str | None] = {}
+    for files, (_, changed) in stored.items():
+        columns = rows_at(earlier.folder, files.path(task.shard), np.flatnonzero(changed), ["warc_offset", "dump"])
+        dumps |= zip(columns["warc_offset"].to_pylist(), columns["dump"].to_pylist(), strict=True)
+    settings: ReadSettings = task.recipe.table("read")
+    pages: list[pa.RecordBatch] = []
+    with task.source.open() as stream:
+        for offset in sorted(dumps):
+            stream.seek(offset)
+            page = next(read_batches(stream, task.source.path, settings, Counter(), max_documents=1), None)
+            if page is None or page.column("warc_offset")[0].as_py() != offset:
+                raise UnreadableArchive(f"no page at offset {offset:,}")
+            pages.append(page.with_columns(dump=pa.array([dumps[offset]], pa.string())).table)
+            if len(pages) >= BATCH_ROWS or sum(each.nbytes for each in pages) >= BATCH_BYTES:
+                yield _batch(pages)
+                pages = []
+    if pages:
+        yield _batch(pages)
+
+
+def _batch(pages: Sequence[pa.RecordBatch]) -> Batch:
+    return Batch(pa.Table.from_batches(pages).combine_chunks().to_batches()[0])
+
+
+def _stored_verdicts(
+    folder: Folder, shard: str, stored: Mapping[ShardFiles, tuple[Int64s, Bools]]
+) -> dict[int, str | None]:
+    """The reasons that are stored for the pages with another verdict now, by their offsets; None for kept ones."""
+    offsets, changed = stored[DOCUMENTS]
+    verdicts: dict[int, str | None] = dict.fromkeys(offsets[changed].tolist())
+    offsets, changed = stored[REMOVED_BY_FILTER]
+    reasons = rows_at(folder, REMOVED_BY_FILTER.path(shard), np.flatnonzero(changed), ["reason"])["reason"]
+    return verdicts | dict(zip(offsets[changed].tolist(), reasons.to_pylist(), strict=True))
+
+
+class _NewRows:
+    """The rows of the changed pages for each kind of file."""
+
+    def __init__(self, task: FilterTask, signals: pa.DataType) -> None:
+        self._settings = task.recipe.table("dedup")
+        self._parts: dict[ShardFiles, list[pa.Table]] = {}
+        self._offsets: dict[ShardFiles, list[int]] = {}
+        self._schemas = {
+            DOCUMENTS: schema.DOCUMENT,
+            SIGNATURES: signature_schema(self._settings),
+            SIGNALS: stored_schema(signals),
+            REMOVED_BY_FILTER: schema.removed(signals),
+        }
+
+    def add(self, applied: Applied) -> None:
+        """Add the pages of a batch."""
+        kept = applied.kept
+        offsets = kept.column("warc_offset").to_pylist()
+        self._add(DOCUMENTS, kept.table, offsets)
+        self._add(SIGNATURES, signatures(kept, self._settings), offsets)
+        self._add(SIGNALS, stored_rows(kept.table, applied.signals), offsets)
+        if applied.removed:
+            removed = pa.Table.from_batches(applied.removed).sort_by("warc_offset")
+            self._add(REMOVED_BY_FILTER, removed, removed["warc_offset"].to_pylist())
+
+    def _add(self, files: ShardFiles, rows: pa.RecordBatch | pa.Table, offsets: list[int]) -> None:
+        table = pa.table(rows) if isinstance(rows, pa.RecordBatch) else rows
+        columns = self._schemas[files]
+        self._parts.setdefault(files, []).append(table.select(columns.names).cast(columns))
+        self._offsets.setdefault(files, []).extend(offsets)
+
+    def tables(self) -> dict[ShardFiles, tuple[pa.Table, Int64s]]:
+        """The rows in the order of the archive, and their offsets."""
+        return {
+            files: (
+                pa.concat_tables([columns.empty_table(), *self._parts.get(files, ())]),
+                np.array(self._offsets.get(files, ()), np.int64),
+            )
+            for files, columns in self._schemas.items()
+        }
+
+
+def _counts(manifest: Manifest, judged: _Judged, old: _Pages, new: _Pages) -> dict[str, Any]:
+    """What the manifest of the shard counts."""
+    stages: dict[str, StageTally] = {}
+    for name, values in manifest.counts["stages"].items():
+        before, now = old.tallies.get(name, StageTally()), new.tallies.get(name, StageTally())
+        total = StageTally.from_json(values)
+        stages[name] = StageTally(
+            total.documents_in - before.documents_in + now.documents_in,
+            total.documents_out - before.documents_out + now.documents_out,
+            total.characters_in - before.characters_in + now.characters_in,
+            total.characters_out - before.characters_out + now.characters_out,
+            _replaced(total.reasons, before.reasons, now.reasons),
+            _replaced(total.counts, before.counts, now.counts),
+            add_counts(judged.violations[name], now.violations),
+        )
+    return {
+        "read": manifest.counts["read"],
+        "stages": {name: tally.to_json() for name, tally in stages.items()},
+        "signals": to_json(add_histograms(judged.histograms, new.histograms)),
+        "losses": manifest.counts["losses"],
+    }
+
+
+def _replaced(total: Mapping[str, int], before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int]:
+    """{"a": 3, "b": 1} with {"a": 1, "b": 1} replaced by {"a": 2} → {"a": 4}: what is not counted has no key."""
+    counts = add_counts(add_counts(total, {key: -count for key, count in before.items()}), now)
+    return {key: count for key, count in counts.items() if count}
