@@ -17,6 +17,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import resources
 from os import PathLike, fspath
@@ -28,7 +29,8 @@ from curation.recipes.alarms import RESERVED, Alarms
 from curation.recipes.alarms import TABLE as ALARMS
 from curation.recipes.alarms import parse as parse_alarms
 from curation.stages.parameters import build, identity, named_outside, parameters, plain
-from curation.stages.stage import Stage
+from curation.stages.stage import Filter, Stage
+from curation.stages.stored import StoredStage, stored_stage
 from curation.store.manifest import fingerprint
 
 STAGES = {
@@ -106,6 +108,17 @@ class Recipe:
         names = [*(name for name, _ in self.stages), *(name for name, _ in self.tables)]
         return [name for name, part in zip(names, self._parts(), strict=True) if part["assets"]]
 
+    def stored_stages(self) -> dict[str, dict[str, Any]]:
+        """What a run's folder says about each stage that is not built in, so that it can be looked at without its code.
+
+        Each is what `curation.stages.stored.stored_stage` takes.
+        """
+        return {name: _facts(name, stage) for name, stage in self.stages if ":" in _use(name, stage)["use"]}
+
+    def without_code(self) -> list[str]:
+        """The names of stages that are known only by what a run's folder says about them."""
+        return [name for name, stage in self.stages if isinstance(stage, StoredStage)]
+
     def _parts(self) -> list[dict[str, Any]]:
         """The identities of all stages and tables, in order."""
         return [identity(part) for _, part in (*self.stages, *self.tables)]
@@ -115,7 +128,18 @@ class Recipe:
         return fingerprint(self.identity())
 
 
+def _facts(name: str, stage: Stage) -> dict[str, Any]:
+    if isinstance(stage, StoredStage):
+        return stage.to_values()
+    known = identity(stage)
+    rules = tuple(getattr(stage, "rules", ()))
+    facts = (known["version"], known["assets"], known["libraries"], rules, isinstance(stage, Filter))
+    return StoredStage(_use(name, stage)["use"], "", known["parameters"], *facts).to_values()
+
+
 def _use(name: str, stage: Stage) -> dict[str, str]:
+    if isinstance(stage, StoredStage):
+        return {"use": stage.use} if stage_name(stage.use) == name else {"use": stage.use, "name": name}
     use = next((short for short, path in STAGES.items() if _is_at(type(stage), path)), None)
     use = use or f"{type(stage).__module__}:{type(stage).__qualname__}"
     return {"use": use} if stage_name(use) == name else {"use": use, "name": name}
@@ -297,7 +321,12 @@ def load_recipe(name: str | PathLike[str], settings: Mapping[str, Any] | None = 
 
 
 def from_document(
-    document: Mapping[str, Any], source: str, settings: Iterable[str] = (), *, trusted: bool = True
+    document: Mapping[str, Any],
+    source: str,
+    settings: Iterable[str] = (),
+    *,
+    trusted: bool = True,
+    stored: Mapping[str, Any] | None = None,
 ) -> Recipe:
     """The recipe in a parsed TOML document, or in the result of `Recipe.resolved`.
 
@@ -307,6 +336,8 @@ def from_document(
         settings: Keys to override, each as "key=value".
         trusted: Whether the document may name code that is not built in, models, files and variables. Those in
             `settings` may.
+        stored: What the document's folder says about stages that are not built in (`Recipe.stored_stages`). Unless the
+            document is trusted, these are not imported, and decide by their stored rules.
 
     Raises:
         RecipeError: As in `load`.
@@ -323,9 +354,11 @@ def from_document(
         )
         for table in known
     }
+    known_stages: dict[str, StoredStage] = {}
     if not trusted:
         try:
-            _refuse_outside(source, entries, tables)
+            known_stages = _known_stages(source, entries, stored or {})
+            _refuse_outside(source, {name: each for name, each in entries.items() if name not in known_stages}, tables)
         except RecursionError as error:
             raise RecipeError(f"{source}: a value is nested too deeply") from error
     for setting in settings:
@@ -336,7 +369,7 @@ def from_document(
         str(document.get("name", Path(source).stem)),
         str(document.get("description", "")),
         str(document.get("reproduces", "")),
-        tuple((name, _build_stage(name, values, source)) for name, values in entries.items()),
+        tuple((name, _build_stage(name, values, source, known_stages.get(name))) for name, values in entries.items()),
         tuple((name, _build_table(name, values, source)) for name, values in tables.items()),
         alarms,
     )
@@ -450,8 +483,25 @@ def _parse_toml(text: str) -> dict[str, Any]:
     return document
 
 
-def _build_stage(name: str, values: Mapping[str, Any], source: str) -> Stage:
+def _known_stages(source: str, entries: Mapping[str, Mapping[str, Any]], stored: Any) -> dict[str, StoredStage]:
+    """The stages that are not built in of which the document's folder says enough."""
+    found: dict[str, StoredStage] = {}
+    for name, values in entries.items():
+        facts = stored.get(name) if isinstance(stored, Mapping) else None
+        if isinstance(facts, Mapping) and ":" in values["use"] and facts.get("use") == values["use"]:
+            with suppress(ValueError):
+                own = {key: value for key, value in values.items() if key != "use"}
+                found[name] = stored_stage(facts, plain(own), source)
+    return found
+
+
+def _build_stage(name: str, values: Mapping[str, Any], source: str, known: StoredStage | None = None) -> Stage:
     use = values["use"]
+    if known is not None:
+        try:
+            return cast(Stage, known.with_values({key: value for key, value in values.items() if key != "use"}))
+        except ValueError as error:
+            raise NotTrusted(source, f"stage {name}: {error}") from error
     path = STAGES.get(use, use)
     if ":" not in path:
         raise RecipeError(f'{source}: stage {use!r}: no such stage; there are {", ".join(STAGES)}, or "module:Class"')

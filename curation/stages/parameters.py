@@ -20,6 +20,7 @@ from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 
 from curation.errors import ParameterError, RecipeError, require
 from curation.running.versions import library_version
+from curation.stages.stored import StoredStage
 
 Parameters = TypeVar("Parameters")
 
@@ -133,6 +134,8 @@ def build(kind: type[Parameters], values: Mapping[str, Any], where: str) -> Para
 
 def parameters(instance: Any) -> dict[str, Any]:
     """All parameters of an instance as plain values that JSON and TOML can hold (tuples become lists)."""
+    if isinstance(instance, StoredStage):
+        return dict(instance.values)
     return {field.name: plain(getattr(instance, field.name)) for field in dataclasses.fields(instance) if field.init}
 
 
@@ -166,6 +169,9 @@ def identity(instance: Any) -> dict[str, Any]:
 
     The module of its class is not part of it: a recipe identifies a stage by the name in `use`.
     """
+    if isinstance(instance, StoredStage):
+        facts = {name: getattr(instance, name) for name in ("version", "assets", "libraries")}
+        return {**facts, "parameters": parameters(instance)}
     kind = type(instance)
     assets = getattr(instance, "assets", None)
     return {

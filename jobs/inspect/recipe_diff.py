@@ -26,7 +26,7 @@ def open_side(name: str, *, trust_code: bool = False) -> Side:
         return Side(name, load(name))
     try:
         run = read_run(folder)
-        recipe = from_document(run["recipe"], f"{name}/{RUN}", trusted=trust_code)
+        recipe = from_document(run["recipe"], f"{name}/{RUN}", trusted=trust_code, stored=run.get("stages"))
     except (ValueError, KeyError, TypeError) as error:
         raise OutputError(f"{name}/{RUN}: not a curate run ({error})") from error
     return Side(name, recipe, run["versions"], run["fingerprint"])

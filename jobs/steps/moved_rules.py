@@ -26,6 +26,7 @@ from curation.recipes.recipe import Recipe
 from curation.stages.parameters import parameters
 from curation.stages.rules import Rule, decide
 from curation.stages.stage import Filter, Stage
+from curation.stages.stored import StoredStage, is_threshold
 
 SCORES_ADD_UP = 1e-3
 """How much the sum of a document's language scores, which are 32-bit floats, may differ from 1."""
@@ -124,8 +125,10 @@ def movable(stages: Sequence[tuple[str, Stage]]) -> list[str]:
 
 
 def _movable_keys(stage: Any) -> list[str]:
-    names = [field.name for field in dataclasses.fields(stage) if field.init]
     active = {rule.reason for rule in getattr(stage, "rules", ())}
+    if isinstance(stage, StoredStage):
+        return [key for key, value in stage.values.items() if key in active and is_threshold(value)]
+    names = [field.name for field in dataclasses.fields(stage) if field.init]
     for kind, keys in _MOVABLE.items():
         if isinstance(stage, kind):
             return [key for key in keys if key in active]
@@ -284,7 +287,7 @@ def _doubt_c4(before: C4, after: C4, own: pa.StructArray, removed: Bools) -> Boo
 
 def _may_hide_causes(stage: Any) -> Bools:
     """Whether the stage is of a kind unknown here, which may remove for causes that no signal shows."""
-    known = isinstance(stage, Filter | Language | C4)
+    known = stage.measures_first if isinstance(stage, StoredStage) else isinstance(stage, Filter | Language | C4)
     return np.array(not known, np.bool_)
 
 

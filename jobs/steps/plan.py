@@ -96,6 +96,7 @@ def describe(
         "inputs": [{**source.identity, "shard": source.shard} for source in plan.inputs],
         "quarantined": list(quarantined),
         "damaged": list(damaged),
+        **({"stages": stages} if (stages := plan.recipe.stored_stages()) else {}),
     }
 
 
@@ -136,7 +137,7 @@ def make_plan(
     if recipe is None and previous is not None:
         chosen = from_document(previous["recipe"], f"{out}/{RUN}", settings, trusted=trust_code)
     elif recipe is None and other is not None:
-        chosen = from_document(other.recipe.resolved(), f"{earlier}/{RUN}", settings)
+        chosen = from_document(other.recipe.resolved(), f"{earlier}/{RUN}", settings, trusted=trust_code)
     else:
         chosen = load(recipe or DEFAULT_RECIPE, settings)
     _check_dedup(chosen, folder)
@@ -192,6 +193,8 @@ def _check_begin(recipe: Recipe) -> None:
 def open_plan(out: str, *, trust_code: bool = False) -> Plan:
     """The plan of the run in `out`, for commands that only look at it.
 
+    A stage that is not built in is not imported, and decides by the rules that the folder states.
+
     Args:
         out: The output folder, which may be somebody else's.
         trust_code: Use code, models, variables and special file systems that the folder names.
@@ -204,7 +207,8 @@ def open_plan(out: str, *, trust_code: bool = False) -> Plan:
     previous = _previous(folder)
     if previous is None:
         raise OutputError(f"{out}: not a curate run (no {RUN})")
-    recipe = from_document(previous["recipe"], f"{out}/{RUN}", trusted=trust_code)
+    stored = previous.get("stages")
+    recipe = from_document(previous["recipe"], f"{out}/{RUN}", trusted=trust_code, stored=stored)
     return Plan(folder, recipe, _recorded_inputs(previous, out, trust_code), trust_code)
 
 

@@ -166,6 +166,8 @@ def _difference(stages: list[StageResult], place: str, row: dict[str, Any]) -> s
 def _record(plan: Plan, row: dict[str, Any]) -> Batch | None:
     """The document as the reader returns it, or None if its file or record cannot be read."""
     source = next((entry for entry in plan.inputs if entry.path == row["file_path"]), None)
+    if plan.recipe.without_code():  # stages that cannot be applied
+        return None
     if source is None or (row["warc_offset"] is None and row.get("row") is None):
         return None
     if not plan.trusted and source.is_special:

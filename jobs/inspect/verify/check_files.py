@@ -138,7 +138,8 @@ def expected_columns(recipe: Recipe, same_versions: bool) -> dict[str, pa.Schema
         same_versions: whether the stages that are installed are those that made the run, and can be asked for signals.
     """
     empty = Batch(pa.RecordBatch.from_pylist([], schema=schema.RECORD))
-    signals = signal_type(recipe.stages, empty) if same_versions else pa.struct([])
+    can_ask = same_versions and not recipe.without_code()
+    signals = signal_type(recipe.stages, empty) if can_ask else pa.struct([])
     columns = {}
     for _, output in outputs():
         found = named(output.columns) if output.columns else None

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from curation.errors import UsageError
+from curation.errors import NotTrusted, UsageError
 from curation.jobs.inspect.what_if.count_shard import CountMoved, fetch_rows
 from curation.jobs.inspect.what_if.counts import UNSURE, ChangedDocument, MoveCounts, StageOutput
 from curation.jobs.steps.moved_rules import moved_stages
@@ -23,6 +23,7 @@ from curation.running.cluster import Cluster
 from curation.stages.tally import sum_counts
 from curation.store.folder import Folder
 from curation.store.manifest import WHOLE, fingerprints, read_manifest, step_counts
+from curation.store.paths import RUN
 
 HEAD = 90
 """Number of characters of an example's text to show."""
@@ -100,12 +101,19 @@ def what_if(plan: Plan, settings: Sequence[str], cluster: Cluster, *, measure: b
 
 def changed_recipe(plan: Plan, settings: Sequence[str]) -> Recipe:
     """The recipe of a run with other settings. Raises RecipeError if one is invalid."""
-    return from_document(plan.recipe.resolved(), f"{plan.folder.url}/run.json", settings)
+    own = plan.recipe
+    if not own.without_code():
+        return from_document(own.resolved(), f"{plan.folder.url}/{RUN}", settings)
+    return from_document(
+        own.resolved(), f"{plan.folder.url}/{RUN}", settings, trusted=False, stored=own.stored_stages()
+    )
 
 
 def count_changed(plan: Plan, moved: Recipe, cluster: Cluster, *, measure: bool = False) -> WhatIf:
     """Like `what_if`, given the changed recipe."""
     recipe = plan.recipe
+    if measure and (names := recipe.without_code()):
+        raise NotTrusted(f"{plan.folder.url}/{RUN}", f"--measure has to run stage {names[0]!r}, which is not built in")
     stages = tuple(moved_stages(recipe, moved))
     filtered = fingerprints(plan.folder, "filter")
     shards = [source.shard for source in plan.inputs if source.shard in filtered]

@@ -126,6 +126,67 @@ def test_their_code_is_not_executed(words: tuple[str, ...], named: str, out: Pat
     assert "--trust-code" in message
 
 
+FACTS = {"use": "theirs:Stage", "version": 1, "assets": {}, "libraries": {}, "measures_first": True}
+RULE = ["words", "<", 50, "min_words"]
+
+
+def with_facts(out: Path, rule: object = RULE, **facts: Any) -> None:
+    """Let the run say that a stage is not built in, and what its rules are."""
+    stage(out, "gopher_quality", use="theirs:Stage", name="gopher_quality")
+    edit_json(out / RUN, lambda run: run.update(stages={"gopher_quality": {**FACTS, "rules": [rule], **facts}}))
+
+
+@pytest.mark.parametrize("words", LOOKING, ids=" ".join)
+def test_stages_with_stored_rules_are_looked_at(words: tuple[str, ...], out: Path, module: Path) -> None:
+    """Commands that look at a run use the stored rules of a stage that is not built in; those that make it refuse."""
+    with_facts(out)
+    code, message = call(words, out)
+    assert not module.exists()
+    if words[0] in ("dedup", "run"):
+        assert code == 2
+        assert "--trust-code" in message
+    elif words[0] == "verify":
+        assert "gopher_quality" not in message
+    elif words[0] == "what-if":
+        assert "gopher_quality.min_words" in message
+    else:
+        assert code == 0, message
+
+
+def test_a_stored_threshold_can_be_moved(out: Path, module: Path) -> None:
+    """What-if answers for thresholds of a stage that is not built in, and refuses to run it."""
+    with_facts(out)
+    move = ("what-if", "OUT", "--set", "gopher_quality.min_words=100000", "--json")
+    code, message = call(move, out)
+    assert code == 0, message
+    assert json.loads(message)["whole"]["least"]["documents"] < json.loads(message)["whole"]["now"]["documents"]
+    for more in (["--measure"], ["--set", "gopher_quality.stop_words=[]"]):
+        assert "--trust-code" in call(move, out, *more)[1]
+    assert not module.exists()
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"rule": ["words", "<", "50", "min_words"]},
+        {"rule": ["words", "like", 50, "min_words"]},
+        {"rule": ["words", "<", 10**400, "min_words"]},
+        {"rule": ["words", "<"]},
+        {"rule": None},
+        {"version": "1"},
+        {"libraries": ["os"]},
+        {"use": "ours:Stage"},
+    ],
+    ids=str,
+)
+def test_facts_that_are_none_are_not_believed(facts: dict[str, Any], out: Path, module: Path) -> None:
+    """A stage about which the run says nothing usable is refused like one about which it says nothing."""
+    with_facts(out, **facts)
+    code, message = call(("explain", "OUT", DUPLICATE), out)
+    assert (code, module.exists()) == (2, False)
+    assert "--trust-code" in message
+
+
 @pytest.mark.parametrize("use", ["curation.stages.batch:Batch", "curation.recipes.recipe:load", "os:system"])
 def test_built_in_means_in_the_tables(use: str, out: Path) -> None:
     """Another class or function of this package is not a built-in stage."""
