@@ -9,6 +9,7 @@ Symbolic links are followed.
 from __future__ import annotations
 
 import errno
+import hashlib
 import heapq
 import os
 import stat
@@ -16,15 +17,16 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import fsspec
 from fsspec.core import split_protocol
 from fsspec.implementations.local import LocalFileSystem
 
+from curation.archives.commoncrawl.names import ROOT, archives_of, is_crawl
 from curation.archives.hub import chosen_files
 from curation.archives.kinds import ENDINGS, UNSURE_ENDINGS, Kind, is_divisible, kind_of, part_bounds
+from curation.archives.path_lists import expand_lists
 from curation.archives.remote_info import http_info
 from curation.archives.streams import Patience, PatientStream
 from curation.errors import InputError
@@ -125,25 +127,47 @@ class Input:
         return PatientStream(self.path) if is_remote else fsspec.open(self.path, "rb").open()
 
 
-def find_inputs(arguments: Iterable[str]) -> list[Input]:
+def find_inputs(arguments: Iterable[str], sample: float = 1.0, seed: int = 0) -> list[Input]:
     """Find the files that the arguments name.
 
     Args:
-        arguments: Files, folders, globs, fsspec URLs, or @list (a file with one of these per line).
+        arguments: Files, folders, globs, fsspec URLs, names of crawls (`cc:CC-MAIN-2025-08`), or @list (a file with one
+            of these per line).
+        sample: Share of the files to choose, above 0 and at most 1, by `in_sample`.
+        seed: Random seed of the sample.
 
     Returns:
         The files in input order, each once, large ones in parts.
 
     Raises:
-        InputError: An argument matches no file.
+        InputError: An argument matches no file, or no file is in the sample.
     """
     inputs: dict[str, Input] = {}
-    for found in overlapped(_find, _expand_lists(arguments), REQUESTS):
-        for entry in found:
-            inputs.setdefault(entry.path, entry)
-    if not inputs:
+    for found in overlapped(_find_argument, _expand(arguments, sample, seed), REQUESTS):
+        inputs |= {entry.path: entry for entry in found if entry.path not in inputs}
+    chosen = [entry for entry in inputs.values() if in_sample(entry.path, sample, seed)]
+    if not chosen and sample < 1:
+        raise InputError(f"read.sample = {sample} with read.seed = {seed} chooses no input; raise the share")
+    if not chosen:
         raise InputError("no input: name WARC, Parquet or JSON Lines files, folders, globs, URLs or @list.txt")
-    return [part for entry in inputs.values() for part in entry.parts]
+    return [part for entry in chosen for part in entry.parts]
+
+
+def in_sample(path: str, share: float, seed: int) -> bool:
+    """Whether a file is in a sample: by a hash of its path and the seed, so that a larger share only adds files.
+
+    The archives of a crawl are hashed by their path in the crawl, so that every server gives the same sample.
+
+    Args:
+        path: Path or URL of the file.
+        share: Share of all files, up to 1.
+        seed: Random seed.
+    """
+    if share >= 1:
+        return True
+    name = path[max(0, path.find(ROOT)) :]
+    digest = hashlib.blake2b(f"{seed} {name}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest) < share * 2**64
 
 
 def find_again(paths: Iterable[str]) -> list[Input]:
@@ -159,16 +183,25 @@ def find_again(paths: Iterable[str]) -> list[Input]:
     return [part for entry in inputs.values() for part in entry.parts]
 
 
-def _expand_lists(arguments: Iterable[str]) -> Iterator[str]:
-    for argument in arguments:
-        if not argument.startswith("@"):
-            yield argument
-            continue
-        try:
-            lines = Path(argument[1:]).read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"input list {argument[1:]}: {error}") from error
-        yield from (line.strip() for line in lines if line.strip())
+def _expand(arguments: Iterable[str], sample: float, seed: int) -> Iterator[tuple[str, bool]]:
+    """Each argument, and whether it is known to be a file.
+
+    Archives that are not in the sample are left out where their names tell, so that no request is made for them.
+    """
+    for argument in expand_lists(arguments):
+        if is_crawl(argument):
+            yield from ((url, True) for url in archives_of(argument) if in_sample(url, sample, seed))
+        elif not _names_archive(argument) or in_sample(argument, sample, seed):
+            yield argument, False
+
+
+def _names_archive(argument: str) -> bool:
+    """Whether an argument is the URL of a single archive, as far as its name tells."""
+    return "://" in argument and kind_of(argument) == "archive" and not _GLOB & set(argument)
+
+
+def _find_argument(argument: tuple[str, bool]) -> list[Input]:
+    return _find(argument[0], recorded=argument[1])
 
 
 def _find(argument: str, *, recorded: bool = False) -> list[Input]:

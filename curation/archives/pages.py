@@ -23,7 +23,8 @@ def read_archives(
 
     Args:
         *inputs: Files (WARC, ARC, WET, Parquet, JSON Lines, text; plain, gzip or zstd), folders, globs, fsspec URLs
-            such as `s3://…`, or `@list.txt`, one of these per line; as `curate run` takes them.
+            such as `s3://…`, names of crawls such as `cc:CC-MAIN-2025-08`, or `@list.txt`, one of these per line; as
+            `curate run` takes them.
         counts: Gets what becomes of every record read: a page (`pages.html`), not wanted (`passed.request`), or skipped
             by cause (`skipped.type.pdf`). A damaged record costs itself alone. Filled as the batches are read: a
             `collections.Counter`, or any dict.
@@ -53,8 +54,9 @@ def read_archives(
             raise TypeError(f"read_archives() takes paths one by one, not a {kind}; for a list: read_archives(*paths)")
         if not fspath(word):
             raise InputError("read_archives(): an input is an empty string")
-    sources = find_inputs(fspath(word) for word in inputs)
-    return _read(sources, build(ReadSettings, settings, "read_archives()"), Counter() if counts is None else counts)
+    chosen = build(ReadSettings, settings, "read_archives()")
+    sources = find_inputs(map(fspath, words), chosen.sample, chosen.seed)
+    return _read(sources, chosen, Counter() if counts is None else counts)
 
 
 def _read(sources: list[Input], settings: ReadSettings, counts: MutableMapping[str, int]) -> Iterator[pa.RecordBatch]:

@@ -81,6 +81,9 @@ class ReadSettings:
             is always read.
         columns: Table [read.columns]: which columns of Parquet and JSON Lines hold what.
         text_files: Whether a text file is one document, "whole", or each of its "lines" is one.
+        sample: Share of the input files to read, chosen by a hash of their paths and of `seed`: a larger share has all
+            files of a smaller one.
+        seed: Random seed of `sample`.
     """
 
     dump: str | None = None
@@ -91,8 +94,11 @@ class ReadSettings:
     types: Types = ("html",)
     columns: Columns = DEFAULT_COLUMNS
     text_files: Literal["whole", "lines"] = "whole"
+    sample: Annotated[float, Gt(0), Le(1)] = 1.0
+    seed: int = 0
 
     version: ClassVar[int] = 3
+    chooses_inputs: ClassVar[tuple[str, ...]] = ("sample", "seed")
     libraries: ClassVar[tuple[str, ...]] = ("resiliparse", "chardetng-py")
 
     def __post_init__(self) -> None:

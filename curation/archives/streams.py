@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from fsspec.asyn import sync
 
+from curation.archives.commoncrawl.addresses import is_of_commoncrawl
 from curation.errors import CredentialsFailed, MissingExtra
 from curation.store.storage import code, explain, file_system, is_about_credentials, is_http
 
@@ -42,6 +43,7 @@ class Patience:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self._temporary = (*TEMPORARY_STATUSES, 403) if is_of_commoncrawl(url) else TEMPORARY_STATUSES
         self._paused = 0.0
 
     def __call__(self, request: Callable[[], Value], failed: Callable[[], None] = lambda: None) -> Value:
@@ -59,7 +61,7 @@ class Patience:
                 return request()
             except Exception as error:
                 failed()
-                wait = None if pause is None else _wait(error, pause)
+                wait = None if pause is None else _wait(error, pause, self._temporary)
                 if wait is None or self._paused + wait > LONGEST_PAUSES:
                     if is_about_credentials(error):
                         raise CredentialsFailed(f"{self.url}: {explain(error)}") from error
@@ -199,15 +201,21 @@ _GIVES_RANGES: dict[str, bool] = {}
 """By host and port of an HTTP server that has been asked."""
 
 
-def _wait(error: Exception, pause: float) -> float | None:
-    """Seconds to wait after an error, None if it will not pass."""
+def _wait(error: Exception, pause: float, temporary: tuple[int, ...]) -> float | None:
+    """Seconds to wait after an error, at least about `pause`; None if it will not pass.
+
+    Args:
+        error: The error.
+        pause: Seconds, varied at random by half.
+        temporary: HTTP statuses below 500 that may change.
+    """
     if isinstance(error, MissingExtra) or is_about_credentials(error):
         return None
     cause = error.__cause__ if error.__cause__ is not None else error
     status = getattr(cause, "status", None)
     if status is None and isinstance(error, (FileNotFoundError, PermissionError)):
         return None
-    if status is not None and 400 <= status < 500 and status not in TEMPORARY_STATUSES:
+    if status is not None and 400 <= status < 500 and status not in temporary:
         return None
     try:
         asked = min(float(getattr(cause, "headers", None)["Retry-After"]), LONGEST_PAUSES)  # type: ignore[index]

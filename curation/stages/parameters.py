@@ -167,16 +167,18 @@ def flat_keys(values: Mapping[str, Any]) -> dict[str, Any]:
 def identity(instance: Any) -> dict[str, Any]:
     """What the output of a stage or table depends on: version, parameters, assets, library versions.
 
-    The module of its class is not part of it: a recipe identifies a stage by the name in `use`.
+    The module of its class is not part of it: a recipe identifies a stage by the name in `use`. Nor are parameters that
+    its class lists in `chooses_inputs`: they decide which inputs there are, not what is made from one.
     """
     if isinstance(instance, StoredStage):
         facts = {name: getattr(instance, name) for name in ("version", "assets", "libraries")}
         return {**facts, "parameters": parameters(instance)}
     kind = type(instance)
     assets = getattr(instance, "assets", None)
+    left_out = getattr(kind, "chooses_inputs", ())
     return {
         "version": getattr(kind, "version", 1),
-        "parameters": parameters(instance),
+        "parameters": {key: value for key, value in parameters(instance).items() if key not in left_out},
         "assets": dict(sorted(assets().items())) if assets is not None else {},
         "libraries": {name: library_version(name) for name in getattr(kind, "libraries", ())},
     }

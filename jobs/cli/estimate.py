@@ -9,6 +9,7 @@ import typer
 
 from curation.jobs.cli.options import (
     LogFile,
+    Prefix,
     ProgressAsJson,
     Quiet,
     RequiredInputs,
@@ -27,6 +28,7 @@ def estimate_command(
     inputs: RequiredInputs,
     recipe: Annotated[str, recipe_option(shown=True)] = "fineweb",
     settings: Settings = None,
+    prefix: Prefix = "",
     workers: Annotated[
         int | None, workers_option("one per core", "Number of workers to project wall time for.", 1)
     ] = None,
@@ -51,16 +53,20 @@ def estimate_command(
     log_file: LogFile = None,
 ) -> None:
     """Run a sample and project documents, tokens, bytes, hours and memory, with intervals. Writes no output."""
+    from curation.archives.path_lists import expand_lists
     from curation.jobs.inspect.estimate.estimate import measure
     from curation.jobs.inspect.estimate.projection import project
     from curation.jobs.inspect.estimate.sampling import sampling_of
     from curation.jobs.inspect.estimate.view import show
     from curation.jobs.steps.progress import ProgressOptions, results
+    from curation.recipes.recipe import load
     from curation.running.cluster import cores
 
     progress = ProgressOptions(as_json, quiet, verbose, log_file).open()
-    request = sampling_of(inputs, sample_bytes, sample_share, files, seed)
-    found, chosen, _ = measure(inputs, recipe, settings or [], request, progress)
+    words = list(expand_lists(inputs, prefix))
+    read = load(recipe, settings or []).table("read")
+    request = sampling_of(words, read, sample_bytes, sample_share, files, seed)
+    found, chosen, _ = measure(words, recipe, settings or [], request, progress)
     projection = project(found, workers or cores())
     if as_json:
         print_json({"recipe": chosen.name, **asdict(projection)})

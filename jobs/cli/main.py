@@ -23,11 +23,12 @@ from typer.core import TyperGroup
 from curation import __version__
 from curation.errors import CurationError, ParameterError, UsageError
 from curation.extraction.acceleration.patches import NotAccelerated
-from curation.jobs.cli import decontaminate, estimate, extractor, inspect, quality, tokens
+from curation.jobs.cli import decontaminate, estimate, extractor, fetch, inspect, quality, tokens
 from curation.jobs.cli.options import (
     Inputs,
     LogFile,
     Out,
+    Prefix,
     ProgressAsJson,
     Quiet,
     RecipeName,
@@ -133,13 +134,16 @@ def _run(
     settings: list[str] | None,
     workers: int | None,
     scheduler: str | None,
+    prefix: str = "",
     **request: Any,
 ) -> None:
+    from curation.archives.path_lists import expand_lists
     from curation.jobs.steps.run import run_commands
 
     if workers is not None and scheduler is not None:
         raise UsageError("--workers and --scheduler are mutually exclusive")
-    request |= {"inputs": inputs or [], "settings": settings or [], "workers": workers, "scheduler": scheduler}
+    words = list(expand_lists(inputs or [], prefix))
+    request |= {"inputs": words, "settings": settings or [], "workers": workers, "scheduler": scheduler}
     raise typer.Exit(run_commands(commands=steps, **request))
 
 
@@ -149,6 +153,7 @@ def _run(
 def run(
     out: Out,
     inputs: Inputs = None,
+    prefix: Prefix = "",
     recipe: RecipeName = None,
     settings: Settings = None,
     workers: Workers = None,
@@ -183,7 +188,7 @@ def run(
     chosen = check_commands([name.strip() for name in steps.split(",")]) if steps else commands()
     request = {"out": out, "recipe": recipe, "update": update, "trust_code": trust_code, "earlier": earlier}
     request |= {"as_json": as_json, "quiet": quiet, "verbose": verbose, "log_file": log_file}
-    _run(chosen, inputs, _with_earlier(settings, against, mode), workers, scheduler, **request)
+    _run(chosen, inputs, _with_earlier(settings, against, mode), workers, scheduler, prefix, **request)
 
 
 def _with_earlier(settings: list[str] | None, against: list[str] | None, mode: str | None) -> list[str]:
@@ -205,6 +210,7 @@ def _step_command(step: str, help_text: str) -> None:
     def command(
         out: Out,
         inputs: Inputs = None,
+        prefix: Prefix = "",
         recipe: RecipeName = None,
         settings: Settings = None,
         workers: Workers = None,
@@ -218,7 +224,7 @@ def _step_command(step: str, help_text: str) -> None:
     ) -> None:
         request = {"out": out, "recipe": recipe, "update": update, "trust_code": trust_code}
         request |= {"as_json": as_json, "quiet": quiet, "verbose": verbose, "log_file": log_file}
-        _run((step,), inputs, settings, workers, scheduler, **request)
+        _run((step,), inputs, settings, workers, scheduler, prefix, **request)
 
     command.__annotations__["inputs"] = Inputs if step == "filter" else RunInputs
     app.command(name=step, help=help_text, rich_help_panel="Single steps")(command)
@@ -227,6 +233,7 @@ def _step_command(step: str, help_text: str) -> None:
 def _dedup(
     out: Out,
     inputs: RunInputs = None,
+    prefix: Prefix = "",
     recipe: RecipeName = None,
     settings: Settings = None,
     against: Annotated[list[str] | None, against_option(" Implies --update.")] = None,
@@ -244,7 +251,7 @@ def _dedup(
     settings, update = _with_earlier(settings, against, mode), update or bool(against or mode)
     request = {"out": out, "recipe": recipe, "update": update, "trust_code": trust_code}
     request |= {"as_json": as_json, "quiet": quiet, "verbose": verbose, "log_file": log_file}
-    _run(("dedup",), inputs, settings, workers, scheduler, **request)
+    _run(("dedup",), inputs, settings, workers, scheduler, prefix, **request)
 
 
 for _name in commands():
@@ -257,6 +264,7 @@ for _name in commands():
 app.add_typer(decontaminate.app)
 app.add_typer(inspect.app)
 app.add_typer(estimate.app)
+app.add_typer(fetch.app)
 app.add_typer(tokens.app)
 app.add_typer(extractor.app)
 app.add_typer(quality.app)

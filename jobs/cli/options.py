@@ -14,7 +14,8 @@ import typer
 from curation.running.terminal import to_json
 
 _INPUT_HELP = (
-    "WARC, ARC, WET, Parquet, JSON Lines or text files, folders, globs, fsspec URLs, or @list.txt with one per line."
+    "WARC, ARC, WET, Parquet, JSON Lines or text files, folders, globs, fsspec URLs, crawls such as "
+    "cc:CC-MAIN-2025-08, or @list.txt with one per line."
 )
 
 
@@ -46,6 +47,14 @@ RunInputs = Annotated[
     ),
 ]
 RequiredInputs = Annotated[list[str], typer.Argument(metavar="INPUT", help=_INPUT_HELP)]
+Prefix = Annotated[
+    str,
+    typer.Option(
+        metavar="PATH|URL",
+        help="Put before the relative paths in an @list, such as s3://commoncrawl/ for the path list of a crawl.",
+        show_default="none",
+    ),
+]
 Out = Annotated[
     str, typer.Option("--out", "-o", metavar="DIR", help="Output folder of the run: a path or any fsspec URL.")
 ]

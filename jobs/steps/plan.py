@@ -6,12 +6,13 @@ Every error in a request is reported here, before anything is written.
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from curation import __version__
 from curation.archives.inputs import Input, find_again, find_inputs
+from curation.archives.reader import ReadSettings
 from curation.dedup.documents import check_earlier
 from curation.dedup.settings import DedupSettings
 from curation.dedup.survivor_rules import survivor_value
@@ -142,12 +143,17 @@ def make_plan(
         chosen = load(recipe or DEFAULT_RECIPE, settings)
     _check_dedup(chosen, folder)
     _check_begin(chosen)
+    read: ReadSettings = chosen.table("read")
     if words:
-        inputs = tuple(find_inputs(words))
+        inputs = tuple(find_inputs(words, read.sample, read.seed))
     elif previous is not None:
+        _check_same_sample(previous["recipe"], read)
         inputs = _inputs_again(previous, out, trust_code)
+    elif other is not None:
+        _check_same_sample(other.recipe.resolved(), read)
+        inputs = tuple(find_again(source.path for source in other.inputs))
     else:
-        inputs = tuple(find_again(source.path for source in other.inputs)) if other is not None else ()
+        inputs = ()
     if previous is not None:
         _check_same_run(folder, previous, chosen, inputs, update)
     folder.check_no_links(OF_RUN)
@@ -167,6 +173,13 @@ def _before_update(folder: Folder, previous: dict[str, Any] | None, recipe: Reci
         return EarlierRun(folder, from_document(document, f"{folder.url}/{RUN}", trusted=False))
     except (OSError, ValueError, RecursionError, UsageError):
         return None
+
+
+def _check_same_sample(before: Mapping[str, Any], read: ReadSettings) -> None:
+    """UsageError if a sample other than that of the earlier recipe is asked for, but not of what."""
+    table = before.get("read", {})
+    if (table.get("sample", 1.0), table.get("seed", 0)) != (read.sample, read.seed):
+        raise UsageError("read.sample and read.seed choose among inputs that are named: name the inputs again")
 
 
 def _check_dedup(recipe: Recipe, folder: Folder) -> None:

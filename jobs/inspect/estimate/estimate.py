@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.archives.inputs import Input, find_inputs
+from curation.archives.reader import ReadSettings
 from curation.jobs.inspect.estimate.sampling import InputSample, SampleRequest, take_sample
 from curation.jobs.steps.filter import FilterTask, filter_archive
 from curation.jobs.steps.fingerprints import Fingerprints
@@ -122,7 +123,8 @@ def measure(
         CurationError: As in a run, for inputs and recipes that cannot be used.
     """
     loaded = replace(load(recipe or DEFAULT_RECIPE, settings), alarms=Alarms())
-    inputs = find_inputs(words)
+    read: ReadSettings = loaded.table("read")
+    inputs = find_inputs(words, read.sample, read.seed)
     with tempfile.TemporaryDirectory(prefix="curate-estimate-") as path:
         base = Path(path)
         sample = take_sample(inputs, sampling, base / "chunks")

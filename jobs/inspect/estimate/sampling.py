@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from curation.archives.inputs import Input, find_inputs
+from curation.archives.reader import ReadSettings
 from curation.archives.unpack import Unpacker
 from curation.errors import UsageError
 from curation.jobs.inspect.estimate.extrapolation import SamplingFrame
@@ -48,12 +49,13 @@ class SampleRequest:
 
 
 def sampling_of(
-    words: Sequence[str], size: int | None, share: float | None, files: int | None, seed: int
+    words: Sequence[str], read: ReadSettings, size: int | None, share: float | None, files: int | None, seed: int
 ) -> SampleRequest:
     """Build a request from the options of the command.
 
     Args:
         words: Inputs as on the command line.
+        read: Table [read] of the recipe.
         size: Bytes to read; None for SAMPLE_BYTES or `share`.
         share: Share of the bytes of all inputs to read.
         files: Maximum number of files to read from.
@@ -67,7 +69,7 @@ def sampling_of(
     if share is not None:
         if not 0 < share <= 1:
             raise UsageError(f"--sample-share {share}: must be above 0 and at most 1")
-        size = max(1, round(share * sum(source.bytes for source in find_inputs(words))))
+        size = max(1, round(share * sum(source.bytes for source in find_inputs(words, read.sample, read.seed))))
     return SampleRequest(SAMPLE_BYTES if size is None else size, files, seed)
 
 

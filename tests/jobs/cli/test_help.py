@@ -39,7 +39,7 @@ WITHOUT_DEFAULT = {
 """Parameters that do nothing unless given, by name, or by command and name."""
 
 PANELS = {
-    "Run": ["run", "estimate"],
+    "Run": ["run", "estimate", "fetch"],
     "Single steps": [*commands()[:-1], "decontaminate", "report"],
     "Inspect a run": ["verify", "explain", "samples", "what-if", "compare"],
     "Tokens": ["tokenizer-report", "export"],

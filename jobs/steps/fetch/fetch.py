@@ -1,0 +1,442 @@
+"""Fetches the records of crawls that a condition or a list of addresses selects, into WARC files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+
+from curation.archives.commoncrawl.addresses import data_address
+from curation.archives.commoncrawl.client import Client, Manners
+from curation.archives.commoncrawl.index import IndexFile, IndexQuery, UrlList, parse_urls
+from curation.archives.commoncrawl.names import CrawlName, index_files_of, is_crawl, parse_name
+from curation.archives.commoncrawl.where import check
+from curation.archives.inputs import Input, find_again
+from curation.archives.path_lists import read_list
+from curation.archives.reader import ReadSettings
+from curation.errors import InputError, OutputError, UnreadableArchive, UsageError
+from curation.filters.url import Url
+from curation.jobs.steps.fetch import archives, select
+from curation.jobs.steps.fetch.archives import PLACES, FetchTask, fetch_records, planned
+from curation.jobs.steps.fetch.files import FETCH, FOUND, OF_FETCH, PARTS, PLANNED, WARC
+from curation.jobs.steps.fetch.select import SelectTask, select_records
+from curation.jobs.steps.plan import DEFAULT_RECIPE, versions
+from curation.jobs.steps.progress import Progress, duration
+from curation.jobs.steps.tasks import run_tasks
+from curation.recipes.recipe import Recipe, load
+from curation.running.cluster import Cluster
+from curation.stages.parameters import identity
+from curation.store.bundles import keep_only
+from curation.store.folder import Folder
+from curation.store.manifest import counts_by_shard, fingerprint, fingerprints, step_counts, step_times
+from curation.store.shards import ShardWriter, read_table
+from curation.store.storage import explain, is_of_storage
+
+ASSUMED_BYTES = 20_000_000
+"""Bytes per second from one server to assume in an estimate. What it really is depends on where you are."""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchRequest:
+    """What to fetch, validated.
+
+    Attributes:
+        names: Crawls, or parts of them.
+        where: A condition on the columns of the index; empty for none.
+        urls: Addresses and domains to look up; None for any.
+        recipe: The recipe whose URL filter and [read] apply.
+        file_bytes: Size of a WARC file in bytes, which it reaches about.
+    """
+
+    names: tuple[CrawlName, ...]
+    where: str
+    urls: UrlList | None
+    recipe: Recipe
+    file_bytes: int
+
+    @property
+    def crawls(self) -> tuple[str, ...]:
+        """The crawls, in order."""
+        return tuple(dict.fromkeys(name.crawl for name in self.names))
+
+    @property
+    def filters(self) -> tuple[tuple[str, Url], ...]:
+        """The URL filters of the recipe."""
+        return tuple((name, stage) for name, stage in self.recipe.stages if isinstance(stage, Url))
+
+    def query(self, crawl: str) -> IndexQuery:
+        """What to look for in the index of a crawl."""
+        read: ReadSettings = self.recipe.table("read")
+        names = tuple(name for name in self.names if name.crawl == crawl)
+        return IndexQuery(names, self.where, self.urls, read.sample, read.seed)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values that differ between requests that give different files."""
+        read: ReadSettings = self.recipe.table("read")
+        return {
+            "crawls": sorted({name.folder for name in self.names}),
+            "where": self.where,
+            "urls": "" if self.urls is None else fingerprint(sorted(self.urls.pages), sorted(self.urls.domains)),
+            "url filter": fingerprint([[name, identity(stage)] for name, stage in self.filters]),
+            "read.sample": read.sample,
+            "read.seed": read.seed,
+            "file size": self.file_bytes,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class FetchPlan:
+    """What will be asked for.
+
+    Attributes:
+        records: Number of records.
+        bytes: Bytes in them.
+        files: Number of WARC files.
+        requests: Requests for parts of archives, if none fails.
+        download: Bytes to receive, those between records included.
+        seconds: About how long that takes at the rate that was asked for and at ASSUMED_BYTES per second.
+    """
+
+    records: int
+    bytes: int
+    files: int
+    requests: int
+    download: int
+    seconds: float
+
+    def describe(self) -> str:
+        """The plan in one line."""
+        return (
+            f"{self.records:,} records of {self.bytes:,} bytes, into {self.files:,} WARC files: "
+            f"{self.requests:,} requests for {self.download:,} bytes, about {duration(self.seconds)}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FoundRecords:
+    """What is in the index.
+
+    Attributes:
+        matches: Records that match, before the URL filter.
+        removed: Of these, those that the URL filter removed, by reason.
+        quarantined: Index files that cannot be read, with the cause.
+    """
+
+    matches: int
+    removed: dict[str, int]
+    quarantined: list[dict[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class FetchResult:
+    """What was done.
+
+    Attributes:
+        plan: What was planned.
+        found: What the index has.
+        not_found: Entries of the list of addresses without a record.
+        written: Records in the WARC files; None after a dry run, as in the next three.
+        lost: Records that could not be had, by cause.
+        requests: Requests made in all, failed ones too.
+        received: Bytes received.
+        failures: Failed requests by cause.
+    """
+
+    plan: FetchPlan
+    found: FoundRecords
+    not_found: list[str]
+    written: int | None = None
+    lost: dict[str, int] = field(default_factory=dict)
+    requests: int | None = None
+    received: int | None = None
+    failures: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def exit_code(self) -> int:
+        """1 if records could not be had or an index file could not be read, else 0."""
+        return 1 if self.lost or self.found.quarantined else 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+def make_request(
+    words: Sequence[str], where: str, urls: str | None, recipe: str | None, settings: Sequence[str], file_bytes: int
+) -> FetchRequest:
+    """Validate what is asked for, as far as that needs no request to the crawl, except for the name of the newest.
+
+    Args:
+        words: Names of crawls, such as `cc:CC-MAIN-2025-08`.
+        where: A condition on the columns of the index; empty for none.
+        urls: File with addresses and domains, one per line; None for none.
+        recipe: Name or file of the recipe.
+        settings: `key=value` for keys of the recipe.
+        file_bytes: Size of a WARC file in bytes.
+
+    Raises:
+        UsageError: It cannot be done.
+    """
+    chosen = load(recipe or DEFAULT_RECIPE, settings)
+    if not where.strip() and urls is None:
+        raise UsageError("say which records to fetch with --where or --urls; `curate run cc:NAME` reads whole archives")
+    for word in words:
+        if not is_crawl(word):
+            raise InputError(f"input {word}: not a crawl; name one such as cc:CC-MAIN-2025-08")
+    listed = None
+    if urls is not None:
+        try:
+            listed = parse_urls(read_list(urls), urls)
+        except Exception as error:
+            if not isinstance(error, (OSError, ValueError, ImportError)) and not is_of_storage(error):
+                raise
+            raise InputError(f"--urls {urls}: {explain(error)}") from error
+    names = tuple(map(parse_name, words))
+    if any(name.kind != "warc" for name in names):
+        raise InputError("the index describes WARC archives only; name the crawl without /wet")
+    return FetchRequest(names, where.strip(), listed, chosen, file_bytes)
+
+
+def fetch(
+    request: FetchRequest,
+    out: str,
+    manners: Manners,
+    cluster: Cluster,
+    workers: int,
+    progress: Progress,
+    dry_run: bool = False,
+) -> FetchResult:
+    """Choose records, say what that takes, and fetch those that are not there yet.
+
+    Args:
+        request: What to fetch.
+        out: The output folder.
+        manners: How to ask for parts of files, for all workers together.
+        cluster: Where tasks run.
+        workers: Number of workers, among which the manners are divided.
+        progress: Where progress is reported.
+        dry_run: Whether to stop before anything is fetched. What was chosen is kept.
+
+    Raises:
+        UsageError: Nothing can be fetched, and nothing was written.
+        StepFailed: The server failed for too long; the same command resumes.
+    """
+    if workers > manners.parallel:
+        raise UsageError(f"{workers} workers make {workers} requests at once; allow that with --parallel {workers}")
+    each = replace(manners, rate=manners.rate / workers, parallel=manners.parallel // workers)
+    files = {crawl: _index_files(crawl) for crawl in request.crawls}
+    for crawl in request.crawls if request.where else ():
+        _check_where(request.where, files[crawl][0], manners)
+    folder = Folder(out)
+    _begin(folder, request)
+    tasks = [_select_task(folder, source, request, crawl, each) for crawl in request.crawls for source in files[crawl]]
+    keep_only(folder, select.STEP, lambda shard, _: shard in {task.shard for task in tasks})
+    run_tasks(select.STEP, select_records, tasks, cluster, progress)
+    found = _selected(folder, tasks)
+    for entry in found.quarantined:
+        progress.warn(f"quarantined {entry['path']}: {entry['cause']}", event="quarantined", **entry)
+    unreadable = {entry["path"] for entry in found.quarantined}
+    readable = {crawl: [each.shard for each in files[crawl] if each.path not in unreadable] for crawl in files}
+    chosen, entries = _read_chosen(folder, readable)
+    if not any(table.num_rows for table in chosen.values()):
+        _forget(folder)
+        raise InputError(_nothing(found))
+    todo, plan = _plan(folder, request, chosen, each, manners)
+    wanted = () if request.urls is None else (*request.urls.pages.values(), *request.urls.domains.values())
+    result = FetchResult(plan, found, [entry for entry in wanted if entry not in entries])
+    progress.note(f"{plan.describe()} at {manners.rate:g} requests/s")
+    if dry_run:
+        return result
+    run_tasks(archives.STEP, fetch_records, todo, cluster, progress)
+    return _finish(folder, request, result, [task.shard for task in tasks], [task.shard for task in todo])
+
+
+def _index_files(crawl: str) -> list[Input]:
+    return find_again(index_files_of(f"cc:{crawl}", crawl))
+
+
+def _check_where(where: str, source: Input, manners: Manners) -> None:
+    try:
+        check(where, IndexFile(source, Client(manners)).columns)
+    except UnreadableArchive as error:
+        raise InputError(str(error)) from error
+
+
+def _begin(folder: Folder, request: FetchRequest) -> None:
+    """Check that the folder is new or has this request's work, and write fetch.json if it is new."""
+    value = request.to_json()
+    if folder.exists(FETCH):
+        try:
+            before = dict(folder.read_json(FETCH)["request"])
+        except (ValueError, LookupError, TypeError) as error:
+            raise OutputError(f"{folder.url}/{FETCH}: not of a fetch: {explain(error)}") from error
+        if changed := [key for key in value if before.get(key) != value[key]]:
+            raise OutputError(
+                f"{folder.url} has records of another request ({', '.join(changed)}); choose a new folder"
+            )
+    elif others := folder.list():
+        raise OutputError(f"{folder.url}: not empty and not a fetch (has {others[0]}); choose a new folder")
+    folder.check_no_links(OF_FETCH)
+    folder.check_writable()
+    folder.sweep()
+    if not folder.exists(FETCH):
+        folder.write_json(FETCH, {"request": value, "versions": versions(request.recipe)})
+
+
+def _forget(folder: Folder) -> None:
+    for path in OF_FETCH:
+        folder.remove(path)
+
+
+def _select_task(folder: Folder, source: Input, request: FetchRequest, crawl: str, manners: Manners) -> SelectTask:
+    made_from = fingerprint(select.STEP, select.VERSION, request.to_json(), source.identity)
+    return SelectTask(folder, source, request.query(crawl), request.filters, manners, made_from)
+
+
+def _selected(folder: Folder, tasks: Sequence[SelectTask]) -> FoundRecords:
+    """What the select step found."""
+    matches, removed, quarantined = 0, Counter[str](), []
+    paths = {task.shard: task.source.path for task in tasks}
+    for shard, counts in counts_by_shard(folder, select.STEP, paths):
+        matches += counts["matches"]
+        removed.update(counts["removed"])
+        if counts["unreadable"]:
+            quarantined.append({"path": paths[shard], "cause": counts["unreadable"]})
+    return FoundRecords(matches, dict(sorted(removed.items())), quarantined)
+
+
+def _read_chosen(folder: Folder, shards: dict[str, list[str]]) -> tuple[dict[str, pa.Table], set[str]]:
+    """The chosen records of each crawl in order, each once, and the entries of the list that they match."""
+    entries: set[str] = set()
+    chosen: dict[str, pa.Table] = {}
+    for crawl, names in shards.items():
+        tables = []
+        for name in names:
+            table = read_table(folder, FOUND.path(name), [*PLACES.names, "entry"])
+            entries |= {entry for entry in table["entry"].unique().to_pylist() if entry is not None}
+            names_once = table["warc_filename"].dictionary_encode()
+            tables.append(table.select(PLACES.names).set_column(0, "warc_filename", names_once))
+        chosen[crawl] = _in_order(pa.concat_tables(tables)) if tables else PLACES.empty_table()
+    return chosen, entries
+
+
+def _in_order(table: pa.Table) -> pa.Table:
+    """The records by archive and offset, each once; the archives are a dictionary, so that each path is held once."""
+    if not table.num_rows:
+        return table
+    names = table.unify_dictionaries()["warc_filename"].combine_chunks()
+    ranks = np.empty(len(names.dictionary), np.int64)
+    ranks[np.argsort(np.array(names.dictionary.to_pylist(), np.object_))] = np.arange(len(ranks))
+    numbers, offsets = ranks[names.indices.to_numpy()], table["warc_record_offset"].to_numpy()
+    order = np.lexsort((offsets, numbers))
+    numbers, offsets = numbers[order], offsets[order]
+    is_new = np.concatenate([[True], (numbers[1:] != numbers[:-1]) | (offsets[1:] != offsets[:-1])])
+    return table.take(pa.array(order[is_new]))
+
+
+def _divided(table: pa.Table, file_bytes: int) -> Iterator[pa.Table]:
+    """The records of each WARC file: as many as fit, at least one."""
+    ends = np.cumsum(table["warc_record_length"].to_numpy())
+    first = 0
+    while first < len(ends):
+        begin = int(ends[first - 1]) if first else 0
+        last = max(first + 1, int(np.searchsorted(ends, begin + file_bytes, side="right")))
+        yield table.slice(first, last - first)
+        first = last
+
+
+def _plan(
+    folder: Folder, request: FetchRequest, chosen: dict[str, pa.Table], each: Manners, manners: Manners
+) -> tuple[list[FetchTask], FetchPlan]:
+    """The WARC files to make, whose records are written to _plan/, and what that takes."""
+    tasks, requests, download = [], 0, 0
+    done = fingerprints(folder, archives.STEP)
+    for crawl, table in chosen.items():
+        for number, part in enumerate(_divided(table, request.file_bytes)):
+            name = f"{crawl}-{number:05d}"
+            task = FetchTask(
+                folder, name, data_address(), each, fingerprint(archives.STEP, archives.VERSION, _hash(part))
+            )
+            tasks.append(task)
+            ranges = planned(part).ranges
+            requests += len(ranges)
+            download += sum(each.size for each in ranges)
+            if done.get(name) != task.fingerprint:
+                with ShardWriter(folder, PLANNED.path(name), PLACES) as writer:
+                    writer.write(part)
+    names = {task.shard for task in tasks}
+    keep_only(folder, archives.STEP, lambda shard, _: shard in names)
+    for path in folder.list(WARC.folder):
+        if WARC.shard(path) not in names:
+            folder.remove(path)
+    records = sum(table.num_rows for table in chosen.values())
+    size = sum(int(table["warc_record_length"].to_numpy().sum()) for table in chosen.values())
+    seconds = max(requests / manners.rate, download / ASSUMED_BYTES)
+    return tasks, FetchPlan(records, size, len(tasks), requests, download, seconds)
+
+
+def _hash(table: pa.Table) -> str:
+    """A hash of the records of a WARC file."""
+    digest = xxhash.xxh3_128()
+    for column in table.columns:
+        digest.update(repr(column.to_pylist()).encode())
+    return digest.hexdigest()
+
+
+def _nothing(found: FoundRecords) -> str:
+    """Why there is nothing to fetch."""
+    if found.quarantined:
+        return (
+            f"no record was found; {len(found.quarantined)} index files cannot be read: {found.quarantined[0]['cause']}"
+        )
+    if not found.matches:
+        return "no record of the crawl matches"
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in found.removed.items())
+    return f"all {found.matches:,} records that match were removed: {reasons}"
+
+
+def _finish(
+    folder: Folder, request: FetchRequest, result: FetchResult, selected: Sequence[str], fetched: Sequence[str]
+) -> FetchResult:
+    """The result with what was fetched, recorded in fetch.json."""
+    counted, lost, times, failures = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
+    named: list[dict[str, Any]] = []
+    for counts in step_counts(folder, archives.STEP, fetched):
+        counted.update({key: counts[key] for key in ("records", "bytes", "ranges")})
+        lost.update(counts["lost"])
+        named += counts["named"]
+    for step, shards in ((select.STEP, {*selected}), (archives.STEP, {*fetched})):
+        for _, values in (pair for pair in step_times(folder, step) if pair[0] in shards):
+            times.update({key: values.get(key, 0) for key in ("requests", "bytes")})
+            failures.update(values.get("failures", {}))
+    result = replace(
+        result,
+        written=counted["records"],
+        lost=dict(sorted(lost.items())),
+        requests=times["requests"],
+        received=times["bytes"],
+        failures=dict(sorted(failures.items())),
+    )
+    folder.remove(PARTS)
+    folder.write_json(
+        FETCH,
+        {
+            "request": request.to_json(),
+            "versions": versions(request.recipe),
+            "matches": result.found.matches,
+            "removed": result.found.removed,
+            "not_found": len(result.not_found),
+            "records": result.written,
+            "bytes": counted["bytes"],
+            "ranges": counted["ranges"],
+            "lost": result.lost,
+            "lost_records": named,
+            "quarantined": result.found.quarantined,
+        },
+    )
+    return result

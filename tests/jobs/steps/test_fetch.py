@@ -1,0 +1,364 @@
+"""`curate fetch`: records chosen in the index, and what a misbehaving server, a kill and a bad request cost."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from commoncrawl import CRAWL, CrawlPage, Misbehavior, crawl_server, pages, write_crawl_data
+from object_storage import free_port
+from processes import contents
+
+from curation.archives import streams
+from curation.archives.commoncrawl.client import Manners
+from curation.archives.pages import read_archives
+from curation.errors import InputError, OutputError, StepFailed, UsageError
+from curation.jobs.steps.fetch.fetch import FetchResult, fetch, make_request
+from curation.jobs.steps.progress import Progress
+from curation.running import retries
+from curation.running.cluster import Cluster
+
+pytest.importorskip("duckdb")
+
+GERMAN = "content_languages = 'deu' and fetch_status = 200 and url_host_tld = 'de'"
+FAST = Manners(rate=2000, parallel=4)
+BANNED = CrawlPage("https://www.porn-sex-xxx.de/page/x", "<p>x</p>", "deu")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
+    """A crawl of 5 archives, and the rows of its index."""
+    folder = tmp_path_factory.mktemp("commoncrawl")
+    return folder, write_crawl_data(folder, [*pages(150), BANNED], archives=5)
+
+
+@pytest.fixture
+def server(made: tuple[Path, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    with crawl_server(made[0]) as server:
+        monkeypatch.setenv("CURATE_COMMONCRAWL", server.url)
+        monkeypatch.setenv("CURATE_COMMONCRAWL_INDEX", server.url)
+        monkeypatch.setenv("CURATION_RETRY_SECONDS", "3")
+        monkeypatch.setattr(retries, "FIRST_PAUSE", 0.05)
+        monkeypatch.setattr(streams, "PAUSES", (0.05,) * 4)
+        yield server
+
+
+def fetched(out: Path, where: str = GERMAN, *, words: list[str] | None = None, **more: Any) -> FetchResult:
+    settings, urls, dry = more.get("settings", []), more.get("urls"), more.get("dry_run", False)
+    size = more.get("file_bytes", 20_000)
+    request = make_request(words or [f"cc:{CRAWL}"], where, urls, None, settings, size)
+    return fetch(request, str(out), FAST, Cluster(), 1, Progress("silent"), dry)
+
+
+def members(folder: Path, rows: list[dict[str, Any]]) -> Counter[bytes]:
+    """The bytes of records in the archives of the crawl."""
+    found: Counter[bytes] = Counter()
+    for row in rows:
+        start = row["warc_record_offset"]
+        found[(folder / row["warc_filename"]).read_bytes()[start : start + row["warc_record_length"]]] += 1
+    return found
+
+
+def german(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row for row in rows if row["content_languages"] == "deu" and "porn" not in row["url"]]
+
+
+def written(out: Path) -> Counter[bytes]:
+    """The gzip members of the fetched files."""
+    found: Counter[bytes] = Counter()
+    for path in sorted((out / "warc").glob("*.warc.gz")):
+        data = path.read_bytes()
+        starts = [match.start() for match in re.finditer(rb"\x1f\x8b\x08\x00\x00\x00\x00\x00", data)]
+        found.update(data[start:stop] for start, stop in zip(starts, [*starts[1:], len(data)], strict=True))
+    return found
+
+
+def test_what_is_fetched_is_what_the_archives_have(made: Any, server: Any, tmp_path: Path) -> None:
+    """The records, byte for byte, in files of the stated size, for at most 1.1 times their bytes; no record twice."""
+    folder, rows = made
+    result = fetched(tmp_path / "out")
+    wanted = german(rows)
+    assert written(tmp_path / "out") == members(folder, wanted)
+    assert (result.exit_code, result.written, result.lost) == (0, len(wanted), {})
+    size = sum(row["warc_record_length"] for row in wanted)
+    assert (result.plan.records, result.plan.bytes) == (len(wanted), size)
+    assert size <= server.seen.sent == result.plan.download <= 1.1 * size
+    assert sum(server.seen.ranges.values()) == result.plan.requests < len(wanted)
+    files = sorted((tmp_path / "out" / "warc").iterdir())
+    assert [path.name for path in files] == [f"{CRAWL}-{number:05d}.warc.gz" for number in range(len(files))]
+    assert len(files) == result.plan.files > 1
+    assert all(path.stat().st_size <= 20_000 for path in files)
+
+
+def test_a_run_reads_the_files(made: Any, server: Any, tmp_path: Path) -> None:
+    """A run of the folder reads the same pages as one of the archives would, with their dump."""
+    folder, rows = made
+    fetched(tmp_path / "out")
+
+    def read(path: Path) -> dict[str, tuple[str, str, str]]:
+        batches = (batch.to_pylist() for batch in read_archives(path))
+        return {row["url"]: (row["html"], row["date"], row["dump"]) for batch in batches for row in batch}
+
+    whole, part = read(folder / "crawl-data" / CRAWL / "segments"), read(tmp_path / "out")
+    assert part == {row["url"]: whole[row["url"]] for row in german(rows)}
+    assert {dump for _, _, dump in part.values()} == {CRAWL}
+
+
+def test_the_url_filter_comes_before_the_download(made: Any, server: Any, tmp_path: Path) -> None:
+    """Records that the URL filter removes are counted by reason and not asked for; --set changes the filter."""
+    result = fetched(tmp_path / "out")
+    assert sum(result.found.removed.values()) == 1
+    assert all(reason.startswith("url.") for reason in result.found.removed)
+    assert not any(b"porn" in gzip.decompress(record) for record in written(tmp_path / "out"))
+    off = ["url.builtin_lists=false", 'url.extra_domains=["host1.de"]']
+    other = fetched(tmp_path / "other", settings=off)
+    assert set(other.found.removed) == {"url.domain"}
+    assert (other.written or 0) + other.found.removed["url.domain"] == (result.written or 0) + 1
+
+
+def test_a_dry_run_asks_for_no_record(server: Any, tmp_path: Path) -> None:
+    """A dry run plans what is then fetched, asks for nothing in an archive, and what it chose is used."""
+    plan = fetched(tmp_path / "out", dry_run=True)
+    assert (server.seen.sent, plan.written) == (0, None)
+    assert not (tmp_path / "out" / "warc").exists()
+    read = server.seen.index_bytes
+    result = fetched(tmp_path / "out")
+    assert result.plan == plan.plan
+    footer = server.seen.index_bytes - read  # of the file whose columns the condition is checked with
+    assert footer < read
+
+
+def test_a_second_time_nothing_is_done(server: Any, tmp_path: Path) -> None:
+    """The same command again asks for no record and changes no byte."""
+    first = fetched(tmp_path / "out")
+    before, sent = contents(tmp_path / "out"), server.seen.sent
+    assert fetched(tmp_path / "out") == first
+    assert (contents(tmp_path / "out"), server.seen.sent) == (before, sent)
+    with pytest.raises(OutputError, match=r"another request \(where\)"):
+        fetched(tmp_path / "out", "url_host_tld = 'org'")
+    assert contents(tmp_path / "out") == before
+
+
+def test_a_list_of_addresses(made: Any, server: Any, tmp_path: Path) -> None:
+    """--urls fetches what is listed and names what the crawl does not have; --where narrows it."""
+    (tmp_path / "urls.txt").write_text("# list\nhost0.de\nwww.host2.org/page/10\nnosuch.example\nhost2.org/nosuch\n")
+    result = fetched(tmp_path / "out", "", urls=str(tmp_path / "urls.txt"))
+    wanted = [
+        row for row in made[1] if row["url_host_registered_domain"] == "host0.de" or row["url"].endswith("org/page/10")
+    ]
+    assert written(tmp_path / "out") == members(made[0], wanted)
+    assert sorted(result.not_found) == ["host2.org/nosuch", "nosuch.example"]
+    narrow = fetched(tmp_path / "narrow", "url_host_tld = 'org'", urls=str(tmp_path / "urls.txt"))
+    assert narrow.written == 1
+
+
+def test_crawls_segments_and_samples(made: Any, server: Any, tmp_path: Path) -> None:
+    """Parts of a crawl that are named twice count once; a sample of archives grows."""
+    words = [f"cc:{CRAWL}/segments/170.0", "cc:latest/segments/170.0"]
+    part = fetched(tmp_path / "part", words=words)
+    assert written(tmp_path / "part") == members(
+        made[0], [row for row in german(made[1]) if row["warc_segment"] == "170.0"]
+    )
+    assert part.exit_code == 0
+    small = fetched(tmp_path / "small", settings=["read.sample=0.5", "read.seed=2"])
+    large = fetched(tmp_path / "large", settings=["read.sample=0.9", "read.seed=2"])
+    assert 0 < (small.written or 0) < (large.written or 0)
+    assert written(tmp_path / "small") <= written(tmp_path / "large")
+
+
+class Flaky:
+    """A share of all requests fails, in every way."""
+
+    def __init__(self, share: float) -> None:
+        self.share, self.random = share, random.Random(4)
+
+    def __call__(self, method: str, path: str, wanted: str) -> Misbehavior | None:
+        if self.random.random() >= self.share:
+            return None
+        kinds = [
+            Misbehavior(status=503), Misbehavior(status=429, retry_after="0.1"), Misbehavior(redirect="/elsewhere"),
+            Misbehavior(status=403, retry_after="0.1"), Misbehavior(status=500),
+        ]  # fmt: skip
+        if wanted:
+            kinds += [Misbehavior(keep=0.5), Misbehavior(shift=3)]
+        return self.random.choice(kinds)
+
+
+def test_failing_requests_cost_no_record(made: Any, server: Any, tmp_path: Path) -> None:
+    """With a fifth of all requests failing, all records are there, and no byte of one is received twice."""
+    fetched(tmp_path / "clean", file_bytes=100_000)
+    clean = server.seen.sent
+    server.choose = Flaky(0.2)
+    result = fetched(tmp_path / "out", file_bytes=100_000)
+    assert result.exit_code == 0
+    assert sum(result.failures.values()) >= 3
+    assert contents(tmp_path / "out", "warc") == contents(tmp_path / "clean", "warc")
+    received = sum(
+        json.loads(path.read_text())["bytes"] for path in (tmp_path / "out" / "performance" / "fetch").iterdir()
+    )
+    assert received == clean
+
+
+def test_garbled_bytes_are_asked_for_again(made: Any, server: Any, tmp_path: Path) -> None:
+    """Bytes that are not the record by its digest are asked for once more."""
+    server.choose = lambda method, path, wanted: Misbehavior(forged="/warc/CC-MAIN" in path and next(turns, False))
+    turns = iter([True, False, True])
+    result = fetched(tmp_path / "out")
+    assert result.exit_code == 0
+    assert written(tmp_path / "out") == members(made[0], german(made[1]))
+
+
+def test_records_that_changed_or_vanished_are_counted(tmp_path: Path, server: Any) -> None:
+    """An archive that is gone, cut, or has other records costs these records, by cause; the others are fetched."""
+    folder = tmp_path / "crawl"
+    rows = write_crawl_data(folder, pages(60), archives=4)
+    paths = sorted({row["warc_filename"] for row in rows})
+    (folder / paths[0]).unlink()
+    data = (folder / paths[1]).read_bytes()
+    (folder / paths[1]).write_bytes(data[: len(data) // 2])
+    data = (folder / paths[2]).read_bytes()
+    (folder / paths[2]).write_bytes(bytes(len(data) // 2) + data[len(data) // 2 :][::-1])
+    changed = [row for row in rows if row["warc_filename"] == paths[3]][:2]
+    table = folder / f"cc-index/table/cc-main/warc/crawl={CRAWL}/subset=warc/part-00000.gz.parquet"
+    index = pq.read_table(table)
+    urls = [row["url"] for row in changed]
+    rewritten = [{**row, "content_digest": "A" * 32} if row["url"] in urls else row for row in index.to_pylist()]
+    index = pa.Table.from_pylist(rewritten, schema=index.schema)
+    pq.write_table(index, table, row_group_size=8)
+    with crawl_server(folder) as other:
+        os.environ["CURATE_COMMONCRAWL"] = other.url
+        result = fetched(tmp_path / "out", "true")
+    of = Counter(row["warc_filename"] for row in rows)
+    assert result.exit_code == 1
+    assert set(result.lost) == {"gone", "damaged", "changed"}
+    assert result.lost["gone"] >= of[paths[0]] + of[paths[1]] // 3
+    assert result.lost["changed"] == len(set(urls) & {*index["url"].to_pylist()})
+    assert (result.written or 0) + sum(result.lost.values()) == len(rows)
+    assert written(tmp_path / "out") <= members(folder, [row for row in rows if row["warc_filename"] in paths[1:]])
+    record = json.loads((tmp_path / "out" / "fetch.json").read_text())
+    assert (record["records"], record["lost"]) == (result.written, result.lost)
+    assert {"archive", "offset", "cause"} == set(record["lost_records"][0])
+
+
+def test_an_index_file_that_cannot_be_read_is_quarantined(tmp_path: Path, server: Any) -> None:
+    """A damaged file of the index is named, the records of the others are fetched, and the exit code is 1."""
+    folder = tmp_path / "crawl"
+    rows = write_crawl_data(folder, pages(40), archives=2)
+    table = folder / f"cc-index/table/cc-main/warc/crawl={CRAWL}/subset=warc/part-00001.gz.parquet"
+    kept = {*pq.read_table(table.with_name("part-00000.gz.parquet"))["url"].to_pylist()}
+    table.write_bytes(table.read_bytes()[:-9])
+    with crawl_server(folder) as other:
+        os.environ["CURATE_COMMONCRAWL"] = other.url
+        result = fetched(tmp_path / "out", "true")
+        again = fetched(tmp_path / "out", "true")
+    assert written(tmp_path / "out") == members(folder, [row for row in rows if row["url"] in kept])
+    assert [entry["path"].rpartition("/")[2] for entry in result.found.quarantined] == [table.name]
+    assert result.exit_code == again.exit_code == 1
+
+
+def test_a_server_that_only_answers_503_stops_the_step(
+    server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends within the budget, with what was fetched kept, and resumes when the server is well again."""
+    monkeypatch.setenv("CURATION_RETRY_SECONDS", "1")
+    allowed = iter(range(6))
+    server.choose = lambda method, path, wanted: (
+        Misbehavior(status=503) if "/warc/CC-MAIN" in path and next(allowed, None) is None else None
+    )
+    began = time.monotonic()
+    with pytest.raises(StepFailed, match=r"^fetch: .*HTTP status 503.*the same command resumes"):
+        fetched(tmp_path / "out", file_bytes=40_000)
+    assert time.monotonic() - began < 10
+    assert sum(server.seen.ranges.values()) == 6
+    server.choose = lambda method, path, wanted: None
+    result = fetched(tmp_path / "out", file_bytes=40_000)
+    assert max(server.seen.ranges.values()) == 1
+    assert sum(server.seen.ranges.values()) == result.plan.requests
+    assert not (tmp_path / "out" / "_parts").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "where", "message"),
+    [
+        (["cc:CC-MAIN-2099-99"], "true", "no crawl CC-MAIN-2099-99"),
+        (["cc:CC-MAIN-2024-51"], "true", "no crawl CC-MAIN-2024-51"),
+        ([f"cc:{CRAWL}/wet"], "true", "WARC archives only"),
+        (["crawl.warc.gz"], "true", "not a crawl"),
+        (None, "language = 'deu'", "language"),
+        (None, "url_host_tld = 'zz'", "no record of the crawl matches"),
+        (None, "url like '%porn-sex-xxx%'", "all 1 records that match were removed: url."),
+        (None, "", "--where or --urls"),
+    ],
+)
+def test_what_cannot_be_fetched(server: Any, tmp_path: Path, words: list[str] | None, where: str, message: str) -> None:
+    """What does not exist, or selects nothing, is a usage error in one line that leaves no file."""
+    with pytest.raises(UsageError, match=rf"^[^\n]*{re.escape(message)}[^\n]*$"):
+        fetched(tmp_path / "out", where, words=words)
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+
+
+def test_no_network(server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody listening at the address is a usage error."""
+    monkeypatch.setenv("CURATE_COMMONCRAWL", f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(InputError, match=r"^input cc:[^\n]+$"):
+        fetched(tmp_path / "out")
+
+
+def test_other_folders_are_not_touched(server: Any, tmp_path: Path) -> None:
+    """A folder with something else in it is refused."""
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(OutputError, match=r"not empty and not a fetch \(has notes\.txt\)"):
+        fetched(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def start(out: Path, *more: str) -> subprocess.Popen[str]:
+    words = [sys.executable, "-m", "curation.jobs.cli", "fetch", f"cc:{CRAWL}", "--where", GERMAN, "--out", str(out)]
+    words += ["--rate", "500", "--set", "url.builtin_lists=false", *more]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_killed_at_any_moment(made: Any, server: Any, tmp_path: Path) -> None:
+    """Killed again and again, the files are the same, and no byte that was on disk is asked for again."""
+    clean = fetched(tmp_path / "clean", settings=["url.builtin_lists=false"], file_bytes=1_000_000)
+    server.delay = 0.05
+    chance, kills, kept = random.Random(5), 0, 0
+    out, words = tmp_path / "out", ("--workers", "0", "--file-size", "1")
+    for _ in range(10 if os.environ.get("CURATION_KILLS") else 3):
+        process = start(out, *words, "--parallel", "2")
+        server.seen.sent = 0
+        until = time.monotonic() + 30
+        while process.poll() is None and not server.seen.sent and time.monotonic() < until:
+            time.sleep(0.01)
+        time.sleep(chance.random() * 0.2)
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        process.communicate()
+        before, kept = kept, sum(path.stat().st_size for path in (out / "_parts").iterdir())
+        assert kept - before <= server.seen.sent
+    assert kills >= 2
+    assert 0 < kept < clean.plan.download
+    server.seen.sent = 0
+    process = start(out, *words, "--json")
+    printed, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert server.seen.sent == clean.plan.download - kept
+    assert contents(out, "warc") == contents(tmp_path / "clean", "warc")
+    assert json.loads(printed)["written"] == len(german(made[1])) + 1
+    assert not [path for path in out.rglob("*") if path.name.startswith(".")]
+    assert not (out / "_parts").exists()
