@@ -179,7 +179,7 @@ class IndexFile:
                 table = self._read(group, needed)
                 rows = np.arange(table.num_rows)
                 if query.where:
-                    rows = np.asarray(rows_where(query.where, table), np.int64)
+                    rows = rows_where(query.where, table)
                 if query.urls is not None:
                     rows = rows[_on_hosts(table[HOST].take(pa.array(rows)), query.urls)]
                 if not len(rows):

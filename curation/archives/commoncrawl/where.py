@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
+from curation.arrays import Int64s
 from curation.errors import MissingExtra, UsageError
 
 ROW = "__row"
@@ -49,8 +51,8 @@ def check(where: str, columns: pa.Schema) -> None:
     rows_where(where, pa.table([pa.nulls(1, column.type) for column in columns], schema=columns))
 
 
-def rows_where(where: str, table: pa.Table) -> list[int]:
-    """The numbers of the rows for which an expression is true, ascending.
+def rows_where(where: str, table: pa.Table) -> Int64s:
+    """The numbers of the rows for which an expression is true, int64[rows], ascending.
 
     Args:
         where: The expression.
@@ -59,10 +61,11 @@ def rows_where(where: str, table: pa.Table) -> list[int]:
     Raises:
         UsageError: It is not a condition on the columns of the table.
     """
-    numbers = pa.array(range(table.num_rows), pa.int64())
+    numbered = table.append_column(ROW, pa.array(np.arange(table.num_rows)))
+    connection = _database().cursor()
     try:
-        kept = _connection().from_arrow(table.append_column(ROW, numbers)).filter(f"({where}\n)").project(ROW)
-        return sorted(number for (number,) in kept.fetchall())
+        kept = connection.from_arrow(numbered).filter(f"({where}\n)").project(ROW)
+        return np.sort(np.asarray(kept.fetchnumpy()[ROW], np.int64))
     except _duckdb().Error as error:
         raise UsageError(f"--where: {_first_line(error)}") from error
 
@@ -83,7 +86,7 @@ def bounds_of(where: str) -> Bounds:
     Rows beyond these bounds need not be read. An expression of another form has none.
     """
     try:
-        query = _connection().execute("SELECT json_serialize_sql(?)", [f"SELECT 1 WHERE ({where}\n)"])
+        query = _database().cursor().execute("SELECT json_serialize_sql(?)", [f"SELECT 1 WHERE ({where}\n)"])
         ((text,),) = query.fetchall()
         condition = json.loads(text)["statements"][0]["node"]["where_clause"]
         return _merged(_conditions(condition))
@@ -169,8 +172,3 @@ def _duckdb() -> Any:
 def _database() -> Any:
     """A database in memory that can do nothing but evaluate expressions."""
     return _duckdb().connect(":memory:", config=_SETTINGS)
-
-
-def _connection() -> Any:
-    """A connection for one query."""
-    return _database().cursor()

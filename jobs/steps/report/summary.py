@@ -33,7 +33,7 @@ def show_summary(plan: Plan, stats: Mapping[str, Any], warnings: Sequence[str], 
         console: Where to print.
     """
     console.print(funnel_table(funnel_rows(stats), f"recipe {stats['recipe']}"))
-    for line in _tokens(plan.folder, stats):
+    for line in _tokens(plan, stats):
         console.print(one_line(line), soft_wrap=True)
     lines = list(dict.fromkeys([*_inputs(stats), *warnings]))
     for line in lines[:WARNINGS_SHOWN]:
@@ -55,11 +55,13 @@ def shown(folder: Folder) -> str:
     return folder.url
 
 
-def _tokens(folder: Folder, stats: Mapping[str, Any]) -> Iterator[str]:
-    """The numbers of tokens, and what a training program has to know about the ids."""
-    counts = stats["tokens"]
+def _tokens(plan: Plan, stats: Mapping[str, Any]) -> Iterator[str]:
+    """The numbers of tokens, what was read for each, and what a training program has to know about the ids."""
+    counts, folder = stats["tokens"], plan.folder
     if not counts:
         return
+    read = sum(source.bytes for source in plan.inputs)
+    yield f"input: {read:,} bytes, {read / max(1, counts['corpus_tokens']):,.1f} per token of the corpus"
     yield f"tokens: {counts['train_tokens']:,} for training, {counts['validation_tokens']:,} for validation"
     path = next(iter(folder.list(TOKENS.folder, TOKENS.suffix)), None)
     if path is not None:

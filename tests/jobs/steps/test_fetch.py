@@ -20,8 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from commoncrawl import CRAWL, CrawlPage, Misbehavior, crawl_server, pages, write_crawl_data
-from object_storage import free_port
+from object_storage import environment, free_port
 from processes import contents
+from s3_server import s3_server
 
 from curation.archives import streams
 from curation.archives.commoncrawl.client import Manners
@@ -326,6 +327,24 @@ def test_other_folders_are_not_touched(server: Any, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
+def test_crawls_on_s3_and_on_disk(made: Any, server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bucket and a folder with the crawl give the same files as the HTTP server."""
+    fetched(tmp_path / "http")
+    monkeypatch.setenv("CURATE_COMMONCRAWL", str(made[0]))
+    fetched(tmp_path / "disk")
+    assert contents(tmp_path / "disk", "warc") == contents(tmp_path / "http", "warc")
+    pytest.importorskip("s3fs")
+    objects = {
+        f"crawls/{path.relative_to(made[0])}": path.read_bytes() for path in made[0].rglob("*") if path.is_file()
+    }
+    with s3_server(objects) as bucket:
+        for name, value in environment(f"http://127.0.0.1:{bucket.server_port}").items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("CURATE_COMMONCRAWL", "s3://crawls")
+        fetched(tmp_path / "s3")
+    assert contents(tmp_path / "s3", "warc") == contents(tmp_path / "http", "warc")
+
+
 def start(out: Path, *more: str) -> subprocess.Popen[str]:
     words = [sys.executable, "-m", "curation.jobs.cli", "fetch", f"cc:{CRAWL}", "--where", GERMAN, "--out", str(out)]
     words += ["--rate", "500", "--set", "url.builtin_lists=false", *more]
@@ -337,9 +356,9 @@ def test_killed_at_any_moment(made: Any, server: Any, tmp_path: Path) -> None:
     clean = fetched(tmp_path / "clean", settings=["url.builtin_lists=false"], file_bytes=1_000_000)
     server.delay = 0.05
     chance, kills, kept = random.Random(5), 0, 0
-    out, words = tmp_path / "out", ("--workers", "0", "--file-size", "1")
+    out = tmp_path / "out"
     for _ in range(10 if os.environ.get("CURATION_KILLS") else 3):
-        process = start(out, *words, "--parallel", "2")
+        process = start(out, "--workers", "0", "--file-size", "1", "--parallel", "2")
         server.seen.sent = 0
         until = time.monotonic() + 30
         while process.poll() is None and not server.seen.sent and time.monotonic() < until:
@@ -354,7 +373,7 @@ def test_killed_at_any_moment(made: Any, server: Any, tmp_path: Path) -> None:
     assert kills >= 2
     assert 0 < kept < clean.plan.download
     server.seen.sent = 0
-    process = start(out, *words, "--json")
+    process = start(out, "--workers", "1", "--file-size", "1", "--json")
     printed, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     assert server.seen.sent == clean.plan.download - kept

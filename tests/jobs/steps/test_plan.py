@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from archives import page, prose, response, write_archive
 
-from curation.errors import OutputError
+from curation.errors import OutputError, UsageError
+from curation.jobs.steps.fingerprints import Fingerprints
 from curation.jobs.steps.plan import make_plan
 
 
@@ -38,3 +39,27 @@ def test_the_refusal_names_what_changed(tmp_path: Path, change: Callable[[dict[s
     (out / "run.json").write_text(json.dumps(run))
     with pytest.raises(OutputError, match=named):
         make_plan(words, str(out), None, [])
+
+
+def test_a_sample_can_grow(tmp_path: Path) -> None:
+    """A larger sample adds inputs to a run and changes no fingerprint; a smaller one is refused like missing inputs."""
+    for number in range(20):
+        write_archive(tmp_path / f"{number}.warc.gz", [response("https://a.org/1", page("good", *prose(1)))])
+    words, out = [str(tmp_path)], str(tmp_path / "out")
+
+    def plan(share: float, words: list[str] = words) -> Any:
+        return make_plan(words, out, None, [f"read.sample={share}", "read.seed=3"])
+
+    small = plan(0.3)
+    small.write([])
+    large = plan(0.6)
+    assert {*small.inputs} < {*large.inputs} < {*plan(1.0).inputs}
+    shards = [source.shard for source in small.inputs]
+    before, after = (Fingerprints(each) for each in (small, large))
+    assert [before.of("filter", shard) for shard in shards] == [after.of("filter", shard) for shard in shards]
+    large.write([])
+    with pytest.raises(OutputError, match="inputs that are missing here"):
+        plan(0.3)
+    assert plan(0.6, []).inputs == large.inputs
+    with pytest.raises(UsageError, match="name the inputs again"):
+        plan(0.9, [])
