@@ -123,15 +123,18 @@ class Client:
         self.requests = self.bytes = 0
         self.failures: Counter[str] = Counter()
         self._gate, self._lock = _gate(manners.rate, manners.parallel), Lock()
-        self._stopped = Event()
+        self._stopped, self._reason = Event(), BaseException()
 
     def report(self) -> dict[str, Any]:
         """The counts so far, as plain values."""
         return {"requests": self.requests, "bytes": self.bytes, "failures": dict(self.failures)}
 
-    def stop(self) -> None:
-        """Let other threads make no more requests: those that they are about to make raise StepFailed."""
-        self._stopped.set()
+    def stop(self, reason: BaseException) -> None:
+        """Let other threads make no more requests: they raise the first reason that is given."""
+        with self._lock:
+            if not self._stopped.is_set():
+                self._reason = reason
+                self._stopped.set()
 
     def read(self, url: str, start: int, stop: int) -> bytes:
         """The bytes of a file from `start` to before `stop`; raises as `copy` does, and Gone if there are fewer."""
@@ -168,7 +171,7 @@ class Client:
                 with self._gate.slots:
                     self._gate.wait(self._stopped)
                     if self._stopped.is_set():
-                        raise StepFailed(f"{url}: stopped")
+                        raise self._reason
                     with self._lock:
                         self.requests += 1
                     self._request(url, at, stop, received)

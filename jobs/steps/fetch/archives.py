@@ -114,8 +114,8 @@ def fetch_records(task: FetchTask) -> dict[str, int]:
         with ThreadPoolExecutor(task.manners.parallel) as pool:
             try:
                 list(pool.map(partial(_fill, task, records, client), parts, lanes))
-            except BaseException:
-                client.stop()
+            except BaseException as error:
+                client.stop(error)
                 raise
         with task.folder.writing(WARC.path(task.shard)) as file, meter.timed("check"):
             changed: set[str] = set()
@@ -170,8 +170,8 @@ def _fill(task: FetchTask, records: PlannedRecords, client: Client, part: Path, 
                     client.copy(url, each.start + max(0, have - begins), each.stop, file.write)
                 except Gone:
                     file.truncate(ends)
-                except BaseException:
-                    client.stop()
+                except BaseException as error:
+                    client.stop(error)
                     raise
             begins = ends
 

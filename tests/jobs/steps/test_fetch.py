@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import pickle
 import random
 import re
 import signal
@@ -37,6 +38,7 @@ pytest.importorskip("duckdb")
 
 GERMAN = "content_languages = 'deu' and fetch_status = 200 and url_host_tld = 'de'"
 FAST = Manners(rate=2000, parallel=4)
+FILTER = ["url.builtin_lists=false", 'url.extra_words=["porn"]']
 BANNED = CrawlPage("https://www.porn-sex-xxx.de/page/x", "<p>x</p>", "deu")
 
 
@@ -59,7 +61,7 @@ def server(made: tuple[Path, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPa
 
 
 def fetched(out: Path, where: str = GERMAN, *, words: list[str] | None = None, **more: Any) -> FetchResult:
-    settings, urls, dry = more.get("settings", []), more.get("urls"), more.get("dry_run", False)
+    settings, urls, dry = [*FILTER, *more.get("settings", [])], more.get("urls"), more.get("dry_run", False)
     size = more.get("file_bytes", 20_000)
     request = make_request(words or [f"cc:{CRAWL}"], where, urls, None, settings, size)
     return fetch(request, str(out), FAST, Cluster(), 1, Progress("silent"), dry)
@@ -122,11 +124,9 @@ def test_a_run_reads_the_files(made: Any, server: Any, tmp_path: Path) -> None:
 def test_the_url_filter_comes_before_the_download(made: Any, server: Any, tmp_path: Path) -> None:
     """Records that the URL filter removes are counted by reason and not asked for; --set changes the filter."""
     result = fetched(tmp_path / "out")
-    assert sum(result.found.removed.values()) == 1
-    assert all(reason.startswith("url.") for reason in result.found.removed)
+    assert result.found.removed == {"url.hard_word": 1}
     assert not any(b"porn" in gzip.decompress(record) for record in written(tmp_path / "out"))
-    off = ["url.builtin_lists=false", 'url.extra_domains=["host1.de"]']
-    other = fetched(tmp_path / "other", settings=off)
+    other = fetched(tmp_path / "other", settings=["url.extra_words=[]", 'url.extra_domains=["host1.de"]'])
     assert set(other.found.removed) == {"url.domain"}
     assert (other.written or 0) + other.found.removed["url.domain"] == (result.written or 0) + 1
 
@@ -345,39 +345,76 @@ def test_crawls_on_s3_and_on_disk(made: Any, server: Any, tmp_path: Path, monkey
     assert contents(tmp_path / "s3", "warc") == contents(tmp_path / "http", "warc")
 
 
-def start(out: Path, *more: str) -> subprocess.Popen[str]:
-    words = [sys.executable, "-m", "curation.jobs.cli", "fetch", f"cc:{CRAWL}", "--where", GERMAN, "--out", str(out)]
-    words += ["--rate", "500", "--set", "url.builtin_lists=false", *more]
-    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+class FarCluster(Cluster):
+    """Runs tasks in this process as they arrive at another one."""
+
+    def map(self, function: Any, items: Any, finished: Any = None) -> Any:
+        """As in Cluster, with pickled tasks."""
+        return super().map(function, [pickle.loads(pickle.dumps(item)) for item in items])
 
 
-def test_killed_at_any_moment(made: Any, server: Any, tmp_path: Path) -> None:
-    """Killed again and again, the files are the same, and no byte that was on disk is asked for again."""
-    clean = fetched(tmp_path / "clean", settings=["url.builtin_lists=false"], file_bytes=1_000_000)
-    server.delay = 0.05
-    chance, kills, kept = random.Random(5), 0, 0
-    out = tmp_path / "out"
-    for _ in range(10 if os.environ.get("CURATION_KILLS") else 3):
-        process = start(out, "--workers", "0", "--file-size", "1", "--parallel", "2")
-        server.seen.sent = 0
-        until = time.monotonic() + 30
-        while process.poll() is None and not server.seen.sent and time.monotonic() < until:
-            time.sleep(0.01)
-        time.sleep(chance.random() * 0.2)
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
-            kills += 1
-        process.communicate()
-        before, kept = kept, sum(path.stat().st_size for path in (out / "_parts").iterdir())
-        assert kept - before <= server.seen.sent
-    assert kills >= 2
-    assert 0 < kept < clean.plan.download
-    server.seen.sent = 0
-    process = start(out, "--workers", "1", "--file-size", "1", "--json")
-    printed, errors = process.communicate(timeout=60)
-    assert process.returncode == 0, errors
+def test_workers_share_rate_and_requests(made: Any, server: Any, tmp_path: Path) -> None:
+    """Tasks can be sent to workers, each of which makes its share of the requests; more workers need more requests."""
+    fetched(tmp_path / "one")
+    request = make_request([f"cc:{CRAWL}"], GERMAN, None, None, FILTER, 20_000)
+    server.seen.times.clear()
+    server.seen.most_at_once = 0
+    fetch(request, str(tmp_path / "two"), Manners(rate=80, parallel=3), FarCluster(), 2, Progress("silent"))
+    assert contents(tmp_path / "two", "warc") == contents(tmp_path / "one", "warc")
+    times = server.seen.times[-20:]
+    assert times[-1] - times[0] >= 19 / 40 * 0.9
+    with pytest.raises(UsageError, match="--parallel 4"):
+        fetch(request, str(tmp_path / "no"), Manners(parallel=3), FarCluster(), 4, Progress("silent"))
+
+
+CHILD = """
+import os, sys, duckdb, fsspec.implementations.http, pandas
+from curation.archives.commoncrawl.client import Manners
+from curation.jobs.steps.fetch.fetch import fetch, make_request
+from curation.jobs.steps.progress import Progress
+from curation.running.cluster import Cluster
+crawl, where, out, *settings = sys.argv[1:]
+request = make_request([crawl], where, None, None, settings, 1_000_000)
+for _ in sys.stdin:
+    child = os.fork()
+    if not child:
+        fetch(request, out, Manners(rate=500, parallel=2), Cluster(), 1, Progress("silent"))
+        os._exit(0)
+    print(child, flush=True)
+    print(os.waitpid(child, 0)[1], flush=True)
+"""
+"""Begins a fetch in a new process for each line that it reads, so that the modules are imported once."""
+
+
+def test_killed_at_ten_moments(made: Any, server: Any, tmp_path: Path) -> None:
+    """Killed at ten random moments, the files are the same, and no byte that was on disk is asked for again."""
+    clean = fetched(tmp_path / "clean", file_bytes=1_000_000)
+    server.delay = 0.06
+    chance, out = random.Random(5), tmp_path / "out"
+    words = [sys.executable, "-c", CHILD, f"cc:{CRAWL}", GERMAN, str(out), *FILTER]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "bufsize": 1}
+    kills, kept = 0, 0
+    with subprocess.Popen(words, **pipes) as parent:  # type: ignore[call-overload]
+        for _ in range(40):
+            server.seen.sent = 0
+            print(file=parent.stdin)
+            child = int(parent.stdout.readline())
+            if kills < 10:
+                until = time.monotonic() + 20
+                while not server.seen.sent and time.monotonic() < until:
+                    time.sleep(0.005)
+                time.sleep(chance.random() * 0.12)
+                os.kill(child, signal.SIGKILL)
+            ended = int(parent.stdout.readline())
+            if not ended:
+                break
+            assert ended == signal.SIGKILL
+            before, kept = kept, sum(path.stat().st_size for path in out.glob("_parts/*"))
+            kills += kept > before  # one in the middle of fetching
+            assert kept - before <= server.seen.sent
+        parent.stdin.close()
+    assert kills >= 3
     assert server.seen.sent == clean.plan.download - kept
     assert contents(out, "warc") == contents(tmp_path / "clean", "warc")
-    assert json.loads(printed)["written"] == len(german(made[1])) + 1
     assert not [path for path in out.rglob("*") if path.name.startswith(".")]
     assert not (out / "_parts").exists()

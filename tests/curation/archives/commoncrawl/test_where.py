@@ -147,7 +147,7 @@ CONDITIONS = st.recursive(
 
 
 @given(CONDITIONS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_every_match_is_within_the_bounds(where: str) -> None:
     """No row that a condition finds is outside of its bounds."""
     table = pa.table({"a": list(range(-5, 12))})
