@@ -1,9 +1,9 @@
 """Reads parts of files from a server politely: few requests at a time, at a bounded rate, slower when it asks for that.
 
-CommonCrawl shares its servers among all users, and asks them to slow down on every error. So a throttled or failed
-request stops all requests of this process for a while, twice as long each time, and at least as long as `Retry-After`
-says. A request whose body breaks off goes on at the next byte. A server that fails for `retry_seconds()` without a byte
-between ends the step, which can be resumed.
+CommonCrawl shares its servers among all users, and asks them to slow down on every error. So a throttled request stops
+all requests of this process for a while, twice as long each time, and at least as long as `Retry-After` says. A request
+that failed otherwise is made again after such a pause, for the bytes that are missing. A server that fails for
+`retry_seconds()` without a byte between ends the step, which can be resumed.
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ STALL_SECONDS = 30.0
 
 CHUNK = 1 << 17
 """Bytes passed on at once, and so the most that is lost when the process is killed."""
+
+THROTTLED = frozenset({"403", "429", "503"})
+"""Statuses by which a server says that there are too many requests, of whomever."""
 
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
@@ -195,7 +198,8 @@ class Client:
                 "(CURATION_RETRY_SECONDS); what was fetched is kept, and the same command resumes"
             )
         pause = max(min(pause, ends - time.monotonic()), error.asked)
-        self._gate.hold(pause)
+        if error.asked or error.cause in THROTTLED:
+            self._gate.hold(pause)
         self._stopped.wait(pause)
 
     def _request(self, url: str, start: int, stop: int, received: Callable[[bytes], None]) -> None:

@@ -23,7 +23,7 @@ from curation.archives.commoncrawl.client import Client, Gone
 from curation.archives.commoncrawl.names import CrawlName
 from curation.archives.commoncrawl.where import bounds_of, columns_in, rows_where
 from curation.archives.inputs import Input, in_sample
-from curation.errors import InputError, UnreadableArchive
+from curation.errors import CredentialsFailed, InputError, UnreadableArchive
 from curation.store.untrusted import is_inside
 from curation.text.hosts import top_level
 from curation.text.urls import WWW, domain_entry, domains_of, normalize_host, page_entry, page_url
@@ -143,6 +143,8 @@ class IndexFile:
         self._source = source
         try:
             self._parquet = pq.ParquetFile(pa.PythonFile(_RangeFile(client, source), mode="r"), pre_buffer=True)
+        except CredentialsFailed:
+            raise
         except (pa.ArrowException, OSError, Gone) as error:
             raise UnreadableArchive(f"{source.path}: not Parquet: {error}") from error
         missing = [name for name in RECORDS.names if name not in self._parquet.schema_arrow.names]
@@ -185,6 +187,8 @@ class IndexFile:
                 if not len(rows):
                     continue
                 found = self._read(group, RECORDS.names).select(RECORDS.names).cast(RECORDS).take(pa.array(rows))
+            except CredentialsFailed:
+                raise
             except (pa.ArrowException, OSError, Gone) as error:
                 raise UnreadableArchive(f"{self._source.path}: row group {group}: {error}") from error
             archives = [name for name in pc.unique(found["warc_filename"]).to_pylist() if query.has(name)]

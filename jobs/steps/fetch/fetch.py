@@ -14,7 +14,7 @@ import xxhash
 from curation.archives.commoncrawl.addresses import data_address
 from curation.archives.commoncrawl.client import Client, Manners
 from curation.archives.commoncrawl.index import IndexFile, IndexQuery, UrlList, parse_urls
-from curation.archives.commoncrawl.names import CrawlName, index_files_of, is_crawl, parse_name
+from curation.archives.commoncrawl.names import SCHEME, CrawlName, index_files_of, is_crawl, parse_name
 from curation.archives.commoncrawl.where import check
 from curation.archives.inputs import Input, find_again
 from curation.archives.path_lists import read_list
@@ -228,25 +228,24 @@ def fetch(
     """
     if workers > manners.parallel:
         raise UsageError(f"{workers} workers make {workers} requests at once; allow that with --parallel {workers}")
-    each = replace(manners, rate=manners.rate / workers, parallel=manners.parallel // workers)
-    files = {crawl: _index_files(crawl) for crawl in request.crawls}
+    share = replace(manners, rate=manners.rate / workers, parallel=manners.parallel // workers)
+    folder = Folder(out)
+    _check_folder(folder, request)
+    files = {crawl: find_again(index_files_of(f"{SCHEME}{crawl}", crawl)) for crawl in request.crawls}
     for crawl in request.crawls if request.where else ():
         _check_where(request.where, files[crawl][0], manners)
-    folder = Folder(out)
-    _begin(folder, request)
-    tasks = [_select_task(folder, source, request, crawl, each) for crawl in request.crawls for source in files[crawl]]
-    keep_only(folder, select.STEP, lambda shard, _: shard in {task.shard for task in tasks})
-    run_tasks(select.STEP, select_records, tasks, cluster, progress)
-    found = _selected(folder, tasks)
-    for entry in found.quarantined:
-        progress.warn(f"quarantined {entry['path']}: {entry['cause']}", event="quarantined", **entry)
+    if not folder.exists(FETCH):
+        folder.write_json(FETCH, {"request": request.to_json(), "versions": versions(request.recipe)})
+    tasks = [_select_task(folder, source, request, crawl, share) for crawl in files for source in files[crawl]]
+    found = _select(folder, tasks, cluster, progress)
     unreadable = {entry["path"] for entry in found.quarantined}
     readable = {crawl: [each.shard for each in files[crawl] if each.path not in unreadable] for crawl in files}
     chosen, entries = _read_chosen(folder, readable)
     if not any(table.num_rows for table in chosen.values()):
-        _forget(folder)
+        for path in OF_FETCH:
+            folder.remove(path)
         raise InputError(_nothing(found))
-    todo, plan = _plan(folder, request, chosen, each, manners)
+    todo, plan = _plan(folder, request, chosen, share, manners)
     wanted = () if request.urls is None else (*request.urls.pages.values(), *request.urls.domains.values())
     result = FetchResult(plan, found, [entry for entry in wanted if entry not in entries])
     progress.note(f"{plan.describe()} at {manners.rate:g} requests/s")
@@ -256,10 +255,6 @@ def fetch(
     return _finish(folder, request, result, [task.shard for task in tasks], [task.shard for task in todo])
 
 
-def _index_files(crawl: str) -> list[Input]:
-    return find_again(index_files_of(f"cc:{crawl}", crawl))
-
-
 def _check_where(where: str, source: Input, manners: Manners) -> None:
     try:
         check(where, IndexFile(source, Client(manners)).columns)
@@ -267,8 +262,8 @@ def _check_where(where: str, source: Input, manners: Manners) -> None:
         raise InputError(str(error)) from error
 
 
-def _begin(folder: Folder, request: FetchRequest) -> None:
-    """Check that the folder is new or has this request's work, and write fetch.json if it is new."""
+def _check_folder(folder: Folder, request: FetchRequest) -> None:
+    """Raise OutputError unless the folder can be written, and is new or has the work of the same request."""
     value = request.to_json()
     if folder.exists(FETCH):
         try:
@@ -284,13 +279,6 @@ def _begin(folder: Folder, request: FetchRequest) -> None:
     folder.check_no_links(OF_FETCH)
     folder.check_writable()
     folder.sweep()
-    if not folder.exists(FETCH):
-        folder.write_json(FETCH, {"request": value, "versions": versions(request.recipe)})
-
-
-def _forget(folder: Folder) -> None:
-    for path in OF_FETCH:
-        folder.remove(path)
 
 
 def _select_task(folder: Folder, source: Input, request: FetchRequest, crawl: str, manners: Manners) -> SelectTask:
@@ -298,15 +286,18 @@ def _select_task(folder: Folder, source: Input, request: FetchRequest, crawl: st
     return SelectTask(folder, source, request.query(crawl), request.filters, manners, made_from)
 
 
-def _selected(folder: Folder, tasks: Sequence[SelectTask]) -> FoundRecords:
-    """What the select step found."""
-    matches, removed, quarantined = 0, Counter[str](), []
+def _select(folder: Folder, tasks: Sequence[SelectTask], cluster: Cluster, progress: Progress) -> FoundRecords:
+    """Choose records in the files of the index that are not searched yet; returns what all of them have."""
     paths = {task.shard: task.source.path for task in tasks}
+    keep_only(folder, select.STEP, lambda shard, _: shard in paths)
+    run_tasks(select.STEP, select_records, tasks, cluster, progress)
+    matches, removed, quarantined = 0, Counter[str](), []
     for shard, counts in counts_by_shard(folder, select.STEP, paths):
         matches += counts["matches"]
         removed.update(counts["removed"])
         if counts["unreadable"]:
             quarantined.append({"path": paths[shard], "cause": counts["unreadable"]})
+            progress.warn(f"quarantined {paths[shard]}: {counts['unreadable']}", event="quarantined", **quarantined[-1])
     return FoundRecords(matches, dict(sorted(removed.items())), quarantined)
 
 

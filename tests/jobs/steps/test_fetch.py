@@ -327,6 +327,18 @@ def test_other_folders_are_not_touched(server: Any, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
+def test_an_index_that_cannot_be_had_for_now_is_not_quarantined(
+    server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Failing requests for the index stop the step, and the same command resumes."""
+    monkeypatch.setenv("CURATION_RETRY_SECONDS", "0.5")
+    server.choose = lambda method, path, wanted: Misbehavior(status=503 if "part-00001" in path and wanted else 0)
+    with pytest.raises(StepFailed, match=r"^select: .*HTTP status 503"):
+        fetched(tmp_path / "out")
+    server.choose = lambda method, path, wanted: None
+    assert fetched(tmp_path / "out").exit_code == 0
+
+
 def test_crawls_on_s3_and_on_disk(made: Any, server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bucket and a folder with the crawl give the same files as the HTTP server."""
     fetched(tmp_path / "http")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from object_storage import free_port
 
 from curation.archives import streams
-from curation.archives.commoncrawl.names import archives_of, index_files_of
+from curation.archives.commoncrawl.names import archives_of, index_files_of, parse_name
 from curation.archives.inputs import find_inputs, in_sample
 from curation.archives.reader import dump_of
 from curation.errors import InputError
@@ -84,6 +84,25 @@ def test_a_name_that_means_nothing(name: str) -> None:
     """A crawl or segment that does not exist, or something else, is an error in one line that names it."""
     with pytest.raises(InputError, match=r"^input cc:[^\n]*$"):
         archives_of(f"cc:{name}")
+
+
+@given(
+    st.one_of(
+        st.text(max_size=40), st.from_regex(r"(latest|CC-MAIN-\d{4}-\d\d)/(wet|segments/[\w./%-]*)", fullmatch=True)
+    )
+)
+@settings(max_examples=100, deadline=None)
+def test_every_name_is_inside_its_crawl_or_an_error(name: str) -> None:
+    """Whatever is given means a folder of a crawl, or is an error in one line."""
+    try:
+        found = parse_name(f"cc:{name}")
+    except InputError as error:
+        message = str(error)
+    else:
+        message = ""
+        assert f"{found.folder}/".startswith(f"crawl-data/{found.crawl}/")
+        assert ".." not in found.folder.split("/")
+    assert "\n" not in message
 
 
 def test_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
