@@ -177,7 +177,7 @@ def filtered_again(task: FilterTask, signals: pa.DataType) -> MovedShard | None:
     stored = {files: (offsets[files], judged.changed[files]) for files in offsets}
     if sum(int(changed.sum()) for _, changed in stored.values()) > MOST_CHANGED * len(every):
         return None
-    old, new, rows = _Pages(), _Pages(), _NewRows(task, signals)
+    old, new, rows = _Pages(), _Pages(), _ChangedRows(task, signals)
     again = _Again(stages, signals, task.recipe.table("signals").all)
     try:
         for batch in _changed_pages(task, earlier, stored):
@@ -363,7 +363,7 @@ def _stored_verdicts(
     return verdicts | dict(zip(offsets[changed].tolist(), reasons.to_pylist(), strict=True))
 
 
-class _NewRows:
+class _ChangedRows:
     """The rows of the changed pages for each kind of file."""
 
     def __init__(self, task: FilterTask, signals: pa.DataType) -> None:

@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 import pytest
@@ -150,19 +150,26 @@ def nodes(wanted: bool) -> Iterator[Nodes | None]:
             made.stop()
 
 
-def start_driver(urls: Sequence[str], out: Path, cluster: Nodes | None, limit: int | None) -> subprocess.Popen[str]:
+def start_driver(
+    urls: Sequence[str], out: Path, cluster: Nodes | None, limit: int | None, errors: IO[bytes]
+) -> subprocess.Popen[bytes]:
     """Start the run; `limit` is the maximum size of a file in bytes for it and its workers, to simulate a full disk."""
 
     def limited() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit or 0, limit or 0))
 
     where = ("--workers", "2") if cluster is None else ("--scheduler", f"tcp://127.0.0.1:{cluster.port}")
-    pipes: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
     words = command("run", *urls, "--out", out, *where)
-    return subprocess.Popen(words, preexec_fn=limited if limit is not None else None, start_new_session=True, **pipes)
+    return subprocess.Popen(
+        words,
+        preexec_fn=limited if limit is not None else None,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=errors,
+    )
 
 
-def workers_of(driver: subprocess.Popen[str], cluster: Nodes | None) -> list[psutil.Process]:
+def workers_of(driver: subprocess.Popen[bytes], cluster: Nodes | None) -> list[psutil.Process]:
     if cluster is not None:
         return cluster.of("dask_worker")
     with suppress(psutil.Error):
@@ -171,7 +178,17 @@ def workers_of(driver: subprocess.Popen[str], cluster: Nodes | None) -> list[psu
     return []
 
 
-def do(fault: str, driver: subprocess.Popen[str], cluster: Nodes | None, server: Any, chance: random.Random) -> None:
+def watch(driver: subprocess.Popen[bytes], cluster: Nodes | None, seconds: float) -> bool:
+    """Wait for the driver to end, as long as that; meanwhile, start again what ended on the cluster."""
+    until = time.monotonic() + seconds
+    while driver.poll() is None and time.monotonic() < until:
+        time.sleep(0.05)
+        if cluster is not None:
+            cluster.start()
+    return driver.poll() is not None
+
+
+def do(fault: str, driver: subprocess.Popen[bytes], cluster: Nodes | None, server: Any, chance: random.Random) -> None:
     """Do what the fault says, to whatever is there at this moment."""
     if fault.endswith("driver"):
         number = {"kill": signal.SIGKILL, "terminate": signal.SIGTERM, "interrupt": signal.SIGINT}[fault.split()[0]]
@@ -182,7 +199,6 @@ def do(fault: str, driver: subprocess.Popen[str], cluster: Nodes | None, server:
         for process in cluster.of("dask_scheduler"):
             process.kill()
             process.wait()
-        cluster.start()
     elif fault in ("kill worker", "stop worker"):
         with suppress(psutil.Error, IndexError):
             worker = chance.choice(workers_of(driver, cluster))
@@ -192,8 +208,6 @@ def do(fault: str, driver: subprocess.Popen[str], cluster: Nodes | None, server:
                 worker.suspend()
                 time.sleep(2)
                 worker.resume()
-        if cluster is not None:
-            cluster.start()
 
 
 @pytest.mark.parametrize("seed", range(FIRST_SEED, FIRST_SEED + SEQUENCES))
@@ -209,16 +223,15 @@ def test_a_sequence(server: Any, whole: dict[str, str], tmp_path: Path, seed: in
             limit = chance.choice((512, 4096, 16384)) if fault == "fill disk" and cluster is None else None
             wait = chance.uniform(0, LONGEST)
             story.append(f"{fault} after {wait:.1f} s" if limit is None else f"no file above {limit} bytes")
-            driver = start_driver(server.urls, out, cluster, limit)
-            until = time.monotonic() + wait
-            while driver.poll() is None and time.monotonic() < until and fault != "nothing":
-                time.sleep(0.02)
-            do(fault, driver, cluster, server, chance)
-            try:
-                _, errors = driver.communicate(timeout=PATIENCE)
-            except subprocess.TimeoutExpired:
-                driver.kill()
-                pytest.fail(f"seed {seed} hangs: {story}\n{driver.communicate()[1]}")
+            log = tmp_path / f"{number}.log"
+            with log.open("wb") as file:
+                driver = start_driver(server.urls, out, cluster, limit, file)
+                watch(driver, cluster, wait if fault != "nothing" else 0)
+                do(fault, driver, cluster, server, chance)
+                if not watch(driver, cluster, PATIENCE):
+                    driver.kill()
+                    pytest.fail(f"seed {seed} hangs: {story}\n{log.read_text()}")
+            errors = log.read_text()
             story.append(f"code {driver.returncode}")
             assert "Traceback" not in errors, f"seed {seed}: {story}\n{errors}"
             assert driver.returncode == 0 or (fault in ENDS and driver.returncode in (3, -signal.SIGKILL)), (
