@@ -38,7 +38,7 @@ MAY_IMPORT = {
 
 ORDER = {
     "curation": (
-        "errors", "arrays", "running", "store", "text", "stages", "recipes", "language", "archives", "extraction",
+        "errors", "arrays", "running", "store", "text", "language", "stages", "recipes", "archives", "extraction",
         "dedup", "pii", "quality", "decontamination", "report",
     ),
     "tokenize": ("training", "encoding", "loading"),
