@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 import numpy as np
 import pyarrow as pa
 from annotated_types import MaxLen, MinLen
 
 from curation.arrays import UInt8s
-from curation.stages.batch import Batch
+from curation.stages.batch import Batch, WordKind
 from curation.stages.parameters import Ratio, Share, checked
 from curation.stages.rules import Rule
 from curation.stages.stage import Filter, struct
@@ -36,8 +36,8 @@ class FineWeb(Filter):
 
     Attributes:
         markdown: Whether the text is Markdown, of which the rules measure the prose: no fenced code and no marks.
-        words: What a word is: "spacy" is a token of spaCy's English tokenizer, as in datatrove; "space" is what stands
-            between white space.
+        words: What a word is: "spacy" is a token of spaCy's English tokenizer, as in datatrove; "language" is a word
+            of the tokenizer for the document's language, as in FineWeb-2; "space" is what stands between white space.
         min_terminal_lines: Smallest share of lines that end in one of `terminal_characters`.
         max_short_lines: Largest share of lines with at most `short_line_length` characters.
         max_dup_characters: Largest share of characters, newlines excluded, in lines that occurred before in the
@@ -48,7 +48,7 @@ class FineWeb(Filter):
     """
 
     markdown: bool = False
-    words: Literal["spacy", "space"] = "spacy"
+    words: WordKind = "spacy"
     min_terminal_lines: Share | None = 0.12
     max_short_lines: Share | None = 0.67
     max_dup_characters: Share | None = 0.01

@@ -11,12 +11,12 @@ words in pages that pass, 0.86 have a letter (median), close to the threshold 0.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 
-from curation.stages.batch import Batch
+from curation.stages.batch import Batch, WordKind
 from curation.stages.parameters import Count, Ratio, Share, Text, checked
 from curation.stages.rules import Rule
 from curation.stages.stage import Filter, struct
@@ -36,8 +36,9 @@ class GopherQuality(Filter):
 
     Attributes:
         markdown: Whether the text is Markdown, of which the rules measure the prose: no fenced code and no marks.
-        words: What a word is: "spacy" is a token of spaCy's English tokenizer, as in datatrove; "space" is what stands
-            between white space, as in the paper, DCLM and Dolma 3.
+        words: What a word is: "spacy" is a token of spaCy's English tokenizer, as in datatrove; "language" is a word
+            of the tokenizer for the document's language, as in FineWeb-2; "space" is what stands between white space,
+            as in the paper, DCLM and Dolma 3.
         min_words: Smallest number of words. Here and in the mean length, words of symbols only do not count.
         max_words: Largest number of words.
         min_mean_word_length: Smallest mean length of a word, in characters.
@@ -52,7 +53,7 @@ class GopherQuality(Filter):
     """
 
     markdown: bool = False
-    words: Literal["spacy", "space"] = "spacy"
+    words: WordKind = "spacy"
     min_words: Count | None = 50
     max_words: Count | None = 100_000
     min_mean_word_length: Ratio | None = 3.0

@@ -8,14 +8,14 @@ whitespace included. An empty text, on which the reference divides by zero, is r
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 
 from curation.arrays import Bools, Int64s
-from curation.stages.batch import Batch
-from curation.stages.parameters import Share, checked
+from curation.stages.batch import Batch, WordKind
+from curation.stages.parameters import Ratio, Share, checked
 from curation.stages.rules import Rule
 from curation.stages.stage import Filter, struct
 from curation.stages.thresholds import fraction, rules_of
@@ -36,13 +36,13 @@ class GopherRepetition(Filter):
 
     Attributes:
         markdown: Whether the text is Markdown, of which the rules measure the prose: no fenced code and no marks.
-        words: What a word is: "spacy" is a token of spaCy's English tokenizer, as in datatrove; "space" is what stands
-            between white space.
+        words: What a word is: "spacy" is a token of spaCy's English tokenizer, as in datatrove; "language" is a word
+            of the tokenizer for the document's language, as in FineWeb-2; "space" is what stands between white space.
         max_dup_paragraph_fraction: Share of paragraphs that occurred before in the document.
         max_dup_paragraph_characters: Share of characters in such paragraphs.
         max_dup_line_fraction: Share of lines that occurred before in the document.
         max_dup_line_characters: Share of characters in such lines.
-        max_top_2_gram: Share of characters in the most frequent 2-gram.
+        max_top_2_gram: Share of characters in the most frequent 2-gram, above 1 if its occurrences overlap.
         max_top_3_gram: Share of characters in the most frequent 3-gram.
         max_top_4_gram: Share of characters in the most frequent 4-gram.
         max_dup_5_gram: Share of characters in 5-grams that occurred before in the document.
@@ -54,14 +54,14 @@ class GopherRepetition(Filter):
     """
 
     markdown: bool = False
-    words: Literal["spacy", "space"] = "spacy"
+    words: WordKind = "spacy"
     max_dup_paragraph_fraction: Share | None = 0.3
     max_dup_paragraph_characters: Share | None = 0.2
     max_dup_line_fraction: Share | None = 0.3
     max_dup_line_characters: Share | None = 0.2
-    max_top_2_gram: Share | None = 0.2
-    max_top_3_gram: Share | None = 0.18
-    max_top_4_gram: Share | None = 0.16
+    max_top_2_gram: Ratio | None = 0.2
+    max_top_3_gram: Ratio | None = 0.18
+    max_top_4_gram: Ratio | None = 0.16
     max_dup_5_gram: Share | None = 0.15
     max_dup_6_gram: Share | None = 0.14
     max_dup_7_gram: Share | None = 0.13

@@ -8,7 +8,7 @@ only be the highest, since scores add up to 1.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,7 @@ from annotated_types import Ge, Lt
 
 from curation.errors import ParameterError
 from curation.language import identify
+from curation.language.labels import label_of, model_label
 from curation.stages.batch import Batch
 from curation.stages.parameters import Outside, Size, checked
 from curation.stages.rules import Rule, decide
@@ -37,10 +38,12 @@ class Language:
     uncertain, gets either.
 
     Attributes:
-        languages: Languages to keep, as labels of the model; empty keeps all.
+        languages: Languages to keep, as labels of the model or as codes such as de, deu or deu_Latn; empty keeps all.
         min_score: Probability that a language must exceed, 0 to 1.
         markdown: Whether the text is Markdown, of which the language of the prose counts: no fenced code and no marks.
         model: Path of another fastText model; None means the built-in one.
+        labels: What the column `language` holds: "model" is the label of the model, "script" the code of ISO 639-3 with
+            the script, deu_Latn. With "script", only the most probable language can pass, whatever `min_score` is.
         max_characters: Look only at this many characters at the beginning of a text, which is faster and changes the
             verdict on a few documents in a thousand; None means the whole text.
     """
@@ -50,8 +53,11 @@ class Language:
     markdown: bool = False
     model: Annotated[str, Outside("a model")] | None = None
     max_characters: Size | None = None
+    labels: Literal["model", "script"] = "model"
 
     version: ClassVar[int] = 1
+    added: ClassVar[tuple[str, ...]] = ("labels",)
+    identifies_language: ClassVar[bool] = True
     libraries: ClassVar[tuple[str, ...]] = ("fasttext-predict",)
 
     def __post_init__(self) -> None:
@@ -59,7 +65,7 @@ class Language:
             known = identify.labels(self.model) if self.languages or self.model else frozenset()
         except (OSError, ValueError) as error:
             raise ParameterError("model", self.model, f"a fastText model ({error})") from error
-        unknown = [language for language in self.languages if language not in known]
+        unknown = [language for language in self.languages if model_label(language, known) is None]
         if unknown:
             raise ParameterError("languages", unknown[0], f"among the model's labels: {', '.join(sorted(known))}")
 
@@ -80,9 +86,10 @@ class Language:
         texts = views.strings(batch.prose.characters) if self.markdown else batch.text
         if self.max_characters is not None:
             texts = pc.utf8_slice_codeunits(texts, 0, self.max_characters)
-        alternatives = self.languages if self.min_score < SURE else ()
+        wanted_labels = self._model_labels()
+        alternatives = wanted_labels if self.min_score < SURE and self.labels == "model" else ()
         predicted = identify.predict_all(texts, alternatives, self.model)
-        wanted = [name is not None and (not self.languages or name in self.languages) for name in predicted.languages]
+        wanted = [name is not None and (not wanted_labels or name in wanted_labels) for name in predicted.languages]
         first = np.array(wanted, np.bool_)
         second = ~first & (predicted.wanted_scores > self.min_score)
         signals = struct(
@@ -90,8 +97,16 @@ class Language:
             wanted=pa.array((first | second).astype(np.int32)),
         )
         unidentified = np.array([name is None for name in predicted.languages], np.bool_)
+        names = predicted.languages
+        if self.labels == "script":
+            names = [None if name is None else label_of(name) for name in names]
         filled = batch.with_columns(
-            language=pa.array(predicted.languages, pa.string()),
+            language=pa.array(names, pa.string()),
             language_score=pa.array(predicted.scores, pa.float64(), mask=unidentified),
         )
         return Outcome(filled, decide(signals, self.rules), signals)
+
+    def _model_labels(self) -> frozenset[str]:
+        """The languages to keep, as labels of the model."""
+        known = identify.labels(self.model) if self.languages else frozenset()
+        return frozenset(label for name in self.languages if (label := model_label(name, known)) is not None)

@@ -212,7 +212,7 @@ def _checked(folder: Folder, settings: DedupSettings) -> dict[str, Any]:
         raise InputError(f"{where}: not a curate run (run.json: {error!r})") from error
     if theirs.signature != settings.signature:
         raise InputError(
-            f"{where}: incompatible signatures: variant, ngram, bands, rows, seed are "
+            f"{where}: incompatible signatures: variant, ngram, bands, rows, seed (and scope) are "
             f"{', '.join(map(str, theirs.signature))}, but {', '.join(map(str, settings.signature))} in this run"
         )
     return run

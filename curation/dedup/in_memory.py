@@ -110,7 +110,9 @@ def deduplicate(table: Table, *, text_column: str = "text", **settings: Any) -> 
 
 def _columns(settings: DedupSettings, frame: Frame) -> dict[str, str]:
     """The columns of documents/, besides the text, that the settings ask for, and those of the table for them."""
-    needed = {name: name for name, asked in (("url", settings.url), ("date", settings.survivor == "newest")) if asked}
+    by_language = settings.scope == "language"
+    asked_for = (("url", settings.url), ("date", settings.survivor == "newest"), ("language", by_language))
+    needed = {name: name for name, asked in asked_for if asked}
     if settings.survivor.startswith(BEST):
         column = settings.survivor.removeprefix(BEST)
         needed["date" if column == "date" else BEST_VALUE] = column

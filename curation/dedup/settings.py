@@ -53,6 +53,8 @@ class DedupSettings:
             order), or the one with the highest value of a column or signal ("best:language_score",
             "best:gopher_quality.words").
         max_cluster_size: Clusters above this size are split by similarity and reported; None means no limit.
+        scope: Which documents are compared: all of the "corpus", or those of each "language" by themselves. Repeated
+            lines have a scope of their own, `line_scope`.
         against: Output folders of earlier runs. Their documents count as first and are never changed.
         mode: What to remove if `against` is set: "both" removes duplicates of documents of the earlier runs and of
             this run, "against" only those of the earlier runs, "within" only those of this run.
@@ -61,6 +63,7 @@ class DedupSettings:
     """
 
     version: ClassVar[int] = 1
+    added: ClassVar[tuple[str, ...]] = ("scope",)
     libraries: ClassVar[tuple[str, ...]] = ("datatrove", "regex", "spacy", "xxhash")
 
     enabled: bool = True
@@ -75,6 +78,7 @@ class DedupSettings:
     url: bool = False
     survivor: str = "first"
     max_cluster_size: Annotated[int, Ge(2)] | None = 1000
+    scope: Literal["corpus", "language"] = "corpus"
     against: tuple[EarlierRun, ...] = ()
     mode: Literal["both", "within", "against"] = "both"
     max_line_documents: Size | None = None
@@ -96,7 +100,8 @@ class DedupSettings:
     @property
     def signature(self) -> tuple[object, ...]:
         """What signatures depend on; documents of runs that differ in it cannot be compared."""
-        return self.variant, self.ngram, *self.banding, self.seed
+        scope = () if self.scope == "corpus" else (self.scope,)
+        return self.variant, self.ngram, *self.banding, self.seed, *scope
 
     @property
     def permutations(self) -> int:

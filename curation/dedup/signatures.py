@@ -28,7 +28,7 @@ def signature_schema(settings: DedupSettings) -> pa.Schema:
     """Columns of signatures/<shard>.parquet. All but `length` are null for a text of fewer than `ngram` words.
 
     keys: the band keys as consecutive little-endian uint64; sketch: one byte per permutation; exact: hash of the
-    simplified text; length: code points of the text.
+    simplified text; length: code points of the text. With the scope "language", keys and hashes depend on it.
     """
     bands, _ = settings.banding
     return pa.schema(
@@ -60,13 +60,26 @@ def signatures(batch: Batch, settings: DedupSettings) -> pa.RecordBatch:
     parts = shingles(simplified, settings)
     smallest = minima(parts, settings)
     missing = parts.first == parts.last
+    keys, hashes = minhash.band_keys(smallest, *settings.banding), _text_hashes(simplified)
+    if settings.scope == "language":
+        languages = _language_hashes(batch)[:, None]
+        keys ^= languages
+        hashes = hashes.copy()
+        hashes.view(np.uint64)[...] ^= languages
     columns = [
-        _fixed(minhash.band_keys(smallest, *settings.banding), missing),
+        _fixed(keys, missing),
         _fixed(minhash.sketch(smallest), missing),
-        _fixed(_text_hashes(simplified), missing),
+        _fixed(hashes, missing),
         pa.array((batch.characters.last - batch.characters.first).astype(np.int32)),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=signature_schema(settings))
+
+
+def _language_hashes(batch: Batch) -> UInt64s:
+    """A hash of the language of every document, shape (documents,): two languages have no key in common."""
+    names = [name or "" for name in batch.languages.names]
+    known = {name: xxhash.xxh3_64_intdigest(name.encode()) for name in set(names)}
+    return np.array([known[name] for name in names], np.uint64)
 
 
 def _text_hashes(characters: views.Characters) -> UInt8s:

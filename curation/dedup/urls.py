@@ -77,10 +77,15 @@ def send_urls(task: RangeTask) -> int:
     exchange = urls_exchange(task.work)
     with exchange.sender(task.name, URLS) as sender:
         for shard in task.shards:
-            for rows, batch in read_numbered(shard.folder, DOCUMENTS.path(shard.name), ["url", "date", "id"], 16_384):
+            columns = ["url", "date", "id", "language"]
+            for rows, batch in read_numbered(shard.folder, DOCUMENTS.path(shard.name), columns, 16_384):
                 urls = batch.column("url").to_pylist()
-                hashes = [0 if not url else xxhash.xxh3_64_intdigest(normalize_url(url).encode()) for url in urls]
-                columns = [
+                pages = [normalize_url(url) if url else "" for url in urls]
+                if task.work.settings.scope == "language":
+                    languages = batch.column("language").to_pylist()
+                    pages = [f"{page} {language}" for page, language in zip(pages, languages, strict=True)]
+                hashes = [xxhash.xxh3_64_intdigest(page.encode()) for page in pages]
+                arrays = [
                     pa.array(hashes, pa.uint64()),
                     pa.array(rows + shard.first),
                     pa.array(rows),
@@ -89,7 +94,7 @@ def send_urls(task: RangeTask) -> int:
                     pa.array([shard.name] * len(rows), pa.string()),
                     pa.array([shard.earlier] * len(rows), pa.string()),
                 ]
-                rows_with_url = pa.RecordBatch.from_arrays(columns, schema=URLS)
+                rows_with_url = pa.RecordBatch.from_arrays(arrays, schema=URLS)
                 rows_with_url = rows_with_url.filter(pa.array([bool(url) for url in urls]))
                 sender.send(rows_with_url, partition_of(rows_with_url.column("hash").to_numpy(), exchange.partitions))
     return sender.rows

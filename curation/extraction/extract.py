@@ -22,6 +22,7 @@ from curation.extraction.acceleration.patches import warn_if_not_accelerated
 from curation.extraction.blocks.model import InvalidModel, load, model_hash
 from curation.extraction.extractors import BUILT_IN, CHEAP
 from curation.language import identify
+from curation.language.labels import model_label
 from curation.stages.batch import Batch
 from curation.stages.parameters import Outside, Size, checked
 from curation.stages.rules import Rule, decide
@@ -56,7 +57,8 @@ class Extract:
         fast: Use trafilatura's fast mode.
         retry_below: trafilatura extracts once more, balanced, where it returns less than this share of the page's
             visible text; None means never. The longer text counts.
-        languages: Languages to extract, as labels of the fastText model; empty means all.
+        languages: Languages to extract, as labels of the fastText model or codes such as de, deu or deu_Latn; empty
+            means all.
         language_floor: Score, 0 to 1, that the sample must exceed for one of `languages`; None means to extract all
             pages.
         model: Path of another fastText model; None means the bundled one.
@@ -106,7 +108,7 @@ class Extract:
                 identify.load_model(self.model)
             except (OSError, ValueError) as error:
                 raise ParameterError("model", self.model, "the path of a fastText model") from error
-        if self._previews and (unknown := set(self.languages) - identify.labels(self.model)):
+        if self._previews and (unknown := [name for name, label in self._labels().items() if label is None]):
             known = ", ".join(sorted(identify.labels(self.model)))
             raise ParameterError("languages", sorted(unknown), f"among the model's labels: {known}")
 
@@ -163,11 +165,16 @@ class Extract:
             "rule": self.rule,
             "min_characters": self.min_characters,
             "options": options,
-            "languages": self.languages,
+            "languages": tuple(filter(None, self._labels().values())) if self._previews else self.languages,
             "language_floor": self.language_floor,
             "model": str(identify.model_path(self.model)) if self._previews else None,
         }
         return isolation.Function("curation.extraction.extractors:page_function", arguments)
+
+    def _labels(self) -> dict[str, str | None]:
+        """The label of the model for each of `languages`; None if it does not know the language."""
+        known = identify.labels(self.model)
+        return {name: model_label(name, known) for name in self.languages}
 
     def _limits(self) -> isolation.PageLimits:
         return isolation.PageLimits(self.time_limit, self.memory_limit_mb)

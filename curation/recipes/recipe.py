@@ -28,6 +28,11 @@ from curation.errors import NotTrusted, RecipeError
 from curation.recipes.alarms import RESERVED, Alarms
 from curation.recipes.alarms import TABLE as ALARMS
 from curation.recipes.alarms import parse as parse_alarms
+from curation.recipes.language_values import DEFAULTS, FILE, LanguageValues, built_in_files, by_stage
+from curation.recipes.language_values import TABLE as BY_LANGUAGE
+from curation.recipes.language_values import check as check_languages
+from curation.recipes.language_values import parse as parse_languages
+from curation.stages.by_language import LanguageStages
 from curation.stages.parameters import build, identity, named_outside, parameters, plain
 from curation.stages.stage import Filter, Stage
 from curation.stages.stored import StoredStage, stored_stage
@@ -73,6 +78,7 @@ class Recipe:
         stages: The stages with their names, in order.
         tables: The settings object of each table, by name; see `table`.
         alarms: The table [alarms].
+        languages: Parameters of stages by language.
     """
 
     name: str
@@ -81,6 +87,16 @@ class Recipe:
     stages: tuple[tuple[str, Stage], ...]
     tables: tuple[tuple[str, Any], ...]
     alarms: Alarms = field(default_factory=Alarms)
+    languages: LanguageValues = field(default_factory=LanguageValues)
+
+    def by_language(self) -> LanguageStages | None:
+        """The stages for every language; None if they are the same for all."""
+        return self.languages.stages(self.stages) if self.languages else None
+
+    def stages_of(self, language: str | None) -> tuple[tuple[str, Stage], ...]:
+        """The stages with the parameters of a language, given as in the column `language`, in order."""
+        stages = self.by_language()
+        return self.stages if stages is None else stages.of(language)
 
     def table(self, name: str) -> Any:
         """The settings object of a table; KeyError if there is no such table."""
@@ -91,11 +107,13 @@ class Recipe:
         stages = [{**_use(name, stage), **parameters(stage)} for name, stage in self.stages]
         header = {"name": self.name, "description": self.description, "reproduces": self.reproduces}
         tables = {name: parameters(table) for name, table in self.tables}
-        return {**header, "stage": stages, **tables, ALARMS: self.alarms.to_values()}
+        return {**header, "stage": stages, **tables, ALARMS: self.alarms.to_values(), **self.languages.to_values()}
 
     def identity(self) -> dict[str, Any]:
         """All that the recipe's output depends on, including versions and hashes of models; alarms do not change it."""
         stages = [[name, {**_use(name, stage), **identity(stage)}] for name, stage in self.stages]
+        if self.languages:
+            stages.append([DEFAULTS, self.languages.identity()])
         tables = {name: identity(table) for name, table in self.tables if not getattr(table, "is_off", False)}
         return {"stages": stages, "tables": tables}
 
@@ -226,7 +244,15 @@ def _extended(document: dict[str, Any], source: str, above: tuple[str, ...]) -> 
             **_mapping(base.get(name, {}), f"{source}: {name}: must be a table"),
             **_mapping(document.get(name, {}), f"{source}: {name} = {document.get(name)!r}: must be a table, [{name}]"),
         }
-        for name in (*TABLES, ALARMS)
+        for name in (*TABLES, ALARMS, DEFAULTS)
+    }
+    own_languages, base_languages = (
+        _mapping(each.get(BY_LANGUAGE, {}), f"{source}: {BY_LANGUAGE}: must be a table, [{BY_LANGUAGE}.deu_Latn]")
+        for each in (document, base)
+    )
+    languages = {
+        **base_languages,
+        **{name: _overlaid(base_languages.get(name), each) for name, each in own_languages.items()},
     }
     entries = {_name_of(stage): stage for stage in stages}
     changes = _mapping(document.get("set", {}), f"{source}: set = {document.get('set')!r}: must be a table, [set]")
@@ -239,7 +265,15 @@ def _extended(document: dict[str, Any], source: str, above: tuple[str, ...]) -> 
         target[parameter] = value
     header: dict[str, Any] = {key: base[key] for key in ("description", "reproduces") if key in base}
     own = {key: value for key, value in document.items() if key not in ("extends", "set", *TABLES, ALARMS)}
-    return {**header, **own, "stage": stages, **tables}
+    return {**header, **own, "stage": stages, **tables, **({BY_LANGUAGE: languages} if languages else {})}
+
+
+def _overlaid(base: Any, own: Any) -> Any:
+    """The values of a language in a recipe, with those of the recipe that it extends."""
+    if not isinstance(base, Mapping) or not isinstance(own, Mapping):
+        return own
+    before, after = by_stage(base), by_stage(own)
+    return {name: {**before.get(name, {}), **after.get(name, {})} for name in {**before, **after}}
 
 
 PLACES = ("after", "before")
@@ -344,9 +378,10 @@ def from_document(
         NotTrusted: The document names one of these, and is not trusted. Nothing was imported or opened.
     """
     known = (*TABLES, ALARMS)
-    unknown = set(document) - set(_HEADER) - set(known)
+    unknown = set(document) - set(_HEADER) - {*known, DEFAULTS, BY_LANGUAGE}
     if unknown:
-        raise RecipeError(f"{source}: unknown table {min(unknown)!r}; there are stage, {', '.join(known)}")
+        there = ", ".join([*known, DEFAULTS, BY_LANGUAGE])
+        raise RecipeError(f"{source}: unknown table {min(unknown)!r}; there are stage, {there}")
     entries = _stage_entries(document, source)
     tables = {
         table: _mapping(
@@ -354,24 +389,33 @@ def from_document(
         )
         for table in known
     }
+    defaults, languages = (
+        _mapping(document.get(table, {}), f"{source}: {table} = {document.get(table)!r}: must be a table")
+        for table in (DEFAULTS, BY_LANGUAGE)
+    )
     known_stages: dict[str, StoredStage] = {}
     if not trusted:
         try:
             known_stages = _known_stages(source, entries, stored or {})
-            _refuse_outside(source, {name: each for name, each in entries.items() if name not in known_stages}, tables)
+            unknown_stages = {name: each for name, each in entries.items() if name not in known_stages}
+            _refuse_outside(source, unknown_stages, tables)
+            _refuse_outside_by_language(source, unknown_stages, defaults, languages)
         except RecursionError as error:
             raise RecipeError(f"{source}: a value is nested too deeply") from error
     for setting in settings:
-        _apply_setting(setting, entries, tables)
+        _apply_setting(setting, entries, tables, defaults, languages)
+    by_language = parse_languages(defaults, languages, entries, source)
     _follow_references(source, {**entries, **tables})
     alarms = parse_alarms(tables.pop(ALARMS), entries, source)
+    stages = tuple((name, _build_stage(name, values, source, known_stages.get(name))) for name, values in entries.items())
     return Recipe(
         str(document.get("name", Path(source).stem)),
         str(document.get("description", "")),
         str(document.get("reproduces", "")),
-        tuple((name, _build_stage(name, values, source, known_stages.get(name))) for name, values in entries.items()),
+        check_languages(by_language, stages, source) if by_language else stages,
         tuple((name, _build_table(name, values, source)) for name, values in tables.items()),
         alarms,
+        by_language,
     )
 
 
@@ -432,11 +476,40 @@ def _refuse_outside(source: str, stages: Mapping[str, dict[str, Any]], tables: M
                 raise NotTrusted(source, f"{name}.{key} = {text!r} names {what}")
 
 
-def _apply_setting(setting: str, entries: dict[str, dict[str, Any]], tables: dict[str, dict[str, Any]]) -> None:
+def _refuse_outside_by_language(
+    source: str, stages: Mapping[str, dict[str, Any]], defaults: Mapping[str, Any], languages: Mapping[str, Any]
+) -> None:
+    """Raise NotTrusted if values by language name what is outside of the recipe, as `_refuse_outside` does."""
+    file = defaults.get(FILE)
+    if isinstance(file, str) and file not in ("none", *built_in_files()):
+        raise NotTrusted(source, f"{DEFAULTS}.{FILE} = {file!r} names a file")
+    for values in (defaults, *languages.values()):
+        for name, own in by_stage(values if isinstance(values, Mapping) else {}).items():
+            if name in stages:
+                _refuse_outside(source, {name: {**stages[name], **own}}, {})
+
+
+def _apply_setting(
+    setting: str,
+    entries: dict[str, dict[str, Any]],
+    tables: dict[str, dict[str, Any]],
+    defaults: dict[str, Any],
+    languages: dict[str, Any],
+) -> None:
     path, equals, text = setting.partition("=")
     owner, dot, key = path.strip().partition(".")
     if not (equals and dot and key):
         raise RecipeError(f"--set {setting}: must be table.key=value, such as language.min_score=0.8")
+    if owner == DEFAULTS:
+        defaults[key] = _parse_value(text.strip())
+        return
+    if owner == BY_LANGUAGE and key.count(".") > 1:
+        language, _, parameter = key.partition(".")
+        own = by_stage(_mapping(languages.get(language, {}), f"--set {setting}: {BY_LANGUAGE}.{language} has no keys"))
+        stage, _, name = parameter.partition(".")
+        own.setdefault(stage, {})[name] = _parse_value(text.strip())
+        languages[language] = own
+        return
     target = entries.get(owner, tables.get(owner))
     if target is None or key in ("use", "name"):
         raise RecipeError(f"--set {setting}: no {owner!r} to set; there are {', '.join([*entries, *tables])}")
@@ -542,8 +615,10 @@ def to_toml(resolved: Mapping[str, Any], comments: Mapping[str, Mapping[str, Seq
 
     for stage in resolved["stage"]:
         add("[[stage]]", stage.get("name") or stage_name(stage["use"]), stage)
-    for name in (*TABLES, ALARMS):
+    for name in (*TABLES, ALARMS, *([DEFAULTS] if DEFAULTS in resolved else [])):
         add(f"[{name}]", name, resolved[name])
+    for language, values in resolved.get(BY_LANGUAGE, {}).items():
+        add(f"[{BY_LANGUAGE}.{language}]", "", values)
     return "\n".join(lines) + "\n"
 
 

@@ -16,6 +16,9 @@ import pyarrow as pa
 from curation.arrays import Bools, Int64s
 from curation.text import views
 
+WordKind = Literal["spacy", "language", "space"]
+"""What a word is: see the parameter `words` of the filters."""
+
 
 class TextViews:
     """Views of texts, each computed at its first use."""
@@ -39,8 +42,22 @@ class TextViews:
         """Parts of every text between white space, as spans of `characters`."""
         return cast(views.Words, self._view("space_words", views.space_words))
 
-    def words_by(self, kind: Literal["spacy", "space"]) -> views.Words:
-        """`words` or `space_words`, as the parameter `words` of a filter says."""
+    @property
+    def language_words(self) -> views.Words:
+        """Words of every text by the tokenizer for its language, as spans of `characters`."""
+        from curation.language.words import language_words
+
+        return cast(views.Words, self._view("language_words", lambda text: language_words(text, self.languages)))
+
+    @property
+    def languages(self) -> views.Labels:
+        """The language of every text; KeyError if the batch has no column `language`."""
+        return cast(views.Labels, self._views["languages"])
+
+    def words_by(self, kind: WordKind) -> views.Words:
+        """The words that the parameter `words` of a filter asks for."""
+        if kind == "language":
+            return self.language_words
         return self.words if kind == "spacy" else self.space_words
 
     @property
@@ -109,9 +126,18 @@ class Batch(TextViews):
         return super().characters
 
     @property
+    def languages(self) -> views.Labels:
+        """The language of every text; KeyError if the batch has no column `language`."""
+        return views.Labels(tuple(self.column("language").to_pylist()))
+
+    @property
     def prose(self) -> Prose:
         """Views of every text without the code and the marks of Markdown."""
-        return cast(Prose, self._view("prose", lambda text: Prose({"characters": views.prose(text, self.fences)})))
+        return cast(Prose, self._view("prose", self._prose))
+
+    def _prose(self, text: views.Characters) -> Prose:
+        labels = {"languages": self.languages} if "language" in self.table.schema.names else {}
+        return Prose({"characters": views.prose(text, self.fences), **labels})
 
     def read_as(self, *, markdown: bool) -> TextViews:
         """What the rules of a filter measure: every text as it is, or as Markdown (see `prose`)."""

@@ -178,10 +178,21 @@ def identity(instance: Any) -> dict[str, Any]:
     left_out = getattr(kind, "chooses_inputs", ())
     return {
         "version": getattr(kind, "version", 1),
-        "parameters": {key: value for key, value in parameters(instance).items() if key not in left_out},
+        "parameters": {key: value for key, value in _decisive(instance).items() if key not in left_out},
         "assets": dict(sorted(assets().items())) if assets is not None else {},
         "libraries": {name: library_version(name) for name in getattr(kind, "libraries", ())},
     }
+
+
+def _decisive(instance: Any) -> dict[str, Any]:
+    """The parameters, without those that were added after a release and have their default, which changes nothing."""
+    added = getattr(type(instance), "added", ())
+    unchanged = {
+        each.name
+        for each in dataclasses.fields(instance)
+        if each.name in added and getattr(instance, each.name) == each.default
+    }
+    return {name: value for name, value in parameters(instance).items() if name not in unchanged}
 
 
 def _table(hint: Any) -> Any:

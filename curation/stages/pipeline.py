@@ -18,6 +18,7 @@ import curation
 from curation.arrays import Bools, Int64s
 from curation.errors import InputError
 from curation.stages.batch import Batch
+from curation.stages.by_language import LanguageStages
 from curation.stages.frames import ROW, Frame, FramePart, frame_of, frame_parts
 from curation.stages.stage import Stage, apply, signal_type
 from curation.stages.tally import StageTally, add_stages
@@ -32,6 +33,10 @@ class HasStages(Protocol):
     @property
     def stages(self) -> tuple[tuple[str, Stage], ...]:
         """Stages with their names, in order."""
+        ...
+
+    def by_language(self) -> LanguageStages | None:
+        """The stages for every language; None if they are the same for all."""
         ...
 
 
@@ -78,6 +83,7 @@ class Pipeline:
 
     stages: tuple[tuple[str, Stage], ...]
     text_column: str = field(default="text")
+    recipe: HasStages | None = field(default=None, repr=False)
 
     def __init__(self, stages: Sequence[Stage | tuple[str, Stage]] | HasStages, *, text_column: str = "text") -> None:
         """Name the stages.
@@ -97,6 +103,7 @@ class Pipeline:
             raise TypeError(f"text_column = {text_column!r}: must be a string")
         object.__setattr__(self, "stages", _named(stages))
         object.__setattr__(self, "text_column", text_column)
+        object.__setattr__(self, "recipe", stages if hasattr(stages, "by_language") else None)
 
     def __call__(self, table: Table) -> PipelineResult[Table]:
         """Apply the stages to every row.
@@ -225,11 +232,16 @@ class _Run:
 
     def __init__(self, pipeline: Pipeline, frame: Frame) -> None:
         self.counts = {name: StageTally() for name, _ in pipeline.stages}
+        by_language = None if pipeline.recipe is None else pipeline.recipe.by_language()
         self.signals: dict[str, list[pa.Array]] = {}
         for number, part in enumerate(frame_parts(frame, pipeline.text_column)):
             if number == 0:
                 self._ask(pipeline, frame, part.batch.slice(0, 0))
-            applied = apply(pipeline.stages, Batch(part.batch), self.signal_type)
+            batch = Batch(part.batch)
+            if by_language is not None:
+                applied = by_language.apply(batch, self.signal_type)
+            else:
+                applied = apply(pipeline.stages, batch, self.signal_type)
             self.kept.add(part, pa.Table.from_batches([applied.kept.table]))
             if applied.removed:
                 removed = [pa.Table.from_batches([rows]) for rows in applied.removed]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -145,7 +145,14 @@ MEASURED_ALL = "signals"
 
 
 def apply(
-    stages: Sequence[tuple[str, Stage]], batch: Batch, signals: pa.DataType, *, measure_all: bool = False
+    stages: Sequence[tuple[str, Stage]],
+    batch: Batch,
+    signals: pa.DataType,
+    *,
+    measure_all: bool = False,
+    earlier: pa.StructArray | None = None,
+    then: Callable[[Batch], dict[str, pa.Array]] | None = None,
+    thresholds: Mapping[str, Sequence[Rule]] | None = None,
 ) -> Applied:
     """Apply named stages in order to a batch, dropping what each removes.
 
@@ -155,11 +162,16 @@ def apply(
         signals: Struct type of all signals, from `signal_type`.
         measure_all: Also measure each removed row by the stages after the one that removed it, as if it had been kept.
             Verdicts, texts and counts do not change.
+        earlier: Signals of the rows, those of earlier stages filled in, if `stages` are not all stages.
+        then: Measures removed rows by later stages, if `stages` are not all stages.
+        thresholds: The rules whose thresholds are edges of the histograms, by stage; by default its own.
 
     Raises:
         RuntimeError: A stage changed the number, identity or order of the rows.
     """
-    measured: dict[str, pa.Array] = {}
+    measured: dict[str, pa.Array] = (
+        {} if earlier is None else {part.name: earlier.field(part.name) for part in earlier.type}
+    )
     removed: list[pa.RecordBatch] = []
     tallies: dict[str, StageTally] = {}
     nanoseconds: dict[str, int] = {}
@@ -172,7 +184,7 @@ def apply(
         rules: Sequence[Rule] = getattr(stage, "rules", ())
         if outcome.signals is not None:
             measured |= _named(name, outcome.signals)
-            counted |= histograms(name, outcome.signals, rules)
+            counted |= histograms(name, outcome.signals, (thresholds or {}).get(name, rules))
         is_removed = _removed_mask(outcome)
         kept = outcome.batch.keep(~is_removed)
         tallies[name] = _tally(batch, kept, outcome, rules)
@@ -180,7 +192,7 @@ def apply(
             known = {key: values.filter(pa.array(is_removed)) for key, values in measured.items()}
             if measure_all:
                 started = processor_ns()
-                known |= _measure_rest(stages[position + 1 :], as_if_kept(stage, batch, outcome, is_removed))
+                known |= measure(stages[position + 1 :], as_if_kept(stage, batch, outcome, is_removed), then)
                 nanoseconds[MEASURED_ALL] = nanoseconds.get(MEASURED_ALL, 0) + processor_ns() - started
             dropped, reasons = outcome.batch.keep(is_removed), outcome.reasons.filter(pa.array(is_removed))
             removed.append(_removed_rows(name, dropped, reasons, _assemble(known, signals, len(dropped))))
@@ -225,10 +237,21 @@ def without_rules(stage: Stage) -> Stage | None:
     return typing.cast(Stage, dataclasses.replace(typing.cast(Any, stage), **off))
 
 
-def _measure_rest(stages: Sequence[tuple[str, Stage]], batch: Batch) -> dict[str, pa.Array]:
-    """Signals of the rows by these stages, which remove nothing; null for rows without a text, such as unread pages."""
+def measure(
+    stages: Sequence[tuple[str, Stage]], batch: Batch, then: Callable[[Batch], dict[str, pa.Array]] | None = None
+) -> dict[str, pa.Array]:
+    """Signals of the rows by these stages, which remove nothing; null for rows without a text, such as unread pages.
+
+    Args:
+        stages: The stages with their names, in order.
+        batch: The documents.
+        then: Measures them by later stages, if there are any.
+
+    Returns:
+        The signals by `stage.signal`; those of a stage are missing if no row has a text.
+    """
     filled = batch.text.is_valid().to_numpy(zero_copy_only=False)
-    if not stages or not filled.any():
+    if not (stages or then) or not filled.any():
         return {}
     places = np.cumsum(filled) - 1
     rows = pa.array(places, mask=~filled)
@@ -237,10 +260,11 @@ def _measure_rest(stages: Sequence[tuple[str, Stage]], batch: Batch) -> dict[str
     for name, stage in stages:
         outcome = stage(batch)
         if outcome.signals is not None:
-            measured |= {key: values.take(rows) for key, values in _named(name, outcome.signals).items()}
+            measured |= _named(name, outcome.signals)
         edit_only = without_rules(stage) if _removed_mask(outcome).any() else None
         batch = outcome.batch if edit_only is None else edit_only(batch).batch
-    return measured
+    measured |= {} if then is None else then(batch)
+    return {name: values.take(rows) for name, values in measured.items()}
 
 
 def _removed_mask(outcome: Outcome) -> Bools:

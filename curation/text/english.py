@@ -67,6 +67,9 @@ class _Exceptions:
 class EnglishTokenizer:
     """spaCy's English tokenizer for chunks without white space. Its only state is a memo of single characters."""
 
+    has_simple_chunks = True
+    """Whether `curation.text.kernels.simple_chunks` finds the words of chunks of its form."""
+
     def __init__(self, defaults: Any) -> None:
         """Read the rules from `spacy.lang.en.English.Defaults`."""
         from spacy.lang.char_classes import CURRENCY, UNITS
@@ -209,21 +212,33 @@ class EnglishTokenizer:
         return any(rest.match(core, begin) for begin in begins)
 
     def tokenize_together(self, chunks: Sequence[Sequence[str]]) -> list[list[str]]:
-        """Words of neighbors separated by single spaces, given the tokens of each from `split`."""
+        """Words of neighbors separated by single spaces, given the tokens of each from `split`.
+
+        If an exception contains spaces, the first of its chunks gets it and the rest of its last chunk.
+        """
         tokens = [token for chunk in chunks for token in chunk]
         owners = [owner for owner, chunk in enumerate(chunks) for _ in chunk]
+        homes = owners
         words: list[list[str]] = [[] for _ in chunks]
         position = 0
         for start, end in [*self._select(tokens), (len(tokens), len(tokens))]:
             for index in range(position, start):
-                words[owners[index]].append(tokens[index])
-            if start < end and owners[start] == owners[end - 1]:
-                words[owners[start]].extend(self.specials["".join(tokens[start:end])])
+                words[homes[index]].append(tokens[index])
+            special = self._special(tokens, owners, start, end) if start < end else None
+            if special is not None:
+                words[homes[start]].extend(special)
+                if owners[start] != owners[end - 1]:
+                    last, home = owners[end - 1], homes[start]
+                    homes = [home if owner == last else other for other, owner in zip(homes, owners, strict=True)]
             else:
                 for index in range(start, end):
-                    words[owners[index]].append(tokens[index])
+                    words[homes[index]].append(tokens[index])
             position = end
         return words
+
+    def _special(self, tokens: Sequence[str], owners: Sequence[int], start: int, end: int) -> Tokens | None:
+        """The words of a matched exception, if its tokens are in one chunk."""
+        return self.specials["".join(tokens[start:end])] if owners[start] == owners[end - 1] else None
 
     def _matches(self, tokens: Sequence[str]) -> list[tuple[int, int]]:
         matches = []
@@ -281,7 +296,7 @@ class EnglishTokenizer:
         for key, parts in self.specials.items():
             affixed = self._prefix_length(key, 0, len(key)) or self._suffix_length(key, 0, len(key))
             if affixed or self._infix.search(key) or " " in key:
-                tokens = tuple(self.split(key, specials=False))
+                tokens = tuple(token for part in key.split() for token in self.split(part, specials=False))
                 if len(tokens) > 1:
                     altering[tokens] = tokens != parts
         longest: dict[str, int] = {}
@@ -297,7 +312,7 @@ class EnglishTokenizer:
         )
         return _Exceptions(
             altering,
-            max(longest.values()),
+            max(longest.values(), default=0),
             longest,
             beginnings,
             frozenset(part[-1] for part in beginnings),

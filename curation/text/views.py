@@ -68,6 +68,17 @@ class Words(Spans):
         return Words(self.starts, self.ends, self.first[rows], self.last[rows], self.flags)
 
 
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """A label for each document, such as its language."""
+
+    names: tuple[str | None, ...]
+
+    def take(self, rows: Int64s) -> Labels:
+        """The labels of the rows given."""
+        return Labels(tuple(self.names[row] for row in rows.tolist()))
+
+
 def characters(text: pa.StringArray) -> Characters:
     """Code points of a string array, which may be a slice of another. A null is an empty text.
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from curation.arrays import Int32s, Int64s, UInt8s
 from curation.text import english
+from curation.text.english import EnglishTokenizer
 from curation.text.kernels import chunks as kernels
 from curation.text.kernels.characters import classes
 from curation.text.kernels.chunk_keys import Keys, insert
@@ -37,13 +38,25 @@ _FIRST_ENTRIES = 1 << 12
 class Memo:
     """Words and edges of chunks, limited to `max_entries` plus what one batch adds. Threads may share it."""
 
-    __slots__ = ("_lengths", "_lock", "_longest_reserved", "_max_entries", "_tables", "entries")
+    __slots__ = ("_lengths", "_lock", "_longest_reserved", "_max_entries", "_tables", "_tokenizer", "entries")
 
-    def __init__(self, max_entries: int = MAX_ENTRIES) -> None:
+    def __init__(self, max_entries: int = MAX_ENTRIES, tokenizer: EnglishTokenizer | None = None) -> None:
+        """Create an empty memo.
+
+        Args:
+            max_entries: Number of chunks at which it is cleared.
+            tokenizer: Finds the words of a chunk; by default spaCy's for English.
+        """
+        self._tokenizer = tokenizer
         self._max_entries = max_entries
         self._lock = threading.Lock()
         self.entries = 0
         """Number of chunks stored."""
+
+    @property
+    def tokenizer(self) -> EnglishTokenizer:
+        """The tokenizer whose words are stored."""
+        return self._tokenizer or english.tokenizer()
 
     def resolve(self, texts: Texts) -> tuple[Chunks, Answers, list[int]]:
         """Find the words of all chunks of some texts.
@@ -65,9 +78,9 @@ class Memo:
 
     def _clear(self) -> None:
         """Drop everything but the reserved chunks, which have the first entries and a separate table."""
-        words = english.tokenizer().reserved()
+        words = self.tokenizer.reserved()
         keys, slots = _table(words)
-        self._longest_reserved = max(map(len, words))
+        self._longest_reserved = max(map(len, words), default=0)
         self.entries = self._lengths = 0
         more = _FIRST_ENTRIES
         answers = Answers(
@@ -77,14 +90,13 @@ class Memo:
             np.zeros(2 * (more + len(words)), dtype=np.int32),
         )
         longer = Keys(_extended(keys.a, more), _extended(keys.b, more))
-        self._tables = ChunkTables(longer, slots, _free_slots(longer), answers, _simple())
+        self._tables = ChunkTables(longer, slots, _free_slots(longer), answers, _simple(self.tokenizer))
         self._fill(np.arange(len(words)), words)
         self.entries = len(words)
 
     def _fill(self, entries: Int64s, chunks: Sequence[str]) -> None:
         """Tokenize the chunks of entries that were created but not filled in."""
-        tokenize = english.tokenizer()
-        results = [tokenize(chunk) for chunk in chunks]
+        results = [self.tokenizer(chunk) for chunk in chunks]
         lengths = [len(word) for words, _ in results for word in words]
         counts = np.array([len(words) for words, _ in results], dtype=np.int32)
         begins, all_counts, edges, all_lengths = self._tables.answers
@@ -118,7 +130,7 @@ class Memo:
         keys, reserved, _, answers, simple = self._tables
         longer = Keys(_extended(keys.a, keys.a.size), _extended(keys.b, keys.b.size))
         slots = _free_slots(longer)
-        insert(slots, longer, len(english.tokenizer().reserved()), self.entries)
+        insert(slots, longer, len(self.tokenizer.reserved()), self.entries)
         begins, counts, edges, lengths = answers
         size = begins.size
         more = Answers(
@@ -151,8 +163,9 @@ _UTF_32 = f"utf-32-{sys.byteorder[0]}e"
 
 def _flat(texts: Sequence[str]) -> Texts:
     codepoints = np.frombuffer("".join(texts).encode(_UTF_32), dtype=np.uint32)
-    last = np.cumsum([len(text) for text in texts])
-    return Texts(codepoints, last - [len(text) for text in texts], last, classes())
+    sizes = np.array([len(text) for text in texts], dtype=np.int64)
+    last = np.cumsum(sizes)
+    return Texts(codepoints, last - sizes, last, classes())
 
 
 def text_of(texts: Texts, chunks: Chunks, chunk: int) -> str:
@@ -169,8 +182,11 @@ def _table(chunks: Sequence[str]) -> tuple[Keys, Int32s]:
 
 
 @cache
-def _simple() -> Simple:
-    tokenize = english.tokenizer()
+def _simple(tokenize: EnglishTokenizer) -> Simple:
+    """Tables for simple chunks; empty ones if chunks of that form are not simple for the tokenizer."""
+    if not tokenize.has_simple_chunks:
+        keys, slots = _table([])
+        return Simple(keys, slots, np.zeros(0, dtype=np.uint8), np.zeros(0, dtype=np.uint8))
     keys, slots = _table(tokenize.hot_runs())
     table = affixes()
     edges = [tokenize.edge_alone(chr(code)) if table[code] or chr(code) == "." else 0 for code in range(table.size)]

@@ -1,4 +1,4 @@
-"""Words of texts by spaCy's English tokenizer, each distinct chunk tokenized once per process.
+"""Words of texts by spaCy's tokenizers, English by default, each distinct chunk tokenized once per process.
 
 A chunk is a piece of text between white space. It is split on its own, by kernels if it is simple, else by
 `curation.text.english`, and the result is stored (`curation.text.word_memo`). Neighboring chunks are tokenized together
@@ -13,7 +13,7 @@ import numpy as np
 
 from curation.arrays import Int32s, Int64s, UInt8s, UInt32s
 from curation.text import english
-from curation.text.english import Edge
+from curation.text.english import Edge, EnglishTokenizer
 from curation.text.kernels import chunks as kernels
 from curation.text.kernels.characters import classes
 from curation.text.kernels.chunks import LOCAL, Answers, Chunks, Texts
@@ -21,25 +21,30 @@ from curation.text.word_memo import Memo, text_of
 
 _OPENS, _CLOSES = Edge.OPENS | Edge.INSIDE, Edge.CLOSES | Edge.INSIDE
 _MEMO = Memo()
+"""Of English."""
 
 
-def words(codepoints: UInt32s, first: Int64s, last: Int64s) -> tuple[Int64s, Int64s, Int64s, Int64s, UInt8s]:
-    """Find the words of texts: spaCy's English tokens that are not white space.
+def words(
+    codepoints: UInt32s, first: Int64s, last: Int64s, memo: Memo | None = None
+) -> tuple[Int64s, Int64s, Int64s, Int64s, UInt8s]:
+    """Find the words of texts: spaCy's tokens that are not white space.
 
     Args:
         codepoints: Code points of all texts.
         first: First code point of each text.
         last: Code point after each text.
+        memo: The words of chunks by the tokenizer of a language; by default of English.
 
     Returns:
         Start and end of each word in `codepoints`, the first word of each text and the word after its last, and the
         flags of each word (`curation.text.kernels.chunks`: HAS_ALPHA, ...).
     """
     texts = Texts(codepoints, first, last, classes())
-    chunks, known, long = _MEMO.resolve(texts)
+    memo = memo or _MEMO
+    chunks, known, long = memo.resolve(texts)
     local = _LocalEntries()
     for chunk in long:
-        local.add(*english.tokenizer()(text_of(texts, chunks, chunk)))
+        local.add(*memo.tokenizer(text_of(texts, chunks, chunk)))
     words_first, words_last = np.empty_like(first), np.empty_like(last)
     pairs = np.empty_like(chunks.starts)
 
@@ -50,7 +55,7 @@ def words(codepoints: UInt32s, first: Int64s, last: Int64s) -> tuple[Int64s, Int
 
     total, n_pairs = locate_words(local.arrays())
     if n_pairs:
-        _retokenize_neighbors(texts, chunks, known, local, pairs[:n_pairs])
+        _retokenize_neighbors(memo.tokenizer, texts, chunks, known, local, pairs[:n_pairs])
         total, _ = locate_words(local.arrays())
     starts, ends = np.empty(total, dtype=np.int64), np.empty(total, dtype=np.int64)
     flags = np.empty(total, dtype=np.uint8)
@@ -82,15 +87,19 @@ class _LocalEntries:
         return Answers(begins, counts, np.array(self._edges, dtype=np.uint8), lengths)
 
 
-def _retokenize_neighbors(texts: Texts, chunks: Chunks, known: Answers, local: _LocalEntries, pairs: Int64s) -> None:
+def _retokenize_neighbors(
+    tokenizer: EnglishTokenizer, texts: Texts, chunks: Chunks, known: Answers, local: _LocalEntries, pairs: Int64s
+) -> None:
     """Give local entries to neighbors whose words may change because a spaCy exception reaches across a space."""
     done = -1
     for chunk in pairs.tolist():
         if chunk >= done:
-            done = _join(texts, chunks, known, local, chunk)
+            done = _join(tokenizer, texts, chunks, known, local, chunk)
 
 
-def _join(texts: Texts, chunks: Chunks, known: Answers, local: _LocalEntries, chunk: int) -> int:
+def _join(
+    tokenizer: EnglishTokenizer, texts: Texts, chunks: Chunks, known: Answers, local: _LocalEntries, chunk: int
+) -> int:
     """Tokenize `chunk` with all neighbors it can interact with, directly or through others; returns the last one."""
     row = int(np.searchsorted(chunks.last, chunk, side="right"))
 
@@ -110,9 +119,9 @@ def _join(texts: Texts, chunks: Chunks, known: Answers, local: _LocalEntries, ch
         begin -= 1
     while end + 1 < chunks.last[row] and interacts_with_next(end):
         end += 1
-    parts = [english.tokenizer().split(text_of(texts, chunks, part)) for part in range(begin, end + 1)]
+    parts = [tokenizer.split(text_of(texts, chunks, part)) for part in range(begin, end + 1)]
     edges = [edge(part) for part in range(begin, end + 1)]
     chunks.entries[begin : end + 1] = LOCAL - np.arange(len(local), len(local) + len(parts))
-    for words_of_part, edge_of_part in zip(english.tokenizer().tokenize_together(parts), edges, strict=True):
+    for words_of_part, edge_of_part in zip(tokenizer.tokenize_together(parts), edges, strict=True):
         local.add(words_of_part, edge_of_part)
     return end

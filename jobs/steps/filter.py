@@ -241,13 +241,17 @@ def _filter(
     recipe = task.recipe
     settings: DedupSettings = recipe.table("dedup")
     measure_all = recipe.table("signals").all
+    by_language = recipe.by_language()
     read: Counter[str] = Counter()
     losses: list[Loss] = []
     tallies: dict[str, StageTally] = {}
     counted: dict[str, Histogram] = {}
 
     def process(batch: Batch) -> tuple[Applied, pa.RecordBatch]:
-        applied = apply(recipe.stages, batch, signals, measure_all=measure_all)
+        if by_language is not None:
+            applied = by_language.apply(batch, signals, measure_all=measure_all)
+        else:
+            applied = apply(recipe.stages, batch, signals, measure_all=measure_all)
         with meter.timed("signatures"):
             return applied, signatures(applied.kept, settings)
 

@@ -181,9 +181,11 @@ def look_up(
             entry = count
             count += 1
             tables.keys.a[entry], tables.keys.b[entry] = a, b
-            words, edge = simple_words(
-                texts.codepoints, texts.classes, start, end, tables.simple, answers.lengths, used
-            )
+            words, edge = 0, 0
+            if tables.simple.affixes.size:
+                words, edge = simple_words(
+                    texts.codepoints, texts.classes, start, end, tables.simple, answers.lengths, used
+                )
             answers.begins[entry], answers.counts[entry], answers.edges[entry] = used, words, edge
             used += words
             if words == 0:

@@ -25,6 +25,7 @@ from curation.jobs.steps.corpus import later_stages, line_cuts
 from curation.jobs.steps.plan import Plan
 from curation.report.highlights import Spans, decisive, shared_lines
 from curation.stages.batch import Batch
+from curation.stages.by_language import identifies_language
 from curation.stages.parameters import parameters
 from curation.stages.rules import Rule, violations
 from curation.stages.stage import Stage, as_if_kept
@@ -137,7 +138,7 @@ def _marks(plan: Plan, row: dict[str, Any], shard: str, number: int | None) -> S
         shard: Its shard.
         number: Its row in documents/, for a duplicate whose survivor can be read.
     """
-    text, stage = row["text"] or "", dict(plan.recipe.stages).get(row.get("stage") or "")
+    text, stage = row["text"] or "", dict(plan.recipe.stages_of(row["language"])).get(row.get("stage") or "")
     if number is not None:
         return shared_lines(text, survivor_text(plan.folder, shard, number, plan.recipe.table("dedup").against))
     return decisive(row["reason"], text, parameters(stage)) if stage is not None else []
@@ -189,12 +190,23 @@ def _record(plan: Plan, row: dict[str, Any]) -> Batch | None:
 def _replay(plan: Plan, batch: Batch) -> Iterator[StageResult]:
     """Apply every stage, including those after the one that removes the document if it has a text by then."""
     supposed = False
-    for name, stage in plan.recipe.stages:
+    for number, (name, stage) in enumerate(plan.recipe.stages):
+        if plan.recipe.languages:
+            stage = _of_language(plan, number, stage, batch)
         measured, batch = _apply(name, stage, batch, supposed=supposed)
         yield measured
         supposed |= measured.reason is not None
         if supposed and batch.text[0].as_py() is None:
             return
+
+
+def _of_language(plan: Plan, number: int, stage: Stage, batch: Batch) -> Stage:
+    """The stage with the parameters for the document's language, if it is known by then."""
+    if identifies_language(stage):
+        batch = stage(batch).batch
+    if "language" not in batch.table.schema.names:
+        return stage
+    return plan.recipe.stages_of(batch.column("language")[0].as_py())[number][1]
 
 
 def _apply(name: str, stage: Stage, batch: Batch, *, supposed: bool) -> tuple[StageResult, Batch]:
@@ -231,7 +243,7 @@ def _stored(plan: Plan, place: str, row: dict[str, Any], shard: str, number: int
     stored = _stored_values(plan.folder, place, row, shard, number)
     removed_by = row["stage"] if place == "removed/filter" else None
     supposed = False
-    for name, stage in plan.recipe.stages:
+    for name, stage in plan.recipe.stages_of(row["language"]):
         values = {key.removeprefix(f"{name}."): value for key, value in stored.items() if key.startswith(f"{name}.")}
         reason = row["reason"].removeprefix(f"{name}.") if name == removed_by else None
         if any(value is not None for value in values.values()):

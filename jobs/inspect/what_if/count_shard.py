@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
@@ -21,8 +21,18 @@ from curation.jobs.inspect.what_if.counts import (
     MoveCounts,
     StageOutput,
 )
-from curation.jobs.steps.moved_rules import MeasuredRows, MovedStage, judge_all, kept_rows, present, removed_rows
+from curation.jobs.steps.moved_rules import (
+    MeasuredRows,
+    MovedStage,
+    judge_all,
+    kept_rows,
+    pairs_of,
+    present,
+    removed_rows,
+)
+from curation.recipes.recipe import Recipe
 from curation.stages.batch import Batch
+from curation.stages.by_language import languages_of
 from curation.stages.stage import apply, signal_type
 from curation.store import schema
 from curation.store.folder import Folder
@@ -44,21 +54,33 @@ class CountMoved:
         folder: Output folder of the run.
         stages: Stages of the recipe, before and after the change.
         measure: Whether documents that stored signals leave open are passed through the changed stages.
+        recipes: The recipes before and after the change, if parameters differ by language.
     """
 
     folder: Folder
     stages: tuple[MovedStage, ...]
     measure: bool = False
+    recipes: tuple[Recipe, Recipe] | None = None
 
     def __call__(self, shard: str) -> MoveCounts:
         """Count what the change does to the documents of the shard."""
         total = MoveCounts(stages={stage.name: StageOutput() for stage in self.stages})
         for part in chain(self._kept(shard), self._removed(shard)):
-            total += self._count(shard, part)
+            if self.recipes is None:
+                total += self._count(shard, part)
+                continue
+            before, after = (recipe.by_language() for recipe in self.recipes)
+            for language, rows in _languages(self.folder, part):
+                stages = [
+                    recipe.stages if by_language is None else by_language.of(language)
+                    for recipe, by_language in zip(self.recipes, (before, after), strict=True)
+                ]
+                counter = replace(self, stages=tuple(pairs_of(*stages)))
+                total += counter._count(shard, part.where(rows))
         return total
 
     def _kept(self, shard: str) -> Iterator[_Part]:
-        path, wanted = SIGNALS.path(shard), {stage.name for stage in self.stages if stage.touched}
+        path, wanted = SIGNALS.path(shard), {stage.name for stage in self.stages if stage.touched or self.recipes}
         with open_parquet(self.folder, path) as parquet:
             names = parquet.schema_arrow.names
         lengths = {name for _, name in self._lengths(names)}
@@ -82,7 +104,7 @@ class CountMoved:
 
     def _count(self, shard: str, part: _Part) -> MoveCounts:
         """Count rows: those removed before the first changed stage stay removed, the others are judged again."""
-        touched = next(number for number, stage in enumerate(self.stages) if stage.touched)
+        touched = next((number for number, stage in enumerate(self.stages) if stage.touched), len(self.stages))
         concerned = part.rows.position >= touched
         total = self._unconcerned(part.where(~concerned).rows)
         part = part.where(concerned)
@@ -164,7 +186,7 @@ class CountMoved:
         after |= dict.fromkeys(np.flatnonzero(alive & ~sure).tolist(), UNSURE)
         counted = MoveCounts(len(rows), stages, *self._changes(part, np.flatnonzero(changed), after))
         kept = rows.position == end
-        return counted + self._corpus(shard, int(part.numbers[0]), kept, ~alive) if kept.any() else counted
+        return counted + self._corpus(shard, part.numbers, kept, ~alive) if kept.any() else counted
 
     def _changes(
         self, part: _Part, changed: Int64s, after: Mapping[int, str]
@@ -199,18 +221,19 @@ class CountMoved:
                     return f"{rule.signal} = {value:.6g}" if isinstance(value, float) else f"{rule.signal} = {value}"
         return ""
 
-    def _corpus(self, shard: str, first: int, kept: Bools, removed: Bools) -> MoveCounts:
+    def _corpus(self, shard: str, numbers: Int64s, kept: Bools, removed: Bools) -> MoveCounts:
         """What removing documents does to the corpus, from the results of deduplication."""
         paths = [DROPS.path(shard), CLUSTERED.path(shard)]
         if not all(self.folder.exists(path) for path in paths):
             return MoveCounts(deduplicated=False)
-        dropped, heads = (_inside(read_table(self.folder, path), first, len(kept)) for path in paths)
+        tables = [read_table(self.folder, path) for path in paths]
+        dropped, heads = (table.filter(pa.array(np.isin(_rows(table), numbers))) for table in tables)
         in_corpus = kept.copy()
-        in_corpus[_rows(dropped) - first] = False
+        in_corpus[np.searchsorted(numbers, _rows(dropped))] = False
         clusters: dict[str, tuple[int, int, int]] = {}
         alone = removed.copy()
         for table, of_corpus in ((dropped, 0), (heads, 1)):
-            at = _rows(table) - first
+            at = np.searchsorted(numbers, _rows(table))
             alone[at] = False
             for row, key, size in zip(
                 at, table["cluster_id"].to_pylist(), table["cluster_size"].to_pylist(), strict=True
@@ -254,12 +277,14 @@ class _Part:
         return _Part(self.path, self.numbers[mask], self.rows.where(mask), self.ids.filter(pa.array(mask)))
 
 
-def _inside(table: pa.Table, first: int, rows: int) -> pa.Table:
-    return table.filter((pc.field("row") >= first) & (pc.field("row") < first + rows))
-
-
 def _rows(table: pa.Table) -> Int64s:
     return np.asarray(table["row"].to_numpy(), np.int64)
+
+
+def _languages(folder: Folder, part: _Part) -> Iterator[tuple[str | None, Bools]]:
+    """The languages of rows of a file, each with its rows, shape (rows,)."""
+    rows = rows_at(folder, part.path, part.numbers, ["language"]).combine_chunks()
+    yield from languages_of(Batch(rows.to_batches()[0])) if rows.num_rows else ()
 
 
 def _before_extraction(rows: MeasuredRows) -> Int64s:

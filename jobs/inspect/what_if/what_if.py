@@ -121,7 +121,13 @@ def count_changed(plan: Plan, moved: Recipe, cluster: Cluster, *, measure: bool 
         raise UsageError(f"{plan.folder.url}: no shard has been filtered yet, so there are no signals")
     if not recipe.table("signals").stored:
         raise UsageError(f"{plan.folder.url}: its recipe does not store signals; run it with signals.stored=true")
-    counted = sum(cluster.gather(CountMoved(plan.folder, stages, measure), shards), MoveCounts())
+    counted = sum(
+        cluster.gather(
+            CountMoved(plan.folder, stages, measure, (recipe, moved) if recipe.languages or moved.languages else None),
+            shards,
+        ),
+        MoveCounts(),
+    )
     corpus, share = _estimate(counted)
     return WhatIf(
         differences(recipe.resolved(), moved.resolved()),

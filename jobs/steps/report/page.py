@@ -29,6 +29,8 @@ def make_page(plan: Plan, stats: Mapping[str, Any], samples: Samples, performanc
     """
     stages = dict([*plan.recipe.stages, ("pii", plan.recipe.table("pii"))])
     rules = {name: getattr(stage, "rules", ()) for name, stage in stages.items()}
+    if plan.recipe.languages:
+        rules |= plan.recipe.languages.common_rules(plan.recipe.stages)
     rows = funnel_rows(stats)
     tally = stats["stages"].get("pii", {})
     folder = plan.folder

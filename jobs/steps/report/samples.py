@@ -128,7 +128,12 @@ def _read(plan: Plan, places: Sequence[Place], cluster: Cluster) -> tuple[dict[P
     rows = _fetch(plan.folder, places, cluster)
     survivors = _survivors(plan.folder, rows.values(), cluster)
     masks = _PersonalDataMasks([*rows.values(), *survivors.values()])
-    return rows, _SampleBuilder(dict(plan.recipe.stages), survivors, masks)
+    by_language = plan.recipe.by_language()
+    stages: dict[str | None, dict[str, Stage]] = {None: dict(plan.recipe.stages)}
+    if by_language is not None:
+        languages = {row.get("language") for row in (*rows.values(), *survivors.values())}
+        stages |= {language: dict(by_language.of(language)) for language in languages}
+    return rows, _SampleBuilder(stages, survivors, masks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,13 +216,14 @@ class _PersonalDataMasks:
 
 @dataclass(frozen=True, slots=True)
 class _SampleBuilder:
-    stages: Mapping[str, Stage]
+    stages: Mapping[str | None, Mapping[str, Stage]]
     survivors: Mapping[str, Row]
     masking: _PersonalDataMasks
 
     def sample(self, row: Row, length: int | None = None) -> SampledDocument:
         text, reason = row["text"] or "", row.get("reason") or ""
-        stage = self.stages.get(row.get("stage") or "")
+        stages = self.stages.get(row.get("language"), self.stages[None])
+        stage = stages.get(row.get("stage") or "")
         survivor = self._survivor(row)
         highlights = decisive(reason, text, parameters(stage)) if stage is not None else []
         if survivor is not None:
