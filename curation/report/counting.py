@@ -57,7 +57,8 @@ class ShardFacts:
         kept: Number of kept documents by dimension and value. Dimensions are language, domain, tld, day, dump, and the
             bins of score, characters and tokens (bin numbers as `bisect_right` of the edges; "null" without text). Also
             characters, UTF-8 bytes and tokens by language.
-        removed: Number of removed documents by dimension and value, without tokens and the sums by language.
+        removed: Number of removed documents by dimension and value, without tokens and the sums by language; also by
+            language and reason, separated by a tab.
         reasons: Characters of the documents that each reason removed.
         samples: Sampled documents by reason.
         clusters: The largest clusters by id: number of documents, and examples of removed ones.
@@ -153,6 +154,8 @@ class ShardFactsCounter:
         names = batch["reason"].to_pylist() if removed else [KEPT] * batch.num_rows
         self._draw(names, batch["id"].to_pylist(), path, first)
         if removed:
+            named = pc.binary_join_element_wise(batch["language"], batch["reason"], "\t").drop_null()
+            counters.setdefault("language_reason", Counter()).update(named.to_pylist())
             _add_by(self._reasons, batch["reason"], lengths)
             if "signals" in batch.schema.names:
                 self._find_clusters(batch, path, first)

@@ -47,10 +47,12 @@ from curation.store.shards import read_shard
 
 STEP = "report"
 
-VERSION = 3
+VERSION = 4
 """Raise this when the same shards give other facts."""
 
 TOP_DOMAINS = 50
+FUNNELS = 30
+"""Maximum number of languages with a funnel of their own."""
 UPSTREAM = ("filter", "corpus", "encode")
 """Steps whose manifests decide whether the counts of a shard are still valid."""
 
@@ -172,6 +174,7 @@ def collect(plan: Plan, facts: ShardFacts) -> dict[str, Any]:
         **counted.to_json(),
         "removed_characters": dict(facts.reasons),
         "languages": _ranked(facts, "language"),
+        **({"funnels": funnels} if len(funnels := _funnels(facts, [*counted.stages])) > 1 else {}),
         "scores": _both(facts, "score", SCORES),
         "domains": dict(list(_ranked(facts, "domain").items())[:TOP_DOMAINS]),
         "tlds": _ranked(facts, "tld"),
@@ -200,6 +203,35 @@ def _ranked(facts: ShardFacts, dimension: str) -> dict[str, dict[str, int]]:
     documents = add_counts(kept, removed)
     order = sorted(documents, key=lambda name: (-documents[name], name))
     return {name: {"documents": documents[name], "kept": kept.get(name, 0)} for name in order}
+
+
+def _funnels(facts: ShardFacts, stages: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Documents into and out of each stage by language, for the languages of which most are kept.
+
+    Args:
+        facts: Facts about the shards.
+        stages: The stages, in order. Those that remove documents without a language are left out.
+    """
+    reasons: dict[str, dict[str, dict[str, int]]] = {}
+    for name, count in facts.removed.get("language_reason", {}).items():
+        language, _, reason = name.partition("\t")
+        stage, _, rule = reason.partition(".")
+        reasons.setdefault(language, {}).setdefault(stage, {})[rule] = count
+    named = [stage for stage in stages if any(stage in each for each in reasons.values())]
+    ranked = [name for name, counts in _ranked(facts, "language").items() if counts["kept"]]
+    kept = facts.kept.get("language", {})
+    funnels: dict[str, dict[str, Any]] = {}
+    for language in sorted(ranked, key=lambda name: (-kept[name], name))[:FUNNELS]:
+        entered = kept[language] + sum(sum(each.values()) for each in reasons.get(language, {}).values())
+        rows: dict[str, Any] = {}
+        for stage in named:
+            own = reasons.get(language, {}).get(stage, {})
+            left = entered - sum(own.values())
+            rows[stage] = {"documents_in": entered, "documents_out": left, "reasons": own}
+            entered = left
+        sums = {name: facts.kept.get(f"language_{name}", {}).get(language, 0) for name in ("characters", "tokens")}
+        funnels[language] = {"stages": rows, **sums}
+    return funnels
 
 
 def _both(facts: ShardFacts, dimension: str, edges: Sequence[float]) -> dict[str, Any]:

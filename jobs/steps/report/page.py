@@ -44,6 +44,7 @@ def make_page(plan: Plan, stats: Mapping[str, Any], samples: Samples, performanc
             "unfinished": not stats["tokens"],
             "signals": signal_figures(stats, rules),
             "languages": ranked(stats["languages"], LANGUAGES),
+            "funnels": stats.get("funnels", {}),
             "domains": ranked(stats["domains"], DOMAINS),
             "tlds": ranked(stats["tlds"], TLDS),
             "scores": two_sides("scores", "Score of the identified language", stats["scores"], "score"),

@@ -34,7 +34,7 @@ from curation.store.shards import Output
 if TYPE_CHECKING:
     from curation.jobs.steps.run import Run
 
-VERSION = 5
+VERSION = 6
 """Rises when the same run gives another report."""
 
 ROWS_SHOWN = 15
@@ -90,6 +90,8 @@ def _tables(stats: dict[str, Any]) -> list[RenderableType]:
     tables: list[RenderableType] = [funnel(stats)]
     if stats["languages"]:
         tables.append(_shares("Languages", "language", stats["languages"]))
+    if stats.get("funnels"):
+        tables.append(_funnels(stats["funnels"]))
     if stats["domains"]:
         tables.append(_shares("Domains", "domain", stats["domains"]))
     personal = stats["stages"].get("pii", {}).get("counts", {})
@@ -125,6 +127,17 @@ def _shares(title: str, name: str, values: dict[str, dict[str, int]]) -> FittedT
         table.add_row(one_line(key), f"{counts['documents']:,}", f"{counts['kept']:,}", f"{kept:.1%}")
     if len(values) > ROWS_SHOWN:
         table.add_row(f"{len(values) - ROWS_SHOWN} more", "", "", "")
+    return table
+
+
+def _funnels(funnels: dict[str, Any]) -> FittedTable:
+    """Documents that each stage kept, by language."""
+    stages = [*next(iter(funnels.values()))["stages"]]
+    table = FittedTable("language", "identified", *stages, "characters", title="Documents left after each stage")
+    for language, funnel in list(funnels.items())[:ROWS_SHOWN]:
+        rows = [*funnel["stages"].values()]
+        counts = [rows[0]["documents_in"] if rows else 0, *(row["documents_out"] for row in rows), funnel["characters"]]
+        table.add_row(one_line(language), *(f"{count:,}" for count in counts))
     return table
 
 
