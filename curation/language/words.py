@@ -9,9 +9,10 @@ Stanza would download models, so it is never used.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache, lru_cache
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 
@@ -135,26 +136,42 @@ def _memo(code: str) -> Memo:
     return Memo(MAX_ENTRIES, tokenizer(code))
 
 
-Tokenize = Callable[[str], Sequence[str]]
+Locate = Callable[[str], Iterable[tuple[int, int]]]
+"""Finds the words of a text: start and end of each, in characters."""
 
 
 @cache
-def _library(label: str) -> Tokenize:
+def _library(label: str) -> Locate:
     from datatrove.utils.word_tokenizers import load_word_tokenizer
 
-    find: Tokenize = load_word_tokenizer(label).word_tokenize
-    return find
+    library = load_word_tokenizer(label)
+    if languages()[label].tokenizer == "KiwiTokenizer":
+        return lambda text: _morphemes(library, text)
+    return lambda text: spans_of(text, library.word_tokenize(text))
+
+
+def _morphemes(kiwi: Any, text: str) -> Iterator[tuple[int, int]]:
+    """The words of a Korean text. Two morphemes may have one syllable in common, so that their words overlap."""
+    kept = kiwi.preprocess(text)  # without numbers of 20 digits or more
+    places, at = np.empty(len(kept), np.int64), 0
+    for number, character in enumerate(kept):
+        at = text.index(character, at)
+        places[number] = at
+        at += 1
+    for token in kiwi.tokenizer.tokenize(kept):
+        if kept[token.start : token.end].strip():
+            yield int(places[token.start]), int(places[token.end - 1]) + 1
 
 
 @cache
-def _icu(label: str) -> Tokenize:
+def _icu(label: str) -> Locate:
     from icu4py.breakers import WordBreaker
 
     code = label.partition("_")[0]
-    return lambda text: [word for word in WordBreaker(text, code) if word.strip()]
+    return lambda text: spans_of(text, [word for word in WordBreaker(text, code) if word.strip()])
 
 
-def _words_of_library(tokenize: Tokenize, text: views.Characters) -> views.Words:
+def _words_of_library(locate: Locate, text: views.Characters) -> views.Words:
     """The words that a function finds in each text, as spans."""
     first, last = np.empty_like(text.first), np.empty_like(text.last)
     starts: list[int] = []
@@ -162,7 +179,7 @@ def _words_of_library(tokenize: Tokenize, text: views.Characters) -> views.Words
     for row, string in enumerate(views.strings(text).to_pylist()):
         first[row] = len(starts)
         begin = int(text.first[row])
-        for start, end in spans_of(string, tokenize(string) if string.strip() else ()):
+        for start, end in locate(string) if string.strip() else ():
             starts.append(begin + start)
             ends.append(begin + end)
         last[row] = len(starts)

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from curation.recipes.language_values import stage_key
 from curation.recipes.recipe import Recipe
 from curation.stages.parameters import flat_keys
 from curation.stages.rules import Rule
@@ -99,7 +100,7 @@ def _values(left: Recipe, right: Recipe) -> list[Difference]:
             old, new = mine.get(key, _ABSENT), theirs.get(key, _ABSENT)
             if old != new:
                 path = f"{name}.{key}"
-                description = _describe(path, old, new, rules[0].get(path), rules[1].get(path))
+                description = _describe(path, old, new, *(each.get(stage_key(path)) for each in rules))
                 plain = [None if value is _ABSENT else value for value in (old, new)]
                 differences.append(Difference("value", path, description, *plain))
     return differences
@@ -129,7 +130,7 @@ def _rules(recipe: Recipe) -> dict[str, Rule]:
 def _describe(path: str, old: Any, new: Any, was: Rule | None, now: Rule | None) -> str:
     if was is None and now is None:
         return f"{path}: {_describe_change(old, new)}"
-    stage = path.partition(".")[0]
+    stage = stage_key(path).partition(".")[0]
     rule = now or was
     assert rule is not None
     if isinstance(old, bool) or isinstance(new, bool):

@@ -230,6 +230,12 @@ def by_stage(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return found
 
 
+def stage_key(key: str) -> str:
+    """The key of a stage in one for a language: "language.deu_Latn.c4.min_words" → "c4.min_words"; others are kept."""
+    parts = key.split(".", 2)
+    return parts[2] if parts[0] == TABLE and len(parts) > 2 else key
+
+
 def label_in(name: str, source: str) -> str:
     """The label with script of a language that a recipe names; RecipeError if there is none."""
     label = full_label(name) or (name if _LABEL.fullmatch(name) else None)

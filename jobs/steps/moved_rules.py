@@ -22,7 +22,7 @@ from curation.extraction.extract import Extract
 from curation.filters.c4 import C4
 from curation.filters.language import SURE, Language
 from curation.jobs.steps.plan import differences
-from curation.recipes.language_values import TABLE
+from curation.recipes.language_values import stage_key
 from curation.recipes.recipe import Recipe
 from curation.stages.parameters import parameters
 from curation.stages.rules import Rule, decide
@@ -161,7 +161,7 @@ def moved_stages(before: Recipe, after: Recipe) -> list[MovedStage]:
     known = movable(before.stages)
     able = f"These keys can be changed: {', '.join(known)}."
     for line in changed:
-        if _without_language(line.partition(":")[0]) not in known:
+        if stage_key(line.partition(":")[0]) not in known:
             raise UsageError(
                 f"{line}: stored signals do not show its effect, because it is not the threshold of an active rule; "
                 f"run the filter step with it into another folder and compare. {able}"
@@ -169,12 +169,6 @@ def moved_stages(before: Recipe, after: Recipe) -> list[MovedStage]:
     if not changed:
         raise UsageError(f"nothing is changed; change a key with --set, for example --set {known[0]}=... {able}")
     return pairs_of(before.stages, after.stages)
-
-
-def _without_language(key: str) -> str:
-    """The key of a stage: "language.deu_Latn.c4.min_words" → "c4.min_words"."""
-    parts = key.split(".", 2)
-    return parts[2] if parts[0] == TABLE and len(parts) > 2 else key
 
 
 def pairs_of(before: Sequence[tuple[str, Stage]], after: Sequence[tuple[str, Stage]]) -> list[MovedStage]:

@@ -97,8 +97,8 @@ def test_an_empty_text_is_removed() -> None:
 @pytest.mark.parametrize("value", [-0.1, 1.5, float("nan"), float("inf")])
 def test_parameters_out_of_range(value: float) -> None:
     """A share outside 0 to 1 is refused, with the name of the parameter."""
-    with pytest.raises(ParameterError, match="max_top_2_gram"):
-        GopherRepetition(max_top_2_gram=value)
+    with pytest.raises(ParameterError, match="max_dup_5_gram"):
+        GopherRepetition(max_dup_5_gram=value)
 
 
 def test_other_thresholds_equal_the_reference() -> None:

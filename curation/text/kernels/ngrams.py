@@ -50,8 +50,10 @@ def measure_ngrams(
     for row in range(first.size):
         count = last[row] - first[row]
         words = max(words, count)
-        if count:
-            characters = max(characters, ends[last[row] - 1] - starts[first[row]])
+        length = 0
+        for k in range(first[row], last[row]):
+            length += ends[k] - starts[k]
+        characters = max(characters, length)
     slots = np.empty(table_size(words), dtype=np.int32)
     ids, grams = np.empty(words, dtype=np.int32), np.empty(words, dtype=np.int32)
     keys, counts, places = (
