@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from curation.arrays import Int64s, UInt8s
-from curation.language.labels import label_of, languages
+from curation.language.labels import label_of, languages, some
+from curation.running.versions import library_version
 from curation.text import views
 from curation.text.kernels.characters import ALPHA, SYMBOL, classes
 from curation.text.kernels.chunks import ALL_SYMBOLS, HAS_ALPHA
@@ -44,8 +45,10 @@ _PACKAGES = {
 }
 """What a tokenizer needs besides spaCy: modules, and the packages that have them."""
 
-_NEVER = ("StanzaTokenizer", "TibetanTokenizer")
-"""Tokenizers that download models as they run."""
+_NEVER = {"StanzaTokenizer": "stanza", "TibetanTokenizer": "botok"}
+"""Tokenizers that download models as they run, and their packages."""
+
+DOWNLOADING = frozenset(_NEVER.values())
 
 ICU = {"icu4py": "icu4py"}
 
@@ -85,7 +88,7 @@ def method(label: str) -> str:
     entry = languages().get(label)
     if entry is None:
         return f"spacy {ANY_LANGUAGE}"
-    if not _needs(label):
+    if _needs(label) == {}:
         return f"spacy {entry.code or ANY_LANGUAGE}"
     if not missing(label):
         return f"library {label}"
@@ -95,18 +98,44 @@ def method(label: str) -> str:
 
 
 def missing(label: str) -> tuple[str, ...]:
-    """The packages that are not installed but find the words of a language; `stanza` if a model would be downloaded."""
+    """The packages that find the words of a language but are not installed, or are in DOWNLOADING."""
     if _needs(label) is None:
-        return ("stanza",) if languages()[label].tokenizer == "StanzaTokenizer" else ("botok",)
+        return (_NEVER[languages()[label].tokenizer],)
     return tuple(package for module, package in (_needs(label) or {}).items() if find_spec(module) is None)
 
 
-def packages(labels: Iterable[str]) -> set[str]:
-    """The installed packages on whose versions the words of languages depend, besides spaCy."""
-    found = {
-        package for label in labels if method(label).startswith("library") for package in (_needs(label) or {}).values()
+def substitutes(labels: Iterable[str]) -> list[str]:
+    """Which languages do not have the words that datatrove finds, why, and what to install: at most four sentences.
+
+    Args:
+        labels: Languages, such as `tha_Thai`.
+    """
+    reasons: dict[tuple[bool, bool], dict[str, list[str]]] = {}
+    for label in labels:
+        for package in missing(label):
+            kind = package in DOWNLOADING, method(label).startswith("icu")
+            reasons.setdefault(kind, {}).setdefault(label, []).append(package)
+    sentences = []
+    for (downloads, by_icu), found in sorted(reasons.items()):
+        needed = sorted({package for each in found.values() for package in each})
+        how = "by ICU" if by_icu else "at white space and punctuation"
+        why = "which would download models" if downloads else "not installed"
+        install = "" if downloads else ": pip install 'curation[languages]'"
+        sentences.append(
+            f"texts in {some(found)} are split into words {how}, not by {', '.join(needed)} ({why}){install}"
+        )
+    return sentences
+
+
+def identity(labels: Iterable[str]) -> dict[str, Any]:
+    """What the words of languages depend on besides spaCy, in the form of `curation.stages.parameters.identity`."""
+    special = {label: method(label) for label in labels if _needs(label) != {}}
+    used = {
+        name for label, how in special.items() if how.startswith("library") for name in (_needs(label) or {}).values()
     }
-    return found | ({*ICU.values()} if any(method(label).startswith("icu") for label in labels) else set())
+    used |= {*ICU.values()} if any(how.startswith("icu") for how in special.values()) else set()
+    libraries = {name: library_version(name) for name in sorted(used)}
+    return {"version": 1, "parameters": special, "assets": {}, "libraries": libraries}
 
 
 def _needs(label: str) -> dict[str, str] | None:

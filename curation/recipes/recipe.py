@@ -25,6 +25,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from curation.errors import NotTrusted, RecipeError
+from curation.language import words
+from curation.language.labels import full_label, languages
 from curation.recipes.alarms import RESERVED, Alarms
 from curation.recipes.alarms import TABLE as ALARMS
 from curation.recipes.alarms import parse as parse_alarms
@@ -32,7 +34,7 @@ from curation.recipes.language_values import DEFAULTS, FILE, LanguageValues, bui
 from curation.recipes.language_values import TABLE as BY_LANGUAGE
 from curation.recipes.language_values import check as check_languages
 from curation.recipes.language_values import parse as parse_languages
-from curation.stages.by_language import LanguageStages
+from curation.stages.by_language import LanguageStages, identifies_language
 from curation.stages.parameters import build, identity, named_outside, parameters, plain
 from curation.stages.stage import Filter, Stage
 from curation.stages.stored import StoredStage, stored_stage
@@ -61,6 +63,9 @@ TABLES = {
     "tokens": "curation.tokenize.encoding.token_shards:TokensSettings",
 }
 """The tables of a recipe, and the dataclass of each."""
+
+WORDS = "words"
+"""Name under which the words of languages are part of what a recipe's output depends on."""
 
 _WRITTEN = ("name", "description", "reproduces")
 _HEADER = (*_WRITTEN, "stage")
@@ -93,6 +98,19 @@ class Recipe:
         """The stages for every language; None if they are the same for all."""
         return self.languages.stages(self.stages) if self.languages else None
 
+    def substitutes(self) -> list[str]:
+        """Which languages to keep have other words than those that datatrove finds; see `curation.language.words`."""
+        return words.substitutes(self._with_words())
+
+    def _with_words(self) -> list[str]:
+        """The languages whose own words a stage counts."""
+        if not any(getattr(stage, "words", None) == "language" for _, stage in self.stages):
+            return []
+        named = [
+            name for _, stage in self.stages if identifies_language(stage) for name in getattr(stage, "languages", ())
+        ]
+        return [label for name in named if (label := full_label(name)) is not None] or sorted(languages())
+
     def stages_of(self, language: str | None) -> tuple[tuple[str, Stage], ...]:
         """The stages with the parameters of a language, given as in the column `language`, in order."""
         stages = self.by_language()
@@ -114,12 +132,15 @@ class Recipe:
         stages = [[name, {**_use(name, stage), **identity(stage)}] for name, stage in self.stages]
         if self.languages:
             stages.append([DEFAULTS, self.languages.identity()])
+        if labels := self._with_words():
+            stages.append([WORDS, words.identity(labels)])
         tables = {name: identity(table) for name, table in self.tables if not getattr(table, "is_off", False)}
         return {"stages": stages, "tables": tables}
 
     def libraries(self) -> set[str]:
         """The libraries on whose versions the output depends."""
-        return {library for part in self._parts() for library in part["libraries"]}
+        parts = [*self._parts(), words.identity(self._with_words())]
+        return {library for part in parts for library in part["libraries"]}
 
     def readers(self) -> list[str]:
         """The stages and tables that read models or lists."""

@@ -108,6 +108,8 @@ def make(run: Run) -> None:
 
     def starting() -> None:
         warn_about_slow_extraction(plan.recipe, run.cluster, run.progress)
+        for sentence in plan.recipe.substitutes():
+            run.progress.warn(sentence, event="words")
 
     if with_parts := [task for task in tasks if task.parts]:
         starting()
