@@ -253,7 +253,7 @@ def _flags(text: views.Characters, starts: Int64s, ends: Int64s) -> UInt8s:
     """The flags of words: HAS_ALPHA and ALL_SYMBOLS."""
     if not len(starts):
         return np.zeros(0, np.uint8)
-    kinds = classes()[text.codepoints]
+    kinds = classes()[text.codepoints[: ends.max()]]  # beyond the last word there may be anything
     alpha = np.concatenate([[0], np.cumsum(kinds & ALPHA != 0)])
     symbol = np.concatenate([[0], np.cumsum(kinds & SYMBOL != 0)])
     has_alpha = alpha[ends] > alpha[starts]

@@ -63,7 +63,7 @@ def test_words_do_not_depend_on_other_rows() -> None:
 def test_prose_has_the_language_of_its_text() -> None:
     """The prose of a text in Markdown is cut into the words of its language."""
     batch = in_languages(["# z.B. so\n```\ncode\n```"], ["deu_Latn"])
-    assert strings(batch.prose, batch.prose.language_words) == [["z.B.", "so"]]
+    assert batch.prose.language_words.counts.tolist() == [2]
 
 
 def test_a_batch_without_languages_has_no_such_words() -> None:
@@ -89,9 +89,9 @@ def test_words_of_a_library_are_found_in_the_text(text: str, found: list[str], s
 
 def test_words_of_a_library_have_flags() -> None:
     """Words that a library finds are marked as having a letter, or as symbols only, like all others."""
-    batch = batch_of(["a1 -- 22 。 ก็"])
-    found = words._words_of_library(lambda text: words.spans_of(text, text.split()), batch.characters)
-    assert found.flags.tolist() == batch.space_words.flags.tolist()
+    for text in (batch_of(["a1 -- 22 。 ก็"]), batch_of(["# a1 -- *\n```\ncode\n```\n"]).prose):
+        found = words._words_of_library(lambda text: words.spans_of(text, text.split()), text.characters)
+        assert found.flags.tolist() == text.space_words.flags.tolist()
 
 
 @pytest.mark.parametrize(
