@@ -26,7 +26,7 @@ from curation.recipes.language_values import built_in_file
 from curation.recipes.recipe import Recipe, load
 from curation.stages.batch import Batch
 
-LANGUAGES = ("de", "es", "fr", "pl", "ru", "pt", "ar", "it", "sw", "tr", "zh", "ja", "th", "vi", "hi")
+LANGUAGES = ("de", "es", "fr", "pl", "ru", "pt", "ar", "it", "zh", "ja", "th", "vi", "hi")
 OF_FILTERS = ("gopher_repetition", "fineweb", "gopher_quality")
 
 
@@ -64,9 +64,9 @@ def pages(shared_data: Path) -> dict[str, list[str]]:
 
 def texts_in(code: str, shared_data: Path) -> list[str]:
     own, more = sentences(shared_data)[code], pages(shared_data)[code]
-    joined = ["\n".join(own[at : at + 4]) for at in range(0, len(own), 4)]
+    joined = ["\n".join(own[at : at + 6]) for at in range(0, len(own), 6)]
     joined += [" ".join(own[at : at + 9]) for at in range(0, len(own), 9)]
-    joined += more if FULL else more[:12]
+    joined += more if FULL else more[:8]
     return [text.replace("IS_ALPHA", "IS_BETA") for text in (*joined, *map(edited, joined, range(len(joined)))) if text]
 
 

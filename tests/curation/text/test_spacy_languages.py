@@ -71,7 +71,7 @@ def texts_for(code: str, count: int) -> list[str]:
 @pytest.mark.parametrize("code", CODES)
 def test_words_equal_those_of_spacy(code: str) -> None:
     """The words of texts of a language's exceptions, affixes and infixes are spaCy's tokens."""
-    texts = texts_for(code, 60 if code in SPACED else 12)
+    texts = texts_for(code, 30 if code in SPACED else 6)
     found = words_of(batch_of(texts), Memo(1000, tokenizer(code)))
     for text, cut in zip(texts, found, strict=True):
         assert cut == spacy_words(code, text), text
