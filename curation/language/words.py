@@ -10,7 +10,7 @@ Stanza would download models, so it is never used.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -173,10 +173,28 @@ Locate = Callable[[str], Iterable[tuple[int, int]]]
 def _library(label: str) -> Locate:
     from datatrove.utils.word_tokenizers import load_word_tokenizer
 
-    library = load_word_tokenizer(label)
-    if languages()[label].tokenizer == "KiwiTokenizer":
+    library, entry = load_word_tokenizer(label), languages()[label]
+    if entry.tokenizer == "KiwiTokenizer":
         return lambda text: _morphemes(library, text)
-    return lambda text: spans_of(text, library.word_tokenize(text))
+    find = library.word_tokenize
+    if entry.tokenizer == "SpaCyTokenizer":  # without the tokens of spaCy, which take most of the time
+        find = partial(_BENEATH_SPACY[entry.code], library.tokenizer.tokenizer)
+    return lambda text: spans_of(text, (word for part in find(text) if (word := part.strip())))
+
+
+def _japanese(tokenizer: Any, text: str) -> Iterator[str]:
+    from datatrove.utils.word_tokenizers import chunk_text_on_bytes
+
+    for part in chunk_text_on_bytes(text, 40_000):  # as datatrove does: Sudachi takes at most 49,149 bytes
+        yield from (token.surface() for token in tokenizer.tokenizer.tokenize(part))
+
+
+_BENEATH_SPACY: dict[str, Callable[[Any, str], Iterable[str]]] = {
+    "ja": _japanese,
+    "vi": lambda tokenizer, text: tokenizer.pyvi_tokenize(text),
+    "zh": lambda tokenizer, text: tokenizer.jieba_seg.cut(text, cut_all=False),
+}
+"""The words of the libraries that spaCy uses, by its code of the language."""
 
 
 def _morphemes(kiwi: Any, text: str) -> Iterator[tuple[int, int]]:
@@ -229,10 +247,11 @@ def spans_of(text: str, found: Iterable[str]) -> Iterable[tuple[int, int]]:
     for word in found:
         while at < len(text) and text[at].isspace() and not word[:1].isspace():
             at += 1
-        start = text.find(word, at)
-        end = start + len(word)
-        if start != at and (loose := _loosely(text, word, at)) is not None:
-            start, end = at, loose
+        start, end = at, at + len(word)
+        if not text.startswith(word, at):
+            loose = _loosely(text, word, at)
+            start = at if loose is not None else text.find(word, at)
+            end = start + len(word) if loose is None else loose
         if start >= 0:
             yield start, end
             at = end
