@@ -1,6 +1,6 @@
 """Words by the tokenizer for the language of each text, as datatrove assigns them (`curation.language.labels`).
 
-Four in five languages have one of spaCy's tokenizers, whose rules `curation.text.spacy_languages` applies to each
+Seven in eight languages have one of spaCy's tokenizers, whose rules `curation.text.spacy_languages` applies to each
 distinct chunk once. Others have a library of their own, through datatrove, which is the slow part of such a language.
 Where the library is not installed, ICU finds the words if it is (`pip install icu4py`) and the language is written
 without spaces; else they are those of spaCy's tokenizer for any language, which needs white space between words.

@@ -17,6 +17,7 @@ from curation.jobs.steps.plan import flatten
 from curation.recipes.alarms import TABLE as ALARMS
 from curation.recipes.alarms import Alarms
 from curation.recipes.describe import classes, descriptions
+from curation.recipes.language_values import DEFAULTS
 from curation.recipes.recipe import built_in, load, setting
 from curation.stages.parameters import plain
 
@@ -62,4 +63,6 @@ def test_no_key_is_missing() -> None:
     """Every key of a built-in recipe is on the page."""
     names = {f"{name}.{field.name}" for name, kind in classes() for field in keys(kind)}
     for recipe in map(load, built_in()):
-        assert {key for key in flatten(recipe.resolved()) if not key.startswith(f"{ALARMS}.")} - {"stages"} <= names
+        assert {key for key in flatten(recipe.resolved()) if not key.startswith((f"{ALARMS}.", f"{DEFAULTS}."))} - {
+            "stages"
+        } <= names
