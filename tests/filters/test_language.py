@@ -14,6 +14,9 @@ from curation.filters.language import Language
 from curation.language import identify
 from curation.stages.stage import Outcome
 
+GERMAN = "Der alte Mann ging langsam nach Hause, weil es schon dunkel wurde."
+ENGLISH = "The old man went home slowly because it was already getting dark outside."
+
 Verdict = Callable[[str], tuple[bool, str, float]]
 
 
@@ -141,3 +144,19 @@ def test_code_has_no_language() -> None:
     batch = documents(f"Der Zug fährt um neun Uhr ab.\n\n```\n{code}```")
     found = [Language(markdown=markdown)(batch).batch.column("language")[0].as_py() for markdown in (True, False)]
     assert found == ["de", "en"]
+
+
+def test_languages_are_named_by_code() -> None:
+    """A language may be named by its label, or by a code of ISO 639 with or without the script."""
+    for name in ("de", "deu", "deu_Latn"):
+        assert judged((GERMAN, ENGLISH), Language((name,))).reasons.to_pylist() == [None, "languages"]
+
+
+def test_labels_with_scripts() -> None:
+    """With `labels = "script"` the column has codes with scripts, and only the most probable language passes."""
+    outcome = judged((GERMAN, ENGLISH), Language(("de",), labels="script"))
+    assert outcome.batch.column("language").to_pylist() == ["deu_Latn", "eng_Latn"]
+    mixed = f"{GERMAN} {ENGLISH} {ENGLISH}"
+    low = {labels: Language(("de",), min_score=0.01, labels=labels) for labels in ("model", "script")}
+    reasons = {labels: judged((mixed,), stage).reasons.to_pylist() for labels, stage in low.items()}
+    assert reasons == {"model": [None], "script": ["languages"]}
