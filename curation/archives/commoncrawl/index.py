@@ -225,7 +225,8 @@ class IndexFile:
             low, high = statistics.min, statistics.max
             if name in bounds and not _overlap(low, high, *bounds[name]):
                 return False
-            if urls is not None and name == KEY and not _begins(low, high, urls.prefixes):
+            is_key = name == KEY and isinstance(low, str)
+            if urls is not None and is_key and not _begins(low, high, urls.prefixes):
                 return False
         return True
 
@@ -249,7 +250,7 @@ def _begins(low: str, high: str, prefixes: list[str]) -> bool:
     after = bisect_left(prefixes, low)
     if after < len(prefixes) and prefixes[after] <= high:
         return True
-    starts = (low[:length] for length in range(1, len(low) + 1))
+    starts = [low[:length] for length in range(1, len(low) + 1)]
     return any(prefixes[place : place + 1] == [start] for start in starts for place in [bisect_left(prefixes, start)])
 
 

@@ -139,8 +139,9 @@ _SIDES = {
 
 
 def _column(node: dict[str, Any]) -> str:
-    """The name of a column, lower-cased; empty if the node is something else."""
-    return str(node["column_names"][-1]).lower() if node["class"] == "COLUMN_REF" else ""
+    """The name of a column, lower-cased; empty if the node is something else, also a field inside a column."""
+    names = node["column_names"] if node["class"] == "COLUMN_REF" else []
+    return str(names[0]).lower() if len(names) == 1 else ""
 
 
 def _constant(node: dict[str, Any]) -> Any:

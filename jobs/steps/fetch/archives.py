@@ -12,11 +12,11 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,11 +24,13 @@ import pyarrow as pa
 from curation.archives.commoncrawl.client import Client, Gone, Manners
 from curation.archives.commoncrawl.ranges import ByteRange, divide, merge
 from curation.archives.commoncrawl.records import GONE, problem
+from curation.errors import WriteFailed
 from curation.jobs.steps.fetch.files import PARTS, PLANNED, WARC
 from curation.running.performance import Meter
 from curation.store.folder import Folder
 from curation.store.manifest import Manifest
 from curation.store.shards import Output, read_table
+from curation.store.storage import explain
 
 STEP = "fetch"
 
@@ -167,13 +169,30 @@ def _fill(task: FetchTask, records: PlannedRecords, client: Client, part: Path, 
             if have < ends:
                 url = f"{task.address}/{records.archives[each.first]}"
                 try:
-                    client.copy(url, each.start + max(0, have - begins), each.stop, file.write)
+                    client.copy(url, each.start + max(0, have - begins), each.stop, partial(append, file))
                 except Gone:
                     file.truncate(ends)
+                    file.seek(ends)
                 except BaseException as error:
                     client.stop(error)
                     raise
             begins = ends
+
+
+def append(file: IO[bytes], data: bytes) -> None:
+    """Append all of some bytes to a file without a buffer, or none: its size says how much has arrived.
+
+    Raises:
+        WriteFailed: The disk is full, or the folder is gone.
+    """
+    before, left = file.tell(), memoryview(data)
+    try:
+        while left:
+            left = left[file.write(left) :]
+    except OSError as error:
+        with suppress(OSError):
+            file.truncate(before)
+        raise WriteFailed(f"cannot write the output: {explain(error)}") from error
 
 
 def _arrived(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
+import io
 import json
 import os
 import pickle
@@ -28,7 +30,8 @@ from s3_server import s3_server
 from curation.archives import streams
 from curation.archives.commoncrawl.client import Manners
 from curation.archives.pages import read_archives
-from curation.errors import InputError, OutputError, StepFailed, UsageError
+from curation.errors import InputError, OutputError, StepFailed, UsageError, WriteFailed
+from curation.jobs.steps.fetch.archives import append
 from curation.jobs.steps.fetch.fetch import FetchResult, fetch, make_request
 from curation.jobs.steps.progress import Progress
 from curation.running import retries
@@ -325,6 +328,29 @@ def test_other_folders_are_not_touched(server: Any, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"not empty and not a fetch \(has notes\.txt\)"):
         fetched(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+class FullDisk(io.FileIO):
+    """A file on a disk with room for ten more bytes, which takes four at once."""
+
+    room = 10
+
+    def write(self, data: Any) -> int:
+        """As much as fits."""
+        if not self.room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        size = min(len(data), self.room, 4)
+        self.room -= size
+        return super().write(data[:size])
+
+
+def test_a_full_disk_leaves_no_half_of_what_arrived(tmp_path: Path) -> None:
+    """Bytes that do not all fit are not kept, so that the size of the file still says what is missing."""
+    with FullDisk(tmp_path / "part", "ab") as file:
+        append(file, b"1234567")
+        with pytest.raises(WriteFailed, match="No space left"):
+            append(file, b"890123")
+    assert (tmp_path / "part").read_bytes() == b"1234567"
 
 
 def test_an_index_that_cannot_be_had_for_now_is_not_quarantined(

@@ -120,6 +120,7 @@ def test_columns_that_a_condition_names() -> None:
         ("url_host_tld <> 'de'", {}),
         ("fetch_status > 0.5", {}),
         ("lower(url_host_tld) = 'de'", {}),
+        ("other.url_host_tld = 'de'", {}),
         ("url_host_tld = 'de' collate nocase", {}),
         ("url_host_tld in ('de', null)", {}),
         ("url_host_tld = 'de'; drop table x", {}),
