@@ -5,12 +5,13 @@ Heavy modules are imported by the commands that need them, so that `--help` and 
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated
 
 import typer
 
-from curation.jobs.cli.options import AsJson, InspectWorkers, RunFolder, Scheduler, print_json, show_value
+from curation.errors import UsageError
+from curation.jobs.cli.options import AsJson, InspectWorkers, RunFolder, Scheduler, TrustCode, print_json, show_value
 
 app = typer.Typer()
 
@@ -71,3 +72,79 @@ def export_command(
         for output in outputs:
             documents = f", {output.rows:,} documents" if output.rows else ""
             print(f"{output.path}: {output.bytes:,} bytes{documents}")
+
+
+@app.command(name="seen", rich_help_panel="Tokens")
+def seen_command(
+    folder: RunFolder,
+    batch_size: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Rows per step of all ranks together, as in the loader.")
+    ],
+    step: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=0, help="List the documents of this training step, from 0. Required unless --url is given."
+        ),
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option(metavar="URL|ID", help="List the steps that read this document instead.")
+    ] = None,
+    rank: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="Only the rows of this rank.", show_default="all ranks")
+    ] = None,
+    world_size: Annotated[int, typer.Option(metavar="N", min=1, help="Number of ranks.")] = 1,
+    epoch: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="Count steps from the beginning of this epoch, as a loader with epochs=1 and set_epoch(N) does.",
+            show_default="from the beginning of training",
+        ),
+    ] = None,
+    epochs: Annotated[int, typer.Option(metavar="N", min=1, help="Number of epochs to list the steps of.")] = 1,
+    seed: Annotated[int, typer.Option(metavar="N", help="Random seed of the loader.")] = 0,
+    window: Annotated[int, typer.Option(metavar="N", min=1, help="Row groups that the loader shuffles together.")] = 32,
+    no_shuffle: Annotated[
+        bool, typer.Option("--no-shuffle", metavar="", help="The loader reads rows in the order of the files.")
+    ] = False,
+    split: Annotated[str, typer.Option(metavar="train|validation", help="Split that the loader reads.")] = "train",
+    workers: InspectWorkers = 0,
+    scheduler: Scheduler = None,
+    trust_code: TrustCode = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a training step reads: documents, domains, quality; or the steps that read a document.
+
+    The order follows from the arguments of TokenLoader, which must be those of the training run.
+    """
+    if (step is None) == (url is None):
+        raise UsageError("seen takes either --step or --url")
+    from curation.jobs.inspect.seen import documents_of_step, show_step, show_steps, steps_of_document, to_json
+    from curation.running.cluster import open_cluster
+    from curation.store.folder import Folder
+    from curation.tokenize.loading.loader import TokenLoader
+
+    def loader(number: int) -> TokenLoader:
+        return TokenLoader(
+            folder,
+            batch_size,
+            split=split,
+            seed=seed,
+            window=window,
+            shuffle=not no_shuffle,
+            rank=number,
+            world_size=world_size,
+        )
+
+    with open_cluster(workers, scheduler) as cluster:
+        if step is not None:
+            ranks = [loader(number) for number in ([rank] if rank is not None else range(world_size))]
+            found = documents_of_step(Folder(folder), ranks, step, epoch, cluster, trust_code)
+        else:
+            listed = [epoch] if epoch is not None else range(epochs)
+            apart = epoch is not None
+            found = steps_of_document(Folder(folder), loader(0), url or "", listed, apart, cluster, trust_code)
+            if rank is not None:
+                found = replace(found, rows=[row for row in found.rows if row.rank == rank])
+    show_value(found, as_json, to_json, show_steps if step is None else show_step)

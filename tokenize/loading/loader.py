@@ -252,11 +252,25 @@ class TokenLoader:
         """This rank's part of the step that begins after `position` rows, as iteration would yield it."""
         return self._make([position])[0][1]
 
+    def locate(self, position: int) -> list[tuple[TokenSet, int]]:
+        """The token set, and the row in it, of each row of this rank's part of the step after `position` rows."""
+        sets, rows = self._locate(position + np.arange(*self._share(self._step(position))))
+        return [
+            (self.sets[number], int(self._orders[number].rows(rows[at : at + 1])[0])) for at, number in enumerate(sets)
+        ]
+
+    def positions(self, rows: Int64s, epoch: int) -> Int64s:
+        """The position at which each row of the token set is read in an epoch, int64[n]; not for a mix."""
+        return self._orders[0].positions(rows, epoch)
+
+    def _locate(self, positions: Int64s) -> tuple[Int64s, Int64s]:
+        """The number of the token set that each position reads, and the position in that set's order."""
+        return self._mix.locate(positions) if self._mix else (np.zeros_like(positions), positions)
+
     def _make(self, starts: Sequence[int]) -> list[tuple[int, Batch]]:
         """This rank's part of each step that begins at one of `starts`, with a single read for all of them."""
         steps = [start + np.arange(*self._share(self._step(start))) for start in starts]
-        positions = np.concatenate([np.empty(0, np.int64), *steps])
-        sets, positions = self._mix.locate(positions) if self._mix else (np.zeros_like(positions), positions)
+        sets, positions = self._locate(np.concatenate([np.empty(0, np.int64), *steps]))
         wide = self._dtype if self._dtype.itemsize >= 4 else np.dtype(np.uint32)  # so that no id is cut to fit
         ids = np.empty((len(positions), self.sequence_length), wide)
         batches: Batch = {"input_ids": ids}

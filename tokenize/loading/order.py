@@ -67,6 +67,22 @@ class Order:
                 rows[in_epoch[in_window]] = self._rows(epoch, window)[within[in_window] - starts[window]]
         return rows
 
+    def positions(self, rows: Int64s, epoch: int) -> Int64s:
+        """The position at which each row is read in an epoch, int64[n]: the inverse of `rows`."""
+        if self._window is None:
+            return rows + epoch * self.length
+        order, starts = self._epoch(epoch)
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order))
+        windows = place[np.searchsorted(self._first, rows, side="right") - 1] // self._window
+        positions = np.empty_like(rows)
+        for window in np.unique(windows).tolist():
+            in_window, read = windows == window, self._rows(epoch, window)
+            sorting = np.argsort(read)
+            within = sorting[np.searchsorted(read, rows[in_window], sorter=sorting)]
+            positions[in_window] = epoch * self.length + starts[window] + within
+        return positions
+
     def blocks(self, first: int, last: int) -> Int64s:
         """The row groups of the windows at positions `first` to `last`, and of the next window in that epoch."""
         if self._window is None:

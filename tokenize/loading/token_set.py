@@ -22,6 +22,7 @@ from typing import IO, Any, Generic, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curation.arrays import Int32s, Int64s
@@ -160,16 +161,32 @@ class TokenSet:
 
     def damaged(self, row: int, position: int, token: int) -> InputError:
         """The error for an id that is not in the vocabulary, with its place as `curate explain --token` takes it."""
+        place = f"{self.folder.url}/{self.place(row)}:{position}"
         return InputError(
-            f"{self._place(row)}:{position}: id {token} is not in the vocabulary of {self.vocabulary} tokens; "
-            "the file is damaged"
+            f"{place}: id {token} is not in the vocabulary of {self.vocabulary} tokens; the file is damaged"
         )
 
-    def _place(self, row: int) -> str:
-        """File and row of a row of the set: "…/train-00003:17"."""
+    def place(self, row: int) -> str:
+        """File and row of a row of the set: "train-00003:17"."""
         file = self._file[np.searchsorted(self._first, row, side="right") - 1]
         first = self._first[np.searchsorted(self._file, file)]
-        return f"{self.folder.url}/{self._paths[file].removesuffix('.parquet')}:{row - first}"
+        return f"{self._paths[file].removesuffix('.parquet')}:{row - first}"
+
+    def pieces(self, row: int) -> list[tuple[str | None, int]]:
+        """Document id, or None for padding, and number of tokens of each piece of a row."""
+        block = int(np.searchsorted(self._first, row, side="right")) - 1
+        table = self.table(block, ["document_starts", "document_ids"]).slice(row - self._first[block], 1)
+        bounds = [*table["document_starts"][0].as_py(), self.sequence_length]
+        return list(zip(table["document_ids"][0].as_py(), np.diff(bounds).tolist(), strict=True))
+
+    def rows_of(self, ids: Sequence[str]) -> Iterator[int]:
+        """The rows that have tokens of these documents, ascending. Reads the ids of all documents."""
+        wanted = pa.array(ids, pa.string())
+        for block, first in enumerate(self._first[:-1].tolist()):
+            lists = self.table(block, ["document_ids"]).column(0).combine_chunks()
+            found = pc.is_in(lists.flatten(), wanted).to_numpy(zero_copy_only=False)
+            rows = np.repeat(np.arange(len(lists)), np.diff(lists.offsets.to_numpy()))
+            yield from (first + np.unique(rows[found])).tolist()
 
     def check_hashes(self) -> None:
         """Compare the files of the split with the hashes in the manifests of the run, which are next to the folder.

@@ -77,7 +77,9 @@ def trace(folder: Folder, location: str, *, trust_code: bool = False) -> TokenOr
     document_id = values["document_ids"][piece]
     corpus, document = None, None
     if document_id is not None:
-        corpus, document = _find_document(folder, document_id, _sources(folder, metadata, trust_code))
+        corpus, document = _find_document(
+            document_id, corpora(folder, metadata.get(b"curation.sources", b"[]"), trust_code)
+        )
     begin, end = max(position - CONTEXT, 0), position + 1 + CONTEXT
     before, text, after = _decode(folder, [ids[begin:position], ids[position : position + 1], ids[position + 1 : end]])
     start = values["document_starts"][piece]
@@ -96,18 +98,27 @@ def _read_row(folder: Folder, shard: str, row: int) -> tuple[dict[str, Any], dic
     return values, metadata.metadata or {}
 
 
-def _sources(folder: Folder, metadata: dict[bytes, bytes], trust_code: bool) -> list[Folder]:
-    """The corpora that a token shard was made from: the run's own and those that were mixed in."""
-    names = [source["corpus"] for source in json.loads(metadata.get(b"curation.sources", b"[]"))] or ["."]
+def corpora(folder: Folder, sources: bytes | str, trust_code: bool) -> list[Folder]:
+    """The corpora that a token shard was made from: the run's own and those that were mixed in.
+
+    Args:
+        folder: Output folder of the run.
+        sources: `curation.sources` of the shard's metadata.
+        trust_code: Whether these may be on special file systems.
+
+    Raises:
+        NotTrusted: One is, and that is not trusted.
+    """
+    names = [source["corpus"] for source in json.loads(sources)] or ["."]
     for name in names:
         if not trust_code and not is_plain(name):
             raise NotTrusted(folder.url, f"its tokens name the corpus {name!r} on a special file system")
     return [folder if name == "." else Folder(name) for name in names]
 
 
-def _find_document(folder: Folder, document_id: str, corpora: list[Folder]) -> tuple[str | None, dict[str, Any] | None]:
+def _find_document(document_id: str, places: list[Folder]) -> tuple[str | None, dict[str, Any] | None]:
     """Find the row with this id in one of the corpora."""
-    for corpus in corpora:
+    for corpus in places:
         for path in corpus.list("corpus", ".parquet"):
             for numbers, batch in read_numbered(corpus, path, ["id"]):
                 found = numbers[pc.equal(batch["id"], document_id).fill_null(False).to_numpy(zero_copy_only=False)]

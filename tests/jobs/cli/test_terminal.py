@@ -77,6 +77,7 @@ WORDS = (
     ("what-if", "OUT", "--set", "gopher_quality.min_words=200"),
     ("what-if", "OUT", "--set", f"gopher_quality.{HOSTILE}=1"),
     ("compare", "OUT", "OUT"),
+    ("seen", "OUT", "--step", "0", "--batch-size", "2"),
     ("tokenizer-report", "OUT"),
     ("tokenizer-report", "OUT", "--against", f"no{HOSTILE}"),
     ("export", "OUT", "--to", f"to{HOSTILE}", "--format", "bin"),

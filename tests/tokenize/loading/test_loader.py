@@ -372,6 +372,8 @@ def test_order_is_a_permutation_of_each_epoch(blocks: list[int], window: int, ep
     assert sorted(rows.tolist()) == list(range(total))
     backwards = order.rows(positions[::-1].copy())[::-1]
     assert (backwards == rows).all()
+    for each in (order, Order(blocks, seed, None)):
+        assert (each.positions(each.rows(positions), epoch) == positions).all()
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
