@@ -51,6 +51,7 @@ CONTAMINATION = ShardFiles("decontamination")
 
 TOKENIZER = "tokenizer/tokenizer.json"
 TOKENIZER_CONFIG = "tokenizer/tokenizer_config.json"
+TOKENIZER_RANKS = "tokenizer/tokenizer.tiktoken"
 TOKENIZER_REPORT = "tokenizer/report.json"
 TOKENS = ShardFiles("tokens")
 

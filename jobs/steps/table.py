@@ -125,7 +125,7 @@ STEPS: tuple[Step, ...] = (
     Step(
         "train-tokenizer", "whole", "train-tokenizer", "curation.jobs.steps.train_tokenizer:make",
         after=("corpus",), tables=("tokenizer",),
-        outputs=(StepOutput(paths.TOKENIZER), StepOutput(paths.TOKENIZER_CONFIG)),
+        outputs=(StepOutput(paths.TOKENIZER), StepOutput(paths.TOKENIZER_CONFIG), StepOutput(paths.TOKENIZER_RANKS)),
         phases=("count", "merge"),
     ),
     Step("encode", "shard", "tokenize", made_by="tokens", outputs=(StepOutput(paths.CORPUS, _DOCUMENT),)),

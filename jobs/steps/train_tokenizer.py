@@ -26,7 +26,7 @@ from curation.stages.tally import add_counts
 from curation.store.bundles import keep_only
 from curation.store.folder import Folder
 from curation.store.manifest import WHOLE, Manifest, fingerprints, is_done, step_counts
-from curation.store.paths import TOKENIZER, TOKENIZER_CONFIG
+from curation.store.paths import TOKENIZER, TOKENIZER_CONFIG, TOKENIZER_RANKS
 from curation.store.shards import Output
 from curation.tokenize.training import count_shards
 from curation.tokenize.training.count_shards import (
@@ -39,6 +39,7 @@ from curation.tokenize.training.count_shards import (
     groups,
     merge,
 )
+from curation.tokenize.training.given import rank_file
 from curation.tokenize.training.pretokens import Splitter
 from curation.tokenize.training.settings import SMALLEST, TokenizerSettings
 from curation.tokenize.training.sorted_counts import merge_runs, read_run
@@ -122,8 +123,13 @@ def make_tokenizer(
         raise StepFailed(f"train-tokenizer: texts gave a token that is spelled like the special token {shared[0]!r}")
     outputs = [
         _write(folder, TOKENIZER, tokenizer_json(trained.vocabulary, trained.merges, settings)),
-        _write(folder, TOKENIZER_CONFIG, tokenizer_config_json(settings.special_names())),
+        _write(folder, TOKENIZER_CONFIG, tokenizer_config_json(settings.special_names(), settings.special_in_text)),
     ]
+    if (ranks := rank_file(trained.vocabulary, trained.merges)) is not None:
+        outputs.append(_write(folder, TOKENIZER_RANKS, ranks))
+    else:
+        folder.remove(TOKENIZER_RANKS)
+        progress.note("no tokenizer.tiktoken: tiktoken would merge other pairs")
     size = len(trained.vocabulary) + len(settings.special_tokens)
     counts = {"vocab_size": size, "vocab_size_wanted": settings.vocab_size, "merges": len(trained.merges), **read}
     manifest = Manifest(STEP, WHOLE, fingerprint, outputs=outputs, counts=counts)
@@ -143,8 +149,9 @@ def take_tokenizer(folder: Folder, settings: TokenizerSettings, fingerprint: str
     values = json.loads(given.definition)
     outputs = [
         _write(folder, TOKENIZER, given.definition),
-        _write(folder, TOKENIZER_CONFIG, tokenizer_config_json(settings.special_names(), given.config)),
+        _write(folder, TOKENIZER_CONFIG, tokenizer_config_json(settings.special_names(), given=given.config)),
     ]
+    folder.remove(TOKENIZER_RANKS)
     size = Tokenizer.from_str(given.definition.decode()).get_vocab_size(with_added_tokens=True)
     counts = {"vocab_size": size, "merges": len(values["model"].get("merges") or ()), "given": 1}
     manifest = Manifest(STEP, WHOLE, fingerprint, outputs=outputs, counts=counts)

@@ -259,6 +259,24 @@ def trainer_ranks(run: str) -> None:
     dist.destroy_process_group()
 
 
+def ranks(folder: str) -> None:
+    """tiktoken reads tokenizer.tiktoken and gives the ids of tokenizer.json for the texts in texts.json."""
+    import json
+    from pathlib import Path
+
+    import tiktoken
+    from tiktoken.load import load_tiktoken_bpe
+    from tokenizers import Tokenizer
+
+    definition = (Path(folder) / "tokenizer.json").read_text()
+    split = json.loads(definition)["pre_tokenizer"]["pretokenizers"][0]
+    pattern, merged = split["pattern"]["Regex"], load_tiktoken_bpe(str(Path(folder) / "tokenizer.tiktoken"))
+    theirs = tiktoken.Encoding("ours", pat_str=pattern, mergeable_ranks=merged, special_tokens={})
+    ours = Tokenizer.from_str(definition)
+    for text in json.loads((Path(folder) / "texts.json").read_text()):
+        assert theirs.encode(text, disallowed_special=()) == ours.encode(text).ids, text
+
+
 def formats(folder: str) -> None:
     """OLMo-core, mosaicml-streaming and litdata read our files as they are, and write the same bytes themselves.
 
@@ -319,7 +337,7 @@ def main() -> None:
     """Run the program that the arguments name."""
     programs: dict[str, Callable[[str], None]] = {
         program.__name__: program
-        for program in (plain, persistent, copies, batching, stateful, accelerate_ranks, trainer_ranks, formats)
+        for program in (plain, persistent, copies, batching, stateful, accelerate_ranks, trainer_ranks, formats, ranks)
     }
     torch.set_num_threads(1)
     programs[sys.argv[1]](sys.argv[2])

@@ -20,6 +20,8 @@ _SPELLING = {
 }
 
 
+_BYTES = {ord(character): byte for byte, character in _SPELLING.items()}
+
 BYTE_SPELLINGS = frozenset(_SPELLING.values())
 """The characters that spell single bytes."""
 
@@ -27,6 +29,11 @@ BYTE_SPELLINGS = frozenset(_SPELLING.values())
 def spell(token: bytes) -> str:
     """Bytes as tokenizer.json spells them: b" the" → "Ġthe"."""
     return token.decode("latin-1").translate(_SPELLING)
+
+
+def unspell(spelling: str) -> bytes:
+    """The inverse of `spell`: "Ġthe" → b" the"."""
+    return spelling.translate(_BYTES).encode("latin-1")
 
 
 def ids_of_bytes() -> Int64s:

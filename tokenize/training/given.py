@@ -12,7 +12,7 @@ import binascii
 import hashlib
 import json
 import posixpath
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -20,7 +20,7 @@ from typing import Any
 import fsspec
 
 from curation.errors import InputError
-from curation.tokenize.training.alphabet import spell
+from curation.tokenize.training.alphabet import spell, unspell
 from curation.tokenize.training.patterns import PATTERNS
 from curation.tokenize.training.tokenizer_json import bpe_json
 
@@ -177,13 +177,34 @@ def _from_ranks(ranks: dict[bytes, int], name: str, pattern: str, special_tokens
     clash = [token for token, number in special.items() if number in taken]
     if clash:
         raise InputError(f"tokenizer: the special token {clash[0]!r} has the id of another token")
+    vocabulary = {spell(token): number for token, number in sorted(ranks.items(), key=lambda item: item[1])}
+    return bpe_json(vocabulary, _merges(ranks), pattern, added=special)
+
+
+def rank_file(vocabulary: Mapping[str, int], merges: Sequence[list[str]]) -> bytes | None:
+    """A trained vocabulary as tiktoken's rank file, or None if tiktoken would merge other pairs.
+
+    tiktoken merges any two tokens that make a third one, not only the pair that the third one was learned from.
+
+    Args:
+        vocabulary: Byte-level spelling → id, without special tokens.
+        merges: The merged pairs of spellings, in order.
+    """
+    ranks = {unspell(token): number for token, number in vocabulary.items()}
+    if _merges(ranks) != merges:
+        return None
+    lines = (b"%b %d\n" % (base64.b64encode(token), rank) for token, rank in ranks.items())
+    return b"".join(lines)
+
+
+def _merges(ranks: Mapping[bytes, int]) -> list[list[str]]:
+    """The pairs of spellings that tiktoken merges first to make each token, in the order of the ranks."""
     merges = []
     for token in sorted((token for token in ranks if len(token) > 1), key=ranks.__getitem__):
         parts = _split(token, ranks, ranks[token])
         if len(parts) == 2:
             merges.append([spell(part) for part in parts])
-    vocabulary = {spell(token): number for token, number in sorted(ranks.items(), key=lambda item: item[1])}
-    return bpe_json(vocabulary, merges, pattern, added=special)
+    return merges
 
 
 def _split(token: bytes, ranks: Mapping[bytes, int], below: int) -> list[bytes]:

@@ -42,6 +42,8 @@ class TokenizerSettings:
         pad_token: The special token for padding, as above.
         begin_token: A special token to begin documents with (see `tokens.begin`); none adds none.
         reserved: Number of further special tokens, named <|reserved_0|> and so on.
+        special_in_text: What other programs do with the spelling of a special token in a text: "split" it like other
+            text, or "parse" it as the token, as chat templates need. The corpus is always encoded as text.
     """
 
     file: Annotated[str, Outside("a tokenizer")] | None = None
@@ -57,6 +59,7 @@ class TokenizerSettings:
     pad_token: str = PAD
     begin_token: Text | None = None
     reserved: Annotated[int, Ge(0), Le(LARGEST)] = 6
+    special_in_text: Literal["split", "parse"] = "split"
 
     version: ClassVar[int] = 2
     libraries: ClassVar[tuple[str, ...]] = ("tokenizers",)
@@ -77,10 +80,7 @@ class TokenizerSettings:
             self._check_special_tokens()
 
     def _check_special_tokens(self) -> None:
-        """Raise ParameterError for a special token that would share its id with another token.
-
-        With a pattern of the user's own, only training shows whether texts have such a token.
-        """
+        """Raise ParameterError for a special token that would share its id with another token."""
         from tokenizers import Regex
         from tokenizers.pre_tokenizers import Split
 
@@ -92,9 +92,11 @@ class TokenizerSettings:
                 require(is_text, key, token, "valid Unicode")
                 require(self.special_tokens.count(token) == 1, key, token, "different from all other special tokens")
                 require(token not in BYTE_SPELLINGS, key, token, "more than the spelling of a single byte")
-                is_learnable = self.pattern in PATTERNS and len(split.pre_tokenize_str(token)) == 1
                 allowed = "divided by the pattern, or training could learn it as a token of texts"
-                require(not is_learnable, key, token, allowed)
+                require(len(split.pre_tokenize_str(token)) > 1, key, token, allowed)
+        for token in self.special_tokens[-self.reserved :] if self.reserved else ():
+            allowed = f"0 with this pattern, which does not divide {token}: training could learn it as a token of texts"
+            require(len(split.pre_tokenize_str(token)) > 1, "reserved", self.reserved, allowed)
 
     def _check_pattern(self) -> None:
         from tokenizers import Regex

@@ -4,6 +4,9 @@ Special tokens are vocabulary entries with the highest ids that no merge produce
 those are searched for in every text: a web page that spells <|endoftext|> would end a document in the middle. Here such
 a spelling is plain text in every program that loads the file. The price: plain `tokenizers` does not skip special ids
 when decoding. transformers does, because tokenizer_config.json names them and also says to split them in text.
+
+With `special_in_text = "parse"` they are added tokens after all, with the same ids, as chat templates need them. The
+corpus is encoded as before: there they stay text.
 """
 
 from __future__ import annotations
@@ -28,9 +31,11 @@ def tokenizer_json(vocabulary: Mapping[str, int], merges: Sequence[Any], setting
         settings: Recipe table [tokenizer].
     """
     ids = dict(sorted(vocabulary.items(), key=lambda item: item[1]))
-    for token in settings.special_tokens:
-        ids[token] = len(ids)
-    return bpe_json(ids, [list(pair) for pair in merges], settings.split_pattern)
+    special = {token: len(ids) + number for number, token in enumerate(settings.special_tokens)}
+    pairs = [list(pair) for pair in merges]
+    if settings.special_in_text == "parse":
+        return bpe_json(ids, pairs, settings.split_pattern, added=special)
+    return bpe_json(ids | special, pairs, settings.split_pattern)
 
 
 def bpe_json(
@@ -72,11 +77,14 @@ def bpe_json(
     return (json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode()
 
 
-def tokenizer_config_json(names: Mapping[str, str | None], given: Mapping[str, Any] | None = None) -> bytes:
+def tokenizer_config_json(
+    names: Mapping[str, str | None], special_in_text: str = "split", given: Mapping[str, Any] | None = None
+) -> bytes:
     """Content of tokenizer_config.json.
 
     Args:
         names: The special tokens `bos_token`, `eos_token` and `pad_token`.
+        special_in_text: Of the recipe table [tokenizer].
         given: The file that came with a given tokenizer; None for one that was trained.
     """
     value = {
@@ -85,7 +93,7 @@ def tokenizer_config_json(names: Mapping[str, str | None], given: Mapping[str, A
         "eos_token": None,
         "pad_token": None,
         "unk_token": None,
-        "split_special_tokens": True,
+        "split_special_tokens": special_in_text == "split",
         "add_prefix_space": False,
         "clean_up_tokenization_spaces": False,
         "model_max_length": NO_LIMIT,

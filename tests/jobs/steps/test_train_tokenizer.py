@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import subprocess
 import sys
 import threading
@@ -16,15 +18,17 @@ import pytest
 from tokenized import make_texts, write_corpus
 from tokenizers import Tokenizer
 
-from curation.errors import StepFailed
+from curation.errors import ParameterError, StepFailed
 from curation.jobs.steps import train_tokenizer as job
 from curation.jobs.steps.progress import Progress, StepProgress
 from curation.jobs.steps.train_tokenizer import make_tokenizer
 from curation.running.cluster import Cluster, open_cluster
 from curation.store.folder import Folder
 from curation.store.manifest import Manifest, read_manifest
-from curation.store.paths import TOKENIZER, TOKENIZER_CONFIG
+from curation.store.paths import TOKENIZER, TOKENIZER_CONFIG, TOKENIZER_RANKS
 from curation.tokenize.training import counter
+from curation.tokenize.training.alphabet import spell
+from curation.tokenize.training.given import rank_file
 from curation.tokenize.training.settings import TokenizerSettings
 from curation.tokenize.training.tokenizer_json import tokenizer_json
 from curation.tokenize.training.train import train
@@ -85,7 +89,7 @@ def test_any_number_of_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s
     folder = corpus(tmp_path, shards)
     manifest = make(folder, names(shards))
     assert folder.read(TOKENIZER) == EXPECTED
-    assert folder.list("tokenizer") == [TOKENIZER, TOKENIZER_CONFIG]
+    assert folder.list("tokenizer") == [TOKENIZER, TOKENIZER_RANKS, TOKENIZER_CONFIG]
     counts = manifest.counts
     assert (counts["documents"], counts["sampled"], counts["cut"]) == (len(TEXTS), len(TEXTS), 0)
     assert counts["bytes"] == sum(len(text.encode()) for text in TEXTS)
@@ -169,7 +173,7 @@ def test_a_killed_process_resumes(tmp_path: Path) -> None:
     make(folder, names(12))
     folder.sweep()
     assert files(folder) == files(whole)
-    assert folder.list("tokenizer") == [TOKENIZER, TOKENIZER_CONFIG]
+    assert folder.list("tokenizer") == [TOKENIZER, TOKENIZER_RANKS, TOKENIZER_CONFIG]
 
 
 def test_spilling_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,8 +304,48 @@ def test_a_corpus_that_is_too_small_is_reported(tmp_path: Path, capsys: pytest.C
 
 
 def test_special_tokens_that_texts_spell(tmp_path: Path) -> None:
-    """If the user's pattern lets training learn a special token from texts, the step fails and writes no tokenizer."""
-    folder = corpus(tmp_path, 1, ["<|endoftext|> and <|endoftext|>"] * 50)
+    """If a pattern divides a special token alone, but not after other text, the step fails and writes no tokenizer."""
+    folder = corpus(tmp_path, 1, ["and <|endoftext|> and <|endoftext|>"] * 50)
     with pytest.raises(StepFailed, match=r"spelled like the special token '<\|endoftext\|>'"):
-        make(folder, names(1), replace(SETTINGS, pattern=r"\S+|\s+"))
+        make(folder, names(1), replace(SETTINGS, pattern=r"(?<=and )\S+|\w+|[^\w\s]+|\s+"))
     assert not folder.exists(TOKENIZER)
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("end_token", {}),
+        ("pad_token", {"end_token": "< end >"}),
+        ("begin_token", {"end_token": "< end >", "pad_token": "< pad >", "begin_token": "<s>"}),
+        ("reserved", {"end_token": "< end >", "pad_token": "< pad >"}),
+    ],
+)
+def test_a_pattern_that_could_learn_a_special_token_is_refused(key: str, values: dict[str, Any]) -> None:
+    """A pattern that does not divide a special token is an error before training, whatever the texts are."""
+    with pytest.raises(ParameterError, match=f"{key} = .*training could learn it"):
+        replace(SETTINGS, pattern=r"\S+|\s+", **values)
+
+
+def test_a_rank_file_of_tiktoken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Next to tokenizer.json is a rank file with the same ids, unless tiktoken would give others."""
+    folder = corpus(tmp_path, 1)
+    manifest = make(folder, names(1))
+    assert TOKENIZER_RANKS in [output.path for output in manifest.outputs]
+    lines = [line.split() for line in folder.read(TOKENIZER_RANKS).splitlines()]
+    ours = json.loads(folder.read(TOKENIZER))["model"]
+    special = {*SETTINGS.special_tokens}
+    expected = {token: number for token, number in ours["vocab"].items() if token not in special}
+    assert {spell(base64.b64decode(token)): int(rank) for token, rank in lines} == expected
+    again = replace(SETTINGS, file=folder.path(TOKENIZER_RANKS))
+    assert json.loads(again.given().definition)["model"]["merges"] == ours["merges"]
+    monkeypatch.setattr(job, "rank_file", lambda vocabulary, merges: None)
+    assert TOKENIZER_RANKS not in [output.path for output in make(folder, names(1)).outputs]
+    assert not folder.exists(TOKENIZER_RANKS)
+
+
+def test_no_rank_file_if_tiktoken_would_merge_others() -> None:
+    """A vocabulary in which two other tokens make a third one has no rank file."""
+    letters = {spell(bytes([byte])): byte for byte in range(256)}
+    merges = [["b", "c"], ["a", "b"], ["ab", "c"]]
+    assert rank_file({**letters, "bc": 256, "ab": 257, "abc": 258}, merges) is None
+    assert rank_file({**letters, "ab": 256, "abc": 257}, merges[1:]) is not None

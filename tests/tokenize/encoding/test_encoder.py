@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 from random import Random
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +14,7 @@ from tokenized import END, PAD, make_texts, train_tokenizer
 
 from curation.errors import InputError
 from curation.tokenize.encoding.encoder import EncodedTexts, Encoder, take
+from curation.tokenize.training.patterns import PATTERNS
 from curation.tokenize.training.settings import TokenizerSettings
 from curation.tokenize.training.tokenizer_json import tokenizer_json
 from curation.tokenize.training.train import train
@@ -54,12 +55,20 @@ def test_round_trip_over_unicode(reference: tokenizers.Tokenizer, encoder: Encod
     assert encoded == [reference.encode(text, add_special_tokens=False).ids for text in texts]
 
 
+def trained_settings(pattern: str, digits: Literal["groups", "single"]) -> TokenizerSettings:
+    """Settings for END and PAD with a built-in pattern, and for tokens with a space where a pattern needs that."""
+    tokens: dict[str, Any] = (
+        {} if pattern in PATTERNS else {"end_token": "< end >", "pad_token": "< pad >", "reserved": 0}
+    )
+    return TokenizerSettings(vocab_size=700, pattern=pattern, digits=digits, **tokens)
+
+
 @pytest.fixture(
     scope="module", params=[("gpt2", "groups"), ("gpt4", "single"), ("o200k", "groups"), (r"\S+|\s+", "groups")]
 )
 def trained_here(request: pytest.FixtureRequest) -> tuple[Encoder, tokenizers.Tokenizer]:
     """The encoder of a tokenizer that this project trained, and tokenizers with the same file."""
-    options = TokenizerSettings(vocab_size=700, pattern=request.param[0], digits=request.param[1])
+    options = trained_settings(request.param[0], request.param[1])
     trained = train((text for text in TEXTS if END not in text and PAD not in text), options)
     definition = tokenizer_json(trained.vocabulary, trained.merges, options)
     return Encoder(definition), tokenizers.Tokenizer.from_str(definition.decode())
@@ -110,7 +119,7 @@ def test_special_token_that_merges_spell(ignore_merges: bool) -> None:
 @pytest.mark.parametrize("digits", ["groups", "single"])
 def test_the_projects_own_file(pattern: str, digits: Literal["groups", "single"]) -> None:
     """Special tokens that are only vocabulary entries are found but never encoded to; all other ids are equal."""
-    options = TokenizerSettings(vocab_size=700, pattern=pattern, digits=digits)
+    options = trained_settings(pattern, digits)
     trained = train((text for text in TEXTS if END not in text and PAD not in text), options)
     definition = tokenizer_json(trained.vocabulary, trained.merges, options)
     encoder, reference = Encoder(definition), tokenizers.Tokenizer.from_str(definition.decode())

@@ -17,6 +17,10 @@ from exported import RECORDED, export_fixed_tokens, hashes
 from tokenized import make_run, make_texts
 
 from curation.tokenize.encoding.token_shards import TokensSettings
+from curation.tokenize.training.given import rank_file
+from curation.tokenize.training.settings import TokenizerSettings
+from curation.tokenize.training.tokenizer_json import tokenizer_json
+from curation.tokenize.training.train import train
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAMS = ROOT / "tests" / "support" / "trainer_programs.py"
@@ -70,3 +74,15 @@ def test_formats(tmp_path: Path) -> None:
     export_fixed_tokens(tmp_path)
     finish(start("formats", str(tmp_path)))
     RECORDED.write_text(json.dumps(hashes(tmp_path), indent=1) + "\n")
+
+
+@pytest.mark.parametrize("pattern", ["gpt2", "gpt4", "o200k"])
+def test_tiktoken(tmp_path: Path, pattern: str) -> None:
+    """tiktoken gives the ids of tokenizers with the rank file of a trained tokenizer."""
+    texts = make_texts(150, seed=3, longest=60)
+    chosen = TokenizerSettings(vocab_size=1500, pattern=pattern)
+    trained = train(texts, chosen)
+    (tmp_path / "tokenizer.json").write_bytes(tokenizer_json(trained.vocabulary, trained.merges, chosen))
+    (tmp_path / "tokenizer.tiktoken").write_bytes(rank_file(trained.vocabulary, trained.merges) or b"")
+    (tmp_path / "texts.json").write_text(json.dumps([*texts, *make_texts(300, seed=4, longest=80)]))
+    finish(start("ranks", str(tmp_path)))

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
+from curation.tokenize.encoding.encoder import Encoder
 from curation.tokenize.training.patterns import PATTERNS
 from curation.tokenize.training.settings import TokenizerSettings
 from curation.tokenize.training.tokenizer_json import tokenizer_config_json, tokenizer_json
@@ -104,5 +106,27 @@ def test_digits_in_groups_by_default() -> None:
 
 def test_a_custom_pattern_is_used() -> None:
     """Any regular expression can be the split pattern."""
-    custom = Tokenizer.from_buffer(definition(pattern=r"\S+|\s+"))
+    tokens = {"end_token": "<end of text>", "pad_token": "< pad >", "reserved": 0}
+    custom = Tokenizer.from_buffer(definition(pattern=r"\S+|\s+", **tokens))
     assert digits_of(custom, "a.b c1") == ["a.b", "Ġ", "c1"]
+
+
+def test_special_tokens_may_be_parsed(tmp_path: Path) -> None:
+    """With special_in_text = "parse", ids are the same, and a spelled special token is its id, also after saving."""
+    from transformers import AutoTokenizer
+
+    chosen = TokenizerSettings(vocab_size=400, special_in_text="parse")
+    parsed = definition(special_in_text="parse")
+    assert Tokenizer.from_buffer(parsed).get_vocab() == TOKENIZER.get_vocab()
+    (tmp_path / "tokenizer.json").write_bytes(parsed)
+    config = tokenizer_config_json(chosen.special_names(), chosen.special_in_text)
+    (tmp_path / "tokenizer_config.json").write_bytes(config)
+    loaded = AutoTokenizer.from_pretrained(str(tmp_path))
+    loaded.save_pretrained(str(tmp_path / "saved"))
+    for tokenizer in (loaded, AutoTokenizer.from_pretrained(str(tmp_path / "saved"))):
+        ids = tokenizer(WITH_SPECIALS).input_ids
+        assert [number for number in ids if number in SPECIAL_IDS] == [
+            TOKENIZER.token_to_id(token) for token in ("<|endoftext|>", "<|padding|>", "<|reserved_0|>")
+        ]
+    texts = pa.array([*TEXTS, WITH_SPECIALS])
+    assert Encoder(parsed)(texts).ids.tolist() == Encoder(DEFINITION)(texts).ids.tolist()

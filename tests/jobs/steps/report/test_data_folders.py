@@ -88,6 +88,18 @@ def test_the_folder_opens_as_one_table(out: Path, offline: Path, folder: str, re
     assert READERS[reader](str(out / folder), offline) == (rows, names)
 
 
+def test_all_removed_documents_open_as_one_table(out: Path) -> None:
+    """As docs/contracts.md says, removed/filter and removed/dedup together have the signals of both steps."""
+    parts = [pq.read_table(out / "removed" / step) for step in ("filter", "dedup")]
+    fields = {field.name for part in parts for field in part.schema.field("signals").type}
+    together = pyarrow.concat_tables(parts, promote_options="permissive")
+    assert {field.name for field in together.schema.field("signals").type} == fields
+    rows = f"SELECT * FROM read_parquet('{out}/removed/*/*.parquet', union_by_name = true)"
+    found = duckdb.connect().sql(rows).to_arrow_table()
+    assert {field.name for field in found.schema.field("signals").type} == fields
+    assert found.num_rows == together.num_rows == sum(map(len, parts))
+
+
 def contract(out: Path, folder: str) -> list[str]:
     columns = expected_columns(open_plan(str(out)).recipe, same_versions=True)
     names: list[str] = columns[f"{folder}/"].names
