@@ -1,4 +1,4 @@
-"""Commands about the tokenizer and the tokens: how well it fits, and exports for other trainers.
+"""Commands about the tokenizer, the tokens and the corpus: how well it fits, exports, what a training step saw.
 
 Heavy modules are imported by the commands that need them, so that `--help` and usage errors are immediate.
 """
@@ -6,12 +6,16 @@ Heavy modules are imported by the commands that need them, so that `--help` and 
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from curation.errors import UsageError
 from curation.jobs.cli.options import AsJson, InspectWorkers, RunFolder, Scheduler, TrustCode, print_json, show_value
+from curation.running.terminal import one_line
+
+if TYPE_CHECKING:
+    from curation.store.shards import Output
 
 app = typer.Typer()
 
@@ -65,13 +69,43 @@ def export_command(
     """Export the tokens for another trainer, in the same order."""
     from curation.jobs.inspect.export import export_splits
 
-    outputs = export_splits(folder, to, form, split)
+    _print_outputs(export_splits(folder, to, form, split), as_json)
+
+
+@app.command(name="export-corpus", rich_help_panel="Tokens")
+def export_corpus_command(
+    folder: RunFolder,
+    to: Annotated[str, typer.Option(metavar="DIR", help="New folder to write to: a path or any fsspec URL.")],
+    form: Annotated[
+        str,
+        typer.Option("--format", "-f", metavar="parquet|jsonl", help="Parquet, or JSON Lines compressed with zstd."),
+    ] = "parquet",
+    by: Annotated[
+        str,
+        typer.Option(
+            metavar="shard|language", help="One file per shard, or folders language=en and so on with one per shard."
+        ),
+    ] = "shard",
+    workers: InspectWorkers = 0,
+    scheduler: Scheduler = None,
+    as_json: AsJson = False,
+) -> None:
+    """Export the documents of the corpus, as JSON Lines or by language."""
+    from curation.jobs.inspect.export_corpus import export_corpus
+    from curation.running.cluster import open_cluster
+
+    with open_cluster(workers, scheduler) as cluster:
+        outputs = export_corpus(folder, to, form, by, cluster)
+    _print_outputs(outputs, as_json)
+
+
+def _print_outputs(outputs: list[Output], as_json: bool) -> None:
     if as_json:
         print_json([asdict(output) for output in outputs])
-    else:
-        for output in outputs:
-            documents = f", {output.rows:,} documents" if output.rows else ""
-            print(f"{output.path}: {output.bytes:,} bytes{documents}")
+        return
+    for output in outputs:
+        documents = f", {output.rows:,} documents" if output.rows else ""
+        print(f"{one_line(output.path)}: {output.bytes:,} bytes{documents}")
 
 
 @app.command(name="seen", rich_help_panel="Tokens")
