@@ -30,7 +30,7 @@ from curation.jobs.steps.acceleration import warn_about_slow_extraction
 from curation.jobs.steps.archive_parts import add_times, divided, finished_parts, join, make_parts
 from curation.jobs.steps.damage import damaged_inputs, describe_damage
 from curation.jobs.steps.fingerprints import Fingerprints
-from curation.jobs.steps.moved_thresholds import Earlier, differ_in_thresholds, filtered_again
+from curation.jobs.steps.moved_thresholds import Earlier, filtered_again, recipe_before
 from curation.jobs.steps.plan import Plan
 from curation.jobs.steps.tasks import run_tasks
 from curation.recipes.alarms import UNAVAILABLE
@@ -136,9 +136,10 @@ def make(run: Run) -> None:
 
 def _earlier_shards(plan: Plan) -> dict[str, Earlier]:
     """The shards that an earlier run has with other thresholds."""
-    if plan.earlier is None or not differ_in_thresholds(plan.earlier.recipe, plan.recipe):
+    recipe = recipe_before(plan)
+    if plan.earlier is None or recipe is None:
         return {}
-    folder, recipe = plan.earlier.folder, plan.earlier.recipe
+    folder = plan.earlier.folder
     past = Fingerprints(replace(plan, folder=folder, recipe=recipe))
     done = fingerprints(folder, STEP)
     expected = {source.shard: past.of(STEP, source.shard) for source in plan.inputs}

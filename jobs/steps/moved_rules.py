@@ -24,7 +24,6 @@ from curation.filters.language import SURE, Language
 from curation.jobs.steps.plan import differences
 from curation.recipes.language_values import stage_key
 from curation.recipes.recipe import Recipe
-from curation.stages.parameters import parameters
 from curation.stages.rules import Rule, decide
 from curation.stages.stage import Filter, Stage
 from curation.stages.stored import StoredStage, is_threshold
@@ -174,12 +173,6 @@ def moved_stages(before: Recipe, after: Recipe) -> list[MovedStage]:
 def pairs_of(before: Sequence[tuple[str, Stage]], after: Sequence[tuple[str, Stage]]) -> list[MovedStage]:
     """Each stage with what it becomes."""
     return [MovedStage.of(name, stage, moved) for (name, stage), (_, moved) in zip(before, after, strict=True)]
-
-
-def changed_keys(old: Any, new: Any) -> set[str]:
-    """The parameters in which two stages of one class differ."""
-    before, after = parameters(old), parameters(new)
-    return {key for key, value in before.items() if after[key] != value}
 
 
 def kept_rows(batch: pa.RecordBatch, stages: Sequence[MovedStage]) -> MeasuredRows:

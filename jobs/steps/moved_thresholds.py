@@ -22,18 +22,18 @@ import pyarrow as pa
 from curation.archives.reader import BATCH_BYTES, ReadSettings, read_batches
 from curation.arrays import Bools, Int64s
 from curation.dedup.signatures import signature_schema, signatures
-from curation.errors import UnreadableArchive
+from curation.errors import UnreadableArchive, UsageError
 from curation.filters.language import SURE, Language
 from curation.jobs.steps.moved_rules import (
     MeasuredRows,
     MovedStage,
-    changed_keys,
     is_changed,
     kept_rows,
     movable,
     removed_rows,
 )
-from curation.recipes.recipe import STAGES, Recipe
+from curation.jobs.steps.plan import Plan, differences
+from curation.recipes.recipe import STAGES, Recipe, from_document
 from curation.running.performance import Meter
 from curation.stages.batch import Batch
 from curation.stages.rules import Rule, violations
@@ -43,12 +43,11 @@ from curation.stages.tally import StageTally, add_counts, add_stages
 from curation.store import schema
 from curation.store.folder import Folder
 from curation.store.manifest import Manifest, is_done
-from curation.store.paths import DOCUMENTS, RECIPE_BEFORE, REMOVED_BY_FILTER, SIGNALS, SIGNATURES, ShardFiles
+from curation.store.paths import DOCUMENTS, RECIPE_BEFORE, REMOVED_BY_FILTER, RUN, SIGNALS, SIGNATURES, ShardFiles
 from curation.store.shards import ShardWriter, open_parquet, read_numbered, read_table, rows_at
 
 if TYPE_CHECKING:
     from curation.jobs.steps.filter import FilterTask
-    from curation.jobs.steps.plan import Plan
 
 MOST_CHANGED = 0.5
 """Share of documents with another verdict above which everything is filtered again: changed pages are read one by one,
@@ -58,6 +57,9 @@ ROWS = 16_384
 """Documents judged at once: their signals take a few megabytes."""
 
 BATCH_ROWS = 256
+
+TABLES_READ = ("read", "signals", "dedup")
+"""The tables of a recipe that the filter step depends on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,34 +77,42 @@ class Earlier:
     fingerprint: str
 
 
-def differ_in_thresholds(before: Recipe, after: Recipe) -> bool:
-    """Whether two recipes differ only in thresholds of built-in filters, as far as the filter step depends on them.
+def recipe_before(plan: Plan) -> Recipe | None:
+    """The recipe of the run before the plan, if its results may serve.
 
-    Of these it is known that they measure the same whatever their thresholds are.
+    It may differ only in thresholds of built-in filters, as far as the filter step depends on it: of these it is known
+    that they measure the same whatever their thresholds are. So it names no code that the plan does not name.
     """
+    if plan.earlier is None:
+        return None
+    after, document = plan.recipe.resolved(), plan.earlier.document
+    try:
+        changed = differences({"stage": document["stage"]}, {"stage": after["stage"]})
+        if not {line.partition(":")[0] for line in changed} <= {*movable(plan.recipe.stages)}:
+            return None
+        own = {name: document[name] for name in ("stage", *TABLES_READ)}
+        before = from_document({**after, **own}, f"{plan.earlier.folder.url}/{RUN}")
+    except (LookupError, TypeError, AttributeError, ValueError, RecursionError, UsageError):
+        return None  # not that of a run
+    return before if _differ_in_thresholds(before, plan.recipe) else None
+
+
+def _differ_in_thresholds(before: Recipe, after: Recipe) -> bool:
     tables = [recipe.identity()["tables"] for recipe in (before, after)]
     is_same = all(tables[0][name] == tables[1][name] for name in ("read", "signals"))
     is_signed = before.table("dedup").signature == after.table("dedup").signature
-    names = [[name for name, _ in recipe.stages] for recipe in (before, after)]
-    if not (is_same and is_signed and before.table("signals").stored and names[0] == names[1]):
+    if not (is_same and is_signed and before.table("signals").stored):
         return False
-    known = {*movable(before.stages)}
-    return all(
-        old == new or (_only_decides(old, new) and {f"{name}.{key}" for key in changed_keys(old, new)} <= known)
-        for (name, old), (_, new) in zip(before.stages, after.stages, strict=True)
-    )
+    pairs = zip(before.stages, after.stages, strict=True)
+    return all(old == new or _only_decides(old, new) for (_, old), (_, new) in pairs)
 
 
 def keep_recipe_before(plan: Plan) -> None:
     """Keep the recipe of a run that is updated until the filter step is finished: run.json has the new one by then."""
-    before = plan.earlier
-    if before is None or before.folder.url != plan.folder.url or before.recipe.stages == plan.recipe.stages:
-        return
-    value = before.recipe.resolved()
-    if differ_in_thresholds(before.recipe, plan.recipe) and not (
-        plan.folder.exists(RECIPE_BEFORE) and plan.folder.read_json(RECIPE_BEFORE) == value
-    ):
-        plan.folder.write_json(RECIPE_BEFORE, value)
+    before, earlier = recipe_before(plan), plan.earlier
+    is_update = before is not None and before.stages != plan.recipe.stages
+    if is_update and earlier is not None and earlier.folder.url == plan.folder.url:
+        plan.folder.write_json(RECIPE_BEFORE, earlier.document)
 
 
 def _only_decides(old: Any, new: Any) -> bool:

@@ -47,10 +47,10 @@ _REPORTED_LIBRARIES = (
 
 @dataclass(frozen=True, slots=True)
 class EarlierRun:
-    """The output folder and the recipe of a run."""
+    """The output folder of a run, and its recipe as run.json has it, which may be anybody's."""
 
     folder: Folder
-    recipe: Recipe
+    document: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,9 @@ def make_plan(
     folder.check_no_links(OF_RUN)
     if previous is None:
         folder.check_writable()
-    before = _before_update(folder, previous, chosen) if other is None else EarlierRun(other.folder, other.recipe)
+    before = _before_update(folder, previous, chosen)
+    if other is not None:
+        before = EarlierRun(other.folder, read_run(other.folder)["recipe"])
     return Plan(folder, chosen, inputs, trust_code, before)
 
 
@@ -167,11 +169,13 @@ def _before_update(folder: Folder, previous: dict[str, Any] | None, recipe: Reci
     """The run in the folder as it was before the recipe changed, now or in an update that was interrupted."""
     if previous is None:
         return None
-    is_changed = previous["fingerprint"] != recipe.fingerprint()
+    if previous["fingerprint"] != recipe.fingerprint():
+        return EarlierRun(folder, previous["recipe"])
+    if not folder.exists(RECIPE_BEFORE):
+        return None
     try:
-        document = previous["recipe"] if is_changed else folder.read_json(RECIPE_BEFORE)
-        return EarlierRun(folder, from_document(document, f"{folder.url}/{RUN}", trusted=False))
-    except (OSError, ValueError, RecursionError, UsageError):
+        return EarlierRun(folder, dict(folder.read_json(RECIPE_BEFORE)))
+    except (ValueError, TypeError, RecursionError):
         return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from curation.errors import UsageError
 from curation.jobs.cli.main import app
 from curation.jobs.steps import filter as filter_step
 from curation.jobs.steps import moved_thresholds
-from curation.jobs.steps.plan import make_plan
+from curation.jobs.steps.plan import EarlierRun, make_plan
 from curation.jobs.steps.progress import Progress
 from curation.jobs.steps.run import Run
 from curation.running.cluster import Cluster
@@ -170,6 +171,37 @@ def test_an_update_that_was_killed(
         assert contents(tmp_path / "out") == expected
         assert (-1 in pages_read) == is_half
         filtered(crawl, tmp_path / "out", update=True)
+
+
+def test_a_recipe_with_a_filter_of_ones_own(crawl: Path, tmp_path: Path, pages_read: list[int]) -> None:
+    """Thresholds of built-in filters can be moved next to a filter of one's own, whose thresholds need a full run."""
+    mine = tmp_path / "mine.toml"
+    mine.write_text(
+        'name = "mine"\nextends = "fineweb"\n[[stage]]\nuse = "stages:Length"\nafter = "c4"\nmax_length = 1e6\n'
+    )
+    for number, setting in enumerate(("gopher_quality.min_words=80", "stages.max_length=1200.0")):
+        for name, update in (("out", False), ("full", False), ("out", True)):
+            words = (*SETTINGS, *((setting,) if name == "full" or update else ()))
+            pages_read.clear()
+            plan = make_plan([str(crawl)], str(tmp_path / f"{name}{number}"), str(mine), words, update=update)
+            Run(plan, Cluster(), Progress("silent")).run("filter")
+        assert contents(tmp_path / f"out{number}") == contents(tmp_path / f"full{number}")
+        assert (-1 in pages_read) == bool(number)
+
+
+def test_a_recipe_that_is_none_is_not_used(crawl: Path, full: Any, tmp_path: Path) -> None:
+    """Whatever an earlier run.json has in place of stages and tables leads to a full run, not to an error."""
+    plan = make_plan([str(crawl)], str(tmp_path / "out"), "fineweb", SETTINGS, earlier=str(full()))
+    assert plan.earlier is not None
+    assert moved_thresholds.recipe_before(plan) is not None
+    document = plan.earlier.document
+    for key in ("stage", "read", "dedup"):
+        for value in (None, 1, "x", [], {}, [None], [{}], [{"use": 1}], {"threshold": "x"}, [[[]]]):
+            earlier = EarlierRun(plan.earlier.folder, {**document, key: value})
+            found = moved_thresholds.recipe_before(replace(plan, earlier=earlier))
+            assert found is None or (key != "stage" and value == {})
+        missing = {name: value for name, value in document.items() if name != key}
+        assert moved_thresholds.recipe_before(replace(plan, earlier=EarlierRun(plan.earlier.folder, missing))) is None
 
 
 def test_from_the_folder_itself(crawl: Path, full: Any) -> None:
