@@ -60,9 +60,6 @@ often at most."""
 LOSSES = 5
 """How often an item may be lost with its scheduler before it is given up."""
 
-TOPIC = "curation"
-"""Where the scheduler passes on what tasks `tell`."""
-
 FATAL = (WriteFailed, CredentialsFailed, MissingExtra)
 """Errors of tasks after which no other task would succeed either."""
 
@@ -164,22 +161,22 @@ class Cluster:
         return local is not None
 
     @contextmanager
-    def listening(self, heard: Callable[[Any], None]) -> Iterator[None]:
-        """Call `heard` with every value that a task tells while the context is open, from another thread."""
+    def listening(self, topic: str, heard: Callable[[Any], None]) -> Iterator[None]:
+        """Call `heard` with every value that a task tells about a topic while the context is open, from any thread."""
         client = self.client
         if client is None:
-            _LISTENERS.append(heard)
+            _LISTENERS[topic] = heard
             try:
                 yield
             finally:
-                _LISTENERS.remove(heard)
+                del _LISTENERS[topic]
             return
-        client.subscribe_topic(TOPIC, lambda event: heard(event[1]))
+        client.subscribe_topic(topic, lambda event: heard(event[1]))
         try:
             yield
         finally:
             with suppress(Exception):  # the scheduler may be gone, and another client have come
-                client.unsubscribe_topic(TOPIC)
+                client.unsubscribe_topic(topic)
 
     def everywhere(self, function: Callable[[], Value]) -> list[Value]:
         """What `function` returns in each worker there is now, or in this process if tasks run here.
@@ -282,11 +279,11 @@ def _run(function: Callable[[Item], Value], item: Item) -> _Answer[Value]:
         return _Answer(worker, cause=describe(error), kind="io")
 
 
-_LISTENERS: list[Callable[[Any], None]] = []
-"""Who listens to tasks of this process."""
+_LISTENERS: dict[str, Callable[[Any], None]] = {}
+"""Who listens to tasks of this process, by topic."""
 
 
-def tell(value: Any) -> None:
+def tell(topic: str, value: Any) -> None:
     """Pass a small plain value from a task to the process that started it, if it listens (`Cluster.listening`)."""
     dask_worker = sys.modules.get("distributed.worker")
     try:
@@ -294,10 +291,9 @@ def tell(value: Any) -> None:
     except ValueError:
         worker = None
     if worker is not None:
-        worker.log_event(TOPIC, value)
-    else:
-        for heard in _LISTENERS:
-            heard(value)
+        worker.log_event(topic, value)
+    elif topic in _LISTENERS:
+        _LISTENERS[topic](value)
 
 
 def _worker_address() -> str:

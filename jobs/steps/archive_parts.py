@@ -42,12 +42,10 @@ def parts_folder(folder: Folder) -> Folder:
     return Folder(f"{folder.url}/{UNFINISHED}")
 
 
-def divided(run: Run, step: str, tasks: Sequence[FilterTask]) -> list[FilterTask]:
-    """The tasks, those of large archives with their parts if there are fewer tasks left than workers."""
-    done = fingerprints(run.plan.folder, step)
-    left = [task for task in tasks if done.get(task.shard) != task.fingerprint]
-    large = [task for task in left if task.earlier is None and parts_wanted(task.source) > 1]
-    if not large or len(left) >= run.cluster.workers:
+def divided(run: Run, tasks: Sequence[FilterTask]) -> list[FilterTask]:
+    """The tasks, those of large archives with their parts if there are fewer tasks than workers."""
+    large = [task for task in tasks if task.earlier is None and parts_wanted(task.source) > 1]
+    if not large or len(tasks) >= run.cluster.workers:
         return list(tasks)
     found = run.cluster.gather(divide, [task.source for task in large])
     parts = {task.shard: each for task, each in zip(large, found, strict=True) if len(each) > 1}
@@ -57,28 +55,33 @@ def divided(run: Run, step: str, tasks: Sequence[FilterTask]) -> list[FilterTask
 def make_parts(
     run: Run, step: str, tasks: Sequence[FilterTask], function: Callable[[FilterTask], Mapping[str, int]]
 ) -> None:
-    """Make the parts of these tasks that are not done yet. One that cannot be made is left to the task of the whole.
+    """Make the parts of these tasks that are not done yet. If one cannot be made, the rest is left to the whole.
 
     Args:
         run: The run.
         step: Name of the step, in progress.
-        tasks: Tasks with parts.
+        tasks: Tasks, some with parts.
         function: Makes a part as if it were an archive.
     """
     parts = [part_task(task, part) for task in tasks for part in task.parts]
+    if not parts:
+        return
     done = fingerprints(parts[0].folder, step)
     unfinished = [part for part in parts if done.get(part.shard) != part.fingerprint]
     size = sum(part.source.bytes for part in unfinished)
+    given_up: set[str] = set()
     with (
         run.progress.step(step, len(parts), len(parts) - len(unfinished), "parts of archives", size) as bar,
-        run.cluster.listening(bar.heard) if unfinished else nullcontext(),
+        run.cluster.listening(parts[0].folder.url, bar.heard) if unfinished else nullcontext(),
     ):
-        for result in run.cluster.map(function, unfinished):
+        for result in run.cluster.map(function, (part for part in unfinished if part.source.path not in given_up)):
             bar.read(result.item.shard, result.item.source.bytes)
             if not isinstance(result, TaskFailure):
                 bar.advance(**result.value)
             elif result.writing:
                 raise WriteFailed(f"{step}: {result.cause}")
+            else:
+                given_up.add(result.item.source.path)
 
 
 def part_task(task: FilterTask, part: Input) -> FilterTask:

@@ -98,7 +98,6 @@ def make(run: Run) -> None:
         FilterTask(plan.folder, plan.recipe, source, of(STEP, source.shard), earlier=earlier.get(source.shard))
         for source in sources
     ]
-    tasks = divided(run, STEP, tasks)
     quarantined: dict[str, dict[str, Any]] = {}
 
     def give_up(failure: TaskFailure[FilterTask]) -> str:
@@ -106,14 +105,14 @@ def make(run: Run) -> None:
         quarantined[source.shard] = {**source.place, "cause": failure.cause, "kind": failure.kind}
         return source.path
 
-    def starting() -> None:
+    def starting(left: Sequence[FilterTask]) -> Sequence[FilterTask]:
         warn_about_slow_extraction(plan.recipe, run.cluster, run.progress)
         for sentence in plan.recipe.substitutes():
             run.progress.warn(sentence, event="words")
+        left = divided(run, left)
+        make_parts(run, STEP, left, filter_archive)
+        return left
 
-    if with_parts := [task for task in tasks if task.parts]:
-        starting()
-        make_parts(run, STEP, with_parts, filter_archive)
     run_tasks(
         STEP,
         filter_archive,
@@ -121,7 +120,7 @@ def make(run: Run) -> None:
         run.cluster,
         run.progress,
         give_up=give_up,
-        starting=starting if not with_parts else lambda: None,
+        starting=starting,
         stop_when_down=any(band.stage == UNAVAILABLE for band in plan.recipe.alarms.bands),
         size=lambda task: task.source.bytes,
     )
@@ -258,7 +257,7 @@ def _filter(
         with meter.timed("signatures"):
             return applied, signatures(applied.kept, settings)
 
-    batches = read_watched(task.source, recipe.table("read"), read, losses, _Advance(task.shard, task.source.start))
+    batches = read_watched(task.source, recipe.table("read"), read, losses, _Advance(task))
     numbered = _numbered(meter.each("read", batches))
     for applied, signature in overlapped(process, numbered, BATCHES_AT_WORK):
         with meter.timed("write"):
@@ -283,13 +282,13 @@ def _filter(
 class _Advance:
     """Tells the driver, now and then, how many bytes of an input were read."""
 
-    def __init__(self, shard: str, start: int) -> None:
-        self._shard, self._start, self._next = shard, start, time.monotonic() + TELL_SECONDS
+    def __init__(self, task: FilterTask) -> None:
+        self._task, self._next = task, time.monotonic() + TELL_SECONDS
 
     def __call__(self, offset: int) -> None:
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + TELL_SECONDS
-            tell([self._shard, offset - self._start])
+            tell(self._task.folder.url, [self._task.shard, offset - self._task.source.start])
 
 
 def empty_batch() -> Batch:

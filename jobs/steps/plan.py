@@ -6,7 +6,7 @@ Every error in a request is reported here, before anything is written.
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,15 +130,15 @@ def make_plan(
     """
     folder = Folder(out)
     previous = _previous(folder)
-    other = open_plan(earlier, trust_code=trust_code) if earlier is not None else None
-    if other is not None and other.folder.url == folder.url:
+    other = Folder(earlier) if earlier is not None else None
+    if other is not None and other.url == folder.url:
         raise UsageError(f"--from {earlier}: is the output folder itself; --update changes it in place")
-    if previous is None and other is None and not words:
+    from_other = _run_in(other) if other is not None else None
+    origin, place = (previous, out) if previous is not None else (from_other, earlier)
+    if origin is None and not words:
         raise UsageError(f"no input given, and {out} holds no run to resume")
-    if recipe is None and previous is not None:
-        chosen = from_document(previous["recipe"], f"{out}/{RUN}", settings, trusted=trust_code)
-    elif recipe is None and other is not None:
-        chosen = from_document(other.recipe.resolved(), f"{earlier}/{RUN}", settings, trusted=trust_code)
+    if recipe is None and origin is not None:
+        chosen = from_document(origin["recipe"], f"{place}/{RUN}", settings, trusted=trust_code)
     else:
         chosen = load(recipe or DEFAULT_RECIPE, settings)
     _check_dedup(chosen, folder)
@@ -146,22 +146,17 @@ def make_plan(
     read: ReadSettings = chosen.table("read")
     if words:
         inputs = tuple(find_inputs(words, read.sample, read.seed))
-    elif previous is not None:
-        _check_same_sample(previous["recipe"], read)
-        inputs = _inputs_again(previous, out, trust_code)
-    elif other is not None:
-        _check_same_sample(other.recipe.resolved(), read)
-        inputs = tuple(find_again(source.path for source in other.inputs))
     else:
-        inputs = ()
+        _check_same_sample(origin or {}, read)
+        inputs = _inputs_again(origin or {}, str(place), trust_code)
     if previous is not None:
         _check_same_run(folder, previous, chosen, inputs, update)
     folder.check_no_links(OF_RUN)
     if previous is None:
         folder.check_writable()
     before = _before_update(folder, previous, chosen)
-    if other is not None:
-        before = EarlierRun(other.folder, read_run(other.folder)["recipe"])
+    if other is not None and from_other is not None:
+        before = EarlierRun(other, from_other["recipe"])
     return Plan(folder, chosen, inputs, trust_code, before)
 
 
@@ -179,9 +174,9 @@ def _before_update(folder: Folder, previous: dict[str, Any] | None, recipe: Reci
         return None
 
 
-def _check_same_sample(before: Mapping[str, Any], read: ReadSettings) -> None:
-    """UsageError if a sample other than that of the earlier recipe is asked for, but not of what."""
-    table = before.get("read", {})
+def _check_same_sample(previous: dict[str, Any], read: ReadSettings) -> None:
+    """UsageError if a sample other than that of the earlier run is asked for, but not of what."""
+    table = previous["recipe"].get("read", {})
     if (table.get("sample", 1.0), table.get("seed", 0)) != (read.sample, read.seed):
         raise UsageError("read.sample and read.seed choose among inputs that are named: name the inputs again")
 
@@ -221,12 +216,18 @@ def open_plan(out: str, *, trust_code: bool = False) -> Plan:
         NotTrusted: The folder names one of these, and is not trusted.
     """
     folder = Folder(out)
-    previous = _previous(folder)
-    if previous is None:
-        raise OutputError(f"{out}: not a curate run (no {RUN})")
+    previous = _run_in(folder)
     stored = previous.get("stages")
     recipe = from_document(previous["recipe"], f"{out}/{RUN}", trusted=trust_code, stored=stored)
     return Plan(folder, recipe, _recorded_inputs(previous, out, trust_code), trust_code)
+
+
+def _run_in(folder: Folder) -> dict[str, Any]:
+    """The content of run.json. Raises OutputError if there is none."""
+    previous = _previous(folder)
+    if previous is None:
+        raise OutputError(f"{folder.url}: not a curate run (no {RUN})")
+    return previous
 
 
 def _previous(folder: Folder) -> dict[str, Any] | None:

@@ -251,7 +251,7 @@ class Progress:
     def show(self, step: StepProgress, is_between: bool = False) -> None:
         """Report the current state of `step`, after a shard ended or between two of them."""
         if self._live is not None:
-            completed = step.bytes_read or step.total - step.left
+            completed = step.bytes_read if step.total_bytes else step.total - step.left
             is_narrow = bool(step.total_bytes) and self._console.width < NARROW
             rate = ", ".join(filter(None, [step.bytes_rate(), "" if is_narrow else step.rate()]))
             self._live.update(self._task, completed=completed, rate=rate, count=_count(step))

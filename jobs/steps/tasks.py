@@ -46,7 +46,7 @@ def run_tasks(
     progress: Progress,
     is_finished: Callable[[AnyTask], bool] | None = None,
     give_up: Callable[[TaskFailure[AnyTask]], str] | None = None,
-    starting: Callable[[], None] = lambda: None,
+    starting: Callable[[Sequence[AnyTask]], Sequence[AnyTask]] = lambda tasks: tasks,
     stop_when_down: bool = False,
     size: Callable[[AnyTask], int] | None = None,
 ) -> None:
@@ -62,7 +62,8 @@ def run_tasks(
         is_finished: Whether a task need not be run; by default, whether its manifest has its fingerprint.
         give_up: Called with the failure of a task; returns a name for it to report. By default, a failure raises
             StepFailed.
-        starting: Called before the first task, if there is one to run.
+        starting: Called with the tasks that are not done, if there are any, before the first of them; returns what to
+            run for them.
         stop_when_down: Whether to stop once DOWN tasks in a row were given up for causes that are not their own.
         size: Bytes that a task reads, if the tasks `tell` how many they have read.
 
@@ -80,12 +81,12 @@ def run_tasks(
     finished = is_finished or (lambda task: current.get(task.shard) == task.fingerprint)
     unfinished = [task for task in tasks if not finished(task)]
     if unfinished:
-        starting()
+        unfinished = [*starting(unfinished)]
     row = 0
     total = sum(map(size, unfinished)) if size else 0
     with (
         progress.step(step, len(tasks), len(tasks) - len(unfinished), total_bytes=total) as bar,
-        cluster.listening(bar.heard) if total else nullcontext(),
+        cluster.listening(tasks[0].folder.url, bar.heard) if total else nullcontext(),
     ):
         for result in cluster.map(function, unfinished, made):
             if size:

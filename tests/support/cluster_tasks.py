@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 from curation.errors import InputError
+from curation.running.cluster import tell
 
 
 def work(item: str) -> str:
@@ -29,6 +30,13 @@ def work(item: str) -> str:
     if kind == "refuse":
         raise InputError("not an archive")
     return item.upper()
+
+
+def tell_item(item: str) -> str:
+    """Tell an item to whoever listens."""
+    tell("items", item)
+    tell("others", "other")
+    return item
 
 
 def change_code() -> None:

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from cluster_tasks import change_code, work
+from cluster_tasks import change_code, tell_item, work
 from distributed import Client, LocalCluster
 from distributed.comm import CommClosedError
 
@@ -46,6 +46,19 @@ def test_map_returns_every_item(cluster: Cluster) -> None:
     results = list(cluster.map(work, iter(items)))
     assert sorted(r.item for r in results) == sorted(items)
     assert all(isinstance(r, TaskResult) and r.value == r.item.upper() for r in results)
+
+
+def test_tasks_tell_how_far_they_are(cluster: Cluster) -> None:
+    """What tasks tell about a topic reaches who listens to it, and nobody afterwards."""
+    heard: list[str] = []
+    items = [f"item{i}" for i in range(5)]
+    with cluster.listening("items", heard.append):
+        list(cluster.map(tell_item, items))
+        until = time.monotonic() + 10
+        while len(heard) < len(items) and time.monotonic() < until:
+            time.sleep(0.02)
+    list(cluster.map(tell_item, ["late"]))
+    assert sorted(heard) == items
 
 
 def test_failures_are_values_and_stop_nothing(cluster: Cluster) -> None:

@@ -36,6 +36,23 @@ def test_plain_lines_have_the_time_and_the_time_left(capsys: pytest.CaptureFixtu
     assert len(lines(capsys, Progress("plain"))) == 4
 
 
+def test_bytes_read_inside_a_shard(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What tasks tell shows as bytes read, with rate and time left; news of a finished shard comes too late."""
+    monkeypatch.setattr("curation.jobs.steps.progress.PLAIN_INTERVAL", 0.0)
+    with Progress("plain").step("filter", 2, total_bytes=100_000_000) as step:
+        step.heard(("a", 10_000_000))
+        step.heard(("b", 20_000_000))
+        step.heard(("a", 30_000_000))
+        step.read("a", 60_000_000)
+        step.advance(10, 5)
+        step.heard(("a", 30_000_000))
+        assert step.bytes_read == 80_000_000
+    shown = capsys.readouterr().err.splitlines()
+    line = STAMP + r"filter: 0 of 2 shards, 50 of 100 MB, [\d,]+\.\d MB/s, about \d+ s left"
+    assert re.fullmatch(line, shown[2])
+    assert len(shown) == 5
+
+
 def test_quiet_shows_warnings_only(capsys: pytest.CaptureFixture[str]) -> None:
     """Neither notes nor steps are shown, and warnings are kept for the end."""
     progress = Progress("quiet")

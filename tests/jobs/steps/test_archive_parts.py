@@ -15,7 +15,7 @@ from curation.jobs.steps import archive_parts
 from curation.jobs.steps import filter as filter_step
 from curation.jobs.steps.filter import FilterTask
 from curation.jobs.steps.plan import make_plan
-from curation.jobs.steps.progress import Progress
+from curation.jobs.steps.progress import Progress, StepProgress
 from curation.jobs.steps.run import Run
 from curation.running.cluster import Cluster
 
@@ -161,8 +161,8 @@ def test_progress_inside_an_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     archive = write(tmp_path / "a.warc.gz", pages=300)
     run = Run(make_plan([str(archive)], str(tmp_path / "out"), "fineweb", SETTINGS), Cluster(), Progress("json"))
     heard: list[list[Any]] = []
-    with run.cluster.listening(heard.append):
-        run.run("filter")
+    monkeypatch.setattr(StepProgress, "heard", lambda self, told: heard.append(told))
+    run.run("filter")
     assert [name for name, _ in heard] == [run.shards[0]] * len(heard)
     assert 0 < heard[0][1] <= archive.stat().st_size
     events = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
