@@ -107,7 +107,7 @@ def show(answer: Sweep, console: Console) -> None:
     for value, kept in answer.kept.items():
         table.add_row(value, *cells(kept, rate), _bar(kept, longest))
     console.print(table)
-    console.print(f"of {answer.entered:,} documents read; a bar of {BAR} columns is {longest:,}")
+    console.print(f"{answer.entered:,} documents were read; the longest bar is {longest:,}.")
     if not all(kept.exact for kept in answer.kept.values()):
         console.print("░: stored signals do not show whether these would be kept; --measure finds out.")
 

@@ -28,6 +28,7 @@ COMMANDS = (
     ("samples", "out"),
     ("samples", "out", "--reason", "kept", "--limit", "1"),
     ("what-if", "out", "--set", "gopher_quality.min_words=1"),
+    ("what-if", "out", "--sweep", "gopher_quality.min_words=50:350:100"),
     ("compare", "out", "out"),
     ("tokenizer-report", "out"),
 )

@@ -75,7 +75,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small_parts")
-@pytest.mark.parametrize("settings", [(), ("signals.stored=false",), ("signals.all=true",)])
+@pytest.mark.parametrize("settings", [(), ("signals.stored=false", "signals.all=true")])
 def test_the_bytes_are_those_of_the_whole(tmp_path: Path, settings: tuple[str, ...]) -> None:
     """Documents, removed ones, signatures, signals, manifests and run.json do not depend on the division."""
     archive = write(tmp_path / "a.warc.gz")
@@ -87,7 +87,7 @@ def test_the_bytes_are_those_of_the_whole(tmp_path: Path, settings: tuple[str, .
 
 
 @pytest.mark.usefixtures("small_parts")
-@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+@pytest.mark.parametrize("share", [0.2, 0.7])
 def test_damaged_archives_too(tmp_path: Path, share: float) -> None:
     """What was lost, and where, is the same, wherever the damage is."""
 
