@@ -218,9 +218,8 @@ def what_if_command(
     sweep: Annotated[
         str | None,
         typer.Option(
-            metavar="KEY=FIRST:LAST:STEP",
-            help="Also change this key to each value of a range, such as gopher_quality.min_words=20:100:10, and draw "
-            "what would be kept.",
+            metavar="KEY=A:B:STEP",
+            help="Also change this key to each value from A to B in steps of STEP, and draw what would be kept.",
         ),
     ] = None,
     measure: Annotated[

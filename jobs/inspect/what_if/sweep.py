@@ -51,7 +51,7 @@ def sweep(plan: Plan, wanted: str, settings: Sequence[str], cluster: Cluster, *,
 
     Args:
         plan: The run.
-        wanted: The key and its values, as KEY=FIRST:LAST:STEP.
+        wanted: The key and its values, as KEY=A:B:STEP.
         settings: Other changed keys, as KEY=VALUE.
         cluster: Where to count.
         measure: As in `what_if`.
@@ -79,7 +79,7 @@ def parse_range(wanted: str) -> tuple[str, list[str]]:
     ('language.min_score', ['0.50', '0.55', '0.60'])
 
     Raises:
-        UsageError: It is not KEY=FIRST:LAST:STEP, or has no values or more than MOST_VALUES.
+        UsageError: It is not KEY=A:B:STEP, or has no values or more than MOST_VALUES.
     """
     where = f"--sweep {wanted}"
     key, _, text = wanted.partition("=")
@@ -87,7 +87,7 @@ def parse_range(wanted: str) -> tuple[str, list[str]]:
         first, last, step = map(Decimal, text.split(":"))
         number = int((last - first) / step) + 1
     except (ValueError, ArithmeticError) as error:
-        raise UsageError(f"{where}: must be KEY=FIRST:LAST:STEP, such as gopher_quality.min_words=20:100:10") from error
+        raise UsageError(f"{where}: must be KEY=A:B:STEP, such as gopher_quality.min_words=20:100:10") from error
     if (last - first) / step < 0:
         raise UsageError(f"{where}: steps of {step} do not lead from {first} to {last}")
     if number > MOST_VALUES:

@@ -33,7 +33,7 @@ INSPECTING = {"report": "o", "verify": "o", "samples": "o", "compare": "o o", "w
 
 WITHOUT_DEFAULT = {
     "settings", "scheduler", "report out", "report folder", "explain key", "explain token", "compare html",
-    "log_file", "samples reason", "samples stage", "samples domain", "samples contains",
+    "log_file", "run earlier", "what-if sweep", "samples reason", "samples stage", "samples domain", "samples contains",
     "tokenizer-report against", "estimate sample_share", "install_completion", "show_completion",
 }  # fmt: skip
 """Parameters that do nothing unless given, by name, or by command and name."""
