@@ -428,7 +428,9 @@ def from_document(
     by_language = parse_languages(defaults, languages, entries, source)
     _follow_references(source, {**entries, **tables})
     alarms = parse_alarms(tables.pop(ALARMS), entries, source)
-    stages = tuple((name, _build_stage(name, values, source, known_stages.get(name))) for name, values in entries.items())
+    stages = tuple(
+        (name, _build_stage(name, values, source, known_stages.get(name))) for name, values in entries.items()
+    )
     return Recipe(
         str(document.get("name", Path(source).stem)),
         str(document.get("description", "")),

@@ -10,7 +10,6 @@ from itertools import chain
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from curation.arrays import Bools, Int64s
 from curation.jobs.inspect.what_if.counts import (
