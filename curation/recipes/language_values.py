@@ -33,6 +33,7 @@ from curation.stages.by_language import LanguageStages, identifies_language
 from curation.stages.parameters import build, parameters, plain
 from curation.stages.rules import Rule
 from curation.stages.stage import Stage
+from curation.stages.stored import StoredStage
 
 TABLE, DEFAULTS, FILE = "language", "language_defaults", "file"
 
@@ -136,6 +137,11 @@ def _identifier(stages: Sequence[tuple[str, Stage]]) -> tuple[str, Stage]:
 
 
 def _variant(stage: Stage, values: Mapping[str, Any], where: str) -> Stage:
+    if isinstance(stage, StoredStage):
+        try:
+            return stage.with_values({**stage.values, **values})
+        except ValueError as error:
+            raise RecipeError(f"{where}: {error}") from error
     return build(type(stage), {**parameters(stage), **values}, where)
 
 

@@ -33,6 +33,8 @@ from curation.jobs.steps.moved_rules import (
     removed_rows,
 )
 from curation.jobs.steps.plan import Plan, differences
+from curation.recipes.language_values import DEFAULTS
+from curation.recipes.language_values import TABLE as BY_LANGUAGE
 from curation.recipes.recipe import STAGES, Recipe, from_document
 from curation.running.performance import Meter
 from curation.stages.batch import Batch
@@ -81,11 +83,14 @@ def recipe_before(plan: Plan) -> Recipe | None:
     """The recipe of the run before the plan, if its results may serve.
 
     It may differ only in thresholds of built-in filters, as far as the filter step depends on it: of these it is known
-    that they measure the same whatever their thresholds are. So it names no code that the plan does not name.
+    that they measure the same whatever their thresholds are. So it names no code that the plan does not name. Results
+    under parameters that differ by language never serve.
     """
     if plan.earlier is None:
         return None
     after, document = plan.recipe.resolved(), plan.earlier.document
+    if {BY_LANGUAGE, DEFAULTS} & {*after, *document}:
+        return None
     try:
         changed = differences({"stage": document["stage"]}, {"stage": after["stage"]})
         if not {line.partition(":")[0] for line in changed} <= {*movable(plan.recipe.stages)}:

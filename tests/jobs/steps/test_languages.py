@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 from curation.jobs.cli.main import app
 from curation.jobs.inspect.explain.explain import explain
 from curation.jobs.inspect.what_if.what_if import what_if
-from curation.jobs.steps.plan import open_plan
+from curation.jobs.steps.moved_thresholds import recipe_before
+from curation.jobs.steps.plan import make_plan, open_plan
 from curation.recipes.recipe import load
 from curation.running.cluster import Cluster
 from curation.stages.pipeline import Pipeline
@@ -67,7 +68,7 @@ def test_the_corpus_has_languages_with_scripts(out: Path) -> None:
     english = [row for row in rows(out, "removed/filter") if "/en/" in row["url"]]
     assert {row["reason"] for row in english} == {"language.languages"}
     assert {row["reason"] for row in rows(out, "removed/dedup")} == {"dedup.exact_duplicate"}
-    assert not verdict_of(out).faults
+    assert verdict_of(out).sound
 
 
 def test_one_run_gives_what_a_run_for_each_language_gives(out: Path) -> None:
@@ -147,3 +148,11 @@ def test_what_if_counts_a_threshold_of_one_language(out: Path) -> None:
     added = Pipeline([stages[-1]]).keep({"text": german, "language": ["deu_Latn"] * len(german)})["text"]
     assert 0 < len(added) < len(thin)
     assert what_if(plan, [looser], Cluster()).whole.most.documents == len(documents) + len(added)
+
+
+@pytest.mark.parametrize("setting", ["gopher_quality.min_words=60", "language.de.gopher_quality.min_words=60"])
+def test_an_update_filters_everything_again(setting: str, out: Path) -> None:
+    """Stored results under rules by language are not used for another threshold, whether of one language or all."""
+    plan = make_plan([], str(out), None, [setting], update=True)
+    assert plan.earlier is not None
+    assert recipe_before(plan) is None
