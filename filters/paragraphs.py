@@ -11,10 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 import pyarrow as pa
 
-from curation.arrays import Bools, Int64s
 from curation.stages.batch import Batch
 from curation.stages.parameters import Count, Share, Size, checked
 from curation.stages.rules import Rule
@@ -51,12 +49,7 @@ class Paragraphs(Filter):
         lines = batch.read_as(markdown=self.markdown).lines
         sizes = lines.ends - lines.starts
         is_long = sizes >= self.length
-
-        def total(values: Int64s | Bools) -> Int64s:
-            sums: Int64s = np.concatenate([[0], np.cumsum(values, dtype=np.int64)])
-            return sums[lines.last] - sums[lines.first]
-
         return struct(
-            count=total(is_long),
-            share=fraction(total(sizes * is_long), total(sizes)),
+            count=lines.sums(is_long),
+            share=fraction(lines.sums(sizes * is_long), lines.sums(sizes)),
         )

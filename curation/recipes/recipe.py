@@ -49,9 +49,19 @@ STAGES = {
     "c4": "curation.filters.c4:C4",
     "fineweb": "curation.filters.fineweb:FineWeb",
     "paragraphs": "curation.filters.paragraphs:Paragraphs",
+    "formatting": "curation.filters.formatting:Formatting",
+    "dclm_quality": "curation.filters.dclm_quality:DclmQuality",
+    "dclm_repetition": "curation.filters.dclm_repetition:DclmRepetition",
+    "line_edits": "curation.filters.line_edits:LineEdits",
+    "sentences": "curation.filters.sentences:Sentences",
+    "encoding": "curation.filters.encoding:Encoding",
+    "table_symbols": "curation.filters.table_symbols:TableSymbols",
     "quality": "curation.filters.quality:Quality",
 }
 """Short names of the built-in stages."""
+
+BLOCKS = "datatrove:"
+"""What `use` begins with for a filter block of datatrove (`curation.filters.datatrove_blocks`)."""
 
 TABLES = {
     "read": "curation.archives.reader:ReadSettings",
@@ -191,7 +201,9 @@ def _is_at(kind: type[Any], path: str) -> bool:
 
 
 def stage_name(use: str) -> str:
-    """The default name of a stage: "a.b:C" → "b", "url" → "url"."""
+    """The default name of a stage: "a.b:C" → "b", "url" → "url", "datatrove:Filter" → "Filter"."""
+    if use.startswith(BLOCKS):
+        return use.removeprefix(BLOCKS)
     return use.partition(":")[0].rpartition(".")[2]
 
 
@@ -613,6 +625,8 @@ def import_class(path: str, source: str = "recipe") -> type[Any]:
     """The class at `module:Class`; RecipeError if it cannot be imported."""
     module, _, name = path.partition(":")
     try:
+        if path.startswith(BLOCKS):
+            return cast(type[Any], importlib.import_module("curation.filters.datatrove_blocks").block_class(name))
         kind = getattr(importlib.import_module(module), name)
     except Exception as error:  # whatever a module raises as it is imported
         raise RecipeError(f"{source}: cannot import {path}: {error}") from error

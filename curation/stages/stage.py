@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation.arrays import Bools
+from curation.arrays import Bools, Int64s
 from curation.running.performance import processor_ns
 from curation.stages.batch import Batch
 from curation.stages.rules import Rule, decide, violations
@@ -85,6 +85,48 @@ class Filter:
             return Outcome(batch, decide(signals, self.rules), signals)
         except KeyError as error:
             raise KeyError(f"{type(self).__name__}: {error.args[0]}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """Texts that a stage rewrote.
+
+    Attributes:
+        text: The new text of every row.
+        signals: The measured values, one field per signal.
+        counts: What was done to each row, by name, each of shape (rows,).
+    """
+
+    text: pa.StringArray
+    signals: pa.StructArray
+    counts: Mapping[str, Int64s] = field(default_factory=dict)
+
+
+class Rewriter:
+    """Base class of stages that rewrite texts, and may remove documents by a table of rules."""
+
+    version: ClassVar[int] = 1
+    libraries: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The ordered table of rules; each reason is a parameter that switches its rule off."""
+        return ()
+
+    def rewrite(self, batch: Batch) -> Rewritten:
+        """The new text and the signals of every row."""
+        raise NotImplementedError
+
+    def __call__(self, batch: Batch, /) -> Outcome:
+        """Rewrite, then decide. A removed document keeps its text. Counts: what was done to kept documents."""
+        rewritten = self.rewrite(batch)
+        reasons = decide(rewritten.signals, self.rules)
+        kept = reasons.is_null()
+        texts = pc.if_else(kept, rewritten.text, batch.text)
+        sums = {name: int(each[kept.to_numpy(zero_copy_only=False)].sum()) for name, each in rewritten.counts.items()}
+        counts = {name: count for name, count in sums.items() if count}
+        edited = batch if texts.equals(batch.text) else batch.with_columns(text=texts)
+        return Outcome(edited, reasons, rewritten.signals, counts)
 
 
 def struct(**signals: Any) -> pa.StructArray:

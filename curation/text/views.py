@@ -12,12 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from curation.arrays import Int64s, UInt8s, UInt32s
+from curation.arrays import Bools, Int64s, UInt8s, UInt32s
 from curation.text.buffers import text_bytes
 from curation.text.kernels import characters as utf8
 from curation.text.kernels import markdown, spans
+from curation.text.kernels.unicode_words import find_unicode_words, is_alphanumeric, word_breaks
 
 _NEWLINE = np.uint32(10)
+_FASTTEXT_SPACE = np.array([0, 9, 10, 11, 12, 13, 32], dtype=np.uint32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,16 @@ class Spans:
     def take(self, rows: Int64s) -> Spans:
         """The view of the rows given, sharing the flat arrays."""
         return Spans(self.starts, self.ends, self.first[rows], self.last[rows])
+
+    def sums(self, values: Int64s | Bools) -> Int64s:
+        """The sum of one value per span over the spans of each document, shape (documents,)."""
+        sums: Int64s = np.concatenate([[0], np.cumsum(values, dtype=np.int64)])
+        return sums[self.last] - sums[self.first]
+
+    def where(self, mask: Bools) -> Spans:
+        """The spans for which `mask`, shape (spans,), is true."""
+        before: Int64s = np.concatenate([[0], np.cumsum(mask, dtype=np.int64)])
+        return Spans(self.starts[mask], self.ends[mask], before[self.first], before[self.last])
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +122,14 @@ def strings(text: Characters) -> pa.StringArray:
     return pa.StringArray.from_buffers(len(sizes), pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(data))
 
 
+def bytes_before(text: Characters) -> Int64s:
+    """UTF-8 bytes before each code point, and of all, shape (code points + 1,)."""
+    sizes = np.ones(len(text.codepoints), dtype=np.int64)
+    for size in (0x80, 0x800, 0x10000):
+        sizes += text.codepoints >= size
+    return np.concatenate([[0], np.cumsum(sizes)])
+
+
 def flat(texts: Sequence[str]) -> Characters:
     """Code points of strings that are not a column, such as the words and phrases in parameters."""
     return characters(pa.array(texts, pa.string()))
@@ -129,6 +149,22 @@ def space_words(text: Characters) -> Words:
     flags = np.empty(size, dtype=np.uint8)
     count = spans.find_words(text.codepoints, text.first, text.last, utf8.classes(), starts, ends, flags, first, last)
     return Words(starts[:count], ends[:count], first, last, flags[:count])
+
+
+def unicode_words(text: Characters) -> Spans:
+    """Parts between Unicode's word boundaries that have a letter or a digit (`curation.text.kernels.unicode_words`)."""
+    starts, ends, first, last = _span_arrays(int(text.counts.sum()), len(text.first))
+    count = find_unicode_words(text.codepoints, text.first, text.last, word_breaks(), starts, ends, first, last)
+    return Spans(starts[:count], ends[:count], first, last)
+
+
+def count_fasttext_words(text: Characters) -> Int64s:
+    """Number of fastText's words, between ASCII white space, that begin with a letter or digit, shape (documents,)."""
+    is_space = np.isin(text.codepoints, _FASTTEXT_SPACE)
+    begins = np.concatenate([[True], is_space[:-1]]) if len(is_space) else is_space
+    begins[text.first[text.first < len(begins)]] = True
+    counts = np.concatenate([[0], np.cumsum(begins & is_alphanumeric(text.codepoints))])
+    return counts[text.last] - counts[text.first]
 
 
 def lines(text: Characters) -> Spans:

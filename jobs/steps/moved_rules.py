@@ -25,7 +25,7 @@ from curation.jobs.steps.plan import differences
 from curation.recipes.language_values import stage_key
 from curation.recipes.recipe import Recipe
 from curation.stages.rules import Rule, decide
-from curation.stages.stage import Filter, Stage
+from curation.stages.stage import Filter, Rewriter, Stage
 from curation.stages.stored import StoredStage, is_threshold
 
 SCORES_ADD_UP = 1e-3
@@ -37,7 +37,8 @@ _MOVABLE: dict[type[Any], tuple[str, ...]] = {
     Extract: ("max_html_characters", "language_floor"),
 }
 """Keys that can be changed in stages that are more than a measurement and rules. In stages that are just that
-(`Filter`), every key that is the threshold of a rule can be changed."""
+(`Filter`), or that decide after they have rewritten the text (`Rewriter`), every key that is the threshold of a rule
+can be changed."""
 
 _TRIED: tuple[Any, ...] = (1, 0.5)
 
@@ -132,7 +133,7 @@ def _movable_keys(stage: Any) -> list[str]:
     for kind, keys in _MOVABLE.items():
         if isinstance(stage, kind):
             return [key for key in keys if key in active]
-    if not isinstance(stage, Filter):
+    if not isinstance(stage, Filter | Rewriter):
         return []
     return [name for name in names if name in active or _can_switch_on(stage, name)]
 
@@ -285,7 +286,9 @@ def _doubt_c4(before: C4, after: C4, own: pa.StructArray, removed: Bools) -> Boo
 
 def _may_hide_causes(stage: Any) -> Bools:
     """Whether the stage is of a kind unknown here, which may remove for causes that no signal shows."""
-    known = stage.measures_first if isinstance(stage, StoredStage) else isinstance(stage, Filter | Language | C4)
+    known = isinstance(stage, Filter | Rewriter | Language | C4)
+    if isinstance(stage, StoredStage):
+        known = stage.measures_first
     return np.array(not known, np.bool_)
 
 

@@ -40,10 +40,17 @@ _WORD = re.compile(r"\w+")
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a recipe did with a page: its text, and the rule that removed it (None if it was kept)."""
+    """What a recipe did with a page.
+
+    Attributes:
+        text: The page's text.
+        rule: The rule that removed it; None if it was kept.
+        archive: Path of the archive that has the page.
+    """
 
     text: str
     rule: str | None
+    archive: str
 
 
 Verdicts = Mapping[str, Verdict]
@@ -75,6 +82,7 @@ def main() -> None:
         found = {Path(recipe).stem: run_recipe(archives, recipe, Path(folder)) for recipe in recipes}
         if not args.no_peer and PEER.exists():
             found = {"datatrove": run_peer(archives, Path(folder)), **found}
+    print_sizes(found, data / "web")
     print_labels(found, labels)
     print_gold("WCXB", found, gold)
     print_gold("in web/", found, {url: row for url, row in gold.items() if row["is_in_web"]})
@@ -110,11 +118,11 @@ def run_recipe(archives: Iterable[Path], recipe: str, folder: Path) -> Verdicts:
     timed([*command, "--recipe", recipe, "--workers", str(os.cpu_count())], dict(os.environ))
     found: dict[str, Verdict] = {}
     for path in (out / "removed" / "filter").glob("*.parquet"):
-        for row in pq.read_table(path, columns=["url", "text", "reason"]).to_pylist():
-            found[row["url"]] = Verdict(row["text"] or "", row["reason"])
+        for row in pq.read_table(path, columns=["url", "text", "reason", "file_path"]).to_pylist():
+            found[row["url"]] = Verdict(row["text"] or "", row["reason"], row["file_path"])
     for path in (out / "documents").glob("*.parquet"):
-        for row in pq.read_table(path, columns=["url", "text"]).to_pylist():
-            found[row["url"]] = Verdict(row["text"], None)
+        for row in pq.read_table(path, columns=["url", "text", "file_path"]).to_pylist():
+            found[row["url"]] = Verdict(row["text"], None, row["file_path"])
     return found
 
 
@@ -131,7 +139,8 @@ def run_peer(archives: Iterable[Path], folder: Path) -> Verdicts:
         rule = None if path.parent.name == "output" else path.parent.name
         with gzip.open(path, "rt") as lines:
             for row in map(json.loads, lines):
-                found[row["metadata"]["url"]] = Verdict(row["text"], rule)
+                metadata = row["metadata"]
+                found[metadata["url"]] = Verdict(row["text"], rule, metadata["file_path"])
     return found
 
 
@@ -148,6 +157,18 @@ def share(part: int, whole: int) -> str:
     center, spread = p + z * z / (2 * whole), z * math.sqrt(p * (1 - p) / whole + z * z / (4 * whole * whole))
     low, high = ((center + sign * spread) / (1 + z * z / whole) for sign in (-1, 1))
     return f"{p:.3f} [{low:.2f}, {high:.2f}] of {whole}"
+
+
+def print_sizes(found: Mapping[str, Verdicts], folder: Path) -> None:
+    """How many pages of the archives in a folder each recipe keeps, and how many characters of text, by URL."""
+    archives = {archive.name for archive in folder.glob("*.warc.gz")}
+    print(f"{folder.name + '/':12s} {'pages':>6s} {'kept':>6s} {'characters':>12s} {'per page':>9s}")
+    for name, verdicts in found.items():
+        of_folder = [verdict for verdict in verdicts.values() if Path(verdict.archive).name in archives]
+        texts = [verdict.text for verdict in of_folder if verdict.rule is None]
+        size = sum(map(len, texts))
+        print(f"{name:12s} {len(of_folder):6d} {len(texts):6d} {size:12d} {size // max(1, len(texts)):9d}")
+    print()
 
 
 def print_labels(found: Mapping[str, Verdicts], labels: Mapping[str, Mapping[str, Any]]) -> None:

@@ -41,6 +41,16 @@ def test_the_page_of_filters_has_every_rule() -> None:
     assert documented == expected
 
 
+def test_the_page_of_published_recipes_has_every_rule() -> None:
+    """docs/published-recipes.md lists the rules of its stages with thresholds and reasons, and every such recipe."""
+    page = (ROOT / "docs" / "published-recipes.md").read_text(encoding="utf-8")
+    stages = dict([*load("dolma3").stages, *load("dclm").stages])
+    own = {"dclm_quality", "dclm_repetition", "line_edits", "sentences"}
+    expected = {(str(rule), f"{name}.{rule.reason}") for name in own for rule in stages[name].rules}  # type: ignore[attr-defined]
+    assert set(re.findall(r"^\| `([^`]+)` \| `([^`]+)` \|$", page, re.MULTILINE)) == expected
+    assert all(f"## `{name}`" in page for name in built_in() if name not in ("fineweb", "fineweb-2", "web"))
+
+
 def test_the_page_of_deduplication_has_every_survivor_rule() -> None:
     """The table in docs/deduplication.md lists exactly the named rules."""
     page = (ROOT / "docs" / "deduplication.md").read_text(encoding="utf-8")

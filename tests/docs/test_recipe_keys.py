@@ -59,10 +59,16 @@ def test_every_key_has_a_meaning(name: str, kind: type[Any]) -> None:
     assert {field.name for field in keys(kind)} == {*descriptions(kind)} - ({"bands"} if name == ALARMS else set())
 
 
+def _keys_of(stage: str) -> list[str]:
+    return [field.name for name, kind in classes() if name == stage for field in keys(kind)]
+
+
 def test_no_key_is_missing() -> None:
     """Every key of a built-in recipe is on the page."""
     names = {f"{name}.{field.name}" for name, kind in classes() for field in keys(kind)}
     for recipe in map(load, built_in()):
+        renamed = {stage["name"]: stage["use"] for stage in recipe.resolved()["stage"] if "name" in stage}
+        names |= {f"{name}.{key}" for name, use in renamed.items() for key in _keys_of(use)}
         assert {key for key in flatten(recipe.resolved()) if not key.startswith((f"{ALARMS}.", f"{DEFAULTS}."))} - {
             "stages"
         } <= names

@@ -67,14 +67,14 @@ def measure_ngrams(
     for row in range(first.size):
         begin, n_words = first[row], last[row] - first[row]
         size = table_size(n_words)
-        _number_words(codepoints, starts, ends, begin, n_words, slots[:size], ids, counts)
+        number_words(codepoints, starts, ends, begin, n_words, slots[:size], ids, counts)
         for k in range(n_words):
             grams[k] = ids[k]
         n = 1
         for j in range(top_sizes.size):
             while n < top_sizes[j]:
                 n += 1
-                _number_ngrams(ids, grams, n, n_words, slots[:size], keys, counts, places)
+                number_ngrams(ids, grams, n, n_words, slots[:size], keys, counts, places)
             top[row, j] = _top_characters(starts, ends, begin, n, n_words, grams, counts, places)
         _join(codepoints, starts, ends, begin, n_words, joined, offsets, sums, scales)
         for j in range(duplicate_sizes.size):
@@ -84,7 +84,7 @@ def measure_ngrams(
 
 
 @kernel
-def _number_words(
+def number_words(
     codepoints: UInt32s,
     starts: Int64s,
     ends: Int64s,
@@ -116,7 +116,7 @@ def _number_words(
 
 
 @kernel
-def _number_ngrams(
+def number_ngrams(
     ids: Int32s, grams: Int32s, n: int, n_words: int, slots: Int32s, keys: UInt64s, counts: Int32s, places: Int32s
 ) -> None:
     """Turn `grams`, the numbers of (n-1)-grams by first word, into the numbers of n-grams, and count them."""

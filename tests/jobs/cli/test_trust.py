@@ -187,7 +187,9 @@ def test_facts_that_are_none_are_not_believed(facts: dict[str, Any], out: Path, 
     assert "--trust-code" in message
 
 
-@pytest.mark.parametrize("use", ["curation.stages.batch:Batch", "curation.recipes.recipe:load", "os:system"])
+@pytest.mark.parametrize(
+    "use", ["curation.stages.batch:Batch", "curation.recipes.recipe:load", "os:system", "datatrove:RegexFilter"]
+)
 def test_built_in_means_in_the_tables(use: str, out: Path) -> None:
     """Another class or function of this package is not a built-in stage."""
     stage(out, "gopher_quality", use=use)
@@ -241,7 +243,8 @@ HARMLESS = {
     "tokens.end_token", "tokens.pad_token",
     "read.records", "read.status", "gopher_quality.stop_words", "fineweb.terminal_characters",
     "extract.blocks_model", "quality.models",  # numbers only, checked when they are loaded
-    "quality.labels", "quality.min_score_by_language",
+    "quality.labels", "quality.min_score_by_language", "dclm_quality.stop_words", "sentences.expressions",
+    "table_symbols.symbols", "table_symbols.replacement",
 }  # fmt: skip
 """Keys with text that names nothing outside of the recipe."""
 
