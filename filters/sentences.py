@@ -27,7 +27,7 @@ from curation.stages.stage import Filter, struct
 from curation.stages.thresholds import fraction
 from curation.text.views import Spans, characters, unicode_words
 
-_END = re.compile(r"[.!?]+\s+")
+_END = re.compile(r"(?<![.!?])[.!?]++\s+")
 
 
 @checked
