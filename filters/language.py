@@ -18,8 +18,9 @@ from annotated_types import Ge, Lt
 from curation.errors import ParameterError
 from curation.language import identify
 from curation.language.labels import label_of, model_label
+from curation.language.second import Second, second_version, with_second
 from curation.stages.batch import Batch
-from curation.stages.parameters import Outside, Size, checked
+from curation.stages.parameters import Outside, Share, Size, checked
 from curation.stages.rules import Rule, decide
 from curation.stages.stage import Outcome, struct
 from curation.text import views
@@ -46,6 +47,9 @@ class Language:
             the script, deu_Latn. With "script", only the most probable language can pass, whatever `min_score` is.
         max_characters: Look only at this many characters at the beginning of a text, which is faster and changes the
             verdict on a few documents in a thousand; None means the whole text.
+        second: Another library to ask about texts of which the model is not sure, "py3langid" or "cld2"; None asks
+            none. Its language and score take the place of the model's.
+        second_below: Score of the model below which the second opinion counts.
     """
 
     languages: tuple[str, ...] = ("en",)
@@ -54,9 +58,11 @@ class Language:
     model: Annotated[str, Outside("a model")] | None = None
     max_characters: Size | None = None
     labels: Literal["model", "script"] = "model"
+    second: Second | None = None
+    second_below: Share = 0.8
 
     version: ClassVar[int] = 1
-    added: ClassVar[tuple[str, ...]] = ("labels",)
+    added: ClassVar[tuple[str, ...]] = ("labels", "second", "second_below")
     identifies_language: ClassVar[bool] = True
     libraries: ClassVar[tuple[str, ...]] = ("fasttext-predict",)
 
@@ -68,6 +74,11 @@ class Language:
         unknown = [language for language in self.languages if model_label(language, known) is None]
         if unknown:
             raise ParameterError("languages", unknown[0], f"among the model's labels: {', '.join(sorted(known))}")
+        if self.second is not None:
+            try:
+                second_version(self.second)
+            except ValueError as error:
+                raise ParameterError("second", self.second, f"none; {error}") from error
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -75,13 +86,15 @@ class Language:
         return (Rule("wanted", "<", 1, "languages"), Rule("score", "<=", self.min_score, "min_score"))
 
     def assets(self) -> dict[str, str]:
-        """Hash of the model."""
-        return {"model": identify.model_hash(self.model)}
+        """Hash of the model, and the version of the library that is asked for a second opinion."""
+        second = {} if self.second is None else {"second": second_version(self.second)}
+        return {"model": identify.model_hash(self.model), **second}
 
     def __call__(self, batch: Batch, /) -> Outcome:
         """Predict, fill the two columns, decide.
 
-        Signals: `score`, of the language that decides, and `wanted`, whether that language is wanted (0 or 1).
+        Signals: `score`, of the language that decides, `wanted`, whether that language is wanted (0 or 1), and, if a
+        second opinion is asked for, `second`, whether it counts (0 or 1).
         """
         texts = views.strings(batch.prose.characters) if self.markdown else batch.text
         if self.max_characters is not None:
@@ -89,12 +102,17 @@ class Language:
         wanted_labels = self._model_labels()
         alternatives = wanted_labels if self.min_score < SURE and self.labels == "model" else ()
         predicted = identify.predict_all(texts, alternatives, self.model)
+        more: dict[str, pa.Array] = {}
+        if self.second is not None:
+            predicted, is_second = with_second(predicted, texts, self.second, self.second_below, self.model)
+            more["second"] = pa.array(is_second.astype(np.int32))
         wanted = [name is not None and (not wanted_labels or name in wanted_labels) for name in predicted.languages]
         first = np.array(wanted, np.bool_)
         second = ~first & (predicted.wanted_scores > self.min_score)
         signals = struct(
             score=pa.array(np.where(second, predicted.wanted_scores, predicted.scores)),
             wanted=pa.array((first | second).astype(np.int32)),
+            **more,
         )
         unidentified = np.array([name is None for name in predicted.languages], np.bool_)
         names = predicted.languages
