@@ -166,7 +166,7 @@ def test_what_is_imported_is_declared() -> None:
     """Every package that a source imports is a declared dependency, not one of a dependency or of the tests."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    optional = (each for name in ("torch", "extractor", "fetch", "languages") for each in extras[name])
+    optional = (each for name in ("torch", "extractor", "fetch", "languages", "cld2") for each in extras[name])
     declared = distribution_names([*project["dependencies"], *optional])
     owners = importlib.metadata.packages_distributions()
     for path in sources():

@@ -5,12 +5,14 @@ labels/README.md here). Each recipe runs as a whole command, `curate filter`; da
 environment (`make peers`). Keeping is judged on labeled pages (Wilson's 95 % intervals), extraction and kinds of page
 on pages with annotated main text (WCXB). `--third` limits both to a third of the registered domains.
 
-    python tests/benchmarks/keeping.py [--recipe NAME|FILE ...] [--third 1|2|3] [--no-peer] [--rules]
+    python tests/benchmarks/keeping.py [--recipe NAME|FILE ...] [--third 1|2|3] [--no-peer] [--no-rest]
+        [--out DIR] [--rules]
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gzip
 import json
 import math
@@ -63,10 +65,13 @@ def main() -> None:
     parser.add_argument("--recipe", action="append", help="recipe to run, several times [default: fineweb and web]")
     parser.add_argument("--third", type=int, choices=(1, 2, 3), help="only this third of the registered domains")
     parser.add_argument("--no-peer", action="store_true", help="leave out datatrove")
+    parser.add_argument("--no-rest", action="store_true", help="leave out WCXB's pages that are not in web/")
+    parser.add_argument("--out", type=Path, help="folder of the runs, which resume [default: a temporary one]")
     parser.add_argument("--rules", action="store_true", help="also print an example of each rule")
     args = parser.parse_args()
     data = shared_data()
     archives = [data / "web", data / "gold" / "keep-archives.warc.gz", data / "gold" / "wcxb-rest.warc.gz"]
+    archives = archives[:-1] if args.no_rest else archives
     labels = {
         "web/ and archives": read_labels(data / "gold" / "keep.jsonl"),
         "listings": read_labels(LABELS / "listings.jsonl"),
@@ -77,14 +82,15 @@ def main() -> None:
             name: {url: row for url, row in rows.items() if third(url) == args.third} for name, rows in labels.items()
         }
         gold = {url: row for url, row in gold.items() if third(url) == args.third}
-    with tempfile.TemporaryDirectory() as folder:
+    with contextlib.nullcontext(args.out) if args.out else tempfile.TemporaryDirectory() as folder:
         recipes = args.recipe or ["fineweb", "web"]
         found = {Path(recipe).stem: run_recipe(archives, recipe, Path(folder)) for recipe in recipes}
         if not args.no_peer and PEER.exists():
             found = {"datatrove": run_peer(archives, Path(folder)), **found}
     print_sizes(found, data / "web")
     print_labels(found, labels)
-    print_gold("WCXB", found, gold)
+    if not args.no_rest:
+        print_gold("WCXB", found, gold)
     print_gold("in web/", found, {url: row for url, row in gold.items() if row["is_in_web"]})
     for name, verdicts in found.items():
         if name != "datatrove":

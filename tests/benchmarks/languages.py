@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import importlib.metadata  # noqa: F401  (datatrove expects it to be imported)
+import itertools
 import json
 import statistics
 import time
@@ -31,6 +32,7 @@ from sources import shared_data
 
 from curation.filters.language import Language
 from curation.language import identify
+from curation.language.second import Second, with_second
 from curation.stages.batch import Batch
 
 THRESHOLD = 0.65
@@ -61,26 +63,65 @@ def main() -> None:
     data = shared_data("language")
     rows = list(accuracies(data, chosen.model))
     texts = list(page_texts(data, 8 if chosen.quick else 1))
-    page = "\n".join([*head(rows, chosen.model), *cutting(texts, chosen.model), *table(rows)])
+    page = "\n".join(
+        [*head(rows, chosen.model), *second_opinions(data, chosen.model), *cutting(texts, chosen.model), *table(rows)]
+    )
     print(page)
     if chosen.write:
         chosen.write.write_text(page + "\n", encoding="utf-8")
     print(json.dumps(speed(texts, chosen.model)))
 
 
-def accuracies(data: Path, model: str | None) -> Iterator[Accuracy]:
-    """One entry per language."""
-    sentences: dict[str, list[str]] = defaultdict(list)
+def sentences(data: Path) -> Iterator[tuple[str, str]]:
+    """The sentences, each with the code of its language."""
     with gzip.open(data / "language" / "lingua-sentences.tsv.gz", "rt", encoding="utf-8") as lines:
         for line in lines:
-            code, sentence = line.rstrip("\n").split("\t", 1)
-            sentences[code].append(sentence)
-    for code, values in sorted(sentences.items()):
+            code, _, sentence = line.rstrip("\n").partition("\t")
+            yield code, sentence
+
+
+def accuracies(data: Path, model: str | None) -> Iterator[Accuracy]:
+    """One entry per language."""
+    by_code: dict[str, list[str]] = defaultdict(list)
+    for code, sentence in sentences(data):
+        by_code[code].append(sentence)
+    for code, values in sorted(by_code.items()):
         found = identify.predict_all(pa.array(values, pa.string()), path=model)
         correct = [name == SAME.get(code, code) for name in found.languages]
         confident = np.array(correct) & (found.scores > THRESHOLD)
         errors = Counter(name or "-" for name, good in zip(found.languages, correct, strict=True) if not good)
         yield Accuracy(code, len(values), sum(correct), int(confident.sum()), errors)
+
+
+def second_opinions(data: Path, model: str | None) -> list[str]:
+    """How many sentences in languages that the model knows are identified with each second opinion."""
+    labels = identify.labels(model)
+    known = [(SAME.get(code, code), text) for code, text in sentences(data) if SAME.get(code, code) in labels]
+    texts = pa.array([text for _, text in known], pa.string())
+    alone = identify.predict_all(texts, path=model)
+    lines = [
+        "## A second opinion",
+        "",
+        "`language.second` asks another library about texts that the model scores below `language.second_below`. "
+        f"Of the {len(known):,} sentences in known languages:",
+        "",
+        "| second | below | asked | correct | confident | wrong, but confident | ms per sentence asked |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    names: tuple[Second, ...] = ("py3langid", "cld2")
+    for name, below in [(None, 0.0), *itertools.product(names, (0.65, 0.8, 0.9))]:
+        found, is_asked, cost = alone, np.zeros(len(known), np.bool_), "-"
+        if name is not None:
+            with_second(alone, texts[:99], name, 1.0, model)  # loads the library
+            started = time.process_time()
+            found, is_asked = with_second(alone, texts, name, below, model)
+            cost = f"{(time.process_time() - started) / max(1, int(is_asked.sum())) * 1000:.3f}"
+        correct = np.array([label == code for label, (code, _) in zip(found.languages, known, strict=True)])
+        confident = found.scores > THRESHOLD
+        shares = (is_asked, correct, correct & confident, ~correct & confident)
+        cells = " | ".join(f"{share.mean():.1%}" for share in shares)
+        lines.append(f"| {name or '-'} | {below if name else '-'} | {cells} | {cost} |")
+    return [*lines, ""]
 
 
 def page_texts(data: Path, step: int) -> Iterator[str]:

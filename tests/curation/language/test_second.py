@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import pickle
+import pydoc
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from curation.errors import ParameterError
 from curation.filters.language import Language
 from curation.language import identify, second
 from curation.language.second import with_second
+from curation.recipes.recipe import load
 from curation.stages.parameters import identity
 
 ENGLISH = "This is quite certainly English text, and nobody would doubt it."
@@ -131,3 +134,16 @@ def test_odd_texts(name: Any, package: str) -> None:
     assert all(language is None or 0 <= score <= 1 for _, language, score in rows)
     assert pickle.loads(pickle.dumps(Language(second=name))) == Language(second=name)
     assert_linear(lambda text: judged(text, second=name, second_below=1.0), lambda n: "pod=x " * n, 2_000)
+
+
+def test_technical_english() -> None:
+    """A page of documentation that lid.176 scores below 0.65 is kept by `web`, not by `fineweb`."""
+    pytest.importorskip("py3langid")
+    text = pydoc.plain(pydoc.render_doc(argparse))
+    verdicts = {}
+    for name in ("web", "fineweb"):
+        stage = dict(load(name).stages)["language"]
+        outcome = stage(documents(text))
+        assert outcome.reasons is not None
+        verdicts[name] = outcome.reasons.to_pylist()
+    assert verdicts == {"web": [None], "fineweb": ["min_score"]}
