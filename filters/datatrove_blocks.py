@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import threading
 from collections.abc import Iterator
 from functools import cache, lru_cache
 from typing import Any, ClassVar
@@ -36,6 +37,9 @@ _PLAIN_METADATA = {
     "language": "en", "language_score": 0.9,
 }  # fmt: skip
 
+_LOCK = threading.Lock()
+"""datatrove's blocks and word tokenizers are loaded at their first use and shared, but not made for threads."""
+
 Value = bool | int | float | str | tuple[Any, ...] | None
 
 
@@ -57,12 +61,13 @@ class DatatroveBlock:
 
     def __call__(self, batch: Batch, /) -> Outcome:
         """The block's verdict on each document, and the text that it leaves of those that it keeps."""
-        block = _block(self)
         reasons, texts = [], []
-        for document in _documents(batch):
-            text = document.text
-            reasons.append(_judge(self, block, document))
-            texts.append(document.text if reasons[-1] is None else text)
+        with _LOCK:
+            block = _block(self)
+            for document in _documents(batch):
+                text = document.text
+                reasons.append(_judge(self, block, document))
+                texts.append(document.text if reasons[-1] is None else text)
         new = pa.array(texts, batch.text.type)
         return Outcome(
             batch if new.equals(batch.text) else batch.with_columns(text=new), pa.array(reasons, pa.string())

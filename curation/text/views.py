@@ -163,7 +163,7 @@ def count_fasttext_words(text: Characters) -> Int64s:
     is_space = np.isin(text.codepoints, _FASTTEXT_SPACE)
     begins = np.concatenate([[True], is_space[:-1]]) if len(is_space) else is_space
     begins[text.first[text.first < len(begins)]] = True
-    counts = np.concatenate([[0], np.cumsum(begins & is_alphanumeric(text.codepoints))])
+    counts: Int64s = np.concatenate([[0], np.cumsum(begins & is_alphanumeric(text.codepoints))])
     return counts[text.last] - counts[text.first]
 
 

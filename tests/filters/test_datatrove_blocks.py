@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import pyarrow as pa
 import pytest
 from datatrove.pipeline import base
 from heuristic_cases import batch_of, edited, page_texts, references
+from source_files import ROOT
 
 from curation.errors import RecipeError
 from curation.filters import datatrove_blocks
@@ -42,6 +46,24 @@ def test_verdicts_reasons_and_texts_are_the_blocks(shared_data: Path) -> None:
             assert left == (document.text if verdict is True else text)
             seen.add(reason)
     assert len(seen) > 8
+
+
+def test_threads() -> None:
+    """Threads that use a block for the first time at once get its verdicts, not errors of half-loaded libraries."""
+    program = (
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "from heuristic_cases import batch_of\n"
+        "from curation.filters.datatrove_blocks import block_class\n"
+        "stage = block_class('FineWebQualityFilter')()\n"
+        "batch = batch_of(['A line that ends. ' * 9 + str(n) + '.' for n in range(9)])\n"
+        "with ThreadPoolExecutor(8) as pool:\n"
+        "    found = list(pool.map(lambda _: stage(batch).reasons.to_pylist(), range(8)))\n"
+        "assert found == [[None] * 9] * 8, found\n"
+    )
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "support"), os.environ.get("PYTHONPATH", "")])
+    environment = os.environ | {"PYTHONPATH": path}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_in_a_recipe() -> None:
