@@ -14,7 +14,7 @@ ftfy = pytest.importorskip("ftfy")
 
 from curation.filters import encoding  # noqa: E402
 from curation.filters.encoding import Encoding  # noqa: E402
-from curation.jobs.inspect.what_if.moved_rules import movable  # noqa: E402
+from curation.jobs.steps.moved_rules import movable  # noqa: E402
 
 CONFIG = ftfy.TextFixerConfig(
     unescape_html="auto", remove_terminal_escapes=True, fix_encoding=True, restore_byte_a0=True,

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from heuristic_cases import batch_of
 
-from curation.jobs.inspect.what_if.moved_rules import movable
+from curation.jobs.steps.moved_rules import movable
 from curation.recipes.recipe import load
 from curation.stages.batch import Batch
 from curation.stages.stage import Rewriter, apply, as_if_kept, signal_type
