@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import pyarrow as pa
+from annotated_types import Ge, Le
 
 from curation.stages.batch import Batch
-from curation.stages.parameters import Count, checked
+from curation.stages.parameters import checked
 from curation.stages.stage import Rewriter, Rewritten, struct
 
 _ADDRESS = re.compile(r"[ \t]?(?:(?:https?|ftp)://|\bwww\.)\S+", re.IGNORECASE)
@@ -31,7 +32,7 @@ class Formatting(Rewriter):
     """
 
     addresses: bool = False
-    max_newlines: Count | None = 2
+    max_newlines: Annotated[int, Ge(0), Le(1000)] | None = 2
 
     version: ClassVar[int] = 1
 

@@ -56,12 +56,9 @@ class Sentences(Filter):
     libraries: ClassVar[tuple[str, ...]] = ("regex",)
 
     def __post_init__(self) -> None:
-        for key, values in (("phrases", self._phrases()), ("expressions", self.expressions)):
-            for value in values:
-                try:
-                    _matching(pa.array([""]), value if key == "expressions" else re.escape(value))
-                except pa.ArrowInvalid as error:
-                    raise ParameterError(key, value, f"an expression of RE2 ({error})") from error
+        for value in self.expressions:
+            _check_expression("expressions", value, value)
+        _check_expression("phrases", str(self.phrases), self._expression())
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -84,8 +81,7 @@ class Sentences(Filter):
         last = np.cumsum(counts)
         sentences = pa.array([part for parts in split for part in parts], pa.string())
         is_questionable = self._is_list(sentences)
-        expression = "|".join([*map(re.escape, self._phrases()), *self.expressions])
-        if expression:
+        if expression := self._expression():
             is_questionable |= _matching(sentences, expression)
         spans = Spans(last, last, last - counts, last)
         return struct(sentences=counts, questionable=fraction(spans.sums(is_questionable), counts))
@@ -100,6 +96,10 @@ class Sentences(Filter):
             return np.zeros(len(sentences), np.bool_)
         return (words.counts >= self.min_list_words) & (words.sums(is_capital) > words.counts * self.max_capitals)
 
+    def _expression(self) -> str:
+        """One expression for all phrases and expressions."""
+        return "|".join([*map(re.escape, self._phrases()), *self.expressions])
+
     def _phrases(self) -> tuple[str, ...]:
         return () if self.phrases is None else _read_phrases(self.phrases)
 
@@ -111,6 +111,14 @@ def _read_phrases(path: str) -> tuple[str, ...]:
         return tuple(filter(None, Path(path).read_text(encoding="utf-8-sig").splitlines()))
     except (OSError, ValueError) as error:
         raise ParameterError("phrases", path, f"the path of a file with a phrase per line ({error})") from error
+
+
+def _check_expression(key: str, value: str, expression: str) -> None:
+    """Raise ParameterError if RE2 does not accept an expression, or finds it too large."""
+    try:
+        _matching(pa.array([""]), expression)
+    except pa.ArrowInvalid as error:
+        raise ParameterError(key, value, f"what RE2 can search for ({error})") from error
 
 
 def _matching(sentences: pa.StringArray, expression: str) -> Bools:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from heuristic_cases import batch_of
 
+from curation.errors import ParameterError
 from curation.filters.formatting import Formatting
 
 
@@ -32,3 +33,9 @@ def test_addresses() -> None:
     assert outcome.signals.field("addresses").to_pylist() == [3, 0]
     assert outcome.counts == {"addresses": 3}
     assert Formatting()(batch_of([text])).batch.text.to_pylist() == [text]
+
+
+def test_bad_parameters() -> None:
+    """A number of newlines beyond what an expression can have is refused."""
+    with pytest.raises(ParameterError, match="max_newlines"):
+        Formatting(max_newlines=2**40)

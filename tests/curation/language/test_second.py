@@ -9,6 +9,7 @@ import pydoc
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from growth import assert_linear
@@ -85,6 +86,13 @@ def test_answers_that_the_model_has_no_label_for(monkeypatch: pytest.MonkeyPatch
     assert changed.tolist() == [False, False, True]
     assert found.languages == [*predicted.languages[:2], "he"]
     assert found.scores.tolist() == [*predicted.scores[:2], 0.7]
+
+
+def test_a_text_without_a_language_is_not_asked_about(asked: list[str]) -> None:
+    """Where the model finds no language at all, such as in a text without words, there is none."""
+    none = identify.Predictions([None], np.zeros(1), np.zeros(1))
+    found, changed = with_second(none, pa.array([""]), "cld2", 1.0)
+    assert (found.languages, changed.tolist(), asked) == ([None], [False], [])
 
 
 def test_a_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
