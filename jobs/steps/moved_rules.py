@@ -193,7 +193,7 @@ def removed_rows(batch: pa.RecordBatch, stages: Sequence[MovedStage]) -> Measure
 
 
 @dataclass(frozen=True, slots=True)
-class Progressed:
+class StageVerdicts:
     """Rows after a changed stage.
 
     Attributes:
@@ -209,7 +209,7 @@ class Progressed:
     sure: Bools
 
 
-def judge_all(stages: Sequence[MovedStage], rows: MeasuredRows) -> Iterator[Progressed]:
+def judge_all(stages: Sequence[MovedStage], rows: MeasuredRows) -> Iterator[StageVerdicts]:
     """Apply the changed stages one after the other, each to the rows that those before it do not remove."""
     alive, sure = np.ones(len(rows), np.bool_), np.ones(len(rows), np.bool_)
     for number, stage in enumerate(stages):
@@ -218,7 +218,7 @@ def judge_all(stages: Sequence[MovedStage], rows: MeasuredRows) -> Iterator[Prog
         moved = alive & verdicts.removed & ~(is_same & (rows.position == number))
         alive = alive & ~verdicts.removed
         sure = sure & alive & ~verdicts.unsure
-        yield Progressed(verdicts, moved, alive, sure)
+        yield StageVerdicts(verdicts, moved, alive, sure)
 
 
 def is_changed(stages: Sequence[MovedStage], rows: MeasuredRows) -> Bools:

@@ -11,19 +11,17 @@ they add now. Whatever does not fit leads to filtering everything.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
-from curation.archives.reader import BATCH_BYTES, ReadSettings, read_batches
 from curation.arrays import Bools, Int64s
-from curation.dedup.signatures import signature_schema, signatures
 from curation.errors import UnreadableArchive, UsageError
 from curation.filters.language import SURE, Language
+from curation.jobs.steps.changed_pages import BothRecipes, ChangedRows, PageTotals, changed_pages
 from curation.jobs.steps.moved_rules import (
     MeasuredRows,
     MovedStage,
@@ -38,15 +36,15 @@ from curation.recipes.language_values import TABLE as BY_LANGUAGE
 from curation.recipes.recipe import STAGES, Recipe, from_document
 from curation.running.performance import Meter
 from curation.stages.batch import Batch
-from curation.stages.rules import Rule, violations
-from curation.stages.signals import Histogram, add_histograms, histograms, stored_rows, stored_schema, to_json
-from curation.stages.stage import Applied, Filter, Outcome, Stage, apply, signal_type
-from curation.stages.tally import StageTally, add_counts, add_stages
+from curation.stages.rules import violations
+from curation.stages.signals import Histogram, add_histograms, histograms, to_json
+from curation.stages.stage import Filter, signal_type
+from curation.stages.tally import StageTally, add_counts
 from curation.store import schema
 from curation.store.folder import Folder
 from curation.store.manifest import Manifest, is_done
-from curation.store.paths import DOCUMENTS, RECIPE_BEFORE, REMOVED_BY_FILTER, RUN, SIGNALS, SIGNATURES, ShardFiles
-from curation.store.shards import ShardWriter, open_parquet, read_numbered, read_table, rows_at
+from curation.store.paths import DOCUMENTS, RECIPE_BEFORE, REMOVED_BY_FILTER, RUN, SIGNALS, ShardFiles
+from curation.store.shards import ShardWriter, read_numbered, read_table, rows_at
 
 if TYPE_CHECKING:
     from curation.jobs.steps.filter import FilterTask
@@ -55,10 +53,11 @@ MOST_CHANGED = 0.5
 """Share of documents with another verdict above which everything is filtered again: changed pages are read one by one,
 and the stages from the first changed one on are applied twice to them."""
 
+REMOTE_BYTES = 5 << 20
+"""Bytes that are fetched for a page of an archive that is not local: if they are more than the archive, it is read."""
+
 ROWS = 16_384
 """Documents judged at once: their signals take a few megabytes."""
-
-BATCH_ROWS = 256
 
 TABLES_READ = ("read", "signals", "dedup")
 """The tables of a recipe that the filter step depends on."""
@@ -190,12 +189,14 @@ def filtered_again(task: FilterTask, signals: pa.DataType) -> MovedShard | None:
     stages = [MovedStage.of(name, old, new) for (name, old), (_, new) in pairs]
     judged = _judge(earlier.folder, shard, stages)
     stored = {files: (offsets[files], judged.changed[files]) for files in offsets}
-    if sum(int(changed.sum()) for _, changed in stored.values()) > MOST_CHANGED * len(every):
+    pages = sum(int(changed.sum()) for _, changed in stored.values())
+    is_far = not task.source.is_local and pages * REMOTE_BYTES > task.source.size
+    if pages > MOST_CHANGED * len(every) or is_far:
         return None
-    old, new, rows = _Pages(), _Pages(), _ChangedRows(task, signals)
-    again = _Again(stages, signals, task.recipe.table("signals").all)
+    old, new, rows = PageTotals(), PageTotals(), ChangedRows(task, signals)
+    again = BothRecipes(stages, signals, task.recipe.table("signals").all)
     try:
-        for batch in _changed_pages(task, earlier, stored):
+        for batch in changed_pages(task, earlier.folder, stored):
             before, now = again(batch)
             old.add(before)
             new.add(now)
@@ -209,24 +210,16 @@ def filtered_again(task: FilterTask, signals: pa.DataType) -> MovedShard | None:
 
 def _is_whole(earlier: Earlier, manifest: Manifest) -> bool:
     """Whether all files are those of the manifest: a run that was killed may have replaced some of them."""
-    for output in manifest.outputs:
-        try:
-            with open_parquet(earlier.folder, output.path) as parquet:
-                stamp = (parquet.schema_arrow.metadata or {}).get(b"curation.fingerprint", b"")
-                if stamp.decode() != earlier.fingerprint or parquet.metadata.num_rows != output.rows:
-                    return False
-        except FileNotFoundError:
-            return False
-    return True
+    try:
+        return all(earlier.folder.hash(output.path) == (output.bytes, output.hash) for output in manifest.outputs)
+    except FileNotFoundError:
+        return False
 
 
 def _offsets(folder: Folder, path: str) -> Int64s:
     """Offsets of the pages in the archive, int64[rows]; -1 if a page cannot be read at an offset."""
     column = read_table(folder, path, ["warc_offset"])["warc_offset"]
     return np.asarray(column.fill_null(-1).to_numpy(), np.int64)
-
-
-# ---- the verdicts by stored signals
 
 
 @dataclass(slots=True)
@@ -261,112 +254,6 @@ def _count(judged: _Judged, stages: Sequence[MovedStage], rows: MeasuredRows) ->
             counted[rule.reason] = counted.get(rule.reason, 0) + int(violations(entered, rule).sum())
 
 
-# ---- the pages that change
-
-
-@dataclass(frozen=True, slots=True)
-class _Measured:
-    """A stage that has measured already: it keeps everything."""
-
-    signals: pa.StructArray | None
-    rules: tuple[Rule, ...]
-    version: ClassVar[int] = 1
-
-    def __call__(self, batch: Batch, /) -> Outcome:
-        return Outcome(batch, None, self.signals)
-
-
-class _Pages:
-    """What stages make of the changed pages.
-
-    Attributes:
-        tallies: Counts by stage.
-        histograms: Of every signal.
-        verdicts: The reason of each page by its offset; None for kept ones.
-    """
-
-    def __init__(self) -> None:
-        self.tallies: dict[str, StageTally] = {}
-        self.histograms: dict[str, Histogram] = {}
-        self.verdicts: dict[int, str | None] = {}
-
-    def add(self, applied: Applied) -> None:
-        """Add the pages of a batch."""
-        self.tallies = add_stages(self.tallies, applied.tallies)
-        self.histograms = add_histograms(self.histograms, applied.histograms)
-        self.verdicts |= dict.fromkeys(applied.kept.column("warc_offset").to_pylist())
-        for removed in applied.removed:
-            self.verdicts |= zip(removed["warc_offset"].to_pylist(), removed["reason"].to_pylist(), strict=True)
-
-
-@dataclass(frozen=True, slots=True)
-class _Again:
-    """Applies the stages of both recipes to pages; those before the first changed one, such as extraction, once."""
-
-    stages: Sequence[MovedStage]
-    signals: pa.DataType
-    measure_all: bool
-
-    def __call__(self, batch: Batch) -> tuple[Applied, Applied]:
-        """The pages after the earlier stages, and after those of now.
-
-        Raises:
-            UnreadableArchive: The stages remove a page that they kept before.
-        """
-        first = next(number for number, stage in enumerate(self.stages) if stage.touched)
-        lead, rest = self.stages[:first], self.stages[first:]
-        fields = [each for each in self.signals if any(each.name.startswith(f"{stage.name}.") for stage in lead)]
-        common = apply([(stage.name, stage.after) for stage in lead], batch, pa.struct(fields))
-        if common.removed:
-            raise UnreadableArchive("a page has another verdict than before")
-        measured = [(stage.name, _given(stage, common.signals)) for stage in lead]
-        both: list[list[tuple[str, Stage]]] = [
-            [*measured, *((stage.name, stage.before) for stage in rest)],
-            [*measured, *((stage.name, stage.after) for stage in rest)],
-        ]
-        old, new = (apply(each, common.kept, self.signals, measure_all=self.measure_all) for each in both)
-        return old, new
-
-
-def _given(stage: MovedStage, signals: pa.StructArray) -> _Measured:
-    names = [each.name for each in signals.type if each.name.startswith(f"{stage.name}.")]
-    arrays = [signals.field(name) for name in names]
-    own = [name.removeprefix(f"{stage.name}.") for name in names]
-    return _Measured(pa.StructArray.from_arrays(arrays, names=own) if own else None, stage.rules)
-
-
-def _changed_pages(
-    task: FilterTask, earlier: Earlier, stored: Mapping[ShardFiles, tuple[Int64s, Bools]]
-) -> Iterator[Batch]:
-    """The pages with another verdict, read again, in the order of the archive.
-
-    Raises:
-        UnreadableArchive: One is not there.
-    """
-    dumps: dict[int, str | None] = {}
-    for files, (_, changed) in stored.items():
-        columns = rows_at(earlier.folder, files.path(task.shard), np.flatnonzero(changed), ["warc_offset", "dump"])
-        dumps |= zip(columns["warc_offset"].to_pylist(), columns["dump"].to_pylist(), strict=True)
-    settings: ReadSettings = task.recipe.table("read")
-    pages: list[pa.RecordBatch] = []
-    with task.source.open() as stream:
-        for offset in sorted(dumps):
-            stream.seek(offset)
-            page = next(read_batches(stream, task.source.path, settings, Counter(), max_documents=1), None)
-            if page is None or page.column("warc_offset")[0].as_py() != offset:
-                raise UnreadableArchive(f"no page at offset {offset:,}")
-            pages.append(page.with_columns(dump=pa.array([dumps[offset]], pa.string())).table)
-            if len(pages) >= BATCH_ROWS or sum(each.nbytes for each in pages) >= BATCH_BYTES:
-                yield _batch(pages)
-                pages = []
-    if pages:
-        yield _batch(pages)
-
-
-def _batch(pages: Sequence[pa.RecordBatch]) -> Batch:
-    return Batch(pa.Table.from_batches(pages).combine_chunks().to_batches()[0])
-
-
 def _stored_verdicts(
     folder: Folder, shard: str, stored: Mapping[ShardFiles, tuple[Int64s, Bools]]
 ) -> dict[int, str | None]:
@@ -378,49 +265,7 @@ def _stored_verdicts(
     return verdicts | dict(zip(offsets[changed].tolist(), reasons.to_pylist(), strict=True))
 
 
-class _ChangedRows:
-    """The rows of the changed pages for each kind of file."""
-
-    def __init__(self, task: FilterTask, signals: pa.DataType) -> None:
-        self._settings = task.recipe.table("dedup")
-        self._parts: dict[ShardFiles, list[pa.Table]] = {}
-        self._offsets: dict[ShardFiles, list[int]] = {}
-        self._schemas = {
-            DOCUMENTS: schema.DOCUMENT,
-            SIGNATURES: signature_schema(self._settings),
-            SIGNALS: stored_schema(signals),
-            REMOVED_BY_FILTER: schema.removed(signals),
-        }
-
-    def add(self, applied: Applied) -> None:
-        """Add the pages of a batch."""
-        kept = applied.kept
-        offsets = kept.column("warc_offset").to_pylist()
-        self._add(DOCUMENTS, kept.table, offsets)
-        self._add(SIGNATURES, signatures(kept, self._settings), offsets)
-        self._add(SIGNALS, stored_rows(kept.table, applied.signals), offsets)
-        if applied.removed:
-            removed = pa.Table.from_batches(applied.removed).sort_by("warc_offset")
-            self._add(REMOVED_BY_FILTER, removed, removed["warc_offset"].to_pylist())
-
-    def _add(self, files: ShardFiles, rows: pa.RecordBatch | pa.Table, offsets: list[int]) -> None:
-        table = pa.table(rows) if isinstance(rows, pa.RecordBatch) else rows
-        columns = self._schemas[files]
-        self._parts.setdefault(files, []).append(table.select(columns.names).cast(columns))
-        self._offsets.setdefault(files, []).extend(offsets)
-
-    def tables(self) -> dict[ShardFiles, tuple[pa.Table, Int64s]]:
-        """The rows in the order of the archive, and their offsets."""
-        return {
-            files: (
-                pa.concat_tables([columns.empty_table(), *self._parts.get(files, ())]),
-                np.array(self._offsets.get(files, ()), np.int64),
-            )
-            for files, columns in self._schemas.items()
-        }
-
-
-def _counts(manifest: Manifest, judged: _Judged, old: _Pages, new: _Pages) -> dict[str, Any]:
+def _counts(manifest: Manifest, judged: _Judged, old: PageTotals, new: PageTotals) -> dict[str, Any]:
     """What the manifest of the shard counts."""
     stages: dict[str, StageTally] = {}
     for name, values in manifest.counts["stages"].items():

@@ -73,7 +73,7 @@ def contents(out: Path) -> dict[str, bytes]:
 def pages_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Numbers of pages that were read again; reading a whole archive adds -1."""
     numbers: list[int] = []
-    changed_pages, read_watched = moved_thresholds._changed_pages, filter_step.read_watched
+    changed_pages, read_watched = moved_thresholds.changed_pages, filter_step.read_watched
 
     def counted(*arguments: Any) -> Iterator[Any]:
         for batch in changed_pages(*arguments):
@@ -84,7 +84,7 @@ def pages_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         numbers.append(-1)
         return read_watched(source, *arguments)
 
-    monkeypatch.setattr(moved_thresholds, "_changed_pages", counted)
+    monkeypatch.setattr(moved_thresholds, "changed_pages", counted)
     monkeypatch.setattr(filter_step, "read_watched", whole)
     return numbers
 
