@@ -607,7 +607,7 @@ def _build_stage(name: str, values: Mapping[str, Any], source: str, known: Store
     use = values["use"]
     if known is not None:
         try:
-            return cast(Stage, known.with_values({key: value for key, value in values.items() if key != "use"}))
+            return known.with_values({key: value for key, value in values.items() if key != "use"})
         except ValueError as error:
             raise NotTrusted(source, f"stage {name}: {error}") from error
     path = STAGES.get(use, use)

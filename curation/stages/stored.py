@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from curation.errors import NotTrusted
 from curation.stages.batch import Batch
 from curation.stages.rules import Rule
+
+if TYPE_CHECKING:
+    from curation.stages.stage import Stage
 
 LARGEST = 1e300
 """Largest threshold that is believed: numbers of thousands of digits cannot be shown."""
@@ -53,7 +56,7 @@ class StoredStage:
             "measures_first": self.measures_first,
         }
 
-    def with_values(self, values: Mapping[str, Any]) -> StoredStage:
+    def with_values(self, values: Mapping[str, Any]) -> Stage:
         """The stage with other parameters, whose rules have the thresholds that changed parameters hold.
 
         Raises:
@@ -65,7 +68,7 @@ class StoredStage:
             if not held or not is_threshold(value):
                 raise ValueError(f"{key} = {value!r}: only thresholds can be changed without the code of {self.use}")
         rules = (replace(rule, threshold=changed.get(rule.reason, rule.threshold)) for rule in self.rules)
-        return replace(self, values={**self.values, **changed}, rules=tuple(rules))
+        return cast("Stage", replace(self, values={**self.values, **changed}, rules=tuple(rules)))
 
 
 def stored_stage(facts: Any, values: Mapping[str, Any], where: str) -> StoredStage:
