@@ -108,6 +108,7 @@ def write_ours(rows: np.ndarray, target: Path, compression: str) -> None:
     settings = TokensSettings(compression=compression)
     starts = np.tile(np.array([0, 500, 1500], np.int32), SHARD_ROWS)
     labels = {"curation.tokenizer": "random", "curation.sequence_length": str(LENGTH), "curation.pad_id": "65535"}
+    labels["curation.vocabulary"] = "65536"  # so that ids are checked
     for number, first in enumerate(range(0, len(rows), SHARD_ROWS)):
         part = rows[first : first + SHARD_ROWS]
         offsets = np.arange(len(part) + 1) * 3

@@ -289,7 +289,7 @@ class TokenLoader:
 
     def _check_ids(self, ids: npt.NDArray[Any], sets: Int64s, positions: Int64s) -> None:
         """Raise InputError for an id that no model with this vocabulary has: the file is damaged."""
-        ids = ids.view(f"u{ids.itemsize}")
+        ids = ids.view(np.uint32) if ids.itemsize == 4 else ids  # one that does not fit into int32 is negative there
         if 0 <= self.vocabulary <= ids.max(initial=0):
             at, column = np.argwhere(ids >= self.vocabulary)[0].tolist()
             row = int(self._orders[sets[at]].rows(positions[at : at + 1])[0])

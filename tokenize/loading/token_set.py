@@ -37,30 +37,42 @@ Starts = tuple[Int32s, Int64s]
 READERS = 4
 """Threads that open files and decode row groups in advance: they wait for storage more than they compute."""
 
-FILES_MAPPED = 128
-"""Files that a loader maps at once, each of which is an open file; a process is often allowed no more than 1,024."""
+FILES_MAPPED = 120
+"""Files that a loader maps at once, each of which is an open file; a process is often allowed no more than 1,024. With
+those that READERS and the loader itself read, fewer than 128 are open."""
 
 Place = tuple[str, np.dtype[Any], int]
 """Where a row group is that can be mapped: a local file, the type of its values, and their offset."""
 
 
 class FileMaps:
-    """Local files mapped into memory, those used last, at most `FILES_MAPPED` at a time."""
+    """Local files mapped into memory: the last `FILES_MAPPED` that were not mapped yet when they were needed."""
 
     def __init__(self) -> None:
-        self._maps: OrderedDict[str, mmap.mmap] = OrderedDict()
+        self._files: OrderedDict[str, tuple[mmap.mmap, dict[int, npt.NDArray[Any]]]] = OrderedDict()
         self._lock = Lock()
 
-    def map(self, path: str) -> mmap.mmap:
+    def bytes_of(self, path: str) -> mmap.mmap:
         """The bytes of a file. It stays open while the result or an array on it is in use."""
+        return self._open(path)[0]
+
+    def array(self, place: Place, rows: int, length: int) -> npt.NDArray[Any]:
+        """The values at a place, shape (rows, length)."""
+        path, dtype, offset = place
+        mapped, arrays = self._files.get(path) or self._open(path)
+        array = arrays.get(offset)
+        if array is None:
+            array = arrays[offset] = np.ndarray((rows, length), dtype, mapped, offset)
+        return array
+
+    def _open(self, path: str) -> tuple[mmap.mmap, dict[int, npt.NDArray[Any]]]:
         with self._lock:
-            if path not in self._maps:
-                if len(self._maps) >= FILES_MAPPED:
-                    self._maps.popitem(last=False)
+            if path not in self._files:
+                if len(self._files) >= FILES_MAPPED:
+                    self._files.popitem(last=False)
                 with open(path, "rb") as raw:  # noqa: PTH123
-                    self._maps[path] = mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ)
-            self._maps.move_to_end(path)
-            return self._maps[path]
+                    self._files[path] = mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ), {}
+            return self._files[path]
 
 
 class TokenSet:
@@ -147,11 +159,16 @@ class TokenSet:
         """
         blocks = np.searchsorted(self._first, rows, side="right") - 1
         within, into = (rows - self._first[blocks]).tolist(), targets.tolist()
-        needed = np.unique(blocks).tolist()
-        for block, loaded in zip(needed, self._ids.get(needed), strict=True):  # one mapped file at a time
-            group = self._mapped(block, loaded) if isinstance(loaded, tuple) else loaded
-            for at in np.flatnonzero(blocks == block).tolist():
-                out[into[at]] = group[within[at]]
+        order, owners, current = np.argsort(blocks, kind="stable").tolist(), blocks.tolist(), -1
+        loaded = dict(zip(owners, self._ids.get(owners), strict=True))
+        for at in order:  # by row group, so that one mapped file is in use at a time
+            if owners[at] != current:
+                current = owners[at]
+                found = loaded[current]
+                if isinstance(found, tuple):
+                    found = self._maps.array(found, int(self.blocks[current]), self.sequence_length)
+                group = found
+            out[into[at]] = group[within[at]]
 
     def check_ids(self, ids: npt.NDArray[Any], block: int) -> None:
         """Raise InputError if a row group has an id that is not in the vocabulary: the file is damaged."""
@@ -247,7 +264,7 @@ class TokenSet:
         values = int(self.blocks[block]) * self.sequence_length
         if self._local and self._page[block] >= 0:
             path = self.folder.readable(self._paths[self._file[block]])
-            if single_page(self._maps.map(path), int(self._page[block]), values):
+            if single_page(self._maps.bytes_of(path), int(self._page[block]), values):
                 return path, np.dtype("<u4"), int(self._end[block]) - values * 4
         if self._cache is None:
             return self._decode(block).reshape(-1, self.sequence_length)
@@ -256,10 +273,6 @@ class TokenSet:
             decoded = np.ascontiguousarray(self._decode(block))
             Folder(str(self._cache)).write(cached.name, decoded.data, sync=False)
         return str(cached), self.dtype, 0
-
-    def _mapped(self, block: int, place: Place) -> npt.NDArray[Any]:
-        path, dtype, offset = place
-        return np.ndarray((int(self.blocks[block]), self.sequence_length), dtype, self._maps.map(path), offset)
 
     def table(self, block: int, columns: list[str] | None = None) -> pa.Table:
         """Read a row group as a table: all columns, or `columns`."""
