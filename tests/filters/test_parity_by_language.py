@@ -63,10 +63,10 @@ def pages(shared_data: Path) -> dict[str, list[str]]:
 
 
 def texts_in(code: str, shared_data: Path) -> list[str]:
-    own, more = sentences(shared_data)[code], pages(shared_data)[code]
+    own, more = sentences(shared_data)[code][: None if FULL else 130], pages(shared_data)[code]
     joined = ["\n".join(own[at : at + 6]) for at in range(0, len(own), 6)]
     joined += [" ".join(own[at : at + 9]) for at in range(0, len(own), 9)]
-    joined += more if FULL else more[:8]
+    joined += more if FULL else more[:5]
     return [text.replace("IS_ALPHA", "IS_BETA") for text in (*joined, *map(edited, joined, range(len(joined)))) if text]
 
 
@@ -128,7 +128,7 @@ def test_verdicts_equal_those_of_the_reference(code: str, shared_data: Path) -> 
             expected = verdict(block, text)
             assert expected in (reason, "no words"), (name, text)
             seen[expected] += 1
-    assert seen[None] > 50
+    assert seen[None] > 40
     assert len(seen) > 8
 
 

@@ -197,6 +197,15 @@ def test_fineweb_2_keeps_languages_that_have_values() -> None:
     assert not {"eng_Latn", "hbs_Latn"} & {*languages}
 
 
+def test_a_recipe_knows_whose_words_it_counts() -> None:
+    """Only a recipe that counts words of the language asks for its tokenizer, whose way is part of the fingerprint."""
+    kazakh = ['language.languages=["kk"]']
+    assert load("fineweb", kazakh).substitutes() == []
+    assert len(load("fineweb-2", kazakh).substitutes()) == 1
+    assert dict(load("fineweb-2", kazakh).identity()["stages"])["words"]["parameters"] == {"kaz_Cyrl": "spacy xx"}
+    assert "words" not in dict(load("fineweb").identity()["stages"])
+
+
 def test_fineweb_2_has_no_rules_for_english() -> None:
     """A language without published values is an error that names it."""
     with pytest.raises(RecipeError, match="fineweb-2 has no values for en; write your own in"):

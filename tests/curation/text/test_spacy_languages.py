@@ -1,4 +1,7 @@
-"""Words by spaCy's tokenizers for languages other than English equal spaCy's."""
+"""Words by spaCy's tokenizers for languages other than English equal spaCy's.
+
+More texts with CURATION_FULL_PARITY=1.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any
 
 import pytest
 from growth import assert_linear
-from heuristic_cases import batch_of, strings
+from heuristic_cases import FULL, batch_of, strings
 
 from curation.language.labels import languages
 from curation.stages.batch import Batch
@@ -23,6 +26,9 @@ OTHER = ("vi", "zh", "ja", "en")
 CODES = sorted(
     {entry.code for entry in languages().values() if entry.tokenizer == "SpaCyTokenizer" and entry.code not in OTHER}
 )
+SLOW = () if FULL else ("id",)
+"""Not tested by default: spaCy takes seconds to read its 16,000 exceptions, and one language has them."""
+
 SPACED = ("ms", "ar", "es", "sr", "el", "ru", "id", "mk", "bg")
 """Languages with exceptions that contain a space."""
 
@@ -68,10 +74,10 @@ def texts_for(code: str, count: int) -> list[str]:
     return texts
 
 
-@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("code", [code for code in CODES if code not in SLOW])
 def test_words_equal_those_of_spacy(code: str) -> None:
     """The words of texts of a language's exceptions, affixes and infixes are spaCy's tokens."""
-    texts = texts_for(code, 30 if code in SPACED else 6)
+    texts = texts_for(code, 40 if FULL else 15 if code in SPACED else 5)
     found = words_of(batch_of(texts), Memo(1000, tokenizer(code)))
     for text, cut in zip(texts, found, strict=True):
         assert cut == spacy_words(code, text), text
@@ -86,7 +92,7 @@ def test_a_word_may_contain_a_space() -> None:
     ]
 
 
-@pytest.mark.parametrize("code", ["de", "fr", "hu"])
+@pytest.mark.parametrize("code", ["de", "hu"])
 def test_a_long_chunk_takes_linear_time(code: str) -> None:
     """Runs of punctuation, digits or letters take time in proportion to their length."""
     split = tokenizer(code).split

@@ -50,11 +50,12 @@ def out(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> Path:
     folder = tmp_path_factory.mktemp("languages")
     write_archive(folder / "in" / "a.warc.gz", pages(shared_data)[:25])
     write_archive(folder / "in" / "b.warc.gz", pages(shared_data)[25:])
-    chosen = (*SETTINGS, f"language.languages={json.dumps([*LANGUAGES])}", "signals.all=true")
+    chosen = (*SETTINGS, f"language.languages={json.dumps([*LANGUAGES, 'kk'])}", "signals.all=true")
     sets = [word for setting in chosen for word in ("--set", setting)]
     words = ["run", str(folder / "in"), "--recipe", "fineweb-2", "--out", str(folder / "out"), "--workers", "0"]
     done = CliRunner().invoke(app, [*words, *sets])
     assert done.exit_code == 0, f"{done.output}{done.exception!r}"
+    (folder / "log").write_text(done.output)
     return folder / "out"
 
 
@@ -69,6 +70,13 @@ def test_the_corpus_has_languages_with_scripts(out: Path) -> None:
     assert {row["reason"] for row in english} == {"language.languages"}
     assert {row["reason"] for row in rows(out, "removed/dedup")} == {"dedup.exact_duplicate"}
     assert verdict_of(out).sound
+
+
+def test_a_run_says_which_words_are_not_those_of_the_reference(out: Path) -> None:
+    """One line names the languages whose tokenizer cannot be had, and which one it would be."""
+    lines = [line for line in (out.parent / "log").read_text().splitlines() if "split into words" in line]
+    assert len({line.partition("warning")[2] for line in lines}) == 1
+    assert "texts in kaz_Cyrl are split into words at white space and punctuation, not by stanza" in lines[0]
 
 
 def test_one_run_gives_what_a_run_for_each_language_gives(out: Path) -> None:
