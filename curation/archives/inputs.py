@@ -133,23 +133,22 @@ def find_inputs(arguments: Iterable[str], sample: float = 1.0, seed: int = 0) ->
     Args:
         arguments: Files, folders, globs, fsspec URLs, names of crawls (`cc:CC-MAIN-2025-08`), or @list (a file with one
             of these per line).
-        sample: Share of the files to choose, above 0 and at most 1, by `in_sample`.
+        sample: Share of the files to choose, above 0 and at most 1, by `in_sample`, but at least one file.
         seed: Random seed of the sample.
 
     Returns:
         The files in input order, each once, large ones in parts.
 
     Raises:
-        InputError: An argument matches no file, or no file is in the sample.
+        InputError: An argument matches no file.
     """
     inputs: dict[str, Input] = {}
     for found in overlapped(_find_argument, _expand(arguments, sample, seed), REQUESTS):
         inputs |= {entry.path: entry for entry in found if entry.path not in inputs}
-    chosen = [entry for entry in inputs.values() if in_sample(entry.path, sample, seed)]
-    if not chosen and sample < 1:
-        raise InputError(f"read.sample = {sample} with read.seed = {seed} chooses no input; raise the share")
-    if not chosen:
+    if not inputs:
         raise InputError("no input: name WARC, Parquet or JSON Lines files, folders, globs, URLs or @list.txt")
+    lowest = min(inputs, key=partial(_place_in_sample, seed=seed))
+    chosen = [entry for entry in inputs.values() if in_sample(entry.path, sample, seed)] or [inputs[lowest]]
     return [part for entry in chosen for part in entry.parts]
 
 
@@ -163,11 +162,14 @@ def in_sample(path: str, share: float, seed: int) -> bool:
         share: Share of all files, up to 1.
         seed: Random seed.
     """
-    if share >= 1:
-        return True
+    return share >= 1 or _place_in_sample(path, seed) < share
+
+
+def _place_in_sample(path: str, seed: int) -> float:
+    """The smallest share with which a file is in a sample, from 0 to below 1."""
     name = path[max(0, path.find(ROOT)) :]
-    digest = hashlib.blake2b(f"{seed} {name}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest) < share * 2**64
+    digest = hashlib.blake2b(f"{seed} {name}".encode("utf-8", "surrogatepass"), digest_size=6).digest()
+    return int.from_bytes(digest) / 2**48
 
 
 def find_again(paths: Iterable[str]) -> list[Input]:
@@ -186,13 +188,18 @@ def find_again(paths: Iterable[str]) -> list[Input]:
 def _expand(arguments: Iterable[str], sample: float, seed: int) -> Iterator[tuple[str, bool]]:
     """Each argument, and whether it is known to be a file.
 
-    Archives that are not in the sample are left out where their names tell, so that no request is made for them.
+    Archives that are not in the sample are left out where their names tell, so that no request is made for them: all
+    but the one that a larger sample would have first, which is the sample if there is no other file.
     """
+    left_out: list[tuple[float, str, bool]] = []
     for argument in expand_lists(arguments):
-        if is_crawl(argument):
-            yield from ((url, True) for url in archives_of(argument) if in_sample(url, sample, seed))
-        elif not _names_archive(argument) or in_sample(argument, sample, seed):
-            yield argument, False
+        is_name = is_crawl(argument)
+        for place in archives_of(argument) if is_name else [argument]:
+            if in_sample(place, sample, seed) or not (is_name or _names_archive(place)):
+                yield place, is_name
+            else:
+                left_out = [min([(_place_in_sample(place, seed), place, is_name), *left_out])]
+    yield from ((place, is_name) for _, place, is_name in left_out)
 
 
 def _names_archive(argument: str) -> bool:

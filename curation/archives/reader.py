@@ -81,8 +81,8 @@ class ReadSettings:
             is always read.
         columns: Table [read.columns]: which columns of Parquet and JSON Lines hold what.
         text_files: Whether a text file is one document, "whole", or each of its "lines" is one.
-        sample: Share of the input files to read, chosen by a hash of their paths and of `seed`: a larger share has all
-            files of a smaller one.
+        sample: Share of the input files to read, at least one, chosen by a hash of their paths and of `seed`: a larger
+            share has all files of a smaller one.
         seed: Random seed of `sample`.
     """
 

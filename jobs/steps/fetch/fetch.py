@@ -244,7 +244,8 @@ def fetch(
     if not any(table.num_rows for table in chosen.values()):
         for path in OF_FETCH:
             folder.remove(path)
-        raise InputError(_nothing(found))
+        is_sample = request.query(request.crawls[0]).sample < 1
+        raise InputError(_nothing(found, "the sample of archives" if is_sample else "the crawl"))
     todo, plan = _plan(folder, request, chosen, share, manners)
     wanted = () if request.urls is None else (*request.urls.pages.values(), *request.urls.domains.values())
     result = FetchResult(plan, found, [entry for entry in wanted if entry not in entries])
@@ -379,14 +380,14 @@ def _hash(table: pa.Table) -> str:
     return digest.hexdigest()
 
 
-def _nothing(found: FoundRecords) -> str:
+def _nothing(found: FoundRecords, what: str) -> str:
     """Why there is nothing to fetch."""
     if found.quarantined:
         return (
             f"no record was found; {len(found.quarantined)} index files cannot be read: {found.quarantined[0]['cause']}"
         )
     if not found.matches:
-        return "no record of the crawl matches"
+        return f"no record of {what} matches"
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in found.removed.items())
     return f"all {found.matches:,} records that match were removed: {reasons}"
 

@@ -111,9 +111,9 @@ def test_parts_of_a_crawl_and_samples(crawl: Any) -> None:
     urls = parse_urls(["de", "org"], "list")
     segment = (CrawlName(CRAWL, "warc", f"crawl-data/{CRAWL}/segments/171.0"),)
     assert found(files, IndexQuery(segment, urls=urls)) == expected(rows, lambda row: row["warc_segment"] == "171.0")
-    sampled = found(files, IndexQuery(WHOLE, urls=urls, sample=0.5, seed=2))
+    sampled = found(files, IndexQuery(WHOLE, urls=urls, sample=0.5, seed=0))
     assert 0 < len({archive for _, archive, _ in sampled}) < 6
-    assert set(sampled) < set(found(files, IndexQuery(WHOLE, urls=urls, sample=0.9, seed=2)))
+    assert set(sampled) < set(found(files, IndexQuery(WHOLE, urls=urls, sample=0.9, seed=0)))
 
 
 def test_a_path_out_of_the_crawl_is_not_taken() -> None:

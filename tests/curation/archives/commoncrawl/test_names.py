@@ -127,14 +127,14 @@ def test_only_the_sample_is_asked_for(server: Any) -> None:
     server.seen.requests.clear()
     found = find_inputs([f"cc:{CRAWL}"], 0.3, 1)
     assert 0 < len(found) < 9
-    assert server.seen.requests["HEAD"] <= len(found) + 1  # and that of the list
+    assert server.seen.requests["HEAD"] <= len(found) + 2  # those of the list, and of the first that is left out
     paths = [url.replace(server.url, "s3://commoncrawl") for url in archives_of(f"cc:{CRAWL}")]
     chosen = [path.rpartition("/")[2] for path in paths if in_sample(path, 0.3, 1)]
     assert [each.path.rpartition("/")[2] for each in found] == chosen
 
 
 def test_a_sample_of_other_inputs(tmp_path: Path) -> None:
-    """Files in folders, globs and lists are sampled like archives of a crawl; a sample without a file is an error."""
+    """Files in folders, globs and lists are sampled like archives of a crawl."""
     for number in range(20):
         (tmp_path / f"{number}.warc").write_bytes(b"x")
     (tmp_path / "list.txt").write_text("".join(f"{tmp_path}/{number}.warc\n" for number in range(20)))
@@ -143,8 +143,14 @@ def test_a_sample_of_other_inputs(tmp_path: Path) -> None:
     for argument in (f"{tmp_path}/*.warc", f"@{tmp_path}/list.txt"):
         assert {each.path for each in find_inputs([argument], 0.4, 3)} == by_folder
     assert {each.path for each in find_inputs([str(tmp_path)], 0.4, 4)} != by_folder
-    with pytest.raises(InputError, match=r"read\.sample = 1e-09 with read\.seed = 0 chooses no input"):
-        find_inputs([str(tmp_path)], 1e-9)
+
+
+def test_a_sample_has_a_file(tmp_path: Path) -> None:
+    """The smallest sample is the one file that all larger ones have, in a crawl, a list of URLs and a folder."""
+    write_crawl_data(tmp_path, pages(12), archives=6)
+    for arguments in ([f"cc:{CRAWL}"], archives_of(f"cc:{CRAWL}"), [str(tmp_path / "crawl-data")]):
+        (one,) = find_inputs(arguments, 1e-9, 5)
+        assert all(one in find_inputs(arguments, share, 5) for share in (0.01, 0.2, 0.6))
 
 
 @given(st.text(max_size=30), st.floats(0, 1), st.floats(0, 1), st.integers())
