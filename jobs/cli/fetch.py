@@ -5,6 +5,7 @@ Heavy modules are imported by the command, so that `--help` and usage errors are
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from curation.jobs.steps.fetch.fetch import FetchResult
 
 app = typer.Typer()
+
+NOT_FOUND_SHOWN = 10
+"""Entries of a list of addresses without a record that are printed; `--json` has all."""
 
 
 @app.command(name="fetch", rich_help_panel="Run")
@@ -91,6 +95,7 @@ def fetch_command(
     from curation.jobs.steps.fetch.fetch import fetch, make_request
     from curation.jobs.steps.progress import ProgressOptions, results
     from curation.running.cluster import cores, open_cluster
+    from curation.store.folder import Folder
 
     if workers is not None and scheduler is not None:
         raise UsageError("--workers and --scheduler are mutually exclusive")
@@ -99,6 +104,8 @@ def fetch_command(
     progress = ProgressOptions(as_json, quiet, verbose, log_file).open()
     request = make_request(crawls, where, urls, recipe, settings or [], file_size * 1_000_000)
     count = min(cores(), parallel) if workers is None else workers
+    if count and Folder(out).is_in_memory:
+        raise UsageError(f"{out} is in the memory of this process, which workers do not share; pass --workers 0")
 
     def started(number: int, dashboard: str) -> None:
         progress.note(f"{number} workers, dashboard {dashboard}")
@@ -112,21 +119,25 @@ def fetch_command(
 
 def _show(result: FetchResult, console: Console) -> None:
     """Print a result."""
+    for line in _lines(result):
+        console.print(line, soft_wrap=True, markup=False)
+
+
+def _lines(result: FetchResult) -> Iterator[str]:
     found = result.found
     removed = f" ({_counts(found.removed)})" if found.removed else ""
-    console.print(f"matches    {found.matches:,} records, {sum(found.removed.values()):,} removed{removed}")
+    yield f"matches    {found.matches:,} records, {sum(found.removed.values()):,} removed{removed}"
     if result.not_found:
-        more = ", …" if len(result.not_found) > 10 else ""
-        console.print(f"not found  {len(result.not_found):,} entries: {', '.join(result.not_found[:10])}{more}")
-    console.print(f"plan       {result.plan.describe()}")
+        more = ", …" if len(result.not_found) > NOT_FOUND_SHOWN else ""
+        yield f"not found  {len(result.not_found):,} of the list: {', '.join(result.not_found[:NOT_FOUND_SHOWN])}{more}"
+    yield f"plan       {result.plan.describe()}"
     for entry in found.quarantined:
-        console.print(f"unreadable {entry['path']}: {entry['cause']}")
-    if result.written is None:
-        return
-    lost = f", {sum(result.lost.values()):,} lost ({_counts(result.lost)})" if result.lost else ""
-    console.print(f"written    {result.written:,} records{lost}")
-    failed = f", {sum(result.failures.values()):,} failed ({_counts(result.failures)})" if result.failures else ""
-    console.print(f"requests   {result.requests:,}{failed}; {result.received:,} bytes received, the index included")
+        yield f"unreadable {entry['path']}: {entry['cause']}"
+    if result.written is not None:
+        lost = f", {sum(result.lost.values()):,} lost ({_counts(result.lost)})" if result.lost else ""
+        yield f"written    {result.written:,} records{lost}"
+        failed = f", {sum(result.failures.values()):,} failed ({_counts(result.failures)})" if result.failures else ""
+        yield f"requests   {result.requests:,}{failed}; {result.received:,} bytes received, the index included"
 
 
 def _counts(counts: dict[str, int]) -> str:
