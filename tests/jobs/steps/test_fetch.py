@@ -258,6 +258,30 @@ def test_records_that_changed_or_vanished_are_counted(tmp_path: Path, server: An
     assert {"archive", "offset", "cause"} == set(record["lost_records"][0])
 
 
+def test_rows_that_make_no_sense(tmp_path: Path, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows without a possible place are counted, and archives that are not of the crawl are not read."""
+    folder = tmp_path / "crawl"
+    rows = write_crawl_data(folder, pages(30), archives=2, index_files=1)
+    (tmp_path / "outside.gz").write_bytes(b"secret")
+    bad = [
+        {"warc_record_offset": -5},
+        {"warc_record_length": 0},
+        {"warc_record_length": 2**31 - 1},
+        {"warc_record_offset": None},
+        {"warc_filename": f"crawl-data/{CRAWL}/../../../outside.gz"},
+        {"warc_filename": None},
+        {"url": None, "content_digest": None},
+    ]
+    table = folder / f"cc-index/table/cc-main/warc/crawl={CRAWL}/subset=warc/part-00000.gz.parquet"
+    changed = [{**row, **(bad[number] if number < len(bad) else {})} for number, row in enumerate(rows)]
+    pq.write_table(pa.Table.from_pylist([*changed, changed[-1]], schema=pq.read_schema(table)), table)
+    monkeypatch.setenv("CURATE_COMMONCRAWL", str(folder))
+    result = fetched(tmp_path / "out", "true", settings=["url.builtin_lists=true"])
+    assert result.found.removed == {"index.no_place": 4, "url.no_url": 1}
+    assert written(tmp_path / "out") == members(folder, rows[len(bad) :])
+    assert result.exit_code == 0
+
+
 def test_an_index_file_that_cannot_be_read_is_quarantined(tmp_path: Path, server: Any) -> None:
     """A damaged file of the index is named, the records of the others are fetched, and the exit code is 1."""
     folder = tmp_path / "crawl"
