@@ -242,7 +242,7 @@ def fetch(
     readable = {crawl: [each.shard for each in files[crawl] if each.path not in unreadable] for crawl in files}
     chosen, entries = _read_chosen(folder, readable)
     if not any(table.num_rows for table in chosen.values()):
-        for path in OF_FETCH:
+        for path in () if folder.exists(WARC.folder) else OF_FETCH:
             folder.remove(path)
         is_sample = request.query(request.crawls[0]).sample < 1
         raise InputError(_nothing(found, "the sample of archives" if is_sample else "the crawl"))

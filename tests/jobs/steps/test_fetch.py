@@ -298,6 +298,25 @@ def test_an_index_file_that_cannot_be_read_is_quarantined(tmp_path: Path, server
     assert result.exit_code == again.exit_code == 1
 
 
+def test_what_was_fetched_stays_if_the_index_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An index that cannot be read any more is an error, and removes no file that was fetched."""
+    folder = tmp_path / "crawl"
+    write_crawl_data(folder, pages(30), archives=2)
+    monkeypatch.setenv("CURATE_COMMONCRAWL", str(folder))
+    (tmp_path / "list").write_text("org\nde\n")
+    fetched(tmp_path / "out", "", urls=str(tmp_path / "list"))
+    before = contents(tmp_path / "out", "warc")
+    for table in folder.rglob("*.parquet"):
+        table.write_bytes(b"garbage")
+    for name in ("out", "new"):
+        with pytest.raises(InputError, match="2 index files cannot be read"):
+            fetched(tmp_path / name, "", urls=str(tmp_path / "list"))
+    assert contents(tmp_path / "out", "warc") == before != {}
+    assert not [path for path in (tmp_path / "new").rglob("*") if path.is_file()]
+    with pytest.raises(InputError, match="not Parquet"):
+        fetched(tmp_path / "other", "true")
+
+
 def test_a_server_that_only_answers_503_stops_the_step(
     server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
