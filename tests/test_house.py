@@ -143,9 +143,9 @@ def test_folders_of_commands_are_separate(command: str) -> None:
 
 
 @pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_only_the_cluster_module_imports_dask(path: Path) -> None:
-    """dask and distributed are imported only in curation/running/cluster.py."""
-    if module_of(path) != "curation.running.cluster":
+def test_only_one_module_imports_dask(path: Path) -> None:
+    """dask and distributed are imported only in curation/running/clients.py."""
+    if module_of(path) != "curation.running.clients":
         assert not {name.split(".")[0] for name in imports_of(path)} & {"dask", "distributed"}
 
 
@@ -166,7 +166,8 @@ def test_what_is_imported_is_declared() -> None:
     """Every package that a source imports is a declared dependency, not one of a dependency or of the tests."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    optional = (each for name in ("torch", "extractor", "fetch", "languages", "cld2") for each in extras[name])
+    names = ("torch", "extractor", "fetch", "jobqueue", "languages", "cld2")
+    optional = (each for name in names for each in extras[name])
     declared = distribution_names([*project["dependencies"], *optional])
     owners = importlib.metadata.packages_distributions()
     for path in sources():

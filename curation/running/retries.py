@@ -47,7 +47,9 @@ class Attempt(Generic[Item]):
         failed_on: Workers on which it met an I/O error.
         failures: Number of I/O errors.
         began: Time of the first of them on a monotonic clock, in seconds.
-        lost: How often it was lost with its scheduler or with the only workers it was allowed on.
+        lost: How often it was lost with its scheduler.
+        deaths: How often its worker died or was ended while it ran.
+        is_unsure: Whether it may have been finished without an answer.
         alone: Whether it runs while nothing else does, to show whether it kills its worker.
     """
 
@@ -56,6 +58,8 @@ class Attempt(Generic[Item]):
     failures: int = 0
     began: float = 0.0
     lost: int = 0
+    deaths: int = 0
+    is_unsure: bool = False
     alone: bool = False
 
     def pause(self, worker: str, now: float | None = None) -> float | None:

@@ -25,8 +25,8 @@ OBJECT_STORES = frozenset(protocol for protocol, extra in EXTRAS.items() if extr
 """Protocols of stores that have buckets, and no folders that would have to be created."""
 
 _LIBRARIES = frozenset({
-    "botocore", "aiobotocore", "s3fs", "gcsfs", "google", "azure", "adlfs", "huggingface_hub", "httpx", "requests",
-    "aiohttp",
+    "botocore", "aiobotocore", "s3fs", "gcsfs", "google", "azure", "adlfs", "huggingface_hub", "httpx", "httpx2",
+    "requests", "aiohttp",
 })  # fmt: skip
 
 _CREDENTIAL_ERRORS = frozenset({
@@ -78,8 +78,11 @@ def is_http(fs: Any) -> bool:
 
 
 def is_of_storage(error: BaseException) -> bool:
-    """Whether a storage library raised it, or caused it."""
-    return any(_package(each) in _LIBRARIES for each in _chain(error))
+    """Whether a storage library raised it, or caused it; also if it refused an option that the user has set."""
+    return any(
+        _package(each) in _LIBRARIES or (isinstance(each, TypeError) and _raised_in(each) in _LIBRARIES)
+        for each in _chain(error)
+    )
 
 
 def is_about_credentials(error: BaseException) -> bool:
@@ -116,6 +119,14 @@ def _line(error: BaseException) -> str:
 
 def _package(error: BaseException) -> str:
     return type(error).__module__.partition(".")[0]
+
+
+def _raised_in(error: BaseException) -> str:
+    """The package whose code raised an error; empty if it was not raised."""
+    trace, name = error.__traceback__, ""
+    while trace is not None:
+        name, trace = str(trace.tb_frame.f_globals.get("__name__", "")), trace.tb_next
+    return name.partition(".")[0]
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -23,8 +23,10 @@ from typer.core import TyperGroup
 from curation import __version__
 from curation.errors import CurationError, ParameterError, UsageError
 from curation.extraction.acceleration.patches import NotAccelerated
+from curation.jobs.cli import cluster as cluster_commands
 from curation.jobs.cli import decontaminate, estimate, extractor, fetch, inspect, quality, tokens
 from curation.jobs.cli.options import (
+    ClusterFile,
     Inputs,
     LogFile,
     Out,
@@ -35,6 +37,7 @@ from curation.jobs.cli.options import (
     RunInputs,
     Scheduler,
     Settings,
+    TaskTimeout,
     TrustCode,
     Update,
     Verbose,
@@ -140,8 +143,10 @@ def _run(
     from curation.archives.path_lists import expand_lists
     from curation.jobs.steps.run import run_commands
 
-    if workers is not None and scheduler is not None:
-        raise UsageError("--workers and --scheduler are mutually exclusive")
+    places = {"--workers": workers, "--scheduler": scheduler, "--cluster": request.get("cluster_file")}
+    named = [option for option, value in places.items() if value is not None]
+    if len(named) > 1:
+        raise UsageError(f"{' and '.join(named)} are mutually exclusive")
     words = list(expand_lists(inputs or [], prefix))
     request |= {"inputs": words, "settings": settings or [], "workers": workers, "scheduler": scheduler}
     raise typer.Exit(run_commands(commands=steps, **request))
@@ -183,11 +188,14 @@ def run(
     quiet: Quiet = False,
     verbose: Verbose = False,
     log_file: LogFile = None,
+    task_timeout: TaskTimeout = None,
+    cluster_file: ClusterFile = None,
 ) -> None:
     """Run all steps."""
     chosen = check_commands([name.strip() for name in steps.split(",")]) if steps else commands()
-    request = {"out": out, "recipe": recipe, "update": update, "trust_code": trust_code, "earlier": earlier}
-    request |= {"as_json": as_json, "quiet": quiet, "verbose": verbose, "log_file": log_file}
+    request: dict[str, Any] = {"out": out, "recipe": recipe, "update": update, "trust_code": trust_code}
+    request |= {"as_json": as_json, "quiet": quiet, "verbose": verbose, "log_file": log_file, "earlier": earlier}
+    request |= {"task_timeout": task_timeout, "cluster_file": cluster_file}
     _run(chosen, inputs, _with_earlier(settings, against, mode), workers, scheduler, prefix, **request)
 
 
@@ -221,9 +229,12 @@ def _step_command(step: str, help_text: str) -> None:
         quiet: Quiet = False,
         verbose: Verbose = False,
         log_file: LogFile = None,
+        task_timeout: TaskTimeout = None,
+        cluster_file: ClusterFile = None,
     ) -> None:
-        request = {"out": out, "recipe": recipe, "update": update, "trust_code": trust_code}
+        request: dict[str, Any] = {"out": out, "recipe": recipe, "update": update, "trust_code": trust_code}
         request |= {"as_json": as_json, "quiet": quiet, "verbose": verbose, "log_file": log_file}
+        request |= {"task_timeout": task_timeout, "cluster_file": cluster_file}
         _run((step,), inputs, settings, workers, scheduler, prefix, **request)
 
     command.__annotations__["inputs"] = Inputs if step == "filter" else RunInputs
@@ -246,11 +257,14 @@ def _dedup(
     quiet: Quiet = False,
     verbose: Verbose = False,
     log_file: LogFile = None,
+    task_timeout: TaskTimeout = None,
+    cluster_file: ClusterFile = None,
 ) -> None:
     """Turn documents into the corpus: remove near-duplicates, then replace personal data."""
     settings, update = _with_earlier(settings, against, mode), update or bool(against or mode)
-    request = {"out": out, "recipe": recipe, "update": update, "trust_code": trust_code}
+    request: dict[str, Any] = {"out": out, "recipe": recipe, "update": update, "trust_code": trust_code}
     request |= {"as_json": as_json, "quiet": quiet, "verbose": verbose, "log_file": log_file}
+    request |= {"task_timeout": task_timeout, "cluster_file": cluster_file}
     _run(("dedup",), inputs, settings, workers, scheduler, prefix, **request)
 
 
@@ -265,6 +279,7 @@ app.add_typer(decontaminate.app)
 app.add_typer(inspect.app)
 app.add_typer(estimate.app)
 app.add_typer(fetch.app)
+app.add_typer(cluster_commands.app, name="cluster", rich_help_panel="Run")
 app.add_typer(tokens.app)
 app.add_typer(extractor.app)
 app.add_typer(quality.app)

@@ -79,6 +79,24 @@ Scheduler = Annotated[
         help="Use a running Dask cluster instead of --workers: its scheduler's address or scheduler file.",
     ),
 ]
+ClusterFile = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="FILE",
+        help="Submit workers to Slurm, PBS, SGE or LSF instead, as a TOML file says; `curate cluster check` tries one.",
+    ),
+]
+TaskTimeout = Annotated[
+    int | None,
+    typer.Option(
+        "--task-timeout",
+        metavar="SECONDS",
+        min=1,
+        help="Longest time for one task on a worker, such as for one input. After that its worker is ended and the "
+        "task tried again, three times in all.",
+    ),
+]
 Update = Annotated[
     bool, typer.Option("--update", metavar="", help="Accept a changed recipe and redo only the steps it affects.")
 ]

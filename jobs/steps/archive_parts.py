@@ -20,7 +20,7 @@ from curation.archives.divide import divide, parts_wanted
 from curation.archives.inputs import Input
 from curation.archives.ledger import MAX_LOSSES
 from curation.errors import WriteFailed
-from curation.running.cluster import TaskFailure
+from curation.running.answers import TaskFailure
 from curation.running.performance import Meter
 from curation.stages.signals import Histogram, add_histograms, to_json
 from curation.stages.tally import StageTally, add_counts, add_stages
@@ -77,7 +77,7 @@ def make_parts(
         for result in run.cluster.map(function, (part for part in unfinished if part.source.path not in given_up)):
             bar.read(result.item.shard, result.item.source.bytes)
             if not isinstance(result, TaskFailure):
-                bar.advance(**result.value)
+                bar.advance(**result.value, shard=result.item.shard, worker=result.worker, seconds=result.seconds)
             elif result.writing:
                 raise WriteFailed(f"{step}: {result.cause}")
             else:

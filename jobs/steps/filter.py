@@ -35,7 +35,8 @@ from curation.jobs.steps.plan import Plan
 from curation.jobs.steps.tasks import run_tasks
 from curation.recipes.alarms import UNAVAILABLE
 from curation.recipes.recipe import Recipe
-from curation.running.cluster import TaskFailure, tell
+from curation.running.answers import TaskFailure
+from curation.running.clients import tell
 from curation.running.overlap import overlapped
 from curation.running.performance import Meter
 from curation.stages.batch import Batch

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal, TextIO
+from heapq import nlargest
+from typing import Any, Literal, TextIO
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -26,6 +27,12 @@ PLAIN_INTERVAL = 10.0
 
 REFRESHES = 4
 """Refreshes of the live view per second."""
+
+SLOWEST = 5
+"""The slowest shards of a step that are named."""
+
+NOT_KEPT = frozenset({"quarantined", "damaged", "waiting", "slow", "copy", "retry"})
+"""Warnings that the summary does not repeat: it lists these inputs itself, and what passes is no news at the end."""
 
 Mode = Literal["live", "plain", "json", "quiet", "silent"]
 """How progress is shown: "quiet" shows warnings only, "silent" nothing."""
@@ -95,13 +102,26 @@ class StepProgress:
         self._bytes_done, self._ended = 0, set[str]()
         self._bytes_inside: dict[str, int] = {}
         self.started = self._last_line = time.monotonic()
+        self.slowest: list[tuple[float, str, str]] = []
 
-    def advance(self, documents_in: int = 0, documents_out: int = 0) -> None:
-        """Record a finished shard."""
+    def advance(
+        self, documents_in: int = 0, documents_out: int = 0, shard: str = "", worker: str = "", seconds: float = 0.0
+    ) -> None:
+        """Record a finished shard.
+
+        Args:
+            documents_in: Documents that it was made from.
+            documents_out: Documents that it has.
+            shard: Its name, empty for another unit.
+            worker: Address of the worker that made it, empty for this process.
+            seconds: How long that took.
+        """
         self.done += 1
         self.documents_in += documents_in
         self.documents_out += documents_out
-        self._progress.show(self)
+        if shard:
+            self.slowest = nlargest(SLOWEST, [*self.slowest, (seconds, shard, worker)])
+        self._progress.show(self, shard=shard, worker=worker, seconds=round(seconds, 3))
 
     def read(self, shard: str, size: int) -> None:
         """Record that all bytes of a shard were read, or given up."""
@@ -160,13 +180,28 @@ class StepProgress:
         kept = self.documents_out / self.documents_in
         return f"{self.documents_in / max(self.seconds, 1e-9):,.0f} documents/s, {kept:.0%} kept"
 
-    def time_left(self) -> str:
-        """About how long the rest takes, as text; "" before anything is done."""
+    def seconds_left(self) -> float | None:
+        """About how long the rest takes; None before anything is done."""
         if self.total_bytes:
             made, left = self.bytes_read, self.total_bytes - self.bytes_read
         else:
             made, left = self.done + self.quarantined - self.already, self.left
-        return f"about {duration(self.seconds / made * left)} left" if made > 0 else ""
+        return self.seconds / made * left if made > 0 else None
+
+    def time_left(self) -> str:
+        """About how long the rest takes, as text; "" before anything is done."""
+        seconds = self.seconds_left()
+        return "" if seconds is None else f"about {duration(seconds)} left"
+
+    def status(self) -> dict[str, Any]:
+        """How far the step is, as plain values."""
+        return {
+            "step": self.name, "unit": self.unit, "total": self.total, "done": self.done, "already": self.already,
+            "quarantined": self.quarantined, "documents_in": self.documents_in, "documents_out": self.documents_out,
+            "bytes": self.total_bytes, "bytes_read": self.bytes_read,
+            "seconds": round(self.seconds, 1), "seconds_left": self.seconds_left(),
+            "slowest": [{"shard": shard, "worker": by, "seconds": taken} for taken, shard, by in self.slowest],
+        }  # fmt: skip
 
 
 def _count(step: StepProgress) -> str:
@@ -182,7 +217,8 @@ class Progress:
         log: Where the lines of plain progress are written too.
 
     Attributes:
-        warnings: All warnings so far, those of quarantined and damaged inputs left out.
+        warnings: All warnings so far, without those that are listed elsewhere or that pass.
+        current: The step that runs, or ran last.
     """
 
     def __init__(self, mode: Mode = "plain", verbose: bool = False, log: TextIO | None = None) -> None:
@@ -193,6 +229,7 @@ class Progress:
         self._live: RichProgress | None = None
         self._showing = False
         self._funnel: Callable[[], Sequence[Row]] | None = None
+        self.current: StepProgress | None = None
 
     def follow(self, funnel: Callable[[], Sequence[Row]]) -> None:
         """Show this funnel above the bar of the live view; it is read again at every refresh."""
@@ -211,7 +248,7 @@ class Progress:
             unit: What is counted, in the plural.
             total_bytes: Bytes that are read for the shards that are not finished; 0 if that is not told.
         """
-        step = StepProgress(self, name, total, done, unit, total_bytes)
+        step = self.current = StepProgress(self, name, total, done, unit, total_bytes)
         self._event("step", step=name, shards=total, done=done)
         if self.mode == "live" and done < total:
             columns = (TextColumn("{task.description:<16}"), BarColumn(), TextColumn("{task.fields[count]}"))
@@ -248,8 +285,14 @@ class Progress:
                 parts.append(live_table(rows, self._console.width))
         return Group(*parts, self._live or "")
 
-    def show(self, step: StepProgress, is_between: bool = False) -> None:
-        """Report the current state of `step`, after a shard ended or between two of them."""
+    def show(self, step: StepProgress, is_between: bool = False, **fields: object) -> None:
+        """Report the current state of `step`, after a shard ended or between two of them.
+
+        Args:
+            step: The step.
+            is_between: Whether no shard has just ended.
+            fields: Facts about the shard that has, for JSON.
+        """
         if self._live is not None:
             completed = step.bytes_read if step.total_bytes else step.total - step.left
             is_narrow = bool(step.total_bytes) and self._console.width < NARROW
@@ -265,7 +308,7 @@ class Progress:
             read = {"bytes": step.total_bytes, "bytes_read": step.bytes_read} if step.total_bytes else {}
             self._event(
                 "progress", step=step.name, shards=step.total, done=step.done, quarantined=step.quarantined,
-                documents_in=step.documents_in, documents_out=step.documents_out, **read,
+                documents_in=step.documents_in, documents_out=step.documents_out, **read, **fields,
             )  # fmt: skip
 
     def note(self, message: str) -> None:
@@ -275,7 +318,7 @@ class Progress:
 
     def warn(self, message: str, event: str = "warning", **fields: object) -> None:
         """Report something that went wrong without stopping the run."""
-        if event not in ("quarantined", "damaged"):
+        if event not in NOT_KEPT:
             self.warnings.append(message)
         self._line(f"warning: {message}", ("live", "plain", "quiet"))
         self._event(event, message=message, **fields)

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from curation.errors import OutputError, StepFailed, UsageError
+from curation.jobs.steps.access import Access
 from curation.jobs.steps.alarms import check_alarms
 from curation.jobs.steps.damage import lost_share
+from curation.jobs.steps.driver_status import driver_status
 from curation.jobs.steps.fingerprints import Fingerprints
+from curation.jobs.steps.job_queue import read_job_queue
 from curation.jobs.steps.live_funnel import LiveFunnel
 from curation.jobs.steps.moved_thresholds import keep_recipe_before
 from curation.jobs.steps.plan import Plan, make_plan
@@ -21,7 +25,7 @@ from curation.running.cluster import Cluster, cores, open_cluster
 from curation.running.limits import require_open_files
 from curation.running.terminal import to_json
 from curation.store.bundles import bundle, plan_bundles
-from curation.store.folder import Folder
+from curation.store.lease import leased
 from curation.store.manifest import fingerprints, read_manifests
 from curation.store.paths import CORPUS, RUN
 from curation.store.shards import shard_of
@@ -42,6 +46,8 @@ def run_commands(
     verbose: bool = False,
     log_file: str | None = None,
     earlier: str | None = None,
+    task_timeout: float | None = None,
+    cluster_file: str | None = None,
 ) -> int:
     """Run the steps of `commands`, and print the summary if the report is one of them.
 
@@ -60,20 +66,28 @@ def run_commands(
         verbose: A line for every part of a step.
         log_file: File to append to.
         earlier: As in `make_plan`.
+        task_timeout: Seconds that a task may take on a worker; None for no limit.
+        cluster_file: TOML file of a batch system to submit workers to.
 
     Returns:
         The exit code: 0, or 1 if an input was quarantined or more bytes were lost than `alarms.damaged` accepts.
     """
+    jobs = None if cluster_file is None else read_job_queue(cluster_file).options
     plan = make_plan(inputs, out, recipe, settings, update=update, trust_code=trust_code, earlier=earlier)
     if workers != 0 and plan.folder.is_in_memory:
         raise UsageError(f"{out} is in the memory of this process, which workers do not share; pass --workers 0")
-    require_open_files(0 if scheduler else cores() if workers is None else workers)
+    if workers == 0 and task_timeout is not None:
+        raise UsageError("--task-timeout needs workers; with --workers 0 tasks run in this process")
+    require_open_files(0 if scheduler or jobs else cores() if workers is None else workers)
     progress = ProgressOptions(as_json, quiet, verbose, log_file).open()
 
     def started(number: int, dashboard: str) -> None:
         progress.note(f"{number} workers, dashboard {dashboard}")
 
-    with open_cluster(workers, scheduler, started, progress.warn) as cluster, _writable_if_needed(plan.folder):
+    with (
+        open_cluster(workers, scheduler, started, progress.warn, task_timeout, jobs) as cluster,
+        _writable_if_needed(plan, cluster, progress),
+    ):
         run = Run(plan, cluster, progress)
         progress.follow(run.funnel.rows)
         for command in commands:
@@ -85,12 +99,15 @@ def run_commands(
 
 
 @contextmanager
-def _writable_if_needed(folder: Folder) -> Iterator[None]:
-    """Sweep a folder that can be written, before and after. In another one, a run may succeed if it writes nothing.
+def _writable_if_needed(plan: Plan, cluster: Cluster, progress: Progress) -> Iterator[None]:
+    """Hold the lease of a folder that can be written, and sweep it before and after.
+
+    In a folder that cannot be written, a run may succeed if it writes nothing.
 
     Raises:
-        OutputError: The folder cannot be written, and there is something to do.
+        OutputError: Another run works in the folder; or it cannot be written, and there is something to do.
     """
+    folder = plan.folder
     try:
         folder.check_writable()
     except OutputError as refusal:
@@ -99,9 +116,22 @@ def _writable_if_needed(folder: Folder) -> Iterator[None]:
         except OSError as error:
             raise refusal from error
     else:
-        folder.sweep()
+        with _leased(plan, cluster, progress):
+            folder.sweep()
+            yield
+            folder.sweep()
+
+
+@contextmanager
+def _leased(plan: Plan, cluster: Cluster, progress: Progress) -> Iterator[None]:
+    """Hold the lease of the output folder, which also tells how far the run is, and let workers look for it."""
+    if plan.folder.is_in_memory:  # which no other process sees
         yield
-        folder.sweep()
+        return
+    with leased(plan.folder, partial(driver_status, progress, cluster), progress.warn) as lease:
+        cluster.watch = lease.check
+        cluster.require(Access(plan.folder, lease.token, plan.inputs[0]))
+        yield
 
 
 @dataclass

@@ -8,7 +8,8 @@ from typing import Protocol, TypeVar
 
 from curation.errors import StepFailed, WriteFailed
 from curation.jobs.steps.progress import Progress
-from curation.running.cluster import Cluster, TaskFailure
+from curation.running.answers import TaskFailure
+from curation.running.cluster import Cluster
 from curation.store.folder import Folder
 from curation.store.manifest import fingerprints, is_done
 
@@ -88,12 +89,12 @@ def run_tasks(
         progress.step(step, len(tasks), len(tasks) - len(unfinished), total_bytes=total) as bar,
         cluster.listening(tasks[0].folder.url, bar.heard) if total else nullcontext(),
     ):
-        for result in cluster.map(function, unfinished, made):
+        for result in cluster.map(function, unfinished, made, copies=True):
             if size:
                 bar.read(result.item.shard, size(result.item))
             row = row + 1 if isinstance(result, TaskFailure) and result.kind != "input" else 0
             if not isinstance(result, TaskFailure):
-                bar.advance(**result.value)
+                bar.advance(**result.value, shard=result.item.shard, worker=result.worker, seconds=result.seconds)
             elif result.writing:
                 raise WriteFailed(f"{step}: {result.cause}")
             elif give_up is None:

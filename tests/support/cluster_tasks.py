@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 from curation.errors import InputError
-from curation.running.cluster import tell
+from curation.running.clients import tell
 
 
 def work(item: str) -> str:
-    """Do what the item says: die, raise, refuse or answer."""
+    """Do what the item says: die, stop, sleep, raise, refuse or answer."""
     kind, _, rest = item.partition(":")
     if kind == "die":
         os.kill(os.getpid(), signal.SIGKILL)
     if kind == "die-once" and not Path(rest).exists():
         Path(rest).write_text("")
         os.kill(os.getpid(), signal.SIGKILL)
+    if kind == "stop-once" and not Path(rest).exists():
+        Path(rest).write_text(str(os.getpid()))
+        os.kill(os.getpid(), signal.SIGSTOP)
+    if kind == "sleep":
+        time.sleep(float(rest.partition("-")[0]))
+    if kind == "sleep-once" and not Path(rest).exists():
+        Path(rest).write_text(str(os.getpid()))
+        time.sleep(60)
     if kind == "unavailable":
         raise PermissionError(rest)
     if kind == "unavailable-twice":

@@ -27,7 +27,7 @@ from fsspec.asyn import sync
 from curation import __version__
 from curation.archives.streams import TEMPORARY_STATUSES, request
 from curation.errors import CredentialsFailed, MissingExtra, StepFailed
-from curation.running.cluster import describe
+from curation.running.answers import describe
 from curation.running.retries import Attempt, retry_seconds
 from curation.store.storage import explain, file_system, is_about_credentials, is_http, is_of_storage
 

@@ -21,7 +21,7 @@ from curation.archives.reader import ReadSettings
 from curation.archives.unpack import Unpacker
 from curation.errors import UsageError
 from curation.jobs.inspect.estimate.extrapolation import SamplingFrame
-from curation.running.cluster import describe
+from curation.running.answers import describe
 
 SAMPLE_BYTES = 64 << 20
 CHUNK_BYTES = (256 << 10, 4 << 20)

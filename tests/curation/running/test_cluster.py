@@ -17,7 +17,9 @@ from distributed import Client, LocalCluster
 from distributed.comm import CommClosedError
 
 from curation.errors import StepFailed, UsageError
-from curation.running.cluster import Cluster, TaskFailure, TaskResult, _Dispatch, cores, open_cluster
+from curation.running.answers import TaskFailure, TaskResult
+from curation.running.cluster import Cluster, cores, open_cluster
+from curation.running.dispatch import Dispatch, Flight
 from curation.running.retries import Attempt
 from curation.running.versions import code_version
 
@@ -79,6 +81,20 @@ def test_an_item_that_cannot_be_read_for_now_is_tried_again(cluster: Cluster, tm
     assert sorted(cluster.each(work, items)) == sorted(item.upper() for item in items)
     assert time.monotonic() - started > 1.5
     assert (tmp_path / "tries").read_text() == "xxx"
+
+
+def test_a_retry_is_said_once_in_a_while(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An outage does not pass in silence: the first item that is tried again is named with its cause."""
+    if cluster.threads > 1:
+        pytest.skip("threads of this process read no inputs")
+    said: list[tuple[str, str]] = []
+    monkeypatch.setattr(cluster, "warned", lambda message, event="", **_: said.append((event, message)))
+    monkeypatch.setattr(cluster, "_said", -100.0)
+    monkeypatch.setenv("CURATION_RETRY_SECONDS", "1.5")
+    assert len([*cluster.map(work, ["unavailable:no", "unavailable:not"])]) == 2
+    retries = [message for event, message in said if event == "retry"]
+    assert len(retries) == 1
+    assert retries[0].endswith("failed for now and is tried again: PermissionError: " + retries[0].split(": ")[-1])
 
 
 def test_an_item_that_stays_unreadable_is_given_up(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,7 +184,7 @@ def test_an_item_whose_worker_died_once_is_retried(dask_cluster: Cluster, tmp_pa
 
 def test_workers_that_are_gone_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     """If the only worker ends and nothing restarts it, another is started, and the items are done."""
-    monkeypatch.setattr("curation.running.cluster.REPLACE_SECONDS", 1.0)
+    monkeypatch.setattr("curation.running.dispatch.REPLACE_SECONDS", 1.0)
     monkeypatch.setenv("PYTHONPATH", f"{SUPPORT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
     with open_cluster(1) as cluster:
         assert cluster.client is not None
@@ -179,7 +195,7 @@ def test_workers_that_are_gone_are_replaced(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_scheduler_without_workers_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """If no worker comes for long enough, the step fails instead of waiting forever."""
-    monkeypatch.setattr("curation.running.cluster.WORKERLESS_SECONDS", 1.0)
+    monkeypatch.setattr("curation.running.dispatch.WORKERLESS_SECONDS", 1.0)
     with LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0") as local:
         address = local.scheduler_address
         with open_cluster(scheduler=address) as cluster, pytest.raises(StepFailed, match="no worker"):
@@ -217,12 +233,16 @@ def test_an_answer_that_is_lost_with_the_scheduler_is_asked_for_again() -> None:
     """If the connection breaks while a result is fetched, the item is tried again; it is not the item's fault."""
 
     class LostFuture:
-        def result(self) -> None:
+        def result(self, timeout: float) -> None:
             raise CommClosedError("connection reset by peer")
 
-    dispatch = _Dispatch[str, str](Cluster(), work, [], lambda item: None)
+        def release(self) -> None:
+            pass
+
+    dispatch = Dispatch[str, str](Cluster(), work, [], lambda item: None)
     attempt = Attempt("item")
-    assert dispatch._collect(LostFuture(), attempt) is None
+    flight = dispatch._running.by_key["key"] = Flight(attempt, "tcp://worker", LostFuture())
+    assert dispatch._collect("key", flight) is None
     assert attempt.lost == 1
 
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
@@ -18,6 +19,10 @@ import pytest
 from archives import write_crawl
 from object_storage import KEYS, Fault, environment, free_port, moto, proxy, serving, wait_for
 from processes import command, contents, curate
+
+from curation.errors import OutputError, StepFailed
+from curation.store.folder import Folder
+from curation.store.lease import LEASE, Lease, read_lease
 
 pytest.importorskip("moto")
 s3fs = pytest.importorskip("s3fs")
@@ -341,3 +346,40 @@ def test_failed_requests_while_planning_cost_no_input(web: int, fault: Fault) ->
     with proxy(web, choose) as server:
         assert len(find_inputs([f"{server.url}/"])) == ARCHIVES
         assert server.faults == ARCHIVES + 1
+
+
+def test_one_driver_at_a_time_on_s3(endpoint: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of drivers that start at once exactly one works, a second one is refused, and a stale lease is taken over."""
+    for name, value in environment(f"http://127.0.0.1:{endpoint}").items():
+        monkeypatch.setenv(name, value)
+    s3fs.S3FileSystem.clear_instance_cache()
+    folder, said = Folder("s3://made/leased"), list[str]()
+
+    def attempt(_: int) -> Lease | None:
+        lease = Lease(folder, dict, said.append)
+        try:
+            lease.acquire()
+        except OutputError as error:
+            assert "another run" in str(error)  # noqa: PT017
+            return None
+        return lease
+
+    with ThreadPoolExecutor(6) as pool:
+        (lease,) = [made for made in pool.map(attempt, range(6)) if made is not None]
+    lease.renew()
+    lease.check()
+    assert attempt(0) is None
+    folder.write_json(LEASE, {**(read_lease(folder) or {}), "pid": 1 << 22, "token": "other"})
+    taken = attempt(0)
+    assert taken is not None
+    lease.renew()
+    with pytest.raises(StepFailed, match="taken over"):
+        lease.check()
+    taken.release()
+    assert read_lease(folder) is None
+    assert not said
+    create = folder.fs.pipe_file
+    monkeypatch.setattr(folder.fs, "pipe_file", lambda path, data, mode="": create(path, data))
+    assert attempt(0) is not None
+    assert "ignores conditional requests" in said[0]
+    s3fs.S3FileSystem.clear_instance_cache()

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,12 +14,18 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
+import psutil
 import pytest
 from archives import write_crawl
-from object_storage import serving
-from processes import command, contents, curate
+from dask_processes import start_scheduler, start_worker, wait_for_workers
+from object_storage import free_port, serving
+from processes import SETTINGS, command, contents, curate
+
+from curation.jobs.steps.run import run_commands
+from curation.running import dispatch
 
 IS_LONG = bool(os.environ.get("CURATION_LONG_TESTS"))
 """Whether to run the long forms: more archives and longer outages."""
@@ -113,36 +118,6 @@ def test_storage_that_is_down_for_seconds(crawl: Path, tmp_path: Path, workers: 
     assert contents(tmp_path / "out") == contents(tmp_path / "clean")
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def start(stack: ExitStack, *words: str) -> subprocess.Popen[bytes]:
-    """Start a process that is killed with the stack."""
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    stack.callback(lambda: (process.kill(), process.wait()))
-    return process
-
-
-def start_scheduler(stack: ExitStack, port: int) -> subprocess.Popen[bytes]:
-    words = ["distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]
-    return start(stack, sys.executable, "-m", *words)
-
-
-def start_worker(stack: ExitStack, port: int, *before: str) -> subprocess.Popen[bytes]:
-    words = ["distributed.cli.dask_worker", f"tcp://127.0.0.1:{port}", "--nthreads", "1", "--no-dashboard"]
-    return start(stack, *before, sys.executable, "-m", *words, "--no-nanny", "--death-timeout", "60")
-
-
-def wait_for_workers(port: int, count: int) -> None:
-    from distributed import Client
-
-    with Client(f"tcp://127.0.0.1:{port}", timeout=60) as client:
-        client.wait_for_workers(count, timeout=120)
-
-
 def test_a_scheduler_restarted_in_the_middle(crawl: Path, whole: Path, tmp_path: Path) -> None:
     """After SIGKILL of the scheduler and its workers, the run goes on with new ones; no archive is lost."""
     port, out = free_port(), tmp_path / "out"
@@ -171,6 +146,33 @@ def test_a_scheduler_restarted_in_the_middle(crawl: Path, whole: Path, tmp_path:
     assert {path: path.stat().st_mtime_ns for path in made} == made
 
 
+def test_a_worker_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that is stopped in the middle is replaced: no archive is lost, and the bytes are the same."""
+    (tmp_path / "crawl").mkdir()
+    write_crawl(tmp_path / "crawl", 6)
+    words = (["filter"], str(tmp_path / "out"), [str(tmp_path / "crawl")], None, SETTINGS, 2, None, False, False)
+    for name, seconds in (("SILENT_SECONDS", 4.0), ("CHECK_SECONDS", 0.5), ("LOSER_SECONDS", 1.0)):
+        monkeypatch.setattr(dispatch, name, seconds)
+    stopped: list[psutil.Process] = []
+
+    def stop() -> None:
+        until = time.monotonic() + PATIENCE
+        while not list(tmp_path.glob("out/manifests/filter/*.json")) and time.monotonic() < until:
+            time.sleep(0.02)
+        workers = [each for each in psutil.Process().children() if "spawn_main" in " ".join(each.cmdline())]
+        stopped.append(workers[0])
+        workers[0].suspend()
+
+    thread = Thread(target=stop)
+    thread.start()
+    assert run_commands(*words) == 0
+    thread.join()
+    assert not stopped[0].is_running()
+    done = curate("filter", tmp_path / "crawl", "--out", tmp_path / "whole", "--workers", "0")
+    assert done.returncode == 0, done.stderr
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
 def may_mount() -> bool:
     words = ["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"]
     return (
@@ -179,7 +181,7 @@ def may_mount() -> bool:
 
 
 def test_a_worker_without_the_inputs(crawl: Path, whole: Path, tmp_path: Path) -> None:
-    """One of two workers sees an empty folder: it is named and gets no more tasks, and no archive is lost."""
+    """One of two workers sees no inputs: it is named and gets no tasks, and no archive is lost."""
     if not may_mount():
         pytest.skip("needs the right to mount")
     port, out = free_port(), tmp_path / "out"
@@ -191,7 +193,7 @@ def test_a_worker_without_the_inputs(crawl: Path, whole: Path, tmp_path: Path) -
         wait_for_workers(port, 2)
         done = curate("filter", crawl, "--out", out, "--scheduler", f"tcp://127.0.0.1:{port}")
     assert done.returncode == 0, done.stderr
-    assert "gets no more tasks: it fails where others succeed" in done.stderr
+    assert "gets no tasks: it cannot read the input" in done.stderr
     assert "FileNotFoundError" in done.stderr
     assert contents(out) == contents(whole)
 

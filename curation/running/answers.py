@@ -1,0 +1,114 @@
+"""What becomes of an item: a value, or a failure with its cause; and how a task turns one into the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
+
+from curation.errors import CredentialsFailed, CurationError, MissingExtra, WriteFailed
+
+Item = TypeVar("Item")
+Value = TypeVar("Value")
+
+RETRIES = 2
+"""How often a task is retried after it raised or its worker died, before its item is given up."""
+
+FATAL = (WriteFailed, CredentialsFailed, MissingExtra)
+"""Errors of tasks after which no other task would succeed either."""
+
+Kind = Literal["input", "io", "workers", "scheduler"]
+"""Why an item was given up: the item itself, I/O errors, dead workers, or a lost scheduler."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult(Generic[Item, Value]):
+    """An item and the function's return value for it.
+
+    Attributes:
+        item: The item.
+        value: The value.
+        worker: Address of the worker that made it; empty for this process.
+        seconds: How long it took there; 0 if unknown.
+    """
+
+    item: Item
+    value: Value
+    worker: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFailure(Generic[Item]):
+    """An item that was given up.
+
+    Attributes:
+        item: The item.
+        cause: Why, in one line.
+        writing: Whether writing the output failed or credentials are not valid, which is not the item's fault.
+        kind: What kind of cause it is.
+    """
+
+    item: Item
+    cause: str
+    writing: bool = False
+    kind: Kind = "input"
+
+
+Result = TaskResult[Item, Value] | TaskFailure[Item]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskAnswer(Generic[Value]):
+    """What a task returns: its value, or a cause if its item is bad or cannot be read; these are not raised, so that
+    Dask does not retry the task at once.
+
+    Attributes:
+        value: The value.
+        cause: Why there is none.
+        kind: "input" or "io" if there is none.
+    """
+
+    value: Value | None = None
+    cause: str = ""
+    kind: Kind | None = None
+
+
+def call(function: Callable[[Item], Value], item: Item) -> TaskAnswer[Value]:
+    """Call the function with the item. Errors that are neither about the item nor about reading are raised."""
+    try:
+        return TaskAnswer(function(item))
+    except FATAL:  # retried, because a network file system may recover
+        raise
+    except CurationError as error:
+        return TaskAnswer(cause=str(error), kind="input")
+    except OSError as error:
+        return TaskAnswer(cause=describe(error), kind="io")
+
+
+def describe(error: BaseException) -> str:
+    """An exception in one line: its type and the first line of its message; only the line for a CurationError."""
+    lines = str(error).strip().splitlines()
+    if isinstance(error, CurationError) and lines:
+        return lines[0]
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def to_result(item: Item, answer: TaskAnswer[Any], worker: str = "", seconds: float = 0.0) -> Result[Item, Any]:
+    """The result for an item that was answered."""
+    if answer.kind is None:
+        return TaskResult(item, answer.value, worker, seconds)
+    return TaskFailure(item, answer.cause, kind=answer.kind)
+
+
+def to_failure(item: Item, error: Exception) -> TaskFailure[Item]:
+    """The failure of an item whose task raised."""
+    return TaskFailure(item, describe(error), isinstance(error, FATAL))
+
+
+def label(item: object) -> str:
+    """The name of the shard that an item is about; empty if it is about none."""
+    if isinstance(item, tuple):
+        return next(filter(None, map(label, item)), "")
+    shard = getattr(item, "shard", getattr(item, "name", item))
+    return shard if isinstance(shard, str) else ""

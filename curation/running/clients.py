@@ -1,0 +1,274 @@
+"""Dask clients: of a running scheduler, of worker processes started here. The only module that imports Dask."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing import resource_tracker
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from curation.errors import MissingExtra, UsageError
+from curation.running.answers import RETRIES, describe
+from curation.running.versions import code_version
+
+CONNECT_SECONDS = 20
+"""Seconds to wait for the answer of a scheduler."""
+
+END_SECONDS = 8
+"""Seconds that ending a worker may take. A nanny waits for most of them before it kills a process that hangs."""
+
+ADAPT_SECONDS, IDLE_LOOKS = 2, 60
+"""Seconds between looks at how many jobs are wanted, and looks at which one was not needed before it is cancelled: a
+job that is needed again for the next step would wait in the queue."""
+
+_STARTED = "curate-started"
+"""Dask's topic for the start of a task on a worker."""
+
+LISTENERS: dict[str, Callable[[Any], None]] = {}
+"""Who listens to tasks of this process, by topic."""
+
+_OVER_LIMIT = "worker-restart-memory"
+"""Dask's topic for a worker that its nanny ended because of its memory."""
+
+
+@contextmanager
+def connect(scheduler: str) -> Iterator[Any]:
+    """A client of a running scheduler for the duration of the block.
+
+    Raises:
+        UsageError: It cannot be reached, or one of its workers runs other code.
+    """
+    from distributed import Client
+
+    if "://" not in scheduler and not os.path.isfile(scheduler):  # noqa: PTH113  (Dask would wait for it forever)
+        raise UsageError(f"scheduler {scheduler}: neither an address such as tcp://host:8786 nor a scheduler file")
+    try:
+        client = (
+            Client(scheduler, timeout=CONNECT_SECONDS)
+            if "://" in scheduler
+            else Client(scheduler_file=scheduler, timeout=CONNECT_SECONDS)
+        )
+    except (OSError, ValueError, TypeError, RuntimeError) as error:  # the last two for certificates that are missing
+        raise UsageError(f"scheduler {scheduler}: {describe(error)}") from error
+    with client:
+        _check_code(client, scheduler)
+        yield client
+
+
+def _check_code(client: Any, scheduler: str) -> None:
+    """Raise UsageError if a worker runs other code of this package: it may lack a task or write other bytes."""
+    ours = code_version()
+    for worker, version in sorted(client.run(code_version, on_error="return").items()):
+        if version != ours:
+            theirs = version if isinstance(version, str) else describe(version)
+            raise UsageError(f"scheduler {scheduler}: worker {worker} runs curation {theirs}, but this process {ours}")
+
+
+@contextmanager
+def _loop_without_interrupts() -> Iterator[Any]:
+    """An event loop in a thread that blocks SIGINT, and so do the workers that are started from it.
+
+    A terminal sends Ctrl-C to all processes, and each worker would print a traceback. It ends with this process anyway.
+    """
+    from distributed.utils import LoopRunner
+
+    resource_tracker.ensure_running()  # unblocks the signal in the thread that starts it
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        runner = LoopRunner()
+        runner.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    try:
+        yield runner.loop
+    finally:
+        runner.stop()
+
+
+@contextmanager
+def start(workers: int) -> Iterator[Any]:
+    """A client of new worker processes on this machine, of one thread each, for the duration of the block."""
+    import dask
+    from distributed import Client, LocalCluster
+
+    settings = {
+        "distributed.scheduler.allowed-failures": RETRIES,
+        "distributed.worker.memory.terminate": 0.98,
+        "distributed.worker.preload": ["curation.running.terminal"],
+        "distributed.admin.tick.limit": "60s",
+        # By default Dask's workers return freed memory to the system at once, so every page of the next large array
+        # faults again: a fifth of the time of a step on arrays, for a few MB. None leaves the choice to the C library.
+        "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
+        # A worker sets up logging before it receives this configuration; only its environment is read early enough.
+        "distributed.nanny.pre-spawn-environ.DASK_LOGGING__DISTRIBUTED": "critical",
+    }
+    with (
+        dask.config.set(settings),
+        _loop_without_interrupts() as loop,
+        LocalCluster(
+            loop=loop,
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            memory_limit="auto",
+            dashboard_address="127.0.0.1:0",
+            silence_logs=50,
+        ) as local,
+        Client(local) as client,
+    ):
+        yield client
+
+
+SYSTEMS = {
+    "slurm": ("SLURMCluster", "sbatch"),
+    "pbs": ("PBSCluster", "qsub"),
+    "sge": ("SGECluster", "qsub"),
+    "lsf": ("LSFCluster", "bsub"),
+}
+"""Batch systems: dask-jobqueue's class, and the program that submits a job."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobOptions:
+    """Workers that are submitted to a batch system.
+
+    Attributes:
+        system: One of SYSTEMS.
+        options: Arguments of dask-jobqueue's class.
+        minimum: Workers to keep while there is little to do.
+        maximum: Workers at most.
+        certificates: Folder that all nodes see, for the certificates of the run; None for connections without TLS.
+    """
+
+    system: str
+    options: Mapping[str, Any]
+    minimum: int
+    maximum: int
+    certificates: str | None
+
+
+@contextmanager
+def submit(jobs: JobOptions, wanted: Callable[[], int]) -> Iterator[Any]:
+    """A client of workers in jobs of a batch system, for the duration of the block.
+
+    Jobs that end too early, as by their time limit, are submitted again.
+
+    Args:
+        jobs: What to submit.
+        wanted: Called now and then: the number of workers that there is something to do for.
+
+    Raises:
+        UsageError: There is no such system here, or dask-jobqueue is not installed or refuses the options.
+    """
+    kind, program = SYSTEMS[jobs.system]
+    try:
+        import dask_jobqueue
+    except ImportError as error:
+        raise MissingExtra("--cluster needs an extra: pip install 'curation[jobqueue]'") from error
+    if shutil.which(program) is None:
+        raise UsageError(f"system = {jobs.system!r}: the program {program} is not installed on this machine")
+    import dask
+    from distributed import Adaptive, Client
+
+    class Demand(Adaptive):
+        async def target(self) -> int:
+            return wanted()
+
+    with ExitStack() as stack:
+        stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": RETRIES}))
+        try:
+            secured: dict[str, Any] = {}
+            if jobs.certificates is not None:
+                where = stack.enter_context(TemporaryDirectory(prefix=".curate-", dir=jobs.certificates))
+                secured = {"security": True, "shared_temp_directory": where}
+            shown = {"silence_logs": 50, "scheduler_options": {"dashboard_address": "127.0.0.1:0"}}
+            queue = stack.enter_context(getattr(dask_jobqueue, kind)(**secured, **shown, **jobs.options))
+            client = stack.enter_context(Client(queue, timeout=CONNECT_SECONDS))
+        except (OSError, ValueError, TypeError, RuntimeError, ImportError) as error:
+            raise UsageError(f"system = {jobs.system!r}: {describe(error)}") from error
+        limits = {"minimum": jobs.minimum, "maximum": jobs.maximum}
+        queue.adapt(Adaptive=Demand, interval=f"{ADAPT_SECONDS}s", wait_count=IDLE_LOOKS, **limits)
+        yield client
+
+
+def listen(
+    client: Any,
+    started: Callable[[str], None],
+    changed: Callable[[], None],
+    over_limit: Callable[[str], None],
+) -> None:
+    """Hear of what happens on the cluster. The functions are called from a thread of the client.
+
+    Args:
+        client: The Dask client.
+        started: Called with the key of a task that has started on its worker.
+        changed: Called when a worker came or went.
+        over_limit: Called with the address of a worker that its nanny ends because of its memory.
+    """
+
+    def on_change(event: tuple[float, Any]) -> None:
+        if isinstance(event[1], dict) and event[1].get("action") in ("add-worker", "remove-worker"):
+            changed()
+
+    client.subscribe_topic(_STARTED, lambda event: started(str(event[1])))
+    client.subscribe_topic("all", on_change)
+    client.subscribe_topic(_OVER_LIMIT, lambda event: over_limit(str(event[1].get("worker"))))
+
+
+def listen_no_more(client: Any) -> None:
+    """The end of `listen`. Without it, the scheduler would log that it cannot tell a client of its own end."""
+    for topic in (_STARTED, "all", _OVER_LIMIT):
+        with suppress(Exception):  # the client is closed
+            client.unsubscribe_topic(topic)
+
+
+def announce_start(key: str) -> None:
+    """Say, on a worker, that a task has started."""
+    tell(_STARTED, key)
+
+
+def tell(topic: str, value: Any) -> None:
+    """Pass a small plain value from a task to the process that started it, if it listens (`Cluster.listening`)."""
+    dask_worker = sys.modules.get("distributed.worker")
+    try:
+        worker = dask_worker.get_worker() if dask_worker else None
+    except ValueError:
+        worker = None
+    if worker is not None:
+        worker.log_event(topic, value)
+    elif topic in LISTENERS:
+        LISTENERS[topic](value)
+
+
+def is_dead_worker(error: BaseException) -> bool:
+    """Whether Dask gave a task up because its workers died."""
+    from distributed.scheduler import KilledWorker
+
+    return isinstance(error, KilledWorker)
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether an answer was lost on its way; tasks return their own I/O errors."""
+    from distributed import CancelledError
+
+    return isinstance(error, (CancelledError, OSError))
+
+
+def end_worker(client: Any, address: str) -> None:
+    """End the process of a worker. A nanny kills it, even if it hangs, and starts another; else it is asked to end."""
+    try:
+        client.restart_workers([address], timeout=END_SECONDS, raise_for_error=False)
+    except Exception:  # there is no nanny, or no such worker any more
+        threading.Thread(target=_retire, args=(client, address), daemon=True).start()
+
+
+def _retire(client: Any, address: str) -> None:
+    with suppress(Exception):  # it is gone, or it hangs
+        client.retire_workers([address], close_workers=True)
