@@ -139,7 +139,7 @@ def _identifier(stages: Sequence[tuple[str, Stage]]) -> tuple[str, Stage]:
 def _variant(stage: Stage, values: Mapping[str, Any], where: str) -> Stage:
     if isinstance(stage, StoredStage):
         try:
-            return cast(Stage, stage.with_values({**stage.values, **values}))
+            return stage.with_values({**stage.values, **values})
         except ValueError as error:
             raise RecipeError(f"{where}: {error}") from error
     return build(type(stage), {**parameters(stage), **values}, where)
