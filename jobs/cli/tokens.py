@@ -148,10 +148,7 @@ def seen_command(
     trust_code: TrustCode = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a training step reads: documents, domains, quality; or the steps that read a document.
-
-    The order follows from the arguments of TokenLoader, which must be those of the training run.
-    """
+    """Show which documents a training step reads, or the steps that read a document, from the loader's arguments."""
     if (step is None) == (url is None):
         raise UsageError("seen takes either --step or --url")
     from curation.jobs.inspect.seen import documents_of_step, show_step, show_steps, steps_of_document, to_json

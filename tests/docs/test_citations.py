@@ -38,7 +38,9 @@ IN_EXAMPLES = {
     "curation.jobs.steps.sizes:COLUMNS", "curation.jobs.steps.sizes:make", "curation.store.paths.SIZES",
 }  # fmt: skip
 """Files and names that CONTRIBUTING.md shows how to create."""
-OF_OTHER_PROJECTS = {"Encodings.md", "encoder.py", "gopher_repetition_filter.py", "thrift-compact-protocol.md"}
+OF_OTHER_PROJECTS = {
+    "Encodings.md", "encoder.py", "gopher_repetition_filter.py", "sample.py", "thrift-compact-protocol.md", "train.py",
+}  # fmt: skip
 METADATA = {
     f"curation.{key}"
     for key in (
@@ -129,7 +131,7 @@ def names() -> Iterator[Citation]:
 
 def is_name(_: Path, name: str) -> bool:
     """Whether a name is a module or an attribute of one. A module is imported only to look up an attribute."""
-    if name in METADATA:
+    if name in METADATA or (name.endswith(".TokenDataset") and importlib.util.find_spec("torch") is None):
         return True
     parts = name.replace(":", ".").split(".")
     for length in range(len(parts), 0, -1):

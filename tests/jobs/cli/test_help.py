@@ -34,7 +34,7 @@ INSPECTING = {"report": "o", "verify": "o", "samples": "o", "compare": "o o", "w
 WITHOUT_DEFAULT = {
     "settings", "scheduler", "report out", "report folder", "explain key", "explain token", "compare html",
     "log_file", "run earlier", "what-if sweep", "task_timeout", "cluster_file",
-    "samples reason", "samples stage", "samples domain", "samples contains",
+    "seen step", "seen url", "samples reason", "samples stage", "samples domain", "samples contains",
     "tokenizer-report against", "estimate sample_share", "install_completion", "show_completion",
 }  # fmt: skip
 """Parameters that do nothing unless given, by name, or by command and name."""
@@ -43,7 +43,7 @@ PANELS = {
     "Run": ["run", "estimate", "fetch", "cluster"],
     "Single steps": [*commands()[:-1], "decontaminate", "report"],
     "Inspect a run": ["status", "verify", "explain", "samples", "what-if", "compare"],
-    "Tokens": ["tokenizer-report", "export"],
+    "Tokens": ["tokenizer-report", "export", "export-corpus", "seen"],
     "Models": ["train-extractor", "calibrate", "train-quality", "audit-quality"],
     "Recipes": ["recipe"],
 }
