@@ -9,8 +9,10 @@ Stanza would download models, so it is never used.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache, lru_cache, partial
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -173,7 +175,10 @@ Locate = Callable[[str], Iterable[tuple[int, int]]]
 def _library(label: str) -> Locate:
     from datatrove.utils.word_tokenizers import load_word_tokenizer
 
-    library, entry = load_word_tokenizer(label), languages()[label]
+    entry = languages()[label]
+    if entry.code == "zh":
+        import_module("jieba").setLogLevel(logging.WARNING)  # it logs that it reads its dictionary
+    library = load_word_tokenizer(label)
     if entry.tokenizer == "KiwiTokenizer":
         return lambda text: _morphemes(library, text)
     find = library.word_tokenize

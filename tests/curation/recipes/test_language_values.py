@@ -197,6 +197,15 @@ def test_fineweb_2_keeps_languages_that_have_values() -> None:
     assert not {"eng_Latn", "hbs_Latn"} & {*languages}
 
 
+def test_thresholds_that_all_languages_share() -> None:
+    """For plots, one language gives its thresholds, several give those that none of them changes."""
+    for languages, wanted in ((["de"], {"min_alpha_words": 0.774, "min_words": 50}), (["de", "fr"], {"min_words": 50})):
+        chosen = load("fineweb-2", [f"language.languages={json.dumps(languages)}"])
+        rules = chosen.languages.common_rules(chosen.stages)["gopher_quality"]
+        found = {rule.reason: rule.threshold for rule in rules if rule.reason in ("min_alpha_words", "min_words")}
+        assert found == wanted
+
+
 def test_a_recipe_knows_whose_words_it_counts() -> None:
     """Only a recipe that counts words of the language asks for its tokenizer, whose way is part of the fingerprint."""
     kazakh = ['language.languages=["kk"]']
