@@ -157,4 +157,5 @@ def test_the_file_has_the_published_values(shared_data: Path) -> None:
             **{key: share if 0 < share <= 1 else "none" for key, share in shares.items()},
             **{f"max_top_{size}_gram": share for size, share in values["top_n_grams"]},
         }
-    assert [name for name, _ in stages] == ["url", "extract", "language", *OF_FILTERS]
+    last = ["encoding", "table_symbols"]
+    assert [name for name, _ in stages] == ["url", "extract", "language", *OF_FILTERS, *last]

@@ -153,7 +153,9 @@ def test_what_if_counts_a_threshold_of_one_language(out: Path) -> None:
     thin = [row for row in rows(out, "removed/filter") if row["reason"] == "gopher_quality.min_words"]
     german = [row["text"] for row in thin if row["language"] == "deu_Latn"]
     stages = load("fineweb-2", ['language.languages=["de"]', looser]).stages_of("deu_Latn")
-    added = Pipeline([stages[-1]]).keep({"text": german, "language": ["deu_Latn"] * len(german)})["text"]
+    added = Pipeline([("gopher_quality", dict(stages)["gopher_quality"])]).keep(
+        {"text": german, "language": ["deu_Latn"] * len(german)}
+    )["text"]
     assert 0 < len(added) < len(thin)
     assert what_if(plan, [looser], Cluster()).whole.most.documents == len(documents) + len(added)
 
