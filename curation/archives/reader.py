@@ -189,8 +189,6 @@ def read_batches(
             rows = _PageBuffer(path)
     if part is not None and stop is not None and not (is_named or dump == part.dump):
         raise NotDivisible(f"the archive names another crawl before offset {stop:,} than in its first record")
-    if stop is not None and losses and losses[-1].offset + losses[-1].bytes >= stop:
-        raise NotDivisible(f"bytes are lost before offset {stop:,}")  # with those that may be lost after it
     if len(rows):
         yield rows.batch()
 

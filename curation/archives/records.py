@@ -122,7 +122,7 @@ class _Reader(Contents):
     def _all_records(self) -> Iterator[Record]:
         while (piece := self._next_piece()) is not None:
             if self._stop is not None and piece.begin >= self._stop:
-                self._stop_at(piece.offset if piece.damage is None else None, piece.data)
+                self._stop_at(piece.offset if piece.damage is None else None)
                 return
             header = self._read_whole_member(piece) if piece.whole else None
             if header is None:
@@ -152,7 +152,7 @@ class _Reader(Contents):
             self._count(PADDING)
             if self._stop is not None and self._ledger.position >= self._stop:
                 is_plain = self._plain_offset is not None
-                self._stop_at(self._ledger.position if is_plain else None, self._buffer[self._at : self._at + MAX_LINE])
+                self._stop_at(self._ledger.position if is_plain else None)
                 return
             self._complete = False
             self._bytes_seen = True
@@ -184,18 +184,17 @@ class _Reader(Contents):
             if self._ending != TOO_LARGE:
                 self._ledger.lose(self._ledger.position, str(self._ending), 1)
 
-    def _stop_at(self, offset: int | None, data: bytes) -> None:
+    def _stop_at(self, offset: int | None) -> None:
         """Stop before a record, if a reader that begins there would read on as this one.
 
         Args:
             offset: File offset of the record; None if it is not one that can be read from there.
-            data: The beginning of the record.
 
         Raises:
             NotDivisible: It would not.
         """
         is_there = offset == self._stop == self._ledger.position
-        if not is_there or self._repeats_left < MAX_REPEATS or self._in_arc != (arc_line(data) is not None):
+        if not is_there or self._repeats_left < MAX_REPEATS:
             raise NotDivisible(f"no record begins at offset {self._stop:,}")
         self._stopped = True
 

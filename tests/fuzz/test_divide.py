@@ -43,6 +43,9 @@ WHOLE = {
     "one member": gzip.compress(PLAIN, mtime=0),
     "records across members": members(PLAIN[start : start + 300] for start in range(0, len(PLAIN), 300)),
     "another crawl": members([*RECORDS, OTHER, *RECORDS[1:]]),
+    "lengths beyond the member": members(
+        [RECORDS[1], *(response("https://b.org/", "x", length=99 << 20) + record for record in RECORDS[2:] * 2)]
+    ),
     "an archive in a page": members([RECORDS[1]]) + response("https://a.org/warc", PLAIN),
     "empty": b"",
     "no archive": b"nothing of the kind, " * 99,

@@ -11,6 +11,7 @@ import pytest
 from archives import members, page, prose, response, warcinfo
 
 from curation.archives import divide as dividing
+from curation.archives.ledger import MAX_LOSSES
 from curation.jobs.steps import archive_parts
 from curation.jobs.steps import filter as filter_step
 from curation.jobs.steps.filter import FilterTask
@@ -101,6 +102,20 @@ def test_damaged_archives_too(tmp_path: Path, share: float) -> None:
     assert parts == whole
     assert len(cluster.made) > 4
     assert json.loads(whole["run.json"])["damaged"]
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_losses_are_listed_as_for_the_whole(tmp_path: Path) -> None:
+    """Of many losses, the first ones of the archive are listed, not those of each part."""
+
+    def damage(data: bytes) -> bytes:
+        return data.replace(b"\x1f\x8b\x08\x00", b"junk\n\x1f\x8b\x08\x00")
+
+    archive = write(tmp_path / "a.warc.gz", damage, pages=MAX_LOSSES + 20)
+    whole, _ = filtered(archive, tmp_path / "whole")
+    assert filtered(archive, tmp_path / "parts", 2)[0] == whole
+    (entry,) = json.loads(whole["run.json"])["damaged"]
+    assert len(entry["losses"]) == MAX_LOSSES < entry["lost_records"]
 
 
 @pytest.mark.usefixtures("small_parts")
