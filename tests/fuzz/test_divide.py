@@ -44,7 +44,9 @@ WHOLE = {
     "records across members": members(PLAIN[start : start + 300] for start in range(0, len(PLAIN), 300)),
     "another crawl": members([*RECORDS, OTHER, *RECORDS[1:]]),
     "lengths beyond the member": members(
-        [RECORDS[1], *(response("https://b.org/", "x", length=99 << 20) + record for record in RECORDS[2:] * 2)]
+        each
+        for record in RECORDS[1:] * 2
+        for each in (record, response("https://b.org/", "x", length=99 << 20) + record)
     ),
     "an archive in a page": members([RECORDS[1]]) + response("https://a.org/warc", PLAIN),
     "empty": b"",
