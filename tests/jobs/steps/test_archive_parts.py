@@ -35,7 +35,7 @@ class Threads(Cluster):
     def workers(self) -> int:
         return self._number
 
-    def map(self, function: Any, items: Any, finished: Any = None) -> Any:
+    def map(self, function: Any, items: Any, finished: Any = None, copies: bool = False) -> Any:
         for result in super().map(function, items):
             self.made.append(getattr(result.item, "shard", ""))
             yield result
