@@ -150,7 +150,11 @@ def test_a_worker_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """A worker that is stopped in the middle is replaced: no archive is lost, and the bytes are the same."""
     (tmp_path / "crawl").mkdir()
     write_crawl(tmp_path / "crawl", 6)
-    words = (["filter"], str(tmp_path / "out"), [str(tmp_path / "crawl")], None, SETTINGS, 2, None, False, False)
+
+    def run(name: str, workers: int) -> int:
+        inputs = [str(tmp_path / "crawl")]
+        return run_commands(["filter"], str(tmp_path / name), inputs, None, SETTINGS, workers, None, False, False)
+
     for name, seconds in (("SILENT_SECONDS", 4.0), ("CHECK_SECONDS", 0.5), ("LOSER_SECONDS", 1.0)):
         monkeypatch.setattr(dispatch, name, seconds)
     stopped: list[psutil.Process] = []
@@ -165,11 +169,10 @@ def test_a_worker_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     thread = Thread(target=stop)
     thread.start()
-    assert run_commands(*words) == 0
+    assert run("out", 2) == 0
     thread.join()
     assert not stopped[0].is_running()
-    done = curate("filter", tmp_path / "crawl", "--out", tmp_path / "whole", "--workers", "0")
-    assert done.returncode == 0, done.stderr
+    assert run("whole", 0) == 0
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
