@@ -13,19 +13,18 @@ import random
 import resource
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from functools import partial
-from http.server import SimpleHTTPRequestHandler
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, Any
 
 import psutil
 import pytest
 from archives import write_crawl
-from object_storage import free_port, serving
+from dask_processes import start_scheduler, start_worker
+from http_files import serving_files
+from object_storage import free_port
 from processes import command, contents, curate
 
 from curation.store.folder import TEMPORARY
@@ -47,49 +46,13 @@ GOES_ON = ("kill worker", "stop worker", "fail requests")
 ON_CLUSTERS = ("kill scheduler",)
 
 
-class Inputs(SimpleHTTPRequestHandler):
-    """Gives files and parts of them; answers 503 to a share of the requests."""
-
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *arguments: object) -> None:
-        """Nothing."""
-
-    def do_HEAD(self) -> None:
-        """The size of a file."""
-        self.do_GET()
-
-    def do_GET(self) -> None:
-        """A file, or the part of it in the header Range."""
-        server: Any = self.server
-        data = Path(self.translate_path(self.path)).read_bytes()
-        if server.chance.random() < server.failing:
-            self.answer(503, b"")
-        elif wanted := self.headers.get("Range"):
-            first, last = map(int, wanted.removeprefix("bytes=").split("-"))
-            body = data[first : last + 1]
-            self.answer(206, body, **{"Content-Range": f"bytes {first}-{first + len(body) - 1}/{len(data)}"})
-        else:
-            self.answer(200, data)
-
-    def answer(self, status: int, body: bytes, **headers: str) -> None:
-        """Send a complete response."""
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), "Accept-Ranges": "bytes", **headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """An HTTP server of archives, `urls`; `failing` is the share of requests that fail."""
     folder = tmp_path_factory.mktemp("crawl")
     write_crawl(folder, ARCHIVES)
-    with serving(partial(Inputs, directory=str(folder))) as server:
+    with serving_files(folder, lambda _: server.chance.random() < server.failing) as server:
         server.failing, server.chance = 0.0, random.Random(0)
-        server.urls = [f"http://127.0.0.1:{server.server_port}/{path.name}" for path in sorted(folder.iterdir())]
         yield server
 
 
@@ -103,51 +66,29 @@ def whole(server: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, st
 
 
 class Nodes:
-    """A scheduler and two workers, each of which can be replaced."""
+    """A scheduler and two workers, each of which can be replaced.
 
-    def __init__(self) -> None:
+    Args:
+        stack: Ends them.
+    """
+
+    def __init__(self, stack: ExitStack) -> None:
         self.port = free_port()
-        self.processes: list[subprocess.Popen[bytes]] = []
+        self._stack = stack
+        self._running: list[tuple[str, subprocess.Popen[bytes]]] = []
+        self.start()
 
     def start(self) -> None:
         """Start what is not running."""
-        self.processes = [each for each in self.processes if each.poll() is None]
-        if not any("dask_scheduler" in str(each.args) for each in self.processes):
-            self._start("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", str(self.port))
-        for _ in range(3 - len(self.processes)):
-            address = f"tcp://127.0.0.1:{self.port}"
-            self._start(
-                "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny", "--death-timeout", "60"
-            )
-
-    def _start(self, *words: str) -> None:
-        program = [sys.executable, "-m", *words, "--no-dashboard"]
-        self.processes.append(
-            subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-        )
+        self._running = [(kind, process) for kind, process in self._running if process.poll() is None]
+        if not self.of("scheduler"):
+            self._running.append(("scheduler", start_scheduler(self._stack, self.port)))
+        for _ in range(2 - len(self.of("worker"))):
+            self._running.append(("worker", start_worker(self._stack, self.port)))
 
     def of(self, kind: str) -> list[psutil.Process]:
-        """The running processes of a kind, "dask_scheduler" or "dask_worker"."""
-        return [psutil.Process(each.pid) for each in self.processes if each.poll() is None and kind in str(each.args)]
-
-    def stop(self) -> None:
-        """Kill all."""
-        for each in self.processes:
-            each.kill()
-            each.wait()
-
-
-@contextmanager
-def nodes(wanted: bool) -> Iterator[Nodes | None]:
-    """A cluster while the context is open, if one is wanted."""
-    made = Nodes() if wanted else None
-    try:
-        if made is not None:
-            made.start()
-        yield made
-    finally:
-        if made is not None:
-            made.stop()
+        """The processes of a kind, "scheduler" or "worker"."""
+        return [psutil.Process(process.pid) for each, process in self._running if each == kind]
 
 
 def start_driver(
@@ -171,7 +112,7 @@ def start_driver(
 
 def workers_of(driver: subprocess.Popen[bytes], cluster: Nodes | None) -> list[psutil.Process]:
     if cluster is not None:
-        return cluster.of("dask_worker")
+        return cluster.of("worker")
     with suppress(psutil.Error):
         children = psutil.Process(driver.pid).children()
         return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
@@ -196,9 +137,8 @@ def do(fault: str, driver: subprocess.Popen[bytes], cluster: Nodes | None, serve
     elif fault == "fail requests":
         server.failing = 0.05
     elif fault == "kill scheduler" and cluster is not None:
-        for process in cluster.of("dask_scheduler"):
+        for process in cluster.of("scheduler"):
             process.kill()
-            process.wait()
     elif fault in ("kill worker", "stop worker"):
         with suppress(psutil.Error, IndexError):
             worker = chance.choice(workers_of(driver, cluster))
@@ -216,7 +156,8 @@ def test_a_sequence(server: Any, whole: dict[str, str], tmp_path: Path, seed: in
     chance = random.Random(seed)
     out, story = tmp_path / "out", list[str]()
     server.failing, server.chance = 0.0, random.Random(seed)
-    with nodes(seed % 3 == 0) as cluster:
+    with ExitStack() as stack:
+        cluster = Nodes(stack) if seed % 3 == 0 else None
         faults = ENDS + GOES_ON + (ON_CLUSTERS if cluster else ())
         for number in range(FAULTS + 1):
             fault = chance.choice(faults) if number < FAULTS else "nothing"

@@ -9,19 +9,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Thread
-from typing import Any
 
 import psutil
 import pytest
 from archives import write_crawl
 from dask_processes import start_scheduler, start_worker, wait_for_workers
-from object_storage import free_port, serving
+from http_files import serving_files
+from object_storage import free_port
 from processes import SETTINGS, command, contents, curate
 
 from curation.jobs.steps.run import run_commands
@@ -52,68 +49,42 @@ def whole(crawl: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-class Handler(SimpleHTTPRequestHandler):
-    """Gives files and parts of them; answers 503 to everything for some seconds after the first requests for a part."""
+class Outage:
+    """Refuses every request for some seconds after the first requests for a part of a file.
 
-    protocol_version = "HTTP/1.1"
+    Attributes:
+        seconds: How long, once it begins; 0 for no outage.
+        refused: Number of requests that were refused.
+    """
 
-    def log_message(self, *arguments: object) -> None:
-        """Nothing."""
+    def __init__(self) -> None:
+        self.seconds, self.refused = 0.0, 0
+        self._until, self._parts = 0.0, 0
 
-    def do_HEAD(self) -> None:
-        """The size of a file."""
-        self.do_GET()
+    def __call__(self, wanted: str | None) -> bool:
+        """Whether to refuse a request with this header Range."""
+        self._parts += wanted is not None
+        if wanted and self.seconds and self._parts > 3:
+            self._until, self.seconds = time.monotonic() + self.seconds, 0.0
+        is_down = time.monotonic() < self._until
+        self.refused += is_down
+        return is_down
 
-    def do_GET(self) -> None:
-        """A file, or the part of it in the header Range."""
-        server: Any = self.server
-        wanted = self.headers.get("Range")
-        if wanted and server.outage and server.parts >= 3:
-            server.until, server.outage = time.monotonic() + server.outage, 0.0
-        server.parts += bool(wanted)
-        path = Path(self.translate_path(self.path))
-        if time.monotonic() < server.until:
-            server.refused += 1
-            self.answer(503, b"")
-        elif not path.is_file():
-            self.answer(404, b"")
-        elif wanted:
-            first, last = wanted.removeprefix("bytes=").split("-")
-            data = path.read_bytes()
-            body = data[int(first) : int(last) + 1]
-            self.answer(206, body, **{"Content-Range": f"bytes {first}-{int(first) + len(body) - 1}/{len(data)}"})
-        else:
-            self.answer(200, path.read_bytes())
-
-    def answer(self, status: int, body: bytes, **headers: str) -> None:
-        """Send a complete response."""
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), "Accept-Ranges": "bytes", **headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-
-@contextmanager
-def served(folder: Path) -> Iterator[Any]:
-    """An HTTP server of the files in a folder."""
-    with serving(partial(Handler, directory=str(folder))) as server:
-        server.outage = server.until = 0.0
-        server.parts = server.refused = 0
-        yield server
+    def begin(self, seconds: float) -> None:
+        """Be down for so long after three more requests for parts."""
+        self.seconds, self._parts = seconds, 0
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_storage_that_is_down_for_seconds(crawl: Path, tmp_path: Path, workers: str) -> None:
     """Seconds in which every request is answered with 503 cost no archive and change no byte."""
-    with served(crawl) as server:
-        urls = [f"http://127.0.0.1:{server.server_port}/{path.name}" for path in sorted(crawl.iterdir())]
-        clean = curate("filter", *urls, "--out", tmp_path / "clean", "--workers", "0")
+    outage = Outage()
+    with serving_files(crawl, outage) as server:
+        clean = curate("filter", *server.urls, "--out", tmp_path / "clean", "--workers", "0")
         assert clean.returncode == 0, clean.stderr
-        server.parts, server.outage = 0, OUTAGE
-        done = curate("filter", *urls, "--out", tmp_path / "out", "--workers", workers)
-    assert server.refused > 2
+        outage.begin(OUTAGE)
+        done = curate("filter", *server.urls, "--out", tmp_path / "out", "--workers", workers)
+    assert outage.refused > 2
     assert done.returncode == 0, done.stderr
     assert contents(tmp_path / "out") == contents(tmp_path / "clean")
 
