@@ -85,7 +85,7 @@ def test_row_groups_and_columns_that_are_not_needed_are_not_read(crawl: Any) -> 
         (["org"], lambda row: row["url_host_tld"] == "org"),
         (["https://www.host0.de/nosuch", "nosuch.example"], lambda row: False),
     ],
-    ids=str,
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_a_list_of_addresses_and_domains(crawl: Any, lines: list[str], keep: Any) -> None:
     """A domain means all hosts below it, an address the page in any of its spellings; similar names do not match."""
