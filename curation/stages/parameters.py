@@ -126,6 +126,9 @@ def build(kind: type[Parameters], values: Mapping[str, Any], where: str) -> Para
         table = _table(_hints(kind)[key])
         if table is not None and isinstance(value, Mapping):
             given[key] = build(table, value, f"{where}: {key}")
+    for field in dataclasses.fields(kind):
+        if field.init and type(field.default) is int:  # of `max_ratio: float = 10`, 10.0 is stored and read again
+            given.setdefault(field.name, field.default)
     try:
         return kind(**_check(kind, given))
     except (ParameterError, TypeError) as error:

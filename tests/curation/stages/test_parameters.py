@@ -14,7 +14,7 @@ from curation.errors import ParameterError, RecipeError
 from curation.filters.gopher_quality import GopherQuality
 from curation.filters.pii import Pii
 from curation.recipes.recipe import STAGES, TABLES, import_class
-from curation.stages.parameters import Count, Ratio, Share, Text, build, checked
+from curation.stages.parameters import Count, Ratio, Share, Text, build, checked, parameters
 
 
 @checked
@@ -99,6 +99,20 @@ def test_unknown_and_missing_arguments() -> None:
         build(Limits, {"lest": 1}, "x")
     with pytest.raises(RecipeError, match=r"x: .*missing .*'needed'"):
         build(Plain, {}, "x")
+
+
+def test_a_whole_default_of_a_number_is_stored_as_it_is_read() -> None:
+    """Parameters that were stored and read again are the same to the letter, so a rerun has the same fingerprint."""
+
+    @dataclass(frozen=True)
+    class Lengths:
+        longest: float = 10
+        least: int = 3
+        is_strict: bool = False
+
+    stored = parameters(build(Lengths, {}, "recipe"))
+    assert repr(stored) == repr(parameters(build(Lengths, stored, "run.json")))
+    assert repr(stored) == "{'longest': 10.0, 'least': 3, 'is_strict': False}"
 
 
 def test_a_recipe_checks_the_types_of_a_plain_dataclass() -> None:
