@@ -17,6 +17,7 @@ from curation.archives.inputs import Input
 from curation.archives.packings import SKIPPABLE, ZSTD
 from curation.archives.raw_file import RawFile
 from curation.archives.reader import crawl_of
+from curation.archives.record_headers import KINDS
 from curation.archives.record_search import RecordSearch
 from curation.archives.records import Record, read_records
 from curation.archives.zstd_dictionaries import Dictionaries
@@ -33,8 +34,7 @@ SEARCH_BYTES = 4 << 20
 """How far to search for the record with which a part begins."""
 
 MAX_RECORD = 32 << 20
-
-_KINDS = frozenset({"warcinfo", "request", "response", "metadata", "revisit", "resource", "conversion", "continuation"})
+"""Bytes of the largest record with which a part may begin."""
 
 
 def parts_wanted(source: Input) -> int:
@@ -75,4 +75,4 @@ def _next_start(stream: IO[bytes], place: int) -> int | None:
 
 def _record_at(stream: IO[bytes], offset: int) -> Record | None:
     stream.seek(offset)
-    return next(read_records(stream, Counter(), _KINDS, MAX_RECORD), None)
+    return next(read_records(stream, Counter(), KINDS, MAX_RECORD), None)

@@ -32,7 +32,7 @@ from curation.archives.streams import Patience, PatientStream
 from curation.errors import InputError
 from curation.running.overlap import overlapped
 from curation.store.shards import shard_name
-from curation.store.storage import OBJECT_STORES, explain, file_system, is_http, is_of_storage, protocols
+from curation.store.storage import OBJECT_STORES, file_system, input_errors, is_http, protocols
 from curation.store.untrusted import is_local, is_special
 
 REQUESTS = 16
@@ -214,7 +214,7 @@ def _find_argument(argument: tuple[str, bool]) -> list[Input]:
 def _find(argument: str, *, recorded: bool = False) -> list[Input]:
     """The inputs that an argument names: one request for a file, and the listing of a folder or glob once."""
     url = argument if "://" in argument else os.path.abspath(os.path.expanduser(argument))  # noqa: PTH100, PTH111
-    try:
+    with input_errors(f"input {argument}"):
         fs, path = file_system(url)
         if _is_local(fs):
             fs = _LocalFiles()
@@ -242,10 +242,6 @@ def _find(argument: str, *, recorded: bool = False) -> list[Input]:
                 for found in overlapped(partial(_info, fs), (each["name"] for each in infos), REQUESTS)
                 if found is not None
             ]
-    except Exception as error:
-        if not isinstance(error, (OSError, ValueError, ImportError)) and not is_of_storage(error):
-            raise
-        raise InputError(f"input {argument}: {explain(error)}") from error
     if not infos:
         raise InputError(missing)
     return [_input(fs, info) for info in infos]

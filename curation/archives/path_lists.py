@@ -13,8 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from curation.archives.streams import PatientStream
-from curation.errors import InputError
-from curation.store.storage import explain, is_of_storage
+from curation.store.storage import input_errors
 from curation.store.untrusted import is_local
 
 LIST = "@"
@@ -39,12 +38,10 @@ def expand_lists(arguments: Iterable[str], prefix: str = "") -> Iterator[str]:
         if not argument.startswith(LIST):
             yield argument
             continue
-        try:
-            yield from (_with_prefix(line, prefix) for line in read_list(argument[len(LIST) :]))
-        except Exception as error:
-            if not isinstance(error, (OSError, ValueError, ImportError)) and not is_of_storage(error):
-                raise
-            raise InputError(f"input list {argument[len(LIST) :]}: {explain(error)}") from error
+        place = argument.removeprefix(LIST)
+        with input_errors(f"input list {place}"):
+            lines = read_list(place)
+        yield from (_with_prefix(line, prefix) for line in lines)
 
 
 def read_list(place: str) -> list[str]:

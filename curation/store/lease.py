@@ -31,7 +31,7 @@ import psutil
 
 from curation.errors import OutputError, StepFailed
 from curation.store.folder import Folder
-from curation.store.storage import explain, is_of_storage, protocols
+from curation.store.storage import code, explain, is_of_storage, protocols
 
 LEASE = ".driver.json"
 """Path of the lease in the output folder. Hidden, so that it is not part of the output."""
@@ -216,9 +216,8 @@ class Lease:
 
 def _is_refusal(error: BaseException) -> bool:
     """Whether S3 refused to create what exists, or what another process creates at this moment."""
-    answer = getattr(error.__cause__, "response", None) or getattr(error, "response", None)
-    code = answer.get("Error", {}).get("Code") if isinstance(answer, dict) else None
-    return code in ("PreconditionFailed", "ConditionalRequestConflict")
+    codes = {code(each) for each in (error, error.__cause__) if each is not None}
+    return not codes.isdisjoint({"PreconditionFailed", "ConditionalRequestConflict"})
 
 
 def _now() -> str:

@@ -8,12 +8,13 @@ another exception, and are told in one line.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import fsspec
 from fsspec.core import split_protocol
 
-from curation.errors import CredentialsFailed, MissingExtra
+from curation.errors import CredentialsFailed, InputError, MissingExtra
 
 EXTRAS = {
     "s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfs": "az", "abfss": "az", "adl": "az", "hf": "hf",
@@ -109,6 +110,23 @@ def explain(error: BaseException) -> str:
     if isinstance(error, PermissionError) and is_of_storage(error):
         return f"access denied: {line}"
     return line
+
+
+@contextmanager
+def input_errors(what: str, missing: str | None = None) -> Iterator[None]:
+    """Turn errors of reading an input into an InputError of one line.
+
+    Args:
+        what: The input, with which the message begins.
+        missing: What to say if there is no such file; None for what the storage says.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, (OSError, ValueError, ImportError)) and not is_of_storage(error):
+            raise
+        is_missing = missing is not None and isinstance(error, FileNotFoundError)
+        raise InputError(f"{what}: {missing if is_missing else explain(error)}") from error
 
 
 def _line(error: BaseException) -> str:

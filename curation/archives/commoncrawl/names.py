@@ -12,18 +12,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
 from curation.archives.commoncrawl.addresses import data_address, index_address
 from curation.archives.path_lists import read_list
 from curation.archives.streams import PatientStream
 from curation.errors import InputError
-from curation.store.storage import explain, is_of_storage
+from curation.store.storage import input_errors
 from curation.store.untrusted import is_inside
-
-Value = TypeVar("Value")
 
 SCHEME = "cc:"
 
@@ -80,17 +76,13 @@ def parse_name(argument: str) -> CrawlName:
 
 def latest_crawl() -> str:
     """The newest crawl in the list that CommonCrawl keeps of them; InputError if that cannot be read."""
-    url = f"{index_address()}/collinfo.json"
-
-    def read() -> str:
-        with PatientStream(url) as stream:
-            names = [str(entry["id"]) for entry in json.loads(stream.read())]
-        return next(name for name in names if _NAME.fullmatch(name))
-
+    url, what = f"{index_address()}/collinfo.json", f"input {SCHEME}{LATEST}"
+    with input_errors(what, f"no list of crawls at {url}"), PatientStream(url) as stream:
+        crawls = json.loads(stream.read())
     try:
-        return _asked(read, f"input {SCHEME}{LATEST}", f"no list of crawls at {url}")
+        return next(name for name in (str(entry["id"]) for entry in crawls) if _NAME.fullmatch(name))
     except (LookupError, TypeError, StopIteration) as error:
-        raise InputError(f"input {SCHEME}{LATEST}: {url} is not a list of crawls") from error
+        raise InputError(f"{what}: {url} is not a list of crawls") from error
 
 
 def archives_of(argument: str) -> list[str]:
@@ -125,16 +117,5 @@ def index_files_of(argument: str, crawl: str) -> list[str]:
 def _listed(argument: str, crawl: str, name: str) -> list[str]:
     url = f"{data_address()}/{ROOT}{crawl}/{name}"
     missing = f"no crawl {crawl} with {name} at {data_address()}; {index_address()}/collinfo.json lists the crawls"
-    return [path for path in _asked(lambda: read_list(url), f"input {argument}", missing) if is_inside(path)]
-
-
-def _asked(read: Callable[[], Value], what: str, missing: str) -> Value:
-    """What `read` returns; InputError in one line if it fails."""
-    try:
-        return read()
-    except FileNotFoundError as error:
-        raise InputError(f"{what}: {missing}") from error
-    except Exception as error:
-        if not isinstance(error, (OSError, ValueError, ImportError)) and not is_of_storage(error):
-            raise
-        raise InputError(f"{what}: {explain(error)}") from error
+    with input_errors(f"input {argument}", missing):
+        return [path for path in read_list(url) if is_inside(path)]

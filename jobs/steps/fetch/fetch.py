@@ -35,7 +35,7 @@ from curation.store.bundles import keep_only
 from curation.store.folder import Folder
 from curation.store.manifest import counts_by_shard, fingerprint, fingerprints, step_counts, step_times
 from curation.store.shards import ShardWriter, read_table
-from curation.store.storage import explain, is_of_storage
+from curation.store.storage import explain, input_errors
 
 ASSUMED_BYTES = 20_000_000
 """Bytes per second from one server to assume in an estimate. What it really is depends on where you are."""
@@ -190,12 +190,8 @@ def make_request(
             raise InputError(f"input {word}: not a crawl; name one such as cc:CC-MAIN-2025-08")
     listed = None
     if urls is not None:
-        try:
+        with input_errors(f"--urls {urls}"):
             listed = parse_urls(read_list(urls), urls)
-        except Exception as error:
-            if not isinstance(error, (OSError, ValueError, ImportError)) and not is_of_storage(error):
-                raise
-            raise InputError(f"--urls {urls}: {explain(error)}") from error
     names = tuple(map(parse_name, words))
     if any(name.kind != "warc" for name in names):
         raise InputError("the index describes WARC archives only; name the crawl without /wet")
