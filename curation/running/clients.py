@@ -222,8 +222,8 @@ def listen(
     client.subscribe_topic(_OVER_LIMIT, lambda event: over_limit(str(event[1].get("worker"))))
 
 
-def listen_no_more(client: Any) -> None:
-    """The end of `listen`. Without it, the scheduler would log that it cannot tell a client of its own end."""
+def stop_listening(client: Any) -> None:
+    """End `listen`. Without this, the scheduler would log that it cannot tell a client of its own end."""
     for topic in (_STARTED, "all", _OVER_LIMIT):
         with suppress(Exception):  # the client is closed
             client.unsubscribe_topic(topic)

@@ -120,7 +120,7 @@ class Cluster:
         """The end of `join`."""
         self._active.remove(dispatch)
         if not self._active:
-            clients.listen_no_more(self.client)
+            clients.stop_listening(self.client)
 
     def flights(self) -> list[Flight[Any]]:
         """The tasks that run or wait on workers now; may be called from any thread."""
@@ -308,7 +308,7 @@ def open_cluster(
             runs tasks in this process. By default one per core.
         scheduler: Address (`tcp://host:port`) or scheduler file of a running scheduler to use instead; it is left
             running.
-        started: As in `Cluster`, and so are the others.
+        started: As in `Cluster`.
         warned: As in `Cluster`.
         task_timeout: As in `Cluster`.
         jobs: Workers to submit to a batch system instead.

@@ -169,7 +169,7 @@ class Dispatch(Generic[Item, Value]):
         cluster: Where they run.
         function: The function.
         items: The items.
-        finished: As in `Cluster.map`, and so is `copies`.
+        finished: As in `Cluster.map`.
         copies: Whether slow items get a second copy.
     """
 
@@ -179,7 +179,7 @@ class Dispatch(Generic[Item, Value]):
         function: Callable[[Item], Value],
         items: Iterable[Item],
         finished: Callable[[Item], Value | None],
-        copies: bool = False,
+        copies: bool,
     ) -> None:
         self._cluster, self._function, self._finished, self._copies = cluster, function, finished, copies
         self._new = map(Attempt, items)

@@ -43,14 +43,12 @@ class Worker:
 
     Attributes:
         threads: Tasks that it runs at once.
-        has_nanny: Whether a nanny restarts it.
         memory: Bytes of memory that it used when it was last seen.
         memory_limit: Bytes that it may use; 0 if there is no limit.
         heard: Time on this process's monotonic clock, in seconds, at which it was last seen to be alive.
     """
 
     threads: int
-    has_nanny: bool = False
     memory: int = 0
     memory_limit: int = 0
     heard: float = 0.0
@@ -58,7 +56,7 @@ class Worker:
 
     def update(self, facts: Mapping[str, Any]) -> None:
         """Take over what the scheduler says now."""
-        self.threads, self.has_nanny = max(1, int(facts["nthreads"])), bool(facts.get("nanny"))
+        self.threads = max(1, int(facts["nthreads"]))
         self.memory = int(facts.get("metrics", {}).get("memory", 0))
         self.memory_limit = int(facts.get("memory_limit") or 0)
         if facts.get("last_seen", 0.0) != self._last_seen:
