@@ -76,7 +76,7 @@ def report_command(
 
 @app.command(name="status", rich_help_panel="Inspect a run")
 def status_command(folder: RunFolder, as_json: AsJson = False) -> None:
-    """Show how far a run is, while it runs too and from any machine: steps, rate, slow and quarantined inputs."""
+    """Show how far a run is, also while it runs, and from any machine: steps, rate, slow and quarantined inputs."""
     from curation.jobs.inspect.status import run_status, show, to_json
 
     show_value(run_status(folder), as_json, to_json, show)
