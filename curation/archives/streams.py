@@ -9,7 +9,10 @@ from __future__ import annotations
 import random
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -217,8 +220,20 @@ def _wait(error: Exception, pause: float, temporary: tuple[int, ...]) -> float |
         return None
     if status is not None and 400 <= status < 500 and status not in temporary:
         return None
-    try:
-        asked = min(float(getattr(cause, "headers", None)["Retry-After"]), LONGEST_PAUSES)  # type: ignore[index]
-    except (TypeError, KeyError, ValueError):
-        asked = 0.0
+    asked = min(retry_after(getattr(cause, "headers", None)), LONGEST_PAUSES)
     return max(asked, pause * random.uniform(0.5, 1.5))
+
+
+def retry_after(headers: Any) -> float:
+    """Seconds in the header Retry-After, which are a number or a date; 0 without a valid one.
+
+    Args:
+        headers: The headers of an answer; None or anything else if there are none.
+    """
+    value = headers.get("Retry-After", "") if isinstance(headers, Mapping) else ""
+    with suppress(ValueError):
+        return max(0.0, float(value))
+    with suppress(ValueError, TypeError, OverflowError):
+        date = parsedate_to_datetime(value)
+        return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+    return 0.0

@@ -74,14 +74,14 @@ def removed_by_url(work: Work, number: int) -> Int64s:
 
 def send_urls(task: RangeTask) -> int:
     """Send the documents of a range that have a URL to the partition of the URL. Returns their number."""
-    exchange = urls_exchange(task.work)
+    exchange, by_language = urls_exchange(task.work), task.work.settings.scope == "language"
     with exchange.sender(task.name, URLS) as sender:
         for shard in task.shards:
-            columns = ["url", "date", "id", "language"]
+            columns = ["url", "date", "id", *(["language"] if by_language else [])]
             for rows, batch in read_numbered(shard.folder, DOCUMENTS.path(shard.name), columns, 16_384):
                 urls = batch.column("url").to_pylist()
                 pages = [normalize_url(url) if url else "" for url in urls]
-                if task.work.settings.scope == "language":
+                if by_language:
                     languages = batch.column("language").to_pylist()
                     pages = [f"{page} {language}" for page, language in zip(pages, languages, strict=True)]
                 hashes = [xxhash.xxh3_64_intdigest(page.encode()) for page in pages]

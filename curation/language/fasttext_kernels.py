@@ -16,6 +16,7 @@ from curation.running.compiled import kernel
 _BASIS, _PRIME = np.uint32(2166136261), np.uint32(16777619)
 _OPEN, _CLOSE = ord("<"), ord(">")
 _SPACES = np.isin(np.arange(256), [0, 9, 10, 11, 12, 13, 32])
+"""Whether a byte separates words."""
 _LABEL_PREFIX = b"__label__"
 _END_OF_LINE = b"</s>"
 _WORD_NGRAM_FACTOR = np.uint64(116049371)
@@ -42,12 +43,6 @@ def fill_table(table: Any, word_bytes: Any, word_starts: Any) -> None:
         while table[slot] >= 0:
             slot = (slot + 1) & mask
         table[slot] = number
-
-
-@kernel
-def is_space(byte: Any) -> Any:
-    """Whether a byte separates words."""
-    return byte == 32 or 9 <= byte <= 13 or byte == 0
 
 
 @kernel
@@ -136,7 +131,7 @@ def find_words(
     place = start
     ended = False
     while not ended:
-        while place < end and is_space(data[place]):
+        while place < end and _SPACES[data[place]]:
             place += 1
         if place >= end:
             break

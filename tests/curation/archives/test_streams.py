@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
@@ -102,6 +104,15 @@ def test_retry_after_is_honored(server: Any) -> None:
         server.statuses = iter([429])
         assert stream.read(10) == DATA[:10]
     assert server.slept == [7.0]
+
+
+def test_retry_after_is_a_number_or_a_date() -> None:
+    """Both are seconds from now; anything else, and a date that is over, is 0."""
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=100))
+    assert 90 < streams.retry_after({"Retry-After": soon}) <= 100
+    values = ("1.5", "-3", "Thu, 01 Jan 1970 00:00:00 GMT", "nan", "later", "")
+    assert [streams.retry_after({"Retry-After": value}) for value in values] == [1.5, 0, 0, 0, 0, 0]
+    assert streams.retry_after({}) == streams.retry_after(None) == 0
 
 
 @pytest.mark.parametrize("length", [1, 0], ids=["with length", "without length"])
