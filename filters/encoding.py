@@ -24,7 +24,7 @@ from curation.errors import RecipeError
 from curation.stages.batch import Batch
 from curation.stages.parameters import Ratio, checked
 from curation.stages.rules import Rule
-from curation.stages.stage import Rewriter, Rewritten, struct
+from curation.stages.stage import Rewriter, RewrittenTexts, struct
 from curation.text.scripts import main_scripts
 
 _ENTITY = "&#?[0-9A-Za-z]{1,24};"
@@ -65,7 +65,7 @@ class Encoding(Rewriter):
         """The ordered table of rules."""
         return () if self.max_left is None else (Rule("left", ">", self.max_left, "max_left"),)
 
-    def rewrite(self, batch: Batch) -> Rewritten:
+    def rewrite(self, batch: Batch) -> RewrittenTexts:
         """Repair, and measure before and after. Counts: documents that were changed."""
         before, left = np.zeros((2, len(batch)))
         changed = np.zeros(len(batch), dtype=np.int64)
@@ -85,7 +85,7 @@ class Encoding(Rewriter):
         signals = struct(
             mojibake=before / size, left=left / size, script=script, script_share=pa.array(share, from_pandas=True)
         )
-        return Rewritten(texts, signals, {"documents_changed": changed})
+        return RewrittenTexts(texts, signals, {"documents_changed": changed})
 
 
 @cache

@@ -16,7 +16,7 @@ from annotated_types import Ge, Le
 
 from curation.stages.batch import Batch
 from curation.stages.parameters import checked
-from curation.stages.stage import Rewriter, Rewritten, struct
+from curation.stages.stage import Rewriter, RewrittenTexts, struct
 
 _ADDRESS = re.compile(r"[ \t]?(?:(?:https?|ftp)://|\bwww\.)\S+", re.IGNORECASE)
 
@@ -36,7 +36,7 @@ class Formatting(Rewriter):
 
     version: ClassVar[int] = 1
 
-    def rewrite(self, batch: Batch) -> Rewritten:
+    def rewrite(self, batch: Batch) -> RewrittenTexts:
         """Rewrite the texts. Signals: addresses cut. Counts: their sum."""
         cut = np.zeros(len(batch), dtype=np.int64)
         texts = []
@@ -47,4 +47,4 @@ class Formatting(Rewriter):
             if self.max_newlines is not None:
                 new = re.sub(rf"\n{{{self.max_newlines + 1},}}", "\n" * self.max_newlines, new)
             texts.append(new)
-        return Rewritten(pa.array(texts, batch.text.type), struct(addresses=cut), {"addresses": cut})
+        return RewrittenTexts(pa.array(texts, batch.text.type), struct(addresses=cut), {"addresses": cut})

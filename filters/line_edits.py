@@ -20,7 +20,7 @@ from curation.arrays import Int64s
 from curation.stages.batch import Batch
 from curation.stages.parameters import Count, Share, checked
 from curation.stages.rules import Rule
-from curation.stages.stage import Rewriter, Rewritten, struct
+from curation.stages.stage import Rewriter, RewrittenTexts, struct
 from curation.stages.thresholds import fraction
 from curation.text.views import Characters, characters, count_fasttext_words, flat, unicode_words
 
@@ -84,7 +84,7 @@ class LineEdits(Rewriter):
         limit = self.max_removed_words
         return () if limit is None else (Rule("removed_words", ">", limit, "max_removed_words"),)
 
-    def rewrite(self, batch: Batch) -> Rewritten:
+    def rewrite(self, batch: Batch) -> RewrittenTexts:
         """Cut lines. Signals: the share of words that were cut. Counts: lines cut or changed, by rule."""
         counts = np.zeros((len(CAUSES), len(batch)), dtype=np.int64)
         edited = pa.array(
@@ -92,7 +92,7 @@ class LineEdits(Rewriter):
         )
         before, after = self._words(batch.characters), self._words(characters(edited))
         signals = struct(removed_words=fraction(before - after, before))
-        return Rewritten(edited, signals, {f"lines.{cause}": counts[k] for k, cause in enumerate(CAUSES)})
+        return RewrittenTexts(edited, signals, {f"lines.{cause}": counts[k] for k, cause in enumerate(CAUSES)})
 
     def _edit(self, text: str, counts: Int64s) -> str:
         """The text after all rules; adds to the number of lines that each cut or changed, in the order of CAUSES."""

@@ -15,7 +15,7 @@ from annotated_types import MaxLen, MinLen
 
 from curation.stages.batch import Batch
 from curation.stages.parameters import checked
-from curation.stages.stage import Rewriter, Rewritten, struct
+from curation.stages.stage import Rewriter, RewrittenTexts, struct
 
 Symbols = Annotated[str, MinLen(1), "characters"]
 
@@ -35,14 +35,14 @@ class TableSymbols(Rewriter):
 
     version: ClassVar[int] = 1
 
-    def rewrite(self, batch: Batch) -> Rewritten:
+    def rewrite(self, batch: Batch) -> RewrittenTexts:
         """Remove the lines. Signals: their number. Counts: their sum."""
         removed = np.zeros(len(batch), dtype=np.int64)
         texts = []
         for row, text in enumerate(batch.text.to_pylist()):
             new, removed[row] = self._edit(text or "")
             texts.append(new)
-        return Rewritten(pa.array(texts, batch.text.type), struct(lines=removed), {"lines_removed": removed})
+        return RewrittenTexts(pa.array(texts, batch.text.type), struct(lines=removed), {"lines_removed": removed})
 
     def _edit(self, text: str) -> tuple[str, int]:
         """The new text, and the number of lines removed."""

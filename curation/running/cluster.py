@@ -23,9 +23,9 @@ from typing import Any, Generic
 from curation.errors import StepFailed, UsageError, WriteFailed
 from curation.running import clients
 from curation.running.answers import RETRIES, Item, Result, TaskFailure, Value, call, label, to_failure, to_result
-from curation.running.dispatch import Dispatch, Flight, Later
+from curation.running.dispatch import Dispatch, Flight, RetryQueue
 from curation.running.retries import Attempt
-from curation.running.team import Prove, Team, reaches_all
+from curation.running.worker_pool import Prove, WorkerPool, reaches_all
 
 SCHEDULER_SECONDS = 300.0
 """Seconds to wait for a scheduler that was lost."""
@@ -51,7 +51,7 @@ class Cluster:
         task_timeout: Seconds that a task may take on a worker; None for no limit.
 
     Attributes:
-        team: The workers.
+        pool: The workers.
         watch: Called every few seconds while tasks run, and raises an error to stop them.
     """
 
@@ -67,7 +67,7 @@ class Cluster:
     ) -> None:
         self._connect, self._started, self.warned, self._own = connect, started, warned, own
         self.threads, self.cores, self.task_timeout = threads, cores, task_timeout
-        self.team = Team(None if own else reaches_all, warned)
+        self.pool = WorkerPool(None if own else reaches_all, warned)
         self.watch: Callable[[], None] = lambda: None
         self._active: list[Dispatch[Any, Any]] = []
         self._said = -RETRIES_SAID_SECONDS
@@ -78,17 +78,17 @@ class Cluster:
         if self._connect is None:
             return None
         client = self._connect()
-        self.team.update(client)
+        self.pool.update(client)
         if self._started is not None:
-            self._started(len(self.team.workers), client.dashboard_link)
+            self._started(len(self.pool.workers), client.dashboard_link)
         return client
 
     @property
     def workers(self) -> int:
         """Current number of workers; 0 if tasks run in this process."""
         if self.client is not None:
-            self.team.update(self.client)
-        return len(self.team.workers)
+            self.pool.update(self.client)
+        return len(self.pool.workers)
 
     def require(self, prove: Prove) -> None:
         """Let each worker prove something before its first task, if the workers are not our own.
@@ -97,7 +97,7 @@ class Cluster:
             prove: Called on the worker: why it gets no tasks, in one line; empty if it may have some.
         """
         if not self._own:
-            self.team.prove = prove
+            self.pool.prove = prove
 
     def _listen(self) -> None:
         def started(key: str) -> None:
@@ -108,7 +108,7 @@ class Cluster:
             for dispatch in [*self._active]:
                 dispatch.look_again()
 
-        clients.listen(self.client, started, changed, self.team.over_limit.add)
+        clients.listen(self.client, started, changed, self.pool.over_limit.add)
 
     def join(self, dispatch: Dispatch[Any, Any]) -> None:
         """Include a map that begins in what `flights` returns, and let it hear of tasks and workers."""
@@ -146,7 +146,7 @@ class Cluster:
                 with suppress(UsageError):
                     self.client = self._connect()
             time.sleep(0.5)
-        self.team.clear()
+        self.pool.clear()
         self._listen()
 
     def replace_workers(self) -> bool:
@@ -263,7 +263,7 @@ def _map_in_process(
         with ThreadPoolExecutor(threads, thread_name_prefix="tasks") as pool:
             yield from pool.map(partial(_run_with_retries, function), map(Attempt, items))
         return
-    later = Later[Item]()
+    later = RetryQueue[Item]()
     attempts = map(Attempt, items)
     while True:
         cluster.watch()

@@ -1,8 +1,8 @@
 """One `map` on workers: which item is sent to which worker and when, and what becomes of it.
 
 This process chooses the worker of every task, so that it knows what each one runs and for how long, and a worker that
-joins gets nothing before it is admitted (see `team`). A worker has one task more than it has threads, so that it never
-waits for the next one.
+joins gets nothing before it is admitted (see `worker_pool`). A worker has one task more than it has threads, so that it
+never waits for the next one.
 
 A task may die with its worker, hang, or be slow. When nothing is left to start, a task that takes much longer than the
 others gets a second copy on an idle worker, and the first of the two to finish counts. The other one ends before the
@@ -94,7 +94,7 @@ def run_task(function: Callable[[Item], Value], item: Item, key: str) -> TaskAns
     return call(function, item)
 
 
-class Later(Generic[Item]):
+class RetryQueue(Generic[Item]):
     """Attempts that wait until they are due."""
 
     def __init__(self) -> None:
@@ -184,7 +184,7 @@ class Dispatch(Generic[Item, Value]):
         self._cluster, self._function, self._finished, self._copies = cluster, function, finished, copies
         self._new = map(Attempt, items)
         self._next = next(self._new, None)
-        self._later = Later[Item]()
+        self._later = RetryQueue[Item]()
         self._suspects: list[Attempt[Item]] = []
         self._running, self._losers = Flights[Item](), Flights[Item]()
         self._events: queue.SimpleQueue[Callable[[], None] | str] = queue.SimpleQueue()
@@ -273,7 +273,7 @@ class Dispatch(Generic[Item, Value]):
 
     def _slots(self, address: str) -> int:
         """Number of tasks that a worker takes at once: those that run, and one more."""
-        return self._cluster.team.workers[address].threads + 1
+        return self._cluster.pool.workers[address].threads + 1
 
     def _startable(self) -> Iterator[Attempt[Item]]:
         """The attempts to start now. One that may kill its worker runs alone, because others would be lost with it."""
@@ -375,7 +375,7 @@ class Dispatch(Generic[Item, Value]):
         if attempt.deaths <= RETRIES:
             self._suspects.append(attempt) if attempt.alone else self._later.add(attempt, 0)
         elif attempt.alone or cause:
-            memory = self._cluster.team.cause_of_death(flight.worker)
+            memory = self._cluster.pool.cause_of_death(flight.worker)
             return TaskFailure(attempt.item, cause or f"its worker died {RETRIES + 1} times{memory}", kind="workers")
         else:
             attempt.deaths = 0
@@ -392,12 +392,12 @@ class Dispatch(Generic[Item, Value]):
         if self._client.status != "running":
             self._cluster.reconnect()
         self._checked = time.monotonic()
-        self._cluster.team.update(self._client, self.look_again)
-        self._workers = [address for address in self._cluster.team.usable if not self._silence(address)]
+        self._cluster.pool.update(self._client, self.look_again)
+        self._workers = [address for address in self._cluster.pool.usable if not self._silence(address)]
         self._wait_for_workers()
         yield from self._find_dead()
         for key, flight in list(self._losers.by_key.items()):
-            if flight.future.status != "pending" or flight.worker not in self._cluster.team.workers:
+            if flight.future.status != "pending" or flight.worker not in self._cluster.pool.workers:
                 self._losers.by_key.pop(key).future.release()
         self._report_slow()
         yield from self._end_late()
@@ -410,8 +410,8 @@ class Dispatch(Generic[Item, Value]):
         for key, flight in list(self._running.by_key.items()):
             if flight.future.status != "pending":
                 self._events.put(key)
-            elif flight.worker not in self._cluster.team.workers:
-                threads = self._cluster.team.gone[flight.worker].threads
+            elif flight.worker not in self._cluster.pool.workers:
+                threads = self._cluster.pool.gone[flight.worker].threads
                 result = self._died(key, times=int(ahead[flight.worker] < threads or flight.started is not None))
                 ahead[flight.worker] += 1
                 if result is not None:
@@ -419,21 +419,21 @@ class Dispatch(Generic[Item, Value]):
 
     def _wait_for_workers(self) -> None:
         """Say now and then that there are no workers, and stop when there have been none for too long."""
-        team, now = self._cluster.team, time.monotonic()
+        pool, now = self._cluster.pool, time.monotonic()
         if self._workers:
             self._staffed = self._told = now
             return
         waited = now - self._staffed
-        if team.is_refused and waited > REFUSED_SECONDS:
-            address, cause = min(team.refused.items())
+        if pool.is_refused and waited > REFUSED_SECONDS:
+            address, cause = min(pool.refused.items())
             raise StepFailed(f"no worker can be used; {address}: {cause}")
-        if waited > WORKERLESS_SECONDS and not team.workers:
+        if waited > WORKERLESS_SECONDS and not pool.workers:
             raise StepFailed(f"there has been no worker for {WORKERLESS_SECONDS:.0f} seconds")
         if waited > REPLACE_SECONDS * (self._replaced + 1) and self._replaced < REPLACEMENTS:
             self._replaced += self._cluster.replace_workers()
         if now - self._told >= WAITING_SECONDS:
             self._told = now
-            refused = f" ({len(team.refused)} get no tasks)" if team.refused else ""
+            refused = f" ({len(pool.refused)} get no tasks)" if pool.refused else ""
             self._cluster.warned(
                 f"no worker for {waited:.0f} s{refused}; waiting for one", event="waiting", seconds=round(waited)
             )
@@ -444,7 +444,7 @@ class Dispatch(Generic[Item, Value]):
 
     def _silence(self, address: str) -> float:
         """Seconds since a worker was last heard of, if that is long; else 0."""
-        worker = self._cluster.team.workers.get(address)
+        worker = self._cluster.pool.workers.get(address)
         seconds = time.monotonic() - worker.heard if worker else 0.0
         return seconds if seconds > SILENT_SECONDS else 0.0
 

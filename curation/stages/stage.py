@@ -88,7 +88,7 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True)
-class Rewritten:
+class RewrittenTexts:
     """Texts that a stage rewrote.
 
     Attributes:
@@ -113,7 +113,7 @@ class Rewriter:
         """The ordered table of rules; each reason is a parameter that switches its rule off."""
         return ()
 
-    def rewrite(self, batch: Batch) -> Rewritten:
+    def rewrite(self, batch: Batch) -> RewrittenTexts:
         """The new text and the signals of every row."""
         raise NotImplementedError
 

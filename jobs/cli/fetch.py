@@ -91,7 +91,7 @@ def fetch_command(
     log_file: LogFile = None,
 ) -> None:
     """Fetch records of a crawl that are chosen in its index, into WARC files for `curate run`. A rerun resumes."""
-    from curation.archives.commoncrawl.client import Manners
+    from curation.archives.commoncrawl.client import RequestSettings
     from curation.jobs.steps.fetch.fetch import fetch, make_request
     from curation.jobs.steps.progress import ProgressOptions, results
     from curation.running.cluster import cores, open_cluster
@@ -112,7 +112,7 @@ def fetch_command(
 
     with open_cluster(count, scheduler, started, progress.warn) as cluster:
         number = max(1, cluster.workers if scheduler else count)
-        result = fetch(request, out, Manners(rate, parallel, contact), cluster, number, progress, dry_run)
+        result = fetch(request, out, RequestSettings(rate, parallel, contact), cluster, number, progress, dry_run)
     print_json(result.to_json()) if as_json else _show(result, results())
     raise typer.Exit(result.exit_code)
 

@@ -72,7 +72,7 @@ class SeenRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SeenData:
     """Rows that are read, and the documents in them.
 
     Attributes:
@@ -111,7 +111,7 @@ class LookupTask:
 
 def documents_of_step(
     folder: Folder, ranks: Sequence[TokenLoader], step: int, epoch: int | None, cluster: Cluster, trust_code: bool
-) -> Seen:
+) -> SeenData:
     """What a step reads.
 
     Args:
@@ -134,7 +134,7 @@ def documents_of_step(
             inside = _tokens_by_document(source, row)
             rows.append(SeenRow(step, loader.rank, source.place(row), inside.total()))
             tokens += inside
-    return Seen(rows, _describe(tokens, _look_up(folder, ranks[0], [*tokens], "id", cluster, trust_code)))
+    return SeenData(rows, _describe(tokens, _look_up(folder, ranks[0], [*tokens], "id", cluster, trust_code)))
 
 
 def steps_of_document(
@@ -145,7 +145,7 @@ def steps_of_document(
     apart: bool,
     cluster: Cluster,
     trust_code: bool,
-) -> Seen:
+) -> SeenData:
     """When a document is read.
 
     Args:
@@ -180,7 +180,7 @@ def steps_of_document(
                 rank = at % size * loader.world_size // size
                 rows.append(SeenRow(at // size, rank, source.place(row), inside.total()))
     rows.sort(key=lambda row: (row.step, row.rank, row.row))
-    return Seen(rows, _describe(tokens, found))
+    return SeenData(rows, _describe(tokens, found))
 
 
 def _tokens_by_document(source: TokenSet, row: int) -> Counter[str]:
@@ -232,12 +232,12 @@ def _quality(corpus: Folder, shard: str, ids: list[str]) -> dict[str, dict[str, 
     return {row.pop("id"): {name.removeprefix("quality."): value for name, value in row.items()} for row in rows}
 
 
-def to_json(seen: Seen) -> dict[str, Any]:
+def to_json(seen: SeenData) -> dict[str, Any]:
     """Convert to plain values for JSON."""
     return {**asdict(seen), "domains": seen.domains()}
 
 
-def show_step(seen: Seen, console: Console) -> None:
+def show_step(seen: SeenData, console: Console) -> None:
     """Print the domains and documents of a step."""
     total = sum(document.tokens for document in seen.documents)
     step = seen.rows[0].step
@@ -250,7 +250,7 @@ def show_step(seen: Seen, console: Console) -> None:
     _show_documents(seen.documents, console)
 
 
-def show_steps(seen: Seen, console: Console) -> None:
+def show_steps(seen: SeenData, console: Console) -> None:
     """Print the steps that read a document."""
     _show_documents(seen.documents, console)
     table = FittedTable("row", "step", "rank", "tokens")

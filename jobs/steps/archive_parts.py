@@ -86,8 +86,8 @@ def make_parts(
 
 def part_task(task: FilterTask, part: Input) -> FilterTask:
     """The task that makes a part."""
-    mark = fingerprint(task.fingerprint, part.identity)
-    return replace(task, folder=parts_folder(task.folder), source=part, fingerprint=mark, parts=())
+    made_from = fingerprint(task.fingerprint, part.identity)
+    return replace(task, folder=parts_folder(task.folder), source=part, fingerprint=made_from, parts=())
 
 
 def finished_parts(task: FilterTask, step: str) -> list[Manifest]:

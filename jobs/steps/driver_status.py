@@ -23,7 +23,7 @@ def driver_status(progress: Progress, cluster: Cluster) -> Mapping[str, Any]:
     ]
     step = progress.current
     return {
-        "workers": len(cluster.team.workers),
+        "workers": len(cluster.pool.workers),
         "running": running[:LONGEST],
         "step": None if step is None else step.status(),
     }

@@ -30,7 +30,7 @@ from curation.jobs.steps.acceleration import warn_about_slow_extraction
 from curation.jobs.steps.archive_parts import add_times, divided, finished_parts, join, make_parts
 from curation.jobs.steps.damage import damaged_inputs, describe_damage
 from curation.jobs.steps.fingerprints import Fingerprints
-from curation.jobs.steps.moved_thresholds import Earlier, filtered_again, recipe_before
+from curation.jobs.steps.moved_thresholds import EarlierShard, filtered_again, recipe_before
 from curation.jobs.steps.plan import Plan
 from curation.jobs.steps.tasks import run_tasks
 from curation.recipes.alarms import UNAVAILABLE
@@ -81,7 +81,7 @@ class FilterTask:
     source: Input
     fingerprint: str
     parts: tuple[Input, ...] = ()
-    earlier: Earlier | None = None
+    earlier: EarlierShard | None = None
 
     @property
     def shard(self) -> str:
@@ -134,7 +134,7 @@ def make(run: Run) -> None:
     plan.folder.remove(paths.UNFINISHED)
 
 
-def _earlier_shards(plan: Plan) -> dict[str, Earlier]:
+def _earlier_shards(plan: Plan) -> dict[str, EarlierShard]:
     """The shards that an earlier run has with other thresholds."""
     recipe = recipe_before(plan)
     if plan.earlier is None or recipe is None:
@@ -143,7 +143,7 @@ def _earlier_shards(plan: Plan) -> dict[str, Earlier]:
     past = Fingerprints(replace(plan, folder=folder, recipe=recipe))
     done = fingerprints(folder, STEP)
     expected = {source.shard: past.of(STEP, source.shard) for source in plan.inputs}
-    return {shard: Earlier(folder, recipe, mark) for shard, mark in expected.items() if done.get(shard) == mark}
+    return {shard: EarlierShard(folder, recipe, own) for shard, own in expected.items() if done.get(shard) == own}
 
 
 def _with_first_rows(run: Run) -> list[Input]:
@@ -258,7 +258,7 @@ def _filter(
         with meter.timed("signatures"):
             return applied, signatures(applied.kept, settings)
 
-    batches = read_watched(task.source, recipe.table("read"), read, losses, _Advance(task))
+    batches = read_watched(task.source, recipe.table("read"), read, losses, _ProgressReporter(task))
     numbered = _numbered(meter.each("read", batches))
     for applied, signature in overlapped(process, numbered, BATCHES_AT_WORK):
         with meter.timed("write"):
@@ -280,7 +280,7 @@ def _filter(
     }
 
 
-class _Advance:
+class _ProgressReporter:
     """Tells the driver, now and then, how many bytes of an input were read."""
 
     def __init__(self, task: FilterTask) -> None:

@@ -64,7 +64,7 @@ TABLES_READ = ("read", "signals", "dedup")
 
 
 @dataclass(frozen=True, slots=True)
-class Earlier:
+class EarlierShard:
     """A shard that was filtered with other thresholds.
 
     Attributes:
@@ -139,7 +139,7 @@ class MovedShard:
         new: The new rows of each kind of file, and their offsets, ascending.
     """
 
-    earlier: Earlier
+    earlier: EarlierShard
     shard: str
     counts: dict[str, Any]
     stored: Mapping[ShardFiles, tuple[Int64s, Bools]]
@@ -208,7 +208,7 @@ def filtered_again(task: FilterTask, signals: pa.DataType) -> MovedShard | None:
     return MovedShard(earlier, shard, _counts(manifest, judged, old, new), stored, rows.tables())
 
 
-def _is_whole(earlier: Earlier, manifest: Manifest) -> bool:
+def _is_whole(earlier: EarlierShard, manifest: Manifest) -> bool:
     """Whether all files are those of the manifest: a run that was killed may have replaced some of them."""
     try:
         return all(earlier.folder.hash(output.path) == (output.bytes, output.hash) for output in manifest.outputs)

@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 
 from curation.errors import OutputError, StepFailed, UsageError
-from curation.jobs.steps.access import Access
 from curation.jobs.steps.alarms import check_alarms
 from curation.jobs.steps.damage import lost_share
 from curation.jobs.steps.driver_status import driver_status
@@ -20,6 +19,7 @@ from curation.jobs.steps.moved_thresholds import keep_recipe_before
 from curation.jobs.steps.plan import Plan, make_plan
 from curation.jobs.steps.progress import Progress, ProgressOptions, results
 from curation.jobs.steps.report.summary import show_summary
+from curation.jobs.steps.storage_check import StorageCheck
 from curation.jobs.steps.table import Step, ancestors, named, step_named, steps
 from curation.running.cluster import Cluster, cores, open_cluster
 from curation.running.limits import require_open_files
@@ -130,7 +130,7 @@ def _leased(plan: Plan, cluster: Cluster, progress: Progress) -> Iterator[None]:
         return
     with leased(plan.folder, partial(driver_status, progress, cluster), progress.warn) as lease:
         cluster.watch = lease.check
-        cluster.require(Access(plan.folder, lease.token, plan.inputs[0]))
+        cluster.require(StorageCheck(plan.folder, lease.token, plan.inputs[0]))
         yield
 
 

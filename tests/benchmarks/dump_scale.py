@@ -122,7 +122,7 @@ class WorkStarts(Exception):
 class NoWorkers(Cluster):
     """A cluster that ends the measurement where the first task would start."""
 
-    def map(self, function: Any, items: Any, finished: Any = None) -> Iterator[Any]:
+    def map(self, function: Any, items: Any, finished: Any = None, copies: bool = False) -> Iterator[Any]:
         """Raise if there is an item."""
         for _ in items:
             raise WorkStarts

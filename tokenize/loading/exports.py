@@ -50,8 +50,8 @@ def _check_target(folder: Folder, form: str, tokens: TokenSet) -> None:
     Formats have file names in common, so the second export would overwrite parts of the first.
     """
     for split in SPLITS:
-        for other, mark in OWN_FILES.items():
-            if other != form and folder.exists(mark.format(split)):
+        for other, file in OWN_FILES.items():
+            if other != form and folder.exists(file.format(split)):
                 raise OutputError(f"{folder.url} has an export in the format {other}; choose another folder")
         path, labels = f"{split}.json", None
         if split != tokens.split and folder.exists(path):

@@ -13,10 +13,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import cache
 from threading import BoundedSemaphore, Event, Lock
 from typing import Any
@@ -25,7 +22,7 @@ from urllib.parse import urlsplit
 from fsspec.asyn import sync
 
 from curation import __version__
-from curation.archives.streams import TEMPORARY_STATUSES, request
+from curation.archives.streams import TEMPORARY_STATUSES, request, retry_after
 from curation.errors import CredentialsFailed, MissingExtra, StepFailed
 from curation.running.answers import describe
 from curation.running.retries import Attempt, retry_seconds
@@ -38,14 +35,14 @@ CHUNK = 1 << 17
 """Bytes passed on at once, and so the most that is lost when the process is killed."""
 
 THROTTLED = frozenset({"403", "429", "503"})
-"""Statuses by which a server says that there are too many requests, of whomever."""
+"""Statuses by which a server says that there are too many requests, from all users together."""
 
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
 
 @dataclass(frozen=True, slots=True)
-class Manners:
-    """How a process behaves towards a server.
+class RequestSettings:
+    """How a process makes requests to a server.
 
     Attributes:
         rate: Requests per second.
@@ -63,11 +60,11 @@ class Manners:
         return f"curation/{__version__}" + (f" ({self.contact})" if self.contact else "")
 
 
-class Gone(Exception):
+class NotOnServer(Exception):
     """A file, or a part of one, that the server does not have."""
 
 
-class _Failed(Exception):
+class _RequestFailed(Exception):
     """A request that may succeed later.
 
     Args:
@@ -81,8 +78,8 @@ class _Failed(Exception):
         self.cause, self.asked = cause, asked
 
 
-class Gate:
-    """What every request of a process passes: at most `rate` per second, at most `parallel` at once."""
+class RateLimiter:
+    """Bounds the requests of a process: at most `rate` per second, at most `parallel` at once."""
 
     def __init__(self, rate: float, parallel: int) -> None:
         self.slots = BoundedSemaphore(parallel)
@@ -100,20 +97,20 @@ class Gate:
             stopped.wait(pause)
 
     def hold(self, seconds: float) -> None:
-        """Let no request through for so many seconds."""
+        """Let no request through for this time."""
         with self._lock:
             self._next = max(self._next, time.monotonic() + seconds)
 
 
-_gate = cache(Gate)
-"""The gate of this process for a rate and a number of requests at once."""
+_limiter = cache(RateLimiter)
+"""The limiter of this process for a rate and a number of requests at once."""
 
 
 class Client:
     """Reads parts of files on one server.
 
     Args:
-        manners: How to behave.
+        settings: How to make requests.
 
     Attributes:
         requests: Requests made, failed ones too.
@@ -121,11 +118,11 @@ class Client:
         failures: Failed requests by cause: the status, cut, stalled, wrong_range, connection.
     """
 
-    def __init__(self, manners: Manners) -> None:
-        self.manners = manners
+    def __init__(self, settings: RequestSettings) -> None:
+        self.settings = settings
         self.requests = self.bytes = 0
         self.failures: Counter[str] = Counter()
-        self._gate, self._lock = _gate(manners.rate, manners.parallel), Lock()
+        self._limiter, self._lock = _limiter(settings.rate, settings.parallel), Lock()
         self._stopped, self._reason = Event(), BaseException()
 
     def report(self) -> dict[str, Any]:
@@ -140,7 +137,7 @@ class Client:
                 self._stopped.set()
 
     def read(self, url: str, start: int, stop: int) -> bytes:
-        """The bytes of a file from `start` to before `stop`; raises as `copy` does, and Gone if there are fewer."""
+        """The bytes of a file from `start` to before `stop`; raises as `copy` does."""
         parts: list[bytes] = []
         self.copy(url, start, stop, parts.append)
         return b"".join(parts)
@@ -155,7 +152,7 @@ class Client:
             write: Called with the bytes, in order.
 
         Raises:
-            Gone: There is no such file, or it ends before `stop`; what there is has been passed on.
+            NotOnServer: There is no such file, or it ends before `stop`; what there is has been passed on.
             StepFailed: The server failed for `retry_seconds()`, refuses for good, or gives no parts of files.
             CredentialsFailed: The credentials are not valid.
         """
@@ -171,19 +168,19 @@ class Client:
         attempt, before = Attempt(url), at
         while at < stop:
             try:
-                with self._gate.slots:
-                    self._gate.wait(self._stopped)
+                with self._limiter.slots:
+                    self._limiter.wait(self._stopped)
                     if self._stopped.is_set():
                         raise self._reason
                     with self._lock:
                         self.requests += 1
                     self._request(url, at, stop, received)
-            except _Failed as error:
+            except _RequestFailed as error:
                 if at > before:
                     attempt, before = Attempt(url), at
                 self._wait(url, attempt, error)
 
-    def _wait(self, url: str, attempt: Attempt[str], error: _Failed) -> None:
+    def _wait(self, url: str, attempt: Attempt[str], error: _RequestFailed) -> None:
         """Wait after a failure; StepFailed if that has lasted for too long."""
         with self._lock:
             self.failures[error.cause] += 1
@@ -199,7 +196,7 @@ class Client:
             )
         pause = max(min(pause, ends - time.monotonic()), error.asked)
         if error.asked or error.cause in THROTTLED:
-            self._gate.hold(pause)
+            self._limiter.hold(pause)
         self._stopped.wait(pause)
 
     def _request(self, url: str, start: int, stop: int, received: Callable[[bytes], None]) -> None:
@@ -207,22 +204,22 @@ class Client:
         fs, path = file_system(url)
         try:
             if is_http(fs):
-                sync(fs.loop, _get, fs, path, start, stop, self.manners.agent, received)
+                sync(fs.loop, _get, fs, path, start, stop, self.settings.agent, received)
                 return
             data = bytes(fs.cat_file(path, start=start, end=stop))
-        except (_Failed, Gone, StepFailed, MissingExtra):
+        except (_RequestFailed, NotOnServer, StepFailed, MissingExtra):
             raise
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise Gone(url) from error
+            raise NotOnServer(url) from error
         except Exception as error:
             if is_about_credentials(error):
                 raise CredentialsFailed(f"{url}: {explain(error)}") from error
             if isinstance(error, (OSError, asyncio.TimeoutError)) or is_of_storage(error):
-                raise _Failed("connection", describe(error)) from error
+                raise _RequestFailed("connection", describe(error)) from error
             raise
         received(data)
         if len(data) < stop - start:
-            raise Gone(f"{url} ends at {start + len(data)}")
+            raise NotOnServer(f"{url} ends at {start + len(data)}")
 
 
 async def _get(fs: Any, url: str, start: int, stop: int, agent: str, received: Callable[[bytes], None]) -> None:
@@ -232,7 +229,7 @@ async def _get(fs: Any, url: str, start: int, stop: int, agent: str, received: C
         asked = await asyncio.wait_for(request(fs, "GET", url, **headers), STALL_SECONDS)
         response = await asyncio.wait_for(asked.__aenter__(), STALL_SECONDS)
     except TimeoutError as error:
-        raise _Failed("stalled", f"no answer in {STALL_SECONDS:.0f} s") from error
+        raise _RequestFailed("stalled", f"no answer in {STALL_SECONDS:.0f} s") from error
     try:
         total = _checked(response, url, start, stop)
         at, end = start, min(stop, total)
@@ -240,17 +237,17 @@ async def _get(fs: Any, url: str, start: int, stop: int, agent: str, received: C
             try:
                 data = await asyncio.wait_for(response.content.read(min(CHUNK, end - at)), STALL_SECONDS)
             except TimeoutError as error:
-                raise _Failed("stalled", f"no data in {STALL_SECONDS:.0f} s") from error
+                raise _RequestFailed("stalled", f"no data in {STALL_SECONDS:.0f} s") from error
             except Exception as error:
                 if not isinstance(error, OSError) and not is_of_storage(error):
                     raise
-                raise _Failed("cut", f"the answer broke off: {describe(error)}") from error
+                raise _RequestFailed("cut", f"the answer broke off: {describe(error)}") from error
             if not data:
-                raise _Failed("cut", "the answer broke off")
+                raise _RequestFailed("cut", "the answer broke off")
             received(data)
             at += len(data)
         if end < stop:
-            raise Gone(f"{url} ends at {total}")
+            raise NotOnServer(f"{url} ends at {total}")
     finally:
         response.close()
 
@@ -259,9 +256,9 @@ def _checked(response: Any, url: str, start: int, stop: int) -> int:
     """The size of the file, `stop` if unknown, if the answer is the part that was asked for; else raises."""
     status = response.status
     if status in (404, 410, 416):
-        raise Gone(f"{url}: HTTP status {status}")
+        raise NotOnServer(f"{url}: HTTP status {status}")
     if status == 403 or status in TEMPORARY_STATUSES or status >= 500:
-        raise _Failed(str(status), f"HTTP status {status}", _asked_for(response.headers.get("Retry-After", "")))
+        raise _RequestFailed(str(status), f"HTTP status {status}", retry_after(response.headers))
     if status == 200:
         raise StepFailed(f"{urlsplit(url).netloc}: gives no parts of files; use another address of the crawl")
     if status != 206:
@@ -270,15 +267,5 @@ def _checked(response: Any, url: str, start: int, stop: int) -> int:
     total = int(match[3]) if match and match[3] != "*" else stop
     if match is None or int(match[1]) != start or int(match[2]) + 1 != min(stop, total):
         given = response.headers.get("Content-Range", "none")
-        raise _Failed("wrong_range", f"asked for bytes {start}-{stop - 1}, got {given[:100]}")
+        raise _RequestFailed("wrong_range", f"asked for bytes {start}-{stop - 1}, got {given[:100]}")
     return total
-
-
-def _asked_for(retry_after: str) -> float:
-    """Seconds in a header Retry-After, which are a number or a date; 0 without a valid one."""
-    with suppress(ValueError):
-        return max(0.0, float(retry_after))
-    with suppress(ValueError, TypeError, OverflowError):
-        date = parsedate_to_datetime(retry_after)
-        return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
-    return 0.0

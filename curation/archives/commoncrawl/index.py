@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curation.archives.commoncrawl.client import Client, Gone
+from curation.archives.commoncrawl.client import Client, NotOnServer
 from curation.archives.commoncrawl.names import CrawlName
 from curation.archives.commoncrawl.where import bounds_of, columns_in, rows_where
 from curation.archives.inputs import Input, in_sample
@@ -145,7 +145,7 @@ class IndexFile:
             self._parquet = pq.ParquetFile(pa.PythonFile(_RangeFile(client, source), mode="r"), pre_buffer=True)
         except CredentialsFailed:
             raise
-        except (pa.ArrowException, OSError, Gone) as error:
+        except (pa.ArrowException, OSError, NotOnServer) as error:
             raise UnreadableArchive(f"{source.path}: not Parquet: {error}") from error
         missing = [name for name in RECORDS.names if name not in self._parquet.schema_arrow.names]
         if missing:
@@ -189,7 +189,7 @@ class IndexFile:
                 found = self._read(group, RECORDS.names).select(RECORDS.names).cast(RECORDS).take(pa.array(rows))
             except CredentialsFailed:
                 raise
-            except (pa.ArrowException, OSError, Gone) as error:
+            except (pa.ArrowException, OSError, NotOnServer) as error:
                 raise UnreadableArchive(f"{self._source.path}: row group {group}: {error}") from error
             archives = [name for name in pc.unique(found["warc_filename"]).to_pylist() if query.has(name)]
             found = found.filter(pc.is_in(found["warc_filename"], pa.array(archives, pa.string())))

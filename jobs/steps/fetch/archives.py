@@ -21,7 +21,7 @@ from typing import IO, Any
 import numpy as np
 import pyarrow as pa
 
-from curation.archives.commoncrawl.client import Client, Gone, Manners
+from curation.archives.commoncrawl.client import Client, NotOnServer, RequestSettings
 from curation.archives.commoncrawl.ranges import ByteRange, divide, merge
 from curation.archives.commoncrawl.records import GONE, problem
 from curation.errors import WriteFailed
@@ -57,14 +57,14 @@ class FetchTask:
         folder: The output folder.
         shard: Its name, without the ending.
         address: Address below which the archives are.
-        manners: How to ask for parts of them.
+        request_settings: How to ask for parts of them.
         fingerprint: Of its manifest.
     """
 
     folder: Folder
     shard: str
     address: str
-    manners: Manners
+    request_settings: RequestSettings
     fingerprint: str
 
 
@@ -106,14 +106,14 @@ def fetch_records(task: FetchTask) -> dict[str, int]:
     Raises:
         StepFailed: The server failed for too long, or refuses for good.
     """
-    meter, client = Meter(), Client(task.manners)
+    meter, client = Meter(), Client(task.request_settings)
     records = planned(read_table(task.folder, PLANNED.path(task.shard)))
     lanes = [records.ranges[part] for part in divide([each.size for each in records.ranges], LANES)]
     lost: list[dict[str, Any]] = []
     causes: Counter[str] = Counter()
     written = 0
     with _parts(task, len(lanes)) as parts:
-        with ThreadPoolExecutor(task.manners.parallel) as pool:
+        with ThreadPoolExecutor(task.request_settings.parallel) as pool:
             try:
                 list(pool.map(partial(_fill, task, records, client), parts, lanes))
             except BaseException as error:
@@ -170,7 +170,7 @@ def _fill(task: FetchTask, records: PlannedRecords, client: Client, part: Path, 
                 url = f"{task.address}/{records.archives[each.first]}"
                 try:
                     client.copy(url, each.start + max(0, have - begins), each.stop, partial(append, file))
-                except Gone:
+                except NotOnServer:
                     file.truncate(ends)
                     file.seek(ends)
                 except BaseException as error:
@@ -228,7 +228,7 @@ def _checked(
     start = records.offsets[number]
     try:
         again = client.read(f"{task.address}/{archive}", start, start + records.lengths[number])
-    except Gone:
+    except NotOnServer:
         return GONE, data
     if problem(again, digest) is not None:
         changed.add(archive)

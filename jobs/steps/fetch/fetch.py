@@ -12,7 +12,7 @@ import pyarrow as pa
 import xxhash
 
 from curation.archives.commoncrawl.addresses import data_address
-from curation.archives.commoncrawl.client import Client, Manners
+from curation.archives.commoncrawl.client import Client, RequestSettings
 from curation.archives.commoncrawl.index import IndexFile, IndexQuery, UrlList, parse_urls
 from curation.archives.commoncrawl.names import SCHEME, CrawlName, index_files_of, is_crawl, parse_name
 from curation.archives.commoncrawl.where import check
@@ -141,7 +141,7 @@ class FetchResult:
         found: What the index has.
         not_found: Entries of the list of addresses without a record.
         written: Records in the WARC files; None after a dry run, as in the next three.
-        lost: Records that could not be had, by cause.
+        lost: Records that could not be fetched, by cause.
         requests: Requests made in all, failed ones too.
         received: Bytes received.
         failures: Failed requests by cause.
@@ -158,7 +158,7 @@ class FetchResult:
 
     @property
     def exit_code(self) -> int:
-        """1 if records could not be had or an index file could not be read, else 0."""
+        """1 if records could not be fetched or an index file could not be read, else 0."""
         return 1 if self.lost or self.found.quarantined else 0
 
     def to_json(self) -> dict[str, Any]:
@@ -201,7 +201,7 @@ def make_request(
 def fetch(
     request: FetchRequest,
     out: str,
-    manners: Manners,
+    request_settings: RequestSettings,
     cluster: Cluster,
     workers: int,
     progress: Progress,
@@ -212,9 +212,9 @@ def fetch(
     Args:
         request: What to fetch.
         out: The output folder.
-        manners: How to ask for parts of files, for all workers together.
+        request_settings: How to ask for parts of files, for all workers together.
         cluster: Where tasks run.
-        workers: Number of workers, among which the manners are divided.
+        workers: Number of workers, among which rate and parallel requests are divided.
         progress: Where progress is reported.
         dry_run: Whether to stop before anything is fetched. What was chosen is kept.
 
@@ -222,14 +222,16 @@ def fetch(
         UsageError: Nothing can be fetched, and nothing was written.
         StepFailed: The server failed for too long; the same command resumes.
     """
-    if workers > manners.parallel:
+    if workers > request_settings.parallel:
         raise UsageError(f"{workers} workers make {workers} requests at once; allow that with --parallel {workers}")
-    share = replace(manners, rate=manners.rate / workers, parallel=manners.parallel // workers)
+    share = replace(
+        request_settings, rate=request_settings.rate / workers, parallel=request_settings.parallel // workers
+    )
     folder = Folder(out)
     _check_folder(folder, request)
     files = {crawl: find_again(index_files_of(f"{SCHEME}{crawl}", crawl)) for crawl in request.crawls}
     for crawl in request.crawls if request.where else ():
-        _check_where(request.where, files[crawl][0], manners)
+        _check_where(request.where, files[crawl][0], request_settings)
     if not folder.exists(FETCH):
         folder.write_json(FETCH, {"request": request.to_json(), "versions": versions(request.recipe)})
     tasks = [_select_task(folder, source, request, crawl, share) for crawl in files for source in files[crawl]]
@@ -242,19 +244,19 @@ def fetch(
             folder.remove(path)
         is_sample = request.query(request.crawls[0]).sample < 1
         raise InputError(_nothing(found, "the sample of archives" if is_sample else "the crawl"))
-    todo, plan = _plan(folder, request, chosen, share, manners)
+    todo, plan = _plan(folder, request, chosen, share, request_settings)
     wanted = () if request.urls is None else (*request.urls.pages.values(), *request.urls.domains.values())
     result = FetchResult(plan, found, [entry for entry in wanted if entry not in entries])
-    progress.note(f"{plan.describe()} at {manners.rate:g} requests/s")
+    progress.note(f"{plan.describe()} at {request_settings.rate:g} requests/s")
     if dry_run:
         return result
     run_tasks(archives.STEP, fetch_records, todo, cluster, progress)
     return _finish(folder, request, result, [task.shard for task in tasks], [task.shard for task in todo])
 
 
-def _check_where(where: str, source: Input, manners: Manners) -> None:
+def _check_where(where: str, source: Input, request_settings: RequestSettings) -> None:
     try:
-        check(where, IndexFile(source, Client(manners)).columns)
+        check(where, IndexFile(source, Client(request_settings)).columns)
     except UnreadableArchive as error:
         raise InputError(str(error)) from error
 
@@ -278,9 +280,11 @@ def _check_folder(folder: Folder, request: FetchRequest) -> None:
     folder.sweep()
 
 
-def _select_task(folder: Folder, source: Input, request: FetchRequest, crawl: str, manners: Manners) -> SelectTask:
+def _select_task(
+    folder: Folder, source: Input, request: FetchRequest, crawl: str, request_settings: RequestSettings
+) -> SelectTask:
     made_from = fingerprint(select.STEP, select.VERSION, request.to_json(), source.identity)
-    return SelectTask(folder, source, request.query(crawl), request.filters, manners, made_from)
+    return SelectTask(folder, source, request.query(crawl), request.filters, request_settings, made_from)
 
 
 def _select(folder: Folder, tasks: Sequence[SelectTask], cluster: Cluster, progress: Progress) -> FoundRecords:
@@ -339,7 +343,11 @@ def _divided(table: pa.Table, file_bytes: int) -> Iterator[pa.Table]:
 
 
 def _plan(
-    folder: Folder, request: FetchRequest, chosen: dict[str, pa.Table], each: Manners, manners: Manners
+    folder: Folder,
+    request: FetchRequest,
+    chosen: dict[str, pa.Table],
+    share: RequestSettings,
+    request_settings: RequestSettings,
 ) -> tuple[list[FetchTask], FetchPlan]:
     """The WARC files to make, whose records are written to _plan/, and what that takes."""
     tasks, requests, download = [], 0, 0
@@ -348,7 +356,7 @@ def _plan(
         for number, part in enumerate(_divided(table, request.file_bytes)):
             name = f"{crawl}-{number:05d}"
             task = FetchTask(
-                folder, name, data_address(), each, fingerprint(archives.STEP, archives.VERSION, _hash(part))
+                folder, name, data_address(), share, fingerprint(archives.STEP, archives.VERSION, _hash(part))
             )
             tasks.append(task)
             ranges = planned(part).ranges
@@ -364,7 +372,7 @@ def _plan(
             folder.remove(path)
     records = sum(table.num_rows for table in chosen.values())
     size = sum(int(table["warc_record_length"].to_numpy().sum()) for table in chosen.values())
-    seconds = max(requests / manners.rate, download / ASSUMED_BYTES)
+    seconds = max(requests / request_settings.rate, download / ASSUMED_BYTES)
     return tasks, FetchPlan(records, size, len(tasks), requests, download, seconds)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation.archives.commoncrawl.client import Client, Manners
+from curation.archives.commoncrawl.client import Client, RequestSettings
 from curation.archives.commoncrawl.index import FOUND as COLUMNS
 from curation.archives.commoncrawl.index import IndexFile, IndexQuery
 from curation.archives.commoncrawl.records import MAX_RECORD
@@ -39,7 +39,7 @@ class SelectTask:
         source: The file.
         query: What to look for.
         filters: The URL filters of the recipe, with their names.
-        manners: How to ask for parts of the file.
+        request_settings: How to ask for parts of the file.
         fingerprint: Of its manifest.
     """
 
@@ -47,7 +47,7 @@ class SelectTask:
     source: Input
     query: IndexQuery
     filters: tuple[tuple[str, Url], ...]
-    manners: Manners
+    request_settings: RequestSettings
     fingerprint: str
 
     @property
@@ -65,7 +65,7 @@ def select_records(task: SelectTask) -> dict[str, int]:
         UsageError: The condition cannot be evaluated.
         StepFailed: The server failed for too long.
     """
-    meter, client = Meter(), Client(task.manners)
+    meter, client = Meter(), Client(task.request_settings)
     removed: Counter[str] = Counter()
     matches, unreadable, outputs = 0, "", []
     metadata = {"curation.fingerprint": task.fingerprint}

@@ -24,7 +24,7 @@ from curation.errors import StepFailed, UsageError
 from curation.running import clients, dispatch
 from curation.running.answers import Result, TaskFailure, TaskResult
 from curation.running.cluster import Cluster, open_cluster
-from curation.running.team import Worker
+from curation.running.worker_pool import Worker
 
 PATIENCE = 60.0
 
@@ -152,7 +152,7 @@ def test_a_worker_with_other_code_that_joins_late_gets_no_task(port: int) -> Non
         assert running.in_flight() == 0
         start_worker(stack, port)
         wait_until(lambda: len(running.results) == len(items))
-        (refused,) = cluster.team.refused
+        (refused,) = cluster.pool.refused
     assert {result.worker == refused for result in running.results if isinstance(result, TaskResult)} == {False}
 
 

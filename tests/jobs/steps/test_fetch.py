@@ -28,7 +28,7 @@ from processes import contents
 from s3_server import s3_server
 
 from curation.archives import streams
-from curation.archives.commoncrawl.client import Manners
+from curation.archives.commoncrawl.client import RequestSettings
 from curation.archives.pages import read_archives
 from curation.errors import InputError, OutputError, StepFailed, UsageError, WriteFailed
 from curation.jobs.steps.fetch.archives import append
@@ -40,7 +40,7 @@ from curation.running.cluster import Cluster
 pytest.importorskip("duckdb")
 
 GERMAN = "content_languages = 'deu' and fetch_status = 200 and url_host_tld = 'de'"
-FAST = Manners(rate=2000, parallel=4)
+FAST = RequestSettings(rate=2000, parallel=4)
 FILTER = ["url.builtin_lists=false", 'url.extra_words=["porn"]']
 BANNED = CrawlPage("https://www.porn-sex-xxx.de/page/x", "<p>x</p>", "deu")
 
@@ -429,7 +429,7 @@ def test_crawls_on_s3_and_on_disk(made: Any, server: Any, tmp_path: Path, monkey
 class FarCluster(Cluster):
     """Runs tasks in this process as they arrive at another one."""
 
-    def map(self, function: Any, items: Any, finished: Any = None) -> Any:
+    def map(self, function: Any, items: Any, finished: Any = None, copies: bool = False) -> Any:
         """As in Cluster, with pickled tasks."""
         return super().map(function, [pickle.loads(pickle.dumps(item)) for item in items])
 
@@ -440,17 +440,17 @@ def test_workers_share_rate_and_requests(made: Any, server: Any, tmp_path: Path)
     request = make_request([f"cc:{CRAWL}"], GERMAN, None, None, FILTER, 20_000)
     server.seen.times.clear()
     server.seen.most_at_once = 0
-    fetch(request, str(tmp_path / "two"), Manners(rate=80, parallel=3), FarCluster(), 2, Progress("silent"))
+    fetch(request, str(tmp_path / "two"), RequestSettings(rate=80, parallel=3), FarCluster(), 2, Progress("silent"))
     assert contents(tmp_path / "two", "warc") == contents(tmp_path / "one", "warc")
     times = server.seen.times[-20:]
     assert times[-1] - times[0] >= 19 / 40 * 0.9
     with pytest.raises(UsageError, match="--parallel 4"):
-        fetch(request, str(tmp_path / "no"), Manners(parallel=3), FarCluster(), 4, Progress("silent"))
+        fetch(request, str(tmp_path / "no"), RequestSettings(parallel=3), FarCluster(), 4, Progress("silent"))
 
 
 CHILD = """
 import os, sys, duckdb, fsspec.implementations.http, pandas
-from curation.archives.commoncrawl.client import Manners
+from curation.archives.commoncrawl.client import RequestSettings
 from curation.jobs.steps.fetch.fetch import fetch, make_request
 from curation.jobs.steps.progress import Progress
 from curation.running.cluster import Cluster
@@ -459,7 +459,7 @@ request = make_request([crawl], where, None, None, settings, 1_000_000)
 for _ in sys.stdin:
     child = os.fork()
     if not child:
-        fetch(request, out, Manners(rate=500, parallel=2), Cluster(), 1, Progress("silent"))
+        fetch(request, out, RequestSettings(rate=500, parallel=2), Cluster(), 1, Progress("silent"))
         os._exit(0)
     print(child, flush=True)
     print(os.waitpid(child, 0)[1], flush=True)

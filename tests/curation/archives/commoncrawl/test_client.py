@@ -16,13 +16,13 @@ from commoncrawl import Misbehavior, crawl_server
 from object_storage import free_port
 
 from curation.archives.commoncrawl import client as client_module
-from curation.archives.commoncrawl.client import Client, Gone, Manners
+from curation.archives.commoncrawl.client import Client, NotOnServer, RequestSettings
 from curation.errors import StepFailed
 from curation.running import retries
 
 DATA = bytes(range(256)) * 1200
 NAME = "crawl-data/CC-MAIN-2025-08/segments/1/warc/CC-MAIN-x.warc.gz"
-FAST = Manners(rate=2000, parallel=4)
+FAST = RequestSettings(rate=2000, parallel=4)
 
 
 @pytest.fixture(scope="module")
@@ -93,12 +93,12 @@ def test_a_request_is_made_again_for_what_is_missing(server: Any) -> None:
 
 @pytest.mark.parametrize("missing", ["file", "start", "end"])
 def test_what_is_not_there(server: Any, missing: str) -> None:
-    """A file that does not exist, or ends before the range does, is Gone at once; what there is has been passed on."""
+    """NotOnServer is raised at once for a file that is missing or too short; what there is has been passed on."""
     name = "nosuch.warc.gz" if missing == "file" else NAME
     start = len(DATA) + (5 if missing == "start" else -5)
     got: list[bytes] = []
     client = Client(FAST)
-    with pytest.raises(Gone):
+    with pytest.raises(NotOnServer):
         client.copy(f"{server.url}/{name}", start, start + 10, got.append)
     assert b"".join(got) == (DATA[-5:] if missing == "end" else b"")
     assert client.requests == 1
@@ -148,7 +148,7 @@ def test_retry_after_is_kept(server: Any) -> None:
         server.choose = first(Misbehavior(status=503, retry_after=value))
         server.seen.times.clear()
         with ThreadPoolExecutor(3) as pool:
-            client = Client(Manners(rate=50, parallel=1))
+            client = Client(RequestSettings(rate=50, parallel=1))
             read = [pool.submit(client.read, f"{server.url}/{NAME}", 0, 10) for _ in range(3)]
             assert {each.result() for each in read} == {DATA[:10]}
         assert server.seen.times[1] - server.seen.times[0] >= least
@@ -172,9 +172,13 @@ def test_rate_and_number_of_requests_are_bounded(server: Any) -> None:
     """Threads of one process together make no more requests per second, and at once, than they may."""
     server.delay = 0.05
     try:
-        manners = Manners(rate=40, parallel=2, contact="mail@example.org")
+        request_settings = RequestSettings(rate=40, parallel=2, contact="mail@example.org")
         with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda start: Client(manners).read(f"{server.url}/{NAME}", start, start + 5), range(20)))
+            list(
+                pool.map(
+                    lambda start: Client(request_settings).read(f"{server.url}/{NAME}", start, start + 5), range(20)
+                )
+            )
     finally:
         server.delay = 0.0
     times = server.seen.times
@@ -184,11 +188,11 @@ def test_rate_and_number_of_requests_are_bounded(server: Any) -> None:
 
 
 def test_other_storage(tmp_path: Path) -> None:
-    """Files on any other file system are read too, and are Gone in the same cases."""
+    """Files on any other file system are read too, and are NotOnServer in the same cases."""
     path = tmp_path / "x"
     path.write_bytes(DATA)
     client = Client(FAST)
     assert client.read(str(path), 10, 20) == DATA[10:20]
     for url, start in ((str(path), len(DATA) - 5), (str(tmp_path / "nosuch"), 0)):
-        with pytest.raises(Gone):
+        with pytest.raises(NotOnServer):
             client.read(url, start, start + 10)

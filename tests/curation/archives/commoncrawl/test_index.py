@@ -10,13 +10,13 @@ import pyarrow as pa
 import pytest
 from commoncrawl import CRAWL, CrawlPage, crawl_server, pages, write_crawl_data
 
-from curation.archives.commoncrawl.client import Client, Manners
+from curation.archives.commoncrawl.client import Client, RequestSettings
 from curation.archives.commoncrawl.index import FOOTER, IndexFile, IndexQuery, UrlList, parse_urls
 from curation.archives.commoncrawl.names import CrawlName
 from curation.archives.inputs import Input, find_again
 from curation.errors import InputError, UnreadableArchive
 
-FAST = Manners(rate=2000, parallel=4)
+FAST = RequestSettings(rate=2000, parallel=4)
 WHOLE = (CrawlName(CRAWL, "warc", f"crawl-data/{CRAWL}"),)
 MORE = [
     CrawlPage("https://sub.deep.host0.de/x", "<p>a</p>"),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from curation.archives.inputs import Input
-from curation.jobs.steps.access import Access
+from curation.jobs.steps.storage_check import StorageCheck
 from curation.store.folder import Folder
 from curation.store.lease import leased
 
@@ -25,7 +25,7 @@ def test_a_worker_that_sees_everything(tmp_path: Path, source: Input) -> None:
     folder = Folder(str(tmp_path / "out"))
     with leased(folder, dict, print) as lease:
         before = sorted(Path(folder.path()).iterdir())
-        assert pickle.loads(pickle.dumps(Access(folder, lease.token, source)))() == ""
+        assert pickle.loads(pickle.dumps(StorageCheck(folder, lease.token, source)))() == ""
         assert sorted(Path(folder.path()).iterdir()) == before
 
 
@@ -33,14 +33,14 @@ def test_a_worker_without_the_output(tmp_path: Path, source: Input) -> None:
     """A mount that is missing, another folder in its place, and one that cannot be written are told apart."""
     folder = Folder(str(tmp_path / "out"))
     with leased(folder, dict, print) as lease:
-        access = Access(folder, lease.token, source)
+        check = StorageCheck(folder, lease.token, source)
         Path(folder.path()).rename(tmp_path / "away")
-        assert "does not see this run in the output folder" in access()
+        assert "does not see this run in the output folder" in check()
         (tmp_path / "out").mkdir()
-        assert "is the same storage mounted there?" in access()
+        assert "is the same storage mounted there?" in check()
         shutil.copytree(tmp_path / "away", tmp_path / "out", dirs_exist_ok=True)
-        assert access() == ""
-        assert "does not see this run" in Access(folder, "another run's", source)()
+        assert check() == ""
+        assert "does not see this run" in StorageCheck(folder, "another run's", source)()
 
 
 def test_a_worker_without_the_inputs(tmp_path: Path, source: Input) -> None:
@@ -48,7 +48,7 @@ def test_a_worker_without_the_inputs(tmp_path: Path, source: Input) -> None:
     folder = Folder(str(tmp_path / "out"))
     with leased(folder, dict, print) as lease:
         Path(source.path).unlink()
-        cause = Access(folder, lease.token, source)()
+        cause = StorageCheck(folder, lease.token, source)()
     assert cause.startswith(f"it cannot read the input {source.path}: FileNotFoundError")
 
 
@@ -61,4 +61,4 @@ def test_a_worker_that_may_not_write(tmp_path: Path, source: Input, monkeypatch:
             raise PermissionError("read-only file system")
 
         patched.setattr(Folder, "writing", refuse)
-        assert Access(folder, lease.token, source)() == f"cannot write to {folder.url}: read-only file system"
+        assert StorageCheck(folder, lease.token, source)() == f"cannot write to {folder.url}: read-only file system"

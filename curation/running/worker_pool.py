@@ -79,7 +79,7 @@ class Worker:
 
 
 @dataclass
-class Team:
+class WorkerPool:
     """The workers of a cluster.
 
     Attributes:

@@ -12,8 +12,8 @@ from curation.store.lease import read_lease
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
-    """The proof of a worker. Called on it: why it gets no tasks, empty if it may have some.
+class StorageCheck:
+    """Checks that a worker reaches the storage of a run. Called on it: why it gets no tasks, empty if it may have some.
 
     Attributes:
         folder: The output folder.
