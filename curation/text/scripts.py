@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from curation.arrays import Float64s, UInt8s
-from curation.store.machine_cache import cached_array, versions
+from curation.store.machine_cache import versions
+from curation.text.kernels.characters import CODEPOINTS, all_characters, cached_table
 from curation.text.views import Characters
 
 SCRIPTS = (
@@ -27,25 +28,18 @@ SCRIPTS = (
 )  # fmt: skip
 """ISO 15924, without scripts that are only inherited or common; "" is for characters that are in none."""
 
-_CODEPOINTS = 0x110000
-
 
 @cache
 def letter_scripts() -> UInt8s:
     """By code point: the position in `SCRIPTS` of a letter's or mark's script, 0 for other characters."""
-    return cached_array(
-        f"scripts-v1-{versions('regex')}",
-        _make_table,
-        lambda array: array.shape == (_CODEPOINTS,) and array.dtype == np.uint8,
-    )
+    return cached_table(f"scripts-v1-{versions('regex')}", _make_table)
 
 
 def _make_table() -> UInt8s:
     import regex
 
-    table = np.zeros(_CODEPOINTS, dtype=np.uint8)
-    characters = "".join(chr(code) for code in range(_CODEPOINTS) if not 0xD800 <= code < 0xE000)
-    letters = "".join(regex.findall(r"[\p{L}\p{M}]", characters))
+    table = np.zeros(CODEPOINTS, dtype=np.uint8)
+    letters = "".join(regex.findall(r"[\p{L}\p{M}]", all_characters()))
     for number, name in enumerate(SCRIPTS[1:], start=1):
         try:
             found = regex.findall(rf"\p{{Script={name}}}", letters)

@@ -214,7 +214,7 @@ class Client:
         except Exception as error:
             if is_about_credentials(error):
                 raise CredentialsFailed(f"{url}: {explain(error)}") from error
-            if isinstance(error, (OSError, asyncio.TimeoutError)) or is_of_storage(error):
+            if isinstance(error, OSError) or is_of_storage(error):
                 raise _RequestFailed("connection", describe(error)) from error
             raise
         received(data)

@@ -7,6 +7,7 @@ Kernels read the table instead of calling Python, so they agree exactly with `st
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -33,7 +34,8 @@ LOWER = 128
 """A letter of spaCy's class of lower-case and uncased letters; a full stop after it is a separate word."""
 
 _NEWLINES = "\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
-_CODEPOINTS = 0x110000
+CODEPOINTS = 0x110000
+"""Number of code points."""
 _ASSIGNED = [*range(0x40000), *range(0xE0000, 0xE1000)]
 """Planes 4 to 13 are empty, 15 and 16 private: no character in them has any of the properties."""
 
@@ -41,11 +43,22 @@ _ASSIGNED = [*range(0x40000), *range(0xE0000, 0xE1000)]
 @cache
 def classes() -> UInt8s:
     """The classes of every code point, shape (0x110000,)."""
-    return cached_array(
-        f"characters-v1-{versions('spacy', 'datatrove')}",
-        _make_classes,
-        lambda array: array.shape == (_CODEPOINTS,) and array.dtype == np.uint8,
-    )
+    return cached_table(f"characters-v1-{versions('spacy', 'datatrove')}", _make_classes)
+
+
+def cached_table(name: str, make: Callable[[], UInt8s]) -> UInt8s:
+    """A byte for every code point, shape (0x110000,), from the machine's cache.
+
+    Args:
+        name: Name of the table in the cache; it must identify the content.
+        make: Returns the table.
+    """
+    return cached_array(name, make, lambda array: array.shape == (CODEPOINTS,) and array.dtype == np.uint8)
+
+
+def all_characters() -> str:
+    """All code points but surrogates, which are not characters."""
+    return "".join(chr(code) for code in range(CODEPOINTS) if not 0xD800 <= code < 0xE000)
 
 
 def _make_classes() -> UInt8s:
@@ -53,7 +66,7 @@ def _make_classes() -> UInt8s:
 
     from curation.text import english
 
-    table = np.zeros(_CODEPOINTS, dtype=np.uint8)
+    table = np.zeros(CODEPOINTS, dtype=np.uint8)
     for code in _ASSIGNED:
         character = chr(code)
         category = unicodedata.category(character)
@@ -79,7 +92,7 @@ def _make_classes() -> UInt8s:
 @cache
 def ascii_lower() -> UInt8s:
     """The ASCII character that `str.lower` returns for each code point, 0 if its result is not ASCII."""
-    table = np.zeros(_CODEPOINTS, dtype=np.uint8)
+    table = np.zeros(CODEPOINTS, dtype=np.uint8)
     table[:128] = [ord(chr(code).lower()) for code in range(128)]
     table[ord("\u212a")] = ord("k")
     return table

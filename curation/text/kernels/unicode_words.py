@@ -12,7 +12,8 @@ import numpy as np
 
 from curation.arrays import Bools, Int64s, UInt8s, UInt32s
 from curation.running.compiled import kernel
-from curation.store.machine_cache import cached_array, versions
+from curation.store.machine_cache import versions
+from curation.text.kernels.characters import CODEPOINTS, all_characters, cached_table
 
 _PROPERTIES = (
     "Other", "CR", "LF", "Newline", "Extend", "Format", "ZWJ", "WSegSpace", "ALetter", "Hebrew_Letter", "Numeric",
@@ -27,24 +28,18 @@ _KIND = np.uint8(31)
 _PICTOGRAPH = np.uint8(32)
 _ALPHANUMERIC = np.uint8(64)
 """Alphabetic, or a number of any kind."""
-_CODEPOINTS = 0x110000
 
 
 @cache
 def word_breaks() -> UInt8s:
     """By code point: the number of its Word_Break value, and flags for pictographs, letters and digits."""
-    return cached_array(
-        f"word-breaks-v1-{versions('regex')}",
-        _make_table,
-        lambda array: array.shape == (_CODEPOINTS,) and array.dtype == np.uint8,
-    )
+    return cached_table(f"word-breaks-v1-{versions('regex')}", _make_table)
 
 
 def _make_table() -> UInt8s:
     import regex
 
-    table = np.zeros(_CODEPOINTS, dtype=np.uint8)
-    characters = "".join(chr(code) for code in range(_CODEPOINTS) if not 0xD800 <= code < 0xE000)
+    table, characters = np.zeros(CODEPOINTS, dtype=np.uint8), all_characters()
 
     def having(expression: str) -> list[int]:
         return [ord(character) for character in regex.findall(expression, characters)]

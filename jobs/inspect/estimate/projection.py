@@ -54,7 +54,7 @@ def project(result: SampleResult, workers: int) -> Projection:
     """Project the result of the sample to the whole run, with wall times for one worker and for `workers`."""
     frame = result.sample.frame
     in_sample, overall = duplicates(result)
-    kept = project_documents(result, in_sample, overall)
+    kept = project_documents(result, overall)
     hours, serial = project_hours(result)
     wall = {number: _wall(hours, serial, number, result.startup) for number in sorted({1, workers})}
     return Projection(
@@ -92,7 +92,7 @@ def duplicates(result: SampleResult) -> tuple[float, Interval]:
     return shares[0], Interval(*shares[1:])
 
 
-def project_documents(result: SampleResult, in_sample: float, overall: Interval) -> dict[str, Interval]:
+def project_documents(result: SampleResult, overall: Interval) -> dict[str, Interval]:
     """Project pages read, documents kept by the stages, and documents and tokens of the corpus."""
     frame = result.sample.frame
     total = {name: frame.estimate(result.by_chunk.get(name, ())) for name in ("pages", "documents", "characters")}
@@ -129,7 +129,7 @@ def project_bytes(
             if kind == "removed/dedup":
                 total = sizes["documents"].times(overall).widened(0.25)
         sizes[kind] = total + point(result.footers[kind] * (len(_read(result)) if frame.is_whole else frame.files))
-    return sizes | _whole_bytes(result, kept, overall)
+    return sizes | _whole_bytes(result, kept)
 
 
 def _read(result: SampleResult) -> list[str]:
@@ -137,7 +137,7 @@ def _read(result: SampleResult) -> list[str]:
     return [path for path, size in zip(result.sample.paths, result.data.get("documents", ()), strict=False) if size]
 
 
-def _whole_bytes(result: SampleResult, kept: Mapping[str, Interval], overall: Interval) -> dict[str, Interval]:
+def _whole_bytes(result: SampleResult, kept: Mapping[str, Interval]) -> dict[str, Interval]:
     """Project bytes of outputs that are not sharded like the inputs: dedup files, tokenizer, token shards."""
     frame, totals = result.sample.frame, result.totals
     if not totals:

@@ -70,10 +70,10 @@ def find_documents(plan: Plan, key: str) -> list[LocatedDocument]:
     spellings, near = _near(plan.folder, key)
     if len(spellings) == 1:
         return [LocatedDocument(*found, key) for found in _rows(plan.folder, spellings[0])]
-    raise InputError(f"{key}: no document with this id or URL in {plan.folder.url}{_hint(plan, spellings or near)}")
+    raise InputError(f"{key}: no document with this id or URL in {plan.folder.url}{_hint(spellings or near)}")
 
 
-def _hint(plan: Plan, near: Sequence[str]) -> str:
+def _hint(near: Sequence[str]) -> str:
     listed = "; similar: " + ", ".join(map(one_line, near)) if near else ""
     return f"{listed}. Records skipped while reading have no row; explain their archive to see what was skipped."
 

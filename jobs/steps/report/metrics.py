@@ -101,7 +101,7 @@ def metrics(plan: Plan, stats: Mapping[str, Any], performance: Performance) -> s
         *_reading(stats["read"]),
         *_stages(stats["stages"]),
         *_counts(stats),
-        *_sizes(plan, stats),
+        *_sizes(plan),
         *_performance(performance),
     ]
     return "".join(f"{line}\n" for family in families for line in family.lines()) + "# EOF\n"
@@ -168,7 +168,7 @@ def _counts(stats: Mapping[str, Any]) -> list[Family]:
     return [languages, dedup, corpus, vocabulary, *families.values()]
 
 
-def _sizes(plan: Plan, stats: Mapping[str, Any]) -> list[Family]:
+def _sizes(plan: Plan) -> list[Family]:
     """Bytes read, and bytes written by folder, as in the manifests of all steps but this one, which is at work."""
     read = Family("input_bytes", "gauge", "Size of the inputs.", "bytes")
     read.add(sum(source.size for source in plan.inputs))
