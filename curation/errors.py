@@ -5,7 +5,7 @@
     │   ├── RecipeError       a recipe or a --set that cannot be used
     │   ├── InputError        an input that is not there or holds nothing to read
     │   ├── OutputError       a folder that cannot be written or belongs to another run
-    │   ├── MissingExtra      storage whose package is not installed; also an ImportError
+    │   ├── MissingExtra      storage or an option whose package is not installed; also an ImportError
     │   ├── NotTrusted        a run folder names code or a place that is only used with --trust-code
     │   └── UnsafePath        a path that leads out of its folder, or to a device; also a ValueError
     ├── StepFailed            exit 3: a step that stopped; running again resumes it
@@ -55,7 +55,7 @@ class OutputError(UsageError):
 
 
 class MissingExtra(UsageError, ImportError):
-    """Storage that is named needs a package that is not installed; the message names the extra that installs it."""
+    """Storage or an option needs a package that is not installed; the message names the extra that installs it."""
 
 
 class NotTrusted(UsageError):

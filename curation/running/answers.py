@@ -112,3 +112,9 @@ def label(item: object) -> str:
         return next(filter(None, map(label, item)), "")
     shard = getattr(item, "shard", getattr(item, "name", item))
     return shard if isinstance(shard, str) else ""
+
+
+def name(item: object) -> str:
+    """An item in a message: "shard web-00001", or "a task" if it is about no shard."""
+    shard = label(item)
+    return f"shard {shard}" if shard else "a task"

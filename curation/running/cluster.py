@@ -22,7 +22,7 @@ from typing import Any, Generic
 
 from curation.errors import StepFailed, UsageError, WriteFailed
 from curation.running import clients
-from curation.running.answers import RETRIES, Item, Result, TaskFailure, Value, call, label, to_failure, to_result
+from curation.running.answers import RETRIES, Item, Result, TaskFailure, Value, call, label, name, to_failure, to_result
 from curation.running.dispatch import Dispatch, Flight, RetryQueue
 from curation.running.retries import Attempt
 from curation.running.worker_pool import Prove, WorkerPool, reaches_all
@@ -160,9 +160,9 @@ class Cluster:
         """Say that an item met an I/O error and is tried again, unless one was named a moment ago."""
         now = time.monotonic()
         if now >= self._said + RETRIES_SAID_SECONDS:
-            self._said, shard = now, label(item)
-            message = f"{f'shard {shard}' if shard else 'a task'} failed for now and is tried again: {cause}"
-            self.warned(message, event="retry", shard=shard, cause=cause)
+            self._said = now
+            message = f"{name(item)} failed and will be tried again: {cause}"
+            self.warned(message, event="retry", shard=label(item), cause=cause)
 
     @contextmanager
     def listening(self, topic: str, heard: Callable[[Any], None]) -> Iterator[None]:

@@ -35,6 +35,7 @@ from curation.running.answers import (
     Value,
     call,
     label,
+    name,
     to_failure,
     to_result,
 )
@@ -179,7 +180,7 @@ class Dispatch(Generic[Item, Value]):
         function: Callable[[Item], Value],
         items: Iterable[Item],
         finished: Callable[[Item], Value | None],
-        copies: bool,
+        copies: bool = False,
     ) -> None:
         self._cluster, self._function, self._finished, self._copies = cluster, function, finished, copies
         self._new = map(Attempt, items)
@@ -458,13 +459,12 @@ class Dispatch(Generic[Item, Value]):
             if seconds < max(limit, 2 * flight.told):
                 continue
             flight.told = seconds
-            shard = label(flight.attempt.item)
-            what, minutes = f"shard {shard}" if shard else "a task", f"{seconds / 60:.0f} minutes"
+            taken = f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} s"
             said = f"; the worker has not answered for {silence:.0f} s" if silence else ""
             self._cluster.warned(
-                f"{what} on worker {flight.worker} for {minutes if seconds >= 90 else f'{seconds:.0f} s'}{said}",
+                f"{name(flight.attempt.item)} has been running on worker {flight.worker} for {taken}{said}",
                 event="slow",
-                shard=shard,
+                shard=label(flight.attempt.item),
                 worker=flight.worker,
                 seconds=round(seconds),
                 silent_seconds=round(silence),
@@ -475,11 +475,11 @@ class Dispatch(Generic[Item, Value]):
         most = self._cluster.task_timeout
         for key, flight in list(self._running.by_key.items()):
             if most is not None and flight.seconds() > most and key in self._running.by_key:
-                shard = label(flight.attempt.item)
+                item = flight.attempt.item
                 self._cluster.warned(
-                    f"shard {shard} took longer than {most:.0f} s on worker {flight.worker}, which is ended",
+                    f"{name(item)} took longer than {most:.0f} s on worker {flight.worker}, which is ended",
                     event="timeout",
-                    shard=shard,
+                    shard=label(item),
                     worker=flight.worker,
                 )
                 clients.end_worker(self._client, flight.worker)
@@ -509,12 +509,12 @@ class Dispatch(Generic[Item, Value]):
             hangs = self._silence(flight.worker) > 0
             if (is_slow or hangs) and len(self._running.of(flight.attempt)) == 1:
                 worker = idle.pop()
-                shard = label(flight.attempt.item)
+                item = flight.attempt.item
                 self._cluster.warned(
-                    f"shard {shard} {'hangs' if hangs else 'is slow'} on worker {flight.worker}; "
-                    f"worker {worker} makes it too",
+                    f"{name(item)} {'hangs' if hangs else 'is slow'} on worker {flight.worker}; "
+                    f"worker {worker} runs it too",
                     event="copy",
-                    shard=shard,
+                    shard=label(item),
                     worker=worker,
                     slow_worker=flight.worker,
                 )

@@ -121,7 +121,7 @@ class Lease:
         elif not self._folder.is_local and self._create():
             self._warned("this storage ignores conditional requests: do not start a second run into the same folder")
         if (read_lease(self._folder) or {}).get("token") != self.token:
-            raise OutputError(f"{self._folder.url}: another run has just started there")
+            raise OutputError(f"{self._folder.url}: another run has just been started there")
 
     def check(self) -> None:
         """Raise StepFailed if another driver took the folder over."""
@@ -202,13 +202,13 @@ class Lease:
         while (now := read_lease(self._folder)) is not None:
             alive = is_alive_here(now)
             if alive or (alive is None and now != first and now):
-                raise OutputError(f"{self._folder.url}: another run works there: {describe_lease(now)}")
+                raise OutputError(f"{self._folder.url}: another run is active there: {describe_lease(now)}")
             if alive is False or time.monotonic() > until:
                 self._folder.remove(LEASE)
                 return
             if not is_told:
                 self._warned(
-                    f"waiting {STALE_SECONDS:.0f} s to see whether another run works here: {describe_lease(now)}"
+                    f"waiting {STALE_SECONDS:.0f} s to see whether another run is active here: {describe_lease(now)}"
                 )
                 is_told = True
             time.sleep(LOOK_SECONDS)

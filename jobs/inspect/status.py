@@ -201,8 +201,8 @@ def show(status: RunStatus, console: Console) -> None:
     said = {
         "running": f"running: {status.driver}",
         "silent": f"no sign of life from {status.driver}; the next run waits a minute for one, then takes over",
-        "ended": f"ended before its end: {status.driver}; run the same command again to resume",
-        "none": "no run works here",
+        "ended": f"stopped before it was finished: {status.driver}; run the same command again to resume",
+        "none": "no run is active here",
     }
     console.print(one_line(f"{status.folder}: {said[status.state]}"), soft_wrap=True)
     table = FittedTable("step", "done", "of", "", left=(0,))

@@ -94,7 +94,7 @@ def test_a_retry_is_said_once_in_a_while(cluster: Cluster, monkeypatch: pytest.M
     assert len([*cluster.map(work, ["unavailable:no", "unavailable:not"])]) == 2
     retries = [message for event, message in said if event == "retry"]
     assert len(retries) == 1
-    assert retries[0].endswith("failed for now and is tried again: PermissionError: " + retries[0].split(": ")[-1])
+    assert retries[0].endswith("failed and will be tried again: PermissionError: " + retries[0].split(": ")[-1])
 
 
 def test_an_item_that_stays_unreadable_is_given_up(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:

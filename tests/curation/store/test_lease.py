@@ -53,7 +53,7 @@ def test_a_lease_says_who_works_and_how_far(folder: Folder) -> None:
 
 def test_a_second_driver_is_refused(folder: Folder) -> None:
     """While the process of the lease runs, the message names it, at once."""
-    with leased(folder, dict, print), pytest.raises(OutputError, match=r"another run works there: process \d+ on"):
+    with leased(folder, dict, print), pytest.raises(OutputError, match=r"another run is active there: process \d+ on"):
         make(folder).acquire()
     make(folder).acquire()
 
@@ -106,7 +106,7 @@ def test_a_lease_of_another_machine_that_is_renewed_is_respected(folder: Folder)
         target=lambda: (time.sleep(0.2), write(folder, host="elsewhere", renewed="1999-01-01T00:00:10+00:00"))
     )
     thread.start()
-    with pytest.raises(OutputError, match="another run works there: process 1 on elsewhere"):
+    with pytest.raises(OutputError, match="another run is active there: process 1 on elsewhere"):
         make(folder).acquire()
     thread.join()
 

@@ -80,7 +80,7 @@ def test_a_second_run_into_the_folder_is_refused(out: Path) -> None:
         assert contents(out) == before
     assert done.returncode == 2, done.stderr
     (line,) = done.stderr.splitlines()
-    assert f"another run works there: process {os.getpid()} on" in line
+    assert f"another run is active there: process {os.getpid()} on" in line
 
 
 def test_states_of_a_driver(out: Path) -> None:
