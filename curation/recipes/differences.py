@@ -13,7 +13,7 @@ from typing import Any
 
 from curation.recipes.language_values import stage_key
 from curation.recipes.recipe import Recipe
-from curation.stages.parameters import flat_keys
+from curation.stages.parameters import flat_keys, plain
 from curation.stages.rules import Rule
 
 _ABSENT = object()
@@ -97,11 +97,15 @@ def _values(left: Recipe, right: Recipe) -> list[Difference]:
     for name in (name for name in before if name in after):
         mine, theirs = before[name], after[name]
         for key in [*mine, *(key for key in theirs if key not in mine)]:
-            old, new = mine.get(key, _ABSENT), theirs.get(key, _ABSENT)
-            if old != new:
-                path = f"{name}.{key}"
-                description = _describe(path, old, new, *(each.get(stage_key(path)) for each in rules))
-                plain = [None if value is _ABSENT else value for value in (old, new)]
+            path = f"{name}.{key}"
+            values = [_value(left, before, path), _value(right, after, path)]
+            if values[0] != values[1]:
+                active = [
+                    None if value in (None, _ABSENT) or value is False else each.get(stage_key(path))
+                    for value, each in zip(values, rules, strict=True)
+                ]
+                description = _describe(path, *values, *active)
+                plain = [None if value is _ABSENT else value for value in values]
                 differences.append(Difference("value", path, description, *plain))
     return differences
 
@@ -113,7 +117,19 @@ def _parameters(recipe: Recipe) -> dict[str, dict[str, Any]]:
         name: {key: value for key, value in values.items() if key != "name"}
         for (name, _), values in zip(recipe.stages, resolved["stage"], strict=True)
     }
-    return stages | {name: flat_keys(values) for name, values in resolved.items() if isinstance(values, dict)}
+    tables = {name: flat_keys(values) for name, values in resolved.items() if isinstance(values, dict)}
+    # The stage `language` and the tables [language.…] share a name.
+    return stages | {name: {**stages.get(name, {}), **values} for name, values in tables.items()}
+
+
+def _value(recipe: Recipe, parameters: Mapping[str, Mapping[str, Any]], path: str) -> Any:
+    """The value of a key; for a language without a value of its own, the one that holds for it."""
+    stage, _, key = stage_key(path).partition(".")
+    value = parameters.get(stage, {}).get(key, _ABSENT)
+    if stage_key(path) == path or not recipe.languages:
+        return value
+    own = recipe.languages.values_for(path.split(".")[1], recipe.stages).get(stage, {})
+    return value if key not in own else None if own[key] in (None, "none") else plain(own[key])
 
 
 def _rules(recipe: Recipe) -> dict[str, Rule]:

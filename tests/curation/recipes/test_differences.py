@@ -33,6 +33,32 @@ def test_a_changed_value_is_described_by_its_meaning(setting: str, text: str) ->
     assert all(difference.kind == "value" for difference in differences)
 
 
+def test_a_value_of_one_language_is_compared_with_the_one_that_held_for_it() -> None:
+    """Where one side has no value for a language, the other is compared with the value of all languages or the file."""
+    languages = 'language.languages=["en","de"]'
+    own = [
+        "language.de.gopher_quality.min_words=80",
+        "language.de.gopher_quality.max_words=none",
+        "language.de.c4.curly_bracket=false",
+        'language.de.gopher_quality.stop_words=["der"]',
+    ]
+    plain, changed = Side("a", load("fineweb")), Side("b", load("fineweb", [languages, *own]))
+    assert [each.text.removeprefix("language.deu_Latn.") for each in compare_sides(plain, changed)] == [
+        "extract.languages: added de",
+        "language.languages: added de",
+        "gopher_quality.min_words: gopher_quality keeps documents with words >= 80 (was 50, stricter)",
+        "gopher_quality.max_words: gopher_quality no longer removes by words (it kept documents with words <= 100,000)",
+        "gopher_quality.stop_words: removed the, be, to, of, and, that, have, with; added der",
+        "c4.curly_bracket: c4 no longer removes documents with curly_bracket > 0",
+    ]
+    assert len(compare_sides(changed, plain)) == 6
+    from_file = Side("c", load("fineweb-2", ["language.languages=['deu']"]))
+    lower = Side("d", load("fineweb-2", ["language.languages=['deu']", "language.de.gopher_quality.min_alpha_words=0.1"]))
+    assert [each.before for each in compare_sides(from_file, lower)] == [
+        load("fineweb-2").languages.of("deu_Latn")["gopher_quality"]["min_alpha_words"]
+    ]
+
+
 def test_stages_added_removed_and_moved_are_reported(tmp_path: Path) -> None:
     """Stages that were added, removed or moved are reported with their position."""
     text = to_toml(load("fineweb").resolved())
