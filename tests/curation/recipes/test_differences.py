@@ -53,7 +53,9 @@ def test_a_value_of_one_language_is_compared_with_the_one_that_held_for_it() -> 
     ]
     assert len(compare_sides(changed, plain)) == 6
     from_file = Side("c", load("fineweb-2", ["language.languages=['deu']"]))
-    lower = Side("d", load("fineweb-2", ["language.languages=['deu']", "language.de.gopher_quality.min_alpha_words=0.1"]))
+    lower = Side(
+        "d", load("fineweb-2", ["language.languages=['deu']", "language.de.gopher_quality.min_alpha_words=0.1"])
+    )
     assert [each.before for each in compare_sides(from_file, lower)] == [
         load("fineweb-2").languages.of("deu_Latn")["gopher_quality"]["min_alpha_words"]
     ]
