@@ -41,6 +41,8 @@ def expand_lists(arguments: Iterable[str], prefix: str = "") -> Iterator[str]:
         place = argument.removeprefix(LIST)
         with input_errors(f"input list {place}"):
             lines = read_list(place)
+            if not lines:
+                raise ValueError("no input in it")
         yield from (_with_prefix(line, prefix) for line in lines)
 
 

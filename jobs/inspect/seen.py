@@ -128,9 +128,12 @@ def documents_of_step(
     size, length = ranks[0].batch_size, len(ranks[0].sets[0])
     if epoch is not None and (step + 1) * size > length:
         raise InputError(f"step {step}: an epoch has {length // size} full steps of {size} rows, counted from 0")
+    start = (epoch or 0) * length + step * size
+    if start >= 2**62:
+        raise InputError(f"step {step}: too large, rows are counted in 64 bits")
     rows, tokens = [], Counter[str]()
     for loader in ranks:
-        for source, row in loader.locate((epoch or 0) * length + step * size):
+        for source, row in loader.locate(start):
             inside = _tokens_by_document(source, row)
             rows.append(SeenRow(step, loader.rank, source.place(row), inside.total()))
             tokens += inside

@@ -221,7 +221,7 @@ def show(status: RunStatus, console: Console) -> None:
     if len(status.quarantined) > QUARANTINED_SHOWN:
         console.print(f"and {len(status.quarantined) - QUARANTINED_SHOWN} more quarantined inputs")
     if status.damaged:
-        console.print(f"{status.damaged} inputs lost bytes; `curate report` names them")
+        console.print(f"inputs that lost bytes: {status.damaged}; `curate report` names them")
 
 
 def _current_line(status: RunStatus) -> str:

@@ -40,3 +40,10 @@ def test_a_damaged_list_is_an_error_in_one_line(data: bytes, tmp_path: Path) -> 
     path.write_bytes(data)
     with pytest.raises(InputError, match=r"^input list .*list\.gz: [^\n]+$"):
         list(expand_lists([f"@{path}"]))
+
+
+def test_an_empty_list_is_an_error(tmp_path: Path) -> None:
+    """A list without an input is named, instead of counting as no input at all."""
+    (tmp_path / "list").write_text("# nothing\n\n")
+    with pytest.raises(InputError, match=r"list: no input in it$"):
+        list(expand_lists([f"@{tmp_path / 'list'}"]))
