@@ -140,6 +140,7 @@ def test_what_cannot_be_is_refused(run: str) -> None:
         ("--step", "100", "--epoch", "0"): InputError,
         ("--step", "0", "--rank", "1"): ParameterError,
         ("--step", "0", "--world-size", "3"): ParameterError,
+        ("--step", str(10**20)): InputError,
         ("--step", "0", "--split", "test"): InputError,
         ("--url", "https://example.org/none"): InputError,
     }.items():
