@@ -11,10 +11,12 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -67,6 +69,7 @@ class Commands(TyperGroup):
         """A command, whose options may also be given by environment variables."""
         command = super().get_command(ctx, name)
         _name_variables(command)
+        _refuse_empty(command)
         return command
 
 
@@ -86,6 +89,22 @@ def _name_variables(command: Any) -> None:
             parameter.show_envvar = False  # the names follow one rule, which the help states once
     for child in getattr(command, "commands", {}).values():
         _name_variables(child)
+
+
+def _refuse_empty(command: Any) -> None:
+    """Refuse "" for every argument and option: as a path, it would be the current folder."""
+    for parameter in getattr(command, "params", ()):
+        if getattr(parameter.callback, "func", None) is not _not_empty:
+            parameter.callback = partial(_not_empty, parameter.callback)
+    for child in getattr(command, "commands", {}).values():
+        _refuse_empty(child)
+
+
+def _not_empty(then: Callable[..., Any] | None, ctx: Any, parameter: Any, value: Any) -> Any:
+    if value != parameter.default and "" in (value if isinstance(value, (list, tuple)) else [value]):
+        name = parameter.opts[0] if parameter.param_type_name == "option" else parameter.metavar or parameter.name
+        raise UsageError(f"{name}: must not be empty")
+    return value if then is None else then(ctx, parameter, value)
 
 
 @contextmanager
@@ -290,10 +309,21 @@ class Interrupt(BaseException):
     """Ctrl-C or SIGTERM. Not a KeyboardInterrupt, which would exit with 1: "finished, some input quarantined"."""
 
 
+SAME_SIGNAL_SECONDS = 2.0
+"""Seconds in which a second signal is the same one: `timeout` and batch systems signal a process and its group."""
+
+
 def _interrupt(number: int, frame: object) -> None:
-    """Unwind the stack, so that every `with` block closes what it holds; a second signal ends the process at once."""
+    """Unwind the stack, so that every `with` block closes what it holds; a later signal ends the process at once."""
+    began = time.monotonic()
+
+    def again(number: int, frame: object) -> None:
+        if time.monotonic() - began > SAME_SIGNAL_SECONDS:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
     for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, signal.SIG_DFL)
+        signal.signal(each, again)
     raise Interrupt(f"stopped by {signal.Signals(number).name}")
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from processes import curate
 
 from curation.store.folder import Folder
 from curation.store.shards import open_parquet, read_table
@@ -102,3 +104,37 @@ def test_local_files_are_opened_by_arrow(tmp_path: Path, monkeypatch: pytest.Mon
     with open_parquet(Folder(str(tmp_path)), "x.parquet") as parquet:
         assert parquet.metadata.num_rows == 1
     assert read_table(Folder(str(tmp_path)), "x.parquet", ["id"]).to_pylist() == [{"id": "a"}]
+
+
+@pytest.mark.parametrize(("seconds", "code"), [(60, 0), (0, -signal.SIGTERM)], ids=["doubled", "later"])
+def test_a_doubled_signal_counts_once(seconds: int, code: int) -> None:
+    """A signal that comes twice at once, as from `timeout`, lets everything be closed; a later one ends the process."""
+    program = (
+        "import os, signal\n"
+        "from curation.jobs.cli import main\n"
+        f"main.SAME_SIGNAL_SECONDS = {seconds}\n"
+        "signal.signal(signal.SIGTERM, main._interrupt)\n"
+        "try:\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "except main.Interrupt:\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    print('closed')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (code, "closed\n" if code == 0 else "")
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["run", ""], "INPUT"),
+        (["run", "a", "--out", ""], "--out"),
+        (["export", "d", "--format", "bin", "--to", ""], "--to"),
+        (["run", "a", "--out", "b", "--set", ""], "--set"),
+        (["recipe", "show", ""], "NAME|FILE"),
+    ],
+)
+def test_nothing_may_be_empty(words: list[str], name: str) -> None:
+    """An empty argument or option is refused by name: as a path it would be the current folder."""
+    done = curate(*words, settings=())
+    assert (done.returncode, done.stderr) == (2, f"curate: {name}: must not be empty\n")

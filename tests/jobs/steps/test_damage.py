@@ -51,6 +51,7 @@ def test_a_run_that_lost_bytes_says_so(crawl: Path, tmp_path: Path) -> None:
     again = curate("run", crawl, "--out", out, "--workers", "0", "--steps", "filter")
     assert again.returncode == 1
     assert "lost" not in again.stderr
+    assert "quarantined or damaged inputs: 1; run.json and `curate status` name them" in again.stderr
 
 
 def test_the_accepted_share_decides_the_exit_code(crawl: Path, tmp_path: Path) -> None:
