@@ -89,13 +89,14 @@ def run_commands(
         _writable_if_needed(plan, cluster, progress),
     ):
         run = Run(plan, cluster, progress)
+        known = run.quarantined, run.damaged  # what was said about them by an earlier run
         progress.follow(run.funnel.rows)
         for command in commands:
             run.run(command)
     if run.stats is not None:
         print(to_json(run.stats)) if as_json else show_summary(plan, run.stats, progress.warnings, results())
     is_damaged = lost_share(run.damaged, plan.inputs) > plan.recipe.alarms.damaged
-    if run.stats is None and (run.quarantined or is_damaged):
+    if run.stats is None and (run.quarantined or is_damaged) and (run.quarantined, run.damaged) == known:
         number = len(run.quarantined) + len(run.damaged) * is_damaged
         progress.warn(f"quarantined or damaged inputs: {number}; {RUN} and `curate status` name them")
     return 1 if run.quarantined or is_damaged else 0
