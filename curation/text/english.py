@@ -186,8 +186,12 @@ class EnglishTokenizer:
         match = self._suffix.search(tail, max(0, len(tail) - _SUFFIX_REACH))
         return len(tail) - match.start() if match else 0
 
+    def _is_whole(self, core: str) -> bool:
+        """Whether what is left between the affixes is one token, whatever infixes are in it."""
+        return (core.isascii() and core.isalnum()) or ("." in core and self._is_url(core))
+
     def _split_core(self, core: str, tokens: list[str]) -> None:
-        if (core.isascii() and core.isalnum()) or ("." in core and self._is_url(core)):
+        if self._is_whole(core):
             tokens.append(core)
             return
         start = 0
@@ -196,7 +200,8 @@ class EnglishTokenizer:
                 continue
             if match.start() != start:
                 tokens.append(core[start : match.start()])
-            tokens.append(match.group())
+            if match.group():  # infixes of some languages match nothing
+                tokens.append(match.group())
             start = match.end()
         if start < len(core):
             tokens.append(core[start:])

@@ -37,21 +37,6 @@ class LanguageTokenizer(EnglishTokenizer):
         super().__init__(defaults)
         self._spans_chunks = any(" " in key.strip() for key in self.specials)
 
-    def split(self, chunk: str, specials: bool = True) -> Sequence[str]:
-        """Split a chunk by prefixes, suffixes, exceptions, URLs and infixes; exceptions on tokens come later."""
-        if specials and chunk in self.specials:
-            return self.specials[chunk]
-        known = self.specials if specials else {}
-        prefixes: list[str] = []
-        suffixes: list[str] = []
-        low, high = self._strip_affixes(chunk, known, prefixes, suffixes)
-        core = chunk[low:high]
-        if core in known:
-            prefixes.extend(known[core])
-        elif core:
-            self._split_core(core, prefixes)
-        return [*prefixes, *reversed(suffixes)]
-
     def _strip_affixes(
         self, chunk: str, known: Mapping[str, Tokens], prefixes: list[str], suffixes: list[str]
     ) -> tuple[int, int]:
@@ -89,17 +74,8 @@ class LanguageTokenizer(EnglishTokenizer):
             begin, match = low, self._suffix.search(chunk[low:high])
         return high - begin - match.start() if match else 0
 
-    def _split_core(self, core: str, tokens: list[str]) -> None:
-        if (self._token_match and self._token_match(core)) or ("." in core and self._is_url(core)):
-            tokens.append(core)
-            return
-        start = 0
-        for match in self._infix.finditer(core):
-            if match.start() == 0:
-                continue
-            tokens += filter(None, (core[start : match.start()], match.group()))
-            start = match.end()
-        tokens += filter(None, (core[start:],))
+    def _is_whole(self, core: str) -> bool:
+        return bool(self._token_match and self._token_match(core)) or ("." in core and self._is_url(core))
 
     def _edge(self, tokens: Sequence[str]) -> int:
         edge = super()._edge(tokens)

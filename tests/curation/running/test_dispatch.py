@@ -242,7 +242,7 @@ def tls(tmp_path: Path) -> dict[str, str]:
 
 
 def test_a_cluster_with_certificates(tls: dict[str, str]) -> None:
-    """With the variables that docs/clusters.md names, everything is encrypted; without them, nobody is let in."""
+    """With the variables in docs/clusters.md, connections are encrypted; without them, a connection is refused."""
     page = (Path(__file__).resolve().parents[3] / "docs" / "clusters.md").read_text(encoding="utf-8")
     assert all(f"export {name}=" in page for name in tls)
     with ExitStack() as stack:

@@ -40,7 +40,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def documents(run: str) -> dict[tuple[int, ...], Counter[str]]:
-    """The tokens by document of each row, which is told by its ids."""
+    """The tokens by document of each row, by the ids in it."""
     found = {}
     for path in sorted(Path(run).glob("tokens/train-*.parquet")):
         for row in pq.read_table(path).to_pylist():
