@@ -31,7 +31,7 @@ import psutil
 
 from curation.errors import OutputError, StepFailed
 from curation.store.folder import Folder
-from curation.store.storage import code, explain, is_of_storage, protocols
+from curation.store.storage import code, explain, is_io, protocols
 
 LEASE = ".driver.json"
 """Path of the lease in the output folder. Hidden, so that it is not part of the output."""
@@ -143,7 +143,7 @@ class Lease:
                 self._folder.fs.pipe_file(self._folder.path(LEASE), self._content())
             self._is_cut_off = False
         except Exception as error:
-            if not isinstance(error, OSError) and not is_of_storage(error):
+            if not is_io(error):
                 raise
             if not self._is_cut_off:
                 self._warned(f"{self._folder.url} cannot be reached for now: {explain(error)}")
@@ -156,7 +156,7 @@ class Lease:
             if (read_lease(self._folder) or {}).get("token") == self.token:
                 self._folder.remove(LEASE)
         except Exception as error:  # it becomes stale
-            if not isinstance(error, OSError) and not is_of_storage(error):
+            if not is_io(error):
                 raise
 
     def keep(self) -> None:

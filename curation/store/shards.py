@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from types import TracebackType
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -160,6 +160,18 @@ def _leaves(field: pa.Field, parent: str = "") -> Iterator[str]:
         yield from _leaves(field.type.value_field.with_name("element"), f"{path}.list.")
     else:
         yield path
+
+
+@contextmanager
+def writing_zstd(folder: Folder, path: str) -> Iterator[tuple[Any, HashingFile]]:
+    """Write a file compressed with zstd, atomically: yields where to write, and the file with its size and hash."""
+    import zstandard  # not among the packages of the loader, which reads shards
+
+    with (
+        folder.writing(path) as file,
+        zstandard.ZstdCompressor(COMPRESSION_LEVEL).stream_writer(cast("IO[bytes]", file), closefd=False) as packed,
+    ):
+        yield packed, file
 
 
 def open_arrow(folder: Folder, path: str) -> Any:

@@ -86,6 +86,11 @@ def is_of_storage(error: BaseException) -> bool:
     )
 
 
+def is_io(error: BaseException) -> bool:
+    """Whether an error is about input or output: of the system, a connection, or a storage library."""
+    return isinstance(error, OSError) or is_of_storage(error)
+
+
 def is_about_credentials(error: BaseException) -> bool:
     """Whether credentials are missing, wrong or expired, so that no other request would succeed either."""
     return isinstance(error, CredentialsFailed) or any(

@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import IO, cast
 from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import zstandard
 
 from curation.errors import InputError, OutputError, ParameterError
 from curation.running.cluster import Cluster
 from curation.store.folder import Folder
 from curation.store.paths import CORPUS
-from curation.store.shards import COMPRESSION_LEVEL, Output, ShardWriter, read_table
+from curation.store.shards import Output, ShardWriter, read_table, writing_zstd
 
 CORPUS_FORMATS = ("parquet", "jsonl")
 
@@ -104,10 +102,7 @@ def _write(task: CorpusExportTask, stem: str, table: pa.Table) -> Output:
         with ShardWriter(task.target, f"{stem}.parquet", table.schema) as writer:
             writer.write(table)
         return writer.output
-    with (
-        task.target.writing(f"{stem}.jsonl.zst") as file,
-        zstandard.ZstdCompressor(COMPRESSION_LEVEL).stream_writer(cast("IO[bytes]", file), closefd=False) as packed,
-    ):
+    with writing_zstd(task.target, f"{stem}.jsonl.zst") as (packed, file):
         for batch in table.to_batches(max_chunksize=BATCH_ROWS):
             packed.write("".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in batch.to_pylist()).encode())
     return Output(f"{stem}.jsonl.zst", file.size, file.hash, table.num_rows)

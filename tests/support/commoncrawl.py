@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 import pyarrow.parquet as pq
 from archives import page, prose, response, warcinfo
-from object_storage import serving
+from object_storage import Quiet, serving
 
 CRAWL = "CC-MAIN-2025-08"
 
@@ -198,17 +198,12 @@ class Served:
     most_at_once: int = 0
 
 
-class CrawlServer(BaseHTTPRequestHandler):
+class CrawlServer(Quiet, BaseHTTPRequestHandler):
     """Files of a folder and parts of them; `server.choose` says what goes wrong with a request."""
-
-    protocol_version = "HTTP/1.1"
 
     def __init__(self, *arguments: Any, directory: Path, **more: Any) -> None:
         self.directory = directory
         super().__init__(*arguments, **more)
-
-    def log_message(self, *arguments: object) -> None:
-        """Nothing."""
 
     def handle_one(self) -> None:
         """One request."""

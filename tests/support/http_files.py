@@ -9,16 +9,11 @@ from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
-from object_storage import serving
+from object_storage import Quiet, serving
 
 
-class FileHandler(SimpleHTTPRequestHandler):
+class FileHandler(Quiet, SimpleHTTPRequestHandler):
     """Gives files and parts of them, unless the server's `refuses` says no to a request, given its header Range."""
-
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *arguments: object) -> None:
-        """Nothing."""
 
     def do_HEAD(self) -> None:
         """The size of a file."""

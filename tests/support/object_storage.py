@@ -35,13 +35,17 @@ Choose = Callable[[str, str], Fault | None]
 """From method and path to what goes wrong, None for nothing."""
 
 
-class Proxy(BaseHTTPRequestHandler):
-    """Passes requests on to a port of this machine."""
+class Quiet:
+    """Makes a handler of HTTP requests keep connections open and log nothing."""
 
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *arguments: object) -> None:
         """Nothing."""
+
+
+class Proxy(Quiet, BaseHTTPRequestHandler):
+    """Passes requests on to a port of this machine."""
 
     def handle_one(self) -> None:
         """One request."""

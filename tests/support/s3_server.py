@@ -10,6 +10,8 @@ from threading import Thread
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
+from object_storage import Quiet
+
 DATE = "Mon, 01 Jan 2024 00:00:00 GMT"
 
 
@@ -30,13 +32,8 @@ def listing(objects: dict[str, bytes], bucket: str, query: dict[str, list[str]])
     return f'<?xml version="1.0"?><ListBucketResult>{body}</ListBucketResult>'.encode()
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(Quiet, BaseHTTPRequestHandler):
     """Handles one request for the server's objects."""
-
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *arguments: object) -> None:
-        """Nothing."""
 
     def answer(self, status: int, body: bytes = b"", **headers: str) -> None:
         """Send a complete response."""

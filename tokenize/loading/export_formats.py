@@ -13,7 +13,7 @@ import json
 import pickle
 import struct
 from collections.abc import Callable
-from typing import IO, Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ import numpy.typing as npt
 from curation.arrays import Int64s
 from curation.errors import InputError
 from curation.store.folder import Folder
-from curation.store.shards import COMPRESSION_LEVEL, Output
+from curation.store.shards import Output, writing_zstd
 from curation.tokenize.loading.document_stream import stream_parts, whole_documents
 from curation.tokenize.loading.token_set import TokenSet
 
@@ -221,13 +221,8 @@ def write_mds(tokens: TokenSet, folder: Folder, kind: np.dtype[Any], size: int |
 
 def write_jsonl(tokens: TokenSet, folder: Folder, kind: np.dtype[Any], size: int | None) -> Written:
     """`<split>.jsonl.zst`: a line for each document, with `id` and `input_ids`."""
-    import zstandard
-
     counts = {"tokens": 0, "documents": 0}
-    with (
-        folder.writing(path := f"{tokens.split}.jsonl.zst") as file,
-        zstandard.ZstdCompressor(COMPRESSION_LEVEL).stream_writer(cast("IO[bytes]", file), closefd=False) as packed,
-    ):
+    with writing_zstd(folder, path := f"{tokens.split}.jsonl.zst") as (packed, file):
         for name, ids in whole_documents(tokens):
             packed.write(f'{{"id": {json.dumps(name)}, "input_ids": {ids.tolist()}}}\n'.encode())
             counts["tokens"] += len(ids)

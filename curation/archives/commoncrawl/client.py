@@ -26,7 +26,7 @@ from curation.archives.streams import TEMPORARY_STATUSES, request, retry_after
 from curation.errors import CredentialsFailed, MissingExtra, StepFailed
 from curation.running.answers import describe
 from curation.running.retries import Attempt, retry_seconds
-from curation.store.storage import explain, file_system, is_about_credentials, is_http, is_of_storage
+from curation.store.storage import explain, file_system, is_about_credentials, is_http, is_io
 
 STALL_SECONDS = 30.0
 """Seconds without a byte after which a request has failed."""
@@ -214,7 +214,7 @@ class Client:
         except Exception as error:
             if is_about_credentials(error):
                 raise CredentialsFailed(f"{url}: {explain(error)}") from error
-            if isinstance(error, OSError) or is_of_storage(error):
+            if is_io(error):
                 raise _RequestFailed("connection", describe(error)) from error
             raise
         received(data)
@@ -239,7 +239,7 @@ async def _get(fs: Any, url: str, start: int, stop: int, agent: str, received: C
             except TimeoutError as error:
                 raise _RequestFailed("stalled", f"no data in {STALL_SECONDS:.0f} s") from error
             except Exception as error:
-                if not isinstance(error, OSError) and not is_of_storage(error):
+                if not is_io(error):
                     raise
                 raise _RequestFailed("cut", f"the answer broke off: {describe(error)}") from error
             if not data:

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
-from object_storage import serving
+from object_storage import Quiet, serving
 
 from curation.archives import streams
 from curation.archives.streams import PatientStream
@@ -16,13 +16,8 @@ from curation.archives.streams import PatientStream
 DATA = random.Random(3).randbytes(12 << 20)
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(Quiet, BaseHTTPRequestHandler):
     """Gives parts of DATA, or the next status of `server.statuses`."""
-
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *arguments: object) -> None:
-        """Nothing."""
 
     def do_HEAD(self) -> None:
         """The size of DATA."""

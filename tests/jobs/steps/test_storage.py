@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from archives import write_crawl
-from object_storage import KEYS, Fault, environment, free_port, moto, proxy, serving, wait_for
+from object_storage import KEYS, Fault, Quiet, environment, free_port, moto, proxy, serving, wait_for
 from processes import command, contents, curate
 
 from curation.errors import OutputError, StepFailed
@@ -79,13 +79,8 @@ def refused(done: subprocess.CompletedProcess[str], code: int, *parts: str) -> N
         assert part in lines[0]
 
 
-class Files(SimpleHTTPRequestHandler):
+class Files(Quiet, SimpleHTTPRequestHandler):
     """Files of a folder and their listing, also parts of files."""
-
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *arguments: object) -> None:
-        """Nothing."""
 
     def do_GET(self) -> None:
         """A file, or the part of it in the header Range."""
