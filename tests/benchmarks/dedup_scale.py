@@ -1,8 +1,12 @@
 """Deduplication at scale: time, memory and spilled bytes from signatures to drop lists.
 
-Signatures are generated rather than computed from text (synthetic_signatures.py). Measured are time, the memory of all
-processes together (resident, with shared pages counted in each) and the bytes spilled, at 0.5, 1, 2.5 and 5 million
-documents on two workers. Bringing equal keys together is also measured on its own, through this project's exchange and
+Signatures are generated rather than computed from text (synthetic_signatures.py): a fifth of the documents are in
+clusters of very different sizes, the largest of 100,000. The measured part is what `curate dedup` does, on two workers,
+at 0.5, 1, 2.5 and 5 million documents. Memory is that of the driver and the workers together, as the sum of their
+proportional shares (PSS), sampled twice per second. CPU is theirs, too, without that of the sampling. A spilled byte is written once and read
+once. Growth is the factor of CPU per doubling of the documents.
+
+Up to 5 million documents, bringing equal keys together is also measured on its own, through this project's exchange and
 through Dask's P2P shuffle, with the same input rows and the same resulting pairs.
 
     python tests/benchmarks/dedup_scale.py [--quick] [--millions 0.5,1,2.5,5] [--folder DIR]
@@ -12,14 +16,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
+import math
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +32,12 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "benchmarks")]
 
 import numpy as np  # noqa: E402
 import psutil  # noqa: E402
-from synthetic_signatures import make_minima, write_shard  # noqa: E402
+from bpe import tree_memory  # noqa: E402
+from synthetic_signatures import make_clusters, make_minima, write_shard  # noqa: E402
 
+from curation.arrays import Int64s  # noqa: E402
 from curation.dedup.algorithms.pair_search import find_pairs  # noqa: E402
-from curation.dedup.documents import PartitionTask, RangeTask, Shard, Work, plan_work  # noqa: E402
+from curation.dedup.documents import WORK, PartitionTask, RangeTask, Shard, Work, plan_work  # noqa: E402
 from curation.dedup.keys import KEYS, band_rows, keys_exchange, read_signatures, spread  # noqa: E402
 from curation.dedup.run import deduplicate, number_shards  # noqa: E402
 from curation.dedup.settings import DedupSettings  # noqa: E402
@@ -42,45 +48,86 @@ from curation.store.exchange import partition_of  # noqa: E402
 from curation.store.folder import Folder  # noqa: E402
 
 SHARD_DOCUMENTS = 20_000
-SETTINGS = DedupSettings(exact=False)
+SETTINGS = DedupSettings()
+
+COMPARED = 5_000_000
+"""Documents up to which the exchange is compared with P2P, whose memory grows with them."""
+
+WIDTHS = (8, 9, 9, 8, 11, 12, 9, 9, 12, 12)
+
+SAMPLING_SECONDS = 0.5
 
 
 @dataclass
-class Peak:
-    """Peak memory of this process and its descendants, in bytes, sampled ten times per second."""
+class Usage:
+    """What this process and its descendants used: bytes of memory and disk at the peak, the others in total."""
 
-    bytes: int = 0
+    seconds: float = 0.0
+    cpu: float = 0.0
+    memory: int = 0
+    disk: int = 0
+    read: int = 0
+
+
+def processes() -> list[psutil.Process]:
+    """This process and its descendants."""
+    this = psutil.Process()
+    return [this, *this.children(recursive=True)]
+
+
+def totals() -> tuple[float, int]:
+    """CPU seconds, and bytes read other than through memory maps, of all processes that exist."""
+    times = [process.cpu_times() for process in processes()]
+    read = sum(process.io_counters().read_chars for process in processes())
+    return sum(time.user + time.system for time in times), read
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files in a folder."""
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            total += path.stat().st_size
+    return total
 
 
 @contextmanager
-def watched() -> Iterator[Peak]:
-    """Sample memory during the block."""
-    peak, stop = Peak(), threading.Event()
+def watched(folder: Path) -> Iterator[Usage]:
+    """Measure the block, and the bytes that it has in a folder."""
+    usage, stop = Usage(), threading.Event()
 
     def watch() -> None:
-        this = psutil.Process()
-        while not stop.wait(0.1):
-            total = 0
-            for process in [this, *this.children(recursive=True)]:
-                try:
-                    total += process.memory_info().rss
-                except psutil.NoSuchProcess:
-                    continue
-            peak.bytes = max(peak.bytes, total)
+        while not stop.wait(SAMPLING_SECONDS):
+            usage.memory = max(usage.memory, tree_memory(psutil.Process())[1])
+            usage.disk = max(usage.disk, size_of(folder))
+        usage.cpu -= time.thread_time()
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
+    before, started = totals(), time.perf_counter()
     try:
-        yield peak
+        yield usage
     finally:
+        usage.seconds = time.perf_counter() - started
+        cpu, usage.read = (after - first for after, first in zip(totals(), before, strict=True))
+        usage.cpu += cpu
         stop.set()
         thread.join()
 
 
-def make(task: tuple[Folder, str, int]) -> None:
+@dataclass(frozen=True, slots=True)
+class ShardTask:
+    """A shard to generate, with the cluster of each document."""
+
+    folder: Folder
+    name: str
+    clusters: Int64s
+    seed: int
+
+
+def make(task: ShardTask) -> None:
     """Write one shard."""
-    folder, name, seed = task
-    write_shard(folder, name, make_minima(SHARD_DOCUMENTS, SETTINGS.permutations, seed)[0], SETTINGS)
+    write_shard(task.folder, task.name, make_minima(task.clusters, SETTINGS.permutations, task.seed), SETTINGS)
 
 
 def count_received(task: PartitionTask) -> int:
@@ -137,53 +184,42 @@ def p2p_pairs(cluster: Cluster, work: Work, tasks: list[RangeTask]) -> int:
     return int(counted["pairs"].sum().compute(scheduler=cluster.client))
 
 
-def timed(work: Callable[[], Any]) -> tuple[float, float, Any]:
-    """Seconds, peak gigabytes, and the result."""
-    with watched() as peak:
-        started = time.perf_counter()
-        value = work()
-        seconds = time.perf_counter() - started
-    return seconds, peak.bytes / 1e9, value
-
-
-def measure(root: Path, documents: int) -> list[dict[str, Any]]:
-    """Measure one size, print its line and return its figures."""
-    folder = Folder(str(root / str(documents)))
-    names = [f"synthetic-{number:05d}" for number in range(documents // SHARD_DOCUMENTS)]
+def measure(root: Path, documents: int) -> tuple[Usage, dict[str, int]]:
+    """Generate the signatures of one size, and deduplicate them. Returns what it took, and counts."""
+    folder, names = Folder(str(root)), shard_names(documents)
+    parts = np.array_split(make_clusters(documents), len(names))
     with open_cluster(2) as cluster:
-        cluster.gather(make, [(folder, name, number) for number, name in enumerate(names)])
+        cluster.gather(make, [ShardTask(folder, *entry) for entry in zip(names, parts, range(len(names)), strict=True)])
+    del parts
     shards = [Shard(folder, name, 0, 0) for name in names]
     with open_cluster(2) as cluster:
-        cluster.gather(abs, [1])
-        whole = timed(lambda: deduplicate(folder, SETTINGS, SurvivorValue(), shards, cluster, "fingerprint"))
-        found = whole[2]
-    work, tasks = plan_work(folder, SETTINGS, SurvivorValue(), number_shards(shards, Cluster()))
-    sides = []
+        cluster.gather(abs, [1, 2])
+        with watched(root / WORK) as usage:
+            found = deduplicate(folder, SETTINGS, SurvivorValue(), shards, cluster, "fingerprint")
+    folder.remove(WORK)
+    counts = {"pairs": found.counts["pairs"], "removed": sum(found.counts["removed"].values())}
+    return usage, {**counts, "spilled": found.performance["spilled_bytes"]}
+
+
+def shard_names(documents: int) -> list[str]:
+    """Names of the generated shards."""
+    return [f"synthetic-{number:05d}" for number in range(documents // SHARD_DOCUMENTS)]
+
+
+def compare(root: Path, documents: int) -> list[Usage]:
+    """Bring the equal keys of generated signatures together, through the exchange and through P2P."""
+    folder = Folder(str(root))
+    shards = number_shards([Shard(folder, name, 0, 0) for name in shard_names(documents)], Cluster())
+    work, tasks = plan_work(folder, replace(SETTINGS, exact=False), SurvivorValue(), shards)
+    usages, pairs = [], []
     for side in (exchange_pairs, p2p_pairs):
         with open_cluster(2) as cluster:
-            cluster.gather(abs, [1])
-            sides.append(timed(lambda side=side, cluster=cluster: side(cluster, work, tasks)))
-    shutil.rmtree(folder.url)
-    assert sides[0][2] == sides[1][2], "the two sides found different pairs"
-    spilled = found.performance["spilled_bytes"] / 1e9
-    print(
-        f"{documents / 1e6:>9.2f}{whole[0]:>10.1f}{whole[1]:>9.2f}{spilled:>12.2f}{found.counts['pairs']:>12,}"
-        f"{sides[0][0]:>14.1f}{sides[0][1]:>8.2f}{sides[1][0]:>12.1f}{sides[1][1]:>8.2f}",
-        flush=True,
-    )
-    figures = [
-        ("dedup from signatures to drop lists", documents / whole[0], None, "documents/s"),
-        ("dedup peak memory of all processes", whole[1], None, "GB"),
-        ("dedup bytes spilled", spilled, None, "GB"),
-        (
-            "dedup equal keys brought together, compared with P2P",
-            documents / sides[0][0],
-            documents / sides[1][0],
-            "documents/s",
-        ),
-        ("dedup memory for equal keys, compared with P2P", sides[0][1], sides[1][1], "GB"),
-    ]
-    return [figure(*entry, documents) for entry in figures]
+            cluster.gather(abs, [1, 2])
+            with watched(root / WORK) as usage:
+                pairs.append(side(cluster, work, tasks))
+        usages.append(usage)
+    assert pairs[0] == pairs[1], "the two sides found different pairs"
+    return usages
 
 
 def figure(name: str, value: float, peer: float | None, unit: str, n: int) -> dict[str, Any]:
@@ -193,25 +229,68 @@ def figure(name: str, value: float, peer: float | None, unit: str, n: int) -> di
     return {"name": name, **dict(zip(("ours", "peer", "ratio"), rounded, strict=True)), "unit": unit, "n": n}
 
 
+def growth(value: float, smaller: float, doublings: float) -> float:
+    """The factor per doubling."""
+    return (value / smaller) ** (1 / doublings) if smaller else math.nan
+
+
 def main() -> None:
     """Measure all sizes, then print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="0.04 and 0.1 million documents only")
     parser.add_argument("--millions", default="0.5,1,2.5,5", help="sizes, in millions of documents")
     parser.add_argument(
-        "--folder", help="scratch folder; needs about 250 bytes per document, and as much again for spilled rows"
+        "--folder", help="scratch folder; needs about 260 bytes per document, and 400 more for spilled rows"
     )
     arguments = parser.parse_args()
     sizes = [0.04, 0.1] if arguments.quick else [float(size) for size in arguments.millions.split(",")]
-    print(f"{'':>9}{'signatures to drop lists':^43}{'keys: exchange':^22}{'keys: P2P':^20}")
-    print(
-        f"{'millions':>9}{'seconds':>10}{'GB':>9}{'GB spilled':>12}{'pairs':>12}"
-        f"{'seconds':>14}{'GB':>8}{'seconds':>12}{'GB':>8}"
+    print(f"{'':>8}{'signatures to drop lists, two workers':^94}{'equal keys: exchange':^22}{'through P2P':^18}")
+    heads = (
+        "millions",
+        "seconds",
+        "CPU s",
+        "growth",
+        "GB memory",
+        "GB spilled",
+        "at once",
+        "GB read",
+        "pairs",
+        "removed",
     )
+    print("".join(f"{head:>{width}}" for head, width in zip(heads, WIDTHS, strict=True)), end="")
+    print(f"{'CPU s':>13}{'GB':>9}{'CPU s':>9}{'GB':>9}")
     figures = []
+    before: tuple[float, float] = (1, 0)
     with tempfile.TemporaryDirectory(dir=arguments.folder) as temporary:
-        for size in sizes:
-            figures += measure(Path(temporary), round(size * 1e6))
+        measure(Path(temporary), SHARD_DOCUMENTS)  # compiles the kernels
+    for size in sizes:
+        documents = round(size * 1e6)
+        with tempfile.TemporaryDirectory(dir=arguments.folder) as temporary:
+            usage, counts = measure(Path(temporary), documents)
+            spilled, memory = counts["spilled"] / 1e9, usage.memory / 1e9
+            factor = growth(usage.cpu, before[1], math.log2(size / before[0]))
+            before = size, usage.cpu
+            cells = [f"{size:.2f}", f"{usage.seconds:.1f}", f"{usage.cpu:.1f}", f"{factor:.2f}", f"{memory:.2f}"]
+            cells += [f"{spilled:.2f}", f"{usage.disk / 1e9:.2f}", f"{usage.read / 1e9 + spilled:.2f}"]
+            cells += [f"{counts['pairs']:,}", f"{counts['removed']:,}"]
+            print("".join(f"{cell:>{width}}" for cell, width in zip(cells, WIDTHS, strict=True)), end="", flush=True)
+            sides = compare(Path(temporary), documents) if documents <= COMPARED else []
+        print(
+            "".join(
+                f"{side.cpu:>{width}.1f}{side.memory / 1e9:>9.2f}" for side, width in zip(sides, (13, 9), strict=False)
+            )
+        )
+        figures += [
+            figure("dedup from signatures to drop lists", documents / usage.cpu, None, "documents/CPU s", documents),
+            figure("dedup peak memory of all processes", memory, None, "GB", documents),
+            figure("dedup bytes spilled", spilled, None, "GB", documents),
+        ]
+        if sides:
+            rates = [documents / side.cpu for side in sides]
+            name = "dedup equal keys brought together, compared with P2P"
+            figures.append(figure(name, *rates, "documents/CPU s", documents))
+            peaks = [side.memory / 1e9 for side in sides]
+            figures.append(figure("dedup memory for equal keys, compared with P2P", *peaks, "GB", documents))
     for entry in figures:
         print(json.dumps(entry))
 

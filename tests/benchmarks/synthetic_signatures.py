@@ -1,7 +1,8 @@
-"""Generated signatures for any number of documents, with near-duplicates of given Jaccard similarities.
+"""Generated signatures for any number of documents, with clusters of near-duplicates.
 
-A document's minima are drawn at random. Those of its copy agree with them in each permutation with probability s, which
-is what MinHash gives two documents of similarity s. Bands and sketches are then computed by the project's own kernels.
+A document's minima are drawn at random. Those of a member of a cluster agree with the cluster's in each permutation
+with probability q, so that two members have a MinHash similarity of about q₁·q₂. Bands and sketches are then computed
+by the project's own kernels.
 """
 
 from __future__ import annotations
@@ -9,37 +10,52 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from curation.arrays import Float64s, Int64s, UInt32s, UnsignedInts
+from curation.arrays import Int64s, UInt32s, UnsignedInts
 from curation.dedup.algorithms import minhash
+from curation.dedup.algorithms.hashing import PRIME_1, mix_all
 from curation.dedup.settings import DedupSettings
 from curation.dedup.signatures import signature_schema
 from curation.store import schema
 from curation.store.folder import Folder
 from curation.store.shards import ShardWriter
 
-SHARE_COPIES = 0.3
-"""Share of documents whose minima are derived from another document's."""
+SHARE_CLUSTERED = 0.2
+"""Share of documents that belong to a cluster."""
 
-SIMILARITIES = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0)
+LARGEST = 100_000
+"""Documents of the largest cluster, or a tenth of all members if there are fewer than a million."""
+
+TAIL, MAX_SIZE = 2.0, 10_000
+"""The other clusters have 1 + Zipf(TAIL) documents, at most MAX_SIZE."""
+
+AGREEMENT = (0.8, 0.85, 0.9, 0.95, 1.0)
+"""Share of minima that a member has in common with its cluster, each equally likely."""
 
 
-def make_minima(documents: int, permutations: int, seed: int) -> tuple[UInt32s, Int64s, Float64s]:
-    """Minima of documents; for each, the document it was derived from (itself if none) and their similarity."""
+def make_clusters(documents: int, seed: int = 0) -> Int64s:
+    """The cluster of each document, from 1, or 0 for none; clusters are spread over all documents."""
     random = np.random.Generator(np.random.PCG64(seed))
-    minima = random.integers(0, 1 << 32, size=(documents, permutations), dtype=np.uint32)
-    originals = np.arange(documents)
-    similarities = np.ones(documents)
-    copies = np.flatnonzero(random.random(documents) < SHARE_COPIES)
-    copies = copies[copies > 0]
-    originals[copies] = (random.random(len(copies)) * copies).astype(np.int64)
-    originals[copies] = np.where(originals[originals[copies]] == originals[copies], originals[copies], copies)
-    copies = copies[originals[copies] != copies]
-    similarities[copies] = random.choice(SIMILARITIES, len(copies))
-    for start in range(0, len(copies), 65_536):
-        part = copies[start : start + 65_536]
-        agree = random.random((len(part), permutations)) < similarities[part, None]
-        minima[part] = np.where(agree, minima[originals[part]], minima[part])
-    return minima, originals, similarities
+    members = round(documents * SHARE_CLUSTERED)
+    largest = min(LARGEST, members // 10)
+    sizes = np.minimum(random.zipf(TAIL, members // 2) + 1, MAX_SIZE)
+    assigned = np.repeat(np.arange(len(sizes)), sizes)[: members - largest] + 2
+    out = np.zeros(documents, np.int64)
+    out[:largest] = 1
+    out[largest : largest + len(assigned)] = assigned
+    random.shuffle(out)
+    return out
+
+
+def make_minima(clusters: Int64s, permutations: int, seed: int) -> UInt32s:
+    """Minima of documents, given the cluster of each, shape (documents, permutations)."""
+    random = np.random.Generator(np.random.PCG64(seed))
+    minima = random.integers(0, 1 << 32, size=(len(clusters), permutations), dtype=np.uint32)
+    members = np.flatnonzero(clusters)
+    agree = random.random((len(members), permutations)) < random.choice(AGREEMENT, len(members))[:, None]
+    places = clusters[members, None] * permutations + np.arange(permutations)
+    shared = mix_all((places.astype(np.uint64) * PRIME_1).ravel().view(np.int64)).reshape(places.shape)
+    minima[members] = np.where(agree, (shared >> np.uint64(32)).astype(np.uint32), minima[members])
+    return minima
 
 
 def write_shard(folder: Folder, name: str, minima: UInt32s, settings: DedupSettings) -> None:
