@@ -3,8 +3,8 @@
 Signatures are generated rather than computed from text (synthetic_signatures.py): a fifth of the documents are in
 clusters of very different sizes, the largest of 100,000. The measured part is what `curate dedup` does, on two workers,
 at 0.5, 1, 2.5 and 5 million documents. Memory is that of the driver and the workers together, as the sum of their
-proportional shares (PSS), sampled twice per second. CPU is theirs, too, without that of the sampling. A spilled byte is written once and read
-once. Growth is the factor of CPU per doubling of the documents.
+proportional shares (PSS), sampled twice per second. CPU is theirs, too, without that of the sampling. A spilled byte is
+written once and read once. Growth is the factor of CPU per doubling of the documents.
 
 Up to 5 million documents, bringing equal keys together is also measured on its own, through this project's exchange and
 through Dask's P2P shuffle, with the same input rows and the same resulting pairs.
