@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from multiprocessing import resource_tracker
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from curation.errors import MissingExtra, UsageError
 from curation.running.answers import RETRIES, describe
+from curation.running.terminal import one_line
 from curation.running.versions import code_version
 
 CONNECT_SECONDS = 20
@@ -27,6 +31,12 @@ END_SECONDS = 8
 ADAPT_SECONDS, IDLE_LOOKS = 2, 60
 """Seconds between looks at how many jobs are wanted, and looks at which one was not needed before it is cancelled: a
 job that is needed again for the next step would wait in the queue."""
+
+SUBMIT_SECONDS = 120
+"""Seconds to wait for the program that submits a job."""
+
+REFUSED_SECONDS = 30.0
+"""Seconds after a job was refused in which no other one is submitted."""
 
 _STARTED = "curate-started"
 """Dask's topic for the start of a task on a worker."""
@@ -140,6 +150,7 @@ class JobOptions:
     """Workers that are submitted to a batch system.
 
     Attributes:
+        file: The file that describes them, for messages.
         system: One of SYSTEMS.
         options: Arguments of dask-jobqueue's class.
         minimum: Workers to keep while there is little to do.
@@ -147,6 +158,7 @@ class JobOptions:
         certificates: Folder that all nodes see, for the certificates of the run; None for connections without TLS.
     """
 
+    file: str
     system: str
     options: Mapping[str, Any]
     minimum: int
@@ -154,48 +166,101 @@ class JobOptions:
     certificates: str | None
 
 
+def check_system(jobs: JobOptions) -> None:
+    """Raise UsageError if jobs cannot be submitted from here: the program or dask-jobqueue is not installed."""
+    if find_spec("dask_jobqueue") is None:
+        raise MissingExtra("--cluster needs an extra: pip install 'curation[jobqueue]'")
+    _, program = SYSTEMS[jobs.system]
+    if shutil.which(program) is None:
+        where = f"cluster file {jobs.file}: system = {jobs.system!r}"
+        raise UsageError(f"{where}: the program {program} is not installed on this machine")
+
+
 @contextmanager
-def submit(jobs: JobOptions, wanted: Callable[[], int]) -> Iterator[Any]:
+def submit(jobs: JobOptions, wanted: Callable[[], int], submitted: Callable[[str], None]) -> Iterator[Any]:
     """A client of workers in jobs of a batch system, for the duration of the block.
 
-    Jobs that end too early, as by their time limit, are submitted again.
+    Jobs that end too early, as by their time limit, are submitted again. So are those that the system refuses, after
+    a pause.
 
     Args:
         jobs: What to submit.
         wanted: Called now and then: the number of workers that there is something to do for.
+        submitted: Called from another thread after a job was submitted, with why it was refused; empty if it was not.
 
     Raises:
-        UsageError: There is no such system here, or dask-jobqueue is not installed or refuses the options.
+        UsageError: dask-jobqueue refuses the options, or the folder for certificates cannot be written.
     """
-    kind, program = SYSTEMS[jobs.system]
-    try:
-        import dask_jobqueue
-    except ImportError as error:
-        raise MissingExtra("--cluster needs an extra: pip install 'curation[jobqueue]'") from error
-    if shutil.which(program) is None:
-        raise UsageError(f"system = {jobs.system!r}: the program {program} is not installed on this machine")
     import dask
+    import dask_jobqueue
     from distributed import Adaptive, Client
+    from distributed.deploy.spec import ProcessInterface
+
+    name, program = SYSTEMS[jobs.system]
+    kind = getattr(dask_jobqueue, name)
+    refused: list[str] = []
+    paused_until = 0.0
+
+    class Job(kind.job_cls):  # type: ignore[misc]
+        submit_command = f"timeout {SUBMIT_SECONDS} {kind.job_cls.submit_command}"
+
+        async def start(self) -> None:
+            nonlocal paused_until
+            try:
+                await super().start()
+            except Exception as error:
+                refused.append(self.name)
+                await ProcessInterface.start(self)
+                if time.monotonic() >= paused_until:  # else another one of many was refused just before
+                    paused_until = time.monotonic() + REFUSED_SECONDS
+                    submitted(f"cluster file {jobs.file}: {program}: {_refusal(error, program)}")
+            else:
+                submitted("")
 
     class Demand(Adaptive):
         async def target(self) -> int:
             return wanted()
 
+        async def safe_target(self) -> int:
+            names, refused[:] = [*refused], []
+            if names:  # else they would count as jobs
+                await queue.scale_down(names)
+            number = await super().safe_target()
+            return number if time.monotonic() >= paused_until else min(number, len(self.plan))
+
     with ExitStack() as stack:
-        stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": RETRIES}))
+        settings = {
+            "distributed.scheduler.allowed-failures": RETRIES,
+            "distributed.dashboard.link": "http://127.0.0.1:{port}/status",  # where it listens; Dask says the machine's
+        }
+        stack.enter_context(dask.config.set(settings))
         try:
             secured: dict[str, Any] = {}
             if jobs.certificates is not None:
                 where = stack.enter_context(TemporaryDirectory(prefix=".curate-", dir=jobs.certificates))
                 secured = {"security": True, "shared_temp_directory": where}
             shown = {"silence_logs": 50, "scheduler_options": {"dashboard_address": "127.0.0.1:0"}}
-            queue = stack.enter_context(getattr(dask_jobqueue, kind)(**secured, **shown, **jobs.options))
+            queue = stack.enter_context(kind(job_cls=Job, **secured, **shown, **jobs.options))
+            for part in ("ca_file", "cert", "key") if secured else ():  # else they complain when they are collected
+                stack.callback(getattr(queue, f"_job_{part}").close)
             client = stack.enter_context(Client(queue, timeout=CONNECT_SECONDS))
         except (OSError, ValueError, TypeError, RuntimeError, ImportError) as error:
-            raise UsageError(f"system = {jobs.system!r}: {describe(error)}") from error
+            raise UsageError(f"cluster file {jobs.file}: {describe(error)}") from error
         limits = {"minimum": jobs.minimum, "maximum": jobs.maximum}
         queue.adapt(Adaptive=Demand, interval=f"{ADAPT_SECONDS}s", wait_count=IDLE_LOOKS, **limits)
         yield client
+
+
+def _refusal(error: Exception, program: str) -> str:
+    """What the program that submits jobs printed, without dask-jobqueue's words around it; what is known otherwise."""
+    found = re.search(r"Exit code: (-?\d+)\n.*\nstdout:\n(.*)\nstderr:\n(.*)", str(error), re.DOTALL)
+    if found is None:
+        return one_line(str(error))
+    code, *printed = found.groups()
+    if code == "124":  # of `timeout`
+        return f"no answer in {SUBMIT_SECONDS} seconds"
+    lines = [line.strip().removeprefix(f"{program}: ") for text in reversed(printed) for line in text.splitlines()]
+    return one_line("; ".join(filter(None, lines))) or f"it exits with code {code} and no message"
 
 
 def listen(

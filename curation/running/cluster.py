@@ -53,6 +53,7 @@ class Cluster:
     Attributes:
         pool: The workers.
         watch: Called every few seconds while tasks run, and raises an error to stop them.
+        refused: Why the batch system refused the first job; empty if it accepted one, or none was submitted.
     """
 
     def __init__(
@@ -69,7 +70,9 @@ class Cluster:
         self.threads, self.cores, self.task_timeout = threads, cores, task_timeout
         self.pool = WorkerPool(None if own else reaches_all, warned)
         self.watch: Callable[[], None] = lambda: None
+        self.refused = ""
         self._active: list[Dispatch[Any, Any]] = []
+        self._has_jobs = False
         self._said = -RETRIES_SAID_SECONDS
 
     @cached_property
@@ -129,6 +132,18 @@ class Cluster:
     def wanted(self) -> int:
         """The number of workers that there is something to do for; may be called from any thread."""
         return sum(dispatch.wanted() for dispatch in [*self._active])
+
+    def submitted(self, refusal: str) -> None:
+        """Note that a job was submitted, or why it was refused; called from any thread.
+
+        If the first one is refused, so are all others, and the run ends. Later, the system may be busy or full.
+        """
+        if not refusal:
+            self._has_jobs, self.refused = True, ""
+        elif self._has_jobs:
+            self.warned(f"a job was not accepted and will be submitted again: {refusal}", event="unsubmitted")
+        else:
+            self.refused = refusal
 
     def reconnect(self) -> None:
         """Wait until the client is connected again, to the same scheduler or the next one at its address or file.
@@ -314,7 +329,7 @@ def open_cluster(
         jobs: Workers to submit to a batch system instead.
 
     Raises:
-        UsageError: The scheduler cannot be reached; raised immediately.
+        UsageError: The scheduler cannot be reached, or no job can be submitted from here; raised immediately.
     """
     with ExitStack() as stack:
         if scheduler is not None:
@@ -327,8 +342,9 @@ def open_cluster(
                 task_timeout=task_timeout,
             )
         elif jobs is not None:
+            clients.check_system(jobs)
             cluster = Cluster(
-                lambda: stack.enter_context(clients.submit(jobs, lambda: cluster.wanted())),
+                lambda: stack.enter_context(clients.submit(jobs, cluster.wanted, cluster.submitted)),
                 started,
                 cores=jobs.maximum,
                 warned=warned,

@@ -23,4 +23,4 @@ def check_command(
 
     queue = read_job_queue(file)
     one = replace(queue, minimum=1, maximum=1)
-    show_value(check_worker(one.options), as_json, dict, show)
+    show_value(check_worker(one.options(file)), as_json, dict, show)

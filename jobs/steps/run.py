@@ -72,7 +72,7 @@ def run_commands(
     Returns:
         The exit code: 0, or 1 if an input was quarantined or more bytes were lost than `alarms.damaged` accepts.
     """
-    jobs = None if cluster_file is None else read_job_queue(cluster_file).options
+    jobs = None if cluster_file is None else read_job_queue(cluster_file).options(cluster_file)
     plan = make_plan(inputs, out, recipe, settings, update=update, trust_code=trust_code, earlier=earlier)
     if workers != 0 and plan.folder.is_in_memory:
         raise UsageError(f"{out} is in the memory of this process, which workers do not share; pass --workers 0")

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from cluster_tasks import work
+from dask.utils import parse_bytes
+from dask_processes import SUPPORT
+from hypothesis import given
+from hypothesis import strategies as st
 
-from curation.errors import MissingExtra, UsageError
-from curation.jobs.steps.job_queue import ACCOUNT, read_job_queue
+from curation.errors import MissingExtra, StepFailed, UsageError
+from curation.jobs.steps.job_queue import ACCOUNT, WALLTIMES, JobQueue, bytes_of, read_job_queue
 from curation.running import clients
-from curation.running.clients import SYSTEMS
+from curation.running.clients import SYSTEMS, JobOptions
+from curation.running.cluster import open_cluster
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "clusters.md"
 
@@ -23,35 +31,42 @@ def write(folder: Path, text: str) -> str:
     return str(path)
 
 
-def test_the_file_in_the_docs(tmp_path: Path) -> None:
-    """It is valid: one worker per core, and as many workers as the jobs have."""
+def test_the_file_in_the_docs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is valid: one worker per core, as many workers as the jobs have, certificates in the working directory."""
+    monkeypatch.chdir(tmp_path)
     (text,) = re.findall(r"```toml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    jobs = read_job_queue(write(tmp_path, text)).options
-    assert (jobs.system, jobs.minimum, jobs.maximum) == ("slurm", 16, 800)
+    file = write(tmp_path, text)
+    jobs = read_job_queue(file).options(file)
+    assert (jobs.system, jobs.minimum, jobs.maximum, jobs.certificates) == ("slurm", 16, 800, str(tmp_path))
     assert jobs.options == {
         "queue": "cpu",
         "walltime": "08:00:00",
         "cores": 16,
         "processes": 16,
         "memory": "64GB",
+        "python": sys.executable,
         "job_extra_directives": [],
         "job_script_prologue": [],
     }
 
 
-def test_every_optional_key(tmp_path: Path) -> None:
+def test_every_optional_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each becomes the option of dask-jobqueue that it stands for; the account is called as the system calls it."""
     keys = ["account", "interface", "scratch", "logs", "directives", "prologue"]
     assert all(f"`{key}`" in PAGE.read_text(encoding="utf-8") for key in keys)
+    monkeypatch.setenv("HOME", str(tmp_path))
     text = 'system = "lsf"\nmemory = "1GB"\nwalltime = "1:00"\ntls = false\ndirectives = ["-R x"]\nprologue = ["ls"]\n'
-    text += "".join(f'{key} = "{key}"\n' for key in keys[:4])
-    jobs = read_job_queue(write(tmp_path, text)).options
+    text += 'account = "us"\ninterface = "lo"\nscratch = "$TMPDIR"\nlogs = "~/deep/logs"\n'
+    file = write(tmp_path, text)
+    jobs = read_job_queue(file).options(file)
     assert jobs.certificates is None
-    expected = {"project": "account", "interface": "interface", "local_directory": "scratch", "log_directory": "logs"}
+    logs = tmp_path / "deep" / "logs"
+    expected = {"project": "us", "interface": "lo", "local_directory": "$TMPDIR", "log_directory": str(logs)}
     assert jobs.options.items() >= expected.items()
     assert jobs.options["job_extra_directives"] == ["-R x"]
     assert jobs.options["job_script_prologue"] == ["ls"]
-    assert {*SYSTEMS} == {*ACCOUNT}
+    assert logs.is_dir()
+    assert {*SYSTEMS} == {*ACCOUNT} == {*WALLTIMES}
 
 
 GOOD = 'system = "slurm"\nmemory = "1GB"\nwalltime = "1:00"\n'
@@ -65,7 +80,26 @@ GOOD = 'system = "slurm"\nmemory = "1GB"\nwalltime = "1:00"\n'
         (f"{GOOD}partition = 'x'", "unknown key 'partition'; there are account, cores"),
         (f"{GOOD}cores = '8'", "cores = '8': must be a whole number"),
         (f"{GOOD}cores = 0", "cores = 0"),
-        (f"{GOOD}minimum = 3\nmaximum = 2", "minimum = 3 is more than maximum = 2"),
+        (f"{GOOD}minimum = 3\nmaximum = 2", "maximum = 2: must be at least minimum = 3"),
+        (f"{GOOD}maximum = 0", "maximum = 0: must be a whole number, at least 1"),
+        (f"{GOOD}minimum = -1", "minimum = -1: must be a whole number, at least 0"),
+        (f"{GOOD}tls = 'no'", "tls = 'no': must be true or false"),
+        (f"{GOOD}queue = 'a b'", "queue = 'a b': must be text without spaces"),
+        (f'{GOOD}account = "a\\n#SBATCH -x"', "account = 'a\\n#SBATCH -x': must be text without spaces"),
+        (f'{GOOD}directives = ["a\\nb"]', "must be a list, each item one line of text"),
+        (f"{GOOD}prologue = 'ls'", "prologue = 'ls': must be a list, each item one line of text, such as ['ls']"),
+        (f"{GOOD}scratch = '/a b'", "scratch = '/a b': must be text without spaces"),
+        (f"{GOOD}interface = 'ib9'", "interface = 'ib9': must be one of "),
+        (f"{GOOD}logs = '/dev/null/logs'", "logs = '/dev/null/logs': must be a folder that can be made (Not a dir"),
+        (f"{GOOD}shared = '/nowhere'", "shared = '/nowhere': must be a folder that exists and can be written"),
+        (GOOD.replace("1GB", "lots"), "memory = 'lots': must be a size with a unit, such as \"64GB\""),
+        (GOOD.replace("1GB", "64"), "memory = '64': must be a size with a unit"),
+        (f"{GOOD}cores = 4", "memory = '1GB': must be at least 256 MB for each of cores = 4"),
+        (GOOD.replace('"1:00"', "60"), "walltime = 60: must be text"),
+        (GOOD.replace("1:00", "8h"), "walltime = '8h': must be minutes, hours:minutes:seconds or days-"),
+        (GOOD.replace("1:00", "-1"), "walltime = '-1': must be"),
+        (GOOD.replace("slurm", "lsf").replace("1:00", "8:00:00"), "must be minutes or hours:minutes, as lsf writes it"),
+        (GOOD.replace("slurm", "sge"), "must be seconds or hours:minutes:seconds, as sge writes it"),
         (f"{GOOD}directives = [1]", "directives = "),
         ("system = ", "Invalid value"),
         (GOOD.replace('"1GB"', "8"), "memory = 8"),
@@ -87,13 +121,107 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
             read_job_queue(str(tmp_path / name))
 
 
+@pytest.mark.parametrize(
+    ("system", "walltime"),
+    [("slurm", "90"), ("slurm", "2-12"), ("slurm", "3-00:00:00"), ("slurm", "08:00:00"), ("pbs", "3600"),
+     ("pbs", "48:00:00"), ("sge", "3600"), ("sge", "48:00:00"), ("lsf", "90"), ("lsf", "8:00")],
+)  # fmt: skip
+def test_time_limits(system: str, walltime: str) -> None:
+    """Each system's ways to write one are accepted."""
+    assert JobQueue(system, "1GB", walltime).walltime == walltime  # type: ignore[arg-type]
+
+
+@given(st.floats(1, 1e6).map(lambda number: f"{number:.3f}"), st.sampled_from(["kMGT", "KmgT"]), st.booleans())
+def test_sizes_are_those_of_dask(number: str, units: str, has_space: bool) -> None:
+    """A size is as many bytes as Dask reads in it."""
+    for unit in units:
+        for ending in ("", "B", "i", "iB"):
+            size = f"{number}{' ' * has_space}{unit}{ending}"
+            assert bytes_of(size) == parse_bytes(size)
+
+
+def test_a_working_directory_with_spaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It cannot hold the certificates, which Dask names in a line of shell; without TLS it is not asked for."""
+    (tmp_path / "a b").mkdir()
+    monkeypatch.chdir(tmp_path / "a b")
+    with pytest.raises(UsageError, match=r"shared = '.*a b': must be .*; by default it is the working directory"):
+        read_job_queue(write(tmp_path, GOOD))
+    assert not read_job_queue(write(tmp_path, f"{GOOD}tls = false")).tls
+
+
+def options(folder: Path, text: str = GOOD) -> JobOptions:
+    """The options of a file, whose certificates are in its folder."""
+    file = write(folder, f"{text}shared = {str(folder)!r}\n")
+    return read_job_queue(file).options(file)
+
+
 def test_without_the_extra_or_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message says what to install, or which program is not on this machine."""
-    jobs = read_job_queue(write(tmp_path, GOOD.replace("slurm", "lsf"))).options
-    monkeypatch.setitem(sys.modules, "dask_jobqueue", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'curation\[jobqueue\]'"), clients.submit(jobs, lambda: 0):
+    jobs = options(tmp_path, GOOD.replace("slurm", "lsf"))
+    monkeypatch.setattr(clients, "find_spec", lambda _: None)
+    with pytest.raises(MissingExtra, match=r"pip install 'curation\[jobqueue\]'"), open_cluster(jobs=jobs):
         pass
-    monkeypatch.setitem(sys.modules, "dask_jobqueue", sys)
+    monkeypatch.undo()
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    with pytest.raises(UsageError, match="the program bsub is not installed"), clients.submit(jobs, lambda: 0):
+    with pytest.raises(UsageError, match=r"cluster.toml: .*the program bsub is not inst"), open_cluster(jobs=jobs):
         pass
+
+
+def install(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """Put programs for a batch system first on the path: an `sbatch` of these lines, and a `scancel`."""
+    for name, lines in (("sbatch", script), ("scancel", f"kill $(cat {folder}/$1.pid)")):
+        path = folder / name
+        path.write_text(f"#!/bin/bash\n{lines}\n")
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("echo 'sbatch: error: invalid partition: cpu' >&2; echo 'sbatch: error: no job' >&2; exit 1",
+         "sbatch: error: invalid partition: cpu; error: no job"),
+        ("exit 3", "sbatch: it exits with code 3 and no message"),
+        ("echo welcome", "sbatch: Could not parse job id .* welcome "),
+        ("exec sleep 60", "sbatch: no answer in 1 seconds"),
+    ],
+)  # fmt: skip
+def test_a_first_job_that_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, message: str
+) -> None:
+    """The run ends at once with what the batch system printed."""
+    monkeypatch.setattr(clients, "SUBMIT_SECONDS", 1)
+    install(tmp_path, monkeypatch, script)
+    began = time.monotonic()
+    with (
+        open_cluster(jobs=options(tmp_path, f"{GOOD}maximum = 3\n")) as cluster,
+        pytest.raises(StepFailed, match=rf"^cluster file .*/cluster.toml: {message}$"),
+    ):
+        cluster.gather(work, ["a"])
+    assert time.monotonic() - began < 20
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".curate-")]
+
+
+def test_a_later_job_that_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once a job was accepted, a refusal is a warning, and the job is submitted again."""
+    monkeypatch.setattr(clients, "REFUSED_SECONDS", 1.0)
+    monkeypatch.setattr(clients, "ADAPT_SECONDS", 0.2)
+    monkeypatch.setenv("PYTHONPATH", f"{SUPPORT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    lines = [
+        f"cd {tmp_path}; for n in 1 2 3; do mkdir $n 2> /dev/null && break; done",
+        "[ $n = 2 ] && { sleep 1; echo 'sbatch: error: QOSMaxSubmitJobPerUserLimit' >&2; exit 1; }",
+        'cp $1 $n.sh; setsid bash $n.sh > $n.log 2>&1 & echo $! > $n.pid; echo "Submitted batch job $n"',
+    ]
+    install(tmp_path, monkeypatch, "\n".join(lines))
+    said: list[str] = []
+    text = f"{GOOD}minimum = 2\nmaximum = 2\n"
+    with open_cluster(jobs=options(tmp_path, text), warned=lambda line, **fields: said.append(line)) as cluster:
+        until = time.monotonic() + 60
+        while cluster.workers < 2:
+            assert time.monotonic() < until, [path.read_text() for path in tmp_path.glob("*.log")]
+            time.sleep(0.1)
+        assert cluster.gather(work, ["a", "b"]) == ["A", "B"]
+    assert said == [
+        "a job was not accepted and will be submitted again: "
+        f"cluster file {tmp_path}/cluster.toml: sbatch: error: QOSMaxSubmitJobPerUserLimit"
+    ]
