@@ -12,20 +12,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from curation.archives.divide import divide, parts_wanted
 from curation.archives.inputs import Input
 from curation.archives.ledger import MAX_LOSSES
-from curation.errors import WriteFailed
+from curation.jobs.steps.tasks import run_tasks
 from curation.running.answers import TaskFailure
 from curation.running.performance import Meter
 from curation.stages.signals import Histogram, add_histograms, to_json
 from curation.stages.tally import StageTally, add_counts, add_stages
 from curation.store.folder import Folder
-from curation.store.manifest import Manifest, fingerprint, fingerprints, is_done, read_times
+from curation.store.manifest import Manifest, fingerprint, is_done, read_times
 from curation.store.paths import UNFINISHED, ShardFiles
 from curation.store.shards import ShardWriter, read_shard
 
@@ -43,9 +42,9 @@ def parts_folder(folder: Folder) -> Folder:
 
 
 def divided(run: Run, tasks: Sequence[FilterTask]) -> list[FilterTask]:
-    """The tasks, those of large archives with their parts if there are fewer tasks than workers."""
+    """The tasks, those of large archives with their parts if there are fewer tasks than workers, or will be."""
     large = [task for task in tasks if task.earlier is None and parts_wanted(task.source) > 1]
-    if not large or len(tasks) >= run.cluster.workers:
+    if not large or len(tasks) >= max(run.cluster.workers, run.cluster.cores):
         return list(tasks)
     found = run.cluster.gather(divide, [task.source for task in large])
     parts = {task.shard: each for task, each in zip(large, found, strict=True) if len(each) > 1}
@@ -64,24 +63,24 @@ def make_parts(
         function: Makes a part as if it were an archive.
     """
     parts = [part_task(task, part) for task in tasks for part in task.parts]
-    if not parts:
-        return
-    done = fingerprints(parts[0].folder, step)
-    unfinished = [part for part in parts if done.get(part.shard) != part.fingerprint]
-    size = sum(part.source.bytes for part in unfinished)
     given_up: set[str] = set()
-    with (
-        run.progress.step(step, len(parts), len(parts) - len(unfinished), "parts of archives", size) as bar,
-        run.cluster.listening(parts[0].folder.url, bar.heard) if unfinished else nullcontext(),
-    ):
-        for result in run.cluster.map(function, (part for part in unfinished if part.source.path not in given_up)):
-            bar.read(result.item.shard, result.item.source.bytes)
-            if not isinstance(result, TaskFailure):
-                bar.advance(**result.value, shard=result.item.shard, worker=result.worker, seconds=result.seconds)
-            elif result.writing:
-                raise WriteFailed(f"{step}: {result.cause}")
-            else:
-                given_up.add(result.item.source.path)
+
+    def give_up(failure: TaskFailure[FilterTask]) -> str:
+        given_up.add(failure.item.source.path)
+        return ""
+
+    if parts:
+        run_tasks(
+            step,
+            function,
+            parts,
+            run.cluster,
+            run.progress,
+            give_up=give_up,
+            size=lambda part: part.source.bytes,
+            unit="parts of archives",
+            is_needed=lambda part: part.source.path not in given_up,
+        )
 
 
 def part_task(task: FilterTask, part: Input) -> FilterTask:

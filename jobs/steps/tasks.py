@@ -50,6 +50,8 @@ def run_tasks(
     starting: Callable[[Sequence[AnyTask]], Sequence[AnyTask]] = lambda tasks: tasks,
     stop_when_down: bool = False,
     size: Callable[[AnyTask], int] | None = None,
+    unit: str = "shards",
+    is_needed: Callable[[AnyTask], bool] = lambda task: True,
 ) -> None:
     """Run the tasks that are not done yet.
 
@@ -61,12 +63,14 @@ def run_tasks(
         cluster: Where they run.
         progress: Where progress is reported.
         is_finished: Whether a task need not be run; by default, whether its manifest has its fingerprint.
-        give_up: Called with the failure of a task; returns a name for it to report. By default, a failure raises
-            StepFailed.
+        give_up: Called with the failure of a task; returns a name for it to report, empty to report nothing. By
+            default, a failure raises StepFailed.
         starting: Called with the tasks that are not done, if there are any, before the first of them; returns what to
             run for them.
         stop_when_down: Whether to stop once DOWN tasks in a row were given up for causes that are not their own.
         size: Bytes that a task reads, if the tasks `tell` how many they have read.
+        unit: What a task makes, in the plural, for progress.
+        is_needed: Asked before a task starts; without it, the task is left out.
 
     Raises:
         StepFailed: A task failed and there is no `give_up`, or nothing can be read for now.
@@ -86,10 +90,10 @@ def run_tasks(
     row = 0
     total = sum(map(size, unfinished)) if size else 0
     with (
-        progress.step(step, len(tasks), len(tasks) - len(unfinished), total_bytes=total) as bar,
+        progress.step(step, len(tasks), len(tasks) - len(unfinished), unit, total) as bar,
         cluster.listening(tasks[0].folder.url, bar.heard) if total else nullcontext(),
     ):
-        for result in cluster.map(function, unfinished, made, copies=True):
+        for result in cluster.map(function, filter(is_needed, unfinished), made, copies=True):
             if size:
                 bar.read(result.item.shard, size(result.item))
             row = row + 1 if isinstance(result, TaskFailure) and result.kind != "input" else 0
@@ -100,6 +104,7 @@ def run_tasks(
             elif give_up is None:
                 raise StepFailed(f"{step}: {result.cause}")
             else:
-                bar.failed(give_up(result), result.cause)
+                if name := give_up(result):
+                    bar.failed(name, result.cause)
                 if stop_when_down and row >= DOWN:
                     raise StepFailed(f"{step}: nothing can be read for now, {row} times in a row: {result.cause}")

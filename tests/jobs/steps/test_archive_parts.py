@@ -24,12 +24,18 @@ SETTINGS = ("extract.extractor=resiliparse", "read.max_seconds=5")
 
 
 class Threads(Cluster):
-    """Tasks in this process, which says that it has workers, and records the shards that are made."""
+    """Tasks in this process, which says that it has workers, and records the shards that are made.
+
+    Attributes:
+        made: The shards, empty for tasks that make none.
+        copied: Those of which a slow one would get a second copy.
+    """
 
     def __init__(self, workers: int) -> None:
         super().__init__(warned=lambda message: None)
         self._number = workers
         self.made: list[str] = []
+        self.copied: list[str] = []
 
     @property
     def workers(self) -> int:
@@ -38,6 +44,7 @@ class Threads(Cluster):
     def map(self, function: Any, items: Any, finished: Any = None, copies: bool = False) -> Any:
         for result in super().map(function, items):
             self.made.append(getattr(result.item, "shard", ""))
+            self.copied += self.made[-1:] * copies
             yield result
 
 
@@ -84,6 +91,7 @@ def test_the_bytes_are_those_of_the_whole(tmp_path: Path, settings: tuple[str, .
     parts, cluster = filtered(archive, tmp_path / "parts", 2, *settings)
     assert parts == whole
     assert len(cluster.made) > 4 > len(alone.made)
+    assert cluster.copied == [shard for shard in cluster.made if shard]
     assert not (tmp_path / "parts" / "unfinished").exists()
 
 
@@ -145,18 +153,21 @@ def test_a_killed_run_keeps_its_parts(tmp_path: Path, monkeypatch: pytest.Monkey
 
 @pytest.mark.usefixtures("small_parts")
 def test_a_part_that_fails_leaves_it_to_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If a part cannot be made, the archive is filtered as a whole, and nothing is quarantined."""
+    """If a part cannot be made, no further part is, the archive is filtered as a whole, and nothing is quarantined."""
     archive = write(tmp_path / "a.warc.gz")
     whole, _ = filtered(archive, tmp_path / "whole")
     filter_archive = filter_step.filter_archive
+    tried: set[str] = set()
 
     def failing(task: FilterTask) -> dict[str, int]:
+        tried.add(task.shard)
         if task.source.start:
             raise RuntimeError("broken")
         return filter_archive(task)
 
     monkeypatch.setattr(filter_step, "filter_archive", failing)
     assert filtered(archive, tmp_path / "parts", 2)[0] == whole
+    assert len(tried) == 3  # a part, the one that fails, and the archive
 
 
 def test_small_archives_and_many_inputs_are_not_divided(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
