@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from types import FrameType
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -313,11 +314,18 @@ SAME_SIGNAL_SECONDS = 2.0
 """Seconds in which a second signal is the same one: `timeout` and batch systems signal a process and its group."""
 
 
-def _interrupt(number: int, frame: object) -> None:
+LOSES_ERRORS = {"__del__", "_raw_object_cache_notify", "_raw_object_cache_getbuffer"}
+"""Functions whose exceptions Python ignores; the latter two are called by LLVM while numba compiles."""
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
     """Unwind the stack, so that every `with` block closes what it holds; a later signal ends the process at once."""
+    if any(each.f_code.co_name in LOSES_ERRORS for each, _ in traceback.walk_stack(frame)):
+        threading.Timer(0.05, os.kill, (os.getpid(), number)).start()
+        return
     began = time.monotonic()
 
-    def again(number: int, frame: object) -> None:
+    def again(number: int, frame: FrameType | None) -> None:
         if time.monotonic() - began > SAME_SIGNAL_SECONDS:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)

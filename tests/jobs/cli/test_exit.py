@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from llvmlite.binding import ExecutionEngine
 from processes import curate
 
+from curation.jobs.cli.main import LOSES_ERRORS
 from curation.store.folder import Folder
 from curation.store.shards import open_parquet, read_table
 
@@ -104,6 +106,23 @@ def test_local_files_are_opened_by_arrow(tmp_path: Path, monkeypatch: pytest.Mon
     with open_parquet(Folder(str(tmp_path)), "x.parquet") as parquet:
         assert parquet.metadata.num_rows == 1
     assert read_table(Folder(str(tmp_path)), "x.parquet", ["id"]).to_pylist() == [{"id": "a"}]
+
+
+def test_a_signal_where_exceptions_are_ignored() -> None:
+    """A signal that arrives in a finalizer, or while LLVM calls back, ends the command once that is left."""
+    assert all(hasattr(ExecutionEngine, name) for name in LOSES_ERRORS - {"__del__"})
+    code = (
+        "import os, signal, time\n"
+        "from curation.jobs.cli import main\n"
+        "signal.signal(signal.SIGTERM, main._interrupt)\n"
+        "class Finalized:\n"
+        "    def __del__(self): os.kill(os.getpid(), signal.SIGTERM)\n"
+        "main.app = lambda: (Finalized() and None, print('goes on', flush=True), time.sleep(30))\n"
+        "raise SystemExit(main._exit_code())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (3, "goes on\n")
+    assert done.stderr.startswith("curate: stopped by SIGTERM")
 
 
 @pytest.mark.parametrize(("seconds", "code"), [(60, 0), (0, -signal.SIGTERM)], ids=["doubled", "later"])
