@@ -13,7 +13,7 @@ import numpy as np
 
 from curation.arrays import Int64s, UInt8s
 from curation.decontamination.words import find_words, mixed, same_word
-from curation.running.compiled import kernel
+from curation.running.compiled import inner, kernel
 
 GRAM = 5
 """Words of an n-gram. With one word in ten replaced, 83 % of the words are in an n-gram that is left."""
@@ -32,7 +32,7 @@ COLUMNS = 6
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 
 
-@kernel
+@inner
 def gram_hash(hashes: Any, first: int) -> Any:
     """The hash of the n-gram that starts at a word."""
     value = np.uint64(0)
@@ -65,7 +65,7 @@ def fill_slots(slots: Any, bitmap: Any, keys: Any) -> None:
         slots[slot] = number
 
 
-@kernel
+@inner
 def find_gram(index: Any, key: Any) -> int:
     """The number of an n-gram, -1 if no item has it."""
     bit = key & np.uint64(8 * len(index.bitmap) - 1)
@@ -202,15 +202,17 @@ def match_texts(index: Any, data: UInt8s, starts: Int64s, least: Any) -> Any:
     return found[:matches].copy()
 
 
-@kernel
+@inner
 def grown(rows: Any) -> Any:
     """The same rows with room for as many more."""
     larger = np.empty((2 * len(rows), rows.shape[1]), rows.dtype)
-    larger[: len(rows)] = rows
+    for row in range(len(rows)):
+        for column in range(rows.shape[1]):
+            larger[row, column] = rows[row, column]
     return larger
 
 
-@kernel
+@inner
 def cover(
     hashes: Any, count: int, others: Any, begin: int, size: int, first: int, place: int, covered: Any, places: Any
 ) -> tuple[int, int]:
@@ -246,7 +248,7 @@ def cover(
     return low, high
 
 
-@kernel
+@inner
 def cover_shifted(
     hashes: Any, count: int, others: Any, begin: int, size: int, diagonal: int, covered: Any, places: Any
 ) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from curation.arrays import Int64s, UInt8s, UInt16s, UInt64s
-from curation.running.compiled import kernel
+from curation.running.compiled import inner, kernel
 
 _BASIS, _PRIME = np.uint64(14695981039346656037), np.uint64(1099511628211)
 _MIX = np.uint64(0x9E3779B97F4A7C15)
@@ -105,7 +105,7 @@ def find_words(
     return count
 
 
-@kernel
+@inner
 def add_word(
     value: Any, data: Any, size: int, first: int, last: int, count: int, hashes: Any, starts: Any, ends: Any
 ) -> int:
@@ -119,7 +119,7 @@ def add_word(
     return 1
 
 
-@kernel
+@inner
 def next_letter(data: Any, place: int, end: int, table: Any) -> Any:
     """What the character at `place` counts as, and the place of the next one."""
     byte = np.int64(data[place])
@@ -136,14 +136,14 @@ def next_letter(data: Any, place: int, end: int, table: Any) -> Any:
     return np.int64(SEPARATOR), min(place + 4, end)
 
 
-@kernel
+@inner
 def mixed(value: Any) -> Any:
     """Spread the bits of a hash."""
     value = (value ^ (value >> np.uint64(32))) * _MIX
     return value ^ (value >> np.uint64(29))
 
 
-@kernel
+@inner
 def same_word(data: Any, start: int, end: int, other: Any, other_start: int, other_end: int, table: Any) -> bool:
     """Whether two words are equal, letter by letter."""
     while True:

@@ -24,7 +24,7 @@ from curation.arrays import Int64s, UInt32s, UInt64s
 from curation.dedup.algorithms.hashing import PRIME_1, PRIME_3, mix
 from curation.dedup.decisions import read_drops
 from curation.dedup.documents import PartitionTask, RangeTask, Shard, Work
-from curation.running.compiled import kernel
+from curation.running.compiled import inner, kernel
 from curation.stages.batch import Batch
 from curation.stages.stage import Outcome
 from curation.store.exchange import Exchange, partition_of
@@ -40,7 +40,7 @@ CUTS = pa.schema([("row", pa.int64()), ("line", pa.int32())])
 `text.split("\\n")`, both ascending."""
 
 
-@kernel
+@inner
 def _is_space(code: int) -> bool:
     return code <= 32 or code == 0x85 or code == 0xA0 or code == 0x3000 or 0x2000 <= code <= 0x200B
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from curation.arrays import Float32s, Int64s, UInt8s
-from curation.running.compiled import kernel
+from curation.running.compiled import inner, kernel
 
 _BASIS, _PRIME = np.uint32(2166136261), np.uint32(16777619)
 _OPEN, _CLOSE = ord("<"), ord(">")
@@ -25,7 +25,7 @@ FOUND_AT_ONCE = 4096
 _SIGMOID_LIMIT, _SIGMOID_STEPS = np.float32(8), np.float32(512)
 
 
-@kernel
+@inner
 def hash_step(value: Any, byte: Any) -> Any:
     """One step of FNV-1a, the byte sign-extended as in fastText."""
     return np.uint32((value ^ np.uint32(np.int8(byte))) * _PRIME)
@@ -45,7 +45,7 @@ def fill_table(table: Any, word_bytes: Any, word_starts: Any) -> None:
         table[slot] = number
 
 
-@kernel
+@inner
 def begins_with(data: Any, start: int, end: int, prefix: Any) -> bool:
     """Whether `data[start:end]` begins with the bytes `prefix`."""
     equal = 0
@@ -54,7 +54,7 @@ def begins_with(data: Any, start: int, end: int, prefix: Any) -> bool:
     return equal == len(prefix)
 
 
-@kernel
+@inner
 def find_word(dictionary: Any, data: Any, start: int, end: int, value: Any) -> int:
     """The number of the word or label `data[start:end]`, whose hash is `value`, in the dictionary, or -1."""
     mask = len(dictionary.table) - 1
@@ -76,7 +76,7 @@ def find_word(dictionary: Any, data: Any, start: int, end: int, value: Any) -> i
     return -1
 
 
-@kernel
+@inner
 def add_rows(matrix: Any, found: Any, count: int, hidden: Any) -> None:
     """Add the rows `found[:count]` of a matrix to `hidden`, in this order.
 
@@ -88,7 +88,7 @@ def add_rows(matrix: Any, found: Any, count: int, hidden: Any) -> None:
             hidden[column] += matrix[row, column]
 
 
-@kernel
+@inner
 def ones(word: Any) -> Any:
     """The number of bits of a 64-bit word that are set."""
     word = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
@@ -97,7 +97,7 @@ def ones(word: Any) -> Any:
     return (word * np.uint64(0x0101010101010101)) >> np.uint64(56)
 
 
-@kernel
+@inner
 def bucket_row(ngrams: Any, bucket: Any) -> int:
     """The row of an n-gram bucket, -1 if it was pruned. Rows are in the order of the buckets that are left."""
     if len(ngrams.kept) == 0:
@@ -108,7 +108,7 @@ def bucket_row(ngrams: Any, bucket: Any) -> int:
     return int(ngrams.ends[bucket >> 6] - ones(bits))
 
 
-@kernel
+@inner
 def find_words(
     dictionary: Any, data: Any, start: int, end: int, spelled: Any, ends: Any, numbers: Any, hashes: Any
 ) -> int:
@@ -168,7 +168,7 @@ def find_words(
     return count
 
 
-@kernel
+@inner
 def find_rows(ngrams: Any, words: int, spelled: Any, ends: Any, numbers: Any, word: int, at: int, found: Any) -> Any:
     """Find the rows of words and of their n-grams of characters, until there is no more room.
 
@@ -222,7 +222,7 @@ def find_rows(ngrams: Any, words: int, spelled: Any, ends: Any, numbers: Any, wo
     return count, word, at
 
 
-@kernel
+@inner
 def find_word_ngrams(ngrams: Any, words: int, hashes: Any, word: int, found: Any) -> Any:
     """Find the rows of n-grams of words, until there is no more room.
 
@@ -250,7 +250,7 @@ def find_word_ngrams(ngrams: Any, words: int, hashes: Any, word: int, found: Any
     return count, word
 
 
-@kernel
+@inner
 def embed(model: Any, words: int, spelled: Any, ends: Any, numbers: Any, hashes: Any, found: Any, hidden: Any) -> int:
     """Compute the mean vector of the words and n-grams of a text.
 
@@ -286,7 +286,7 @@ def embed(model: Any, words: int, spelled: Any, ends: Any, numbers: Any, hashes:
     return added
 
 
-@kernel
+@inner
 def dot(model: Any, row: int, hidden: Any) -> Any:
     """Dot product of an output row and the vector, summed from left to right."""
     total = np.float32(0)
@@ -295,19 +295,19 @@ def dot(model: Any, row: int, hidden: Any) -> Any:
     return total * model.output_norms[row]
 
 
-@kernel
+@inner
 def safe_log(probability: Any) -> Any:
     """fastText's logarithm, which adds 1e-5 to the probability."""
     return np.float32(np.log(np.float64(probability) + 1e-5))
 
 
-@kernel
+@inner
 def right_probability(model: Any, row: int, hidden: Any) -> Any:
     """The probability of the right branch at a node of the tree."""
     return np.float32(1.0 / np.float64(np.float32(1) + np.exp(-dot(model, row, hidden))))
 
 
-@kernel
+@inner
 def best_leaf(model: Any, hidden: Any) -> Any:
     """The most probable label of the tree and its log probability; of equal ones, the leftmost.
 
@@ -337,7 +337,7 @@ def best_leaf(model: Any, hidden: Any) -> Any:
     return best, best_score
 
 
-@kernel
+@inner
 def leaf_score(model: Any, label: int, hidden: Any) -> Any:
     """The log probability of a label in the tree."""
     score = np.float32(0)
@@ -347,7 +347,7 @@ def leaf_score(model: Any, label: int, hidden: Any) -> Any:
     return score
 
 
-@kernel
+@inner
 def sigmoid(value: Any) -> Any:
     """fastText's sigmoid, by a table of 513 values from -8 to 8."""
     if value < -_SIGMOID_LIMIT:
@@ -359,7 +359,7 @@ def sigmoid(value: Any) -> Any:
     return np.float32(1.0 / (1.0 + np.float64(np.exp(-place))))
 
 
-@kernel
+@inner
 def fill_outputs(model: Any, hidden: Any, outputs: Any) -> int:
     """Fill the probability of every label of a model without a tree; returns the most probable label."""
     highest = np.float32(-np.inf)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from curation.arrays import Int64s, UInt64s, UnsignedInts
-from curation.running.compiled import kernel
+from curation.running.compiled import inner, kernel
 from curation.store.hashing import mix_bits
 from curation.tokenize.encoding.encoder import EncodedTexts
 from curation.tokenize.encoding.token_shards import PackedRows, TokensSettings
@@ -166,7 +166,7 @@ def _best_fit(order: Int64s, sizes: Int64s, length: int) -> tuple[Int64s, int]:
     return bins, count
 
 
-@kernel
+@inner
 def _first_room(words: UInt64s, size: int, length: int) -> int:
     """The smallest room of at least `size` in any bin, or `length + 1`."""
     word = size >> 6

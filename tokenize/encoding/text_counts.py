@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from curation.arrays import Int64s, UInt8s, UInt64s
-from curation.running.compiled import kernel
+from curation.running.compiled import inner, kernel
 
 BLOCK = np.uint64(128)
 """Bytes counted at once: below 256, so that their count fits a byte."""
@@ -47,7 +47,7 @@ def _count_texts(data: UInt8s, offsets: UInt64s, counts: Int64s) -> None:
         counts[0, row], counts[1, row] = characters + more, words + begun
 
 
-@kernel
+@inner
 def _count_block(data: UInt8s, first: np.uint64) -> tuple[int, int]:
     """Characters and words that begin in a block; three bytes before it and two after it belong to the same text."""
     characters, words = _B(0), _B(0)
@@ -60,7 +60,7 @@ def _count_block(data: UInt8s, first: np.uint64) -> tuple[int, int]:
     return int(characters), int(words)
 
 
-@kernel
+@inner
 def _count_edge(data: UInt8s, first: np.uint64, last: np.uint64, start: np.uint64, stop: np.uint64) -> tuple[int, int]:
     """Characters and words that begin at bytes `first` to `last` (exclusive) of the text from `start` to `stop`."""
     characters = words = 0
@@ -76,37 +76,37 @@ def _count_edge(data: UInt8s, first: np.uint64, last: np.uint64, start: np.uint6
     return characters, words
 
 
-@kernel
+@inner
 def _byte(data: UInt8s, at: np.uint64, start: np.uint64, stop: np.uint64) -> np.uint8:
     """A byte of a text, or a space outside of it (a position before the first byte wraps to a very large one)."""
     return data[at] if start <= at < stop else _B(32)
 
 
-@kernel
+@inner
 def _begins_space(first: np.uint8, second: np.uint8, third: np.uint8) -> np.uint8:
     """1 if white space begins at the first byte, else 0."""
     return _B(_is_space(first) | _is_space_of_two(first, second) | _is_space_of_three(first, second, third))
 
 
-@kernel
+@inner
 def _ends_space(first: np.uint8, second: np.uint8, third: np.uint8) -> np.uint8:
     """1 if white space ends with the third byte, else 0."""
     return _B(_is_space(third) | _is_space_of_two(second, third) | _is_space_of_three(first, second, third))
 
 
-@kernel
+@inner
 def _is_space(byte: np.uint8) -> np.uint8:
     """Tab to carriage return, the four separators, space."""
     return _B(_B(_B(byte - _B(9)) < _B(5)) | _B(_B(byte - _B(28)) < _B(5)))
 
 
-@kernel
+@inner
 def _is_space_of_two(first: np.uint8, second: np.uint8) -> np.uint8:
     """U+0085, U+00A0."""
     return _B(_B(first == _B(0xC2)) & _B(_B(second == _B(0x85)) | _B(second == _B(0xA0))))
 
 
-@kernel
+@inner
 def _is_space_of_three(first: np.uint8, second: np.uint8, third: np.uint8) -> np.uint8:
     """U+1680; U+2000 to U+200A, U+2028, U+2029, U+202F; U+205F; U+3000."""
     zero = _B(second == _B(0x80))

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from curation.arrays import Int32s, Int64s, UInt8s, UInt64s
-from curation.running.compiled import kernel
+from curation.running.compiled import inner, kernel
 from curation.store.folder import Folder
 from curation.tokenize.training.memory import release_memory
 from curation.tokenize.training.pretokens import Splitter, Text
@@ -182,7 +182,7 @@ def _add(table: _Table, data: UInt8s, ends: Int64s, longest: int) -> tuple[_Tabl
     return _Table(slots, rows, stored, size), cut
 
 
-@kernel
+@inner
 def _word(data: UInt8s, begin: int, end: int) -> np.uint64:
     """Up to eight bytes as a big-endian number, zero-padded on the right."""
     size = min(HEAD, end - begin)
@@ -192,7 +192,7 @@ def _word(data: UInt8s, begin: int, end: int) -> np.uint64:
     return head << np.uint64(8 * (HEAD - size)) if size else head
 
 
-@kernel
+@inner
 def _hash(data: UInt8s, begin: int, end: int, head: np.uint64) -> np.uint64:
     multiplier = np.uint64(0x9E3779B97F4A7C15)
     mixed = (head ^ np.uint64(end - begin)) * multiplier
@@ -203,7 +203,7 @@ def _hash(data: UInt8s, begin: int, end: int, head: np.uint64) -> np.uint64:
     return mixed ^ (mixed >> np.uint64(32))
 
 
-@kernel
+@inner
 def _find(
     slots: Int32s, rows: UInt64s, stored: UInt8s, data: UInt8s, begin: int, end: int, head: np.uint64, hashed: np.uint64
 ) -> np.int64:
@@ -226,22 +226,24 @@ def _find(
         slot = (slot + 1) & mask
 
 
-@kernel
+@inner
 def _more_bytes(stored: UInt8s, used: int, needed: int) -> UInt8s:
     larger = np.empty(max(2 * len(stored), used + needed), np.uint8)
-    larger[:used] = stored[:used]
+    for place in range(used):
+        larger[place] = stored[place]
     return larger
 
 
-@kernel
+@inner
 def _more_rows(rows: UInt64s) -> tuple[Int32s, UInt64s]:
     """Double the capacity of a full table; returns the new slots and rows."""
     entries = len(rows)
     larger = np.empty((2 * entries, 4), np.uint64)
-    larger[:entries] = rows
     slots = np.zeros(4 * entries, np.int32)
     mask = len(slots) - 1
     for entry in range(entries):
+        for column in range(4):
+            larger[entry, column] = rows[entry, column]
         slot = np.int64(rows[entry, _HASH] & np.uint64(mask))
         while slots[slot] != 0:
             slot = (slot + 1) & mask

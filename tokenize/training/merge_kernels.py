@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from curation.arrays import Int32s, Int64s, UInt8s, UInt32s
-from curation.running.compiled import kernel
+from curation.running.compiled import inner, kernel, sorted_rows
 from curation.tokenize.training.pair_kernels import (
     COUNT,
     LENGTH,
@@ -119,8 +119,11 @@ def place_words(data: UInt8s, offsets: Int64s, counts: Int64s, ids: Int64s, cell
 def first_state(cells: UInt32s, limits: MergeLimits) -> MergeState:
     """The state before the first merge: pairs of bytes with their counts and places."""
     counts, sizes = _count_byte_pairs(cells)
-    begins = np.cumsum(sizes) - sizes
-    places = np.empty(max(sizes.sum() * 8 // 5, 1024), np.uint32)  # usually enough for the whole training
+    begins, total = np.empty(_BYTE_PAIRS, np.int64), np.int64(0)
+    for key in range(_BYTE_PAIRS):
+        begins[key] = total
+        total += sizes[key]
+    places = np.empty(max(total * 8 // 5, 1024), np.uint32)  # usually enough for the whole training
     _fill_places(cells, begins.copy(), places)
     totals = np.zeros(5, np.int64)
     # Unused capacity takes no memory, but growing takes three times what is used.
@@ -130,12 +133,12 @@ def first_state(cells: UInt32s, limits: MergeLimits) -> MergeState:
             pair = (key >> 8) << 32 | (key & 0xFF)
             pairs = add_pair(pairs, totals, pair, counts[key], limits.min_frequency)
             heap = push(heap, totals, counts[key], pair, begins[key], sizes[key])
-    totals[TOKENS], totals[_PLACES], totals[USED] = BYTES, sizes.sum(), len(cells)
+    totals[TOKENS], totals[_PLACES], totals[USED] = BYTES, total, len(cells)
     lengths = np.ones(limits.vocabulary, np.int64)
     return MergeState(cells, pairs, heap, places, lengths, np.empty((limits.vocabulary - BYTES, 2), np.int32), totals)
 
 
-@kernel
+@inner
 def _count_byte_pairs(cells: UInt32s) -> tuple[Int64s, Int64s]:
     """How often each pair of bytes occurs, and in how many words."""
     counts, sizes = np.zeros(_BYTE_PAIRS, np.int64), np.zeros(_BYTE_PAIRS, np.int64)
@@ -153,7 +156,7 @@ def _count_byte_pairs(cells: UInt32s) -> tuple[Int64s, Int64s]:
     return counts, sizes
 
 
-@kernel
+@inner
 def _fill_places(cells: UInt32s, ends: Int64s, places: UInt32s) -> None:
     last = np.full(_BYTE_PAIRS, -1, np.int64)
     word = np.int64(0)
@@ -200,7 +203,7 @@ def compact_words(state: MergeState, starts: UInt32s) -> None:
             cells[target + place] = cells[begin + place]
 
 
-@kernel
+@inner
 def _count_of(cells: UInt32s, word: int | np.int64) -> np.int64:
     return np.int64(cells[word]) | np.int64(cells[word + 1]) << 32
 
@@ -246,13 +249,13 @@ def advance(state: MergeState, limits: MergeLimits, most: int) -> tuple[MergeSta
     return MergeState(cells, pairs, heap, places, lengths, merges, sizes), merged == most
 
 
-@kernel
+@inner
 def _pair_with(bucket: Int64s, token: int) -> np.int64:
     neighbor = bucket[_NEIGHBOR]
     return np.int64(neighbor << 32 | token if bucket[_SIDE] == _LEFT else token << 32 | neighbor)
 
 
-@kernel
+@inner
 def _merge(
     cells: UInt32s, words: UInt32s, first: int, second: int, token: int,
     buckets: Int64s, bucket_of: Int32s, records: UInt32s,
@@ -271,7 +274,8 @@ def _merge(
         end = begin + np.int64(cells[word + 2])
         if recorded + 2 * (end - begin) > len(records):
             larger = np.empty((2 * len(records) + 2 * (end - begin), 2), np.uint32)
-            larger[:recorded] = records[:recorded]
+            for record in range(recorded):
+                larger[record, 0], larger[record, 1] = records[record, 0], records[record, 1]
             records = larger
         source = begin
         while source + 1 < end and not (cells[source] == first and cells[source + 1] == second):
@@ -296,7 +300,7 @@ def _merge(
     return records, n_buckets, recorded, freed
 
 
-@kernel
+@inner
 def _record(
     cells: UInt32s, word: int, near: tuple[int, np.int64], buckets: Int64s, bucket_of: Int32s, records: UInt32s,
     n_buckets: int, recorded: int,
@@ -319,7 +323,7 @@ def _record(
     return n_buckets, recorded
 
 
-@kernel
+@inner
 def _change_pairs(
     pairs: Int64s, sizes: Int64s, buckets: Int64s, first: int, second: int, token: int, lengths: Int64s,
     limits: MergeLimits,
@@ -340,7 +344,7 @@ def _change_pairs(
     return pairs
 
 
-@kernel
+@inner
 def _record_places(
     places: UInt32s, pairs: Int64s, heap: Int64s, sizes: Int64s, buckets: Int64s, records: UInt32s,
     token: int, min_frequency: int,
@@ -365,13 +369,16 @@ def _record_places(
     return places
 
 
-@kernel
+@inner
 def _compacted(places: UInt32s, heap: Int64s, sizes: Int64s, needed: int) -> UInt32s:
     """The slices of the waiting pairs, in their order, with room for `needed` more places."""
-    live = heap[:, LENGTH].sum()
+    starts, live = np.empty(len(heap), np.int64), np.int64(0)
+    for entry in range(len(heap)):
+        starts[entry] = heap[entry, START]
+        live += heap[entry, LENGTH]
     target = places if 8 * (live + needed) < 7 * len(places) else np.empty(live + live // 2 + needed, np.uint32)
     used = 0
-    for entry in np.argsort(heap[:, START]):
+    for entry in sorted_rows(starts, np.arange(len(starts))):
         start, length = heap[entry, START], heap[entry, LENGTH]
         for place in range(length):
             target[used + place] = places[start + place]

@@ -9,14 +9,14 @@ from __future__ import annotations
 import numpy as np
 
 from curation.arrays import Int64s
-from curation.running.compiled import kernel
+from curation.running.compiled import inner
 
 PAIRS, WAITING = 0, 1
 COUNT, PAIR, START, LENGTH = range(4)
 """Columns of the heap: the pair's count when it was pushed, the pair, and start and length of its slice of `places`."""
 
 
-@kernel
+@inner
 def _before(heap: Int64s, left: int, right: int) -> bool:
     """Whether entry `left` comes up before `right`: the more frequent pair first, then the smaller one."""
     if heap[left, COUNT] != heap[right, COUNT]:
@@ -24,13 +24,13 @@ def _before(heap: Int64s, left: int, right: int) -> bool:
     return bool(heap[left, PAIR] < heap[right, PAIR])
 
 
-@kernel
+@inner
 def _swap(heap: Int64s, left: int, right: int) -> None:
     for column in range(4):
         heap[left, column], heap[right, column] = heap[right, column], heap[left, column]
 
 
-@kernel
+@inner
 def push(heap: Int64s, sizes: Int64s, count: int, pair: int | np.int64, start: int, length: int) -> Int64s:
     """Push a pair with its count and its slice of `places`; returns the heap."""
     entry = sizes[WAITING]
@@ -44,7 +44,7 @@ def push(heap: Int64s, sizes: Int64s, count: int, pair: int | np.int64, start: i
     return heap
 
 
-@kernel
+@inner
 def pop(heap: Int64s, sizes: Int64s) -> None:
     """Remove the first pair of the heap."""
     sizes[WAITING] -= 1
@@ -52,7 +52,7 @@ def pop(heap: Int64s, sizes: Int64s) -> None:
     sift_down(heap, sizes[WAITING])
 
 
-@kernel
+@inner
 def sift_down(heap: Int64s, size: int) -> None:
     """Restore the heap of `size` pairs after the count of the first one fell."""
     entry = 0
@@ -67,7 +67,7 @@ def sift_down(heap: Int64s, size: int) -> None:
         entry = best
 
 
-@kernel
+@inner
 def empty_pairs(slots: int) -> Int64s:
     """An empty table with `slots` slots, a power of two; a free slot has the key -1."""
     pairs = np.zeros((slots, 2), np.int64)
@@ -75,14 +75,14 @@ def empty_pairs(slots: int) -> Int64s:
     return pairs
 
 
-@kernel
+@inner
 def mixed(key: int | np.int64) -> np.int64:
     """Hash a number to 44 bits."""
     product = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
     return np.int64(product >> np.uint64(20))
 
 
-@kernel
+@inner
 def find_pair(pairs: Int64s, pair: int | np.int64) -> np.int64:
     """The slot of a pair, or the free slot (key -1, count 0) where it belongs."""
     mask = len(pairs) - 1
@@ -92,7 +92,7 @@ def find_pair(pairs: Int64s, pair: int | np.int64) -> np.int64:
     return slot
 
 
-@kernel
+@inner
 def add_pair(pairs: Int64s, sizes: Int64s, pair: int | np.int64, count: int | np.int64, least: int) -> Int64s:
     """Add a pair that is not in the table. If the table is nearly full, pairs rarer than `least` are removed first."""
     if 4 * (sizes[PAIRS] + 1) > 3 * len(pairs):
@@ -103,10 +103,12 @@ def add_pair(pairs: Int64s, sizes: Int64s, pair: int | np.int64, count: int | np
     return pairs
 
 
-@kernel
+@inner
 def _with_room(pairs: Int64s, sizes: Int64s, least: int) -> Int64s:
     """Copy the pairs that occur at least `least` times to a table that is at most five eighths full."""
-    sizes[PAIRS] = (pairs[:, 1] >= least).sum()
+    sizes[PAIRS] = 0
+    for old in range(len(pairs)):
+        sizes[PAIRS] += pairs[old, 1] >= least
     larger = empty_pairs(len(pairs) if 8 * sizes[PAIRS] < 5 * len(pairs) else 2 * len(pairs))
     for old in range(len(pairs)):
         if pairs[old, 1] >= least:
@@ -115,9 +117,11 @@ def _with_room(pairs: Int64s, sizes: Int64s, least: int) -> Int64s:
     return larger
 
 
-@kernel
+@inner
 def _doubled(rows: Int64s) -> Int64s:
     """The rows in an array twice as long."""
     larger = np.empty((2 * len(rows), rows.shape[1]), np.int64)
-    larger[: len(rows)] = rows
+    for row in range(len(rows)):
+        for column in range(rows.shape[1]):
+            larger[row, column] = rows[row, column]
     return larger

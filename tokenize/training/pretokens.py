@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from curation.arrays import Int64s, UInt8s
-from curation.running.compiled import kernel
+from curation.running.compiled import inner, kernel
 from curation.text.buffers import text_bytes
 from curation.tokenize.training.patterns import (
     BREAK,
@@ -110,7 +110,7 @@ def _scan(data: UInt8s, offsets: Int64s, classes: UInt8s, kind: int, digits: int
     return pretokens
 
 
-@kernel
+@inner
 def _next_gpt2(data: UInt8s, begin: int, end: int, classes: UInt8s, digits: int) -> int:
     if data[begin] == _APOSTROPHE:
         after = _contraction(data, begin, end, False)
@@ -130,7 +130,7 @@ def _next_gpt2(data: UInt8s, begin: int, end: int, classes: UInt8s, digits: int)
     return _others(data, begin, end, classes)
 
 
-@kernel
+@inner
 def _next_gpt4(data: UInt8s, begin: int, end: int, classes: UInt8s, digits: int) -> int:
     if data[begin] == _APOSTROPHE:
         after = _contraction(data, begin, end, True)
@@ -148,7 +148,7 @@ def _next_gpt4(data: UInt8s, begin: int, end: int, classes: UInt8s, digits: int)
     return _rest(data, begin, end, classes, False)
 
 
-@kernel
+@inner
 def _next_o200k(data: UInt8s, begin: int, end: int, classes: UInt8s, digits: int) -> int:
     here, after = _read(data, begin, classes)
     prefix = not here & (BREAK | LETTER | NUMBER)
@@ -168,7 +168,7 @@ def _next_o200k(data: UInt8s, begin: int, end: int, classes: UInt8s, digits: int
     return _rest(data, begin, end, classes, True)
 
 
-@kernel
+@inner
 def _to_lower(data: UInt8s, begin: int, end: int, classes: UInt8s) -> int:
     """Match [Lu Lt Lm Lo M]*[Ll Lm Lo M]+ at `begin`; returns its end, or -1."""
     position, both = begin, -1
@@ -183,14 +183,14 @@ def _to_lower(data: UInt8s, begin: int, end: int, classes: UInt8s) -> int:
     return lower if lower > position else both
 
 
-@kernel
+@inner
 def _all_upper(data: UInt8s, begin: int, end: int, classes: UInt8s) -> int:
     """Match [Lu Lt Lm Lo M]+ at `begin`, where `_to_lower` does not match; returns its end, or -1."""
     position = _run(data, begin, end, classes, UPPER)
     return position if position > begin else -1
 
 
-@kernel
+@inner
 def _rest(data: UInt8s, begin: int, end: int, classes: UInt8s, slashes: bool) -> int:
     r"""Match ` ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+` at `begin`, where no letter or number is next."""
     start = begin
@@ -207,7 +207,7 @@ def _rest(data: UInt8s, begin: int, end: int, classes: UInt8s, slashes: bool) ->
     return position
 
 
-@kernel
+@inner
 def _space(data: UInt8s, begin: int, end: int, classes: UInt8s, breaks: bool) -> int:
     """The end of white space: after its last line break if `breaks`, else before its last character if text follows."""
     position, last, line = begin, begin, -1
@@ -223,7 +223,7 @@ def _space(data: UInt8s, begin: int, end: int, classes: UInt8s, breaks: bool) ->
     return last if position < end and last > begin else position
 
 
-@kernel
+@inner
 def _numbers(data: UInt8s, begin: int, end: int, classes: UInt8s, digits: int) -> int:
     position = begin
     while position < end and digits > 0:
@@ -235,7 +235,7 @@ def _numbers(data: UInt8s, begin: int, end: int, classes: UInt8s, digits: int) -
     return position
 
 
-@kernel
+@inner
 def _run(data: UInt8s, begin: int, end: int, classes: UInt8s, bit: int) -> int:
     position = begin
     while position < end:
@@ -246,7 +246,7 @@ def _run(data: UInt8s, begin: int, end: int, classes: UInt8s, bit: int) -> int:
     return position
 
 
-@kernel
+@inner
 def _others(data: UInt8s, begin: int, end: int, classes: UInt8s) -> int:
     position = begin
     while position < end:
@@ -257,7 +257,7 @@ def _others(data: UInt8s, begin: int, end: int, classes: UInt8s) -> int:
     return position
 
 
-@kernel
+@inner
 def _contraction(data: UInt8s, begin: int, end: int, fold: bool) -> int:
     """The end of 's 't 're 've 'm 'll 'd at `begin`, or `begin` if there is none. `fold`: ignore case."""
     if begin + 1 >= end or data[begin] != _APOSTROPHE:
@@ -279,7 +279,7 @@ def _contraction(data: UInt8s, begin: int, end: int, fold: bool) -> int:
     return begin
 
 
-@kernel
+@inner
 def _read(data: UInt8s, position: int, classes: UInt8s) -> tuple[int, int]:
     """The class of the character at `position`, and where the next one begins."""
     first = np.int64(data[position])

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from curation.arrays import Int64s, UInt8s, UInt64s
-from curation.running.compiled import kernel
+from curation.running.compiled import inner, kernel
 from curation.store.folder import Folder
 from curation.store.shards import Output
 from curation.text.buffers import text_bytes
@@ -190,7 +190,7 @@ def _sort_ties(data: UInt8s, offsets: Int64s, heads: UInt64s, order: Int64s) -> 
         first = last
 
 
-@kernel
+@inner
 def _sift_down(data: UInt8s, offsets: Int64s, group: Int64s, top: int, size: int) -> None:
     while True:
         child = 2 * top + 1
@@ -204,7 +204,7 @@ def _sift_down(data: UInt8s, offsets: Int64s, group: Int64s, top: int, size: int
         top = child
 
 
-@kernel
+@inner
 def _compare(data: UInt8s, offsets: Int64s, left: int, right: int) -> np.int64:
     """Compare two strings with equal heads: negative, zero or positive."""
     begin, other = offsets[left], offsets[right]

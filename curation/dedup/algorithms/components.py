@@ -11,13 +11,13 @@ from __future__ import annotations
 import numpy as np
 
 from curation.arrays import Int64s, UInt32s
-from curation.running.compiled import kernel
+from curation.running.compiled import inner, kernel
 
 UNION_FIND_DOCUMENTS = 500_000_000
 """Number of documents up to which a single task is used: 2 GB."""
 
 
-@kernel
+@inner
 def _root(parents: UInt32s, node: int) -> int:
     while parents[node] != node:
         parents[node] = parents[parents[node]]

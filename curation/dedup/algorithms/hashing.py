@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from curation.arrays import Int64s, UInt8s, UInt64s
-from curation.running.compiled import kernel
+from curation.running.compiled import inner, kernel
 
 PRIME_1 = np.uint64(0x9E3779B185EBCA87)
 PRIME_2 = np.uint64(0xC2B2AE3D27D4EB4F)
@@ -17,13 +17,13 @@ PRIME_5 = np.uint64(0x27D4EB2F165667C5)
 _U32 = np.uint64(32)
 
 
-@kernel
+@inner
 def rotate(value: np.uint64, bits: np.uint64) -> np.uint64:
     """Rotate `value` left by `bits`."""
     return np.uint64((value << bits) | (value >> (np.uint64(64) - bits)))
 
 
-@kernel
+@inner
 def read_64(data: UInt8s, at: int) -> np.uint64:
     """Read eight bytes, little-endian, at any alignment."""
     # With unsigned indices numba needs no check for negative ones, and LLVM merges the eight loads into one.
@@ -35,7 +35,7 @@ def read_64(data: UInt8s, at: int) -> np.uint64:
     return np.uint64(low | high << _U32)
 
 
-@kernel
+@inner
 def read_32(data: UInt8s, at: int) -> np.uint64:
     """Read four bytes, little-endian, at any alignment."""
     place = np.uint64(at)
@@ -44,17 +44,17 @@ def read_32(data: UInt8s, at: int) -> np.uint64:
     return np.uint64(value | np.uint64(data[place + np.uint64(3)]) << np.uint64(24))
 
 
-@kernel
+@inner
 def _round(accumulator: np.uint64, lane: np.uint64) -> np.uint64:
     return np.uint64(rotate(accumulator + lane * PRIME_2, np.uint64(31)) * PRIME_1)
 
 
-@kernel
+@inner
 def _merge(value: np.uint64, accumulator: np.uint64) -> np.uint64:
     return np.uint64((value ^ _round(np.uint64(0), accumulator)) * PRIME_1 + PRIME_4)
 
 
-@kernel
+@inner
 def _stripes(data: UInt8s, start: int, stop: int) -> np.uint64:
     """The part of XXH64 for inputs of at least 32 bytes: all complete 32-byte stripes."""
     one, two, three, four = PRIME_1 + PRIME_2, PRIME_2, np.uint64(0), np.uint64(0) - PRIME_1
@@ -90,7 +90,7 @@ def xxhash64(data: UInt8s, start: int, stop: int) -> np.uint64:
     return np.uint64(value ^ (value >> _U32))
 
 
-@kernel
+@inner
 def mix(value: np.uint64) -> np.uint64:
     """A permutation of 64-bit values in which every input bit affects every output bit (SplitMix64)."""
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -18,7 +18,7 @@ from functools import cache
 import numpy as np
 
 from curation.arrays import Bools, Int64s, UInt8s, UInt32s
-from curation.running.compiled import kernel
+from curation.running.compiled import inner, kernel
 from curation.store.machine_cache import cached_array, versions
 from curation.text.views import Characters
 
@@ -188,7 +188,7 @@ def _simplify(
         out_last[document] = at
 
 
-@kernel
+@inner
 def _after_number(codepoints: UInt32s, position: int, end: int, kind: UInt8s, separators: UInt32s) -> int:
     """The position after a number whose first digit was read: digits, and one separator followed by digits."""
     while position < end and kind[codepoints[position]] == DIGIT:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from curation.arrays import Int64s, UInt8s, UInt16s, UInt64s
-from curation.running.compiled import kernel
+from curation.running.compiled import inner, kernel, sorted_rows
 
 EXACT_BAND = np.uint16(0xFFFF)
 """Band number of rows that hold the hash of a complete text."""
@@ -26,14 +26,14 @@ CANDIDATE, SAME_SIGNATURE, SAME_TEXT = 0, 1, 2
 Pairs = tuple[Int64s, Int64s, UInt8s]
 
 
-@kernel
+@inner
 def _add_pair(left: Int64s, right: Int64s, kinds: UInt8s, at: int, a: int, b: int, kind: int) -> int:
     if at < len(left):
         left[at], right[at], kinds[at] = a, b, kind
     return at + 1
 
 
-@kernel
+@inner
 def _add_candidates(members: Int64s, verify: bool, left: Int64s, right: Int64s, kinds: UInt8s, at: int) -> int:
     """Add the pairs of a group of documents, in ascending order, whose signatures differ."""
     for place in range(1, len(members)):
@@ -51,29 +51,30 @@ def _add_candidates(members: Int64s, verify: bool, left: Int64s, right: Int64s, 
     return at
 
 
-@kernel
+@inner
 def _add_group(
     band: int, checks: UInt64s, documents: Int64s, verify: bool,
     left: Int64s, right: Int64s, kinds: UInt8s, at: int,
 ) -> int:  # fmt: skip
     """Add the pairs of a group of rows with equal keys."""
-    by_document = np.argsort(documents)
-    checks, documents = checks[by_document], documents[by_document]
-    by_check = np.argsort(checks, kind="mergesort")
-    first = np.empty(len(documents), np.int64)
+    rows = sorted_rows(checks, sorted_rows(documents, np.arange(len(documents))))
+    firsts = np.empty(len(rows), np.int64)
     distinct = 0
-    for place in range(len(by_check)):
-        row = by_check[place]
-        if place and checks[row] == checks[by_check[place - 1]]:
+    for place in range(len(rows)):
+        row = rows[place]
+        if place and checks[row] == checks[rows[place - 1]]:
             if band == EXACT_BAND:
-                at = _add_pair(left, right, kinds, at, first[distinct - 1], documents[row], SAME_TEXT)
+                at = _add_pair(left, right, kinds, at, documents[firsts[distinct - 1]], documents[row], SAME_TEXT)
             elif band == 0:
-                at = _add_pair(left, right, kinds, at, first[distinct - 1], documents[row], SAME_SIGNATURE)
+                at = _add_pair(left, right, kinds, at, documents[firsts[distinct - 1]], documents[row], SAME_SIGNATURE)
         else:
-            first[distinct] = documents[row]
+            firsts[distinct] = row
             distinct += 1
     if band != EXACT_BAND and distinct > 1:
-        at = _add_candidates(np.sort(first[:distinct]), verify, left, right, kinds, at)
+        members = sorted_rows(documents, firsts[:distinct])
+        for place in range(distinct):
+            members[place] = documents[members[place]]
+        at = _add_candidates(members, verify, left, right, kinds, at)
     return at
 
 

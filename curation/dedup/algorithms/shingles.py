@@ -14,7 +14,7 @@ import numpy as np
 
 from curation.arrays import Int64s, UInt8s, UInt32s, UInt64s
 from curation.dedup.algorithms.hashing import PRIME_1, PRIME_2, PRIME_3, mix, xxhash64
-from curation.running.compiled import kernel
+from curation.running.compiled import inner, kernel
 from curation.text.views import Characters, Spans
 
 
@@ -27,7 +27,7 @@ class Shingles:
     last: Int64s
 
 
-@kernel
+@inner
 def _joined_size(codepoints: UInt32s, starts: Int64s, ends: Int64s, first: int, last: int) -> int:
     """Size in bytes of a document's words in UTF-8 with one space after each."""
     size = last - first
@@ -38,7 +38,7 @@ def _joined_size(codepoints: UInt32s, starts: Int64s, ends: Int64s, first: int, 
     return size
 
 
-@kernel
+@inner
 def _put_utf8(code: np.uint32, out: UInt8s, at: int) -> int:
     """Encode a code point at `at`; returns the position after it."""
     low, value = np.uint32(0x3F), np.uint32(code)
@@ -103,7 +103,7 @@ def joined_shingles(characters: Characters, words: Spans, ngram: int) -> Shingle
     return Shingles(out, first, last)
 
 
-@kernel
+@inner
 def _is_unspaced(code: int) -> bool:
     """Whether the character belongs to a script without spaces, by Unicode block."""
     if code < 0x0E00:
@@ -115,7 +115,7 @@ def _is_unspaced(code: int) -> bool:
     return code < 0x3100 or 0x31F0 <= code < 0xA000 or 0xF900 <= code < 0xFB00 or 0x20000 <= code < 0x40000
 
 
-@kernel
+@inner
 def _hash_words(codepoints: UInt32s, begin: int, end: int, out: UInt64s) -> int:
     """Hash all words of a simplified document into `out`; returns their number."""
     words, length, value = 0, 0, PRIME_3

@@ -55,7 +55,7 @@ from curation.extraction.blocks.parse import (
     Page,
 )  # fmt: skip
 from curation.extraction.blocks.tags import BASIS, NUMBERS, PRIME
-from curation.running.compiled import kernel, leaf
+from curation.running.compiled import inner, kernel, leaf
 
 SENSES = 2
 """Kinds of pages on which tokens are counted separately: articles, and all others."""
@@ -345,7 +345,7 @@ def _slot_of(table: Int64s, key: int) -> int:
     return slot
 
 
-@kernel
+@inner
 def _densest(page: Page, sums: Float64s, which: int) -> int:
     """The element with the most text: the sum of its blocks, where short and linked ones count against it.
 

@@ -25,7 +25,7 @@ from curation.extraction.blocks.parse import (
     Page,
 )  # fmt: skip
 from curation.extraction.blocks.tags import NUMBERS
-from curation.running.compiled import kernel, leaf
+from curation.running.compiled import inner, kernel, leaf
 
 LI, TR, TD, TH, TABLE_TAG = (NUMBERS[name] for name in ("li", "tr", "td", "th", "table"))
 NEAR = 24
@@ -134,7 +134,7 @@ def _is_white(byte: int) -> bool:
     return bool(byte == 32 or byte == 10)
 
 
-@kernel
+@inner
 def _find_unshown(page: Page) -> Bools:
     """Tell which runs of text are no part of the text around them.
 

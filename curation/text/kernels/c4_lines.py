@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from curation.arrays import Bools, Int64s, UInt8s, UInt32s
-from curation.running.compiled import kernel
+from curation.running.compiled import inner, kernel
 from curation.text.kernels.characters import DECIMAL, PUNCTUATION, SPACE, STOP
 from curation.text.kernels.chunks import IS_PUNCTUATION, IS_STOP
 from curation.text.kernels.markdown import is_heading
@@ -197,7 +197,7 @@ def clean_lines(
     return at
 
 
-@kernel
+@inner
 def _clean_line(
     codepoints: UInt32s,
     start: int,
@@ -232,7 +232,7 @@ def _clean_line(
     return stop, POLICY if rules.policy and phrase_bits > 3 else KEPT, condemned
 
 
-@kernel
+@inner
 def _words(codepoints: UInt32s, start: int, end: int, classes: UInt8s) -> tuple[int, int, int]:
     """Number of words separated by white space, length of the longest, and number of opening brackets."""
     words = longest = length = brackets = 0
@@ -245,7 +245,7 @@ def _words(codepoints: UInt32s, start: int, end: int, classes: UInt8s) -> tuple[
     return words, longest, brackets
 
 
-@kernel
+@inner
 def _without_citations(codepoints: UInt32s, start: int, end: int, classes: UInt8s, out: UInt32s, target: int) -> int:
     i = start
     while i < end:
@@ -259,7 +259,7 @@ def _without_citations(codepoints: UInt32s, start: int, end: int, classes: UInt8
     return target
 
 
-@kernel
+@inner
 def _citation(codepoints: UInt32s, start: int, end: int, classes: UInt8s) -> int:
     r"""End of the citation (`\\[\\d*]|\\[edit]|\\[citation needed]`) that begins at `start`, or 0 if there is none."""
     i = start + 1
@@ -277,7 +277,7 @@ def _citation(codepoints: UInt32s, start: int, end: int, classes: UInt8s) -> int
     return 0
 
 
-@kernel
+@inner
 def _ends_sentence(codepoints: UInt32s, start: int, end: int) -> bool:
     if start == end:
         return False
@@ -287,7 +287,7 @@ def _ends_sentence(codepoints: UInt32s, start: int, end: int) -> bool:
     return code != 0x2E or not ends_in_ellipsis(codepoints, start, end)
 
 
-@kernel
+@inner
 def _find_phrases(codepoints: UInt32s, start: int, end: int, lower: UInt8s, phrases: Phrases) -> tuple[int, bool]:
     """A bit mask of the phrases that occur, and whether `{` occurs."""
     phrase_bits = 0
@@ -429,7 +429,7 @@ def count_plain_sentences(cleaned: CleanTexts, classes: UInt8s, sentences: Int64
         sentences[row] = total
 
 
-@kernel
+@inner
 def _is_token(codepoints: UInt32s, start: int, end: int, begun: bool) -> bool:
     """Whether spaCy makes a token of the white space `[start, end)`; `begun` says whether a word precedes it."""
     if start < end and begun and codepoints[start] == 0x20:

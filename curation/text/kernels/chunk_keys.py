@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from curation.arrays import Int32s, UInt32s, UInt64s
-from curation.running.compiled import kernel
+from curation.running.compiled import inner, kernel
 
 SEED_A, SEED_B = np.uint64(0x243F6A8885A308D3), np.uint64(0x13198A2E03707344)
 _BASE_A, _BASE_B = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
@@ -24,20 +24,20 @@ class Keys(NamedTuple):
     b: UInt64s
 
 
-@kernel
+@inner
 def extend_hash(a: np.uint64, b: np.uint64, code: np.uint32) -> tuple[np.uint64, np.uint64]:
     """Add a code point to both hashes, polynomials in two bases modulo 2^64; call `mix` after the last one."""
     return np.uint64(a * _BASE_A + np.uint64(code)), np.uint64(b * _BASE_B + np.uint64(code))
 
 
-@kernel
+@inner
 def mix(value: np.uint64) -> np.uint64:
     """Mix the high bits of a hash into the low ones, which index a table (as in splitmix64)."""
     value = np.uint64((value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9))
     return np.uint64(value ^ (value >> np.uint64(32)))
 
 
-@kernel
+@inner
 def key_of(codepoints: UInt32s, start: int, end: int) -> tuple[np.uint64, np.uint64]:
     """The key of `codepoints[start:end]`."""
     a, b = SEED_A, SEED_B
@@ -46,7 +46,7 @@ def key_of(codepoints: UInt32s, start: int, end: int) -> tuple[np.uint64, np.uin
     return mix(a), mix(b)
 
 
-@kernel
+@inner
 def find(slots: Int32s, keys: Keys, a: np.uint64, b: np.uint64) -> int:
     """The entry of the key (a, b), or -1 minus the free slot where it belongs."""
     mask = np.uint64(slots.size - 1)

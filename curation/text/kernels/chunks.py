@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from curation.arrays import Int32s, Int64s, UInt8s, UInt32s
-from curation.running.compiled import kernel
+from curation.running.compiled import inner, kernel
 from curation.text.kernels.characters import ALPHA, PUNCTUATION, SPACE, STOP, SYMBOL
 from curation.text.kernels.chunk_keys import SEED_A, SEED_B, Keys, extend_hash, find, mix
 from curation.text.kernels.simple_chunks import Simple, simple_words
@@ -279,7 +279,7 @@ def emit_words(
             at += 1
 
 
-@kernel
+@inner
 def _flags(texts: Texts, start: int, end: int) -> np.uint8:
     every = np.uint8(0xFF)
     some = np.uint8(0)

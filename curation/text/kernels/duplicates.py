@@ -8,14 +8,14 @@ from __future__ import annotations
 import numpy as np
 
 from curation.arrays import Bools, Int32s, Int64s, UInt32s
-from curation.running.compiled import kernel
+from curation.running.compiled import inner, kernel
 from curation.text.kernels.chunk_keys import mix
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT = np.uint64(32)
 
 
-@kernel
+@inner
 def hash_span(codepoints: UInt32s, start: int, end: int) -> np.uint64:
     """A 64-bit hash of `codepoints[start:end]`."""
     value = np.uint64(end - start)
@@ -31,7 +31,7 @@ def hash_span(codepoints: UInt32s, start: int, end: int) -> np.uint64:
     return mix(value)
 
 
-@kernel
+@inner
 def are_equal(codepoints: UInt32s, left: int, right: int, length: int) -> bool:
     """Whether the `length` code points at `left` and at `right` are equal."""
     i = 0
@@ -40,7 +40,7 @@ def are_equal(codepoints: UInt32s, left: int, right: int, length: int) -> bool:
     return i == length
 
 
-@kernel
+@inner
 def table_size(elements: int) -> int:
     """Size of an open-addressing table: a power of two, at most a quarter full, or half full for large tables."""
     size = 8
@@ -91,7 +91,7 @@ def count_duplicates(
                 characters[row] += ends[span] - starts[span]
 
 
-@kernel
+@inner
 def _occurred(
     codepoints: UInt32s, starts: Int64s, ends: Int64s, first: int, span: int, slots: Int32s, size: int
 ) -> bool:

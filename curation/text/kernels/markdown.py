@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from curation.arrays import Int64s, UInt32s
-from curation.running.compiled import kernel
+from curation.running.compiled import inner, kernel
 
 _QUOTE = -1
 _MAX_CONTAINERS = 32
@@ -20,7 +20,7 @@ _MAX_LEVEL = 6
 _HASH, _GREATER, _BACKSLASH, _BACKTICK, _BAR = (np.uint32(ord(mark)) for mark in "#>\\`|")
 
 
-@kernel
+@inner
 def _indent(codepoints: UInt32s, at: int, end: int) -> tuple[int, int]:
     """Columns of white space at `at`, and the place after it."""
     columns = 0
@@ -30,7 +30,7 @@ def _indent(codepoints: UInt32s, at: int, end: int) -> tuple[int, int]:
     return columns, at
 
 
-@kernel
+@inner
 def _skip(codepoints: UInt32s, at: int, end: int, columns: int) -> int:
     """The place after at most `columns` columns of white space."""
     while at < end and columns > 0 and (codepoints[at] == 32 or codepoints[at] == 9):
@@ -39,7 +39,7 @@ def _skip(codepoints: UInt32s, at: int, end: int, columns: int) -> int:
     return at
 
 
-@kernel
+@inner
 def _marker(codepoints: UInt32s, at: int, end: int) -> int:
     """Length of the marker of a list item at `at`, or 0."""
     if at < end and (codepoints[at] == 45 or codepoints[at] == 43 or codepoints[at] == 42):
@@ -58,7 +58,7 @@ def _marker(codepoints: UInt32s, at: int, end: int) -> int:
     return length
 
 
-@kernel
+@inner
 def _fence(codepoints: UInt32s, at: int, end: int) -> int:
     """Length of the run of backticks or tildes at `at`."""
     length = 0
@@ -173,7 +173,7 @@ def find_fences(
     return found
 
 
-@kernel
+@inner
 def is_heading(codepoints: UInt32s, start: int, end: int) -> bool:
     """Whether the line `[start, end)`, without white space at its ends, is a heading: `#` to `######` and a space."""
     at = start
@@ -236,7 +236,7 @@ def find_prose(
         out_last[row] = to
 
 
-@kernel
+@inner
 def _write_prose(codepoints: UInt32s, start: int, end: int, out: UInt32s, to: int) -> int:
     """Write a line to `out[to:]` without marks; returns where it ends."""
     at = _indent(codepoints, start, end)[1]
@@ -272,6 +272,6 @@ def _write_prose(codepoints: UInt32s, start: int, end: int, out: UInt32s, to: in
     return to
 
 
-@kernel
+@inner
 def _is_ascii_punctuation(code: int) -> bool:
     return bool(33 <= code <= 47 or 58 <= code <= 64 or 91 <= code <= 96 or 123 <= code <= 126)

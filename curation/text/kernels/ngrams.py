@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from curation.arrays import Int32s, Int64s, UInt32s, UInt64s
-from curation.running.compiled import kernel
+from curation.running.compiled import inner, kernel
 from curation.text.kernels.chunk_keys import mix
 from curation.text.kernels.duplicates import are_equal, hash_span, table_size
 
@@ -83,7 +83,7 @@ def measure_ngrams(
             )
 
 
-@kernel
+@inner
 def number_words(
     codepoints: UInt32s,
     starts: Int64s,
@@ -115,7 +115,7 @@ def number_words(
         ids[k] = number
 
 
-@kernel
+@inner
 def number_ngrams(
     ids: Int32s, grams: Int32s, n: int, n_words: int, slots: Int32s, keys: UInt64s, counts: Int32s, places: Int32s
 ) -> None:
@@ -137,7 +137,7 @@ def number_ngrams(
         grams[k] = number
 
 
-@kernel
+@inner
 def _top_characters(
     starts: Int64s, ends: Int64s, begin: int, n: int, n_words: int, grams: Int32s, counts: Int32s, places: Int32s
 ) -> int:
@@ -155,7 +155,7 @@ def _top_characters(
     return int(length * counts[best])
 
 
-@kernel
+@inner
 def _join(
     codepoints: UInt32s,
     starts: Int64s,
@@ -182,7 +182,7 @@ def _join(
     offsets[n_words], sums[n_words], scales[n_words] = at, total, scale
 
 
-@kernel
+@inner
 def _duplicate_characters(
     joined: UInt32s, offsets: Int64s, sums: UInt64s, scales: UInt64s, n_words: int, n: int, slots: Int32s
 ) -> int:

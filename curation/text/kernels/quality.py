@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from curation.arrays import Bools, Int64s, UInt8s, UInt32s
-from curation.running.compiled import kernel
+from curation.running.compiled import inner, kernel
 from curation.text.kernels.characters import NEWLINE, SPACE
 from curation.text.kernels.chunks import ALL_SYMBOLS, HAS_ALPHA
 
@@ -100,7 +100,7 @@ def count_marks(codepoints: UInt32s, first: Int64s, last: Int64s, hashes: Int64s
         hashes[row], ellipses[row] = n_hashes, n_ellipses
 
 
-@kernel
+@inner
 def line_end(codepoints: UInt32s, classes: UInt8s, start: int, end: int) -> tuple[int, int]:
     """End of the line that begins at `start`, as for `str.splitlines`, and start of the next line."""
     i = start
@@ -112,7 +112,7 @@ def line_end(codepoints: UInt32s, classes: UInt8s, start: int, end: int) -> tupl
     return i, i + (2 if pair else 1)
 
 
-@kernel
+@inner
 def stripped(codepoints: UInt32s, classes: UInt8s, start: int, end: int) -> tuple[int, int]:
     """The span without white space at its ends, as by `str.strip`."""
     while start < end and classes[codepoints[start]] & SPACE:
@@ -122,7 +122,7 @@ def stripped(codepoints: UInt32s, classes: UInt8s, start: int, end: int) -> tupl
     return start, end
 
 
-@kernel
+@inner
 def ends_in_ellipsis(codepoints: UInt32s, start: int, end: int) -> bool:
     """Whether the span ends in three dots or in an ellipsis character."""
     if start < end and codepoints[end - 1] == _ELLIPSIS:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from curation.arrays import Bools, Int32s, Int64s, UInt8s, UInt32s
-from curation.running.compiled import kernel
+from curation.running.compiled import inner, kernel
 from curation.text.kernels.duplicates import table_size
 from curation.text.kernels.ngrams import number_ngrams, number_words
 from curation.text.kernels.quality import stripped
@@ -129,14 +129,14 @@ def measure_repeats(
                 repeated[row, j] = _length(weights, begin + places[wanted], n) * counts[wanted]
 
 
-@kernel
+@inner
 def _count_single(ids: Int32s, count: int, counts: Int32s) -> None:
     counts[:count] = 0
     for k in range(count):
         counts[ids[k]] += 1
 
 
-@kernel
+@inner
 def _length(weights: Int64s, span: int, n: int) -> int:
     total = 0
     for k in range(span, span + n):
@@ -144,7 +144,7 @@ def _length(weights: Int64s, span: int, n: int) -> int:
     return total
 
 
-@kernel
+@inner
 def _most_frequent(
     weights: Int64s, begin: int, n: int, count: int, grams: Int32s, counts: Int32s, places: Int32s
 ) -> int:
@@ -160,7 +160,7 @@ def _most_frequent(
     return best
 
 
-@kernel
+@inner
 def _mark(grams: Int32s, n: int, count: int, counts: Int32s, wanted: int, inside: Bools) -> None:
     """Mark the spans in n-grams that occur more than once, or in the one wanted."""
     inside[:count] = False
@@ -172,7 +172,7 @@ def _mark(grams: Int32s, n: int, count: int, counts: Int32s, wanted: int, inside
             until = k + n
 
 
-@kernel
+@inner
 def _total(inside: Bools, weights: Int64s, begin: int, count: int) -> tuple[int, int]:
     spans = total = 0
     for k in range(count):

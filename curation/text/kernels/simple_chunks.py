@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from curation.arrays import Int32s, UInt8s, UInt32s
-from curation.running.compiled import kernel
+from curation.running.compiled import inner
 from curation.text.english import Edge
 from curation.text.kernels.characters import ALPHA, LOWER
 from curation.text.kernels.chunk_keys import Keys, find, key_of
@@ -60,7 +60,7 @@ def affixes() -> UInt8s:
     return table
 
 
-@kernel
+@inner
 def simple_words(
     codepoints: UInt32s, classes: UInt8s, start: int, end: int, simple: Simple, lengths: Int32s, at: int
 ) -> tuple[int, int]:
@@ -114,27 +114,27 @@ def simple_words(
     return count, edge
 
 
-@kernel
+@inner
 def _affix(code: np.uint32, simple: Simple) -> int:
     return int(simple.affixes[code]) if code < simple.affixes.size else 0
 
 
-@kernel
+@inner
 def _is_apostrophe(code: np.uint32) -> bool:
     return bool(code == 0x27 or code == 0x2019)
 
 
-@kernel
+@inner
 def _is_ascii_letter(code: np.uint32) -> bool:
     return bool(0x41 <= code <= 0x5A or 0x61 <= code <= 0x7A)
 
 
-@kernel
+@inner
 def _is_ascii_digit(code: np.uint32) -> bool:
     return bool(0x30 <= code <= 0x39)
 
 
-@kernel
+@inner
 def _token(codepoints: UInt32s, classes: UInt8s, start: int, end: int, simple: Simple) -> tuple[int, int]:
     """End of the token of letters or digits that begins at `start`, and its kind: 0 if there is none or it is hot."""
     if start < end and _is_ascii_digit(codepoints[start]):
@@ -154,7 +154,7 @@ def _token(codepoints: UInt32s, classes: UInt8s, start: int, end: int, simple: S
         run = i
 
 
-@kernel
+@inner
 def _digits(codepoints: UInt32s, start: int, end: int, simple: Simple) -> tuple[int, int]:
     i = start
     joined = False
@@ -172,13 +172,13 @@ def _digits(codepoints: UInt32s, start: int, end: int, simple: Simple) -> tuple[
     return i, _DIGITS
 
 
-@kernel
+@inner
 def _is_hot(codepoints: UInt32s, start: int, end: int, simple: Simple) -> bool:
     a, b = key_of(codepoints, start, end)
     return bool(find(simple.slots, simple.hot, a, b) >= 0)
 
 
-@kernel
+@inner
 def _splits(codepoints: UInt32s, i: int, kind: int) -> bool:
     """Whether the character at `i`, between two tokens, is a word: - or / between ASCII letters, - between digits."""
     code = codepoints[i]
@@ -189,7 +189,7 @@ def _splits(codepoints: UInt32s, i: int, kind: int) -> bool:
     return _is_ascii_letter(codepoints[i - 1]) and _is_ascii_letter(codepoints[i + 1])
 
 
-@kernel
+@inner
 def _is_suffix(codepoints: UInt32s, classes: UInt8s, first: int, i: int, last: int, simple: Simple) -> bool:
     """Whether the character at `i` is a separate word; `first` to `last` are the characters after the tokens."""
     before = codepoints[i - 1]

@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 
 from curation.arrays import Bools, Int64s, UInt8s, UInt32s
-from curation.running.compiled import kernel
+from curation.running.compiled import inner, kernel
 from curation.store.machine_cache import versions
 from curation.text.kernels.characters import CODEPOINTS, all_characters, cached_table
 
@@ -51,12 +51,12 @@ def _make_table() -> UInt8s:
     return table
 
 
-@kernel
+@inner
 def _is_letter(kind: int) -> bool:
     return kind in (_LETTER, _HEBREW)
 
 
-@kernel
+@inner
 def _joins(before: int, left: int, right: int, after: int) -> bool:
     """Whether there is no boundary between two characters, by the rules WB5 to WB13b.
 
@@ -89,13 +89,13 @@ def _joins(before: int, left: int, right: int, after: int) -> bool:
     return right == _NUMERIC and left in (_MID_NUM, _MID_NUM_LET, _SINGLE_QUOTE) and before == _NUMERIC
 
 
-@kernel
+@inner
 def _is_attached(kind: int) -> bool:
     """Whether a character belongs to the one before it (WB4)."""
     return kind in (_EXTEND, _FORMAT, _ZWJ)
 
 
-@kernel
+@inner
 def _is_break(kind: int) -> bool:
     return kind in (_CR, _LF, _NEWLINE)
 
