@@ -14,7 +14,10 @@ MAX_STATES = 1 << 15
 """States to keep. If there are more, all are forgotten and built again."""
 
 _TOKEN = re.compile(r"\\d|\d|\[[\d-]+\]|\(\??:?|[)|?]|\{\d+(?:,\d+)?\}")
+_DIGITS = "0123456789"
 _ANY = (1 << 10) - 1
+_PLACES = [[place for place in range(10) if digits >> place & 1] for digits in range(_ANY + 1)]
+"""The digits of each class."""
 
 _States = frozenset[int]
 _State = dict[str, Any]
@@ -40,13 +43,17 @@ class Automaton:
     ) -> None:
         self._combine = combine
         self._results: list[Any] = []
+        numbers: dict[Any, int] = {}
         self._moves: list[tuple[int, _States]] = []
         self._known: dict[tuple[int, _States], int] = {}
         self._combined: dict[_States, tuple[Any, ...]] = {}
         start: set[int] = set()
         for result, expression in expressions:
-            self._results.append(result)
-            start |= self._add(_parsed(expression), frozenset((-len(self._results),)))
+            number = numbers.get(result)
+            if number is None:
+                self._results.append(result)
+                number = numbers[result] = len(self._results)
+            start |= self._add(_parsed(expression), frozenset((-number,)))
         self._start = frozenset(start)
         self._forget()
 
@@ -101,17 +108,24 @@ class Automaton:
         return found
 
     def _step(self, state: _State, digit: str) -> _State:
+        """The state that follows a digit. Those that follow the other digits are built too: most are the same."""
         if len(self._built) > MAX_STATES:
             self._forget()
-        bit, moves = 1 << int(digit), self._moves
-        following: set[int] = set()
+        following: list[set[int]] = [set() for _ in _DIGITS]
+        after_any: set[int] = set()
         for number in state[""]:
             if number >= 0:
-                digits, then = moves[number]
-                if digits & bit:
-                    following |= then
-        state[digit] = then_state = self._state(frozenset(following))
-        return then_state
+                digits, then = self._moves[number]
+                if digits == _ANY:
+                    after_any |= then
+                else:
+                    for place in _PLACES[digits]:
+                        following[place] |= then
+        usual = self._state(frozenset(after_any))
+        for one, numbers in zip(_DIGITS, following, strict=True):
+            state[one] = self._state(frozenset(numbers | after_any)) if numbers else usual
+        following_state: _State = state[digit]
+        return following_state
 
 
 def is_supported(expression: str) -> bool:
