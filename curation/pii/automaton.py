@@ -7,11 +7,14 @@ regions to ask. The automaton takes 50 ns for a digit. It is built while it is u
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from array import array
+from collections.abc import Callable, Iterable, Set
 from typing import Any
 
 MAX_STATES = 1 << 15
 """States to keep. If there are more, all are forgotten and built again."""
+_LOOK_AGAIN = 16
+"""Digits after which to see whether anything can still match."""
 
 _TOKEN = re.compile(r"\\d|\d|\[[\d-]+\]|\(\??:?|[)|?]|\{\d+(?:,\d+)?\}")
 _DIGITS = "0123456789"
@@ -21,7 +24,8 @@ _PLACES = [[place for place in range(10) if digits >> place & 1] for digits in r
 
 _States = frozenset[int]
 _State = dict[str, Any]
-"""The state that follows each digit, the results under "=", and the set of states it stands for under ""."""
+"""The state that follows each digit, the results under "=", and the set of states it stands for, as bytes, under "".
+There are ten thousand, and bytes take a tenth of the memory of sets, which the garbage collector would search, too."""
 
 
 class Automaton:
@@ -46,7 +50,7 @@ class Automaton:
         numbers: dict[Any, int] = {}
         self._moves: list[tuple[int, _States]] = []
         self._known: dict[tuple[int, _States], int] = {}
-        self._combined: dict[_States, tuple[Any, ...]] = {}
+        self._combined: dict[tuple[int, ...], tuple[Any, ...]] = {}
         start: set[int] = set()
         for result, expression in expressions:
             number = numbers.get(result)
@@ -58,10 +62,13 @@ class Automaton:
         self._forget()
 
     def match(self, digits: str) -> tuple[Any, ...]:
-        """The results of the expressions that match all of the digits, in their order."""
+        """The results of the expressions that match all of the digits, in their order; equal results are given once."""
         state = self._first
-        for digit in digits:
-            state = state.get(digit) or self._step(state, digit)
+        for begin in range(0, len(digits), _LOOK_AGAIN):
+            for digit in digits[begin : begin + _LOOK_AGAIN]:
+                state = state.get(digit) or self._step(state, digit)
+            if not state[""]:
+                break  # nothing can match any more
         found: tuple[Any, ...] | None = state.get("=")
         return self._results_of(state) if found is None else found
 
@@ -89,20 +96,21 @@ class Automaton:
         return first
 
     def _forget(self) -> None:
-        self._built: dict[_States, _State] = {}
+        self._built: dict[bytes, _State] = {}
         self._first = self._state(self._start)
 
-    def _state(self, states: _States) -> _State:
-        state = self._built.get(states)
+    def _state(self, states: Set[int]) -> _State:
+        key = array("i", sorted(states)).tobytes()
+        state = self._built.get(key)
         if state is None:
-            state = self._built[states] = {"": states}
+            state = self._built[key] = {"": key}
         return state
 
     def _results_of(self, state: _State) -> tuple[Any, ...]:
-        ends = frozenset([number for number in state[""] if number < 0])
+        ends = tuple(number for number in array("i", state[""]) if number < 0)
         found = self._combined.get(ends)
         if found is None:
-            results = [self._results[-end - 1] for end in sorted(ends, reverse=True)]
+            results = [self._results[-end - 1] for end in reversed(ends)]
             found = self._combined[ends] = self._combine(tuple(results))
         state["="] = found
         return found
@@ -113,7 +121,7 @@ class Automaton:
             self._forget()
         following: list[set[int]] = [set() for _ in _DIGITS]
         after_any: set[int] = set()
-        for number in state[""]:
+        for number in array("i", state[""]):
             if number >= 0:
                 digits, then = self._moves[number]
                 if digits == _ANY:
@@ -121,9 +129,9 @@ class Automaton:
                 else:
                     for place in _PLACES[digits]:
                         following[place] |= then
-        usual = self._state(frozenset(after_any))
+        usual = self._state(after_any)
         for one, numbers in zip(_DIGITS, following, strict=True):
-            state[one] = self._state(frozenset(numbers | after_any)) if numbers else usual
+            state[one] = self._state(numbers | after_any) if numbers else usual
         following_state: _State = state[digit]
         return following_state
 

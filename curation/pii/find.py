@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -37,16 +37,17 @@ class Kind:
         shown: Converts a window to the form that the recognizer expects, character by character.
         recognize: Finds its spans in a converted window, given the regions of phone numbers and where the window ends.
         judge: Turns a span in a text into a match, or None.
-        may_be: Cheap test of a window that fails only if no match in it can reach the minimum score.
+        may_be: Cheap test of a window, given its text, start, end, number of wanted characters, the minimum score and
+            the regions. It fails only if no match in the window can reach the minimum score.
         before: Number of characters before a window that the recognizer also sees.
         after: Returns the position up to which the recognizer sees the text after a window.
     """
 
     windows: Callable[[views.Characters], list[Stretch]]
     shown: Callable[[str], str]
-    recognize: Callable[[str, tuple[str, ...], int], Iterator[Span]]
+    recognize: Callable[[str, tuple[str, ...], int], Iterable[Span]]
     judge: Callable[[str, Span, tuple[str, ...]], Match | None]
-    may_be: Callable[[str, Window, float, tuple[str, ...]], bool] = lambda text, window, minimum, regions: True
+    may_be: Callable[[str, int, int, int, float, tuple[str, ...]], bool] = lambda *_: True
     before: int = 0
     after: Callable[[str, int], int] = lambda text, end: end
 
@@ -70,7 +71,7 @@ KINDS = {
         windows.plain,
         recognizers.cards,
         lambda text, span, _: accounts.judge_card(text, span),
-        lambda text, window, *_: window.wanted >= accounts.MIN_CARD_DIGITS,
+        lambda text, start, end, wanted, *_: wanted >= accounts.MIN_CARD_DIGITS,
         before=1,
         after=lambda text, end: end + 1,
     ),
@@ -85,7 +86,7 @@ KINDS = {
         windows.plain,
         recognizers.ssns,
         lambda text, span, _: accounts.judge_ssn(text, span),
-        lambda text, window, *_: window.wanted >= accounts.SSN_DIGITS,
+        lambda text, start, end, wanted, *_: wanted >= accounts.SSN_DIGITS,
         before=1,
         after=lambda text, end: end + 1,
     ),
@@ -128,18 +129,18 @@ def find(texts: pa.StringArray, search: Search, settled: Settled | None = None) 
     matches: dict[int, list[Match]] = {}
     for name, minimum in search.minimums:
         kind = KINDS[name]
-        for window in map(Window._make, windows_of(kind.windows)):
-            text = text_of(window.row)
-            if kind.may_be(text, window, minimum, search.regions):
-                begin = max(0, window.start - kind.before)
-                shown = kind.shown(text[begin : kind.after(text, window.end)])
-                for span in kind.recognize(shown, search.regions, window.end - begin):
+        for row, start, end, wanted in windows_of(kind.windows):
+            text = text_of(row)
+            if kind.may_be(text, start, end, wanted, minimum, search.regions):
+                begin = max(0, start - kind.before)
+                shown = kind.shown(text[begin : kind.after(text, end)])
+                for span in kind.recognize(shown, search.regions, end - begin):
                     # A span that begins after the window belongs to another window, or is cut off here.
-                    if begin + span.start < window.end:
+                    if begin + span.start < end:
                         moved = Span(begin + span.start, begin + span.end, span.score, span.numbers)
                         match = kind.judge(text, moved, search.regions)
                         if match is not None and match.score >= minimum:
-                            matches.setdefault(window.row, []).append(match)
+                            matches.setdefault(row, []).append(match)
     return {row: without_overlaps(matches[row]) for row in sorted(matches)}
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
@@ -64,6 +64,7 @@ _MIN_BLOCK, _MAX_GROUPS = 6, 10
 _MAX_LETTERS = 2
 """With more letters than this, they stand for digits (libphonenumber)."""
 _ZEROS = dict.fromkeys(map(ord, "123456789"), "0")
+_ONLY_DIGITS = {code: None for code in range(128) if not chr(code).isdecimal()}
 _DIGITS = re.compile(r"\d++")
 _START = re.compile(r"[+\uff0b\d]")
 _SECOND_NUMBER = re.compile(r"[\\/] *+x")
@@ -141,7 +142,9 @@ def shape(written: str) -> str:
 
 def digits_of(written: str) -> str:
     """The decimal digits of a text, as ASCII: "(212) ７" → "2127"."""
-    return "".join(_DIGITS.findall(written) if written.isascii() else _DIGITS.findall(_normal_digits(written)))
+    if written.isascii():
+        return written.translate(_ONLY_DIGITS)
+    return "".join(_DIGITS.findall(_normal_digits(written)))
 
 
 @lru_cache(maxsize=1 << 13)
@@ -183,17 +186,18 @@ def numbers_in_form(
         regions: Regions (ISO 3166), or ANYWHERE.
         wanted: Those of them to ask.
     """
-    parts = _Written(digits[: form.size], form.plus, digits[form.size : form.size + form.extension])
+    start = digits[: form.size]
+    parts = _Written(start, form.plus, digits[form.size : form.size + form.extension])
     if form.has_letters:
         parts = _parts(written) or parts
-    start = parts.digits
-    country = country_code(start) if form.plus and len(start) > _MIN_DIGITS else ""
-    if country:
-        if not main_plan(int(country)).may_be_number(start[len(country) :]):
-            return {}
-        number = _national(start[len(country) :], int(country), PLUS, parts.extension)
-        return dict.fromkeys(regions, number) if number and _is_valid(number, written, digits, form) else {}
+        start = parts.digits
     if form.plus:
+        country = country_code(start) if len(start) > _MIN_DIGITS else ""
+        if country:
+            if not main_plan(int(country)).may_be_number(start[len(country) :]):
+                return {}
+            number = _national(start[len(country) :], int(country), PLUS, parts.extension)
+            return dict.fromkeys(regions, number) if number and _is_valid(number, written, digits, form) else {}
         # No calling code follows the "+", but perhaps a prefix for calls abroad.
         tried = ((region, _read(parts, region)) for region in regions)
         return {one: number for one, number in tried if number and _is_valid(number, written, digits, form)}
@@ -203,50 +207,63 @@ def numbers_in_form(
     for region, plan, how, lengths in usual if is_simple else readings:
         if region not in wanted:
             continue
-        if not is_simple or start.startswith(plan.code):
-            how = UNKNOWN
-        if how == PREFIXED:
-            cut = plan.prefix_size(start)
+        if is_simple and how != UNKNOWN and not start.startswith(plan.code):
+            cut = plan.prefix_size(start) if how == PREFIXED else 0
             if len(start) - cut in lengths or plan.valid.fullmatch(start, cut):
                 found[region] = Number(plan.country, start[cut:], "", NATIONAL)
                 continue
-        elif how == WITHOUT_PREFIX:
-            if len(start) in lengths or plan.valid.fullmatch(start):
-                found[region] = Number(plan.country, start, "", NATIONAL)
-            continue
+            if how == WITHOUT_PREFIX:
+                continue
         number = _read(parts, region)
         if number is not None and _is_valid(number, written, digits, form):
             found[region] = number
     return found
 
 
-def is_usually_grouped(written: str, number: Number) -> bool:
-    """Whether a number is grouped as it is printed in its country, or not at all (libphonenumber's EXACT_GROUPING).
+def usually_grouped(written: str, meanings: Iterable[Number]) -> Number | None:
+    """The first of some numbers that, if meant, is grouped as it is printed in its country, or not at all.
+
+    That is libphonenumber's EXACT_GROUPING.
 
     Args:
         written: The number as it is written.
+        meanings: What it may mean.
+    """
+    sizes, digits = group_sizes(shape(written)), digits_of(written)
+    has_slashes = written.count("/") > 1
+    for number in meanings:
+        if (not has_slashes or _has_slash_after_country(written, number)) and _is_usual(written, digits, sizes, number):
+            return number
+    return None
+
+
+def _is_usual(written: str, digits: str, sizes: tuple[int, ...], number: Number) -> bool:
+    """Whether a number is written in usual groups.
+
+    Args:
+        written: The number as it is written.
+        digits: Its digits.
+        sizes: The sizes of its groups.
         number: What it means.
     """
-    if "/" in written and written.count("/") > 1 and not _has_slash_after_country(written, number):
-        return False
-    sizes = group_sizes(shape(written))
+    national = number.national
     last = len(sizes) - (2 if number.extension else 1)
-    if len(sizes) == 1 or (sizes[last] >= len(number.national) and number.national in _groups(written)[last]):
+    if len(sizes) == 1 or (sizes[last] >= len(national) and national in _groups(written)[last]):
         return True
-    formats = main_plan(number.country).international
-    if sizes[-1] and digits_of(written).endswith(number.national + number.extension):
-        places, leading = _fitting(number.country, len(number.national), sizes[: last + 1])
-        return (bool(places) and formats.choose(number.national) in places) or any(
-            digits is None or digits.match(number.national) for digits in leading
-        )
+    if sizes[-1] and digits.endswith(national + number.extension):
+        places, leading = _fitting(number.country, len(national), sizes[: last + 1])
+        if places and main_plan(number.country).international.choose(national) in places:
+            return True
+        return any(first is None or first.match(national) for first in leading)
     # The national number has other digits than are written.
     groups = _groups(written)[: last + 1]
     others = (
-        other.formats.groups_of(0, number.national)
+        other.formats.groups_of(0, national)
         for other in alternative_formats(number.country)
-        if other.leading is None or other.leading.match(number.national)
+        if other.leading is None or other.leading.match(national)
     )
-    return any(_ends_with(groups, one, str.endswith) for one in (formats.groups(number.national), *others))
+    formats = main_plan(number.country).international
+    return any(_ends_with(groups, one, str.endswith) for one in (formats.groups(national), *others))
 
 
 @lru_cache(maxsize=1 << 13)

@@ -117,6 +117,7 @@ class NumberingPlan:
         self._abroad = re.compile(metadata.international_prefix or r"\d{41}")
         prefix = metadata.national_prefix_for_parsing
         self._prefix = re.compile(prefix) if prefix else None
+        self._usual_prefix = prefix if prefix and prefix.isdecimal() else ""
         self._transform = metadata.national_prefix_transform_rule or ""
         self.valid = _valid_numbers(self.country)
         self.national = Formats(metadata.number_format)
@@ -200,6 +201,8 @@ class NumberingPlan:
 
     def prefix_size(self, digits: str) -> int:
         """The length of the national prefix of digits."""
+        if self._usual_prefix and digits.startswith(self._usual_prefix):
+            return len(self._usual_prefix)
         prefix = None if self._prefix is None else self._prefix.match(digits)
         return 0 if prefix is None else prefix.end()
 

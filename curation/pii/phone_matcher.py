@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 import sys
 import unicodedata
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterator
 from functools import cache, lru_cache
 from itertools import accumulate
 from typing import NamedTuple
 
-from curation.pii.numbering import EXTENSION, Form, Number, digits_of, form_of, numbers_in_form, shape
+from curation.pii.numbering import EXTENSION, Number, digits_of, form_of, numbers_in_form, shape
 from curation.pii.numbering_plans import PUNCTUATION, regions_of
 
 _LEAD = "(\\[\uff08\uff3b+\uff0b"
@@ -30,6 +30,8 @@ _SHORT = 256
 """Characters of a text that is looked at as a whole, and of which the numbers are kept in memory."""
 _ONE_NUMBER = 32
 """Characters of a text of which all is looked at once, since it has hardly more than one number."""
+_NOT_PLAIN = re.compile("[^\\W\\d_]|[;,#\uff03~\uff5e+\uff0b]")
+"""What a number of digits and punctuation does not have: letters, and what may begin an extension."""
 _SECOND_NUMBER = re.compile(r"[\\/] *+x")
 _SLASHED_DATE = re.compile(r"(?:[0-3]?\d/[01]?\d|[01]?\d/[0-3]?\d)/(?:[12]\d)?\d{2}")
 _TIME_STAMP = re.compile(r"[12]\d{3}[-/]?[01]\d[-/]?[0-3]\d {1,4}[0-2]\d\Z")
@@ -53,14 +55,14 @@ class _NumberPart(NamedTuple):
         end: Character after the last.
         first: Number of digits before it in the candidate.
         last: Number of digits up to its end in the candidate.
-        form: How it is written.
+        shape: Its shape.
     """
 
     start: int
     end: int
     first: int
     last: int
-    form: Form
+    shape: str
 
 
 class _Candidate(NamedTuple):
@@ -71,6 +73,7 @@ class _Candidate(NamedTuple):
         end: Character after the last.
         digits: Number of its digits.
         may_be_date: Whether it may be a date or a time.
+        is_plain: Whether there are only digits and punctuation, so that its parts are plain numbers, or none.
         parts: Its parts, itself first.
     """
 
@@ -78,6 +81,7 @@ class _Candidate(NamedTuple):
     end: int
     digits: int
     may_be_date: bool
+    is_plain: bool
     parts: tuple[_NumberPart, ...]
 
 
@@ -104,36 +108,62 @@ def _find_numbers(
     text: str, regions: tuple[str, ...], limit: int | None
 ) -> dict[tuple[int, int], dict[str, Number] | None]:
     form, digits = shape(text), digits_of(text)
-    first, last = (_ends if len(form) <= _SHORT else _ends.__wrapped__)(form[:limit])
-    candidate = _candidate(form, 0) if first < last else None
+    first, last, candidate = (_first if len(form) <= _SHORT else _first.__wrapped__)(form, limit)
     if candidate is None:
         return {}
     whole = candidate.parts[0] if candidate.parts else None
     if whole and whole.start <= first and last <= whole.end and not _is_date(text, candidate):
         # Nearly all texts are one number, or none.
-        valid = numbers_in_form(whole.form, digits[: whole.last], text[whole.start : whole.end], regions, regions)
+        valid = _numbers_in_part(whole, candidate.is_plain, digits, text, regions, regions)
         missing = regions[: regions.index(next(iter(valid)))] if valid else regions
-        if not missing or not _may_have_numbers(candidate.parts[1:], digits, regions, missing):
+        if not missing or not _may_have_numbers(candidate, digits, regions, missing):
             return {(whole.start, whole.end): valid} if valid else {}
     return _search(text, form, digits, (first, last), regions)
 
 
-def _may_have_numbers(
-    parts: Iterable[_NumberPart], digits: str, regions: tuple[str, ...], wanted: Container[str]
-) -> bool:
-    """Whether any part may be a number that is valid in some of the regions: a quick test.
+def _numbers_in_part(
+    part: _NumberPart, is_plain: bool, digits: str, text: str, regions: tuple[str, ...], wanted: tuple[str, ...]
+) -> dict[str, Number]:
+    """What a part of a candidate means, by region; tests of its digits go before slower ones of its form.
 
     Args:
-        parts: Parts of a candidate.
+        part: The part.
+        is_plain: Whether its candidate is.
         digits: The digits of the candidate.
+        text: The text in which the part is.
+        regions: All regions.
+        wanted: Those of them to ask.
+    """
+    own = digits[part.first : part.last]
+    if is_plain and not regions_of(regions).match(own)[0]:
+        return {}
+    form = form_of(part.shape)
+    if form is None:
+        return {}
+    return numbers_in_form(form, own, text[part.start : part.end], regions, wanted)
+
+
+def _may_have_numbers(
+    candidate: _Candidate, digits: str, regions: tuple[str, ...], wanted: Container[str]
+) -> bool:
+    """Whether any part of a candidate except itself may be a number that is valid in some of the regions: a quick test.
+
+    Args:
+        candidate: The candidate.
+        digits: Its digits.
         regions: All regions.
         wanted: Some of them.
     """
     readings = regions_of(regions)
-    return any(
-        not part.form.is_plain or any(one[0] in wanted for one in readings.match(digits[part.first : part.last])[0])
-        for part in parts
-    )
+    for part in candidate.parts[1:]:
+        form = None if candidate.is_plain else form_of(part.shape)
+        if form is None or form.is_plain:
+            usual = readings.match(digits[part.first : part.last])[0]
+            if any(one[0] in wanted for one in usual):
+                return True
+        else:
+            return True
+    return False
 
 
 def _search(
@@ -160,14 +190,12 @@ def _search(
         candidate = _candidate(form, place)
         if candidate is None:
             continue
-        for start, end, begin, stop, how in () if _is_date(text, candidate) else candidate.parts:
-            part = digits[skipped + begin : skipped + stop]
-            if how.is_plain and not regions_of(regions).match(part)[0]:
-                continue
-            valid = numbers_in_form(how, part, text[start:end], regions, missing)
+        own = digits[skipped : skipped + candidate.digits]
+        for part in () if _is_date(text, candidate) else candidate.parts:
+            valid = _numbers_in_part(part, candidate.is_plain, own, text, regions, missing)
             if valid:
                 hits = [region for region in missing if region in valid]
-                span = (start, end)
+                start, end = span = part.start, part.end
                 meanings[span] = valid if missing == regions else None
                 if start <= first and last <= end:
                     allowed = regions[: 1 + regions.index(hits[0])]
@@ -175,7 +203,8 @@ def _search(
                 found.setdefault(span, []).extend(hits)
                 missing = tuple(region for region in missing if region in allowed and region not in valid)
                 if end < last:
-                    pending[end, skipped + stop] = (*pending.get((end, skipped + stop), ()), *hits)
+                    behind = (end, skipped + part.last)
+                    pending[behind] = (*pending.get(behind, ()), *hits)
                 if not missing:
                     break
         if missing and candidate.end < last:
@@ -197,15 +226,22 @@ def _candidate(form: str, place: int) -> _Candidate | None:
     if found is None:
         return None
     parts = (part._replace(start=begin + part.start, end=begin + part.end) for part in found.parts)
-    return _Candidate(begin + found.start, begin + found.end, found.digits, found.may_be_date, tuple(parts))
+    return found._replace(start=begin + found.start, end=begin + found.end, parts=tuple(parts))
 
 
 @lru_cache(maxsize=1 << 12)
-def _ends(text: str) -> tuple[int, int]:
-    """Where the first digit of a text is, and the place after the last."""
-    digits = _any_digit()
-    first, last = digits.search(text), digits.search(text[::-1])
-    return (first.start(), len(text) - last.start()) if first and last else (len(text), 0)
+def _first(form: str, limit: int | None) -> tuple[int, int, _Candidate | None]:
+    """Where the first digit of a text, or of its shape, is before a limit, the place after the last, and a candidate.
+
+    Args:
+        form: The text, or its shape.
+        limit: Place before which digits count.
+    """
+    digits, counted = _any_digit(), form[:limit]
+    first, last = digits.search(counted), digits.search(counted[::-1])
+    if first is None or last is None:
+        return 0, 0, None
+    return first.start(), len(counted) - last.start(), _candidate(form, 0)
 
 
 @cache
@@ -243,11 +279,10 @@ def _candidate_of(text: str, place: int) -> _Candidate | None:
     for begin, stop in (whole, *_parts(candidate)):
         part = candidate if (begin, stop) == whole else _without_end(candidate[begin:stop])
         first, last = start + begin, start + begin + len(part)
-        is_new = part != "" and (first, last) not in parts
-        form = form_of(part) if is_new and _stands_alone(text, first, part) else None
-        if form is not None:
-            parts[first, last] = _NumberPart(first, last, before[begin], before[begin + len(part)], form)
-    return _Candidate(start, end, before[-1], may_be_date, tuple(parts.values()))
+        if part and (first, last) not in parts and _stands_alone(text, first, part):
+            parts[first, last] = _NumberPart(first, last, before[begin], before[begin + len(part)], part)
+    is_plain = _NOT_PLAIN.search(candidate) is None
+    return _Candidate(start, end, before[-1], may_be_date, is_plain, tuple(parts.values()))
 
 
 def _is_date(text: str, candidate: _Candidate) -> bool:

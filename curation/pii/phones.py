@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from curation.pii.context import has_label, in_context, is_named_otherwise, may_be_in_context, may_be_named
 from curation.pii.evidence import Match, is_part
-from curation.pii.numbering import EXTENSION, Number, is_usually_grouped, may_be_grouped, numbers, shape
+from curation.pii.numbering import EXTENSION, Number, may_be_grouped, numbers, shape, usually_grouped
 from curation.pii.phone_matcher import next_candidate
 from curation.pii.recognizers import GLUED_WORD, PHONE_SCORE, Span
-from curation.pii.windows import MIN_PHONE_DIGITS, NUMBER_PUNCTUATION, Window, plain
+from curation.pii.windows import MIN_PHONE_DIGITS, NUMBER_PUNCTUATION, plain
 
 WELL_PRINTED = 0.6
 """The score of a phone number in international format or grouped as is usual in its country."""
@@ -54,24 +54,33 @@ _FICTION = re.compile(r"\+1\d{3}55501\d\d")
 _WRITTEN = re.compile(rf"[\d{re.escape(NUMBER_PUNCTUATION)}]*+")
 _DIGIT = re.compile(r"\d")
 _MAY_BE_DATE = re.compile(r"\d[./-]\s?\d{1,2}[./-]")
-_NEVER_EXTENSION = frozenset(("", *"\n.:!?|\"'<>{}_=@%&*\\"))
-"""What ends a number at once."""
+_NEVER_EXTENSION = frozenset(("", *map(chr, range(128)))) - frozenset("\t ,;-#~aAeEiIxX")
+"""What ends a number at once: most of ASCII begins no extension."""
 
 
-def may_be_phone(text: str, window: Window, minimum: float, regions: tuple[str, ...]) -> bool:
-    """Whether a number in a window can reach the score `minimum`: cheap tests before slow ones. False in a table."""
-    if window.wanted > MAX_FIGURES:
+def may_be_phone(text: str, start: int, end: int, wanted: int, minimum: float, regions: tuple[str, ...]) -> bool:
+    """Whether a number in a window can reach the score `minimum`: cheap tests before slow ones. False in a table.
+
+    Args:
+        text: The text.
+        start: Where the window starts.
+        end: Where it ends.
+        wanted: Number of its digits.
+        minimum: The score.
+        regions: Regions (ISO 3166) of national phone numbers.
+    """
+    if wanted > MAX_FIGURES:
         return False
     if minimum <= PHONE_SCORE:
         return True
-    written = plain(text[window.start : window.end])
+    written = plain(text[start:end])
     if "00" in written and _ABROAD.search(written):
         return True
     if _WELL_PRINTED.search(written):
         is_unclear = "+" in written or "/" in written or len(written) > _MAX_SHAPE
         if is_unclear or may_be_grouped(shape(written), regions):
             return True
-    return may_be_in_context("phone", text, window.start, end_of_context(text, window.end))
+    return may_be_in_context("phone", text, start, end_of_context(text, end))
 
 
 def end_of_context(text: str, end: int) -> int:
@@ -103,7 +112,8 @@ def judge_phone(text: str, span: Span, regions: tuple[str, ...]) -> Match | None
     if raw[0] in "(（[［" and not set(raw) & set(")）]］"):
         start, raw, found = start + 1, raw[1:], None
     before = start if has_label("phone", text, start, end) else max(0, start - _AROUND)
-    after = end if GLUED_WORD.match(text, end) else end + _AROUND
+    is_glued = text[end : end + 1].isalpha() and GLUED_WORD.match(text, end)
+    after = end if is_glued else end + _AROUND
     look = _look(shape(text[before:after]), start - before, end - before)
     if look is None or (look.may_be_date and _DATE.search(raw)):
         return None
@@ -114,13 +124,7 @@ def judge_phone(text: str, span: Span, regions: tuple[str, ...]) -> Match | None
     score = span.score
     is_named = may_be_named(text, start, end)
     if look.is_international or not (is_named and is_named_otherwise(text, start, end)):
-        form = plain(raw)
-        if (
-            look.is_international
-            or _is_abroad(form, found)
-            or (is_grouped and look.may_be_grouped and _GROUPED.match(form))
-            or ("/" in form and _SLASHED.fullmatch(form))
-        ):
+        if look.is_international or _is_well_printed(plain(raw), found, is_grouped and look.may_be_grouped):
             score = WELL_PRINTED
         score = in_context("phone", text, start, end, score) if is_named else score
     return Match("phone", start, end, score, value, "55501" in value and _FICTION.fullmatch(value) is not None)
@@ -163,8 +167,19 @@ def _is_part(text: str, start: int, end: int) -> bool:
     return is_part(text[start:], 0, end - start) if after_word else is_part(text, start, end)
 
 
-def _is_abroad(form: str, found: Mapping[str, Number]) -> bool:
-    """Whether a number begins with the prefix for calls abroad and, as a group of its own, the country code."""
+def _is_well_printed(form: str, found: Mapping[str, Number], may_be_grouped: bool) -> bool:
+    """Whether a number without "+" is written as numbers are printed.
+
+    Args:
+        form: The number with ASCII spaces and hyphens.
+        found: What it means in the regions where it is valid.
+        may_be_grouped: Whether its groups are as is usual.
+    """
+    if may_be_grouped and _GROUPED.match(form):
+        return True
+    if "/" in form and _SLASHED.fullmatch(form):
+        return True
+    # The prefix for calls abroad and, as a group of its own, the country code.
     abroad = _ABROAD.match(form) if form.startswith(("00", "(00")) else None
     return abroad is not None and any(number.country == int(abroad[1]) for number in found.values())
 
@@ -179,6 +194,6 @@ def _read(raw: str, found: Mapping[str, Number]) -> tuple[str, bool]:
     Returns:
         The number in E.164 format with its extension, and whether its grouping is usual.
     """
-    first = next(iter(found.values()))
-    grouped = next((number for number in found.values() if is_usually_grouped(raw, number)), None)
-    return (grouped or first).value, grouped is not None
+    meanings = dict.fromkeys(found.values())  # with a country code it means the same everywhere
+    grouped = usually_grouped(raw, meanings)
+    return (grouped or next(iter(meanings))).value, grouped is not None

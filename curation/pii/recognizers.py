@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
+from operator import itemgetter
 from typing import NamedTuple
 
 from curation.pii import phone_matcher
@@ -225,9 +226,10 @@ def ssns(text: str, *_: object) -> Iterator[Span]:
             yield Span(match.start(), match.end(), GROUPED_SSN_SCORE if match[1] else SSN_SCORE)
 
 
-def phones(text: str, regions: tuple[str, ...], limit: int | None = None) -> Iterator[Span]:
+def phones(text: str, regions: tuple[str, ...], limit: int | None = None) -> list[Span]:
     """Phone numbers that are valid in one of the regions and begin before a place."""
     if limit is not None and text[limit : limit + 1].isalpha() and _GLUED.match(text, limit):
         text = text[:limit]
-    for (start, end), numbers in sorted(phone_matcher.find_numbers(text, regions, limit).items()):
-        yield Span(start, end, PHONE_SCORE, numbers)
+    found = phone_matcher.find_numbers(text, regions, limit)
+    spans = [Span(start, end, PHONE_SCORE, numbers) for (start, end), numbers in found.items()]
+    return sorted(spans, key=itemgetter(0, 1)) if len(spans) > 1 else spans

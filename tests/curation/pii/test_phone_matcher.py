@@ -10,7 +10,7 @@ import phonenumbers
 from growth import assert_linear
 from phonenumbers import Leniency, PhoneMetadata, PhoneNumberFormat, PhoneNumberMatcher
 
-from curation.pii.numbering import is_usually_grouped, numbers
+from curation.pii.numbering import numbers, usually_grouped
 from curation.pii.numbering_plans import ANYWHERE, is_supported
 from curation.pii.phone_matcher import find_numbers, next_candidate
 
@@ -101,8 +101,9 @@ def test_the_same_meaning_and_grouping_as_the_library() -> None:
             extension = f";{match.number.extension}" if match.number.extension else ""
             assert number.value == phonenumbers.format_number(match.number, PhoneNumberFormat.E164) + extension, raw
             exact = next(iter(PhoneNumberMatcher(raw, region, Leniency.EXACT_GROUPING)), None)
-            assert is_usually_grouped(raw, number) == (exact is not None and exact.raw_string == raw), (raw, region)
-            grouped += is_usually_grouped(raw, number)
+            is_grouped = usually_grouped(raw, [number]) is not None
+            assert is_grouped == (exact is not None and exact.raw_string == raw), (raw, region)
+            grouped += is_grouped
     assert grouped > 300
 
 
