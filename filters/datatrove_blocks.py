@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import operator
 import threading
-from collections.abc import Iterator
-from functools import cache, lru_cache
-from typing import Any, ClassVar
+import types
+import typing
+from collections.abc import Iterable, Iterator
+from functools import cache, lru_cache, reduce
+from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
 
@@ -152,9 +155,14 @@ def block_class(name: str) -> type[Any]:
     arguments = blocks.get(name)
     if arguments is None:
         usable = ", ".join(known for known, parts in blocks.items() if parts is not None)
-        raise ValueError(f"datatrove has no filter {name} that a recipe can use; it has {usable}")
-    fields = [(key, Value, dataclasses.field(default=default, kw_only=True)) for key, default in arguments.items()]
+        what = f"datatrove has no filter {name} that a recipe can use" if name else "no filter is named"
+        raise ValueError(f"{what}; there are {usable}")
     block = _filters()[name]
+    hints = typing.get_type_hints(block.__init__)
+    fields = [
+        (key, _type_of(hints.get(key), default), dataclasses.field(default=default, kw_only=True))
+        for key, default in arguments.items()
+    ]
     doc = inspect.cleandoc(block.__init__.__doc__ or block.__doc__ or name)
     names = {"__module__": MODULE, "__qualname__": name, "__doc__": f"\n{doc}".replace("\nArgs:\n", "\nAttributes:\n")}
     return dataclasses.make_dataclass(name, fields, bases=(DatatroveBlock,), namespace=names, frozen=True)
@@ -173,6 +181,33 @@ def _arguments(name: str) -> dict[str, Any] | None:
         elif _is_value(argument.default):
             arguments[key] = argument.default
     return arguments
+
+
+def _type_of(hint: Any, default: Any) -> Any:
+    """The type of a stage's parameter for the annotation of a block's argument, which promises more than datatrove needs.
+
+    >>> _type_of(int, 10), _type_of(list[str], None)
+    (int | float, tuple[str, ...] | None)
+    """
+    kind = _accepted(hint)
+    return kind | None if default is None and kind is not Value else kind
+
+
+def _accepted(hint: Any) -> Any:
+    """Whole numbers may be fractions, lists are tuples, and a tuple of one type has any length, as its defaults have."""
+    origin, parts = typing.get_origin(hint), tuple(part for part in typing.get_args(hint) if part is not ...)
+    if hint in (bool, str, float, types.NoneType) or origin is Literal:
+        return hint
+    if hint is int:
+        return int | float
+    if origin is Iterable:
+        return tuple[str, ...]
+    if origin in (typing.Union, types.UnionType):
+        return reduce(operator.or_, map(_accepted, parts))
+    if origin in (list, tuple):
+        items = tuple(map(_accepted, parts))
+        return tuple[items] if len(items) > 1 else tuple[items[0], ...]
+    return Value
 
 
 def _is_value(default: Any) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from curation.archives.streams import PatientStream
+from curation.errors import UsageError
 from curation.store.storage import input_errors
 from curation.store.untrusted import is_local
 
@@ -33,13 +34,17 @@ def expand_lists(arguments: Iterable[str], prefix: str = "") -> Iterator[str]:
 
     Raises:
         InputError: A list cannot be read.
+        UsageError: There is a prefix, but no list.
     """
+    arguments = list(arguments)
+    if prefix and not any(argument.startswith(LIST) for argument in arguments):
+        raise UsageError(f"--prefix {prefix}: only completes the paths in an @list, and no input is one")
     for argument in arguments:
         if not argument.startswith(LIST):
             yield argument
             continue
         place = argument.removeprefix(LIST)
-        with input_errors(f"input list {place}"):
+        with input_errors(f"input list {place}", "no such file"):
             lines = read_list(place)
             if not lines:
                 raise ValueError("no input in it")

@@ -244,6 +244,10 @@ def _adapter(kind: Hashable, key: str) -> Any:
     return TypeAdapter(_hints(kind)[key], config=ConfigDict(strict=True, arbitrary_types_allowed=True))
 
 
+def _fixed(arguments: tuple[Any, ...]) -> str:
+    return f"a list of {' and '.join(map(_allowed, arguments))}"
+
+
 _NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text", types.NoneType: '"none"'}
 _BOUNDS: dict[type[Any], str] = {
     Ge: "at least", Gt: "above", Le: "at most", Lt: "below", MinLen: "length at least", MaxLen: "length at most"
@@ -264,5 +268,5 @@ def _allowed(hint: Any) -> str:
     if origin is typing.Literal:
         return f"one of {', '.join(map(str, arguments))}"
     if origin is tuple:
-        return f"a list, each item {_allowed(arguments[0])}"
+        return f"a list, each item {_allowed(arguments[0])}" if ... in arguments else _fixed(arguments)
     return _NAMES.get(hint, getattr(hint, "__name__", str(hint)))

@@ -7,6 +7,7 @@ another exception, and are told in one line.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -42,6 +43,9 @@ _CREDENTIAL_CODES = frozenset({
     "InvalidAccessKeyId", "InvalidClientTokenId", "SignatureDoesNotMatch", "RequestTimeTooSkewed",
 })  # fmt: skip
 """Codes of S3 for credentials that are wrong or have expired; "AccessDenied" may concern a single object."""
+
+_ERRNO = re.compile(r"^\[Errno -?[0-9]+\] ")
+"""How the text of an OSError begins."""
 
 LONGEST_MESSAGE = 300
 """Characters of a library's message that are shown."""
@@ -135,7 +139,7 @@ def input_errors(what: str, missing: str | None = None) -> Iterator[None]:
 
 
 def _line(error: BaseException) -> str:
-    first, _, rest = str(error).strip().partition("\n")
+    first, _, rest = _ERRNO.sub("", str(error).strip()).partition("\n")
     line = " ".join((f"{first} {rest}" if first.endswith(":") else first).split())
     return line[:LONGEST_MESSAGE] or type(error).__name__
 

@@ -224,7 +224,7 @@ def what_if_command(
     folder: RunFolder,
     settings: Settings = None,
     sweep: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             metavar="KEY=A:B:STEP",
             help="Also change this key to each value from A to B in steps of STEP, and draw what would be kept.",
@@ -246,10 +246,12 @@ def what_if_command(
     from curation.jobs.steps.plan import open_plan
     from curation.running.cluster import open_cluster
 
+    if len(sweep or []) > 1:
+        raise UsageError("--sweep takes one key; give the others with --set, or sweep them one after the other")
     plan = open_plan(folder, trust_code=trust_code)
     with open_cluster(workers, scheduler) as cluster:
-        if sweep is not None:
-            curve = sweeps.sweep(plan, sweep, settings or [], cluster, measure=measure)
+        if sweep:
+            curve = sweeps.sweep(plan, sweep[0], settings or [], cluster, measure=measure)
             show_value(curve, as_json, sweeps.to_json, sweeps.show)
             return
         answer = what_if(plan, settings or [], cluster, measure=measure)

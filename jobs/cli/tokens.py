@@ -136,7 +136,9 @@ def seen_command(
             show_default="from the beginning of training",
         ),
     ] = None,
-    epochs: Annotated[int, typer.Option(metavar="N", min=1, help="Number of epochs to list the steps of.")] = 1,
+    epochs: Annotated[
+        int, typer.Option(metavar="N", min=1, max=1000, help="Number of epochs to list the steps of.")
+    ] = 1,
     seed: Annotated[int, typer.Option(metavar="N", help="Random seed of the loader.")] = 0,
     window: Annotated[int, typer.Option(metavar="N", min=1, help="Row groups that the loader shuffles together.")] = 32,
     no_shuffle: Annotated[

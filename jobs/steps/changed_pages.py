@@ -15,6 +15,7 @@ from curation.arrays import Bools, Int64s
 from curation.dedup.signatures import signature_schema, signatures
 from curation.errors import UnreadableArchive
 from curation.jobs.steps.moved_rules import MovedStage
+from curation.jobs.steps.removed import all_signals
 from curation.stages.batch import Batch
 from curation.stages.rules import Rule
 from curation.stages.signals import Histogram, add_histograms, stored_rows, stored_schema
@@ -146,7 +147,7 @@ class ChangedRows:
             DOCUMENTS: schema.DOCUMENT,
             SIGNATURES: signature_schema(self._settings),
             SIGNALS: stored_schema(signals),
-            REMOVED_BY_FILTER: schema.removed(signals),
+            REMOVED_BY_FILTER: schema.removed(all_signals(signals)),
         }
 
     def add(self, applied: Applied) -> None:

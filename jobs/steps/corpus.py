@@ -16,13 +16,14 @@ from curation.dedup.decisions import DROPS
 from curation.dedup.lines import CutLines
 from curation.filters.decontaminate import MATCHES
 from curation.jobs.steps.plan import Plan
+from curation.jobs.steps.removed import DROP_SIGNALS, signals_of
 from curation.jobs.steps.tasks import run_tasks
 from curation.recipes.recipe import Recipe
 from curation.running.performance import Meter
 from curation.stages.batch import Batch
 from curation.stages.parameters import identity
 from curation.stages.signals import Histogram, add_histograms, to_json
-from curation.stages.stage import Applied, Outcome, Stage, apply, signal_type
+from curation.stages.stage import Applied, Outcome, Stage, apply
 from curation.stages.tally import StageTally, add_stages
 from curation.store import paths, schema
 from curation.store.folder import Folder
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
     from curation.jobs.steps.run import Run
 
 STEP = "corpus"
-
-DROP_SIGNALS = ("similarity", "cluster_id", "survivor_id", "survivor_shard", "survivor_run")
-"""Columns of a drop list that are the signals in removed/dedup."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +66,13 @@ def depends(plan: Plan, shards: Sequence[str]) -> Any:
     return None if table.is_off else identity(table)
 
 
-def removed_columns(recipe: Recipe, signals: pa.DataType) -> pa.Schema:
-    """Columns of removed/dedup/. Its signals depend on the options of deduplication, so any struct is accepted."""
-    return schema.removed(pa.struct([]))
-
-
 def write_shard(task: CorpusTask) -> dict[str, int]:
     """Make one shard of corpus/ and of removed/dedup/, its manifest last; returns documents in and out."""
     meter = Meter()
     folder, shard = task.folder, task.shard
     drops = Drops(read_table(folder, paths.DROPS.path(shard)), read_table(folder, paths.CLUSTERED.path(shard)))
     stages: list[tuple[str, Stage]] = [("dedup", drops), *line_cuts(folder, shard), *task.later]
-    signals = signal_type(stages, Batch(_numbered(pa.RecordBatch.from_pylist([], schema=schema.DOCUMENT), 0)))
+    signals = signals_of(folder, shard)
     metadata = {"curation.fingerprint": task.fingerprint}
     tallies: dict[str, StageTally] = {}
     counted: dict[str, Histogram] = {}

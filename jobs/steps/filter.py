@@ -32,6 +32,7 @@ from curation.jobs.steps.damage import damaged_inputs, describe_damage
 from curation.jobs.steps.fingerprints import Fingerprints
 from curation.jobs.steps.moved_thresholds import EarlierShard, filtered_again, recipe_before
 from curation.jobs.steps.plan import Plan
+from curation.jobs.steps.removed import all_signals
 from curation.jobs.steps.tasks import run_tasks
 from curation.recipes.alarms import UNAVAILABLE
 from curation.recipes.recipe import Recipe
@@ -182,11 +183,6 @@ def depends(plan: Plan, shards: Sequence[str]) -> list[Any]:
     return [plan.recipe.identity()["stages"], SIGNATURES_VERSION, *settings.signature]
 
 
-def removed_columns(recipe: Recipe, signals: pa.DataType) -> pa.Schema:
-    """Columns of removed/filter/."""
-    return schema.removed(signals)
-
-
 def signature_columns(recipe: Recipe, signals: pa.DataType) -> pa.Schema:
     """Columns of signatures/."""
     return signature_schema(recipe.table("dedup"))
@@ -209,9 +205,10 @@ def filter_archive(task: FilterTask) -> dict[str, int]:
     folder, recipe, shard = task.folder, task.recipe, task.shard
     is_stored = recipe.table("signals").stored
     signals = signal_type(recipe.stages, empty_batch())
+    everything = all_signals(signals)
     files = {
         paths.DOCUMENTS: schema.DOCUMENT,
-        paths.REMOVED_BY_FILTER: schema.removed(signals),
+        paths.REMOVED_BY_FILTER: schema.removed(everything),
         paths.SIGNATURES: signature_schema(recipe.table("dedup")),
         **({paths.SIGNALS: stored_schema(signals)} if is_stored else {}),
     }
@@ -227,7 +224,7 @@ def filter_archive(task: FilterTask) -> dict[str, int]:
         elif parts:
             counts = join(folder, parts, writers, meter)
         else:
-            counts = _filter(task, signals, writers, meter)
+            counts = _filter(task, everything, writers, meter)
     if not is_stored:
         folder.remove(paths.SIGNALS.path(shard))
     outputs = [writer.output for writer in writers.values()]

@@ -17,6 +17,7 @@ from annotated_types import Predicate
 from curation.errors import ParameterError, UsageError, require
 from curation.running.clients import JobOptions
 from curation.stages.parameters import Count, Size, checked
+from curation.store.storage import explain
 
 ACCOUNT = {"slurm": "account", "pbs": "account", "sge": "project", "lsf": "project"}
 """What dask-jobqueue calls the account that jobs are charged to, by system."""
@@ -134,8 +135,10 @@ def read_job_queue(path: str) -> JobQueue:
     """
     try:
         values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(f"cluster file {path}: no such file") from error
     except (OSError, ValueError) as error:
-        raise UsageError(f"cluster file {path}: {error}") from error
+        raise UsageError(f"cluster file {path}: {explain(error)}") from error
     known = {each.name for each in fields(JobQueue)}
     for key in values:
         if key not in known:

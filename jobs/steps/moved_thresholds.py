@@ -31,6 +31,7 @@ from curation.jobs.steps.moved_rules import (
     removed_rows,
 )
 from curation.jobs.steps.plan import Plan, differences
+from curation.jobs.steps.removed import all_signals
 from curation.recipes.language_values import DEFAULTS
 from curation.recipes.language_values import TABLE as BY_LANGUAGE
 from curation.recipes.recipe import STAGES, Recipe, from_document
@@ -194,7 +195,7 @@ def filtered_again(task: FilterTask, signals: pa.DataType) -> MovedShard | None:
     if pages > MOST_CHANGED * len(every) or is_far:
         return None
     old, new, rows = PageTotals(), PageTotals(), ChangedRows(task, signals)
-    again = BothRecipes(stages, signals, task.recipe.table("signals").all)
+    again = BothRecipes(stages, all_signals(signals), task.recipe.table("signals").all)
     try:
         for batch in changed_pages(task, earlier.folder, stored):
             before, now = again(batch)

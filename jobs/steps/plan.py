@@ -138,7 +138,9 @@ def make_plan(
     if origin is None and not words:
         raise UsageError(f"no input given, and {out} holds no run to resume")
     if recipe is None and origin is not None:
-        chosen = from_document(origin["recipe"], f"{place}/{RUN}", settings, trusted=trust_code)
+        chosen = from_document(origin["recipe"], f"{place}/{RUN}", trusted=trust_code)
+        if settings:
+            chosen = from_document(origin["recipe"], "--set", settings, trusted=trust_code)
     else:
         chosen = load(recipe or DEFAULT_RECIPE, settings)
     _check_dedup(chosen, folder)

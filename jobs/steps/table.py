@@ -91,10 +91,10 @@ _DECISIONS = "curation.dedup.decisions"
 STEPS: tuple[Step, ...] = (
     Step(
         "filter", "shard", "filter", "curation.jobs.steps.filter:make",
-        tables=("read", "signals"), depends="curation.jobs.steps.filter:depends", version=2,
+        tables=("read", "signals"), depends="curation.jobs.steps.filter:depends", version=3,
         outputs=(
             StepOutput(paths.DOCUMENTS, _DOCUMENT, stamped=True),
-            StepOutput(paths.REMOVED_BY_FILTER, "curation.jobs.steps.filter:removed_columns", stamped=True),
+            StepOutput(paths.REMOVED_BY_FILTER, "curation.jobs.steps.removed:removed_columns", stamped=True),
             StepOutput(paths.SIGNATURES, "curation.jobs.steps.filter:signature_columns", stamped=True),
             StepOutput(paths.SIGNALS, "curation.jobs.steps.filter:signal_columns", stamped=True),
         ),
@@ -114,10 +114,10 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "corpus", "shard", "dedup", "curation.jobs.steps.corpus:make",
-        after=("dedup",), tables=("pii",), depends="curation.jobs.steps.corpus:depends",
+        after=("dedup",), tables=("pii",), depends="curation.jobs.steps.corpus:depends", version=2,
         outputs=(
             StepOutput(paths.CORPUS, _DOCUMENT, stamped=True),
-            StepOutput(paths.REMOVED_BY_DEDUP, "curation.jobs.steps.corpus:removed_columns", stamped=True),
+            StepOutput(paths.REMOVED_BY_DEDUP, "curation.jobs.steps.removed:removed_columns", stamped=True),
             StepOutput(paths.CONTAMINATION, "curation.filters.decontaminate:MATCHES", stamped=True),
         ),
         alarms=AFTER_DEDUP,

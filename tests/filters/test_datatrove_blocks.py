@@ -109,7 +109,8 @@ def test_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("use", "keys", "message"),
     [
-        ("datatrove:NoFilter", {}, "no filter NoFilter that a recipe can use; it has C4"),
+        ("datatrove:NoFilter", {}, "no filter NoFilter that a recipe can use; there are C4"),
+        ("datatrove:", {}, "cannot import datatrove:: no filter is named; there are C4"),
         ("datatrove:LambdaFilter", {}, "no filter LambdaFilter"),
         ("datatrove:BaseFilter", {}, "no filter BaseFilter"),
         ("datatrove:SamplerFilter", {"rate": 0.5}, "draws at random"),
@@ -117,6 +118,16 @@ def test_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
         ("datatrove:RegexFilter", {"regex_exp": "("}, "datatrove:RegexFilter: missing )"),
         ("datatrove:GopherQualityFilter", {"min_words": 1}, "unknown key 'min_words'"),
         ("datatrove:GopherQualityFilter", {"exclusion_writer": 1}, "unknown key"),
+        ("datatrove:GopherQualityFilter", {"min_doc_words": "5"}, "min_doc_words = '5': must be a whole number"),
+        ("datatrove:GopherQualityFilter", {"stop_words": "the"}, "stop_words = 'the': must be a list, each item text"),
+        ("datatrove:FineWebQualityFilter", {"line_punct_thr": [1]}, "line_punct_thr = [1]: must be a number"),
+        ("datatrove:C4QualityFilter", {"filter_policy": 1}, "filter_policy = 1: must be true or false"),
+        (
+            "datatrove:GopherRepetitionFilter",
+            {"top_n_grams": [2]},
+            "must be a list, each item a list of a whole number",
+        ),
+        ("datatrove:LanguageFilter", {"backend": "x"}, "must be one of ft176, glotlid"),
     ],
 )
 def test_what_cannot_be_used_is_named_in_one_line(use: str, keys: dict[str, Any], message: str) -> None:
@@ -125,6 +136,15 @@ def test_what_cannot_be_used_is_named_in_one_line(use: str, keys: dict[str, Any]
         recipe(use, **keys)
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_values_that_a_block_takes() -> None:
+    """Fractions where datatrove says int, "none", and lists of any length are accepted."""
+    keys = {"min_avg_word_length": 3.5, "max_doc_words": "none", "stop_words": ["the", "of", "and"]}
+    (_, stage), *_ = recipe("datatrove:GopherQualityFilter", **keys).stages
+    assert (stage.min_avg_word_length, stage.max_doc_words, stage.stop_words) == (3.5, None, ("the", "of", "and"))
+    (_, stage), *_ = recipe("datatrove:GopherRepetitionFilter", top_n_grams=[[2, 0.5], [3, 1]]).stages
+    assert stage.top_n_grams == ((2, 0.5), (3, 1.0))
 
 
 def test_a_block_that_cannot_work(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,9 @@ from curation.store.shards import Output, open_parquet, read_table
 UNREADABLE = (OSError, pa.ArrowException, ValueError, KeyError, EOFError)
 """Exceptions that reading a damaged file raises."""
 
+ANY = pa.struct([])
+"""Stands for any struct."""
+
 
 @dataclass(frozen=True, slots=True)
 class FileTask:
@@ -29,7 +32,7 @@ class FileTask:
         earlier: The file before a step that is rewriting it, or was when the run stopped.
         columns: Columns that it must have; None for any.
         fingerprint: Fingerprint that its metadata must have; None for any.
-        may_be_older: Whether it may lack the columns that earlier versions did not write.
+        may_be_older: Whether it may lack the columns and signals that earlier versions did not write.
     """
 
     output: Output
@@ -107,7 +110,8 @@ class CheckFile:
             faults.append(Fault(path, f"{rows:,} rows", f"{task.output.rows:,}, as its manifest says"))
         wanted = task.columns
         if wanted is not None and task.may_be_older:
-            wanted = pa.schema([part for part in wanted if part.name in columns.names or part.name not in schema.LATER])
+            parts = [part for part in wanted if part.name in columns.names or part.name not in schema.LATER]
+            wanted = pa.schema([part.with_type(ANY) if pa.types.is_struct(part.type) else part for part in parts])
         wrong = None if wanted is None else differing_column(columns, wanted)
         if wrong is not None:
             faults.append(Fault(path, f"wrong columns: {wrong[0]}", wrong[1]))
@@ -125,7 +129,7 @@ def differing_column(found: pa.Schema, wanted: pa.Schema) -> tuple[str, str] | N
         problem = f"no {missing[0]}" if missing else f"unexpected {extra[0]}" if extra else "different order"
         return problem, ", ".join(wanted.names)
     for mine, theirs in zip(found, wanted, strict=True):
-        if mine.type != theirs.type and not (theirs.type == pa.struct([]) and pa.types.is_struct(mine.type)):
+        if mine.type != theirs.type and not (theirs.type == ANY and pa.types.is_struct(mine.type)):
             return f"{mine.name} is {mine.type}", str(theirs.type)
     return None
 
@@ -139,7 +143,7 @@ def expected_columns(recipe: Recipe, same_versions: bool) -> dict[str, pa.Schema
     """
     empty = Batch(pa.RecordBatch.from_pylist([], schema=schema.RECORD))
     can_ask = same_versions and not recipe.without_code()
-    signals = signal_type(recipe.stages, empty) if can_ask else pa.struct([])
+    signals = signal_type(recipe.stages, empty) if can_ask else ANY
     columns = {}
     for _, output in outputs():
         found = named(output.columns) if output.columns else None
@@ -148,11 +152,9 @@ def expected_columns(recipe: Recipe, same_versions: bool) -> dict[str, pa.Schema
 
 
 def task_of(
-    output: Output, earlier: Output | None, columns: dict[str, pa.Schema], fingerprint: str, same_versions: bool
+    output: Output, earlier: Output | None, columns: dict[str, pa.Schema], fingerprint: str, may_be_older: bool
 ) -> FileTask:
     """The task to check a file that a manifest with this fingerprint lists; see `FileTask` and `expected_columns`."""
     wanted = next((found for prefix, found in columns.items() if output.path.startswith(prefix)), None)
     stamped = tuple(files.prefix for _, files in outputs() if files.stamped)
-    return FileTask(
-        output, earlier, wanted, fingerprint if output.path.startswith(stamped) else None, not same_versions
-    )
+    return FileTask(output, earlier, wanted, fingerprint if output.path.startswith(stamped) else None, may_be_older)

@@ -127,8 +127,9 @@ class Verification:
     def _files(self, state: Completion) -> None:
         outputs = state.outputs
         columns = expected_columns(self.plan.recipe, state.same_versions)
+        current = {state.manifests[key].fingerprint for key in state.done} if state.same_versions else set()
         tasks = [
-            task_of(output, state.before_encoding(path), columns, fingerprint, state.same_versions)
+            task_of(output, state.before_encoding(path), columns, fingerprint, fingerprint not in current)
             for path, (output, fingerprint) in outputs.items()
         ]
         checks = self.cluster.gather(CheckFile(self.plan.folder), tasks)

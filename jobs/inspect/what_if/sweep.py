@@ -10,11 +10,12 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from curation.errors import UsageError
+from curation.errors import RecipeError, UsageError
 from curation.jobs.inspect.what_if.counts import StageOutput
 from curation.jobs.inspect.what_if.view import cells, output_to_json
 from curation.jobs.inspect.what_if.what_if import changed_recipe, count_changed, what_if
 from curation.jobs.steps.plan import Plan, differences, flatten
+from curation.recipes.recipe import Recipe
 from curation.report.tables import FittedTable
 from curation.report.terminal import styled
 from curation.running.cluster import Cluster
@@ -60,7 +61,8 @@ def sweep(plan: Plan, wanted: str, settings: Sequence[str], cluster: Cluster, *,
         RecipeError: A setting is invalid; UsageError if the range is, or stored signals cannot answer.
     """
     key, values = parse_range(wanted)
-    recipes = {value: changed_recipe(plan, [*settings, f"{key}={value}"]) for value in values}
+    changed_recipe(plan, settings)  # so that an error below is one of the range
+    recipes = {value: _with_value(plan, settings, wanted, f"{key}={value}") for value in values}
     own = plan.recipe.resolved()
     moved = {value: recipe for value, recipe in recipes.items() if differences(own, recipe.resolved())}
     answers = {value: count_changed(plan, recipe, cluster, measure=measure) for value, recipe in moved.items()}
@@ -68,6 +70,15 @@ def sweep(plan: Plan, wanted: str, settings: Sequence[str], cluster: Cluster, *,
     now = any_answer.whole.now
     kept = {value: answers[value].whole if value in answers else StageOutput(now, now, now) for value in values}
     return Sweep(key, flatten(own).get(key), any_answer.counted.entered, kept, any_answer.tokens_per_character)
+
+
+def _with_value(plan: Plan, settings: Sequence[str], wanted: str, setting: str) -> Recipe:
+    """The recipe with one value of the range."""
+    try:
+        return changed_recipe(plan, [*settings, setting])
+    except RecipeError as error:
+        reason = str(error).removeprefix("--set").removeprefix(f" {setting}").removeprefix(": ")
+        raise UsageError(f"--sweep {wanted}: {reason}") from error
 
 
 def parse_range(wanted: str) -> tuple[str, list[str]]:

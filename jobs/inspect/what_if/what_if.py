@@ -103,10 +103,8 @@ def changed_recipe(plan: Plan, settings: Sequence[str]) -> Recipe:
     """The recipe of a run with other settings. Raises RecipeError if one is invalid."""
     own = plan.recipe
     if not own.without_code():
-        return from_document(own.resolved(), f"{plan.folder.url}/{RUN}", settings)
-    return from_document(
-        own.resolved(), f"{plan.folder.url}/{RUN}", settings, trusted=False, stored=own.stored_stages()
-    )
+        return from_document(own.resolved(), "--set", settings)
+    return from_document(own.resolved(), "--set", settings, trusted=False, stored=own.stored_stages())
 
 
 def count_changed(plan: Plan, moved: Recipe, cluster: Cluster, *, measure: bool = False) -> WhatIf:

@@ -190,7 +190,7 @@ def make_request(
             raise InputError(f"input {word}: not a crawl; name one such as cc:CC-MAIN-2025-08")
     listed = None
     if urls is not None:
-        with input_errors(f"--urls {urls}"):
+        with input_errors(f"--urls {urls}", "no such file"):
             listed = parse_urls(read_list(urls), urls)
     names = tuple(map(parse_name, words))
     if any(name.kind != "warc" for name in names):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from curation.archives.path_lists import expand_lists
-from curation.errors import InputError
+from curation.errors import InputError, UsageError
 
 TEXT = "\ufeff# paths of a crawl\n\ncrawl-data/a.warc.gz\r\n  /data/b.warc.gz  \ns3://other/c.warc.gz\ncc:latest\n"
 
@@ -40,6 +40,19 @@ def test_a_damaged_list_is_an_error_in_one_line(data: bytes, tmp_path: Path) -> 
     path.write_bytes(data)
     with pytest.raises(InputError, match=r"^input list .*list\.gz: [^\n]+$"):
         list(expand_lists([f"@{path}"]))
+
+
+def test_a_list_that_is_not_there_is_an_error_in_plain_words(tmp_path: Path) -> None:
+    """The message has the list and no number of an error."""
+    with pytest.raises(InputError, match=r"^input list .*/list: no such file$"):
+        list(expand_lists([f"@{tmp_path / 'list'}"]))
+
+
+@pytest.mark.parametrize("inputs", [["a.warc.gz"], []])
+def test_a_prefix_without_a_list_is_an_error(inputs: list[str]) -> None:
+    """A prefix that would do nothing is refused."""
+    with pytest.raises(UsageError, match="--prefix s3://x: only completes the paths in an @list"):
+        list(expand_lists(inputs, "s3://x"))
 
 
 def test_an_empty_list_is_an_error(tmp_path: Path) -> None:

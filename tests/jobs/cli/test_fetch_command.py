@@ -86,4 +86,5 @@ def test_usage_errors(
     done = call(crawl, monkeypatch, *words, "--out", str(tmp_path / "out"))
     assert isinstance(done.exception, error)
     assert done.exception.exit_code == 2
+    assert "[Errno" not in str(done.exception)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -145,6 +145,8 @@ def test_what_cannot_be_is_refused(run: str) -> None:
         ("--url", "https://example.org/none"): InputError,
     }.items():
         assert isinstance(call(run, "--batch-size", "8", *words).exception, error), words
+    endless = call(run, "--batch-size", "8", "--url", "a", "--epochs", "99999999")
+    assert (endless.exit_code, "1<=x<=1000" in endless.output) == (2, True)
 
 
 def test_a_corpus_on_a_special_file_system_needs_trust(run: str, tmp_path: Path) -> None:

@@ -116,8 +116,8 @@ def test_what_is_wrong_is_said(tmp_path: Path, text: str, message: str) -> None:
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     """A missing file, a folder and bytes that are no text are errors too."""
     (tmp_path / "bytes").write_bytes(b"\xff\xfe")
-    for name in ("none.toml", ".", "bytes"):
-        with pytest.raises(UsageError, match="cluster file"):
+    for name, cause in (("none.toml", "no such file$"), (".", "Is a directory"), ("bytes", "decode")):
+        with pytest.raises(UsageError, match=rf"^cluster file {tmp_path / name}: [^\[]*{cause}"):
             read_job_queue(str(tmp_path / name))
 
 

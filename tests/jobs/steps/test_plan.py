@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from archives import page, prose, response, write_archive
 
-from curation.errors import OutputError, UsageError
+from curation.errors import OutputError, RecipeError, UsageError
 from curation.jobs.steps.fingerprints import Fingerprints
 from curation.jobs.steps.plan import make_plan
 
@@ -39,6 +39,20 @@ def test_the_refusal_names_what_changed(tmp_path: Path, change: Callable[[dict[s
     (out / "run.json").write_text(json.dumps(run))
     with pytest.raises(OutputError, match=named):
         make_plan(words, str(out), None, [])
+
+
+def test_a_bad_value_is_not_said_to_be_in_the_run(tmp_path: Path) -> None:
+    """A value of --set that is wrong for the recipe of a run is blamed on --set, a bad recipe on run.json."""
+    write_archive(tmp_path / "a.warc.gz", [response("https://a.org/1", page("good", *prose(1)))])
+    out = tmp_path / "out"
+    make_plan([str(tmp_path / "a.warc.gz")], str(out), None, []).write([])
+    with pytest.raises(RecipeError, match=r"^--set: stage language: min_score = 'x': must be "):
+        make_plan([], str(out), None, ["language.min_score=x"])
+    run = json.loads((out / "run.json").read_text())
+    run["recipe"]["dedup"]["bands"] = "many"
+    (out / "run.json").write_text(json.dumps(run))
+    with pytest.raises(RecipeError, match=r"/run\.json: \[dedup\]: bands = 'many': must be "):
+        make_plan([], str(out), None, ["language.min_score=0.7"])
 
 
 def test_a_sample_can_grow(tmp_path: Path) -> None:

@@ -326,6 +326,25 @@ RANGES = ("1:2", "1:a:1", "1:5:0", "5:1:1", "1:500:1", "nan:1:1", "1:inf:1", "50
 
 
 @pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["--set", "gopher_quality.min_words=x"],
+            "--set: stage gopher_quality: min_words = 'x': must be a whole number",
+        ),
+        (["--sweep", "c4.nothing=1:2:1"], "--sweep c4.nothing=1:2:1: stage c4: unknown key 'nothing'"),
+        (["--sweep", "nothing.x=1:2:1"], "--sweep nothing.x=1:2:1: no 'nothing' to set"),
+        (["--sweep", "c4.min_sentences=1:2:1", "--sweep", "c4.min_words=1:2:1"], "--sweep takes one key"),
+    ],
+)
+def test_what_is_wrong_is_said_of_the_option(filtered: Filtered, words: list[str], message: str) -> None:
+    """A bad value is not said to be in run.json, and no sweep is left out."""
+    done = CliRunner().invoke(app, ["what-if", filtered("signals.all=false").folder.url, *words])
+    assert isinstance(done.exception, UsageError)
+    assert str(done.exception).startswith(message)
+
+
+@pytest.mark.parametrize(
     "wanted",
     [
         "gopher_quality.min_words",

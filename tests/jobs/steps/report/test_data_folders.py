@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import dask.dataframe
 import duckdb
@@ -88,16 +89,45 @@ def test_the_folder_opens_as_one_table(out: Path, offline: Path, folder: str, re
     assert READERS[reader](str(out / folder), offline) == (rows, names)
 
 
-def test_all_removed_documents_open_as_one_table(out: Path) -> None:
-    """As docs/contracts.md says, removed/filter and removed/dedup together have the signals of both steps."""
-    parts = [pq.read_table(out / "removed" / step) for step in ("filter", "dedup")]
-    fields = {field.name for part in parts for field in part.schema.field("signals").type}
-    together = pyarrow.concat_tables(parts, promote_options="permissive")
-    assert {field.name for field in together.schema.field("signals").type} == fields
-    rows = f"SELECT * FROM read_parquet('{out}/removed/*/*.parquet', union_by_name = true)"
-    found = duckdb.connect().sql(rows).to_arrow_table()
-    assert {field.name for field in found.schema.field("signals").type} == fields
-    assert found.num_rows == together.num_rows == sum(map(len, parts))
+def test_all_removed_documents_have_the_same_columns(out: Path) -> None:
+    """The files of removed/filter and removed/dedup have one schema, with a type and without equal names for Spark."""
+    schemas = [pq.read_schema(path).remove_metadata() for path in sorted((out / "removed").glob("*/*.parquet"))]
+    assert len(schemas) == 2 * len(list((out / "documents").iterdir()))
+    assert all(found == schemas[0] for found in schemas)
+    signals = schemas[0].field("signals").type
+    assert {"language.score", "dedup.similarity", "decontaminate.suite", "pii.email"} <= {each.name for each in signals}
+    assert len({each.name.lower() for each in signals}) == signals.num_fields
+    assert not any(pyarrow.types.is_null(each.type) or not each.nullable for each in [*schemas[0], *signals])
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda folder, _: pandas.read_parquet(folder)["signals"].tolist(),
+        lambda folder, _: pyarrow.dataset.dataset(folder).to_table()["signals"].to_pylist(),
+        lambda folder, _: polars.read_parquet(folder)["signals"].to_list(),
+        lambda folder, _: [row for (row,) in duckdb.sql(f"SELECT signals FROM '{folder}/*/*.parquet'").fetchall()],
+        lambda folder, cache: by_datasets_rows(folder, cache),
+    ],
+    ids=["pandas", "pyarrow.dataset", "polars", "duckdb", "datasets"],
+)
+def test_all_removed_documents_open_as_one_table(
+    out: Path, offline: Path, read: Callable[[str, Path], list[dict[str, Any]]]
+) -> None:
+    """removed/, named without further options, gives the signals of every removed document of all steps."""
+    steps = [pq.read_table(out / "removed" / step)["signals"].to_pylist() for step in ("dedup", "filter")]
+    assert steps[0]
+    assert steps[1]
+    found = read(str(out / "removed"), offline)
+    assert sorted(map(repr, found)) == sorted(repr(row) for step in steps for row in step)
+
+
+def by_datasets_rows(folder: str, cache: Path) -> list[dict[str, Any]]:
+    from datasets import load_dataset
+
+    found = load_dataset("parquet", data_files=f"{folder}/**/*.parquet", split="train", cache_dir=str(cache))
+    rows: list[dict[str, Any]] = found["signals"]
+    return list(rows)
 
 
 def contract(out: Path, folder: str) -> list[str]:
