@@ -184,7 +184,7 @@ def _arguments(name: str) -> dict[str, Any] | None:
 
 
 def _type_of(hint: Any, default: Any) -> Any:
-    """The type of a stage's parameter for the annotation of a block's argument, which promises more than datatrove needs.
+    """The type of a stage's parameter for the annotation of a block's argument, which is often narrower than its use.
 
     >>> _type_of(int, 10), _type_of(list[str], None)
     (int | float, tuple[str, ...] | None)
@@ -194,7 +194,7 @@ def _type_of(hint: Any, default: Any) -> Any:
 
 
 def _accepted(hint: Any) -> Any:
-    """Whole numbers may be fractions, lists are tuples, and a tuple of one type has any length, as its defaults have."""
+    """Whole numbers may be fractions, lists are tuples, and a tuple of one type has any length, as in its defaults."""
     origin, parts = typing.get_origin(hint), tuple(part for part in typing.get_args(hint) if part is not ...)
     if hint in (bool, str, float, types.NoneType) or origin is Literal:
         return hint

@@ -38,7 +38,7 @@ def all_signals(signals: pa.DataType) -> pa.DataType:
 
 
 def removed_columns(recipe: Recipe, signals: pa.DataType) -> pa.Schema:
-    """Columns of removed/filter/ and removed/dedup/; an empty struct for the signals if those of the stages are unknown."""
+    """Columns of removed/filter/ and removed/dedup/. The signals are an empty struct if those of the stages are."""
     return schema.removed(all_signals(signals) if signals.num_fields else signals)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from curation.jobs.steps.plan import Plan
 from curation.jobs.steps.report.contamination import contamination
+from curation.jobs.steps.report.inputs import InputCounter
 from curation.jobs.steps.report.quality import quality_models
 from curation.jobs.steps.table import steps
 from curation.report.counting import (
@@ -34,6 +35,7 @@ from curation.store.folder import Folder
 from curation.store.manifest import (
     WHOLE,
     Manifest,
+    counts_by_shard,
     fingerprint,
     histogram_sums,
     manifest_path,
@@ -157,18 +159,19 @@ def collect(plan: Plan, facts: ShardFacts) -> dict[str, Any]:
     """The content of stats.json for the run so far, finished or not."""
     folder, shards = plan.folder, _shards(plan)
     run = folder.read_json(RUN) if folder.exists(RUN) else {}
-    counted = StepTally()
+    counted, inputs = StepTally(), InputCounter(plan.inputs, run.get("quarantined", []))
     signals: dict[str, dict[str, Any]] = {}
     done = {}
     for step in [step.name for step in steps() if step.alarms]:
         done[step] = len(fingerprints_of(folder, step).keys() & set(shards))
-        counted += sum_counts(step_counts(folder, step, shards))
+        counted += sum_counts(inputs.counting(step, counts_by_shard(folder, step, shards)))
         for histograms in histogram_sums(folder, step, shards):
             signals = add_histograms(signals, histograms)
     return {
         "recipe": plan.recipe.name,
         "fingerprint": plan.recipe.fingerprint(),
         "shards": {"inputs": len(shards), "filtered": done["filter"], "corpus": done["corpus"]},
+        "inputs": inputs.to_json(),
         "quarantined": run.get("quarantined", []),
         "damaged": run.get("damaged", []),
         **counted.to_json(),

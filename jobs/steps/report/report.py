@@ -15,7 +15,7 @@ from rich.console import Console, Group, RenderableType
 from curation.jobs.steps.damage import describe_damage
 from curation.jobs.steps.plan import Plan
 from curation.jobs.steps.progress import Progress
-from curation.jobs.steps.report import contamination, quality
+from curation.jobs.steps.report import contamination, inputs, quality
 from curation.jobs.steps.report.card import foreign_readmes, write_card
 from curation.jobs.steps.report.facts import STEP, collect, count_shards, fingerprints
 from curation.jobs.steps.report.metrics import write_metrics
@@ -34,7 +34,7 @@ from curation.store.shards import Output
 if TYPE_CHECKING:
     from curation.jobs.steps.run import Run
 
-VERSION = 6
+VERSION = 7
 """Rises when the same run gives another report."""
 
 ROWS_SHOWN = 15
@@ -50,10 +50,10 @@ def write_report(plan: Plan, cluster: Cluster, progress: Progress) -> dict[str, 
     folder = plan.folder
     folder.check_no_links(OF_REPORT)
     run = folder.read_json(RUN) if folder.exists(RUN) else {}
-    inputs = [run.get("quarantined", []), run.get("damaged", [])]
+    listed = [run.get("quarantined", []), run.get("damaged", [])]
     foreign = foreign_readmes(folder)
     models = quality.quality_models(plan)
-    current = fingerprint(STEP, VERSION, fingerprints(folder), inputs, foreign, *([models] if models else []))
+    current = fingerprint(STEP, VERSION, fingerprints(folder), listed, foreign, *([models] if models else []))
     manifest = is_done(folder, STEP, WHOLE, current)
     done = manifest is not None and all(
         map(folder.exists, (REPORT_PAGE, METRICS, *(output.path for output in manifest.outputs)))
@@ -87,7 +87,7 @@ def funnel(stats: dict[str, Any]) -> FittedTable:
 
 
 def _tables(stats: dict[str, Any]) -> list[RenderableType]:
-    tables: list[RenderableType] = [funnel(stats)]
+    tables: list[RenderableType] = [funnel(stats), *inputs.tables(stats["inputs"], bool(stats["shards"]["corpus"]))]
     if stats["languages"]:
         tables.append(_shares("Languages", "language", stats["languages"]))
     if stats.get("funnels"):

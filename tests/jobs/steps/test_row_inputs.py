@@ -78,6 +78,28 @@ def test_documents_of_all_kinds_are_kept(out: Path, inputs: Path) -> None:
     assert "invalid_json at row 5" in (out / "report" / "index.html").read_text()
 
 
+def test_each_input_is_in_the_report(out: Path, inputs: Path) -> None:
+    """Every file is in the page, in the tables and in stats.json, with its kind, documents and bad rows."""
+    listed = json.loads(curate("report", out, "--json"))["inputs"]["inputs"]
+    assert [(row["path"], row["kind"]) for row in listed] == [
+        (str(inputs / name), kind)
+        for name, kind in zip(
+            ("a.warc.gz", "b.warc.gz", "c.parquet", "d.jsonl"), ("archive", "archive", "parquet", "jsonl"), strict=True
+        )
+    ]
+    for row in listed:
+        shard = Path(row["path"]).name[0] + "-"
+        kept = len(rows(out, "documents", shard))
+        assert row["documents"] == kept + len(rows(out, "removed/filter", shard))
+        assert (row["kept"], row["in_corpus"]) == (kept, len(rows(out, "corpus", shard)))
+    assert [row["lost_records"] for row in listed[2:]] == [0, 2]
+    shown = CliRunner().invoke(app, ["report", str(out), "--all"], env={"COLUMNS": "250"}).stdout
+    page = (out / "report" / "index.html").read_text()
+    for path in (str(row["path"]) for row in listed):
+        assert path in shown
+        assert f'data-name="{path}"' in page
+
+
 def test_kinds_do_not_change_each_other(out: Path, inputs: Path, tmp_path: Path) -> None:
     """The shards of the archives have the same bytes without the other files."""
     run(tmp_path / "alone", *sorted(inputs.glob("*.warc.gz")), command="filter")
