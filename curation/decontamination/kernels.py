@@ -30,6 +30,8 @@ COLUMNS = 6
 """Of a match: text, field, coverage, words, first byte, byte after the last."""
 
 _STEP = np.uint64(0x9E3779B97F4A7C15)
+_FIRST = np.uint64(pow(0x9E3779B97F4A7C15, GRAM, 1 << 64))
+"""What the hash of the word before an n-gram has been multiplied by."""
 
 
 @inner
@@ -66,11 +68,38 @@ def fill_slots(slots: Any, bitmap: Any, keys: Any) -> None:
 
 
 @inner
+def find_candidates(bitmap: Any, hashes: Any, count: int, firsts: Any, keys: Any) -> int:
+    """Find the n-grams of a text that the bitmap does not rule out.
+
+    The loop has no branches, so that the processor reads many places of the bitmap, which is in no near cache, at once.
+
+    Args:
+        bitmap: A bit for each n-gram of the items by its hash.
+        hashes: Hashes of the words of the text.
+        count: Their number.
+        firsts: Output: first word of each n-gram found, as long as the text has words.
+        keys: Output: hash of each n-gram found, of the same length.
+
+    Returns:
+        The number of n-grams found.
+    """
+    bits, value, found = np.uint64(8 * len(bitmap) - 1), np.uint64(0), 0
+    for last in range(count):
+        value = value * _STEP + hashes[last]
+        if last < GRAM - 1:
+            continue
+        if last >= GRAM:
+            value -= hashes[last - GRAM] * _FIRST
+        key = mixed(value)
+        bit = key & bits
+        firsts[found], keys[found] = last - GRAM + 1, key
+        found += int((bitmap[bit >> np.uint64(3)] >> np.uint8(bit & np.uint64(7))) & np.uint8(1))
+    return found
+
+
+@inner
 def find_gram(index: Any, key: Any) -> int:
     """The number of an n-gram, -1 if no item has it."""
-    bit = key & np.uint64(8 * len(index.bitmap) - 1)
-    if not (index.bitmap[np.int64(bit >> np.uint64(3))] >> np.uint8(bit & np.uint64(7))) & np.uint8(1):
-        return -1
     mask = len(index.slots) - 1
     slot = np.int64(key >> np.uint64(20)) & mask
     while index.slots[slot] >= 0:
@@ -99,6 +128,7 @@ def match_texts(index: Any, data: UInt8s, starts: Int64s, least: Any) -> Any:
         longest = max(longest, starts[text + 1] - starts[text])
     hashes = np.empty(longest, np.uint64)
     firsts, lasts = np.empty(longest, np.int64), np.empty(longest, np.int64)
+    candidates, keys = np.empty(longest, np.int32), np.empty(longest, np.uint64)
     heads = np.full(len(index.field_starts) - 1, -1, np.int32)
     tails = np.empty(len(index.field_starts) - 1, np.int32)
     fields = np.empty(64, np.int32)
@@ -110,8 +140,9 @@ def match_texts(index: Any, data: UInt8s, starts: Int64s, least: Any) -> Any:
     for text in range(len(starts) - 1):
         count = find_words(data, starts[text], starts[text + 1], index.letters, hashes, firsts, lasts)
         touched = seeded = 0
-        for first in range(count - GRAM + 1):
-            number = find_gram(index, gram_hash(hashes, first))
+        for candidate in range(find_candidates(index.bitmap, hashes, count, candidates, keys)):
+            first = candidates[candidate]
+            number = find_gram(index, keys[candidate])
             if number < 0:
                 continue
             for posting in range(index.posting_starts[number], index.posting_starts[number + 1]):

@@ -16,7 +16,7 @@ import numpy as np
 from curation.arrays import Int64s, UInt8s, UInt16s, UInt64s
 from curation.running.compiled import inner, kernel
 
-_BASIS, _PRIME = np.uint64(14695981039346656037), np.uint64(1099511628211)
+_BASIS = np.uint64(14695981039346656037)
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 SEPARATOR, IGNORED, SINGLE = 0, 1, 0x8000
 _UNSPACED = ((0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30FF), (0x3400, 0x9FFF))
@@ -64,59 +64,68 @@ def find_words(
     """
     count = 0
     value = _BASIS
-    first, size, last = start, 0, start
-    place = start
+    place = first = last = start  # there is a word to be continued if last > first
     while place < end:
-        byte = data[place]
-        following = place + 1
-        code: Any
-        if byte < 0x80:
-            code = np.int64(table[byte])
-            if code > IGNORED:  # the usual case
-                if size == 0:
-                    first, value = place, _BASIS
-                value = (value ^ np.uint64(code)) * _PRIME
-                size += 1
+        byte = data[np.uint64(place)]
+        code: Any = np.int64(table[byte]) if byte < 0x80 else np.int64(-1)
+        if code > IGNORED:
+            if last == first:
+                first, value = place, _BASIS
+            while code > IGNORED:  # ASCII letters and digits
+                value = with_letter(value, code)
                 place += 1
-                last = place
-                continue
-        else:
-            code, following = next_letter(data, place, end, table)
-        if code == IGNORED:
-            place = following
+                if place == end:
+                    break
+                byte = data[np.uint64(place)]
+                code = np.int64(table[byte]) if byte < 0x80 else np.int64(-1)
+            last = place
             continue
+        following = place + 1
+        if code < 0:
+            code, following = next_letter(data, place, end, table)
         is_word = (code & SINGLE) != 0
-        if size > 0 and (code == SEPARATOR or is_word):
-            count += add_word(value, data, size, first, last, count, hashes, starts, ends)
-            size = 0
+        if last > first and (code == SEPARATOR or is_word):
+            count += add_word(value, data, first, last, count, hashes, starts, ends)
+            first = last
         if is_word:
-            hashes[count] = mixed((_BASIS ^ np.uint64(code)) * _PRIME) | np.uint64(1)
+            hashes[count] = mixed(with_letter(_BASIS, code)) | np.uint64(1)
             starts[count], ends[count] = place, following
             count += 1
-        elif code != SEPARATOR:
-            if size == 0:
+        elif code > IGNORED:
+            if last == first:
                 first, value = place, _BASIS
-            value = (value ^ np.uint64(code)) * _PRIME
-            size += 1
+            value = with_letter(value, code)
             last = following
         place = following
-    if size > 0:
-        count += add_word(value, data, size, first, last, count, hashes, starts, ends)
+    if last > first:
+        count += add_word(value, data, first, last, count, hashes, starts, ends)
     return count
 
 
 @inner
-def add_word(
-    value: Any, data: Any, size: int, first: int, last: int, count: int, hashes: Any, starts: Any, ends: Any
-) -> int:
-    """Write a word, unless it is a single ASCII letter; returns the number of words written."""
-    letter = data[first]
-    if size == 1 and (65 <= letter <= 90 or 97 <= letter <= 122):
-        return 0
-    is_number = 48 <= letter <= 57 and 48 <= data[last - 1] <= 57
+def with_letter(value: Any, code: Any) -> Any:
+    """The hash of a word with one more letter. The product does not wait for the hash, so letters take few cycles."""
+    return ((value << np.uint64(7)) | (value >> np.uint64(57))) ^ (np.uint64(code) * _MIX)
+
+
+@inner
+def add_word(value: Any, data: Any, first: int, last: int, count: int, hashes: Any, starts: Any, ends: Any) -> int:
+    """Write a word, unless it is a single ASCII letter; returns the number of words written.
+
+    Without branches, which words would take too irregularly to be predicted.
+    """
+    letter = data[np.uint64(first)]
+    is_number = is_digit(letter) & is_digit(data[np.uint64(last - 1)])
     hashes[count] = mixed(value) & ~np.uint64(1) | np.uint64(is_number)
     starts[count], ends[count] = first, last
-    return 1
+    lower = letter | 0x20
+    return int((last - first != 1) | (lower < ord("a")) | (lower > ord("z")))
+
+
+@inner
+def is_digit(byte: Any) -> Any:
+    """Whether a byte is an ASCII digit."""
+    return (byte >= ord("0")) & (byte <= ord("9"))
 
 
 @inner
