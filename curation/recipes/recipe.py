@@ -642,13 +642,13 @@ def to_toml(resolved: Mapping[str, Any], comments: Mapping[str, Mapping[str, Seq
         resolved: The recipe.
         comments: Lines to put above a key, by the name of the stage or table, then by key.
     """
-    lines = [f"{key} = {_toml_value(resolved[key])}" for key in _WRITTEN]
+    lines = [f"{key} = {toml_value(resolved[key])}" for key in _WRITTEN]
 
     def add(head: str, name: str, values: Mapping[str, Any]) -> None:
         above = (comments or {}).get(name, {})
         lines.extend(("", head))
         for key, value in values.items():
-            lines.extend((*above.get(key, ()), f"{key} = {_toml_value(value)}"))
+            lines.extend((*above.get(key, ()), f"{key} = {toml_value(value)}"))
 
     for stage in resolved["stage"]:
         add("[[stage]]", stage.get("name") or stage_name(stage["use"]), stage)
@@ -661,14 +661,15 @@ def to_toml(resolved: Mapping[str, Any], comments: Mapping[str, Mapping[str, Seq
 
 def setting(key: str, value: Any) -> str:
     """A key and its plain value as `--set` takes them: `setting("c4.min_words", None)` → 'c4.min_words="none"'."""
-    return f"{key}={_toml_value(value)}"
+    return f"{key}={toml_value(value)}"
 
 
-def _toml_value(value: Any) -> str:
+def toml_value(value: Any) -> str:
+    """A plain value as TOML on one line: ["de", None] → '["de", "none"]'."""
     if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(_toml_value, value))}]"
+        return f"[{', '.join(map(toml_value, value))}]"
     if isinstance(value, dict):
-        return f"{{ {', '.join(f'{key} = {_toml_value(part)}' for key, part in value.items())} }}"
+        return f"{{ {', '.join(f'{key} = {toml_value(part)}' for key, part in value.items())} }}"
     if isinstance(value, (bool, str)):
-        return json.dumps(value)
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     return '"none"' if value is None else repr(value)

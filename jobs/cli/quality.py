@@ -34,12 +34,51 @@ ModelFile = Annotated[str, typer.Argument(metavar="MODEL", help="A fastText clas
 
 @app.command(name="calibrate", rich_help_panel="Models")
 def calibrate_command(
-    model: ModelFile,
-    sources: Annotated[list[str], typer.Argument(metavar="CORPUS", help=_SOURCES)],
+    model: Annotated[
+        str | None,
+        typer.Argument(metavar="MODEL", help="A fastText classifier or a linear model.", show_default="none"),
+    ] = None,
+    sources: Annotated[list[str] | None, typer.Argument(metavar="CORPUS", help=_SOURCES, show_default="none")] = None,
     label: Labels = None,
+    reference: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXTS",
+            help="Good texts in English and other languages, given in the same ways; instead of MODEL. Repeatable.",
+            show_default="none",
+        ),
+    ] = None,
+    recipe: Annotated[
+        str, typer.Option("--recipe", "-r", metavar="NAME|FILE", help="Recipe whose thresholds --reference adapts.")
+    ] = "fineweb",
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="STAGE.RULE=METHOD",
+            help="How to adapt a rule: mean-std, quantile, 10-tail, median-ratio or english. Repeatable.",
+            show_default="one for each adapted rule",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.toml", help="Recipe to write with --reference.", show_default="none"),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Score a corpus with a quality model and store the quantiles beside it, for thresholds by percentile."""
+    """Store a quality model's quantiles, or with --reference adapt a recipe's thresholds to languages of good texts."""
+    if reference:
+        from curation.jobs.inspect.reference_thresholds import derive_thresholds, show
+
+        if model is not None or label:
+            raise UsageError("--reference and a MODEL with its --label are mutually exclusive")
+        if out is None:
+            raise UsageError("--reference needs --out FILE.toml, the recipe to write")
+        show_value(derive_thresholds(reference, recipe, method or [], out), as_json, dict, show)
+        return
+    if model is None or not sources:
+        raise UsageError("name a MODEL and a CORPUS, or good texts with --reference")
+    if out is not None or method:
+        raise UsageError("--out and --method are only for --reference")
     from curation.quality.calibrate import calibrate
 
     show_value(calibrate(model, sources, label or []), as_json, dict, _show_calibration)

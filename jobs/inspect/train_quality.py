@@ -131,7 +131,7 @@ def read_side(sources: Sequence[str], stages: Sequence[tuple[str, Stage]]) -> Tr
     """Read and clean the documents of one class; each text counts once."""
     side, seen = TrainingSide(), set()
     signals = signal_type(stages, Batch(pa.RecordBatch.from_pylist([], schema=schema.DOCUMENT)))
-    for batch in _documents(sources):
+    for batch in read_documents(sources):
         applied = apply(stages, Batch(batch), signals)
         side.read += batch.num_rows
         for tally in applied.tallies:
@@ -147,7 +147,8 @@ def read_side(sources: Sequence[str], stages: Sequence[tuple[str, Stage]]) -> Tr
     return side
 
 
-def _documents(sources: Sequence[str]) -> Iterator[pa.RecordBatch]:
+def read_documents(sources: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """The documents of run folders, folders and files, with the columns that stages read."""
     for file in text_files(sources):
         for batch in read_texts(file):
             columns = [
