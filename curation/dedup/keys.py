@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -24,9 +24,9 @@ READ_ROWS = 16_384
 KEYS = pa.schema([("band", pa.uint16()), ("key", pa.uint64()), ("check", pa.uint64()), ("document", pa.int64())])
 
 
-def count_documents(shard: Shard) -> int:
-    """Number of documents of a shard, from the footer of its signatures."""
-    return count_rows(shard.folder, SIGNATURES.path(shard.name))
+def count_documents(shards: Sequence[Shard]) -> list[int]:
+    """Number of documents of each shard, from the footers of their signatures."""
+    return [count_rows(shard.folder, SIGNATURES.path(shard.name)) for shard in shards]
 
 
 def read_signatures(shard: Shard, columns: list[str]) -> Iterator[tuple[Int64s, pa.RecordBatch]]:

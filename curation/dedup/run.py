@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial, reduce
-from itertools import count
+from itertools import chain, count
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -34,6 +34,9 @@ from curation.store.exchange import Exchange
 from curation.store.folder import Folder
 from curation.store.paths import LARGE_CLUSTERS, SHARD_NUMBERS
 from curation.store.shards import Output, ShardWriter
+
+COUNTED_TOGETHER = 64
+"""Shards whose documents one task counts: a footer takes less time to read than a task to schedule."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -78,9 +81,11 @@ def prepare(
 
 def number_shards(shards: Sequence[Shard], cluster: Cluster) -> list[Shard]:
     """Count and number the documents of the shards."""
+    groups = [tuple(shards[start : start + COUNTED_TOGETHER]) for start in range(0, len(shards), COUNTED_TOGETHER)]
+    counts = chain.from_iterable(cluster.gather(keys.count_documents, groups))
     first = 0
     numbered = []
-    for shard, documents in zip(shards, cluster.gather(keys.count_documents, shards), strict=True):
+    for shard, documents in zip(shards, counts, strict=True):
         numbered.append(replace(shard, first=first, documents=documents))
         first += documents
     return numbered

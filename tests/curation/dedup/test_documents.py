@@ -1,16 +1,24 @@
-"""Ranges and partitions: every document is in one range, every hash in one partition."""
+"""Numbers, ranges and partitions: every document is in one range, every hash in one partition."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
 import numpy as np
+import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.dedup.documents import MIN_RANGE, Shard, partitions_for, plan_work
+from curation.dedup.run import COUNTED_TOGETHER, number_shards
 from curation.dedup.settings import DedupSettings
 from curation.dedup.survivor_rules import SurvivorValue
+from curation.running.cluster import Cluster
 from curation.store.exchange import partition_of
 from curation.store.folder import Folder
+from curation.store.shards import ShardWriter
 
 
 @settings(deadline=None, derandomize=True, max_examples=100)
@@ -29,6 +37,30 @@ def test_ranges_are_sequences_of_complete_shards(sizes: list[int]) -> None:
         for shard in task.shards:
             numbers = np.array([shard.first, shard.stop - 1])[: 2 * (shard.documents > 0)]
             assert work.range_of(numbers).tolist() == [task.number] * len(numbers)
+
+
+class CountedTasks(Cluster):
+    """Runs tasks in this process, and counts them."""
+
+    tasks = 0
+
+    def gather(self, function: Callable[..., Any], items: Sequence[Any], *args: Any) -> list[Any]:
+        """As for Cluster."""
+        self.tasks += len(items)
+        return super().gather(function, items, *args)
+
+
+def test_shards_are_numbered_in_order_by_few_tasks(tmp_path: Path) -> None:
+    """Each shard begins where the one before it ends, and one task counts the documents of many shards."""
+    folder, sizes = Folder(str(tmp_path)), [number % 3 for number in range(COUNTED_TOGETHER + 1)]
+    for number, size in enumerate(sizes):
+        with ShardWriter(folder, f"signatures/{number}.parquet", pa.schema([("length", pa.int32())])) as writer:
+            writer.write(pa.table({"length": pa.array([0] * size, pa.int32())}))
+    cluster = CountedTasks()
+    numbered = number_shards([Shard(folder, str(number), 0, 0) for number in range(len(sizes))], cluster)
+    assert [shard.documents for shard in numbered] == sizes
+    assert [shard.first for shard in numbered] == [sum(sizes[:number]) for number in range(len(sizes))]
+    assert cluster.tasks == 2
 
 
 def test_partitions() -> None:
