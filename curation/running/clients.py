@@ -38,6 +38,9 @@ SUBMIT_SECONDS = 120
 REFUSED_SECONDS = 30.0
 """Seconds after a job was refused in which no other one is submitted."""
 
+LOOK_SECONDS, EARLY_ENDS = 10.0, 3
+"""Seconds between looks at which jobs there still are, and the number of jobs that may end before the first worker."""
+
 _STARTED = "curate-started"
 """Dask's topic for the start of a task on a worker."""
 
@@ -177,16 +180,17 @@ def check_system(jobs: JobOptions) -> None:
 
 
 @contextmanager
-def submit(jobs: JobOptions, wanted: Callable[[], int], submitted: Callable[[str], None]) -> Iterator[Any]:
+def submit(jobs: JobOptions, wanted: Callable[[], int], failed: Callable[[str, bool], None]) -> Iterator[Any]:
     """A client of workers in jobs of a batch system, for the duration of the block.
 
     Jobs that end too early, as by their time limit, are submitted again. So are those that the system refuses, after
-    a pause.
+    a pause, and under Slurm those that end before they have a worker.
 
     Args:
         jobs: What to submit.
         wanted: Called now and then: the number of workers that there is something to do for.
-        submitted: Called from another thread after a job was submitted, with why it was refused; empty if it was not.
+        failed: Called from another thread when jobs were refused or ended early, with the cause, and whether none of
+            the others fared better.
 
     Raises:
         UsageError: dask-jobqueue refuses the options, or the folder for certificates cannot be written.
@@ -198,35 +202,70 @@ def submit(jobs: JobOptions, wanted: Callable[[], int], submitted: Callable[[str
 
     name, program = SYSTEMS[jobs.system]
     kind = getattr(dask_jobqueue, name)
-    refused: list[str] = []
-    paused_until = 0.0
+    refused: dict[str, str] = {}
 
     class Job(kind.job_cls):  # type: ignore[misc]
         submit_command = f"timeout {SUBMIT_SECONDS} {kind.job_cls.submit_command}"
+        has_worker = False
 
         async def start(self) -> None:
-            nonlocal paused_until
             try:
                 await super().start()
             except Exception as error:
-                refused.append(self.name)
+                refused[self.name] = _refusal(error, program)
                 await ProcessInterface.start(self)
-                if time.monotonic() >= paused_until:  # else another one of many was refused just before
-                    paused_until = time.monotonic() + REFUSED_SECONDS
-                    submitted(f"cluster file {jobs.file}: {program}: {_refusal(error, program)}")
-            else:
-                submitted("")
+
+        async def close(self) -> None:
+            await super().close()
+            await ProcessInterface.close(self)  # which dask-jobqueue leaves out, and Dask expects
 
     class Demand(Adaptive):
+        paused_until = look_at = 0.0
+        ended: int | None = 0  # jobs that ended before they had a worker; None once one had
+
         async def target(self) -> int:
             return wanted()
 
         async def safe_target(self) -> int:
-            names, refused[:] = [*refused], []
-            if names:  # else they would count as jobs
-                await queue.scale_down(names)
+            if refused:
+                await self._drop_refused()
+            if jobs.system == "slurm" and time.monotonic() >= self.look_at:
+                await self._drop_ended()
             number = await super().safe_target()
-            return number if time.monotonic() >= paused_until else min(number, len(self.plan))
+            return number if time.monotonic() >= self.paused_until else min(number, len(self.plan))
+
+        async def _drop_refused(self) -> None:
+            """Let those that were refused not count as jobs."""
+            await queue.scale_down([*refused])  # waits for those that are being submitted
+            cause = refused.popitem()[1]
+            refused.clear()
+            self.paused_until = time.monotonic() + REFUSED_SECONDS
+            failed(f"cluster file {jobs.file}: {program}: {cause}", not queue.workers and self.ended == 0)
+
+        async def _drop_ended(self) -> None:
+            """Let those that ended before they had a worker be submitted again."""
+            self.look_at = time.monotonic() + LOOK_SECONDS
+            waiting = {}
+            for name, job in queue.workers.items():
+                job.has_worker |= any(each == name or each.startswith(f"{name}-") for each in queue.observed)
+                if job.has_worker:
+                    self.ended = None
+                elif job.job_id:
+                    waiting[name] = job
+            try:
+                listed = set((await Job._call(["squeue", "--me", "--noheader", "--format=%A"])).split())
+            except (OSError, RuntimeError):
+                return
+            gone = {name: job for name, job in waiting.items() if job.job_id not in listed}
+            for name, job in gone.items():
+                del queue.workers[name]
+                await job.close()
+            if gone:
+                self.ended = None if self.ended is None else self.ended + len(gone)
+                job = next(iter(gone.values()))
+                file = f"{job.log_directory}/{job.job_name}-{job.job_id}.err" if job.log_directory else ""
+                cause = f"job {job.job_id} ended before it had a worker; {file or f'slurm-{job.job_id}.out'} says why"
+                failed(f"cluster file {jobs.file}: {cause}", self.ended is not None and self.ended >= EARLY_ENDS)
 
     with ExitStack() as stack:
         settings = {

@@ -53,7 +53,7 @@ class Cluster:
     Attributes:
         pool: The workers.
         watch: Called every few seconds while tasks run, and raises an error to stop them.
-        refused: Why the batch system refused the first job; empty if it accepted one, or none was submitted.
+        hopeless: Why no worker will come; empty if one may.
     """
 
     def __init__(
@@ -70,9 +70,8 @@ class Cluster:
         self.threads, self.cores, self.task_timeout = threads, cores, task_timeout
         self.pool = WorkerPool(None if own else reaches_all, warned)
         self.watch: Callable[[], None] = lambda: None
-        self.refused = ""
+        self.hopeless = ""
         self._active: list[Dispatch[Any, Any]] = []
-        self._has_jobs = False
         self._said = -RETRIES_SAID_SECONDS
 
     @cached_property
@@ -133,17 +132,17 @@ class Cluster:
         """The number of workers that there is something to do for; may be called from any thread."""
         return sum(dispatch.wanted() for dispatch in [*self._active])
 
-    def submitted(self, refusal: str) -> None:
-        """Note that a job was submitted, or why it was refused; called from any thread.
+    def job_failed(self, cause: str, is_hopeless: bool) -> None:
+        """Note that jobs were refused or ended early; called from any thread.
 
-        If the first one is refused, so are all others, and the run ends. Later, the system may be busy or full.
+        Args:
+            cause: Why.
+            is_hopeless: Whether no other job fared better: then the run ends. Else they are submitted again.
         """
-        if not refusal:
-            self._has_jobs, self.refused = True, ""
-        elif self._has_jobs:
-            self.warned(f"a job was not accepted and will be submitted again: {refusal}", event="unsubmitted")
+        if is_hopeless:
+            self.hopeless = cause
         else:
-            self.refused = refusal
+            self.warned(f"{cause}; it will be submitted again", event="resubmitted")
 
     def reconnect(self) -> None:
         """Wait until the client is connected again, to the same scheduler or the next one at its address or file.
@@ -344,7 +343,7 @@ def open_cluster(
         elif jobs is not None:
             clients.check_system(jobs)
             cluster = Cluster(
-                lambda: stack.enter_context(clients.submit(jobs, cluster.wanted, cluster.submitted)),
+                lambda: stack.enter_context(clients.submit(jobs, cluster.wanted, cluster.job_failed)),
                 started,
                 cores=jobs.maximum,
                 warned=warned,

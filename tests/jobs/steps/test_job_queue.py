@@ -168,8 +168,9 @@ def test_without_the_extra_or_the_system(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def install(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    """Put programs for a batch system first on the path: an `sbatch` of these lines, and a `scancel`."""
-    for name, lines in (("sbatch", script), ("scancel", f"kill $(cat {folder}/$1.pid)")):
+    """Put programs for a batch system first on the path: an `sbatch` of these lines, `scancel` and `squeue`."""
+    queue = f"for file in {folder}/*.pid; do basename $file .pid; done"
+    for name, lines in (("sbatch", script), ("scancel", f"kill $(cat {folder}/$1.pid)"), ("squeue", queue)):
         path = folder / name
         path.write_text(f"#!/bin/bash\n{lines}\n")
         path.chmod(0o755)
@@ -184,17 +185,17 @@ def install(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
         ("exit 3", "sbatch: it exits with code 3 and no message"),
         ("echo welcome", "sbatch: Could not parse job id .* welcome "),
         ("exec sleep 60", "sbatch: no answer in 1 seconds"),
+        ("echo Submitted batch job 7", r"job 7 ended before it had a worker; .*/dask-worker-7.err says why"),
     ],
 )  # fmt: skip
-def test_a_first_job_that_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, message: str
-) -> None:
-    """The run ends at once with what the batch system printed."""
+def test_jobs_that_all_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, message: str) -> None:
+    """The run ends at once with what the batch system printed; so it does if jobs end at once."""
     monkeypatch.setattr(clients, "SUBMIT_SECONDS", 1)
+    monkeypatch.setattr(clients, "LOOK_SECONDS", 0.1)
     install(tmp_path, monkeypatch, script)
     began = time.monotonic()
     with (
-        open_cluster(jobs=options(tmp_path, f"{GOOD}maximum = 3\n")) as cluster,
+        open_cluster(jobs=options(tmp_path, f"{GOOD}maximum = 3\nlogs = {str(tmp_path)!r}\n")) as cluster,
         pytest.raises(StepFailed, match=rf"^cluster file .*/cluster.toml: {message}$"),
     ):
         cluster.gather(work, ["a"])
@@ -222,6 +223,5 @@ def test_a_later_job_that_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
             time.sleep(0.1)
         assert cluster.gather(work, ["a", "b"]) == ["A", "B"]
     assert said == [
-        "a job was not accepted and will be submitted again: "
-        f"cluster file {tmp_path}/cluster.toml: sbatch: error: QOSMaxSubmitJobPerUserLimit"
+        f"cluster file {tmp_path}/cluster.toml: sbatch: error: QOSMaxSubmitJobPerUserLimit; it will be submitted again"
     ]
