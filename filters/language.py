@@ -73,7 +73,7 @@ class Language:
             raise ParameterError("model", self.model, f"a fastText model ({error})") from error
         unknown = [language for language in self.languages if model_label(language, known) is None]
         if unknown:
-            raise ParameterError("languages", unknown[0], f"among the model's labels: {', '.join(sorted(known))}")
+            raise ParameterError("languages", unknown[0], identify.known_languages(unknown[0], self.model))
         if self.second is not None:
             try:
                 second_version(self.second)

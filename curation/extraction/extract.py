@@ -109,8 +109,7 @@ class Extract:
             except (OSError, ValueError) as error:
                 raise ParameterError("model", self.model, "the path of a fastText model") from error
         if self._previews and (unknown := [name for name, label in self._labels().items() if label is None]):
-            known = ", ".join(sorted(identify.labels(self.model)))
-            raise ParameterError("languages", sorted(unknown), f"among the model's labels: {known}")
+            raise ParameterError("languages", unknown[0], identify.known_languages(unknown[0], self.model))
 
     @property
     def rules(self) -> tuple[Rule, ...]:

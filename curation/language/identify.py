@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from curation.arrays import Float64s
 from curation.language.fasttext_file import PREFIX, Classifier, read_classifier
+from curation.language.labels import closest, some
 from curation.text.buffers import text_bytes
 from curation.text.valid import valid_text
 
@@ -87,6 +88,19 @@ def labels(path: str | None = None) -> frozenset[str]:
 
 
 @cache
+def known_languages(name: str, path: str | None = None) -> str:
+    """What a language that a model does not know must be, for a message.
+
+    Args:
+        name: What was given.
+        path: A fastText model; None means the built-in one.
+    """
+    own = labels(path)
+    close = closest(name, own)
+    listed = "the list is in docs/multilingual.md" if path is None else f"it has {some(own)}"
+    return f"a language that the model knows{f', such as {close}' if close else ''}; {listed}"
+
+
 def model_hash(path: str | None = None) -> str:
     """SHA-256 of the model file, in hexadecimal."""
     with model_path(path).open("rb") as file:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Collection, Iterable
+from difflib import get_close_matches
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +23,9 @@ _MEANT = {
 
 _OF_WIKIPEDIA = {"als": "gsw_Latn"}
 """Labels of lid.176 that are not ISO's: `als` is Alemannic there, in ISO 639-3 it is Tosk Albanian."""
+
+CLOSEST = 4
+"""Maximum number of languages that a message suggests."""
 
 SHOWN = 12
 """Maximum number of names in a message."""
@@ -87,6 +91,26 @@ def model_label(name: str, labels: Collection[str]) -> str | None:
         return name
     meant = full_label(name)
     return next((label for label in sorted(labels) if label_of(label) == meant), None) if meant else None
+
+
+def closest(name: str, labels: Collection[str]) -> str:
+    """The languages that a misspelled code or English name may mean, for a message; empty if none is close.
+
+    Args:
+        name: What was given.
+        labels: The labels to choose from.
+
+    >>> closest("german", ["de", "en", "fr"]), closest("eng_Latin", ["eng_Latn", "fra_Latn"]), closest("?", ["de"])
+    ('de (German)', 'eng_Latn (English)', '')
+    """
+    known, names = languages(), dict[str, str]()
+    for label in sorted(labels):
+        full = label_of(label)
+        for each in (label, full, full.partition("_")[0], known[full].name if full in known else ""):
+            names.setdefault(each.lower(), label)
+    found = dict.fromkeys(names[each] for each in get_close_matches(name.lower(), names, SHOWN) if each)
+    shown = [f"{label} ({known[full].name})" if (full := label_of(label)) in known else label for label in found]
+    return ", ".join(shown[:CLOSEST])
 
 
 def some(names: Iterable[str]) -> str:

@@ -28,7 +28,7 @@ from typing import Any, cast
 
 from curation.errors import RecipeError
 from curation.language import identify
-from curation.language.labels import full_label, label_of, model_label, some
+from curation.language.labels import closest, full_label, label_of, languages, model_label, some
 from curation.stages.by_language import LanguageStages, identifies_language
 from curation.stages.parameters import build, parameters, plain
 from curation.stages.rules import Rule
@@ -146,13 +146,16 @@ def _variant(stage: Stage, values: Mapping[str, Any], where: str) -> Stage:
 
 
 def parse(
-    defaults: Mapping[str, Any], tables: Mapping[str, Any], stages: Mapping[str, dict[str, Any]], source: str
+    defaults: Mapping[str, Any],
+    tables: Mapping[str, Mapping[str, dict[str, Any]]],
+    stages: Mapping[str, dict[str, Any]],
+    source: str,
 ) -> LanguageValues:
     """The values by language of a recipe. Those for every language are added to `stages`.
 
     Args:
         defaults: The table [language_defaults].
-        tables: The tables [language.deu_Latn], by language.
+        tables: The tables [language.deu_Latn], as `by_label` gives them.
         stages: The parameters of the stages, by name.
         source: Name of the recipe, for errors.
 
@@ -160,22 +163,21 @@ def parse(
         RecipeError: There is no such language, stage or file.
     """
     file, found = defaults.get(FILE), {}
-    for name, values in by_stage({key: part for key, part in defaults.items() if key != FILE}).items():
-        _check_stage(name, stages, f"{source}: [{DEFAULTS}]")
+    where = f"{source}: [{DEFAULTS}]"
+    for name, values in by_stage({key: part for key, part in defaults.items() if key != FILE}, where).items():
+        _check_stage(name, stages, where)
         stages[name].update(values)
     if file == "none":
         file = None
     if file is not None and not isinstance(file, str):
-        raise RecipeError(f"{source}: [{DEFAULTS}]: {FILE} = {file!r}: must be the name of a file")
+        raise RecipeError(f"{where}: {FILE} = {file!r}: must be the name of a file")
     if file is not None and file not in built_in_files():
-        found = read_file(file, f"{source}: [{DEFAULTS}]: {FILE} = {file!r}")
+        found = read_file(file, f"{where}: {FILE} = {file!r}")
         file = None
-    for name, values in tables.items():
-        label, where = label_in(name, source), f"{source}: [{TABLE}.{name}]"
-        if not isinstance(values, Mapping):
-            raise RecipeError(f"{source}: {TABLE}.{name} = {values!r}: must be a table, [{TABLE}.{name}]")
+    for label, values in tables.items():
+        where = f"{source}: [{TABLE}.{label}]"
         own = {each: dict(found.get(label, {}).get(each, {})) for each in found.get(label, {})}
-        for stage, part in by_stage(values).items():
+        for stage, part in values.items():
             _check_stage(stage, stages, where)
             own[stage] = {**own.get(stage, {}), **part}
         found[label] = own
@@ -224,14 +226,52 @@ def check(values: LanguageValues, stages: Sequence[tuple[str, Stage]], source: s
     return (*stages[:at], (name, replace(cast(Any, stage), languages=wanted)), *stages[at + 1 :])
 
 
-def by_stage(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The values of a table by stage: {"c4.min_words": 3, "url": {"matching": "fixed"}} → {"c4": …, "url": …}."""
+def by_label(tables: Mapping[str, Any], source: str) -> dict[str, dict[str, dict[str, Any]]]:
+    """The tables [language.de] by label with script, then by stage.
+
+    Args:
+        tables: The tables, by the name of their language.
+        source: Name of the recipe or file, for errors.
+
+    Raises:
+        RecipeError: There is no such language, or it has two tables; a table is none, or is not by stage.
+    """
+    names: dict[str, str] = {}
+    found = {}
+    for name, values in tables.items():
+        label = label_in(name, source)
+        if label in names:
+            raise RecipeError(
+                f"{source}: [{TABLE}.{names[label]}] and [{TABLE}.{name}] are the same language, {label}: "
+                "write one table"
+            )
+        if not isinstance(values, Mapping):
+            raise RecipeError(f"{source}: {TABLE}.{name} = {values!r}: must be a table, [{TABLE}.{name}]")
+        names[label] = name
+        found[label] = by_stage(values, f"{source}: [{TABLE}.{name}]")
+    return found
+
+
+def by_stage(values: Mapping[str, Any], where: str) -> dict[str, dict[str, Any]]:
+    """The values of a table by stage: {"c4.min_words": 3, "url": {"matching": "fixed"}} → {"c4": …, "url": …}.
+
+    Args:
+        values: The table.
+        where: Recipe and table, with which an error begins.
+
+    Raises:
+        RecipeError: A key names no parameter.
+    """
     found: dict[str, dict[str, Any]] = {}
     for key, value in values.items():
         if isinstance(value, Mapping):
             found.setdefault(key, {}).update(value)
         else:
             stage, _, name = key.partition(".")
+            if not (stage and name):
+                raise RecipeError(
+                    f"{where}: {key} = {value!r}: must name a parameter of a stage, as in {stage or 'c4'}.x = 5"
+                )
             found.setdefault(stage, {})[name] = value
     return found
 
@@ -246,7 +286,11 @@ def label_in(name: str, source: str) -> str:
     """The label with script of a language that a recipe names; RecipeError if there is none."""
     label = full_label(name) or (name if _LABEL.fullmatch(name) else None)
     if label is None:
-        raise RecipeError(f"{source}: [{TABLE}.{name}]: no such language; give a code such as de, deu or deu_Latn")
+        close = closest(name, languages())
+        raise RecipeError(
+            f"{source}: [{TABLE}.{name}]: no such language; give a code such as de, deu or deu_Latn"
+            f"{f'; close ones are {close}' if close else ''}"
+        )
     return label
 
 
@@ -296,7 +340,7 @@ def read_file(path: str, where: str) -> dict[str, Values]:
         text = (gzip.decompress(content) if path.endswith(".gz") else content).decode()
         if not path.removesuffix(".gz").endswith(".toml"):
             return _of_lines(text, where)
-        return {label_in(name, where): by_stage(values) for name, values in tomllib.loads(text).items()}
+        return dict(by_label(tomllib.loads(text), where))
     except FileNotFoundError as error:
         known = ", ".join(built_in_files())
         raise RecipeError(f"{where}: no such file; those that come with the package are {known}") from error
@@ -310,5 +354,8 @@ def _of_lines(text: str, where: str) -> dict[str, Values]:
         entry = json.loads(line)
         if not isinstance(entry, dict) or not {"language", "values"} <= {*entry}:
             raise RecipeError(f"{where}: line {number}: must have a language and values")
-        found[label_in(entry["language"], where)] = by_stage(entry["values"])
+        label = label_in(entry["language"], where)
+        if label in found:
+            raise RecipeError(f"{where}: line {number}: a line before has values for {label}")
+        found[label] = by_stage(entry["values"], f"{where}: line {number}")
     return found

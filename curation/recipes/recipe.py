@@ -30,7 +30,15 @@ from curation.language.labels import full_label, languages
 from curation.recipes.alarms import RESERVED, Alarms
 from curation.recipes.alarms import TABLE as ALARMS
 from curation.recipes.alarms import parse as parse_alarms
-from curation.recipes.language_values import DEFAULTS, FILE, LanguageValues, built_in_files, by_stage
+from curation.recipes.language_values import (
+    DEFAULTS,
+    FILE,
+    LanguageValues,
+    built_in_files,
+    by_label,
+    by_stage,
+    label_in,
+)
 from curation.recipes.language_values import TABLE as BY_LANGUAGE
 from curation.recipes.language_values import check as check_languages
 from curation.recipes.language_values import parse as parse_languages
@@ -279,13 +287,19 @@ def _extended(document: dict[str, Any], source: str, above: tuple[str, ...]) -> 
         }
         for name in (*TABLES, ALARMS, DEFAULTS)
     }
-    own_languages, base_languages = (
-        _mapping(each.get(BY_LANGUAGE, {}), f"{source}: {BY_LANGUAGE}: must be a table, [{BY_LANGUAGE}.deu_Latn]")
-        for each in (document, base)
+    before, own_values = (
+        by_label(
+            _mapping(each.get(BY_LANGUAGE, {}), f"{source}: {BY_LANGUAGE}: must be a table, [{BY_LANGUAGE}.deu_Latn]"),
+            source,
+        )
+        for each in (base, document)
     )
     languages = {
-        **base_languages,
-        **{name: _overlaid(base_languages.get(name), each) for name, each in own_languages.items()},
+        label: {
+            name: {**before.get(label, {}).get(name, {}), **own_values.get(label, {}).get(name, {})}
+            for name in {**before.get(label, {}), **own_values.get(label, {})}
+        }
+        for label in {**before, **own_values}
     }
     entries = {_name_of(stage): stage for stage in stages}
     changes = _mapping(document.get("set", {}), f"{source}: set = {document.get('set')!r}: must be a table, [set]")
@@ -299,14 +313,6 @@ def _extended(document: dict[str, Any], source: str, above: tuple[str, ...]) -> 
     header: dict[str, Any] = {key: base[key] for key in ("description", "reproduces") if key in base}
     own = {key: value for key, value in document.items() if key not in ("extends", "set", *TABLES, ALARMS)}
     return {**header, **own, "stage": stages, **tables, **({BY_LANGUAGE: languages} if languages else {})}
-
-
-def _overlaid(base: Any, own: Any) -> Any:
-    """The values of a language in a recipe, with those of the recipe that it extends."""
-    if not isinstance(base, Mapping) or not isinstance(own, Mapping):
-        return own
-    before, after = by_stage(base), by_stage(own)
-    return {name: {**before.get(name, {}), **after.get(name, {})} for name in {**before, **after}}
 
 
 PLACES = ("after", "before")
@@ -422,10 +428,11 @@ def from_document(
         )
         for table in known
     }
-    defaults, languages = (
+    defaults, by_name = (
         _mapping(document.get(table, {}), f"{source}: {table} = {document.get(table)!r}: must be a table")
         for table in (DEFAULTS, BY_LANGUAGE)
     )
+    languages = by_label(by_name, source)
     known_stages: dict[str, StoredStage] = {}
     if not trusted:
         try:
@@ -512,14 +519,18 @@ def _refuse_outside(source: str, stages: Mapping[str, dict[str, Any]], tables: M
 
 
 def _refuse_outside_by_language(
-    source: str, stages: Mapping[str, dict[str, Any]], defaults: Mapping[str, Any], languages: Mapping[str, Any]
+    source: str,
+    stages: Mapping[str, dict[str, Any]],
+    defaults: Mapping[str, Any],
+    languages: Mapping[str, Mapping[str, dict[str, Any]]],
 ) -> None:
     """Raise NotTrusted if values by language name what is outside of the recipe, as `_refuse_outside` does."""
     file = defaults.get(FILE)
     if isinstance(file, str) and file not in ("none", *built_in_files()):
         raise NotTrusted(source, f"{DEFAULTS}.{FILE} = {file!r} names a file")
-    for values in (defaults, *languages.values()):
-        for name, own in by_stage(values if isinstance(values, Mapping) else {}).items():
+    for_all = by_stage({key: value for key, value in defaults.items() if key != FILE}, f"{source}: [{DEFAULTS}]")
+    for values in (for_all, *languages.values()):
+        for name, own in values.items():
             if name in stages:
                 _refuse_outside(source, {name: {**stages[name], **own}}, {})
 
@@ -529,7 +540,7 @@ def _apply_setting(
     entries: dict[str, dict[str, Any]],
     tables: dict[str, dict[str, Any]],
     defaults: dict[str, Any],
-    languages: dict[str, Any],
+    languages: dict[str, dict[str, dict[str, Any]]],
 ) -> None:
     path, equals, text = setting.partition("=")
     owner, dot, key = path.strip().partition(".")
@@ -538,12 +549,11 @@ def _apply_setting(
     if owner == DEFAULTS:
         defaults[key] = _parse_value(text.strip())
         return
-    if owner == BY_LANGUAGE and key.count(".") > 1:
+    if owner == BY_LANGUAGE and "." in key:
         language, _, parameter = key.partition(".")
-        own = by_stage(_mapping(languages.get(language, {}), f"--set {setting}: {BY_LANGUAGE}.{language} has no keys"))
-        stage, _, name = parameter.partition(".")
-        own.setdefault(stage, {})[name] = _parse_value(text.strip())
-        languages[language] = own
+        own = languages.setdefault(label_in(language, f"--set {setting}"), {})
+        for stage, values in by_stage({parameter: _parse_value(text.strip())}, f"--set {setting}").items():
+            own.setdefault(stage, {}).update(values)
         return
     target = entries.get(owner, tables.get(owner))
     if target is None or key in ("use", "name"):

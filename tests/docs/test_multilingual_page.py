@@ -8,6 +8,7 @@ from pathlib import Path
 
 from source_files import ROOT
 
+from curation.language import identify
 from curation.language.labels import languages
 from curation.recipes.language_values import built_in_file
 from curation.recipes.recipe import load
@@ -23,6 +24,13 @@ def test_the_recipe_on_the_page_works(tmp_path: Path) -> None:
     assert german["language"].min_score == 0.8  # type: ignore[attr-defined]
     quality = german["gopher_quality"]
     assert (quality.max_mean_word_length, quality.max_hash_ratio) == (14, 0.05)  # type: ignore[attr-defined]
+
+
+def test_the_languages_of_the_model() -> None:
+    """The page lists the labels of lid.176, which errors refer to."""
+    known = sorted(identify.labels())
+    listed = re.findall(r"these (\d+) languages, by its own labels:\n\n(.*?)\n\n", PAGE, re.DOTALL)
+    assert [(count, text.replace("\n", " ")) for count, text in listed] == [(str(len(known)), ", ".join(known))]
 
 
 def test_the_numbers_of_tokenizers() -> None:

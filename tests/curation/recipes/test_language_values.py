@@ -45,6 +45,24 @@ def test_a_language_has_values_of_its_own(name: str, tmp_path: Path) -> None:
     assert quality(chosen, "de").max_words == quality(chosen, "en").max_words
 
 
+def test_names_of_one_language_are_one_table(tmp_path: Path) -> None:
+    """--set and a recipe that extends another add to a language's table, whatever name each gives to the language."""
+    more = "[language.de]\ngopher_quality.min_words = 7\ngopher_quality.max_words = 70"
+    chosen = recipe(tmp_path, more, "language.deu_Latn.gopher_quality.max_words=80")
+    assert (quality(chosen, "de").min_words, quality(chosen, "de").max_words) == (7, 80)
+    above = tmp_path / "above.toml"
+    above.write_text('extends = "mine.toml"\n[language.deu]\ngopher_quality.max_words = 90')
+    assert (quality(load(str(above)), "de").min_words, quality(load(str(above)), "de").max_words) == (7, 90)
+
+
+def test_a_language_that_the_model_does_not_know(tmp_path: Path) -> None:
+    """The error suggests close languages, by code or English name, instead of listing all."""
+    with pytest.raises(RecipeError) as caught:
+        recipe(tmp_path, "", 'language.languages=["en", "Portugese"]')
+    assert "'Portugese': must be a language that the model knows, such as pt (Portuguese)" in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
 def test_the_order_of_precedence(tmp_path: Path) -> None:
     """A language's table comes before the file, the file before [language_defaults], those before the stage."""
     file = tmp_path / "values.toml"
@@ -140,6 +158,16 @@ def test_the_fingerprint_follows_values_by_language(tmp_path: Path) -> None:
         ("[language.de]\ngopher_quality.min_word = 1", "unknown key 'min_word'"),
         ("[language.de]\ngopher_quality.min_words = -1", "min_words = -1: must be a whole number"),
         ("[language.de]\nlanguage.markdown = true", "only min_score can differ by language"),
+        ("[language.german]\nc4.min_sentences = 1", r"no such language; .*; close ones are .*deu_Latn \(German\)"),
+        (
+            "[language.de]\ngopher_quality.min_words = 1\n[language.deu_Latn]\ngopher_quality.min_words = 2",
+            r"\[language.de\] and \[language.deu_Latn\] are the same language, deu_Latn: write one table",
+        ),
+        (
+            "[language.de]\ngopher_quality = 5",
+            r"\[language.de\]: gopher_quality = 5: must name a parameter of a stage, as in gopher_quality.x = 5",
+        ),
+        ("[language_defaults]\nmin_words = 5", r"\[language_defaults\]: min_words = 5: must name a parameter"),
         ("[language]\nde = 3", "language.de = 3: must be a table"),
         ("[language_defaults]\nfile = 3", "file = 3: must be the name of a file"),
         ("[language_defaults]\nfile = 'nowhere.toml'", "no such file; those that come with the package are fineweb-2"),
@@ -158,6 +186,7 @@ def test_a_file_of_another_form_is_an_error(tmp_path: Path) -> None:
     for content, message in (
         ('{"language": "de"}\n', "line 1: must have a language and values"),
         ("{", "values.jsonl"),
+        ('{"language": "de", "values": {}}\n{"language": "deu", "values": {}}', "line 2: a line before has values"),
     ):
         file.write_text(content)
         with pytest.raises(RecipeError, match=message):
