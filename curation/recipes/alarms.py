@@ -23,6 +23,9 @@ OF_INPUTS = (QUARANTINED, UNREADABLE, UNAVAILABLE)
 """Shares of the inputs: all that are quarantined, those that are bad in themselves, and those given up because of I/O
 errors, lost workers or a lost scheduler, which may succeed when the run is repeated."""
 
+CAUSES = 8
+"""Maximum number of causes in the message of an alarm."""
+
 AFTER_FILTER = (READ, *OF_INPUTS)
 """Names known after the filter step besides the recipe's stages: records that could not be read, quarantined inputs."""
 
@@ -159,12 +162,17 @@ def describe(violated: Sequence[tuple[Band, Rate]], step: str, folder: str) -> s
         f"{band.stage} removed {rate.share:.1%} of {rate.entered:,} {rate.unit}, "
         f"{'more' if rate.share > band.high else 'less'} than "
         f"alarms.{band.stage} = [{band.low:g}, {band.high:g}] allows"
-        for band, rate in violated
+        for band, rate in violated[:CAUSES]
     ]
+    if len(violated) > CAUSES:
+        causes.append(f"and {len(violated) - CAUSES} more")
     again = ""
     if any(band.stage == UNAVAILABLE for band, _ in violated):
         again = " Run the same command to try these inputs again."
-    wider = " ".join(f"--set '{TABLE}.{band.stage}={_widened(band, rate)}'" for band, rate in violated)
+    bands = {band.stage: band for band, _ in violated}
+    for band, rate in violated:
+        bands[band.stage] = _widened(bands[band.stage], rate)
+    wider = " ".join(f"--set '{TABLE}.{name}=[{band.low:g}, {band.high:g}]'" for name, band in bands.items())
     return (
         f"alarm after the step {step}: {'; '.join(causes)}. Nothing is lost: `curate report {folder}` shows what was "
         f"removed and why.{again} If that is right, run the same command with {wider} (or =none); "
@@ -172,6 +180,6 @@ def describe(violated: Sequence[tuple[Band, Rate]], step: str, folder: str) -> s
     )
 
 
-def _widened(band: Band, rate: Rate) -> str:
+def _widened(band: Band, rate: Rate) -> Band:
     low, high = min(band.low, math.floor(rate.share * 100) / 100), max(band.high, math.ceil(rate.share * 100) / 100)
-    return f"[{low:g}, {high:g}]"
+    return Band(band.stage, low, high)

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from curation.language.labels import full_label
 from curation.recipes.language_values import stage_key
 from curation.recipes.recipe import Recipe
 from curation.stages.parameters import flat_keys, plain
@@ -130,6 +131,20 @@ def _value(recipe: Recipe, parameters: Mapping[str, Mapping[str, Any]], path: st
         return value
     own = recipe.languages.values_for(path.split(".")[1], recipe.stages).get(stage, {})
     return value if key not in own else None if own[key] in (None, "none") else plain(own[key])
+
+
+def value_of(recipe: Recipe, key: str) -> Any:
+    """The value of a key; for a language without a value of its own, the one that holds for it. None if there is none.
+
+    Args:
+        recipe: The recipe.
+        key: A key such as c4.min_sentences or language.de.c4.min_sentences.
+    """
+    if stage_key(key) != key:
+        table, name, rest = key.split(".", 2)
+        key = f"{table}.{full_label(name) or name}.{rest}"
+    value = _value(recipe, _parameters(recipe), key)
+    return None if value is _ABSENT else value
 
 
 def _rules(recipe: Recipe) -> dict[str, Rule]:

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curation.report.histograms import Histogram, add_histograms
 from curation.stages.tally import add_counts
 from curation.text.hosts import host_of, top_level
 
@@ -62,6 +63,7 @@ class ShardFacts:
         reasons: Characters of the documents that each reason removed.
         samples: Sampled documents by reason.
         clusters: The largest clusters by id: number of documents, and examples of removed ones.
+        signals: Histograms of signals by language, then by `stage.signal`, for recipes with parameters by language.
     """
 
     kept: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
@@ -69,6 +71,7 @@ class ShardFacts:
     reasons: Mapping[str, int] = field(default_factory=dict)
     samples: Mapping[str, Sequence[Place]] = field(default_factory=dict)
     clusters: Mapping[str, tuple[int, Sequence[Place]]] = field(default_factory=dict)
+    signals: Mapping[str, Mapping[str, Histogram]] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ShardFacts:
@@ -77,7 +80,7 @@ class ShardFacts:
         clusters = {
             name: (size, [_place(place) for place in places]) for name, (size, places) in values["clusters"].items()
         }
-        return cls(values["kept"], values["removed"], values["reasons"], samples, clusters)
+        return cls(values["kept"], values["removed"], values["reasons"], samples, clusters, values["signals"])
 
 
 def _place(values: Sequence[Any]) -> Place:
@@ -113,6 +116,7 @@ def total(parts: Iterable[ShardFacts]) -> ShardFacts:
     reasons: Counter[str] = Counter()
     samples: dict[str, list[Place]] = {}
     clusters: dict[str, tuple[int, Sequence[Place]]] = {}
+    signals: dict[str, dict[str, Histogram]] = {}
     for part in parts:
         for sums, counts in ((kept, part.kept), (removed, part.removed)):
             for name, values in counts.items():
@@ -121,10 +125,17 @@ def total(parts: Iterable[ShardFacts]) -> ShardFacts:
         for reason, places in part.samples.items():
             samples[reason] = lowest([*samples.get(reason, ()), *places], _sample_size(reason))
         clusters = _largest([*clusters.items(), *part.clusters.items()])
+        for language, histograms in part.signals.items():
+            signals[language] = {**add_histograms(signals.get(language, {}), histograms)}
         if sum(len(sums.get("domain", ())) for sums in (kept, removed)) > MAX_DOMAINS:
             _keep_top(kept, removed, "domain", MAX_DOMAINS // 4)
     return ShardFacts(
-        _sorted(kept), _sorted(removed), dict(sorted(reasons.items())), dict(sorted(samples.items())), clusters
+        _sorted(kept),
+        _sorted(removed),
+        dict(sorted(reasons.items())),
+        dict(sorted(samples.items())),
+        clusters,
+        dict(sorted(signals.items())),
     )
 
 

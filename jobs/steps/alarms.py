@@ -1,18 +1,31 @@
-"""Alarms: compares the shares that a finished step removed, by its manifests, with the bands of the recipe."""
+"""Alarms: compares the shares that a finished step removed, by its manifests, with the bands of the recipe.
+
+If parameters differ by language, the shares of each language are compared, too: one that loses most of its documents is
+hidden in the shares of all.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from curation.errors import AlarmRaised
 from curation.jobs.steps.plan import Plan
 from curation.jobs.steps.table import OTHERS, Step, steps
 from curation.recipes.alarms import READ, Rate, describe, quarantine_rates
-from curation.stages.tally import sum_counts
+from curation.running.cluster import Cluster
+from curation.stages.by_language import identifies_language
+from curation.stages.tally import add_counts, sum_counts
+from curation.store.folder import Folder
 from curation.store.manifest import step_counts
+from curation.store.paths import DOCUMENTS, REMOVED_BY_FILTER
+from curation.store.shards import read_shard
 
 
-def check_alarms(plan: Plan, step: Step, shards: Sequence[str], quarantined: Sequence[Mapping[str, str]]) -> None:
+def check_alarms(
+    plan: Plan, step: Step, shards: Sequence[str], quarantined: Sequence[Mapping[str, str]], cluster: Cluster
+) -> None:
     """Raise an alarm if a stage is outside its band. Manifests are read only if the recipe has a band for the step.
 
     Args:
@@ -20,6 +33,7 @@ def check_alarms(plan: Plan, step: Step, shards: Sequence[str], quarantined: Seq
         step: A finished step.
         shards: Its shards.
         quarantined: The quarantined inputs, as in run.json.
+        cluster: Where to count documents by language.
 
     Raises:
         AlarmRaised: A stage is outside its band; the message names each such stage, its share and its band.
@@ -32,6 +46,9 @@ def check_alarms(plan: Plan, step: Step, shards: Sequence[str], quarantined: Seq
     by_input = quarantine_rates(quarantined, len(plan.inputs)) if OTHERS in step.alarms else {}
     rates = {**(removal_rates(plan, step.name, shards) if wanted - {*by_input} else {}), **by_input}
     violated = alarms.violated({name: rate for name, rate in rates.items() if name in wanted})
+    if plan.recipe.languages and step.name == "filter" and wanted & {*_stages_by_language(plan)}:
+        for own in language_rates(plan, shards, cluster).values():
+            violated += alarms.violated(own)
     if violated:
         raise AlarmRaised(describe(violated, step.command, plan.folder.url))
 
@@ -51,3 +68,56 @@ def removal_rates(plan: Plan, step: str, shards: Sequence[str]) -> dict[str, Rat
         pages = sum(count for name, count in total.read.items() if name.startswith("pages."))
         rates[READ] = Rate(skipped, skipped + pages, "records")
     return rates
+
+
+def language_rates(plan: Plan, shards: Sequence[str], cluster: Cluster) -> dict[str, dict[str, Rate]]:
+    """How many documents entered the stages after the one that identifies the language, and were removed there.
+
+    Args:
+        plan: The run.
+        shards: Filtered shards.
+        cluster: Where to count.
+
+    Returns:
+        Rates by language, ascending, then by stage.
+    """
+    counts: dict[str, int] = {}
+    for each in cluster.gather(CountLanguages(plan.folder), shards):
+        counts = add_counts(counts, each)
+    removed: dict[str, dict[str, int]] = {}
+    for key, count in sorted(counts.items()):
+        language, _, stage = key.partition("\t")
+        removed.setdefault(language, {})[stage] = count
+    rates: dict[str, dict[str, Rate]] = {}
+    for language, by_stage in removed.items():
+        stages = _stages_by_language(plan)
+        entered = by_stage.get("", 0) + sum(by_stage.get(stage, 0) for stage in stages)
+        rates[language] = {}
+        for stage in stages:
+            rates[language][stage] = Rate(by_stage.get(stage, 0), entered, f"documents in {language}")
+            entered -= by_stage.get(stage, 0)
+    return rates
+
+
+def _stages_by_language(plan: Plan) -> list[str]:
+    """The stages after the one that identifies the language."""
+    names = [name for name, _ in plan.recipe.stages]
+    at = next(number for number, (_, stage) in enumerate(plan.recipe.stages) if identifies_language(stage))
+    return names[at + 1 :]
+
+
+@dataclass(frozen=True, slots=True)
+class CountLanguages:
+    """Counts the documents of a filtered shard; a picklable task for the cluster."""
+
+    folder: Folder
+
+    def __call__(self, shard: str) -> dict[str, int]:
+        """Documents by language and the stage that removed them, none if they are kept, separated by a tab."""
+        counts: Counter[str] = Counter()
+        for batch in read_shard(self.folder, DOCUMENTS.path(shard), ["language"]):
+            counts.update(f"{language}\t" for language in batch["language"].drop_null().to_pylist())
+        for batch in read_shard(self.folder, REMOVED_BY_FILTER.path(shard), ["language", "stage"]):
+            pairs = zip(batch["language"].to_pylist(), batch["stage"].to_pylist(), strict=True)
+            counts.update(f"{language}\t{stage}" for language, stage in pairs if language is not None)
+        return dict(counts)

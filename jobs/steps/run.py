@@ -249,4 +249,4 @@ class Run:
     def _finish(self, step: Step) -> None:
         """Record a step as done and check its alarms, before any later step runs, whichever command runs that."""
         self._done.add(step.name)
-        check_alarms(self.plan, step, self.shards, self.quarantined)
+        check_alarms(self.plan, step, self.shards, self.quarantined, self.cluster)

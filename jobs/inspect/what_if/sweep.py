@@ -14,7 +14,8 @@ from curation.errors import RecipeError, UsageError
 from curation.jobs.inspect.what_if.counts import StageOutput
 from curation.jobs.inspect.what_if.view import cells, output_to_json
 from curation.jobs.inspect.what_if.what_if import changed_recipe, count_changed, what_if
-from curation.jobs.steps.plan import Plan, differences, flatten
+from curation.jobs.steps.plan import Plan, differences
+from curation.recipes.differences import value_of
 from curation.recipes.recipe import Recipe
 from curation.report.tables import FittedTable
 from curation.report.terminal import styled
@@ -69,7 +70,7 @@ def sweep(plan: Plan, wanted: str, settings: Sequence[str], cluster: Cluster, *,
     any_answer = next(iter(answers.values()), None) or what_if(plan, settings, cluster)
     now = any_answer.whole.now
     kept = {value: answers[value].whole if value in answers else StageOutput(now, now, now) for value in values}
-    return Sweep(key, flatten(own).get(key), any_answer.counted.entered, kept, any_answer.tokens_per_character)
+    return Sweep(key, value_of(plan.recipe, key), any_answer.counted.entered, kept, any_answer.tokens_per_character)
 
 
 def _with_value(plan: Plan, settings: Sequence[str], wanted: str, setting: str) -> Recipe:

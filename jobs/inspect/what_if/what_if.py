@@ -18,6 +18,7 @@ from curation.jobs.inspect.what_if.count_shard import CountMoved, fetch_rows
 from curation.jobs.inspect.what_if.counts import UNSURE, ChangedDocument, MoveCounts, StageOutput
 from curation.jobs.steps.moved_rules import moved_stages
 from curation.jobs.steps.plan import Plan, differences
+from curation.recipes.differences import value_of
 from curation.recipes.recipe import Recipe, from_document
 from curation.running.cluster import Cluster
 from curation.stages.tally import sum_counts
@@ -128,7 +129,7 @@ def count_changed(plan: Plan, moved: Recipe, cluster: Cluster, *, measure: bool 
     )
     corpus, share = _estimate(counted)
     return WhatIf(
-        differences(recipe.resolved(), moved.resolved()),
+        _changes(recipe, moved),
         (len(shards), len(plan.inputs)),
         counted,
         _tokens_per_character(plan, shards),
@@ -137,6 +138,12 @@ def count_changed(plan: Plan, moved: Recipe, cluster: Cluster, *, measure: bool 
         _examples(plan.folder, counted.added),
         _examples(plan.folder, counted.removed),
     )
+
+
+def _changes(before: Recipe, after: Recipe) -> list[str]:
+    """The changed keys as "key: old → new"; a language without a value of its own has the one that holds for it."""
+    keys = [line.partition(":")[0] for line in differences(before.resolved(), after.resolved())]
+    return [f"{key}: {value_of(before, key)} → {value_of(after, key)}" for key in keys]
 
 
 def _estimate(counted: MoveCounts) -> tuple[tuple[int, int, int] | None, float | None]:

@@ -8,14 +8,16 @@ shards that are new or changed. Those of a run of BUNDLED_FROM shards or more ar
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from curation.jobs.steps.plan import Plan
 from curation.jobs.steps.report.contamination import contamination
 from curation.jobs.steps.report.inputs import InputCounter
+from curation.jobs.steps.report.language_signals import count_language_signals
 from curation.jobs.steps.report.quality import quality_models
 from curation.jobs.steps.table import steps
+from curation.recipes.recipe import Recipe
 from curation.report.counting import (
     COLUMNS,
     LENGTHS,
@@ -49,7 +51,7 @@ from curation.store.shards import read_shard
 
 STEP = "report"
 
-VERSION = 4
+VERSION = 5
 """Raise this when the same shards give other facts."""
 
 TOP_DOMAINS = 50
@@ -64,6 +66,7 @@ class CountShard:
     """Counts the columns of one shard and writes its manifest; a picklable task for the cluster."""
 
     folder: Folder
+    recipe: Recipe
 
     def __call__(self, task: tuple[str, str]) -> None:
         """Count the existing files of a shard; `task` is its name and the fingerprint to write."""
@@ -75,7 +78,8 @@ class CountShard:
         if kept == "corpus":
             columns = [*COLUMNS, "reason", "minhash_cluster_size", "signals"]
             self._count(counter, REMOVED_BY_DEDUP.path(shard), columns)
-        Manifest(STEP, shard, current, counts=asdict(counter.facts())).write(self.folder)
+        facts = replace(counter.facts(), signals=count_language_signals(self.folder, shard, self.recipe))
+        Manifest(STEP, shard, current, counts=asdict(facts)).write(self.folder)
 
     def _count(self, counter: ShardFactsCounter, path: str, columns: list[str]) -> None:
         first = 0
@@ -119,13 +123,14 @@ def count_shards(plan: Plan, cluster: Cluster) -> ShardFacts:
     made = fingerprints_of(folder, STEP)
     if len(wanted) < bundles.BUNDLED_FROM:
         cluster.gather(
-            CountShard(folder), [(shard, wanted[shard]) for shard in wanted if made.get(shard) != wanted[shard]]
+            CountShard(folder, plan.recipe),
+            [(shard, wanted[shard]) for shard in wanted if made.get(shard) != wanted[shard]],
         )
         return total(ShardFacts.from_json(counts) for counts in step_counts(folder, STEP, wanted))
     parts = parts_of(wanted)
     outdated = [part for part in parts if made.get(part.name) != part.fingerprint]
     tasks = [(shard, wanted[shard]) for part in outdated for shard in part.shards if made.get(shard) != wanted[shard]]
-    cluster.gather(CountShard(folder), tasks)
+    cluster.gather(CountShard(folder, plan.recipe), tasks)
     cluster.gather(AddUp(folder), outdated)
     return total(ShardFacts.from_json(counts) for counts in step_counts(folder, STEP, [part.name for part in parts]))
 
@@ -186,6 +191,7 @@ def collect(plan: Plan, facts: ShardFacts) -> dict[str, Any]:
         "lengths": _both(facts, "characters", LENGTHS),
         "token_counts": binned(facts.kept.get("tokens", {}), LENGTHS),
         "signals": signals,
+        **({"language_signals": facts.signals} if facts.signals else {}),
         "dedup": _counts(folder, "dedup"),
         "tokenizer": _counts(folder, "train-tokenizer"),
         "tokens": _counts(folder, "tokens"),

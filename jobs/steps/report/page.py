@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from curation.jobs.steps.plan import Plan
+from curation.jobs.steps.report.language_signals import language_figures
 from curation.jobs.steps.report.performance import Performance
 from curation.jobs.steps.report.samples import Samples
 from curation.recipes.recipe import to_toml
@@ -16,6 +17,8 @@ from curation.report.render import render
 from curation.store.paths import RUN, TOKENIZER_REPORT
 
 LANGUAGES, DOMAINS, TLDS = 15, 25, 20
+LANGUAGE_SIGNALS = 6
+"""Maximum number of languages with plots of their own."""
 
 
 def make_page(plan: Plan, stats: Mapping[str, Any], samples: Samples, performance: Performance) -> str:
@@ -43,6 +46,9 @@ def make_page(plan: Plan, stats: Mapping[str, Any], samples: Samples, performanc
             "rate": tokens_per_character(stats),
             "unfinished": not stats["tokens"],
             "signals": signal_figures(stats, rules),
+            "language_signals": language_figures(
+                plan.recipe, stats.get("language_signals", {}), list(stats.get("funnels", {}))[:LANGUAGE_SIGNALS]
+            ),
             "languages": ranked(stats["languages"], LANGUAGES),
             "funnels": stats.get("funnels", {}),
             "domains": ranked(stats["domains"], DOMAINS),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,19 @@ from archives import page, response, write_archive
 from planted import SETTINGS, verdict_of
 from typer.testing import CliRunner
 
+from curation.errors import AlarmRaised
 from curation.jobs.cli.main import app
 from curation.jobs.inspect.explain.explain import explain
 from curation.jobs.inspect.what_if.what_if import what_if
+from curation.jobs.steps.alarms import check_alarms, language_rates, removal_rates
 from curation.jobs.steps.moved_thresholds import recipe_before
 from curation.jobs.steps.plan import make_plan, open_plan
-from curation.recipes.recipe import load
+from curation.jobs.steps.table import steps
+from curation.recipes.recipe import from_document, load
 from curation.running.cluster import Cluster
 from curation.stages.pipeline import Pipeline
+from curation.stages.rules import violations
+from curation.stages.signals import Histogram
 
 LANGUAGES = {"de": "deu_Latn", "fr": "fra_Latn", "pl": "pol_Latn"}
 
@@ -105,6 +111,43 @@ def test_a_pipeline_of_the_recipe_gives_the_same(out: Path) -> None:
     assert reasons == {row["id"]: row["reason"] for row in texts if "reason" in row}
 
 
+def test_the_report_has_histograms_for_each_language(out: Path) -> None:
+    """Signals with thresholds by language are counted and plotted for each language, of the documents that reached."""
+    stats = json.loads((out / "report" / "stats.json").read_text())
+    assert {*stats["language_signals"]} == {*LANGUAGES.values()}
+    recipe, page_text = open_plan(str(out)).recipe, (out / "report" / "index.html").read_text()
+    names = [name for name, _ in recipe.stages]
+    labels = {row["id"]: row["language"] for row in rows(out, "documents")}
+    for label, signals in stats["language_signals"].items():
+        assert f"{label}, by its own thresholds" in page_text
+        for name, reason in (("gopher_quality", "min_alpha_words"), ("fineweb", "max_newlines_per_word")):
+            (rule,) = (each for each in dict(recipe.stages_of(label))[name].rules if each.reason == reason)
+            measured = [row for row in rows(out, "signals") if labels[row["id"]] == label]
+            removed = [row for row in rows(out, "removed/filter") if row["language"] == label]
+            measured += [row["signals"] for row in removed if names.index(row["stage"]) >= names.index(name)]
+            values = pa.StructArray.from_arrays([[row[f"{name}.{rule.signal}"] for row in measured]], [rule.signal])
+            counted = Histogram.from_json(signals[f"{name}.{rule.signal}"])
+            assert sum(counted.counts) + counted.nulls == len(measured) > 5
+            assert counted.violating(rule) == violations(values, rule).sum()
+
+
+def test_an_alarm_of_one_language(out: Path) -> None:
+    """A stage that is in its band for all languages together, but not for one, raises an alarm that names it."""
+    plan = open_plan(str(out))
+    rates = language_rates(plan, [source.shard for source in plan.inputs], Cluster())
+    whole = removal_rates(plan, "filter", [source.shard for source in plan.inputs])["gopher_quality"]
+    shares = {label: rates[label]["gopher_quality"].share for label in LANGUAGES.values()}
+    worst = max(shares, key=lambda label: shares[label])
+    assert sum(rates[label]["gopher_quality"].entered for label in shares) == whole.entered
+    assert shares[worst] > whole.share
+    limit = (shares[worst] + whole.share) / 2
+    settings = ["alarms.min_documents=1", f"alarms.gopher_quality=[0.0, {limit}]"]
+    own = replace(plan, recipe=from_document(plan.recipe.resolved(), "run.json", settings))
+    step = next(step for step in steps() if step.name == "filter")
+    with pytest.raises(AlarmRaised, match=f"documents in {worst}, more than alarms.gopher_quality"):
+        check_alarms(own, step, [source.shard for source in plan.inputs], [], Cluster())
+
+
 def test_the_report_has_a_funnel_for_each_language(out: Path) -> None:
     """The funnels of languages add up to the whole, stage by stage, and end with the documents in the corpus."""
     stats = json.loads((out / "report" / "stats.json").read_text())
@@ -146,6 +189,7 @@ def test_what_if_counts_a_threshold_of_one_language(out: Path) -> None:
         ("gopher_quality.min_words=100", short),
     ):
         answer = what_if(plan, [setting], Cluster())
+        assert [change.partition(": ")[2] for change in answer.changes] == ["50 → 100"]
         assert expected
         assert answer.whole.now.documents == len(documents)
         assert answer.whole.most.documents == answer.whole.least.documents == len(documents) - len(expected)
