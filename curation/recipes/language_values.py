@@ -162,7 +162,7 @@ def parse(
     Raises:
         RecipeError: There is no such language, stage or file.
     """
-    file, found = defaults.get(FILE), {}
+    file, found = defaults.get(FILE), dict[str, Values]()
     where = f"{source}: [{DEFAULTS}]"
     for name, values in by_stage({key: part for key, part in defaults.items() if key != FILE}, where).items():
         _check_stage(name, stages, where)
@@ -174,10 +174,10 @@ def parse(
     if file is not None and file not in built_in_files():
         found = read_file(file, f"{where}: {FILE} = {file!r}")
         file = None
-    for label, values in tables.items():
+    for label, by_name in tables.items():
         where = f"{source}: [{TABLE}.{label}]"
-        own = {each: dict(found.get(label, {}).get(each, {})) for each in found.get(label, {})}
-        for stage, part in values.items():
+        own = {each: dict(part) for each, part in found.get(label, {}).items()}
+        for stage, part in by_name.items():
             _check_stage(stage, stages, where)
             own[stage] = {**own.get(stage, {}), **part}
         found[label] = own

@@ -21,7 +21,7 @@ from curation.stages.batch import Batch
 from curation.stages.rules import Rule, decide
 from curation.stages.signals import add_histograms
 from curation.stages.stage import Applied, Outcome, Stage, apply, measure
-from curation.stages.tally import add_counts, add_stages
+from curation.stages.tally import StageTally, add_counts, add_stages
 
 Named = tuple[str, Stage]
 
@@ -35,7 +35,11 @@ def identifies_language(stage: Stage) -> bool:
 
 
 class LanguageStages:
-    """The stages of a recipe for every language."""
+    """The stages of a recipe for every language.
+
+    Attributes:
+        thresholds: The rules whose thresholds are edges of the histograms, by stage.
+    """
 
     def __init__(
         self, stages: Sequence[Named], variants: Callable[[str], Mapping[str, Stage]], languages: Iterable[str]
@@ -52,7 +56,7 @@ class LanguageStages:
         self._variants = variants
         self._known: dict[str | None, tuple[Named, ...]] = {None: self._rest}
         every = [self._rest, *map(self._of, sorted(languages))]
-        self._thresholds = {
+        self.thresholds: Mapping[str, Sequence[Rule]] = {
             name: [rule for each in every for rule in getattr(each[number][1], "rules", ())]
             for number, (name, _) in enumerate(self._rest)
         }
@@ -81,11 +85,11 @@ class LanguageStages:
                 signals,
                 measure_all=measure_all,
                 earlier=whole.signals.filter(pa.array(rows)),
-                thresholds=self._thresholds,
+                thresholds=self.thresholds,
             )
             for rows, part, stages in identified
         ]
-        joined = _joined(parts)
+        joined = _joined(parts, self._rest)
         nanoseconds = add_counts(whole.nanoseconds, joined.nanoseconds)
         return Applied(
             joined.kept,
@@ -148,13 +152,19 @@ def languages_of(batch: Batch) -> Iterator[tuple[str | None, Bools]]:
         yield name, np.asarray(rows.to_numpy(zero_copy_only=False), np.bool_)
 
 
-def _joined(parts: Sequence[Applied]) -> Applied:
-    """What was done to the documents of all languages, those that are kept in the order of their batch."""
+def _joined(parts: Sequence[Applied], stages: Sequence[Named]) -> Applied:
+    """What was done to the documents of all languages, those that are kept in the order of their batch.
+
+    The rules of `stages`, those of languages without parameters of their own, are always counted, be it as 0: which
+    rules a shard counts does not depend on what its batches contain.
+    """
     kept = pa.Table.from_batches([part.kept.table for part in parts])
     order = pc.array_sort_indices(kept[_ORDER].combine_chunks())
     table = kept.drop_columns([_ORDER]).take(order).combine_chunks()
     batches = table.to_batches() or [pa.RecordBatch.from_pylist([], schema=table.schema)]
-    total: dict[str, Any] = {"tallies": {}, "nanoseconds": {}, "histograms": {}}
+    never = {name: dict.fromkeys([rule.reason for rule in getattr(stage, "rules", ())], 0) for name, stage in stages}
+    tallies = {name: StageTally(violations=each) for name, each in never.items()}
+    total: dict[str, Any] = {"tallies": tallies, "nanoseconds": {}, "histograms": {}}
     for part in parts:
         total["tallies"] = add_stages(total["tallies"], part.tallies)
         total["nanoseconds"] = add_counts(total["nanoseconds"], part.nanoseconds)

@@ -16,7 +16,9 @@ from curation.dedup.signatures import signature_schema, signatures
 from curation.errors import UnreadableArchive
 from curation.jobs.steps.moved_rules import MovedStage
 from curation.jobs.steps.removed import all_signals
+from curation.recipes.recipe import Recipe
 from curation.stages.batch import Batch
+from curation.stages.by_language import identifies_language
 from curation.stages.rules import Rule
 from curation.stages.signals import Histogram, add_histograms, stored_rows, stored_schema
 from curation.stages.stage import Applied, Outcome, Stage, apply
@@ -70,11 +72,17 @@ class PageTotals:
 
 @dataclass(frozen=True, slots=True)
 class BothRecipes:
-    """Applies the stages of both recipes to pages; those before the first changed one, such as extraction, once."""
+    """Applies the stages of both recipes to pages; those before the first changed one, such as extraction, once.
+
+    Attributes:
+        stages: The stages of both, for languages without parameters of their own.
+        recipes: The recipes before and after the change.
+        signals: Struct type of their signals.
+    """
 
     stages: Sequence[MovedStage]
+    recipes: tuple[Recipe, Recipe]
     signals: pa.DataType
-    measure_all: bool
 
     def __call__(self, batch: Batch) -> tuple[Applied, Applied]:
         """The pages after the earlier stages, and after those of now.
@@ -82,7 +90,12 @@ class BothRecipes:
         Raises:
             UnreadableArchive: The stages remove a page that they kept before.
         """
-        first = next(number for number, stage in enumerate(self.stages) if stage.touched)
+        by_language = any(recipe.languages for recipe in self.recipes)
+        first = next(
+            number
+            for number, stage in enumerate(self.stages)
+            if stage.touched or (by_language and identifies_language(stage.before))
+        )
         lead, rest = self.stages[:first], self.stages[first:]
         fields = [each for each in self.signals if any(each.name.startswith(f"{stage.name}.") for stage in lead)]
         common = apply([(stage.name, stage.after) for stage in lead], batch, pa.struct(fields))
@@ -93,8 +106,14 @@ class BothRecipes:
             [*measured, *((stage.name, stage.before) for stage in rest)],
             [*measured, *((stage.name, stage.after) for stage in rest)],
         ]
-        old, new = (apply(each, common.kept, self.signals, measure_all=self.measure_all) for each in both)
+        old, new = (self._apply(*each, common.kept) for each in zip(self.recipes, both, strict=True))
         return old, new
+
+    def _apply(self, recipe: Recipe, stages: list[tuple[str, Stage]], batch: Batch) -> Applied:
+        measure_all = recipe.table("signals").all
+        if recipe.languages:
+            return recipe.languages.stages(stages).apply(batch, self.signals, measure_all=measure_all)
+        return apply(stages, batch, self.signals, measure_all=measure_all)
 
 
 def _given(stage: MovedStage, signals: pa.StructArray) -> MeasuredStage:

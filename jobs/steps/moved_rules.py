@@ -24,9 +24,13 @@ from curation.filters.language import SURE, Language
 from curation.jobs.steps.plan import differences
 from curation.recipes.language_values import stage_key
 from curation.recipes.recipe import Recipe
+from curation.stages.batch import Batch
+from curation.stages.by_language import languages_of
 from curation.stages.rules import Rule, decide
 from curation.stages.stage import Filter, Rewriter, Stage
 from curation.stages.stored import StoredStage, is_threshold
+from curation.store.folder import Folder
+from curation.store.shards import rows_at
 
 SCORES_ADD_UP = 1e-3
 """How much the sum of a document's language scores, which are 32-bit floats, may differ from 1."""
@@ -176,6 +180,32 @@ def pairs_of(before: Sequence[tuple[str, Stage]], after: Sequence[tuple[str, Sta
     return [MovedStage.of(name, stage, moved) for (name, stage), (_, moved) in zip(before, after, strict=True)]
 
 
+class PairsByLanguage:
+    """The stages of two recipes, paired, for each language."""
+
+    def __init__(self, before: Recipe, after: Recipe) -> None:
+        self._recipes = [(recipe.stages, recipe.by_language()) for recipe in (before, after)]
+        self._known: dict[str | None, tuple[MovedStage, ...]] = {}
+
+    @property
+    def differ(self) -> bool:
+        """Whether the stages are not the same for all languages."""
+        return any(by_language is not None for _, by_language in self._recipes)
+
+    @property
+    def thresholds(self) -> Mapping[str, Sequence[Rule]]:
+        """The rules whose thresholds are edges of the histograms after the change, where they are not a stage's own."""
+        _, by_language = self._recipes[1]
+        return {} if by_language is None else by_language.thresholds
+
+    def of(self, language: str | None) -> tuple[MovedStage, ...]:
+        """The pairs for a language, given as in the column `language`."""
+        if language not in self._known:
+            sides = [stages if by is None else by.of(language) for stages, by in self._recipes]
+            self._known[language] = tuple(pairs_of(*sides))
+        return self._known[language]
+
+
 def kept_rows(batch: pa.RecordBatch, stages: Sequence[MovedStage]) -> MeasuredRows:
     """Rows of signals/, some or all of its columns."""
     signals = {name: batch.column(name) for name in batch.schema.names if name not in ("id", "warc_offset")}
@@ -190,6 +220,12 @@ def removed_rows(batch: pa.RecordBatch, stages: Sequence[MovedStage]) -> Measure
     pairs = zip(batch["stage"].to_pylist(), batch["reason"].to_pylist(), strict=True)
     cut = [reason.removeprefix(f"{stage}.") for stage, reason in pairs]
     return MeasuredRows(signals, position, pa.array(cut, pa.string()))
+
+
+def languages_at(folder: Folder, path: str, numbers: Int64s) -> Iterator[tuple[str | None, Bools]]:
+    """The languages of rows of a file, each with its rows, shape (rows,)."""
+    rows = rows_at(folder, path, numbers, ["language"]).combine_chunks()
+    yield from languages_of(Batch(rows.to_batches()[0])) if rows.num_rows else ()
 
 
 @dataclass(frozen=True, slots=True)

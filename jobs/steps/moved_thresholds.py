@@ -11,7 +11,7 @@ they add now. Whatever does not fit leads to filtering everything.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -25,19 +25,22 @@ from curation.jobs.steps.changed_pages import BothRecipes, ChangedRows, PageTota
 from curation.jobs.steps.moved_rules import (
     MeasuredRows,
     MovedStage,
+    PairsByLanguage,
     is_changed,
     kept_rows,
+    languages_at,
     movable,
+    pairs_of,
     removed_rows,
 )
 from curation.jobs.steps.plan import Plan, differences
 from curation.jobs.steps.removed import all_signals
-from curation.recipes.language_values import DEFAULTS
+from curation.recipes.language_values import DEFAULTS, stage_key
 from curation.recipes.language_values import TABLE as BY_LANGUAGE
 from curation.recipes.recipe import STAGES, Recipe, from_document
 from curation.running.performance import Meter
 from curation.stages.batch import Batch
-from curation.stages.rules import violations
+from curation.stages.rules import Rule, violations
 from curation.stages.signals import Histogram, add_histograms, histograms, to_json
 from curation.stages.stage import Filter, signal_type
 from curation.stages.tally import StageTally, add_counts
@@ -83,20 +86,19 @@ def recipe_before(plan: Plan) -> Recipe | None:
     """The recipe of the run before the plan, if its results may serve.
 
     It may differ only in thresholds of built-in filters, as far as the filter step depends on it: of these it is known
-    that they measure the same whatever their thresholds are. So it names no code that the plan does not name. Results
-    under parameters that differ by language never serve.
+    that they measure the same whatever their thresholds are. So it names no code that the plan does not name.
     """
     if plan.earlier is None:
         return None
     after, document = plan.recipe.resolved(), plan.earlier.document
-    if {BY_LANGUAGE, DEFAULTS} & {*after, *document}:
-        return None
+    parts = ("stage", BY_LANGUAGE, DEFAULTS)
     try:
-        changed = differences({"stage": document["stage"]}, {"stage": after["stage"]})
-        if not {line.partition(":")[0] for line in changed} <= {*movable(plan.recipe.stages)}:
+        changed = differences(*({name: each[name] for name in parts if name in each} for each in (document, after)))
+        if not {stage_key(line.partition(":")[0]) for line in changed} <= {*movable(plan.recipe.stages)}:
             return None
-        own = {name: document[name] for name in ("stage", *TABLES_READ)}
-        before = from_document({**after, **own}, f"{plan.earlier.folder.url}/{RUN}")
+        own = {name: document[name] for name in (*parts, *TABLES_READ) if name in document}
+        others = {name: value for name, value in after.items() if name not in parts}
+        before = from_document({**others, **own}, f"{plan.earlier.folder.url}/{RUN}")
     except (LookupError, TypeError, AttributeError, ValueError, RecursionError, UsageError):
         return None  # not that of a run
     return before if _differ_in_thresholds(before, plan.recipe) else None
@@ -108,14 +110,16 @@ def _differ_in_thresholds(before: Recipe, after: Recipe) -> bool:
     is_signed = before.table("dedup").signature == after.table("dedup").signature
     if not (is_same and is_signed and before.table("signals").stored):
         return False
-    pairs = zip(before.stages, after.stages, strict=True)
-    return all(old == new or _only_decides(old, new) for (_, old), (_, new) in pairs)
+    pairs = PairsByLanguage(before, after)
+    languages = (None, *before.languages.tables, *after.languages.tables)
+    stages = (stage for language in languages for stage in pairs.of(language))
+    return all(not stage.touched or _only_decides(stage.before, stage.after) for stage in stages)
 
 
 def keep_recipe_before(plan: Plan) -> None:
     """Keep the recipe of a run that is updated until the filter step is finished: run.json has the new one by then."""
     before, earlier = recipe_before(plan), plan.earlier
-    is_update = before is not None and before.stages != plan.recipe.stages
+    is_update = before is not None and (before.stages, before.languages) != (plan.recipe.stages, plan.recipe.languages)
     if is_update and earlier is not None and earlier.folder.url == plan.folder.url:
         plan.folder.write_json(RECIPE_BEFORE, earlier.document)
 
@@ -186,16 +190,16 @@ def filtered_again(task: FilterTask, signals: pa.DataType) -> MovedShard | None:
         (np.diff(own) < 0).any() or (own < 0).any() for own in offsets.values()
     ):
         return None
-    pairs = zip(earlier.recipe.stages, task.recipe.stages, strict=True)
-    stages = [MovedStage.of(name, old, new) for (name, old), (_, new) in pairs]
-    judged = _judge(earlier.folder, shard, stages)
+    pairs = PairsByLanguage(earlier.recipe, task.recipe)
+    judged = _judge(earlier.folder, shard, pairs)
     stored = {files: (offsets[files], judged.changed[files]) for files in offsets}
     pages = sum(int(changed.sum()) for _, changed in stored.values())
     is_far = not task.source.is_local and pages * REMOTE_BYTES > task.source.size
     if pages > MOST_CHANGED * len(every) or is_far:
         return None
     old, new, rows = PageTotals(), PageTotals(), ChangedRows(task, signals)
-    again = BothRecipes(stages, all_signals(signals), task.recipe.table("signals").all)
+    base = pairs_of(earlier.recipe.stages, task.recipe.stages)
+    again = BothRecipes(base, (earlier.recipe, task.recipe), all_signals(signals))
     try:
         for batch in changed_pages(task, earlier.folder, stored):
             before, now = again(batch)
@@ -232,24 +236,36 @@ class _Judged:
     violations: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
-def _judge(folder: Folder, shard: str, stages: Sequence[MovedStage]) -> _Judged:
-    judged = _Judged({})
+def _judge(folder: Folder, shard: str, pairs: PairsByLanguage) -> _Judged:
+    judged, stages = _Judged({}), pairs.of(None)
+    for stage in stages:
+        if stage.name in pairs.thresholds:  # as in curation.stages.by_language
+            judged.violations[stage.name] = {rule.reason: 0 for rule in stage.rules}
     sources = ((DOCUMENTS, SIGNALS, kept_rows), (REMOVED_BY_FILTER, REMOVED_BY_FILTER, removed_rows))
     for files, path, to_rows in sources:
         changed = [np.zeros(0, np.bool_)]
-        for _, batch in read_numbered(folder, path.path(shard), rows=ROWS):
+        for numbers, batch in read_numbered(folder, path.path(shard), rows=ROWS):
             rows = to_rows(batch, stages)
-            changed.append(is_changed(stages, rows))
-            _count(judged, stages, rows.where(~changed[-1]))
+            changed.append(np.zeros(len(rows), np.bool_))
+            parts: Iterable[tuple[str | None, Bools]] = [(None, np.ones(len(rows), np.bool_))]
+            if pairs.differ:
+                parts = languages_at(folder, files.path(shard), numbers)
+            for language, mask in parts:
+                own = rows.where(mask)
+                changed[-1][mask] = is_changed(pairs.of(language), own)
+                _count(judged, pairs.of(language), pairs.thresholds, own.where(~changed[-1][mask]))
         judged.changed[files] = np.concatenate(changed)
     return judged
 
 
-def _count(judged: _Judged, stages: Sequence[MovedStage], rows: MeasuredRows) -> None:
+def _count(
+    judged: _Judged, stages: Sequence[MovedStage], thresholds: Mapping[str, Sequence[Rule]], rows: MeasuredRows
+) -> None:
     """Add the histograms and violations of rows whose verdict is the same."""
     for number, stage in enumerate(stages):
         entered = rows.where(rows.position >= number).of(stage.name)
-        judged.histograms = add_histograms(judged.histograms, histograms(stage.name, entered, stage.rules))
+        edges = thresholds.get(stage.name, stage.rules)
+        judged.histograms = add_histograms(judged.histograms, histograms(stage.name, entered, edges))
         counted = judged.violations.setdefault(stage.name, {})
         for rule in stage.rules if entered.type.num_fields else ():
             counted[rule.reason] = counted.get(rule.reason, 0) + int(violations(entered, rule).sum())

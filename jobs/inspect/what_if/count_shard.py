@@ -23,15 +23,15 @@ from curation.jobs.inspect.what_if.counts import (
 from curation.jobs.steps.moved_rules import (
     MeasuredRows,
     MovedStage,
+    PairsByLanguage,
     judge_all,
     kept_rows,
-    pairs_of,
+    languages_at,
     present,
     removed_rows,
 )
 from curation.recipes.recipe import Recipe
 from curation.stages.batch import Batch
-from curation.stages.by_language import languages_of
 from curation.stages.stage import apply, signal_type
 from curation.store import schema
 from curation.store.folder import Folder
@@ -64,18 +64,13 @@ class CountMoved:
     def __call__(self, shard: str) -> MoveCounts:
         """Count what the change does to the documents of the shard."""
         total = MoveCounts(stages={stage.name: StageOutput() for stage in self.stages})
+        pairs = None if self.recipes is None else PairsByLanguage(*self.recipes)
         for part in chain(self._kept(shard), self._removed(shard)):
-            if self.recipes is None:
+            if pairs is None:
                 total += self._count(shard, part)
                 continue
-            before, after = (recipe.by_language() for recipe in self.recipes)
-            for language, rows in _languages(self.folder, part):
-                stages = [
-                    recipe.stages if by_language is None else by_language.of(language)
-                    for recipe, by_language in zip(self.recipes, (before, after), strict=True)
-                ]
-                counter = replace(self, stages=tuple(pairs_of(*stages)))
-                total += counter._count(shard, part.where(rows))
+            for language, rows in languages_at(self.folder, part.path, part.numbers):
+                total += replace(self, stages=pairs.of(language))._count(shard, part.where(rows))
         return total
 
     def _kept(self, shard: str) -> Iterator[_Part]:
@@ -278,12 +273,6 @@ class _Part:
 
 def _rows(table: pa.Table) -> Int64s:
     return np.asarray(table["row"].to_numpy(), np.int64)
-
-
-def _languages(folder: Folder, part: _Part) -> Iterator[tuple[str | None, Bools]]:
-    """The languages of rows of a file, each with its rows, shape (rows,)."""
-    rows = rows_at(folder, part.path, part.numbers, ["language"]).combine_chunks()
-    yield from languages_of(Batch(rows.to_batches()[0])) if rows.num_rows else ()
 
 
 def _before_extraction(rows: MeasuredRows) -> Int64s:

@@ -20,9 +20,12 @@ from curation.errors import AlarmRaised
 from curation.jobs.cli.main import app
 from curation.jobs.inspect.explain.explain import explain
 from curation.jobs.inspect.what_if.what_if import what_if
+from curation.jobs.steps import filter as filter_step
 from curation.jobs.steps.alarms import check_alarms, language_rates, removal_rates
 from curation.jobs.steps.moved_thresholds import recipe_before
 from curation.jobs.steps.plan import make_plan, open_plan
+from curation.jobs.steps.progress import Progress
+from curation.jobs.steps.run import Run
 from curation.jobs.steps.table import steps
 from curation.recipes.recipe import from_document, load
 from curation.running.cluster import Cluster
@@ -204,9 +207,38 @@ def test_what_if_counts_a_threshold_of_one_language(out: Path) -> None:
     assert what_if(plan, [looser], Cluster()).whole.most.documents == len(documents) + len(added)
 
 
-@pytest.mark.parametrize("setting", ["gopher_quality.min_words=60", "language.de.gopher_quality.min_words=60"])
-def test_an_update_filters_everything_again(setting: str, out: Path) -> None:
-    """Stored results under rules by language are not used for another threshold, whether of one language or all."""
-    plan = make_plan([], str(out), None, [setting], update=True)
-    assert plan.earlier is not None
-    assert recipe_before(plan) is None
+UPDATES = [
+    ("gopher_quality.min_words=60", "language.pl.fineweb.max_newlines_per_word=0.02"),
+    (
+        "language.deu.language.min_score=0.99",
+        "language.de.gopher_quality.min_words=60",
+        "language.fr.gopher_quality.min_words=none",
+    ),
+]
+
+
+@pytest.mark.parametrize("settings", UPDATES, ids=lambda settings: settings[0])
+def test_an_update_uses_stored_results(
+    settings: tuple[str, ...], out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other thresholds, of one language or of all, give the bytes of a full run without reading whole archives."""
+    chosen = [*SETTINGS, f"language.languages={json.dumps([*LANGUAGES, 'kk'])}", "signals.all=true", *settings]
+    inputs = [str(out.parent / "in")]
+    full = make_plan(inputs, str(tmp_path / "full"), "fineweb-2", chosen)
+    Run(full, Cluster(), Progress("silent")).run("filter")
+    monkeypatch.setattr(filter_step, "read_watched", None)
+    moved = make_plan([], str(tmp_path / "moved"), None, settings, earlier=str(out))
+    Run(moved, Cluster(), Progress("silent")).run("filter")
+    for folder in ("documents", "removed", "signals", "signatures", "manifests"):
+        paths = [path.relative_to(tmp_path / "full") for path in (tmp_path / "full" / folder).rglob("*.*")]
+        assert paths
+        for path in paths:
+            assert (tmp_path / "moved" / path).read_bytes() == (tmp_path / "full" / path).read_bytes(), path
+    assert rows(out, "documents") != rows(tmp_path / "moved", "documents")
+
+
+def test_an_update_of_what_is_no_threshold_filters_again(out: Path) -> None:
+    """Stored results do not serve for other stop words or other languages."""
+    for setting in ('language.de.gopher_quality.stop_words=["der"]', 'language.languages=["de"]'):
+        plan = make_plan([], str(out), None, [setting], update=True)
+        assert recipe_before(plan) is None

@@ -96,6 +96,7 @@ MOVED = [
     ("fineweb.max_short_lines=0.2", "gopher_quality.min_words=30", "language.min_score=0.9"),
     ("url.max_soft_words=0",),
     ("fineweb.max_short_lines=0.5", "signals.all=true"),
+    ("language.en.gopher_quality.min_words=80",),
 ]
 
 
