@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from threading import Thread
 from typing import Any
 
 from curation.errors import OutputError, StepFailed, UsageError
@@ -83,6 +84,8 @@ def run_commands(
 
     def started(number: int, dashboard: str) -> None:
         progress.note(f"{number} workers, dashboard {dashboard}")
+        if "train-tokenizer" in commands and plan.recipe.table("tokenizer").file is None:
+            Thread(target=_compile_training, daemon=True).start()
 
     with (
         open_cluster(workers, scheduler, started, progress.warn, task_timeout, jobs) as cluster,
@@ -100,6 +103,14 @@ def run_commands(
         number = len(run.quarantined) + len(run.damaged) * is_damaged
         progress.warn(f"quarantined or damaged inputs: {number}; {RUN} and `curate status` name them")
     return 1 if run.quarantined or is_damaged else 0
+
+
+def _compile_training() -> None:
+    """Compile the tokenizer's kernels, which run in this process, while the workers make the steps before it."""
+    from curation.jobs.steps.train_tokenizer import compile_kernels
+
+    with suppress(Exception):  # the step itself will say what is wrong
+        compile_kernels()
 
 
 @contextmanager

@@ -9,11 +9,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from tokenizers import Tokenizer
 
 from curation.errors import StepFailed
@@ -26,7 +30,7 @@ from curation.stages.tally import add_counts
 from curation.store.bundles import keep_only
 from curation.store.folder import Folder
 from curation.store.manifest import WHOLE, Manifest, fingerprints, is_done, step_counts
-from curation.store.paths import TOKENIZER, TOKENIZER_CONFIG, TOKENIZER_RANKS
+from curation.store.paths import CORPUS, TOKENIZER, TOKENIZER_CONFIG, TOKENIZER_RANKS
 from curation.store.shards import Output
 from curation.tokenize.training import count_shards
 from curation.tokenize.training.count_shards import (
@@ -140,6 +144,19 @@ def make_tokenizer(
     if read["cut"]:
         progress.note(f"{read['cut']:,} pre-tokens counted as their first {settings.max_pretoken_bytes:,} bytes")
     return manifest
+
+
+def compile_kernels() -> None:
+    """Compile the kernels of this step by training on two words in a temporary folder.
+
+    It takes some seconds where nothing is in the cache, in which this process otherwise waits for workers.
+    """
+    texts = ["curation curation", "curate curation"]
+    with TemporaryDirectory(prefix="curate-") as path:
+        folder, shard = Folder(path), io.BytesIO()
+        pq.write_table(pa.table({"id": texts, "text": texts}), shard)
+        folder.write(CORPUS.path("words"), shard.getbuffer())
+        make_tokenizer(folder, ["words"], TokenizerSettings(vocab_size=300), "", "", Cluster(), Progress("silent"))
 
 
 def take_tokenizer(folder: Folder, settings: TokenizerSettings, fingerprint: str) -> Manifest:

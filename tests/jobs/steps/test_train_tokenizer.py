@@ -156,6 +156,28 @@ def test_training_imports_no_pandas(tmp_path: Path) -> None:
     assert Folder(str(tmp_path)).read(TOKENIZER) == EXPECTED
 
 
+def test_kernels_are_compiled_before_they_are_needed(tmp_path: Path) -> None:
+    """After `compile_kernels`, training on a corpus compiles nothing."""
+    corpus(tmp_path, 2)
+    program = (
+        "import gc, sys; from curation.running.cluster import Cluster\n"
+        "from curation.jobs.steps.progress import Progress; from curation.store.folder import Folder\n"
+        "from curation.jobs.steps.train_tokenizer import compile_kernels, make_tokenizer\n"
+        "from curation.tokenize.training.settings import TokenizerSettings\n"
+        "from numba.core.dispatcher import Dispatcher\n"
+        "kernels = [each for each in gc.get_objects() if isinstance(each, Dispatcher)]\n"
+        "compile_kernels()\n"
+        "compiled = {kernel: len(kernel.signatures) for kernel in kernels}\n"
+        "settings, shards = TokenizerSettings(vocab_size=420), ['shard-0', 'shard-1']\n"
+        "make_tokenizer(Folder(sys.argv[1]), shards, settings, 'corpus', 'tokenizer', Cluster(), Progress('silent'))\n"
+        "more = [kernel for kernel in kernels if len(kernel.signatures) > compiled[kernel]]\n"
+        "print(sum(compiled.values()) > 10, more)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "True []\n"
+    assert Folder(str(tmp_path)).read(TOKENIZER) == EXPECTED
+
+
 def test_a_killed_process_resumes(tmp_path: Path) -> None:
     """A run killed while it counts ends with the bytes of one that was not, and leaves nothing else."""
     whole = corpus(tmp_path / "whole", 12)
