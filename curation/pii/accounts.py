@@ -6,6 +6,7 @@ import re
 
 from curation.pii.context import has_label, in_context, is_named_otherwise
 from curation.pii.evidence import DOUBTFUL, Match, is_part
+from curation.pii.numbering import digits_of
 from curation.pii.recognizers import Span
 from curation.pii.windows import plain
 
@@ -54,7 +55,7 @@ def judge_card(text: str, span: Span) -> Match | None:
         The match, or None if the span is part of something longer.
     """
     raw = plain(text[span.start : span.end])
-    digits = re.sub(r"\D", "", raw)
+    digits = digits_of(raw)
     if is_part(text, span.start, span.end, plain):
         return None
     is_printed = _PRINTED_CARD.fullmatch(raw) is not None
@@ -96,5 +97,5 @@ def judge_ssn(text: str, span: Span) -> Match | None:
         score = min(score, DOUBTFUL)
     else:
         score = in_context("us_ssn", text, span.start, span.end, score)
-    digits = re.sub(r"\D", "", raw)
+    digits = digits_of(raw)
     return Match("us_ssn", span.start, span.end, score, digits, int(digits[:3]) >= _NEVER_ISSUED_AREA)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import socket
 from urllib.parse import unquote
 
 from curation.pii.context import in_context, is_named_otherwise
@@ -166,20 +167,24 @@ def judge_ip(text: str, span: Span) -> Match | None:
 
 def _judge_ipv6(text: str, span: Span, written: str) -> Match | None:
     try:
-        address = ipaddress.IPv6Address(written)
-    except ValueError:
+        # `ipaddress` takes ten times as long.
+        packed = int.from_bytes(socket.inet_pton(socket.AF_INET6, written))
+    except OSError:
         return None
-    score, mapped = span.score, address.ipv4_mapped
+    is_assigned = packed >> _ASSIGNED_SHIFT == _ASSIGNED
+    mapped = None if is_assigned else ipaddress.IPv6Address(packed).ipv4_mapped
+    score = span.score
     if mapped is None:
-        is_assigned = int(address) >> _ASSIGNED_SHIFT == _ASSIGNED
         if not (is_assigned or _is_random(written)) or not _is_sure(text, span, written):
             return None
         if written.replace(":", "").isdecimal() and _is_series(written):
             score = DOUBTFUL
     score = in_context("ip", text, span.start, span.end, score)
-    is_plain = mapped is None and int(address) >> _ASSIGNED_SHIFT == _ASSIGNED and not _SPECIAL_GROUPS.match(written)
-    is_public = is_plain or _is_public(mapped or address)
-    return Match("ip", span.start, span.end, score, address.compressed, not is_public)
+    if is_assigned and not _SPECIAL_GROUPS.match(written):
+        value = socket.inet_ntop(socket.AF_INET6, packed.to_bytes(16))
+        return Match("ip", span.start, span.end, score, value, False)
+    address = ipaddress.IPv6Address(packed)
+    return Match("ip", span.start, span.end, score, address.compressed, not _is_public(mapped or address))
 
 
 def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:

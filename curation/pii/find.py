@@ -11,7 +11,7 @@ import pyarrow as pa
 from curation.pii import accounts, addresses, context, phones, recognizers, secrets, windows
 from curation.pii.evidence import Match
 from curation.pii.recognizers import Span
-from curation.pii.windows import Stretch, Window, email_windows, number_windows
+from curation.pii.windows import Stretch, email_windows, number_windows
 from curation.text import views
 
 
@@ -164,33 +164,37 @@ def _unsettled(
     chosen: list[Stretch] = []
     row, place = -1, 0
     spans: Sequence[tuple[int, int]] = ()
-    for window in map(Window._make, windows):
-        if window.row != row:
-            row, spans, place = window.row, settled.get(window.row, ()), 0
-        while place < len(spans) and spans[place][1] <= window.start:
+    for window in windows:
+        if window[0] != row:
+            row, place = window[0], 0
+            spans = settled.get(row, ())
+        _, start, end, _ = window
+        while place < len(spans) and spans[place][1] <= start:
             place += 1
         before = spans[place - 1][1] if place else -(1 << 30)
-        after = spans[place] if place < len(spans) else (window.end + AFTER_REACH, 0)
-        reach = LINE_REACH if by_line else context.reach_before(window.end - window.start)
-        if window.start - before >= reach and after[0] - window.end >= AFTER_REACH:
-            continue
-        if is_number and not _is_affected(window, before, after[0], text_of(row)):
-            continue
-        if after[0] >= window.end or not _is_within(window, *after, text_of(row)):
-            chosen.append((row, window.start, window.end, window.wanted))
+        after = spans[place] if place < len(spans) else (end + AFTER_REACH, 0)
+        if after[0] < end:
+            if _is_within(start, end, *after, text_of(row)):
+                continue
+        elif after[0] - end >= AFTER_REACH:
+            reach = LINE_REACH if by_line else context.reach_before(end - start)
+            if start - before >= reach:
+                continue
+        if not is_number or _is_affected(start, end, before, after[0], text_of(row)):
+            chosen.append(window)
     return chosen
 
 
-def _is_affected(window: Window, before: int, after: int, text: str) -> bool:
+def _is_affected(start: int, end: int, before: int, after: int, text: str) -> bool:
     """Whether a number may be another one because of replacements before and behind it: if close, or if named.
 
     Args:
-        window: The window.
+        start: Where the window starts.
+        end: Where it ends.
         before: Where the replacement before it ends.
         after: Where the replacement in it or behind it starts.
         text: The text.
     """
-    start, end = window.start, window.end
     if before > start - CODE_REACH:
         # No number begins with a space.
         gap = len(text[before:end]) - len(text[start:end].lstrip())
@@ -198,16 +202,24 @@ def _is_affected(window: Window, before: int, after: int, text: str) -> bool:
             return True
     if after < phones.end_of_extension(text, end) + (len(":00") if text[end : end + 1] == ":" else NEXT_TO):
         return True
-    return context.may_be_named(text, window.start, window.end)
+    return context.may_be_named(text, start, end)
 
 
-def _is_within(window: Window, start: int, end: int, text: str) -> bool:
-    """Whether all letters and digits of a window are between two places, and no extension of a number follows."""
-    if window.start < start and any(map(str.isalnum, text[window.start : start])):
+def _is_within(start: int, end: int, first: int, last: int, text: str) -> bool:
+    """Whether all letters and digits of a window are between two places, and no extension of a number follows.
+
+    Args:
+        start: Where the window starts.
+        end: Where it ends.
+        first: The first place.
+        last: The second place.
+        text: The text.
+    """
+    if start < first and any(map(str.isalnum, text[start:first])):
         return False
-    if window.end > end and any(map(str.isalnum, text[end : window.end])):
+    if end > last and any(map(str.isalnum, text[last:end])):
         return False
-    return phones.end_of_context(text, window.end) <= window.end + len(":00")
+    return phones.end_of_context(text, end) <= end + len(":00")
 
 
 def without_overlaps(matches: Iterable[Match]) -> list[Match]:

@@ -21,6 +21,7 @@ from curation.pii.numbering_plans import (
     UNKNOWN,
     WITHOUT_PREFIX,
     NumberingPlan,
+    Reading,
     alternative_formats,
     country_code,
     main_plan,
@@ -175,7 +176,12 @@ def numbers(written: str, regions: tuple[str, ...]) -> dict[str, Number]:
 
 
 def numbers_in_form(
-    form: Form, digits: str, written: str, regions: tuple[str, ...], wanted: Container[str]
+    form: Form,
+    digits: str,
+    written: str,
+    regions: tuple[str, ...],
+    wanted: Container[str],
+    readings: tuple[Reading, ...] | None = None,
 ) -> dict[str, Number]:
     """The same as `numbers`, for a number with a known form.
 
@@ -185,6 +191,7 @@ def numbers_in_form(
         written: The number.
         regions: Regions (ISO 3166), or ANYWHERE.
         wanted: Those of them to ask.
+        readings: What its digits may mean in the regions, if it is plain and that is known.
     """
     start = digits[: form.size]
     parts = _Written(start, form.plus, digits[form.size : form.size + form.extension])
@@ -203,8 +210,9 @@ def numbers_in_form(
         return {one: number for one, number in tried if number and _is_valid(number, written, digits, form)}
     found: dict[str, Number] = {}
     is_simple = not (form.extension or form.has_x or form.has_letters)
-    usual, readings = regions_of(regions).match(start)
-    for region, plan, how, lengths in usual if is_simple else readings:
+    if readings is None:
+        readings = regions_of(regions).match(start)[0 if is_simple else 1]
+    for region, plan, how, lengths in readings:
         if region not in wanted:
             continue
         if is_simple and how != UNKNOWN and not start.startswith(plan.code):

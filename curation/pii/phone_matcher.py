@@ -135,12 +135,11 @@ def _numbers_in_part(
         wanted: Those of them to ask.
     """
     own = digits[part.first : part.last]
-    if is_plain and not regions_of(regions).match(own)[0]:
-        return {}
-    form = form_of(part.shape)
+    readings = regions_of(regions).match(own)[0] if is_plain else None
+    form = form_of(part.shape) if readings or not is_plain else None
     if form is None:
         return {}
-    return numbers_in_form(form, own, text[part.start : part.end], regions, wanted)
+    return numbers_in_form(form, own, text[part.start : part.end], regions, wanted, readings)
 
 
 def _may_have_numbers(

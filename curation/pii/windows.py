@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -50,24 +50,9 @@ _CAPITALS = str.maketrans("abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVW
 _ALL_CODES = 0x110000
 
 
-class Window(NamedTuple):
-    """A stretch `[start, end)` of a text, in code points.
-
-    Attributes:
-        row: Row of the text.
-        start: First code point.
-        end: Code point after the last.
-        wanted: Number of characters of the class that the search required.
-    """
-
-    row: int
-    start: int
-    end: int
-    wanted: int = 0
-
-
 Stretch = tuple[int, int, int, int]
-"""The values of a window. Of millions of plain tuples of numbers, the garbage collector knows that it need not look."""
+"""A window: the row of its text, its first code point, the one after the last, and the number of characters of the class
+that the search requires. Of plain tuples of numbers, the garbage collector knows that it need not look into them."""
 
 
 @cache

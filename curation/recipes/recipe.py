@@ -357,7 +357,9 @@ def _find_code_beside(file: Path, document: Mapping[str, Any]) -> None:
     for stage in _tables(document.get("stage", [])):
         for text in filter(_CODE.fullmatch, (value for value in stage.values() if isinstance(value, str))):
             module = text.partition(":")[0].partition(".")[0]
-            is_there = (folder / f"{module}.py").is_file() or (folder / module).is_dir()
+            is_there = False
+            with suppress(OSError):  # a name may be too long for a file
+                is_there = (folder / f"{module}.py").is_file() or (folder / module).is_dir()
             is_new = is_there and str(folder) not in sys.path and module not in sys.modules
             if is_new and importlib.util.find_spec(module) is None:
                 sys.path.append(str(folder))
@@ -467,9 +469,9 @@ def _read(name: str) -> tuple[str, str]:
             encoding="utf-8"
         )
     path = Path(name)
-    if not path.is_file():
-        raise RecipeError(f"recipe {name}: no such file, and the built-in recipes are {', '.join(built_in())}")
     try:
+        if not path.is_file():
+            raise RecipeError(f"recipe {name}: no such file, and the built-in recipes are {', '.join(built_in())}")
         return name, path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"recipe {name}: {error}") from error

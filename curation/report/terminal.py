@@ -49,6 +49,11 @@ def styled(*parts: str | tuple[str, str]) -> Text:
     return Text.assemble(*((escaped(text), style) for text, style in pairs))
 
 
+def print_field(name: str, value: object, console: Console) -> None:
+    """Print a name and, in a column that a longer name pushes to the right, its value on one line."""
+    console.print(f"{name:<20} {one_line(str(value))}", soft_wrap=True)
+
+
 _KINDS = {
     "text": ("{}", ""),
     "mark": ("»{}«", "bold reverse"),

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from curation.report.terminal import styled
+from curation.report.terminal import print_field, styled
 from curation.running.terminal import one_line
 from curation.tokenize.loading.trace import TokenOrigin
 
@@ -53,7 +53,7 @@ def show(origin: TokenOrigin, console: Console) -> None:
         lines |= {name: document[name] for name in _DOCUMENT if name != other} if document else {}
         lines["corpus"] = origin.corpus or "unknown: it no longer exists"
     for name, value in lines.items():
-        console.print(f"{name:<21}{one_line(str(value))}", soft_wrap=True)
+        print_field(name, value, console)
     before, text, after = (_visible(part) for part in (origin.before, origin.text, origin.after))
     console.print(styled(f"\n{before}", (f"»{text}«", "bold reverse"), f"{after}\n"), soft_wrap=True)
     command = explain_command(origin)

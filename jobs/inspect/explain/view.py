@@ -15,7 +15,7 @@ from curation.jobs.inspect.explain.text_diff import ADDED, REMOVED, Line, bracke
 from curation.report.excerpts import excerpt
 from curation.report.highlights import Spans
 from curation.report.tables import FittedTable
-from curation.report.terminal import marked, styled
+from curation.report.terminal import marked, print_field, styled
 from curation.running.terminal import one_line
 from curation.stages.rules import Rule
 
@@ -48,13 +48,13 @@ def _show_one(explanation: Explanation, console: Console) -> None:
     other = "row" if row.get("row") is None else "warc_offset"  # a document has a place in an archive or in a table
     for name in FIELDS:
         if name != other:
-            _field(name, row[name], console)
+            print_field(name, row[name], console)
     verdict = "kept" if explanation.reason is None else f"removed: {explanation.reason}"
     console.print(styled(f"{'verdict':<21}", (one_line(verdict), "bold"), f" ({explanation.place}/)"))
     if explanation.place == "removed/dedup":
         for name, value in (row["signals"] or {}).items():
             if value is not None:
-                _field(name, value, console)
+                print_field(name, value, console)
     if explanation.duplicate is not None:
         _show_duplicate(explanation.duplicate, console)
     if explanation.missing is not None:
@@ -78,15 +78,11 @@ def _show_text(text: str, marks: Spans, console: Console) -> None:
     console.print(marked(excerpt(text, marks, length=len(text))), soft_wrap=not console.is_terminal)
 
 
-def _field(name: str, value: Any, console: Console) -> None:
-    console.print(f"{name:<21}{one_line(str(value))}", soft_wrap=True)
-
-
 def _show_duplicate(duplicate: SurvivorComparison, console: Console) -> None:
     bands = ", ".join(map(str, duplicate.shared_bands)) or "none"
-    _field("survivor_url", duplicate.survivor_url, console)
-    _field("bands in common", f"{len(duplicate.shared_bands)} of {duplicate.bands}: {bands}", console)
-    _field("same simplified text", "yes" if duplicate.same_text else "no", console)
+    print_field("survivor_url", duplicate.survivor_url, console)
+    print_field("bands in common", f"{len(duplicate.shared_bands)} of {duplicate.bands}: {bands}", console)
+    print_field("same simplified text", "yes" if duplicate.same_text else "no", console)
 
 
 def _path(explanation: Explanation) -> FittedTable:
@@ -160,11 +156,11 @@ def show_inputs(inputs: Sequence[InputFacts], console: Console) -> None:
     for facts in inputs:
         state = "filtered" if facts.done else "quarantined" if facts.cause else "not filtered yet"
         for name, value in (("input", facts.path), ("shard", facts.shard), ("state", state)):
-            _field(name, value, console)
+            print_field(name, value, console)
         if facts.cause is not None:
-            _field("cause", facts.cause, console)
+            print_field("cause", facts.cause, console)
         for name, count in facts.read.items():
-            _field(name, f"{count:,}", console)
+            print_field(name, f"{count:,}", console)
 
 
 def to_json(explanation: Explanation) -> dict[str, Any]:

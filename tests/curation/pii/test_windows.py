@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.pii import windows
-from curation.pii.windows import Window
+from curation.pii.windows import Stretch
 from curation.text import views
 
 ALPHABET = st.sampled_from([*"a@＠.:/-+(0123459 xX\nDEde_%", "é", "邮", "Ж", "٣", "\u00a0", "–", "😀"])
@@ -21,10 +21,10 @@ def characters(*texts: str | None) -> views.Characters:
     return views.characters(pa.array(texts, pa.string()))
 
 
-def runs(texts: list[str], members: str, wanted: str, minimum: int) -> list[Window]:
+def runs(texts: list[str], members: str, wanted: str, minimum: int) -> list[Stretch]:
     """Maximal runs of `members` with enough of `wanted`, found by expressions in the texts as recognizers see them."""
     return [
-        Window(row, *match.span(), count)
+        (row, *match.span(), count)
         for row, text in enumerate(texts)
         for match in regex.finditer(f"[{members}]+", windows.shown(text))
         if (count := len(regex.findall(wanted, match[0]))) >= minimum
@@ -47,13 +47,13 @@ def test_runs_are_those_of_expressions(texts: list[str]) -> None:
 @given(TEXTS)
 def test_account_windows_follow_anchors(texts: list[str]) -> None:
     """An IBAN window begins with two letters and two digits at the start of a word; overlapping ones are merged."""
-    expected: list[Window] = []
+    expected: list[Stretch] = []
     for row, text in enumerate(texts):
         for match in re.finditer(r"(?<![A-Za-z0-9])[A-Za-z]{2}[0-9]{2}", text):
             start, end = match.start(), min(match.start() + windows.IBAN_REACH, len(text))
-            if expected and expected[-1].row == row and expected[-1].end >= start:
-                start = expected.pop().start
-            expected.append(Window(row, start, end))
+            if expected and expected[-1][0] == row and expected[-1][2] >= start:
+                start = expected.pop()[1]
+            expected.append((row, start, end, 0))
     assert windows.iban_windows(characters(*texts)) == expected
 
 
@@ -65,7 +65,7 @@ def test_more_windows_than_expected() -> None:
 
 def test_whole_texts() -> None:
     """A secret is searched in complete texts; a null and an empty text have none."""
-    assert windows.whole_texts(characters("ab", None, "", "é")) == [Window(0, 0, 2), Window(3, 0, 1)]
+    assert windows.whole_texts(characters("ab", None, "", "é")) == [(0, 0, 2, 0), (3, 0, 1, 0)]
 
 
 def test_number_punctuation_covers_libphonenumber() -> None:

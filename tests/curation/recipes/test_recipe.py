@@ -285,6 +285,14 @@ def test_a_module_next_to_the_recipe_is_found(tmp_path: Path) -> None:
     assert done.stdout.strip() == str(tmp_path)
 
 
+def test_names_too_long_for_a_file(tmp_path: Path) -> None:
+    """The name of a recipe or of code that is too long for a file is an error like other names that do not exist."""
+    with pytest.raises(RecipeError, match="recipe aaaa"):
+        load("a" * 300)
+    with pytest.raises(RecipeError, match="aaaa"):
+        load(written(tmp_path, f'[[stage]]\nuse = "{"a" * 300}:Mine"\n'))
+
+
 def test_a_shown_recipe_explains_its_keys() -> None:
     """recipe show has the meaning above each key, and loads as the same recipe."""
     done = CliRunner().invoke(app, ["recipe", "show", "web"])

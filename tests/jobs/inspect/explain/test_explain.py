@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 from curation.errors import InputError, UsageError
 from curation.jobs.cli.main import app
 from curation.jobs.inspect.explain.explain import Explanation, explain
-from curation.jobs.inspect.explain.lookup import find_inputs, simplified
+from curation.jobs.inspect.explain.lookup import InputFacts, find_inputs, simplified
 from curation.jobs.inspect.explain.text_diff import plain
-from curation.jobs.inspect.explain.view import changes, show, to_json
+from curation.jobs.inspect.explain.view import changes, show, show_inputs, to_json
 from curation.jobs.steps.plan import Plan, open_plan
 
 HOSTILE = "Look at \x1b[31mred\x1b[0m and \u202eback\u202c and [bold]loud[/bold] and \x9b2J, all of it in one line."
@@ -221,6 +221,16 @@ def test_an_input_is_explained_too(plan: Plan, run: Path) -> None:
     done = CliRunner().invoke(app, ["explain", str(run), "broken.warc.gz"])
     assert done.exit_code == 0
     assert "quarantined" in done.stdout
+
+
+def test_a_long_name_does_not_touch_its_value() -> None:
+    """Values are in a column; where a name is longer than the column, a space is between them."""
+    read = {name: 1 for name in ("bytes", "a" * 20, "a" * 21, "charset.declaration_failed")}
+    console = Console(file=io.StringIO(), width=200)
+    show_inputs([InputFacts("a.warc", "a", done=True, cause=None, read=read)], console)
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue().splitlines()[3:]
+    assert shown == [f"{'bytes':<21}1", f"{'a' * 20} 1", f"{'a' * 21} 1", "charset.declaration_failed 1"]
 
 
 @pytest.mark.parametrize("terminal", [True, False])
