@@ -32,7 +32,7 @@ READ_BYTES = 1 << 20
 SHOWN = 20
 """Columns named in an error."""
 
-_DAMAGE = (pa.ArrowException, OSError, MemoryError, UnicodeDecodeError)
+DAMAGE = (pa.ArrowException, OSError, MemoryError, UnicodeDecodeError)
 
 _TEXTS = (
     pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary, pa.types.is_null,
@@ -89,7 +89,7 @@ class ParquetRows:
         try:
             self._parquet = pq.ParquetFile(pa.PythonFile(self._file, "r"), buffer_size=READ_BYTES, pre_buffer=False)
             self._fields = _find_fields(self._parquet.schema_arrow, settings)
-        except _DAMAGE as error:
+        except DAMAGE as error:
             self._raise_failure()
             raise UnreadableArchive(f"not a Parquet file, or damaged: {_line(error)}") from error
         self._columns = list(dict.fromkeys(".".join(path) for path in self._fields.values()))
@@ -119,7 +119,7 @@ class ParquetRows:
                         chosen = {name: each.slice(part.start, part.stop - part.start) for name, each in values.items()}
                         yield from documents(chosen, numbers[part], self._source, self._settings, counts, named)
                     done += count
-            except _DAMAGE as error:
+            except DAMAGE as error:
                 self._raise_failure()
                 failed += not done
                 cause_of = _line(error)

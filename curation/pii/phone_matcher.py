@@ -142,9 +142,7 @@ def _numbers_in_part(
     return numbers_in_form(form, own, text[part.start : part.end], regions, wanted, readings)
 
 
-def _may_have_numbers(
-    candidate: _Candidate, digits: str, regions: tuple[str, ...], wanted: Container[str]
-) -> bool:
+def _may_have_numbers(candidate: _Candidate, digits: str, regions: tuple[str, ...], wanted: Container[str]) -> bool:
     """Whether any part of a candidate except itself may be a number that is valid in some of the regions: a quick test.
 
     Args:

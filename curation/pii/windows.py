@@ -51,8 +51,8 @@ _ALL_CODES = 0x110000
 
 
 Stretch = tuple[int, int, int, int]
-"""A window: the row of its text, its first code point, the one after the last, and the number of characters of the class
-that the search requires. Of plain tuples of numbers, the garbage collector knows that it need not look into them."""
+"""A window: the row of its text, its first code point, the one after the last, and the number of characters of the
+class that the search requires. The garbage collector does not look into plain tuples of numbers."""
 
 
 @cache

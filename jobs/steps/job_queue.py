@@ -38,7 +38,7 @@ _UNITS = {"k": 1, "m": 2, "g": 3, "t": 4}
 
 def bytes_of(size: str) -> int:
     """A size in bytes: "64GB" is 64,000,000,000 and "64GiB" 68,719,476,736; 0 if it is not a size with a unit."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kmgt])(i?)b?", size, re.ASCII | re.IGNORECASE)
+    found = re.fullmatch(r"(\d{1,12}(?:\.\d{1,12})?) ?([kmgt])(i?)b?", size, re.ASCII | re.IGNORECASE)
     if found is None:
         return 0
     number, unit, binary = found.groups()

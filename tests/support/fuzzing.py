@@ -1,6 +1,6 @@
 """A mutating fuzzer: runs a check on changed inputs for some seconds and reports the first one that fails.
 
-The inputs depend on the seed alone. `CURATION_FUZZ_SECONDS` sets how long each target runs (5 by default) and
+The inputs depend on the seed alone. `CURATION_FUZZ_SECONDS` sets how long each target runs (5 by default, or less) and
 `CURATION_FUZZ_SEED` the seed (0 by default), so that a longer run with another seed covers new ground.
 """
 
@@ -32,7 +32,12 @@ class Hang(BaseException):
 
 
 def fuzz(
-    check: Callable[[bytes], object], seeds: Sequence[bytes], words: Sequence[bytes] = (), *, max_bytes: int = MAX_BYTES
+    check: Callable[[bytes], object],
+    seeds: Sequence[bytes],
+    words: Sequence[bytes] = (),
+    *,
+    max_bytes: int = MAX_BYTES,
+    seconds: float = 5.0,
 ) -> None:
     """Run a check on the seeds, then on mutations of them until the time is over.
 
@@ -41,10 +46,11 @@ def fuzz(
         seeds: Inputs to start from.
         words: Byte strings that matter to the parser, to be inserted.
         max_bytes: Longest input that is made, in bytes.
+        seconds: How long to run, unless `CURATION_FUZZ_SECONDS` says so.
     """
     chance = random.Random(int(os.environ.get("CURATION_FUZZ_SEED", "0")))
     check(seeds[0])  # first use: imports and compiled kernels
-    end = time.monotonic() + float(os.environ.get("CURATION_FUZZ_SECONDS", "5"))
+    end = time.monotonic() + float(os.environ.get("CURATION_FUZZ_SECONDS", seconds))
     before = signal.signal(signal.SIGPROF, _raise_hang)
     try:
         for number, data in enumerate(chain(seeds, _mutations(chance, seeds, words, max_bytes))):

@@ -23,6 +23,7 @@ from curation.archives.commoncrawl.client import Client, NotOnServer
 from curation.archives.commoncrawl.names import CrawlName
 from curation.archives.commoncrawl.where import bounds_of, columns_in, rows_where
 from curation.archives.inputs import Input, in_sample
+from curation.archives.parquet_rows import DAMAGE
 from curation.errors import CredentialsFailed, InputError, UnreadableArchive
 from curation.store.untrusted import is_inside
 from curation.text.hosts import top_level
@@ -145,7 +146,7 @@ class IndexFile:
             self._parquet = pq.ParquetFile(pa.PythonFile(_RangeFile(client, source), mode="r"), pre_buffer=True)
         except CredentialsFailed:
             raise
-        except (pa.ArrowException, OSError, NotOnServer) as error:
+        except (*DAMAGE, NotOnServer) as error:
             raise UnreadableArchive(f"{source.path}: not Parquet: {error}") from error
         missing = [name for name in RECORDS.names if name not in self._parquet.schema_arrow.names]
         if missing:
@@ -175,32 +176,40 @@ class IndexFile:
             needed = list(dict.fromkeys((*needed, HOST)))
         bounds = bounds_of(query.where) if query.where else {}
         for group in range(self._parquet.num_row_groups):
-            if not self._may_match(group, bounds, query.urls):
-                continue
             try:
-                table = self._read(group, needed)
-                rows = np.arange(table.num_rows)
-                if query.where:
-                    rows = rows_where(query.where, table)
-                if query.urls is not None:
-                    rows = rows[_on_hosts(table[HOST].take(pa.array(rows)), query.urls)]
-                if not len(rows):
+                if not self._may_match(group, bounds, query.urls):
                     continue
-                found = self._read(group, RECORDS.names).select(RECORDS.names).cast(RECORDS).take(pa.array(rows))
+                found = self._found(group, query, needed)
             except CredentialsFailed:
                 raise
-            except (pa.ArrowException, OSError, NotOnServer) as error:
+            except (*DAMAGE, NotOnServer) as error:
                 raise UnreadableArchive(f"{self._source.path}: row group {group}: {error}") from error
-            archives = [name for name in pc.unique(found["warc_filename"]).to_pylist() if query.has(name)]
-            found = found.filter(pc.is_in(found["warc_filename"], pa.array(archives, pa.string())))
-            entries = pa.nulls(found.num_rows, pa.string())
-            if query.urls is not None:
-                entries = pa.array([query.urls.entry_of(url or "") for url in found["url"].to_pylist()], pa.string())
-            found = found.append_column("entry", entries)
-            if query.urls is not None:
-                found = found.filter(entries.is_valid())
             if found.num_rows:
                 yield found
+
+    def _found(self, group: int, query: IndexQuery, needed: list[str]) -> pa.Table:
+        """The records of a row group that match.
+
+        Args:
+            group: The row group.
+            query: What to look for.
+            needed: The columns that say which rows match.
+        """
+        table = self._read(group, needed)
+        rows = np.arange(table.num_rows)
+        if query.where:
+            rows = rows_where(query.where, table)
+        if query.urls is not None:
+            rows = rows[_on_hosts(table[HOST].take(pa.array(rows)), query.urls)]
+        if not len(rows):
+            return FOUND.empty_table()
+        found = self._read(group, RECORDS.names).select(RECORDS.names).cast(RECORDS).take(pa.array(rows))
+        archives = [name for name in pc.unique(found["warc_filename"]).to_pylist() if query.has(name)]
+        found = found.filter(pc.is_in(found["warc_filename"], pa.array(archives, pa.string())))
+        if query.urls is None:
+            return found.append_column("entry", pa.nulls(found.num_rows, pa.string()))
+        entries = pa.array([query.urls.entry_of(url or "") for url in found["url"].to_pylist()], pa.string())
+        return found.append_column("entry", entries).filter(entries.is_valid())
 
     def _read(self, group: int, names: list[str]) -> pa.Table:
         """Columns of a row group; those that are only in the path get their values from it."""

@@ -133,6 +133,16 @@ def test_what_is_no_index(data: bytes, tmp_path: Path) -> None:
         IndexFile(Input(str(path), len(data), ""), Client(FAST))
 
 
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    """A file with the name of a column in no valid UTF-8 is unreadable."""
+    path = tmp_path / "x.parquet"
+    pa.parquet.write_table(pa.table({"zzzz": ["a"]}), path)
+    data = path.read_bytes().replace(b"zzzz", b"\xbezzz")
+    path.write_bytes(data)
+    with pytest.raises(UnreadableArchive, match=r"x\.parquet: not Parquet"):
+        IndexFile(Input(str(path), len(data), ""), Client(FAST))
+
+
 def test_a_table_without_the_columns(tmp_path: Path) -> None:
     """Another table in Parquet is unreadable, and the message names a column that it lacks."""
     path = tmp_path / "x.parquet"

@@ -225,7 +225,7 @@ def test_an_input_is_explained_too(plan: Plan, run: Path) -> None:
 
 def test_a_long_name_does_not_touch_its_value() -> None:
     """Values are in a column; where a name is longer than the column, a space is between them."""
-    read = {name: 1 for name in ("bytes", "a" * 20, "a" * 21, "charset.declaration_failed")}
+    read = dict.fromkeys(("bytes", "a" * 20, "a" * 21, "charset.declaration_failed"), 1)
     console = Console(file=io.StringIO(), width=200)
     show_inputs([InputFacts("a.warc", "a", done=True, cause=None, read=read)], console)
     assert isinstance(console.file, io.StringIO)
