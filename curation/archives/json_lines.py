@@ -75,7 +75,7 @@ def _text(line: str) -> dict[str, Any]:
 
 def _fields(settings: ReadSettings) -> Parse:
     """The function that finds the values of a JSON object, by the names that the recipe gives or that are known."""
-    paths = {name: [(each, each.split(".")) for each in settings.columns.candidates(name)] for name in VALUES}
+    paths = {name: [(each, *_parts(each)) for each in settings.columns.candidates(name)] for name in VALUES}
 
     def parse(line: str) -> dict[str, Any]:
         try:
@@ -95,13 +95,19 @@ def _fields(settings: ReadSettings) -> Parse:
     return parse
 
 
-def _first(found: dict[str, Any], paths: list[tuple[str, list[str]]]) -> Any:
+def _parts(name: str) -> tuple[str, list[str]]:
+    """ "metadata.url" → ("metadata", ["url"])"""
+    head, *inner = name.split(".")
+    return head, inner
+
+
+def _first(found: dict[str, Any], paths: list[tuple[str, str, list[str]]]) -> Any:
     """The first value that is there and not null."""
-    for name, path in paths:
+    for name, head, inner in paths:
         value = found.get(name)
-        if value is None and len(path) > 1:
-            value = found
-            for part in path:
+        if value is None and inner and head in found:
+            value = found[head]
+            for part in inner:
                 value = value.get(part) if isinstance(value, dict) else None
         if value is not None:
             return value
@@ -132,7 +138,7 @@ class _LineRows:
 
     def batches(self, stream: IO[bytes], parse: Parse, max_rows: int, max_bytes: int) -> Iterator[Batch]:
         """See `read_json_lines`."""
-        cause = ""
+        cause, is_array = "", False
         seen = read = 0
         line = None
         try:
@@ -140,6 +146,7 @@ class _LineRows:
                 if line.data is not None and not line.data.strip(b" \t\r\n\0"):
                     continue
                 seen += 1
+                is_array |= seen == 1 and line.data is not None and line.data.lstrip().startswith(b"[")
                 try:
                     self._add(line, parse)
                 except BadRow as bad:
@@ -155,7 +162,7 @@ class _LineRows:
             cause, seen = cause or damage.cause, seen + 1
         yield from self._flush()
         if seen and not read:
-            raise UnreadableArchive(_why(cause, self._settings))
+            raise UnreadableArchive(_why(cause, is_array, self._settings))
         if not seen and not self._source.size:
             self._counts["file.empty"] += 1
         self._losses.finish()
@@ -184,8 +191,9 @@ class _LineRows:
             yield from documents(values, rows, self._source, self._settings, self._counts, self._losses)
 
 
-def _why(cause: str, settings: ReadSettings) -> str:
+def _why(cause: str, is_array: bool, settings: ReadSettings) -> str:
     if cause == NO_TEXT:
         names = " or ".join(repr(each) for kind in ("text", "html") for each in settings.columns.candidates(kind))
         return f"no line has a key {names}: set read.columns.text"
-    return f"no line is a JSON object with text ({cause})"
+    more = ": the file is a JSON array; write one object per line" if is_array else ""
+    return f"no line is a JSON object with text ({cause}){more}"

@@ -26,6 +26,9 @@ ROWS, BYTES = 2048, 4 << 20
 """Most rows and bytes of text per batch. Text alone takes several times its size in the views that filters share, so
 this is half of what a batch of pages may hold."""
 
+_TIME = r"^([0-9]{4})[-/]([0-9]{2})[-/]([0-9]{2}) ([0-9]{2}:[0-9]{2}:[0-9]{2})$"
+"""A time as CulturaX and others write it, which becomes ISO 8601 like a column of times."""
+
 NO_TEXT, WRONG_TYPE, INVALID_JSON = "no_text", "wrong_type", "invalid_json"
 """Causes for which a row is no document, besides damage."""
 
@@ -170,6 +173,7 @@ def _records(values: Mapping[str, pa.Array], rows: Int64s, source: Input, settin
     dump = pa.scalar(settings.dump or dump_of(source.path), pa.string())
     arrays: dict[str, pa.Array] = {
         **values,
+        **({"date": pc.replace_substring_regex(values["date"], _TIME, r"\1-\2-\3T\4Z")} if "date" in values else {}),
         "id": pc.coalesce(pc.if_else(pc.equal(given, ""), pa.scalar(None, pa.string()), given), made),
         "dump": pc.coalesce(values["dump"], dump) if "dump" in values and not settings.dump else _repeat(dump, count),
         "row": numbers,

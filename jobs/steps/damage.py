@@ -56,8 +56,9 @@ def describe_damage(entry: Mapping[str, Any]) -> str:
     """
     losses = entry["losses"]
     named = [_describe_loss(loss) for loss in losses[:LOSSES_NAMED]]
-    if len(losses) > LOSSES_NAMED:
-        named.append(f"and {len(losses) - LOSSES_NAMED} more places")
+    more = len(losses) - LOSSES_NAMED
+    if more > 0:
+        named.append(f"and {more} more place{'' if more == 1 else 's'}")
     records = f"{entry['lost_records']:,} record{'' if entry['lost_records'] == 1 else 's'}"
     return f"{entry['path']}: lost {entry['lost_bytes']:,} of {entry['bytes']:,} bytes, {records}: {', '.join(named)}"
 

@@ -1,9 +1,10 @@
 """Corpora as input, compared with datatrove: Parquet and JSON Lines in, documents out, without extraction.
 
-Both sides are whole commands over the same file, timed from outside, each in its own environment (`make peers`): the
-language filter, the four heuristics, and MinHash signatures. Each side also runs on a file of one document, to measure
-its start-up, which is subtracted. Texts are those of the test pages; in repeated ones some words are respelled, so that
-no cache on either side helps with them. Then reading and writing alone, in one process each, by processor time.
+Both sides are whole commands over the same file, each in its own environment (`make peers`): the language filter, the
+four heuristics, and MinHash signatures. Measured is the processor time of a command and of all its processes, so that
+other work on the machine hardly matters. Each side also runs on a file of one document, to measure its start-up, which
+is subtracted. Texts are those of the test pages; in repeated ones some words are respelled, so that no cache on either
+side helps with them. Then reading and writing alone, in one process each.
 
     python tests/benchmarks/inputs.py [--quick] [--runs N] [--repeat N] [--workers N]
 """
@@ -133,17 +134,25 @@ def write(folder: Path, found: list[str], kind: str, files: int) -> None:
                     file.write(json.dumps(dict(zip(rows, values, strict=True))) + "\n")
 
 
+def spent(command: list[str]) -> float:
+    """Processor seconds of a command and of all processes that it starts and waits for."""
+    before = os.times()
+    timed(command, dict(os.environ))
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system
+
+
 def ours(source: Path, out: Path, recipe: Path, workers: int) -> float:
-    """Seconds of `curate filter`."""
+    """Processor seconds of `curate filter`."""
     command = [sys.executable, "-m", "curation.jobs.cli", "filter", str(source), "--recipe", str(recipe)]
-    return timed([*command, "--out", str(out), "--workers", str(workers)], dict(os.environ))
+    return spent([*command, "--out", str(out), "--workers", str(workers)])
 
 
 def peers(source: Path, out: Path, workers: int, what: str = "filter") -> float:
-    """Seconds of datatrove."""
+    """Processor seconds of datatrove."""
     program = out.parent / "peer.py"
     program.write_text(PEER_PROGRAM)
-    return timed([str(PEER), str(program), str(source), str(out), str(workers), what], dict(os.environ))
+    return spent([str(PEER), str(program), str(source), str(out), str(workers), what])
 
 
 def copy_ours(source: Path, out: Path) -> float:
@@ -172,9 +181,9 @@ def fresh(out: Path, run: Callable[[Path], float]) -> float:
     return run(out)
 
 
-def report(name: str, size: float, mine: list[float], theirs: list[float], count: int, cores: int) -> None:
+def report(name: str, size: float, mine: list[float], theirs: list[float], count: int) -> None:
     """Print a row and the JSON line of a figure. size: megabytes of text; mine, theirs: seconds of each run."""
-    rates = [size / statistics.median(side) / cores for side in (mine, theirs)]
+    rates = [size / statistics.median(side) for side in (mine, theirs)]
     ratio = statistics.median(b / a for a, b in zip(mine, theirs, strict=True))
     print(f"{name:<28}{rates[0]:10.2f}{rates[1]:10.2f}{ratio:8.1f}")
     figures = {"ours": round(rates[0], 2), "peer": round(rates[1], 2), "ratio": round(ratio, 2)}
@@ -182,7 +191,7 @@ def report(name: str, size: float, mine: list[float], theirs: list[float], count
 
 
 def main() -> None:
-    """Print MB of text per second and core of both sides."""
+    """Print MB of text per second of processor time of both sides."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one copy of a quarter of the texts, one run")
     parser.add_argument("--runs", type=int, default=3)
@@ -217,12 +226,12 @@ def main() -> None:
                     start = fresh(base / "out", lambda out, run=run, kind=kind: run(base / f"tiny-{kind}", out))
                     whole = fresh(base / "out", lambda out, run=run, kind=kind: run(base / kind, out))
                     spent[side].append(max(whole - start, 1e-3))
-            report(f"inputs.filter.{kind}", size, spent["ours"], spent["peers"], len(found), args.workers)
+            report(f"inputs.filter.{kind}", size, spent["ours"], spent["peers"], len(found))
             copies = [
                 [fresh(base / "out", lambda out, copy=copy, kind=kind: copy(base / kind, out)) for _ in range(runs)]
                 for copy in (copy_ours, copy_peers)
             ]
-            report(f"inputs.copy.{kind}", size, *copies, len(found), 1)
+            report(f"inputs.copy.{kind}", size, *copies, len(found))
 
 
 if __name__ == "__main__":

@@ -73,15 +73,15 @@ class InputCounter:
             yield counts
 
     def to_json(self) -> dict[str, Any]:
-        """`count`, `inputs`, and, with more than LISTED inputs, `folders`, for stats.json."""
-        rows = [*self._rows.values()]
+        """`count`, `inputs` by path, and, with more than LISTED inputs, `folders`, for stats.json."""
+        rows = [self._rows[path] for path in sorted(self._rows)]
         if len(rows) <= LISTED:
             return {"count": len(rows), "inputs": rows}
         return {"count": len(rows), "inputs": _unusual(rows), "folders": _folders(rows)}
 
 
 def _unusual(rows: Sequence[Row]) -> list[Row]:
-    """The inputs that were quarantined, lost most, or kept most or fewest documents for their number, in their order."""
+    """The inputs that were quarantined, lost most, or kept most or fewest documents for their number, by path."""
     documents, kept = (sum(row[name] for row in rows) for name in ("documents", "kept"))
     share = kept / documents if documents else 0.0
 

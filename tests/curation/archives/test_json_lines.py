@@ -67,7 +67,12 @@ def test_bad_lines_are_counted_and_named(tmp_path: Path) -> None:
     ("data", "message"),
     [
         (lines({"body": "A."}), "no line has a key 'text'.*: set read.columns.text"),
-        (b"[\n  1\n]\n", "no line is a JSON object with text"),
+        (
+            b"[\n  1\n]\n",
+            r"no line is a JSON object with text \(invalid_json\): the file is a JSON array; write one object",
+        ),
+        (b'[{"text": "A."}]', r"text \(wrong_type\): the file is a JSON array; write one object per line$"),
+        (b"7\n[1]\n", r"no line is a JSON object with text \(wrong_type\)$"),
     ],
 )
 def test_files_without_a_good_line_are_refused(data: bytes, message: str, tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ LAYOUTS: dict[str, dict[str, Any]] = {
         "metadata": [{"WARC-Record-ID": "<1>", "WARC-Date": "2024-03-01", "Content-Length": "5"}],
     },
     "c4": {"text": ["A."], "timestamp": [datetime.datetime(2024, 3, 1, 2, 3, 4)], "url": ["https://a.org/"]},
+    "culturax": {"text": ["A."], "timestamp": ["2024/03/01 02:03:04"], "url": ["https://a.org/"], "source": ["mC4"]},
     "dolma": {
         "id": ["<1>"], "text": ["A."], "created": ["2024-03-01"], "source": ["web"],
         "metadata": [{"url": "https://a.org/"}],
@@ -50,8 +51,9 @@ def test_columns_of_known_corpora(name: str, tmp_path: Path) -> None:
     """Text, id, URL and date are found under the names that well-known corpora give them."""
     (row,), _, _ = read_rows(write(tmp_path / "a.parquet", LAYOUTS[name]))
     assert (row["text"], row["url"]) == ("A.", "https://a.org/")
-    assert row["id"] == ("<1>" if name != "c4" else f"{kinds_shard(tmp_path / 'a.parquet')}:0")
-    assert row["date"] == {"c4": "2024-03-01T02:03:04Z", "oscar": None}.get(name, "2024-03-01")
+    assert row["id"] == ("<1>" if name not in ("c4", "culturax") else f"{kinds_shard(tmp_path / 'a.parquet')}:0")
+    time = "2024-03-01T02:03:04Z"
+    assert row["date"] == {"c4": time, "culturax": time, "oscar": None}.get(name, "2024-03-01")
     assert (row["file_path"], row["row"], row["warc_offset"]) == (str(tmp_path / "a.parquet"), 0, None)
     assert row["token_count"] is None
     assert (row["dump"], row["language_score"]) == (("CC-MAIN-2024-10", 0.5) if name == "fineweb" else (None, None))

@@ -94,3 +94,4 @@ def test_the_line_stays_short() -> None:
     losses = [{"offset": n, "bytes": 1, "cause": "garbage", "records": 1} for n in range(9)]
     line = describe_damage(entry(losses=losses, lost_records=9))
     assert line.endswith("garbage at offset 2 (1 bytes), and 6 more places")
+    assert describe_damage(entry(losses=losses[:4])).endswith(", and 1 more place")

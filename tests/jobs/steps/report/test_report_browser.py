@@ -27,7 +27,7 @@ playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: p
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PAGES = ("finished", "going", "spoiled")
 LARGEST = 5_000_000
-SECTIONS = 12
+SECTIONS = 13
 
 
 @dataclass
