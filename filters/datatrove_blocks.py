@@ -206,7 +206,7 @@ def _accepted(hint: Any) -> Any:
         return reduce(operator.or_, map(_accepted, parts))
     if origin in (list, tuple):
         items = tuple(map(_accepted, parts))
-        return tuple[items] if len(items) > 1 else tuple[items[0], ...]
+        return types.GenericAlias(tuple, items if len(items) > 1 else (*items, ...))
     return Value
 
 
