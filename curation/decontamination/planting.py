@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from curation.decontamination.evals import Item
@@ -28,7 +28,7 @@ class Plant:
     text: str
 
 
-def plants(items: Sequence[Item], hosts: Sequence[str], count: int, seed: int) -> list[Plant]:
+def plants(items: Sequence[Item], hosts: Sequence[str], count: int, seed: int) -> Iterator[Plant]:
     """Plant items, one in each document, all kinds equally often.
 
     Args:
@@ -40,13 +40,11 @@ def plants(items: Sequence[Item], hosts: Sequence[str], count: int, seed: int) -
     chance = random.Random(seed)
     numbers = list(range(len(items)))
     chance.shuffle(numbers)
-    planted = []
     for number in range(count):
         kind = list(KINDS)[number % len(KINDS)]
         item = numbers[number % len(numbers)]
         text = KINDS[kind](rendered(items[item], chance), hosts, chance)
-        planted.append(Plant(kind, item, text))
-    return planted
+        yield Plant(kind, item, text)
 
 
 def rendered(item: Item, chance: random.Random) -> str:

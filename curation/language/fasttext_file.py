@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curation.arrays import Float32s, Int32s, Int64s, UInt8s, UInt64s
-from curation.language.fasttext_kernels import fill_table
+from curation.language.fasttext_kernels import fill_table, fill_tails
 
 MAGIC, VERSIONS = 793712314, (11, 12)
 HIERARCHICAL, NEGATIVE_SAMPLING, SOFTMAX, ONE_VS_ALL = 1, 2, 3, 4
@@ -41,12 +41,14 @@ class Dictionary(NamedTuple):
         word_bytes: Spellings, words before labels, one after another.
         word_starts: Where each spelling starts in `word_bytes`, shape (entries + 1,).
         table: Hash table from spelling to its number in the dictionary; open addressing, -1 where empty.
+        tails: The last eight bytes of each spelling, as a number, shape (entries,).
         words: Number of words; the entries after them are labels.
     """
 
     word_bytes: UInt8s
     word_starts: Int64s
     table: Int32s
+    tails: UInt64s
     words: int
 
 
@@ -135,6 +137,8 @@ class _Cursor:
         return values
 
     def array(self, kind: type[np.generic], count: int) -> npt.NDArray[Any]:
+        if count * np.dtype(kind).itemsize > len(self.data) - self.at:
+            raise EOFError
         if count * np.dtype(kind).itemsize > MAPPED_BYTES:
             mapped: npt.NDArray[Any] = np.memmap(self.path, kind, "r", self.at, (count,)).view(np.ndarray)
             self.at += mapped.nbytes
@@ -158,10 +162,12 @@ def read_classifier(path: Path) -> Classifier | None:
         ValueError: The file is not a fastText classifier of a known version, or is incomplete.
     """
     try:
+        if not path.stat().st_size:
+            raise EOFError
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return _read(_Cursor(data, path))
-    except (struct.error, IndexError, OverflowError, MemoryError, TypeError) as error:
-        raise ValueError(f"{path}: not a complete fastText model") from error
+    except (struct.error, EOFError, IndexError, OverflowError, MemoryError, TypeError) as error:
+        raise ValueError("not a complete fastText model") from error
 
 
 def _read(cursor: _Cursor) -> Classifier | None:
@@ -198,6 +204,8 @@ def _read(cursor: _Cursor) -> Classifier | None:
     spelled = np.frombuffer(b"".join(spellings), np.uint8)
     table = np.full(1 << (2 * size).bit_length(), -1, np.int32)
     fill_table(table, spelled, starts)
+    tails = np.zeros(size, np.uint64)
+    fill_tails(tails, spelled, starts)
     kept, ends = np.zeros(0, np.uint64), np.zeros(0, np.int32)
     if pruned >= 0:
         row_of = np.full(-(-buckets // 64) * 64, -1, np.int32)
@@ -213,7 +221,7 @@ def _read(cursor: _Cursor) -> Classifier | None:
             rows,
             output,
             np.ones(len(output), np.float32) if norms is None else norms,
-            Dictionary(spelled, starts, table, words),
+            Dictionary(spelled, starts, table, tails, words),
             Ngrams(kept, ends, words, buckets, shortest, longest, word_ngrams),
             loss in (NEGATIVE_SAMPLING, ONE_VS_ALL),
             _huffman_tree(counts) if loss == HIERARCHICAL else Tree(*(np.zeros(0, np.int32),) * 6),

@@ -20,6 +20,8 @@ _SPACES = np.isin(np.arange(256), [0, 9, 10, 11, 12, 13, 32])
 _LABEL_PREFIX = b"__label__"
 _END_OF_LINE = b"</s>"
 _WORD_NGRAM_FACTOR = np.uint64(116049371)
+TAIL = 8
+"""Bytes at the end of a word that are compared at once, as a number."""
 FOUND_AT_ONCE = 4096
 """Rows found before they are added; more than an n-gram may have characters or words."""
 _SIGMOID_LIMIT, _SIGMOID_STEPS = np.float32(8), np.float32(512)
@@ -54,25 +56,34 @@ def begins_with(data: Any, start: int, end: int, prefix: Any) -> bool:
     return equal == len(prefix)
 
 
+@kernel
+def fill_tails(tails: Any, word_bytes: Any, word_starts: Any) -> None:
+    """Fill the last eight bytes of each word, as a number."""
+    for number in range(len(word_starts) - 1):
+        for byte in word_bytes[word_starts[number] : word_starts[number + 1]]:
+            tails[number] = tails[number] << np.uint64(8) | np.uint64(byte)
+
+
 @inner
-def find_word(dictionary: Any, data: Any, start: int, end: int, value: Any) -> int:
-    """The number of the word or label `data[start:end]`, whose hash is `value`, in the dictionary, or -1."""
-    mask = len(dictionary.table) - 1
-    slot = np.int64(value) & mask
+def find_word(dictionary: Any, data: Any, start: int, end: int, value: Any, tail: Any) -> int:
+    """The number of the word or label `data[start:end]`, whose hash is `value`, in the dictionary, or -1.
+
+    Words with the same tail, the last eight bytes, differ only before it: most words need no comparison of bytes.
+    """
+    mask = np.uint64(len(dictionary.table) - 1)
+    slot = np.uint64(value) & mask
     while dictionary.table[slot] >= 0:
-        number = dictionary.table[slot]
-        first = dictionary.word_starts[number]
-        size = dictionary.word_starts[number + 1] - first
-        if size == end - start:
-            at = np.uint64(start)
-            other = np.uint64(first)
-            stop = np.uint64(end)
-            while at < stop and data[at] == dictionary.word_bytes[other]:
-                at += np.uint64(1)
-                other += np.uint64(1)
-            if at == stop:
-                return int(number)
-        slot = (slot + 1) & mask
+        number = np.uint64(dictionary.table[slot])
+        if dictionary.tails[number] == tail:
+            first = dictionary.word_starts[number]
+            size = dictionary.word_starts[number + np.uint64(1)] - first
+            if size == end - start:
+                at = 0
+                while at < size - TAIL and data[start + at] == dictionary.word_bytes[first + at]:
+                    at += 1
+                if at >= size - TAIL:
+                    return int(number)
+        slot = (slot + np.uint64(1)) & mask
     return -1
 
 
@@ -80,8 +91,17 @@ def find_word(dictionary: Any, data: Any, start: int, end: int, value: Any) -> i
 def add_rows(matrix: Any, found: Any, count: int, hidden: Any) -> None:
     """Add the rows `found[:count]` of a matrix to `hidden`, in this order.
 
-    In a loop of its own, the processor fetches many rows at a time; most of them are in no cache.
+    In a loop of its own, the processor fetches many rows at a time; most of them are in no cache. The two numbers of a
+    row of a model with two labels are added in registers.
     """
+    if len(hidden) == 2:
+        left, right = hidden[0], hidden[1]
+        for place in range(count):
+            row = np.uint64(found[place])
+            left += matrix[row, 0]
+            right += matrix[row, 1]
+        hidden[0], hidden[1] = left, right
+        return
     for place in range(count):
         row = np.uint64(found[place])
         for column in range(len(hidden)):
@@ -131,20 +151,21 @@ def find_words(
     place = start
     ended = False
     while not ended:
-        while place < end and _SPACES[data[place]]:
+        while place < end and _SPACES[data[np.uint64(place)]]:
             place += 1
         if place >= end:
             break
-        value = _BASIS
+        value, tail = _BASIS, np.uint64(0)
         first = place
-        byte = data[place]
+        byte = data[np.uint64(place)]
         while not _SPACES[byte]:
             value = hash_step(value, byte)
+            tail = tail << np.uint64(8) | np.uint64(byte)
             place += 1
             if place >= end:
                 break
             byte = data[np.uint64(place)]
-        number = find_word(dictionary, data, first, place, value)
+        number = find_word(dictionary, data, first, place, value, tail)
         if number >= dictionary.words or (number < 0 and begins_with(data, first, place, _LABEL_PREFIX)):
             continue
         ended = place - first == len(_END_OF_LINE) and begins_with(data, first, place, _END_OF_LINE)
@@ -159,10 +180,11 @@ def find_words(
         count += 1
     if not ended:
         closing = np.frombuffer(_END_OF_LINE, np.uint8)
-        value = _BASIS
+        value, tail = _BASIS, np.uint64(0)
         for byte in closing:
             value = hash_step(value, byte)
-        number = find_word(dictionary, closing, 0, len(closing), value)
+            tail = tail << np.uint64(8) | np.uint64(byte)
+        number = find_word(dictionary, closing, 0, len(closing), value, tail)
         ends[count], numbers[count], hashes[count] = size, number, np.int32(value)
         count += 1
     return count
@@ -193,9 +215,8 @@ def find_rows(ngrams: Any, words: int, spelled: Any, ends: Any, numbers: Any, wo
         if at == begin:
             if count > room:
                 return count, word, at
-            if numbers[word] >= 0:
-                found[count] = numbers[word]
-                count += 1
+            found[count] = numbers[word]
+            count += int(numbers[word] >= 0)
         while at < end:
             if count > room and at > begin:
                 return count, word, at

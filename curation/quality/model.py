@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from curation.arrays import Float32s, Float64s
-from curation.language.fasttext_file import Classifier, read_classifier, with_scores_of_words
+from curation.language.fasttext_file import ROWS_AT_ONCE, Classifier, read_classifier, with_scores_of_words
 from curation.language.fasttext_kernels import classify
 from curation.quality.linear_kernels import CLASSES, score_texts
 from curation.text.buffers import text_bytes
@@ -176,7 +176,13 @@ def _load(path: str, labels: tuple[str, ...], stamps: Any) -> QualityModel:
         if label not in classifier.labels:
             raise InvalidQualityModel(f"{path} has no label {label!r}; it has {known}")
     scorer = FastText(with_scores_of_words(classifier), tuple(classifier.labels.index(label) for label in chosen))
+    if not all(map(_is_finite, scorer.classifier.arrays[:3])):
+        raise InvalidQualityModel(f"{path}: its weights are not all finite numbers")
     return QualityModel(path, sha256, "fasttext", chosen, scorer, card)
+
+
+def _is_finite(values: Float32s) -> bool:
+    return all(bool(np.isfinite(part).all()) for part in np.array_split(values, len(values) // ROWS_AT_ONCE + 1))
 
 
 def _read_linear(path: str) -> Linear:
@@ -196,7 +202,7 @@ def _read_linear(path: str) -> Linear:
     count = weights.size
     fits = weights.dtype == np.float32 and weights.ndim == 1 and count > 1 and count & (count - 1) == 0
     if not fits or not np.isfinite(weights).all() or not np.isfinite(bias):
-        raise InvalidQualityModel(f"{path}: its weights are not finite numbers, a power of two")
+        raise InvalidQualityModel(f"{path}: its weights are not all finite numbers, or their number is no power of two")
     return Linear(np.ascontiguousarray(weights), bias)
 
 

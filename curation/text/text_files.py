@@ -6,9 +6,12 @@ file and the row. In JSON Lines and Parquet the field `text` is needed; in plain
 
 from __future__ import annotations
 
+import glob
+import io
 import json
 from collections.abc import Iterable, Iterator
-from typing import Any
+from contextlib import contextmanager
+from typing import IO, Any, cast
 
 import fsspec
 import pyarrow as pa
@@ -28,7 +31,7 @@ _KINDS = (".parquet", ".jsonl", ".json", ".ndjson", ".txt")
 
 
 def text_files(sources: Iterable[str]) -> list[str]:
-    """The files of run folders, folders and files, in order; InputError if there is none.
+    """The files of run folders, folders, globs and files, in order; InputError if there is none.
 
     Of a run folder they are those of corpus/, or of documents/ before deduplication.
     """
@@ -38,16 +41,18 @@ def text_files(sources: Iterable[str]) -> list[str]:
             file_system, path = fsspec.core.url_to_fs(source)
             if file_system.isfile(path):
                 found = [source]
-            elif not file_system.isdir(path):
-                raise InputError(f"{source}: no such file or folder")
-            else:
+            elif file_system.isdir(path):
                 found = _in_folder(file_system, path.rstrip("/"))
+            elif glob.has_magic(path):
+                found = _named(file_system, file_system.glob(path))
+            else:
+                raise InputError(f"{source}: no such file or folder")
         except InputError:
             raise
         except (OSError, ValueError, ImportError) as error:
             raise InputError(f"{source}: {explain(error) if is_of_storage(error) else error}") from error
         if not found:
-            raise InputError(f"{source}: no Parquet, JSON Lines or text file in it")
+            raise InputError(f"{source}: no Parquet, JSON Lines or text file")
         files += found
     return list(dict.fromkeys(files))
 
@@ -58,7 +63,12 @@ def _in_folder(file_system: Any, path: str) -> list[str]:
             if file_system.isdir(f"{path}/{part}"):
                 path = f"{path}/{part}"
                 break
-    names = sorted(name for name in file_system.find(path) if _kind(name))
+    return _named(file_system, file_system.find(path))
+
+
+def _named(file_system: Any, paths: Iterable[str]) -> list[str]:
+    """Those of the paths that are of a known kind, as they can be opened."""
+    names = sorted(name for name in paths if _kind(name))
     return [file_system.unstrip_protocol(name) if file_system.protocol != ("file", "local") else name for name in names]
 
 
@@ -81,8 +91,7 @@ def read_rows(path: str) -> Iterator[dict[str, Any]]:
                 for batch in parquet.iter_batches(ROWS):
                     yield from batch.to_pylist()
             return
-        packing = {".gz": "gzip", ".zst": "zstd"}.get(path[path.rfind(".") :])
-        with fsspec.open(path, "rb", compression=packing) as file:
+        with _unpacked(path) as file:
             for number, line in enumerate(file, start=1):
                 if not line.strip():
                     continue
@@ -100,6 +109,18 @@ def read_rows(path: str) -> Iterator[dict[str, Any]]:
         raise
     except (OSError, EOFError, ValueError, pa.ArrowException) as error:
         raise InputError(f"{path}: cannot be read: {explain(error) if is_of_storage(error) else error}") from error
+
+
+@contextmanager
+def _unpacked(path: str) -> Iterator[IO[bytes]]:
+    """The bytes of a file, gzip and zstd undone; OSError or EOFError, while they are read, if it is cut off."""
+    with fsspec.open(path, "rb", compression="gzip" if path.endswith(".gz") else None) as file:
+        if not path.endswith(".zst"):
+            yield file
+            return
+        # fsspec's reader of zstd has no lines, ends after one frame, and takes the end of half a frame for a whole one.
+        with pa.CompressedInputStream(file, "zstd") as unpacked, io.BufferedReader(unpacked) as lines:
+            yield cast("IO[bytes]", lines)
 
 
 def read_texts(path: str) -> Iterator[pa.RecordBatch]:

@@ -56,6 +56,7 @@ def decontaminate_command(
         typer.Option(
             metavar="N",
             min=1,
+            max=1_000_000,
             help="Instead, plant N items into copies of the documents and print recall by kind, and precision. Writes "
             "nothing.",
             show_default="no measurement",

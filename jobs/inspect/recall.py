@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -56,11 +57,10 @@ def measure_recall(sources: Sequence[str], settings: Decontaminate, count: int) 
     items = [item for suite in suites(settings.against) for item in suite.items()]
     planted = plants(items, texts, count, SEED)
     found, wrong = 0, 0
-    tried: Counter[str] = Counter()
-    hits: Counter[str] = Counter()
+    tried: Counter[tuple[str, str]] = Counter()
+    hits: Counter[tuple[str, str]] = Counter()
     index, least = settings.index(), settings.least
-    for first in range(0, len(planted), ROWS):
-        part = planted[first : first + ROWS]
+    while part := list(islice(planted, ROWS)):
         matched: dict[int, set[int]] = {}
         for match in index.find(pa.array([plant.text for plant in part], pa.string()), least):
             matched.setdefault(match.row, set()).add(match.item)
@@ -71,8 +71,9 @@ def measure_recall(sources: Sequence[str], settings: Decontaminate, count: int) 
                 (items[other].question, items[other].passage) == (item.question, item.passage)
                 for other in matched.get(row, ())
             )
-            tried.update((plant.kind, item.suite))
-            hits.update((plant.kind, item.suite) if is_hit else ())
+            keys = ("kind", plant.kind), ("suite", item.suite)
+            tried.update(keys)
+            hits.update(keys if is_hit else ())
             found += is_hit
             wrong += row in matched and not is_hit
     flagged: list[dict[str, Any]] = []
@@ -93,14 +94,20 @@ def measure_recall(sources: Sequence[str], settings: Decontaminate, count: int) 
         "planted": count,
         "items": len(items),
         "too_short": dict(index.too_short),
-        "recall": {kind: round(hits[kind] / tried[kind], 4) for kind in KINDS if tried[kind]},
-        "recall_by_suite": {name: round(hits[name] / tried[name], 4) for name in index.suites if tried[name]},
+        "recall": _shares("kind", KINDS, hits, tried),
+        "recall_by_suite": _shares("suite", index.suites, hits, tried),
         "precision": round(found / positives, 4) if positives else None,
         "wrong": wrong,
         "untouched": len(texts),
         "flagged": count_flagged,
         "examples": flagged,
     }
+
+
+def _shares(
+    group: str, names: Iterable[str], hits: Counter[tuple[str, str]], tried: Counter[tuple[str, str]]
+) -> dict[str, float]:
+    return {name: round(hits[group, name] / tried[group, name], 4) for name in names if tried[group, name]}
 
 
 def show(result: dict[str, Any], console: Console) -> None:

@@ -13,8 +13,7 @@ import pyarrow as pa
 from rich.console import Console
 
 from curation.errors import InputError, OutputError, UsageError
-from curation.quality.calibrate import open_model, save_card
-from curation.quality.model import ALL, Card, quantiles_of
+from curation.quality.model import ALL, Card, file_hash, quantiles_of, write_card
 from curation.quality.train import GOOD, Examples, Kind, cross_validate, fasttext_trainer, figures, fit
 from curation.recipes.recipe import load
 from curation.stages.batch import Batch
@@ -73,9 +72,13 @@ def train_quality(
     """
     if not out.parent.is_dir():
         raise OutputError(f"--out {out}: the folder does not exist")
+    if out.is_dir():
+        raise OutputError(f"--out {out} is a folder: name a file")
     if kind == "fasttext":
         fasttext_trainer()
     stages = cleaning_stages(recipe, settings)
+    if any(Path(file).resolve() == out.resolve() for file in text_files([*positive, *negative])):
+        raise OutputError(f"--out {out} is a file of documents: name another one")
     sides = {"positive": read_side(positive, stages), "negative": read_side(negative, stages)}
     for name, side in sides.items():
         if len(side.texts) < LEAST:
@@ -108,15 +111,16 @@ def train_quality(
     try:
         partial = out.with_name(f"{out.name}.partial")
         fit(examples, kind, partial)
+        sha256, held = file_hash(str(partial)), scores[np.isfinite(scores)]
+        labels, quantiles = () if kind == "linear" else (GOOD,), {ALL: quantiles_of(held)} if len(held) else {}
+        # The card first: a model is never seen without its card, and a card without its model is refused.
+        write_card(str(out), sha256, Card(labels, quantiles, training))
         partial.replace(out)
-        (out.parent / f"{out.name}.json").unlink(missing_ok=True)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise OutputError(f"--out {out}: {error.strerror or error}") from error
-    model = open_model(str(out), () if kind == "linear" else (GOOD,))
-    held = scores[np.isfinite(scores)]
-    save_card(model, Card(model.labels, {ALL: quantiles_of(held)} if len(held) else {}, training))
-    return {"model": str(out), "sha256": model.sha256, "bytes": out.stat().st_size, **training}
+    finally:
+        partial.unlink(missing_ok=True)
+    return {"model": str(out), "sha256": sha256, "bytes": out.stat().st_size, **training}
 
 
 def cleaning_stages(recipe: str, settings: Sequence[str]) -> list[tuple[str, Stage]]:

@@ -69,6 +69,9 @@ def decontaminate_files(
     folder, files = Folder(out), text_files(sources)
     if folder.exists(paths.RUN):
         raise OutputError(f"{out} holds a run, which is decontaminated without naming a corpus; choose another folder")
+    for source in (*sources, *files):
+        if _is_in(out, source) or _is_in(source, f"{out}/{paths.CORPUS.folder}"):
+            raise OutputError(f"{out}: a rerun would take its own output for the corpus; choose another folder")
     tasks = []
     for path in files:
         _columns(path)
@@ -114,6 +117,11 @@ def decontaminate_file(task: CorpusFile) -> dict[str, int]:
     outputs = [corpus.output, removed.output, listed.output]
     Manifest(STEP, shard, task.fingerprint, [{"path": task.path}], outputs, counts).write(folder, meter.report())
     return {"documents_in": first, "documents_out": corpus.output.rows}
+
+
+def _is_in(path: str, folder: str) -> bool:
+    """Whether a path is a folder or in it."""
+    return f"{Folder(path).url}/".startswith(f"{Folder(folder).url}/")
 
 
 def _columns(path: str) -> pa.Schema:

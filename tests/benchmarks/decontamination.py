@@ -97,7 +97,7 @@ def main() -> None:
     texts = list(page_texts(8 if quick else 2))
     evals = str(shared_data() / "evals")
     items = [item for suite in suites((evals,)) for item in suite.items()]
-    planted = plants(items, texts, PLANTS // 4 if quick else PLANTS, SEED)
+    planted = list(plants(items, texts, PLANTS // 4 if quick else PLANTS, SEED))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "texts.json").write_text(json.dumps(texts))

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from archives import page, prose, response, write_archive
 from items import FARM, PASSAGE, write_items
+from kills import kill_at_rename
 from planted import run as run_steps
 from typer.testing import CliRunner
 
@@ -117,6 +118,47 @@ def test_a_corpus_of_other_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert bytes_of(tmp_path / "again") == bytes_of(tmp_path / "whole")
 
 
+def test_killed_at_any_file_it_resumes(out: Path, tmp_path: Path) -> None:
+    """After SIGKILL before any rename, of a run or of files, no file is half-written, and a rerun gives equal bytes."""
+    corpus, quiz = tmp_path / "corpus", write_items(tmp_path)
+    corpus.mkdir()
+    for name in ("a", "b"):
+        (corpus / f"{name}.jsonl").write_text(json.dumps({"text": FARM}) + "\n" + json.dumps({"text": name}) + "\n")
+    options = ("--against", quiz, "--workers", 0, "--trust-code")
+    before = bytes_of(out)
+    for words, start in (((), out), ((corpus,), tmp_path / "none")):
+        whole, again = (tmp_path / f"{name}{len(words)}" for name in ("whole", "again"))
+        for copy in (whole, again):
+            if start.exists():
+                shutil.copytree(start, copy)
+        assert call("decontaminate", *words, "--out", whole, *options).exit_code == 0
+        expected = bytes_of(whole)
+        kills = 0
+        while kill_at_rename(kills + 1, "decontaminate", *words, "--out", again, *options):
+            kills += 1
+            for name, content in bytes_of(again).items():
+                assert content in (expected.get(name), before.get(name)) or Path(name).name.startswith("."), name
+        assert kills >= 3
+        assert bytes_of(again) == expected
+
+
+def test_a_corpus_is_not_its_own_output(tmp_path: Path) -> None:
+    """An output folder in the corpus, or a corpus in the output, is refused: a rerun would read what it wrote."""
+    quiz, corpus = write_items(tmp_path), tmp_path / "corpus"
+    corpus.mkdir()
+    (corpus / "a.jsonl").write_text(json.dumps({"text": FARM}) + "\n")
+    for source, out in (
+        (corpus, corpus),
+        (corpus, corpus / "clean"),
+        (corpus, tmp_path),
+        (corpus / "a.jsonl", tmp_path),
+    ):
+        done = call("decontaminate", source, "--out", out, "--against", quiz, "--workers", 0)
+        assert done.exception.exit_code == 2
+        assert "would take its own output for the corpus" in str(done.exception)
+    assert bytes_of(corpus).keys() == {"a.jsonl"}
+
+
 def test_recall_is_measured(out: Path, tmp_path: Path) -> None:
     """--plant prints recall by kind and precision, and writes nothing."""
     before = bytes_of(out)
@@ -141,6 +183,7 @@ def test_bad_input_writes_nothing(made: Path, tmp_path: Path) -> None:
         ((tmp_path / "empty.jsonl", "--against", quiz), "no documents"),
         ((tmp_path / "other.jsonl", "--against", quiz), 'no field "text"'),
         ((tmp_path / "other.jsonl",), "--against"),
+        ((tmp_path / "other.jsonl", "--against", tmp_path / "*.none"), "no Parquet, JSON Lines or text file"),
         ((tmp_path / "other.jsonl", "--against", f"{quiz}#question=prompt"), "no item has the field 'prompt'"),
         (("--against", quiz), "holds no run"),
     ):
