@@ -21,7 +21,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -53,9 +53,16 @@ SETTINGS = DedupSettings()
 COMPARED = 5_000_000
 """Documents up to which the exchange is compared with P2P, whose memory grows with them."""
 
-WIDTHS = (8, 9, 9, 8, 11, 12, 9, 9, 12, 12)
-
 SAMPLING_SECONDS = 0.5
+
+COLUMNS = {
+    "millions": 8, "seconds": 9, "CPU s": 9, "growth": 8, "GB memory": 11, "GB spilled": 12, "at once": 9,
+    "GB read": 9, "pairs": 12, "removed": 12,
+}  # fmt: skip
+"""Columns of the table, and their widths."""
+
+COMPARED_COLUMNS = (("CPU s", 13), ("GB", 9), ("CPU s", 9), ("GB", 9))
+"""Columns of the comparison, for the exchange and for P2P."""
 
 
 @dataclass
@@ -193,7 +200,7 @@ def measure(root: Path, documents: int) -> tuple[Usage, dict[str, int]]:
     del parts
     shards = [Shard(folder, name, 0, 0) for name in names]
     with open_cluster(2) as cluster:
-        cluster.gather(abs, [1, 2])
+        cluster.gather(abs, [1, 2])  # starts the workers
         with watched(root / WORK) as usage:
             found = deduplicate(folder, SETTINGS, SurvivorValue(), shards, cluster, "fingerprint")
     folder.remove(WORK)
@@ -234,31 +241,23 @@ def growth(value: float, smaller: float, doublings: float) -> float:
     return (value / smaller) ** (1 / doublings) if smaller else math.nan
 
 
+def row(cells: Iterable[str], widths: Iterable[int]) -> str:
+    """Cells of these widths, aligned to the right."""
+    return "".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=False))
+
+
 def main() -> None:
     """Measure all sizes, then print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="0.04 and 0.1 million documents only")
     parser.add_argument("--millions", default="0.5,1,2.5,5", help="sizes, in millions of documents")
     parser.add_argument(
-        "--folder", help="scratch folder; needs about 260 bytes per document, and 400 more for spilled rows"
+        "--folder", help="scratch folder; needs about 260 bytes per document, and 550 more for spilled rows"
     )
     arguments = parser.parse_args()
     sizes = [0.04, 0.1] if arguments.quick else [float(size) for size in arguments.millions.split(",")]
     print(f"{'':>8}{'signatures to drop lists, two workers':^94}{'equal keys: exchange':^22}{'through P2P':^18}")
-    heads = (
-        "millions",
-        "seconds",
-        "CPU s",
-        "growth",
-        "GB memory",
-        "GB spilled",
-        "at once",
-        "GB read",
-        "pairs",
-        "removed",
-    )
-    print("".join(f"{head:>{width}}" for head, width in zip(heads, WIDTHS, strict=True)), end="")
-    print(f"{'CPU s':>13}{'GB':>9}{'CPU s':>9}{'GB':>9}")
+    print(row(*zip(*COLUMNS.items(), *COMPARED_COLUMNS, strict=True)))
     figures = []
     before: tuple[float, float] = (1, 0)
     with tempfile.TemporaryDirectory(dir=arguments.folder) as temporary:
@@ -273,13 +272,10 @@ def main() -> None:
             cells = [f"{size:.2f}", f"{usage.seconds:.1f}", f"{usage.cpu:.1f}", f"{factor:.2f}", f"{memory:.2f}"]
             cells += [f"{spilled:.2f}", f"{usage.disk / 1e9:.2f}", f"{usage.read / 1e9 + spilled:.2f}"]
             cells += [f"{counts['pairs']:,}", f"{counts['removed']:,}"]
-            print("".join(f"{cell:>{width}}" for cell, width in zip(cells, WIDTHS, strict=True)), end="", flush=True)
+            print(row(cells, COLUMNS.values()), end="", flush=True)
             sides = compare(Path(temporary), documents) if documents <= COMPARED else []
-        print(
-            "".join(
-                f"{side.cpu:>{width}.1f}{side.memory / 1e9:>9.2f}" for side, width in zip(sides, (13, 9), strict=False)
-            )
-        )
+        shown = [value for side in sides for value in (f"{side.cpu:.1f}", f"{side.memory / 1e9:.2f}")]
+        print(row(shown, (width for _, width in COMPARED_COLUMNS)))
         figures += [
             figure("dedup from signatures to drop lists", documents / usage.cpu, None, "documents/CPU s", documents),
             figure("dedup peak memory of all processes", memory, None, "GB", documents),
