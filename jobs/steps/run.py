@@ -83,7 +83,7 @@ def run_commands(
     progress = ProgressOptions(as_json, quiet, verbose, log_file).open()
 
     def started(number: int, dashboard: str) -> None:
-        progress.note(f"{number} workers, dashboard {dashboard}")
+        progress.note(f"{number or 'no'} workers{'' if number else ' yet'}, dashboard {dashboard}")
         if "train-tokenizer" in commands and plan.recipe.table("tokenizer").file is None:
             Thread(target=_compile_training, daemon=True).start()
 

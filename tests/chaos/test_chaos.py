@@ -1,6 +1,6 @@
 """Random faults in seeded sequences: after each, the outputs are those of an undisturbed run, and `verify` agrees.
 
-A sequence starts the run again and again, with workers of its own or on a cluster, and does to it what its seed says:
+A sequence starts the run again and again, with one or two workers or on a cluster, and does to it what its seed says:
 kills or stops the driver, a worker or the scheduler, fills the disk, or lets one in twenty requests for inputs fail.
 The last start is left alone. A few sequences run in the suite, and 100 with CURATION_CHAOS=100; CURATION_CHAOS_SEED
 sets the first seed, so that CURATION_CHAOS=1 CURATION_CHAOS_SEED=N repeats one.
@@ -25,7 +25,8 @@ from archives import write_crawl
 from dask_processes import start_scheduler, start_worker
 from http_files import serving_files
 from object_storage import free_port
-from processes import command, contents, curate
+from planted import SETTINGS, run, verdict_of
+from processes import command, contents
 
 from curation.store.folder import TEMPORARY
 
@@ -60,8 +61,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def whole(server: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The contents of an undisturbed run."""
     out = tmp_path_factory.mktemp("whole") / "out"
-    done = curate("run", *server.urls, "--out", out, "--workers", "0")
-    assert done.returncode == 0, done.stderr
+    run(server.urls, out)
     return contents(out)
 
 
@@ -92,15 +92,25 @@ class Nodes:
 
 
 def start_driver(
-    urls: Sequence[str], out: Path, cluster: Nodes | None, limit: int | None, errors: IO[bytes]
+    urls: Sequence[str], out: Path, cluster: Nodes | int, limit: int | None, errors: IO[bytes]
 ) -> subprocess.Popen[bytes]:
-    """Start the run; `limit` is the maximum size of a file in bytes for it and its workers, to simulate a full disk."""
+    """Start the run.
+
+    Args:
+        urls: The inputs.
+        out: The output folder.
+        cluster: The cluster, or a number of workers to start.
+        limit: Maximum size of a file in bytes for it and its workers, to simulate a full disk.
+        errors: Where it prints.
+    """
 
     def limited() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit or 0, limit or 0))
 
-    where = ("--workers", "2") if cluster is None else ("--scheduler", f"tcp://127.0.0.1:{cluster.port}")
-    words = command("run", *urls, "--out", out, *where)
+    where = (
+        ("--workers", str(cluster)) if isinstance(cluster, int) else ("--scheduler", f"tcp://127.0.0.1:{cluster.port}")
+    )
+    words = command("run", *urls, "--out", out, *where, settings=SETTINGS)
     return subprocess.Popen(
         words,
         preexec_fn=limited if limit is not None else None,
@@ -110,8 +120,8 @@ def start_driver(
     )
 
 
-def workers_of(driver: subprocess.Popen[bytes], cluster: Nodes | None) -> list[psutil.Process]:
-    if cluster is not None:
+def workers_of(driver: subprocess.Popen[bytes], cluster: Nodes | int) -> list[psutil.Process]:
+    if isinstance(cluster, Nodes):
         return cluster.of("worker")
     with suppress(psutil.Error):
         children = psutil.Process(driver.pid).children()
@@ -119,24 +129,24 @@ def workers_of(driver: subprocess.Popen[bytes], cluster: Nodes | None) -> list[p
     return []
 
 
-def watch(driver: subprocess.Popen[bytes], cluster: Nodes | None, seconds: float) -> bool:
+def watch(driver: subprocess.Popen[bytes], cluster: Nodes | int, seconds: float) -> bool:
     """Wait for the driver to end, as long as that; meanwhile, start again what ended on the cluster."""
     until = time.monotonic() + seconds
     while driver.poll() is None and time.monotonic() < until:
         time.sleep(0.05)
-        if cluster is not None:
+        if isinstance(cluster, Nodes):
             cluster.start()
     return driver.poll() is not None
 
 
-def do(fault: str, driver: subprocess.Popen[bytes], cluster: Nodes | None, server: Any, chance: random.Random) -> None:
+def do(fault: str, driver: subprocess.Popen[bytes], cluster: Nodes | int, server: Any, chance: random.Random) -> None:
     """Do what the fault says, to whatever is there at this moment."""
     if fault.endswith("driver"):
         number = {"kill": signal.SIGKILL, "terminate": signal.SIGTERM, "interrupt": signal.SIGINT}[fault.split()[0]]
         driver.send_signal(number)
     elif fault == "fail requests":
         server.failing = 0.05
-    elif fault == "kill scheduler" and cluster is not None:
+    elif fault == "kill scheduler" and isinstance(cluster, Nodes):
         for process in cluster.of("scheduler"):
             process.kill()
     elif fault in ("kill worker", "stop worker"):
@@ -157,11 +167,12 @@ def test_a_sequence(server: Any, whole: dict[str, str], tmp_path: Path, seed: in
     out, story = tmp_path / "out", list[str]()
     server.failing, server.chance = 0.0, random.Random(seed)
     with ExitStack() as stack:
-        cluster = Nodes(stack) if seed % 3 == 0 else None
-        faults = ENDS + GOES_ON + (ON_CLUSTERS if cluster else ())
+        cluster = Nodes(stack) if seed % 3 == 0 else 1 + seed % 2
+        is_own = isinstance(cluster, int)
+        faults = ENDS + GOES_ON + (() if is_own else ON_CLUSTERS)
         for number in range(FAULTS + 1):
             fault = chance.choice(faults) if number < FAULTS else "nothing"
-            limit = chance.choice((512, 4096, 16384)) if fault == "fill disk" and cluster is None else None
+            limit = chance.choice((512, 4096, 16384)) if fault == "fill disk" and is_own else None
             wait = chance.uniform(0, LONGEST)
             story.append(f"{fault} after {wait:.1f} s" if limit is None else f"no file above {limit} bytes")
             log = tmp_path / f"{number}.log"
@@ -180,5 +191,5 @@ def test_a_sequence(server: Any, whole: dict[str, str], tmp_path: Path, seed: in
             )
     assert contents(out) == whole, f"seed {seed}: {story}"
     assert not [path for path in out.rglob(".*") if path.name.endswith(TEMPORARY)], f"seed {seed}: {story}"
-    checked = curate("verify", out, settings=())
-    assert checked.returncode == 0, f"seed {seed}: {story}\n{checked.stdout}{checked.stderr}"
+    verdict = verdict_of(out)
+    assert verdict.sound, f"seed {seed}: {story}\n{verdict.to_json()}"

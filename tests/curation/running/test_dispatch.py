@@ -126,7 +126,7 @@ def test_workers_come_and_go_during_a_map(port: int) -> None:
     """A driver may start first: it says that there is no worker; then two tasks per worker are in flight, as many as
     there are now, and a worker that is killed costs no item."""
     said = Said()
-    items = [f"sleep:0.3-{number}" for number in range(24)]
+    items = [f"sleep:0.3-{number}" for number in range(12)]
     with ExitStack() as stack, connected(port, said) as cluster, Background(cluster, items) as running:
         wait_until(lambda: any("no worker for" in line for line in said.lines))
         assert running.in_flight() == 0
@@ -178,36 +178,42 @@ class NotHere:
         return "" if os.getpid() == self.pid else "it sees no storage"
 
 
+@pytest.fixture(scope="module")
+def own() -> Iterator[Cluster]:
+    """Two workers with nannies on this machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", f"{SUPPORT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+        with open_cluster(2) as cluster:
+            yield cluster
+
+
 @pytest.fixture
-def own(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
-    """A function that opens a cluster of two workers with nannies on this machine."""
-    monkeypatch.setenv("PYTHONPATH", f"{SUPPORT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
-    with ExitStack() as stack:
-        yield lambda **options: stack.enter_context(open_cluster(2, **options))
+def said(own: Cluster, monkeypatch: pytest.MonkeyPatch) -> Said:
+    """What they warn of. A worker is ended in 5 seconds, in 4 of which its nanny waits for it."""
+    monkeypatch.setattr(clients, "END_SECONDS", 5)
+    monkeypatch.setattr(own, "warned", Said())
+    return own.warned  # type: ignore[return-value]
 
 
 @pytest.mark.usefixtures("fast")
-def test_a_hung_worker(own: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_hung_worker(own: Cluster, said: Said, tmp_path: Path) -> None:
     """A stopped worker is reported, another one makes its item, and it is ended before the map is."""
-    said = Said()
-    cluster = own(warned=said)
     item = f"stop-once:{tmp_path / 'pid'}"
-    results = [*cluster.map(work, [item, *"abcd"], copies=True)]
+    results = [*own.map(work, [item, *"abcd"], copies=True)]
     assert sorted(result.value for result in results) == sorted(each.upper() for each in (item, *"abcd"))
     assert any("has not answered for" in line for line in said.lines)
     assert {"copy", "ended", "slow"} <= {event.get("event") for event in said.events}
     assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
-    assert sorted(cluster.each(work, ["e", "f"])) == ["E", "F"]
+    assert sorted(own.each(work, ["e", "f"])) == ["E", "F"]
 
 
 @pytest.mark.usefixtures("fast")
-def test_a_task_that_takes_too_long(own: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_task_that_takes_too_long(own: Cluster, said: Said, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a time limit, the worker is ended and the item tried again; one that always takes too long is given up."""
     monkeypatch.setattr(dispatch, "RETRIES", 1)
-    said = Said()
-    cluster = own(warned=said, task_timeout=2.0)
+    monkeypatch.setattr(own, "task_timeout", 2.0)
     once = f"sleep-once:{tmp_path / 'pid'}"
-    results = {result.item: result for result in cluster.map(work, [once, "a", "sleep:50"])}
+    results = {result.item: result for result in own.map(work, [once, "a", "sleep:50"])}
     assert isinstance(results[once], TaskResult)
     assert isinstance(results["a"], TaskResult)
     assert results["sleep:50"] == TaskFailure(
