@@ -29,11 +29,12 @@ from planted import SETTINGS, run, verdict_of
 from processes import command, contents
 
 from curation.store.folder import TEMPORARY
+from curation.store.lease import LEASE
 
 SEQUENCES = int(os.environ.get("CURATION_CHAOS", "3"))
 FIRST_SEED = int(os.environ.get("CURATION_CHAOS_SEED", "1"))
 ARCHIVES = 5
-FAULTS = 2 if SEQUENCES <= 3 else 4
+FAULTS = 4 if "CURATION_CHAOS" in os.environ else 2
 """Faults before the last start."""
 
 LONGEST = 6.0
@@ -42,6 +43,9 @@ LONGEST = 6.0
 PATIENCE = 300.0
 ENDS = ("kill driver", "terminate driver", "interrupt driver", "fill disk")
 """Faults after which the driver ends."""
+
+EARLY = (-signal.SIGTERM, -signal.SIGINT)
+"""Codes of a driver that gets a signal before it has loaded what handles it; nothing is written by then."""
 
 GOES_ON = ("kill worker", "stop worker", "fail requests")
 ON_CLUSTERS = ("kill scheduler",)
@@ -185,6 +189,8 @@ def test_a_sequence(server: Any, whole: dict[str, str], tmp_path: Path, seed: in
                     pytest.fail(f"seed {seed} hangs: {story}\n{log.read_text()}")
             errors = log.read_text()
             story.append(f"code {driver.returncode}")
+            if fault in ENDS and driver.returncode in EARLY and not (out / LEASE).exists():
+                continue
             assert "Traceback" not in errors, f"seed {seed}: {story}\n{errors}"
             assert driver.returncode == 0 or (fault in ENDS and driver.returncode in (3, -signal.SIGKILL)), (
                 f"seed {seed}: {story}\n{errors}"
