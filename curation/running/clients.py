@@ -204,7 +204,7 @@ def submit(jobs: JobOptions, wanted: Callable[[], int], failed: Callable[[str, b
     kind = getattr(dask_jobqueue, name)
     refused: dict[str, str] = {}
 
-    class Job(kind.job_cls):  # type: ignore[misc]
+    class Job(kind.job_cls):  # type: ignore[misc, name-defined]
         submit_command = f"timeout {SUBMIT_SECONDS} {kind.job_cls.submit_command}"
         has_worker = False
 
