@@ -335,19 +335,24 @@ def find_stop_words(words: Counter[str], english: Counter[str]) -> list[str]:
 
 
 def _thresholds(recipe: Recipe, adapted: Sequence[AdaptedRule], english: Measured, own: Measured) -> dict[str, Any]:
-    """What becomes of each rule; those of which either language has no value are left out."""
+    """What becomes of each rule; those of which either language has no value are left out.
+
+    A signal that is the same in all texts says nothing about a limit, such as newlines in texts of one line: there,
+    English's threshold holds.
+    """
     stages, found = dict(recipe.stages), {}
     for each in adapted:
         values = english.values(each.signal), own.values(each.signal)
         if not (len(values[0]) and len(values[1])):
             continue
+        method = each.method if np.ptp(values[1]) > 0 else "english"
         with np.errstate(all="ignore"):
-            exact = METHODS[each.method](each.rule, *values)
+            exact = METHODS[method](each.rule, *values)
         if not math.isfinite(exact):
-            continue
+            method, exact = "english", each.rule.threshold
         threshold = _allowed(stages[each.stage], each.rule, exact)
         found[each.key] = {
-            "method": each.method,
+            "method": method,
             "english": each.rule.threshold,
             "threshold": threshold,
             "removed_of_english": _removed(values[0], each.rule, each.rule.threshold),

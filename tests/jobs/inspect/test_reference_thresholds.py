@@ -130,6 +130,14 @@ def test_a_limit_that_removes_nothing_is_none(reference: list[str], tmp_path: Pa
     assert dict(load(result["out"]).stages_of("de"))["fineweb"].min_terminal_lines is None
 
 
+def test_what_all_texts_agree_on_keeps_the_threshold_of_english(reference: list[str], tmp_path: Path) -> None:
+    """Texts of one line each have no newlines, which does not make 0 the limit for other texts."""
+    lines = write(tmp_path / "lines.jsonl", texts_of(9, 1, GERMAN), "de")
+    result = derive_thresholds([reference[0], lines], "fineweb", [], tmp_path / "lines.toml")
+    rule = result["thresholds"]["deu_Latn"]["fineweb.max_newlines_per_word"]
+    assert (rule["method"], rule["threshold"]) == ("english", 0.3)
+
+
 def test_the_command(reference: list[str], tmp_path: Path) -> None:
     """`curate calibrate --reference` prints a table for each language and writes the recipe."""
     (tmp_path / "base.toml").write_text('extends = "fineweb"\n')
