@@ -120,14 +120,17 @@ def test_stop_words_are_frequent_words_that_are_not_english(derived: dict[str, A
     )
 
 
-def test_a_limit_that_removes_nothing_is_none(reference: list[str], tmp_path: Path) -> None:
-    """A share above 1 or a lower limit of 0 is written as none."""
-    given = ["fineweb.max_short_lines=median-ratio", "fineweb.min_terminal_lines=10-tail"]
-    flat = write(tmp_path / "flat.jsonl", ["der und den\n" * 30] * LEAST, "de")
-    result = derive_thresholds([reference[0], flat], "fineweb", given, tmp_path / "none.toml")
-    rules = result["thresholds"]["deu_Latn"]
-    assert rules["fineweb.min_terminal_lines"]["threshold"] is None
-    assert dict(load(result["out"]).stages_of("de"))["fineweb"].min_terminal_lines is None
+def test_a_limit_that_removes_nothing_is_none(tmp_path: Path) -> None:
+    """A lower limit of 0 and a share above 1 are written as none."""
+    given = ["fineweb.max_short_lines=mean-std", "fineweb.min_terminal_lines=10-tail"]
+    line, long = "der und den\n", "der und den und die und das und der und den und\n"
+    texts = [*[line * 30] * (LEAST - 5), *[f"{line * 9}{long * 9}der und den.\n"] * 5]
+    mixed = write(tmp_path / "mixed.jsonl", texts, "de")
+    english = write(tmp_path / "english.jsonl", texts_of(5, 13, ["the", "be", "to", "of"]), "en")
+    result = derive_thresholds([english, mixed], "fineweb", given, tmp_path / "none.toml")
+    rules, written = result["thresholds"]["deu_Latn"], dict(load(result["out"]).stages_of("de"))["fineweb"]
+    assert [rules[f"fineweb.{name}"]["threshold"] for name in ("min_terminal_lines", "max_short_lines")] == [None, None]
+    assert (written.min_terminal_lines, written.max_short_lines) == (None, None)
 
 
 def test_what_all_texts_agree_on_keeps_the_threshold_of_english(reference: list[str], tmp_path: Path) -> None:
