@@ -40,6 +40,13 @@ MAX_FAILURES = 16
 """Records of one archive that may be left out; after that, reading ends where the next one fails."""
 
 
+def prepare(source: Input) -> None:
+    """Start the child process that `read_watched` needs for an input, without waiting for it."""
+    if not source.path.startswith("memory://"):
+        with _borrowed() as reader:
+            reader.start()
+
+
 def read_watched(
     source: Input,
     settings: ReadSettings,

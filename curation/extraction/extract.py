@@ -153,6 +153,10 @@ class Extract:
         counts = Counter(f"{failure}.{cause}" for failure, cause in zip(failures, causes, strict=True) if failure)
         return Outcome(batch.with_columns(text=texts).without_columns("html"), reasons, signals, counts)
 
+    def prepare(self) -> None:
+        """Start the process for extraction, without waiting for it."""
+        isolation.prepare(self._function())
+
     @property
     def _combines(self) -> bool:
         return len(self._extractors) > 1 or (self.retry_below is not None and "trafilatura" in self._extractors)

@@ -52,6 +52,8 @@ def main() -> None:
     for line in control.makefile("rb"):
         request = json.loads(line)
         function = _prepare(request["factory"], json.dumps(request["arguments"], sort_keys=True))
+        if "count" not in request:  # the function is only to be loaded
+            continue
         control.sendall(b"r")
         _silence()
         _Batch(request, function, pages, out, parent).run()

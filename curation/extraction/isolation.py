@@ -20,6 +20,7 @@ import signal
 import socket
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -103,6 +104,12 @@ def run(function: Function, pages: pa.StringArray, limits: PageLimits) -> list[A
         return _supervisor().run(function, pages, limits)
 
 
+def prepare(function: Function) -> None:
+    """Start the child process and let it load the function of the next `run`, without waiting for it."""
+    with _LOCK:
+        _supervisor().prepare(function)
+
+
 def close() -> None:
     """End this process's child, if there is one; the next `run` starts another."""
     with _LOCK:
@@ -120,10 +127,14 @@ class _Child(Child):
         with theirs:
             super().__init__(isolated_child.__name__, "extraction", (theirs.fileno(), pages, answers))
 
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Send a message; OSError if the child has ended."""
+        self.control.sendall(json.dumps(message).encode() + b"\n")
+
     def request(self, message: Mapping[str, Any]) -> bool:
         """Send a request; returns whether the child has loaded its function and begun."""
         try:
-            self.control.sendall(json.dumps(message).encode() + b"\n")
+            self.send(message)
             return self.receive(START_SECONDS) == b"r"
         except OSError:
             return False
@@ -156,6 +167,13 @@ class _Supervisor:
         self.child = None
         return code
 
+    def prepare(self, function: Function) -> None:
+        """See `prepare`. A child that cannot load the function ends, and `begin` starts another to say why."""
+        if self.child is None:
+            self.child = _Child(self.pages, self.answers)
+            with suppress(OSError):
+                self.child.send(_named(function))
+
     def run(self, function: Function, pages: pa.StringArray, limits: PageLimits) -> list[Answer]:
         """See `run`; each round of the loop is the work of one child, until the last page or its death."""
         answers: list[Answer] = []
@@ -174,7 +192,7 @@ class _Supervisor:
         """Answers for the pages from `first` on; fewer than requested, even none, if the child ended early."""
         os.ftruncate(self.answers, 0)
         patience = limits.seconds * PATIENCE
-        request = {"factory": function.factory, "arguments": dict(function.arguments), "first": first, "count": count}
+        request = _named(function) | {"first": first, "count": count}
         child = self.begin(request | {"seconds": limits.seconds, "patience": patience, "megabytes": limits.megabytes})
         fresh, child.fresh = child.fresh, False
         stuck = self.wait(child, 2 * patience + STUCK_SECONDS)
@@ -235,6 +253,11 @@ def _forget() -> None:
 
 
 os.register_at_fork(after_in_child=_forget)
+
+
+def _named(function: Function) -> dict[str, Any]:
+    """The part of a message to the child that names a function."""
+    return {"factory": function.factory, "arguments": dict(function.arguments)}
 
 
 def _answer_for_exit(code: int) -> Answer:

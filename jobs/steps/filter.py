@@ -21,11 +21,12 @@ import pyarrow as pa
 from curation.archives.inputs import Input
 from curation.archives.ledger import Loss
 from curation.archives.lines import count_lines
-from curation.archives.watched import read_watched
+from curation.archives.watched import prepare, read_watched
 from curation.dedup.settings import DedupSettings
 from curation.dedup.signatures import VERSION as SIGNATURES_VERSION
 from curation.dedup.signatures import signature_schema, signatures
 from curation.extraction.acceleration.patches import NotAccelerated
+from curation.extraction.extract import Extract
 from curation.jobs.steps.acceleration import warn_about_slow_extraction
 from curation.jobs.steps.archive_parts import add_times, divided, finished_parts, join, make_parts
 from curation.jobs.steps.damage import damaged_inputs, describe_damage
@@ -204,6 +205,12 @@ def filter_archive(task: FilterTask) -> dict[str, int]:
     meter = Meter()
     folder, recipe, shard = task.folder, task.recipe, task.shard
     is_stored = recipe.table("signals").stored
+    parts = finished_parts(task, STEP)
+    if task.earlier is None and not parts:
+        prepare(task.source)  # processes start while the kernels of the stages are loaded here
+        for _, stage in recipe.stages:
+            if isinstance(stage, Extract):
+                stage.prepare()
     signals = signal_type(recipe.stages, empty_batch())
     everything = all_signals(signals)
     files = {
@@ -212,7 +219,6 @@ def filter_archive(task: FilterTask) -> dict[str, int]:
         paths.SIGNATURES: signature_schema(recipe.table("dedup")),
         **({paths.SIGNALS: stored_schema(signals)} if is_stored else {}),
     }
-    parts = finished_parts(task, STEP)
     moved = filtered_again(task, signals) if task.earlier is not None else None
     with ExitStack() as stack:
         writers = {

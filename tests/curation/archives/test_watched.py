@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,19 @@ def read(source: Input) -> tuple[list[str], Counter[str], list[Loss]]:
     urls = [url for batch in batches for url in batch.column("url").to_pylist()]
     assert sum(counts[f"bytes.{kind}"] for kind in ("records", "padding", "lost")) == source.size
     return urls, counts, losses
+
+
+def test_a_prepared_child_is_used(tmp_path: Path) -> None:
+    """`prepare` starts the child that reads the next input, but none for an input in this process's memory."""
+    source = archive(tmp_path)
+    watched.prepare(replace(source, path="memory://x.warc.gz"))
+    assert not watched._IDLE
+    watched.prepare(source)
+    (reader,) = watched._IDLE
+    child = reader.child
+    assert len(read(source)[0]) == len(GOOD)
+    assert len(watched._IDLE) == 1
+    assert reader.child is child
 
 
 def test_the_same_batches_as_without_a_child(tmp_path: Path) -> None:

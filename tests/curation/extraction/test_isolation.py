@@ -178,6 +178,22 @@ def test_a_child_that_cannot_start_says_why() -> None:
     assert run("a") == [Answer("a")]
 
 
+def test_a_prepared_child_is_used() -> None:
+    """`prepare` starts the child that `run` then uses; preparing again starts no other."""
+    isolation.prepare(FAULTS)
+    isolation.prepare(FAULTS)
+    (child,) = children()
+    assert [answer.value for answer in run("who")] == [str(child.pid)]
+
+
+def test_a_child_that_cannot_be_prepared_says_why_when_it_is_needed() -> None:
+    """`prepare` with a function that cannot be created raises nothing; `run` raises StepFailed."""
+    broken = Function("isolation_faults:broken")
+    isolation.prepare(broken)
+    with pytest.raises(StepFailed, match="RuntimeError: no model to load"):
+        isolation.run(broken, pa.array(["a"]), LIMITS)
+
+
 def _in_a_fork(queue: multiprocessing.Queue[list[object]]) -> None:
     queue.put([answer.value for answer in run("who", "b")])
     isolation.close()
