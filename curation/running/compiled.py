@@ -32,6 +32,9 @@ if OWN_PROCESS in os.environ:
 _IMPORT = re.compile(r"^from (curation\.[\w.]+) import (\([^)]*\)|.*)", re.MULTILINE)
 """An import from this package."""
 
+_COMPILED: list[Any] = []
+"""All functions of kernels."""
+
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 
@@ -67,7 +70,13 @@ def _compiled(function: Callable[..., Any], **options: bool) -> Any:
             return compile_once(signature)
 
     compiled.get_call_template, compiled.compile = call_template, compile_alone
+    _COMPILED.append(compiled)
     return compiled
+
+
+def has_compiled() -> bool:
+    """Whether this process has compiled a kernel, because the cache lacks it."""
+    return any(each.stats.cache_misses for each in _COMPILED)
 
 
 @contextmanager

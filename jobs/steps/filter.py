@@ -11,7 +11,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -238,6 +238,15 @@ def filter_archive(task: FilterTask) -> dict[str, int]:
     Manifest(STEP, shard, task.fingerprint, [task.source.identity], outputs, counts).write(folder, times)
     documents, removed, *_ = outputs
     return {"documents_in": documents.rows + removed.rows, "documents_out": documents.rows}
+
+
+def compile_kernels(recipe: Recipe) -> None:
+    """Compile the kernels of the stages, from the last to the first: a worker begins with the first."""
+    batch = Batch(pa.RecordBatch.from_pylist([], schema=schema.DOCUMENT))
+    for _, stage in reversed(recipe.stages):
+        if type(stage).__module__.startswith("curation."):
+            with suppress(Exception):  # the stage needs other columns
+                stage(batch)
 
 
 def _filter(

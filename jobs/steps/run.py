@@ -22,7 +22,9 @@ from curation.jobs.steps.progress import Progress, ProgressOptions, results
 from curation.jobs.steps.report.summary import show_summary
 from curation.jobs.steps.storage_check import StorageCheck
 from curation.jobs.steps.table import Step, ancestors, named, step_named, steps
+from curation.recipes.recipe import Recipe
 from curation.running.cluster import Cluster, cores, open_cluster
+from curation.running.compiled import has_compiled
 from curation.running.limits import require_open_files
 from curation.running.terminal import to_json
 from curation.store.bundles import bundle, plan_bundles
@@ -84,8 +86,7 @@ def run_commands(
 
     def started(number: int, dashboard: str) -> None:
         progress.note(f"{number or 'no'} workers{'' if number else ' yet'}, dashboard {dashboard}")
-        if "train-tokenizer" in commands and plan.recipe.table("tokenizer").file is None:
-            Thread(target=_compile_training, daemon=True).start()
+        Thread(target=_compile_ahead, args=(plan.recipe, commands), daemon=True).start()
 
     with (
         open_cluster(workers, scheduler, started, progress.warn, task_timeout, jobs) as cluster,
@@ -105,12 +106,18 @@ def run_commands(
     return 1 if run.quarantined or is_damaged else 0
 
 
-def _compile_training() -> None:
-    """Compile the tokenizer's kernels, which run in this process, while the workers make the steps before it."""
-    from curation.jobs.steps.train_tokenizer import compile_kernels
+def _compile_ahead(recipe: Recipe, commands: Sequence[str]) -> None:
+    """Compile kernels in this process, which otherwise waits for its workers.
 
-    with suppress(Exception):  # the step itself will say what is wrong
-        compile_kernels()
+    Those of training run here. Others are compiled only where the cache lacks kernels, and shared through it.
+    """
+    from curation.jobs.steps import filter, train_tokenizer
+
+    with suppress(Exception):  # the steps themselves will say what is wrong
+        if "train-tokenizer" in commands and recipe.table("tokenizer").file is None:
+            train_tokenizer.compile_kernels()
+        if "filter" in commands and has_compiled():
+            filter.compile_kernels(recipe)
 
 
 @contextmanager

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import io
 import json
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -147,16 +147,15 @@ def make_tokenizer(
 
 
 def compile_kernels() -> None:
-    """Compile the kernels of this step by training on two words in a temporary folder.
+    """Compile the kernels of this step by training on two words, in a folder in memory.
 
     It takes some seconds where nothing is in the cache, in which this process otherwise waits for workers.
     """
-    texts = ["curation curation", "curate curation"]
-    with TemporaryDirectory(prefix="curate-") as path:
-        folder, shard = Folder(path), io.BytesIO()
-        pq.write_table(pa.table({"id": texts, "text": texts}), shard)
-        folder.write(CORPUS.path("words"), shard.getbuffer())
-        make_tokenizer(folder, ["words"], TokenizerSettings(vocab_size=300), "", "", Cluster(), Progress("silent"))
+    texts, shard = ["curation curation", "curate curation"], io.BytesIO()
+    pq.write_table(pa.table({"id": texts, "text": texts}), shard)
+    folder = Folder(f"memory://{uuid.uuid4().hex}")
+    folder.write(CORPUS.path("words"), shard.getbuffer())
+    make_tokenizer(folder, ["words"], TokenizerSettings(vocab_size=300), "", "", Cluster(), Progress("silent"))
 
 
 def take_tokenizer(folder: Folder, settings: TokenizerSettings, fingerprint: str) -> Manifest:
