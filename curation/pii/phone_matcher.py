@@ -28,6 +28,9 @@ _BODY = re.compile(rf"\d{{1,20}}+(?:[{PUNCTUATION}]{{0,4}}+\d{{1,20}}+){{0,20}}+
 """Digits with punctuation between them, and an extension. Each expression without an upper bound is possessive."""
 _SHORT = 256
 """Characters of a text that is looked at as a whole, and of which the numbers are kept in memory."""
+_KEPT, _KEPT_SHAPES = 1 << 8, 1 << 10
+"""Texts and shapes of texts whose numbers are kept in memory. With many more, most of the time goes to the garbage
+collector: what lives until it is replaced by others makes it look through all of the memory of the process."""
 _ONE_NUMBER = 32
 """Characters of a text of which all is looked at once, since it has hardly more than one number."""
 _NOT_PLAIN = re.compile("[^\\W\\d_]|[;,#\uff03~\uff5e+\uff0b]")
@@ -103,7 +106,7 @@ def find_numbers(
     return (_find_numbers if len(text) <= _SHORT else _find_numbers.__wrapped__)(text, regions, limit)
 
 
-@lru_cache(maxsize=1 << 12)
+@lru_cache(maxsize=_KEPT)
 def _find_numbers(
     text: str, regions: tuple[str, ...], limit: int | None
 ) -> dict[tuple[int, int], dict[str, Number] | None]:
@@ -226,7 +229,7 @@ def _candidate(form: str, place: int) -> _Candidate | None:
     return found._replace(start=begin + found.start, end=begin + found.end, parts=tuple(parts))
 
 
-@lru_cache(maxsize=1 << 12)
+@lru_cache(maxsize=_KEPT_SHAPES)
 def _first(form: str, limit: int | None) -> tuple[int, int, _Candidate | None]:
     """Where the first digit of a text, or of its shape, is before a limit, the place after the last, and a candidate.
 
@@ -262,7 +265,7 @@ def next_candidate(text: str, place: int) -> tuple[int, int] | None:
     return start, body.end() if second is None else second.start()
 
 
-@lru_cache(maxsize=1 << 13)
+@lru_cache(maxsize=_KEPT_SHAPES)
 def _candidate_of(text: str, place: int) -> _Candidate | None:
     span = next_candidate(text, place)
     if span is None:
