@@ -64,11 +64,16 @@ class Automaton:
     def match(self, digits: str) -> tuple[Any, ...]:
         """The results of the expressions that match all of the digits, in their order; equal results are given once."""
         state = self._first
-        for begin in range(0, len(digits), _LOOK_AGAIN):
-            for digit in digits[begin : begin + _LOOK_AGAIN]:
+        try:
+            for digit in digits[:_LOOK_AGAIN]:
+                state = state[digit]
+            if state[""]:  # something can still match
+                for digit in digits[_LOOK_AGAIN:]:
+                    state = state[digit]
+        except KeyError:
+            state = self._first
+            for digit in digits:
                 state = state.get(digit) or self._step(state, digit)
-            if not state[""]:
-                break  # nothing can match any more
         found: tuple[Any, ...] | None = state.get("=")
         return self._results_of(state) if found is None else found
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import sys
 import unicodedata
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from functools import cache, lru_cache
 from itertools import accumulate
 from typing import NamedTuple
@@ -85,7 +85,7 @@ class _Candidate(NamedTuple):
     digits: int
     may_be_date: bool
     is_plain: bool
-    parts: tuple[_NumberPart, ...]
+    parts: Sequence[_NumberPart]
 
 
 def find_numbers(
@@ -186,7 +186,9 @@ def _search(
     allowed = regions
     while pending:
         place, skipped = min(pending)
-        missing = tuple(region for region in pending.pop((place, skipped)) if region in allowed)
+        missing = pending.pop((place, skipped))
+        if allowed is not regions:
+            missing = tuple(region for region in missing if region in allowed)
         candidate = _candidate(form, place)
         if candidate is None:
             continue
@@ -225,8 +227,8 @@ def _candidate(form: str, place: int) -> _Candidate | None:
     found = _candidate_of(form[begin : span[1] + 1], span[0] - begin)
     if found is None:
         return None
-    parts = (part._replace(start=begin + part.start, end=begin + part.end) for part in found.parts)
-    return found._replace(start=begin + found.start, end=begin + found.end, parts=tuple(parts))
+    parts = [_NumberPart(begin + start, begin + end, *rest) for start, end, *rest in found.parts]
+    return _Candidate(begin + found.start, begin + found.end, found.digits, found.may_be_date, found.is_plain, parts)
 
 
 @lru_cache(maxsize=_KEPT_SHAPES)
