@@ -1,7 +1,8 @@
 """Training a quality model from good and other documents, measured on domains that it has not seen.
 
-Folds are made of registered domains, so that no site is in training and in the measurement. Both classes weigh the
-same. The same documents give the same bytes.
+Folds are made of registered domains, so that no site is in training and in the measurement. Of near-duplicates only one
+is measured or trained on for the measurement: a copy on another domain has been seen. Both classes weigh the same. The
+same documents give the same bytes.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from curation.arrays import Bools, Float64s, Int32s, Int64s
+from curation.dedup.in_memory import deduplicate
 from curation.errors import UsageError
 from curation.quality.linear_kernels import CLASSES, descend, fill_features
 from curation.quality.model import Linear, load
@@ -60,6 +62,11 @@ class Examples:
     def where(self, mask: Bools) -> Examples:
         """The documents selected by a mask."""
         return Examples(self.texts.filter(pa.array(mask)), self.good[mask], self.domains[mask])
+
+    def without_copies(self) -> Examples:
+        """The first of each group of near-duplicates, on whichever side."""
+        kept = deduplicate(pa.table({"text": self.texts, "row": np.arange(len(self.good))})).kept
+        return self.where(np.isin(np.arange(len(self.good)), kept["row"].to_numpy()))
 
 
 def train_linear(examples: Examples) -> Linear:

@@ -33,12 +33,13 @@ LEAST_DOMAINS = 10
 
 @dataclass(slots=True)
 class TrainingSide:
-    """The documents of one class: texts and domains, and how many were read and removed."""
+    """The documents of one class: texts and domains, and how many were read, were removed, and have no domain."""
 
     texts: list[str] = field(default_factory=list)
     domains: list[str] = field(default_factory=list)
     read: int = 0
     removed: Counter[str] = field(default_factory=Counter)
+    without_domain: int = 0
 
 
 def train_quality(
@@ -62,8 +63,9 @@ def train_quality(
         folds: Parts of the domains for cross-validation.
 
     Returns:
-        `model` (path), `sha256`, `bytes`, `kind`, and by side `documents`, `read`, `removed` (by reason) and `domains`;
-        `cross_validation` with `documents`, `domains`, `auc` and `calibration`.
+        `model` (path), `sha256`, `bytes`, `kind`, and by side `documents`, `read`, `removed` (by reason), `domains` and
+        `without_domain` (documents without a URL, which count as a domain each); `cross_validation`, of documents that
+        are no near-duplicates, with `documents`, `domains`, `auc` and `calibration`.
 
     Raises:
         UsageError: The model cannot be written under this name, fastText cannot train, or the domains do not suffice.
@@ -96,14 +98,16 @@ def train_quality(
     )
     texts, domains, labels = zip(*rows, strict=True)
     examples = Examples(pa.array(texts, pa.string()), np.array(labels, np.bool_), np.array(domains, object))
-    scores = cross_validate(examples, kind, folds)
-    measured = figures(scores, examples)
+    distinct = examples.without_copies()
+    scores = cross_validate(distinct, kind, folds)
+    measured = figures(scores, distinct)
     counts = {
         name: {
             "documents": len(side.texts),
             "read": side.read,
             "removed": dict(sorted(side.removed.items())),
             "domains": len(set(side.domains)),
+            "without_domain": side.without_domain,
         }
         for name, side in sides.items()
     }
@@ -147,7 +151,9 @@ def read_side(sources: Sequence[str], stages: Sequence[tuple[str, Stage]]) -> Tr
             if text.strip() and text not in seen:
                 seen.add(text)
                 side.texts.append(text)
-                side.domains.append((url and registered_domain(url)) or str(key))
+                domain = registered_domain(url) if url else None
+                side.domains.append(domain or str(key))
+                side.without_domain += not domain
     return side
 
 
@@ -170,6 +176,10 @@ def show(result: dict[str, Any], console: Console) -> None:
             f"{name}: {side['documents']:,} documents of {side['domains']:,} domains; "
             f"{side['read'] - side['documents']:,} of {side['read']:,} removed by the recipe or as copies"
         )
+        if side["without_domain"]:
+            console.print(
+                f"  {side['without_domain']:,} of them have no URL: each counts as a domain, so the AUC may be too high"
+            )
     held = result["cross_validation"]
     console.print(f"AUC {held['auc']} on {held['documents']:,} documents of domains that the model had not seen")
     console.print("score      documents  mean score  share of good ones")

@@ -17,8 +17,12 @@ def fasttext_model(
     labels: tuple[str, ...] = ("en", "de", "ru", "fr", "ja"),
     *,
     quantized: bool = False,
+    value: float | None = None,
 ) -> Path:
-    """Write a model in fastText's format; a quantized one has norms, and some of its n-grams are pruned."""
+    """Write a model in fastText's format; a quantized one has norms, and some of its n-grams are pruned.
+
+    The last number of its matrices is `value`, if that is given; the others are random.
+    """
     chance = np.random.default_rng(loss * 100 + longest * 10 + word_ngrams)
     dim, buckets = 6, 50
     words = ["</s>", "guten", "good", "the", "день"]
@@ -34,7 +38,9 @@ def fasttext_model(
     for rows in (len(words) + (len(kept) if quantized else buckets), len(names)):
         data += b"\1" if quantized else b"\0"
         if not quantized:
-            data += struct.pack("<qq", rows, dim) + chance.normal(size=(rows, dim)).astype("<f4").tobytes()
+            numbers = chance.normal(size=(rows, dim)).astype("<f4")
+            numbers[-1, -1] = numbers[-1, -1] if value is None else value
+            data += struct.pack("<qq", rows, dim) + numbers.tobytes()
             continue
         data += struct.pack("<?qqi", True, rows, dim, rows * dim // 2) + chance.bytes(rows * dim // 2)
         data += struct.pack("<4i", dim, dim // 2, 2, 2) + chance.normal(size=dim * 256).astype("<f4").tobytes()

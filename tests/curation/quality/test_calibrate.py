@@ -10,12 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fasttext_files import fasttext_model
+from kills import kill_at_rename
 from typer.testing import CliRunner
 
 from curation.errors import InputError, UsageError
 from curation.jobs.cli.main import app
 from curation.quality.calibrate import calibrate
-from curation.quality.model import Linear, card_path, load, percentiles
+from curation.quality.model import InvalidQualityModel, Linear, card_path, load, percentiles
 
 
 @pytest.fixture
@@ -68,6 +70,45 @@ def test_bad_input_writes_nothing(model: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="neither a fastText classifier nor a linear model"):
         calibrate(str(tmp_path / "broken.jsonl"), [str(tmp_path / "other.jsonl")], [])
     assert not card_path(model).exists()
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    """A model with a weight that is NaN or infinite cannot be used, so that no score is NaN."""
+    for number, value in enumerate((np.nan, np.inf)):
+        weights = np.ones(1 << 12, np.float32)
+        weights[5] = value
+        Linear(weights, 0.0).save(tmp_path / f"{number}.npz")
+        for file in (tmp_path / f"{number}.npz", fasttext_model(tmp_path / f"{number}.bin", value=value)):
+            with pytest.raises(InvalidQualityModel, match="not all finite numbers"):
+                load(str(file), () if file.suffix == ".npz" else ("en",))
+
+
+def test_a_model_that_is_cut_off_is_refused(tmp_path: Path) -> None:
+    """Wherever the file of a fastText model ends too early, it is called incomplete."""
+    data = fasttext_model(tmp_path / "m.bin", quantized=True).read_bytes()
+    for size in (0, 20, len(data) // 2, len(data) - 1):
+        (tmp_path / "cut.bin").write_bytes(data[:size])
+        with pytest.raises(InvalidQualityModel, match="not a complete fastText model"):
+            load(str(tmp_path / "cut.bin"), ("en",))
+
+
+def test_killed_it_leaves_the_card(model: str, tmp_path: Path) -> None:
+    """After SIGKILL before it gets its name, the card of calibration or audit is the one before; a rerun writes it."""
+    corpus = tmp_path / "a.jsonl"
+    lines = [
+        json.dumps({"text": f"text {number} of many", "url": f"https://s{number % 9}.org"}) for number in range(120)
+    ]
+    corpus.write_text("\n".join(lines))
+    before = b""
+    for command in ("calibrate", "audit-quality"):
+        assert kill_at_rename(1, command, model, corpus)
+        assert (card_path(model).read_bytes() if before else b"") == before
+        assert not kill_at_rename(9, command, model, corpus)
+        again = card_path(model).read_bytes()
+        assert again != before
+        assert CliRunner().invoke(app, [command, model, str(corpus)]).exit_code == 0
+        assert card_path(model).read_bytes() == again
+        before = again
 
 
 def test_the_command_says_the_percentiles(model: str, tmp_path: Path) -> None:

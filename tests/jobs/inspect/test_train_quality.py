@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from fasttext_files import fasttext_model
+from kills import kill_at_rename
 from resiliparse.extract.html2text import extract_plain_text
 from typer.testing import CliRunner
 from web_pages import web_pages
@@ -80,6 +81,41 @@ def test_the_order_of_documents_does_not_matter(sides: list[str], tmp_path: Path
     Path(sides[1]).write_text("".join([*reversed(lines), lines[0]]))
     assert call(*sides, "--out", tmp_path / "b.npz").exit_code == 0
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_copies_on_other_domains_are_not_unseen(sides: list[str], tmp_path: Path) -> None:
+    """Of near-duplicates on several domains only one is measured, so that copies do not raise the AUC."""
+    before = json.loads(call(*sides, "--out", tmp_path / "a.npz", "--json").stdout)["cross_validation"]
+    for side in (sides[1], sides[3]):
+        rows = [json.loads(line) for line in Path(side).read_text().splitlines()]
+        with Path(side).open("a") as file:
+            for number in range(20):
+                row = {"text": f"{rows[0]['text']} copy {number}", "url": f"https://copy{number}.org"}
+                file.write(json.dumps(row) + "\n")
+    after = json.loads(call(*sides, "--out", tmp_path / "a.npz", "--json").stdout)
+    assert after["positive"]["documents"] == 60
+    assert after["cross_validation"]["documents"] == before["documents"] == 80
+
+
+def test_documents_without_a_url_are_said(sides: list[str], tmp_path: Path) -> None:
+    """Documents whose site is not known are counted, and the output says what that means for the AUC."""
+    assert "have no URL" not in call(*sides, "--out", tmp_path / "a.npz").stdout
+    rows = [json.loads(line) for line in Path(sides[1]).read_text().splitlines()]
+    Path(sides[1]).write_text("".join(json.dumps({"text": row["text"]}) + "\n" for row in rows))
+    assert "40 of them have no URL" in call(*sides, "--out", tmp_path / "a.npz").stdout
+
+
+def test_killed_it_leaves_no_half_model(sides: list[str], tmp_path: Path) -> None:
+    """After SIGKILL before the card or before the model there is no model, and a rerun gives both, byte for byte."""
+    whole, again = tmp_path / "whole.npz", tmp_path / "again.npz"
+    assert call(*sides, "--out", whole).exit_code == 0
+    kills = 0
+    while kill_at_rename(kills + 1, "train-quality", *sides, "--out", again):
+        kills += 1
+        assert not again.exists()
+    assert kills >= 2
+    assert again.read_bytes() == whole.read_bytes()
+    assert Path(f"{again}.json").read_bytes() == Path(f"{whole}.json").read_bytes()
 
 
 def test_the_recipe_cleans_both_sides(sides: list[str], tmp_path: Path) -> None:
@@ -155,6 +191,8 @@ def test_bad_input_writes_nothing(sides: list[str], tmp_path: Path) -> None:
         ([*sides[:3], tmp_path / "empty.jsonl", "--recipe", "none", "--out", out], "0 documents"),
         ([*sides[:3], tmp_path / "one.jsonl", "--recipe", "none", "--out", out], "1 domains"),
         ([*sides[:3], tmp_path / "none", "--out", out], "no such file or folder"),
+        ([*sides, "--out", tmp_path], "is a folder"),
+        ([*sides, "--out", sides[1]], "is a file of documents"),
     ):
         done = call(*words)
         assert done.exception.exit_code == 2, done.output
