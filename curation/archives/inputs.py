@@ -24,11 +24,12 @@ from fsspec.core import split_protocol
 from fsspec.implementations.local import LocalFileSystem
 
 from curation.archives.commoncrawl.names import ROOT, archives_of, is_crawl
+from curation.archives.http_requests import http_info
 from curation.archives.hub import chosen_files
 from curation.archives.kinds import ENDINGS, UNSURE_ENDINGS, Kind, is_divisible, kind_of, part_bounds
 from curation.archives.path_lists import expand_lists
-from curation.archives.remote_info import http_info
-from curation.archives.streams import Patience, PatientStream
+from curation.archives.patience import Patience
+from curation.archives.streams import open_stream
 from curation.errors import InputError
 from curation.running.overlap import overlapped
 from curation.store.shards import shard_name
@@ -124,7 +125,7 @@ class Input:
     def open(self) -> Any:
         """Open the file for reading its bytes, not decompressed. Failed requests to another machine are repeated."""
         is_remote = "://" in self.path and not self.path.startswith(("file://", "local://", "memory://"))
-        return PatientStream(self.path) if is_remote else fsspec.open(self.path, "rb").open()
+        return open_stream(self.path) if is_remote else fsspec.open(self.path, "rb").open()
 
 
 def find_inputs(arguments: Iterable[str], sample: float = 1.0, seed: int = 0) -> list[Input]:

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from curation.archives.streams import PatientStream
+from curation.archives.streams import open_stream
 from curation.errors import UsageError
 from curation.store.storage import input_errors
 from curation.store.untrusted import is_local
@@ -64,14 +64,18 @@ def read_list(place: str) -> list[str]:
     if is_local(place):
         data = Path(place.partition("://")[2] or place).read_bytes()
     else:
-        with PatientStream(place) as stream:
+        with open_stream(place) as stream:
             data = stream.read()
     if data.startswith(_GZIP):
         try:
             data = gzip.decompress(data)
         except (EOFError, zlib.error) as error:
             raise ValueError(f"damaged gzip: {error}") from error
-    lines = (line.strip() for line in data.decode("utf-8-sig").splitlines())
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"not UTF-8: byte {error.start} is {error.object[error.start]:#04x}") from error
+    lines = (line.strip() for line in text.splitlines())
     return [line for line in lines if line and not line.startswith("#")]
 
 

@@ -6,94 +6,146 @@ failure that lasts is raised as an OSError, and the whole task is tried again la
 
 from __future__ import annotations
 
-import random
+import io
 import tempfile
-import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
-from fsspec.asyn import sync
-
-from curation.archives.commoncrawl.addresses import is_of_commoncrawl
-from curation.errors import CredentialsFailed, MissingExtra
-from curation.store.storage import code, explain, file_system, is_about_credentials, is_http
+from curation.archives.http_requests import RequestFailed, download, gives_ranges, http_info, receive
+from curation.archives.patience import Patience
+from curation.store.storage import code, file_system, is_http
 
 Value = TypeVar("Value")
 
-PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Seconds before each further try of a request, each varied at random by half."""
-
-LONGEST_PAUSES = 60.0
-"""Seconds of pauses per stream, and the most that a server may ask for with Retry-After."""
+BLOCK = 5 << 20
+"""Bytes that are asked for at once."""
 
 BARE_CODES = ("400", "401", "403")
 """Codes of S3 errors that are only the HTTP status."""
 
-TEMPORARY_STATUSES = (408, 425, 429)
-"""HTTP statuses below 500 that may change."""
 
-
-class Patience:
-    """Makes requests again after failures that may pass, with LONGEST_PAUSES seconds of pauses in all.
-
-    Args:
-        url: What the requests are about.
-    """
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self._temporary = (*TEMPORARY_STATUSES, 403) if is_of_commoncrawl(url) else TEMPORARY_STATUSES
-        self._paused = 0.0
-
-    def __call__(self, request: Callable[[], Value], failed: Callable[[], None] = lambda: None) -> Value:
-        """What the request returns.
-
-        Args:
-            request: The request.
-            failed: Called after each failure.
-
-        Raises:
-            OSError: The request failed for longer than PAUSES, or will not succeed.
-        """
-        for pause in (*PAUSES, None):
-            try:
-                return request()
-            except Exception as error:
-                failed()
-                wait = None if pause is None else _wait(error, pause, self._temporary)
-                if wait is None or self._paused + wait > LONGEST_PAUSES:
-                    if is_about_credentials(error):
-                        raise CredentialsFailed(f"{self.url}: {explain(error)}") from error
-                    if isinstance(error, (OSError, MissingExtra)):
-                        raise
-                    raise OSError(f"{self.url}: {type(error).__name__}: {error}") from error
-                self._paused += wait
-                time.sleep(wait)
-        raise AssertionError
-
-
-class PatientStream:
-    """A binary file at a URL, which can be read and sought.
+def open_stream(url: str) -> HttpStream | PatientStream:
+    """Open a file at a URL for reading and seeking.
 
     Args:
         url: An fsspec URL.
+
+    Raises:
+        OSError: A request failed for too long, or will not succeed: the file is missing or access is denied.
+    """
+    return HttpStream(url) if is_http(file_system(url)[0]) else PatientStream(url)
+
+
+class HttpStream(io.BufferedReader):
+    """A file on an HTTP server. What has arrived is not asked for again, however often connections break.
+
+    Args:
+        url: Its URL.
 
     Attributes:
         has_ranges: Whether parts of it can be asked for; if not, it was downloaded as a whole.
 
     Raises:
-        OSError: A request failed for longer than PAUSES, or will not succeed: the file is missing or access is denied.
+        OSError: As for `open_stream`.
+    """
+
+    def __init__(self, url: str) -> None:
+        fs, path = file_system(url)
+        patience = Patience(path)
+        size = patience(partial(http_info, fs, path))["size"] if patience(partial(gives_ranges, fs, path)) else 0
+        self.has_ranges = size > 0
+        super().__init__(_HttpFile(fs, path, size, patience) if size else _downloaded(fs, path, patience), BLOCK)
+
+
+class _HttpFile(io.RawIOBase):
+    """A file on a server that gives parts of files; each read is one request, which may give less than is wanted."""
+
+    def __init__(self, fs: Any, url: str, size: int, patience: Patience) -> None:
+        self._fs, self._url, self._size, self._patience = fs, url, size, patience
+        self._at = 0
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Yes."""
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Move to a position and return it."""
+        self._at = offset + (0, self._at, self._size)[whence]
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        """Read the next bytes, none only at the end."""
+        wanted = min(len(buffer), self._size - self._at)
+        got = 0
+
+        def received(data: bytes) -> None:
+            nonlocal got
+            buffer[got : got + len(data)] = data
+            got += len(data)
+
+        while got == 0 < wanted:
+            try:
+                receive(self._fs, self._url, self._at, self._at + wanted, received)
+                self._patience.reset()
+            except RequestFailed as error:
+                if got:
+                    self._patience.reset()
+                self._patience.wait(error)
+        self._at += got
+        return got
+
+    def readall(self) -> bytes:
+        """All bytes that are left."""
+        data = bytearray(max(0, self._size - self._at))
+        view, at = memoryview(data), 0
+        while at < len(data):
+            at += self.readinto(view[at:])
+        return bytes(data)
+
+
+def _downloaded(fs: Any, url: str, patience: Patience) -> io.RawIOBase:
+    """The whole file in a temporary file on disk, begun anew after each failure."""
+    file: Any = tempfile.TemporaryFile()  # noqa: SIM115
+
+    def attempt() -> None:
+        file.seek(0)
+        file.truncate()
+        try:
+            download(fs, url, file.write)
+        except RequestFailed as error:
+            if error.status is not None:
+                raise
+            raise RequestFailed(error.cause, f"{error} (the server cannot continue a download)") from error
+
+    try:
+        patience(attempt)
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
+    raw: io.RawIOBase = file.detach()
+    return raw
+
+
+class PatientStream:
+    """A binary file in storage other than HTTP servers, which can be read and sought.
+
+    Args:
+        url: An fsspec URL.
+
+    Raises:
+        OSError: As for `open_stream`.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url
         self._file: Any = None
         self._at = 0
-        self.has_ranges = True
         self._patience = Patience(url)
         self._try(self._open)
 
@@ -128,8 +180,7 @@ class PatientStream:
     def _open(self) -> Any:
         if self._file is None:
             fs, path = file_system(self.url)
-            self.has_ranges = not is_http(fs) or sync(fs.loop, _gives_ranges, fs, path)
-            self._file = fs.open(path, "rb") if self.has_ranges else sync(fs.loop, _downloaded, fs, path)
+            self._file = fs.open(path, "rb")
             if self._at:
                 self._file.seek(self._at)
         return self._file
@@ -161,79 +212,3 @@ class PatientStream:
         """Raise the error of a GET. S3 answers HEAD without a body, so that nothing but a status says what is wrong."""
         fs, path = file_system(self.url)
         fs.cat_file(path, start=0, end=1)
-
-
-async def request(fs: Any, method: str, url: str, **headers: str) -> Any:
-    """A request of fsspec's file system for HTTP, with its options, to be used in `async with`.
-
-    The file is asked for as it is: an archive's own compression is no encoding of the transfer.
-    """
-    session = await fs.set_session()
-    options = {"allow_redirects": True, **fs.kwargs}
-    sent = {**options.pop("headers", {}), "Accept-Encoding": "identity", **headers}
-    return session.request(method, fs.encode_url(url), headers=sent, **options)
-
-
-async def _gives_ranges(fs: Any, url: str) -> bool:
-    """Whether an HTTP server answers a request for one byte with it. An error counts as yes: opening tells it."""
-    server = urlsplit(url).netloc
-    if server not in _GIVES_RANGES:
-        async with await request(fs, "GET", url, Range="bytes=1-1") as response:
-            if response.status >= 400:
-                return True
-            _GIVES_RANGES[server] = response.status == 206
-    return _GIVES_RANGES[server]
-
-
-async def _downloaded(fs: Any, url: str) -> Any:
-    """The whole file in a temporary file on disk, for servers that give no ranges or no length."""
-    async with await request(fs, "GET", url) as response:
-        fs._raise_not_found_for_status(response, url)
-        file = tempfile.TemporaryFile()  # noqa: SIM115
-        try:
-            async for chunk in response.content.iter_chunked(1 << 20):
-                file.write(chunk)
-        except BaseException:
-            file.close()
-            raise
-    file.seek(0)
-    return file
-
-
-_GIVES_RANGES: dict[str, bool] = {}
-"""By host and port of an HTTP server that has been asked."""
-
-
-def _wait(error: Exception, pause: float, temporary: tuple[int, ...]) -> float | None:
-    """Seconds to wait after an error, at least about `pause`; None if it will not pass.
-
-    Args:
-        error: The error.
-        pause: Seconds, varied at random by half.
-        temporary: HTTP statuses below 500 that may change.
-    """
-    if isinstance(error, MissingExtra) or is_about_credentials(error):
-        return None
-    cause = error.__cause__ if error.__cause__ is not None else error
-    status = getattr(cause, "status", None)
-    if status is None and isinstance(error, (FileNotFoundError, PermissionError)):
-        return None
-    if status is not None and 400 <= status < 500 and status not in temporary:
-        return None
-    asked = min(retry_after(getattr(cause, "headers", None)), LONGEST_PAUSES)
-    return max(asked, pause * random.uniform(0.5, 1.5))
-
-
-def retry_after(headers: Any) -> float:
-    """Seconds in the header Retry-After, which are a number or a date; 0 without a valid one.
-
-    Args:
-        headers: The headers of an answer; None or anything else if there are none.
-    """
-    value = headers.get("Retry-After", "") if isinstance(headers, Mapping) else ""
-    with suppress(ValueError):
-        return max(0.0, float(value))
-    with suppress(ValueError, TypeError, OverflowError):
-        date = parsedate_to_datetime(value)
-        return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
-    return 0.0

@@ -62,12 +62,13 @@ class Attempt(Generic[Item]):
     is_unsure: bool = False
     alone: bool = False
 
-    def pause(self, worker: str, now: float | None = None) -> float | None:
+    def pause(self, worker: str, now: float | None = None, seconds: float | None = None) -> float | None:
         """Seconds until the next try after an I/O error, None if there is none.
 
         Args:
             worker: Where it failed.
             now: Time on a monotonic clock, in seconds; None means the current time.
+            seconds: Seconds after the first error in which it is tried again; None means `retry_seconds()`.
         """
         now = time.monotonic() if now is None else now
         self.failed_on.add(worker)
@@ -75,7 +76,7 @@ class Attempt(Generic[Item]):
         if self.failures == 1:
             self.began = now
         pause = min(FIRST_PAUSE * 2 ** (self.failures - 1), LONGEST_PAUSE) * random.uniform(0.5, 1.5)
-        budget = retry_seconds()
+        budget = retry_seconds() if seconds is None else seconds
         is_over = now + pause > self.began + budget and (self.failures >= LEAST_TRIES or not budget)
         return None if is_over else pause
 

@@ -5,11 +5,13 @@ Heavy modules are imported by the command, so that `--help` and usage errors are
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from curation.archives.commoncrawl.addresses import CONTACT_VARIABLE
 from curation.errors import UsageError
 from curation.jobs.cli.options import (
     LogFile,
@@ -71,6 +73,7 @@ def fetch_command(
         str,
         typer.Option(
             metavar="ADDRESS",
+            envvar=CONTACT_VARIABLE,
             help="Your e-mail address or web page, sent with every request, so that you can be reached.",
             show_default="none",
         ),
@@ -92,6 +95,7 @@ def fetch_command(
 ) -> None:
     """Fetch records of a crawl that are chosen in its index, into WARC files for `curate run`. A rerun resumes."""
     from curation.archives.commoncrawl.client import RequestSettings
+    from curation.archives.http_requests import is_contact
     from curation.jobs.steps.fetch.fetch import fetch, make_request
     from curation.jobs.steps.progress import ProgressOptions, results
     from curation.running.cluster import cores, open_cluster
@@ -99,8 +103,10 @@ def fetch_command(
 
     if workers is not None and scheduler is not None:
         raise UsageError("--workers and --scheduler are mutually exclusive")
-    if not (contact.isascii() and contact.isprintable()):
+    if not is_contact(contact):
         raise UsageError(f"--contact {contact}: only printable ASCII characters can be sent")
+    if contact:  # for requests that choose no records, such as for the list of crawls
+        os.environ[CONTACT_VARIABLE] = contact
     progress = ProgressOptions(as_json, quiet, verbose, log_file).open()
     request = make_request(crawls, where, urls, recipe, settings or [], file_size * 1_000_000)
     count = min(cores(), parallel) if workers is None else workers

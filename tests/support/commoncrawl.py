@@ -12,6 +12,7 @@ import json
 import random
 import re
 import socket
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -157,6 +158,7 @@ class Misbehavior:
         status: Answer with this status instead.
         retry_after: The header Retry-After of that answer.
         keep: Break off after this share of the body.
+        most: Break off after this many bytes.
         stall: Seconds to wait in the middle of the body.
         shift: Serve bytes this far from those that were asked for, and say so.
         forged: Serve other bytes of the right length.
@@ -167,6 +169,7 @@ class Misbehavior:
     status: int = 0
     retry_after: str = ""
     keep: float = 1.0
+    most: int = sys.maxsize
     stall: float = 0.0
     shift: int = 0
     forged: bool = False
@@ -252,7 +255,7 @@ class CrawlServer(Quiet, BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Content-Range", f"bytes {first}-{first + len(body) - 1}/{len(data)}")
         self.end_headers()
-        kept = body[: int(len(body) * wrong.keep)]
+        kept = body[: min(int(len(body) * wrong.keep), wrong.most)]
         self.wfile.write(kept[: len(kept) // 2])
         if wrong.stall:
             self.wfile.flush()

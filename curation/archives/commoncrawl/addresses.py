@@ -10,6 +10,9 @@ DATA_VARIABLE, DATA = "CURATE_COMMONCRAWL", "https://data.commoncrawl.org"
 INDEX_VARIABLE, INDEX = "CURATE_COMMONCRAWL_INDEX", "https://index.commoncrawl.org"
 """Environment variable with the address of the list of crawls, and its default."""
 
+CONTACT_VARIABLE = "CURATE_CONTACT"
+"""Environment variable with an address at which the user can be reached, which is sent with every request by HTTP."""
+
 
 def data_address() -> str:
     """The address below which the archives are, without a slash at its end."""

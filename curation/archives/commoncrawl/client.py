@@ -8,36 +8,25 @@ that failed otherwise is made again after such a pause, for the bytes that are m
 
 from __future__ import annotations
 
-import asyncio
-import re
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from threading import BoundedSemaphore, Event, Lock
 from typing import Any
 from urllib.parse import urlsplit
 
-from fsspec.asyn import sync
-
-from curation import __version__
-from curation.archives.streams import TEMPORARY_STATUSES, request, retry_after
-from curation.errors import CredentialsFailed, MissingExtra, StepFailed
+from curation.archives.http_requests import NoRanges, NotOnServer, RequestFailed, receive
+from curation.archives.patience import Patience
+from curation.errors import CredentialsFailed, CurationError, StepFailed
 from curation.running.answers import describe
-from curation.running.retries import Attempt, retry_seconds
+from curation.running.retries import retry_seconds
 from curation.store.storage import explain, file_system, is_about_credentials, is_http, is_io
-
-STALL_SECONDS = 30.0
-"""Seconds without a byte after which a request has failed."""
-
-CHUNK = 1 << 17
-"""Bytes passed on at once, and so the most that is lost when the process is killed."""
 
 THROTTLED = frozenset({"403", "429", "503"})
 """Statuses by which a server says that there are too many requests, from all users together."""
-
-_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,29 +42,6 @@ class RequestSettings:
     rate: float = 10.0
     parallel: int = 8
     contact: str = ""
-
-    @property
-    def agent(self) -> str:
-        """The value of the header User-Agent."""
-        return f"curation/{__version__}" + (f" ({self.contact})" if self.contact else "")
-
-
-class NotOnServer(Exception):
-    """A file, or a part of one, that the server does not have."""
-
-
-class _RequestFailed(Exception):
-    """A request that may succeed later.
-
-    Args:
-        cause: Name under which it is counted.
-        message: What happened.
-        asked: Seconds to wait for, as the server says.
-    """
-
-    def __init__(self, cause: str, message: str, asked: float = 0.0) -> None:
-        super().__init__(message)
-        self.cause, self.asked = cause, asked
 
 
 class RateLimiter:
@@ -136,6 +102,15 @@ class Client:
                 self._reason = reason
                 self._stopped.set()
 
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait until a request may be made, which the block makes."""
+        with self._limiter.slots:
+            self._limiter.wait(self._stopped)
+            if self._stopped.is_set():
+                raise self._reason
+            yield
+
     def read(self, url: str, start: int, stop: int) -> bytes:
         """The bytes of a file from `start` to before `stop`; raises as `copy` does."""
         parts: list[bytes] = []
@@ -165,36 +140,37 @@ class Client:
             with self._lock:
                 self.bytes += len(data)
 
-        attempt, before = Attempt(url), at
+        patience, before = Patience(url, retry_seconds()), at
         while at < stop:
             try:
-                with self._limiter.slots:
-                    self._limiter.wait(self._stopped)
-                    if self._stopped.is_set():
-                        raise self._reason
+                with self.turn():
                     with self._lock:
                         self.requests += 1
                     self._request(url, at, stop, received)
-            except _RequestFailed as error:
+            except NoRanges as error:
+                raise StepFailed(
+                    f"{_server(url)}: {error}; records can only be fetched from servers that give parts of files"
+                ) from error
+            except RequestFailed as error:
                 if at > before:
-                    attempt, before = Attempt(url), at
-                self._wait(url, attempt, error)
+                    patience.reset()
+                    before = at
+                self._wait(url, patience, error)
 
-    def _wait(self, url: str, attempt: Attempt[str], error: _RequestFailed) -> None:
-        """Wait after a failure; StepFailed if that has lasted for too long."""
+    def _wait(self, url: str, patience: Patience, error: RequestFailed) -> None:
+        """Wait after a failure; StepFailed if that has lasted for too long, or will not pass."""
         with self._lock:
             self.failures[error.cause] += 1
-        pause, budget = attempt.pause(""), retry_seconds()
-        ends = attempt.began + budget
-        if pause is None or time.monotonic() + error.asked > ends:
+        if not patience.may_pass(error):
+            raise StepFailed(f"{url}: {error}") from error
+        pause = patience.pause(error)
+        if pause is None:
             waited = f", and asks to wait for {error.asked:.0f} s" if error.asked else ""
-            tried = time.monotonic() - attempt.began
-            server = urlsplit(url).netloc or url
             raise StepFailed(
-                f"{server}: {error}{waited}; given up after {tried:.0f} s of at most {budget:.0f} s "
-                "(CURATION_RETRY_SECONDS); what was fetched is kept, and the same command resumes"
-            )
-        pause = max(min(pause, ends - time.monotonic()), error.asked)
+                f"{_server(url)}: {error}{waited}; given up after {patience.tried:.0f} s of at most "
+                f"{patience.seconds:.0f} s (CURATION_RETRY_SECONDS); what was fetched is kept, and the same command "
+                "resumes"
+            ) from error
         if error.asked or error.cause in THROTTLED:
             self._limiter.hold(pause)
         self._stopped.wait(pause)
@@ -202,70 +178,25 @@ class Client:
     def _request(self, url: str, start: int, stop: int, received: Callable[[bytes], None]) -> None:
         """One request for bytes of a file."""
         fs, path = file_system(url)
+        if is_http(fs):
+            receive(fs, path, start, stop, received, self.settings.contact)
+            return
         try:
-            if is_http(fs):
-                sync(fs.loop, _get, fs, path, start, stop, self.settings.agent, received)
-                return
             data = bytes(fs.cat_file(path, start=start, end=stop))
-        except (_RequestFailed, NotOnServer, StepFailed, MissingExtra):
-            raise
         except (FileNotFoundError, NotADirectoryError) as error:
             raise NotOnServer(url) from error
+        except CurationError:
+            raise
         except Exception as error:
             if is_about_credentials(error):
                 raise CredentialsFailed(f"{url}: {explain(error)}") from error
             if is_io(error):
-                raise _RequestFailed("connection", describe(error)) from error
+                raise RequestFailed("connection", describe(error)) from error
             raise
         received(data)
         if len(data) < stop - start:
             raise NotOnServer(f"{url} ends at {start + len(data)}")
 
 
-async def _get(fs: Any, url: str, start: int, stop: int, agent: str, received: Callable[[bytes], None]) -> None:
-    """One request for bytes of a file on an HTTP server."""
-    headers = {"Range": f"bytes={start}-{stop - 1}", "User-Agent": agent}
-    try:
-        asked = await asyncio.wait_for(request(fs, "GET", url, **headers), STALL_SECONDS)
-        response = await asyncio.wait_for(asked.__aenter__(), STALL_SECONDS)
-    except TimeoutError as error:
-        raise _RequestFailed("stalled", f"no answer in {STALL_SECONDS:.0f} s") from error
-    try:
-        total = _checked(response, url, start, stop)
-        at, end = start, min(stop, total)
-        while at < end:
-            try:
-                data = await asyncio.wait_for(response.content.read(min(CHUNK, end - at)), STALL_SECONDS)
-            except TimeoutError as error:
-                raise _RequestFailed("stalled", f"no data in {STALL_SECONDS:.0f} s") from error
-            except Exception as error:
-                if not is_io(error):
-                    raise
-                raise _RequestFailed("cut", f"the answer broke off: {describe(error)}") from error
-            if not data:
-                raise _RequestFailed("cut", "the answer broke off")
-            received(data)
-            at += len(data)
-        if end < stop:
-            raise NotOnServer(f"{url} ends at {total}")
-    finally:
-        response.close()
-
-
-def _checked(response: Any, url: str, start: int, stop: int) -> int:
-    """The size of the file, `stop` if unknown, if the answer is the part that was asked for; else raises."""
-    status = response.status
-    if status in (404, 410, 416):
-        raise NotOnServer(f"{url}: HTTP status {status}")
-    if status == 403 or status in TEMPORARY_STATUSES or status >= 500:
-        raise _RequestFailed(str(status), f"HTTP status {status}", retry_after(response.headers))
-    if status == 200:
-        raise StepFailed(f"{urlsplit(url).netloc}: gives no parts of files; use another address of the crawl")
-    if status != 206:
-        raise StepFailed(f"{url}: HTTP status {status}")
-    match = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
-    total = int(match[3]) if match and match[3] != "*" else stop
-    if match is None or int(match[1]) != start or int(match[2]) + 1 != min(stop, total):
-        given = response.headers.get("Content-Range", "none")
-        raise _RequestFailed("wrong_range", f"asked for bytes {start}-{stop - 1}, got {given[:100]}")
-    return total
+def _server(url: str) -> str:
+    return urlsplit(url).netloc or url

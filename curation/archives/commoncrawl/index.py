@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curation.archives.commoncrawl.client import Client, NotOnServer
+from curation.archives.commoncrawl.client import Client
 from curation.archives.commoncrawl.names import CrawlName
 from curation.archives.commoncrawl.where import bounds_of, columns_in, rows_where
 from curation.archives.inputs import Input, in_sample
@@ -48,6 +48,10 @@ PARTITIONS = ("crawl", "subset")
 
 FOOTER = 1 << 16
 """Bytes at the end of a file that are read first."""
+
+
+LONGEST_SHOWN = 200
+"""Characters of a bad line that an error shows."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ def parse_urls(lines: list[str], where: str) -> UrlList:
             else:
                 domains[domain_entry(line)] = line
         except ValueError as error:
-            raise InputError(f"--urls {where}: {line!r} {error}") from error
+            raise InputError(f"--urls {where}: {line[:LONGEST_SHOWN]!r} {error}") from error
     if not lines:
         raise InputError(f"--urls {where}: no address and no domain in it")
     return UrlList(pages, domains)
@@ -146,7 +150,7 @@ class IndexFile:
             self._parquet = pq.ParquetFile(pa.PythonFile(_RangeFile(client, source), mode="r"), pre_buffer=True)
         except CredentialsFailed:
             raise
-        except (*DAMAGE, NotOnServer) as error:
+        except DAMAGE as error:
             raise UnreadableArchive(f"{source.path}: not Parquet: {error}") from error
         missing = [name for name in RECORDS.names if name not in self._parquet.schema_arrow.names]
         if missing:
@@ -182,7 +186,7 @@ class IndexFile:
                 found = self._found(group, query, needed)
             except CredentialsFailed:
                 raise
-            except (*DAMAGE, NotOnServer) as error:
+            except DAMAGE as error:
                 raise UnreadableArchive(f"{self._source.path}: row group {group}: {error}") from error
             if found.num_rows:
                 yield found

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from curation.archives.commoncrawl.addresses import data_address, index_address
 from curation.archives.path_lists import read_list
-from curation.archives.streams import PatientStream
+from curation.archives.streams import open_stream
 from curation.errors import InputError
 from curation.store.storage import input_errors
 from curation.store.untrusted import is_inside
@@ -27,6 +27,9 @@ LATEST = "latest"
 
 ROOT = "crawl-data/"
 """What the path of every archive begins with, on any server that has them."""
+
+INDEX_ROOT = "cc-index/"
+"""What the path of every file of an index begins with."""
 
 _NAME = re.compile(r"(latest|CC-MAIN-\d{4}(?:-\d{2}|-\d{4})?)(?:/(wet|warc)|/(segments(?:/[\w.-]+)*))?/?")
 
@@ -77,7 +80,7 @@ def parse_name(argument: str) -> CrawlName:
 def latest_crawl() -> str:
     """The newest crawl in the list that CommonCrawl keeps of them; InputError if that cannot be read."""
     url, what = f"{index_address()}/collinfo.json", f"input {SCHEME}{LATEST}"
-    with input_errors(what, f"no list of crawls at {url}"), PatientStream(url) as stream:
+    with input_errors(what, f"no list of crawls at {url}"), open_stream(url) as stream:
         crawls = json.loads(stream.read())
     try:
         return next(name for name in (str(entry["id"]) for entry in crawls) if _NAME.fullmatch(name))
@@ -118,4 +121,7 @@ def _listed(argument: str, crawl: str, name: str) -> list[str]:
     url = f"{data_address()}/{ROOT}{crawl}/{name}"
     missing = f"no crawl {crawl} with {name} at {data_address()}; {index_address()}/collinfo.json lists the crawls"
     with input_errors(f"input {argument}", missing):
-        return [path for path in read_list(url) if is_inside(path)]
+        paths = [path for path in read_list(url) if path.startswith((ROOT, INDEX_ROOT)) and is_inside(path)]
+    if not paths:
+        raise InputError(f"input {argument}: {url} is not a list of paths below {ROOT} or {INDEX_ROOT}")
+    return paths

@@ -48,7 +48,11 @@ def check(where: str, columns: pa.Schema) -> None:
     Raises:
         MissingExtra: DuckDB is not installed.
     """
-    rows_where(where, pa.table([pa.nulls(1, column.type) for column in columns], schema=columns))
+    table = pa.table([pa.nulls(1, column.type) for column in columns], schema=columns)
+    rows_where(where, table)
+    (kind,) = _database().cursor().from_arrow(table).project(f"({where}\n)").types
+    if str(kind) != "BOOLEAN":
+        raise UsageError(f"--where: {where} is not a condition; its type is {kind}")
 
 
 def rows_where(where: str, table: pa.Table) -> Int64s:

@@ -21,9 +21,10 @@ from typing import IO, Any
 import numpy as np
 import pyarrow as pa
 
-from curation.archives.commoncrawl.client import Client, NotOnServer, RequestSettings
+from curation.archives.commoncrawl.client import Client, RequestSettings
 from curation.archives.commoncrawl.ranges import ByteRange, divide, merge
 from curation.archives.commoncrawl.records import GONE, problem
+from curation.archives.http_requests import NotOnServer
 from curation.errors import WriteFailed
 from curation.jobs.steps.fetch.files import PARTS, PLANNED, WARC
 from curation.running.performance import Meter

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,14 @@ import xxhash
 from curation.archives.commoncrawl.addresses import data_address
 from curation.archives.commoncrawl.client import Client, RequestSettings
 from curation.archives.commoncrawl.index import IndexFile, IndexQuery, UrlList, parse_urls
-from curation.archives.commoncrawl.names import SCHEME, CrawlName, index_files_of, is_crawl, parse_name
+from curation.archives.commoncrawl.names import ROOT, SCHEME, CrawlName, index_files_of, is_crawl, parse_name
 from curation.archives.commoncrawl.where import check
 from curation.archives.inputs import Input, find_again
 from curation.archives.path_lists import read_list
 from curation.archives.reader import ReadSettings
-from curation.errors import InputError, OutputError, UnreadableArchive, UsageError
+from curation.errors import InputError, OutputError, StepFailed, UnreadableArchive, UsageError
 from curation.filters.url import Url
+from curation.jobs.steps.driver_status import driver_status
 from curation.jobs.steps.fetch import archives, select
 from curation.jobs.steps.fetch.archives import PLACES, FetchTask, fetch_records, planned
 from curation.jobs.steps.fetch.files import FETCH, FOUND, OF_FETCH, PARTS, PLANNED, WARC
@@ -29,10 +31,13 @@ from curation.jobs.steps.plan import DEFAULT_RECIPE, versions
 from curation.jobs.steps.progress import Progress, duration
 from curation.jobs.steps.tasks import run_tasks
 from curation.recipes.recipe import Recipe, load
+from curation.running.answers import TaskFailure
 from curation.running.cluster import Cluster
+from curation.running.overlap import overlapped
 from curation.stages.parameters import identity
 from curation.store.bundles import keep_only
 from curation.store.folder import Folder
+from curation.store.lease import leased
 from curation.store.manifest import counts_by_shard, fingerprint, fingerprints, step_counts, step_times
 from curation.store.shards import ShardWriter, read_table
 from curation.store.storage import explain, input_errors
@@ -68,6 +73,13 @@ class FetchRequest:
     def filters(self) -> tuple[tuple[str, Url], ...]:
         """The URL filters of the recipe."""
         return tuple((name, stage) for name, stage in self.recipe.stages if isinstance(stage, Url))
+
+    def describe(self) -> str:
+        """What records are looked for in, in words."""
+        read: ReadSettings = self.recipe.table("read")
+        names = [name.folder.removeprefix(ROOT) for name in self.names]
+        where = "the crawl" if names == [self.crawls[0]] else ", ".join(names)
+        return f"the sample of {where}" if read.sample < 1 else where
 
     def query(self, crawl: str) -> IndexQuery:
         """What to look for in the index of a crawl."""
@@ -112,9 +124,13 @@ class FetchPlan:
     def describe(self) -> str:
         """The plan in one line."""
         return (
-            f"{self.records:,} records of {self.bytes:,} bytes, into {self.files:,} WARC files: "
-            f"{self.requests:,} requests for {self.download:,} bytes, about {duration(self.seconds)}"
+            f"{_number(self.records, 'record')} of {self.bytes:,} bytes, into {_number(self.files, 'WARC file')}: "
+            f"{_number(self.requests, 'request')} for {self.download:,} bytes, about {duration(self.seconds)}"
         )
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +235,7 @@ def fetch(
         dry_run: Whether to stop before anything is fetched. What was chosen is kept.
 
     Raises:
-        UsageError: Nothing can be fetched, and nothing was written.
+        UsageError: Nothing can be fetched, or another driver works in the folder; nothing was written.
         StepFailed: The server failed for too long; the same command resumes.
     """
     if workers > request_settings.parallel:
@@ -229,21 +245,43 @@ def fetch(
     )
     folder = Folder(out)
     _check_folder(folder, request)
-    files = {crawl: find_again(index_files_of(f"{SCHEME}{crawl}", crawl)) for crawl in request.crawls}
+    if folder.is_in_memory:  # which no other process sees
+        return _fetch(folder, request, request_settings, share, cluster, progress, dry_run)
+    with leased(folder, partial(driver_status, progress, cluster), progress.warn) as lease:
+        cluster.watch = lease.check
+        return _fetch(folder, request, request_settings, share, cluster, progress, dry_run)
+
+
+def _fetch(
+    folder: Folder,
+    request: FetchRequest,
+    request_settings: RequestSettings,
+    share: RequestSettings,
+    cluster: Cluster,
+    progress: Progress,
+    dry_run: bool,
+) -> FetchResult:
+    """As `fetch`, in a folder that no other driver works in; `share` is what each worker may do of the requests."""
+    if _other_request(folder, request):  # that was only planned
+        _clear_choice(folder)
+    folder.sweep()
+    files = {crawl: _index_files(crawl, request_settings) for crawl in request.crawls}
     for crawl in request.crawls if request.where else ():
         _check_where(request.where, files[crawl][0], request_settings)
     if not folder.exists(FETCH):
         folder.write_json(FETCH, {"request": request.to_json(), "versions": versions(request.recipe)})
     tasks = [_select_task(folder, source, request, crawl, share) for crawl in files for source in files[crawl]]
-    found = _select(folder, tasks, cluster, progress)
+    try:
+        found = _select(folder, tasks, cluster, progress)
+    except UsageError:
+        _clear_choice(folder)
+        raise
     unreadable = {entry["path"] for entry in found.quarantined}
     readable = {crawl: [each.shard for each in files[crawl] if each.path not in unreadable] for crawl in files}
     chosen, entries = _read_chosen(folder, readable)
     if not any(table.num_rows for table in chosen.values()):
-        for path in () if folder.exists(WARC.folder) else OF_FETCH:
-            folder.remove(path)
-        is_sample = request.query(request.crawls[0]).sample < 1
-        raise InputError(_nothing(found, "the sample of archives" if is_sample else "the crawl"))
+        _clear_choice(folder)
+        raise InputError(_nothing(found, request.describe()))
     todo, plan = _plan(folder, request, chosen, share, request_settings)
     wanted = () if request.urls is None else (*request.urls.pages.values(), *request.urls.domains.values())
     result = FetchResult(plan, found, [entry for entry in wanted if entry not in entries])
@@ -254,6 +292,18 @@ def fetch(
     return _finish(folder, request, result, [task.shard for task in tasks], [task.shard for task in todo])
 
 
+def _index_files(crawl: str, request_settings: RequestSettings) -> list[Input]:
+    """The files of a crawl's index, whose sizes are asked for at the rate of all other requests."""
+    client = Client(request_settings)
+
+    def found(url: str) -> list[Input]:
+        with client.turn():
+            return find_again([url])
+
+    urls = index_files_of(f"{SCHEME}{crawl}", crawl)
+    return [source for sources in overlapped(found, urls, request_settings.parallel) for source in sources]
+
+
 def _check_where(where: str, source: Input, request_settings: RequestSettings) -> None:
     try:
         check(where, IndexFile(source, Client(request_settings)).columns)
@@ -262,22 +312,32 @@ def _check_where(where: str, source: Input, request_settings: RequestSettings) -
 
 
 def _check_folder(folder: Folder, request: FetchRequest) -> None:
-    """Raise OutputError unless the folder can be written, and is new or has the work of the same request."""
-    value = request.to_json()
+    """Raise OutputError unless the folder can be written, and is new or has no records of another request."""
     if folder.exists(FETCH):
-        try:
-            before = dict(folder.read_json(FETCH)["request"])
-        except (ValueError, LookupError, TypeError) as error:
-            raise OutputError(f"{folder.url}/{FETCH}: not of a fetch: {explain(error)}") from error
-        if changed := [key for key in value if before.get(key) != value[key]]:
-            raise OutputError(
-                f"{folder.url} has records of another request ({', '.join(changed)}); choose a new folder"
-            )
+        other = _other_request(folder, request)
+        if other and (folder.list(WARC.folder) or folder.list(PARTS)):
+            raise OutputError(f"{folder.url} has records of another request ({', '.join(other)}); choose a new folder")
     elif others := folder.list():
         raise OutputError(f"{folder.url}: not empty and not a fetch (has {others[0]}); choose a new folder")
     folder.check_no_links(OF_FETCH)
     folder.check_writable()
-    folder.sweep()
+
+
+def _other_request(folder: Folder, request: FetchRequest) -> list[str]:
+    """In what the request that the folder belongs to differs from this one; nothing for a new folder."""
+    if not folder.exists(FETCH):
+        return []
+    try:
+        before = dict(folder.read_json(FETCH)["request"])
+    except (ValueError, LookupError, TypeError) as error:
+        raise OutputError(f"{folder.url}/{FETCH}: not of a fetch: {explain(error)}") from error
+    return [key for key, value in request.to_json().items() if before.get(key) != value]
+
+
+def _clear_choice(folder: Folder) -> None:
+    """Remove what choosing records has written, unless some were fetched."""
+    for path in () if folder.exists(WARC.folder) else OF_FETCH:
+        folder.remove(path)
 
 
 def _select_task(
@@ -291,7 +351,7 @@ def _select(folder: Folder, tasks: Sequence[SelectTask], cluster: Cluster, progr
     """Choose records in the files of the index that are not searched yet; returns what all of them have."""
     paths = {task.shard: task.source.path for task in tasks}
     keep_only(folder, select.STEP, lambda shard, _: shard in paths)
-    run_tasks(select.STEP, select_records, tasks, cluster, progress)
+    run_tasks(select.STEP, select_records, tasks, cluster, progress, give_up=_refused)
     matches, removed, quarantined = 0, Counter[str](), []
     for shard, counts in counts_by_shard(folder, select.STEP, paths):
         matches += counts["matches"]
@@ -300,6 +360,13 @@ def _select(folder: Folder, tasks: Sequence[SelectTask], cluster: Cluster, progr
             quarantined.append({"path": paths[shard], "cause": counts["unreadable"]})
             progress.warn(f"quarantined {paths[shard]}: {counts['unreadable']}", event="quarantined", **quarantined[-1])
     return FoundRecords(matches, dict(sorted(removed.items())), quarantined)
+
+
+def _refused(failure: TaskFailure[SelectTask]) -> str:
+    """Raise the error for a file of the index that was not searched."""
+    if failure.cause.startswith("--where:"):  # it fails on the values of some rows
+        raise UsageError(failure.cause)
+    raise StepFailed(f"{select.STEP}: {failure.cause}")
 
 
 def _read_chosen(folder: Folder, shards: dict[str, list[str]]) -> tuple[dict[str, pa.Table], set[str]]:

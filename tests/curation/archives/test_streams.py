@@ -5,13 +5,16 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from object_storage import Quiet, serving
 
-from curation.archives import streams
-from curation.archives.streams import PatientStream
+from curation.archives import http_requests, patience
+from curation.archives.http_requests import retry_after
+from curation.archives.streams import open_stream
+from curation.running import retries
 
 DATA = random.Random(3).randbytes(12 << 20)
 
@@ -39,28 +42,31 @@ class Handler(Quiet, BaseHTTPRequestHandler):
             self.send_header("Connection", "close")
         self.send_header("Accept-Ranges", "bytes" if server.gives_ranges else "none")
         if status == 429:
-            self.send_header("Retry-After", "7")
+            self.send_header("Retry-After", server.retry_after)
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(body)
+            self.wfile.write(body[: server.most])
+            self.close_connection |= len(body) > server.most
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     with serving(Handler) as made:
         made.statuses, made.requests, made.slept = iter(()), 0, []
-        made.gives_ranges, made.gives_length = True, 1
+        made.gives_ranges, made.gives_length, made.retry_after, made.most = True, 1, "7", len(DATA)
+        monkeypatch.setattr(http_requests, "_GIVES_RANGES", {})
         made.url += "/a.warc"
-        monkeypatch.setattr(streams.time, "sleep", made.slept.append)
+        clock = SimpleNamespace(sleep=made.slept.append, monotonic=lambda: 100.0 + sum(made.slept))
+        for module in (patience, retries):
+            monkeypatch.setattr(module, "time", clock)
         yield made
 
 
-def test_failed_requests_change_no_byte(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_requests_change_no_byte(server: Any) -> None:
     """If many requests fail, also while the file is sought, what is read is the same, and every pause is bounded."""
     chance = random.Random(1)
     server.statuses = iter(lambda: 503 if chance.random() < 0.3 else 200, None)
-    monkeypatch.setattr(streams, "LONGEST_PAUSES", 1e6)
-    with PatientStream(server.url) as stream:
+    with open_stream(server.url) as stream:
         for _ in range(20):
             place = chance.randrange(len(DATA))
             assert stream.seek(place) == place
@@ -71,17 +77,18 @@ def test_failed_requests_change_no_byte(server: Any, monkeypatch: pytest.MonkeyP
         stream.seek(0)
         assert stream.read() == DATA
     assert server.slept
-    assert max(server.slept) <= 1.5 * max(streams.PAUSES)
+    assert max(server.slept) <= retries.RETRY_SECONDS / 3
 
 
 def test_storage_that_stays_down_is_an_os_error(server: Any) -> None:
-    """After pauses that double, the failure is raised as an OSError."""
-    with PatientStream(server.url) as stream:
+    """After pauses that double, for a third of the seconds in which a task is tried, the failure is an OSError."""
+    with open_stream(server.url) as stream:
         server.statuses = iter(lambda: 503, None)
-        with pytest.raises(OSError, match=r"503|a\.warc"):
+        with pytest.raises(OSError, match=r"a\.warc: HTTP status 503; given up after \d+ s"):
             stream.read(10)
-    assert len(server.slept) == len(streams.PAUSES)
-    assert all(0.5 <= slept / pause <= 1.5 for slept, pause in zip(server.slept, streams.PAUSES, strict=True))
+    assert retries.RETRY_SECONDS / 8 < sum(server.slept) <= retries.RETRY_SECONDS / retries.LEAST_TRIES
+    pauses = [retries.FIRST_PAUSE * 2**number for number in range(len(server.slept))]
+    assert all(0.5 <= slept / pause <= 1.5 for slept, pause in zip(server.slept, pauses, strict=True))
 
 
 @pytest.mark.parametrize("status", [403, 404])
@@ -89,32 +96,40 @@ def test_what_will_not_pass_is_raised_at_once(server: Any, status: int) -> None:
     """A missing file and denied access are not waited for."""
     server.statuses = iter(lambda: status, None)
     with pytest.raises(OSError):
-        PatientStream(server.url)
+        open_stream(server.url)
     assert not server.slept
 
 
 def test_retry_after_is_honored(server: Any) -> None:
     """A server that asks for 7 seconds gets them."""
-    with PatientStream(server.url) as stream:
+    with open_stream(server.url) as stream:
         server.statuses = iter([429])
         assert stream.read(10) == DATA[:10]
     assert server.slept == [7.0]
 
 
+def test_a_wait_beyond_what_is_left_is_not_begun(server: Any) -> None:
+    """A server that asks for more seconds than a request may take is given up at once."""
+    server.statuses, server.retry_after = iter([200, 429, 429]), "3600"
+    with pytest.raises(OSError, match="429"):
+        open_stream(server.url)
+    assert not server.slept
+
+
 def test_retry_after_is_a_number_or_a_date() -> None:
     """Both are seconds from now; anything else, and a date that is over, is 0."""
     soon = format_datetime(datetime.now(UTC) + timedelta(seconds=100))
-    assert 90 < streams.retry_after({"Retry-After": soon}) <= 100
+    assert 90 < retry_after({"Retry-After": soon}) <= 100
     values = ("1.5", "-3", "Thu, 01 Jan 1970 00:00:00 GMT", "nan", "later", "")
-    assert [streams.retry_after({"Retry-After": value}) for value in values] == [1.5, 0, 0, 0, 0, 0]
-    assert streams.retry_after({}) == streams.retry_after(None) == 0
+    assert [retry_after({"Retry-After": value}) for value in values] == [1.5, 0, 0, 0, 0, 0]
+    assert retry_after({}) == retry_after(None) == 0
 
 
 @pytest.mark.parametrize("length", [1, 0], ids=["with length", "without length"])
 def test_a_server_without_ranges_gives_the_whole_file(server: Any, length: int) -> None:
     """A file is read and sought though its server ignores ranges, and also if it does not say how long the file is."""
     server.gives_ranges, server.gives_length = False, length
-    with PatientStream(server.url) as stream:
+    with open_stream(server.url) as stream:
         assert stream.read(5) == DATA[:5]
         assert stream.seek(9_000_000) == 9_000_000
         assert stream.read() == DATA[9_000_000:]
@@ -126,4 +141,23 @@ def test_a_file_that_is_cut_off_is_not_taken_as_whole(server: Any) -> None:
     """Without ranges, a connection that ends before the length that was announced is a failure."""
     server.gives_ranges, server.gives_length = False, 2
     with pytest.raises(OSError, match=server.url):
-        PatientStream(server.url)
+        open_stream(server.url)
+
+
+def test_connections_that_always_break_cost_time_only(server: Any) -> None:
+    """If every connection breaks after 100 kB, what has arrived is kept, and each request begins where it ended."""
+    server.most = 100_000
+    with open_stream(server.url) as stream:
+        assert stream.read(300_000) == DATA[:300_000]
+        stream.seek(len(DATA) - 250_000)
+        server.requests = 0
+        assert stream.read() == DATA[-250_000:]
+    assert server.requests == 3
+
+
+def test_a_download_that_always_breaks_ends(server: Any) -> None:
+    """Without ranges, what breaks after 100 kB cannot be continued, and the error says so within the seconds given."""
+    server.gives_ranges, server.most = False, 100_000
+    with pytest.raises(OSError, match=r"after \d+ of 12582912 bytes .*cannot continue a download.*given up after"):
+        open_stream(server.url)
+    assert sum(server.slept) <= retries.RETRY_SECONDS / retries.LEAST_TRIES

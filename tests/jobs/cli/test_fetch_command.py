@@ -11,7 +11,6 @@ import pytest
 from commoncrawl import CRAWL, crawl_server, pages, write_crawl_data
 from typer.testing import CliRunner
 
-from curation.archives import streams
 from curation.errors import InputError, UsageError
 from curation.jobs.cli.main import app
 
@@ -31,7 +30,7 @@ def crawl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def call(crawl: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> Any:
     monkeypatch.setenv("CURATE_COMMONCRAWL", (crawl / "url").read_text())
-    monkeypatch.setattr(streams, "PAUSES", (0.01,))
+    monkeypatch.setenv("CURATION_RETRY_SECONDS", "0")
     return CliRunner().invoke(app, ["fetch", f"cc:{CRAWL}", *OPTIONS, *words])
 
 

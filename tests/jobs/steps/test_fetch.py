@@ -27,7 +27,6 @@ from object_storage import environment, free_port
 from processes import contents
 from s3_server import s3_server
 
-from curation.archives import streams
 from curation.archives.commoncrawl.client import RequestSettings
 from curation.archives.pages import read_archives
 from curation.errors import InputError, OutputError, StepFailed, UsageError, WriteFailed
@@ -36,6 +35,7 @@ from curation.jobs.steps.fetch.fetch import FetchResult, fetch, make_request
 from curation.jobs.steps.progress import Progress
 from curation.running import retries
 from curation.running.cluster import Cluster
+from curation.store.lease import LEASE
 
 pytest.importorskip("duckdb")
 
@@ -59,7 +59,6 @@ def server(made: tuple[Path, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPa
         monkeypatch.setenv("CURATE_COMMONCRAWL_INDEX", server.url)
         monkeypatch.setenv("CURATION_RETRY_SECONDS", "3")
         monkeypatch.setattr(retries, "FIRST_PAUSE", 0.05)
-        monkeypatch.setattr(streams, "PAUSES", (0.05,) * 4)
         yield server
 
 
@@ -157,6 +156,48 @@ def test_a_second_time_nothing_is_done(server: Any, tmp_path: Path) -> None:
     assert contents(tmp_path / "out") == before
 
 
+def test_what_was_only_planned_may_be_planned_anew(made: Any, server: Any, tmp_path: Path) -> None:
+    """After a dry run, another condition may be given for the same folder, of which nothing of the first is left."""
+    fetched(tmp_path / "out", "url_host_tld = 'org'", dry_run=True)
+    fetched(tmp_path / "out")
+    fetched(tmp_path / "clean")
+    assert contents(tmp_path / "out") == contents(tmp_path / "clean")
+
+
+def test_a_second_driver_is_refused(server: Any, tmp_path: Path) -> None:
+    """A folder in which a fetch is active is refused, and left as it is; afterwards, it has no lease."""
+    out, seen = tmp_path / "out", []
+
+    def choose(method: str, path: str, wanted: str) -> None:
+        if "/warc/CC-MAIN" in path and not seen:
+            seen.append(path)
+            with pytest.raises(OutputError, match=f"another run is active there: process {os.getpid()}"):
+                fetched(out)
+
+    server.choose = choose
+    assert fetched(out).exit_code == 0
+    assert seen
+    assert not (out / LEASE).exists()
+
+
+def test_every_request_says_who_asks(server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests for lists and sizes have the user agent too, with the contact in CURATE_CONTACT."""
+    monkeypatch.setenv("CURATE_CONTACT", "me@example.org")
+    fetched(tmp_path / "out", words=["cc:latest"])
+    assert {*server.seen.requests} == {"GET", "HEAD"}
+    (agent,) = server.seen.agents
+    assert re.fullmatch(r"curation/\S+ \(me@example\.org\)", agent)
+
+
+def test_sizes_are_asked_for_at_the_same_rate(server: Any, tmp_path: Path) -> None:
+    """The files of the index are looked at one after the other if only one request may be made at once."""
+    times = []
+    server.choose = lambda method, path, wanted: times.append(time.monotonic()) if method == "HEAD" else None
+    request = make_request([f"cc:{CRAWL}"], GERMAN, None, None, FILTER, 20_000)
+    fetch(request, str(tmp_path), RequestSettings(rate=3, parallel=1), Cluster(), 1, Progress("silent"), dry_run=True)
+    assert times[-1] - times[-2] >= 0.3
+
+
 def test_a_list_of_addresses(made: Any, server: Any, tmp_path: Path) -> None:
     """--urls fetches what is listed and names what the crawl does not have; --where narrows it."""
     (tmp_path / "urls.txt").write_text("# list\nhost0.de\nwww.host2.org/page/10\nnosuch.example\nhost2.org/nosuch\n")
@@ -203,10 +244,10 @@ class Flaky:
 
 
 def test_failing_requests_cost_no_record(made: Any, server: Any, tmp_path: Path) -> None:
-    """With a fifth of all requests failing, all records are there, and no byte of one is received twice."""
+    """With a third of all requests failing, all records are there, and no byte of one is received twice."""
     fetched(tmp_path / "clean", file_bytes=100_000)
     clean = server.seen.sent
-    server.choose = Flaky(0.2)
+    server.choose = Flaky(0.35)
     result = fetched(tmp_path / "out", file_bytes=100_000)
     assert result.exit_code == 0
     assert sum(result.failures.values()) >= 3
@@ -349,6 +390,9 @@ def test_a_server_that_only_answers_503_stops_the_step(
         (None, "url_host_tld = 'zz'", "no record of the crawl matches"),
         (None, "url like '%porn-sex-xxx%'", "all 1 records that match were removed: url."),
         (None, "", "--where or --urls"),
+        (None, "content_languages", "content_languages is not a condition; its type is VARCHAR"),
+        (None, "url_host_name::int = 3", "--where: Conversion Error"),
+        ([f"cc:{CRAWL}/segments/nosuch"], "true", f"no record of {CRAWL}/segments/nosuch matches"),
     ],
 )
 def test_what_cannot_be_fetched(server: Any, tmp_path: Path, words: list[str] | None, where: str, message: str) -> None:
@@ -455,6 +499,7 @@ from curation.archives.commoncrawl.client import RequestSettings
 from curation.jobs.steps.fetch.fetch import fetch, make_request
 from curation.jobs.steps.progress import Progress
 from curation.running.cluster import Cluster
+from curation.store.lease import LEASE
 crawl, where, out, *settings = sys.argv[1:]
 request = make_request([crawl], where, None, None, settings, 1_000_000)
 for _ in sys.stdin:

@@ -15,8 +15,9 @@ import pytest
 from commoncrawl import Misbehavior, crawl_server
 from object_storage import free_port
 
-from curation.archives.commoncrawl import client as client_module
-from curation.archives.commoncrawl.client import Client, NotOnServer, RequestSettings
+from curation.archives import http_requests
+from curation.archives.commoncrawl.client import Client, RequestSettings
+from curation.archives.http_requests import NotOnServer
 from curation.errors import StepFailed
 from curation.running import retries
 
@@ -40,7 +41,8 @@ def server(running: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     running.seen.__init__()
     monkeypatch.setenv("CURATION_RETRY_SECONDS", "2")
     monkeypatch.setattr(retries, "FIRST_PAUSE", 0.05)
-    monkeypatch.setattr(client_module, "STALL_SECONDS", 0.2)
+    monkeypatch.setattr(http_requests, "STALL_SECONDS", 0.2)
+    monkeypatch.setenv("CURATE_COMMONCRAWL", running.url)
     return running
 
 
@@ -70,6 +72,21 @@ def test_what_passes_costs_no_byte(server: Any, wrong: Misbehavior, cause: str) 
     assert client.read(f"{server.url}/{NAME}", 1000, 201_000) == DATA[1000:201_000]
     assert client.failures == {cause: 2}
     assert client.report() == {"requests": 3, "bytes": 200_000, "failures": {cause: 2}}
+
+
+def test_a_server_that_always_breaks_off_is_read_in_pieces(server: Any) -> None:
+    """If every answer breaks off after 40 kB, each request begins where the last one ended, and no byte is lost."""
+    server.choose = lambda method, path, wanted: Misbehavior(most=40_000)
+    client = Client(FAST)
+    assert client.read(f"{server.url}/{NAME}", 0, 200_000) == DATA[:200_000]
+    assert client.report() == {"requests": 5, "bytes": 200_000, "failures": {"cut": 4}}
+
+
+def test_too_many_redirects(server: Any) -> None:
+    """Redirects in a circle end the step, and the message says so."""
+    server.choose = lambda method, path, wanted: Misbehavior(redirect="/elsewhere")
+    with pytest.raises(StepFailed, match=r"too many redirects; given up after"):
+        Client(FAST).read(f"{server.url}/{NAME}", 0, 10)
 
 
 def test_redirects_are_followed(server: Any) -> None:

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commoncrawl import CRAWL, crawl_server, pages, write_crawl_data
+from commoncrawl import CRAWL, Misbehavior, crawl_server, pages, write_crawl_data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from object_storage import free_port
 
-from curation.archives import streams
 from curation.archives.commoncrawl.names import archives_of, index_files_of, parse_name
 from curation.archives.inputs import find_inputs, in_sample
 from curation.archives.reader import dump_of
@@ -35,7 +34,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def _addresses(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CURATE_COMMONCRAWL", f"{server.url}/")
     monkeypatch.setenv("CURATE_COMMONCRAWL_INDEX", server.url)
-    monkeypatch.setattr(streams, "PAUSES", (0.01,))
+    monkeypatch.setenv("CURATION_RETRY_SECONDS", "0")
 
 
 def test_a_name_means_the_archives_of_a_crawl(server: Any) -> None:
@@ -166,3 +165,24 @@ def test_a_larger_sample_has_all_of_a_smaller_one(path: str, one: float, two: fl
 def test_the_share_of_a_sample() -> None:
     """A sample has about its share of the files."""
     assert 80 <= sum(in_sample(f"s3://x/{number}.warc.gz", 0.1, 7) for number in range(1000)) <= 120
+
+
+@pytest.mark.parametrize("status", [403, 503])
+def test_a_server_that_refuses_is_not_a_missing_crawl(server: Any, status: int) -> None:
+    """A server that answers with an error has not said that there is no such crawl: the message has its answer."""
+    server.choose = lambda method, path, wanted: Misbehavior(status=status)
+    try:
+        with pytest.raises(InputError, match=rf"warc\.paths\.gz: .*HTTP status {status}; given up after 0 s$"):
+            archives_of(f"cc:{CRAWL}")
+    finally:
+        server.choose = lambda method, path, wanted: None
+
+
+def test_a_list_of_something_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page in place of a list of paths, as from the login of a network, is named as such."""
+    monkeypatch.setenv("CURATE_COMMONCRAWL", str(tmp_path))
+    page = tmp_path / "crawl-data" / CRAWL / "warc.paths.gz"
+    page.parent.mkdir(parents=True)
+    page.write_text("<html>log in</html>")
+    with pytest.raises(InputError, match="is not a list of paths below crawl-data/"):
+        archives_of(f"cc:{CRAWL}")
