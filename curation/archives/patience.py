@@ -50,10 +50,11 @@ class Patience:
                 self.reset()
                 return value
 
-    @property
-    def tried(self) -> float:
-        """Seconds since the first of the failures in a row."""
-        return time.monotonic() - self._attempt.began
+    def given_up(self, error: RequestFailed) -> str:
+        """What is wrong, and for how long requests were made, in one line."""
+        waited = f", and asks to wait for {error.asked:.0f} s" if error.asked else ""
+        tried = time.monotonic() - self._attempt.began
+        return f"{error}{waited}; given up after {tried:.0f} s of at most {self.seconds:.0f} s"
 
     def reset(self) -> None:
         """Begin anew: something was received."""
@@ -89,8 +90,7 @@ class Patience:
         if is_about_credentials(error):
             raise CredentialsFailed(f"{self.url}: {explain(error)}") from error
         if isinstance(error, RequestFailed):
-            tried = f"; given up after {self.tried:.0f} s" if self.may_pass(error) else ""
-            raise OSError(f"{self.url}: {error}{tried}") from error
+            raise OSError(f"{self.url}: {self.given_up(error) if self.may_pass(error) else error}") from error
         if isinstance(error, (OSError, MissingExtra)):
             raise error
         raise OSError(f"{self.url}: {type(error).__name__}: {error}") from error

@@ -165,11 +165,9 @@ class Client:
             raise StepFailed(f"{url}: {error}") from error
         pause = patience.pause(error)
         if pause is None:
-            waited = f", and asks to wait for {error.asked:.0f} s" if error.asked else ""
             raise StepFailed(
-                f"{_server(url)}: {error}{waited}; given up after {patience.tried:.0f} s of at most "
-                f"{patience.seconds:.0f} s (CURATION_RETRY_SECONDS); what was fetched is kept, and the same command "
-                "resumes"
+                f"{_server(url)}: {patience.given_up(error)} (CURATION_RETRY_SECONDS); what was fetched is kept, and "
+                "the same command resumes"
             ) from error
         if error.asked or error.cause in THROTTLED:
             self._limiter.hold(pause)
