@@ -8,6 +8,7 @@ that failed otherwise is made again after such a pause, for the bytes that are m
 
 from __future__ import annotations
 
+import errno
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -188,6 +189,8 @@ class Client:
         except Exception as error:
             if is_about_credentials(error):
                 raise CredentialsFailed(f"{url}: {explain(error)}") from error
+            if getattr(error, "errno", None) == errno.EINVAL:  # S3's answer to a range after the end
+                raise NotOnServer(url) from error
             if is_io(error):
                 raise RequestFailed("connection", describe(error)) from error
             raise

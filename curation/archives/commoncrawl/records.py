@@ -14,6 +14,9 @@ from curation.errors import UnreadableArchive
 MAX_RECORD = 128 << 20
 """Bytes of the largest record, packed and unpacked. CommonCrawl cuts pages at 1 MiB, since 2025 at 5 MiB."""
 
+MAX_ARCHIVE = 1 << 40
+"""Bytes of the largest archive. CommonCrawl's have about 1 GB."""
+
 GONE, DAMAGED, CHANGED = "gone", "damaged", "changed"
 """Why a record is left out: the archive does not have these bytes, they are no record, or one with other content."""
 
@@ -23,8 +26,8 @@ def problem(data: bytes, digest: str | None) -> str | None:
 
     Args:
         data: Its bytes in the archive.
-        digest: Digest of its payload by the index, SHA-1 in base 32; None if the index has none, then the one that the
-            record itself states counts.
+        digest: Digest of its payload by the index, SHA-1 in base 32 or hexadecimal, or with another algorithm in front
+            as in WARC; None if the index has none, then the one that the record itself states counts.
     """
     if not data.strip(b"\0"):
         return GONE
@@ -36,6 +39,7 @@ def problem(data: bytes, digest: str | None) -> str | None:
     if len(records) != 1 or counts["bytes.lost"] or counts["bytes.records"] != len(data):
         return DAMAGED
     (record,) = records
-    stated = f"sha1:{digest}" if digest else record.headers.get("warc-payload-digest", "")
+    named = digest if digest and ":" in digest else f"sha1:{digest}"
+    stated = named if digest else record.headers.get("warc-payload-digest", "")
     body = parse_response(record.buffer, record.start, record.end).body
     return None if not stated or confirms(stated, [body]) else CHANGED

@@ -455,7 +455,8 @@ def _nothing(found: FoundRecords, what: str) -> str:
     """Why there is nothing to fetch."""
     if found.quarantined:
         return (
-            f"no record was found; {len(found.quarantined)} index files cannot be read: {found.quarantined[0]['cause']}"
+            f"no record was found; {_number(len(found.quarantined), 'index file')} cannot be read: "
+            f"{found.quarantined[0]['cause']}"
         )
     if not found.matches:
         return f"no record of {what} matches"

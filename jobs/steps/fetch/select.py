@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from curation.archives.commoncrawl.client import Client, RequestSettings
 from curation.archives.commoncrawl.index import FOUND as COLUMNS
 from curation.archives.commoncrawl.index import IndexFile, IndexQuery
-from curation.archives.commoncrawl.records import MAX_RECORD
+from curation.archives.commoncrawl.records import MAX_ARCHIVE, MAX_RECORD
 from curation.archives.inputs import Input
 from curation.errors import UnreadableArchive
 from curation.filters.url import Url
@@ -88,9 +88,9 @@ def select_records(task: SelectTask) -> dict[str, int]:
 
 def _usable(table: pa.Table, removed: Counter[str]) -> pa.Table:
     """The rows that say where a record is; the others are counted."""
-    length = table["warc_record_length"]
+    offset, length = table["warc_record_offset"], table["warc_record_length"]
     is_usable = pc.and_(
-        pc.greater_equal(table["warc_record_offset"], 0),
+        pc.and_(pc.greater_equal(offset, 0), pc.less(offset, MAX_ARCHIVE)),
         pc.and_(pc.greater(length, 0), pc.less_equal(length, MAX_RECORD)),
     ).fill_null(False)
     usable = table.filter(is_usable)

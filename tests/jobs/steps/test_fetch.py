@@ -309,16 +309,20 @@ def test_rows_that_make_no_sense(tmp_path: Path, server: Any, monkeypatch: pytes
         {"warc_record_length": 0},
         {"warc_record_length": 2**31 - 1},
         {"warc_record_offset": None},
+        {"warc_record_offset": 2**62},
         {"warc_filename": f"crawl-data/{CRAWL}/../../../outside.gz"},
         {"warc_filename": None},
         {"url": None, "content_digest": None},
     ]
     table = folder / f"cc-index/table/cc-main/warc/crawl={CRAWL}/subset=warc/part-00000.gz.parquet"
     changed = [{**row, **(bad[number] if number < len(bad) else {})} for number, row in enumerate(rows)]
-    pq.write_table(pa.Table.from_pylist([*changed, changed[-1]], schema=pq.read_schema(table)), table)
+    schema = pq.read_schema(table)
+    wide = schema.set(schema.get_field_index("warc_record_offset"), pa.field("warc_record_offset", pa.int64()))
+    named = [{**row, "content_digest": row["content_digest"] and f"sha1:{row['content_digest']}"} for row in changed]
+    pq.write_table(pa.Table.from_pylist([*named, named[-1]], schema=wide), table)
     monkeypatch.setenv("CURATE_COMMONCRAWL", str(folder))
     result = fetched(tmp_path / "out", "true", settings=["url.builtin_lists=true"])
-    assert result.found.removed == {"index.no_place": 4, "url.no_url": 1}
+    assert result.found.removed == {"index.no_place": 5, "url.no_url": 1}
     assert written(tmp_path / "out") == members(folder, rows[len(bad) :])
     assert result.exit_code == 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from commoncrawl import Misbehavior, crawl_server
 from object_storage import free_port
 
 from curation.archives import http_requests
+from curation.archives.commoncrawl import client as client_module
 from curation.archives.commoncrawl.client import Client, RequestSettings
 from curation.archives.http_requests import NotOnServer
 from curation.errors import StepFailed
@@ -210,6 +212,20 @@ def test_other_storage(tmp_path: Path) -> None:
     path.write_bytes(DATA)
     client = Client(FAST)
     assert client.read(str(path), 10, 20) == DATA[10:20]
-    for url, start in ((str(path), len(DATA) - 5), (str(tmp_path / "nosuch"), 0)):
+    for url, start in ((str(path), len(DATA) - 5), (str(path), 2**62), (str(tmp_path / "nosuch"), 0)):
         with pytest.raises(NotOnServer):
             client.read(url, start, start + 10)
+
+
+def test_a_part_after_the_end_on_s3(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S3's answer to a request for bytes after the end, which is EINVAL in s3fs, means that they are not there."""
+
+    class Beyond:
+        protocol = "s3"
+
+        def cat_file(self, path: str, start: int, end: int) -> bytes:
+            raise OSError(errno.EINVAL, "The requested range is not satisfiable")
+
+    monkeypatch.setattr(client_module, "file_system", lambda url: (Beyond(), url))
+    with pytest.raises(NotOnServer):
+        Client(FAST).read("s3://bucket/archive", 5, 10)
