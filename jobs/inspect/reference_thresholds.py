@@ -314,7 +314,7 @@ def find_stop_words(words: Counter[str], english: Counter[str]) -> list[str]:
 
     Words that are as frequent in English are left out: translations have English names and quotes in them.
 
-    >>> find_stop_words(Counter({"der": 50, "und": 40, ".": 60, "the": 9, "haus": 1}), Counter({"the": 40, ".": 60}))
+    >>> find_stop_words(Counter({"der": 500, "und": 400, "the": 99, "haus": 1}), Counter({"the": 4, ".": 6}))
     ['der', 'und']
     """
     total, of_english = words.total(), max(english.total(), 1)

@@ -96,7 +96,8 @@ def recipe_before(plan: Plan) -> Recipe | None:
         changed = differences(*({name: each[name] for name in parts if name in each} for each in (document, after)))
         if not {stage_key(line.partition(":")[0]) for line in changed} <= {*movable(plan.recipe.stages)}:
             return None
-        own = {name: document[name] for name in (*parts, *TABLES_READ) if name in document}
+        own = {name: document[name] for name in ("stage", *TABLES_READ)}
+        own |= {name: document[name] for name in (BY_LANGUAGE, DEFAULTS) if name in document}
         others = {name: value for name, value in after.items() if name not in parts}
         before = from_document({**others, **own}, f"{plan.earlier.folder.url}/{RUN}")
     except (LookupError, TypeError, AttributeError, ValueError, RecursionError, UsageError):
