@@ -9,9 +9,10 @@ Tests compare the decisions with those of phonenumbers, for every region.
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
 from collections.abc import Callable, Container, Iterable, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import NamedTuple, TypeVar
 
 from curation.pii.numbering_plans import (
@@ -137,8 +138,8 @@ class _Written(NamedTuple):
 
 
 def shape(written: str) -> str:
-    """The text with all ASCII digits as "0", which has the same form: "(212) 736" → "(000) 000"."""
-    return written.translate(_ZEROS)
+    """The text with all decimal digits as zeros, which has the same form: "(212) 736" → "(000) 000"."""
+    return written.translate(_ZEROS if written.isascii() else _all_zeros())
 
 
 def digits_of(written: str) -> str:
@@ -331,10 +332,22 @@ def _has_slash_after_country(written: str, number: Number) -> bool:
 
 
 def _normal_digits(written: str) -> str:
-    """The text with decimal digits of all scripts as ASCII."""
-    if written.isascii():
-        return written
-    return "".join(str(unicodedata.digit(character, character)) for character in written)
+    """The text with the digits of all scripts as ASCII."""
+    return written if written.isascii() else written.translate(digit_values())
+
+
+@cache
+def digit_values() -> dict[int, str]:
+    """The digits of other scripts than ASCII, superscripts included, and their values."""
+    characters = filter(str.isdigit, map(chr, range(128, sys.maxunicode + 1)))
+    return {ord(character): str(unicodedata.digit(character)) for character in characters}
+
+
+@cache
+def _all_zeros() -> dict[int, str]:
+    """The decimal digits of all scripts, and the zero of the same script: its digits are in order."""
+    others = {code: chr(code - int(value)) for code, value in digit_values().items() if chr(code).isdecimal()}
+    return _ZEROS | others
 
 
 def _parts(written: str) -> _Written | None:

@@ -8,14 +8,13 @@ in `numbering`. Regions that find the same numbers, or none, which is nearly alw
 from __future__ import annotations
 
 import re
-import sys
 import unicodedata
 from collections.abc import Container, Iterator, Sequence
 from functools import cache, lru_cache
 from itertools import accumulate
 from typing import NamedTuple
 
-from curation.pii.numbering import EXTENSION, Number, digits_of, form_of, numbers_in_form, shape
+from curation.pii.numbering import EXTENSION, Number, digit_values, digits_of, form_of, numbers_in_form, shape
 from curation.pii.numbering_plans import PUNCTUATION, regions_of
 
 _LEAD = "(\\[\uff08\uff3b+\uff0b"
@@ -227,7 +226,9 @@ def _candidate(form: str, place: int) -> _Candidate | None:
     found = _candidate_of(form[begin : span[1] + 1], span[0] - begin)
     if found is None:
         return None
-    parts = [_NumberPart(begin + start, begin + end, *rest) for start, end, *rest in found.parts]
+    parts = [
+        _NumberPart(begin + part.start, begin + part.end, part.first, part.last, part.shape) for part in found.parts
+    ]
     return _Candidate(begin + found.start, begin + found.end, found.digits, found.may_be_date, found.is_plain, parts)
 
 
@@ -249,7 +250,7 @@ def _first(form: str, limit: int | None) -> tuple[int, int, _Candidate | None]:
 @cache
 def _any_digit() -> re.Pattern[str]:
     """Matches what `str.isdigit` does, superscripts included."""
-    return re.compile(f"[{''.join(filter(str.isdigit, map(chr, range(sys.maxunicode + 1))))}]")
+    return re.compile(f"[0-9{''.join(map(chr, digit_values()))}]")
 
 
 def next_candidate(text: str, place: int) -> tuple[int, int] | None:

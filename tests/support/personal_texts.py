@@ -69,6 +69,10 @@ LINES: dict[str, Part] = {
     ),
     "Korean with e-mail": lambda chance: f"이메일은 a{_digits(chance, 3)}@naver.com으로 ",
     "full-width digits": lambda chance: "".join(chr(0xFF10 + int(d)) for d in _digits(chance, 11)) + "，",
+    "prefixes for calls abroad": lambda chance: (
+        f"tel {_digits(chance, 2)} 000{_digits(chance, 1)} {_digits(chance, 4)}\n"
+        f"t)00{chr(0xFF10 + chance.randint(0, 9))} 055{_digits(chance, 7)}\n"
+    ),
     "Arabic digits": lambda chance: "".join(chr(0x660 + int(d)) for d in _digits(chance, 10)) + " هاتف ",
     "IBAN-like": _iban_like,
     "IBAN-like, no spaces": lambda chance: f"DE{_digits(chance, 20)} ",
