@@ -155,8 +155,7 @@ def block_class(name: str) -> type[Any]:
     arguments = blocks.get(name)
     if arguments is None:
         usable = ", ".join(known for known, parts in blocks.items() if parts is not None)
-        what = f"datatrove has no filter {name} that a recipe can use" if name else "no filter is named"
-        raise ValueError(f"{what}; there are {usable}")
+        raise ValueError(f"datatrove has no filter {name} that a recipe can use; it has {usable}")
     block = _filters()[name]
     hints = typing.get_type_hints(block.__init__)
     fields = [

@@ -636,6 +636,8 @@ def _build_table(name: str, values: Mapping[str, Any], source: str) -> Any:
 def import_class(path: str, source: str = "recipe") -> type[Any]:
     """The class at `module:Class`; RecipeError if it cannot be imported."""
     module, _, name = path.partition(":")
+    if not (module and name):
+        raise RecipeError(f'{source}: {path!r}: must be "module:Class", such as "{BLOCKS}GopherQualityFilter"')
     try:
         if path.startswith(BLOCKS):
             return cast(type[Any], importlib.import_module("curation.filters.datatrove_blocks").block_class(name))

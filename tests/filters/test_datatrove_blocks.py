@@ -109,8 +109,10 @@ def test_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("use", "keys", "message"),
     [
-        ("datatrove:NoFilter", {}, "no filter NoFilter that a recipe can use; there are C4"),
-        ("datatrove:", {}, "cannot import datatrove:: no filter is named; there are C4"),
+        ("datatrove:NoFilter", {}, "no filter NoFilter that a recipe can use; it has C4"),
+        ("datatrove:", {}, '\'datatrove:\': must be "module:Class", such as "datatrove:GopherQualityFilter"'),
+        ("json:", {}, "'json:': must be \"module:Class\""),
+        (":JSONDecoder", {}, "':JSONDecoder': must be \"module:Class\""),
         ("datatrove:LambdaFilter", {}, "no filter LambdaFilter"),
         ("datatrove:BaseFilter", {}, "no filter BaseFilter"),
         ("datatrove:SamplerFilter", {"rate": 0.5}, "draws at random"),

@@ -60,16 +60,17 @@ class InputCounter:
             counted: Shard and counts, as from `counts_by_shard`.
         """
         for shard, counts in counted:
-            row, stages = self._row_of[shard], [*counts["stages"].values()]
+            row, tallies = self._row_of[shard], [*counts["stages"].values()]
+            entered, left = (tallies[0]["documents_in"], tallies[-1]["documents_out"]) if tallies else (0, 0)
             if step == "filter":
                 read = counts["read"]
                 row["records"] += sum(number for name, number in read.items() if name.startswith("records."))
                 row["lost_bytes"] += read.get(LOST, 0)
                 row["lost_records"] += sum(read.get(name, 0) for name in SKIPPED_AS_LOST)
-                row["documents"] += stages[0]["documents_in"] if stages else 0
-                row["kept"] += stages[-1]["documents_out"] if stages else 0
+                row["documents"] += entered
+                row["kept"] += left
             else:
-                row["in_corpus"] += stages[-1]["documents_out"]
+                row["in_corpus"] += left
             yield counts
 
     def to_json(self) -> dict[str, Any]:

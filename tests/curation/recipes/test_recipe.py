@@ -116,7 +116,7 @@ def test_errors_name_a_bad_setting(setting: str, said: list[str]) -> None:
         ("stage = [1]\n", ["stage 1", "must be a table"]),
         (MINIMAL + "[[stage]]\nuse = '$size.min_length'\n", ["'$size.min_length'", "no such stage"]),
         ("dedup = 1\n" + MINIMAL, ["dedup = 1", "[dedup]"]),
-        ("[[stage]]\nuse = ':'\n", ["cannot import :"]),
+        ("[[stage]]\nuse = ':'\n", ["':': must be"]),
         ("[[stage]]\nuse = 'os:path'\n", ["os:path is no class"]),
         ('[[stage]]\nuse = "a\\nb:C"\n', [r"cannot import a\nb:C"]),
     ],

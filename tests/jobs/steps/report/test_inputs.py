@@ -46,6 +46,17 @@ def test_parts_of_a_file_are_one_input() -> None:
     }
 
 
+def test_an_input_of_which_nothing_is_kept() -> None:
+    """A shard without documents, whose manifest names no stage, counts nothing."""
+    counter, source = InputCounter([Input("/a.parquet", 5, "")], []), Input("/a.parquet", 5, "")
+    for step in ("filter", "corpus"):
+        assert [*counter.counting(step, [(source.shard, {"read": {}, "stages": {}})])]
+    assert (
+        counter.to_json()["inputs"][0] | dict(zip(COUNTS, (5, 0, 0, 0, 0, 0, 0), strict=True))
+        == (counter.to_json()["inputs"][0])
+    )
+
+
 def test_very_many_inputs_are_added_up_by_folder() -> None:
     """The sums are those of all inputs, quarantined, damaged and unusual ones are listed, and the size is bounded."""
     found = {
