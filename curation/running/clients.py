@@ -197,76 +197,10 @@ def submit(jobs: JobOptions, wanted: Callable[[], int], failed: Callable[[str, b
     """
     import dask
     import dask_jobqueue
-    from distributed import Adaptive, Client
-    from distributed.deploy.spec import ProcessInterface
+    from distributed import Client
 
-    name, program = SYSTEMS[jobs.system]
-    kind = getattr(dask_jobqueue, name)
+    kind = getattr(dask_jobqueue, SYSTEMS[jobs.system][0])
     refused: dict[str, str] = {}
-
-    class Job(kind.job_cls):  # type: ignore[misc, name-defined]
-        submit_command = f"timeout {SUBMIT_SECONDS} {kind.job_cls.submit_command}"
-        has_worker = False
-
-        async def start(self) -> None:
-            try:
-                await super().start()
-            except Exception as error:
-                refused[self.name] = _refusal(error, program)
-                await ProcessInterface.start(self)
-
-        async def close(self) -> None:
-            await super().close()
-            await ProcessInterface.close(self)  # which dask-jobqueue leaves out, and Dask expects
-
-    class Demand(Adaptive):
-        paused_until = look_at = 0.0
-        ended: int | None = 0  # jobs that ended before they had a worker; None once one had
-
-        async def target(self) -> int:
-            return wanted()
-
-        async def safe_target(self) -> int:
-            if refused:
-                await self._drop_refused()
-            if jobs.system == "slurm" and time.monotonic() >= self.look_at:
-                await self._drop_ended()
-            number = await super().safe_target()
-            return number if time.monotonic() >= self.paused_until else min(number, len(self.plan))
-
-        async def _drop_refused(self) -> None:
-            """Let those that were refused not count as jobs."""
-            await queue.scale_down([*refused])  # waits for those that are being submitted
-            cause = refused.popitem()[1]
-            refused.clear()
-            self.paused_until = time.monotonic() + REFUSED_SECONDS
-            failed(f"cluster file {jobs.file}: {program}: {cause}", not queue.workers and self.ended == 0)
-
-        async def _drop_ended(self) -> None:
-            """Let those that ended before they had a worker be submitted again."""
-            self.look_at = time.monotonic() + LOOK_SECONDS
-            waiting = {}
-            for name, job in queue.workers.items():
-                job.has_worker |= any(each == name or each.startswith(f"{name}-") for each in queue.observed)
-                if job.has_worker:
-                    self.ended = None
-                elif job.job_id:
-                    waiting[name] = job
-            try:
-                listed = set((await Job._call(["squeue", "--me", "--noheader", "--format=%A"])).split())
-            except (OSError, RuntimeError):
-                return
-            gone = {name: job for name, job in waiting.items() if job.job_id not in listed}
-            for name, job in gone.items():
-                del queue.workers[name]
-                await job.close()
-            if gone:
-                self.ended = None if self.ended is None else self.ended + len(gone)
-                job = next(iter(gone.values()))
-                file = f"{job.log_directory}/{job.job_name}-{job.job_id}.err" if job.log_directory else ""
-                cause = f"job {job.job_id} ended before it had a worker; {file or f'slurm-{job.job_id}.out'} says why"
-                failed(f"cluster file {jobs.file}: {cause}", self.ended is not None and self.ended >= EARLY_ENDS)
-
     with ExitStack() as stack:
         settings = {
             "distributed.scheduler.allowed-failures": RETRIES,
@@ -279,27 +213,116 @@ def submit(jobs: JobOptions, wanted: Callable[[], int], failed: Callable[[str, b
                 where = stack.enter_context(TemporaryDirectory(prefix=".curate-", dir=jobs.certificates))
                 secured = {"security": True, "shared_temp_directory": where}
             shown = {"silence_logs": 50, "scheduler_options": {"dashboard_address": "127.0.0.1:0"}}
-            queue = stack.enter_context(kind(job_cls=Job, **secured, **shown, **jobs.options))
+            job = _job_class(kind.job_cls, refused)
+            queue = stack.enter_context(kind(job_cls=job, **secured, **shown, **jobs.options))
             for part in ("ca_file", "cert", "key") if secured else ():  # else they complain when they are collected
                 stack.callback(getattr(queue, f"_job_{part}").close)
             client = stack.enter_context(Client(queue, timeout=CONNECT_SECONDS))
         except (OSError, ValueError, TypeError, RuntimeError, ImportError) as error:
             raise UsageError(f"cluster file {jobs.file}: {describe(error)}") from error
         limits = {"minimum": jobs.minimum, "maximum": jobs.maximum}
-        queue.adapt(Adaptive=Demand, interval=f"{ADAPT_SECONDS}s", wait_count=IDLE_LOOKS, **limits)
+        demand = _demand_class(jobs, wanted, refused, failed)
+        queue.adapt(Adaptive=demand, interval=f"{ADAPT_SECONDS}s", wait_count=IDLE_LOOKS, **limits)
         yield client
 
 
+def _job_class(base: Any, refused: dict[str, str]) -> Any:
+    """A job of dask-jobqueue. One that cannot be submitted raises nothing, but adds its name and why to `refused`."""
+    from distributed.deploy.spec import ProcessInterface
+
+    class Job(base):  # type: ignore[misc]
+        submit_command = f"timeout {SUBMIT_SECONDS} {base.submit_command}"
+        has_worker = False
+
+        async def start(self) -> None:
+            try:
+                await super().start()
+            except Exception as error:
+                refused[self.name] = _refusal(error, base.submit_command)
+                await ProcessInterface.start(self)
+
+        async def close(self) -> None:
+            await super().close()
+            await ProcessInterface.close(self)  # which dask-jobqueue leaves out, and Dask expects
+
+    return Job
+
+
+def _demand_class(
+    jobs: JobOptions, wanted: Callable[[], int], refused: dict[str, str], failed: Callable[[str, bool], None]
+) -> Any:
+    """Dask's class that decides how many jobs there are; it also deals with those that fail. Arguments as above."""
+    from distributed import Adaptive
+
+    class Demand(Adaptive):
+        paused_until = look_at = 0.0
+        ended: int | None = 0  # jobs that ended before they had a worker; None once one had
+
+        async def target(self) -> int:
+            return wanted()
+
+        async def safe_target(self) -> int:
+            if refused:
+                await self._drop_refused()
+            if jobs.system == "slurm" and time.monotonic() >= self.look_at:
+                self.look_at = time.monotonic() + LOOK_SECONDS
+                await self._drop_ended()
+            number = await super().safe_target()
+            return number if time.monotonic() >= self.paused_until else min(number, len(self.plan))
+
+        async def _drop_refused(self) -> None:
+            """Let those that were refused not count as jobs."""
+            await self.cluster.scale_down([*refused])  # waits for those that are being submitted
+            cause = refused.popitem()[1]
+            refused.clear()
+            self.paused_until = time.monotonic() + REFUSED_SECONDS
+            failed(f"cluster file {jobs.file}: {cause}", not self.cluster.workers and self.ended == 0)
+
+        async def _drop_ended(self) -> None:
+            """Let those that ended before they had a worker be submitted again."""
+            waiting = {}
+            for name, job in self.cluster.workers.items():
+                job.has_worker |= any(each == name or each.startswith(f"{name}-") for each in self.observed)
+                if job.has_worker:
+                    self.ended = None
+                elif job.job_id:
+                    waiting[name] = job
+            ended = await _not_in_queue(waiting)
+            for name, job in ended.items():
+                self.cluster.workers.pop(name, None)
+                await job.close()
+            if ended:
+                self.ended = None if self.ended is None else self.ended + len(ended)
+                job = next(iter(ended.values()))
+                file = f"{job.log_directory}/{job.job_name}-{job.job_id}.err" if job.log_directory else ""
+                cause = f"job {job.job_id} ended before it had a worker; {file or f'slurm-{job.job_id}.out'} says why"
+                failed(f"cluster file {jobs.file}: {cause}", self.ended is not None and self.ended >= EARLY_ENDS)
+
+    return Demand
+
+
+async def _not_in_queue(jobs: dict[str, Any]) -> dict[str, Any]:
+    """Those of these jobs of Slurm that have ended; none if Slurm does not answer."""
+    if not jobs:
+        return {}
+    words = ["timeout", str(SUBMIT_SECONDS), "squeue", "--me", "--noheader", "--format=%A"]
+    try:
+        listed = (await next(iter(jobs.values()))._call(words)).split()
+    except RuntimeError:
+        return {}
+    return {name: job for name, job in jobs.items() if job.job_id not in listed}
+
+
 def _refusal(error: Exception, program: str) -> str:
-    """What the program that submits jobs printed, without dask-jobqueue's words around it; what is known otherwise."""
+    """Why a program did not submit a job: what it printed, without the words that dask-jobqueue adds."""
     found = re.search(r"Exit code: (-?\d+)\n.*\nstdout:\n(.*)\nstderr:\n(.*)", str(error), re.DOTALL)
     if found is None:
-        return one_line(str(error))
+        return f"{program}: {one_line(str(error))}"
     code, *printed = found.groups()
     if code == "124":  # of `timeout`
-        return f"no answer in {SUBMIT_SECONDS} seconds"
+        return f"{program}: no answer in {SUBMIT_SECONDS} seconds"
     lines = [line.strip().removeprefix(f"{program}: ") for text in reversed(printed) for line in text.splitlines()]
-    return one_line("; ".join(filter(None, lines))) or f"it exits with code {code} and no message"
+    return f"{program}: {one_line('; '.join(filter(None, lines))) or f'it exits with code {code} and no message'}"
 
 
 def listen(

@@ -31,7 +31,7 @@ REFRESHES = 4
 SLOWEST = 5
 """The slowest shards of a step that are named."""
 
-NOT_KEPT = frozenset({"quarantined", "damaged", "waiting", "slow", "copy", "retry"})
+NOT_KEPT = frozenset({"quarantined", "damaged", "waiting", "slow", "copy", "retry", "resubmitted"})
 """Warnings that the summary does not repeat: it lists these inputs itself, and what passes is no news at the end."""
 
 Mode = Literal["live", "plain", "json", "quiet", "silent"]

@@ -31,8 +31,8 @@ class Threads(Cluster):
         copied: Those of which a slow one would get a second copy.
     """
 
-    def __init__(self, workers: int) -> None:
-        super().__init__(warned=lambda message: None)
+    def __init__(self, workers: int, cores: int = 1) -> None:
+        super().__init__(cores=cores, warned=lambda message: None)
         self._number = workers
         self.made: list[str] = []
         self.copied: list[str] = []
@@ -59,9 +59,11 @@ def write(path: Path, damage: Callable[[bytes], bytes] = lambda data: data, page
     return path
 
 
-def filtered(archive: Path, out: Path, workers: int = 0, *settings: str) -> tuple[dict[str, bytes], Threads]:
+def filtered(
+    archive: Path, out: Path, workers: int = 0, *settings: str, cluster: Threads | None = None
+) -> tuple[dict[str, bytes], Threads]:
     """Filter an archive; returns all files but those with times, and the cluster."""
-    cluster = Threads(workers)
+    cluster = cluster or Threads(workers)
     run = Run(make_plan([str(archive)], str(out), "fineweb", (*SETTINGS, *settings)), cluster, Progress("silent"))
     run.run("filter")
     return contents(out), cluster
@@ -178,6 +180,8 @@ def test_small_archives_and_many_inputs_are_not_divided(tmp_path: Path, monkeypa
     write(tmp_path / "in" / "b.warc.gz", pages=6)
     assert len(filtered(archive.parent, tmp_path / "many", 2)[1].made) == 2
     assert len(filtered(archive.parent, tmp_path / "few", 3)[1].made) > 4
+    later = Threads(workers=0, cores=3)  # workers that come once there is something to do
+    assert len(filtered(archive.parent, tmp_path / "later", cluster=later)[1].made) > 4
 
 
 @pytest.mark.usefixtures("small_parts")
