@@ -255,6 +255,7 @@ def _demand_class(
     from distributed import Adaptive
 
     class Demand(Adaptive):
+        cluster: Any
         paused_until = look_at = 0.0
         ended: int | None = 0  # jobs that ended before they had a worker; None once one had
 
