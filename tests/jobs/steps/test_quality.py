@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from kills import kill_at_rename
 from planted import SETTINGS, write_crawl
+from processes import contents
 from typer.testing import CliRunner
 
 from curation.jobs.cli.main import app
@@ -44,6 +46,20 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     done = call(*words, *(word for setting in SETTINGS for word in ("--set", setting)))
     assert done.exit_code == 0, f"{done.output}{done.exception!r}"
     return folder / "out", model
+
+
+def test_killed_it_gives_the_same_bytes(made: tuple[Path, str], tmp_path: Path) -> None:
+    """After SIGKILL of a run with the stage, twice, no file is half-written, and a rerun gives equal bytes."""
+    out, _ = made
+    words = ("filter", out.parent / "crawl", "--out", tmp_path / "again", "--recipe", out.parent / "mine.toml")
+    options = ("--workers", 0, *(word for setting in SETTINGS for word in ("--set", setting)))
+    expected = contents(out)
+    for number in (3, 8):
+        assert kill_at_rename(number, *words, *options)
+        found = contents(tmp_path / "again").items()
+        assert {each for each in found if not Path(each[0]).name.startswith(".")} <= expected.items()
+    assert not kill_at_rename(1000, *words, *options)
+    assert contents(tmp_path / "again") == expected
 
 
 def test_scores_are_signals(made: tuple[Path, str]) -> None:
