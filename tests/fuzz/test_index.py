@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections import Counter
 from typing import cast
 
@@ -83,7 +84,7 @@ def index_of(text: str) -> bytes:
     rows = []
     for line in text.split("\n"):
         fields = [*line.split(" "), *[""] * 5]
-        numbers = [int(each) if each.lstrip("-").isdecimal() and len(each) < 10 else None for each in fields[3:5]]
+        numbers = [int(each) if re.fullmatch(r"-?\d{1,9}", each) else None for each in fields[3:5]]
         names = ("url_surtkey", "url", "url_host_name", "warc_filename", "warc_record_offset", "warc_record_length")
         values = (",".join(reversed(fields[1].split("."))) + ")/", *(each or None for each in fields[:3]), *numbers)
         rows.append(dict(zip(names, values, strict=True)))

@@ -15,6 +15,7 @@ from personal_texts import LINES, adversarial
 
 import curation.pii
 from curation.filters.pii import REGIONS, Pii
+from curation.pii import phone_matcher
 from curation.pii.find import KINDS, Search, find
 
 ALL = Search(tuple((kind, 0.4) for kind in KINDS), REGIONS)
@@ -107,7 +108,13 @@ def repeated(part: str, size: int) -> str:
 @pytest.mark.parametrize("kind", LINES)
 def test_texts(kind: str) -> None:
     """The time to find all kinds of personal data grows no faster than the text, whatever is in it."""
-    assert_linear(lambda text: find(pa.array([text]), ALL), lambda size: adversarial(kind, size), 2_000, factor=16)
+    assert_linear(search, lambda size: adversarial(kind, size), 2_000, factor=16)
+
+
+def search(text: str) -> None:
+    """Search a text for the first time: numbers kept from a search before make short texts faster."""
+    phone_matcher._find_numbers.cache_clear()
+    find(pa.array([text]), ALL)
 
 
 def test_replacing() -> None:
