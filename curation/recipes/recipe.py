@@ -245,7 +245,7 @@ def _load_document(name: str, above: tuple[str, ...]) -> tuple[str, dict[str, An
     """
     source, text = _read(name)
     try:
-        document = _parse_toml(text)
+        document = parse_toml(text)
     except ValueError as error:
         raise RecipeError(f"{source}: not TOML: {error}") from error
     if name not in built_in():
@@ -582,13 +582,13 @@ def _follow_references(source: str, owners: Mapping[str, dict[str, Any]]) -> Non
 def _parse_value(text: str) -> Any:
     """A TOML value if it is one, else the text itself: 0.8 → 0.8, true → True, ["en"] → ["en"], resiliparse → text."""
     try:
-        document = _parse_toml(f"value = {text}")
+        document = parse_toml(f"value = {text}")
     except ValueError:
         return text
     return document["value"] if len(document) == 1 else text
 
 
-def _parse_toml(text: str) -> dict[str, Any]:
+def parse_toml(text: str) -> dict[str, Any]:
     """The document in a text; ValueError if it is not TOML, or has whole numbers of more than 64 bits, as TOML says."""
     try:
         document = tomllib.loads(text)

@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import sys
-import tomllib
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,6 +14,7 @@ import psutil
 from annotated_types import Predicate
 
 from curation.errors import ParameterError, UsageError, require
+from curation.recipes.recipe import parse_toml
 from curation.running.clients import JobOptions
 from curation.stages.parameters import Count, Size, checked
 from curation.store.storage import explain
@@ -134,7 +134,7 @@ def read_job_queue(path: str) -> JobQueue:
         UsageError: It cannot be read, a key or value in it is wrong, or a folder or interface is not there.
     """
     try:
-        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        values = parse_toml(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UsageError(f"cluster file {path}: no such file") from error
     except (OSError, ValueError) as error:

@@ -95,6 +95,7 @@ GOOD = 'system = "slurm"\nmemory = "1GB"\nwalltime = "1:00"\n'
         (GOOD.replace("1GB", "lots"), "memory = 'lots': must be a size with a unit, such as \"64GB\""),
         (GOOD.replace("1GB", "64"), "memory = '64': must be a size with a unit"),
         (GOOD.replace("1GB", f"{'9' * 400}GB"), "must be a size with a unit"),
+        (f"{GOOD}a = {'[' * 5000}", "nested too deeply"),
         (f"{GOOD}cores = 4", "memory = '1GB': must be at least 256 MB for each of cores = 4"),
         (GOOD.replace('"1:00"', "60"), "walltime = 60: must be text"),
         (GOOD.replace("1:00", "8h"), "walltime = '8h': must be minutes, hours:minutes:seconds or days-"),
