@@ -21,13 +21,15 @@ import numba
 import numba.core.entrypoints
 import numpy as np
 from numba.core.compiler_lock import global_compiler_lock
-from numba.types import unliteral
 
 OWN_PROCESS = "CURATION_OWN_PROCESS"
 """Environment variable that is set in processes that only this package uses: commands, their workers and children."""
 
 if OWN_PROCESS in os.environ:
     numba.core.entrypoints._already_initialized = True
+
+_NUMBA: Any = numba
+"""Numba, whose types for mypy lack what is used here."""
 
 _IMPORT = re.compile(r"^from (curation\.[\w.]+) import (\([^)]*\)|.*)", re.MULTILINE)
 """An import from this package."""
@@ -55,15 +57,17 @@ def leaf(function: Kernel) -> Kernel:
 
 def _compiled(function: Callable[..., Any], **options: bool) -> Any:
     """A function compiled by numba, once for each type of arguments: numba would do it for each constant, too."""
-    compiled = numba.njit(nogil=True, cache=True, no_cfunc_wrapper=True, **options)(function)
-    if numba.config.DISABLE_JIT:
+    compiled = _NUMBA.njit(nogil=True, cache=True, no_cfunc_wrapper=True, **options)(function)
+    if _NUMBA.config.DISABLE_JIT:
         return compiled
     compiled._cache._cache_file._source_stamp = _stamp(function.__code__.co_filename)
     template, compile_once = compiled.get_call_template, compiled.compile
     lock = Path(compiled.stats.cache_path, f"{function.__module__}.{function.__qualname__}.lock")
 
     def call_template(args: Any, kws: Any) -> Any:
-        return template([*map(unliteral, args)], {name: unliteral(kind) for name, kind in kws.items()})
+        return template(
+            [*map(_NUMBA.types.unliteral, args)], {name: _NUMBA.types.unliteral(kind) for name, kind in kws.items()}
+        )
 
     def compile_alone(signature: Any) -> Any:
         with global_compiler_lock, _locked(lock):

@@ -123,7 +123,7 @@ def first_state(cells: UInt32s, limits: MergeLimits) -> MergeState:
     for key in range(_BYTE_PAIRS):
         begins[key] = total
         total += sizes[key]
-    places = np.empty(max(total * 8 // 5, 1024), np.uint32)  # usually enough for the whole training
+    places = np.empty(max(int(total) * 8 // 5, 1024), np.uint32)  # usually enough for the whole training
     _fill_places(cells, begins.copy(), places)
     totals = np.zeros(5, np.int64)
     # Unused capacity takes no memory, but growing takes three times what is used.
