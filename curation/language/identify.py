@@ -87,7 +87,6 @@ def labels(path: str | None = None) -> frozenset[str]:
     return frozenset(name.removeprefix(PREFIX) for name in names)
 
 
-@cache
 def known_languages(name: str, path: str | None = None) -> str:
     """What a language that a model does not know must be, for a message.
 
@@ -101,6 +100,7 @@ def known_languages(name: str, path: str | None = None) -> str:
     return f"a language that the model knows{f', such as {close}' if close else ''}; {listed}"
 
 
+@cache
 def model_hash(path: str | None = None) -> str:
     """SHA-256 of the model file, in hexadecimal."""
     with model_path(path).open("rb") as file:

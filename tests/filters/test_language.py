@@ -138,6 +138,13 @@ def test_the_model_is_part_of_the_identity() -> None:
     assert Language().assets() == {"model": identify.model_hash()}
 
 
+def test_a_model_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file of a model is not read again for its next fingerprint."""
+    first = Language().assets()
+    monkeypatch.setattr(identify, "model_path", lambda path: pytest.fail("it is read again"))
+    assert Language().assets() == first
+
+
 def test_code_has_no_language() -> None:
     """With `markdown`, the language is that of the prose."""
     code = "for the line in file: print the line and return the result\n" * 9

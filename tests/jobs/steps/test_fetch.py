@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pyarrow as pa
@@ -27,7 +28,7 @@ from object_storage import environment, free_port
 from processes import contents
 from s3_server import s3_server
 
-from curation.archives.commoncrawl.client import RequestSettings
+from curation.archives.commoncrawl.client import RateLimiter, RequestSettings
 from curation.archives.pages import read_archives
 from curation.errors import InputError, OutputError, StepFailed, UsageError, WriteFailed
 from curation.jobs.steps.fetch.archives import append
@@ -189,13 +190,24 @@ def test_every_request_says_who_asks(server: Any, tmp_path: Path, monkeypatch: p
     assert re.fullmatch(r"curation/\S+ \(me@example\.org\)", agent)
 
 
-def test_sizes_are_asked_for_at_the_same_rate(server: Any, tmp_path: Path) -> None:
-    """The files of the index are looked at one after the other if only one request may be made at once."""
-    times = []
-    server.choose = lambda method, path, wanted: times.append(time.monotonic()) if method == "HEAD" else None
+def test_sizes_are_asked_for_at_the_same_rate(
+    server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each request for the size of an index file waits for its turn, as all other requests do."""
+    seen: list[str] = []
+    wait = RateLimiter.wait
+
+    def waited(limiter: RateLimiter, stopped: Event) -> None:
+        wait(limiter, stopped)
+        seen.append("turn")
+
+    monkeypatch.setattr(RateLimiter, "wait", waited)
+    server.choose = lambda method, path, wanted: seen.append(f"{method} {path}")
     request = make_request([f"cc:{CRAWL}"], GERMAN, None, None, FILTER, 20_000)
-    fetch(request, str(tmp_path), RequestSettings(rate=3, parallel=1), Cluster(), 1, Progress("silent"), dry_run=True)
-    assert times[-1] - times[-2] >= 0.3
+    fetch(request, str(tmp_path), RequestSettings(rate=500, parallel=1), Cluster(), 1, Progress("silent"), dry_run=True)
+    sizes = [number for number, each in enumerate(seen) if each.startswith("HEAD") and each.endswith(".parquet")]
+    assert len(sizes) > 1
+    assert {seen[number - 1] for number in sizes} == {"turn"}
 
 
 def test_a_list_of_addresses(made: Any, server: Any, tmp_path: Path) -> None:
@@ -503,7 +515,6 @@ from curation.archives.commoncrawl.client import RequestSettings
 from curation.jobs.steps.fetch.fetch import fetch, make_request
 from curation.jobs.steps.progress import Progress
 from curation.running.cluster import Cluster
-from curation.store.lease import LEASE
 crawl, where, out, *settings = sys.argv[1:]
 request = make_request([crawl], where, None, None, settings, 1_000_000)
 for _ in sys.stdin:
