@@ -194,6 +194,7 @@ def test_jobs_that_all_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scr
     """The run ends at once with what the batch system printed; so it does if jobs end at once."""
     monkeypatch.setattr(clients, "SUBMIT_SECONDS", 1)
     monkeypatch.setattr(clients, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(clients, "REFUSED_SECONDS", 600.0)  # the run does not wait for another try
     install(tmp_path, monkeypatch, script)
     began = time.monotonic()
     with (
@@ -201,7 +202,7 @@ def test_jobs_that_all_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scr
         pytest.raises(StepFailed, match=rf"^cluster file .*/cluster.toml: {message}$"),
     ):
         cluster.gather(work, ["a"])
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".curate-")]
 
 
