@@ -81,7 +81,7 @@ class Patience:
         """Wait after a failure.
 
         Raises:
-            OSError: It will not pass, or has lasted for too long.
+            OSError: It will not pass, or has lasted for too long. An error that is not about storage is raised as it is.
         """
         pause = self.pause(error)
         if pause is not None:
@@ -91,7 +91,7 @@ class Patience:
             raise CredentialsFailed(f"{self.url}: {explain(error)}") from error
         if isinstance(error, RequestFailed):
             raise OSError(f"{self.url}: {self.given_up(error) if self.may_pass(error) else error}") from error
-        if isinstance(error, (OSError, MissingExtra)):
+        if isinstance(error, (OSError, MissingExtra)) or not is_io(error):
             raise error
         raise OSError(f"{self.url}: {type(error).__name__}: {error}") from error
 

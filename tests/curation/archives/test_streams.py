@@ -100,6 +100,12 @@ def test_what_will_not_pass_is_raised_at_once(server: Any, status: int) -> None:
     assert not server.slept
 
 
+def test_an_error_that_is_not_about_storage_is_raised_as_it_is() -> None:
+    """A fault in the code is not taken for one of storage, for which the whole task would be tried again."""
+    with pytest.raises(ZeroDivisionError):
+        patience.Patience("https://example.org/a.warc")(lambda: 1 // 0)
+
+
 def test_retry_after_is_honored(server: Any) -> None:
     """A server that asks for 7 seconds gets them."""
     with open_stream(server.url) as stream:
