@@ -81,7 +81,8 @@ class Patience:
         """Wait after a failure.
 
         Raises:
-            OSError: It will not pass, or has lasted for too long. An error that is not about storage is raised as it is.
+            OSError: It will not pass, or has lasted for too long.
+            Exception: It is not about storage, and raised as it is.
         """
         pause = self.pause(error)
         if pause is not None:

@@ -190,9 +190,7 @@ def test_every_request_says_who_asks(server: Any, tmp_path: Path, monkeypatch: p
     assert re.fullmatch(r"curation/\S+ \(me@example\.org\)", agent)
 
 
-def test_sizes_are_asked_for_at_the_same_rate(
-    server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sizes_are_asked_for_at_the_same_rate(server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each request for the size of an index file waits for its turn, as all other requests do."""
     seen: list[str] = []
     wait = RateLimiter.wait
