@@ -29,7 +29,7 @@ from typing import Any, cast
 from curation.errors import RecipeError
 from curation.language import identify
 from curation.language.labels import closest, full_label, label_of, languages, model_label, some
-from curation.stages.by_language import LanguageStages, identifies_language
+from curation.stages.by_language import LanguageStages, language_stage
 from curation.stages.parameters import build, parameters, plain
 from curation.stages.rules import Rule
 from curation.stages.stage import Stage
@@ -133,7 +133,7 @@ class LanguageValues:
 
 
 def _identifier(stages: Sequence[tuple[str, Stage]]) -> tuple[str, Stage]:
-    return next((name, stage) for name, stage in stages if identifies_language(stage))
+    return stages[language_stage(stages)]
 
 
 def _variant(stage: Stage, values: Mapping[str, Any], where: str) -> Stage:
@@ -196,8 +196,8 @@ def check(values: LanguageValues, stages: Sequence[tuple[str, Stage]], source: s
         RecipeError: No stage identifies the language, or it comes too late; a value is not allowed; or a language to
             keep has no values in the file.
     """
-    at = next((number for number, (_, stage) in enumerate(stages) if identifies_language(stage)), None)
-    if at is None:
+    at = language_stage(stages)
+    if at == len(stages):
         raise RecipeError(f"{source}: values by language need a stage that identifies it, such as {TABLE}")
     for label, each in values.tables.items():
         for number, (name, stage) in enumerate(stages):

@@ -34,6 +34,11 @@ def identifies_language(stage: Stage) -> bool:
     return bool(getattr(stage, "identifies_language", False))
 
 
+def language_stage(stages: Sequence[Named]) -> int:
+    """The number of the first stage that fills the column `language`; the number of stages if none does."""
+    return next((number for number, (_, stage) in enumerate(stages) if identifies_language(stage)), len(stages))
+
+
 class LanguageStages:
     """The stages of a recipe for every language.
 
@@ -51,7 +56,7 @@ class LanguageStages:
             variants: From a language to the stages that differ for it, by name.
             languages: The languages whose thresholds are to be edges of the histograms of signals.
         """
-        at = next(number for number, (_, stage) in enumerate(stages) if identifies_language(stage))
+        at = language_stage(stages)
         self._before, self._rest = tuple(stages[:at]), tuple(stages[at:])
         self._variants = variants
         self._known: dict[str | None, tuple[Named, ...]] = {None: self._rest}

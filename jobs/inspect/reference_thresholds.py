@@ -32,7 +32,7 @@ from curation.language import identify
 from curation.language.labels import full_label, label_of, languages, model_label, some
 from curation.recipes.recipe import Recipe, built_in, load, toml_value
 from curation.stages.batch import Batch, WordKind
-from curation.stages.by_language import identifies_language, languages_of
+from curation.stages.by_language import language_stage, languages_of
 from curation.stages.rules import Rule, violations
 from curation.stages.stage import measure
 
@@ -255,8 +255,8 @@ def _has_stop_words(stage: Any) -> bool:
 def _text_stages(recipe: Recipe, language: str) -> list[tuple[str, Any]]:
     """The stages that judge texts, with the parameters of a language."""
     stages = recipe.stages_of(language)
-    at = next((number for number, (_, stage) in enumerate(stages) if identifies_language(stage)), None)
-    if at is None:
+    at = language_stage(stages)
+    if at == len(stages):
         raise UsageError(f"recipe {recipe.name}: thresholds by language need a stage that identifies it, language")
     return [(name, stage) for name, stage in stages[at + 1 :] if name not in NOT_FOR_TEXTS]
 
@@ -289,7 +289,7 @@ def measure_reference(sources: Sequence[str], recipe: Recipe) -> dict[str, Measu
 
 def _with_languages(sources: Sequence[str], recipe: Recipe) -> Iterator[Batch]:
     """The documents that have a text, with their languages as labels with script."""
-    model = next(getattr(stage, "model", None) for _, stage in recipe.stages if identifies_language(stage))
+    model = getattr(recipe.stages[language_stage(recipe.stages)][1], "model", None)
     for table in read_documents(sources):
         filled = Batch(table.filter(pa.array([bool((text or "").strip()) for text in table["text"].to_pylist()])))
         if not len(filled):
@@ -398,7 +398,7 @@ def _values(recipe: Recipe, thresholds: dict[str, Any], stop_words: list[str]) -
 
 def _add_languages(changes: dict[str, Any], recipe: Recipe, wanted: Sequence[str]) -> list[str]:
     """Add languages to those that a recipe keeps, unless it keeps all; returns those that its model does not know."""
-    name, stage = next((name, stage) for name, stage in recipe.stages if identifies_language(stage))
+    name, stage = recipe.stages[language_stage(recipe.stages)]
     known = identify.labels(getattr(stage, "model", None))
     unknown = [label for label in wanted if model_label(label, known) is None]
     kept = list(getattr(stage, "languages", ()))

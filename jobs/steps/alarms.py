@@ -15,7 +15,7 @@ from curation.jobs.steps.plan import Plan
 from curation.jobs.steps.table import OTHERS, Step, steps
 from curation.recipes.alarms import READ, Rate, describe, quarantine_rates
 from curation.running.cluster import Cluster
-from curation.stages.by_language import identifies_language
+from curation.stages.by_language import language_stage
 from curation.stages.tally import add_counts, sum_counts
 from curation.store.folder import Folder
 from curation.store.manifest import step_counts
@@ -46,7 +46,7 @@ def check_alarms(
     by_input = quarantine_rates(quarantined, len(plan.inputs)) if OTHERS in step.alarms else {}
     rates = {**(removal_rates(plan, step.name, shards) if wanted - {*by_input} else {}), **by_input}
     violated = alarms.violated({name: rate for name, rate in rates.items() if name in wanted})
-    if plan.recipe.languages and step.name == "filter" and wanted & {*_stages_by_language(plan)}:
+    if plan.recipe.languages and step.name == "filter" and wanted & {*_stages_after_language(plan)}:
         for own in language_rates(plan, shards, cluster).values():
             violated += alarms.violated(own)
     if violated:
@@ -89,8 +89,8 @@ def language_rates(plan: Plan, shards: Sequence[str], cluster: Cluster) -> dict[
         language, _, stage = key.partition("\t")
         removed.setdefault(language, {})[stage] = count
     rates: dict[str, dict[str, Rate]] = {}
+    stages = _stages_after_language(plan)
     for language, by_stage in removed.items():
-        stages = _stages_by_language(plan)
         entered = by_stage.get("", 0) + sum(by_stage.get(stage, 0) for stage in stages)
         rates[language] = {}
         for stage in stages:
@@ -99,11 +99,10 @@ def language_rates(plan: Plan, shards: Sequence[str], cluster: Cluster) -> dict[
     return rates
 
 
-def _stages_by_language(plan: Plan) -> list[str]:
+def _stages_after_language(plan: Plan) -> list[str]:
     """The stages after the one that identifies the language."""
-    names = [name for name, _ in plan.recipe.stages]
-    at = next(number for number, (_, stage) in enumerate(plan.recipe.stages) if identifies_language(stage))
-    return names[at + 1 :]
+    stages = plan.recipe.stages
+    return [name for name, _ in stages[language_stage(stages) + 1 :]]
 
 
 @dataclass(frozen=True, slots=True)

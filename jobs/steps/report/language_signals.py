@@ -18,7 +18,7 @@ from curation.recipes.language_values import IN_HISTOGRAMS
 from curation.recipes.recipe import Recipe
 from curation.report.figures import Figure, signal_figures
 from curation.stages.batch import Batch
-from curation.stages.by_language import identifies_language, languages_of
+from curation.stages.by_language import language_stage, languages_of
 from curation.stages.rules import Rule
 from curation.stages.signals import Histogram, add_histograms, histograms, to_json
 from curation.store.folder import Folder
@@ -33,7 +33,7 @@ def wanted_languages(recipe: Recipe) -> frozenset[str]:
     """The labels of the languages that have histograms: those that a recipe names, if they are several and not many."""
     if not recipe.languages or not recipe.table("signals").stored:
         return frozenset()
-    names = next(getattr(stage, "languages", ()) for _, stage in recipe.stages if identifies_language(stage))
+    names = getattr(recipe.stages[language_stage(recipe.stages)][1], "languages", ())
     return frozenset(full_label(name) or name for name in names) if 1 < len(names) <= IN_HISTOGRAMS else frozenset()
 
 
