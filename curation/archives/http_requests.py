@@ -118,7 +118,7 @@ def _found(url: str, answer: Any, size: int) -> dict[str, Any]:
 
 
 def gives_ranges(fs: Any, url: str) -> bool:
-    """Whether a server answers a request for one byte with it. An error counts as yes: the next request tells it."""
+    """Whether a server answers a request for one byte with it. An error counts as yes: the next request reports it."""
     return bool(sync(fs.loop, _gives_ranges, fs, url))
 
 

@@ -88,7 +88,7 @@ def labels(path: str | None = None) -> frozenset[str]:
 
 
 def known_languages(name: str, path: str | None = None) -> str:
-    """What a language that a model does not know must be, for a message.
+    """What to name instead of a language that a model does not know, for a message.
 
     Args:
         name: What was given.

@@ -189,8 +189,8 @@ def submit(jobs: JobOptions, wanted: Callable[[], int], failed: Callable[[str, b
     Args:
         jobs: What to submit.
         wanted: Called now and then: the number of workers that there is something to do for.
-        failed: Called from another thread when jobs were refused or ended early, with the cause, and whether none of
-            the others fared better.
+        failed: Called from another thread when jobs were refused or ended early, with the cause, and whether the run
+            must end because no job has started a worker.
 
     Raises:
         UsageError: dask-jobqueue refuses the options, or the folder for certificates cannot be written.

@@ -53,7 +53,7 @@ class Cluster:
     Attributes:
         pool: The workers.
         watch: Called every few seconds while tasks run, and raises an error to stop them.
-        hopeless: Why no worker will come; empty if one may.
+        failure: Why no job can start a worker, which ends the run; empty while one may.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Cluster:
         self.threads, self.cores, self.task_timeout = threads, cores, task_timeout
         self.pool = WorkerPool(None if own else reaches_all, warned)
         self.watch: Callable[[], None] = lambda: None
-        self.hopeless = ""
+        self.failure = ""
         self._active: list[Dispatch[Any, Any]] = []
         self._said = -RETRIES_SAID_SECONDS
 
@@ -132,15 +132,15 @@ class Cluster:
         """The number of workers that there is something to do for; may be called from any thread."""
         return sum(dispatch.wanted() for dispatch in [*self._active])
 
-    def job_failed(self, cause: str, is_hopeless: bool) -> None:
+    def job_failed(self, cause: str, is_final: bool) -> None:
         """Note that jobs were refused or ended early; called from any thread.
 
         Args:
             cause: Why.
-            is_hopeless: Whether no other job fared better: then the run ends. Else they are submitted again.
+            is_final: Whether no job has started a worker: then the run ends. Otherwise they are submitted again.
         """
-        if is_hopeless:
-            self.hopeless = cause
+        if is_final:
+            self.failure = cause
         else:
             self.warned(f"{cause}; it will be submitted again", event="resubmitted")
 

@@ -425,8 +425,8 @@ class Dispatch(Generic[Item, Value]):
             self._staffed = self._told = now
             return
         waited = now - self._staffed
-        if self._cluster.hopeless:
-            raise StepFailed(self._cluster.hopeless)
+        if self._cluster.failure:
+            raise StepFailed(self._cluster.failure)
         if pool.is_refused and waited > REFUSED_SECONDS:
             address, cause = min(pool.refused.items())
             raise StepFailed(f"no worker can be used; {address}: {cause}")

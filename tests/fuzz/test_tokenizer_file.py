@@ -1,4 +1,4 @@
-"""Fuzzes the files of tokenizers that are given: tokenizer.json, rank files, and what is beside them."""
+"""Fuzzes the files of tokenizers that are given: tokenizer.json, rank files, and the files next to them."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def names_or_refuse(tokenizer: GivenTokenizer) -> dict[str, str | None] | InputE
 
 
 def test_any_file_is_a_tokenizer_or_an_error(tmp_path: Path) -> None:
-    """Any file is a tokenizer, whose special tokens are told or refused, or is an error of one line."""
+    """Any file is a tokenizer, whose special tokens are found or refused, or is an error of one line."""
 
     def check(data: bytes) -> None:
         config, _, definition = data.partition(b"\0")

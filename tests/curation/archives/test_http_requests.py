@@ -1,4 +1,4 @@
-"""Single requests to HTTP servers: the answers that are not what they seem."""
+"""Single requests to HTTP servers, and answers that are unusual."""
 
 from __future__ import annotations
 
