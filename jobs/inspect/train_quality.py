@@ -116,9 +116,9 @@ def train_quality(
         partial = out.with_name(f"{out.name}.partial")
         fit(examples, kind, partial)
         sha256, held = file_hash(str(partial)), scores[np.isfinite(scores)]
-        labels, quantiles = () if kind == "linear" else (GOOD,), {ALL: quantiles_of(held)} if len(held) else {}
+        quantiles = {ALL: quantiles_of(held)} if len(held) else {}
         # The card first: a model is never seen without its card, and a card without its model is refused.
-        write_card(str(out), sha256, Card(labels, quantiles, training))
+        write_card(str(out), sha256, Card(() if kind == "linear" else (GOOD,), quantiles, training))
         partial.replace(out)
     except OSError as error:
         raise OutputError(f"--out {out}: {error.strerror or error}") from error

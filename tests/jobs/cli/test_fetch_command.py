@@ -65,6 +65,18 @@ def test_what_is_not_there_is_named(crawl: Path, tmp_path: Path, monkeypatch: py
     assert "written    7 records, 3 lost (gone 3)" in done.stdout
 
 
+def test_every_request_has_the_contact(crawl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--contact is sent with all requests, also with those for lists, for sizes and for the index."""
+    monkeypatch.setenv("CURATE_CONTACT", "")  # and so restored at the end
+    with crawl_server(crawl) as server:
+        monkeypatch.setenv("CURATE_COMMONCRAWL", server.url)
+        words = ("--where", "true", "--out", str(tmp_path / "out"), "--dry-run", "--contact", "me@example.org")
+        done = CliRunner().invoke(app, ["fetch", f"cc:{CRAWL}", *OPTIONS, *words])
+        assert done.exit_code == 0, done.output
+        (agent,) = server.seen.agents
+    assert agent.endswith("(me@example.org)")
+
+
 @pytest.mark.parametrize(
     ("words", "error"),
     [
