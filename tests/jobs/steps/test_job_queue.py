@@ -220,7 +220,7 @@ def test_a_later_job_that_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
     said: list[str] = []
     text = f"{GOOD}minimum = 2\nmaximum = 2\n"
     with open_cluster(jobs=options(tmp_path, text), warned=lambda line, **fields: said.append(line)) as cluster:
-        until = time.monotonic() + 60
+        until = time.monotonic() + 180
         while cluster.workers < 2:
             assert time.monotonic() < until, [path.read_text() for path in tmp_path.glob("*.log")]
             time.sleep(0.1)
