@@ -64,9 +64,9 @@ def connect(scheduler: str) -> Iterator[Any]:
         raise UsageError(f"scheduler {scheduler}: neither an address such as tcp://host:8786 nor a scheduler file")
     try:
         client = (
-            Client(scheduler, timeout=CONNECT_SECONDS)
+            Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
             if "://" in scheduler
-            else Client(scheduler_file=scheduler, timeout=CONNECT_SECONDS)
+            else Client(scheduler_file=scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
         )
     except (OSError, ValueError, TypeError, RuntimeError) as error:  # the last two for certificates that are missing
         raise UsageError(f"scheduler {scheduler}: {describe(error)}") from error
@@ -134,7 +134,7 @@ def start(workers: int) -> Iterator[Any]:
             dashboard_address="127.0.0.1:0",
             silence_logs=50,
         ) as local,
-        Client(local) as client,
+        Client(local, set_as_default=False) as client,
     ):
         yield client
 
@@ -217,7 +217,7 @@ def submit(jobs: JobOptions, wanted: Callable[[], int], failed: Callable[[str, b
             queue = stack.enter_context(kind(job_cls=job, **secured, **shown, **jobs.options))
             for part in ("ca_file", "cert", "key") if secured else ():  # else they complain when they are collected
                 stack.callback(getattr(queue, f"_job_{part}").close)
-            client = stack.enter_context(Client(queue, timeout=CONNECT_SECONDS))
+            client = stack.enter_context(Client(queue, timeout=CONNECT_SECONDS, set_as_default=False))
         except (OSError, ValueError, TypeError, RuntimeError, ImportError) as error:
             raise UsageError(f"cluster file {jobs.file}: {describe(error)}") from error
         limits = {"minimum": jobs.minimum, "maximum": jobs.maximum}

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+import dask
 import pytest
 from cluster_tasks import change_code, tell_item, work
 from distributed import Client, LocalCluster
@@ -174,6 +175,12 @@ def test_futures_of_items_given_up_are_released(dask_cluster: Cluster) -> None:
     while {*dask_cluster.client.futures} - before and time.monotonic() < until:  # they are released in the background
         time.sleep(0.05)
     assert not {*dask_cluster.client.futures} - before
+
+
+def test_dask_keeps_its_default(dask_cluster: Cluster) -> None:
+    """What else uses Dask in this process computes where it did before, not on workers that may end."""
+    dask_cluster.gather(work, ["answer"])
+    assert dask.config.get("scheduler", None) != "dask.distributed"
 
 
 def test_an_item_whose_worker_died_once_is_retried(dask_cluster: Cluster, tmp_path: Path) -> None:
