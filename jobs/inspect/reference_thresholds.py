@@ -437,12 +437,18 @@ def show(result: dict[str, Any], console: Console) -> None:
     for label, thresholds in result["thresholds"].items():
         console.print(
             f"{label}: {counts[label]:,} documents, English: {counts[ENGLISH]:,}. Each rule's threshold "
-            f"for English, the one for {label}, and the share of documents that each removes by itself:"
+            f"for English, what it removes by itself, the threshold for {label}, and what that one removes:"
         )
         table = Table()
         table.add_column("rule", no_wrap=True)
         table.add_column("method", no_wrap=True)
-        for name in ("English", "of English", f"of {label}", label, f"of {label}"):
+        for name in (
+            "threshold,\nEnglish",
+            "English\nremoved",
+            f"{label}\nremoved",
+            f"threshold,\n{label}",
+            f"{label}\nremoved",
+        ):
             table.add_column(name, justify="right")
         for key, each in thresholds.items():
             own = "none" if each["threshold"] is None else f"{each['threshold']:g}"

@@ -146,7 +146,8 @@ class StepProgress:
         if not self.total_bytes:
             return ""
         read, rate = self.bytes_read, self.bytes_read / max(self.seconds, 1e-9)
-        return f"{read / 1e6:,.0f} of {self.total_bytes / 1e6:,.0f} MB, {rate / 1e6:,.1f} MB/s"
+        speed = f"{rate / 1e6:,.1f} MB/s" if rate >= 1e5 else f"{rate / 1e3:,.0f} kB/s"
+        return f"{read / 1e6:,.0f} of {self.total_bytes / 1e6:,.0f} MB, {speed}"
 
     def failed(self, name: str, cause: str) -> None:
         """Record a quarantined input."""

@@ -233,7 +233,7 @@ def _learn(folder: Folder, runs: Sequence[str], settings: TokenizerSettings, pro
                 bar.advance()
 
         trained = learn(merge_runs([read_run(folder, path) for path in runs]), settings, report)
-        report(settings.vocab_size + BAR_TOKENS)
+        report(len(trained.vocabulary) + BAR_TOKENS)
     return trained
 
 

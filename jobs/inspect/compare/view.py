@@ -174,8 +174,13 @@ def _corpora(comparison: RunComparison) -> FittedTable:
         if isinstance(amount, int):
             table.add_row(name, f"{amount:,}", "", "")
         else:
-            table.add_row(name, f"{amount.documents:,}", f"{amount.characters:,}", f"{amount.tokens:,}")
+            table.add_row(name, f"{amount.documents:,}", f"{amount.characters:,}", _tokens(amount))
     return table
+
+
+def _tokens(line: OutcomeGroup) -> str:
+    """The number of tokens; a dash if there is text, but the run has no tokenizer to count them."""
+    return f"{line.tokens:,}" if line.tokens or not line.characters else "–"
 
 
 def _reasons(lines: list[OutcomeGroup], name: str, other: str, side: int) -> FittedTable:
@@ -185,7 +190,7 @@ def _reasons(lines: list[OutcomeGroup], name: str, other: str, side: int) -> Fit
         reason = (line.a, line.b)[side] or ""
         example = line.examples[0] if line.examples else None
         shown = one_line(example.url or example.id) if example else ""
-        table.add_row(one_line(reason), f"{line.documents:,}", f"{line.characters:,}", f"{line.tokens:,}", shown)
+        table.add_row(one_line(reason), f"{line.documents:,}", f"{line.characters:,}", _tokens(line), shown)
     if len(lines) > LINES_SHOWN:
         table.add_row(f"{len(lines) - LINES_SHOWN} more", "", "", "", "")
     return table

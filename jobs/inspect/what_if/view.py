@@ -46,18 +46,22 @@ def _stages(answer: WhatIf) -> FittedTable:
 
 
 def cells(kept: StageOutput, rate: float) -> list[str]:
-    """Documents now and then, the difference, characters then, the difference, and tokens if there is a rate."""
+    """Documents now and then, the difference, characters then, the difference, and tokens if there is a rate.
+
+    Characters and tokens are blank before texts are extracted.
+    """
     now, least, most = kept.now, kept.least, kept.most
+    has_texts = not most.documents or bool(now.characters or most.characters)
     documents = span(least.documents - now.documents, most.documents - now.documents, signed=True)
     characters = span(least.characters - now.characters, most.characters - now.characters, signed=True)
-    tokens = [span(round(least.characters * rate), round(most.characters * rate))] if rate else []
+    sizes = [span(least.characters, most.characters), characters]
+    if rate:
+        sizes.append(span(round(least.characters * rate), round(most.characters * rate)))
     return [
         f"{now.documents:,}",
         span(least.documents, most.documents),
         documents,
-        span(least.characters, most.characters),
-        characters,
-        *tokens,
+        *(sizes if has_texts else [""] * len(sizes)),
     ]
 
 
@@ -78,16 +82,16 @@ def _remarks(answer: WhatIf) -> list[str]:
     else:
         doubtful = whole.most.documents - whole.least.documents
         lines.append(
-            f"Bounds: for {doubtful:,} documents the stored signals do not show whether all stages would keep them. "
-            "They were removed before a later filter measured them, or what decides was not stored. "
-            "Use --measure to measure them from the stored texts; a run with signals.all=true has measured them."
+            f"Bounds: the stored signals do not show whether all stages would keep {doubtful:,} "
+            f"document{'' if doubtful == 1 else 's'}: a later filter has not measured them, or what decides was not "
+            "stored. Use --measure to measure them from the stored texts; a run with signals.all=true has done so."
         )
     if answer.corpus is None:
         lines.append("Deduplication has not run, so there is no estimate of the corpus.")
     else:
         basis = "it assumes that a near-duplicate replaces each survivor that is removed"
         if answer.newcomers_kept is not None and answer.added:
-            basis = f"it assumes that {answer.newcomers_kept:.1%} of added documents are not duplicates, as is so now"
+            basis = f"it assumes that {answer.newcomers_kept:.1%} of added documents are not duplicates, as in this run"
         lines.append(f"The corpus is an estimate: {basis}.")
     return lines
 

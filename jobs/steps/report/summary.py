@@ -10,8 +10,9 @@ from typing import Any
 
 from rich.console import Console
 
+from curation.errors import NotTrusted
 from curation.jobs.steps.damage import describe_damage
-from curation.jobs.steps.plan import Plan
+from curation.jobs.steps.plan import Plan, open_plan
 from curation.jobs.steps.table import steps
 from curation.report.funnel import funnel_rows
 from curation.report.terminal import funnel_table, styled
@@ -42,9 +43,20 @@ def show_summary(plan: Plan, stats: Mapping[str, Any], warnings: Sequence[str], 
         console.print(f"{len(lines) - WARNINGS_SHOWN} more warnings, see above")
     where = shown(plan.folder)
     console.print(styled("report: ", (one_line(f"{where}/{REPORT_PAGE}"), "bold")), soft_wrap=True)
+    trust = _trust(plan)
     for number, (command, what) in enumerate(_next(where, stats)):
         head = "next: " if not number else "      "
+        command += trust
         console.print(styled(head, (one_line(command), "bold"), f"  # {what}"), soft_wrap=True)
+
+
+def _trust(plan: Plan) -> str:
+    """The option that commands need to look at this run; "" if they need none."""
+    try:
+        open_plan(plan.folder.url)
+    except NotTrusted:
+        return " --trust-code"
+    return ""
 
 
 def shown(folder: Folder) -> str:

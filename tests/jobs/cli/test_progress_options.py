@@ -53,6 +53,14 @@ def test_bytes_read_inside_a_shard(capsys: pytest.CaptureFixture[str], monkeypat
     assert len(shown) == 5
 
 
+def test_a_slow_rate_is_shown() -> None:
+    """Below 0.1 MB/s the rate is in kB/s, which does not round to 0."""
+    with Progress("quiet").step("filter", 1, total_bytes=100_000_000) as step:
+        step.started -= 100
+        step.heard(("a", 2_000_000))
+        assert re.fullmatch(r"2 of 100 MB, (19|20) kB/s", step.bytes_rate())
+
+
 def test_quiet_shows_warnings_only(capsys: pytest.CaptureFixture[str]) -> None:
     """Neither notes nor steps are shown, and warnings are kept for the end."""
     progress = Progress("quiet")

@@ -16,6 +16,7 @@ from typing import Any, get_args
 import pyarrow as pa
 import pytest
 from planted import edit_json, only, rewrite, run, write_crawl
+from rich.console import Console
 from typer.testing import CliRunner
 
 from curation.errors import NotTrusted, StepFailed, UnsafePath
@@ -23,11 +24,12 @@ from curation.jobs.cli.main import app
 from curation.jobs.steps.plan import make_plan, open_plan
 from curation.jobs.steps.progress import Progress
 from curation.jobs.steps.report.report import write_report
+from curation.jobs.steps.report.summary import show_summary
 from curation.recipes.recipe import STAGES, TABLES, import_class
 from curation.running.cluster import Cluster
 from curation.stages import parameters
 from curation.store.folder import Folder
-from curation.store.paths import OF_RUN, RUN
+from curation.store.paths import OF_RUN, RUN, STATS
 
 DUPLICATE = "https://b.org/copy"
 
@@ -229,6 +231,17 @@ def test_files_and_variables_are_not_read(owner: str, key: str, value: Any, out:
     assert code == 2
     assert f"{owner}.{key} = " in message
     assert "--trust-code" in message
+
+
+@pytest.mark.parametrize(("values", "option"), [({}, ""), ({"secret_variable": "HOME"}, " --trust-code")])
+def test_the_next_commands_have_the_option_that_they_need(
+    values: dict[str, str], option: str, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run's last lines name commands that work on it: with --trust-code if it names what is outside, else without."""
+    table(out, "pii", **values)
+    plan = open_plan(str(out), trust_code=True)
+    show_summary(plan, plan.folder.read_json(STATS), [], Console(width=200))
+    assert f" --all{option}  #" in capsys.readouterr().out
 
 
 def test_the_users_own_settings_are_trusted(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:

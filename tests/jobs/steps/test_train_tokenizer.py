@@ -320,7 +320,15 @@ def test_a_corpus_that_is_too_small_is_reported(tmp_path: Path, capsys: pytest.C
     folder = corpus(tmp_path, 1, ["ab ab ab"])
     manifest = make(folder, names(1), progress=Progress("plain"))
     assert (manifest.counts["vocab_size"], manifest.counts["merges"]) == (266, 2)
-    assert "too small for 420 tokens: the tokenizer has 266" in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert "train-tokenizer: 1 of 1 thousand tokens made" in shown
+    assert "too small for 420 tokens: the tokenizer has 266" in shown
+
+
+def test_progress_ends_with_the_tokens_that_there_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The last line has the size of the vocabulary, not the one requested, if the corpus is too small for it."""
+    make(corpus(tmp_path, 1, ["ab ab ab"]), names(1), replace(SETTINGS, vocab_size=5000), progress=Progress("plain"))
+    assert "train-tokenizer: 1 of 5 thousand tokens made" in capsys.readouterr().err
 
 
 def test_special_tokens_that_texts_spell(tmp_path: Path) -> None:

@@ -135,6 +135,16 @@ def test_unfinished_runs_are_compared_as_far_as_they_are(runs: tuple[Path, Path]
     assert {line.b for line in comparison.kept_by(0)} == {"dedup.exact_duplicate", "dedup.near_duplicate"}
 
 
+def test_tokens_of_a_run_without_a_tokenizer_are_unknown(capsys: pytest.CaptureFixture[str]) -> None:
+    """Texts whose tokens were not counted have a dash, not 0 tokens."""
+    from rich.console import Console
+
+    line = OutcomeGroup(None, "c4.min_sentences", False, 7, 1234, 0, ())
+    show(RunComparison(("a", "b"), (), ([], []), (line,), ()), Console(width=120))
+    rows = [row.split() for row in capsys.readouterr().out.splitlines() if "1,234" in row]
+    assert [row[row.index("1,234") + 2] for row in rows] == ["–", "–"]
+
+
 def test_the_command_prints_a_table_a_page_and_json(runs: tuple[Path, Path], tmp_path: Path) -> None:
     """Terminal, HTML page and JSON have the same numbers."""
     words = ["compare", str(runs[0]), str(runs[1])]

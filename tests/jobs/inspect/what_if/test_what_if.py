@@ -13,8 +13,9 @@ from typer.testing import CliRunner
 
 from curation.errors import RecipeError, UsageError
 from curation.jobs.cli.main import app
+from curation.jobs.inspect.what_if.counts import DocumentCounts, StageOutput
 from curation.jobs.inspect.what_if.sweep import sweep
-from curation.jobs.inspect.what_if.view import to_json
+from curation.jobs.inspect.what_if.view import cells, to_json
 from curation.jobs.inspect.what_if.what_if import WhatIf, what_if
 from curation.jobs.steps.moved_rules import movable
 from curation.jobs.steps.plan import Plan, make_plan
@@ -228,6 +229,13 @@ def test_a_document_that_may_be_added_is_marked(filtered: Filtered) -> None:
     assert answer.whole.least.documents < answer.whole.most.documents
     assert not any(example.sure for example in answer.added)
     assert answer.corpus is None
+
+
+def test_sizes_are_blank_before_texts_are_extracted() -> None:
+    """What leaves the stage url has no characters and tokens yet; a stage that removes all has 0 of them."""
+    read, none = DocumentCounts(3, 0), DocumentCounts(0, 0)
+    assert cells(StageOutput(read, read, read), 0.2) == ["3", "3", "0", "", "", ""]
+    assert cells(StageOutput(DocumentCounts(3, 900), none, none), 0.2) == ["3", "0", "-3", "0", "-900", "0"]
 
 
 REFUSED = [
