@@ -8,6 +8,7 @@ from typing import Any
 
 from curation.archives.inputs import Input
 from curation.archives.ledger import LOST, SKIPPED_AS_LOST
+from curation.jobs.steps.report.summary import shown
 from curation.report.tables import FittedTable
 from curation.running.terminal import one_line
 from curation.store.shards import shard_of
@@ -143,8 +144,8 @@ def tables(inputs: Mapping[str, Any], has_corpus: bool) -> list[FittedTable]:
 def _table(title: str, name: str, rows: Sequence[Row], has_corpus: bool) -> FittedTable:
     numbers = ["inputs"] * ("inputs" in rows[0]) + [each for each in COUNTS if each != "in_corpus" or has_corpus]
     columns = [name, "kind", *(each.replace("_", " ") for each in numbers)]
-    table = FittedTable(*columns, title=title, left=(0, 1))
+    table = FittedTable(*columns, title=title, left=(0, 1), grouped=True)
     for row in rows:
         kind = f"{row['kind']}, quarantined" if row.get("quarantined") else row["kind"]
-        table.add_row(one_line(row["path"]), kind, *(f"{row[each]:,}" for each in numbers))
+        table.add_row(one_line(shown(row["path"])), kind, *(f"{row[each]:,}" for each in numbers))
     return table

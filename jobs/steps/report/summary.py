@@ -17,7 +17,6 @@ from curation.jobs.steps.table import steps
 from curation.report.funnel import funnel_rows
 from curation.report.terminal import funnel_table, styled
 from curation.running.terminal import one_line
-from curation.store.folder import Folder
 from curation.store.paths import REPORT_PAGE, TOKENS
 from curation.store.shards import open_parquet
 
@@ -41,7 +40,7 @@ def show_summary(plan: Plan, stats: Mapping[str, Any], warnings: Sequence[str], 
         console.print(styled(("warning: ", "bold"), one_line(line)), soft_wrap=True)
     if len(lines) > WARNINGS_SHOWN:
         console.print(f"{len(lines) - WARNINGS_SHOWN} more warnings, see above")
-    where = shown(plan.folder)
+    where = shown(plan.folder.url)
     console.print(styled("report: ", (one_line(f"{where}/{REPORT_PAGE}"), "bold")), soft_wrap=True)
     trust = _trust(plan)
     for number, (command, what) in enumerate(_next(where, stats)):
@@ -59,12 +58,10 @@ def _trust(plan: Plan) -> str:
     return ""
 
 
-def shown(folder: Folder) -> str:
-    """The folder as a user would type it: relative to the current one if it is below it."""
+def shown(place: str) -> str:
+    """A path or URL as a user would type it: relative to the current folder if it is below it."""
     here = Path.cwd()
-    if folder.is_local and Path(folder.url).is_relative_to(here):
-        return os.path.relpath(folder.url, here)
-    return folder.url
+    return os.path.relpath(place, here) if Path(place).is_relative_to(here) else place
 
 
 def _tokens(plan: Plan, stats: Mapping[str, Any]) -> Iterator[str]:
