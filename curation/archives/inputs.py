@@ -23,7 +23,7 @@ import fsspec
 from fsspec.core import split_protocol
 from fsspec.implementations.local import LocalFileSystem
 
-from curation.archives.commoncrawl.names import ROOT, archives_of, is_crawl
+from curation.archives.commoncrawl.names import ROOT, archives_of, crawl_hint, is_crawl
 from curation.archives.http_requests import http_info
 from curation.archives.hub import chosen_files
 from curation.archives.kinds import ENDINGS, UNSURE_ENDINGS, Kind, is_divisible, kind_of, part_bounds
@@ -233,7 +233,7 @@ def _find(argument: str, *, recorded: bool = False) -> list[Input]:
             missing = f"glob {argument}: matches no file"
         else:
             infos = [info] if info is not None else []
-            missing = f"input {argument}: no such file or folder"
+            missing = f"input {argument}: no such file or folder{crawl_hint(argument)}"
         if split_protocol(url)[0] in OBJECT_STORES:
             missing += ", or no such bucket"
         infos = _each_once(infos)

@@ -63,10 +63,13 @@ class StoredStage:
             ValueError: A parameter changes that is not the threshold of a rule, or to what is no number.
         """
         changed = {key: value for key, value in values.items() if key not in self.values or self.values[key] != value}
+        held = {rule.reason for rule in self.rules if rule.threshold == self.values.get(rule.reason)}
         for key, value in changed.items():
-            held = [rule for rule in self.rules if rule.reason == key and rule.threshold == self.values.get(key)]
-            if not held or not is_threshold(value):
-                raise ValueError(f"{key} = {value!r}: only thresholds can be changed without the code of {self.use}")
+            if key not in held or not is_threshold(value):
+                names = f" ({', '.join(sorted(held))})" if held else ""
+                raise ValueError(
+                    f"{key} = {value!r}: only thresholds{names} can be changed without the code of {self.use}"
+                )
         rules = (replace(rule, threshold=changed.get(rule.reason, rule.threshold)) for rule in self.rules)
         return cast("Stage", replace(self, values={**self.values, **changed}, rules=tuple(rules)))
 

@@ -60,6 +60,12 @@ def is_crawl(argument: str) -> bool:
     return argument.startswith(SCHEME)
 
 
+def crawl_hint(argument: str) -> str:
+    """What to write instead of the name of a crawl without `cc:`, for an error; "" for any other text."""
+    is_name = argument.startswith("CC-MAIN-") and _NAME.fullmatch(argument)
+    return f"; the crawl of that name is {SCHEME}{argument}" if is_name else ""
+
+
 def parse_name(argument: str) -> CrawlName:
     """The meaning of a name.
 

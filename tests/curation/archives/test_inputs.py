@@ -118,6 +118,15 @@ def test_an_argument_without_files_is_an_error(tmp_path: Path, argument: str, mo
         find_inputs([argument])
 
 
+def test_the_name_of_a_crawl_without_its_scheme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error for an input that is the name of a crawl has the name to use; other errors have none."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"no such file or folder; the crawl of that name is cc:CC-MAIN-2025-08/wet$"):
+        find_inputs(["CC-MAIN-2025-08/wet"])
+    with pytest.raises(InputError, match=r"no such file or folder$"):
+        find_inputs(["latest"])
+
+
 def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
     """The error for a folder without archives lists the accepted endings."""
     with pytest.raises(InputError, match=r"\.warc"):

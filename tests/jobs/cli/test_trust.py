@@ -164,6 +164,8 @@ def test_a_stored_threshold_can_be_moved(out: Path, module: Path) -> None:
     assert json.loads(message)["whole"]["least"]["documents"] < json.loads(message)["whole"]["now"]["documents"]
     for more in (["--measure"], ["--set", "gopher_quality.stop_words=[]"]):
         assert "--trust-code" in call(move, out, *more)[1]
+    _, message = call(move, out, "--set", "gopher_quality.min_word=1")
+    assert "min_word = 1: only thresholds (min_words) can be changed" in message
     assert not module.exists()
 
 
