@@ -106,7 +106,8 @@ def _signal(name: str, histogram: Histogram, tally: Mapping[str, Any], rules: Se
     removed = [bar.count if any(beyond(bar, rule, cut) for rule, cut in judged) else 0 for bar in shown]
     violated = {rule.reason: tally["violations"].get(rule.reason, 0) for rule in rules}
     thresholds = tuple(
-        Threshold(str(rule), rule.reason, n := violated[rule.reason], measured - n, n / measured) for rule in rules
+        Threshold(f"{rule.signal} {rule.limit}", rule.reason, n := violated[rule.reason], measured - n, n / measured)
+        for rule in rules
     )
     if rules:
         kept = [bar.count - count for bar, count in zip(shown, removed, strict=True)]

@@ -49,6 +49,11 @@ class Rule:
     def __str__(self) -> str:
         return f"{self.signal} {self.comparison} {self.threshold:g}"
 
+    @property
+    def limit(self) -> str:
+        """The comparison and the whole threshold, for people: "> 10,000,000"."""
+        return f"{self.comparison} {self.threshold:,.10g}"
+
 
 def violations(signals: pa.StructArray, rule: Rule) -> Bools:
     """Rows whose signal violates `rule`, shape (rows,). KeyError if the signal was not measured."""

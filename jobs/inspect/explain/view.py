@@ -100,16 +100,12 @@ def _lines(measured: StageResult) -> Iterator[tuple[str, str, str, str, str]]:
     ruled = {rule.signal for rule, _ in measured.rules}
     for rule, violated in measured.rules:
         value = one_line(_value(measured.signals.get(rule.signal)))
-        yield stage, rule.signal, value, f"{_condition(rule)}  ({rule.reason})", _verdict(measured, rule, violated)
+        yield stage, rule.signal, value, f"{rule.limit}  ({rule.reason})", _verdict(measured, rule, violated)
     for signal, value in measured.signals.items():
         if signal not in ruled:
             yield stage, signal, one_line(_value(value)), "", ""
     if measured.reason is not None and all(rule.reason != measured.reason for rule, _ in measured.rules):
         yield stage, "", "", one_line(measured.reason), "would be removed" if measured.supposed else "removed here"
-
-
-def _condition(rule: Rule) -> str:
-    return f"{rule.comparison} {rule.threshold:,.10g}"
 
 
 def _verdict(measured: StageResult, rule: Rule, violated: bool) -> str:
