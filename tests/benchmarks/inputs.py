@@ -2,11 +2,12 @@
 
 Both sides are whole commands over the same file, each in its own environment (`make peers`): the language filter, the
 four heuristics, and MinHash signatures. Measured is the processor time of a command and of all its processes, so that
-other work on the machine hardly matters. Each side also runs on a file of one document, to measure its start-up, which
-is subtracted. Texts are those of the test pages; in repeated ones some words are respelled, so that no cache on either
-side helps with them. Then reading and writing alone, in one process each.
+other work on the machine hardly matters. Each has one worker, which datatrove runs in the process itself: the time of
+more would be lost, since it does not wait for them. Each side also runs on a file of one document, to measure its
+start-up, which is subtracted. Texts are those of the test pages; in repeated ones some words are respelled, so that no
+cache on either side helps with them. Then reading and writing alone, in one process each.
 
-    python tests/benchmarks/inputs.py [--quick] [--runs N] [--repeat N] [--workers N]
+    python tests/benchmarks/inputs.py [--quick] [--runs N] [--repeat N]
 """
 
 from __future__ import annotations
@@ -196,7 +197,6 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one copy of a quarter of the texts, one run")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--repeat", type=int, default=2, help="copies of each text")
-    parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()
     if not PEER.exists():
         sys.exit("datatrove's environment is missing: run `make peers`")
@@ -208,19 +208,17 @@ def main() -> None:
         found = found[::4] if args.quick else list(repeated(found, args.repeat))
         size = sum(len(text.encode()) for text in found) / 1e6
         runs = 1 if args.quick else args.runs
-        print(
-            f"{len(found)} texts, {size:.1f} MB, {args.workers} workers, {runs} runs; MB/s per core, ours, datatrove:"
-        )
+        print(f"{len(found)} texts, {size:.1f} MB, one worker, {runs} runs; MB/s per core, ours, datatrove:")
         for kind in ("parquet", "jsonl"):
-            write(base / kind, found, kind, args.workers)
+            write(base / kind, found, kind, 1)
             write(base / f"tiny-{kind}", found[:1], kind, 1)
-            ours(base / kind, base / "warm", recipe, args.workers)  # the first use on a machine compiles kernels
+            ours(base / kind, base / "warm", recipe, 1)  # the first use on a machine compiles kernels
             shutil.rmtree(base / "warm")
             spent: dict[str, list[float]] = {"ours": [], "peers": []}
             for _ in range(runs):
                 sides: dict[str, Callable[[Path, Path], float]] = {
-                    "ours": lambda source, out: ours(source, out, recipe, args.workers),
-                    "peers": lambda source, out: peers(source, out, args.workers),
+                    "ours": lambda source, out: ours(source, out, recipe, 1),
+                    "peers": lambda source, out: peers(source, out, 1),
                 }
                 for side, run in sides.items():
                     start = fresh(base / "out", lambda out, run=run, kind=kind: run(base / f"tiny-{kind}", out))
