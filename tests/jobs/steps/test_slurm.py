@@ -21,7 +21,7 @@ if not os.environ.get("CURATION_SLURM"):
 if not is_installed():
     pytest.skip("slurm-wlm and munge are not installed, or this is not root", allow_module_level=True)
 
-ARCHIVES = 200
+ARCHIVES = 400
 PATIENCE = 600.0
 
 
@@ -77,7 +77,7 @@ def test_jobs_that_reach_their_time_limit(
 ) -> None:
     """Each job ends after a minute, before the work is done, and another one is submitted; no byte is different."""
     file = describe(tmp_path, walltime="00:01:00", maximum=1)
-    file.write_text(f'{file.read_text()}prologue = ["sleep 30"]\n')
+    file.write_text(f'{file.read_text()}prologue = ["sleep 45"]\n')
     words = command("filter", crawl, "--out", tmp_path / "out", "--cluster", file, settings=SETTINGS)
     done = subprocess.run(
         words, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=PATIENCE
