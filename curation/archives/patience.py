@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from curation.archives.commoncrawl.addresses import is_of_commoncrawl
 from curation.archives.http_requests import TEMPORARY_STATUSES, RequestFailed, retry_after
-from curation.errors import CredentialsFailed, MissingExtra
+from curation.errors import CredentialsFailed, MissingExtra, WriteFailed
 from curation.running.retries import LEAST_TRIES, Attempt, retry_seconds
 from curation.store.storage import explain, is_about_credentials, is_io
 
@@ -62,7 +62,7 @@ class Patience:
 
     def may_pass(self, error: Exception) -> bool:
         """Whether the request may succeed later."""
-        if isinstance(error, MissingExtra) or is_about_credentials(error) or not is_io(error):
+        if isinstance(error, (MissingExtra, WriteFailed)) or is_about_credentials(error) or not is_io(error):
             return False
         status = getattr(_source(error), "status", None)
         if status is None:

@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 
 from curation.archives.http_requests import RequestFailed, download, gives_ranges, http_info, receive
 from curation.archives.patience import Patience
-from curation.store.storage import code, file_system, is_http
+from curation.errors import WriteFailed
+from curation.store.storage import code, explain, file_system, is_http
 
 Value = TypeVar("Value")
 
@@ -112,11 +113,17 @@ def _downloaded(fs: Any, url: str, patience: Patience) -> io.RawIOBase:
     """The whole file in a temporary file on disk, begun anew after each failure."""
     file: Any = tempfile.TemporaryFile()  # noqa: SIM115
 
+    def write(data: bytes) -> None:
+        try:
+            file.write(data)
+        except OSError as error:  # about this machine, not about the server
+            raise WriteFailed(f"cannot keep {url} on disk: {explain(error)}") from error
+
     def attempt() -> None:
         file.seek(0)
         file.truncate()
         try:
-            download(fs, url, file.write)
+            download(fs, url, write)
         except RequestFailed as error:
             if error.status is not None:
                 raise

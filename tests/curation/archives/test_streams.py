@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import resource
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -14,6 +15,7 @@ from object_storage import Quiet, serving
 from curation.archives import http_requests, patience
 from curation.archives.http_requests import retry_after
 from curation.archives.streams import open_stream
+from curation.errors import WriteFailed
 from curation.running import retries
 
 DATA = random.Random(3).randbytes(12 << 20)
@@ -168,3 +170,16 @@ def test_a_download_that_always_breaks_ends(server: Any) -> None:
     with pytest.raises(OSError, match=r"after \d+ of 12582912 bytes .*cannot continue a download.*given up after"):
         open_stream(server.url)
     assert sum(server.slept) <= retries.RETRY_SECONDS / retries.LEAST_TRIES
+
+
+def test_a_full_disk_is_not_waited_for(server: Any) -> None:
+    """Without ranges, a download that this machine cannot keep ends at once: no server can help."""
+    server.gives_ranges, server.gives_length = False, 2
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with pytest.raises(WriteFailed, match=r"cannot keep .*a\.warc on disk"), open_stream(server.url) as stream:
+            stream.read(10)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not server.slept
