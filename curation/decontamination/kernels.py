@@ -13,7 +13,7 @@ import numpy as np
 
 from curation.arrays import Int64s, UInt8s
 from curation.decontamination.words import find_words, mixed, same_word
-from curation.running.compiled import inner, kernel
+from curation.running.compiled import doubled, inner, kernel
 
 GRAM = 5
 """Words of an n-gram. With one word in ten replaced, 83 % of the words are in an n-gram that is left."""
@@ -159,7 +159,7 @@ def match_texts(index: Any, data: UInt8s, starts: Int64s, least: Any) -> Any:
                         # the same diagonal: the seed before reaches it by comparing words
                         continue
                 if seeded == len(seeds):
-                    seeds = grown(seeds)
+                    seeds = doubled(seeds)
                 seeds[seeded, 0], seeds[seeded, 1], seeds[seeded, 2] = first, word, -1
                 if heads[field] < 0:
                     heads[field] = seeded
@@ -225,22 +225,12 @@ def match_texts(index: Any, data: UInt8s, starts: Int64s, least: Any) -> Any:
                     and 2 * heading >= index.field_heads[field]
                 ):
                     if matches == len(found):
-                        found = grown(found)
+                        found = doubled(found)
                     found[matches, 0], found[matches, 1], found[matches, 2] = text, field, weight / total
                     found[matches, 3] = words
                     found[matches, 4], found[matches, 5] = firsts[left] - starts[text], lasts[right] - starts[text]
                     matches += 1
     return found[:matches].copy()
-
-
-@inner
-def grown(rows: Any) -> Any:
-    """The same rows with room for as many more."""
-    larger = np.empty((2 * len(rows), rows.shape[1]), rows.dtype)
-    for row in range(len(rows)):
-        for column in range(rows.shape[1]):
-            larger[row, column] = rows[row, column]
-    return larger
 
 
 @inner

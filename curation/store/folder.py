@@ -29,7 +29,7 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
 from curation.errors import OutputError, UnsafePath, UsageError, WriteFailed
-from curation.store.storage import EXTRAS, OBJECT_STORES, explain, file_system, is_of_storage
+from curation.store.storage import EXTRAS, OBJECT_STORES, explain, file_system, is_io
 from curation.store.untrusted import is_inside, is_special
 
 TEMPORARY = ".tmp"
@@ -43,7 +43,7 @@ def _writing() -> Iterator[None]:
     except (WriteFailed, UsageError):
         raise
     except Exception as error:
-        if not isinstance(error, (OSError, NotImplementedError)) and not is_of_storage(error):
+        if not isinstance(error, NotImplementedError) and not is_io(error):
             raise
         raise WriteFailed(f"cannot write the output: {explain(error)}") from error
 

@@ -132,7 +132,7 @@ def input_errors(what: str, missing: str | None = None) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not isinstance(error, (OSError, ValueError, ImportError)) and not is_of_storage(error):
+        if not isinstance(error, (ValueError, ImportError)) and not is_io(error):
             raise
         is_missing = missing is not None and isinstance(error, FileNotFoundError)
         raise InputError(f"{what}: {missing if is_missing else explain(error)}") from error

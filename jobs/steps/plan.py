@@ -24,7 +24,7 @@ from curation.stages.parameters import flat_keys
 from curation.store.folder import Folder
 from curation.store.paths import OF_RUN, RECIPE_BEFORE, RUN
 from curation.store.shards import shard_of
-from curation.store.storage import explain, is_of_storage
+from curation.store.storage import explain, is_io
 from curation.store.untrusted import is_plain
 
 DEFAULT_RECIPE = "fineweb"
@@ -238,7 +238,7 @@ def _previous(folder: Folder) -> dict[str, Any] | None:
             return read_run(folder, "inputs", "quarantined")
         others = folder.list()
     except Exception as error:
-        if isinstance(error, UsageError) or not (isinstance(error, (OSError, ValueError)) or is_of_storage(error)):
+        if isinstance(error, UsageError) or not (isinstance(error, ValueError) or is_io(error)):
             raise
         raise OutputError(f"{folder.url}: {explain(error)}") from error
     if others:

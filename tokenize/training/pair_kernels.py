@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from curation.arrays import Int64s
-from curation.running.compiled import inner
+from curation.running.compiled import doubled, inner
 
 PAIRS, WAITING = 0, 1
 COUNT, PAIR, START, LENGTH = range(4)
@@ -35,7 +35,7 @@ def push(heap: Int64s, sizes: Int64s, count: int, pair: int | np.int64, start: i
     """Push a pair with its count and its slice of `places`; returns the heap."""
     entry = sizes[WAITING]
     if entry == len(heap):
-        heap = _doubled(heap)
+        heap = doubled(heap)
     heap[entry, COUNT], heap[entry, PAIR], heap[entry, START], heap[entry, LENGTH] = count, pair, start, length
     sizes[WAITING] = entry + 1
     while entry > 0 and _before(heap, entry, (entry - 1) >> 2):
@@ -114,14 +114,4 @@ def _with_room(pairs: Int64s, sizes: Int64s, least: int) -> Int64s:
         if pairs[old, 1] >= least:
             slot = find_pair(larger, pairs[old, 0])
             larger[slot, 0], larger[slot, 1] = pairs[old, 0], pairs[old, 1]
-    return larger
-
-
-@inner
-def _doubled(rows: Int64s) -> Int64s:
-    """The rows in an array twice as long."""
-    larger = np.empty((2 * len(rows), rows.shape[1]), np.int64)
-    for row in range(len(rows)):
-        for column in range(rows.shape[1]):
-            larger[row, column] = rows[row, column]
     return larger

@@ -33,7 +33,7 @@ from curation.store.folder import Folder
 from curation.store.paths import DOCUMENTS, RUN, SIGNALS
 from curation.store.shards import rows_at
 from curation.store.storage import explain as storage_error
-from curation.store.storage import is_of_storage
+from curation.store.storage import is_io
 
 RECORD_HEADERS = 1 << 20
 """Bytes read in addition to the largest allowed page, for its headers."""
@@ -149,7 +149,7 @@ def _compare(plan: Plan, shard: str, number: int, row: dict[str, Any]) -> tuple[
     try:
         return compare(plan.folder, shard, number, plan.recipe.table("dedup").against), None
     except Exception as error:
-        missing = isinstance(error, OSError | ValueError | LookupError) or is_of_storage(error)
+        missing = isinstance(error, ValueError | LookupError) or is_io(error)
         if isinstance(error, CurationError) or not missing:
             raise
         earlier = (row["signals"] or {}).get("dedup.survivor_run")
