@@ -11,7 +11,7 @@ collapsed as a browser does, except in `<pre>`.
 
 from __future__ import annotations
 
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 
@@ -58,12 +58,6 @@ from curation.extraction.blocks.tags import (
 )
 from curation.running.compiled import kernel, leaf
 
-
-def constant(value: int) -> int:
-    """A number that kernels do not take for a literal: functions are compiled anew for each literal they are given."""
-    return cast(int, np.int64(value))
-
-
 # Inherited properties of elements and of runs of text.
 LINK, BOLD, ITALIC, CODE, PRE = 1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 4
 NAV, HEADER, FOOTER, ASIDE, FORM = 1 << 5, 1 << 6, 1 << 7, 1 << 8, 1 << 9
@@ -101,7 +95,7 @@ _ROLE_FLAGS = np.array([[*ROLES.values()][number] for number in _role_numbers], 
 (
     _NO, CLASS, ID, ROLE, ITEMPROP, ITEMTYPE, TESTID, PROPERTY, STYLE, HIDDEN_ATTRIBUTE, ARIA, HREF, TYPE, CONTENT,
     ALTTEXT, SHADOW, DISPLAY_ATTRIBUTE,
-) = map(constant, range(KINDS := 17))  # fmt: skip
+) = range(KINDS := 17)  # fmt: skip
 _ATTRIBUTES = {
     "class": CLASS, "id": ID, "role": ROLE, "itemprop": ITEMPROP, "itemtype": ITEMTYPE, "data-testid": TESTID,
     "data-component": TESTID, "data-component-name": TESTID, "data-test-id": TESTID, "data-qa": TESTID,
@@ -121,7 +115,7 @@ _RENDERED_KEYS, _ = table([hashed(name) for name in (b"katex-html", b"mathjax_pr
     OTHER, A, ANNOTATION, BODY_TAG, BR, BUTTON_TAG, FORM_TAG, HEAD, HTML, LI, MATH_TAG, META, NOSCRIPT_TAG, OPTGROUP,
     OPTION, P, PLAINTEXT, PRE_TAG, SCRIPT, SELECT, STYLE_TAG, TABLE_TAG, TEMPLATE, TITLE, TR,
 ) = (
-    constant(NUMBERS[name])
+    NUMBERS[name]
     for name in (
         "", "a", "annotation", "body", "br", "button", "form", "head", "html", "li", "math", "meta", "noscript",
         "optgroup", "option", "p", "plaintext", "pre", "script", "select", "style", "table", "template", "title", "tr",
@@ -189,10 +183,9 @@ class Page(NamedTuple):
 _COUNTS = _VALUES + 2 * KINDS
 _NEXT_ENDS = _COUNTS + len(PROPERTIES)
 _STACK = _NEXT_ENDS + len(PROPERTIES)
-_SCOPE = constant(SCOPE)
 _ELEMENT, _TAG, _FLAGS, _CONTAINER = range(4)  # columns of the stack
 
-_ZERO, _LESS, _GREATER = map(constant, (0, 60, 62))
+_ZERO, _LESS, _GREATER = 0, 60, 62
 
 # Classes of bytes.
 _SPACES, _NAME_ENDS, _LOWER_LETTERS, _UPPER_LETTERS, _HIGH, _OPENS, _EQUALS, _DIGITS = 1, 2, 4, 8, 16, 32, 64, 128
@@ -585,7 +578,7 @@ def _close_to(state: Int64s, text: UInt8s, row: int) -> None:
 @leaf
 def _end_misplaced(state: Int64s, text: UInt8s, tag: int) -> None:
     """End an element; if it holds open blocks, they stay open, and what follows no longer has its properties."""
-    place = _find_open(state, tag, _SCOPE)
+    place = _find_open(state, tag, SCOPE)
     if not place:
         return
     row = top = state[_TOP]
@@ -641,12 +634,12 @@ def _close_implied(state: Int64s, text: UInt8s, tag: int) -> None:
             row -= 4
         _close_to(state, text, row)
     if properties & CLOSES_SELECT and state[_COUNTS + SELECT]:
-        row = _find_open(state, SELECT, _SCOPE)
+        row = _find_open(state, SELECT, SCOPE)
         if row:
             _close_to(state, text, row)
     if properties & CLOSES_P and state[_COUNTS + P]:
-        row = _find_open(state, P, _SCOPE)
-        if row and not (state[_COUNTS + BUTTON_TAG] and _find_open(state, BUTTON_TAG, _SCOPE) > row):
+        row = _find_open(state, P, SCOPE)
+        if row and not (state[_COUNTS + BUTTON_TAG] and _find_open(state, BUTTON_TAG, SCOPE) > row):
             _close_to(state, text, row)
     top = state[_TOP]
     around = PROPERTIES[state[top + _TAG]]
@@ -669,7 +662,7 @@ def _close_implied(state: Int64s, text: UInt8s, tag: int) -> None:
         if state[_COUNTS + A]:
             _end_misplaced(state, text, tag)
     elif tag == BUTTON_TAG:
-        row = _find_open(state, BUTTON_TAG, _SCOPE)
+        row = _find_open(state, BUTTON_TAG, SCOPE)
         if row:
             _close_to(state, text, row)
     elif properties & TABLE_PART and state[_COUNTS + TABLE_TAG]:
