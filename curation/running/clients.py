@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import shutil
@@ -290,8 +291,8 @@ def _demand_class(
                     waiting[name] = job
             ended = await _not_in_queue(waiting)
             for name, job in ended.items():
-                self.cluster.workers.pop(name, None)
-                await job.close()
+                if self.cluster.workers.pop(name, None) is not None:  # else the cluster is closing it already
+                    self.cluster._futures.add(asyncio.ensure_future(job.close()))  # the cluster's end waits for these
             if ended:
                 self.ended = None if self.ended is None else self.ended + len(ended)
                 job = next(iter(ended.values()))

@@ -206,6 +206,20 @@ def test_jobs_that_all_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scr
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".curate-")]
 
 
+def test_the_end_while_jobs_are_cancelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It waits for the jobs that are being cancelled because they ended early."""
+    monkeypatch.setattr(clients, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(clients, "ADAPT_SECONDS", 0.1)
+    monkeypatch.setattr(clients, "EARLY_ENDS", 1000)
+    install(tmp_path, monkeypatch, "echo Submitted batch job 7")
+    (tmp_path / "scancel").write_text(f"#!/bin/bash\ntouch {tmp_path}/begun\nsleep 2\n")
+    with open_cluster(jobs=options(tmp_path, f"{GOOD}minimum = 1\nmaximum = 1\n")) as cluster:
+        until = time.monotonic() + 60
+        while cluster.workers or not (tmp_path / "begun").exists():
+            assert time.monotonic() < until
+            time.sleep(0.05)
+
+
 def test_a_later_job_that_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once a job was accepted, a refusal is a warning, and the job is submitted again."""
     monkeypatch.setattr(clients, "REFUSED_SECONDS", 1.0)
