@@ -111,11 +111,13 @@ class _HttpFile(io.RawIOBase):
 
 def _downloaded(fs: Any, url: str, patience: Patience) -> io.RawIOBase:
     """The whole file in a temporary file on disk, begun anew after each failure."""
-    file: Any = tempfile.TemporaryFile()  # noqa: SIM115
+    file: Any = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
 
     def write(data: bytes) -> None:
+        left = memoryview(data)
         try:
-            file.write(data)
+            while left:
+                left = left[file.write(left) :]
         except OSError as error:  # about this machine, not about the server
             raise WriteFailed(f"cannot keep {url} on disk: {explain(error)}") from error
 
@@ -135,7 +137,7 @@ def _downloaded(fs: Any, url: str, patience: Patience) -> io.RawIOBase:
     except BaseException:
         file.close()
         raise
-    raw: io.RawIOBase = file.detach()
+    raw: io.RawIOBase = file
     return raw
 
 

@@ -28,7 +28,7 @@ from curation.archives.ledger import Loss
 from curation.archives.read import read_input
 from curation.archives.reader import ReadSettings
 from curation.archives.watch import Watch
-from curation.running.child import shared_file
+from curation.running.child import not_shared, shared_file
 
 STATE = struct.Struct("<qq")
 """What is noted in shared memory: a phase, and the number of the record that it is about."""
@@ -97,8 +97,7 @@ def _serve(request: tuple[Input, ReadSettings, Mapping[int, str], tuple[int, str
             for number, batch in enumerate(batches):
                 if number < first:
                     continue
-                control.send(stream.tell())
-                _send(files, batch.table)
+                _pass_on(batch.table, stream.tell(), control, files)
                 waiting += 1
                 while waiting > AHEAD or control.poll():
                     control.recv()
@@ -114,11 +113,16 @@ def _serve(request: tuple[Input, ReadSettings, Mapping[int, str], tuple[int, str
     control.send((counts, losses, error))
 
 
-def _send(files: socket.socket, table: pa.RecordBatch) -> None:
+def _pass_on(table: pa.RecordBatch, offset: int, control: Connection, files: socket.socket) -> None:
+    """Pass on a batch: it is written before it is announced, as the parent then waits for nothing else."""
     descriptor = shared_file("batch")
     try:
-        with pa.OSFile(f"/dev/fd/{descriptor}", "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
-            writer.write_batch(table)
+        try:
+            with pa.OSFile(f"/dev/fd/{descriptor}", "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
+                writer.write_batch(table)
+        except OSError as error:
+            raise not_shared(error) from error
+        control.send(offset)
         socket.send_fds(files, [b"b"], [descriptor])
     finally:
         os.close(descriptor)

@@ -56,8 +56,11 @@ def main() -> None:
             continue
         control.sendall(b"r")
         _silence()
-        _Batch(request, function, pages, out, parent).run()
-        control.sendall(b"d")
+        try:
+            _Batch(request, function, pages, out, parent).run()
+            control.sendall(b"d")
+        except OSError as error:  # an answer cannot be written, whatever the page
+            control.sendall(b"w" + bytes([error.errno or 0]))
 
 
 @functools.cache

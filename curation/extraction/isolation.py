@@ -30,7 +30,7 @@ import pyarrow as pa
 from curation.errors import StepFailed
 from curation.extraction import isolated_child
 from curation.extraction.isolated_child import ANSWER, FAILED, RECORD, RECYCLED, write_all
-from curation.running.child import Child, describe_exit, shared_file
+from curation.running.child import Child, describe_exit, not_shared, shared_file
 from curation.running.performance import add_elsewhere, child_ns
 
 PATIENCE = 6
@@ -178,7 +178,10 @@ class _Supervisor:
         """See `run`; each round of the loop is the work of one child, until the last page or its death."""
         answers: list[Answer] = []
         try:
-            _write_pages(self.pages, pages)
+            try:
+                _write_pages(self.pages, pages)
+            except OSError as error:
+                raise not_shared(error) from error
             while len(answers) < len(pages):
                 answers += self.round(function, len(answers), len(pages), limits)
         except BaseException:
@@ -230,6 +233,9 @@ class _Supervisor:
             before, size = size, os.fstat(self.answers).st_size
             if size == before:
                 return True
+        if message == b"w":
+            number = (child.receive(patience) or b"\0")[0]
+            raise not_shared(OSError(number, os.strerror(number)))
         return None if message == b"d" else False
 
 

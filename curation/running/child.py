@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 
-from curation.errors import StepFailed
+from curation.errors import StepFailed, WriteFailed
 
 _BOOT = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from {} import main; main()"
 
@@ -61,6 +61,13 @@ def shared_file(name: str) -> int:
         return os.memfd_create(name)
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())
+
+
+def not_shared(error: OSError) -> WriteFailed:
+    """The error to raise if a shared file cannot be written: memory or a limit of this machine, not the input."""
+    return WriteFailed(
+        f"cannot write to memory that processes share: {os.strerror(error.errno) if error.errno else error}"
+    )
 
 
 def describe_exit(code: int) -> str:

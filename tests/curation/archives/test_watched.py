@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,7 +17,7 @@ from curation.archives.inputs import Input, find_inputs
 from curation.archives.ledger import Loss
 from curation.archives.reader import ReadSettings, read_batches
 from curation.archives.watched import read_watched
-from curation.errors import StepFailed, UnreadableArchive
+from curation.errors import StepFailed, UnreadableArchive, WriteFailed
 
 SETTINGS = ReadSettings(max_seconds=0.5)
 GOOD = [f"https://good.org/{number}" for number in range(600)]
@@ -84,6 +85,17 @@ def test_records_that_hang_or_crash_are_left_out(tmp_path: Path) -> None:
     assert counts["skipped.crash"] == 1
     assert [loss.cause for loss in losses] == ["too_slow", "crash", "too_slow"]
     assert all(loss.offset > 0 and loss.records == 1 for loss in losses)
+
+
+def test_batches_that_cannot_be_written(tmp_path: Path) -> None:
+    """A limit on files of the child, which holds for files in memory too, ends the step at once and in one line."""
+    source = archive(tmp_path)
+    watched.prepare(source)
+    (reader,) = watched._IDLE
+    assert reader.child is not None
+    resource.prlimit(reader.child.process.pid, resource.RLIMIT_FSIZE, (4096, 4096))
+    with pytest.raises(WriteFailed, match=r"^cannot write to memory that processes share: File too large$"):
+        read(source)
 
 
 def test_a_kill_or_a_wait_costs_nothing(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import psutil
 import pyarrow as pa
 import pytest
 
-from curation.errors import StepFailed
+from curation.errors import StepFailed, WriteFailed
 from curation.extraction import isolation
 from curation.extraction.isolation import Answer, Function, PageLimits
 
@@ -63,6 +64,23 @@ def test_only_the_failing_page_is_lost(fault: str) -> None:
     """Pages before and after a page that fails have their answers; the page that fails has the cause."""
     answers = run("a", "b", f"FAULT {fault}", "c", "d")
     assert answers == [Answer("a"), Answer("b"), EXPECTED[fault], Answer("c"), Answer("d")]
+
+
+@pytest.mark.parametrize("is_child", [True, False])
+def test_memory_that_cannot_be_written(is_child: bool) -> None:
+    """A limit on files, which holds for files in memory too, is not the page's fault: the step ends in one line."""
+    assert run("a") == [Answer("a")]
+    (child,) = children()
+    process = child.pid if is_child else 0
+    before = resource.prlimit(process, resource.RLIMIT_FSIZE)
+    resource.prlimit(process, resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with pytest.raises(WriteFailed, match=r"^cannot write to memory that processes share: File too large$"):
+            run("a", "b" * (10_000 if not is_child else 4000), "c" * 4000)
+    finally:
+        if not is_child:
+            resource.prlimit(process, resource.RLIMIT_FSIZE, before)
+    assert run("a", "c" * 10_000) == [Answer("a"), Answer("c" * 10_000)]
 
 
 def test_every_fault_in_one_batch() -> None:
