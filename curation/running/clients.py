@@ -18,7 +18,7 @@ from multiprocessing import resource_tracker
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from curation.errors import MissingExtra, UsageError
+from curation.errors import MissingExtra, StepFailed, UsageError
 from curation.running.answers import RETRIES, describe
 from curation.running.terminal import one_line
 from curation.running.versions import code_version
@@ -108,9 +108,13 @@ def _loop_without_interrupts() -> Iterator[Any]:
 
 @contextmanager
 def start(workers: int) -> Iterator[Any]:
-    """A client of new worker processes on this machine, of one thread each, for the duration of the block."""
+    """A client of new worker processes on this machine, of one thread each, for the duration of the block.
+
+    Raises:
+        StepFailed: A process ended while it started, again and again.
+    """
     import dask
-    from distributed import Client, LocalCluster
+    from distributed import Client
 
     settings = {
         "distributed.scheduler.allowed-failures": RETRIES,
@@ -126,18 +130,32 @@ def start(workers: int) -> Iterator[Any]:
     with (
         dask.config.set(settings),
         _loop_without_interrupts() as loop,
-        LocalCluster(
-            loop=loop,
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            memory_limit="auto",
-            dashboard_address="127.0.0.1:0",
-            silence_logs=50,
-        ) as local,
+        _local_cluster(workers, loop) as local,
         Client(local, set_as_default=False) as client,
     ):
         yield client
+
+
+def _local_cluster(workers: int, loop: Any) -> Any:
+    """Dask's cluster of these workers; if one ends while it starts, as when it is killed, all are started again."""
+    from distributed import LocalCluster
+
+    for tries in range(RETRIES, -1, -1):
+        try:
+            return LocalCluster(
+                loop=loop,
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                memory_limit="auto",
+                dashboard_address="127.0.0.1:0",
+                silence_logs=50,
+            )
+        except RuntimeError as error:
+            if not tries:
+                cause = describe(error.__cause__ or error)
+                raise StepFailed(f"the worker processes on this machine do not start: {cause}") from error
+    raise AssertionError("not reached")
 
 
 SYSTEMS = {

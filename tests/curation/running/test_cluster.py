@@ -8,10 +8,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext, suppress
 from itertools import islice
 from pathlib import Path
 
 import dask
+import psutil
 import pytest
 from cluster_tasks import change_code, tell_item, work
 from distributed import Client, LocalCluster
@@ -187,6 +189,38 @@ def test_an_item_whose_worker_died_once_is_retried(dask_cluster: Cluster, tmp_pa
     """After the death of a worker the second attempt's value is returned."""
     item = f"die-once:{tmp_path / 'died'}"
     assert dask_cluster.gather(work, [item]) == [item.upper()]
+
+
+@pytest.mark.parametrize("kills", [1, 100])
+def test_a_worker_killed_while_it_starts(kills: int) -> None:
+    """Workers are started again; if that happens again and again, the error is one line."""
+    before = psutil.Process().children()
+    until = time.monotonic() + 120
+    killed: list[psutil.Process] = []
+    ended = threading.Event()
+
+    def kill() -> None:
+        while not ended.is_set() and len(killed) < kills and time.monotonic() < until:
+            for child in psutil.Process().children():
+                with suppress(psutil.Error):
+                    if child not in [*before, *killed] and "spawn_main" in " ".join(child.cmdline()):
+                        child.kill()
+                        killed.append(child)
+            time.sleep(0.01)
+
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
+    message = r"^the worker processes on this machine do not start: RuntimeError: Nanny failed"
+    try:
+        with (
+            nullcontext() if kills == 1 else pytest.raises(StepFailed, match=message),
+            open_cluster(1) as cluster,
+        ):
+            assert cluster.gather(work, ["a"]) == ["A"]
+    finally:
+        ended.set()
+        killer.join()
+    assert killed
 
 
 def test_workers_that_are_gone_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
