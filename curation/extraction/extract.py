@@ -105,7 +105,10 @@ class Extract:
                 raise ParameterError("blocks_model", self.blocks_model, f"the path of a model ({error})") from error
         if self._previews:
             try:
-                identify.load_model(self.model)
+                if self.model is None:
+                    identify.model_path()
+                else:
+                    identify.load_model(self.model)
             except (OSError, ValueError) as error:
                 raise ParameterError("model", self.model, "the path of a fastText model") from error
         if self._previews and (unknown := [name for name, label in self._labels().items() if label is None]):

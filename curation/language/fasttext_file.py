@@ -170,6 +170,21 @@ def read_classifier(path: Path) -> Classifier | None:
         raise ValueError("not a complete fastText model") from error
 
 
+def read_labels(path: Path) -> tuple[str, ...]:
+    """The labels of a sound classifier, without the rest of it, which takes fifty times as long to read."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        cursor = _Cursor(data, path)
+        for form in ("ii", "12i", "d"):
+            cursor.read(form)
+        size, *_ = cursor.read("iiiqq")
+        return tuple(entry[0].decode().removeprefix(PREFIX) for entry in _entries(cursor, size) if entry[2] == LABEL)
+
+
+def _entries(cursor: _Cursor, size: int) -> list[tuple[Any, ...]]:
+    """The dictionary: each word or label, how often it was seen, and which of the two it is."""
+    return [(cursor.word(), *cursor.read("qb")) for _ in range(size)]
+
+
 def _read(cursor: _Cursor) -> Classifier | None:
     magic, version = cursor.read("ii")
     dim, _, _, _, _, word_ngrams, loss, kind, buckets, shortest, longest, _ = cursor.read("12i")
@@ -184,7 +199,7 @@ def _read(cursor: _Cursor) -> Classifier | None:
         longest = 0  # as the library reads it
     size, words, _, _, pruned = cursor.read("iiiqq")
     _require(0 <= words < size and (pruned < 0 or buckets <= MAX_BUCKETS))
-    entries = [(cursor.word(), *cursor.read("qb")) for _ in range(size)]
+    entries = _entries(cursor, size)
     pairs = cursor.array(np.int32, 2 * max(0, pruned)).reshape(-1, 2)
     rows, norms = _read_matrix(cursor, dim)
     if norms is not None:

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from curation.arrays import Float64s
-from curation.language.fasttext_file import PREFIX, Classifier, read_classifier
+from curation.language.fasttext_file import PREFIX, Classifier, read_classifier, read_labels
 from curation.language.labels import closest, some
 from curation.text.buffers import text_bytes
 from curation.text.valid import valid_text
@@ -80,6 +80,8 @@ def load_model(path: str | None = None) -> Classifier | Any:
 @cache
 def labels(path: str | None = None) -> frozenset[str]:
     """All languages the model can predict."""
+    if path is None:
+        return frozenset(read_labels(model_path()))
     model = load_model(path)
     if isinstance(model, Classifier):
         return frozenset(model.labels)

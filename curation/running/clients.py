@@ -134,6 +134,16 @@ def start(workers: int) -> Iterator[Any]:
         Client(local, set_as_default=False) as client,
     ):
         yield client
+        _kill_idle(local)
+
+
+def _kill_idle(local: Any) -> None:
+    """Kill the workers of a cluster that have nothing left to do: by themselves, they would take seconds to end."""
+    for nanny in local.workers.values():
+        nanny.auto_restart = False
+        if nanny.pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(nanny.pid, signal.SIGKILL)
 
 
 def _local_cluster(workers: int, loop: Any) -> Any:

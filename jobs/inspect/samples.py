@@ -10,6 +10,7 @@ import tempfile
 import webbrowser
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -248,7 +249,7 @@ def open_report(plan: Plan, cluster: Cluster, reasons: tuple[str, ...] | None) -
     """
     facts = count_shards(plan, cluster)
     stats = collect(plan, facts)
-    page = make_page(plan, stats, read_samples(plan, facts, cluster), measure(plan.folder, stats))
+    page = make_page(plan, stats, partial(read_samples, plan, facts, cluster), measure(plan.folder, stats))
     path = Path(tempfile.mkdtemp(prefix="curate-")) / "index.html"
     path.write_text(page, encoding="utf-8")
     url = f"{path.as_uri()}#reason-{slug(reasons[0])}" if reasons else path.as_uri()

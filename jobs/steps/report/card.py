@@ -204,10 +204,10 @@ def _body(plan: Plan, stats: Mapping[str, Any]) -> Iterator[str]:
 
 def _base(recipe: Recipe) -> Recipe | None:
     """The built-in recipe that a recipe was made from: the one of its name, or that reproduces the same."""
-    built = [load(name) for name in built_in()]
-    named = (base for base in built if base.name == recipe.name)
-    alike = (base for base in built if base.reproduces and base.reproduces == recipe.reproduces)
-    return next(named, next(alike, None))
+    if recipe.name in built_in():
+        return load(recipe.name)
+    built = (load(name) for name in built_in()) if recipe.reproduces else ()
+    return next((base for base in built if base.reproduces == recipe.reproduces), None)
 
 
 def _differences(base: Recipe, recipe: Recipe) -> list[Difference]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from curation.jobs.steps.plan import Plan
@@ -21,13 +21,13 @@ LANGUAGE_SIGNALS = 6
 """Maximum number of languages with plots of their own."""
 
 
-def make_page(plan: Plan, stats: Mapping[str, Any], samples: Samples, performance: Performance) -> str:
+def make_page(plan: Plan, stats: Mapping[str, Any], samples: Callable[[], Samples], performance: Performance) -> str:
     """Render the page of a run, finished or not.
 
     Args:
         plan: The run.
         stats: Content of stats.json.
-        samples: Documents to show.
+        samples: Returns the documents to show; called after the figures are drawn, which takes as long as reading them.
         performance: Time and memory.
     """
     stages = dict([*plan.recipe.stages, ("pii", plan.recipe.table("pii"))])
@@ -38,35 +38,39 @@ def make_page(plan: Plan, stats: Mapping[str, Any], samples: Samples, performanc
     tally = stats["stages"].get("pii", {})
     folder = plan.folder
     run = folder.read_json(RUN) if folder.exists(RUN) else {"versions": {}}
+    figures = {
+        "signals": signal_figures(stats, rules),
+        "language_signals": language_figures(
+            plan.recipe, stats.get("language_signals", {}), list(stats.get("funnels", {}))[:LANGUAGE_SIGNALS]
+        ),
+        "languages": ranked(stats["languages"], LANGUAGES),
+        "domains": ranked(stats["domains"], DOMAINS),
+        "tlds": ranked(stats["tlds"], TLDS),
+        "scores": two_sides("scores", "Score of the identified language", stats["scores"], "score"),
+        "lengths": _lengths(stats),
+        "cluster_sizes": counted(
+            "cluster-sizes", "Clusters by size", "documents", stats["dedup"].get("cluster_sizes", {})
+        ),
+    }
+    shown = samples()
     return render(
-        {
+        figures
+        | {
             "stats": stats,
             "rows": rows,
             "first": next((row.entered for row in rows), 0),
             "rate": tokens_per_character(stats),
             "unfinished": not stats["tokens"],
-            "signals": signal_figures(stats, rules),
-            "language_signals": language_figures(
-                plan.recipe, stats.get("language_signals", {}), list(stats.get("funnels", {}))[:LANGUAGE_SIGNALS]
-            ),
-            "languages": ranked(stats["languages"], LANGUAGES),
             "funnels": stats.get("funnels", {}),
-            "domains": ranked(stats["domains"], DOMAINS),
-            "tlds": ranked(stats["tlds"], TLDS),
-            "scores": two_sides("scores", "Score of the identified language", stats["scores"], "score"),
-            "lengths": _lengths(stats),
-            "cluster_sizes": counted(
-                "cluster-sizes", "Clusters by size", "documents", stats["dedup"].get("cluster_sizes", {})
-            ),
-            "clusters": samples.clusters,
+            "clusters": shown.clusters,
             "personal": dict(sorted(tally.get("counts", {}).items(), key=lambda item: (-item[1], item[0]))),
             "lost": _lost(stats),
             "bytes_per_token": dict(list(stats["bytes_per_token"].items())[:LANGUAGES]),
             "tokenizer": folder.read_json(TOKENIZER_REPORT) if folder.exists(TOKENIZER_REPORT) else None,
             "performance": performance,
-            "kept": samples.by_reason.get(KEPT, ()),
-            "removed": _removed(rows, samples),
-            "shown": set(samples.by_reason),
+            "kept": shown.by_reason.get(KEPT, ()),
+            "removed": _removed(rows, shown),
+            "shown": set(shown.by_reason),
             "recipe": to_toml(plan.recipe.resolved()),
             "description": plan.recipe.description,
             "versions": run["versions"],

@@ -8,6 +8,7 @@ performance/, where these come from. A rerun of the report writes nothing unless
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group, RenderableType
@@ -63,7 +64,9 @@ def write_report(plan: Plan, cluster: Cluster, progress: Progress) -> dict[str, 
             facts = count_shards(plan, cluster)
             stats = collect(plan, facts)
             performance = measure(folder, stats)
-            page = make_page(plan, stats, read_samples(plan, facts, cluster), performance)
+            with ThreadPoolExecutor(1) as threads:
+                samples = threads.submit(read_samples, plan, facts, cluster)
+                page = make_page(plan, stats, samples.result, performance)
             folder.write(REPORT_PAGE, page.encode())
             text = (json.dumps(stats, ensure_ascii=False, indent=1) + "\n").encode()
             output = Output(STATS, len(text), folder.write(STATS, text), 0)

@@ -53,6 +53,12 @@ def by_kernel(values: list[str], path: Path | None = None) -> list[tuple[str | N
     return list(zip(found.languages, found.scores.tolist(), strict=True))
 
 
+def test_labels_of_the_built_in_model() -> None:
+    """They are read without the rest of the model, and are those that the loaded model has."""
+    identify.labels.cache_clear()
+    assert identify.labels() == {*identify.load_model().labels}
+
+
 def test_real_texts(shared_data: Path) -> None:
     """Labels, scores and wanted scores equal the library's on every fifth text of the shared pages."""
     values = list(texts(shared_data)[::5])

@@ -161,7 +161,7 @@ def test_the_command_prints_a_table_a_page_and_json(runs: tuple[Path, Path], tmp
     assert stages == [entry["stage"] for entry in values["funnel"]]
     assert stages[0] == "read"
     assert not root.xpath("//script | //img | //link[@href != 'data:,']")
-    assert CliRunner().invoke(app, [*words, "--html", "/nowhere/x.html"]).exit_code != 0
+    assert CliRunner().invoke(app, [*words, "--html", str(tmp_path / "none" / "x.html")]).exit_code != 0
 
 
 def hostile() -> RunComparison:

@@ -79,7 +79,7 @@ def spoiled_page(out: Path) -> str:
     names = [f"{name}.{reason}" for name, tally in stats["stages"].items() for reason in tally["reasons"]]
     by_reason = {name: [spoiled_sample(sample)] for name in names for sample in samples.by_reason["kept"][:1]}
     by_reason["kept"] = [spoiled_sample(sample) for sample in samples.by_reason["kept"]]
-    return make_page(plan, stats, Samples(by_reason, samples.clusters), measure(plan.folder, stats))
+    return make_page(plan, stats, lambda: Samples(by_reason, samples.clusters), measure(plan.folder, stats))
 
 
 def spoiled_sample(sample: SampledDocument) -> SampledDocument:
