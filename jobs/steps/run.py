@@ -86,7 +86,7 @@ def run_commands(
 
     def started(number: int, dashboard: str) -> None:
         progress.note(f"{number or 'no'} workers{'' if number else ' yet'}, dashboard {dashboard}")
-        Thread(target=_compile_ahead, args=(plan.recipe, commands), daemon=True).start()
+        Thread(target=_compile_ahead, args=(plan.recipe, commands, progress), daemon=True).start()
 
     with (
         open_cluster(workers, scheduler, started, progress.warn, task_timeout, jobs) as cluster,
@@ -106,18 +106,23 @@ def run_commands(
     return 1 if run.quarantined or is_damaged else 0
 
 
-def _compile_ahead(recipe: Recipe, commands: Sequence[str]) -> None:
+def _compile_ahead(recipe: Recipe, commands: Sequence[str], progress: Progress) -> None:
     """Compile kernels in this process, which otherwise waits for its workers.
 
-    Those of training run here. Others are compiled only where the cache lacks kernels, and shared through it.
+    Those of training run here. Others are compiled only where the cache lacks kernels, and shared through it. Those of
+    language identification, which few commands use in this process, show whether it does.
     """
     from curation.jobs.steps import filter, train_tokenizer
+    from curation.language.identify import load_model
 
     with suppress(Exception):  # the steps themselves will say what is wrong
         if "train-tokenizer" in commands and recipe.table("tokenizer").file is None:
             train_tokenizer.compile_kernels()
-        if "filter" in commands and has_compiled():
-            filter.compile_kernels(recipe)
+        if "filter" in commands:
+            load_model()
+            if has_compiled():
+                progress.note("compiling kernels, which takes about half a minute, once on each machine")
+                filter.compile_kernels(recipe)
 
 
 @contextmanager

@@ -57,5 +57,7 @@ def test_only_kernels_that_are_needed_are_compiled_ahead(
     monkeypatch.setattr(step, "compile_kernels", lambda recipe: compiled.append("filter"))
     monkeypatch.setattr(run, "has_compiled", lambda: is_cold)
     recipe: Any = SimpleNamespace(table=lambda name: SimpleNamespace(file=file))
-    run._compile_ahead(recipe, commands)
+    said: list[str] = []
+    run._compile_ahead(recipe, commands, SimpleNamespace(note=said.append))  # type: ignore[arg-type]
     assert compiled == expected
+    assert len(said) == ("filter" in expected)
