@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import IO, Any
 
 import numpy as np
@@ -23,6 +24,9 @@ from curation.text.valid import valid_text
 
 ESCAPED = 6
 """Bytes of JSON that one byte of text may take, as in \\u0001."""
+
+KEYS_CACHED = 64
+"""Sets of keys to remember: nearly all lines of a file have the same."""
 
 _TYPES = {name: pa.float64() if name == "language_score" else pa.string() for name in VALUES}
 
@@ -65,6 +69,9 @@ class BadRow(Exception):
     """A row that is no document, for a cause."""
 
 
+Candidate = tuple[str, str, list[str]]
+"""A name that may have a value: the whole, its part before the first dot, and the parts after it."""
+
 Parse = Callable[[str], dict[str, Any]]
 """From a line to its values by name; raises BadRow."""
 
@@ -76,6 +83,13 @@ def _text(line: str) -> dict[str, Any]:
 def _fields(settings: ReadSettings) -> Parse:
     """The function that finds the values of a JSON object, by the names that the recipe gives or that are known."""
     paths = {name: [(each, *_parts(each)) for each in settings.columns.candidates(name)] for name in VALUES}
+    wanted = {key for candidates in paths.values() for whole, head, _ in candidates for key in (whole, head)}
+
+    @lru_cache(KEYS_CACHED)
+    def to_try(keys: frozenset[str]) -> dict[str, list[Candidate]]:
+        """The candidates that an object can have if it has these of the wanted keys."""
+        found = {name: [each for each in paths[name] if {each[0], each[1]} & keys] for name in VALUES}
+        return {name: candidates for name, candidates in found.items() if candidates}
 
     def parse(line: str) -> dict[str, Any]:
         try:
@@ -84,12 +98,14 @@ def _fields(settings: ReadSettings) -> Parse:
             raise BadRow(INVALID_JSON) from error
         if not isinstance(found, dict):
             raise BadRow(WRONG_TYPE)
-        values = {name: _first(found, candidates) for name, candidates in paths.items()}
-        if values["text"] is None and values["html"] is None:
+        values = {
+            name: _first(found, candidates) for name, candidates in to_try(frozenset(found.keys() & wanted)).items()
+        }
+        content = [value for name in ("text", "html") if (value := values.get(name)) is not None]
+        if not content:
             raise BadRow(NO_TEXT)
-        for name in ("text", "html"):
-            if values[name] is not None and not isinstance(values[name], str):
-                raise BadRow(WRONG_TYPE)
+        if not all(isinstance(value, str) for value in content):
+            raise BadRow(WRONG_TYPE)
         return {name: _plain(name, value) for name, value in values.items() if value is not None}
 
     return parse
@@ -101,7 +117,7 @@ def _parts(name: str) -> tuple[str, list[str]]:
     return head, inner
 
 
-def _first(found: dict[str, Any], paths: list[tuple[str, str, list[str]]]) -> Any:
+def _first(found: dict[str, Any], paths: list[Candidate]) -> Any:
     """The first value that is there and not null."""
     for name, head, inner in paths:
         value = found.get(name)
@@ -121,7 +137,15 @@ def _plain(name: str, value: Any) -> str | float | None:
         return float(value) if is_number and abs(value) < 1e300 else None
     if name in ("id", "date") and is_number:
         return str(value)
-    return valid_text(value) if isinstance(value, str) else None
+    return value if isinstance(value, str) else None
+
+
+def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
+    """Values as a column. Text is made valid only if some is not: to check each takes half as long as to parse JSON."""
+    try:
+        return pa.array(values, kind)
+    except UnicodeEncodeError:
+        return pa.array([None if value is None else valid_text(value) for value in values], kind)
 
 
 class _LineRows:
@@ -185,7 +209,7 @@ class _LineRows:
 
     def _flush(self) -> Iterator[Batch]:
         if self._rows:
-            values = {name: pa.array([each.get(name) for each in self._values], kind) for name, kind in _TYPES.items()}
+            values = {name: _array([each.get(name) for each in self._values], kind) for name, kind in _TYPES.items()}
             rows = np.array(self._rows, np.int64)
             self._rows, self._values, self._size = [], [], 0
             yield from documents(values, rows, self._source, self._settings, self._counts, self._losses)

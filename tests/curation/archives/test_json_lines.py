@@ -89,6 +89,22 @@ def test_names_of_keys(tmp_path: Path) -> None:
     assert rows[0]["text"] == "A."
 
 
+def test_lines_differ_in_their_keys(tmp_path: Path) -> None:
+    """Each line has its values under its own keys, and the first that is not null counts."""
+    data = lines(
+        {"text": "A.", "url": "a"},
+        {"content": "B.", "metadata": {"url": "b"}},
+        {"text": None, "url": None, "content": "C.", "uri": "c"},
+        {"text": "D.", "metadata": {}},
+        {"text": "E.", "metadata.url": "e"},
+    )
+    (tmp_path / "a.jsonl").write_bytes(data)
+    rows, _, _ = read_rows(tmp_path / "a.jsonl")
+    assert [(row["text"], row["url"]) for row in rows] == [
+        ("A.", "a"), ("B.", "b"), ("C.", "c"), ("D.", None), ("E.", "e"),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("packing", [".gz", ".zst"])
 def test_a_cut_file_gives_what_comes_before(packing: str, tmp_path: Path) -> None:
     """Of a file that breaks off, the lines before are read, and the loss is named."""
