@@ -41,6 +41,7 @@ SEEDS = [
     b"{}\0" + tokenizer_json(),
     b'{"eos_token": {"content": "</s>"}, "pad_token": null}\0' + json.dumps(UNIGRAM).encode(),
     b"[]\0" + RANKS,
+    b'{"added_tokens_decoder": {"300": {"content": "<s>"}}, "eos_token": "<s>"}\0' + RANKS,
 ]
 WORDS = [
     *(

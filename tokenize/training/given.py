@@ -34,6 +34,12 @@ KNOWN_TOKENS = {
 }
 """Names under which published tokenizers have the special tokens, for a file that does not say which they are."""
 
+NAMES = ("tokenizer.json", "tokenizer.model", "tiktoken.model")
+"""The file of a tokenizer in a folder of transformers, first choice first."""
+
+SENTENCEPIECE = b"\n"
+"""The first byte of a SentencePiece model: the tag of its list of pieces."""
+
 _RANK_FILES: dict[str, tuple[str, dict[str, int]]] = {
     "gpt2": ("gpt2", {END: 50256}),
     "r50k_base": ("gpt2", {END: 50256}),
@@ -85,8 +91,13 @@ class GivenTokenizer:
                 raise InputError(f"the tokenizer has no token {name!r} ({role}); it has {_listed(tokens)}")
             said = self.config.get(role)
             said = said.get("content") if isinstance(said, dict) else said
-            candidates = [name, said, *known] if name is None else [name]
-            names[role] = next((each for each in candidates if isinstance(each, str) and each in tokens), None)
+            if isinstance(said, str) and said not in tokens and name is None and role == "eos_token":
+                raise InputError(
+                    f"tokenizer_config.json names {said!r} as {role}, which the tokenizer does not have: set "
+                    f"tokenizer.end_token; it has {_listed(tokens)}"
+                )
+            candidates = [name or said] if isinstance(name or said, str) else known
+            names[role] = next((each for each in candidates if each in tokens), None)
         if names["eos_token"] is None:
             raise InputError(
                 f"the tokenizer does not say which token ends a document: set tokenizer.end_token; it has "
@@ -113,7 +124,7 @@ def read_tokenizer(path: str, pattern: str, special_tokens: tuple[str, ...]) -> 
             definition = data
             json.loads(data)["model"]["vocab"]
         else:
-            definition = _from_ranks(_parse_ranks(data), name, pattern, special_tokens)
+            definition = _from_ranks(_parse_ranks(data), name, pattern, special_tokens, _added_tokens(config))
         import tokenizers
 
         tokenizers.Tokenizer.from_str(definition.decode())
@@ -131,12 +142,12 @@ def _read(path: str) -> tuple[bytes, str, dict[str, Any]]:
     config: dict[str, Any] = {}
     if fs.isdir(root):
         inside = {posixpath.basename(each): each for each in fs.ls(root, detail=False)}
-        found = next((inside[name] for name in ("tokenizer.json", "tokenizer.model") if name in inside), None)
+        found = next((inside[name] for name in NAMES if name in inside), None)
         if found is None:
             ranks = sorted(name for name in inside if name.endswith(".tiktoken"))
             found = inside[ranks[0]] if ranks else None
         if found is None:
-            raise InputError(f"tokenizer {path}: no tokenizer.json in this folder")
+            raise InputError(f"tokenizer {path}: no {', '.join(NAMES)} or *.tiktoken in this folder")
         for name in ("special_tokens_map.json", "tokenizer_config.json"):
             if name in inside:
                 read = json.loads(fs.cat_file(inside[name]))
@@ -156,8 +167,10 @@ def _parse_ranks(data: bytes) -> dict[bytes, int]:
         try:
             ranks[base64.b64decode(token, validate=True)] = int(rank)
         except (binascii.Error, ValueError):
-            kind = "neither tokenizer.json nor a tiktoken file"
-            raise InputError(f"tokenizer: {kind}: line {number} is not a token in base64 and its rank") from None
+            why = f"line {number} is not a token in base64 and its rank"
+            if data.startswith(SENTENCEPIECE):
+                why = "a SentencePiece model, which transformers saves as tokenizer.json"
+            raise InputError(f"tokenizer: neither tokenizer.json nor a tiktoken file: {why}") from None
     missing = [byte for byte in range(256) if bytes([byte]) not in ranks]
     if missing or len({*ranks.values()}) < len(ranks):
         problem = f"has no token for byte {missing[0]}" if missing else "gives two tokens the same rank"
@@ -165,11 +178,20 @@ def _parse_ranks(data: bytes) -> dict[bytes, int]:
     return ranks
 
 
-def _from_ranks(ranks: dict[bytes, int], name: str, pattern: str, special_tokens: Iterable[str]) -> bytes:
-    """A rank file as tokenizer.json."""
+def _added_tokens(config: Mapping[str, Any]) -> dict[str, int]:
+    """The tokens that tokenizer_config.json adds to those of the file, and their ids."""
+    return {token["content"]: int(number) for number, token in (config.get("added_tokens_decoder") or {}).items()}
+
+
+def _from_ranks(
+    ranks: dict[bytes, int], name: str, pattern: str, special_tokens: Iterable[str], added: dict[str, int]
+) -> bytes:
+    """A rank file as tokenizer.json, with the tokens `added` to it if there are any, else with `special_tokens`."""
     if name in _RANK_FILES:
         known, special = _RANK_FILES[name]
         pattern = PATTERNS[known]
+    elif added:
+        special = added
     else:
         first = max(ranks.values()) + 1
         special = {token: first + number for number, token in enumerate(special_tokens)}

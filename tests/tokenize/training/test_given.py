@@ -119,17 +119,23 @@ def test_the_fast_encoder_knows_byte_level_patterns(name: str, made: dict[str, T
     assert Encoder(made[name].to_str()).engine == "gigatoken"
 
 
-@pytest.mark.parametrize("pattern", [GPT2, GPT4, O200K], ids=["gpt2", "gpt4", "o200k"])
-def test_rank_files(pattern: str, tmp_path: Path) -> None:
-    """A rank file gives the ids of the tokenizer whose ranks they are, and the special tokens after them."""
-    tokenizer = byte_level(pattern)
+def write_ranks(tokenizer: Tokenizer, path: Path) -> dict[str, int]:
+    """Write the tokens of a byte-level BPE as a rank file, without special ones; returns their ids."""
     spelled = {spell(bytes([byte])): byte for byte in range(256)}
     vocabulary = {token: number for token, number in tokenizer.get_vocab().items() if token != "<|endoftext|>"}
     lines = [
         f"{base64.b64encode(bytes(spelled[each] for each in token)).decode()} {number}"
         for token, number in sorted(vocabulary.items(), key=lambda item: item[1])
     ]
-    (tmp_path / "mine.tiktoken").write_text("\n".join(lines) + "\n")
+    path.write_text("\n".join(lines) + "\n")
+    return vocabulary
+
+
+@pytest.mark.parametrize("pattern", [GPT2, GPT4, O200K], ids=["gpt2", "gpt4", "o200k"])
+def test_rank_files(pattern: str, tmp_path: Path) -> None:
+    """A rank file gives the ids of the tokenizer whose ranks they are, and the special tokens after them."""
+    tokenizer = byte_level(pattern)
+    vocabulary = write_ranks(tokenizer, tmp_path / "mine.tiktoken")
     settings = TokenizerSettings(file=str(tmp_path / "mine.tiktoken"), pattern=pattern, reserved=1)
     encoder = Encoder(settings.given().definition)
     same_ids(encoder, tokenizer, TEXTS)
@@ -151,12 +157,38 @@ def test_folders_of_transformers(made: dict[str, Tokenizer], tmp_path: Path) -> 
     assert settings.assets() != before
 
 
+@pytest.mark.parametrize("name", ["tiktoken.model", "tokenizer.model", "x.tiktoken"])
+def test_rank_files_in_folders(name: str, made: dict[str, Tokenizer], tmp_path: Path) -> None:
+    """In a folder with a rank file, tokenizer_config.json says which special tokens there are, and their ids."""
+    first = len(write_ranks(made["gpt2"], tmp_path / name))
+    added = {str(first + 5): {"content": "[BOS]", "special": True}, str(first + 6): {"content": "[EOS]"}}
+    config = {"added_tokens_decoder": added, "bos_token": "[BOS]", "eos_token": "[EOS]", "pad_token": "[PAD]"}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    settings = TokenizerSettings(file=str(tmp_path), pattern="gpt2")
+    assert settings.special_names() == {"bos_token": "[BOS]", "eos_token": "[EOS]", "pad_token": None}
+    encoder = Encoder(settings.given().definition)
+    assert (encoder.special_id("[BOS]"), encoder.special_id("[EOS]")) == (first + 5, first + 6)
+    assert encoder.find_special_id("<|endoftext|>") is None
+    same_ids(encoder, made["gpt2"], TEXTS[:5])
+
+
+def test_an_end_token_that_the_tokenizer_lacks(made: dict[str, Tokenizer], tmp_path: Path) -> None:
+    """An end token that tokenizer_config.json names and the tokenizer lacks is not replaced by another one."""
+    made["gpt2"].save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "tokenizer_config.json").write_text('{"eos_token": "<|end_of_text|>"}')
+    with pytest.raises(
+        ParameterError, match=r"names '<\|end_of_text\|>' as eos_token, which .* does not have: set token"
+    ):
+        TokenizerSettings(file=str(tmp_path))
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (None, "no such file or folder"),
         (b"{}", "cannot be used"),
         (b"some text\n", "neither tokenizer.json nor a tiktoken file: line 1"),
+        (b"\n\x0e\n\x05<unk>\x15\x00\x00\x00\x00\x18\x02", "a SentencePiece model, which transformers saves as"),
         (b"IQ== 0\n", "has no token for byte 0"),
     ],
 )
