@@ -402,6 +402,7 @@ def from_document(
     *,
     trusted: bool = True,
     stored: Mapping[str, Any] | None = None,
+    file: str | None = None,
 ) -> Recipe:
     """The recipe in a parsed TOML document, or in the result of `Recipe.resolved`.
 
@@ -410,9 +411,10 @@ def from_document(
         source: Name of the recipe or file, for errors.
         settings: Keys to override, each as "key=value".
         trusted: Whether the document may name code that is not built in, models, files and variables. Those in
-            `settings` may.
+            `settings` may, and what they replace is not used.
         stored: What the document's folder says about stages that are not built in (`Recipe.stored_stages`). Unless the
             document is trusted, these are not imported, and decide by their stored rules.
+        file: Name of the document's file for NotTrusted, if `source` is another.
 
     Raises:
         RecipeError: As in `load`.
@@ -437,11 +439,16 @@ def from_document(
     languages = by_label(by_name, source)
     known_stages: dict[str, StoredStage] = {}
     if not trusted:
+        replaced = {setting.partition("=")[0].strip() for setting in settings}
+        used = {
+            name: {key: value for key, value in values.items() if f"{name}.{key}" not in replaced}
+            for name, values in tables.items()
+        }
         try:
-            known_stages = _known_stages(source, entries, stored or {})
+            known_stages = _known_stages(file or source, entries, stored or {})
             unknown_stages = {name: each for name, each in entries.items() if name not in known_stages}
-            _refuse_outside(source, unknown_stages, tables)
-            _refuse_outside_by_language(source, unknown_stages, defaults, languages)
+            _refuse_outside(file or source, unknown_stages, used)
+            _refuse_outside_by_language(file or source, unknown_stages, defaults, languages)
         except RecursionError as error:
             raise RecipeError(f"{source}: a value is nested too deeply") from error
     for setting in settings:

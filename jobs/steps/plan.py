@@ -6,7 +6,7 @@ Every error in a request is reported here, before anything is written.
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -138,9 +138,7 @@ def make_plan(
     if origin is None and not words:
         raise UsageError(f"no input given, and {out} holds no run to resume")
     if recipe is None and origin is not None:
-        chosen = from_document(origin["recipe"], f"{place}/{RUN}", trusted=trust_code)
-        if settings:
-            chosen = from_document(origin["recipe"], "--set", settings, trusted=trust_code)
+        chosen = _recipe_again(origin["recipe"], f"{place}/{RUN}", settings, trust_code)
     else:
         chosen = load(recipe or DEFAULT_RECIPE, settings)
     _check_dedup(chosen, folder)
@@ -160,6 +158,16 @@ def make_plan(
     if other is not None and from_other is not None:
         before = EarlierRun(other, from_other["recipe"])
     return Plan(folder, chosen, inputs, trust_code, before)
+
+
+def _recipe_again(document: Mapping[str, Any], file: str, settings: Sequence[str], trusted: bool) -> Recipe:
+    """The recipe of an earlier run, from its file; what only `settings` name needs no trust."""
+    try:
+        chosen = from_document(document, file, trusted=trusted)
+    except NotTrusted:
+        if not settings:
+            raise
+    return from_document(document, "--set", settings, trusted=trusted, file=file) if settings else chosen
 
 
 def _before_update(folder: Folder, previous: dict[str, Any] | None, recipe: Recipe) -> EarlierRun | None:

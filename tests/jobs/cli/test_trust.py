@@ -252,6 +252,19 @@ def test_the_users_own_settings_are_trusted(out: Path, monkeypatch: pytest.Monke
     assert make_plan([], str(out), None, ["pii.secret_variable=MY_SECRET"], update=True).recipe
 
 
+def test_what_the_users_own_settings_replace_needs_no_trust(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder's value is not refused where --set gives another one, or the same; its other values are."""
+    monkeypatch.setenv("MY_SECRET", "s")
+    table(out, "pii", secret_variable="MY_SECRET")
+    own = "pii.secret_variable=MY_SECRET"
+    assert make_plan([], str(out), None, [own], update=True).recipe
+    with pytest.raises(NotTrusted, match=r"^\S+run.json: pii.secret_variable"):
+        make_plan([], str(out), None, ["pii.types=email"], update=True)
+    table(out, "tokenizer", file="theirs.json")
+    with pytest.raises(NotTrusted, match=r"^\S+run.json: tokenizer.file = 'theirs.json'"):
+        make_plan([], str(out), None, [own], update=True)
+
+
 HARMLESS = {
     "dedup.survivor", "pii.types", "pii.phone_regions", "language.languages", "extract.languages", "read.dump",
     "tokenizer.pattern", "tokenizer.end_token", "tokenizer.pad_token", "tokenizer.begin_token",
