@@ -208,6 +208,9 @@ def _find_fields(schema: pa.Schema, settings: ReadSettings) -> dict[str, tuple[s
                 fields[name] = path
                 break
     if not {"text", "html"} & fields.keys():
+        for candidate in settings.columns.candidates("text"):
+            if schema.names.count(candidate) > 1:
+                raise UnreadableArchive(f"more than one column is named {candidate!r}")
         names = ", ".join(schema.names[:SHOWN]) + (", …" if len(schema.names) > SHOWN else "")
         wanted = " or ".join(repr(each) for kind in ("text", "html") for each in settings.columns.candidates(kind))
         raise UnreadableArchive(f"no column {wanted}; there are {names or 'none'}: set read.columns.text")

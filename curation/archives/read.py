@@ -53,7 +53,12 @@ def read_input(
     if kind == "archive":
         stream.seek(source.start)
         part = source if source.is_part else None
-        yield from read_batches(stream, source.path, settings, counts, losses=losses, watch=watch, part=part)
+        try:
+            yield from read_batches(stream, source.path, settings, counts, losses=losses, watch=watch, part=part)
+        except UnreadableArchive as error:
+            if kind_of(source.path) is not None:
+                raise
+            raise UnreadableArchive(f"not Parquet, JSON Lines or a .txt file, and {error}") from error
     elif not source.size and kind != "text":
         counts["file.empty"] += 1
     elif kind == "parquet":

@@ -186,3 +186,10 @@ def test_other_names(name: str, data: bytes, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(data)
     rows, _, _ = read_rows(tmp_path / name)
     assert rows[0]["text"] == "A."
+
+
+def test_files_of_no_known_kind(tmp_path: Path) -> None:
+    """The error about a file that is of no kind that is read names these kinds."""
+    (tmp_path / "a.csv").write_bytes(b"text\nA.\n")
+    with pytest.raises(UnreadableArchive, match=r"not Parquet, JSON Lines or a .txt file, and no WARC or ARC record"):
+        read_rows(tmp_path / "a.csv")

@@ -126,6 +126,13 @@ def test_files_without_text_are_refused(columns: dict[str, Any], message: str, t
         read_rows(write(tmp_path / "a.parquet", columns))
 
 
+def test_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    """A file with two columns of text of one name is refused with that name, since neither is the text for sure."""
+    pq.write_table(pa.Table.from_arrays([pa.array(["A."])] * 2, ["text", "text"]), tmp_path / "a.parquet")
+    with pytest.raises(UnreadableArchive, match="more than one column is named 'text'"):
+        read_rows(tmp_path / "a.parquet")
+
+
 @pytest.mark.parametrize("keep", [4, 100, -1, -9])
 def test_a_cut_file_is_refused(keep: int, tmp_path: Path) -> None:
     """A file whose footer is gone is refused, not read as something else."""
