@@ -104,7 +104,7 @@ def _print_outputs(outputs: list[Output], as_json: bool) -> None:
         print_json([asdict(output) for output in outputs])
         return
     for output in outputs:
-        documents = f", {output.rows:,} documents" if output.rows else ""
+        documents = f", {output.rows:,} document{'' if output.rows == 1 else 's'}" if output.rows else ""
         print(f"{one_line(output.path)}: {output.bytes:,} bytes{documents}")
 
 
