@@ -278,7 +278,7 @@ def ranks(folder: str) -> None:
 
 
 def formats(folder: str) -> None:
-    """OLMo-core, mosaicml-streaming and litdata read our files as they are, and write the same bytes themselves.
+    """Megatron, OLMo-core, mosaicml-streaming and litdata read our files, and their writers write the same bytes.
 
     Args:
         folder: Has the exports, each in the folder of its format, and documents.json and rows.json with the ids.
@@ -290,6 +290,7 @@ def formats(folder: str) -> None:
     import litdata
     from litdata.streaming.item_loader import TokensLoader
     from litdata.streaming.writer import BinaryWriter
+    from megatron.core.datasets.indexed_dataset import IndexedDataset, IndexedDatasetBuilder
     from olmo_core.data.numpy_dataset import NumpyFSLDataset
     from olmo_core.data.utils import get_document_indices, load_array_slice
     from streaming import MDSWriter, StreamingDataset
@@ -299,6 +300,15 @@ def formats(folder: str) -> None:
     length = len(packed[0])
     flat = [token for document in documents for token in document]
     blocks = [flat[at : at + length] for at in range(0, len(flat) - length + 1, length)]
+
+    indexed = IndexedDataset(str(root / "megatron" / "train"))
+    assert [indexed[number].tolist() for number in range(len(indexed))] == documents
+    builder = IndexedDatasetBuilder(str(root / "built.bin"), dtype=np.uint16)
+    for document in documents:
+        builder.add_document(torch.tensor(document), [len(document)])
+    builder.finalize(str(root / "built.idx"))
+    for ending in ("bin", "idx"):
+        assert filecmp.cmp(root / f"built.{ending}", root / "megatron" / f"train.{ending}", shallow=False), ending
 
     paths = sorted(str(path) for path in root.glob("olmo/*.npy"))
     assert len(paths) > 1
