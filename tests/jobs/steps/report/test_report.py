@@ -243,6 +243,17 @@ def test_a_run_still_going_has_a_report(out: Path, tmp_path: Path) -> None:
     assert "Deduplication has not run yet" in text
 
 
+def test_a_run_of_many_inputs_has_a_report(out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With more inputs than are listed, the page has a table of folders and one of the unusual inputs."""
+    monkeypatch.setattr("curation.jobs.steps.report.inputs.LISTED", 2)
+    going = unfinished_run(out, tmp_path)
+    reported = write_report(open_plan(str(going)), Cluster(), Progress("silent"))
+    root = lxml.html.fromstring((going / "report" / "index.html").read_text())
+    (folders,) = root.xpath("//table[@data-table='input-folders']/tbody/tr")
+    assert folders.get("data-documents") == str(reported["inputs"]["folders"][0]["documents"])
+    assert ", quarantined" in root.xpath("string(//table[@data-table='inputs'])")
+
+
 def test_a_run_that_only_began_has_a_report(out: Path, tmp_path: Path) -> None:
     """With no shard finished and a quarantined input, the page and the tables say so."""
     began = unfinished_run(out, tmp_path)
