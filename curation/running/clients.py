@@ -15,10 +15,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from multiprocessing import resource_tracker
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from curation.errors import MissingExtra, StepFailed, UsageError
+from curation.running import job_list
 from curation.running.answers import RETRIES, describe
 from curation.running.terminal import one_line
 from curation.running.versions import code_version
@@ -33,14 +35,12 @@ ADAPT_SECONDS, IDLE_LOOKS = 2, 60
 """Seconds between looks at how many jobs are wanted, and looks at which one was not needed before it is cancelled: a
 job that is needed again for the next step would wait in the queue."""
 
-SUBMIT_SECONDS = 120
-"""Seconds to wait for the program that submits a job."""
-
 REFUSED_SECONDS = 30.0
 """Seconds after a job was refused in which no other one is submitted."""
 
-LOOK_SECONDS, EARLY_ENDS = 10.0, 3
-"""Seconds between looks at which jobs there still are, and the number of jobs that may end before the first worker."""
+LOOK_SECONDS, LOOKS, EARLY_ENDS = 10.0, 2, 3
+"""Seconds between looks at which jobs there still are, looks at which a job must be missing to have ended, since some
+systems list a new one late, and the number of jobs that may end before the first worker."""
 
 _STARTED = "curate-started"
 """Dask's topic for the start of a task on a worker."""
@@ -209,11 +209,16 @@ def check_system(jobs: JobOptions) -> None:
 
 
 @contextmanager
-def submit(jobs: JobOptions, wanted: Callable[[], int], failed: Callable[[str, bool], None]) -> Iterator[Any]:
+def submit(
+    jobs: JobOptions,
+    wanted: Callable[[], int],
+    failed: Callable[[str, bool], None],
+    queued: Callable[[str], None] = lambda reason: None,
+) -> Iterator[Any]:
     """A client of workers in jobs of a batch system, for the duration of the block.
 
     Jobs that end too early, as by their time limit, are submitted again. So are those that the system refuses, after
-    a pause, and under Slurm those that end before they have a worker.
+    a pause, and those that end before they have a worker.
 
     Args:
         jobs: What to submit.
@@ -250,7 +255,7 @@ def submit(jobs: JobOptions, wanted: Callable[[], int], failed: Callable[[str, b
         except (OSError, ValueError, TypeError, RuntimeError, ImportError) as error:
             raise UsageError(f"cluster file {jobs.file}: {describe(error)}") from error
         limits = {"minimum": jobs.minimum, "maximum": jobs.maximum}
-        demand = _demand_class(jobs, wanted, refused, failed)
+        demand = _demand_class(jobs, wanted, refused, failed, queued)
         queue.adapt(Adaptive=demand, interval=f"{ADAPT_SECONDS}s", wait_count=IDLE_LOOKS, **limits)
         yield client
 
@@ -260,8 +265,8 @@ def _job_class(base: Any, refused: dict[str, str]) -> Any:
     from distributed.deploy.spec import ProcessInterface
 
     class Job(base):  # type: ignore[misc]
-        submit_command = f"timeout {SUBMIT_SECONDS} {base.submit_command}"
-        has_worker = False
+        submit_command = f"timeout {job_list.ANSWER_SECONDS} {base.submit_command}"
+        has_worker, missing = False, 0
 
         async def start(self) -> None:
             try:
@@ -278,7 +283,11 @@ def _job_class(base: Any, refused: dict[str, str]) -> Any:
 
 
 def _demand_class(
-    jobs: JobOptions, wanted: Callable[[], int], refused: dict[str, str], failed: Callable[[str, bool], None]
+    jobs: JobOptions,
+    wanted: Callable[[], int],
+    refused: dict[str, str],
+    failed: Callable[[str, bool], None],
+    queued: Callable[[str], None],
 ) -> Any:
     """Dask's class that decides how many jobs there are; it also deals with those that fail. Arguments as above."""
     from distributed import Adaptive
@@ -294,9 +303,9 @@ def _demand_class(
         async def safe_target(self) -> int:
             if refused:
                 await self._drop_refused()
-            if jobs.system == "slurm" and time.monotonic() >= self.look_at:
+            if time.monotonic() >= self.look_at:
                 self.look_at = time.monotonic() + LOOK_SECONDS
-                await self._drop_ended()
+                await self._look()
             number = await super().safe_target()
             return number if time.monotonic() >= self.paused_until else min(number, len(self.plan))
 
@@ -308,8 +317,8 @@ def _demand_class(
             self.paused_until = time.monotonic() + REFUSED_SECONDS
             failed(f"cluster file {jobs.file}: {cause}", not self.cluster.workers and self.ended == 0)
 
-        async def _drop_ended(self) -> None:
-            """Let those that ended before they had a worker be submitted again."""
+        async def _look(self) -> None:
+            """See which jobs wait in the queue. Those that ended before they had a worker are submitted again."""
             waiting = {}
             for name, job in self.cluster.workers.items():
                 job.has_worker |= any(each == name or each.startswith(f"{name}-") for each in self.observed)
@@ -317,30 +326,34 @@ def _demand_class(
                     self.ended = None
                 elif job.job_id:
                     waiting[name] = job
-            ended = await _not_in_queue(waiting)
-            for name, job in ended.items():
-                if self.cluster.workers.pop(name, None) is not None:  # else the cluster is closing it already
+            listed = await job_list.list_jobs(jobs.system) if waiting else {}
+            if listed is None:
+                return
+            reasons = {job.job_id: listed[job.job_id] for job in waiting.values() if listed.get(job.job_id)}
+            more = f", and {len(reasons) - 1} more" if len(reasons) > 1 else ""
+            queued("".join(f"job {job} is in the queue ({why}){more}" for job, why in [*reasons.items()][:1]))
+            ended = {}
+            for name, job in waiting.items():
+                job.missing = 0 if job.job_id in listed else job.missing + 1
+                if job.missing >= LOOKS and self.cluster.workers.pop(name, None) is not None:
+                    ended[name] = job  # else the cluster is closing it already
                     self.cluster._futures.add(asyncio.ensure_future(job.close()))  # the cluster's end waits for these
             if ended:
                 self.ended = None if self.ended is None else self.ended + len(ended)
-                job = next(iter(ended.values()))
-                file = f"{job.log_directory}/{job.job_name}-{job.job_id}.err" if job.log_directory else ""
-                cause = f"job {job.job_id} ended before it had a worker; {file or f'slurm-{job.job_id}.out'} says why"
+                cause = _early_end(next(iter(ended.values())))
                 failed(f"cluster file {jobs.file}: {cause}", self.ended is not None and self.ended >= EARLY_ENDS)
 
     return Demand
 
 
-async def _not_in_queue(jobs: dict[str, Any]) -> dict[str, Any]:
-    """Those of these jobs of Slurm that have ended; none if Slurm does not answer."""
-    if not jobs:
-        return {}
-    words = ["timeout", str(SUBMIT_SECONDS), "squeue", "--me", "--noheader", "--format=%A"]
-    try:
-        listed = (await next(iter(jobs.values()))._call(words)).split()
-    except RuntimeError:
-        return {}
-    return {name: job for name, job in jobs.items() if job.job_id not in listed}
+def _early_end(job: Any) -> str:
+    """That a job ended before it had a worker, and the file that says why."""
+    folder = Path(job.log_directory or ".")
+    name = rf".*-{job.job_id}\.(err|out)|.*\.[eo]{job.job_id}|{job.job_id}\..*(ER|OU)"  # Slurm, LSF; SGE, PBS; PBS
+    found = [path for path in folder.glob(f"*{job.job_id}*") if re.fullmatch(name, path.name)]
+    if not found:
+        return f"job {job.job_id} was cancelled, or ended before it had a worker; there is no output of it in {folder}"
+    return f"job {job.job_id} ended before it had a worker; {max(found, key=lambda path: path.stat().st_size)} says why"
 
 
 def _refusal(error: Exception, program: str) -> str:
@@ -350,7 +363,7 @@ def _refusal(error: Exception, program: str) -> str:
         return f"{program}: {one_line(str(error))}"
     code, *printed = found.groups()
     if code == "124":  # of `timeout`
-        return f"{program}: no answer in {SUBMIT_SECONDS} seconds"
+        return f"{program}: no answer in {job_list.ANSWER_SECONDS} seconds"
     lines = [line.strip().removeprefix(f"{program}: ") for text in reversed(printed) for line in text.splitlines()]
     return f"{program}: {one_line('; '.join(filter(None, lines))) or f'it exits with code {code} and no message'}"
 

@@ -54,6 +54,7 @@ class Cluster:
         pool: The workers.
         watch: Called every few seconds while tasks run, and raises an error to stop them.
         failure: Why no job can start a worker, which ends the run; empty while one may.
+        queued: Which jobs wait in the queue of a batch system, and why; empty if none does.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class Cluster:
         self.threads, self.cores, self.task_timeout = threads, cores, task_timeout
         self.pool = WorkerPool(None if own else reaches_all, warned)
         self.watch: Callable[[], None] = lambda: None
-        self.failure = ""
+        self.failure = self.queued = ""
         self._active: list[Dispatch[Any, Any]] = []
         self._said = -RETRIES_SAID_SECONDS
 
@@ -143,6 +144,10 @@ class Cluster:
             self.failure = cause
         else:
             self.warned(f"{cause}; it will be submitted again", event="resubmitted")
+
+    def note_queued(self, reason: str) -> None:
+        """Note which jobs wait in the queue, and why; called from any thread."""
+        self.queued = reason
 
     def reconnect(self) -> None:
         """Wait until the client is connected again, to the same scheduler or the next one at its address or file.
@@ -343,7 +348,9 @@ def open_cluster(
         elif jobs is not None:
             clients.check_system(jobs)
             cluster = Cluster(
-                lambda: stack.enter_context(clients.submit(jobs, cluster.wanted, cluster.job_failed)),
+                lambda: stack.enter_context(
+                    clients.submit(jobs, cluster.wanted, cluster.job_failed, cluster.note_queued)
+                ),
                 started,
                 cores=jobs.maximum,
                 warned=warned,

@@ -51,7 +51,7 @@ SOON_SECONDS = 0.2
 """Seconds until the next look after a worker came, went or answered; thousands may do so at once."""
 
 WORKERLESS_SECONDS = 600.0
-"""Seconds to wait for the first or the next worker while there is none; a job queue may take minutes."""
+"""Seconds to wait for the first or the next worker while there is none, beyond the time that jobs wait in a queue."""
 
 REFUSED_SECONDS = 90.0
 """Seconds to wait for a worker that may have tasks while there are only others: they are asked three times."""
@@ -192,8 +192,9 @@ class Dispatch(Generic[Item, Value]):
         self._health = WorkerHealth()
         self._durations: list[float] = []
         self._workers: list[str] = []
+        self._stuck: set[str] = set()  # workers that are paused, and run nothing that could free memory
         self._checked, self._staffed, self._replaced = 0.0, time.monotonic(), 0
-        self._told = self._staffed
+        self._told = self._hoped = self._staffed
 
     @property
     def _client(self) -> Any:
@@ -394,7 +395,9 @@ class Dispatch(Generic[Item, Value]):
             self._cluster.reconnect()
         self._checked = time.monotonic()
         self._cluster.pool.update(self._client, self.look_again)
-        self._workers = [address for address in self._cluster.pool.usable if not self._silence(address)]
+        paused = self._cluster.pool.paused
+        self._workers = [each for each in self._cluster.pool.usable if each not in paused and not self._silence(each)]
+        self._stuck = paused - {flight.worker for flight in self._running.by_key.values() if flight.started is not None}
         self._wait_for_workers()
         yield from self._find_dead()
         for key, flight in list(self._losers.by_key.items()):
@@ -421,25 +424,34 @@ class Dispatch(Generic[Item, Value]):
     def _wait_for_workers(self) -> None:
         """Say now and then that there are no workers, and stop when there have been none for too long."""
         pool, now = self._cluster.pool, time.monotonic()
-        if self._workers:
-            self._staffed = self._told = now
+        if self._workers or pool.paused - self._stuck:
+            self._staffed = self._told = self._hoped = now
             return
+        if self._cluster.queued:
+            self._hoped = now
         waited = now - self._staffed
         if self._cluster.failure:
             raise StepFailed(self._cluster.failure)
         if pool.is_refused and waited > REFUSED_SECONDS:
             address, cause = min(pool.refused.items())
             raise StepFailed(f"no worker can be used; {address}: {cause}")
-        if waited > WORKERLESS_SECONDS and not pool.workers:
-            raise StepFailed(f"there has been no worker for {WORKERLESS_SECONDS:.0f} seconds")
+        if now - self._hoped > WORKERLESS_SECONDS and self._stuck == pool.workers.keys():
+            cause = self._why_stuck()
+            raise StepFailed(cause or f"there has been no worker for {WORKERLESS_SECONDS:.0f} seconds")
         if waited > REPLACE_SECONDS * (self._replaced + 1) and self._replaced < REPLACEMENTS:
             self._replaced += self._cluster.replace_workers()
         if now - self._told >= WAITING_SECONDS:
             self._told = now
-            refused = f" ({len(pool.refused)} get no tasks)" if pool.refused else ""
-            self._cluster.warned(
-                f"no worker for {waited:.0f} s{refused}; waiting for one", event="waiting", seconds=round(waited)
-            )
+            without = pool.refused.keys() | self._stuck
+            refused = f" ({len(without)} get no tasks)" if without else ""
+            cause = self._why_stuck() or self._cluster.queued
+            message = f"no worker for {waited:.0f} s{refused}; {cause or 'waiting for one'}"
+            self._cluster.warned(message, event="waiting", seconds=round(waited), cause=cause)
+
+    def _why_stuck(self) -> str:
+        """Why a worker that is there starts no tasks; empty if there is none of the kind."""
+        address = min(self._stuck, default="")
+        return address and f"worker {address} starts no tasks{self._cluster.pool.cause_of_death(address)}"
 
     def _typical(self) -> float:
         """The median duration of the tasks so far, in seconds; 0 if there are none."""
@@ -508,7 +520,7 @@ class Dispatch(Generic[Item, Value]):
             is_slow = self._durations and longest[flight.worker] > least
             if not idle:
                 return
-            hangs = self._silence(flight.worker) > 0
+            hangs = self._silence(flight.worker) > 0 or flight.worker in self._stuck
             if (is_slow or hangs) and len(self._running.of(flight.attempt)) == 1:
                 worker = idle.pop()
                 item = flight.attempt.item

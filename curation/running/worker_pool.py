@@ -45,12 +45,14 @@ class Worker:
         threads: Tasks that it runs at once.
         memory: Bytes of memory that it used when it was last seen.
         memory_limit: Bytes that it may use; 0 if there is no limit.
+        is_paused: Whether it starts no tasks because it uses nearly all of its memory.
         heard: Time on this process's monotonic clock, in seconds, at which it was last seen to be alive.
     """
 
     threads: int
     memory: int = 0
     memory_limit: int = 0
+    is_paused: bool = False
     heard: float = 0.0
     _last_seen: float = 0.0
 
@@ -59,6 +61,7 @@ class Worker:
         self.threads = max(1, int(facts["nthreads"]))
         self.memory = int(facts.get("metrics", {}).get("memory", 0))
         self.memory_limit = int(facts.get("memory_limit") or 0)
+        self.is_paused = facts.get("status") == "paused"
         if facts.get("last_seen", 0.0) != self._last_seen:
             self._last_seen, self.heard = facts.get("last_seen", 0.0), time.monotonic()
 
@@ -105,6 +108,11 @@ class WorkerPool:
     def usable(self) -> list[str]:
         """Addresses of the workers that may have tasks."""
         return sorted(self._admitted)
+
+    @property
+    def paused(self) -> set[str]:
+        """Addresses of the workers that start no tasks because of their memory."""
+        return {address for address, worker in self.workers.items() if worker.is_paused}
 
     @property
     def is_refused(self) -> bool:

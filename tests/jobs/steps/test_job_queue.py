@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import getpass
 import os
 import re
 import shutil
@@ -18,7 +20,7 @@ from hypothesis import strategies as st
 
 from curation.errors import MissingExtra, StepFailed, UsageError
 from curation.jobs.steps.job_queue import ACCOUNT, WALLTIMES, JobQueue, bytes_of, read_job_queue
-from curation.running import clients
+from curation.running import clients, dispatch, job_list
 from curation.running.clients import SYSTEMS, JobOptions
 from curation.running.cluster import open_cluster
 
@@ -171,12 +173,70 @@ def test_without_the_extra_or_the_system(tmp_path: Path, monkeypatch: pytest.Mon
 
 def install(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
     """Put programs for a batch system first on the path: an `sbatch` of these lines, `scancel` and `squeue`."""
-    queue = f"for file in {folder}/*.pid; do basename $file .pid; done"
+    queue = f"for file in {folder}/*.pid; do echo $(basename $file .pid) RUNNING None; done"
     for name, lines in (("sbatch", script), ("scancel", f"kill $(cat {folder}/$1.pid)"), ("squeue", queue)):
         path = folder / name
         path.write_text(f"#!/bin/bash\n{lines}\n")
         path.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+
+QSTAT = """
+server.example:
+                                                            Req'd  Req'd   Elap
+Job ID          Username Queue    Jobname    SessID NDS TSK Memory Time  S Time
+--------------- -------- -------- ---------- ------ --- --- ------ ----- - -----
+71.server       us       workq    dask-worke    --    1   4    8gb 00:20 Q   --
+72.long-server* us       workq    dask-worke   4711   1   4    8gb 00:20 R 00:01
+73.server       us       workq    dask-worke    --    1   4    --  00:20 H   --
+   held by its owner
+74.server       us       workq    dask-worke   4712   1   4    8gb 00:20 C   --
+"""
+GRID_ENGINE = f"""job-ID  prior   name       user         state submit/start at     queue                 slots
+{"-" * 100}
+     71 0.00000 dask-worke us           qw    11/28/2026 10:42:52                           4
+     72 0.55500 dask-worke us           r     11/28/2026 10:42:55 all.q@node01              4
+     73 0.55500 dask-worke us           Eqw   11/28/2026 10:42:55                           4
+"""
+
+
+@pytest.mark.parametrize(
+    ("system", "printed", "reasons"),
+    [
+        ("slurm", "71 PENDING None\n72 RUNNING None\n73 PENDING Nodes required for job are DOWN\n74 COMPLETING None\n",
+         ("PENDING", "", "Nodes required for job are DOWN", "")),
+        ("pbs", QSTAT, ("Q", "", "H")),
+        ("sge", GRID_ENGINE, ("qw", "", "Eqw")),
+        ("lsf", "71 PEND\n72 RUN\n73 PSUSP\n74 SSUSP\n75 EXIT\n", ("PEND", "", "PSUSP", "")),
+    ],
+)  # fmt: skip
+def test_lists_of_jobs(system: str, printed: str, reasons: tuple[str, ...]) -> None:
+    """Of each system's list, the jobs that have not ended are read, and why they have not started."""
+    jobs = job_list.JOB_LISTS[system].parse(printed)
+    assert jobs == {str(number): reason for number, reason in enumerate(reasons, start=71)}
+
+
+@pytest.mark.parametrize(
+    ("system", "program", "lines", "jobs"),
+    [
+        ("lsf", "bjobs", "echo No unfinished job found >&2; exit 255", {}),
+        ("lsf", "bjobs", "echo Failed in an LSF library call >&2; exit 255", None),
+        ("pbs", "qstat", 'echo "$2" > $(dirname $0)/user', {}),
+        ("slurm", "squeue", "exec sleep 60", None),
+        ("slurm", "squeue", "printf '7 PENDING \\xff'", {"7": "\ufffd"}),
+    ],
+)
+def test_what_a_list_of_jobs_may_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str, program: str, lines: str, jobs: dict[str, str] | None
+) -> None:
+    """No job is no error, and a system that does not answer has no list."""
+    monkeypatch.setattr(job_list, "ANSWER_SECONDS", 1)
+    monkeypatch.setattr(getpass, "getuser", lambda: "us")
+    (tmp_path / program).write_text(f"#!/bin/bash\n{lines}\n")
+    (tmp_path / program).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert asyncio.run(job_list.list_jobs(system)) == jobs
+    assert program != "qstat" or (tmp_path / "user").read_text() == "us\n"
 
 
 @pytest.mark.parametrize(
@@ -187,12 +247,15 @@ def install(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
         ("exit 3", "sbatch: it exits with code 3 and no message"),
         ("echo welcome", "sbatch: Could not parse job id .* welcome "),
         ("exec sleep 60", "sbatch: no answer in 1 seconds"),
-        ("echo Submitted batch job 7", r"job 7 ended before it had a worker; .*/dask-worker-7.err says why"),
+        ("echo Submitted batch job 7",
+         r"job 7 was cancelled, or ended before it had a worker; there is no output of it in /.*"),
+        ("cd $(dirname $0); echo why > job-7.err; touch job-7.out job-77.err a-7; echo Submitted batch job 7",
+         r"job 7 ended before it had a worker; .*/job-7.err says why"),
     ],
 )  # fmt: skip
 def test_jobs_that_all_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, message: str) -> None:
     """The run ends at once with what the batch system printed; so it does if jobs end at once."""
-    monkeypatch.setattr(clients, "SUBMIT_SECONDS", 1)
+    monkeypatch.setattr(job_list, "ANSWER_SECONDS", 1)
     monkeypatch.setattr(clients, "LOOK_SECONDS", 0.1)
     monkeypatch.setattr(clients, "REFUSED_SECONDS", 600.0)  # the run does not wait for another try
     install(tmp_path, monkeypatch, script)
@@ -204,6 +267,31 @@ def test_jobs_that_all_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scr
         cluster.gather(work, ["a"])
     assert time.monotonic() - began < 60
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".curate-")]
+
+
+def test_jobs_that_wait_in_the_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run waits for them however long, and says why they have not started; it ends once they are gone."""
+    monkeypatch.setattr(clients, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(clients, "ADAPT_SECONDS", 0.1)
+    monkeypatch.setattr(dispatch, "CHECK_SECONDS", 0.1)
+    monkeypatch.setattr(dispatch, "WAITING_SECONDS", 1.0)
+    monkeypatch.setattr(dispatch, "WORKERLESS_SECONDS", 1.0)
+    install(tmp_path, monkeypatch, "echo Submitted batch job 7")
+    queue = tmp_path / "squeue"
+    queue.write_text("#!/bin/bash\necho 7 PENDING ReqNodeNotAvail\n")
+    said: list[str] = []
+
+    def warned(line: str, **fields: object) -> None:
+        said.append(line)
+        if len(said) == 3:
+            queue.write_text("#!/bin/bash\n")
+
+    with (
+        open_cluster(jobs=options(tmp_path, f"{GOOD}tls = false\n"), warned=warned) as cluster,
+        pytest.raises(StepFailed, match=r"job 7 was cancelled|no worker for 1 seconds"),
+    ):
+        cluster.gather(work, ["a"])
+    assert re.fullmatch(r"no worker for \d s; job 7 is in the queue \(ReqNodeNotAvail\)", said[2])
 
 
 def test_the_end_while_jobs_are_cancelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
