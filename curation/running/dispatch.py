@@ -79,6 +79,9 @@ again each time its duration has doubled."""
 SILENT_SECONDS = 30.0
 """Seconds without a sign of life after which a worker hangs. Workers give one at least every few seconds."""
 
+STUCK_SECONDS = 30.0
+"""Seconds after which a worker is restarted that starts no tasks because of its memory, and runs none."""
+
 COPY_SECONDS, COPY_SHARE = 30.0, 2.0
 """A task gets a second copy after COPY_SECONDS or COPY_SHARE times the median of the step, whichever is longer."""
 
@@ -192,7 +195,7 @@ class Dispatch(Generic[Item, Value]):
         self._health = WorkerHealth()
         self._durations: list[float] = []
         self._workers: list[str] = []
-        self._stuck: set[str] = set()  # workers that are paused, and run nothing that could free memory
+        self._stuck: dict[str, float] = {}  # since when workers are paused that run nothing which could free memory
         self._checked, self._staffed, self._replaced = 0.0, time.monotonic(), 0
         self._told = self._hoped = self._staffed
 
@@ -374,11 +377,13 @@ class Dispatch(Generic[Item, Value]):
             return None
         attempt.is_unsure = True
         attempt.deaths += times
+        memory = self._cluster.pool.cause_of_death(flight.worker)
+        if attempt.deaths > RETRIES and (attempt.alone or cause):
+            return TaskFailure(attempt.item, cause or f"its worker died {RETRIES + 1} times{memory}", kind="workers")
+        if times and memory:
+            self._cluster.say_retry(attempt.item, f"its worker died{memory}")
         if attempt.deaths <= RETRIES:
             self._suspects.append(attempt) if attempt.alone else self._later.add(attempt, 0)
-        elif attempt.alone or cause:
-            memory = self._cluster.pool.cause_of_death(flight.worker)
-            return TaskFailure(attempt.item, cause or f"its worker died {RETRIES + 1} times{memory}", kind="workers")
         else:
             attempt.deaths = 0
             self._suspects.append(attempt)
@@ -397,13 +402,15 @@ class Dispatch(Generic[Item, Value]):
         self._cluster.pool.update(self._client, self.look_again)
         paused = self._cluster.pool.paused
         self._workers = [each for each in self._cluster.pool.usable if each not in paused and not self._silence(each)]
-        self._stuck = paused - {flight.worker for flight in self._running.by_key.values() if flight.started is not None}
+        busy = {flight.worker for flight in self._running.by_key.values() if flight.started is not None}
+        self._stuck = {each: self._stuck.get(each, self._checked) for each in paused - busy}
         self._wait_for_workers()
         yield from self._find_dead()
         for key, flight in list(self._losers.by_key.items()):
             if flight.future.status != "pending" or flight.worker not in self._cluster.pool.workers:
                 self._losers.by_key.pop(key).future.release()
         self._report_slow()
+        self._restart_stuck()
         yield from self._end_late()
         if self._copies:
             self._copy_slow()
@@ -424,7 +431,7 @@ class Dispatch(Generic[Item, Value]):
     def _wait_for_workers(self) -> None:
         """Say now and then that there are no workers, and stop when there have been none for too long."""
         pool, now = self._cluster.pool, time.monotonic()
-        if self._workers or pool.paused - self._stuck:
+        if self._workers or pool.paused - self._stuck.keys():
             self._staffed = self._told = self._hoped = now
             return
         if self._cluster.queued:
@@ -435,14 +442,14 @@ class Dispatch(Generic[Item, Value]):
         if pool.is_refused and waited > REFUSED_SECONDS:
             address, cause = min(pool.refused.items())
             raise StepFailed(f"no worker can be used; {address}: {cause}")
-        if now - self._hoped > WORKERLESS_SECONDS and self._stuck == pool.workers.keys():
+        if now - self._hoped > WORKERLESS_SECONDS and self._stuck.keys() == pool.workers.keys():
             cause = self._why_stuck()
             raise StepFailed(cause or f"there has been no worker for {WORKERLESS_SECONDS:.0f} seconds")
         if waited > REPLACE_SECONDS * (self._replaced + 1) and self._replaced < REPLACEMENTS:
             self._replaced += self._cluster.replace_workers()
         if now - self._told >= WAITING_SECONDS:
             self._told = now
-            without = pool.refused.keys() | self._stuck
+            without = pool.refused.keys() | self._stuck.keys()
             refused = f" ({len(without)} get no tasks)" if without else ""
             cause = self._why_stuck() or self._cluster.queued
             message = f"no worker for {waited:.0f} s{refused}; {cause or 'waiting for one'}"
@@ -452,6 +459,19 @@ class Dispatch(Generic[Item, Value]):
         """Why a worker that is there starts no tasks; empty if there is none of the kind."""
         address = min(self._stuck, default="")
         return address and f"worker {address} starts no tasks{self._cluster.pool.cause_of_death(address)}"
+
+    def _restart_stuck(self) -> None:
+        """Restart workers that start no tasks, since nothing that they run could free their memory."""
+        for worker, since in self._stuck.items():
+            if time.monotonic() - since > STUCK_SECONDS:
+                memory = self._cluster.pool.cause_of_death(worker)
+                self._cluster.warned(
+                    f"worker {worker} starts no tasks{memory}; it is ended", event="ended", worker=worker
+                )
+                clients.end_worker(self._client, worker)
+                self._stuck[worker] = time.monotonic()
+                for key in [key for key, flight in self._running.by_key.items() if flight.worker == worker]:
+                    self._died(key, times=0)
 
     def _typical(self) -> float:
         """The median duration of the tasks so far, in seconds; 0 if there are none."""
@@ -520,7 +540,7 @@ class Dispatch(Generic[Item, Value]):
             is_slow = self._durations and longest[flight.worker] > least
             if not idle:
                 return
-            hangs = self._silence(flight.worker) > 0 or flight.worker in self._stuck
+            hangs = self._silence(flight.worker) > 0
             if (is_slow or hangs) and len(self._running.of(flight.attempt)) == 1:
                 worker = idle.pop()
                 item = flight.attempt.item

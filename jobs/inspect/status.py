@@ -60,6 +60,7 @@ class RunStatus:
         steps: The steps, in order.
         current: What the driver says of the step that runs: see `StepProgress.status`.
         workers: Number of workers.
+        queued: Which jobs wait in the queue of a batch system, and why.
         running: The tasks that run longest, each with shard, worker and seconds.
         slowest: The slowest shards of the step that runs, or of the last one that was measured.
         quarantined: The quarantined inputs, as in run.json.
@@ -73,6 +74,7 @@ class RunStatus:
     steps: tuple[StepCount, ...] = ()
     current: Mapping[str, Any] = field(default_factory=dict)
     workers: int = 0
+    queued: str = ""
     running: tuple[Mapping[str, Any], ...] = ()
     slowest: tuple[Mapping[str, Any], ...] = ()
     quarantined: tuple[Mapping[str, Any], ...] = ()
@@ -123,6 +125,7 @@ def run_status(url: str) -> RunStatus:
         counts,
         current,
         int(_number(lease or {}, "workers")),
+        str((lease or {}).get("queued") or ""),
         _entries((lease or {}).get("running")),
         slowest,
         quarantined,
@@ -189,6 +192,7 @@ def to_json(status: RunStatus) -> dict[str, Any]:
         "shards_per_hour": status.shards_per_hour,
         "step_ends": status.step_ends and status.step_ends.isoformat(timespec="seconds"),
         "workers": status.workers,
+        "queued": status.queued,
         "running": list(status.running),
         "slowest": list(status.slowest),
         "quarantined": list(status.quarantined),
@@ -231,6 +235,8 @@ def _current_line(status: RunStatus) -> str:
         parts.append(f"{status.shards_per_hour:,.0f} per hour")
     if status.workers:
         parts.append(f"{status.workers} workers")
+    if status.queued:
+        parts.append(status.queued)
     if status.step_ends is not None:
         parts.append(f"ends about {status.step_ends.astimezone():%Y-%m-%d %H:%M}")
     return ", ".join(parts)

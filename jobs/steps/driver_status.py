@@ -14,7 +14,7 @@ LONGEST = 10
 
 
 def driver_status(progress: Progress, cluster: Cluster) -> Mapping[str, Any]:
-    """The step that runs, the number of workers, and the tasks that run longest. Called from another thread."""
+    """The step that runs, workers, jobs in the queue, and the tasks that run longest. Called from another thread."""
     flights = sorted(cluster.flights(), key=lambda flight: -flight.seconds())
     running = [
         {"shard": label(flight.attempt.item), "worker": flight.worker, "seconds": round(flight.seconds(), 1)}
@@ -24,6 +24,7 @@ def driver_status(progress: Progress, cluster: Cluster) -> Mapping[str, Any]:
     step = progress.current
     return {
         "workers": len(cluster.pool.workers),
+        "queued": cluster.queued,
         "running": running[:LONGEST],
         "step": None if step is None else step.status(),
     }

@@ -30,8 +30,9 @@ WALLTIMES = {
 }
 """How each system writes a time limit: an expression, and words for messages."""
 
-LEAST_MEMORY = 256_000_000
-"""Bytes of memory that a worker needs at least. An idle one takes about 150 MB, and Dask ends one at its limit."""
+LEAST_MEMORY = 800_000_000
+"""Bytes of memory that a worker needs at least: one that filters takes 0.4 GB and more, and Dask starts no task on one
+that uses more than four fifths of its limit."""
 
 _UNITS = {"k": 1, "m": 2, "g": 3, "t": 4}
 
@@ -49,8 +50,15 @@ def _is_word(text: str) -> bool:
     return text.isprintable() and " " not in text
 
 
+def _is_line(text: str) -> bool:
+    return text.replace("\t", " ").isprintable()
+
+
 Word = Annotated[str, Predicate(_is_word), "text without spaces"]
-Line = Annotated[str, Predicate(lambda text: text.replace("\t", " ").isprintable()), "one line of text"]
+Line = Annotated[str, Predicate(_is_line), "one line of text"]
+Directive = Annotated[
+    str, Predicate(lambda text: _is_line(text) and text.startswith("-")), 'one line of text that begins with "-"'
+]
 MemorySize = Annotated[str, Predicate(bytes_of), 'a size with a unit, such as "64GB"']
 
 
@@ -85,7 +93,7 @@ class JobQueue:
     cores: Size = 1
     minimum: Count = 1
     maximum: Size = 1
-    directives: tuple[Line, ...] = ()
+    directives: tuple[Directive, ...] = ()
     prologue: tuple[Line, ...] = ()
     interface: Word = ""
     scratch: Word = ""

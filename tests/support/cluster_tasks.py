@@ -7,6 +7,8 @@ import signal
 import time
 from pathlib import Path
 
+from distributed import Status, get_worker
+
 from curation.errors import InputError
 from curation.running.clients import tell
 
@@ -46,6 +48,14 @@ def tell_item(item: str) -> str:
     tell("items", item)
     tell("others", "other")
     return item
+
+
+def pause_worker(seconds: float) -> str:
+    """Let the worker be paused, as Dask does when it needs much memory, while this takes some seconds."""
+    worker = get_worker()
+    worker.loop.add_callback(setattr, worker, "status", Status.paused)
+    time.sleep(seconds)
+    return str(worker.status.name)
 
 
 def change_code() -> None:

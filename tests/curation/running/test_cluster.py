@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import dask
 import psutil
 import pytest
-from cluster_tasks import change_code, tell_item, work
+from cluster_tasks import change_code, pause_worker, tell_item, work
 from distributed import Client, LocalCluster
 from distributed.comm import CommClosedError
 
 from curation.errors import StepFailed, UsageError
+from curation.running import dispatch
 from curation.running.answers import TaskFailure, TaskResult
 from curation.running.cluster import Cluster, cores, open_cluster
 from curation.running.dispatch import Dispatch, Flight
@@ -241,6 +244,48 @@ def test_a_scheduler_without_workers_is_an_error(monkeypatch: pytest.MonkeyPatch
         address = local.scheduler_address
         with open_cluster(scheduler=address) as cluster, pytest.raises(StepFailed, match="no worker"):
             list(cluster.map(work, ["a"]))
+
+
+@contextmanager
+def one_worker(monkeypatch: pytest.MonkeyPatch, limit: str, processes: bool) -> Iterator[tuple[Cluster, list[str]]]:
+    """A cluster of one worker, and what it warns of; no step waits for more than a second for another worker."""
+    monkeypatch.setenv("PYTHONPATH", f"{SUPPORT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    monkeypatch.setattr(dispatch, "CHECK_SECONDS", 0.1)
+    monkeypatch.setattr(dispatch, "WORKERLESS_SECONDS", 1.0)
+    said: list[str] = []
+    workers: dict[str, Any] = {"n_workers": 1, "threads_per_worker": 1, "processes": processes, "memory_limit": limit}
+    with (
+        LocalCluster(**workers, dashboard_address="127.0.0.1:0") as local,
+        open_cluster(scheduler=local.scheduler_address, warned=lambda line, **fields: said.append(line)) as cluster,
+    ):
+        yield cluster, said
+
+
+def test_a_worker_that_is_paused_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the only worker starts no tasks because of its memory, the step fails and says so."""
+    monkeypatch.setattr(dispatch, "WAITING_SECONDS", 0.5)
+    cause = r"worker \S+ starts no tasks; it used \d+% of its memory limit \(0.019 GiB\) when it was last seen"
+    with one_worker(monkeypatch, "20MB", processes=False) as (cluster, said):
+        with pytest.raises(StepFailed, match=f"^{cause}$"):
+            list(cluster.map(work, ["a"]))
+        assert re.fullmatch(rf"no worker for \d s \(1 get no tasks\); {cause}", said[0])
+
+
+def test_a_worker_that_is_paused_may_finish(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that needs so much memory that its worker is paused meanwhile is done, however long it takes."""
+    monkeypatch.setattr(dispatch, "STUCK_SECONDS", 0.5)
+    with one_worker(monkeypatch, "0", processes=False) as (cluster, said):
+        assert list(cluster.each(pause_worker, [3.0])) == ["paused"]
+        assert said == []
+
+
+def test_a_worker_that_stays_paused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is restarted, and its tasks are done."""
+    monkeypatch.setattr(dispatch, "STUCK_SECONDS", 0.5)
+    with one_worker(monkeypatch, "0", processes=True) as (cluster, said):
+        assert list(cluster.each(pause_worker, [0.5])) == ["paused"]
+        assert sorted(cluster.each(work, ["a", "b"])) == ["A", "B"]
+        assert re.fullmatch(r"worker \S+ starts no tasks; it is ended", said[0])
 
 
 @pytest.fixture

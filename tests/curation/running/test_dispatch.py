@@ -241,6 +241,17 @@ def test_what_memory_says_about_a_death() -> None:
     assert Worker(1, memory=1 << 30).cause_of_death(over_limit=False) == ""
 
 
+def test_a_worker_that_dies_of_memory(
+    own: Cluster, said: Said, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The item is tried again, and the likely cause is told at once."""
+    monkeypatch.setattr(own.pool, "cause_of_death", lambda worker: "; it used 91% of its memory")
+    monkeypatch.setattr(own, "_said", -dispatch.WORKERLESS_SECONDS)
+    item = f"die-once:{tmp_path / 'died'}"
+    assert [*own.each(work, [item])] == [item.upper()]
+    assert said.lines == [f"shard {item} failed and will be tried again: its worker died; it used 91% of its memory"]
+
+
 @pytest.fixture
 def tls(tmp_path: Path) -> dict[str, str]:
     """Dask's settings for connections with certificates, as variables of the environment."""

@@ -59,16 +59,18 @@ def test_without_a_driver(out: Path) -> None:
 
 def test_while_a_driver_works(out: Path) -> None:
     """Its step, rate, end, workers and longest tasks are told, in text and as JSON."""
-    facts = {"workers": 4, "running": [{"shard": "web-1", "worker": "tcp://b:1", "seconds": 720.0}], "step": step()}
+    running = [{"shard": "web-1", "worker": "tcp://b:1", "seconds": 720.0}]
+    facts = {"workers": 4, "queued": "job 7 is in the queue", "running": running, "step": step()}
     with leased(Folder(str(out)), lambda: facts, print):
         text, values = curate("status", out, settings=()), curate("status", out, "--json", settings=())
     assert text.returncode == values.returncode == 0, text.stderr
     assert "running: process" in text.stdout
-    assert "filter: 2 of 3 shards, 120 per hour, 4 workers, ends about" in text.stdout
+    assert "filter: 2 of 3 shards, 120 per hour, 4 workers, job 7 is in the queue, ends about" in text.stdout
     assert "running longest: web-1, 12 min on tcp://b:1" in text.stdout
     assert "slowest: x, 40 s on w" in text.stdout
     parsed = json.loads(values.stdout)
     assert (parsed["state"], parsed["shards_per_hour"], parsed["workers"]) == ("running", 120, 4)
+    assert parsed["queued"] == "job 7 is in the queue"
     assert parsed["running"] == facts["running"]
 
 
@@ -98,7 +100,7 @@ def test_states_of_a_driver(out: Path) -> None:
 
 @pytest.mark.parametrize(
     "lease",
-    [b"", b"[1]", b'{"step": 3, "workers": "many", "running": 7, "renewed": 1}', b'{"running": [1, {"seconds": "x"}]}',
+    [b"", b"[1]", b'{"queued": [2]}', b'{"step": 3, "workers": "many", "running": 7, "renewed": 1}', b'{"running": [1, {"seconds": "x"}]}',
      json.dumps({"step": step(seconds_left=1e300, total="x", slowest={}), "workers": 1e99}).encode()],
 )  # fmt: skip
 def test_a_lease_of_anybody_is_shown_as_far_as_it_can_be(out: Path, lease: bytes) -> None:
