@@ -100,7 +100,8 @@ def test_states_of_a_driver(out: Path) -> None:
 
 @pytest.mark.parametrize(
     "lease",
-    [b"", b"[1]", b'{"queued": [2]}', b'{"step": 3, "workers": "many", "running": 7, "renewed": 1}', b'{"running": [1, {"seconds": "x"}]}',
+    [b"", b"[1]", b'{"queued": [2]}', b'{"step": 3, "workers": "many", "running": 7, "renewed": 1}',
+     b'{"running": [1, {"seconds": "x"}]}',
      json.dumps({"step": step(seconds_left=1e300, total="x", slowest={}), "workers": 1e99}).encode()],
 )  # fmt: skip
 def test_a_lease_of_anybody_is_shown_as_far_as_it_can_be(out: Path, lease: bytes) -> None:
