@@ -318,30 +318,33 @@ def _demand_class(
             failed(f"cluster file {jobs.file}: {cause}", not self.cluster.workers and self.ended == 0)
 
         async def _look(self) -> None:
-            """See which jobs wait in the queue. Those that ended before they had a worker are submitted again."""
-            waiting = {}
+            """See which jobs wait in the queue, and let those that have ended be submitted again.
+
+            Dask replaces jobs of one worker that have ended, but not those of several.
+            """
+            idle = {}
             for name, job in self.cluster.workers.items():
-                job.has_worker |= any(each == name or each.startswith(f"{name}-") for each in self.observed)
-                if job.has_worker:
-                    self.ended = None
+                if any(each == name or each.startswith(f"{name}-") for each in self.observed):
+                    self.ended, job.has_worker, job.missing = None, True, 0
                 elif job.job_id:
-                    waiting[name] = job
-            listed = await job_list.list_jobs(jobs.system) if waiting else {}
+                    idle[name] = job
+            listed = await job_list.list_jobs(jobs.system) if idle else {}
             if listed is None:
                 return
-            reasons = {job.job_id: listed[job.job_id] for job in waiting.values() if listed.get(job.job_id)}
+            reasons = {job.job_id: listed[job.job_id] for job in idle.values() if listed.get(job.job_id)}
             more = f", and {len(reasons) - 1} more" if len(reasons) > 1 else ""
             queued("".join(f"job {job} is in the queue ({why}){more}" for job, why in [*reasons.items()][:1]))
-            ended = {}
-            for name, job in waiting.items():
+            early = []
+            for name, job in idle.items():
                 job.missing = 0 if job.job_id in listed else job.missing + 1
-                if job.missing >= LOOKS and self.cluster.workers.pop(name, None) is not None:
-                    ended[name] = job  # else the cluster is closing it already
-                    self.cluster._futures.add(asyncio.ensure_future(job.close()))  # the cluster's end waits for these
-            if ended:
-                self.ended = None if self.ended is None else self.ended + len(ended)
-                cause = _early_end(next(iter(ended.values())))
-                failed(f"cluster file {jobs.file}: {cause}", self.ended is not None and self.ended >= EARLY_ENDS)
+                is_gone = job.missing >= LOOKS
+                if is_gone and self.cluster.workers.pop(name, None) is not None:  # else it is being closed already
+                    early += [] if job.has_worker else [job]
+                    self.cluster._futures.add(asyncio.ensure_future(job.close()))  # the cluster's end waits for it
+            if early:
+                self.ended = None if self.ended is None else self.ended + len(early)
+                is_final = self.ended is not None and self.ended >= EARLY_ENDS
+                failed(f"cluster file {jobs.file}: {_early_end(early[0])}", is_final)
 
     return Demand
 

@@ -10,6 +10,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from cluster_tasks import work
@@ -238,6 +239,44 @@ def test_what_a_list_of_jobs_may_be(
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     assert asyncio.run(job_list.list_jobs(system)) == jobs
     assert program != "qstat" or (tmp_path / "user").read_text() == "us\n"
+
+
+def test_a_job_of_several_workers_that_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is dropped, so that another is submitted; those with a worker or in the queue stay."""
+
+    class FakeJob:
+        def __init__(self, job_id: str) -> None:
+            self.job_id, self.has_worker, self.missing, self.is_closed = job_id, False, 0, False
+
+        async def close(self) -> None:
+            self.is_closed = True
+
+    async def list_jobs(system: str) -> dict[str, str]:
+        return {"3": "Priority"}
+
+    said: list[str] = []
+    monkeypatch.setattr(job_list, "list_jobs", list_jobs)
+    kind = clients._demand_class(
+        options(tmp_path), lambda: 3, {}, lambda cause, is_final: said.append(cause), said.append
+    )
+    jobs = {"a": FakeJob("1"), "b": FakeJob("2"), "c": FakeJob("3")}
+    ended, kept, waiting = jobs.values()
+
+    async def look() -> None:
+        demand = kind.__new__(kind)
+        demand.state = "inactive"
+        demand.cluster = SimpleNamespace(workers=jobs, observed={"a-0", "a-1", "b-0"}, _futures=set())
+        await demand._look()
+        demand.cluster.observed = {"b-1"}
+        for _ in range(clients.LOOKS):
+            assert [*jobs.values()] == [ended, kept, waiting]
+            await demand._look()
+        await asyncio.gather(*demand.cluster._futures)
+
+    asyncio.run(look())
+    assert [*jobs.values()] == [kept, waiting]
+    assert (ended.is_closed, kept.is_closed, waiting.is_closed) == (True, False, False)
+    assert {*said} == {"job 3 is in the queue (Priority)"}
 
 
 @pytest.mark.parametrize(

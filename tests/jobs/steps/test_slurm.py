@@ -76,7 +76,7 @@ def test_jobs_that_reach_their_time_limit(
     environment: dict[str, str], crawl: Path, whole: Path, tmp_path: Path
 ) -> None:
     """Each job ends after a minute, before the work is done, and another one is submitted; no byte is different."""
-    file = describe(tmp_path, walltime="00:01:00", maximum=1)
+    file = describe(tmp_path, walltime="00:01:00", maximum=1, cores=2)
     file.write_text(f'{file.read_text()}prologue = ["sleep 45"]\n')
     words = command("filter", crawl, "--out", tmp_path / "out", "--cluster", file, settings=SETTINGS)
     done = subprocess.run(
