@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from processes import curate
+from processes import curate_process
 
 from curation.extraction.acceleration import patches
 from curation.jobs.steps.acceleration import warn_about_slow_extraction
@@ -42,7 +42,7 @@ def unproven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def filtered(out: Path, *options: str, settings: tuple[str, ...] = ()) -> tuple[list[str], dict[str, Any]]:
     """The lines on stderr of `curate filter` on the samples, but for the one about damage, and run.json."""
-    done = curate("filter", SAMPLE, "--out", out, *options, settings=settings)
+    done = curate_process("filter", SAMPLE, "--out", out, *options, settings=settings)
     assert done.returncode == 1, done.stderr  # two records of the samples are damaged on purpose
     lines = [TIME.sub("", line) for line in done.stderr.splitlines() if " lost " not in line]
     return lines, json.loads((out / "run.json").read_text())
@@ -102,7 +102,7 @@ def test_a_recipe_without_trafilatura_has_no_warning(tmp_path: Path) -> None:
 def test_explaining_a_page_does_not_warn(proven_run: tuple[Path, list[str], dict[str, Any]]) -> None:
     """`curate explain` extracts only one page again, for which speed does not matter, so it does not warn."""
     (documents,) = (proven_run[0] / "documents").iterdir()
-    done = curate("explain", proven_run[0], pq.read_table(documents)["id"][0].as_py(), settings=())
+    done = curate_process("explain", proven_run[0], pq.read_table(documents)["id"][0].as_py(), settings=())
     assert done.returncode == 0, done.stderr
     assert "no_text" in done.stdout
     assert done.stderr == ""
