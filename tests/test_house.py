@@ -17,17 +17,6 @@ from source_files import LINKS, ROOT, module_of, sources
 from curation.extraction.acceleration.patches import PROVEN
 from curation.recipes.recipe import STAGES, TABLES, import_class
 
-ONLY_TESTS = (
-    "datasets",
-    "duckdb",
-    "fastwarc",
-    "hypothesis",
-    "pandas",
-    "playwright",
-    "polars",
-    "pytest",
-    "transformers",
-)
 MAY_IMPORT = {
     "curation": {"curation"},
     "filters": {"curation", "filters"},
@@ -183,19 +172,6 @@ def test_versions_that_decide_results_are_pinned() -> None:
     needed = {library for kind in classes for library in getattr(kind, "libraries", ())}
     assert distribution_names([*needed]) <= distribution_names([*pins])
     assert pins["trafilatura"] == PROVEN[-1]
-
-
-def test_the_main_job_needs_no_test_dependencies(tmp_path: Path) -> None:
-    """All steps run without the packages that only tests install, such as pandas."""
-    program = (
-        "import sys; sys.modules.update(dict.fromkeys(sys.argv[1].split(','))); del sys.argv[1]\n"
-        "from curation.jobs.cli.main import main; main()\n"
-    )
-    command = [sys.executable, "-c", program, ",".join(ONLY_TESTS), "run", str(ROOT / "samples" / "web.warc.gz")]
-    settings = ["tokenizer.vocab_size=1024", "tokens.sequence_length=512"]
-    command += ["--out", str(tmp_path), "--workers", "0", *(word for value in settings for word in ("--set", value))]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 1, done.stderr  # two records of the sample are damaged on purpose
 
 
 def test_importing_the_package_does_no_work() -> None:

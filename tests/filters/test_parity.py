@@ -1,6 +1,6 @@
 """Verdict, reason and rewritten text equal the reference's, document by document, on real pages and altered ones.
 
-By default every tenth page; all of them with CURATION_FULL_PARITY=1.
+By default every twentieth page; all of them with CURATION_FULL_PARITY=1.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from heuristic_cases import OURS, REASONS, batch_of, edited, page_texts, references, verdict
+from heuristic_cases import FULL, OURS, REASONS, batch_of, edited, page_texts, references, verdict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -40,7 +40,8 @@ def compare(texts: list[str]) -> Counter[tuple[str, str | None]]:
 
 def test_pages(shared_data: Path) -> None:
     """Real pages in many languages get the reference's verdicts from all four filters."""
-    seen = compare(page_texts(shared_data))
+    texts = page_texts(shared_data)
+    seen = compare([text for number, text in enumerate(texts) if FULL or number % 4 < 2])
     assert all(seen[name, None] > 50 for name in OURS)
 
 

@@ -8,6 +8,7 @@ from operator import mul
 
 import phonenumbers
 from growth import assert_linear
+from heuristic_cases import FULL
 from phonenumbers import Leniency, PhoneMetadata, PhoneNumberFormat, PhoneNumberMatcher
 
 from curation.pii.numbering import numbers, usually_grouped
@@ -81,18 +82,18 @@ def test_the_same_numbers_as_the_library() -> None:
     """In every region, the numbers of a text are those that the matcher of phonenumbers finds."""
     chance = random.Random(1)
     found = 0
-    for text, region in texts(2500):
+    for text, region in texts(2500 if FULL else 1000):
         for one in (region, chance.choice(REGIONS)):
             expected = [(match.start, match.end) for match in PhoneNumberMatcher(text, one)]
             assert sorted(find_numbers(text, (one,))) == expected, (text, one)
             found += len(expected)
-    assert found > 1500
+    assert found > 600
 
 
 def test_the_same_meaning_and_grouping_as_the_library() -> None:
     """A number has the E.164 form and extension, and the verdict on its grouping, that phonenumbers gives."""
     grouped = 0
-    for text, region in texts(2500):
+    for text, region in texts(2500 if FULL else 1000):
         for match in PhoneNumberMatcher(text, region):
             raw = match.raw_string
             if next_candidate(raw, 0) != (0, len(raw)):
@@ -104,7 +105,7 @@ def test_the_same_meaning_and_grouping_as_the_library() -> None:
             is_grouped = usually_grouped(raw, [number]) is not None
             assert is_grouped == (exact is not None and exact.raw_string == raw), (raw, region)
             grouped += is_grouped
-    assert grouped > 300
+    assert grouped > 120
 
 
 def test_digits_of_all_scripts() -> None:

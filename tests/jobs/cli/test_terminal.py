@@ -10,11 +10,12 @@ import re
 import subprocess
 import sys
 import unicodedata
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
 from archives import page, prose, response, write_archive
-from processes import SETTINGS, command
+from processes import SETTINGS, command, curate, curate_process
 
 from curation.jobs.steps.progress import Progress
 
@@ -31,10 +32,9 @@ def unsafe(text: str) -> set[str]:
 
 
 def run(*words: str | Path, cwd: Path, settings: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
-    """Run a command in its own process, its output not a terminal."""
-    return subprocess.run(
-        command(*words, settings=settings), cwd=cwd, capture_output=True, text=True, check=False, timeout=300
-    )
+    """Run a command in a folder, its output not a terminal."""
+    with chdir(cwd):
+        return curate(*words, settings=settings)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_archive(folder / f"crawl{name}.warc.gz", records)
     (folder / f"broken{name}.warc.gz").write_bytes(b"this is no archive at all" * 99)
     out = folder / f"out{name}"
-    done = run("run", ".", "--out", out, "--workers", "1", cwd=folder, settings=SETTINGS)
+    with chdir(folder):
+        done = curate_process("run", ".", "--out", out, "--workers", "1")
     assert done.returncode == 1, done.stderr
     assert "quarantined" in done.stderr
     assert r"broken\x1b]0;title\x07\x9b2J\u202e[bold].warc.gz" in done.stderr

@@ -14,12 +14,14 @@ from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from threading import Lock
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from archives import write_crawl
 from object_storage import KEYS, Fault, Quiet, environment, free_port, moto, proxy, serving, wait_for
-from processes import command, contents, curate
+from processes import command, contents, curate, curate_process
 
+from curation.archives import watched
 from curation.errors import OutputError, StepFailed
 from curation.store.folder import Folder
 from curation.store.lease import LEASE, Lease, read_lease
@@ -57,14 +59,18 @@ def filesystem(port: int) -> Any:
     return s3fs.S3FileSystem(endpoint_url=f"http://127.0.0.1:{port}", skip_instance_cache=True, **options)
 
 
-def run(*words: str | Path, **variables: str | None) -> subprocess.CompletedProcess[str]:
-    url = variables.pop("url", None) or ""
-    words_ = command(*words)
-    env = environment(url, **variables)
-    return subprocess.run(words_, capture_output=True, text=True, check=False, timeout=300, env=env)
+def run(*words: str | Path, url: str = "", start: Any = curate, **variables: str | None) -> Any:
+    """Run `curate` with these variables in this process, or in a separate one if `start` is `curate_process`."""
+    with patch.dict(os.environ, environment(url, **variables), clear=True):
+        s3fs.S3FileSystem.clear_instance_cache()
+        watched.close()
+        try:
+            return start(*words)
+        finally:
+            s3fs.S3FileSystem.clear_instance_cache()
 
 
-def filtered(port: int, out: str, *words: str | Path, **variables: str | None) -> subprocess.CompletedProcess[str]:
+def filtered(port: int, out: str, *words: str | Path, **variables: Any) -> subprocess.CompletedProcess[str]:
     inputs = words or ("s3://crawl/a/",)
     return run("filter", *inputs, "--out", out, "--workers", "0", url=f"http://127.0.0.1:{port}", **variables)
 
@@ -261,7 +267,7 @@ def test_credentials_that_expire_during_the_run(endpoint: int, crawl: Path, tmp_
                 return Fault(400, EXPIRED, XML) if reads >= 2 else None
 
             server.choose = choose
-            done = filtered(server.server_port, out)
+            done = filtered(server.server_port, out, start=curate_process)  # its lease on S3 ends with its process
         refused(done, 3, "expired")
         assert filtered(endpoint, out).returncode == 0
     assert contents(tmp_path / "out") == contents(whole)

@@ -7,11 +7,13 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Thread
+from typing import Any
+from unittest.mock import patch
 
 import psutil
 import pytest
@@ -21,14 +23,14 @@ from http_files import serving_files
 from object_storage import free_port
 from processes import SETTINGS, command, contents, curate
 
-from curation.jobs.steps.run import run_commands
+from curation.jobs.steps import run
 from curation.running import dispatch
 
 IS_LONG = bool(os.environ.get("CURATION_LONG_TESTS"))
 """Whether to run the long forms: more archives and longer outages."""
 
 ARCHIVES = 60 if IS_LONG else 24
-OUTAGE = 45.0 if IS_LONG else 6.0
+OUTAGE = 45.0 if IS_LONG else 3.0
 PATIENCE = 240.0
 
 
@@ -75,18 +77,31 @@ class Outage:
         self.seconds, self._parts = seconds, 0
 
 
+@pytest.fixture(scope="module")
+def server(crawl: Path) -> Iterator[Any]:
+    """An HTTP server of the archives, whose `refuses` is an `Outage`."""
+    with serving_files(crawl, Outage()) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def clean(server: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The filter step on files of the server without an outage."""
+    out = tmp_path_factory.mktemp("clean") / "out"
+    done = curate("filter", *server.urls, "--out", out, "--workers", "0")
+    assert done.returncode == 0, done.stderr
+    return out
+
+
 @pytest.mark.parametrize("workers", ["0", "2"])
-def test_storage_that_is_down_for_seconds(crawl: Path, tmp_path: Path, workers: str) -> None:
+def test_storage_that_is_down_for_seconds(server: Any, clean: Path, tmp_path: Path, workers: str) -> None:
     """Seconds in which every request is answered with 503 cost no archive and change no byte."""
-    outage = Outage()
-    with serving_files(crawl, outage) as server:
-        clean = curate("filter", *server.urls, "--out", tmp_path / "clean", "--workers", "0")
-        assert clean.returncode == 0, clean.stderr
-        outage.begin(OUTAGE)
-        done = curate("filter", *server.urls, "--out", tmp_path / "out", "--workers", workers)
+    outage = server.refuses = Outage()
+    outage.begin(OUTAGE)
+    done = curate("filter", *server.urls, "--out", tmp_path / "out", "--workers", workers)
     assert outage.refused > 2
     assert done.returncode == 0, done.stderr
-    assert contents(tmp_path / "out") == contents(tmp_path / "clean")
+    assert contents(tmp_path / "out") == contents(clean)
 
 
 def test_a_scheduler_restarted_in_the_middle(crawl: Path, whole: Path, tmp_path: Path) -> None:
@@ -96,11 +111,11 @@ def test_a_scheduler_restarted_in_the_middle(crawl: Path, whole: Path, tmp_path:
         first = [start_scheduler(stack, port), *(start_worker(stack, port) for _ in range(2))]
         wait_for_workers(port, 2)
         words = command("filter", crawl, "--out", out, "--scheduler", f"tcp://127.0.0.1:{port}")
-        run = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        stack.callback(run.kill)
+        driver = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        stack.callback(driver.kill)
         until = time.monotonic() + PATIENCE
         while not list(out.glob("manifests/filter/*.json")):
-            assert run.poll() is None, run.stderr and run.stderr.read()
+            assert driver.poll() is None, driver.stderr and driver.stderr.read()
             assert time.monotonic() < until
             time.sleep(0.02)
         for process in first:
@@ -110,8 +125,8 @@ def test_a_scheduler_restarted_in_the_middle(crawl: Path, whole: Path, tmp_path:
         assert len(made) < ARCHIVES
         start_scheduler(stack, port)
         start_worker(stack, port)
-        _, errors = run.communicate(timeout=PATIENCE)
-    assert run.returncode == 0, errors
+        _, errors = driver.communicate(timeout=PATIENCE)
+    assert driver.returncode == 0, errors
     assert "scheduler was lost" in errors
     assert contents(out) == contents(whole)
     assert {path: path.stat().st_mtime_ns for path in made} == made
@@ -122,9 +137,9 @@ def test_a_worker_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     (tmp_path / "crawl").mkdir()
     write_crawl(tmp_path / "crawl", 6)
 
-    def run(name: str, workers: int) -> int:
+    def filtered(name: str, workers: int) -> int:
         inputs = [str(tmp_path / "crawl")]
-        return run_commands(["filter"], str(tmp_path / name), inputs, None, SETTINGS, workers, None, False, False)
+        return run.run_commands(["filter"], str(tmp_path / name), inputs, None, SETTINGS, workers, None, False, False)
 
     for name, seconds in (("SILENT_SECONDS", 4.0), ("CHECK_SECONDS", 0.5), ("LOSER_SECONDS", 1.0)):
         monkeypatch.setattr(dispatch, name, seconds)
@@ -140,10 +155,10 @@ def test_a_worker_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     thread = Thread(target=stop)
     thread.start()
-    assert run("out", 2) == 0
+    assert filtered("out", 2) == 0
     thread.join()
     assert not stopped[0].is_running()
-    assert run("whole", 0) == 0
+    assert filtered("whole", 0) == 0
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
@@ -172,6 +187,20 @@ def test_a_worker_without_the_inputs(crawl: Path, whole: Path, tmp_path: Path) -
     assert contents(out) == contents(whole)
 
 
+@contextmanager
+def planned(then: Callable[[], object]) -> Iterator[None]:
+    """Do something in each run right after its inputs were found."""
+    make_plan = run.make_plan
+
+    def make(*arguments: Any, **options: Any) -> Any:
+        plan = make_plan(*arguments, **options)
+        then()
+        return plan
+
+    with patch.object(run, "make_plan", make):
+        yield
+
+
 def test_inputs_that_stay_unavailable(crawl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Too many inputs given up because of I/O errors stop the run with code 3; a rerun tries exactly those again."""
     folder, out = tmp_path / "crawl", tmp_path / "out"
@@ -181,11 +210,8 @@ def test_inputs_that_stay_unavailable(crawl: Path, tmp_path: Path, monkeypatch: 
     gone.symlink_to(folder / "kept")
     words = ["run", folder, "--out", out, "--workers", "0", "--steps", "filter,dedup"]
     monkeypatch.setenv("CURATION_RETRY_SECONDS", "1")
-    plan = "import os, sys; from curation.jobs.steps import run; from curation.jobs.cli.main import main\n"
-    plan += "make = run.make_plan\n"
-    plan += f"run.make_plan = lambda *a, **k: (make(*a, **k), os.unlink({str(gone)!r}))[0]\nmain()"
-    sets = command(*words)[3:]
-    done = subprocess.run([sys.executable, "-c", plan, *sets], capture_output=True, text=True, check=False, timeout=300)
+    with planned(gone.unlink):
+        done = curate(*words)
     assert done.returncode == 3, done.stderr
     assert f"{ARCHIVES - 1} of {ARCHIVES} shards made, 1 quarantined" in done.stderr
     assert "unavailable" in done.stderr
@@ -206,15 +232,8 @@ def test_storage_that_stays_down_stops_the_run(crawl: Path, tmp_path: Path, monk
     shutil.copytree(crawl, folder)
     monkeypatch.setenv("CURATION_RETRY_SECONDS", "0")
     words = ["filter", folder, "--out", out, "--workers", "0"]
-    plan = "import os; from curation.jobs.steps import run; from curation.jobs.cli.main import main\n"
-    plan += "make = run.make_plan\n"
-    plan += (
-        f"run.make_plan = lambda *a, **k: (make(*a, **k), os.rename({str(folder)!r}, {str(tmp_path / 'away')!r}))[0]"
-    )
-    sets = command(*words)[3:]
-    done = subprocess.run(
-        [sys.executable, "-c", f"{plan}\nmain()", *sets], capture_output=True, text=True, check=False, timeout=300
-    )
+    with planned(lambda: folder.rename(tmp_path / "away")):
+        done = curate(*words)
     assert done.returncode == 3, done.stderr
     assert "nothing can be read for now, 16 times in a row: FileNotFoundError" in done.stderr
     assert done.stderr.count("warning: quarantined") == 16
