@@ -7,6 +7,8 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,8 @@ from curation.running.cluster import Cluster
 ROOT = Path(__file__).resolve().parents[4]
 TIME = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ")
 SAMPLE = ROOT / "samples" / "web.warc.gz"
+SAMPLE_BYTES = 60_000
+"""Bytes that are read of it: some fifty pages, the last of which is cut off."""
 UNPROVEN = "99.1"
 
 MESSAGE = (
@@ -40,10 +44,19 @@ def unproven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", f"{metadata.parents[1]}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def crawl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The beginning of the sample is what `filtered` reads."""
+    folder = tmp_path_factory.mktemp("crawl")
+    (folder / SAMPLE.name).write_bytes(SAMPLE.read_bytes()[:SAMPLE_BYTES])
+    with chdir(folder):
+        yield
+
+
 def filtered(out: Path, *options: str, settings: tuple[str, ...] = ()) -> tuple[list[str], dict[str, Any]]:
-    """The lines on stderr of `curate filter` on the samples, but for the one about damage, and run.json."""
-    done = curate_process("filter", SAMPLE, "--out", out, *options, settings=settings)
-    assert done.returncode == 1, done.stderr  # two records of the samples are damaged on purpose
+    """The lines on stderr of `curate filter` on the sample, but for the one about damage, and run.json."""
+    done = curate_process("filter", SAMPLE.name, "--out", out, *options, settings=settings)
+    assert done.returncode == 1, done.stderr  # a record is cut off
     lines = [TIME.sub("", line) for line in done.stderr.splitlines() if " lost " not in line]
     return lines, json.loads((out / "run.json").read_text())
 
