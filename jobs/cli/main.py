@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import select
 import signal
 import sys
 import threading
@@ -18,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from types import FrameType
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -112,6 +113,10 @@ def _not_empty(then: Callable[..., Any] | None, ctx: Any, parameter: Any, value:
 def _errors_in_one_line() -> Iterator[None]:
     try:
         yield
+    except (BrokenPipeError, SystemExit) as error:
+        if not _has_seen_enough(error):
+            raise
+        raise typer.Exit from error
     except Exception as error:  # of click, or of Typer's own copy of it
         if not hasattr(error, "format_message") or type(error).__name__ == "NoArgsIsHelpError":
             raise
@@ -119,6 +124,20 @@ def _errors_in_one_line() -> Iterator[None]:
         message = one_line(error.format_message()).removesuffix(".")
         print(f"{command}: {message}; see {command} --help", file=sys.stderr)
         raise typer.Exit(UsageError.exit_code) from error
+
+
+def _has_seen_enough(error: BaseException) -> bool:
+    """Whether an error only says that the reader of stdout has closed the pipe, as in `curate --help | head -1`."""
+    if isinstance(error, SystemExit):  # of rich, which then directs stdout to nowhere
+        return isinstance(error.__context__, BrokenPipeError) and not _has_no_reader(sys.stderr)
+    return _has_no_reader(sys.stdout)
+
+
+def _has_no_reader(stream: TextIO) -> bool:
+    """Whether the stream is a pipe that its reader has closed."""
+    poll = select.poll()
+    poll.register(stream, 0)
+    return any(events & select.POLLERR for _, events in poll.poll(0))
 
 
 app = typer.Typer(
@@ -386,7 +405,8 @@ def _leave(code: int) -> NoReturn:
     try:
         threading._shutdown()  # type: ignore[attr-defined]  # waits for threads and thread pools
         atexit._run_exitfuncs()
-        sys.stdout.flush()
+        with suppress(BrokenPipeError):  # the reader has seen enough
+            sys.stdout.flush()
     except OSError as error:
         print(f"curate: cannot write the result: {error}", file=sys.stderr)
         code = CurationError.exit_code

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +12,10 @@ from pathlib import Path
 
 import pytest
 from processes import command
+from rich.console import Console
+from source_files import ROOT
+
+from curation.jobs.steps.report.report import funnel
 
 ONLY_TESTS = (
     "datasets",
@@ -23,7 +29,7 @@ ONLY_TESTS = (
     "transformers",
 )
 """Packages that only tests install."""
-SAMPLES = Path(__file__).resolve().parents[2] / "samples"
+SAMPLES = ROOT / "samples"
 
 
 def test_the_script_reproduces_the_archive(tmp_path: Path) -> None:
@@ -65,3 +71,14 @@ def test_every_stage_does_something(demo: subprocess.CompletedProcess[str]) -> N
     assert stats["read"]["skipped.damaged_gzip"] == 1
     assert stats["read"]["skipped.type.json"] == 1
     assert stats["read"]["pages.html"] == 257
+
+
+def test_the_picture_in_the_readme_shows_the_demo(demo: subprocess.CompletedProcess[str]) -> None:
+    """docs/funnel.svg has the numbers and names of the funnel of the demo run."""
+    console = Console(record=True, width=138, file=io.StringIO())
+    console.print(funnel(json.loads(demo.stdout)), markup=False)
+    made, stored = (
+        "".join(re.findall(r"<text[^>]*>(.*?)</text>", picture)).replace("&#160;", "")
+        for picture in (console.export_svg(title="curate report demo"), (ROOT / "docs" / "funnel.svg").read_text())
+    )
+    assert made == stored

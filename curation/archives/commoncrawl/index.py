@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import re
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -141,7 +142,7 @@ class IndexFile:
         client: Reads it.
 
     Raises:
-        UnreadableArchive: It is not Parquet, or lacks a column that says where records are.
+        UnreadableArchive: It is not Parquet, has two columns of one name, or lacks one that says where records are.
     """
 
     def __init__(self, source: Input, client: Client) -> None:
@@ -152,7 +153,11 @@ class IndexFile:
             raise
         except DAMAGE as error:
             raise UnreadableArchive(f"{source.path}: not Parquet: {error}") from error
-        missing = [name for name in RECORDS.names if name not in self._parquet.schema_arrow.names]
+        names = self._parquet.schema_arrow.names
+        for name, count in Counter(names).items():
+            if count > 1:
+                raise UnreadableArchive(f"{source.path}: {count} columns {name!r}, so it is not a CommonCrawl index")
+        missing = [name for name in RECORDS.names if name not in names]
         if missing:
             raise UnreadableArchive(f"{source.path}: no column {missing[0]!r}, so it is not a CommonCrawl index")
 

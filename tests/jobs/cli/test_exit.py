@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -95,6 +96,17 @@ def test_output_that_cannot_be_written_is_an_error() -> None:
         done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 3
     assert "No space left" in done.stderr
+
+
+@pytest.mark.parametrize("words", [["--help"], ["recipe", "show", "fineweb"], ["--version"]])
+def test_a_reader_that_has_seen_enough_is_no_error(words: list[str]) -> None:
+    """If the reader of a result has closed its pipe, as `head` does, the command ends quietly with code 0."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "curation.jobs.cli", *words]
+    with open(writer, "w") as closed:  # noqa: PTH123
+        done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_local_files_are_opened_by_arrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

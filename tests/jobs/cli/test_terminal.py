@@ -144,7 +144,13 @@ def test_workers_are_escaped() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [("explain", "OUT", URL), ("verify", "--help"), ("filter", ".", "--out", "live"), ("no\x1b]0;x\x07",)]
+    "words",
+    [
+        ("explain", "OUT", URL),
+        ("verify", "--help"),
+        ("filter", ".", "--out", "live", "--workers", "0"),
+        ("no\x1b]0;x\x07",),
+    ],
 )
 def test_a_terminal_gets_styles_and_nothing_else(words: tuple[str, ...], folder: Path) -> None:
     """On a terminal, colors, help and the live view work, and they are the only escape sequences; errors have none."""

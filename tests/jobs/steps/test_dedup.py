@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from archives import prose
+from heuristic_cases import FULL
 from pages import pages
 from resiliparse.extract.html2text import extract_plain_text
 from signed import PLAIN, clusters, documents, dropped, reference_clusters, run
@@ -32,10 +33,11 @@ def copies(shared_data: Path) -> list[dict[str, str]]:
 
 def test_clusters_equal_the_reference(web: tuple[list[str], list[str]], tmp_path: Path) -> None:
     """With the reference's signatures and no verification, clusters and removed documents equal datatrove's."""
-    _, texts = web
+    texts = [text if FULL else text[:1000] for text in web[1]]
     folder, names, _ = run(tmp_path / "ours", documents(texts), DedupSettings(**PLAIN), parts=5)
     expected, removed = reference_clusters(tmp_path / "theirs", texts)
     assert clusters(folder, names) == expected
+    assert len(expected) > 150
     kept_by_them = {min(members - removed, key=int) for members in expected}
     assert len(dropped(folder, names)) == len(removed) == sum(map(len, expected)) - len(kept_by_them)
     assert {min(map(int, members)) for members in expected} == {

@@ -151,6 +151,14 @@ def test_a_table_without_the_columns(tmp_path: Path) -> None:
         IndexFile(Input(str(path), path.stat().st_size, ""), Client(FAST))
 
 
+def test_a_table_with_a_column_twice(tmp_path: Path) -> None:
+    """A table in which a name has two columns is unreadable, and the message names it."""
+    path = tmp_path / "x.parquet"
+    pa.parquet.write_table(pa.table([["a"], ["b"]], names=["url", "url"]), path)
+    with pytest.raises(UnreadableArchive, match="2 columns 'url'"):
+        IndexFile(Input(str(path), path.stat().st_size, ""), Client(FAST))
+
+
 @pytest.mark.parametrize("lines", [[], ["a b.de"], ["*.example.de"], ["ftp://example.de/x"], ["exa..mple"]])
 def test_a_list_that_cannot_match(lines: list[str]) -> None:
     """An empty list, and an entry that no page can match, are errors that name the list."""
