@@ -5,7 +5,7 @@ four heuristics, and MinHash signatures. Measured is the processor time of a com
 other work on the machine hardly matters. Each has one worker, which datatrove runs in the process itself: the time of
 more would be lost, since it does not wait for them. Each side also runs on a file of one document, to measure its
 start-up, which is subtracted. Texts are those of the test pages; in repeated ones some words are respelled, so that no
-cache on either side helps with them. Then reading and writing alone, in one process each.
+cache on either side helps with them. Then reading and writing alone, in one process each, imports excluded.
 
     python tests/benchmarks/inputs.py [--quick] [--runs N] [--repeat N]
 """
