@@ -33,10 +33,11 @@ from processes import command, contents
 from curation.store.folder import TEMPORARY
 from curation.store.lease import LEASE
 
+IS_LONG = "CURATION_CHAOS" in os.environ
 SEQUENCES = int(os.environ.get("CURATION_CHAOS", "2"))
-FIRST_SEED = int(os.environ.get("CURATION_CHAOS_SEED", "11"))
+FIRST_SEED = int(os.environ.get("CURATION_CHAOS_SEED", "1" if IS_LONG else "11"))
 ARCHIVES = 5
-FAULTS = 4 if "CURATION_CHAOS" in os.environ else 2
+FAULTS = 4 if IS_LONG else 2
 """Faults before the last start."""
 
 LONGEST = 6.0
