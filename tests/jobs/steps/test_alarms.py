@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -82,12 +80,11 @@ def test_quarantined_inputs(crawl: Path, tmp_path: Path) -> None:
     assert done.returncode == 1, done.stderr
 
 
-def test_recipe_show_prints_alarms(tmp_path: Path) -> None:
+def test_recipe_show_prints_alarms() -> None:
     """`recipe show` prints the table with the values of --set; an unknown name exits with code 2."""
-    command = [sys.executable, "-m", "curation.jobs.cli", "recipe", "show", "fineweb", "--json", "--set"]
-    done = subprocess.run([*command, BANDS[1]], capture_output=True, text=True, check=False, timeout=60)
+    done = curate("recipe", "show", "fineweb", "--json", settings=[BANDS[1]])
     expected = {"min_documents": 1000, "damaged": 0.0, "unavailable": [0.0, 0.01], "gopher_quality": [0.0, 0.4]}
     assert json.loads(done.stdout)["alarms"] == expected
-    done = subprocess.run([*command, "alarms.gopher=[0, 1]"], capture_output=True, text=True, check=False, timeout=60)
+    done = curate("recipe", "show", "fineweb", "--json", settings=["alarms.gopher=[0, 1]"])
     assert done.returncode == 2
     assert "gopher_quality" in done.stderr
