@@ -99,7 +99,7 @@ def test_storage_that_is_down_for_seconds(server: Any, clean: Path, tmp_path: Pa
     outage = server.refuses = Outage()
     outage.begin(OUTAGE)
     done = curate("filter", *server.urls, "--out", tmp_path / "out", "--workers", workers)
-    assert outage.refused > 2
+    assert outage.refused
     assert done.returncode == 0, done.stderr
     assert contents(tmp_path / "out") == contents(clean)
 
