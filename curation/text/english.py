@@ -246,7 +246,9 @@ class EnglishTokenizer:
         return self.specials["".join(tokens[start:end])] if owners[start] == owners[end - 1] else None
 
     def _matches(self, tokens: Sequence[str]) -> list[tuple[int, int]]:
-        matches = []
+        matches: list[tuple[int, int]] = []
+        if self._exceptions.longest_from.keys().isdisjoint(tokens):
+            return matches
         for start, token in enumerate(tokens):
             longest = self._exceptions.longest_from.get(token)
             if longest:

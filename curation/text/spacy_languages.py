@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from curation.text.affixes import Affixes
 from curation.text.english import Edge, EnglishTokenizer, Tokens
 
 WINDOW = 64
@@ -34,6 +35,8 @@ class LanguageTokenizer(EnglishTokenizer):
     def __init__(self, defaults: Any) -> None:
         """Read the rules from the `Defaults` of a spaCy language."""
         self._token_match: Callable[[str], object] | None = defaults.token_match
+        self._prefixes = Affixes([piece for piece in defaults.prefixes if piece.strip()], suffixes=False)
+        self._suffixes = Affixes([f"{piece}$" for piece in defaults.suffixes if piece.strip()], suffixes=True)
         super().__init__(defaults)
         self._spans_chunks = any(" " in key.strip() for key in self.specials)
 
@@ -44,8 +47,9 @@ class LanguageTokenizer(EnglishTokenizer):
         while low < high and high - low != before:
             before = high - low
             short = before <= self.longest_special + WINDOW
-            if (self._token_match and self._token_match(chunk[low:high])) or (short and chunk[low:high] in known):
-                break
+            rest = chunk[low:high]
+            if rest.isalpha() or (self._token_match and self._token_match(rest)) or (short and rest in known):
+                break  # no rule applies to letters only
             prefix = self._prefix_length(chunk, low, high)
             if prefix and short and chunk[low + prefix : high] in known:
                 prefixes.append(chunk[low : low + prefix])
@@ -62,20 +66,26 @@ class LanguageTokenizer(EnglishTokenizer):
         return low, high
 
     def _prefix_length(self, chunk: str, low: int, high: int) -> int:
-        match = self._prefix.match(chunk[low : min(high, low + WINDOW)])
-        if match and match.end() > WINDOW - _MARGIN:
-            match = self._prefix.match(chunk[low:high])
+        rules = self._prefixes.for_character(chunk[low])
+        match = rules and rules.match(chunk[low : min(high, low + WINDOW)])
+        if rules and match and match.end() > WINDOW - _MARGIN:
+            match = rules.match(chunk[low:high])
         return match.end() if match else 0
 
     def _suffix_length(self, chunk: str, low: int, high: int) -> int:
+        if low == high:
+            return 0
         begin = max(low, high - WINDOW)
-        match = self._suffix.search(chunk[begin:high])
-        if match and begin > low and match.start() < _MARGIN:
-            begin, match = low, self._suffix.search(chunk[low:high])
+        rules = self._suffixes.for_character(chunk[high - 1])
+        match = rules and rules.search(chunk[begin:high])
+        if rules and match and begin > low and match.start() < _MARGIN:
+            begin, match = low, rules.search(chunk[low:high])
         return high - begin - match.start() if match else 0
 
     def _is_whole(self, core: str) -> bool:
-        return bool(self._token_match and self._token_match(core)) or ("." in core and self._is_url(core))
+        if core.isalpha() or (self._token_match and self._token_match(core)):
+            return True
+        return "." in core and self._is_url(core)
 
     def _edge(self, tokens: Sequence[str]) -> int:
         edge = super()._edge(tokens)
