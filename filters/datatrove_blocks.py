@@ -53,8 +53,12 @@ class DatatroveBlock:
     libraries: ClassVar[tuple[str, ...]] = (MODULE,)
 
     def __post_init__(self) -> None:
+        from datatrove.utils.word_tokenizers import load_word_tokenizer
+
         try:
             _block(self)
+            if hasattr(self, "language"):
+                load_word_tokenizer(self.language)
         except Exception as error:  # a missing library, or an argument that it does not accept
             raise RecipeError(f"{MODULE}:{type(self).__name__}: {' '.join(str(error).split())}") from error
 

@@ -270,7 +270,7 @@ def by_stage(values: Mapping[str, Any], where: str) -> dict[str, dict[str, Any]]
             stage, _, name = key.partition(".")
             if not (stage and name):
                 raise RecipeError(
-                    f"{where}: {key} = {value!r}: must name a parameter of a stage, as in {stage or 'c4'}.x = 5"
+                    f"{where}: {key} = {value!r}: must name a stage and its parameter, such as gopher_quality.min_words"
                 )
             found.setdefault(stage, {})[name] = value
     return found

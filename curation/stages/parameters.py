@@ -129,6 +129,14 @@ def build(kind: type[Parameters], values: Mapping[str, Any], where: str) -> Para
     for field in dataclasses.fields(kind):
         if field.init and type(field.default) is int:  # of `max_ratio: float = 10`, 10.0 is stored and read again
             given.setdefault(field.name, field.default)
+    required = [
+        field.name
+        for field in dataclasses.fields(kind)
+        if field.init and field.default is field.default_factory is dataclasses.MISSING
+    ]
+    missing = [name for name in required if name not in given]
+    if missing:
+        raise RecipeError(f"{where}: needs a value for {' and '.join(missing)}")
     try:
         return kind(**_check(kind, given))
     except (ParameterError, TypeError) as error:

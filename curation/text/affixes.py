@@ -24,13 +24,19 @@ class Affixes:
         """
         self._pieces = pieces
         self._suffixes = suffixes
+        self._fixed: dict[str, list[int]] = {}
+        self._open: list[int] = []
+        for number, piece in enumerate(pieces):
+            only = _only_character(piece, suffixes)
+            (self._open if only is None else self._fixed.setdefault(only, [])).append(number)
         self._by_character: dict[str, re.Pattern[str] | None] = {}
         self._compiled: dict[tuple[str, ...], re.Pattern[str]] = {}
 
     def for_character(self, character: str) -> re.Pattern[str] | None:
         """The alternatives that can match with this outermost character; None if there are none."""
         if character not in self._by_character:
-            pieces = tuple(piece for piece in self._pieces if may_match(piece, character, self._suffixes))
+            more = [each for each in self._open if may_match(self._pieces[each], character, self._suffixes)]
+            pieces = tuple(self._pieces[each] for each in sorted([*more, *self._fixed.get(character, ())]))
             if pieces and pieces not in self._compiled:
                 self._compiled[pieces] = re.compile("|".join(pieces))
             self._by_character[character] = self._compiled[pieces] if pieces else None
@@ -47,6 +53,16 @@ def may_match(piece: str, character: str, suffix: bool) -> bool:
     if not is_plain or (suffix and sequence[-1][0].name != "AT"):
         return True
     return _may_be(sequence, ord(character), suffix) is not False
+
+
+@cache
+def _only_character(piece: str, suffix: bool) -> str | None:
+    """The outermost character of a rule, if every match has the same one."""
+    sequence, is_plain = _parsed(piece)
+    if suffix:
+        sequence = sequence[-2::-1] if sequence[-1][0].name == "AT" else []
+    is_fixed = is_plain and sequence and sequence[0][0].name == "LITERAL"
+    return chr(sequence[0][1]) if is_fixed else None
 
 
 @cache

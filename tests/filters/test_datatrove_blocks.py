@@ -118,6 +118,8 @@ def test_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
         ("datatrove:SamplerFilter", {"rate": 0.5}, "draws at random"),
         ("datatrove:RegexFilter", {}, "regex_exp"),
         ("datatrove:RegexFilter", {"regex_exp": "("}, "datatrove:RegexFilter: missing )"),
+        ("datatrove:RegexFilter", {}, "needs a value for regex_exp"),
+        ("datatrove:GopherQualityFilter", {"language": "qq"}, "Language 'qq' doesn't have a tokenizer assigned"),
         ("datatrove:GopherQualityFilter", {"min_words": 1}, "unknown key 'min_words'"),
         ("datatrove:GopherQualityFilter", {"exclusion_writer": 1}, "unknown key"),
         ("datatrove:GopherQualityFilter", {"min_doc_words": "5"}, "min_doc_words = '5': must be a whole number"),
@@ -151,7 +153,9 @@ def test_values_that_a_block_takes() -> None:
 
 def test_a_block_that_cannot_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """A block that fails on any document, because of its arguments, stops the run instead of removing everything."""
+    monkeypatch.setattr("datatrove.utils.word_tokenizers.load_word_tokenizer", lambda _: None)
     stage = block_class("GopherQualityFilter")(language="no such")
+    monkeypatch.undo()
     with pytest.raises(RuntimeError, match=r"datatrove:GopherQualityFilter fails on every document: .*no such"):
         stage(batch_of(["a"]))
 

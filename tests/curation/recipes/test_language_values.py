@@ -165,9 +165,12 @@ def test_the_fingerprint_follows_values_by_language(tmp_path: Path) -> None:
         ),
         (
             "[language.de]\ngopher_quality = 5",
-            r"\[language.de\]: gopher_quality = 5: must name a parameter of a stage, as in gopher_quality.x = 5",
+            r"\[language.de\]: gopher_quality = 5: must name a stage and its parameter, such as gopher_q",
         ),
-        ("[language_defaults]\nmin_words = 5", r"\[language_defaults\]: min_words = 5: must name a parameter"),
+        (
+            "[language_defaults]\nmin_words = 5",
+            r"\[language_defaults\]: min_words = 5: must name a stage and its parameter",
+        ),
         ("[language]\nde = 3", "language.de = 3: must be a table"),
         ("[language_defaults]\nfile = 3", "file = 3: must be the name of a file"),
         ("[language_defaults]\nfile = 'nowhere.toml'", "no such file; those that come with the package are fineweb-2"),
