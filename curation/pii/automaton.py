@@ -1,7 +1,8 @@
 """An automaton that tells which of many expressions match a string of digits, in one pass over it.
 
 The expressions of a numbering plan list thousands of prefixes, so matching one takes a microsecond, and there are many
-regions to ask. The automaton takes 50 ns for a digit. It is built while it is used, state by state.
+regions to ask. The automaton takes 50 ns for a digit, and a few in a kernel, which reads its table. It is built while it
+is used, state by state.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from array import array
 from collections.abc import Callable, Iterable, Set
 from typing import Any
 
+import numpy as np
+
+from curation.arrays import Int32s, UInt8s
+
 MAX_STATES = 1 << 15
 """States to keep. If there are more, all are forgotten and built again."""
-_LOOK_AGAIN = 16
-"""Digits after which to see whether anything can still match."""
 
 _TOKEN = re.compile(r"\\d|\d|\[[\d-]+\]|\(\??:?|[)|?]|\{\d+(?:,\d+)?\}")
 _DIGITS = "0123456789"
@@ -22,10 +25,9 @@ _ANY = (1 << 10) - 1
 _PLACES = [[place for place in range(10) if digits >> place & 1] for digits in range(_ANY + 1)]
 """The digits of each class."""
 
+_VALUES = bytes.maketrans(_DIGITS.encode(), bytes(range(10)))
+
 _States = frozenset[int]
-_State = dict[str, Any]
-"""The state that follows each digit, the results under "=", and the set of states it stands for, as bytes, under "".
-There are ten thousand, and bytes take a tenth of the memory of sets, which the garbage collector would search, too."""
 
 
 class Automaton:
@@ -34,6 +36,13 @@ class Automaton:
     Args:
         expressions: Pairs of a result and an expression of digits, classes, groups, alternatives, `?` and `{n,m}`.
         combine: Makes something else of the results of a match. It is called once for the same results.
+
+    Attributes:
+        table: For each state and digit, at the place of the state plus the digit, the place of the state that follows.
+            0 if it is not known yet.
+        accepts: For the place of each state, divided by 10, whether its first combined result says anything.
+        start: Place of the state before the first digit.
+        dead: Place of the state from which nothing can match.
 
     Raises:
         ValueError: An expression has something else.
@@ -63,19 +72,16 @@ class Automaton:
 
     def match(self, digits: str) -> tuple[Any, ...]:
         """The results of the expressions that match all of the digits, in their order; equal results are given once."""
-        state = self._first
-        try:
-            for digit in digits[:_LOOK_AGAIN]:
-                state = state[digit]
-            if state[""]:  # something can still match
-                for digit in digits[_LOOK_AGAIN:]:
-                    state = state[digit]
-        except KeyError:
-            state = self._first
-            for digit in digits:
-                state = state.get(digit) or self._step(state, digit)
-        found: tuple[Any, ...] | None = state.get("=")
-        return self._results_of(state) if found is None else found
+        table, state = self._cells, self.start
+        for digit in digits.encode().translate(_VALUES):
+            following = table[state + digit]
+            if not following:
+                following = self.step(state, digit)
+                table = self._cells
+            state = following
+            if state == self.dead:
+                break
+        return self._found[state // 10]
 
     def _add(self, node: Any, then: _States) -> _States:
         """Add the states of a part of an expression before the states `then`, and return the first of them."""
@@ -101,44 +107,69 @@ class Automaton:
         return first
 
     def _forget(self) -> None:
-        self._built: dict[bytes, _State] = {}
-        self._first = self._state(self._start)
+        self._places: dict[bytes, int] = {}
+        # The sets of states that the states stand for, as bytes: they take a tenth of the memory of sets, which the
+        # garbage collector would search, too.
+        self._keys: list[bytes] = [b""]
+        self._found: list[tuple[Any, ...]] = [()]
+        self._resize(1 << 6)
+        self.dead, self.start = self._place(frozenset()), self._place(self._start)
 
-    def _state(self, states: Set[int]) -> _State:
+    def _resize(self, states: int) -> None:
+        table, accepts = np.zeros(10 * states, np.int32), np.zeros(states, np.uint8)
+        if len(self._keys) > 1:
+            table[: len(self.table)], accepts[: len(self.accepts)] = self.table, self.accepts
+        self.table: Int32s = table
+        self.accepts: UInt8s = accepts
+        self._cells = memoryview(table)
+
+    def _place(self, states: Set[int]) -> int:
+        """The place of the state that stands for a set of states."""
         key = array("i", sorted(states)).tobytes()
-        state = self._built.get(key)
-        if state is None:
-            state = self._built[key] = {"": key}
-        return state
+        place = self._places.get(key)
+        if place is None:
+            number = len(self._keys)
+            if number >= len(self.accepts):
+                self._resize(2 * number)
+            place = self._places[key] = 10 * number
+            self._keys.append(key)
+            self._found.append(self._results_of(tuple(one for one in array("i", key) if one < 0)))
+            self.accepts[number] = any(self._found[number][:1])
+        return place
 
-    def _results_of(self, state: _State) -> tuple[Any, ...]:
-        ends = tuple(number for number in array("i", state[""]) if number < 0)
+    def _results_of(self, ends: tuple[int, ...]) -> tuple[Any, ...]:
         found = self._combined.get(ends)
         if found is None:
             results = [self._results[-end - 1] for end in reversed(ends)]
             found = self._combined[ends] = self._combine(tuple(results))
-        state["="] = found
         return found
 
-    def _step(self, state: _State, digit: str) -> _State:
-        """The state that follows a digit. Those that follow the other digits are built too: most are the same."""
-        if len(self._built) > MAX_STATES:
+    def step(self, place: int, digit: int) -> int:
+        """Build the states that follow a state, all ten since most are the same, and return the place of one of them.
+
+        Args:
+            place: Place of the state.
+            digit: The digit before the state to return.
+        """
+        key = self._keys[place // 10]
+        if len(self._keys) > MAX_STATES:
             self._forget()
+            place = self._place(frozenset(array("i", key)))
         following: list[set[int]] = [set() for _ in _DIGITS]
         after_any: set[int] = set()
-        for number in array("i", state[""]):
+        for number in array("i", key):
             if number >= 0:
                 digits, then = self._moves[number]
                 if digits == _ANY:
                     after_any |= then
                 else:
-                    for place in _PLACES[digits]:
-                        following[place] |= then
-        usual = self._state(after_any)
-        for one, numbers in zip(_DIGITS, following, strict=True):
-            state[one] = self._state(numbers | after_any) if numbers else usual
-        following_state: _State = state[digit]
-        return following_state
+                    for value in _PLACES[digits]:
+                        following[value] |= then
+        usual = self._place(after_any)
+        for value, numbers in enumerate(following):
+            after = self._place(numbers | after_any) if numbers else usual
+            self.table[place + value] = after
+        return int(self.table[place + digit])
 
 
 def is_supported(expression: str) -> bool:

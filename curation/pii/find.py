@@ -39,6 +39,7 @@ class Kind:
         judge: Turns a span in a text into a match, or None.
         may_be: Cheap test of a window, given its text, start, end, number of wanted characters, the minimum score and
             the regions. It fails only if no match in the window can reach the minimum score.
+        narrow: Chooses the windows in which a match is possible, of those that passed `may_be`, all at once.
         before: Number of characters before a window that the recognizer also sees.
         after: Returns the position up to which the recognizer sees the text after a window.
     """
@@ -48,6 +49,7 @@ class Kind:
     recognize: Callable[[str, tuple[str, ...], int], Iterable[Span]]
     judge: Callable[[str, Span, tuple[str, ...]], Match | None]
     may_be: Callable[[str, int, int, int, float, tuple[str, ...]], bool] = lambda *_: True
+    narrow: Callable[[views.Characters, list[Stretch], tuple[str, ...]], list[Stretch]] | None = None
     before: int = 0
     after: Callable[[str, int], int] = lambda text, end: end
 
@@ -96,6 +98,7 @@ KINDS = {
         recognizers.phones,
         phones.judge_phone,
         phones.may_be_phone,
+        phones.may_have_numbers,
         before=1,
         after=phones.end_of_context,
     ),
@@ -129,18 +132,22 @@ def find(texts: pa.StringArray, search: Search, settled: Settled | None = None) 
     matches: dict[int, list[Match]] = {}
     for name, minimum in search.minimums:
         kind = KINDS[name]
-        for row, start, end, wanted in windows_of(kind.windows):
+        chosen = [
+            window
+            for window in windows_of(kind.windows)
+            if kind.may_be(text_of(window[0]), *window[1:], minimum, search.regions)
+        ]
+        for row, start, end, _ in kind.narrow(characters, chosen, search.regions) if kind.narrow else chosen:
             text = text_of(row)
-            if kind.may_be(text, start, end, wanted, minimum, search.regions):
-                begin = max(0, start - kind.before)
-                shown = kind.shown(text[begin : kind.after(text, end)])
-                for span in kind.recognize(shown, search.regions, end - begin):
-                    # A span that begins after the window belongs to another window, or is cut off here.
-                    if begin + span.start < end:
-                        moved = Span(begin + span.start, begin + span.end, span.score, span.numbers)
-                        match = kind.judge(text, moved, search.regions)
-                        if match is not None and match.score >= minimum:
-                            matches.setdefault(row, []).append(match)
+            begin = max(0, start - kind.before)
+            shown = kind.shown(text[begin : kind.after(text, end)])
+            for span in kind.recognize(shown, search.regions, end - begin):
+                # A span that begins after the window belongs to another window, or is cut off here.
+                if begin + span.start < end:
+                    moved = Span(begin + span.start, begin + span.end, span.score, span.numbers)
+                    match = kind.judge(text, moved, search.regions)
+                    if match is not None and match.score >= minimum:
+                        matches.setdefault(row, []).append(match)
     return {row: without_overlaps(matches[row]) for row in sorted(matches)}
 
 

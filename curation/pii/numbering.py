@@ -207,12 +207,13 @@ def numbers_in_form(
             number = _national(start[len(country) :], int(country), PLUS, parts.extension)
             return dict.fromkeys(regions, number) if number and _is_valid(number, written, digits, form) else {}
         # No calling code follows the "+", but perhaps a prefix for calls abroad.
-        tried = ((region, _read(parts, region)) for region in regions)
+        tried = ((region, _read(parts, plan_of(region))) for region in regions if region != ANYWHERE)
         return {one: number for one, number in tried if number and _is_valid(number, written, digits, form)}
     found: dict[str, Number] = {}
     is_simple = not (form.extension or form.has_x or form.has_letters)
     if readings is None:
         readings = regions_of(regions).match(start)[0 if is_simple else 1]
+    abroad: dict[str, Number | None] = {}
     for region, plan, how, lengths in readings:
         if region not in wanted:
             continue
@@ -223,8 +224,17 @@ def numbers_in_form(
                 continue
             if how == WITHOUT_PREFIX:
                 continue
-        number = _read(parts, region)
-        if number is not None and _is_valid(number, written, digits, form):
+        if plan.abroad not in abroad:
+            prefix = plan.dialed_abroad(start)
+            number = _read_at_home(parts, plan) if prefix is None else _read_abroad(parts, prefix)
+            if number is not None and not _is_valid(number, written, digits, form):
+                number = None
+            if prefix is not None:
+                # Regions with the same prefix for calls abroad read the digits behind it alike.
+                abroad[plan.abroad] = number
+        else:
+            number = abroad[plan.abroad]
+        if number is not None:
             found[region] = number
     return found
 
@@ -393,18 +403,24 @@ def _is_viable(number: str) -> bool:
     return _VIABLE.fullmatch(number) is not None
 
 
-def _read(parts: _Written, region: str) -> Number | None:
-    """What digits mean in a region: the number, valid or not, or None."""
-    if region == ANYWHERE:
+def _read(parts: _Written, plan: NumberingPlan) -> Number | None:
+    """What digits mean in a region with a numbering plan: the number, valid or not, or None."""
+    prefix = plan.dialed_abroad(parts.digits)
+    return _read_at_home(parts, plan) if prefix is None else _read_abroad(parts, prefix)
+
+
+def _read_abroad(parts: _Written, prefix: int) -> Number | None:
+    """What digits mean behind a prefix for calls abroad of some length."""
+    abroad = parts.digits[prefix:]
+    country = country_code(abroad) if len(abroad) > _MIN_DIGITS else ""
+    if not country or not main_plan(int(country)).may_be_number(abroad[len(country) :]):
         return None
-    plan, digits = plan_of(region), parts.digits
-    prefix = plan.dialed_abroad(digits)
-    if prefix is not None:
-        abroad = digits[prefix:]
-        country = country_code(abroad) if len(abroad) > _MIN_DIGITS else ""
-        if not country:
-            return None
-        return _national(abroad[len(country) :], int(country), INTERNATIONAL_PREFIX, parts.extension)
+    return _national(abroad[len(country) :], int(country), INTERNATIONAL_PREFIX, parts.extension)
+
+
+def _read_at_home(parts: _Written, plan: NumberingPlan) -> Number | None:
+    """What digits mean without a prefix for calls abroad."""
+    digits = parts.digits
     if digits.startswith(plan.code):
         rest, _ = plan.without_prefix(digits[len(plan.code) :])
         is_better = not plan.is_general(digits) and plan.is_general(rest)
@@ -446,7 +462,7 @@ def _has_only_valid_x(number: Number, written: str) -> bool:
                 place += 1
                 rest = _parts(written[place:])
                 main = main_region(number.country)
-                again = None if rest is None or rest.plus or main is None else _read(rest, main)
+                again = None if rest is None or rest.plus or main is None else _read(rest, plan_of(main))
                 if again is None or again[:3] != number[:3]:
                     return False
             elif digits_of(written[place:]) != number.extension or not number.extension:

@@ -114,7 +114,8 @@ class NumberingPlan:
         self._lengths = frozenset(general.possible_length)
         self._local_lengths = frozenset(general.possible_length_local_only)
         self._longest = max(self._lengths)
-        self._abroad = re.compile(metadata.international_prefix or r"\d{41}")
+        self.abroad: str = metadata.international_prefix or r"\d{41}"
+        self._abroad = re.compile(self.abroad)
         prefix = metadata.national_prefix_for_parsing
         self._prefix = re.compile(prefix) if prefix else None
         self._usual_prefix = prefix if prefix and prefix.isdecimal() else ""
@@ -156,7 +157,7 @@ class NumberingPlan:
 
     def ways(self) -> Iterator[tuple[Way, str]]:
         """Expressions of which each number written without "+" matches one, and what that means."""
-        abroad = f"(?:{self._abroad.pattern}){_ANY_DIGITS}"
+        abroad = f"(?:{self.abroad}){_ANY_DIGITS}"
         if self._simple_prefix is None or not is_supported(abroad):
             yield Way(UNKNOWN), _ANY_DIGITS
             return

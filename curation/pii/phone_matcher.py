@@ -194,8 +194,8 @@ def _search(
         own = digits[skipped : skipped + candidate.digits]
         for part in () if _is_date(text, candidate) else candidate.parts:
             valid = _numbers_in_part(part, candidate.is_plain, own, text, regions, missing)
-            if valid:
-                hits = [region for region in missing if region in valid]
+            hits = [region for region in missing if region in valid]
+            if hits:
                 start, end = span = part.start, part.end
                 meanings[span] = valid if missing == regions else None
                 if start <= first and last <= end:

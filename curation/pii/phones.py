@@ -7,16 +7,22 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
+import numpy as np
+
+from curation.pii import window_kernels
 from curation.pii.context import has_label, in_context, is_named_otherwise, may_be_in_context, may_be_named
 from curation.pii.evidence import Match, is_part
 from curation.pii.numbering import EXTENSION, Number, may_be_grouped, numbers, shape, usually_grouped
+from curation.pii.numbering_plans import regions_of
 from curation.pii.phone_matcher import next_candidate
 from curation.pii.recognizers import GLUED_WORD, PHONE_SCORE, Span
-from curation.pii.windows import MIN_PHONE_DIGITS, NUMBER_PUNCTUATION, plain
+from curation.pii.window_kernels import MAX_DIGITS
+from curation.pii.windows import MIN_PHONE_DIGITS, NUMBER_PUNCTUATION, Stretch, classes, plain
+from curation.text import views
 
 WELL_PRINTED = 0.6
 """The score of a phone number in international format or grouped as is usual in its country."""
-MAX_FIGURES = 100
+MAX_FIGURES = MAX_DIGITS
 """A run of more digits, separated only by spaces and punctuation, is a table, in which no phone number is searched."""
 
 _DATE_PATTERN = (
@@ -81,6 +87,32 @@ def may_be_phone(text: str, start: int, end: int, wanted: int, minimum: float, r
         if is_unclear or may_be_grouped(shape(written), regions):
             return True
     return may_be_in_context("phone", text, start, end_of_context(text, end))
+
+
+def may_have_numbers(text: views.Characters, windows: list[Stretch], regions: tuple[str, ...]) -> list[Stretch]:
+    """The windows in which some groups of digits may be a valid number.
+
+    Args:
+        text: The texts.
+        windows: Windows of at most MAX_FIGURES digits.
+        regions: Regions (ISO 3166) of national phone numbers.
+    """
+    if not windows:
+        return []
+    rows, begins, ends, _ = np.array(windows, np.int64).T
+    begins, ends = begins + text.first[rows], ends + text.first[rows]
+    readings, size = regions_of(regions), len(windows)
+    verdicts, missing = np.zeros(size, np.uint8), np.zeros(2, np.int64)
+    place = 0
+    while True:
+        place = window_kernels.may_have_numbers(
+            *(text.codepoints, begins, ends, text.last[rows], classes()),
+            *(readings.table, readings.accepts, readings.start, readings.dead),
+            *(place, verdicts, missing),
+        )
+        if place == size:
+            return [window for window, verdict in zip(windows, verdicts.tolist(), strict=True) if verdict]
+        readings.step(*missing.tolist())
 
 
 def end_of_context(text: str, end: int) -> int:

@@ -9,10 +9,14 @@ from __future__ import annotations
 import numpy as np
 
 from curation.arrays import Int64s, UInt8s, UInt32s
-from curation.running.compiled import kernel
+from curation.running.compiled import kernel, leaf
 
 ANCHOR = 4
 """Length of the two letters and two digits that an IBAN begins with."""
+PLAIN = 1 << 7
+"""Class of punctuation between the digits of a number that is no part of an extension or country code."""
+MAX_RUN, MAX_DIGITS = 20, 100
+"""Digits of the longest group that libphonenumber takes as a whole, and of the windows in which numbers are searched."""
 
 
 @kernel
@@ -103,3 +107,101 @@ def find_anchors(
                 n_windows += 1
                 previous, previous_end = row, end
     return n_windows
+
+
+@kernel
+def may_have_numbers(
+    codepoints: UInt32s,
+    begins: Int64s,
+    ends: Int64s,
+    last: Int64s,
+    classes: UInt8s,
+    table: Int32s,
+    accepts: UInt8s,
+    start: int,
+    dead: int,
+    place: int,
+    verdicts: UInt8s,
+    missing: Int64s,
+) -> int:
+    """Whether any groups of digits in a window are accepted by an automaton, or the window has more than plain numbers.
+
+    Args:
+        codepoints: Code points of all texts.
+        begins: First code point of each window, of at most MAX_DIGITS digits.
+        ends: Code point after each window.
+        last: Code point after the text of each window.
+        classes: Classes of code points, as bits.
+        table: The automaton's table.
+        accepts: Whether its states accept.
+        start: Place of its first state.
+        dead: Place of the state from which nothing is accepted.
+        place: The window to begin with.
+        verdicts: Output: 1 for each window that may have a number.
+        missing: Output: place of a state, and the digit that must be added to its table.
+
+    Returns:
+        The window to begin with when the table is complete; the number of windows if all are done.
+    """
+    values, is_end = np.empty(MAX_DIGITS, np.int64), np.empty(MAX_DIGITS, np.uint8)
+    for window in range(place, begins.size):
+        verdicts[window] = 1
+        count, run = 0, 0
+        is_plain = not _may_go_on(codepoints, ends[window], last[window])
+        for i in range(begins[window], ends[window]):
+            code = codepoints[i]
+            if 48 <= code <= 57 and run < MAX_RUN and count < MAX_DIGITS:
+                values[count], is_end[count] = code - 48, 0
+                count += 1
+                run += 1
+            elif classes[code] & PLAIN and not 48 <= code <= 57:
+                if run:
+                    is_end[count - 1] = 1
+                run = 0
+            else:
+                is_plain = False
+                break
+        if not is_plain:
+            continue
+        if run:
+            is_end[count - 1] = 1
+        verdicts[window] = 0
+        for begin in range(count):
+            if begin and not is_end[begin - 1]:
+                continue
+            state = start
+            for i in range(begin, count):
+                following = table[state + values[i]]
+                if following == 0:
+                    missing[0], missing[1] = state, values[i]
+                    return window
+                state = following
+                if state == dead:
+                    break
+                if is_end[i] and accepts[state // 10]:
+                    verdicts[window] = 1
+                    break
+            if verdicts[window]:
+                break
+    return begins.size
+
+
+@leaf
+def _may_go_on(codepoints: UInt32s, end: int, last: int) -> bool:
+    """Whether an extension may follow a number that ends before `end`: a label such as "ext", or what may be one."""
+    while end < last and (codepoints[end] == 32 or codepoints[end] == 9 or codepoints[end] == 44):
+        end += 1
+    if end == last:
+        return False
+    code = codepoints[end]
+    if code >= 128:
+        # Labels have letters of Greek, Cyrillic, Latin and full-width blocks, and no-break spaces before them.
+        return code < 0x2000 or code == 0x3000 or code >= 0xFF00
+    following = codepoints[end + 1] | 32 if end + 1 < last else 0
+    letter = code | 32
+    if letter == 101:
+        return following == 120 or following >= 128  # ext
+    if letter == 97 or letter == 105:
+        return following == 110 or following >= 128  # anexo, int
+    # ";ext=", "#", "~" and "x"
+    return code == 59 or code == 35 or code == 126 or letter == 120

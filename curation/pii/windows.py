@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from curation.arrays import UInt8s
-from curation.pii.window_kernels import find_anchors, find_runs
+from curation.pii.window_kernels import PLAIN, find_anchors, find_runs
 from curation.text import views
 
 DIGIT, NUMBER, EMAIL, AT, ADDRESS, DOT, COLON = (1 << bit for bit in range(7))
@@ -35,6 +35,8 @@ EMAIL_PUNCTUATION = "!#$%&'*+-/=?^_`{|}~."
 AT_SIGNS = "@\uff20\ufe6b%"
 """@, its wide and small forms, and the beginning of %40."""
 ADDRESS_PUNCTUATION = ".:/%"
+_NOT_PLAIN = "+\uff0bxX~\uff5e\u223c\u2053\u30fc"
+"""Punctuation between digits that may mean something else: a country code, a carrier, an extension, a letter."""
 
 MIN_PHONE_DIGITS = 7
 """Shorter numbers are short codes, or ambiguous without an area code."""
@@ -80,6 +82,7 @@ def classes() -> UInt8s:
     for characters, bits in (
         *((NUMBER_PUNCTUATION, NUMBER), (EMAIL_PUNCTUATION, EMAIL), (ADDRESS_PUNCTUATION, ADDRESS)),
         *((AT_SIGNS, AT | EMAIL), (".", DOT), (":", COLON)),
+        ("".join(set(NUMBER_PUNCTUATION) - set(_NOT_PLAIN)), PLAIN),
     ):
         table[[ord(character) for character in characters]] |= bits
     return table
