@@ -158,8 +158,9 @@ class Pii:
         finder = names.NameFinder(wanted) if wanted else None
         rows = list(range(len(texts)))
         settled: dict[int, list[tuple[int, int]]] | None = None
+        barren: set[str] = set()
         for _ in range(MAX_PASSES):
-            found = _to_replace(find(texts, search, settled))
+            found = _to_replace(find(texts, search, settled, barren))
             if finder is not None:
                 others = [i for i, row in enumerate(rows) if row in english and i not in found and texts[i].is_valid]
                 found |= _to_replace(finder.find({i: texts[i].as_py() for i in others}))

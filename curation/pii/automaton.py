@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from curation.arrays import Int32s, UInt8s
+from curation.arrays import Int32s, Int64s
 
 MAX_STATES = 1 << 15
 """States to keep. If there are more, all are forgotten and built again."""
@@ -36,11 +36,13 @@ class Automaton:
     Args:
         expressions: Pairs of a result and an expression of digits, classes, groups, alternatives, `?` and `{n,m}`.
         combine: Makes something else of the results of a match. It is called once for the same results.
+        bits: What of the combined results kernels need to know, as 63 bits.
 
     Attributes:
         table: For each state and digit, at the place of the state plus the digit, the place of the state that follows.
             0 if it is not known yet.
-        accepts: For the place of each state, divided by 10, whether its first combined result says anything.
+        accepts: For each state, at its place divided by 10, the bits of its combined results.
+        results: At the same place, the combined results of each state.
         start: Place of the state before the first digit.
         dead: Place of the state from which nothing can match.
 
@@ -52,9 +54,12 @@ class Automaton:
     """
 
     def __init__(
-        self, expressions: Iterable[tuple[Any, str]], combine: Callable[[tuple[Any, ...]], tuple[Any, ...]] = tuple
+        self,
+        expressions: Iterable[tuple[Any, str]],
+        combine: Callable[[tuple[Any, ...]], tuple[Any, ...]] = tuple,
+        bits: Callable[[tuple[Any, ...]], int] = bool,
     ) -> None:
-        self._combine = combine
+        self._combine, self._bits = combine, bits
         self._results: list[Any] = []
         numbers: dict[Any, int] = {}
         self._moves: list[tuple[int, _States]] = []
@@ -81,7 +86,7 @@ class Automaton:
             state = following
             if state == self.dead:
                 break
-        return self._found[state // 10]
+        return self.results[state // 10]
 
     def _add(self, node: Any, then: _States) -> _States:
         """Add the states of a part of an expression before the states `then`, and return the first of them."""
@@ -111,16 +116,16 @@ class Automaton:
         # The sets of states that the states stand for, as bytes: they take a tenth of the memory of sets, which the
         # garbage collector would search, too.
         self._keys: list[bytes] = [b""]
-        self._found: list[tuple[Any, ...]] = [()]
+        self.results: list[tuple[Any, ...]] = [()]
         self._resize(1 << 6)
         self.dead, self.start = self._place(frozenset()), self._place(self._start)
 
     def _resize(self, states: int) -> None:
-        table, accepts = np.zeros(10 * states, np.int32), np.zeros(states, np.uint8)
+        table, accepts = np.zeros(10 * states, np.int32), np.zeros(states, np.int64)
         if len(self._keys) > 1:
             table[: len(self.table)], accepts[: len(self.accepts)] = self.table, self.accepts
         self.table: Int32s = table
-        self.accepts: UInt8s = accepts
+        self.accepts: Int64s = accepts
         self._cells = memoryview(table)
 
     def _place(self, states: Set[int]) -> int:
@@ -133,8 +138,8 @@ class Automaton:
                 self._resize(2 * number)
             place = self._places[key] = 10 * number
             self._keys.append(key)
-            self._found.append(self._results_of(tuple(one for one in array("i", key) if one < 0)))
-            self.accepts[number] = any(self._found[number][:1])
+            self.results.append(self._results_of(tuple(one for one in array("i", key) if one < 0)))
+            self.accepts[number] = self._bits(self.results[number])
         return place
 
     def _results_of(self, ends: tuple[int, ...]) -> tuple[Any, ...]:

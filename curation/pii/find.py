@@ -39,7 +39,9 @@ class Kind:
         judge: Turns a span in a text into a match, or None.
         may_be: Cheap test of a window, given its text, start, end, number of wanted characters, the minimum score and
             the regions. It fails only if no match in the window can reach the minimum score.
-        narrow: Chooses the windows in which a match is possible, of those that passed `may_be`, all at once.
+        judge_all: Judges simple windows all at once, given the characters of all texts, the windows, a function that
+            returns the text of a row, and the regions. Returns their matches with their rows, and the other windows.
+        is_slow: Whether to remember in what the recognizer found nothing.
         before: Number of characters before a window that the recognizer also sees.
         after: Returns the position up to which the recognizer sees the text after a window.
     """
@@ -49,7 +51,11 @@ class Kind:
     recognize: Callable[[str, tuple[str, ...], int], Iterable[Span]]
     judge: Callable[[str, Span, tuple[str, ...]], Match | None]
     may_be: Callable[[str, int, int, int, float, tuple[str, ...]], bool] = lambda *_: True
-    narrow: Callable[[views.Characters, list[Stretch], tuple[str, ...]], list[Stretch]] | None = None
+    judge_all: Callable[
+        [views.Characters, list[Stretch], Callable[[int], str], tuple[str, ...]],
+        tuple[list[tuple[int, Match]], list[Stretch]],
+    ] = lambda _, windows, *__: ([], windows)
+    is_slow: bool = False
     before: int = 0
     after: Callable[[str, int], int] = lambda text, end: end
 
@@ -98,7 +104,8 @@ KINDS = {
         recognizers.phones,
         phones.judge_phone,
         phones.may_be_phone,
-        phones.may_have_numbers,
+        phones.judge_plain,
+        is_slow=True,
         before=1,
         after=phones.end_of_context,
     ),
@@ -110,11 +117,15 @@ LINE_REACH, AFTER_REACH = 450, 100
 """Characters before an e-mail address on which it may depend, its line; and characters behind any match."""
 NEXT_TO, CODE_REACH = 2, 5
 """Characters around a number on which it may depend even if no word is among them; and a country code before it."""
+MAX_BARREN = 1 << 16
+"""Windows to remember in which slow recognizers found nothing."""
 Settled = Mapping[int, Sequence[tuple[int, int]]]
 """The start and end of replacements, by row, in order."""
 
 
-def find(texts: pa.StringArray, search: Search, settled: Settled | None = None) -> dict[int, list[Match]]:
+def find(
+    texts: pa.StringArray, search: Search, settled: Settled | None = None, barren: set[str] | None = None
+) -> dict[int, list[Match]]:
     """Find personal data in texts.
 
     Args:
@@ -122,6 +133,7 @@ def find(texts: pa.StringArray, search: Search, settled: Settled | None = None) 
         search: What to search for.
         settled: Replacements in texts that were searched before. Only what is near one of them is searched again, and
             not what consists of one of them alone: it belongs to nobody.
+        barren: In what slow recognizers found nothing. It is added to, for another pass over nearly the same texts.
 
     Returns:
         The matches of each row that has any, in order of position, without overlaps.
@@ -130,6 +142,7 @@ def find(texts: pa.StringArray, search: Search, settled: Settled | None = None) 
     text_of = cache(lambda row: str(texts[row].as_py()))
     windows_of = cache(lambda search: _unsettled(search(characters), settled, text_of, search))
     matches: dict[int, list[Match]] = {}
+    barren = set() if barren is None else barren
     for name, minimum in search.minimums:
         kind = KINDS[name]
         chosen = [
@@ -137,11 +150,21 @@ def find(texts: pa.StringArray, search: Search, settled: Settled | None = None) 
             for window in windows_of(kind.windows)
             if kind.may_be(text_of(window[0]), *window[1:], minimum, search.regions)
         ]
-        for row, start, end, _ in kind.narrow(characters, chosen, search.regions) if kind.narrow else chosen:
+        judged, others = kind.judge_all(characters, chosen, text_of, search.regions)
+        for row, match in judged:
+            if match.score >= minimum:
+                matches.setdefault(row, []).append(match)
+        for row, start, end, _ in others:
             text = text_of(row)
             begin = max(0, start - kind.before)
             shown = kind.shown(text[begin : kind.after(text, end)])
-            for span in kind.recognize(shown, search.regions, end - begin):
+            key = f"{end - begin} {shown}" if kind.is_slow else ""
+            if key in barren:
+                continue
+            spans = kind.recognize(shown, search.regions, end - begin)
+            if key and not spans and len(barren) < MAX_BARREN:
+                barren.add(key)
+            for span in spans:
                 # A span that begins after the window belongs to another window, or is cut off here.
                 if begin + span.start < end:
                     moved = Span(begin + span.start, begin + span.end, span.score, span.numbers)

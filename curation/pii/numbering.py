@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import sys
 import unicodedata
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from functools import cache, lru_cache
 from typing import NamedTuple, TypeVar
 
@@ -209,22 +209,43 @@ def numbers_in_form(
         # No calling code follows the "+", but perhaps a prefix for calls abroad.
         tried = ((region, _read(parts, plan_of(region))) for region in regions if region != ANYWHERE)
         return {one: number for one, number in tried if number and _is_valid(number, written, digits, form)}
-    found: dict[str, Number] = {}
     is_simple = not (form.extension or form.has_x or form.has_letters)
     if readings is None:
         readings = regions_of(regions).match(start)[0 if is_simple else 1]
+    chosen = readings if wanted is regions else [reading for reading in readings if reading[0] in wanted]
+    return dict(_meanings(form, parts, digits, written, chosen))
+
+
+def meanings(form: Form, digits: str, written: str, readings: Iterable[Reading]) -> Iterator[tuple[str, Number]]:
+    """The regions in which a plain number of a known form is valid, and what it means there.
+
+    Args:
+        form: The form.
+        digits: Its digits, as ASCII.
+        written: The number.
+        readings: What its digits may mean in the regions.
+    """
+    return _meanings(form, _Written(digits, False, ""), digits, written, readings)
+
+
+def _meanings(
+    form: Form, parts: _Written, digits: str, written: str, readings: Iterable[Reading]
+) -> Iterator[tuple[str, Number]]:
+    """The regions in which a number without "+" is valid, and what it means there."""
+    start = parts.digits
+    is_simple = not (form.extension or form.has_x or form.has_letters)
     abroad: dict[str, Number | None] = {}
     for region, plan, how, lengths in readings:
-        if region not in wanted:
-            continue
         if is_simple and how != UNKNOWN and not start.startswith(plan.code):
             cut = plan.prefix_size(start) if how == PREFIXED else 0
             if len(start) - cut in lengths or plan.valid.fullmatch(start, cut):
-                found[region] = Number(plan.country, start[cut:], "", NATIONAL)
+                yield region, Number(plan.country, start[cut:], "", NATIONAL)
                 continue
             if how == WITHOUT_PREFIX:
                 continue
-        if plan.abroad not in abroad:
+        if plan.abroad in abroad:
+            number = abroad[plan.abroad]
+        else:
             prefix = plan.dialed_abroad(start)
             number = _read_at_home(parts, plan) if prefix is None else _read_abroad(parts, prefix)
             if number is not None and not _is_valid(number, written, digits, form):
@@ -232,11 +253,8 @@ def numbers_in_form(
             if prefix is not None:
                 # Regions with the same prefix for calls abroad read the digits behind it alike.
                 abroad[plan.abroad] = number
-        else:
-            number = abroad[plan.abroad]
         if number is not None:
-            found[region] = number
-    return found
+            yield region, number
 
 
 def usually_grouped(written: str, meanings: Iterable[Number]) -> Number | None:

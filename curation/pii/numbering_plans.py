@@ -19,6 +19,7 @@ ANYWHERE = "ZZ"
 
 WITHOUT_PREFIX, PREFIXED, UNKNOWN = range(3)
 """How digits begin: with the number, with the national prefix before it, or with something that needs a closer look."""
+_LAST_BIT = 62
 _ANY_DIGITS = r"\d{2,40}"
 _SEPARATORS = re.compile(f"[{PUNCTUATION}]++")
 _TYPES = (
@@ -342,7 +343,16 @@ def regions_of(regions: tuple[str, ...]) -> Automaton:
             for way, expression in plan_of(region).ways()
         ),
         _combined,
+        lambda combined: bits_of((reading[0] for reading in combined[0]), regions),
     )
+
+
+def bits_of(chosen: Iterable[str], regions: tuple[str, ...]) -> int:
+    """Some regions as bits, by their places among all; those from the last bit on share it."""
+    bits = 0
+    for region in chosen:
+        bits |= 1 << min(regions.index(region), _LAST_BIT)
+    return bits
 
 
 Reading = tuple[str, "NumberingPlan", int, frozenset[int]]

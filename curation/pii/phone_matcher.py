@@ -110,7 +110,7 @@ def _find_numbers(
     text: str, regions: tuple[str, ...], limit: int | None
 ) -> dict[tuple[int, int], dict[str, Number] | None]:
     form, digits = shape(text), digits_of(text)
-    first, last, candidate = (_first if len(form) <= _SHORT else _first.__wrapped__)(form, limit)
+    first, last, candidate = (first_candidate if len(form) <= _SHORT else first_candidate.__wrapped__)(form, limit)
     if candidate is None:
         return {}
     whole = candidate.parts[0] if candidate.parts else None
@@ -233,7 +233,7 @@ def _candidate(form: str, place: int) -> _Candidate | None:
 
 
 @lru_cache(maxsize=_KEPT_SHAPES)
-def _first(form: str, limit: int | None) -> tuple[int, int, _Candidate | None]:
+def first_candidate(form: str, limit: int | None) -> tuple[int, int, _Candidate | None]:
     """Where the first digit of a text, or of its shape, is before a limit, the place after the last, and a candidate.
 
     Args:

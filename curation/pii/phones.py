@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
-from curation.pii import window_kernels
 from curation.pii.context import has_label, in_context, is_named_otherwise, may_be_in_context, may_be_named
 from curation.pii.evidence import Match, is_part
-from curation.pii.numbering import EXTENSION, Number, may_be_grouped, numbers, shape, usually_grouped
-from curation.pii.numbering_plans import regions_of
-from curation.pii.phone_matcher import next_candidate
+from curation.pii.numbering import (
+    EXTENSION,
+    Form,
+    Number,
+    digits_of,
+    form_of,
+    may_be_grouped,
+    meanings,
+    numbers,
+    shape,
+    usually_grouped,
+)
+from curation.pii.numbering_plans import Reading, bits_of, regions_of
+from curation.pii.phone_matcher import first_candidate, next_candidate
 from curation.pii.recognizers import GLUED_WORD, PHONE_SCORE, Span
-from curation.pii.window_kernels import MAX_DIGITS
-from curation.pii.windows import MIN_PHONE_DIGITS, NUMBER_PUNCTUATION, Stretch, classes, plain
+from curation.pii.window_kernels import MAX_DIGITS, NOT_PLAIN, classify_numbers
+from curation.pii.windows import MIN_PHONE_DIGITS, NUMBER_PUNCTUATION, Stretch, classes, plain, shown
 from curation.text import views
 
 WELL_PRINTED = 0.6
@@ -39,6 +49,8 @@ _MAX_SHAPE = 128
 """Characters of a window whose shape says whether a number may be in it."""
 _AROUND = 4
 """Characters around a number on which it depends whether it is part of something longer."""
+_BEHIND = _AROUND + len("mobile")
+"""Characters behind a number that are looked at: one of GLUED_WORD may be there."""
 _INTERNATIONAL = re.compile(r"[(（\[［]?[+＋]")
 _NOT_INSIDE = r"(?<!\d)(?<!\d[.,:/+-])"
 _GROUPED_PATTERN = (
@@ -89,30 +101,155 @@ def may_be_phone(text: str, start: int, end: int, wanted: int, minimum: float, r
     return may_be_in_context("phone", text, start, end_of_context(text, end))
 
 
-def may_have_numbers(text: views.Characters, windows: list[Stretch], regions: tuple[str, ...]) -> list[Stretch]:
-    """The windows in which some groups of digits may be a valid number.
+def judge_plain(
+    text: views.Characters, windows: list[Stretch], text_of: Callable[[int], str], regions: tuple[str, ...]
+) -> tuple[list[tuple[int, Match]], list[Stretch]]:
+    """Judge the windows that contain one plain number, or none, all at once.
 
     Args:
         text: The texts.
         windows: Windows of at most MAX_FIGURES digits.
+        text_of: Returns the text of a row.
         regions: Regions (ISO 3166) of national phone numbers.
+
+    Returns:
+        The matches with their rows, and the other windows.
+    """
+    matches: list[tuple[int, Match]] = []
+    others: list[Stretch] = []
+    shape_of = cache(lambda row: shape(text_of(row)))
+    for window, reading in zip(windows, _readings(text, windows, regions), strict=True):
+        if reading is None:
+            others.append(window)
+            continue
+        readings, elsewhere = reading
+        if not (readings or elsewhere):
+            continue
+        row, start, end, _ = window
+        around = shape_of(row)[max(0, start - _AROUND) : end + _BEHIND]
+        form = _plain_form(around, min(start, _AROUND), end - start) if readings else None
+        if form is None:
+            others.append(window)
+            continue
+        match, first = _judge_form(text_of(row), start, form, readings)
+        # Regions before the first one in which the whole is valid may find a part of it.
+        missing = regions if first is None else regions[: regions.index(first)]
+        if elsewhere and elsewhere & bits_of(missing, regions):
+            others.append(window)
+        elif match is not None:
+            matches.append((row, match))
+    return matches, others
+
+
+def _readings(
+    text: views.Characters, windows: list[Stretch], regions: tuple[str, ...]
+) -> list[tuple[tuple[Reading, ...], int] | None]:
+    """What the digits of each window may mean, and the regions in which some of its groups may be a number, as bits.
+
+    Args:
+        text: The texts.
+        windows: The windows.
+        regions: Regions (ISO 3166).
+
+    Returns:
+        None for a window with more than digits and punctuation.
     """
     if not windows:
         return []
     rows, begins, ends, _ = np.array(windows, np.int64).T
     begins, ends = begins + text.first[rows], ends + text.first[rows]
-    readings, size = regions_of(regions), len(windows)
-    verdicts, missing = np.zeros(size, np.uint8), np.zeros(2, np.int64)
-    place = 0
-    while True:
-        place = window_kernels.may_have_numbers(
+    automaton, size, place = regions_of(regions), len(windows), 0
+    states, elsewhere, missing = np.empty(size, np.int64), np.empty(size, np.int64), np.zeros(2, np.int64)
+    found: list[tuple[tuple[Reading, ...], int] | None] = []
+    while place < size:
+        first = place
+        place = classify_numbers(
             *(text.codepoints, begins, ends, text.last[rows], classes()),
-            *(readings.table, readings.accepts, readings.start, readings.dead),
-            *(place, verdicts, missing),
+            *(automaton.table, automaton.accepts, automaton.start, automaton.dead),
+            *(place, states, elsewhere, missing),
         )
-        if place == size:
-            return [window for window, verdict in zip(windows, verdicts.tolist(), strict=True) if verdict]
-        readings.step(*missing.tolist())
+        # The places of states hold until the automaton is added to.
+        found += [
+            None if state == NOT_PLAIN else (automaton.results[state // 10][0], bits)
+            for state, bits in zip(states[first:place].tolist(), elsewhere[first:place].tolist(), strict=True)
+        ]
+        if place < size:
+            automaton.step(*missing.tolist())
+    return found
+
+
+class _PlainForm(NamedTuple):
+    """How a window is written that contains one plain number.
+
+    Attributes:
+        start: Where the number begins, counted from the start of the window.
+        end: Where it ends.
+        form: Its form.
+        look: What can be said of it by its shape; None if it is no phone number.
+    """
+
+    start: int
+    end: int
+    form: Form
+    look: _Look | None
+
+
+@lru_cache(maxsize=1 << 13)
+def _plain_form(around: str, before: int, size: int) -> _PlainForm | None:
+    """How a window is written, by its shape.
+
+    Args:
+        around: The shape of the window with some characters before and behind it.
+        before: Number of characters before it.
+        size: Number of its characters.
+
+    Returns:
+        None if it depends on more whether there is a number, and which one.
+    """
+    begin, end = max(0, before - 1), before + size
+    first, last, candidate = first_candidate(shown(around[begin : end + len(":00")]), end - begin)
+    whole = candidate.parts[0] if candidate is not None and candidate.parts else None
+    if candidate is None or whole is None or candidate.may_be_date or not candidate.is_plain:
+        return None
+    form = form_of(whole.shape)
+    if form is None or not form.is_plain or whole.start > first or last > whole.end:
+        return None
+    start, stop = begin + whole.start, begin + whole.end
+    if around[start] in "(（[［" and not set(around[start:stop]) & set(")）]］"):
+        return None
+    if around[start - 1 : start] == "#":
+        return None
+    look = _look(*_context(around, start, stop))
+    return _PlainForm(start - before, stop - before, form, look)
+
+
+def _judge_form(
+    text: str, start: int, written: _PlainForm, readings: tuple[Reading, ...]
+) -> tuple[Match | None, str | None]:
+    """Judge the number in a window that starts at a place; and the first region in which it is valid."""
+    end, start = start + written.end, start + written.start
+    raw = text[start:end]
+    digits = digits_of(raw)
+    found: list[tuple[str, Number]] = []
+    all_found = meanings(written.form, digits, raw, readings)
+    grouped = usually_grouped(raw, _kept(all_found, found))
+    if not found:
+        return None, None
+    first, number = found[0]
+    if written.look is None or (written.look.may_be_date and _DATE.search(raw)):
+        return None, first
+    if digits.startswith("00"):
+        found += all_found
+    numbers_found = [number for _, number in found]
+    value, is_grouped = (grouped or number).value, grouped is not None
+    return _scored(text, start, end, PHONE_SCORE, written.look, value, is_grouped, numbers_found), first
+
+
+def _kept(found: Iterable[tuple[str, Number]], kept: list[tuple[str, Number]]) -> Iterator[Number]:
+    """The numbers of regions, each of which is added to a list when it is asked for."""
+    for one in found:
+        kept.append(one)
+        yield one[1]
 
 
 def end_of_context(text: str, end: int) -> int:
@@ -143,20 +280,50 @@ def judge_phone(text: str, span: Span, regions: tuple[str, ...]) -> Match | None
     raw = text[start:end]
     if raw[0] in "(（[［" and not set(raw) & set(")）]］"):
         start, raw, found = start + 1, raw[1:], None
-    before = start if has_label("phone", text, start, end) else max(0, start - _AROUND)
-    is_glued = text[end : end + 1].isalpha() and GLUED_WORD.match(text, end)
-    after = end if is_glued else end + _AROUND
-    look = _look(shape(text[before:after]), start - before, end - before)
+    begin = start if has_label("phone", text, start, end) else max(0, start - _AROUND)
+    look = _look(*_context(shape(text[begin : end + _BEHIND]), start - begin, end - begin))
     if look is None or (look.may_be_date and _DATE.search(raw)):
         return None
     found = numbers(raw, regions) if found is None else found
     if not found:
         return None
     value, is_grouped = _read(raw, found)
-    score = span.score
+    return _scored(text, start, end, span.score, look, value, is_grouped, found.values())
+
+
+def _context(around: str, start: int, end: int) -> tuple[str, int, int]:
+    """A number with the few characters around it that matter, and where it begins and ends in them."""
+    before = max(0, start - _AROUND)
+    is_glued = around[end : end + 1].isalpha() and GLUED_WORD.match(around, end)
+    return around[before : end if is_glued else end + _AROUND], start - before, end - before
+
+
+def _scored(
+    text: str,
+    start: int,
+    end: int,
+    score: float,
+    look: _Look,
+    value: str,
+    is_grouped: bool,
+    found: Iterable[Number],
+) -> Match:
+    """The match of a number, with the evidence of its form and of the words next to it.
+
+    Args:
+        text: The text.
+        start: Where the number begins.
+        end: Where it ends.
+        score: The score of any valid number.
+        look: What can be said of it by its shape.
+        value: What it means.
+        is_grouped: Whether its grouping is usual.
+        found: All that it may mean.
+    """
     is_named = may_be_named(text, start, end)
     if look.is_international or not (is_named and is_named_otherwise(text, start, end)):
-        if look.is_international or _is_well_printed(plain(raw), found, is_grouped and look.may_be_grouped):
+        form = plain(text[start:end])
+        if look.is_international or _is_well_printed(form, found, is_grouped and look.may_be_grouped):
             score = WELL_PRINTED
         score = in_context("phone", text, start, end, score) if is_named else score
     return Match("phone", start, end, score, value, "55501" in value and _FICTION.fullmatch(value) is not None)
@@ -199,12 +366,12 @@ def _is_part(text: str, start: int, end: int) -> bool:
     return is_part(text[start:], 0, end - start) if after_word else is_part(text, start, end)
 
 
-def _is_well_printed(form: str, found: Mapping[str, Number], may_be_grouped: bool) -> bool:
+def _is_well_printed(form: str, found: Iterable[Number], may_be_grouped: bool) -> bool:
     """Whether a number without "+" is written as numbers are printed.
 
     Args:
         form: The number with ASCII spaces and hyphens.
-        found: What it means in the regions where it is valid.
+        found: What it may mean.
         may_be_grouped: Whether its groups are as is usual.
     """
     if may_be_grouped and _GROUPED.match(form):
@@ -213,7 +380,7 @@ def _is_well_printed(form: str, found: Mapping[str, Number], may_be_grouped: boo
         return True
     # The prefix for calls abroad and, as a group of its own, the country code.
     abroad = _ABROAD.match(form) if form.startswith(("00", "(00")) else None
-    return abroad is not None and any(number.country == int(abroad[1]) for number in found.values())
+    return abroad is not None and any(number.country == int(abroad[1]) for number in found)
 
 
 def _read(raw: str, found: Mapping[str, Number]) -> tuple[str, bool]:

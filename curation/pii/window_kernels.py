@@ -15,6 +15,7 @@ ANCHOR = 4
 """Length of the two letters and two digits that an IBAN begins with."""
 PLAIN = 1 << 7
 """Class of punctuation between the digits of a number that is no part of an extension or country code."""
+NOT_PLAIN = -1
 MAX_RUN, MAX_DIGITS = 20, 100
 """Digits of the longest group that libphonenumber takes as a whole, and of the windows in which numbers are searched."""
 
@@ -110,21 +111,22 @@ def find_anchors(
 
 
 @kernel
-def may_have_numbers(
+def classify_numbers(
     codepoints: UInt32s,
     begins: Int64s,
     ends: Int64s,
     last: Int64s,
     classes: UInt8s,
     table: Int32s,
-    accepts: UInt8s,
+    accepts: Int64s,
     start: int,
     dead: int,
     place: int,
-    verdicts: UInt8s,
+    states: Int64s,
+    others: Int64s,
     missing: Int64s,
 ) -> int:
-    """Whether any groups of digits in a window are accepted by an automaton, or the window has more than plain numbers.
+    """Run an automaton over the groups of digits of windows, from each group on.
 
     Args:
         codepoints: Code points of all texts.
@@ -133,11 +135,13 @@ def may_have_numbers(
         last: Code point after the text of each window.
         classes: Classes of code points, as bits.
         table: The automaton's table.
-        accepts: Whether its states accept.
+        accepts: What its states accept, as bits.
         start: Place of its first state.
         dead: Place of the state from which nothing is accepted.
         place: The window to begin with.
-        verdicts: Output: 1 for each window that may have a number.
+        states: Output: for each window the place of the state behind all of its digits; NOT_PLAIN if it has more than
+            digits and punctuation.
+        others: Output: what accepts other groups of its digits, as bits.
         missing: Output: place of a state, and the digit that must be added to its table.
 
     Returns:
@@ -145,7 +149,7 @@ def may_have_numbers(
     """
     values, is_end = np.empty(MAX_DIGITS, np.int64), np.empty(MAX_DIGITS, np.uint8)
     for window in range(place, begins.size):
-        verdicts[window] = 1
+        states[window] = NOT_PLAIN
         count, run = 0, 0
         is_plain = not _may_go_on(codepoints, ends[window], last[window])
         for i in range(begins[window], ends[window]):
@@ -154,7 +158,7 @@ def may_have_numbers(
                 values[count], is_end[count] = code - 48, 0
                 count += 1
                 run += 1
-            elif classes[code] & PLAIN and not 48 <= code <= 57:
+            elif classes[code] & PLAIN:
                 if run:
                     is_end[count - 1] = 1
                 run = 0
@@ -165,7 +169,7 @@ def may_have_numbers(
             continue
         if run:
             is_end[count - 1] = 1
-        verdicts[window] = 0
+        states[window], others[window] = start, 0
         for begin in range(count):
             if begin and not is_end[begin - 1]:
                 continue
@@ -176,13 +180,12 @@ def may_have_numbers(
                     missing[0], missing[1] = state, values[i]
                     return window
                 state = following
+                if is_end[i] and (begin > 0 or i < count - 1):
+                    others[window] |= accepts[state // 10]
                 if state == dead:
                     break
-                if is_end[i] and accepts[state // 10]:
-                    verdicts[window] = 1
-                    break
-            if verdicts[window]:
-                break
+            if begin == 0:
+                states[window] = state
     return begins.size
 
 
