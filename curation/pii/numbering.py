@@ -234,25 +234,28 @@ def _meanings(
     """The regions in which a number without "+" is valid, and what it means there."""
     start = parts.digits
     is_simple = not (form.extension or form.has_x or form.has_letters)
-    abroad: dict[str, Number | None] = {}
-    for region, plan, how, lengths in readings:
+    prefixes: dict[str, int | None] = {}
+    abroad: dict[int | None, Number | None] = {}
+    for region, plan, how, lengths, is_exact in readings:
         if is_simple and how != UNKNOWN and not start.startswith(plan.code):
             cut = plan.prefix_size(start) if how == PREFIXED else 0
-            if len(start) - cut in lengths or plan.valid.fullmatch(start, cut):
+            if len(start) - cut in lengths or (not is_exact and plan.valid.fullmatch(start, cut)):
                 yield region, Number(plan.country, start[cut:], "", NATIONAL)
                 continue
-            if how == WITHOUT_PREFIX:
+            if is_exact or how == WITHOUT_PREFIX:
                 continue
-        if plan.abroad in abroad:
-            number = abroad[plan.abroad]
+        # Regions with the same prefix for calls abroad read the digits behind it alike.
+        if plan.abroad not in prefixes:
+            prefixes[plan.abroad] = plan.dialed_abroad(start)
+        prefix = prefixes[plan.abroad]
+        if prefix in abroad:
+            number = abroad[prefix]
         else:
-            prefix = plan.dialed_abroad(start)
             number = _read_at_home(parts, plan) if prefix is None else _read_abroad(parts, prefix)
             if number is not None and not _is_valid(number, written, digits, form):
                 number = None
             if prefix is not None:
-                # Regions with the same prefix for calls abroad read the digits behind it alike.
-                abroad[plan.abroad] = number
+                abroad[prefix] = number
         if number is not None:
             yield region, number
 

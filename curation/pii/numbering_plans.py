@@ -20,6 +20,7 @@ ANYWHERE = "ZZ"
 WITHOUT_PREFIX, PREFIXED, UNKNOWN = range(3)
 """How digits begin: with the number, with the national prefix before it, or with something that needs a closer look."""
 _LAST_BIT = 62
+"""The bit that all regions from the 63rd on share."""
 _ANY_DIGITS = r"\d{2,40}"
 _SEPARATORS = re.compile(f"[{PUNCTUATION}]++")
 _TYPES = (
@@ -334,7 +335,8 @@ def _lengths(description: Any) -> str:
 
 @lru_cache(maxsize=16)
 def regions_of(regions: tuple[str, ...]) -> Automaton:
-    """Tells what digits without "+" may mean in some regions, as `_combined` says."""
+    """Tells what digits without "+" may mean in some regions, as `_combined` says; its bits are the regions of the first
+    of these, in their order."""
     return Automaton(
         (
             ((region, way), expression)
@@ -343,20 +345,18 @@ def regions_of(regions: tuple[str, ...]) -> Automaton:
             for way, expression in plan_of(region).ways()
         ),
         _combined,
-        lambda combined: bits_of((reading[0] for reading in combined[0]), regions),
+        lambda combined: sum({1 << min(regions.index(reading[0]), _LAST_BIT) for reading in combined[0]}),
     )
 
 
-def bits_of(chosen: Iterable[str], regions: tuple[str, ...]) -> int:
-    """Some regions as bits, by their places among all; those from the last bit on share it."""
-    bits = 0
-    for region in chosen:
-        bits |= 1 << min(regions.index(region), _LAST_BIT)
-    return bits
+def bits_before(region: str | None, regions: tuple[str, ...]) -> int:
+    """The bits of an automaton's regions before one of them; all if there is none."""
+    return (1 << (len(regions) if region is None else regions.index(region))) - 1
 
 
-Reading = tuple[str, "NumberingPlan", int, frozenset[int]]
-"""What digits may mean in a region: the region, its plan, how they begin, and which lengths are valid for certain."""
+Reading = tuple[str, "NumberingPlan", int, frozenset[int], bool]
+"""What digits may mean in a region: the region, its plan, how they begin, which lengths are valid for certain, and
+whether no others are."""
 
 
 def _combined(results: tuple[tuple[str, Way], ...]) -> tuple[tuple[Reading, ...], tuple[Reading, ...]]:
@@ -375,7 +375,13 @@ def _combined(results: tuple[tuple[str, Way], ...]) -> tuple[tuple[Reading, ...]
         places = (place for place in range(len(formats)) if {("leading", place), ("pattern", place)} <= conditions)
         place = next(places, None)
         certain = frozenset[int]().union(*(way.lengths for way in chosen if ("general", 0) in conditions))
-        combined.append((region, plan_of(region), how, certain))
+        types = [way for way in ways if not way.condition]
+        is_exact = (
+            how != UNKNOWN
+            and len(_metadata(plan_of(region).country)) == 1
+            and all(way.how == how and way.lengths and min(way.lengths) > 0 for way in types)
+        )
+        combined.append((region, plan_of(region), how, certain, is_exact))
         if how != WITHOUT_PREFIX or place is None or not formats.requires_prefix[place]:
             usual.append(combined[-1])
     return tuple(usual), tuple(combined)

@@ -23,7 +23,7 @@ from curation.pii.numbering import (
     shape,
     usually_grouped,
 )
-from curation.pii.numbering_plans import Reading, bits_of, regions_of
+from curation.pii.numbering_plans import Reading, bits_before, regions_of
 from curation.pii.phone_matcher import first_candidate, next_candidate
 from curation.pii.recognizers import GLUED_WORD, PHONE_SCORE, Span
 from curation.pii.window_kernels import MAX_DIGITS, NOT_PLAIN, classify_numbers
@@ -118,11 +118,10 @@ def judge_plain(
     matches: list[tuple[int, Match]] = []
     others: list[Stretch] = []
     shape_of = cache(lambda row: shape(text_of(row)))
-    for window, reading in zip(windows, _readings(text, windows, regions), strict=True):
-        if reading is None:
+    for window, readings, elsewhere in zip(windows, *_readings(text, windows, regions), strict=True):
+        if readings is None:
             others.append(window)
             continue
-        readings, elsewhere = reading
         if not (readings or elsewhere):
             continue
         row, start, end, _ = window
@@ -133,8 +132,7 @@ def judge_plain(
             continue
         match, first = _judge_form(text_of(row), start, form, readings)
         # Regions before the first one in which the whole is valid may find a part of it.
-        missing = regions if first is None else regions[: regions.index(first)]
-        if elsewhere and elsewhere & bits_of(missing, regions):
+        if elsewhere & bits_before(first, regions):
             others.append(window)
         elif match is not None:
             matches.append((row, match))
@@ -143,7 +141,7 @@ def judge_plain(
 
 def _readings(
     text: views.Characters, windows: list[Stretch], regions: tuple[str, ...]
-) -> list[tuple[tuple[Reading, ...], int] | None]:
+) -> tuple[list[tuple[Reading, ...] | None], list[int]]:
     """What the digits of each window may mean, and the regions in which some of its groups may be a number, as bits.
 
     Args:
@@ -152,15 +150,15 @@ def _readings(
         regions: Regions (ISO 3166).
 
     Returns:
-        None for a window with more than digits and punctuation.
+        None, and any bits, for a window with more than digits and punctuation.
     """
     if not windows:
-        return []
+        return [], []
     rows, begins, ends, _ = np.array(windows, np.int64).T
     begins, ends = begins + text.first[rows], ends + text.first[rows]
     automaton, size, place = regions_of(regions), len(windows), 0
-    states, elsewhere, missing = np.empty(size, np.int64), np.empty(size, np.int64), np.zeros(2, np.int64)
-    found: list[tuple[tuple[Reading, ...], int] | None] = []
+    states, elsewhere, missing = np.zeros(size, np.int64), np.zeros(size, np.int64), np.zeros(2, np.int64)
+    found: list[tuple[Reading, ...] | None] = []
     while place < size:
         first = place
         place = classify_numbers(
@@ -169,13 +167,11 @@ def _readings(
             *(place, states, elsewhere, missing),
         )
         # The places of states hold until the automaton is added to.
-        found += [
-            None if state == NOT_PLAIN else (automaton.results[state // 10][0], bits)
-            for state, bits in zip(states[first:place].tolist(), elsewhere[first:place].tolist(), strict=True)
-        ]
+        results = automaton.results
+        found += [None if state == NOT_PLAIN else results[state // 10][0] for state in states[first:place].tolist()]
         if place < size:
             automaton.step(*missing.tolist())
-    return found
+    return found, elsewhere.tolist()
 
 
 class _PlainForm(NamedTuple):
