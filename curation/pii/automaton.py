@@ -1,8 +1,8 @@
 """An automaton that tells which of many expressions match a string of digits, in one pass over it.
 
 The expressions of a numbering plan list thousands of prefixes, so matching one takes a microsecond, and there are many
-regions to ask. The automaton takes 50 ns for a digit, and a few in a kernel, which reads its table. It is built while it
-is used, state by state.
+regions to ask. The automaton takes 50 ns for a digit, and a few in a kernel, which reads its table. It is built while
+it is used, state by state.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Callable, Iterable, Set
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ from curation.arrays import Int32s, Int64s
 MAX_STATES = 1 << 15
 """States to keep. If there are more, all are forgotten and built again."""
 
+_CAPACITY = 64
+"""States to make room for at first."""
+
 _TOKEN = re.compile(r"\\d|\d|\[[\d-]+\]|\(\??:?|[)|?]|\{\d+(?:,\d+)?\}")
 _DIGITS = "0123456789"
 _ANY = (1 << 10) - 1
@@ -27,7 +31,7 @@ _PLACES = [[place for place in range(10) if digits >> place & 1] for digits in r
 
 _VALUES = bytes.maketrans(_DIGITS.encode(), bytes(range(10)))
 
-_States = frozenset[int]
+_Positions = frozenset[int]
 
 
 class Automaton:
@@ -37,14 +41,6 @@ class Automaton:
         expressions: Pairs of a result and an expression of digits, classes, groups, alternatives, `?` and `{n,m}`.
         combine: Makes something else of the results of a match. It is called once for the same results.
         bits: What of the combined results kernels need to know, as 63 bits.
-
-    Attributes:
-        table: For each state and digit, at the place of the state plus the digit, the place of the state that follows.
-            0 if it is not known yet.
-        accepts: For each state, at its place divided by 10, the bits of its combined results.
-        results: At the same place, the combined results of each state.
-        start: Place of the state before the first digit.
-        dead: Place of the state from which nothing can match.
 
     Raises:
         ValueError: An expression has something else.
@@ -62,8 +58,8 @@ class Automaton:
         self._combine, self._bits = combine, bits
         self._results: list[Any] = []
         numbers: dict[Any, int] = {}
-        self._moves: list[tuple[int, _States]] = []
-        self._known: dict[tuple[int, _States], int] = {}
+        self._moves: list[tuple[int, _Positions]] = []
+        self._known: dict[tuple[int, _Positions], int] = {}
         self._combined: dict[tuple[int, ...], tuple[Any, ...]] = {}
         start: set[int] = set()
         for result, expression in expressions:
@@ -73,22 +69,40 @@ class Automaton:
                 number = numbers[result] = len(self._results)
             start |= self._add(_parsed(expression), frozenset((-number,)))
         self._start = frozenset(start)
-        self._forget()
+        self._states = self._no_states()
 
     def match(self, digits: str) -> tuple[Any, ...]:
         """The results of the expressions that match all of the digits, in their order; equal results are given once."""
-        table, state = self._cells, self.start
+        states = self.states()
+        following, state = states.cells, states.start
         for digit in digits.encode().translate(_VALUES):
-            following = table[state + digit]
-            if not following:
-                following = self.step(state, digit)
-                table = self._cells
-            state = following
-            if state == self.dead:
+            after = following[state + digit]
+            if not after:
+                after = states.step(state, digit)
+                following = states.cells
+            state = after
+            if state == states.dead:
                 break
-        return self.results[state // 10]
+        return states.results[state // 10]
 
-    def _add(self, node: Any, then: _States) -> _States:
+    def states(self) -> States:
+        """The states that were built so far; none if there are too many."""
+        if len(self._states) > MAX_STATES:
+            self._states = self._no_states()
+        return self._states
+
+    def _no_states(self) -> States:
+        return States(self._moves, self._start, self._results_of, self._bits)
+
+    def _results_of(self, ends: tuple[int, ...]) -> tuple[Any, ...]:
+        """The combined results of places in `_results`, as negative numbers."""
+        found = self._combined.get(ends)
+        if found is None:
+            results = [self._results[-end - 1] for end in reversed(ends)]
+            found = self._combined[ends] = self._combine(tuple(results))
+        return found
+
+    def _add(self, node: Any, then: _Positions) -> _Positions:
         """Add the states of a part of an expression before the states `then`, and return the first of them."""
         kind, *rest = node
         if kind == "digit":
@@ -111,70 +125,88 @@ class Automaton:
             first = self._add(part, first)
         return first
 
-    def _forget(self) -> None:
+
+class States:
+    """The states of an automaton that were built so far. A state is named by its place in the table of what follows.
+
+    Several threads may use it: nothing that is known changes.
+
+    Args:
+        moves: For each position in the expressions, the digits that lead on, as bits, and the positions behind them.
+        start: Those that the automaton begins with.
+        results_of: Returns the results of the expressions that have ended.
+        bits_of: Returns the bits of results.
+
+    Attributes:
+        following: The state that follows a state after a digit, at the place of the state plus the digit; 0 if it is
+            not known yet. Shape (10 times the capacity,).
+        cells: The same, as Python reads it fastest.
+        accepts: At the place of a state, divided by 10, the bits of its results.
+        results: At the same place, its results.
+        start: The state before the first digit.
+        dead: The state from which nothing can match.
+    """
+
+    def __init__(
+        self,
+        moves: list[tuple[int, _Positions]],
+        start: _Positions,
+        results_of: Callable[[tuple[int, ...]], tuple[Any, ...]],
+        bits_of: Callable[[tuple[Any, ...]], int],
+    ) -> None:
+        self._moves, self._results_of, self._bits_of, self._lock = moves, results_of, bits_of, Lock()
         self._places: dict[bytes, int] = {}
-        # The sets of states that the states stand for, as bytes: they take a tenth of the memory of sets, which the
-        # garbage collector would search, too.
+        # The sets of positions that the states stand for, as bytes: they take a tenth of the memory of sets, which the
+        # garbage collector would search, too. No state has the place 0.
         self._keys: list[bytes] = [b""]
         self.results: list[tuple[Any, ...]] = [()]
-        self._resize(1 << 6)
-        self.dead, self.start = self._place(frozenset()), self._place(self._start)
+        self.following: Int32s = np.zeros(10 * _CAPACITY, np.int32)
+        self.accepts: Int64s = np.zeros(_CAPACITY, np.int64)
+        self.cells = self.following.data
+        self.dead, self.start = self._place(frozenset()), self._place(start)
 
-    def _resize(self, states: int) -> None:
-        table, accepts = np.zeros(10 * states, np.int32), np.zeros(states, np.int64)
-        if len(self._keys) > 1:
-            table[: len(self.table)], accepts[: len(self.accepts)] = self.table, self.accepts
-        self.table: Int32s = table
-        self.accepts: Int64s = accepts
-        self._cells = memoryview(table)
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def step(self, place: int, digit: int) -> int:
+        """Build the states that follow a state, all ten since most are the same, and return one of them.
+
+        Args:
+            place: The state.
+            digit: The digit before the state to return.
+        """
+        with self._lock:
+            following: list[set[int]] = [set() for _ in _DIGITS]
+            after_any: set[int] = set()
+            for number in array("i", self._keys[place // 10]):
+                if number >= 0:
+                    digits, then = self._moves[number]
+                    if digits == _ANY:
+                        after_any |= then
+                    else:
+                        for value in _PLACES[digits]:
+                            following[value] |= then
+            usual = self._place(after_any)
+            for value, numbers in enumerate(following):
+                after = self._place(numbers | after_any) if numbers else usual
+                self.following[place + value] = after
+            return int(self.following[place + digit])
 
     def _place(self, states: Set[int]) -> int:
-        """The place of the state that stands for a set of states."""
+        """The state that stands for a set of positions in the expressions."""
         key = array("i", sorted(states)).tobytes()
         place = self._places.get(key)
         if place is None:
             number = len(self._keys)
-            if number >= len(self.accepts):
-                self._resize(2 * number)
+            if number == len(self.accepts):
+                self.following = np.append(self.following, np.zeros_like(self.following))
+                self.accepts = np.append(self.accepts, np.zeros_like(self.accepts))
+                self.cells = self.following.data
             place = self._places[key] = 10 * number
             self._keys.append(key)
             self.results.append(self._results_of(tuple(one for one in array("i", key) if one < 0)))
-            self.accepts[number] = self._bits(self.results[number])
+            self.accepts[number] = self._bits_of(self.results[number])
         return place
-
-    def _results_of(self, ends: tuple[int, ...]) -> tuple[Any, ...]:
-        found = self._combined.get(ends)
-        if found is None:
-            results = [self._results[-end - 1] for end in reversed(ends)]
-            found = self._combined[ends] = self._combine(tuple(results))
-        return found
-
-    def step(self, place: int, digit: int) -> int:
-        """Build the states that follow a state, all ten since most are the same, and return the place of one of them.
-
-        Args:
-            place: Place of the state.
-            digit: The digit before the state to return.
-        """
-        key = self._keys[place // 10]
-        if len(self._keys) > MAX_STATES:
-            self._forget()
-            place = self._place(frozenset(array("i", key)))
-        following: list[set[int]] = [set() for _ in _DIGITS]
-        after_any: set[int] = set()
-        for number in array("i", key):
-            if number >= 0:
-                digits, then = self._moves[number]
-                if digits == _ANY:
-                    after_any |= then
-                else:
-                    for value in _PLACES[digits]:
-                        following[value] |= then
-        usual = self._place(after_any)
-        for value, numbers in enumerate(following):
-            after = self._place(numbers | after_any) if numbers else usual
-            self.table[place + value] = after
-        return int(self.table[place + digit])
 
 
 def is_supported(expression: str) -> bool:

@@ -335,8 +335,10 @@ def _lengths(description: Any) -> str:
 
 @lru_cache(maxsize=16)
 def regions_of(regions: tuple[str, ...]) -> Automaton:
-    """Tells what digits without "+" may mean in some regions, as `_combined` says; its bits are the regions of the first
-    of these, in their order."""
+    """Tells what digits without "+" may mean in some regions, as `_combined` says.
+
+    Its bits are the regions of the readings in which no prefix is missing, in the order of the regions.
+    """
     return Automaton(
         (
             ((region, way), expression)

@@ -288,14 +288,16 @@ def _candidate_of(text: str, place: int) -> _Candidate | None:
     return _Candidate(start, end, before[-1], may_be_date, is_plain, tuple(parts.values()))
 
 
-def _is_date(text: str, candidate: _Candidate) -> bool:
-    """Whether a candidate is a date like 3/10/2011, or a time like 2012-01-02 08:00."""
-    if not candidate.may_be_date:
-        return False
-    written = text[candidate.start : candidate.end]
+def is_date(text: str, start: int, end: int) -> bool:
+    """Whether a candidate that may be one is a date like 3/10/2011, or a time like 2012-01-02 08:00."""
+    written = text[start:end]
     if _SLASHED_DATE.search(written):
         return True
-    return _TIME_STAMP.search(written) is not None and _MINUTES.match(text, candidate.end) is not None
+    return _TIME_STAMP.search(written) is not None and _MINUTES.match(text, end) is not None
+
+
+def _is_date(text: str, candidate: _Candidate) -> bool:
+    return candidate.may_be_date and is_date(text, candidate.start, candidate.end)
 
 
 def _parts(candidate: str) -> Iterator[tuple[int, int]]:

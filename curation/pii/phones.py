@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +24,7 @@ from curation.pii.numbering import (
     usually_grouped,
 )
 from curation.pii.numbering_plans import Reading, bits_before, regions_of
-from curation.pii.phone_matcher import first_candidate, next_candidate
+from curation.pii.phone_matcher import first_candidate, is_date, next_candidate
 from curation.pii.recognizers import GLUED_WORD, PHONE_SCORE, Span
 from curation.pii.window_kernels import MAX_DIGITS, NOT_PLAIN, classify_numbers
 from curation.pii.windows import MIN_PHONE_DIGITS, NUMBER_PUNCTUATION, Stretch, classes, plain, shown
@@ -102,12 +102,12 @@ def may_be_phone(text: str, start: int, end: int, wanted: int, minimum: float, r
 
 
 def judge_plain(
-    text: views.Characters, windows: list[Stretch], text_of: Callable[[int], str], regions: tuple[str, ...]
+    characters: views.Characters, windows: list[Stretch], text_of: Callable[[int], str], regions: tuple[str, ...]
 ) -> tuple[list[tuple[int, Match]], list[Stretch]]:
     """Judge the windows that contain one plain number, or none, all at once.
 
     Args:
-        text: The texts.
+        characters: The texts.
         windows: Windows of at most MAX_FIGURES digits.
         text_of: Returns the text of a row.
         regions: Regions (ISO 3166) of national phone numbers.
@@ -117,20 +117,20 @@ def judge_plain(
     """
     matches: list[tuple[int, Match]] = []
     others: list[Stretch] = []
-    shape_of = cache(lambda row: shape(text_of(row)))
-    for window, readings, elsewhere in zip(windows, *_readings(text, windows, regions), strict=True):
+    for window, readings, elsewhere in zip(windows, *_readings(characters, windows, regions), strict=True):
         if readings is None:
             others.append(window)
             continue
         if not (readings or elsewhere):
             continue
         row, start, end, _ = window
-        around = shape_of(row)[max(0, start - _AROUND) : end + _BEHIND]
+        text = text_of(row)
+        around = shape(text[max(0, start - _AROUND) : end + _BEHIND])
         form = _plain_form(around, min(start, _AROUND), end - start) if readings else None
-        if form is None:
+        if form is None or (form.date and is_date(text, start + form.date[0], start + form.date[1])):
             others.append(window)
             continue
-        match, first = _judge_form(text_of(row), start, form, readings)
+        match, first = _judge_form(text, start, form, readings)
         # Regions before the first one in which the whole is valid may find a part of it.
         if elsewhere & bits_before(first, regions):
             others.append(window)
@@ -157,20 +157,19 @@ def _readings(
     rows, begins, ends, _ = np.array(windows, np.int64).T
     begins, ends = begins + text.first[rows], ends + text.first[rows]
     automaton, size, place = regions_of(regions), len(windows), 0
-    states, elsewhere, missing = np.zeros(size, np.int64), np.zeros(size, np.int64), np.zeros(2, np.int64)
+    ends_at, elsewhere, missing = np.zeros(size, np.int64), np.zeros(size, np.int64), np.zeros(2, np.int64)
     found: list[tuple[Reading, ...] | None] = []
     while place < size:
-        first = place
+        first, states = place, automaton.states()
         place = classify_numbers(
             *(text.codepoints, begins, ends, text.last[rows], classes()),
-            *(automaton.table, automaton.accepts, automaton.start, automaton.dead),
-            *(place, states, elsewhere, missing),
+            *(states.following, states.accepts, states.start, states.dead),
+            *(place, ends_at, elsewhere, missing),
         )
-        # The places of states hold until the automaton is added to.
-        results = automaton.results
-        found += [None if state == NOT_PLAIN else results[state // 10][0] for state in states[first:place].tolist()]
+        results = states.results
+        found += [None if state == NOT_PLAIN else results[state // 10][0] for state in ends_at[first:place].tolist()]
         if place < size:
-            automaton.step(*missing.tolist())
+            states.step(*missing.tolist())
     return found, elsewhere.tolist()
 
 
@@ -182,12 +181,14 @@ class _PlainForm(NamedTuple):
         end: Where it ends.
         form: Its form.
         look: What can be said of it by its shape; None if it is no phone number.
+        date: Where a date or time may be, counted from the start of the window.
     """
 
     start: int
     end: int
     form: Form
     look: _Look | None
+    date: tuple[int, int] | None
 
 
 @lru_cache(maxsize=1 << 13)
@@ -205,7 +206,7 @@ def _plain_form(around: str, before: int, size: int) -> _PlainForm | None:
     begin, end = max(0, before - 1), before + size
     first, last, candidate = first_candidate(shown(around[begin : end + len(":00")]), end - begin)
     whole = candidate.parts[0] if candidate is not None and candidate.parts else None
-    if candidate is None or whole is None or candidate.may_be_date or not candidate.is_plain:
+    if candidate is None or whole is None or not candidate.is_plain:
         return None
     form = form_of(whole.shape)
     if form is None or not form.is_plain or whole.start > first or last > whole.end:
@@ -216,7 +217,9 @@ def _plain_form(around: str, before: int, size: int) -> _PlainForm | None:
     if around[start - 1 : start] == "#":
         return None
     look = _look(*_context(around, start, stop))
-    return _PlainForm(start - before, stop - before, form, look)
+    moved = begin - before
+    date = (moved + candidate.start, moved + candidate.end) if candidate.may_be_date else None
+    return _PlainForm(start - before, stop - before, form, look, date)
 
 
 def _judge_form(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from curation.arrays import Int64s, UInt8s, UInt32s
+from curation.arrays import Int32s, Int64s, UInt8s, UInt32s
 from curation.running.compiled import kernel, leaf
 
 ANCHOR = 4
@@ -16,8 +16,9 @@ ANCHOR = 4
 PLAIN = 1 << 7
 """Class of punctuation between the digits of a number that is no part of an extension or country code."""
 NOT_PLAIN = -1
+"""What is written instead of a state for a window with more than digits and punctuation."""
 MAX_RUN, MAX_DIGITS = 20, 100
-"""Digits of the longest group that libphonenumber takes as a whole, and of the windows in which numbers are searched."""
+"""Digits of the longest group that libphonenumber takes as a whole, and of windows in which numbers are searched."""
 
 
 @kernel
@@ -134,7 +135,7 @@ def classify_numbers(
         ends: Code point after each window.
         last: Code point after the text of each window.
         classes: Classes of code points, as bits.
-        table: The automaton's table.
+        table: What follows its states, as in `automaton.States`.
         accepts: What its states accept, as bits.
         start: Place of its first state.
         dead: Place of the state from which nothing is accepted.
@@ -199,12 +200,12 @@ def _may_go_on(codepoints: UInt32s, end: int, last: int) -> bool:
     code = codepoints[end]
     if code >= 128:
         # Labels have letters of Greek, Cyrillic, Latin and full-width blocks, and no-break spaces before them.
-        return code < 0x2000 or code == 0x3000 or code >= 0xFF00
+        return bool(code < 0x2000 or code == 0x3000 or code >= 0xFF00)
     following = codepoints[end + 1] | 32 if end + 1 < last else 0
     letter = code | 32
     if letter == 101:
-        return following == 120 or following >= 128  # ext
+        return bool(following == 120 or following >= 128)  # ext
     if letter == 97 or letter == 105:
-        return following == 110 or following >= 128  # anexo, int
+        return bool(following == 110 or following >= 128)  # anexo, int
     # ";ext=", "#", "~" and "x"
-    return code == 59 or code == 35 or code == 126 or letter == 120
+    return bool(code == 59 or code == 35 or code == 126 or letter == 120)
