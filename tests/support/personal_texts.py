@@ -73,6 +73,13 @@ LINES: dict[str, Part] = {
         f"tel {_digits(chance, 2)} 000{_digits(chance, 1)} {_digits(chance, 4)}\n"
         f"t)00{chr(0xFF10 + chance.randint(0, 9))} 055{_digits(chance, 7)}\n"
     ),
+    "calls abroad after tel": lambda chance: (
+        f"tel 00{chance.randint(20, 998)} {_digits(chance, 3)} {_digits(chance, 6)}\n"
+    ),
+    "French phones": lambda chance: f"0{chance.randint(1, 7)} " + " ".join(_digits(chance, 2) for _ in range(4)) + "\n",
+    "digits and punctuation after tel": lambda chance: (
+        "tel " + "".join(chance.choices("0123456789 ()-./", k=24)) + "\n"
+    ),
     "Arabic digits": lambda chance: "".join(chr(0x660 + int(d)) for d in _digits(chance, 10)) + " هاتف ",
     "IBAN-like": _iban_like,
     "IBAN-like, no spaces": lambda chance: f"DE{_digits(chance, 20)} ",

@@ -40,6 +40,17 @@ def test_states_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(made.states()) <= 8
 
 
+def test_more_states_than_expected() -> None:
+    """The tables grow with the states, and keep what they had."""
+    made = Automaton([(True, "(?:1\\d|2[3-9]|5)(?:7[0-4]|\\d8|99){40}(?:00|11)")])
+    digits = "25" + "71" * 40 + "11"
+    assert made.match(digits) == made.match(digits) == (True,)
+    states = made.states()
+    assert len(states) > automaton._CAPACITY
+    assert len(states.accepts) == len(states.following) // 10 >= len(states)
+    assert sum(states.accepts.tolist()) == 1
+
+
 @pytest.mark.parametrize("expression", ["1+", "(?=1)2", "1$", "(12", "1)", "a", "{2}", "\\1"])
 def test_other_expressions(expression: str) -> None:
     """What is no expression of digits, classes, groups, alternatives and bounded repetitions is refused."""

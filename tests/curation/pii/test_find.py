@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import gc
 import json
+import random
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,10 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pages import texts as page_texts
+from personal_texts import LINES, adversarial
 from presidio_recognizers import on_complete_text
 
+from curation.pii import numbering_plans, phone_matcher
 from curation.pii.evidence import Match
 from curation.pii.find import KINDS, Search, find, without_overlaps
+from curation.pii.numbering_plans import bits_before
 from curation.pii.recognizers import _OTHER_CARD_DIGITS, GLUED_WORD
 
 REGIONS = ("US", "GB", "DE")
@@ -135,3 +141,76 @@ def test_tables_of_figures() -> None:
     lines = "\n".join(" ".join(str(i * j % 99991 / 10) for j in range(1, 9)) for i in range(10_000))
     endless = " ".join(str(i * 7919 % 999_983) for i in range(100_000))
     assert find(pa.array([lines, endless]), DEFAULT) == {}
+
+
+def number_texts(count: int) -> list[str]:
+    """Texts of digits with much of what may be between, before and behind them, some like numbers of REGIONS."""
+    chance, made = (
+        random.Random(5),
+        ["tel 2012-01-02 08:30", "tel 2012-01-02 08", "tel#212-736-5000", "SSN#212-736-5000"],
+    )
+    starts = ("", "", "tel ", "+", "tel 00", "0049 30 ", "(0", "030 ", "1 (212) ", "part no. ", "SSN#", "x", "$", "邮")
+    ends = ("", "", " ", "\n", ":30", " ext 5", ", ext 7", "#", "Fax: 1", "and", "号", "é", "%", ".5", "_", ", anexo 1")
+    for _ in range(count):
+        between = chance.choice((" ", "-", ".", "/", " /-.()[]", "  ", "- x+~", "\u2013\u00a0 ", ") "))
+        groups = ("".join(chance.choices("0123456789", k=chance.choice((1, 2, 2, 3, 3, 4, 5, 7)))) for _ in range(8))
+        parts = [group + chance.choice(between) for group in groups][: chance.randint(2, 8)]
+        made.append(chance.choice(starts) + "".join(parts).rstrip(between) + chance.choice(ends))
+    return made
+
+
+def searched_one_by_one(texts: Sequence[str], search: Search) -> dict[int, list[Match]]:
+    """What is found if each window is searched for parts that may be numbers."""
+    phone = KINDS["phone"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(KINDS, "phone", dataclasses.replace(phone, judge_all=lambda _, windows, *__: ([], windows)))
+        return find(pa.array(texts), search)
+
+
+@pytest.mark.parametrize("minimum", [0.5, 0.2])
+def test_plain_numbers_at_once(minimum: float) -> None:
+    """Numbers that are judged all at once, by shape and automaton, are those found by a search of each window."""
+    texts = [*number_texts(1000), *(adversarial(kind, 300) for kind in LINES)]
+    search = Search((("phone", minimum),), REGIONS)
+    found = find(pa.array(texts), search)
+    assert found == searched_one_by_one(texts, search)
+    assert len(found) > 40
+
+
+def test_regions_that_share_a_bit() -> None:
+    """With more regions than bits in a kernel, the last ones share one, which is before each of them but the first."""
+    regions = tuple(f"region {number}" for number in range(80))
+    shared = 1 << numbering_plans._LAST_BIT
+    before = [bool(bits_before(region, regions) & shared) for region in (*regions, None)]
+    assert before == [False] * 63 + [True] * 18
+
+
+def test_plus_before_a_prefix_for_calls_abroad() -> None:
+    """A "+" without calling code may mean nothing in a region that is still searched: its next part is tried."""
+    search = Search((("phone", 0.2),), ("US", "GB", "DE", "FR", "IL", "IN", "BR"))
+    assert find(pa.array(["+002908989 #5"]), search) == {0: [Match("phone", 0, 13, 0.6, "+2908989;5")]}
+
+
+def test_what_has_no_number_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A window in which a pass found no number is not searched again in the next pass over the text."""
+    searched = []
+    real = phone_matcher.find_numbers
+    monkeypatch.setattr(phone_matcher, "find_numbers", lambda *args: searched.append(args) or real(*args))
+    barren: set[str] = set()
+    for _ in range(2):
+        find(pa.array(["tel +49 1x234567890123456, +49 30 22756869"]), DEFAULT, None, barren)
+    texts = [text.strip() for text, *_ in searched]
+    assert [text.count("234567890123456") for text in texts] == [1, 0, 0]
+
+
+def test_garbage_is_collected_afterwards() -> None:
+    """Whether garbage is collected is the same after a search, also after one that fails."""
+    for was_enabled in (False, True):
+        gc.enable() if was_enabled else gc.disable()
+        try:
+            find(pa.array(["a@b.org"]), DEFAULT)
+            with pytest.raises(KeyError):
+                find(pa.array(["a@b.org"]), Search((("none", 0.5),), REGIONS))
+            assert gc.isenabled() == was_enabled
+        finally:
+            gc.enable()

@@ -108,6 +108,17 @@ def test_the_same_meaning_and_grouping_as_the_library() -> None:
     assert grouped > 120
 
 
+def test_regions_together() -> None:
+    """A number means the same in regions that are asked together, some with one prefix for calls abroad, as in each."""
+    regions, found = ("GB", "FR", "IL"), 0
+    for text, _ in texts(500):
+        for written in (text, f"00{text.lstrip('+')}"):
+            together = numbers(written, regions)
+            assert together == {one: number for r in regions for one, number in numbers(written, (r,)).items()}
+            found += len(together) > 1
+    assert found > 20
+
+
 def test_digits_of_all_scripts() -> None:
     """Full-width and Arabic digits are read like others."""
     assert numbers("+４９ ３０ ２２７-٥٦٨٦٩", ("US",))["US"].value == "+493022756869"
