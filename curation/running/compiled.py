@@ -1,7 +1,8 @@
 """Compilation of kernels with numba, without the GIL.
 
 Machine code is cached on disk, so that workers do not compile it again. In processes that only this package uses, numba
-loads no extensions of other packages, such as awkward: no kernel needs them, and loading takes a quarter of a second.
+loads no extensions of other packages, such as awkward, and no SciPy before it is needed: no kernel of this package uses
+them, and loading takes half a second.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -25,8 +27,17 @@ from numba.core.compiler_lock import global_compiler_lock
 OWN_PROCESS = "CURATION_OWN_PROCESS"
 """Environment variable that is set in processes that only this package uses: commands, their workers and children."""
 
+_BLAS = "scipy.linalg.cython_blas"
+
 if OWN_PROCESS in os.environ:
     numba.core.entrypoints._already_initialized = True
+    if _BLAS not in sys.modules:
+        sys.modules[_BLAS] = None  # type: ignore[assignment]
+        try:
+            import numba.np.arraymath  # tries to load SciPy, only to know whether it is there
+        finally:
+            del sys.modules[_BLAS]
+        numba.np.arraymath._HAVE_BLAS = find_spec("scipy") is not None
 
 _NUMBA: Any = numba
 """Numba, whose types for mypy lack what is used here."""

@@ -116,13 +116,15 @@ def _compile_ahead(recipe: Recipe, commands: Sequence[str], progress: Progress) 
     from curation.language.identify import load_model
 
     with suppress(Exception):  # the steps themselves will say what is wrong
-        if "train-tokenizer" in commands and recipe.table("tokenizer").file is None:
-            train_tokenizer.compile_kernels()
         if "filter" in commands:
             load_model()
-            if has_compiled():
-                progress.note("compiling kernels, which takes about half a minute, once on each machine")
-                filter.compile_kernels(recipe)
+        is_cold = "filter" in commands and has_compiled()
+        if is_cold:
+            progress.note("compiling kernels, which takes about half a minute, once on each machine")
+        if "train-tokenizer" in commands and recipe.table("tokenizer").file is None:
+            train_tokenizer.compile_kernels()
+        if is_cold:
+            filter.compile_kernels(recipe)
 
 
 @contextmanager

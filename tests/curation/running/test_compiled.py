@@ -108,3 +108,22 @@ def test_a_folder_that_cannot_be_written_is_no_error(folder: Path, monkeypatch: 
 
     monkeypatch.setattr(compiled.fcntl, "flock", refuse)
     assert _imported().total((5, 6, 7)) == 8
+
+
+NUMBA_PROGRAM = """
+import sys
+import numpy as np
+from curation.text.kernels.characters import count_codepoints
+import numba.np.arraymath
+print("scipy.linalg" in sys.modules)
+import numba
+one = np.eye(2)
+print(numba.njit(lambda a: a @ a)(one).sum(), numba.njit(lambda a: np.cov(a))(one).sum())
+"""
+
+
+def test_scipy_is_loaded_only_when_it_is_needed() -> None:
+    """Kernels of this package load none of it in processes of its own; a user's kernel has all of linear algebra."""
+    environment = os.environ | {compiled.OWN_PROCESS: "1"}
+    done = subprocess.run([sys.executable, "-c", NUMBA_PROGRAM], env=environment, capture_output=True, text=True)
+    assert done.stdout.split() == ["False", "2.0", "0.0"], done.stderr
