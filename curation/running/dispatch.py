@@ -445,7 +445,8 @@ class Dispatch(Generic[Item, Value]):
         if now - self._hoped > WORKERLESS_SECONDS and self._stuck.keys() == pool.workers.keys():
             cause = self._why_stuck()
             raise StepFailed(cause or f"there has been no worker for {WORKERLESS_SECONDS:.0f} seconds")
-        if waited > REPLACE_SECONDS * (self._replaced + 1) and self._replaced < REPLACEMENTS:
+        is_late = waited > REPLACE_SECONDS * (self._replaced + 1)
+        if is_late and not self._stuck and self._replaced < REPLACEMENTS:  # those that are stuck are restarted
             self._replaced += self._cluster.replace_workers()
         if now - self._told >= WAITING_SECONDS:
             self._told = now

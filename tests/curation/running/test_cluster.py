@@ -262,13 +262,22 @@ def one_worker(monkeypatch: pytest.MonkeyPatch, limit: str, processes: bool) -> 
 
 
 def test_a_worker_that_is_paused_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the only worker starts no tasks because of its memory, the step fails and says so."""
+    """If the only worker starts no tasks because of its memory, the step fails and says so; it is not replaced."""
     monkeypatch.setattr(dispatch, "WAITING_SECONDS", 0.5)
+    monkeypatch.setattr(dispatch, "REPLACE_SECONDS", 0.1)
+    replaced: list[Cluster] = []
+
+    def replace(cluster: Cluster) -> bool:
+        replaced.append(cluster)
+        return True
+
+    monkeypatch.setattr(Cluster, "replace_workers", replace)
     cause = r"worker \S+ starts no tasks; it used \d+% of its memory limit \(0.019 GiB\) when it was last seen"
     with one_worker(monkeypatch, "20MB", processes=False) as (cluster, said):
         with pytest.raises(StepFailed, match=f"^{cause}$"):
             list(cluster.map(work, ["a"]))
         assert re.fullmatch(rf"no worker for \d s \(1 get no tasks\); {cause}", said[0])
+    assert not replaced
 
 
 def test_a_worker_that_is_paused_may_finish(monkeypatch: pytest.MonkeyPatch) -> None:
