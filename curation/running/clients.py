@@ -72,8 +72,19 @@ def connect(scheduler: str) -> Iterator[Any]:
     except (OSError, ValueError, TypeError, RuntimeError) as error:  # the last two for certificates that are missing
         raise UsageError(f"scheduler {scheduler}: {describe(error)}") from error
     with client:
-        _check_code(client, scheduler)
+        try:
+            _check_code(client, scheduler)
+        except OSError as error:
+            raise UsageError(f"scheduler {scheduler}: {describe(error)}") from error
         yield client
+
+
+def dashboard(client: Any) -> str:
+    """Address of the dashboard; empty if the scheduler was just lost."""
+    try:
+        return str(client.dashboard_link)
+    except OSError:
+        return ""
 
 
 def _check_code(client: Any, scheduler: str) -> None:

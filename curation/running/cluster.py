@@ -83,7 +83,7 @@ class Cluster:
         client = self._connect()
         self.pool.update(client)
         if self._started is not None:
-            self._started(len(self.pool.workers), client.dashboard_link)
+            self._started(len(self.pool.workers), clients.dashboard(client))
         return client
 
     @property
@@ -111,7 +111,8 @@ class Cluster:
             for dispatch in [*self._active]:
                 dispatch.look_again()
 
-        clients.listen(self.client, started, changed, self.pool.over_limit.add)
+        with suppress(Exception):  # the scheduler was lost; `reconnect` listens to the next one
+            clients.listen(self.client, started, changed, self.pool.over_limit.add)
 
     def join(self, dispatch: Dispatch[Any, Any]) -> None:
         """Include a map that begins in what `flights` returns, and let it hear of tasks and workers."""
@@ -194,7 +195,8 @@ class Cluster:
             finally:
                 del clients.LISTENERS[topic]
             return
-        client.subscribe_topic(topic, lambda event: heard(event[1]))
+        with suppress(Exception):  # the scheduler is gone; nothing depends on what is heard
+            client.subscribe_topic(topic, lambda event: heard(event[1]))
         try:
             yield
         finally:
@@ -204,9 +206,14 @@ class Cluster:
     def everywhere(self, function: Callable[[], Value]) -> list[Value]:
         """What `function` returns in each worker there is now, or in this process if tasks run here.
 
-        It does not wait for tasks to finish. Workers in which it raises are left out.
+        It does not wait for tasks to finish. Workers in which it raises, or that are lost, are left out.
         """
-        return [function()] if self.client is None else [*self.client.run(function, on_error="ignore").values()]
+        if self.client is None:
+            return [function()]
+        try:
+            return [*self.client.run(function, on_error="ignore").values()]
+        except OSError:  # the scheduler is lost; the client will notice
+            return []
 
     def map(
         self,

@@ -85,7 +85,8 @@ def run_commands(
     progress = ProgressOptions(as_json, quiet, verbose, log_file).open()
 
     def started(number: int, dashboard: str) -> None:
-        progress.note(f"{number or 'no'} workers{'' if number else ' yet'}, dashboard {dashboard}")
+        where = dashboard and f", dashboard {dashboard}"
+        progress.note(f"{number or 'no'} workers{'' if number else ' yet'}{where}")
         Thread(target=_compile_ahead, args=(plan.recipe, commands, progress), daemon=True).start()
 
     with (

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dask
@@ -295,6 +296,32 @@ def test_a_worker_that_stays_paused(monkeypatch: pytest.MonkeyPatch) -> None:
         assert list(cluster.each(pause_worker, [0.5])) == ["paused"]
         assert sorted(cluster.each(work, ["a", "b"])) == ["A", "B"]
         assert re.fullmatch(r"worker \S+ starts no tasks; it is ended", said[0])
+
+
+class LostClient:
+    """A client whose scheduler has just ended."""
+
+    scheduler = SimpleNamespace(identity=None)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "dashboard_link":
+            raise CommClosedError("in TCP: reset by peer")
+        return self.fail
+
+    def fail(self, *arguments: Any, **options: Any) -> Any:
+        """Fail as every request does."""
+        raise CommClosedError("in TCP: reset by peer")
+
+
+def test_a_scheduler_lost_between_tasks() -> None:
+    """What is only asked for messages is left out; the next task notices and waits for the next scheduler."""
+    started: list[tuple[int, str]] = []
+    cluster = Cluster(LostClient, lambda *facts: started.append(facts), own=False)
+    assert cluster.everywhere(os.getpid) == []
+    assert started == [(0, "")]
+    with cluster.listening("topic", started.append):
+        pass
+    cluster._listen()
 
 
 @pytest.fixture
