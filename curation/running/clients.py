@@ -59,24 +59,36 @@ def connect(scheduler: str) -> Iterator[Any]:
     Raises:
         UsageError: It cannot be reached, or one of its workers runs other code.
     """
-    from distributed import Client
-
     if "://" not in scheduler and not os.path.isfile(scheduler):  # noqa: PTH113  (Dask would wait for it forever)
         raise UsageError(f"scheduler {scheduler}: neither an address such as tcp://host:8786 nor a scheduler file")
+    until = time.monotonic() + CONNECT_SECONDS
+    while True:
+        client = _client(scheduler)
+        with client:
+            try:
+                _check_code(client, scheduler)
+            except OSError as error:  # it was lost at this moment
+                if time.monotonic() > until:
+                    raise UsageError(f"scheduler {scheduler}: {describe(error)}") from error
+                continue
+            yield client
+            return
+
+
+def _client(scheduler: str) -> Any:
+    """A client of the scheduler at an address or of a scheduler file.
+
+    Raises:
+        UsageError: It cannot be reached.
+    """
+    from distributed import Client
+
     try:
-        client = (
-            Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
-            if "://" in scheduler
-            else Client(scheduler_file=scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
-        )
+        if "://" in scheduler:
+            return Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
+        return Client(scheduler_file=scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TypeError, RuntimeError) as error:  # the last two for certificates that are missing
         raise UsageError(f"scheduler {scheduler}: {describe(error)}") from error
-    with client:
-        try:
-            _check_code(client, scheduler)
-        except OSError as error:
-            raise UsageError(f"scheduler {scheduler}: {describe(error)}") from error
-        yield client
 
 
 def dashboard(client: Any) -> str:
@@ -91,7 +103,7 @@ def _check_code(client: Any, scheduler: str) -> None:
     """Raise UsageError if a worker runs other code of this package: it may lack a task or write other bytes."""
     ours = code_version()
     for worker, version in sorted(client.run(code_version, on_error="return").items()):
-        if version != ours:
+        if version != ours and not isinstance(version, OSError):  # of a worker that has just gone
             theirs = version if isinstance(version, str) else describe(version)
             raise UsageError(f"scheduler {scheduler}: worker {worker} runs curation {theirs}, but this process {ours}")
 

@@ -23,7 +23,7 @@ from distributed import Client, LocalCluster
 from distributed.comm import CommClosedError
 
 from curation.errors import StepFailed, UsageError
-from curation.running import dispatch
+from curation.running import clients, dispatch
 from curation.running.answers import TaskFailure, TaskResult
 from curation.running.cluster import Cluster, cores, open_cluster
 from curation.running.dispatch import Dispatch, Flight
@@ -374,6 +374,25 @@ def test_a_running_scheduler_is_used_and_left_running(running: tuple[str, str]) 
         with open_cluster(scheduler=where) as cluster:
             assert cluster.workers == 1
             assert cluster.gather(work, ["x"]) == ["X"]
+
+
+def test_a_scheduler_lost_while_connecting(running: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is connected to again, for some time; then the error is one line. A worker that goes meanwhile is no error."""
+    lost = [CommClosedError("in TCP: reset by peer")]
+
+    def run(client: Client, *arguments: Any, **options: Any) -> Any:
+        if lost:
+            raise lost.pop()
+        return {"tcp://127.0.0.1:1": CommClosedError("in TCP: reset by peer")}
+
+    monkeypatch.setattr(Client, "run", run)
+    with open_cluster(scheduler=running[0]) as cluster:
+        assert cluster.client is not None
+    lost = [CommClosedError("in TCP: reset by peer")]
+    monkeypatch.setattr(clients, "CONNECT_SECONDS", 0)
+    monkeypatch.setattr(clients, "_client", lambda scheduler: Client(scheduler, timeout=5, set_as_default=False))
+    with pytest.raises(UsageError, match=rf"^scheduler {running[0]}: CommClosedError: "):
+        open_cluster(scheduler=running[0]).__enter__()
 
 
 def test_workers_with_other_code_are_refused(running: tuple[str, str]) -> None:
