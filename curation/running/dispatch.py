@@ -221,7 +221,8 @@ class Dispatch(Generic[Item, Value]):
             self._end_losers()
         finally:
             for flight in [*self._running.by_key.values(), *self._losers.by_key.values()]:
-                flight.future.release()
+                if flight.future is not None:  # None if a signal came while it was submitted
+                    flight.future.release()
             self._cluster.leave(self)
 
     def _step(self) -> Iterator[Result[Item, Value]]:

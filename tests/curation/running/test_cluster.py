@@ -172,6 +172,17 @@ def test_a_dying_worker_costs_only_its_item(dask_cluster: Cluster) -> None:
     assert all(isinstance(results[item], TaskResult) for item in "abcde")
 
 
+def test_an_interrupt_while_a_task_is_submitted(dask_cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends the step as at any other moment."""
+
+    def interrupt(*arguments: Any, **options: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(dask_cluster.client, "submit", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        list(dask_cluster.map(work, ["a"]))
+
+
 def test_futures_of_items_given_up_are_released(dask_cluster: Cluster) -> None:
     """The future of an item that was retried alone is released with its result, not at the end."""
     before = {*dask_cluster.client.futures}
