@@ -111,7 +111,7 @@ class _HttpFile(io.RawIOBase):
 
 def _downloaded(fs: Any, url: str, patience: Patience) -> io.RawIOBase:
     """The whole file in a temporary file on disk, begun anew after each failure."""
-    file: Any = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
+    file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
 
     def write(data: bytes) -> None:
         left = memoryview(data)
@@ -137,8 +137,7 @@ def _downloaded(fs: Any, url: str, patience: Patience) -> io.RawIOBase:
     except BaseException:
         file.close()
         raise
-    raw: io.RawIOBase = file
-    return raw
+    return file
 
 
 class PatientStream:

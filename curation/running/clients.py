@@ -173,7 +173,8 @@ def _local_cluster(workers: int, loop: Any) -> Any:
     """Dask's cluster of these workers; if one ends while it starts, as when it is killed, all are started again."""
     from distributed import LocalCluster
 
-    for tries in range(RETRIES, -1, -1):
+    failures = 0
+    while True:
         try:
             return LocalCluster(
                 loop=loop,
@@ -185,10 +186,10 @@ def _local_cluster(workers: int, loop: Any) -> Any:
                 silence_logs=50,
             )
         except RuntimeError as error:
-            if not tries:
+            failures += 1
+            if failures > RETRIES:
                 cause = describe(error.__cause__ or error)
                 raise StepFailed(f"the worker processes on this machine do not start: {cause}") from error
-    raise AssertionError("not reached")
 
 
 SYSTEMS = {

@@ -460,16 +460,16 @@ class Dispatch(Generic[Item, Value]):
     def _why_stuck(self) -> str:
         """Why a worker that is there starts no tasks; empty if there is none of the kind."""
         address = min(self._stuck, default="")
-        return address and f"worker {address} starts no tasks{self._cluster.pool.cause_of_death(address)}"
+        return address and self._starts_none(address)
+
+    def _starts_none(self, worker: str) -> str:
+        return f"worker {worker} starts no tasks{self._cluster.pool.cause_of_death(worker)}"
 
     def _restart_stuck(self) -> None:
         """Restart workers that start no tasks, since nothing that they run could free their memory."""
         for worker, since in self._stuck.items():
             if time.monotonic() - since > STUCK_SECONDS:
-                memory = self._cluster.pool.cause_of_death(worker)
-                self._cluster.warned(
-                    f"worker {worker} starts no tasks{memory}; it is ended", event="ended", worker=worker
-                )
+                self._cluster.warned(f"{self._starts_none(worker)}; it is ended", event="ended", worker=worker)
                 clients.end_worker(self._client, worker)
                 self._stuck[worker] = time.monotonic()
                 for key in [key for key, flight in self._running.by_key.items() if flight.worker == worker]:
