@@ -15,6 +15,7 @@ import json
 import mmap
 import os
 import resource
+import select
 import signal
 import socket
 import struct
@@ -33,9 +34,9 @@ ANSWER, FAILED, OUT_OF_MEMORY = range(3)
 RECYCLED = 75
 """Exit code of a child that ends between two pages because it uses too much memory."""
 
-RESIDENT_LIMIT = 400 << 20
-"""Bytes of resident memory above which the child ends after a page: parsers' caches and fragmented memory are never
-returned to the system."""
+GROWTH_LIMIT = 300 << 20
+"""Bytes by which the resident memory of the child may grow before it ends after a page: parsers' caches and fragmented
+memory are never returned to the system."""
 
 _PAGE_SIZE = resource.getpagesize()
 
@@ -44,20 +45,21 @@ def main() -> None:
     """Serve requests, one JSON line each, on the given socket until the parent closes it or ends."""
     control = socket.socket(fileno=int(sys.argv[2]))
     pages, out = int(sys.argv[3]), int(sys.argv[4])
-    parent = os.getppid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(OSError):  # if the machine runs out of memory, kill this process, not its parent
         Path("/proc/self/oom_score_adj").write_text("1000")
+    most = 0
     for line in control.makefile("rb"):
         request = json.loads(line)
         function = _prepare(request["factory"], json.dumps(request["arguments"], sort_keys=True))
+        most = most or _sizes()[1] + GROWTH_LIMIT
         if "count" not in request:  # the function is only to be loaded
             continue
         control.sendall(b"r")
         _silence()
         try:
-            _Batch(request, function, pages, out, parent).run()
+            _Batch(request, function, pages, out, control, most).run()
             control.sendall(b"d")
         except OSError as error:  # an answer cannot be written, whatever the page
             control.sendall(b"w" + bytes([error.errno or 0]))
@@ -84,9 +86,17 @@ class _Batch:
     """The pages of one request, from its first page to the last."""
 
     def __init__(
-        self, request: Mapping[str, Any], function: Callable[[bytes], Any], pages: int, out: int, parent: int
+        self,
+        request: Mapping[str, Any],
+        function: Callable[[bytes], Any],
+        pages: int,
+        out: int,
+        control: socket.socket,
+        most: int,
     ) -> None:
-        self.function, self.out, self.parent, self.position = function, out, parent, 0
+        self.function, self.out, self.most, self.position = function, out, most, 0
+        self.parent = select.poll()
+        self.parent.register(control, 0)  # which tells only that the other end is closed
         self.first, self.count = request["first"], request["count"]
         self.seconds, self.patience = request["seconds"], request["patience"]
         self.memory = mmap.mmap(pages, os.fstat(pages).st_size, access=mmap.ACCESS_READ)
@@ -101,9 +111,9 @@ class _Batch:
             record = RECORD.pack(kind, len(answer)) + answer
             write_all(self.out, memoryview(record), self.position)
             self.position += len(record)
-            if os.getppid() != self.parent:
+            if self.parent.poll(0):
                 os._exit(0)
-            if page + 1 < self.count and (kind == OUT_OF_MEMORY or _sizes()[1] > RESIDENT_LIMIT):
+            if page + 1 < self.count and (kind == OUT_OF_MEMORY or _sizes()[1] > self.most):
                 os._exit(RECYCLED)
         self.view.release()
         self.memory.close()

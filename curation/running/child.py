@@ -1,4 +1,4 @@
-"""A clean child process for work on untrusted bytes: started, not forked, since a Dask worker has threads."""
+"""A clean child process for work on untrusted bytes: not forked from this one, since a Dask worker has threads."""
 
 from __future__ import annotations
 
@@ -9,14 +9,21 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 
 from curation.errors import StepFailed, WriteFailed
+from curation.running.forked import ForkedProcess, can_fork, fork
 
-_BOOT = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from {} import main; main()"
+_BOOT = """import sys, json; sys.path[:] = json.loads(sys.argv[1])
+from curation.running.own_process import begin; begin()
+from {} import main; main()"""
 
 
 class Child:
-    """A Python process that runs the function `main` of a module. It gets file descriptors as arguments from 2 on."""
+    """A Python process that runs the function `main` of a module. It gets file descriptors as arguments from 2 on.
+
+    Where `forked.can_fork`, it is forked from a process that has imported what it needs.
+    """
 
     def __init__(self, module: str, purpose: str, descriptors: Sequence[int]) -> None:
         """Start it.
@@ -24,12 +31,16 @@ class Child:
         Args:
             module: Full name of the module.
             purpose: What it is for, for the error.
-            descriptors: File descriptors that it inherits under the same numbers.
+            descriptors: File descriptors that it inherits.
 
         Raises:
             StepFailed: The system cannot start a process.
         """
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115
+        if can_fork():
+            with suppress(OSError):  # the process that forks has ended
+                self.process: ForkedProcess | subprocess.Popen[bytes] = fork(module, self.errors, descriptors)
+                return
         command = [sys.executable, "-P", "-c", _BOOT.format(module), json.dumps(sys.path), *map(str, descriptors)]
         try:
             self.process = subprocess.Popen(
@@ -38,7 +49,7 @@ class Child:
                 stdout=subprocess.DEVNULL,
                 stderr=self.errors,
                 pass_fds=tuple(descriptors),
-                env=os.environ | {"PYTHONHASHSEED": "0", "MALLOC_ARENA_MAX": "1", "CURATION_OWN_PROCESS": "1"},
+                env=os.environ | {"PYTHONHASHSEED": "0", "MALLOC_ARENA_MAX": "1"},
             )
         except OSError as error:
             raise StepFailed(f"cannot start a process for {purpose}: {error}") from error

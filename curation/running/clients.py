@@ -14,13 +14,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
-from multiprocessing import resource_tracker
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from curation.errors import MissingExtra, StepFailed, UsageError
-from curation.running import job_list
+from curation.running import fork_server, job_list
 from curation.running.answers import RETRIES, describe
 from curation.running.terminal import one_line
 from curation.running.versions import code_version
@@ -50,6 +49,11 @@ LISTENERS: dict[str, Callable[[Any], None]] = {}
 
 _OVER_LIMIT = "worker-restart-memory"
 """Dask's topic for a worker that its nanny ended because of its memory."""
+
+
+def import_dask() -> None:
+    """Import what a worker needs of Dask."""
+    import distributed.nanny  # noqa: F401
 
 
 @contextmanager
@@ -110,19 +114,12 @@ def _check_code(client: Any, scheduler: str) -> None:
 
 @contextmanager
 def _loop_without_interrupts() -> Iterator[Any]:
-    """An event loop in a thread that blocks SIGINT, and so do the workers that are started from it.
-
-    A terminal sends Ctrl-C to all processes, and each worker would print a traceback. It ends with this process anyway.
-    """
+    """An event loop in a thread that blocks SIGINT, and so do the workers that are started from it."""
     from distributed.utils import LoopRunner
 
-    resource_tracker.ensure_running()  # unblocks the signal in the thread that starts it
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
+    with fork_server.without_interrupts():
         runner = LoopRunner()
         runner.start()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     try:
         yield runner.loop
     finally:
@@ -137,6 +134,7 @@ def start(workers: int) -> Iterator[Any]:
         StepFailed: A process ended while it started, again and again.
     """
     import dask
+    import distributed.utils
     from distributed import Client
 
     settings = {
@@ -144,12 +142,17 @@ def start(workers: int) -> Iterator[Any]:
         "distributed.worker.memory.terminate": 0.98,
         "distributed.worker.preload": ["curation.running.terminal"],
         "distributed.admin.tick.limit": "60s",
+        # What Dask measures in workers for its dashboard, by default 50 and 100 times a second, takes 3 % of a core.
+        "distributed.admin.tick.interval": "500ms",
+        "distributed.worker.profile.interval": "100ms",
         # By default Dask's workers return freed memory to the system at once, so every page of the next large array
         # faults again: a fifth of the time of a step on arrays, for a few MB. None leaves the choice to the C library.
         "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
         # A worker sets up logging before it receives this configuration; only its environment is read early enough.
         "distributed.nanny.pre-spawn-environ.DASK_LOGGING__DISTRIBUTED": "critical",
+        "distributed.worker.multiprocessing-method": "forkserver" if fork_server.is_running() else "spawn",
     }
+    distributed.utils._forkserver_preload_set = True  # by `fork_server`; Dask would import all that it knows first
     with (
         dask.config.set(settings),
         _loop_without_interrupts() as loop,
@@ -163,7 +166,7 @@ def start(workers: int) -> Iterator[Any]:
 def _kill_idle(local: Any) -> None:
     """Kill the workers of a cluster that have nothing left to do: by themselves, they would take seconds to end."""
     for nanny in local.workers.values():
-        nanny.auto_restart = False
+        nanny.close_gracefully()  # it starts no other
         if nanny.pid is not None:
             with suppress(ProcessLookupError):
                 os.kill(nanny.pid, signal.SIGKILL)

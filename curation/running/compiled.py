@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import functools
 import hashlib
-import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -24,12 +23,11 @@ import numba.core.entrypoints
 import numpy as np
 from numba.core.compiler_lock import global_compiler_lock
 
-OWN_PROCESS = "CURATION_OWN_PROCESS"
-"""Environment variable that is set in processes that only this package uses: commands, their workers and children."""
+from curation.running.own_process import is_own
 
 _BLAS = "scipy.linalg.cython_blas"
 
-if OWN_PROCESS in os.environ:
+if is_own():
     numba.core.entrypoints._already_initialized = True
     if _BLAS not in sys.modules:
         sys.modules[_BLAS] = None  # type: ignore[assignment]
@@ -44,9 +42,6 @@ _NUMBA: Any = numba
 
 _IMPORT = re.compile(r"^from (curation\.[\w.]+) import (\([^)]*\)|.*)", re.MULTILINE)
 """An import from this package."""
-
-_COMPILED: list[Any] = []
-"""All functions of kernels."""
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
@@ -85,13 +80,12 @@ def _compiled(function: Callable[..., Any], **options: bool) -> Any:
             return compile_once(signature)
 
     compiled.get_call_template, compiled.compile = call_template, compile_alone
-    _COMPILED.append(compiled)
     return compiled
 
 
-def has_compiled() -> bool:
-    """Whether this process has compiled a kernel, because the cache lacks it."""
-    return any(each.stats.cache_misses for each in _COMPILED)
+def is_cached(function: Callable[..., Any]) -> bool:
+    """Whether the cache has machine code of a kernel, which then need not be compiled."""
+    return bool(cast(Any, function)._cache._cache_file._load_index())
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from types import FrameType
 from typing import Annotated, Any, NoReturn, TextIO
@@ -51,6 +51,8 @@ from curation.jobs.cli.options import (
 )
 from curation.jobs.cli.recipes import recipes
 from curation.jobs.steps.table import check_commands, commands
+from curation.running import own_process
+from curation.running.fork_server import forking
 from curation.running.terminal import one_line, protect
 
 
@@ -179,16 +181,18 @@ def _run(
     prefix: str = "",
     **request: Any,
 ) -> None:
-    from curation.archives.path_lists import expand_lists
-    from curation.jobs.steps.run import run_commands
-
     places = {"--workers": workers, "--scheduler": scheduler, "--cluster": request.get("cluster_file")}
     named = [option for option, value in places.items() if value is not None]
     if len(named) > 1:
         raise UsageError(f"{' and '.join(named)} are mutually exclusive")
-    words = list(expand_lists(inputs or [], prefix))
-    request |= {"inputs": words, "settings": settings or [], "workers": workers, "scheduler": scheduler}
-    raise typer.Exit(run_commands(commands=steps, **request))
+    has_workers_here = workers != 0 and named in ([], ["--workers"])
+    with forking("curation.jobs.steps.preloaded") if has_workers_here else nullcontext():
+        from curation.archives.path_lists import expand_lists
+        from curation.jobs.steps.run import run_commands
+
+        words = list(expand_lists(inputs or [], prefix))
+        request |= {"inputs": words, "settings": settings or [], "workers": workers, "scheduler": scheduler}
+        raise typer.Exit(run_commands(commands=steps, **request))
 
 
 @app.command(
@@ -360,7 +364,7 @@ def main() -> None:
         signal.signal(number, _interrupt)
     warnings.simplefilter("ignore", NotAccelerated)  # the filter step says it in the form of its progress
     protect()
-    os.environ.setdefault("CURATION_OWN_PROCESS", "1")
+    own_process.begin()
     if os.environ.get("NO_COLOR"):  # of which rich would keep bold and dim
         from typer import rich_utils
 

@@ -24,7 +24,7 @@ from curation.jobs.steps.storage_check import StorageCheck
 from curation.jobs.steps.table import Step, ancestors, named, step_named, steps
 from curation.recipes.recipe import Recipe
 from curation.running.cluster import Cluster, cores, open_cluster
-from curation.running.compiled import has_compiled
+from curation.running.compiled import is_cached
 from curation.running.limits import require_open_files
 from curation.running.terminal import to_json
 from curation.store.bundles import bundle, plan_bundles
@@ -111,17 +111,17 @@ def _compile_ahead(recipe: Recipe, commands: Sequence[str], progress: Progress) 
     """Compile kernels in this process, which otherwise waits for its workers.
 
     Those of training run here. Others are compiled only where the cache lacks kernels, and shared through it. Those of
-    language identification, which few commands use in this process, show whether it does.
+    language identification show whether it does.
     """
     from curation.jobs.steps import filter, train_tokenizer
+    from curation.language.fasttext_kernels import fill_table
     from curation.language.identify import load_model
 
     with suppress(Exception):  # the steps themselves will say what is wrong
-        if "filter" in commands:
-            load_model()
-        is_cold = "filter" in commands and has_compiled()
+        is_cold = "filter" in commands and not is_cached(fill_table)
         if is_cold:
             progress.note("compiling kernels, which takes about half a minute, once on each machine")
+            load_model()
         if "train-tokenizer" in commands and recipe.table("tokenizer").file is None:
             train_tokenizer.compile_kernels()
         if is_cold:

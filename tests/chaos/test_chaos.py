@@ -28,7 +28,7 @@ from dask_processes import start_scheduler, start_worker
 from http_files import serving_files
 from object_storage import free_port
 from planted import SETTINGS, run, verdict_of
-from processes import command, contents
+from processes import command, contents, workers_of
 
 from curation.store.folder import TEMPORARY
 from curation.store.lease import LEASE
@@ -127,12 +127,11 @@ def start_driver(
     )
 
 
-def workers_of(driver: subprocess.Popen[bytes], cluster: Nodes | int) -> list[psutil.Process]:
+def workers_there(driver: subprocess.Popen[bytes], cluster: Nodes | int) -> list[psutil.Process]:
     if isinstance(cluster, Nodes):
         return cluster.of("worker")
     with suppress(psutil.Error):
-        children = psutil.Process(driver.pid).children()
-        return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+        return workers_of(driver.pid)
     return []
 
 
@@ -158,7 +157,7 @@ def do(fault: str, driver: subprocess.Popen[bytes], cluster: Nodes | int, server
             process.kill()
     elif fault in ("kill worker", "stop worker"):
         with suppress(psutil.Error, IndexError):
-            worker = chance.choice(workers_of(driver, cluster))
+            worker = chance.choice(workers_there(driver, cluster))
             if fault == "kill worker":
                 worker.kill()
             else:

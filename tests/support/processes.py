@@ -10,6 +10,8 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from unittest.mock import patch
 
+import psutil
+
 from curation.jobs.cli import main
 from curation.running.terminal import protect
 
@@ -59,3 +61,15 @@ def contents(out: Path, *folders: str) -> dict[str, str]:
         and path.name not in ("index.html", "metrics.txt")
         if not folders or path.relative_to(out).parts[0] in folders
     }
+
+
+def workers_of(pid: int) -> list[psutil.Process]:
+    """The worker processes that a process has started, or its fork server, whose other children have no threads."""
+    found = []
+    for child in psutil.Process(pid).children():
+        command = " ".join(child.cmdline())
+        if "spawn_main" in command:
+            found.append(child)
+        elif "forkserver" in command:
+            found += [fork for fork in child.children() if fork.num_threads() > 1]
+    return found

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import curation
-from curation.running import compiled
+from curation.running import compiled, own_process
 
 KERNELS = """
 from curation.running.compiled import inner, kernel
@@ -124,6 +124,6 @@ print(numba.njit(lambda a: a @ a)(one).sum(), numba.njit(lambda a: np.cov(a))(on
 
 def test_scipy_is_loaded_only_when_it_is_needed() -> None:
     """Kernels of this package load none of it in processes of its own; a user's kernel has all of linear algebra."""
-    environment = os.environ | {compiled.OWN_PROCESS: "1"}
+    environment = os.environ | {own_process.VARIABLE: "1"}
     done = subprocess.run([sys.executable, "-c", NUMBA_PROGRAM], env=environment, capture_output=True, text=True)
     assert done.stdout.split() == ["False", "2.0", "0.0"], done.stderr

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import resource
 import shutil
@@ -16,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 from archives import page, prose, response, write_archive
-from processes import command, contents, curate
+from processes import command, contents, curate, workers_of
 from signed import clusters, documents, dropped, run
 
 from curation.dedup.settings import DedupSettings
@@ -122,10 +121,7 @@ def test_a_worker_is_killed_in_the_exchange(crawl: Path, whole: Path, tmp_path: 
     out = before("dedup", whole, tmp_path / "out")
     with start(crawl, "--out", out, workers="2") as process:
         wait_for(process, some(out, "dedup/work/**/*.arrow"))
-        spawned = [
-            child for child in psutil.Process(process.pid).children() if "spawn_main" in " ".join(child.cmdline())
-        ]
-        os.kill(spawned[0].pid, signal.SIGKILL)
+        workers_of(process.pid)[0].kill()
         _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, errors
     assert contents(out) == contents(whole)

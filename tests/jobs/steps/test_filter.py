@@ -55,7 +55,7 @@ def test_only_kernels_that_are_needed_are_compiled_ahead(
     compiled: list[str] = []
     monkeypatch.setattr(train_tokenizer, "compile_kernels", lambda: compiled.append("training"))
     monkeypatch.setattr(step, "compile_kernels", lambda recipe: compiled.append("filter"))
-    monkeypatch.setattr(run, "has_compiled", lambda: is_cold)
+    monkeypatch.setattr(run, "is_cached", lambda kernel: not is_cold)
     recipe: Any = SimpleNamespace(table=lambda name: SimpleNamespace(file=file))
     said: list[str] = []
     run._compile_ahead(recipe, commands, SimpleNamespace(note=said.append))  # type: ignore[arg-type]

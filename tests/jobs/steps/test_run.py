@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -14,11 +13,10 @@ from typing import Any
 
 import numpy as np
 import processes
-import psutil
 import pyarrow.parquet as pq
 import pytest
 from archives import page, prose, response, write_archive
-from processes import command, contents
+from processes import command, contents, workers_of
 
 from curation.store import schema
 
@@ -173,10 +171,9 @@ def test_a_killed_worker_costs_nothing(crawl: Path, run: Path, tmp_path: Path) -
     with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         while process.poll() is None and not (out / "documents").exists():
             time.sleep(0.01)
-        spawned = psutil.Process(process.pid).children()
-        workers = [child for child in spawned if "spawn_main" in " ".join(child.cmdline())]
+        workers = workers_of(process.pid)
         assert workers
-        os.kill(workers[0].pid, signal.SIGKILL)
+        workers[0].kill()
         _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     made = contents(out)
