@@ -47,6 +47,7 @@ trafilatura: $(READY)
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,s3]'
+	$(BIN)/python -m compileall -q curation filters tokenize jobs  # as pip does for packages that are not editable
 	touch $@
 
 .venv-%/.ready: tests/benchmarks/%.txt

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+import io
+import lzma
 import re
 from collections.abc import Collection
 from functools import cache
@@ -17,10 +19,11 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from curation.arrays import Bools
+from curation.arrays import Bools, UInt8s
 from curation.language import identify
 from curation.language.identify import Predictions
 from curation.language.labels import model_label
+from curation.store.machine_cache import cached_array
 
 Second = Literal["py3langid", "cld2"]
 """Names of the libraries."""
@@ -96,9 +99,30 @@ def _ask(name: Second, text: str) -> tuple[str | None, float]:
 
 @cache
 def _py3langid() -> Any:
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+    """The library's identifier. Its model is decompressed once on each machine, which takes half a second."""
+    from py3langid.langid import LanguageIdentifier
 
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    name = f"py3langid-{importlib.metadata.version('py3langid')}"
+    archive = cached_array(
+        name, _decompressed_model, lambda array: array.dtype == np.uint8 and array.ndim == 1, mapped=True
+    )
+    with np.load(io.BytesIO(memoryview(archive)), allow_pickle=False) as model:
+        return LanguageIdentifier(
+            model["ptc"],
+            model["pc"],
+            model["classes"].tolist(),
+            memoryview(model["nextmove"]),
+            model["out_feat"].tolist(),
+            norm_probs=True,
+            tk_row=model["nextmove_row"].tolist(),
+        )
+
+
+def _decompressed_model() -> UInt8s:
+    from py3langid.langid import MODEL_DIR, MODEL_FILE
+
+    with lzma.open(MODEL_DIR / MODEL_FILE) as file:
+        return np.frombuffer(file.read(), np.uint8)
 
 
 @cache

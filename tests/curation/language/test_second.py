@@ -155,3 +155,11 @@ def test_technical_english() -> None:
         assert outcome.reasons is not None
         verdicts[name] = outcome.reasons.to_pylist()
     assert verdicts == {"web": [None], "fineweb": ["min_score"]}
+
+
+def test_py3langid_answers_as_the_library_does() -> None:
+    """The model that is decompressed once per machine gives the library's languages and scores."""
+    langid = pytest.importorskip("py3langid.langid")
+    library = langid.LanguageIdentifier.from_model_file(langid.MODEL_FILE, norm_probs=True)
+    texts = ["", "Der alte Mann ging nach Hause.", "語", "pod=x " * 50, pydoc.plain(pydoc.render_doc(argparse))[:3000]]
+    assert [second._ask("py3langid", text) for text in texts] == [library.classify(text) for text in texts]
