@@ -112,7 +112,9 @@ def serve() -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     if os.fork() == 0:
         try:
-            ours.close()
+            for other in {*map(int, os.listdir("/proc/self/fd"))} - {0, 1, 2, theirs.fileno()}:
+                with suppress(OSError):  # the one that listed them
+                    os.close(other)
             _serve(theirs)
         finally:
             os._exit(1)

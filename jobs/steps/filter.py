@@ -33,6 +33,7 @@ from curation.jobs.steps.damage import damaged_inputs, describe_damage
 from curation.jobs.steps.fingerprints import Fingerprints
 from curation.jobs.steps.moved_thresholds import EarlierShard, filtered_again, recipe_before
 from curation.jobs.steps.plan import Plan
+from curation.jobs.steps.progress import TELL_SECONDS
 from curation.jobs.steps.removed import all_signals
 from curation.jobs.steps.tasks import run_tasks
 from curation.recipes.alarms import UNAVAILABLE
@@ -57,9 +58,6 @@ STEP = "filter"
 
 BATCHES_AT_WORK = 2
 """One in extraction, one in the heuristics. A third was not measurably faster and took its memory."""
-
-TELL_SECONDS = 2.0
-"""Seconds between two messages of a task about its progress."""
 
 POSITION = "position"
 """A column used only in this step: the document's number in the archive, by which removed rows are ordered."""

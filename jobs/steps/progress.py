@@ -25,6 +25,9 @@ from curation.running.terminal import one_line, protect, restore, to_json
 PLAIN_INTERVAL = 10.0
 """Seconds between plain progress lines, so that the log of a day-long run stays readable."""
 
+TELL_SECONDS = 2.0
+"""Seconds between two messages of a task about its progress."""
+
 REFRESHES = 4
 """Refreshes of the live view per second."""
 
@@ -101,6 +104,7 @@ class StepProgress:
         self.documents_in = self.documents_out = self.quarantined = 0
         self._bytes_done, self._ended = 0, set[str]()
         self._bytes_inside: dict[str, int] = {}
+        self._began: float | None = None
         self.started = self._last_line = time.monotonic()
         self.slowest: list[tuple[float, str, str]] = []
 
@@ -134,6 +138,7 @@ class StepProgress:
         shard, size = told
         if shard not in self._ended:
             self._bytes_inside[shard] = size
+            self._began = self._began or max(self.started, time.monotonic() - TELL_SECONDS)
             self._progress.show(self, is_between=True)
 
     @property
@@ -182,12 +187,15 @@ class StepProgress:
         return f"{self.documents_in / max(self.seconds, 1e-9):,.0f} documents/s, {kept:.0%} kept"
 
     def seconds_left(self) -> float | None:
-        """About how long the rest takes; None before anything is done."""
+        """About how long the rest takes; None before anything is done.
+
+        Where tasks tell how far they are, the time before the first of them began, as in a queue, does not count.
+        """
         if self.total_bytes:
             made, left = self.bytes_read, self.total_bytes - self.bytes_read
         else:
             made, left = self.done + self.quarantined - self.already, self.left
-        return self.seconds / made * left if made > 0 else None
+        return (time.monotonic() - (self._began or self.started)) / made * left if made > 0 else None
 
     def time_left(self) -> str:
         """About how long the rest takes, as text; "" before anything is done."""

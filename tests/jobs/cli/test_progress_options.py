@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from curation.errors import UsageError
 from curation.jobs.cli.main import app
-from curation.jobs.steps.progress import Progress, ProgressOptions, duration
+from curation.jobs.steps.progress import TELL_SECONDS, Progress, ProgressOptions, duration
 
 STAMP = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d "
 
@@ -51,6 +51,15 @@ def test_bytes_read_inside_a_shard(capsys: pytest.CaptureFixture[str], monkeypat
     line = STAMP + r"filter: 0 of 2 shards, 50 of 100 MB, [\d,]+\.\d MB/s, about \d+ s left"
     assert re.fullmatch(line, shown[2])
     assert len(shown) == 5
+
+
+def test_the_time_in_a_queue_is_not_in_the_time_left() -> None:
+    """The rest takes as long as the bytes so far, from the start of the first task, however long that had waited."""
+    with Progress("quiet").step("filter", 2, total_bytes=100) as step:
+        step.started -= 1000
+        step.heard(("a", 10))
+        step.heard(("b", 10))
+        assert step.seconds_left() == pytest.approx(4 * TELL_SECONDS, rel=0.1)
 
 
 def test_a_slow_rate_is_shown() -> None:
