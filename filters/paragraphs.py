@@ -28,7 +28,7 @@ class Paragraphs(Filter):
     Attributes:
         markdown: Whether the text is Markdown, of which the rules measure the prose: no fenced code and no marks.
         min_count: Smallest number of paragraphs.
-        min_share: Smallest share of characters in paragraphs, newlines excluded.
+        min_share: Smallest share, 0 to 1, of the document's characters (without newlines) that are in paragraphs.
         length: Characters from which a line is a paragraph.
     """
 
