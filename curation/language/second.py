@@ -13,13 +13,13 @@ import io
 import lzma
 import re
 from collections.abc import Collection
-from functools import cache
+from functools import cache, partial
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 
-from curation.arrays import Bools, UInt8s
+from curation.arrays import Bools
 from curation.language import identify
 from curation.language.identify import Predictions
 from curation.language.labels import model_label
@@ -103,26 +103,25 @@ def _py3langid() -> Any:
     from py3langid.langid import LanguageIdentifier
 
     name = f"py3langid-{importlib.metadata.version('py3langid')}"
-    archive = cached_array(
-        name, _decompressed_model, lambda array: array.dtype == np.uint8 and array.ndim == 1, mapped=True
+    ptc, pc, classes, moves, rows, features = (
+        cached_array(f"{name}-{part}", partial(_part_of_model, part), lambda array: array.size > 0, mapped=True)
+        for part in ("ptc", "pc", "classes", "nextmove", "nextmove_row", "out_feat")
     )
-    with np.load(io.BytesIO(memoryview(archive)), allow_pickle=False) as model:
-        return LanguageIdentifier(
-            model["ptc"],
-            model["pc"],
-            model["classes"].tolist(),
-            memoryview(model["nextmove"]),
-            model["out_feat"].tolist(),
-            norm_probs=True,
-            tk_row=model["nextmove_row"].tolist(),
-        )
+    labels, outputs = classes.tolist(), features.tolist()
+    return LanguageIdentifier(ptc, pc, labels, memoryview(moves), outputs, norm_probs=True, tk_row=rows.tolist())
 
 
-def _decompressed_model() -> UInt8s:
+def _part_of_model(name: str) -> Any:
+    return _model()[name]
+
+
+@cache
+def _model() -> Any:
+    """The arrays of py3langid's model: an archive of NumPy's that is compressed with xz."""
     from py3langid.langid import MODEL_DIR, MODEL_FILE
 
     with lzma.open(MODEL_DIR / MODEL_FILE) as file:
-        return np.frombuffer(file.read(), np.uint8)
+        return np.load(io.BytesIO(file.read()), allow_pickle=False)
 
 
 @cache

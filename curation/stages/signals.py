@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -61,8 +62,7 @@ class Histogram:
         """The histogram of all values of both; ValueError if the edges differ."""
         if self.edges != other.edges:
             raise ValueError("histograms with different edges do not add up")
-        counts = tuple(a + b for a, b in zip(self.counts, other.counts, strict=True))
-        return Histogram(self.edges, counts, self.nulls + other.nulls)
+        return Histogram(self.edges, tuple(map(add, self.counts, other.counts)), self.nulls + other.nulls)
 
     def violating(self, rule: Rule) -> int:
         """How many values violate a rule; ValueError if its threshold is not among the edges."""

@@ -218,6 +218,7 @@ def apply(
     tallies: dict[str, StageTally] = {}
     nanoseconds: dict[str, int] = {}
     counted: dict[str, Histogram] = {}
+    characters = _characters(batch)
     for position, (name, stage) in enumerate(stages):
         started = processor_ns()
         outcome = stage(batch)
@@ -229,7 +230,8 @@ def apply(
             counted |= histograms(name, outcome.signals, (thresholds or {}).get(name, rules))
         is_removed = _removed_mask(outcome)
         kept = outcome.batch.keep(~is_removed)
-        tallies[name] = _tally(batch, kept, outcome, rules)
+        tallies[name] = _tally(batch, kept, outcome, rules, characters)
+        characters = tallies[name].characters_out
         if outcome.reasons is not None and is_removed.any():
             known = {key: values.filter(pa.array(is_removed)) for key, values in measured.items()}
             if measure_all:
@@ -344,7 +346,7 @@ def _removed_rows(name: str, dropped: Batch, reasons: pa.StringArray, signals: p
     return table.append_column(pa.field("signals", signals.type), signals)
 
 
-def _tally(before: Batch, kept: Batch, outcome: Outcome, rules: Sequence[Rule]) -> StageTally:
+def _tally(before: Batch, kept: Batch, outcome: Outcome, rules: Sequence[Rule], characters: int) -> StageTally:
     reasons: dict[str, int] = {}
     if outcome.reasons is not None:
         for entry in pc.value_counts(outcome.reasons.drop_null()).to_pylist():
@@ -355,7 +357,7 @@ def _tally(before: Batch, kept: Batch, outcome: Outcome, rules: Sequence[Rule]) 
     return StageTally(
         documents_in=len(before),
         documents_out=len(kept),
-        characters_in=_characters(before),
+        characters_in=characters,
         characters_out=_characters(kept),
         reasons=reasons,
         counts={key: int(value) for key, value in outcome.counts.items()},
