@@ -14,7 +14,7 @@ import lzma
 import re
 from collections.abc import Collection
 from functools import cache, partial
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import pyarrow as pa
@@ -108,7 +108,7 @@ def _py3langid() -> Any:
         for part in ("ptc", "pc", "classes", "nextmove", "nextmove_row", "out_feat")
     )
     labels, outputs = classes.tolist(), features.tolist()
-    return LanguageIdentifier(ptc, pc, labels, memoryview(moves), outputs, norm_probs=True, tk_row=rows.tolist())
+    return LanguageIdentifier(ptc, pc, labels, memoryview(cast(Any, moves)), outputs, norm_probs=True, tk_row=rows.tolist())
 
 
 def _part_of_model(name: str) -> Any:
