@@ -1,11 +1,12 @@
 """Where the time of a run goes, from archives to packed tokens, beside a lower bound for each part.
 
-`curate run` with the recipe `web` on altered pages, one worker. Parts are in processor time as the run itself records
-them (performance/). The bounds are measured here on the same data: inflating the archives (isal), parsing the pages
-with lexbor (resiliparse), the bare call of fastText, writing the same Parquet, and, for what only looks at text, one
-copy of it in memory. What is in no part is start-up, Dask, exchange between processes and waiting.
+`curate run` with the recipe `web`, one worker, on altered pages, then on 1 GB of text in Parquet. Parts of the filter
+step are in processor time, as the run itself records them (performance/), other steps in seconds. The bounds are
+measured here on the same data: inflating the archives (isal) or reading the Parquet, parsing the pages with lexbor
+(resiliparse), the bare call of fastText, writing the same Parquet, and, for what only looks at text, one copy of it in
+memory. What is in no part is start-up, Dask, exchange between processes and waiting.
 
-    python tests/benchmarks/budget.py [--quick] [--repeat N]
+    python tests/benchmarks/budget.py [--quick] [--repeat N] [--text-mb N]
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from inputs import repeated, write
 from pipeline import iter_members, join, pages, timed
 from quiet import say_load
 from sources import shared_data
@@ -56,14 +58,38 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one copy of each page")
     parser.add_argument("--repeat", type=int, default=4, help="copies of each page in the archives")
+    parser.add_argument("--text-mb", type=int, default=1000, help="MB of text in Parquet, a tenth with --quick")
     args = parser.parse_args()
     say_load()
     with tempfile.TemporaryDirectory() as folder:
-        source, out = Path(folder) / "web", Path(folder) / "out"
-        join(shared_data() / "web", source, 2, 1 if args.quick else args.repeat)
-        command = [sys.executable, "-m", "curation.jobs.cli", "run", str(source), "--out", str(out)]
-        wall, whole = timed_with_orphans([*command, "--recipe", "web", "--workers", "1"])
-        show(spent(out), bounds(source, out), whole, wall, pages(out))
+        web, text = Path(folder) / "web", Path(folder) / "text"
+        join(shared_data() / "web", web, 2, 1 if args.quick else args.repeat)
+        out = measure(web, "pages")
+        megabytes = write_texts(out, text, args.text_mb // (10 if args.quick else 1))
+        measure(text, "MB of text", megabytes)
+
+
+def measure(source: Path, unit: str, count: float = 0) -> Path:
+    """Run on a folder, print the table, and return the run's folder.
+
+    Args:
+        source: The inputs.
+        unit: What the time is divided by.
+        count: How many there are; 0 for the number of documents that the run reads.
+    """
+    out = source.with_name(f"{source.name}-out")
+    command = [sys.executable, "-m", "curation.jobs.cli", "run", str(source), "--out", str(out)]
+    wall, whole = timed_with_orphans([*command, "--recipe", "web", "--workers", "1"])
+    show(spent(out), bounds(source, out), whole, wall, count or pages(out), unit)
+    return out
+
+
+def write_texts(out: Path, target: Path, megabytes: int) -> float:
+    """Write the documents of a run, altered, as Parquet until there is enough; returns the MB of text."""
+    documents = pq.read_table(out / "documents", columns=["text"])["text"].to_pylist()
+    size = sum(len(text.encode()) for text in documents) / 1e6
+    write(target, [*repeated(documents, round(megabytes / size + 0.5))], "parquet", 8)
+    return size * round(megabytes / size + 0.5)
 
 
 def timed_with_orphans(command: list[str]) -> tuple[float, float]:
@@ -104,8 +130,11 @@ def bounds(source: Path, out: Path) -> dict[str, tuple[float, str]]:
     characters = np.zeros(sum(map(len, texts)), np.uint32)
     copy = cpu(lambda: characters.copy())
     found: dict[str, tuple[float, str]] = {}
-    found["read"] = (cpu(lambda: [list(iter_members(data)) for data in archives]), "inflating (isal)")
-    found["extract"] = (cpu_of_parsing(archives), "parsing with lexbor")
+    if archives:
+        found["read"] = (cpu(lambda: [list(iter_members(data)) for data in archives]), "inflating (isal)")
+        found["extract"] = (cpu_of_parsing(archives), "parsing with lexbor")
+    else:
+        found["read"] = (cpu(lambda: pq.read_table(source, use_threads=False)), "reading the same Parquet")
     found["language"] = (cpu_of_language(texts), "fastText's own call, kept documents")
     found["heuristics"] = (5 * copy, "five copies of the text")
     found["signatures"] = (copy, "one copy of the text")
@@ -146,9 +175,11 @@ def cpu_of_language(texts: list[str]) -> float:
     return cpu(lambda: [model.predict(line) for line in lines])
 
 
-def show(parts: dict[str, float], least: dict[str, tuple[float, str]], whole: float, wall: float, count: int) -> None:
-    """Print core-ms per page of each part, its bound and their ratio, then JSON lines."""
-    print(f"{count} pages, 1 worker, {wall:.1f} s, {whole:.1f} s of processor time: core-ms per page")
+def show(
+    parts: dict[str, float], least: dict[str, tuple[float, str]], whole: float, wall: float, count: float, unit: str
+) -> None:
+    """Print core-ms of each part per page or MB, its bound and their ratio, then JSON lines."""
+    print(f"{count:.0f} {unit}, 1 worker, {wall:.1f} s, {whole:.1f} s of processor time: core-ms for each")
     print(f"{'part':24s}{'ms':>8s}{'bound':>8s}{'ratio':>7s}  bound")
     for part, seconds in parts.items():
         bound, what = least.get(part, (0.0, "none stated"))
@@ -163,7 +194,8 @@ def show(parts: dict[str, float], least: dict[str, tuple[float, str]], whole: fl
         "peer": round(bound / count * 1e3, 3),
         "ratio": round(total / bound, 2),
     }
-    print(json.dumps({"name": "budget.all_parts", **figures, "unit": "core-ms/page", "n": count}))
+    name, each = ("budget.text", "core-ms/MB") if "MB" in unit else ("budget.pages", "core-ms/page")
+    print(json.dumps({"name": name, **figures, "unit": each, "n": round(count)}))
 
 
 if __name__ == "__main__":
