@@ -37,6 +37,13 @@ def render(
     return str(_environment().get_template(template).render(**context, style=style, script=code, policy=policy))
 
 
+def compile_templates() -> None:
+    """Compile the templates of the report's page, which takes as long as rendering it."""
+    environment = _environment()
+    for name in environment.list_templates(["html"]):
+        environment.get_template(name)
+
+
 @cache
 def _environment() -> Any:
     from jinja2 import Environment, PackageLoader, StrictUndefined

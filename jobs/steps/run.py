@@ -87,7 +87,7 @@ def run_commands(
     def started(number: int, dashboard: str) -> None:
         where = dashboard and f", dashboard {dashboard}"
         progress.note(f"{number or 'no'} workers{'' if number else ' yet'}{where}")
-        Thread(target=_compile_ahead, args=(plan.recipe, commands, progress), daemon=True).start()
+        Thread(target=_load_ahead, args=(plan.recipe, commands, progress), daemon=True).start()
 
     with (
         open_cluster(workers, scheduler, started, progress.warn, task_timeout, jobs) as cluster,
@@ -107,13 +107,14 @@ def run_commands(
     return 1 if run.quarantined or is_damaged else 0
 
 
-def _compile_ahead(recipe: Recipe, commands: Sequence[str], progress: Progress) -> None:
-    """Compile kernels in this process, which otherwise waits for its workers.
+def _load_ahead(recipe: Recipe, commands: Sequence[str], progress: Progress) -> None:
+    """Compile kernels, and load what the report needs, in this process, which otherwise waits for its workers.
 
     Those of training run here. Others are compiled only where the cache lacks kernels, and shared through it. Those of
     language identification show whether it does.
     """
     from curation.jobs.steps import filter, train_tokenizer
+    from curation.jobs.steps.report import page
     from curation.language.fasttext_kernels import fill_table
     from curation.language.identify import load_model
 
@@ -126,6 +127,8 @@ def _compile_ahead(recipe: Recipe, commands: Sequence[str], progress: Progress) 
             train_tokenizer.compile_kernels()
         if is_cold:
             filter.compile_kernels(recipe)
+        if "report" in commands:
+            page.prepare()
 
 
 @contextmanager

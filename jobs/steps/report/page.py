@@ -13,12 +13,19 @@ from curation.recipes.recipe import to_toml
 from curation.report.counting import KEPT
 from curation.report.figures import counted, dates, one_side, ranked, signal_figures, two_sides
 from curation.report.funnel import funnel_rows, tokens_per_character
-from curation.report.render import render
+from curation.report.plots import columns
+from curation.report.render import compile_templates, render
 from curation.store.paths import RUN, TOKENIZER_REPORT
 
 LANGUAGES, DOMAINS, TLDS = 15, 25, 20
 LANGUAGE_SIGNALS = 6
 """Maximum number of languages with plots of their own."""
+
+
+def prepare() -> None:
+    """Load what `make_page` needs: it takes half a second, in which a run waits for its workers."""
+    compile_templates()
+    columns(["a"], {KEPT: [1]})
 
 
 def make_page(plan: Plan, stats: Mapping[str, Any], samples: Callable[[], Samples], performance: Performance) -> str:

@@ -45,19 +45,20 @@ def test_kernels_are_compiled_from_the_last_stage_to_the_first() -> None:
         (("filter", "train-tokenizer"), None, False, ["training"]),
         (("filter", "train-tokenizer"), "given.json", False, []),
         (("filter",), None, True, ["filter"]),
-        (("dedup",), None, True, []),
+        (("dedup", "report"), None, True, ["report"]),
     ],
 )
-def test_only_kernels_that_are_needed_are_compiled_ahead(
+def test_only_what_is_needed_is_loaded_ahead(
     monkeypatch: pytest.MonkeyPatch, commands: tuple[str, ...], file: str | None, is_cold: bool, expected: list[str]
 ) -> None:
-    """Kernels of training are compiled if this run trains, those of the filter step if the cache lacks kernels."""
+    """Kernels of training if this run trains, those of the filter step if the cache lacks kernels, and the report's."""
     compiled: list[str] = []
     monkeypatch.setattr(train_tokenizer, "compile_kernels", lambda: compiled.append("training"))
     monkeypatch.setattr(step, "compile_kernels", lambda recipe: compiled.append("filter"))
+    monkeypatch.setattr("curation.jobs.steps.report.page.prepare", lambda: compiled.append("report"))
     monkeypatch.setattr(run, "is_cached", lambda kernel: not is_cold)
     recipe: Any = SimpleNamespace(table=lambda name: SimpleNamespace(file=file))
     said: list[str] = []
-    run._compile_ahead(recipe, commands, SimpleNamespace(note=said.append))  # type: ignore[arg-type]
+    run._load_ahead(recipe, commands, SimpleNamespace(note=said.append))  # type: ignore[arg-type]
     assert compiled == expected
     assert len(said) == ("filter" in expected)
