@@ -28,8 +28,12 @@ from typing import Any
 RECORD = struct.Struct("<BQ")
 """Head of a record: its kind, then the length in bytes of what follows."""
 
-ANSWER, FAILED, OUT_OF_MEMORY = range(3)
-"""Kinds of records. They contain the function's answer as JSON, the name of the exception it raised, and nothing."""
+ANSWER, TEXT, FAILED, OUT_OF_MEMORY = range(4)
+"""Kinds of records. They contain the function's answer as JSON; an answer that is a list of a text and more, as
+TEXT_HEAD, the rest as JSON and the text; the name of the exception it raised; and nothing."""
+
+TEXT_HEAD = struct.Struct("<I")
+"""Length of the JSON in a record of the kind TEXT."""
 
 RECYCLED = 75
 """Exit code of a child that ends between two pages because it uses too much memory."""
@@ -125,7 +129,7 @@ class _Batch:
         _limit_address_space(_sizes()[0] + self.allowance)
         try:
             html = bytes(self.view[self.offsets[page] : self.offsets[page + 1]])
-            return ANSWER, json.dumps(self.function(html), ensure_ascii=False).encode("utf-8", "replace")
+            return _record(self.function(html))
         except MemoryError:
             return OUT_OF_MEMORY, b""
         except BaseException as error:
@@ -134,6 +138,18 @@ class _Batch:
             _limit_address_space(resource.RLIM_INFINITY)
             signal.setitimer(signal.ITIMER_PROF, 0)
             signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _record(answer: Any) -> tuple[int, bytes]:
+    """Kind and content of the record of an answer."""
+    if isinstance(answer, list) and answer and isinstance(answer[0], str):
+        rest = _encoded(answer[1:])
+        return TEXT, TEXT_HEAD.pack(len(rest)) + rest + answer[0].encode("utf-8", "replace")
+    return ANSWER, _encoded(answer)
+
+
+def _encoded(answer: Any) -> bytes:
+    return json.dumps(answer, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def write_all(descriptor: int, data: memoryview, position: int) -> None:

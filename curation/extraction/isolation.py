@@ -29,7 +29,7 @@ import pyarrow as pa
 
 from curation.errors import StepFailed
 from curation.extraction import isolated_child
-from curation.extraction.isolated_child import ANSWER, FAILED, RECORD, RECYCLED, write_all
+from curation.extraction.isolated_child import ANSWER, FAILED, RECORD, RECYCLED, TEXT, TEXT_HEAD, write_all
 from curation.running.child import Child, describe_exit, not_shared, shared_file
 from curation.running.performance import add_elsewhere, child_ns
 
@@ -302,6 +302,9 @@ def _read_answers(descriptor: int) -> list[Answer]:
 
 
 def _answer(kind: int, payload: bytes) -> Answer:
+    if kind == TEXT:
+        start = TEXT_HEAD.size + TEXT_HEAD.unpack_from(payload)[0]
+        return Answer([payload[start:].decode(), *json.loads(payload[TEXT_HEAD.size : start])])
     if kind == ANSWER:
         return Answer(json.loads(payload))
     if kind == FAILED:

@@ -107,8 +107,8 @@ def _py3langid() -> Any:
         cached_array(f"{name}-{part}", partial(_part_of_model, part), lambda array: array.size > 0, mapped=True)
         for part in ("ptc", "pc", "classes", "nextmove", "nextmove_row", "out_feat")
     )
-    labels, outputs = classes.tolist(), features.tolist()
-    return LanguageIdentifier(ptc, pc, labels, memoryview(cast(Any, moves)), outputs, norm_probs=True, tk_row=rows.tolist())
+    automaton = memoryview(cast(Any, moves)), features.tolist()
+    return LanguageIdentifier(ptc, pc, classes.tolist(), *automaton, norm_probs=True, tk_row=rows.tolist())
 
 
 def _part_of_model(name: str) -> Any:

@@ -59,6 +59,11 @@ def make() -> Callable[[bytes], str]:
     return lambda html: page(html.decode())
 
 
+def make_list() -> Callable[[bytes], list[object]]:
+    """A function whose answers are lists that begin with a text, which may have a surrogate."""
+    return lambda html: [html.decode().replace("SURROGATE", "\ud800"), 0.5, None, "more"]
+
+
 def broken() -> Callable[[bytes], str]:
     """A factory that fails."""
     raise RuntimeError("no model to load")

@@ -107,6 +107,13 @@ def test_text_goes_there_and_back_unchanged() -> None:
     assert isolation.run(FAULTS, pa.array([], pa.string()), LIMITS) == []
 
 
+def test_lists_that_begin_with_a_text_come_back_unchanged() -> None:
+    """Such lists, which travel in a form of their own, have any text and any rest; a surrogate becomes "?"."""
+    pages = pa.array(["", 'a"\\\n\x00ß漢🎉', "x" * 100_000, "SURROGATE"], pa.string())
+    answers = isolation.run(Function(f"{isolation_faults.__name__}:make_list"), pages, LIMITS)
+    assert [answer.value for answer in answers] == [[text, 0.5, None, "more"] for text in [*pages.to_pylist()[:3], "?"]]
+
+
 def test_a_kill_from_outside_costs_no_page(tmp_path: Path) -> None:
     """A page at which the child died is retried in a fresh child, so an operator's kill removes nothing."""
     page = f"FAULT once {tmp_path / 'mark'}"

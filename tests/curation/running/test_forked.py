@@ -91,6 +91,28 @@ print(child.process.wait(), os.read(read, 100).decode().split()[0] == str(os.get
     assert run(tmp_path, rest) == "255\n0 True\n"
 
 
+FAULTS_PROGRAM = """
+import pyarrow as pa
+from curation.extraction import isolation
+from curation.running import forked
+
+forked.serve()
+faults = ["loop", "signal", "exit", "memory", "error"]
+pages = pa.array([page for fault in faults for page in (f"FAULT {fault}", "good")])
+for answer in isolation.run(isolation.Function("isolation_faults:make"), pages, isolation.PageLimits(0.5, 170)):
+    print(answer.value or answer.cause)
+"""
+
+
+def test_pages_that_fail_in_a_forked_child() -> None:
+    """Limits and crashes are noticed as in a child that is started from nothing."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    program = [sys.executable, "-c", FAULTS_PROGRAM]
+    done = subprocess.run(program, env=environment, capture_output=True, text=True, timeout=60)
+    causes = ["processor time", "SIGSEGV", "exit code 75", "MemoryError", "KeyError"]
+    assert done.stdout.splitlines() == [line for cause in causes for line in (cause, "good")], done.stderr
+
+
 def test_what_is_preloaded_has_no_threads() -> None:
     """What the fork server imports starts no thread, which a fork would lose, and includes what workers need."""
     from curation.running.fork_server import ENVIRONMENT
