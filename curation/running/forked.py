@@ -44,8 +44,11 @@ class ForkedProcess:
 
     def poll(self) -> int | None:
         """Its exit code, negative for a signal; None if it is running."""
-        if self._code is None and select.select([self._answers], [], [], 0)[0]:
-            return self.wait()
+        if self._code is None:
+            poll = select.poll()
+            poll.register(self._answers, select.POLLIN)
+            if poll.poll(0):
+                return self.wait()
         return self._code
 
     def wait(self) -> int:
