@@ -20,7 +20,7 @@ from curation.errors import ParameterError
 from curation.extraction import isolation
 from curation.extraction.acceleration.patches import warn_if_not_accelerated
 from curation.extraction.blocks.model import InvalidModel, load, model_hash
-from curation.extraction.extractors import BUILT_IN, CHEAP
+from curation.extraction.extractors import BUILT_IN
 from curation.language import identify
 from curation.language.labels import model_label
 from curation.stages.batch import Batch
@@ -42,7 +42,8 @@ class Extract:
     `error`. The signal `failure` is the cause of the last four; `text_characters` is null if nothing was extracted.
 
     With `languages`, a page is extracted only if it declares one of them, or if a sample of its visible text scores
-    above `language_floor` for one. This saves time, so it does not apply to resiliparse, which is fast itself.
+    above `language_floor` for one. This saves time, so it does not apply to resiliparse alone, which is fast itself.
+    With blocks alone, a page that shows next to nothing is extracted, too.
 
     Attributes:
         extractor: "blocks", "trafilatura", "resiliparse", or "package.module:function" for a function from HTML to
@@ -132,7 +133,7 @@ class Extract:
 
     @property
     def _previews(self) -> bool:
-        return bool(self.languages) and self.language_floor is not None and not {*self._extractors} <= {*CHEAP}
+        return bool(self.languages) and self.language_floor is not None and self._extractors != ("resiliparse",)
 
     def __call__(self, batch: Batch, /) -> Outcome:
         """Fill `text` and drop `html`; StepFailed if the process for extraction cannot be started."""

@@ -34,7 +34,7 @@ def _written(page: Page, model: Model, weight: float) -> UInt8s:
     return write_text(page, choose_blocks(page, model, weight))
 
 
-def main_text(html: bytes, model: Model, form: str = "text", favor: str = "balanced") -> str:
+def main_text(html: bytes, model: Model, form: str = "text", favor: str = "balanced", page: Page | None = None) -> str:
     """The main text of a page; where the page shows next to nothing, text in its JSON counts.
 
     Args:
@@ -42,9 +42,10 @@ def main_text(html: bytes, model: Model, form: str = "text", favor: str = "balan
         model: The model that chooses.
         form: "text" or "markdown".
         favor: "precision", "balanced" or "recall".
+        page: The page as `parse` returns it, if that is done.
     """
     weight = RECALL_WEIGHTS[favor]
-    page = parse(np.frombuffer(html, np.uint8))
+    page = parse(np.frombuffer(html, np.uint8)) if page is None else page
     if form == "markdown":
         text = write_markdown(page, html, choose_blocks(page, model, weight))
     else:
@@ -55,8 +56,8 @@ def main_text(html: bytes, model: Model, form: str = "text", favor: str = "balan
     return text
 
 
-def blocks(form: str = "text", model: str | None = None, favor: str = "balanced") -> Callable[[bytes], str]:
-    """A function from a page's HTML in UTF-8 to its main text.
+def blocks(form: str = "text", model: str | None = None, favor: str = "balanced") -> Callable[..., str]:
+    """A function from a page's HTML in UTF-8 to its main text; see `main_text` for its argument `page`.
 
     Args:
         form: "text" or "markdown".

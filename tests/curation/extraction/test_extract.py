@@ -144,21 +144,25 @@ def test_huge_pages_do_not_affect_others(extractor: str) -> None:
     assert len(max(pages, key=len)) > 50_000_000
 
 
-def test_a_page_in_no_wanted_language_is_skipped() -> None:
+@pytest.mark.parametrize("extractor", ["trafilatura", "blocks", ("blocks", "resiliparse")])
+def test_a_page_in_no_wanted_language_is_skipped(extractor: str | tuple[str, ...]) -> None:
     """With languages, a page that scores no higher than the floor for any of them is not extracted."""
-    outcome = Extract(languages=("en",))(batch(ARTICLE, GERMAN_ARTICLE))
+    outcome = Extract(extractor=extractor, languages=("en",))(batch(ARTICLE, GERMAN_ARTICLE))
     assert reasons(outcome) == [None, "language_floor"]
     english, german = signal(outcome, "language_score")
     assert isinstance(english, float)
     assert isinstance(german, float)
     assert english > 0.5 > 0.02 >= german
     assert outcome.batch.text.to_pylist()[1] is None
-    assert reasons(Extract(languages=("en", "de"))(batch(ARTICLE, GERMAN_ARTICLE))) == [None, None]
+    both = Extract(extractor=extractor, languages=("en", "de"))
+    assert reasons(both(batch(ARTICLE, GERMAN_ARTICLE))) == [None, None]
 
 
-def test_languages_change_no_text() -> None:
+@pytest.mark.parametrize("extractor", ["trafilatura", "blocks"])
+def test_languages_change_no_text(extractor: str) -> None:
     """A page that is extracted has the same text as without languages; its language score is null without them."""
-    with_languages, without = Extract(languages=("en",))(batch(ARTICLE)), Extract()(batch(ARTICLE, GERMAN_ARTICLE))
+    with_languages = Extract(extractor=extractor, languages=("en",))(batch(ARTICLE))
+    without = Extract(extractor=extractor)(batch(ARTICLE, GERMAN_ARTICLE))
     assert with_languages.batch.text[0] == without.batch.text[0]
     assert reasons(without) == [None, None]
     assert signal(without, "language_score") == [None, None]
@@ -179,6 +183,21 @@ def test_a_page_that_declares_another_language_is_sampled() -> None:
     outcome = Extract(languages=("en",))(batch(ARTICLE.replace("<html>", "<html lang=de>")))
     assert reasons(outcome) == [None]
     assert signal(outcome, "language_score") != [None]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f"<p hidden>{GERMAN * 6}</p>",
+        f'<p>Start</p><script type="application/ld+json">{{"articleBody": "{GERMAN * 6}"}}</script>',
+    ],
+)
+def test_blocks_extracts_pages_that_show_next_to_nothing(body: str) -> None:
+    """Text that is hidden or only in JSON counts, so a page is not skipped for the few words that it shows."""
+    stage = Extract(extractor="blocks", blocks_favor="recall", languages=("sw",), language_floor=0.5)
+    outcome = stage(batch(f"<html><body>{body}</body></html>"))
+    assert reasons(outcome) == [None]
+    assert signal(outcome, "language_score") == [None]
 
 
 def test_resiliparse_extracts_all_languages() -> None:
