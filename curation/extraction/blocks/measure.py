@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from curation.arrays import Float32s, Float64s, Int64s, UInt32s
+from curation.arrays import Float32s, Float64s, Int64s, UInt8s, UInt32s
 from curation.extraction.blocks.parse import (
     ADDRESS,
     ARIA_HIDDEN,
@@ -164,54 +164,84 @@ def _share(part: float, whole: float) -> float:
     return part / whole if whole > 0 else 0.0
 
 
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+"""An odd number whose bits look random, to multiply hashes by."""
+
+# What each byte adds to the counts of a text, each in eight bits of a number.
+_CHARS, _LETTERS, _UPPER, _DIGITS, _COMMAS, _SYMBOLS, _SENTENCES, _SHOWN = (np.uint64(8 * place) for place in range(8))
+_COUNTS = np.zeros(256, np.uint64)
+for _places, _bytes in (
+    (_CHARS, [*range(128), *range(192, 256)]),  # no byte within a character
+    (_LETTERS, [*range(65, 91), *range(97, 123)]),
+    (_UPPER, range(65, 91)),
+    (_DIGITS, range(48, 58)),
+    (_COMMAS, b","),
+    (_SYMBOLS, [byte for byte in range(33, 128) if not chr(byte).isalnum() and byte != 44]),
+    (_SENTENCES, b".!?"),
+    (_SHOWN, [*range(33, 128), *range(192, 256)]),
+):
+    _COUNTS[[*_bytes]] += np.uint64(1) << _places
+
+
+@leaf
+def _counted(counts: Any, place: Any) -> Any:
+    return np.int64((counts >> place) & np.uint64(255))
+
+
+@leaf
+def _hash(text: UInt8s, start: int, end: int) -> Any:
+    """A hash of `text[start:end]`, by eight bytes at a time."""
+    key = BASIS ^ np.uint64(end - start)
+    for at in range(start, end - 7, 8):
+        word = np.uint64(0)
+        for k in range(8):
+            word |= np.uint64(text[np.uint64(at + k)]) << np.uint64(8 * k)
+        key = (key ^ word) * _MIX
+        key ^= key >> np.uint64(32)
+    for at in range(end - (end - start) % 8, end):
+        key = (key ^ np.uint64(text[np.uint64(at)])) * PRIME
+    key *= _MIX
+    return np.int64((key ^ (key >> np.uint64(29))) >> np.uint64(1))
+
+
 @leaf
 def _measure_text(page: Page, block: int, basic: Float64s, sums: Float64s) -> Any:
     """Fill the features of a block's own text, and its sums; returns the hash of its text."""
-    chars = words = links = bold = commas = upper = letters = digits = symbols = sentences = foreign = timed = 0
-    previous_space, last, first, key = True, 32, 0, BASIS
-    for run in range(page.blocks[block, FIRST_RUN], page.blocks[block + 1, FIRST_RUN]):
-        start, end, flags = page.runs[run, START], page.runs[run, END], page.runs[run, RUN_FLAGS]
-        before = chars
-        for i in range(start, end):
-            byte: Any = np.int64(page.text[i])
-            key = (key ^ np.uint64(byte)) * PRIME
-            if byte <= 32:
-                chars += 1
-                previous_space = True
-                continue
-            if byte < 128:
-                chars += 1
-                if 97 <= byte <= 122:
-                    letters += 1
-                elif 65 <= byte <= 90:
-                    letters += 1
-                    upper += 1
-                elif 48 <= byte <= 57:
-                    digits += 1
-                elif byte == 44:
-                    commas += 1
-                else:
-                    symbols += 1
-                    sentences += byte == 46 or byte == 33 or byte == 63
-                words += previous_space
-                previous_space = False
-                first = first if first else byte
-                last = byte
-            else:
+    chars = words = links = bold = commas = sentences = foreign = timed = 0
+    letters = upper = digits = symbols = last = first = np.int64(0)
+    first_run, end_run, previous_space = page.blocks[block, FIRST_RUN], page.blocks[block + 1, FIRST_RUN], np.int64(1)
+    text_start = text_end = page.runs[first_run, START]
+    for run in range(first_run, end_run):
+        i, end, flags, before = page.runs[run, START], page.runs[run, END], page.runs[run, RUN_FLAGS], chars
+        text_end = end if end > i else text_end
+        while i < end:
+            counts, stop = np.uint64(0), min(end, i + 255)  # of so few bytes, each count takes a byte at most
+            for place in range(i, stop):
+                byte: Any = page.text[np.uint64(place)]
+                count = _COUNTS[byte]
+                counts += count
+                begins = np.int64(count >> _SHOWN)
                 if byte >= 0xC0:
-                    chars += 1
                     foreign += 1
-                    first = first if first else byte
-                    if 0xE3 <= byte <= 0xED and i + 2 < end:  # East Asian scripts: about two characters a word
-                        second, third = np.int64(page.text[i + 1]), np.int64(page.text[i + 2])
+                    if 0xE3 <= byte <= 0xED and place + 2 < end:  # East Asian scripts: about two characters a word
+                        second, third = page.text[place + 1], page.text[place + 2]
                         if byte == 0xE3 and second == 0x80 and (third == 0x81 or third == 0x82):
                             commas += third == 0x81
                             sentences += third == 0x82
                         words += foreign & 1
-                    else:
-                        words += previous_space
-                    last = byte
-                previous_space = False
+                        previous_space = np.int64(0)
+                words += previous_space & begins
+                first = np.int64(byte) if begins and not first else first
+                last = np.int64(byte) if begins else last
+                previous_space = np.int64(byte <= 32)
+            chars += _counted(counts, _CHARS)
+            letters += _counted(counts, _LETTERS)
+            upper += _counted(counts, _UPPER)
+            digits += _counted(counts, _DIGITS)
+            commas += _counted(counts, _COMMAS)
+            symbols += _counted(counts, _SYMBOLS)
+            sentences += _counted(counts, _SENTENCES)
+            i = stop
         if flags & LINK:
             links += chars - before
         if flags & BOLD:
@@ -234,7 +264,7 @@ def _measure_text(page: Page, block: int, basic: Float64s, sums: Float64s) -> An
     basic[block, FOREIGN] = _share(foreign, chars)
     basic[block, TIMED] = _share(timed, chars)
     sums[block, 0], sums[block, 1], sums[block, 2] = chars, links, words
-    return np.int64(key >> np.uint64(1))
+    return _hash(page.text, text_start, text_end)
 
 
 @leaf
@@ -457,6 +487,23 @@ def measure(page: Page, vocabulary: Vocabulary) -> Float32s:
             metas += 1
             for sense in range(SENSES):
                 meta[sense] += vocabulary.odds[slot, sense]
+    common = np.empty(len(_PAGE_NAMES), np.float32)
+    common[0] = _log(sums[n, 0])
+    common[1] = sums[n, 1] / total
+    common[2] = _log(n)
+    common[3] = _log(len(elements))
+    common[4] = sums[n, 3] / total
+    common[5] = longest / total
+    common[6] = _log(articles)
+    common[7] = _log(h1s)
+    common[8] = listed / total
+    common[9] = _log(forms)
+    common[10] = tabled / total
+    common[11] = _share(meta[0], metas)
+    common[12] = _share(meta[1], metas)
+    common[13] = sums[n, 6] / n
+    common[14] = sums[n, 8] / n
+    containers, is_measured = np.empty((len(elements), 8), np.float32), np.zeros(len(elements), np.bool_)
     words = np.empty((n, 3 * SENSES))
     headline = -1
     for block in range(n):
@@ -531,16 +578,20 @@ def measure(page: Page, vocabulary: Vocabulary) -> Float32s:
         element = around
         for _ in range(LEVELS):
             element = paths[element, 3]
-            first, end = elements[element, FIRST_BLOCK], elements[element, END_BLOCK]
-            chars = sums[end, 0] - sums[first, 0]
-            out[block, f] = _log(chars)
-            out[block, f + 1] = _share(sums[end, 1] - sums[first, 1], chars)
-            out[block, f + 2] = _share(sums[end, 3] - sums[first, 3], chars)
-            out[block, f + 3] = _log(end - first)
-            out[block, f + 4] = _log(_share(chars, end - first))
-            out[block, f + 5] = chars / total
-            out[block, f + 6] = odds[element, 0]
-            out[block, f + 7] = _log(by_path[_slot_of(by_path, paths[element, 0]), 1])
+            if not is_measured[element]:
+                first, end = elements[element, FIRST_BLOCK], elements[element, END_BLOCK]
+                chars = sums[end, 0] - sums[first, 0]
+                containers[element, 0] = _log(chars)
+                containers[element, 1] = _share(sums[end, 1] - sums[first, 1], chars)
+                containers[element, 2] = _share(sums[end, 3] - sums[first, 3], chars)
+                containers[element, 3] = _log(end - first)
+                containers[element, 4] = _log(_share(chars, end - first))
+                containers[element, 5] = chars / total
+                containers[element, 6] = odds[element, 0]
+                containers[element, 7] = _log(by_path[_slot_of(by_path, paths[element, 0]), 1])
+                is_measured[element] = True
+            for column in range(8):
+                out[block, f + column] = containers[element, column]
             f += 8
         # The densest containers.
         for target in densest:
@@ -572,31 +623,24 @@ def measure(page: Page, vocabulary: Vocabulary) -> Float32s:
             for side in range(2):
                 first = max(block - window, 0) if side == 0 else block + 1
                 end = block if side == 0 else min(block + window + 1, n)
+                if side == 1 and end < n:
+                    break  # filled when `end` is `block`: the same blocks are before it
                 first = min(first, end)
                 count = max(end - first, 1)
                 chars = sums[end, 0] - sums[first, 0]
-                out[block, f] = _log(chars / count)
-                out[block, f + 1] = _share(sums[end, 1] - sums[first, 1], chars)
-                out[block, f + 2] = (sums[end, 6] - sums[first, 6]) / count
-                out[block, f + 3] = (sums[end, 7] - sums[first, 7]) / count
-                out[block, f + 4] = (sums[end, 4] - sums[first, 4]) / count
-                out[block, f + 5] = (sums[end, 8] - sums[first, 8]) / count
-                f += 6
+                g = f + 6 * side
+                out[block, g] = _log(chars / count)
+                out[block, g + 1] = _share(sums[end, 1] - sums[first, 1], chars)
+                out[block, g + 2] = (sums[end, 6] - sums[first, 6]) / count
+                out[block, g + 3] = (sums[end, 7] - sums[first, 7]) / count
+                out[block, g + 4] = (sums[end, 4] - sums[first, 4]) / count
+                out[block, g + 5] = (sums[end, 8] - sums[first, 8]) / count
+            other = block - window - 1
+            if other >= 0:
+                for column in range(f, f + 6):
+                    out[other, column + 6] = out[block, column]
+            f += 12
         # The page.
-        out[block, f] = _log(sums[n, 0])
-        out[block, f + 1] = sums[n, 1] / total
-        out[block, f + 2] = _log(n)
-        out[block, f + 3] = _log(len(elements))
-        out[block, f + 4] = sums[n, 3] / total
-        out[block, f + 5] = longest / total
-        out[block, f + 6] = _log(articles)
-        out[block, f + 7] = _log(h1s)
-        out[block, f + 8] = listed / total
-        out[block, f + 9] = _log(forms)
-        out[block, f + 10] = tabled / total
-        out[block, f + 11] = _share(meta[0], metas)
-        out[block, f + 12] = _share(meta[1], metas)
-        out[block, f + 13] = sums[n, 6] / n
-        out[block, f + 14] = sums[n, 8] / n
-        f += 15
+        for column in range(len(common)):
+            out[block, f + column] = common[column]
     return out
