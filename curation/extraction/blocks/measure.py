@@ -617,7 +617,8 @@ def measure(page: Page, vocabulary: Vocabulary) -> Float32s:
                 out[block, f + 4] = own[other, 4]
                 out[block, f + 5] = own[other, 8]
             else:
-                out[block, f : f + 6] = -1
+                for column in range(f, f + 6):
+                    out[block, column] = -1
             f += 6
         for window in WINDOWS:
             for side in range(2):

@@ -187,6 +187,9 @@ _ELEMENT, _TAG, _FLAGS, _CONTAINER = range(4)  # columns of the stack
 
 _ZERO, _LESS, _GREATER = 0, 60, 62
 
+_ONES, _HIGHEST = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
+"""A number of eight bytes that are 1, and one of eight bytes of which only the highest bit is set."""
+
 # Classes of bytes.
 _SPACES, _NAME_ENDS, _LOWER_LETTERS, _UPPER_LETTERS, _HIGH, _OPENS, _EQUALS, _DIGITS = 1, 2, 4, 8, 16, 32, 64, 128
 _BYTES = np.zeros(256, np.uint8)
@@ -213,9 +216,20 @@ _TEXT[38], _TEXT[0xC2], _TEXT[0xEF] = _AMPERSAND, _C2, _EF
 
 @leaf
 def _find(data: UInt8s, i: int, end: int, byte: int) -> int:
-    """The first place from `i` where `byte` is, or `end`."""
-    place, stop, wanted = np.uint64(i), np.uint64(end), np.uint8(byte)  # without a sign: no check for negative indices
-    while place < stop and data[place] != wanted:
+    """The first place from `i` where `byte` is, or `end`. Eight bytes at a time, as one number."""
+    place, stop = np.uint64(i), np.uint64(end)  # without a sign: no check for negative indices
+    pattern = np.uint64(byte) * _ONES
+    while place + np.uint64(8) <= stop:
+        word = np.uint64(0)
+        for k in range(8):
+            word |= np.uint64(data[place + np.uint64(k)]) << np.uint64(8 * k)
+        word ^= pattern  # a byte that is found is 0 now; the highest bit of the first such byte is the lowest of `found`
+        found = (word - _ONES) & ~word & _HIGHEST
+        if found:
+            below = ((found & (~found + np.uint64(1))) - np.uint64(1)) >> np.uint64(7) & _ONES
+            return int(np.int64(place + (below * _ONES >> np.uint64(56))))
+        place += np.uint64(8)
+    while place < stop and data[place] != byte:
         place += np.uint64(1)
     return int(np.int64(place))
 
@@ -451,15 +465,18 @@ def _put_text(data: UInt8s, state: Int64s, text: UInt8s, i: int, end: int) -> No
         stop = i + 1  # the end of the bytes that are copied as they are
         point = second = 0
         if kind == _ORDINARY:
-            while stop < end:
+            while stop < end and preserved:
                 kind = _TEXT[data[stop]]
-                if kind != _ORDINARY:
-                    if preserved:
-                        if kind != _WHITE or data[stop] == 13:
-                            break
-                    elif data[stop] != 32 or stop + 1 >= end or _TEXT[data[stop + 1]] != _ORDINARY:
-                        break  # it is no single space between words
+                if kind != _ORDINARY and (kind != _WHITE or data[stop] == 13):
+                    break
                 stop += 1
+            place, last = np.uint64(stop), np.uint64(end - 1)
+            while place <= last and not preserved:
+                byte, after = data[place], _TEXT[data[min(place + np.uint64(1), last)]]
+                if (_TEXT[byte] != _ORDINARY) & ((byte != 32) | (after != _ORDINARY)):
+                    break  # it is no single space between words
+                place += np.uint64(1)
+            stop = int(np.int64(place))
         elif kind == _WHITE:
             if not preserved:
                 state[_SPACE] = 1
