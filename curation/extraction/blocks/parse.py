@@ -283,8 +283,8 @@ def _find_end(data: UInt8s, i: int, end: int, key: np.uint64) -> int:
             return end
         if data[i + 1] == 47:
             k, found = i + 2, BASIS
-            while k < end and not _BYTES[data[k]] & _NAME_ENDS:
-                found = (found ^ np.uint64(_LOWER[data[k]])) * PRIME
+            while k < end and not _BYTES[data[np.uint64(k)]] & _NAME_ENDS:
+                found = (found ^ np.uint64(_LOWER[data[np.uint64(k)]])) * PRIME
                 k += 1
             if found == key:
                 return i
@@ -308,7 +308,7 @@ def _script_end(data: UInt8s, i: int, end: int) -> int:
             i = _find(data, i, end, _LESS)
         if i + 2 >= end:
             break
-        if data[i] == 60:
+        if data[np.uint64(i)] == 60:
             is_end = data[i + 1] == 47
             if escaped == 0 and data[i + 1] == 33:
                 if i + 3 < end and data[i + 2] == 45 and data[i + 3] == 45:
@@ -317,14 +317,14 @@ def _script_end(data: UInt8s, i: int, end: int) -> int:
             elif is_end or escaped == 1:
                 k, key = i + 1 + is_end, BASIS
                 limit = min(end, k + 7)  # "script" and the byte after it
-                while k < limit and not _BYTES[data[k]] & _NAME_ENDS:
-                    key = (key ^ np.uint64(_LOWER[data[k]])) * PRIME
+                while k < limit and not _BYTES[data[np.uint64(k)]] & _NAME_ENDS:
+                    key = (key ^ np.uint64(_LOWER[data[np.uint64(k)]])) * PRIME
                     k += 1
                 if key == script:
                     if is_end and escaped < 2:
                         return i
                     escaped = 1 if is_end else 2
-        elif data[i] == 45 and data[i + 1] == 45 and data[i + 2] == 62:
+        elif data[np.uint64(i)] == 45 and data[i + 1] == 45 and data[i + 2] == 62:
             escaped = 0
         i += 1
     return end
@@ -461,7 +461,7 @@ def _put_text(data: UInt8s, state: Int64s, text: UInt8s, i: int, end: int) -> No
     """
     preserved = state[state[_TOP] + _FLAGS] & PRE
     while i < end:
-        kind = _TEXT[data[i]]
+        kind = _TEXT[data[np.uint64(i)]]
         stop = i + 1  # the end of the bytes that are copied as they are
         point = second = 0
         if kind == _ORDINARY:
@@ -481,15 +481,15 @@ def _put_text(data: UInt8s, state: Int64s, text: UInt8s, i: int, end: int) -> No
             if not preserved:
                 state[_SPACE] = 1
                 i += 1
-                while i < end and _TEXT[data[i]] == _WHITE:
+                while i < end and _TEXT[data[np.uint64(i)]] == _WHITE:
                     i += 1
                 continue
             if not state[_OPEN_BLOCK]:  # the beginning of <pre>: empty lines are left out, the indentation is not
                 line = i
-                while i < end and _TEXT[data[i]] == _WHITE:
+                while i < end and _TEXT[data[np.uint64(i)]] == _WHITE:
                     line = i + 1 if data[i] == 10 or data[i] == 13 else line
                     i += 1
-                if line == i or i >= end or _TEXT[data[i]] != _ORDINARY:
+                if line == i or i >= end or _TEXT[data[np.uint64(i)]] != _ORDINARY:
                     continue
                 stop, i = i, line
             elif data[i] == 13:
@@ -543,7 +543,7 @@ def _put_text(data: UInt8s, state: Int64s, text: UInt8s, i: int, end: int) -> No
                 out = _put(text, out, second)
         else:
             for k in range(stop - i):
-                text[out + k] = data[i + k]
+                text[np.uint64(out + k)] = data[np.uint64(i + k)]
             out += stop - i
         i = stop
         state[_OUT] = out
@@ -763,7 +763,7 @@ def _split(data: UInt8s, state: Int64s, tokens: UInt32s, start: int, end: int, k
     letters = parts = previous = 0
     token_kind = CLASS if kind == ID else kind
     for i in range(start, end + 1):
-        byte = np.int64(data[i]) if i < end else 32
+        byte = data[np.uint64(i)] if i < end else np.uint8(32)
         what = _BYTES[byte]
         low = np.uint64(_LOWER[byte])
         is_letter = what & (_LETTERS | _HIGH)
@@ -812,7 +812,7 @@ def _attributes(data: UInt8s, state: Int64s, tokens: UInt32s, i: int, end: int, 
     count = _ZERO
     state[_SHAPE] = state[_RENDERED_MATH] = 0
     while i < end:
-        byte = data[i]
+        byte = data[np.uint64(i)]
         if byte == 62:
             state[_KNOWN], state[_SELF_CLOSING] = known, slash == i - 1
             return i
@@ -822,23 +822,23 @@ def _attributes(data: UInt8s, state: Int64s, tokens: UInt32s, i: int, end: int, 
             continue
         key = (BASIS ^ np.uint64(_LOWER[byte])) * PRIME
         i += 1
-        while i < end and not _BYTES[data[i]] & (_NAME_ENDS | _EQUALS):
-            key = (key ^ np.uint64(_LOWER[data[i]])) * PRIME
+        while i < end and not _BYTES[data[np.uint64(i)]] & (_NAME_ENDS | _EQUALS):
+            key = (key ^ np.uint64(_LOWER[data[np.uint64(i)]])) * PRIME
             i += 1
-        while i < end and _BYTES[data[i]] & _SPACES:
+        while i < end and _BYTES[data[np.uint64(i)]] & _SPACES:
             i += 1
         first = last = i
-        if i < end and data[i] == 61:
+        if i < end and data[np.uint64(i)] == 61:
             i += 1
-            while i < end and _BYTES[data[i]] & _SPACES:
+            while i < end and _BYTES[data[np.uint64(i)]] & _SPACES:
                 i += 1
             first = i
-            if i < end and (data[i] == 34 or data[i] == 39):
+            if i < end and (data[np.uint64(i)] == 34 or data[np.uint64(i)] == 39):
                 first = i + 1
-                last = _find(data, first, end, int(np.int64(data[i])))
+                last = _find(data, first, end, int(np.int64(data[np.uint64(i)])))
                 i = last + 1
             else:
-                while i < end and data[i] != 62 and not _BYTES[data[i]] & _SPACES:
+                while i < end and data[np.uint64(i)] != 62 and not _BYTES[data[np.uint64(i)]] & _SPACES:
                     i += 1
                 last = i
         if is_end:
@@ -898,8 +898,8 @@ def _read_tag(data: UInt8s, state: Int64s, tokens: UInt32s, i: int, end: int, is
         The byte after it, or 0 if it does not end.
     """
     key = BASIS
-    while i < end and not _BYTES[data[i]] & _NAME_ENDS:
-        key = (key ^ np.uint64(_LOWER[data[i]])) * PRIME
+    while i < end and not _BYTES[data[np.uint64(i)]] & _NAME_ENDS:
+        key = (key ^ np.uint64(_LOWER[data[np.uint64(i)]])) * PRIME
         i += 1
     slot = _find_slot(NAME_KEYS, key)
     state[_NAME_END] = i
