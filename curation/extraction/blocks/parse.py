@@ -223,7 +223,9 @@ def _find(data: UInt8s, i: int, end: int, byte: int) -> int:
         word = np.uint64(0)
         for k in range(8):
             word |= np.uint64(data[place + np.uint64(k)]) << np.uint64(8 * k)
-        word ^= pattern  # a byte that is found is 0 now; the highest bit of the first such byte is the lowest of `found`
+        word ^= (
+            pattern  # a byte that is found is 0 now; the highest bit of the first such byte is the lowest of `found`
+        )
         found = (word - _ONES) & ~word & _HIGHEST
         if found:
             below = ((found & (~found + np.uint64(1))) - np.uint64(1)) >> np.uint64(7) & _ONES
@@ -872,6 +874,8 @@ def _has(data: UInt8s, state: Int64s, kind: int, needle: UInt8s) -> bool:
 def _attribute_flags(data: UInt8s, state: Int64s, tag: int) -> int:
     """Properties that an element has by its attributes."""
     known, flags = state[_KNOWN], 0
+    if not known:
+        return flags
     if tag == A and known >> HREF & 1:
         flags |= LINK
     if known >> HIDDEN_ATTRIBUTE & 1:
@@ -905,7 +909,10 @@ def _read_tag(data: UInt8s, state: Int64s, tokens: UInt32s, i: int, end: int, is
     state[_NAME_END] = i
     state[_NAME] = NAME_NUMBERS[slot] if slot >= 0 else OTHER
     tokens_before = state[_TOKENS]
-    i = _attributes(data, state, tokens, i, end, is_end)
+    if i < end and data[np.uint64(i)] == 62:  # no attributes, as in most tags
+        state[_KNOWN] = state[_SELF_CLOSING] = state[_SHAPE] = state[_RENDERED_MATH] = 0
+    else:
+        i = _attributes(data, state, tokens, i, end, is_end)
     state[state[_ELEMENT_ROWS] + COLUMNS * state[_ELEMENTS] + FIRST_TOKEN] = tokens_before
     if i < end:
         return i + 1
