@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from curation.arrays import Bools, Float64s
-from curation.running.compiled import kernel
+from curation.running.compiled import kernel, sorted_rows
 
 RECALL_WEIGHTS = {"precision": 0.5, "balanced": 1.0, "recall": 2.0}
 """Weight of recall against precision by what is favored: beta squared of the F-measure."""
@@ -18,9 +18,9 @@ UNSEEN_WORDS = 30.0
 def choose(shares: Float64s, words: Float64s, weight: float) -> Bools:
     """The blocks with the highest expected F-measure of words.
 
-    There is no threshold: blocks are taken from the highest share down to where the expected F-measure of all that are
-    taken is the highest: `sum of share * words / (words taken + weight * expected words of main text)`, but for a
-    constant.
+    There is no threshold: blocks are taken from the highest share down (of equal ones, the first) to where the expected
+    F-measure of all that are taken is the highest: `sum of share * words / (words taken + weight * expected words of
+    main text)`, but for a constant.
 
     Args:
         shares: Expected share of main text in each block, 0 to 1.
@@ -30,7 +30,7 @@ def choose(shares: Float64s, words: Float64s, weight: float) -> Bools:
     Returns:
         Whether each block is taken.
     """
-    order = np.argsort(-shares)
+    order = sorted_rows(-shares, np.arange(len(shares)))
     denominator = weight * UNSEEN_WORDS
     for block in range(len(shares)):
         denominator += weight * shares[block] * words[block]

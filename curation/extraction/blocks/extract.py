@@ -25,7 +25,9 @@ FEW_CHARACTERS = 250
 def choose_blocks(page: Page, model: Model, weight: float) -> Bools:
     """Whether each block of a page is main text."""
     features = measure(page, model.vocabulary)
-    words = np.expm1(features[:, LOG_WORDS].astype(np.float64))
+    words = np.empty(len(features))
+    for block in range(len(features)):
+        words[block] = np.expm1(np.float64(features[block, LOG_WORDS]))
     return choose(predict(model.trees, features), words, weight)
 
 
