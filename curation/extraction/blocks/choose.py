@@ -18,9 +18,9 @@ UNSEEN_WORDS = 30.0
 def choose(shares: Float64s, words: Float64s, weight: float) -> Bools:
     """The blocks with the highest expected F-measure of words.
 
-    There is no threshold: blocks are taken from the highest share down (of equal ones, the first) to where the expected
-    F-measure of all that are taken is the highest: `sum of share * words / (words taken + weight * expected words of
-    main text)`, but for a constant.
+    There is no threshold: blocks are taken from the highest share down to where the expected F-measure of all that are
+    taken is the highest: `sum of share * words / (words taken + weight * expected words of main text)`, but for a
+    constant.
 
     Args:
         shares: Expected share of main text in each block, 0 to 1.

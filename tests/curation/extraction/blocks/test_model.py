@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from curation.extraction.blocks.measure import COUNT, SENSES
-from curation.extraction.blocks.model import FORMAT, InvalidModel, Trees, load, predict, save
+from curation.extraction.blocks.model import FORMAT, ROWS_AT_ONCE, InvalidModel, Trees, load, predict, save
 
 GOOD: dict[str, Any] = {
     "format": np.int32(FORMAT),
@@ -43,6 +43,21 @@ def test_trees_are_walked_and_added_up() -> None:
     rows[2, 1] = 0.6
     expected = 1 / (1 + np.exp(-np.array([2 + 8, 4 + 8, 1 + 8])))
     assert predict(trees, rows) == pytest.approx(expected)
+
+
+def test_many_rows_are_walked_at_once() -> None:
+    """However many rows there are, each has the sum of the leaves that it gets to by itself."""
+    trees = load().trees
+    rows = np.random.default_rng(1).normal(0, 3, (2 * ROWS_AT_ONCE + 5, COUNT)).astype(np.float32)
+    shares = predict(trees, rows)
+    for row in (0, 63, ROWS_AT_ONCE - 1, ROWS_AT_ONCE, len(rows) - 1):
+        total = 0.0
+        for root in trees.roots.tolist():
+            node = root
+            while node >= 0:
+                node = int(trees.children[node, int(rows[row, trees.features[node]] > trees.thresholds[node])])
+            total += float(trees.leaves[~node])
+        assert shares[row] == 1 / (1 + np.exp(-total))
 
 
 @pytest.mark.parametrize(
