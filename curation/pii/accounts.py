@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from curation.pii.context import has_label, in_context, is_named_otherwise
 from curation.pii.evidence import DOUBTFUL, Match, is_part
-from curation.pii.numbering import digits_of
+from curation.pii.numbering import digits_of, shape
 from curation.pii.recognizers import Span
 from curation.pii.windows import plain
 
 MIN_CARD_DIGITS, SSN_DIGITS = 12, 9
 """Digits that a window must have."""
+_AROUND = 5
+"""Characters around a social security number on which it depends whether it is part of something longer."""
 
 _ISSUED = re.compile(
     r"4\d{15}|4\d{18}|5[1-5]\d{14}|2(?:22[1-9]|2[3-9]\d|[3-6]\d\d|7[01]\d|720)\d{12}|3[47]\d{13}"
@@ -44,12 +47,13 @@ EXAMPLE_IBANS = (
 """The examples in SWIFT's IBAN registry."""
 
 
-def judge_card(text: str, span: Span) -> Match | None:
+def judge_card(text: str, span: Span, named: bool = True) -> Match | None:
     """Judge a card number: doubtful unless an issuer uses its prefix and length and it is grouped as on a card or not.
 
     Args:
         text: The text.
         span: Span found by the recognizer.
+        named: Whether a word that names a number may be near.
 
     Returns:
         The match, or None if the span is part of something longer.
@@ -62,12 +66,12 @@ def judge_card(text: str, span: Span) -> Match | None:
     is_issued = (_ISSUED.fullmatch(digits) and (is_printed or raw == digits)) or (
         is_printed and _ISSUED_IN_GROUPS.fullmatch(digits)
     )
-    if is_named_otherwise(text, span.start, span.end):
+    if named and is_named_otherwise(text, span.start, span.end):
         score = DOUBTFUL
     elif is_issued and not (is_printed and _MAESTRO.fullmatch(digits) and _is_in_series(text, span)):
         score = span.score
     else:
-        score = in_context("credit_card", text, span.start, span.end, DOUBTFUL)
+        score = in_context("credit_card", text, span.start, span.end, DOUBTFUL) if named else DOUBTFUL
     return Match("credit_card", span.start, span.end, score, digits, digits in TEST_CARDS)
 
 
@@ -83,19 +87,28 @@ def judge_iban(text: str, span: Span) -> Match | None:
     return Match("iban", span.start, span.end, span.score, value, value in EXAMPLE_IBANS)
 
 
-def judge_ssn(text: str, span: Span) -> Match | None:
-    """Judge a social security number: doubtful unless it has hyphens; None if it is part of something longer."""
-    raw = plain(text[span.start : span.end])
-    before = plain(text[max(0, span.start - 5) : span.start])
-    around, start = text, span.start
-    if has_label("us_ssn", text, start, span.end):
-        around, start = text[start : span.end + 2], 0
-    if is_part(around, start, start + len(raw), plain) or _AFTER_COUNTRY_CODE.search(before):
+def judge_ssn(text: str, span: Span, named: bool = True) -> Match | None:
+    """Judge a social security number: doubtful unless it has hyphens; None if it is part of something longer.
+
+    Args:
+        text: The text.
+        span: Span found by the recognizer.
+        named: Whether a word that names a number may be near.
+    """
+    start, end, score, _ = span
+    begin = start if named and has_label("us_ssn", text, start, end) else max(0, start - _AROUND)
+    is_whole, is_printed = _ssn_look(shape(text[begin : end + _AROUND]), start - begin, end - begin)
+    if not is_whole or _AFTER_COUNTRY_CODE.search(plain(text[max(0, start - _AROUND) : start])):
         return None
-    score = span.score if _PRINTED_SSN.fullmatch(raw) else min(span.score, DOUBTFUL)
-    if is_named_otherwise(text, span.start, span.end):
-        score = min(score, DOUBTFUL)
-    else:
-        score = in_context("us_ssn", text, span.start, span.end, score)
-    digits = digits_of(raw)
-    return Match("us_ssn", span.start, span.end, score, digits, int(digits[:3]) >= _NEVER_ISSUED_AREA)
+    score = score if is_printed else min(score, DOUBTFUL)
+    if named:
+        is_other = is_named_otherwise(text, start, end)
+        score = min(score, DOUBTFUL) if is_other else in_context("us_ssn", text, start, end, score)
+    digits = digits_of(text[start:end])
+    return Match("us_ssn", start, end, score, digits, int(digits[:3]) >= _NEVER_ISSUED_AREA)
+
+
+@lru_cache(maxsize=1 << 12)
+def _ssn_look(around: str, start: int, end: int) -> tuple[bool, bool]:
+    """Whether a number is no part of something longer, and whether it has hyphens, by its shape and that around it."""
+    return not is_part(around, start, end, plain), _PRINTED_SSN.fullmatch(plain(around[start:end])) is not None

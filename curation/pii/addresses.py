@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
+from functools import lru_cache
 from urllib.parse import unquote
 
 from curation.pii.context import in_context, is_named_otherwise
@@ -135,12 +136,13 @@ def _follows_login(before: str, has_path: bool) -> bool:
     return bool(_OPTIONS.fullmatch(before, place) or (has_path and _FILES.fullmatch(before, place)))
 
 
-def judge_ip(text: str, span: Span) -> Match | None:
+def judge_ip(text: str, span: Span, named: bool = True) -> Match | None:
     """Judge an IP address.
 
     Args:
         text: The text.
         span: Span found by the recognizer.
+        named: Whether a word that names a number may be near.
 
     Returns:
         The address. None if it is invalid, part of a longer series of numbers, or an IPv6 address that is not assigned
@@ -148,24 +150,36 @@ def judge_ip(text: str, span: Span) -> Match | None:
     """
     written = text[span.start : span.end]
     if ":" in written:
-        return _judge_ipv6(text, span, written)
-    if _SERIES_BEFORE.search(text, max(0, span.start - 2), span.start) or _SERIES_AFTER.match(text, span.end):
+        return _judge_ipv6(text, span, written, named)
+    start, end, score, _ = span
+    if text[start - 1 : start] == "." and _SERIES_BEFORE.search(text, max(0, start - 2), start):
         return None
-    line = text[max(0, span.start - _BEFORE_REACH) : span.start].rpartition("\n")[2]
-    parts = tuple(map(int, written.split(".")))
+    if text[end : end + 1] == "." and _SERIES_AFTER.match(text, end):
+        return None
+    line = text[max(0, start - _BEFORE_REACH) : start].rpartition("\n")[2]
+    is_small, are_pairs, is_public = _ipv4_look(written)
     is_version = (
-        max(parts[:3]) < SMALL_PART
-        or max(parts[1:]) < SMALL_PART
+        is_small
         or (_LETTER.search(line) is not None and (_NAMES_VERSION.search(line) or _NAMES_TARIFF.search(line)))
-        or (_PAIRS.fullmatch(written) and not _SERVED.search(line) and not _SERVES.match(text, span.end))
-        or is_named_otherwise(text, span.start, span.end)
+        or (are_pairs and not _SERVED.search(line) and not _SERVES.match(text, end))
+        or (named and is_named_otherwise(text, start, end))
     )
-    public = parts[0] not in _SPECIAL_OCTETS or _is_public(ipaddress.IPv4Address(written))
-    score = in_context("ip", text, span.start, span.end, DOUBTFUL if is_version else span.score)
-    return Match("ip", span.start, span.end, score, written, not public)
+    score = DOUBTFUL if is_version else score
+    return Match(
+        "ip", start, end, in_context("ip", text, start, end, score) if named else score, written, not is_public
+    )
 
 
-def _judge_ipv6(text: str, span: Span, written: str) -> Match | None:
+@lru_cache(maxsize=1 << 12)
+def _ipv4_look(written: str) -> tuple[bool, bool, bool]:
+    """Whether an IPv4 address has small parts as versions have, has two digits in each part, and is public."""
+    parts = tuple(map(int, written.split(".")))
+    is_public = parts[0] not in _SPECIAL_OCTETS or _is_public(ipaddress.IPv4Address(written))
+    is_small = max(parts[:3]) < SMALL_PART or max(parts[1:]) < SMALL_PART
+    return is_small, _PAIRS.fullmatch(written) is not None, is_public
+
+
+def _judge_ipv6(text: str, span: Span, written: str, named: bool) -> Match | None:
     try:
         # `ipaddress` takes ten times as long.
         packed = int.from_bytes(socket.inet_pton(socket.AF_INET6, written))
@@ -179,7 +193,7 @@ def _judge_ipv6(text: str, span: Span, written: str) -> Match | None:
             return None
         if written.replace(":", "").isdecimal() and _is_series(written):
             score = DOUBTFUL
-    score = in_context("ip", text, span.start, span.end, score)
+    score = in_context("ip", text, span.start, span.end, score) if named else score
     if is_assigned and not _SPECIAL_GROUPS.match(written):
         value = socket.inet_ntop(socket.AF_INET6, packed.to_bytes(16))
         return Match("ip", span.start, span.end, score, value, False)

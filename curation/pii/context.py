@@ -8,10 +8,15 @@ few more; "number" and "security", which say little by themselves, do not count.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any
+
+import numpy as np
+
+from curation.arrays import Bools, Int64s
+from curation.text import views
 
 REACH = 50
 """Number of characters before a match in which to look at the last WORDS words."""
@@ -76,10 +81,10 @@ class _Clues:
 
 
 def _automaton(words: Iterable[str]) -> Any:
-    """Finds words in a text in one pass."""
+    """Finds words in a text in one pass: the place of the last character of each, and its length."""
     import ahocorasick
 
-    automaton = ahocorasick.Automaton(ahocorasick.STORE_INTS)
+    automaton = ahocorasick.Automaton(ahocorasick.STORE_LENGTH)
     for word in words:
         automaton.add_word(word)
     automaton.make_automaton()
@@ -126,9 +131,9 @@ _CLUES = {
 }
 
 
-def reach_before(size: int) -> int:
-    """Number of characters before a match of some size on which it may depend."""
-    return max(REACH + 1, _OTHER_REACH + _MAX_LISTED * (size + 2 * _MAX_BETWEEN + len(" and")))
+def reach_before(sizes: Int64s) -> Int64s:
+    """Number of characters before matches of some sizes on which they may depend."""
+    return np.maximum(REACH + 1, _OTHER_REACH + _MAX_LISTED * (sizes + 2 * _MAX_BETWEEN + len(" and")))
 
 
 def in_context(kind: str, text: str, start: int, end: int, score: float) -> float:
@@ -157,10 +162,40 @@ def _all_words() -> Any:
     return _automaton({part for clues in _CLUES.values() for part in clues.parts} | _IDENTIFIERS | _NUMBERED)
 
 
-def may_be_named(text: str, start: int, end: int) -> bool:
-    """Whether anything in `text[start:end]` can be next to a word that names any kind of number."""
-    around = text[max(0, start - reach_before(end - start)) : end + _LABEL_REACH]
-    return next(_all_words().iter(around.lower()), None) is not None
+def may_be_named(text: views.Characters, text_of: Callable[[int], str], stretches: Int64s) -> Bools:
+    """Whether anything in each of many stretches of text can be next to a word that names any kind of number.
+
+    Args:
+        text: The characters of all texts.
+        text_of: Returns the text of a row.
+        stretches: Shape (stretches, 3): the row of each, where it begins, and where it ends; in order.
+    """
+    if not len(stretches):
+        return np.zeros(0, np.bool_)
+    rows, starts, ends = stretches.T
+    offsets = text.first[rows]
+    lows = np.maximum(starts - reach_before(ends - starts), 0) + offsets
+    highs = np.minimum(ends + _LABEL_REACH + offsets, text.last[rows])
+    # Stretches that overlap are searched once.
+    reached = np.maximum.accumulate(highs)
+    low_ends = np.minimum.accumulate(lows[::-1])[::-1]
+    is_first = np.append(True, (low_ends[1:] >= reached[:-1]) | (rows[1:] != rows[:-1]))
+    firsts = np.flatnonzero(is_first)
+    lasts = np.append(firsts[1:], len(rows)) - 1
+    automaton, found = _all_words(), []
+    columns = (rows[firsts], low_ends[firsts], reached[lasts], offsets[firsts])
+    for row, low, high, offset in zip(*(one.tolist() for one in columns), strict=True):
+        around = text_of(row)[low - offset : high - offset]
+        lower = around.lower()
+        if len(lower) > len(around):
+            lower = around.replace("\u0130", "i").lower()  # the only letter whose small form has two characters
+        found += [(low + end + 1 - size, low + end + 1) for end, size in automaton.iter(lower)]
+    if not found:
+        return np.zeros(len(stretches), np.bool_)
+    begins, stops = np.array(found).T
+    # Of all words that end before a stretch does, the one that begins last.
+    latest = np.append(-1, np.maximum.accumulate(begins))
+    return latest[np.searchsorted(stops, highs, "right")] >= lows
 
 
 def is_named_otherwise(text: str, start: int, end: int) -> bool:

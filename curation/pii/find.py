@@ -7,13 +7,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain, pairwise
+from operator import attrgetter
 
+import numpy as np
 import pyarrow as pa
 
+from curation.arrays import Bools, Int64s
 from curation.pii import accounts, addresses, context, phones, recognizers, secrets, windows
 from curation.pii.evidence import Match
 from curation.pii.recognizers import Span
-from curation.pii.windows import Stretch, email_windows, number_windows
+from curation.pii.windows import Stretches, address_windows, email_windows, number_windows
 from curation.text import views
 
 
@@ -30,6 +34,13 @@ class Search:
     regions: tuple[str, ...]
 
 
+Windows = Int64s
+"""Windows as in `windows.Stretches`, shape (windows, 5): at last, whether a word that names a number may be near a match
+in it, or an extension behind it."""
+AROUND = 4
+"""Characters that a match without an extension may have before its window, or depend on behind it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """How to find one kind of personal data.
@@ -38,24 +49,25 @@ class Kind:
         windows: Finds the windows of text that may contain it.
         shown: Converts a window to the form that the recognizer expects, character by character.
         recognize: Finds its spans in a converted window, given the regions of phone numbers and where the window ends.
-        judge: Turns a span in a text into a match, or None.
-        may_be: Cheap test of a window, given its text, start, end, number of wanted characters, the minimum score and
-            the regions. It fails only if no match in the window can reach the minimum score.
+        judge: Turns a span in a text into a match, or None, given the regions, and whether a word that names a number
+            may be near.
+        least: Number of characters that a window needs of the class that the search requires.
         judge_all: Judges simple windows all at once, given the characters of all texts, the windows, a function that
-            returns the text of a row, and the regions. Returns their matches with their rows, and the other windows.
+            returns the text of a row, the minimum score and the regions. Returns their matches with their rows, and the
+            other windows that may have one.
         is_slow: Whether to remember in what the recognizer found nothing.
         before: Number of characters before a window that the recognizer also sees.
         after: Returns the position up to which the recognizer sees the text after a window.
     """
 
-    windows: Callable[[views.Characters], list[Stretch]]
+    windows: Callable[[views.Characters], Stretches]
     shown: Callable[[str], str]
     recognize: Callable[[str, tuple[str, ...], int], Iterable[Span]]
-    judge: Callable[[str, Span, tuple[str, ...]], Match | None]
-    may_be: Callable[[str, int, int, int, float, tuple[str, ...]], bool] = lambda *_: True
+    judge: Callable[..., Match | None]
+    least: int = 0
     judge_all: Callable[
-        [views.Characters, list[Stretch], Callable[[int], str], tuple[str, ...]],
-        tuple[list[tuple[int, Match]], list[Stretch]],
+        [views.Characters, Windows, Callable[[int], str], float, tuple[str, ...]],
+        tuple[list[tuple[int, Match]], Windows],
     ] = lambda _, windows, *__: ([], windows)
     is_slow: bool = False
     before: int = 0
@@ -63,40 +75,40 @@ class Kind:
 
 
 KINDS = {
-    "secret": Kind(windows.whole_texts, str, secrets.secrets, lambda text, span, _: secrets.judge_secret(text, span)),
+    "secret": Kind(windows.whole_texts, str, secrets.secrets, lambda text, span, *_: secrets.judge_secret(text, span)),
     "email": Kind(
         email_windows,
         windows.shown,
         recognizers.emails,
-        lambda text, span, _: addresses.judge_email(text, span),
+        lambda text, span, *_: addresses.judge_email(text, span),
     ),
     "iban": Kind(
         windows.iban_windows,
         windows.capital,
         recognizers.ibans,
-        lambda text, span, _: accounts.judge_iban(text, span),
+        lambda text, span, *_: accounts.judge_iban(text, span),
     ),
     "credit_card": Kind(
         number_windows,
         windows.plain,
         recognizers.cards,
-        lambda text, span, _: accounts.judge_card(text, span),
-        lambda text, start, end, wanted, *_: wanted >= accounts.MIN_CARD_DIGITS,
+        lambda text, span, _, named=True: accounts.judge_card(text, span, named),
+        accounts.MIN_CARD_DIGITS,
         before=1,
         after=lambda text, end: end + 1,
     ),
     "ip": Kind(
-        windows.address_windows,
+        address_windows,
         windows.shown,
         recognizers.ips,
-        lambda text, span, _: addresses.judge_ip(text, span),
+        lambda text, span, _, named=True: addresses.judge_ip(text, span, named),
     ),
     "us_ssn": Kind(
         number_windows,
         windows.plain,
         recognizers.ssns,
-        lambda text, span, _: accounts.judge_ssn(text, span),
-        lambda text, start, end, wanted, *_: wanted >= accounts.SSN_DIGITS,
+        lambda text, span, _, named=True: accounts.judge_ssn(text, span, named),
+        accounts.SSN_DIGITS,
         before=1,
         after=lambda text, end: end + 1,
     ),
@@ -105,8 +117,7 @@ KINDS = {
         windows.shown,
         recognizers.phones,
         phones.judge_phone,
-        phones.may_be_phone,
-        phones.judge_plain,
+        judge_all=phones.judge_plain,
         is_slow=True,
         before=1,
         after=phones.end_of_context,
@@ -123,6 +134,10 @@ MAX_BARREN = 1 << 16
 """Windows to remember in which slow recognizers found nothing."""
 Settled = Mapping[int, Sequence[tuple[int, int]]]
 """The start and end of replacements, by row, in order."""
+_FAR = 1 << 40
+"""Further than any text is long."""
+_MAY_BE_LETTER = np.array([chr(code).isalnum() for code in range(128)] + [True])
+"""Whether a character of ASCII is a letter or digit; at the end, that any other may be one."""
 
 
 @contextmanager
@@ -156,21 +171,18 @@ def find(
     """
     characters = views.characters(texts)
     text_of = cache(lambda row: str(texts[row].as_py()))
-    windows_of = cache(lambda search: _unsettled(search(characters), settled, text_of, search))
+    windows_of = cache(lambda search: _windows(search, characters, text_of, settled))
     matches: dict[int, list[Match]] = {}
     barren = set() if barren is None else barren
     for name, minimum in search.minimums:
         kind = KINDS[name]
-        chosen = [
-            window
-            for window in windows_of(kind.windows)
-            if kind.may_be(text_of(window[0]), *window[1:], minimum, search.regions)
-        ]
-        judged, others = kind.judge_all(characters, chosen, text_of, search.regions)
+        chosen = windows_of(kind.windows)
+        chosen = chosen[chosen[:, 3] >= kind.least]
+        judged, others = kind.judge_all(characters, chosen, text_of, minimum, search.regions)
         for row, one in judged:
             if one.score >= minimum:
                 matches.setdefault(row, []).append(one)
-        for row, start, end, _ in others:
+        for row, start, end, _, named in others.tolist():
             text = text_of(row)
             begin = max(0, start - kind.before)
             shown = kind.shown(text[begin : kind.after(text, end)])
@@ -184,55 +196,112 @@ def find(
                 # A span that begins after the window belongs to another window, or is cut off here.
                 if begin + span.start < end:
                     moved = Span(begin + span.start, begin + span.end, span.score, span.numbers)
-                    match = kind.judge(text, moved, search.regions)
+                    match = kind.judge(text, moved, search.regions, bool(named))
                     if match is not None and match.score >= minimum:
                         matches.setdefault(row, []).append(match)
     return {row: without_overlaps(matches[row]) for row in sorted(matches)}
 
 
-def _unsettled(
-    windows: list[Stretch],
-    settled: Settled | None,
+def _windows(
+    search: Callable[[views.Characters], Stretches],
+    text: views.Characters,
     text_of: Callable[[int], str],
-    search: Callable[[views.Characters], list[Stretch]],
-) -> list[Stretch]:
+    settled: Settled | None,
+) -> Windows:
+    """The windows that a search finds, each with whether a word or an extension may be next to a match in it.
+
+    Args:
+        search: Finds the windows.
+        text: The characters of all texts.
+        text_of: Returns the text of a row.
+        settled: The replacements near which to search; None if all windows are to be searched.
+    """
+    found = search(text)
+    if settled is not None:
+        found = _unsettled(found, text, text_of, settled, search)
+    if search not in (number_windows, address_windows):
+        return np.column_stack([found, np.zeros(len(found), np.int64)])
+    rows, starts, ends, _ = found.T
+    wider = np.stack([rows, starts - AROUND, ends + AROUND], axis=1)
+    named = context.may_be_named(text, text_of, wider) | phones.may_go_on(text, rows, ends)
+    return np.column_stack([found, named])
+
+
+def _unsettled(
+    windows: Stretches,
+    text: views.Characters,
+    text_of: Callable[[int], str],
+    settled: Settled,
+    search: Callable[[views.Characters], Stretches],
+) -> Stretches:
     """The windows near a replacement, without those that contain letters or digits of one replacement only.
 
     Args:
         windows: All windows, in order.
-        settled: The replacements, or None if all windows are to be searched.
+        text: The characters of all texts.
         text_of: Returns the text of a row.
+        settled: The replacements.
         search: What found the windows.
     """
-    if settled is None:
-        return windows
-    by_line, is_number = search == email_windows, search == number_windows
-    chosen: list[Stretch] = []
-    row, place = -1, 0
-    spans: Sequence[tuple[int, int]] = ()
-    for window in windows:
-        if window[0] != row:
-            row, place = window[0], 0
-            spans = settled.get(row, ())
-        _, start, end, _ = window
-        while place < len(spans) and spans[place][1] <= start:
-            place += 1
-        before = spans[place - 1][1] if place else -(1 << 30)
-        after = spans[place] if place < len(spans) else (end + AFTER_REACH, 0)
-        if after[0] < end:
-            if _is_within(start, end, *after, text_of(row)):
-                continue
-        elif after[0] - end >= AFTER_REACH:
-            reach = LINE_REACH if by_line else context.reach_before(end - start)
-            if start - before >= reach:
-                continue
-        if not is_number or _is_affected(start, end, before, after[0], text_of(row)):
-            chosen.append(window)
-    return chosen
+    rows, starts, ends, _ = windows.T
+    sizes = [len(places) for places in settled.values()]
+    of_row = np.repeat(np.fromiter(settled, np.int64, len(sizes)), sizes)
+    places = np.fromiter(chain.from_iterable(chain.from_iterable(settled.values())), np.int64, 2 * len(of_row))
+    firsts, lasts = places.reshape(-1, 2).T + text.first[of_row]
+    offsets = text.first[rows]
+    # The replacement behind each window or in it, and the one before it.
+    place = np.searchsorted(lasts, starts + offsets, "right")
+    of_row, firsts, lasts = np.append(of_row, -1), np.append(firsts, 0), np.append(lasts, 0)
+    before = np.where(of_row[place - 1] == rows, lasts[place - 1] - offsets, -_FAR)
+    has_after = of_row[place] == rows
+    first = np.where(has_after, firsts[place] - offsets, ends + AFTER_REACH)
+    last = np.where(has_after, lasts[place] - offsets, 0)
+    reach = LINE_REACH if search is email_windows else context.reach_before(ends - starts)
+    is_inside = first < ends
+    is_near = is_inside | (first - ends < AFTER_REACH) | (starts - before < reach)
+    chosen = is_near & ~_is_replaced(windows, text, text_of, first, last, is_inside)
+    if search is number_windows:
+        named = context.may_be_named(text, text_of, windows[:, :3])
+        for one in np.flatnonzero(chosen & ~named).tolist():
+            row, start, end, _ = windows[one].tolist()
+            chosen[one] = _is_affected(start, end, int(before[one]), int(first[one]), text_of(row))
+    return windows[chosen]
+
+
+def _is_replaced(
+    windows: Stretches,
+    text: views.Characters,
+    text_of: Callable[[int], str],
+    first: Int64s,
+    last: Int64s,
+    is_inside: Bools,
+) -> Bools:
+    """Whether all letters and digits of each window are in a replacement, and no extension of a number follows.
+
+    Args:
+        windows: The windows.
+        text: The characters of all texts.
+        text_of: Returns the text of a row.
+        first: Where a replacement begins.
+        last: Where it ends.
+        is_inside: Whether it begins before the window ends.
+    """
+    letters = np.append(0, np.cumsum(_MAY_BE_LETTER[np.minimum(text.codepoints, 128)]))
+    replaced = np.zeros(len(windows), np.bool_)
+    rows, starts, ends, _ = windows[is_inside].T
+    offsets, first, last = text.first[rows], first[is_inside], last[is_inside]
+    begins = letters[offsets + np.maximum(starts, first)] - letters[offsets + starts]
+    stops = letters[offsets + ends] - letters[offsets + np.minimum(ends, last)]
+    is_sure = (begins + stops == 0) & ~phones.may_go_on(text, rows, ends)
+    columns = (np.flatnonzero(is_inside), rows, starts, ends, first, last)
+    for place, row, start, end, begin, stop in zip(*(one[~is_sure].tolist() for one in columns), strict=True):
+        replaced[place] = _is_within(start, end, begin, stop, text_of(row))
+    replaced[np.flatnonzero(is_inside)[is_sure]] = True
+    return replaced
 
 
 def _is_affected(start: int, end: int, before: int, after: int, text: str) -> bool:
-    """Whether a number may be another one because of replacements before and behind it: if close, or if named.
+    """Whether a number without a word near it may be another one because of a replacement close to it.
 
     Args:
         start: Where the window starts.
@@ -246,9 +315,7 @@ def _is_affected(start: int, end: int, before: int, after: int, text: str) -> bo
         gap = len(text[before:end]) - len(text[start:end].lstrip())
         if gap < NEXT_TO or (gap < CODE_REACH and text[before : before + gap].isspace()):
             return True
-    if after < phones.end_of_extension(text, end) + (len(":00") if text[end : end + 1] == ":" else NEXT_TO):
-        return True
-    return context.may_be_named(text, start, end)
+    return after < phones.end_of_extension(text, end) + (len(":00") if text[end : end + 1] == ":" else NEXT_TO)
 
 
 def _is_within(start: int, end: int, first: int, last: int, text: str) -> bool:
@@ -270,6 +337,9 @@ def _is_within(start: int, end: int, first: int, last: int, text: str) -> bool:
 
 def without_overlaps(matches: Iterable[Match]) -> list[Match]:
     """Matches by position. Of overlapping ones the more certain kind wins, then the higher score, then the first."""
+    matches = sorted(matches, key=attrgetter("start"))
+    if all(one.end <= following.start for one, following in pairwise(matches)):
+        return matches
     order = {name: place for place, name in enumerate(KINDS)}
     ranked = sorted(matches, key=lambda m: (order[m.kind], -m.score, m.start, -m.end))
     taken = bytearray(max((match.end for match in ranked), default=0))

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from curation.pii.context import has_label, in_context, is_named_otherwise, may_be_in_context, may_be_named
+from curation.arrays import Bools, Int64s
+from curation.pii.context import has_label, in_context, is_named_otherwise, may_be_in_context
 from curation.pii.evidence import Match, is_part
 from curation.pii.numbering import (
     EXTENSION,
@@ -27,7 +28,7 @@ from curation.pii.numbering_plans import Reading, bits_before, regions_of
 from curation.pii.phone_matcher import first_candidate, is_date, next_candidate
 from curation.pii.recognizers import GLUED_WORD, PHONE_SCORE, Span
 from curation.pii.window_kernels import MAX_DIGITS, NOT_PLAIN, classify_numbers
-from curation.pii.windows import MIN_PHONE_DIGITS, NUMBER_PUNCTUATION, Stretch, classes, plain, shown
+from curation.pii.windows import MIN_PHONE_DIGITS, NUMBER_PUNCTUATION, classes, plain, shown
 from curation.text import views
 
 WELL_PRINTED = 0.6
@@ -74,21 +75,23 @@ _DIGIT = re.compile(r"\d")
 _MAY_BE_DATE = re.compile(r"\d[./-]\s?\d{1,2}[./-]")
 _NEVER_EXTENSION = frozenset(("", *map(chr, range(128)))) - frozenset("\t ,;-#~aAeEiIxX")
 """What ends a number at once: most of ASCII begins no extension."""
+_MAY_EXTEND = np.array([chr(code) not in _NEVER_EXTENSION for code in range(128)] + [True])
+"""Whether a character of ASCII may begin an extension; at the end, that any other may."""
+_MAY_EXTEND_LATER = _MAY_EXTEND | np.array([chr(code).isdecimal() for code in range(129)])
+"""Whether a character may be in an extension behind a space."""
 
 
-def may_be_phone(text: str, start: int, end: int, wanted: int, minimum: float, regions: tuple[str, ...]) -> bool:
-    """Whether a number in a window can reach the score `minimum`: cheap tests before slow ones. False in a table.
+def _may_be_phone(text: str, start: int, end: int, named: bool, minimum: float, regions: tuple[str, ...]) -> bool:
+    """Whether a number in a window can reach the score `minimum`: cheap tests before slow ones.
 
     Args:
         text: The text.
         start: Where the window starts.
         end: Where it ends.
-        wanted: Number of its digits.
+        named: Whether a word that names a number may be near, or an extension behind it.
         minimum: The score.
         regions: Regions (ISO 3166) of national phone numbers.
     """
-    if wanted > MAX_FIGURES:
-        return False
     if minimum <= PHONE_SCORE:
         return True
     written = plain(text[start:end])
@@ -98,51 +101,59 @@ def may_be_phone(text: str, start: int, end: int, wanted: int, minimum: float, r
         is_unclear = "+" in written or "/" in written or len(written) > _MAX_SHAPE
         if is_unclear or may_be_grouped(shape(written), regions):
             return True
-    return may_be_in_context("phone", text, start, end_of_context(text, end))
+    return named and may_be_in_context("phone", text, start, end_of_context(text, end))
 
 
 def judge_plain(
-    characters: views.Characters, windows: list[Stretch], text_of: Callable[[int], str], regions: tuple[str, ...]
-) -> tuple[list[tuple[int, Match]], list[Stretch]]:
-    """Judge the windows that contain one plain number, or none, all at once.
+    characters: views.Characters,
+    windows: Int64s,
+    text_of: Callable[[int], str],
+    minimum: float,
+    regions: tuple[str, ...],
+) -> tuple[list[tuple[int, Match]], Int64s]:
+    """Judge the windows that contain one plain number, or none, all at once. Tables have none.
 
     Args:
         characters: The texts.
-        windows: Windows of at most MAX_FIGURES digits.
+        windows: Shape (windows, 5): row, start, end and number of digits of each, and whether a word that names a
+            number may be near, or an extension behind it.
         text_of: Returns the text of a row.
+        minimum: The minimum score.
         regions: Regions (ISO 3166) of national phone numbers.
 
     Returns:
-        The matches with their rows, and the other windows.
+        The matches with their rows, and the other windows that may have one.
     """
     matches: list[tuple[int, Match]] = []
-    others: list[Stretch] = []
-    for window, readings, elsewhere in zip(windows, *_readings(characters, windows, regions), strict=True):
-        if readings is None:
-            others.append(window)
-            continue
-        if not (readings or elsewhere):
-            continue
-        row, start, end, _ = window
+    others: list[int] = []
+    windows = windows[windows[:, 3] <= MAX_FIGURES]
+    places, found, elsewhere = _readings(characters, windows, regions)
+    for place, window, readings, bits in zip(places, windows[places].tolist(), found, elsewhere, strict=True):
+        row, start, end, _, named = window
         text = text_of(row)
+        if not _may_be_phone(text, start, end, bool(named), minimum, regions):
+            continue
+        if readings is None:
+            others.append(place)
+            continue
         around = shape(text[max(0, start - _AROUND) : end + _BEHIND])
         form = _plain_form(around, min(start, _AROUND), end - start) if readings else None
         if form is None or (form.date and is_date(text, start + form.date[0], start + form.date[1])):
-            others.append(window)
+            others.append(place)
             continue
-        match, first = _judge_form(text, start, form, readings)
+        match, first = _judge_form(text, start, form, readings, bool(named))
         # Regions before the first one in which the whole is valid may find a part of it.
-        if elsewhere & bits_before(first, regions):
-            others.append(window)
+        if bits & bits_before(first, regions):
+            others.append(place)
         elif match is not None:
             matches.append((row, match))
-    return matches, others
+    return matches, windows[others]
 
 
 def _readings(
-    text: views.Characters, windows: list[Stretch], regions: tuple[str, ...]
-) -> tuple[list[tuple[Reading, ...] | None], list[int]]:
-    """What the digits of each window may mean, and the regions in which some of its groups may be a number, as bits.
+    text: views.Characters, windows: Int64s, regions: tuple[str, ...]
+) -> tuple[list[int], list[tuple[Reading, ...] | None], list[int]]:
+    """What the digits of each window may mean that may have a number.
 
     Args:
         text: The texts.
@@ -150,14 +161,14 @@ def _readings(
         regions: Regions (ISO 3166).
 
     Returns:
-        None, and any bits, for a window with more than digits and punctuation.
+        The places of these windows; what the digits of each may mean, None if it has more than digits and punctuation;
+        and the regions in which some of its groups may be a number, as bits.
     """
-    if not windows:
-        return [], []
-    rows, begins, ends, _ = np.array(windows, np.int64).T
+    rows, begins, ends = windows[:, :3].T
     begins, ends = begins + text.first[rows], ends + text.first[rows]
     automaton, size, place = regions_of(regions), len(windows), 0
     ends_at, elsewhere, missing = np.zeros(size, np.int64), np.zeros(size, np.int64), np.zeros(2, np.int64)
+    places: list[int] = []
     found: list[tuple[Reading, ...] | None] = []
     while place < size:
         first, states = place, automaton.states()
@@ -166,11 +177,14 @@ def _readings(
             *(states.following, states.accepts, states.start, states.dead),
             *(place, ends_at, elsewhere, missing),
         )
+        at = ends_at[first:place]
+        chosen = (at == NOT_PLAIN) | (states.accepts[at // 10] != 0) | (elsewhere[first:place] != 0)
+        places += (first + np.flatnonzero(chosen)).tolist()
         results = states.results
-        found += [None if state == NOT_PLAIN else results[state // 10][0] for state in ends_at[first:place].tolist()]
+        found += [None if state == NOT_PLAIN else results[state // 10][0] for state in at[chosen].tolist()]
         if place < size:
             states.step(*missing.tolist())
-    return found, elsewhere.tolist()
+    return places, found, elsewhere[places].tolist()
 
 
 class _PlainForm(NamedTuple):
@@ -223,7 +237,7 @@ def _plain_form(around: str, before: int, size: int) -> _PlainForm | None:
 
 
 def _judge_form(
-    text: str, start: int, written: _PlainForm, readings: tuple[Reading, ...]
+    text: str, start: int, written: _PlainForm, readings: tuple[Reading, ...], named: bool
 ) -> tuple[Match | None, str | None]:
     """Judge the number in a window that starts at a place; and the first region in which it is valid."""
     end, start = start + written.end, start + written.start
@@ -241,7 +255,7 @@ def _judge_form(
         found += all_found
     numbers_found = [number for _, number in found]
     value, is_grouped = (grouped or number).value, grouped is not None
-    return _scored(text, start, end, PHONE_SCORE, written.look, value, is_grouped, numbers_found), first
+    return _scored(text, start, end, PHONE_SCORE, written.look, value, is_grouped, numbers_found, named), first
 
 
 def _kept(found: Iterable[tuple[str, Number]], kept: list[tuple[str, Number]]) -> Iterator[Number]:
@@ -256,6 +270,17 @@ def end_of_context(text: str, end: int) -> int:
     return min(len(text), max(end + len(":00"), end_of_extension(text, end) + 1))
 
 
+def may_go_on(text: views.Characters, rows: Int64s, ends: Int64s) -> Bools:
+    """Whether an extension may follow numbers in some rows that end before some places: a quick test."""
+    ends, lasts = ends + text.first[rows], text.last[rows]
+    codes = np.append(text.codepoints, np.uint32(0))
+    here, following = (
+        np.where(places < lasts, np.minimum(codes[np.minimum(places, lasts)], 128), 0) for places in (ends, ends + 1)
+    )
+    may: Bools = _MAY_EXTEND[here] & ((here != ord(" ")) | _MAY_EXTEND_LATER[following])
+    return may
+
+
 def end_of_extension(text: str, end: int) -> int:
     """Where the extension ends that follows a number before `end`, perhaps cut off; `end` if there is none."""
     if text[end : end + 1] in _NEVER_EXTENSION:
@@ -264,13 +289,14 @@ def end_of_extension(text: str, end: int) -> int:
     return extension.end() if extension else end
 
 
-def judge_phone(text: str, span: Span, regions: tuple[str, ...]) -> Match | None:
+def judge_phone(text: str, span: Span, regions: tuple[str, ...], named: bool = True) -> Match | None:
     """Judge a phone number.
 
     Args:
         text: The text.
         span: Span found by the recognizer.
         regions: Regions (ISO 3166) of national phone numbers.
+        named: Whether a word that names a number may be near, or an extension behind it.
 
     Returns:
         The match, or None if the number contains a date, is part of something longer or is too short.
@@ -287,7 +313,7 @@ def judge_phone(text: str, span: Span, regions: tuple[str, ...]) -> Match | None
     if not found:
         return None
     value, is_grouped = _read(raw, found)
-    return _scored(text, start, end, span.score, look, value, is_grouped, found.values())
+    return _scored(text, start, end, span.score, look, value, is_grouped, found.values(), named)
 
 
 def _context(around: str, start: int, end: int) -> tuple[str, int, int]:
@@ -306,6 +332,7 @@ def _scored(
     value: str,
     is_grouped: bool,
     found: Iterable[Number],
+    named: bool,
 ) -> Match:
     """The match of a number, with the evidence of its form and of the words next to it.
 
@@ -318,13 +345,13 @@ def _scored(
         value: What it means.
         is_grouped: Whether its grouping is usual.
         found: All that it may mean.
+        named: Whether a word that names a number may be near.
     """
-    is_named = may_be_named(text, start, end)
-    if look.is_international or not (is_named and is_named_otherwise(text, start, end)):
+    if look.is_international or not (named and is_named_otherwise(text, start, end)):
         form = plain(text[start:end])
         if look.is_international or _is_well_printed(form, found, is_grouped and look.may_be_grouped):
             score = WELL_PRINTED
-        score = in_context("phone", text, start, end, score) if is_named else score
+        score = in_context("phone", text, start, end, score) if named else score
     return Match("phone", start, end, score, value, "55501" in value and _FICTION.fullmatch(value) is not None)
 
 

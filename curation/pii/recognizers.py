@@ -152,9 +152,9 @@ def _glued(label: str) -> Iterator[int]:
 
 def ips(text: str, *_: object) -> Iterator[Span]:
     """IP addresses, without prefix length and zone."""
-    for match in _IPV4.finditer(text):
+    for match in _IPV4.finditer(text) if "." in text else ():
         yield Span(match.start(), match.end(), IP_SCORE)
-    for match in _COLONS.finditer(text):
+    for match in _COLONS.finditer(text) if ":" in text else ():
         start, end = match.span()
         if end - start <= _MAX_IPV6 and (tail := _IPV4_END.match(text, end)):
             end = tail.end()

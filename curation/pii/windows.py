@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from curation.arrays import UInt8s
+from curation.arrays import Int64s, UInt8s
 from curation.pii.window_kernels import PLAIN, find_anchors, find_runs
 from curation.text import views
 
@@ -52,9 +52,9 @@ _CAPITALS = str.maketrans("abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVW
 _ALL_CODES = 0x110000
 
 
-Stretch = tuple[int, int, int, int]
-"""A window: the row of its text, its first code point, the one after the last, and the number of characters of the
-class that the search requires. The garbage collector does not look into plain tuples of numbers."""
+Stretches = Int64s
+"""Windows, shape (windows, 4): the row of the text of each, its first code point, the one after the last, and the number
+of characters of the class that the search requires; in order."""
 
 
 @cache
@@ -103,40 +103,43 @@ def capital(text: str) -> str:
     return plain(text).translate(_CAPITALS)
 
 
-def whole_texts(text: views.Characters) -> list[Stretch]:
+def whole_texts(text: views.Characters) -> Stretches:
     """Every text that is not empty."""
-    return [(row, 0, count, 0) for row, count in enumerate(text.counts.tolist()) if count]
+    rows = np.flatnonzero(text.counts)
+    return np.stack([rows, np.zeros_like(rows), text.counts[rows], np.zeros_like(rows)], axis=1)
 
 
-def email_windows(text: views.Characters) -> list[Stretch]:
+def email_windows(text: views.Characters) -> Stretches:
     """Runs of e-mail characters that contain an @."""
     return _find_runs(text, EMAIL, AT, 1)
 
 
-def address_windows(text: views.Characters) -> list[Stretch]:
+def address_windows(text: views.Characters) -> Stretches:
     """Runs of IP address characters that contain three full stops or two colons."""
-    windows = [*_find_runs(text, ADDRESS, DOT, 3), *_find_runs(text, ADDRESS, COLON, 2)]
-    return sorted({window[:3]: window for window in windows}.values())
+    windows = np.concatenate([_find_runs(text, ADDRESS, DOT, 3), _find_runs(text, ADDRESS, COLON, 2)])
+    # A run that has both is found twice.
+    _, places = np.unique(windows[:, :2] @ (1 << 40, 1), return_index=True)
+    return windows[places]
 
 
-def number_windows(text: views.Characters) -> list[Stretch]:
+def number_windows(text: views.Characters) -> Stretches:
     """Runs of digits and the characters between them, with at least as many digits as a phone number."""
     return _find_runs(text, NUMBER, DIGIT, MIN_PHONE_DIGITS)
 
 
-def iban_windows(text: views.Characters) -> list[Stretch]:
+def iban_windows(text: views.Characters) -> Stretches:
     """The characters from two letters and two digits that begin a word."""
     return _collect(lambda *out: find_anchors(text.codepoints, text.first, text.last, IBAN_REACH, *out[:3]), text)
 
 
-def _find_runs(text: views.Characters, member: int, wanted: int, minimum: int) -> list[Stretch]:
+def _find_runs(text: views.Characters, member: int, wanted: int, minimum: int) -> Stretches:
     table = classes()
     return _collect(
         lambda *out: find_runs(text.codepoints, text.first, text.last, table, member, wanted, minimum, *out), text
     )
 
 
-def _collect(search: Callable[[Any, Any, Any, Any], int], text: views.Characters) -> list[Stretch]:
+def _collect(search: Callable[[Any, Any, Any, Any], int], text: views.Characters) -> Stretches:
     """Collect the windows that a kernel writes into arrays; if they do not fit, it is called again with larger ones."""
     capacity = 16 * len(text.first) + 64
     while True:
@@ -146,5 +149,4 @@ def _collect(search: Callable[[Any, Any, Any, Any], int], text: views.Characters
             break
         capacity = size
     offsets = text.first[rows[:size]]
-    columns = (rows[:size], begins[:size] - offsets, ends[:size] - offsets, counts[:size])
-    return list(zip(*(column.tolist() for column in columns), strict=True))
+    return np.stack([rows[:size], begins[:size] - offsets, ends[:size] - offsets, counts[:size]], axis=1)
