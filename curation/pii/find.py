@@ -35,8 +35,8 @@ class Search:
 
 
 Windows = Int64s
-"""Windows as in `windows.Stretches`, shape (windows, 5): at last, whether a word that names a number may be near a match
-in it, or an extension behind it."""
+"""Windows as in `windows.Stretches`, shape (windows, 5): at last, whether a word that names a number may be near a
+match in it, or an extension behind it."""
 AROUND = 4
 """Characters that a match without an extension may have before its window, or depend on behind it."""
 

@@ -23,6 +23,7 @@ from curation.pii.numbering_plans import (
     WITHOUT_PREFIX,
     NumberingPlan,
     Reading,
+    Readings,
     alternative_formats,
     country_code,
     main_plan,
@@ -65,6 +66,8 @@ _MIN_BLOCK, _MAX_GROUPS = 6, 10
 """Digits of a group that may be a number of its own, and groups of digits of the longest text that is looked at."""
 _MAX_LETTERS = 2
 """With more letters than this, they stand for digits (libphonenumber)."""
+_MAX_CERTAIN = 1 << 10
+"""Shapes to remember for digits with the same readings."""
 _ZEROS = dict.fromkeys(map(ord, "123456789"), "0")
 _ONLY_DIGITS = {code: None for code in range(128) if not chr(code).isdecimal()}
 _DIGITS = re.compile(r"\d++")
@@ -200,12 +203,10 @@ def numbers_in_form(
         parts = _parts(written) or parts
         start = parts.digits
     if form.plus:
-        country = country_code(start) if len(start) > _MIN_DIGITS else ""
-        if country:
-            if not main_plan(int(country)).may_be_number(start[len(country) :]):
-                return {}
-            number = _national(start[len(country) :], int(country), PLUS, parts.extension)
-            return dict.fromkeys(regions, number) if number and _is_valid(number, written, digits, form) else {}
+        if len(start) > _MIN_DIGITS and country_code(start):
+            number, is_certain = read_abroad(start, PLUS, parts.extension)
+            is_valid = number is not None and (is_certain or _is_valid(number, written, digits, form))
+            return dict.fromkeys(regions, number) if number and is_valid else {}
         # No calling code follows the "+", but perhaps a prefix for calls abroad.
         tried = ((region, _read(parts, plan_of(region))) for region in regions if region != ANYWHERE)
         return {one: number for one, number in tried if number and _is_valid(number, written, digits, form)}
@@ -214,6 +215,72 @@ def numbers_in_form(
         readings = regions_of(regions).match(start)[0 if is_simple else 1]
     chosen = readings if wanted is regions else [reading for reading in readings if reading[0] in wanted]
     return dict(_meanings(form, parts, digits, written, chosen))
+
+
+class CertainNumber(NamedTuple):
+    """What all digits of one shape mean in a region if their first digit and readings are the same.
+
+    Attributes:
+        region: The region.
+        country: Calling code.
+        cut: Number of digits before the national number.
+        is_grouped: Whether it is grouped as is usual; None if that depends on its digits.
+        places: The formats that are grouped so.
+        leading: The leading digits of other formats that are, or None for any.
+    """
+
+    region: str
+    country: int
+    cut: int
+    is_grouped: bool | None
+    places: tuple[int, ...]
+    leading: tuple[re.Pattern[str] | None, ...]
+
+    def is_usual(self, national: str) -> bool:
+        """Whether a number with these digits behind the calling code is grouped as in `usually_grouped`."""
+        if self.is_grouped is not None:
+            return self.is_grouped
+        if self.places and main_plan(self.country).international.choose(national) in self.places:
+            return True
+        return any(first is None or first.match(national) for first in self.leading)
+
+
+def certain_numbers(written: str, digits: str, readings: Readings) -> tuple[CertainNumber, ...] | None:
+    """What a plain number means in each region in which it is valid; None if that needs a closer look.
+
+    Args:
+        written: The number's shape.
+        digits: Its digits, as ASCII.
+        readings: What its digits may mean.
+    """
+    if digits.startswith(readings.unsure):
+        return None
+    key = (written, digits[0])
+    if key not in readings.certain:
+        if len(readings.certain) > _MAX_CERTAIN:
+            readings.certain.clear()
+        readings.certain[key] = _certain_numbers(written, digits[0], len(digits), readings)
+    found: tuple[CertainNumber, ...] | None = readings.certain[key]
+    return found
+
+
+def _certain_numbers(written: str, first: str, size: int, readings: Readings) -> tuple[CertainNumber, ...] | None:
+    found, sizes = [], group_sizes(written)
+    for region, plan, how, lengths, is_exact in readings.usual:
+        cut = 0 if how == WITHOUT_PREFIX else plan.prefix_sizes.get(first)
+        if how == UNKNOWN or cut is None:
+            return None
+        length = size - cut
+        if length in lengths:
+            is_grouped, fitting = None, _fitting(plan.country, length, sizes)
+            if written.count("/") > 1 or (sizes[-1] < length and fitting == ((), ())):
+                is_grouped = False
+            elif len(sizes) == 1 or sizes[-1] >= length:
+                is_grouped = True
+            found.append(CertainNumber(region, plan.country, cut, is_grouped, *fitting))
+        elif not is_exact:
+            return None
+    return tuple(found)
 
 
 def meanings(form: Form, digits: str, written: str, readings: Iterable[Reading]) -> Iterator[tuple[str, Number]]:
@@ -251,8 +318,12 @@ def _meanings(
         if prefix in abroad:
             number = abroad[prefix]
         else:
-            number = _read_at_home(parts, plan) if prefix is None else _read_abroad(parts, prefix)
-            if number is not None and not _is_valid(number, written, digits, form):
+            is_certain = False
+            if prefix is None:
+                number = _read_at_home(parts, plan)
+            else:
+                number, is_certain = read_abroad(start[prefix:], INTERNATIONAL_PREFIX, parts.extension)
+            if number is not None and not is_certain and not _is_valid(number, written, digits, form):
                 number = None
             if prefix is not None:
                 abroad[prefix] = number
@@ -427,16 +498,32 @@ def _is_viable(number: str) -> bool:
 def _read(parts: _Written, plan: NumberingPlan) -> Number | None:
     """What digits mean in a region with a numbering plan: the number, valid or not, or None."""
     prefix = plan.dialed_abroad(parts.digits)
-    return _read_at_home(parts, plan) if prefix is None else _read_abroad(parts, prefix)
+    if prefix is None:
+        return _read_at_home(parts, plan)
+    return read_abroad(parts.digits[prefix:], INTERNATIONAL_PREFIX, parts.extension)[0]
 
 
-def _read_abroad(parts: _Written, prefix: int) -> Number | None:
-    """What digits mean behind a prefix for calls abroad of some length."""
-    abroad = parts.digits[prefix:]
-    country = country_code(abroad) if len(abroad) > _MIN_DIGITS else ""
-    if not country or not main_plan(int(country)).may_be_number(abroad[len(country) :]):
-        return None
-    return _national(abroad[len(country) :], int(country), INTERNATIONAL_PREFIX, parts.extension)
+def read_abroad(digits: str, source: int, extension: str = "") -> tuple[Number | None, bool]:
+    """What digits mean that begin with a calling code, and whether that is a valid number, or none, for certain.
+
+    Args:
+        digits: Digits without "+" and prefix for calls abroad.
+        source: How the country is written.
+        extension: Digits of the extension.
+    """
+    country = country_code(digits) if len(digits) > _MIN_DIGITS else ""
+    if not country:
+        return None, True
+    rest, plan = digits[len(country) :], main_plan(int(country))
+    readings = plan.readings(rest).all
+    if not readings:
+        return None, True
+    _, _, how, lengths, _ = readings[0]
+    if how != UNKNOWN:
+        cut = plan.prefix_size(rest) if how == PREFIXED else 0
+        if len(rest) - cut in lengths and (cut or not plan.may_have_prefix(rest)):
+            return Number(plan.country, rest[cut:], extension, source), True
+    return _national(rest, plan.country, source, extension), False
 
 
 def _read_at_home(parts: _Written, plan: NumberingPlan) -> Number | None:

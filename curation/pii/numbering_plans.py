@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, cached_property, lru_cache
 from typing import Any, NamedTuple
 
@@ -22,6 +22,10 @@ WITHOUT_PREFIX, PREFIXED, UNKNOWN = range(3)
 _LAST_BIT = 62
 """The bit that all regions from the 63rd on share."""
 _ANY_DIGITS = r"\d{2,40}"
+_CARRIER = re.compile(r"(\(\?:[\d|]+\)|\d+)\(\?:\(([\d|[\]-]+)\)\(\\d\{(\d+),\d+\}\)\)\?")
+"""A national prefix, with or without the code of a carrier behind it and a number of digits behind that."""
+_MIN_CARRIER = 2
+"""Digits of the shortest code of a carrier."""
 _SEPARATORS = re.compile(f"[{PUNCTUATION}]++")
 _TYPES = (
     "premium_rate", "toll_free", "shared_cost", "voip", "personal_number", "pager", "uan", "voicemail", "fixed_line",
@@ -167,11 +171,28 @@ class NumberingPlan:
         prefix, numbers = f"(?:{self._simple_prefix})", f"(?:{'|'.join(_patterns(self.country))})"
         # libphonenumber takes the prefix off twice if the calling code precedes it.
         yield Way(UNKNOWN), f"{self.code}{prefix}?{prefix}?{numbers}"
-        is_plain = self._prefix is None or not self._prefix.groups
-        if not is_plain:
-            yield Way(UNKNOWN), f"{prefix}{numbers}"
+        yield from self.ways_after_country()
+        for condition, place, expression in main_plan(self.country).national.conditions():
+            yield Way(WITHOUT_PREFIX, condition=condition, place=place), expression
+
+    def ways_after_country(self) -> Iterator[tuple[Way, str]]:
+        """The same, for numbers behind the calling code."""
+        if self._simple_prefix is None:
+            yield Way(UNKNOWN), _ANY_DIGITS
+            return
+        prefix, numbers = f"(?:{self._simple_prefix})", f"(?:{'|'.join(_patterns(self.country))})"
+        if self._prefix is not None and self._prefix.groups:
+            # With the code of a carrier, which the digits behind it may only have if they are too many for a number.
+            carrier = _CARRIER.fullmatch(self._prefix.pattern)
+            if carrier is not None and self._longest < _MIN_CARRIER + int(carrier[3]):
+                prefix = carrier[1]
+                moved = _patterns(self.country, int(carrier[3]))
+                yield Way(UNKNOWN), f"{prefix}(?:{carrier[2]})(?:{'|'.join(moved)})"
+            else:
+                yield Way(UNKNOWN), f"{prefix}{numbers}"
+                prefix = ""
         main, *others = _metadata(self.country)
-        for how, before in ((PREFIXED, prefix), (WITHOUT_PREFIX, ""))[0 if self._simple_prefix and is_plain else 1 :]:
+        for how, before in ((PREFIXED, prefix), (WITHOUT_PREFIX, ""))[0 if self._simple_prefix and prefix else 1 :]:
             yield Way(how, condition="general"), f"{before}(?:{main.general_desc.national_number_pattern})"
             if others:
                 yield Way(how), f"{before}{numbers}"
@@ -179,8 +200,6 @@ class NumberingPlan:
             if not (others and main.leading_digits):
                 for one in _descriptions(main):
                     yield Way(how, frozenset(one.possible_length)), f"{before}(?:{one.national_number_pattern})"
-        for condition, place, expression in main_plan(self.country).national.conditions():
-            yield Way(WITHOUT_PREFIX, condition=condition, place=place), expression
 
     @cached_property
     def _simple_prefix(self) -> str | None:
@@ -193,14 +212,30 @@ class NumberingPlan:
         are_supported = all(map(is_supported, (prefix, *_patterns(self.country), *conditions)))
         return prefix if are_supported else None
 
-    def may_be_number(self, digits: str) -> bool:
-        """Whether digits behind the calling code may be a valid number: a quick test."""
-        return bool(self._after_country.match(digits))
+    def readings(self, digits: str) -> Readings:
+        """What digits behind the calling code may mean."""
+        found: Readings = self._after_country.match(digits)
+        return found
 
     @cached_property
     def _after_country(self) -> Automaton:
-        numbers = f"(?:{self._simple_prefix})?(?:{'|'.join(_patterns(self.country))})"
-        return Automaton([(True, _ANY_DIGITS if self._simple_prefix is None else numbers)])
+        return Automaton(
+            ((("", way), expression) for way, expression in self.ways_after_country()),
+            lambda results: _combined(results, {"": self}),
+        )
+
+    def may_have_prefix(self, digits: str) -> bool:
+        """Whether digits begin with the national prefix, or what may be one."""
+        return self._prefix is not None and self._prefix.match(digits) is not None
+
+    @cached_property
+    def prefix_sizes(self) -> dict[str, int]:
+        """The length of each national prefix by its first digit; nothing if that does not tell it."""
+        pattern = "" if self._prefix is None else self._prefix.pattern
+        carrier = _CARRIER.fullmatch(pattern)
+        prefixes = (pattern if carrier is None else carrier[1]).removeprefix("(?:").removesuffix(")").split("|")
+        sizes = {prefix[:1]: len(prefix) for prefix in prefixes}
+        return sizes if len(sizes) == len(prefixes) and all(map(str.isdecimal, prefixes)) else {}
 
     def prefix_size(self, digits: str) -> int:
         """The length of the national prefix of digits."""
@@ -293,9 +328,10 @@ def _valid_numbers(country: int) -> re.Pattern[str]:
     return re.compile(pattern)
 
 
-def _patterns(country: int) -> list[str]:
-    """An expression for each type of number of the regions with a calling code."""
-    return [one.national_number_pattern for metadata in _metadata(country) for one in _descriptions(metadata)]
+def _patterns(country: int, least: int = 0) -> list[str]:
+    """An expression for each type of number of the regions with a calling code, of which some have as many digits."""
+    types = [one for metadata in _metadata(country) for one in _descriptions(metadata)]
+    return [one.national_number_pattern for one in types if not least or max(one.possible_length) >= least]
 
 
 def _descriptions(metadata: Any) -> list[Any]:
@@ -335,7 +371,7 @@ def _lengths(description: Any) -> str:
 
 @lru_cache(maxsize=16)
 def regions_of(regions: tuple[str, ...]) -> Automaton:
-    """Tells what digits without "+" may mean in some regions, as `_combined` says.
+    """Tells what digits without "+" may mean in some regions, as `Readings`.
 
     Its bits are the regions of the readings in which no prefix is missing, in the order of the regions.
     """
@@ -346,8 +382,8 @@ def regions_of(regions: tuple[str, ...]) -> Automaton:
             if region != ANYWHERE
             for way, expression in plan_of(region).ways()
         ),
-        _combined,
-        lambda combined: sum({1 << min(regions.index(reading[0]), _LAST_BIT) for reading in combined[0]}),
+        lambda results: _combined(results, {region: plan_of(region) for region in regions if region != ANYWHERE}),
+        lambda combined: sum({1 << min(regions.index(reading[0]), _LAST_BIT) for reading in combined.usual}),
     )
 
 
@@ -361,32 +397,45 @@ Reading = tuple[str, "NumberingPlan", int, frozenset[int], bool]
 whether no others are."""
 
 
-def _combined(results: tuple[tuple[str, Way], ...]) -> tuple[tuple[Reading, ...], tuple[Reading, ...]]:
-    """The readings of digits: the way that begins with the most digits before the number, for each region.
+class Readings(NamedTuple):
+    """What digits may mean in some regions.
 
-    Returns:
-        Those of which no number lacks the national prefix that its format requires; and all.
+    Attributes:
+        usual: The readings of which no number lacks the national prefix that its format requires.
+        all: All readings.
+        unsure: How digits begin that may have a prefix for calls abroad or a calling code.
+        certain: What is certain of digits with these readings, by their shape and first digit.
     """
+
+    usual: tuple[Reading, ...]
+    all: tuple[Reading, ...]
+    unsure: tuple[str, ...]
+    certain: dict[tuple[str, str], Any]
+
+
+def _combined(results: tuple[tuple[str, Way], ...], plans: Mapping[str, NumberingPlan]) -> Readings:
+    """The readings of digits: the way that begins with the most digits before the number, for each region."""
     combined, usual = [], []
     for region in dict.fromkeys(region for region, way in results if not way.condition):
         ways = [way for one, way in results if one == region]
         how = max(way.how for way in ways if not way.condition)
         chosen = [way for way in ways if way.how == how]
         conditions = {(way.condition, way.place) for way in chosen}
-        formats = main_plan(plan_of(region).country).national
+        plan = plans[region]
+        formats = main_plan(plan.country).national
         places = (place for place in range(len(formats)) if {("leading", place), ("pattern", place)} <= conditions)
         place = next(places, None)
         certain = frozenset[int]().union(*(way.lengths for way in chosen if ("general", 0) in conditions))
         types = [way for way in ways if not way.condition]
         is_exact = (
             how != UNKNOWN
-            and len(_metadata(plan_of(region).country)) == 1
+            and len(_metadata(plan.country)) == 1
             and all(way.how == how and way.lengths and min(way.lengths) > 0 for way in types)
         )
-        combined.append((region, plan_of(region), how, certain, is_exact))
+        combined.append((region, plan, how, certain, is_exact))
         if how != WITHOUT_PREFIX or place is None or not formats.requires_prefix[place]:
             usual.append(combined[-1])
-    return tuple(usual), tuple(combined)
+    return Readings(tuple(usual), tuple(combined), ("00", *(plan.code for _, plan, *_ in usual)), {})
 
 
 class _Alternative(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -14,20 +15,24 @@ from curation.pii.context import has_label, in_context, is_named_otherwise, may_
 from curation.pii.evidence import Match, is_part
 from curation.pii.numbering import (
     EXTENSION,
+    PLUS,
     Form,
     Number,
+    certain_numbers,
     digits_of,
     form_of,
+    group_sizes,
     may_be_grouped,
     meanings,
     numbers,
+    read_abroad,
     shape,
     usually_grouped,
 )
-from curation.pii.numbering_plans import Reading, bits_before, regions_of
+from curation.pii.numbering_plans import Readings, bits_before, country_code, regions_of
 from curation.pii.phone_matcher import first_candidate, is_date, next_candidate
 from curation.pii.recognizers import GLUED_WORD, PHONE_SCORE, Span
-from curation.pii.window_kernels import MAX_DIGITS, NOT_PLAIN, classify_numbers
+from curation.pii.window_kernels import MAX_DIGITS, NOT_PLAIN, WITH_PLUS, classify_numbers
 from curation.pii.windows import MIN_PHONE_DIGITS, NUMBER_PUNCTUATION, classes, plain, shown
 from curation.text import views
 
@@ -129,30 +134,99 @@ def judge_plain(
     windows = windows[windows[:, 3] <= MAX_FIGURES]
     places, found, elsewhere = _readings(characters, windows, regions)
     for place, window, readings, bits in zip(places, windows[places].tolist(), found, elsewhere, strict=True):
-        row, start, end, _, named = window
-        text = text_of(row)
-        if not _may_be_phone(text, start, end, bool(named), minimum, regions):
+        row, start, end, _, is_named = window
+        text, named = text_of(row), bool(is_named)
+        form = None
+        if readings != NOT_PLAIN:
+            around = shape(text[max(0, start - _AROUND) : end + _BEHIND])
+            form = _plain_form(around, min(start, _AROUND), end - start)
+            if form is not None and form.date and is_date(text, start + form.date[0], start + form.date[1]):
+                form = None
+        number = None
+        if form is not None and form.form.plus == (readings == WITH_PLUS):
+            raw = text[start + form.start : start + form.end]
+            if isinstance(readings, int):
+                number = _number_after_plus(digits_of(raw), form.shape, bits)
+            else:
+                number = _certain_number(digits_of(raw), form.shape, readings)
+                # Regions before the first one in which the whole is valid may find a part of it.
+                number = None if number is not None and bits & bits_before(number.region, regions) else number
+        if number is None and not _may_be_phone(text, start, end, named, minimum, regions):
             continue
-        if readings is None:
+        if number is None and form is not None and isinstance(readings, Readings):
+            number = _uncertain_number(raw, form, readings)
+            number = None if bits & bits_before(number.region, regions) else number
+        if form is None or number is None:
             others.append(place)
-            continue
-        around = shape(text[max(0, start - _AROUND) : end + _BEHIND])
-        form = _plain_form(around, min(start, _AROUND), end - start) if readings else None
-        if form is None or (form.date and is_date(text, start + form.date[0], start + form.date[1])):
-            others.append(place)
-            continue
-        match, first = _judge_form(text, start, form, readings, bool(named))
-        # Regions before the first one in which the whole is valid may find a part of it.
-        if bits & bits_before(first, regions):
-            others.append(place)
-        elif match is not None:
-            matches.append((row, match))
+        elif number.value and form.look is not None and not (form.look.may_be_date and _DATE.search(raw)):
+            begin, stop = start + form.start, start + form.end
+            matches.append((row, _scored(text, begin, stop, PHONE_SCORE, form.look, number, named)))
     return matches, windows[others]
+
+
+class _WholeNumber(NamedTuple):
+    """What all digits of a window mean.
+
+    Attributes:
+        region: The first region in which they are a valid number; None if there is none.
+        value: The number in E.164 format with its extension; "" if there is none.
+        is_grouped: Whether it is grouped as is usual.
+        found: All that it may mean, if it may begin with a prefix for calls abroad.
+    """
+
+    region: str | None = None
+    value: str = ""
+    is_grouped: bool = False
+    found: Iterable[Number] = ()
+
+
+def _certain_number(digits: str, written: str, readings: Readings) -> _WholeNumber | None:
+    """What the digits of a plain number mean, given its shape and readings; None if that needs a closer look."""
+    found = certain_numbers(written, digits, readings)
+    if not found:
+        return None if found is None else _WholeNumber()
+    chosen, is_grouped = found[0], False
+    for one in found:
+        if one.is_usual(digits[one.cut :]):
+            chosen, is_grouped = one, True
+            break
+    return _WholeNumber(found[0].region, f"+{chosen.country}{digits[chosen.cut :]}", is_grouped)
+
+
+def _uncertain_number(raw: str, form: _PlainForm, readings: Readings) -> _WholeNumber:
+    """The same with a closer look."""
+    digits, found = digits_of(raw), list[tuple[str, Number]]()
+    all_found = meanings(form.form, digits, raw, readings.usual)
+    grouped = usually_grouped(raw, _kept(all_found, found))
+    if not found:
+        return _WholeNumber()
+    if digits.startswith("00"):
+        found += all_found
+    region, number = found[0]
+    return _WholeNumber(region, (grouped or number).value, grouped is not None, [number for _, number in found])
+
+
+def _number_after_plus(digits: str, written: str, others: int) -> _WholeNumber | None:
+    """What the digits of a number with a "+" mean, given its shape; None if that needs a closer look.
+
+    Args:
+        digits: The digits.
+        written: The shape.
+        others: Not 0 if other groups of digits in the window may be a number.
+    """
+    number, is_certain = read_abroad(digits, PLUS)
+    if number is not None:
+        return _WholeNumber(None, number.value) if is_certain else None
+    if others or not country_code(digits):
+        return None
+    ends = list(accumulate(group_sizes(written)))[:-1]
+    may_be_part = any(read_abroad(digits[:end], PLUS)[0] is not None for end in ends)
+    return None if may_be_part else _WholeNumber()
 
 
 def _readings(
     text: views.Characters, windows: Int64s, regions: tuple[str, ...]
-) -> tuple[list[int], list[tuple[Reading, ...] | None], list[int]]:
+) -> tuple[list[int], list[Readings | int], list[int]]:
     """What the digits of each window may mean that may have a number.
 
     Args:
@@ -161,15 +235,15 @@ def _readings(
         regions: Regions (ISO 3166).
 
     Returns:
-        The places of these windows; what the digits of each may mean, None if it has more than digits and punctuation;
-        and the regions in which some of its groups may be a number, as bits.
+        The places of these windows; what the digits of each may mean, or NOT_PLAIN or WITH_PLUS if it has more than
+        digits and punctuation; and the regions in which some of its groups may be a number, as bits.
     """
     rows, begins, ends = windows[:, :3].T
     begins, ends = begins + text.first[rows], ends + text.first[rows]
     automaton, size, place = regions_of(regions), len(windows), 0
     ends_at, elsewhere, missing = np.zeros(size, np.int64), np.zeros(size, np.int64), np.zeros(2, np.int64)
     places: list[int] = []
-    found: list[tuple[Reading, ...] | None] = []
+    found: list[Readings | int] = []
     while place < size:
         first, states = place, automaton.states()
         place = classify_numbers(
@@ -178,10 +252,10 @@ def _readings(
             *(place, ends_at, elsewhere, missing),
         )
         at = ends_at[first:place]
-        chosen = (at == NOT_PLAIN) | (states.accepts[at // 10] != 0) | (elsewhere[first:place] != 0)
+        chosen = (at < 0) | (states.accepts[at // 10] != 0) | (elsewhere[first:place] != 0)
         places += (first + np.flatnonzero(chosen)).tolist()
         results = states.results
-        found += [None if state == NOT_PLAIN else results[state // 10][0] for state in at[chosen].tolist()]
+        found += [state if state < 0 else results[state // 10] for state in at[chosen].tolist()]
         if place < size:
             states.step(*missing.tolist())
     return places, found, elsewhere[places].tolist()
@@ -193,6 +267,7 @@ class _PlainForm(NamedTuple):
     Attributes:
         start: Where the number begins, counted from the start of the window.
         end: Where it ends.
+        shape: Its shape.
         form: Its form.
         look: What can be said of it by its shape; None if it is no phone number.
         date: Where a date or time may be, counted from the start of the window.
@@ -200,6 +275,7 @@ class _PlainForm(NamedTuple):
 
     start: int
     end: int
+    shape: str
     form: Form
     look: _Look | None
     date: tuple[int, int] | None
@@ -220,10 +296,10 @@ def _plain_form(around: str, before: int, size: int) -> _PlainForm | None:
     begin, end = max(0, before - 1), before + size
     first, last, candidate = first_candidate(shown(around[begin : end + len(":00")]), end - begin)
     whole = candidate.parts[0] if candidate is not None and candidate.parts else None
-    if candidate is None or whole is None or not candidate.is_plain:
+    if candidate is None or whole is None:
         return None
     form = form_of(whole.shape)
-    if form is None or not form.is_plain or whole.start > first or last > whole.end:
+    if form is None or form.extension or form.has_x or form.has_letters or whole.start > first or last > whole.end:
         return None
     start, stop = begin + whole.start, begin + whole.end
     if around[start] in "(（[［" and not set(around[start:stop]) & set(")）]］"):
@@ -233,29 +309,7 @@ def _plain_form(around: str, before: int, size: int) -> _PlainForm | None:
     look = _look(*_context(around, start, stop))
     moved = begin - before
     date = (moved + candidate.start, moved + candidate.end) if candidate.may_be_date else None
-    return _PlainForm(start - before, stop - before, form, look, date)
-
-
-def _judge_form(
-    text: str, start: int, written: _PlainForm, readings: tuple[Reading, ...], named: bool
-) -> tuple[Match | None, str | None]:
-    """Judge the number in a window that starts at a place; and the first region in which it is valid."""
-    end, start = start + written.end, start + written.start
-    raw = text[start:end]
-    digits = digits_of(raw)
-    found: list[tuple[str, Number]] = []
-    all_found = meanings(written.form, digits, raw, readings)
-    grouped = usually_grouped(raw, _kept(all_found, found))
-    if not found:
-        return None, None
-    first, number = found[0]
-    if written.look is None or (written.look.may_be_date and _DATE.search(raw)):
-        return None, first
-    if digits.startswith("00"):
-        found += all_found
-    numbers_found = [number for _, number in found]
-    value, is_grouped = (grouped or number).value, grouped is not None
-    return _scored(text, start, end, PHONE_SCORE, written.look, value, is_grouped, numbers_found, named), first
+    return _PlainForm(start - before, stop - before, around[start:stop], form, look, date)
 
 
 def _kept(found: Iterable[tuple[str, Number]], kept: list[tuple[str, Number]]) -> Iterator[Number]:
@@ -313,7 +367,7 @@ def judge_phone(text: str, span: Span, regions: tuple[str, ...], named: bool = T
     if not found:
         return None
     value, is_grouped = _read(raw, found)
-    return _scored(text, start, end, span.score, look, value, is_grouped, found.values(), named)
+    return _scored(text, start, end, span.score, look, _WholeNumber(None, value, is_grouped, found.values()), named)
 
 
 def _context(around: str, start: int, end: int) -> tuple[str, int, int]:
@@ -323,17 +377,7 @@ def _context(around: str, start: int, end: int) -> tuple[str, int, int]:
     return around[before : end if is_glued else end + _AROUND], start - before, end - before
 
 
-def _scored(
-    text: str,
-    start: int,
-    end: int,
-    score: float,
-    look: _Look,
-    value: str,
-    is_grouped: bool,
-    found: Iterable[Number],
-    named: bool,
-) -> Match:
+def _scored(text: str, start: int, end: int, score: float, look: _Look, number: _WholeNumber, named: bool) -> Match:
     """The match of a number, with the evidence of its form and of the words next to it.
 
     Args:
@@ -342,16 +386,15 @@ def _scored(
         end: Where it ends.
         score: The score of any valid number.
         look: What can be said of it by its shape.
-        value: What it means.
-        is_grouped: Whether its grouping is usual.
-        found: All that it may mean.
+        number: What it means.
         named: Whether a word that names a number may be near.
     """
     if look.is_international or not (named and is_named_otherwise(text, start, end)):
         form = plain(text[start:end])
-        if look.is_international or _is_well_printed(form, found, is_grouped and look.may_be_grouped):
+        if look.is_international or _is_well_printed(form, number.found, number.is_grouped and look.may_be_grouped):
             score = WELL_PRINTED
         score = in_context("phone", text, start, end, score) if named else score
+    value = number.value
     return Match("phone", start, end, score, value, "55501" in value and _FICTION.fullmatch(value) is not None)
 
 

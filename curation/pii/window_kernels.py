@@ -17,6 +17,8 @@ PLAIN = 1 << 7
 """Class of punctuation between the digits of a number that is no part of an extension or country code."""
 NOT_PLAIN = -1
 """What is written instead of a state for a window with more than digits and punctuation."""
+WITH_PLUS = -2
+"""The same if there are only plus signs besides."""
 MAX_RUN, MAX_DIGITS = 20, 100
 """Digits of the longest group that libphonenumber takes as a whole, and of windows in which numbers are searched."""
 
@@ -140,9 +142,9 @@ def classify_numbers(
         start: Place of its first state.
         dead: Place of the state from which nothing is accepted.
         place: The window to begin with.
-        states: Output: for each window the place of the state behind all of its digits; NOT_PLAIN if it has more than
-            digits and punctuation.
-        others: Output: what accepts other groups of its digits, as bits.
+        states: Output: for each window the place of the state behind all of its digits; NOT_PLAIN or WITH_PLUS if it
+            has more than digits and punctuation.
+        others: Output: what accepts other groups of its digits, as bits; any if there is a plus sign.
         missing: Output: place of a state, and the digit that must be added to its table.
 
     Returns:
@@ -152,17 +154,18 @@ def classify_numbers(
     for window in range(place, begins.size):
         states[window] = NOT_PLAIN
         count, run = 0, 0
-        is_plain = not _may_go_on(codepoints, ends[window], last[window])
+        is_plain, has_plus = not _may_go_on(codepoints, ends[window], last[window]), False
         for i in range(begins[window], ends[window]):
             code = codepoints[i]
             if 48 <= code <= 57 and run < MAX_RUN and count < MAX_DIGITS:
                 values[count], is_end[count] = code - 48, 0
                 count += 1
                 run += 1
-            elif classes[code] & PLAIN:
+            elif classes[code] & PLAIN or code == 43 or code == 0xFF0B:
                 if run:
                     is_end[count - 1] = 1
                 run = 0
+                has_plus |= not classes[code] & PLAIN
             else:
                 is_plain = False
                 break
@@ -181,12 +184,12 @@ def classify_numbers(
                     missing[0], missing[1] = state, values[i]
                     return window
                 state = following
-                if is_end[i] and (begin > 0 or i < count - 1):
+                if is_end[i] and (has_plus or begin > 0 or i < count - 1):
                     others[window] |= accepts[state // 10]
                 if state == dead:
                     break
             if begin == 0:
-                states[window] = state
+                states[window] = WITH_PLUS if has_plus else state
     return begins.size
 
 

@@ -53,8 +53,8 @@ _ALL_CODES = 0x110000
 
 
 Stretches = Int64s
-"""Windows, shape (windows, 4): the row of the text of each, its first code point, the one after the last, and the number
-of characters of the class that the search requires; in order."""
+"""Windows, shape (windows, 4): the row of the text of each, its first code point, the one after the last, and the
+number of characters of the class that the search requires; in order."""
 
 
 @cache
