@@ -23,7 +23,8 @@ _LOCAL_BREAK = re.compile(
 )
 """What RFC 5322 allows before an @, but ends something else in practice: "?mail=a@b.org", "%20a@b.org"."""
 _LOCAL_START = ".'-+%\u200b\u200c\u200d\ufeff"
-_RESERVED_DOMAIN = re.compile(r"\A(?:.+\.)?(?:example(?:\.(?:com|net|org|edu))?|invalid|test|localhost)")
+_RESERVED = ("invalid", "test", "localhost")
+_RESERVED_DOMAIN = re.compile(rf"\A(?:.+\.)?(?:example(?:\.(?:com|net|org|edu))?|{'|'.join(_RESERVED)})")
 """Domains without mailboxes (RFC 2606)."""
 _USER_INFO = re.compile(r"(?<!mailto)://[^\s/?#<>\"]{0,150}\Z")
 """The start of a URL up to the user in it: "ssh://git@", "postgres://user:password@"."""
@@ -66,8 +67,8 @@ _ASSIGNED_SHIFT, _ASSIGNED = 125, 1
 """2000::/3, all IPv6 addresses assigned by IANA. Others are more often ratios, or scopes in source code (`a::b`)."""
 _GROUPS, _SURE_GROUPS = 8, 4
 _LONG_GROUP = 3
-_SPECIAL_OCTETS = frozenset({0, 10, 100, 127, 169, 172, 192, 198, 203, *range(224, 256)})
-"""First parts of the IPv4 networks that are not public (IANA's registry of special addresses)."""
+_PRIVATE_OCTETS, _SPECIAL_OCTETS = frozenset({0, 10, 127, *range(224, 256)}), frozenset({100, 169, 172, 192, 198, 203})
+"""First parts of the IPv4 networks of which none or not all are public (IANA's registry of special addresses)."""
 _SPECIAL_GROUPS = re.compile("2001|2002|3fff", re.IGNORECASE)
 """The same of IPv6 networks."""
 
@@ -88,11 +89,13 @@ def judge_email(text: str, span: Span) -> Match | None:
     if at is None:
         return None
     end_of_local = at.start(1)
-    broken = _LOCAL_BREAK.match(address, 0, end_of_local)
-    local = address[broken.end() if broken else 0 : end_of_local].lstrip(_LOCAL_START)
-    start = span.start + end_of_local - len(local)
-    while local.startswith("_") and is_emphasized(text, start + len(local) - len(local.lstrip("_")), span.end):
-        start, local = start + 1, local[1:]
+    local, start = address[:end_of_local], span.start
+    if not local.isalnum():
+        broken = _LOCAL_BREAK.match(local)
+        local = local[broken.end() if broken else 0 :].lstrip(_LOCAL_START)
+        start += end_of_local - len(local)
+        while local.startswith("_") and is_emphasized(text, start + len(local) - len(local.lstrip("_")), span.end):
+            start, local = start + 1, local[1:]
     if text[start - 1 : start] == "\\" and (escape := _ESCAPE.match(local)):
         start, local = start + escape.end(), local[escape.end() :]
     domain = address[at.end(1) :]
@@ -103,8 +106,9 @@ def judge_email(text: str, span: Span) -> Match | None:
     if _is_login(text, start, span.end, local):
         return None
     name = unquote(local) if "%" in local else local
-    kept = _RESERVED_DOMAIN.fullmatch(domain.lower()) is not None
-    return Match("email", start, span.end, span.score, f"{name}@{domain}".lower(), kept)
+    value = f"{name}@{domain}".lower()
+    kept = ("example" in value or value.endswith(_RESERVED)) and _RESERVED_DOMAIN.fullmatch(domain.lower()) is not None
+    return Match("email", start, span.end, span.score, value, kept)
 
 
 def _is_login(text: str, start: int, end: int, local: str) -> bool:
@@ -174,7 +178,9 @@ def judge_ip(text: str, span: Span, named: bool = True) -> Match | None:
 def _ipv4_look(written: str) -> tuple[bool, bool, bool]:
     """Whether an IPv4 address has small parts as versions have, has two digits in each part, and is public."""
     parts = tuple(map(int, written.split(".")))
-    is_public = parts[0] not in _SPECIAL_OCTETS or _is_public(ipaddress.IPv4Address(written))
+    is_public = parts[0] not in _PRIVATE_OCTETS and (
+        parts[0] not in _SPECIAL_OCTETS or _is_public(ipaddress.IPv4Address(written))
+    )
     is_small = max(parts[:3]) < SMALL_PART or max(parts[1:]) < SMALL_PART
     return is_small, _PAIRS.fullmatch(written) is not None, is_public
 

@@ -36,9 +36,9 @@ class Search:
 
 Windows = Int64s
 """Windows as in `windows.Stretches`, shape (windows, 5): at last, whether a word that names a number may be near a
-match in it, or an extension behind it."""
+match in it."""
 AROUND = 4
-"""Characters that a match without an extension may have before its window, or depend on behind it."""
+"""Characters that a match may have before its window, or depend on behind its window or extension."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +208,7 @@ def _windows(
     text_of: Callable[[int], str],
     settled: Settled | None,
 ) -> Windows:
-    """The windows that a search finds, each with whether a word or an extension may be next to a match in it.
+    """The windows that a search finds, each with whether a word that names a number may be near a match in it.
 
     Args:
         search: Finds the windows.
@@ -222,9 +222,9 @@ def _windows(
     if search not in (number_windows, address_windows):
         return np.column_stack([found, np.zeros(len(found), np.int64)])
     rows, starts, ends, _ = found.T
-    wider = np.stack([rows, starts - AROUND, ends + AROUND], axis=1)
-    named = context.may_be_named(text, text_of, wider) | phones.may_go_on(text, rows, ends)
-    return np.column_stack([found, named])
+    extension = np.where(phones.may_go_on(text, rows, ends), phones.MAX_EXTENSION, 0)
+    wider = np.stack([rows, starts - AROUND, ends + extension + AROUND], axis=1)
+    return np.column_stack([found, context.may_be_named(text, text_of, wider)])
 
 
 def _unsettled(

@@ -208,7 +208,8 @@ def numbers_in_form(
             is_valid = number is not None and (is_certain or _is_valid(number, written, digits, form))
             return dict.fromkeys(regions, number) if number and is_valid else {}
         # No calling code follows the "+", but perhaps a prefix for calls abroad.
-        tried = ((region, _read(parts, plan_of(region))) for region in regions if region != ANYWHERE)
+        prefixes = ((region, plan_of(region).dialed_abroad(start)) for region in regions if region != ANYWHERE)
+        tried = ((one, _read_abroad(parts, prefix)[0]) for one, prefix in prefixes if prefix is not None)
         return {one: number for one, number in tried if number and _is_valid(number, written, digits, form)}
     is_simple = not (form.extension or form.has_x or form.has_letters)
     if readings is None:
@@ -322,7 +323,7 @@ def _meanings(
             if prefix is None:
                 number = _read_at_home(parts, plan)
             else:
-                number, is_certain = read_abroad(start[prefix:], INTERNATIONAL_PREFIX, parts.extension)
+                number, is_certain = _read_abroad(parts, prefix)
             if number is not None and not is_certain and not _is_valid(number, written, digits, form):
                 number = None
             if prefix is not None:
@@ -342,7 +343,11 @@ def usually_grouped(written: str, meanings: Iterable[Number]) -> Number | None:
     """
     sizes, digits = group_sizes(shape(written)), digits_of(written)
     has_slashes = written.count("/") > 1
+    previous = None
     for number in meanings:
+        if number is previous:
+            continue
+        previous = number
         if (not has_slashes or _has_slash_after_country(written, number)) and _is_usual(written, digits, sizes, number):
             return number
     return None
@@ -498,9 +503,12 @@ def _is_viable(number: str) -> bool:
 def _read(parts: _Written, plan: NumberingPlan) -> Number | None:
     """What digits mean in a region with a numbering plan: the number, valid or not, or None."""
     prefix = plan.dialed_abroad(parts.digits)
-    if prefix is None:
-        return _read_at_home(parts, plan)
-    return read_abroad(parts.digits[prefix:], INTERNATIONAL_PREFIX, parts.extension)[0]
+    return _read_at_home(parts, plan) if prefix is None else _read_abroad(parts, prefix)[0]
+
+
+def _read_abroad(parts: _Written, prefix: int) -> tuple[Number | None, bool]:
+    """What digits mean behind a prefix for calls abroad of some length, as in `read_abroad`."""
+    return read_abroad(parts.digits[prefix:], INTERNATIONAL_PREFIX, parts.extension)
 
 
 def read_abroad(digits: str, source: int, extension: str = "") -> tuple[Number | None, bool]:

@@ -163,7 +163,7 @@ class NumberingPlan:
 
     def ways(self) -> Iterator[tuple[Way, str]]:
         """Expressions of which each number written without "+" matches one, and what that means."""
-        abroad = f"(?:{self.abroad}){_ANY_DIGITS}"
+        abroad = rf"(?:{self.abroad})[1-9]\d{{1,39}}"
         if self._simple_prefix is None or not is_supported(abroad):
             yield Way(UNKNOWN), _ANY_DIGITS
             return

@@ -50,7 +50,7 @@ _QUAD = re.compile(r"(?!\d\d(?:\.\d\d){3}$|\d{3}\.\d{3}\.\d\d\.\d\d$)\d{1,3}(?:\
 """Four groups separated by full stops, which are an address or version, except two digits each or 044.668.18.00."""
 _EXTENSION = re.compile(f"(?:{re.sub(r'[*+][+]', '{0,20}+', EXTENSION).replace('{1,', '{0,')})?", re.IGNORECASE)
 """The formats of extensions that libphonenumber accepts, also cut off."""
-_MAX_EXTENSION = 80
+MAX_EXTENSION = 80
 _MAX_SHAPE = 128
 """Characters of a window whose shape says whether a number may be in it."""
 _AROUND = 4
@@ -82,8 +82,9 @@ _NEVER_EXTENSION = frozenset(("", *map(chr, range(128)))) - frozenset("\t ,;-#~a
 """What ends a number at once: most of ASCII begins no extension."""
 _MAY_EXTEND = np.array([chr(code) not in _NEVER_EXTENSION for code in range(128)] + [True])
 """Whether a character of ASCII may begin an extension; at the end, that any other may."""
+_SEPARATES = np.array([chr(code) in "\t ,;-" for code in range(129)])
 _MAY_EXTEND_LATER = _MAY_EXTEND | np.array([chr(code).isdecimal() for code in range(129)])
-"""Whether a character may be in an extension behind a space."""
+"""Whether a character is one that precedes an extension, and whether it may be in an extension behind such a one."""
 
 
 def _may_be_phone(text: str, start: int, end: int, named: bool, minimum: float, regions: tuple[str, ...]) -> bool:
@@ -93,7 +94,7 @@ def _may_be_phone(text: str, start: int, end: int, named: bool, minimum: float, 
         text: The text.
         start: Where the window starts.
         end: Where it ends.
-        named: Whether a word that names a number may be near, or an extension behind it.
+        named: Whether a word that names a number may be near.
         minimum: The score.
         regions: Regions (ISO 3166) of national phone numbers.
     """
@@ -121,7 +122,7 @@ def judge_plain(
     Args:
         characters: The texts.
         windows: Shape (windows, 5): row, start, end and number of digits of each, and whether a word that names a
-            number may be near, or an extension behind it.
+            number may be near.
         text_of: Returns the text of a row.
         minimum: The minimum score.
         regions: Regions (ISO 3166) of national phone numbers.
@@ -136,13 +137,12 @@ def judge_plain(
     for place, window, readings, bits in zip(places, windows[places].tolist(), found, elsewhere, strict=True):
         row, start, end, _, is_named = window
         text, named = text_of(row), bool(is_named)
-        form = None
-        if readings != NOT_PLAIN:
+        form, number = None, None
+        if readings.usual if isinstance(readings, Readings) else readings == WITH_PLUS:
             around = shape(text[max(0, start - _AROUND) : end + _BEHIND])
             form = _plain_form(around, min(start, _AROUND), end - start)
             if form is not None and form.date and is_date(text, start + form.date[0], start + form.date[1]):
                 form = None
-        number = None
         if form is not None and form.form.plus == (readings == WITH_PLUS):
             raw = text[start + form.start : start + form.end]
             if isinstance(readings, int):
@@ -331,7 +331,7 @@ def may_go_on(text: views.Characters, rows: Int64s, ends: Int64s) -> Bools:
     here, following = (
         np.where(places < lasts, np.minimum(codes[np.minimum(places, lasts)], 128), 0) for places in (ends, ends + 1)
     )
-    may: Bools = _MAY_EXTEND[here] & ((here != ord(" ")) | _MAY_EXTEND_LATER[following])
+    may: Bools = _MAY_EXTEND[here] & (~_SEPARATES[here] | _MAY_EXTEND_LATER[following])
     return may
 
 
@@ -339,7 +339,7 @@ def end_of_extension(text: str, end: int) -> int:
     """Where the extension ends that follows a number before `end`, perhaps cut off; `end` if there is none."""
     if text[end : end + 1] in _NEVER_EXTENSION:
         return end
-    extension = _EXTENSION.match(text, end, end + _MAX_EXTENSION)
+    extension = _EXTENSION.match(text, end, end + MAX_EXTENSION)
     return extension.end() if extension else end
 
 
@@ -350,7 +350,7 @@ def judge_phone(text: str, span: Span, regions: tuple[str, ...], named: bool = T
         text: The text.
         span: Span found by the recognizer.
         regions: Regions (ISO 3166) of national phone numbers.
-        named: Whether a word that names a number may be near, or an extension behind it.
+        named: Whether a word that names a number may be near.
 
     Returns:
         The match, or None if the number contains a date, is part of something longer or is too short.
@@ -463,5 +463,8 @@ def _read(raw: str, found: Mapping[str, Number]) -> tuple[str, bool]:
         The number in E.164 format with its extension, and whether its grouping is usual.
     """
     meanings = dict.fromkeys(found.values())  # with a country code it means the same everywhere
+    first = next(iter(meanings))
+    if first.source == PLUS and len(meanings) == 1:
+        return first.value, False  # no more evidence is needed
     grouped = usually_grouped(raw, meanings)
-    return (grouped or next(iter(meanings))).value, grouped is not None
+    return (grouped or first).value, grouped is not None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 
 from curation.pii.accounts import EXAMPLE_IBANS, TEST_CARDS
 from curation.pii.evidence import Match
@@ -73,6 +74,7 @@ _FAKES: dict[str, Callable[[int, str], str]] = {
 }
 
 
+@lru_cache(maxsize=1 << 12)
 def replacement(kind: str, value: str, mode: str, secret: bytes = b"") -> str:
     """The replacement for a value: ("email", "a@b.org", "tag") → "<EMAIL>", "fake" → "lisa@example.net".
 

@@ -157,8 +157,9 @@ def classify_numbers(
         is_plain, has_plus = not _may_go_on(codepoints, ends[window], last[window]), False
         for i in range(begins[window], ends[window]):
             code = codepoints[i]
-            if 48 <= code <= 57 and run < MAX_RUN and count < MAX_DIGITS:
-                values[count], is_end[count] = code - 48, 0
+            value = code - 48 if code < 128 else code - 0xFF10
+            if 0 <= value <= 9 and run < MAX_RUN and count < MAX_DIGITS:
+                values[count], is_end[count] = value, 0
                 count += 1
                 run += 1
             elif classes[code] & PLAIN or code == 43 or code == 0xFF0B:
