@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from curation.arrays import Int32s, Int64s, UInt8s, UInt32s
-from curation.running.compiled import kernel, leaf
+from curation.running.compiled import inner, kernel, leaf
 
 ANCHOR = 4
 """Length of the two letters and two digits that an IBAN begins with."""
@@ -19,6 +19,15 @@ NOT_PLAIN = -1
 """What is written instead of a state for a window with more than digits and punctuation."""
 WITH_PLUS = -2
 """The same if there are only plus signs besides."""
+SLASH, BRACKET, SPACED_HYPHEN, DASH, DOT, SPACE = (1 << bit for bit in range(6))
+"""What is between groups of digits and may separate two numbers."""
+SEPARATORS = (1 << 6) - 1
+HYPHEN, BEGINS, AFTER_PLUS = 1 << 6, 1 << 7, 1 << 8
+"""A hyphen; that the digits before and behind are in different candidates; and that a plus sign precedes the digits."""
+IN_GROUP = -1
+"""What is written between the digits of a group."""
+MAX_BETWEEN, MAX_GROUPS = 4, 21
+"""Punctuation between two groups of digits, and groups, of a candidate."""
 MAX_RUN, MAX_DIGITS = 20, 100
 """Digits of the longest group that libphonenumber takes as a whole, and of windows in which numbers are searched."""
 
@@ -129,7 +138,7 @@ def classify_numbers(
     others: Int64s,
     missing: Int64s,
 ) -> int:
-    """Run an automaton over the groups of digits of windows, from each group on.
+    """Run an automaton over the groups of digits of windows, from each group on that may begin a number.
 
     Args:
         codepoints: Code points of all texts.
@@ -144,54 +153,125 @@ def classify_numbers(
         place: The window to begin with.
         states: Output: for each window the place of the state behind all of its digits; NOT_PLAIN or WITH_PLUS if it
             has more than digits and punctuation.
-        others: Output: what accepts other groups of its digits, as bits; any if there is a plus sign.
+        others: Output: what accepts other groups of its digits that may be tried, as bits.
         missing: Output: place of a state, and the digit that must be added to its table.
 
     Returns:
         The window to begin with when the table is complete; the number of windows if all are done.
     """
-    values, is_end = np.empty(MAX_DIGITS, np.int64), np.empty(MAX_DIGITS, np.uint8)
+    values, gaps = np.empty(MAX_DIGITS, np.int64), np.empty(MAX_DIGITS + 1, np.int64)
     for window in range(place, begins.size):
-        states[window] = NOT_PLAIN
-        count, run = 0, 0
-        is_plain, has_plus = not _may_go_on(codepoints, ends[window], last[window]), False
-        for i in range(begins[window], ends[window]):
-            code = codepoints[i]
-            value = code - 48 if code < 128 else code - 0xFF10
-            if 0 <= value <= 9 and run < MAX_RUN and count < MAX_DIGITS:
-                values[count], is_end[count] = value, 0
-                count += 1
-                run += 1
-            elif classes[code] & PLAIN or code == 43 or code == 0xFF0B:
-                if run:
-                    is_end[count - 1] = 1
-                run = 0
-                has_plus |= not classes[code] & PLAIN
-            else:
-                is_plain = False
-                break
-        if not is_plain:
+        states[window], others[window] = NOT_PLAIN, 0
+        if _may_go_on(codepoints, ends[window], last[window]):
             continue
-        if run:
-            is_end[count - 1] = 1
-        states[window], others[window] = start, 0
+        count, has_plus = _read_groups(codepoints, begins[window], ends[window], classes, values, gaps)
+        if count < 0:
+            continue
+        states[window] = WITH_PLUS if has_plus else dead
         for begin in range(count):
-            if begin and not is_end[begin - 1]:
+            before, between = gaps[begin], 0
+            if before == 0 or before == IN_GROUP:
                 continue
             state = start
             for i in range(begin, count):
+                between |= gaps[i] if i > begin and gaps[i] > 0 else 0
                 following = table[state + values[i]]
                 if following == 0:
                     missing[0], missing[1] = state, values[i]
                     return window
                 state = following
-                if is_end[i] and (has_plus or begin > 0 or i < count - 1):
-                    others[window] |= accepts[state // 10]
                 if state == dead:
                     break
-            if begin == 0:
-                states[window] = WITH_PLUS if has_plus else state
+                after = gaps[i + 1]
+                if after == IN_GROUP:
+                    continue
+                if begin == 0 and i == count - 1 and not has_plus:
+                    states[window] = state
+                elif not before & AFTER_PLUS and _is_part(before, between, after):
+                    others[window] |= accepts[state // 10]
+                if after & BEGINS:
+                    break
     return begins.size
+
+
+@inner
+def _read_groups(
+    codepoints: UInt32s, begin: int, end: int, classes: UInt8s, values: Int64s, gaps: Int64s
+) -> tuple[int, bool]:
+    """Read the digits of a window, and what separates its groups.
+
+    Args:
+        codepoints: Code points of all texts.
+        begin: First code point of the window.
+        end: Code point after it.
+        classes: Classes of code points, as bits.
+        values: Output: the digits.
+        gaps: Output: what is before each digit, as bits: IN_GROUP, or separators, BEGINS and AFTER_PLUS. The end counts
+            as another digit.
+
+    Returns:
+        The number of digits, -1 if the window has more than digits, punctuation and plus signs; and whether it has plus
+        signs.
+    """
+    count, run, groups, size, gap, has_plus = 0, 0, 0, 0, BEGINS, False
+    for i in range(begin, end):
+        code = codepoints[i]
+        value = code - 48 if code < 128 else code - 0xFF10
+        if 0 <= value <= 9:
+            if run == MAX_RUN or count == MAX_DIGITS:
+                return -1, False
+            if run == 0:
+                groups += 1
+                if size > MAX_BETWEEN or groups > MAX_GROUPS:
+                    gap |= BEGINS
+                if gap & BEGINS:
+                    groups = 1
+                if gap & HYPHEN and gap & SPACE:
+                    gap |= SPACED_HYPHEN
+                if i > begin and (codepoints[i - 1] == 43 or codepoints[i - 1] == 0xFF0B):
+                    gap |= AFTER_PLUS
+            values[count], gaps[count] = value, gap & ~HYPHEN if run == 0 else IN_GROUP
+            count, run, size, gap = count + 1, run + 1, 0, 0
+            continue
+        run, size = 0, size + 1
+        if code == 43 or code == 0xFF0B:
+            gap, has_plus = gap | BEGINS, True
+        elif not classes[code] & PLAIN:
+            return -1, False
+        elif code == 32 or code == 0xA0 or code == 0x3000:
+            gap |= SPACE
+        elif code == 0x2007 or code == 0x2009 or code == 0x202F:
+            gap |= BEGINS
+        elif code == 45:
+            gap |= HYPHEN
+        elif code == 46:
+            gap |= DOT
+        elif code == 47:
+            gap |= SLASH
+        elif code == 40:
+            gap |= BRACKET
+        elif 0x2012 <= code <= 0x2015 or code == 0xFF0D:
+            gap |= DASH
+    gaps[count] = BEGINS
+    return count, has_plus
+
+
+@leaf
+def _is_part(before: int, between: int, after: int) -> bool:
+    """Whether groups of digits may be a part of a candidate that is tried: see `phone_matcher._PARTS`.
+
+    Args:
+        before: What is before the first of the groups, as bits.
+        between: What is between the groups.
+        after: What is behind the last of them.
+    """
+    if after & BEGINS:
+        after = SEPARATORS
+        if before & (BEGINS | SLASH | SPACED_HYPHEN | DASH):
+            return True
+    if before & BEGINS and after & SEPARATORS & ~between:
+        return True
+    return bool(before & after & ~between & (BRACKET | DOT | SPACE))
 
 
 @leaf
