@@ -205,6 +205,7 @@ def numbers_in_form(
     if form.plus:
         if len(start) > _MIN_DIGITS and country_code(start):
             number, is_certain = read_abroad(start, PLUS, parts.extension)
+            is_certain = is_certain and not form.has_x
             is_valid = number is not None and (is_certain or _is_valid(number, written, digits, form))
             return dict.fromkeys(regions, number) if number and is_valid else {}
         # No calling code follows the "+", but perhaps a prefix for calls abroad.
@@ -324,6 +325,7 @@ def _meanings(
                 number = _read_at_home(parts, plan)
             else:
                 number, is_certain = _read_abroad(parts, prefix)
+                is_certain = is_certain and not form.has_x
             if number is not None and not is_certain and not _is_valid(number, written, digits, form):
                 number = None
             if prefix is not None:

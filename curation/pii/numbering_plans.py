@@ -17,8 +17,9 @@ PUNCTUATION = (
 ANYWHERE = "ZZ"
 """libphonenumber's region in which only numbers with a country code are valid."""
 
-WITHOUT_PREFIX, PREFIXED, UNKNOWN = range(3)
-"""How digits begin: with the number, with the national prefix before it, or with something that needs a closer look."""
+WITHOUT_PREFIX, PREFIXED, TOO_SHORT, UNKNOWN = range(4)
+"""How digits begin: with the number, with the national prefix before it, with the prefix for calls abroad before too few
+digits, or with something that needs a closer look."""
 _LAST_BIT = 62
 """The bit that all regions from the 63rd on share."""
 _ANY_DIGITS = r"\d{2,40}"
@@ -96,7 +97,7 @@ class Way(NamedTuple):
     """What it means that digits match an expression.
 
     Attributes:
-        how: How they begin: WITHOUT_PREFIX, PREFIXED or UNKNOWN.
+        how: How they begin: WITHOUT_PREFIX, PREFIXED, TOO_SHORT or UNKNOWN.
         lengths: If they match a type of number, its lengths.
         condition: A condition of a number that they match: "general" for the description that all types of number must
             match; "leading" or "pattern" for that part of the condition of a format.
@@ -163,11 +164,13 @@ class NumberingPlan:
 
     def ways(self) -> Iterator[tuple[Way, str]]:
         """Expressions of which each number written without "+" matches one, and what that means."""
-        abroad = rf"(?:{self.abroad})[1-9]\d{{1,39}}"
+        shortest = _shortest_abroad()
+        abroad = rf"(?:{self.abroad})[1-9]\d{{{shortest - 1},39}}"
         if self._simple_prefix is None or not is_supported(abroad):
             yield Way(UNKNOWN), _ANY_DIGITS
             return
         yield Way(UNKNOWN), abroad
+        yield Way(TOO_SHORT), rf"(?:{self.abroad})[1-9]\d{{0,{shortest - 2}}}"
         prefix, numbers = f"(?:{self._simple_prefix})", f"(?:{'|'.join(_patterns(self.country))})"
         # libphonenumber takes the prefix off twice if the calling code precedes it.
         yield Way(UNKNOWN), f"{self.code}{prefix}?{prefix}?{numbers}"
@@ -287,6 +290,14 @@ def _calling_codes() -> frozenset[str]:
 
 
 @cache
+def _shortest_abroad() -> int:
+    """The number of digits of the shortest number with its calling code."""
+    codes = _calling_codes()
+    lengths = {code: [size for one in _types_of(int(code)) for size in one.possible_length] for code in codes}
+    return min(len(code) + size for code, sizes in lengths.items() for size in sizes if size > 0)
+
+
+@cache
 def plan_of(region: str) -> NumberingPlan:
     """The plan of a region (ISO 3166)."""
     import phonenumbers
@@ -330,8 +341,13 @@ def _valid_numbers(country: int) -> re.Pattern[str]:
 
 def _patterns(country: int, least: int = 0) -> list[str]:
     """An expression for each type of number of the regions with a calling code, of which some have as many digits."""
-    types = [one for metadata in _metadata(country) for one in _descriptions(metadata)]
+    types = _types_of(country)
     return [one.national_number_pattern for one in types if not least or max(one.possible_length) >= least]
+
+
+def _types_of(country: int) -> list[Any]:
+    """The description of each type of number of the regions with a calling code."""
+    return [one for metadata in _metadata(country) for one in _descriptions(metadata)]
 
 
 def _descriptions(metadata: Any) -> list[Any]:
@@ -419,6 +435,8 @@ def _combined(results: tuple[tuple[str, Way], ...], plans: Mapping[str, Numberin
     for region in dict.fromkeys(region for region, way in results if not way.condition):
         ways = [way for one, way in results if one == region]
         how = max(way.how for way in ways if not way.condition)
+        if how == TOO_SHORT:
+            continue
         chosen = [way for way in ways if way.how == how]
         conditions = {(way.condition, way.place) for way in chosen}
         plan = plans[region]
