@@ -8,6 +8,7 @@ from functools import cache, cached_property, lru_cache
 from typing import Any, NamedTuple
 
 from curation.pii.automaton import Automaton, is_supported
+from curation.pii.window_kernels import MIN_ABROAD
 
 PUNCTUATION = (
     "-x\u2010-\u2015\u2212\u30fc\uff0d-\uff0f \u00a0\u00ad\u200b\u2060\u3000()\uff08\uff09\uff3b\uff3d.\\[\\]/~"
@@ -164,13 +165,12 @@ class NumberingPlan:
 
     def ways(self) -> Iterator[tuple[Way, str]]:
         """Expressions of which each number written without "+" matches one, and what that means."""
-        shortest = _shortest_abroad()
-        abroad = rf"(?:{self.abroad})[1-9]\d{{{shortest - 1},39}}"
+        abroad = rf"(?:{self.abroad})[1-9]\d{{{MIN_ABROAD - 1},39}}"
         if self._simple_prefix is None or not is_supported(abroad):
             yield Way(UNKNOWN), _ANY_DIGITS
             return
         yield Way(UNKNOWN), abroad
-        yield Way(TOO_SHORT), rf"(?:{self.abroad})[1-9]\d{{0,{shortest - 2}}}"
+        yield Way(TOO_SHORT), rf"(?:{self.abroad})[1-9]\d{{0,{MIN_ABROAD - 2}}}"
         prefix, numbers = f"(?:{self._simple_prefix})", f"(?:{'|'.join(_patterns(self.country))})"
         # libphonenumber takes the prefix off twice if the calling code precedes it.
         yield Way(UNKNOWN), f"{self.code}{prefix}?{prefix}?{numbers}"
@@ -290,14 +290,6 @@ def _calling_codes() -> frozenset[str]:
 
 
 @cache
-def _shortest_abroad() -> int:
-    """The number of digits of the shortest number with its calling code."""
-    codes = _calling_codes()
-    lengths = {code: [size for one in _types_of(int(code)) for size in one.possible_length] for code in codes}
-    return min(len(code) + size for code, sizes in lengths.items() for size in sizes if size > 0)
-
-
-@cache
 def plan_of(region: str) -> NumberingPlan:
     """The plan of a region (ISO 3166)."""
     import phonenumbers
@@ -341,13 +333,8 @@ def _valid_numbers(country: int) -> re.Pattern[str]:
 
 def _patterns(country: int, least: int = 0) -> list[str]:
     """An expression for each type of number of the regions with a calling code, of which some have as many digits."""
-    types = _types_of(country)
+    types = [one for metadata in _metadata(country) for one in _descriptions(metadata)]
     return [one.national_number_pattern for one in types if not least or max(one.possible_length) >= least]
-
-
-def _types_of(country: int) -> list[Any]:
-    """The description of each type of number of the regions with a calling code."""
-    return [one for metadata in _metadata(country) for one in _descriptions(metadata)]
 
 
 def _descriptions(metadata: Any) -> list[Any]:

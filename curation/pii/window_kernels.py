@@ -22,8 +22,10 @@ WITH_PLUS = -2
 SLASH, BRACKET, SPACED_HYPHEN, DASH, DOT, SPACE = (1 << bit for bit in range(6))
 """What is between groups of digits and may separate two numbers."""
 SEPARATORS = (1 << 6) - 1
-HYPHEN, BEGINS, AFTER_PLUS = 1 << 6, 1 << 7, 1 << 8
-"""A hyphen; that the digits before and behind are in different candidates; and that a plus sign precedes the digits."""
+HYPHEN, BEGINS, PLUS, AFTER_PLUS = 1 << 6, 1 << 7, 1 << 8, 1 << 9
+"""A hyphen; that the digits before and behind are in different candidates; a plus sign; and one next to the digits."""
+MIN_ABROAD = 6
+"""Digits of the shortest number with its calling code."""
 IN_GROUP = -1
 """What is written between the digits of a group."""
 MAX_BETWEEN, MAX_GROUPS = 4, 21
@@ -164,10 +166,10 @@ def classify_numbers(
         states[window], others[window] = NOT_PLAIN, 0
         if _may_go_on(codepoints, ends[window], last[window]):
             continue
-        count, has_plus = _read_groups(codepoints, begins[window], ends[window], classes, values, gaps)
+        count, has_plus, most = _read_groups(codepoints, begins[window], ends[window], classes, values, gaps)
         if count < 0:
             continue
-        states[window] = WITH_PLUS if has_plus else dead
+        states[window] = WITH_PLUS if most >= MIN_ABROAD else dead
         for begin in range(count):
             before, between = gaps[begin], 0
             if before == 0 or before == IN_GROUP:
@@ -197,7 +199,7 @@ def classify_numbers(
 @inner
 def _read_groups(
     codepoints: UInt32s, begin: int, end: int, classes: UInt8s, values: Int64s, gaps: Int64s
-) -> tuple[int, bool]:
+) -> tuple[int, bool, int]:
     """Read the digits of a window, and what separates its groups.
 
     Args:
@@ -210,34 +212,38 @@ def _read_groups(
             as another digit.
 
     Returns:
-        The number of digits, -1 if the window has more than digits, punctuation and plus signs; and whether it has plus
-        signs.
+        The number of digits, -1 if the window has more than digits, punctuation and plus signs; whether it has plus
+        signs; and the most digits between a plus sign and the end of what may be a number.
     """
     count, run, groups, size, gap, has_plus = 0, 0, 0, 0, BEGINS, False
+    behind_plus, most = -1, 0
     for i in range(begin, end):
         code = codepoints[i]
         value = code - 48 if code < 128 else code - 0xFF10
         if 0 <= value <= 9:
             if run == MAX_RUN or count == MAX_DIGITS:
-                return -1, False
+                return -1, False, 0
             if run == 0:
                 groups += 1
                 if size > MAX_BETWEEN or groups > MAX_GROUPS:
                     gap |= BEGINS
                 if gap & BEGINS:
-                    groups = 1
+                    groups, behind_plus = 1, 0 if gap & PLUS else -1
                 if gap & HYPHEN and gap & SPACE:
                     gap |= SPACED_HYPHEN
                 if i > begin and (codepoints[i - 1] == 43 or codepoints[i - 1] == 0xFF0B):
                     gap |= AFTER_PLUS
             values[count], gaps[count] = value, gap & ~HYPHEN if run == 0 else IN_GROUP
             count, run, size, gap = count + 1, run + 1, 0, 0
+            if behind_plus >= 0:
+                behind_plus += 1
+                most = max(most, behind_plus)
             continue
         run, size = 0, size + 1
         if code == 43 or code == 0xFF0B:
-            gap, has_plus = gap | BEGINS, True
+            gap, has_plus = gap | BEGINS | PLUS, True
         elif not classes[code] & PLAIN:
-            return -1, False
+            return -1, False, 0
         elif code == 32 or code == 0xA0 or code == 0x3000:
             gap |= SPACE
         elif code == 0x2007 or code == 0x2009 or code == 0x202F:
@@ -253,7 +259,7 @@ def _read_groups(
         elif 0x2012 <= code <= 0x2015 or code == 0xFF0D:
             gap |= DASH
     gaps[count] = BEGINS
-    return count, has_plus
+    return count, has_plus, most
 
 
 @leaf
