@@ -125,9 +125,14 @@ class Form(NamedTuple):
     has_letters: bool
 
     @property
+    def is_simple(self) -> bool:
+        """Whether there are only digits, punctuation and perhaps a "+"."""
+        return not (self.extension or self.has_x or self.has_letters)
+
+    @property
     def is_plain(self) -> bool:
         """Whether there are only digits and punctuation."""
-        return not (self.plus or self.extension or self.has_x or self.has_letters)
+        return self.is_simple and not self.plus
 
 
 class _Written(NamedTuple):
@@ -185,7 +190,7 @@ def numbers_in_form(
     written: str,
     regions: tuple[str, ...],
     wanted: Container[str],
-    readings: tuple[Reading, ...] | None = None,
+    readings: Sequence[Reading] | None = None,
 ) -> dict[str, Number]:
     """The same as `numbers`, for a number with a known form.
 
@@ -212,9 +217,12 @@ def numbers_in_form(
         prefixes = ((region, plan_of(region).dialed_abroad(start)) for region in regions if region != ANYWHERE)
         tried = ((one, _read_abroad(parts, prefix)[0]) for one, prefix in prefixes if prefix is not None)
         return {one: number for one, number in tried if number and _is_valid(number, written, digits, form)}
-    is_simple = not (form.extension or form.has_x or form.has_letters)
     if readings is None:
-        readings = regions_of(regions).match(start)[0 if is_simple else 1]
+        usual, others, *_ = regions_of(regions).match(start)
+        readings = usual
+        if not form.is_simple:
+            # libphonenumber looks for the prefix in all digits, those of the extension included.
+            readings = [one for one in others if one in usual or one[1].may_have_prefix(digits)]
     chosen = readings if wanted is regions else [reading for reading in readings if reading[0] in wanted]
     return dict(_meanings(form, parts, digits, written, chosen))
 
@@ -301,15 +309,16 @@ def _meanings(
     form: Form, parts: _Written, digits: str, written: str, readings: Iterable[Reading]
 ) -> Iterator[tuple[str, Number]]:
     """The regions in which a number without "+" is valid, and what it means there."""
-    start = parts.digits
-    is_simple = not (form.extension or form.has_x or form.has_letters)
+    start, is_simple = parts.digits, form.is_simple
     prefixes: dict[str, int | None] = {}
     abroad: dict[int | None, Number | None] = {}
     for region, plan, how, lengths, is_exact in readings:
-        if is_simple and how != UNKNOWN and not start.startswith(plan.code):
+        if how != UNKNOWN and not start.startswith(plan.code):
             cut = plan.prefix_size(start) if how == PREFIXED else 0
             if len(start) - cut in lengths or (not is_exact and plan.valid.fullmatch(start, cut)):
-                yield region, Number(plan.country, start[cut:], "", NATIONAL)
+                number = Number(plan.country, start[cut:], parts.extension, NATIONAL)
+                if is_simple or _is_written_in_full(number, written, digits, form):
+                    yield region, number
                 continue
             if is_exact or how == WITHOUT_PREFIX:
                 continue
@@ -565,8 +574,14 @@ def _national(
 
 def _is_valid(number: Number, written: str, digits: str, form: Form) -> bool:
     """Whether a number that was read exists, and is written with the prefix that it requires."""
+    exists = main_plan(number.country).valid.fullmatch(number.national) is not None
+    return exists and _is_written_in_full(number, written, digits, form)
+
+
+def _is_written_in_full(number: Number, written: str, digits: str, form: Form) -> bool:
+    """Whether a number has the prefix that it requires, and no "x" that means nothing."""
     plan = main_plan(number.country)
-    if not plan.valid.fullmatch(number.national) or (form.has_x and not _has_only_valid_x(number, written)):
+    if form.has_x and not _has_only_valid_x(number, written):
         return False
     return number.source != NATIONAL or not plan.requires_prefix(number.national) or plan.without_prefix(digits)[1]
 

@@ -19,8 +19,8 @@ ANYWHERE = "ZZ"
 """libphonenumber's region in which only numbers with a country code are valid."""
 
 WITHOUT_PREFIX, PREFIXED, TOO_SHORT, UNKNOWN = range(4)
-"""How digits begin: with the number, with the national prefix before it, with the prefix for calls abroad before too few
-digits, or with something that needs a closer look."""
+"""How digits begin: with the number, with the national prefix before it, with the prefix for calls abroad before too
+few digits, or with something that needs a closer look."""
 _LAST_BIT = 62
 """The bit that all regions from the 63rd on share."""
 _ANY_DIGITS = r"\d{2,40}"
@@ -40,7 +40,6 @@ class Formats:
 
     def __init__(self, formats: Iterable[Any]) -> None:
         self._formats = list(formats)
-        self._patterns = [re.compile(one.pattern) for one in self._formats]
         self._printed = [
             re.sub(r"\\(\d)", lambda group: f"{{{int(group[1]) - 1}}}", one.format) for one in self._formats
         ]
@@ -48,13 +47,20 @@ class Formats:
             f"(?={'|'.join(one.leading_digits_pattern[-1:])})(?:{_without_groups(one.pattern)})"
             for one in self._formats
         ]
-        self._choice = re.compile("|".join(f"{pattern}()" for pattern in self._alternatives) or "(?!)")
         self.requires_prefix = [
             bool(one.national_prefix_formatting_rule)
             and not one.national_prefix_optional_when_formatting
             and not re.fullmatch(r"\(?\\1\)?", one.national_prefix_formatting_rule)
             for one in self._formats
         ]
+
+    @cached_property
+    def _patterns(self) -> list[re.Pattern[str]]:
+        return [re.compile(one.pattern) for one in self._formats]
+
+    @cached_property
+    def _choice(self) -> re.Pattern[str]:
+        return re.compile("|".join(f"{pattern}()" for pattern in self._alternatives) or "(?!)")
 
     def choose(self, national: str) -> int | None:
         """Which format applies, or None."""
@@ -118,7 +124,7 @@ class NumberingPlan:
         general = metadata.general_desc
         self.country = int(metadata.country_code)
         self.code = str(self.country)
-        self._general = re.compile(general.national_number_pattern or "(?!)")
+        self._general_pattern = general.national_number_pattern or "(?!)"
         self._lengths = frozenset(general.possible_length)
         self._local_lengths = frozenset(general.possible_length_local_only)
         self._longest = max(self._lengths)
@@ -128,9 +134,17 @@ class NumberingPlan:
         self._prefix = re.compile(prefix) if prefix else None
         self._usual_prefix = prefix if prefix and prefix.isdecimal() else ""
         self._transform = metadata.national_prefix_transform_rule or ""
-        self.valid = _valid_numbers(self.country)
         self.national = Formats(metadata.number_format)
         self.international = Formats(metadata.intl_number_format or metadata.number_format)
+
+    @cached_property
+    def _general(self) -> re.Pattern[str]:
+        return re.compile(self._general_pattern)
+
+    @cached_property
+    def valid(self) -> re.Pattern[str]:
+        """Matches the valid national numbers of the calling code."""
+        return _valid_numbers(self.country)
 
     def dialed_abroad(self, digits: str) -> int | None:
         """Length of the prefix for calls abroad, such as 00 or 011; None if there is none."""

@@ -15,7 +15,8 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from curation.pii.numbering import EXTENSION, Number, digit_values, digits_of, form_of, numbers_in_form, shape
-from curation.pii.numbering_plans import PUNCTUATION, regions_of
+from curation.pii.numbering_plans import PUNCTUATION, Readings, regions_of
+from curation.pii.window_kernels import MIN_ABROAD
 
 _LEAD = "(\\[\uff08\uff3b+\uff0b"
 _FIRST_DIGIT = re.compile(r"\d")
@@ -38,15 +39,16 @@ _SECOND_NUMBER = re.compile(r"[\\/] *+x")
 _SLASHED_DATE = re.compile(r"(?:[0-3]?\d/[01]?\d|[01]?\d/[0-3]?\d)/(?:[12]\d)?\d{2}")
 _TIME_STAMP = re.compile(r"[12]\d{3}[-/]?[01]\d[-/]?[0-3]\d {1,4}[0-2]\d\Z")
 _MINUTES = re.compile(r":[0-5]\d")
-_PARTS = (
-    re.compile(r"(?<!/)/++(.*+)"),
-    re.compile(r"(\([^(]*+)"),
-    re.compile(r"(?:\s-|-\s)\s*+(.++)"),
-    re.compile(r"[\u2012-\u2015\uff0d]\s*+(.++)"),
-    re.compile(r"(?<!\.)\.++\s*+([^.]++)"),
-    re.compile(r"(?<!\s)\s++(\S++)"),
-)
-"""What may separate two numbers, with the part behind it; in this order."""
+_DASHES = "\u2012\u2013\u2014\u2015\uff0d"
+_PARTS = {
+    "/": re.compile(r"(?<!/)/++(.*+)"),
+    "(": re.compile(r"(\([^(]*+)"),
+    "-": re.compile(r"(?:\s-|-\s)\s*+(.++)"),
+    _DASHES: re.compile(rf"[{_DASHES}]\s*+(.++)"),
+    ".": re.compile(r"(?<!\.)\.++\s*+([^.]++)"),
+    " \u00a0\u3000\t": re.compile(r"(?<!\s)\s++(\S++)"),
+}
+"""What may separate two numbers, with the part behind it; in this order, by characters of which it has one."""
 
 
 class _NumberPart(NamedTuple):
@@ -113,18 +115,33 @@ def _find_numbers(
     first, last, candidate = (first_candidate if len(form) <= _SHORT else first_candidate.__wrapped__)(form, limit)
     if candidate is None:
         return {}
+    known = _KnownReadings(regions)
     whole = candidate.parts[0] if candidate.parts else None
     if whole and whole.start <= first and last <= whole.end and not _is_date(text, candidate):
         # Nearly all texts are one number, or none.
-        valid = _numbers_in_part(whole, candidate.is_plain, digits, text, regions, regions)
+        valid = _numbers_in_part(whole, candidate.is_plain, digits, text, known, regions)
         missing = regions[: regions.index(next(iter(valid)))] if valid else regions
-        if not missing or not _may_have_numbers(candidate, digits, regions, missing):
+        if not missing or not _may_have_numbers(candidate, digits, known, missing):
             return {(whole.start, whole.end): valid} if valid else {}
-    return _search(text, form, digits, (first, last), regions)
+    return _search(text, form, digits, (first, last), known)
+
+
+class _KnownReadings(dict[str, Readings]):
+    """What digits may mean in some regions, each asked for once."""
+
+    def __init__(self, regions: tuple[str, ...]) -> None:
+        super().__init__()
+        self.regions = regions
+        self._match = regions_of(regions).match
+
+    def __missing__(self, digits: str) -> Readings:
+        found: Readings = self._match(digits)
+        self[digits] = found
+        return found
 
 
 def _numbers_in_part(
-    part: _NumberPart, is_plain: bool, digits: str, text: str, regions: tuple[str, ...], wanted: tuple[str, ...]
+    part: _NumberPart, is_plain: bool, digits: str, text: str, known: _KnownReadings, wanted: tuple[str, ...]
 ) -> dict[str, Number]:
     """What a part of a candidate means, by region; tests of its digits go before slower ones of its form.
 
@@ -133,32 +150,34 @@ def _numbers_in_part(
         is_plain: Whether its candidate is.
         digits: The digits of the candidate.
         text: The text in which the part is.
-        regions: All regions.
-        wanted: Those of them to ask.
+        known: What digits may mean in all regions.
+        wanted: The regions to ask.
     """
     own = digits[part.first : part.last]
-    readings = regions_of(regions).match(own)[0] if is_plain else None
+    readings = known[own].usual if is_plain else None
     form = form_of(part.shape) if readings or not is_plain else None
-    if form is None:
+    if form is None or (form.plus and form.size < MIN_ABROAD and not form.has_letters):
         return {}
-    return numbers_in_form(form, own, text[part.start : part.end], regions, wanted, readings)
+    if readings is None and form.is_plain:
+        readings = known[own].usual
+        if not readings:
+            return {}
+    return numbers_in_form(form, own, text[part.start : part.end], known.regions, wanted, readings)
 
 
-def _may_have_numbers(candidate: _Candidate, digits: str, regions: tuple[str, ...], wanted: Container[str]) -> bool:
+def _may_have_numbers(candidate: _Candidate, digits: str, known: _KnownReadings, wanted: Container[str]) -> bool:
     """Whether any part of a candidate except itself may be a number that is valid in some of the regions: a quick test.
 
     Args:
         candidate: The candidate.
         digits: Its digits.
-        regions: All regions.
+        known: What digits may mean in all regions.
         wanted: Some of them.
     """
-    readings = regions_of(regions)
     for part in candidate.parts[1:]:
         form = None if candidate.is_plain else form_of(part.shape)
         if form is None or form.is_plain:
-            usual = readings.match(digits[part.first : part.last])[0]
-            if any(one[0] in wanted for one in usual):
+            if any(one[0] in wanted for one in known[digits[part.first : part.last]].usual):
                 return True
         else:
             return True
@@ -166,7 +185,7 @@ def _may_have_numbers(candidate: _Candidate, digits: str, regions: tuple[str, ..
 
 
 def _search(
-    text: str, form: str, digits: str, ends: tuple[int, int], regions: tuple[str, ...]
+    text: str, form: str, digits: str, ends: tuple[int, int], known: _KnownReadings
 ) -> dict[tuple[int, int], dict[str, Number] | None]:
     """Find numbers from one candidate to the next, for all regions at once.
 
@@ -175,9 +194,10 @@ def _search(
         form: Its shape.
         digits: Its digits.
         ends: Where the first digit is that counts, and the place after the last one.
-        regions: The regions.
+        known: What digits may mean in the regions.
     """
     first, last = ends
+    regions = known.regions
     meanings: dict[tuple[int, int], dict[str, Number] | None] = {}
     found: dict[tuple[int, int], list[str]] = {}
     # Places where to go on, with the number of digits before them, and the regions for which to go on there.
@@ -193,7 +213,7 @@ def _search(
             continue
         own = digits[skipped : skipped + candidate.digits]
         for part in () if _is_date(text, candidate) else candidate.parts:
-            valid = _numbers_in_part(part, candidate.is_plain, own, text, regions, missing)
+            valid = _numbers_in_part(part, candidate.is_plain, own, text, known, missing)
             hits = [region for region in missing if region in valid]
             if hits:
                 start, end = span = part.start, part.end
@@ -302,7 +322,10 @@ def _is_date(text: str, candidate: _Candidate) -> bool:
 
 def _parts(candidate: str) -> Iterator[tuple[int, int]]:
     """Start and end of the parts of a candidate, in the order in which they are tried."""
-    for pattern in _PARTS:
+    written = set(candidate)
+    for needed, pattern in _PARTS.items():
+        if written.isdisjoint(needed):
+            continue
         match, previous = pattern.search(candidate), -1
         if match is not None:
             yield 0, match.start()

@@ -32,7 +32,7 @@ from curation.pii.numbering import (
 from curation.pii.numbering_plans import Readings, bits_before, country_code, regions_of
 from curation.pii.phone_matcher import first_candidate, is_date, next_candidate
 from curation.pii.recognizers import GLUED_WORD, PHONE_SCORE, Span
-from curation.pii.window_kernels import MAX_DIGITS, NOT_PLAIN, WITH_PLUS, classify_numbers
+from curation.pii.window_kernels import MAX_DIGITS, WITH_PLUS, classify_numbers
 from curation.pii.windows import MIN_PHONE_DIGITS, NUMBER_PUNCTUATION, classes, plain, shown
 from curation.text import views
 
@@ -299,7 +299,7 @@ def _plain_form(around: str, before: int, size: int) -> _PlainForm | None:
     if candidate is None or whole is None:
         return None
     form = form_of(whole.shape)
-    if form is None or form.extension or form.has_x or form.has_letters or whole.start > first or last > whole.end:
+    if form is None or not form.is_simple or whole.start > first or last > whole.end:
         return None
     start, stop = begin + whole.start, begin + whole.end
     if around[start] in "(（[［" and not set(around[start:stop]) & set(")）]］"):
