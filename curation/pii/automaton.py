@@ -52,15 +52,15 @@ class Automaton:
     def __init__(
         self,
         expressions: Iterable[tuple[Any, str]],
-        combine: Callable[[tuple[Any, ...]], tuple[Any, ...]] = tuple,
-        bits: Callable[[tuple[Any, ...]], int] = bool,
+        combine: Callable[[tuple[Any, ...]], Any] = tuple,
+        bits: Callable[[Any], int] = bool,
     ) -> None:
         self._combine, self._bits = combine, bits
         self._results: list[Any] = []
         numbers: dict[Any, int] = {}
         self._moves: list[tuple[int, _Positions]] = []
         self._known: dict[tuple[int, _Positions], int] = {}
-        self._combined: dict[tuple[int, ...], tuple[Any, ...]] = {}
+        self._combined: dict[tuple[int, ...], Any] = {}
         start: set[int] = set()
         for result, expression in expressions:
             number = numbers.get(result)
@@ -71,8 +71,8 @@ class Automaton:
         self._start = frozenset(start)
         self._states = self._no_states()
 
-    def match(self, digits: str) -> tuple[Any, ...]:
-        """The results of the expressions that match all of the digits, in their order; equal results are given once."""
+    def match(self, digits: str) -> Any:
+        """The results of the expressions that match all of the digits, in their order, each once, and combined."""
         states = self.states()
         following, state = states.cells, states.start
         for digit in digits.encode().translate(_VALUES):
@@ -94,7 +94,7 @@ class Automaton:
     def _no_states(self) -> States:
         return States(self._moves, self._start, self._results_of, self._bits)
 
-    def _results_of(self, ends: tuple[int, ...]) -> tuple[Any, ...]:
+    def _results_of(self, ends: tuple[int, ...]) -> Any:
         """The combined results of places in `_results`, as negative numbers."""
         found = self._combined.get(ends)
         if found is None:
@@ -151,15 +151,15 @@ class States:
         self,
         moves: list[tuple[int, _Positions]],
         start: _Positions,
-        results_of: Callable[[tuple[int, ...]], tuple[Any, ...]],
-        bits_of: Callable[[tuple[Any, ...]], int],
+        results_of: Callable[[tuple[int, ...]], Any],
+        bits_of: Callable[[Any], int],
     ) -> None:
         self._moves, self._results_of, self._bits_of, self._lock = moves, results_of, bits_of, Lock()
         self._places: dict[bytes, int] = {}
         # The sets of positions that the states stand for, as bytes: they take a tenth of the memory of sets, which the
         # garbage collector would search, too. No state has the place 0.
         self._keys: list[bytes] = [b""]
-        self.results: list[tuple[Any, ...]] = [()]
+        self.results: list[Any] = [()]
         self.following: Int32s = np.zeros(10 * _CAPACITY, np.int32)
         self.accepts: Int64s = np.zeros(_CAPACITY, np.int64)
         self.cells = self.following.data

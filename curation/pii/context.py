@@ -195,7 +195,8 @@ def may_be_named(text: views.Characters, text_of: Callable[[int], str], stretche
     begins, stops = np.array(found).T
     # Of all words that end before a stretch does, the one that begins last.
     latest = np.append(-1, np.maximum.accumulate(begins))
-    return latest[np.searchsorted(stops, highs, "right")] >= lows
+    is_named: Bools = latest[np.searchsorted(stops, highs, "right")] >= lows
+    return is_named
 
 
 def is_named_otherwise(text: str, start: int, end: int) -> bool:

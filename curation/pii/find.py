@@ -265,7 +265,8 @@ def _unsettled(
         for one in np.flatnonzero(chosen & ~named).tolist():
             row, start, end, _ = windows[one].tolist()
             chosen[one] = _is_affected(start, end, int(before[one]), int(first[one]), text_of(row))
-    return windows[chosen]
+    unsettled: Stretches = windows[chosen]
+    return unsettled
 
 
 def _is_replaced(

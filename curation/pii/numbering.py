@@ -309,16 +309,16 @@ def _meanings(
     form: Form, parts: _Written, digits: str, written: str, readings: Iterable[Reading]
 ) -> Iterator[tuple[str, Number]]:
     """The regions in which a number without "+" is valid, and what it means there."""
-    start, is_simple = parts.digits, form.is_simple
+    start = parts.digits
     prefixes: dict[str, int | None] = {}
     abroad: dict[int | None, Number | None] = {}
     for region, plan, how, lengths, is_exact in readings:
         if how != UNKNOWN and not start.startswith(plan.code):
             cut = plan.prefix_size(start) if how == PREFIXED else 0
             if len(start) - cut in lengths or (not is_exact and plan.valid.fullmatch(start, cut)):
-                number = Number(plan.country, start[cut:], parts.extension, NATIONAL)
-                if is_simple or _is_written_in_full(number, written, digits, form):
-                    yield region, number
+                found = Number(plan.country, start[cut:], parts.extension, NATIONAL)
+                if form.is_simple or _is_written_in_full(found, written, digits, form):
+                    yield region, found
                 continue
             if is_exact or how == WITHOUT_PREFIX:
                 continue

@@ -148,8 +148,12 @@ class NumberingPlan:
 
     def dialed_abroad(self, digits: str) -> int | None:
         """Length of the prefix for calls abroad, such as 00 or 011; None if there is none."""
-        prefix = self._abroad.match(digits)
-        return None if prefix is None or digits[prefix.end() :].startswith("0") else prefix.end()
+        if self.abroad.isdecimal():
+            size = len(self.abroad) if digits.startswith(self.abroad) else None
+        else:
+            prefix = self._abroad.match(digits)
+            size = None if prefix is None else prefix.end()
+        return None if size is None or digits.startswith("0", size) else size
 
     def without_prefix(self, digits: str) -> tuple[str, bool]:
         """The digits without the national prefix, and whether there was one."""

@@ -62,12 +62,15 @@ LINES: dict[str, Part] = {
         f"4{_digits(chance, 3)} {_digits(chance, 4)} {_digits(chance, 4)} {_digits(chance, 4)}\n"
     ),
     "nine digits": lambda chance: f"{_digits(chance, 3)}-{_digits(chance, 2)}-{_digits(chance, 4)}\n",
+    "nine digits after ssn": lambda chance: f"ssn {_digits(chance, 9)}\n",
+    "three groups after ssn": lambda chance: f"ssn {_digits(chance, 3)} {_digits(chance, 2)} {_digits(chance, 4)}\n",
     "Chinese with digits": lambda chance: "电话" + _digits(chance, chance.randint(7, 11)) + "转",
     "Chinese with short digits": lambda chance: "第" + _digits(chance, 3) + "号",
     "Japanese with phones": lambda chance: (
         f"電話は0{_digits(chance, 1)}-{_digits(chance, 4)}-{_digits(chance, 4)}です。"
     ),
     "Korean with e-mail": lambda chance: f"이메일은 a{_digits(chance, 3)}@naver.com으로 ",
+    "full-width phones": lambda chance: "0" + "".join(chr(0xFF10 + int(d)) for d in _digits(chance, 9)) + "\n",
     "full-width digits": lambda chance: "".join(chr(0xFF10 + int(d)) for d in _digits(chance, 11)) + "，",
     "prefixes for calls abroad": lambda chance: (
         f"tel {_digits(chance, 2)} 000{_digits(chance, 1)} {_digits(chance, 4)}\n"
@@ -76,6 +79,32 @@ LINES: dict[str, Part] = {
     "calls abroad after tel": lambda chance: (
         f"tel 00{chance.randint(20, 998)} {_digits(chance, 3)} {_digits(chance, 6)}\n"
     ),
+    "phones with x": lambda chance: (
+        f"{chance.randint(201, 989)}-{chance.randint(200, 999)}-{_digits(chance, 4)} x{_digits(chance, 3)}\n"
+    ),
+    "phones with ext.": lambda chance: (
+        f"({chance.randint(201, 989)}) {chance.randint(200, 999)}-{_digits(chance, 4)} ext. {_digits(chance, 3)}\n"
+    ),
+    "two phones and a slash": lambda chance: (
+        f"tel {chance.randint(201, 989)}-{chance.randint(200, 999)}-{_digits(chance, 4)}/"
+        f"{chance.randint(201, 989)}-{chance.randint(200, 999)}-{_digits(chance, 4)}\n"
+    ),
+    "phones with 1": lambda chance: f"1-{chance.randint(200, 989)}-{chance.randint(200, 999)}-{_digits(chance, 4)}\n",
+    "phones with 011": lambda chance: f"011 {chance.randint(20, 99)} {_digits(chance, 3)} {_digits(chance, 5)}\n",
+    "phones with 0049": lambda chance: f"0049 {chance.randint(20, 999)} {_digits(chance, 5)}\n",
+    "phones with +49": lambda chance: f"+49{_digits(chance, chance.randint(4, 9))}\n",
+    "phones with (0)": lambda chance: f"+{chance.choice((33, 44, 49))} (0) {_digits(chance, 3)} {_digits(chance, 6)}\n",
+    "phones with +00": lambda chance: f"+00{chance.randint(20, 99)}{_digits(chance, 7)}\n",
+    "Brazilian carriers": lambda chance: (
+        f"tel 0{chance.choice((15, 21, 31, 41))}{chance.randint(11, 99)}{_digits(chance, 8)}\n"
+    ),
+    "British phones": lambda chance: f"0{chance.randint(113, 199)} {_digits(chance, 3)} {_digits(chance, 4)}\n",
+    "Indian phones": lambda chance: f"0{chance.randint(11, 99)}-{_digits(chance, 8)}\n",
+    "Israeli calls abroad": lambda chance: f"tel 013 {_digits(chance, 3)} {_digits(chance, 6)}\n",
+    "spaced hyphens after tel": lambda chance: (
+        "tel " + " - ".join(_digits(chance, chance.randint(2, 5)) for _ in range(chance.randint(2, 6))) + "\n"
+    ),
+    "digits and pluses after tel": lambda chance: "tel " + "".join(chance.choices("0123456789+ -x()", k=20)) + "\n",
     "French phones": lambda chance: f"0{chance.randint(1, 7)} " + " ".join(_digits(chance, 2) for _ in range(4)) + "\n",
     "digits and punctuation after tel": lambda chance: (
         "tel " + "".join(chance.choices("0123456789 ()-./", k=24)) + "\n"
@@ -93,6 +122,7 @@ LINES: dict[str, Part] = {
         f"{chr(97 + chance.randrange(26))}{_digits(chance, 3)}@mail{_digits(chance, 2)}.com "
     ),
     "short e-mail addresses": lambda chance: f"{_hexadecimal(chance, 2)}@{_hexadecimal(chance, 3)}.de,",
+    "shortest e-mail addresses": lambda chance: f"{chance.choice('abcdefgh')}@{chance.choice('abcdefgh')}.de ",
     "e-mail-like, no suffix": lambda chance: f"a@{_hexadecimal(chance, 4)}.zzz ",
     "percent-encoded e-mail": lambda chance: f"a%40{_hexadecimal(chance, 4)}.de%20",
     "percent signs": _one_of("%40", "%", "4", "0%"),
@@ -105,6 +135,10 @@ LINES: dict[str, Part] = {
     "colons": lambda chance: ":" * 80,
     "colons and digits": _one_of("1:", "ab:", ":"),
     "IPv6 addresses": lambda chance: "2a02:" + ":".join(_hexadecimal(chance, 4) for _ in range(7)) + "\n",
+    "short IPv4 addresses": lambda chance: ".".join(str(chance.randint(1, 9)) for _ in range(4)) + "\n",
+    "IPv4 after IP": lambda chance: "IP " + ".".join(str(chance.randint(1, 99)) for _ in range(4)) + "\n",
+    "IPv4 with ports": lambda chance: ".".join(str(chance.randint(1, 255)) for _ in range(4)) + ":80,",
+    "IPv6 with IPv4": lambda chance: f"::ffff:{chance.randint(1, 255)}.{chance.randint(1, 255)}.1.1\n",
     "short IPv6 addresses": lambda chance: f"2a02:{_hexadecimal(chance, 2)}::{_hexadecimal(chance, 1)} ",
     "IPv6 without ends": lambda chance: ":".join(_hexadecimal(chance, chance.randint(0, 4)) for _ in range(30)) + "g",
     "times": lambda chance: f"{chance.randint(10, 23)}:{chance.randint(10, 59)}:{chance.randint(10, 59)} ",

@@ -177,6 +177,21 @@ def test_plain_numbers_at_once(minimum: float) -> None:
     assert len(found) > 40
 
 
+def test_parts_of_windows_at_once() -> None:
+    """No part of a window that is tried one by one is missed, whatever is between its groups of digits."""
+    chance, search = random.Random(3), Search((("phone", 0.2),), REGIONS)
+    separators = (" ", "-", ".", "/", "(", ")", " - ", "\u2013", "\u00a0", "\u2009", "+", "     ", "\uff0b", "[", "~")
+    numbers = ("212 736 5000", "030 2275", "+49 30 22756869", "0049 30 22756869", "2127365000", "0171-2345678")
+    texts = [
+        "tel " + "".join(chance.choice((*numbers, "7", "12", "345")) + chance.choice(separators) for _ in range(size))
+        for size in range(1, 7)
+        for _ in range(250)
+    ]
+    found = find(pa.array(texts), search)
+    assert found == searched_one_by_one(texts, search)
+    assert sum(map(len, found.values())) > 1000
+
+
 def test_regions_that_share_a_bit() -> None:
     """With more regions than bits in a kernel, the last ones share one, which is before each of them but the first."""
     regions = tuple(f"region {number}" for number in range(80))
@@ -198,7 +213,7 @@ def test_what_has_no_number_is_searched_once(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(phone_matcher, "find_numbers", lambda *args: searched.append(args) or real(*args))
     barren: set[str] = set()
     for _ in range(2):
-        find(pa.array(["tel +49 1x234567890123456, +49 30 22756869"]), DEFAULT, None, barren)
+        find(pa.array(["tel +49 1x234567890123456, +49 30 22756869 ext 5"]), DEFAULT, None, barren)
     texts = [text.strip() for text, *_ in searched]
     assert [text.count("234567890123456") for text in texts] == [1, 0, 0]
 

@@ -14,6 +14,7 @@ from phonenumbers import Leniency, PhoneMetadata, PhoneNumberFormat, PhoneNumber
 from curation.pii.numbering import numbers, usually_grouped
 from curation.pii.numbering_plans import ANYWHERE, is_supported
 from curation.pii.phone_matcher import find_numbers, next_candidate
+from curation.pii.window_kernels import MIN_ABROAD
 
 REGIONS = sorted(phonenumbers.SUPPORTED_REGIONS)
 TYPES = ("fixed_line", "mobile", "toll_free", "premium_rate", "shared_cost", "voip", "personal_number", "uan")
@@ -136,6 +137,20 @@ def test_the_first_region_with_all_digits_is_enough() -> None:
     assert list(find_numbers(text, ("TK",))) == [(8, 12)]
     assert list(find_numbers(text, ("US", "TK"))) == [(0, 12)]
     assert sorted(find_numbers(text, ("TK", "US"))) == [(0, 12), (8, 12)]
+
+
+def test_the_shortest_number_with_a_calling_code() -> None:
+    """No number of any region is shorter, with its calling code, than kernels take for granted."""
+    plans = [PhoneMetadata.metadata_for_region(region) for region in REGIONS]
+    sizes = [
+        len(str(plan.country_code)) + length
+        for plan in plans
+        for kind in (*TYPES, "pager", "voicemail")
+        if (one := getattr(plan, kind)) is not None
+        for length in one.possible_length
+        if length > 0
+    ]
+    assert min(sizes) == MIN_ABROAD
 
 
 def test_all_plans_are_supported() -> None:

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.pii import windows
-from curation.pii.windows import Stretch
 from curation.text import views
 
+Window = list[int]
 ALPHABET = st.sampled_from([*"a@＠.:/-+(0123459 xX\nDEde_%", "é", "邮", "Ж", "٣", "\u00a0", "–", "😀"])
 TEXTS = st.lists(st.text(ALPHABET, max_size=60), max_size=5)
 
@@ -21,10 +21,10 @@ def characters(*texts: str | None) -> views.Characters:
     return views.characters(pa.array(texts, pa.string()))
 
 
-def runs(texts: list[str], members: str, wanted: str, minimum: int) -> list[Stretch]:
+def runs(texts: list[str], members: str, wanted: str, minimum: int) -> list[Window]:
     """Maximal runs of `members` with enough of `wanted`, found by expressions in the texts as recognizers see them."""
     return [
-        (row, *match.span(), count)
+        [row, *match.span(), count]
         for row, text in enumerate(texts)
         for match in regex.finditer(f"[{members}]+", windows.shown(text))
         if (count := len(regex.findall(wanted, match[0]))) >= minimum
@@ -36,25 +36,26 @@ def runs(texts: list[str], members: str, wanted: str, minimum: int) -> list[Stre
 def test_runs_are_those_of_expressions(texts: list[str]) -> None:
     """E-mail, address and number windows are the maximal runs that regular expressions find."""
     view = characters(*texts)
-    assert windows.email_windows(view) == runs(texts, r"\w@＠﹫!#$%&'*+\-/=?\^`{|}~.", "[@＠﹫%]", 1)
+    assert windows.email_windows(view).tolist() == runs(texts, r"\w@＠﹫!#$%&'*+\-/=?\^`{|}~.", "[@＠﹫%]", 1)
     dotted, coloned = (runs(texts, r"\w.:/%", character, count) for character, count in ((r"\.", 3), (":", 2)))
-    assert [window[:3] for window in windows.address_windows(view)] == sorted({w[:3] for w in (*dotted, *coloned)})
+    expected = {tuple(window[:3]) for window in (*dotted, *coloned)}
+    assert [tuple(window[:3]) for window in windows.address_windows(view).tolist()] == sorted(expected)
     numbers = runs(texts, r"\d" + "".join(map(re.escape, windows.NUMBER_PUNCTUATION)), r"\d", windows.MIN_PHONE_DIGITS)
-    assert windows.number_windows(view) == numbers
+    assert windows.number_windows(view).tolist() == numbers
 
 
 @settings(deadline=None, derandomize=True)
 @given(TEXTS)
 def test_account_windows_follow_anchors(texts: list[str]) -> None:
     """An IBAN window begins with two letters and two digits at the start of a word; overlapping ones are merged."""
-    expected: list[Stretch] = []
+    expected: list[Window] = []
     for row, text in enumerate(texts):
         for match in re.finditer(r"(?<![A-Za-z0-9])[A-Za-z]{2}[0-9]{2}", text):
             start, end = match.start(), min(match.start() + windows.IBAN_REACH, len(text))
             if expected and expected[-1][0] == row and expected[-1][2] >= start:
                 start = expected.pop()[1]
-            expected.append((row, start, end, 0))
-    assert windows.iban_windows(characters(*texts)) == expected
+            expected.append([row, start, end, 0])
+    assert windows.iban_windows(characters(*texts)).tolist() == expected
 
 
 def test_more_windows_than_expected() -> None:
@@ -65,7 +66,7 @@ def test_more_windows_than_expected() -> None:
 
 def test_whole_texts() -> None:
     """A secret is searched in complete texts; a null and an empty text have none."""
-    assert windows.whole_texts(characters("ab", None, "", "é")) == [(0, 0, 2, 0), (3, 0, 1, 0)]
+    assert windows.whole_texts(characters("ab", None, "", "é")).tolist() == [[0, 0, 2, 0], [3, 0, 1, 0]]
 
 
 def test_number_punctuation_covers_libphonenumber() -> None:
