@@ -136,6 +136,8 @@ Settled = Mapping[int, Sequence[tuple[int, int]]]
 """The start and end of replacements, by row, in order."""
 _FAR = 1 << 40
 """Further than any text is long."""
+_DENSE = 1000
+"""Characters per window of a text in which all windows are looked at together."""
 _MAY_BE_LETTER = np.array([chr(code).isalnum() for code in range(128)] + [True])
 """Whether a character of ASCII is a letter or digit; at the end, that any other may be one."""
 
@@ -217,9 +219,9 @@ def _windows(
         settled: The replacements near which to search; None if all windows are to be searched.
     """
     found = search(text)
-    if settled is not None:
+    if settled is not None and len(found):
         found = _unsettled(found, text, text_of, settled, search)
-    if search not in (number_windows, address_windows):
+    if search not in (number_windows, address_windows) or not len(found):
         return np.column_stack([found, np.zeros(len(found), np.int64)])
     rows, starts, ends, _ = found.T
     extension = np.where(phones.may_go_on(text, rows, ends), phones.MAX_EXTENSION, 0)
@@ -287,13 +289,15 @@ def _is_replaced(
         last: Where it ends.
         is_inside: Whether it begins before the window ends.
     """
-    letters = np.append(0, np.cumsum(_MAY_BE_LETTER[np.minimum(text.codepoints, 128)]))
     replaced = np.zeros(len(windows), np.bool_)
     rows, starts, ends, _ = windows[is_inside].T
     offsets, first, last = text.first[rows], first[is_inside], last[is_inside]
-    begins = letters[offsets + np.maximum(starts, first)] - letters[offsets + starts]
-    stops = letters[offsets + ends] - letters[offsets + np.minimum(ends, last)]
-    is_sure = (begins + stops == 0) & ~phones.may_go_on(text, rows, ends)
+    is_sure = np.zeros(len(rows), np.bool_)
+    if len(rows) * _DENSE > len(text.codepoints):
+        letters = np.append(0, np.cumsum(_MAY_BE_LETTER[np.minimum(text.codepoints, 128)]))
+        begins = letters[offsets + np.maximum(starts, first)] - letters[offsets + starts]
+        stops = letters[offsets + ends] - letters[offsets + np.minimum(ends, last)]
+        is_sure = (begins + stops == 0) & ~phones.may_go_on(text, rows, ends)
     columns = (np.flatnonzero(is_inside), rows, starts, ends, first, last)
     for place, row, start, end, begin, stop in zip(*(one[~is_sure].tolist() for one in columns), strict=True):
         replaced[place] = _is_within(start, end, begin, stop, text_of(row))

@@ -133,6 +133,8 @@ def judge_plain(
     matches: list[tuple[int, Match]] = []
     others: list[int] = []
     windows = windows[windows[:, 3] <= MAX_FIGURES]
+    if not len(windows):
+        return matches, windows
     places, found, elsewhere = _readings(characters, windows, regions)
     for place, window, readings, bits in zip(places, windows[places].tolist(), found, elsewhere, strict=True):
         row, start, end, _, is_named = window
@@ -327,9 +329,9 @@ def end_of_context(text: str, end: int) -> int:
 def may_go_on(text: views.Characters, rows: Int64s, ends: Int64s) -> Bools:
     """Whether an extension may follow numbers in some rows that end before some places: a quick test."""
     ends, lasts = ends + text.first[rows], text.last[rows]
-    codes = np.append(text.codepoints, np.uint32(0))
     here, following = (
-        np.where(places < lasts, np.minimum(codes[np.minimum(places, lasts)], 128), 0) for places in (ends, ends + 1)
+        np.where(places < lasts, np.minimum(text.codepoints[np.minimum(places, lasts - 1)], 128), 0)
+        for places in (ends, ends + 1)
     )
     may: Bools = _MAY_EXTEND[here] & (~_SEPARATES[here] | _MAY_EXTEND_LATER[following])
     return may
