@@ -186,7 +186,7 @@ def _run(
     if len(named) > 1:
         raise UsageError(f"{' and '.join(named)} are mutually exclusive")
     has_workers_here = workers != 0 and named in ([], ["--workers"])
-    with forking("curation.jobs.steps.preloaded") if has_workers_here else nullcontext():
+    with forking("curation.jobs.cli.preloaded") if has_workers_here else nullcontext():
         from curation.archives.path_lists import expand_lists
         from curation.jobs.steps.run import run_commands
 

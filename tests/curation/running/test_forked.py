@@ -118,7 +118,7 @@ def test_what_is_preloaded_has_no_threads() -> None:
     from curation.running.fork_server import ENVIRONMENT
 
     program = """
-import curation.jobs.steps.preloaded, os, sys
+import curation.jobs.cli.preloaded, os, sys
 print(len(os.listdir("/proc/self/task")), "curation.jobs.steps.filter" in sys.modules)
 """
     environment = os.environ | ENVIRONMENT
