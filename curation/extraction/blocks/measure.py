@@ -207,9 +207,11 @@ def _hash(text: UInt8s, start: int, end: int) -> Any:
 @leaf
 def _measure_text(page: Page, block: int, basic: Float64s, sums: Float64s) -> Any:
     """Fill the features of a block's own text, and its sums; returns the hash of its text."""
-    chars = words = links = bold = commas = sentences = foreign = timed = 0
-    letters = upper = digits = symbols = last = first = np.int64(0)
-    first_run, end_run, previous_space = page.blocks[block, FIRST_RUN], page.blocks[block + 1, FIRST_RUN], np.int64(1)
+    chars = words = links = bold = commas = upper = letters = digits = symbols = sentences = foreign = timed = 0
+    previous_space: Any = np.int64(1)
+    first: Any = 0
+    last: Any = 0
+    first_run, end_run = page.blocks[block, FIRST_RUN], page.blocks[block + 1, FIRST_RUN]
     text_start = text_end = page.runs[first_run, START]
     for run in range(first_run, end_run):
         i, end, flags, before = page.runs[run, START], page.runs[run, END], page.runs[run, RUN_FLAGS], chars
