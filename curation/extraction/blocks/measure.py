@@ -53,6 +53,7 @@ from curation.extraction.blocks.parse import (
     TAG,
     TIME,
     Page,
+    eight_bytes,
 )  # fmt: skip
 from curation.extraction.blocks.tags import BASIS, NUMBERS, PRIME
 from curation.running.compiled import inner, kernel, leaf
@@ -185,6 +186,7 @@ for _places, _bytes in (
 
 @leaf
 def _counted(counts: Any, place: Any) -> Any:
+    """One of the counts in a number."""
     return np.int64((counts >> place) & np.uint64(255))
 
 
@@ -193,10 +195,7 @@ def _hash(text: UInt8s, start: int, end: int) -> Any:
     """A hash of `text[start:end]`, by eight bytes at a time."""
     key = BASIS ^ np.uint64(end - start)
     for at in range(start, end - 7, 8):
-        word = np.uint64(0)
-        for k in range(8):
-            word |= np.uint64(text[np.uint64(at + k)]) << np.uint64(8 * k)
-        key = (key ^ word) * _MIX
+        key = (key ^ eight_bytes(text, np.uint64(at))) * _MIX
         key ^= key >> np.uint64(32)
     for at in range(end - (end - start) % 8, end):
         key = (key ^ np.uint64(text[np.uint64(at)])) * PRIME

@@ -215,17 +215,22 @@ _TEXT[38], _TEXT[0xC2], _TEXT[0xEF] = _AMPERSAND, _C2, _EF
 
 
 @leaf
+def eight_bytes(data: UInt8s, place: np.uint64) -> np.uint64:
+    """The eight bytes from `place` as one number, which the processor reads at once."""
+    word = np.uint64(0)
+    for k in range(8):
+        word |= np.uint64(data[place + np.uint64(k)]) << np.uint64(8 * k)
+    return word
+
+
+@leaf
 def _find(data: UInt8s, i: int, end: int, byte: int) -> int:
     """The first place from `i` where `byte` is, or `end`. Eight bytes at a time, as one number."""
     place, stop = np.uint64(i), np.uint64(end)  # without a sign: no check for negative indices
     pattern = np.uint64(byte) * _ONES
     while place + np.uint64(8) <= stop:
-        word = np.uint64(0)
-        for k in range(8):
-            word |= np.uint64(data[place + np.uint64(k)]) << np.uint64(8 * k)
-        word ^= (
-            pattern  # a byte that is found is 0 now; the highest bit of the first such byte is the lowest of `found`
-        )
+        word = eight_bytes(data, place) ^ pattern
+        # A byte that is found is 0 now. The lowest bit in `found` is the highest of the first such byte.
         found = (word - _ONES) & ~word & _HIGHEST
         if found:
             below = ((found & (~found + np.uint64(1))) - np.uint64(1)) >> np.uint64(7) & _ONES
