@@ -24,7 +24,7 @@ few digits, or with something that needs a closer look."""
 _LAST_BIT = 62
 """The bit that all regions from the 63rd on share."""
 _ANY_DIGITS = r"\d{2,40}"
-_CARRIER = re.compile(r"(\(\?:[\d|]+\)|\d+)\(\?:\(([\d|[\]-]+)\)\(\\d\{(\d+),\d+\}\)\)\?")
+_CARRIER = re.compile(r"(\(\?:[\d|]{1,40}+\)|\d{1,9}+)\(\?:\(([\d|[\]-]{1,200}+)\)\(\\d\{(\d{1,2}),\d{1,2}\}\)\)\?")
 """A national prefix, with or without the code of a carrier behind it and a number of digits behind that."""
 _MIN_CARRIER = 2
 """Digits of the shortest code of a carrier."""
