@@ -263,7 +263,7 @@ def certain_numbers(written: str, digits: str, readings: Readings) -> tuple[Cert
         digits: Its digits, as ASCII.
         readings: What its digits may mean.
     """
-    if digits.startswith(readings.unsure):
+    if digits.startswith(readings.unsure) or any(_may_be_abroad(plan, digits) for plan in readings.unknown):
         return None
     key = (written, digits[0])
     if key not in readings.certain:
@@ -274,11 +274,19 @@ def certain_numbers(written: str, digits: str, readings: Readings) -> tuple[Cert
     return found
 
 
+def _may_be_abroad(plan: NumberingPlan, digits: str) -> bool:
+    """Whether digits that need a closer look in a region may be a number there, not a prefix for calls abroad alone."""
+    prefix = plan.dialed_abroad(digits)
+    return prefix is None or read_abroad(digits[prefix:], INTERNATIONAL_PREFIX)[0] is not None
+
+
 def _certain_numbers(written: str, first: str, size: int, readings: Readings) -> tuple[CertainNumber, ...] | None:
     found, sizes = [], group_sizes(written)
     for region, plan, how, lengths, is_exact in readings.usual:
+        if how == UNKNOWN:
+            continue
         cut = 0 if how == WITHOUT_PREFIX else plan.prefix_sizes.get(first)
-        if how == UNKNOWN or cut is None:
+        if cut is None:
             return None
         length = size - cut
         if length in lengths:

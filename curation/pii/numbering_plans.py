@@ -425,12 +425,14 @@ class Readings(NamedTuple):
         usual: The readings of which no number lacks the national prefix that its format requires.
         all: All readings.
         unsure: How digits begin that may have a prefix for calls abroad or a calling code.
+        unknown: The plans of the usual ones in which digits need a closer look.
         certain: What is certain of digits with these readings, by their shape and first digit.
     """
 
     usual: tuple[Reading, ...]
     all: tuple[Reading, ...]
     unsure: tuple[str, ...]
+    unknown: tuple[NumberingPlan, ...]
     certain: dict[tuple[str, str], Any]
 
 
@@ -458,7 +460,9 @@ def _combined(results: tuple[tuple[str, Way], ...], plans: Mapping[str, Numberin
         combined.append((region, plan, how, certain, is_exact))
         if how != WITHOUT_PREFIX or place is None or not formats.requires_prefix[place]:
             usual.append(combined[-1])
-    return Readings(tuple(usual), tuple(combined), ("00", *(plan.code for _, plan, *_ in usual)), {})
+    unsure = ("00", *(plan.code for _, plan, *_ in usual))
+    unknown = tuple(plan for _, plan, how, *_ in usual if how == UNKNOWN)
+    return Readings(tuple(usual), tuple(combined), unsure, unknown, {})
 
 
 class _Alternative(NamedTuple):
