@@ -186,7 +186,10 @@ def without_unshown(page: Page) -> Page:
         are.
     """
     unshown = _find_unshown(page)
-    if not np.any(unshown):
+    has_unshown = False
+    for is_unshown in unshown:
+        has_unshown |= is_unshown
+    if not has_unshown:
         return page
     text = np.empty(len(page.text) + len(page.runs), np.uint8)
     blocks, runs = page.blocks.copy(), page.runs.copy()
@@ -202,7 +205,8 @@ def without_unshown(page: Page) -> Page:
                 is_apart |= not preserved and end > start and page.text[start] == 32
                 after_button = preserved and flags & BUTTON
                 continue
-            runs[count] = page.runs[run]
+            for column in range(START, RUN_FLAGS + 1):
+                runs[count, column] = page.runs[run, column]
             runs[count, START] = n
             if is_changed and n == begin:
                 while start < end and (page.text[start] == 10 or (page.text[start] == 32 and not preserved)):

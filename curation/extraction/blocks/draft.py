@@ -1,0 +1,302 @@
+"""The draft of a page: its chosen blocks, the elements that give them structure, and what is special about each."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from curation.arrays import Bools, Int64s, UInt8s
+from curation.extraction.blocks.attributes import find_class
+from curation.extraction.blocks.parse import (
+    AROUND,
+    CODE,
+    END,
+    END_BLOCK,
+    FIRST_BLOCK,
+    FIRST_RUN,
+    HEADLINE,
+    OPENED,
+    PARENT,
+    PRE,
+    RUN_FLAGS,
+    START,
+    TABLE,
+    TAG,
+    TEX,
+    Page,
+    hash_word,
+)  # fmt: skip
+from curation.extraction.blocks.tags import NAMES, NUMBERS, hashed
+from curation.extraction.blocks.write import find_data_tables
+from curation.running.compiled import kernel, leaf
+
+MAX_DEPTH = 40
+"""Elements around a block that its structure is made of; those further inside are ignored."""
+MAX_CONTAINERS = 8
+"""Lists and quotes inside one another; parsers of Markdown limit this, too."""
+
+BR, DIV, TD = (NUMBERS[name] for name in ("br", "div", "td"))
+
+ITEM, QUOTES, PREFORMATTED, DATA, ROW, CELL, HEADING, OTHER = (1 << bit for bit in range(8))
+"""Kinds of elements that give blocks structure."""
+_NAMES_BY_KIND = {
+    ITEM: "li", QUOTES: "blockquote", PREFORMATTED: "pre", DATA: "table", ROW: "tr", CELL: "td th",
+    HEADING: "h1 h2 h3 h4 h5 h6", OTHER: "ul ol menu dir listing code",
+}  # fmt: skip
+KIND = np.array([sum(kind for kind, names in _NAMES_BY_KIND.items() if name in names.split()) for name in NAMES])
+"""Kinds by number of the name."""
+
+ALL_CODE, LINE, NUMBERED, SPECIAL = 1, 2, 4, 8
+"""What a block is: nothing but code, a line of code by its class, nothing but numbers, not to be written as it is."""
+
+INSIDE, DEPTH, VALUE = range(3)
+BLOCK, BLOCK_AROUND, FIRST, AFTER, LOOK, HEADLINES, BREAKS, BEGIN, STOP, LINE_MARK, END_MARK = range(11)
+
+# The state of the writer: single numbers, then a row of numbers for each container, then the elements around a block.
+HAS_CODE, PLACE, HAS_OUTPUT, IS_TIGHT, ARE_NUMBERED, COUNT, COUNT_BEFORE = range(_VALUES := 7)
+CONTAINERS, CONTAINERS_BEFORE, WIDTHS, MARKERS, ITEM_NUMBERS, CHAIN = (
+    _VALUES + MAX_CONTAINERS * table for table in range(6)
+)
+
+_LINE_CLASSES = [hashed(name) for name in (b"crayon-line", b"codeline", b"code-line", b"cm-line", b"view-line")]
+_LINE_KEYS = np.array(_LINE_CLASSES, np.uint64)
+_LINE_PREFIX = b"blob-code"
+_LINE_PREFIX_KEY, _LINE_PREFIX_BYTES = np.uint64(hashed(_LINE_PREFIX)), len(_LINE_PREFIX)
+_TAG_BEGINNING = 200
+"""Bytes of a start tag in which "line" or "code" is, if its class has one of these names."""
+
+_MARKS, _SPACES, _DIGITS, _BEGINNINGS = 1, 2, 4, 8
+_BYTES = np.zeros(256, np.uint8)
+_BYTES[[*b"\\`*_\n<&]$"]] = _MARKS
+_BYTES[[*range(9, 14), *range(28, 33)]] |= _SPACES
+_BYTES[[*b"0123456789"]] = _DIGITS
+_BYTES[[*b"#+-:=>|~"]] = _BEGINNINGS
+
+
+class Draft(NamedTuple):
+    """A page whose chosen blocks are written. A place is the number of a block among the chosen ones.
+
+    Attributes:
+        text: The page's text.
+        source: The page's HTML.
+        elements: The page's elements.
+        runs: The page's runs of text.
+        outline: A row for each element. Columns: INSIDE, the innermost element with a kind at or around it, 0 if there
+            is none; DEPTH, how many such elements there are; VALUE, for a table, whether it is a table of data, for
+            others what the writer keeps.
+        places: A row for each place. Columns: BLOCK, the number of the block; BLOCK_AROUND, the block element around
+            it; FIRST and AFTER, its first run and the one after its last; LOOK, what it is; HEADLINES, how many of the
+            places before are headings; BREAKS, how many `<br>` are directly before it; BEGIN and STOP, where its line
+            of Markdown is in the text; LINE_MARK and END_MARK, where a backslash is put into this line in a paragraph
+            and at the end of a heading, 0 if none is. One more row at the end holds the last HEADLINES.
+        before: How many blocks before each one are chosen; one more at the end.
+        state: HAS_CODE, whether any of the blocks is code; and what the writer keeps.
+    """
+
+    text: UInt8s
+    source: UInt8s
+    elements: Int64s
+    runs: Int64s
+    outline: Int64s
+    places: Int64s
+    before: Int64s
+    state: Int64s
+
+
+@kernel
+def make_draft(page: Page, source: UInt8s, taken: Bools) -> Draft:
+    """The draft of the blocks that are taken; arguments as for `write_markdown`."""
+    elements, runs, text = page.elements, page.runs, page.text
+    before = np.zeros(len(page.blocks), np.int64)
+    breaks = np.zeros(len(page.blocks), np.int64)
+    count = 0
+    for block in range(len(taken)):
+        before[block] = count
+        count += taken[block]
+    before[len(taken)] = count
+    outline = np.zeros((len(elements), 3), np.int64)
+    for element in range(1, len(elements) - 1):
+        tag, inside = elements[element, TAG], outline[elements[element, PARENT], INSIDE]
+        if KIND[tag] and outline[inside, DEPTH] < MAX_DEPTH:
+            outline[element, DEPTH] = outline[inside, DEPTH] + 1
+            inside = element
+        outline[element, INSIDE] = inside
+        if tag == BR:
+            breaks[elements[element, FIRST_BLOCK]] += 1
+    places = np.zeros((count + 1, 11), np.int64)
+    state = np.zeros(CHAIN + MAX_DEPTH, np.int64)
+    state[PLACE] = -1
+    has_table = False
+    place = around = look = 0
+    for block in range(len(taken)):
+        if not taken[block]:
+            continue
+        first, after = page.blocks[block, FIRST_RUN], page.blocks[block + 1, FIRST_RUN]
+        start, end, flags = runs[first, START], runs[after - 1, END], runs[first, RUN_FLAGS]
+        look &= LINE
+        if around != page.blocks[block, AROUND]:
+            around = page.blocks[block, AROUND]
+            look = LINE if _is_line(elements, source, around) else 0
+        some, all_of_it = 0, CODE
+        for run in range(first, after):
+            some |= runs[run, RUN_FLAGS]
+            all_of_it &= runs[run, RUN_FLAGS]
+        if all_of_it:
+            look |= ALL_CODE
+        state[HAS_CODE] |= look > 0 or flags & PRE > 0
+        if _is_numbers(text, start, end):
+            look |= NUMBERED
+        if some & (CODE | TEX) or _is_special(text, start, end):
+            look |= SPECIAL
+        places[place, BLOCK], places[place, BLOCK_AROUND] = block, around
+        places[place, FIRST], places[place, AFTER] = first, after
+        places[place, BEGIN], places[place, STOP] = start, end
+        places[place, LOOK], places[place, BREAKS] = look, breaks[block]
+        has_table |= flags & TABLE > 0
+        place += 1
+        places[place, HEADLINES] = places[place - 1, HEADLINES] + (flags & HEADLINE > 0)
+    draft = Draft(text, source, elements, runs, outline, places, before, state)
+    if has_table:
+        data_tables = find_data_tables(page, taken)
+        for element in range(len(data_tables)):
+            if data_tables[element]:
+                first, end = before[elements[element, FIRST_BLOCK]], before[elements[element, END_BLOCK]]
+                outline[element, VALUE] = not _is_listing(places, first, end)
+    for place in range(count):
+        around = places[place, BLOCK_AROUND]
+        if runs[places[place, FIRST], RUN_FLAGS] & PRE and places[place, LOOK] & SPECIAL:
+            in_line = innermost(draft, around, HEADING) or outline[innermost(draft, around, DATA), VALUE]
+            if not in_line:
+                places[place, LOOK] -= SPECIAL
+    return draft
+
+
+@leaf
+def _is_line(elements: Int64s, source: UInt8s, element: int) -> bool:
+    """Whether the class of an element says that it is a line of code."""
+    if elements[element, TAG] not in (DIV, TD):
+        return False
+    start, end = find_class(elements, source, element)
+    is_line = False
+    while start < end and not is_line:
+        stop = start
+        while stop < end and not _BYTES[source[stop]] & _SPACES:
+            stop += 1
+        key = hash_word(source, start, stop)
+        for known in _LINE_KEYS:
+            is_line |= key == known
+        if stop - start >= _LINE_PREFIX_BYTES:
+            is_line |= hash_word(source, start, start + _LINE_PREFIX_BYTES) == _LINE_PREFIX_KEY
+        start = stop + 1
+    if is_line:
+        start = elements[element, OPENED]
+        for i in range(start, min(len(source), start + _TAG_BEGINNING) - 3):
+            first, second, third = source[i], source[i + 1], source[i + 2]
+            if source[i + 3] == 101 and (
+                (first == 108 and second == 105 and third == 110) or (first == 99 and second == 111 and third == 100)
+            ):
+                return True
+    return False
+
+
+@leaf
+def _space(text: UInt8s, i: int, end: int) -> int:
+    """Bytes of the white space at `i`, as `str.isspace` tells it; 0 if there is none."""
+    byte, size = text[i], end - i
+    if byte < 128:
+        return int(_BYTES[byte] & _SPACES > 0)
+    if byte == 0xC2 and size > 1 and (text[i + 1] == 0x85 or text[i + 1] == 0xA0):
+        return 2
+    if 0xE1 <= byte <= 0xE3 and size > 2:
+        code = (byte & 0xF) << 12 | (text[i + 1] & 0x3F) << 6 | (text[i + 2] & 0x3F)
+        if 0x2000 <= code <= 0x200A or code in (0x1680, 0x2028, 0x2029, 0x202F, 0x205F, 0x3000):
+            return 3
+    return 0
+
+
+@leaf
+def _is_numbers(text: UInt8s, start: int, end: int) -> bool:
+    """Whether text is nothing but numbers of up to six digits."""
+    if start == end or not (text[start] == 32 or _BYTES[text[start]] & _DIGITS):
+        return False
+    digits, has_digits = 0, False
+    while start < end:
+        if _BYTES[text[start]] & _DIGITS:
+            digits += 1
+            start += 1
+            has_digits = True
+        else:
+            size = _space(text, start, end)
+            if not size:
+                return False
+            digits = 0
+            start += size
+        if digits > 6:
+            return False
+    return has_digits
+
+
+@leaf
+def _is_special(text: UInt8s, start: int, end: int) -> bool:
+    """Whether a line may have something to escape, several lines, or white space around it."""
+    if start == end:
+        return False
+    first, last = text[start], text[end - 1]
+    if _BYTES[first] & _BEGINNINGS or last == 35 or _space(text, start, end) or _space(text, end - 1, end):
+        return True
+    if last >= 128 and (
+        (end - start > 1 and _space(text, end - 2, end)) or (end - start > 2 and _space(text, end - 3, end))
+    ):
+        return True
+    stop = start
+    while stop < end and stop - start < 40 and (text[stop] >= 128 or _BYTES[text[stop]] & _DIGITS):
+        stop += 1
+    if stop > start and stop < end and (text[stop] == 41 or text[stop] == 46):
+        return True
+    dollars = 0
+    for i in range(start, end):
+        byte = text[i]
+        if not _BYTES[byte] & _MARKS:
+            continue
+        after = text[i + 1] if i + 1 < end else 32
+        if byte == 36:
+            dollars += 1
+            if dollars > 1:
+                return True
+        elif byte == 93:
+            if after == 40 or after == 58:
+                return True
+        elif after != 32 or not (byte == 38 or byte == 60):
+            return True
+    return False
+
+
+@leaf
+def _is_listing(places: Int64s, first: int, end: int) -> bool:
+    """Whether the rows of a table at some places are lines of code, after their numbers."""
+    numbers = 0
+    for place in range(first, end):
+        look = places[place, LOOK]
+        if look & LINE:
+            return True
+        if look & NUMBERED:
+            numbers += 1
+        elif not look & ALL_CODE:
+            return False
+    return numbers > 1 and 2 * numbers >= end - first
+
+
+@leaf
+def innermost(draft: Draft, element: int, kind: int) -> int:
+    """The innermost element of a kind, or of the sum of several, at or around `element`; 0 if there is none."""
+    element = draft.outline[element, INSIDE]
+    while element and not KIND[draft.elements[element, TAG]] & kind:
+        element = draft.outline[draft.elements[element, PARENT], INSIDE]
+    return int(element)
+
+
+@leaf
+def places_in(draft: Draft, element: int) -> tuple[int, int]:
+    """The first place in an element, and the one after its last."""
+    return draft.before[draft.elements[element, FIRST_BLOCK]], draft.before[draft.elements[element, END_BLOCK]]
