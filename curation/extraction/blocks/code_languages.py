@@ -38,9 +38,9 @@ def find_language(elements: Sequence[int], outermost: int, attributes: Attribute
         Its name; "" if no attribute tells.
     """
     for place, element in enumerate(elements[: outermost + 6]):
-        own = place <= outermost
+        own, values = place <= outermost, attributes.read(element)
         for name in ("data-lang", "data-language", "lang"):
-            found = attributes.value(element, name).lower().strip()
+            found = values.get(name, "").lower().strip()
             if found and (name != "lang" or (found in LANGUAGES and len(found) > 2)):
                 return _named(found)
         classes = attributes.classes(element)

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 
 from curation.arrays import Bools, Int64s, UInt8s
-from curation.extraction.blocks.attributes import find_class
 from curation.extraction.blocks.parse import (
     AROUND,
     CODE,
@@ -25,9 +24,8 @@ from curation.extraction.blocks.parse import (
     TAG,
     TEX,
     Page,
-    hash_word,
 )  # fmt: skip
-from curation.extraction.blocks.tags import NAMES, NUMBERS, hashed
+from curation.extraction.blocks.tags import NAMES, NUMBERS
 from curation.extraction.blocks.write import find_data_tables
 from curation.running.compiled import kernel, leaf
 
@@ -36,7 +34,14 @@ MAX_DEPTH = 40
 MAX_CONTAINERS = 8
 """Lists and quotes inside one another; parsers of Markdown limit this, too."""
 
-BR, DIV, TD = (NUMBERS[name] for name in ("br", "div", "td"))
+MAX_COLUMNS = 60
+"""Columns of a table."""
+MAX_ROWS = 1000
+"""Rows that one cell covers."""
+ROWS_UNIT = 1 << 10
+"""VALUE of a cell: the columns that it covers, plus the rows in this unit."""
+
+BR, DIV, LI, OL, TABLE_TAG, TD = (NUMBERS[name] for name in ("br", "div", "li", "ol", "table", "td"))
 
 ITEM, QUOTES, PREFORMATTED, DATA, ROW, CELL, HEADING, OTHER = (1 << bit for bit in range(8))
 """Kinds of elements that give blocks structure."""
@@ -48,23 +53,20 @@ KIND = np.array([sum(kind for kind, names in _NAMES_BY_KIND.items() if name in n
 """Kinds by number of the name."""
 
 ALL_CODE, LINE, NUMBERED, SPECIAL = 1, 2, 4, 8
-"""What a block is: nothing but code, a line of code by its class, nothing but numbers, not to be written as it is."""
+"""What a block is: nothing but code, maybe a line of code by its class, maybe a number, not to be written as it is."""
 
 INSIDE, DEPTH, VALUE = range(3)
 BLOCK, BLOCK_AROUND, FIRST, AFTER, LOOK, HEADLINES, BREAKS, BEGIN, STOP, LINE_MARK, END_MARK = range(11)
 
-# The state of the writer: single numbers, then a row of numbers for each container, then the elements around a block.
-HAS_CODE, PLACE, HAS_OUTPUT, IS_TIGHT, ARE_NUMBERED, COUNT, COUNT_BEFORE = range(_VALUES := 7)
-CONTAINERS, CONTAINERS_BEFORE, WIDTHS, MARKERS, ITEM_NUMBERS, CHAIN = (
-    _VALUES + MAX_CONTAINERS * table for table in range(6)
-)
+# The state of the writer: single numbers, a row of numbers for each container, the elements around a block, and bytes.
+HAS_CODE, HAS_NUMBERS, HAS_TABLES, HAS_LINES, PLACE, HAS_OUTPUT, IS_TIGHT, COUNT, COUNT_BEFORE = range(_VALUES := 9)
+CONTAINERS, CONTAINERS_BEFORE, MARKERS, ENDS, CHAIN = (_VALUES + MAX_CONTAINERS * table for table in range(5))
+PREFIX = CHAIN + MAX_DEPTH
+MAX_PREFIX = 11 * MAX_CONTAINERS
+"""Bytes that containers put before a line: at most nine digits, a point and a space each."""
 
-_LINE_CLASSES = [hashed(name) for name in (b"crayon-line", b"codeline", b"code-line", b"cm-line", b"view-line")]
-_LINE_KEYS = np.array(_LINE_CLASSES, np.uint64)
-_LINE_PREFIX = b"blob-code"
-_LINE_PREFIX_KEY, _LINE_PREFIX_BYTES = np.uint64(hashed(_LINE_PREFIX)), len(_LINE_PREFIX)
-_TAG_BEGINNING = 200
-"""Bytes of a start tag in which "line" or "code" is, if its class has one of these names."""
+LINE_BYTES = 200
+"""Bytes after the name in a start tag in which "line" or "code" is, if its class says that it is a line of code."""
 
 _MARKS, _SPACES, _DIGITS, _BEGINNINGS = 1, 2, 4, 8
 _BYTES = np.zeros(256, np.uint8)
@@ -83,15 +85,15 @@ class Draft(NamedTuple):
         elements: The page's elements.
         runs: The page's runs of text.
         outline: A row for each element. Columns: INSIDE, the innermost element with a kind at or around it, 0 if there
-            is none; DEPTH, how many such elements there are; VALUE, for a table, whether it is a table of data, for
-            others what the writer keeps.
+            is none; DEPTH, how many such elements there are; VALUE: 1 for a table that is written as such, the number for
+            an item of a numbered list, and for a cell how many columns and rows it covers.
         places: A row for each place. Columns: BLOCK, the number of the block; BLOCK_AROUND, the block element around
             it; FIRST and AFTER, its first run and the one after its last; LOOK, what it is; HEADLINES, how many of the
             places before are headings; BREAKS, how many `<br>` are directly before it; BEGIN and STOP, where its line
             of Markdown is in the text; LINE_MARK and END_MARK, where a backslash is put into this line in a paragraph
             and at the end of a heading, 0 if none is. One more row at the end holds the last HEADLINES.
         before: How many blocks before each one are chosen; one more at the end.
-        state: HAS_CODE, whether any of the blocks is code; and what the writer keeps.
+        state: HAS_CODE, whether any of the blocks is code; PLACE, the next one to write; and what the writer keeps.
     """
 
     text: UInt8s
@@ -115,6 +117,8 @@ def make_draft(page: Page, source: UInt8s, taken: Bools) -> Draft:
         before[block] = count
         count += taken[block]
     before[len(taken)] = count
+    state = np.zeros(PREFIX + MAX_PREFIX, np.int64)
+    state[PLACE] = -1
     outline = np.zeros((len(elements), 3), np.int64)
     for element in range(1, len(elements) - 1):
         tag, inside = elements[element, TAG], outline[elements[element, PARENT], INSIDE]
@@ -124,9 +128,8 @@ def make_draft(page: Page, source: UInt8s, taken: Bools) -> Draft:
         outline[element, INSIDE] = inside
         if tag == BR:
             breaks[elements[element, FIRST_BLOCK]] += 1
+        state[HAS_NUMBERS] |= tag == OL
     places = np.zeros((count + 1, 11), np.int64)
-    state = np.zeros(CHAIN + MAX_DEPTH, np.int64)
-    state[PLACE] = -1
     has_table = False
     place = around = look = 0
     for block in range(len(taken)):
@@ -137,15 +140,16 @@ def make_draft(page: Page, source: UInt8s, taken: Bools) -> Draft:
         look &= LINE
         if around != page.blocks[block, AROUND]:
             around = page.blocks[block, AROUND]
-            look = LINE if _is_line(elements, source, around) else 0
+            look = LINE if _may_be_line(elements, source, around) else 0
         some, all_of_it = 0, CODE
         for run in range(first, after):
             some |= runs[run, RUN_FLAGS]
             all_of_it &= runs[run, RUN_FLAGS]
         if all_of_it:
             look |= ALL_CODE
-        state[HAS_CODE] |= look > 0 or flags & PRE > 0
-        if _is_numbers(text, start, end):
+        state[HAS_CODE] |= look & ALL_CODE or flags & PRE
+        state[HAS_LINES] |= look & LINE
+        if start < end and (text[start] == 32 or _BYTES[text[start]] & _DIGITS):
             look |= NUMBERED
         if some & (CODE | TEX) or _is_special(text, start, end):
             look |= SPECIAL
@@ -153,6 +157,7 @@ def make_draft(page: Page, source: UInt8s, taken: Bools) -> Draft:
         places[place, FIRST], places[place, AFTER] = first, after
         places[place, BEGIN], places[place, STOP] = start, end
         places[place, LOOK], places[place, BREAKS] = look, breaks[block]
+        places[place, LINE_MARK], places[place, END_MARK] = _number_end(text, start, end), -1
         has_table |= flags & TABLE > 0
         place += 1
         places[place, HEADLINES] = places[place - 1, HEADLINES] + (flags & HEADLINE > 0)
@@ -160,9 +165,8 @@ def make_draft(page: Page, source: UInt8s, taken: Bools) -> Draft:
     if has_table:
         data_tables = find_data_tables(page, taken)
         for element in range(len(data_tables)):
-            if data_tables[element]:
-                first, end = before[elements[element, FIRST_BLOCK]], before[elements[element, END_BLOCK]]
-                outline[element, VALUE] = not _is_listing(places, first, end)
+            outline[element, VALUE] = data_tables[element]
+            state[HAS_TABLES] |= data_tables[element]
     for place in range(count):
         around = places[place, BLOCK_AROUND]
         if runs[places[place, FIRST], RUN_FLAGS] & PRE and places[place, LOOK] & SPECIAL:
@@ -173,30 +177,17 @@ def make_draft(page: Page, source: UInt8s, taken: Bools) -> Draft:
 
 
 @leaf
-def _is_line(elements: Int64s, source: UInt8s, element: int) -> bool:
-    """Whether the class of an element says that it is a line of code."""
+def _may_be_line(elements: Int64s, source: UInt8s, element: int) -> bool:
+    """Whether the class of an element may say that it is a line of code."""
     if elements[element, TAG] not in (DIV, TD):
         return False
-    start, end = find_class(elements, source, element)
-    is_line = False
-    while start < end and not is_line:
-        stop = start
-        while stop < end and not _BYTES[source[stop]] & _SPACES:
-            stop += 1
-        key = hash_word(source, start, stop)
-        for known in _LINE_KEYS:
-            is_line |= key == known
-        if stop - start >= _LINE_PREFIX_BYTES:
-            is_line |= hash_word(source, start, start + _LINE_PREFIX_BYTES) == _LINE_PREFIX_KEY
-        start = stop + 1
-    if is_line:
-        start = elements[element, OPENED]
-        for i in range(start, min(len(source), start + _TAG_BEGINNING) - 3):
-            first, second, third = source[i], source[i + 1], source[i + 2]
-            if source[i + 3] == 101 and (
-                (first == 108 and second == 105 and third == 110) or (first == 99 and second == 111 and third == 100)
-            ):
-                return True
+    start = elements[element, OPENED]
+    for i in range(start + 3, min(len(source), start + LINE_BYTES)):
+        if source[i] == 101 and (
+            (source[i - 1] == 110 and source[i - 2] == 105 and source[i - 3] == 108)
+            or (source[i - 1] == 100 and source[i - 2] == 111 and source[i - 3] == 99)
+        ):
+            return True
     return False
 
 
@@ -216,28 +207,6 @@ def _space(text: UInt8s, i: int, end: int) -> int:
 
 
 @leaf
-def _is_numbers(text: UInt8s, start: int, end: int) -> bool:
-    """Whether text is nothing but numbers of up to six digits."""
-    if start == end or not (text[start] == 32 or _BYTES[text[start]] & _DIGITS):
-        return False
-    digits, has_digits = 0, False
-    while start < end:
-        if _BYTES[text[start]] & _DIGITS:
-            digits += 1
-            start += 1
-            has_digits = True
-        else:
-            size = _space(text, start, end)
-            if not size:
-                return False
-            digits = 0
-            start += size
-        if digits > 6:
-            return False
-    return has_digits
-
-
-@leaf
 def _is_special(text: UInt8s, start: int, end: int) -> bool:
     """Whether a line may have something to escape, several lines, or white space around it."""
     if start == end:
@@ -252,7 +221,7 @@ def _is_special(text: UInt8s, start: int, end: int) -> bool:
     stop = start
     while stop < end and stop - start < 40 and (text[stop] >= 128 or _BYTES[text[stop]] & _DIGITS):
         stop += 1
-    if stop > start and stop < end and (text[stop] == 41 or text[stop] == 46):
+    if text[start] >= 128 and start < stop < end and (text[stop] == 41 or text[stop] == 46):  # ) or .
         return True
     dollars = 0
     for i in range(start, end):
@@ -273,18 +242,13 @@ def _is_special(text: UInt8s, start: int, end: int) -> bool:
 
 
 @leaf
-def _is_listing(places: Int64s, first: int, end: int) -> bool:
-    """Whether the rows of a table at some places are lines of code, after their numbers."""
-    numbers = 0
-    for place in range(first, end):
-        look = places[place, LOOK]
-        if look & LINE:
-            return True
-        if look & NUMBERED:
-            numbers += 1
-        elif not look & ALL_CODE:
-            return False
-    return numbers > 1 and 2 * numbers >= end - first
+def _number_end(text: UInt8s, start: int, end: int) -> int:
+    """Where the number of a list item ends that a line begins with; -1 if it begins with none."""
+    stop = start
+    while stop < end and _BYTES[text[stop]] & _DIGITS:
+        stop += 1
+    is_number = 0 < stop - start < 10 and stop < end and (text[stop] == 41 or text[stop] == 46)
+    return stop if is_number and (stop + 1 == end or _space(text, stop + 1, end)) else -1
 
 
 @leaf

@@ -16,11 +16,17 @@ from curation.extraction.blocks.draft import (
     BLOCK,
     BLOCK_AROUND,
     BREAKS,
+    CELL,
     COUNT,
+    END_MARK,
+    ENDS,
     FIRST,
     HAS_CODE,
     HEADING,
+    LINE_MARK,
     LOOK,
+    MAX_COLUMNS,
+    MAX_PREFIX,
     PLACE,
     SPECIAL,
     STOP,
@@ -29,17 +35,11 @@ from curation.extraction.blocks.draft import (
     make_draft,
     places_in,
 )  # fmt: skip
+from curation.extraction.blocks.draft_attributes import read_attributes
 from curation.extraction.blocks.markdown_code import CodeReader
 from curation.extraction.blocks.markdown_lines import LineWriter
-from curation.extraction.blocks.markdown_tables import MAX_COLUMNS, put_table
-from curation.extraction.blocks.markdown_units import (
-    MAX_PREFIX,
-    begin_unit,
-    find_containers,
-    next_line,
-    put_blank,
-    put_lines,
-)
+from curation.extraction.blocks.markdown_tables import arrange, put_table
+from curation.extraction.blocks.markdown_units import begin_unit, find_containers, indent
 from curation.extraction.blocks.parse import ELEMENT, HEADLINE, PRE, RUN_FLAGS, TABLE, TAG, Page
 from curation.extraction.blocks.tags import NAMES
 from curation.extraction.blocks.write import without_unshown
@@ -65,11 +65,12 @@ def write_markdown(page: Page, source: bytes, taken: Bools) -> str:
         except list items and rows. Hidden text in a block with other text is left out.
     """
     draft = make_draft(without_unshown(page), np.frombuffer(source, np.uint8), taken)
-    attributes = AttributeReader(draft.elements, draft.source)
+    count = len(draft.places) - 1
+    attributes = AttributeReader(draft.elements, source)
+    read_attributes(draft, attributes)
     writer = LineWriter(draft, source, attributes)
     lines = writer.write()
     parts = [_write(draft, lines, _NOTHING, 0, False)]
-    count = len(draft.places) - 1
     if draft.state[PLACE] < count:
         reader = CodeReader(draft, source, attributes)
         while draft.state[PLACE] < count:
@@ -96,46 +97,75 @@ def _write(draft: Draft, lines: UInt8s, text: UInt8s, end: int, is_prose: bool) 
     """
     places, runs, state = draft.places, draft.runs, draft.state
     count = len(places) - 1
-    out = np.empty(_room(draft, text), np.uint8)
-    n, asked = 0, -1
-    if len(text):
-        find_containers(draft, runs[places[state[PLACE], FIRST], ELEMENT])
-        n = _put_text(draft, text, is_prose, out, n)
-    elif end == state[PLACE]:
-        asked = end
-    state[PLACE] = end
+    out = np.empty(_room(draft, text, end), np.uint8)
+    cells = places
+    n, asked, caption = 0, -1, 0
+    if not len(text):
+        asked = end if end == state[PLACE] else -1
+        state[PLACE] = end
+    is_given = len(text) > 0
     while state[PLACE] < count:
-        place = state[PLACE]
-        first = places[place, FIRST]
+        first = places[state[PLACE], FIRST]
         flags = runs[first, RUN_FLAGS]
         table = find_containers(draft, runs[first, ELEMENT])
-        if flags & TABLE and table:
-            end = places_in(draft, table)[1]
-            n = put_table(draft, lines, table, place, end, out, n)
-        elif flags & PRE or (state[HAS_CODE] and places[place, LOOK] & ~SPECIAL and place != asked and not flags & HEADLINE):
+        begin, stop = state[PLACE], state[PLACE] + 1
+        level = width = 0
+        if is_given:
+            state[PLACE], stop = end, begin
+        elif flags & TABLE and table:
+            after = max(places_in(draft, table)[1], stop)
+            begin = max(begin, caption)
+            while begin < after and (
+                places[begin, BEGIN] == places[begin, STOP]
+                or innermost(draft, places[begin, BLOCK_AROUND], CELL) > table
+            ):
+                begin += 1
+            if begin < after:  # it is in no cell: a caption, or misplaced
+                caption = stop = begin + 1
+            else:
+                begin = stop = state[PLACE]
+                cells, width = arrange(draft, table, begin, after)
+                state[PLACE] = after
+        elif flags & PRE or (
+            state[HAS_CODE] and places[begin, LOOK] & ~SPECIAL and begin != asked and not flags & HEADLINE
+        ):
             break
         else:
-            end, level = place + 1, 0
             if flags & HEADLINE:
                 heading = innermost(draft, runs[first, ELEMENT], HEADING)
                 level = _LEVELS[draft.elements[heading, TAG]]
-                end = max(end, places_in(draft, heading)[1]) if heading else end
+                stop = max(stop, places_in(draft, heading)[1]) if heading else stop
             else:
-                while end < count and _continues(draft, end):
-                    end += 1
-            n = put_lines(draft, lines, place, end, level, out, n)
-        state[PLACE] = max(end, place + 1)
+                while stop < count and _continues(draft, stop):
+                    stop += 1
+            state[PLACE] = stop
+        while stop > begin and places[stop - 1, BEGIN] == places[stop - 1, STOP]:
+            stop -= 1
+        if stop == begin and not width and not is_given:
+            continue
+        n = begin_unit(draft, out, n, is_prose if is_given else not level and not width)
+        start = n
+        if is_given:
+            for byte in text:
+                out[n] = byte
+                n += 1
+            is_given = False
+        elif width:
+            n = put_table(draft, lines, begin, cells, width, out, n)
+        else:
+            n = _put_lines(draft, lines, begin, stop, level, out, n)
+        n = indent(state, state[ENDS + state[COUNT] - 1] if state[COUNT] else 0, out, start, n)
     return out[:n]
 
 
 @leaf
-def _room(draft: Draft, text: UInt8s) -> int:
-    """How many bytes of output there may be."""
+def _room(draft: Draft, text: UInt8s, first: int) -> int:
+    """How many bytes of output there may be for a text and the places from `first` on."""
     places, lines = draft.places, 1
     for byte in text:
         lines += byte == 10
     room = len(text) + 3 * MAX_PREFIX * lines
-    for place in range(max(0, draft.state[PLACE]), len(places) - 1):
+    for place in range(first, len(places) - 1):
         room += 2 * (places[place, STOP] - places[place, BEGIN]) + _ROOM
     return int(room)
 
@@ -153,16 +183,42 @@ def _continues(draft: Draft, place: int) -> bool:
 
 
 @leaf
-def _put_text(draft: Draft, text: UInt8s, is_prose: bool, out: UInt8s, n: int) -> int:
-    """Append lines of Markdown as they are."""
-    n = begin_unit(draft, out, n, is_prose)
-    for i in range(len(text)):
-        if text[i] != 10:
-            out[n] = text[i]
+def _put_lines(draft: Draft, lines: UInt8s, place: int, stop: int, level: int, out: UInt8s, n: int) -> int:
+    """Append a paragraph with a line for each place, or a heading with all of them in one.
+
+    Args:
+        draft: The page.
+        lines: The text that places' lines are in.
+        place: The first place.
+        stop: The place after the last, which has text.
+        level: Level of the heading, 0 for a paragraph.
+        out: The output.
+        n: Bytes of output so far.
+
+    Returns:
+        Bytes of output.
+    """
+    places, is_first = draft.places, True
+    for _ in range(level):
+        out[n] = 35
+        n += 1
+    for line in range(place, stop):
+        begin, end = places[line, BEGIN], places[line, STOP]
+        if begin == end:
+            continue
+        mark = places[line, LINE_MARK]
+        if level:
+            mark = places[line, END_MARK] if line == stop - 1 else 0
+            out[n] = 32
             n += 1
-        elif i + 1 < len(text) and text[i + 1] != 10:
-            n = next_line(draft, out, n)
-        else:
-            out[n] = 10
-            n = put_blank(out, n + 1, draft.state, draft.state[COUNT])
+        elif not is_first:
+            out[n], out[n + 1], out[n + 2] = 32, 32, 10
+            n += 3
+        is_first = False
+        for i in range(begin, end):
+            if i == mark:
+                out[n] = 92
+                n += 1
+            out[n] = lines[i]
+            n += 1
     return n

@@ -12,7 +12,8 @@ import numpy as np
 
 from curation.extraction.blocks.attributes import AttributeReader
 from curation.extraction.blocks.code_languages import find_language
-from curation.extraction.blocks.draft import ALL_CODE, INSIDE, LINE, NUMBERED, Draft
+from curation.extraction.blocks.draft import ALL_CODE, INSIDE, LINE, Draft
+from curation.extraction.blocks.draft_attributes import is_number
 from curation.extraction.blocks.markdown_escapes import fenced
 from curation.extraction.blocks.parse import (
     CLOSED,
@@ -95,7 +96,8 @@ class CodeReader:
 
     def is_gutter(self, place: int) -> bool:
         """Whether a block holds line numbers: an element around it is named so, or it is in a table row with code."""
-        if not self.look[place] & NUMBERED:
+        text = self.plain(place)
+        if not is_number(text):
             return False
         element = self.element[self.first_run[place]]
         for _ in range(4):
@@ -107,7 +109,7 @@ class CodeReader:
         row = self.row(self.around[place])
         if not row:
             return False
-        numbers = [int(number) for number in self.plain(place).split()[:1000]]
+        numbers = [int(number) for number in text.split()[:1000]]
         return numbers == list(range(numbers[0], numbers[0] + len(numbers))) and self.has_code(row)
 
     def has_code(self, row: int) -> bool:
@@ -115,7 +117,7 @@ class CodeReader:
         known = self.known_rows.get(row)
         if known is None:
             first, end = self.draft.before[self.draft.elements[row, [FIRST_BLOCK, END_BLOCK]]].tolist()
-            known = any(self.is_code(inner) and not self.look[inner] & NUMBERED for inner in range(first, end))
+            known = any(self.is_code(inner) and not is_number(self.plain(inner)) for inner in range(first, end))
             self.known_rows[row] = known
         return known
 

@@ -47,7 +47,7 @@ class LineWriter:
             line = self.line(text, self.draft.runs[first:after].tolist())
             part = line.encode()
             marks = [
-                begin + len(line[:mark].encode()) if mark >= 0 else 0
+                begin + len(line[:mark].encode()) if mark >= 0 else -1
                 for mark in (find_beginning(line), find_closing(line))
             ]
             rows.append([begin, begin + len(part), *marks])
@@ -86,7 +86,7 @@ class LineWriter:
     def is_display(self, run: list[int]) -> bool:
         """Whether the formula of a run is set on a line of its own."""
         element = run[ELEMENT]
-        if run[RUN_FLAGS] & DISPLAY or self.attributes.value(element, "display") == "block":
+        if run[RUN_FLAGS] & DISPLAY or self.attributes.read(element).get("display") == "block":
             return True
         for _ in range(5):
             element = int(self.draft.elements[element, PARENT])
