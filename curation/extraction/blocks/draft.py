@@ -26,20 +26,13 @@ from curation.extraction.blocks.parse import (
     Page,
 )  # fmt: skip
 from curation.extraction.blocks.tags import NAMES, NUMBERS
-from curation.extraction.blocks.write import find_data_tables
+from curation.extraction.blocks.write import find_data_tables, leave_out_unshown
 from curation.running.compiled import kernel, leaf
 
 MAX_DEPTH = 40
 """Elements around a block that its structure is made of; those further inside are ignored."""
 MAX_CONTAINERS = 8
 """Lists and quotes inside one another; parsers of Markdown limit this, too."""
-
-MAX_COLUMNS = 60
-"""Columns of a table."""
-MAX_ROWS = 1000
-"""Rows that one cell covers."""
-ROWS_UNIT = 1 << 10
-"""VALUE of a cell: the columns that it covers, plus the rows in this unit."""
 
 BR, DIV, LI, OL, TABLE_TAG, TD = (NUMBERS[name] for name in ("br", "div", "li", "ol", "table", "td"))
 
@@ -59,8 +52,11 @@ INSIDE, DEPTH, VALUE = range(3)
 BLOCK, BLOCK_AROUND, FIRST, AFTER, LOOK, HEADLINES, BREAKS, BEGIN, STOP, LINE_MARK, END_MARK = range(11)
 
 # The state of the writer: single numbers, a row of numbers for each container, the elements around a block, and bytes.
-HAS_CODE, HAS_NUMBERS, HAS_TABLES, HAS_LINES, PLACE, HAS_OUTPUT, IS_TIGHT, COUNT, COUNT_BEFORE = range(_VALUES := 9)
-CONTAINERS, CONTAINERS_BEFORE, MARKERS, ENDS, CHAIN = (_VALUES + MAX_CONTAINERS * table for table in range(5))
+HAS_CODE, HAS_NUMBERS, HAS_TABLES, HAS_LINES, PLACE, HERE, HAS_OUTPUT, IS_TIGHT, COUNT, COUNT_BEFORE = range(
+    _VALUES := 10
+)
+CONTAINERS, CONTAINERS_BEFORE, MARKERS, ENDS = (_VALUES + MAX_CONTAINERS * table for table in range(4))
+CHAIN = ENDS + MAX_CONTAINERS + 1
 PREFIX = CHAIN + MAX_DEPTH
 MAX_PREFIX = 11 * MAX_CONTAINERS
 """Bytes that containers put before a line: at most nine digits, a point and a space each."""
@@ -93,7 +89,8 @@ class Draft(NamedTuple):
             of Markdown is in the text; LINE_MARK and END_MARK, where a backslash is put into this line in a paragraph
             and at the end of a heading, 0 if none is. One more row at the end holds the last HEADLINES.
         before: How many blocks before each one are chosen; one more at the end.
-        state: HAS_CODE, whether any of the blocks is code; PLACE, the next one to write; and what the writer keeps.
+        state: HAS_CODE, whether any of the blocks is code; PLACE, the next one to write; HERE, the table that it is in; and
+            what the writer keeps.
     """
 
     text: UInt8s
@@ -109,6 +106,7 @@ class Draft(NamedTuple):
 @kernel
 def make_draft(page: Page, source: UInt8s, taken: Bools) -> Draft:
     """The draft of the blocks that are taken; arguments as for `write_markdown`."""
+    page = leave_out_unshown(page)
     elements, runs, text = page.elements, page.runs, page.text
     before = np.zeros(len(page.blocks), np.int64)
     breaks = np.zeros(len(page.blocks), np.int64)

@@ -1,4 +1,4 @@
-"""What attributes say about the elements of a draft: numbers of list items, spans of cells, classes of lines of code."""
+"""What attributes say about a draft: the numbers of list items, and which blocks are lines of code."""
 
 from __future__ import annotations
 
@@ -11,19 +11,14 @@ from curation.extraction.blocks.draft import (
     ALL_CODE,
     BEGIN,
     BLOCK_AROUND,
-    CELL,
     HAS_CODE,
     HAS_LINES,
     HAS_NUMBERS,
     HAS_TABLES,
-    KIND,
     LI,
     LINE,
     LOOK,
-    MAX_COLUMNS,
-    MAX_ROWS,
     OL,
-    ROWS_UNIT,
     STOP,
     TABLE_TAG,
     VALUE,
@@ -80,14 +75,10 @@ def _number_items(draft: Draft, attributes: AttributeReader) -> None:
 
 
 def _check_tables(draft: Draft, attributes: AttributeReader) -> None:
-    """Find the tables of data whose rows are lines of code, which are no tables, and the spans of the cells of others."""
+    """Find the tables of data whose rows are lines of code, which are written as code."""
     tags = draft.elements[:-1, TAG]
     for table in np.flatnonzero((tags == TABLE_TAG) & (draft.outline[:-1, VALUE] > 0)).tolist():
         draft.outline[table, VALUE] = not _is_listing(draft, table)
-    for cell in np.flatnonzero(KIND[tags] == CELL).tolist():
-        span = min(attributes.number(cell, "colspan", 1) or 1, MAX_COLUMNS)
-        height = min(attributes.number(cell, "rowspan", 1), MAX_ROWS)
-        draft.outline[cell, VALUE] = span + ROWS_UNIT * height
 
 
 def _is_listing(draft: Draft, table: int) -> bool:

@@ -2,7 +2,7 @@
 
 The structure comes from the page's elements, the text only from blocks that are taken. Text is escaped where it would
 mean something in Markdown, so that a CommonMark parser gives back the same headings, list items, code and words.
-Kernels write it, except for blocks of code, which few pages have: `markdown_code` finds and reads them.
+Kernels write it, except for what few pages have: tables, blocks of code, and lines with something to escape.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from curation.extraction.blocks.draft import (
     BLOCK,
     BLOCK_AROUND,
     BREAKS,
-    CELL,
     COUNT,
     END_MARK,
     ENDS,
     FIRST,
     HAS_CODE,
     HEADING,
+    HERE,
+    IS_TIGHT,
     LINE_MARK,
     LOOK,
-    MAX_COLUMNS,
     MAX_PREFIX,
     PLACE,
     SPECIAL,
@@ -33,21 +33,19 @@ from curation.extraction.blocks.draft import (
     Draft,
     innermost,
     make_draft,
-    places_in,
 )  # fmt: skip
 from curation.extraction.blocks.draft_attributes import read_attributes
 from curation.extraction.blocks.markdown_code import CodeReader
 from curation.extraction.blocks.markdown_lines import LineWriter
-from curation.extraction.blocks.markdown_tables import arrange, put_table
+from curation.extraction.blocks.markdown_tables import read_table
 from curation.extraction.blocks.markdown_units import begin_unit, find_containers, indent
-from curation.extraction.blocks.parse import ELEMENT, HEADLINE, PRE, RUN_FLAGS, TABLE, TAG, Page
+from curation.extraction.blocks.parse import ELEMENT, END_BLOCK, HEADLINE, PRE, RUN_FLAGS, TABLE, TAG, Page
 from curation.extraction.blocks.tags import NAMES
-from curation.extraction.blocks.write import without_unshown
 from curation.running.compiled import kernel, leaf
 
 _NOTHING = np.zeros(0, np.uint8)
-_ROOM = 6 * MAX_PREFIX + 10 * MAX_COLUMNS
-"""Bytes that are put before and after a block at most: for a row of a table, the cells and the line below."""
+_ROOM = 4 * MAX_PREFIX + 20
+"""Bytes that are put before and after a line at most."""
 _LEVELS = np.array([int(name[1]) if name in {f"h{level}" for level in range(1, 7)} else 2 for name in NAMES])
 """Levels of headings by number of the name: 2 for other elements whose role is heading."""
 
@@ -64,33 +62,33 @@ def write_markdown(page: Page, source: bytes, taken: Bools) -> str:
         Headings, paragraphs, lists, quotes, tables, code in fences, formulas in LaTeX. A blank line separates blocks,
         except list items and rows. Hidden text in a block with other text is left out.
     """
-    draft = make_draft(without_unshown(page), np.frombuffer(source, np.uint8), taken)
-    count = len(draft.places) - 1
+    draft = make_draft(page, np.frombuffer(source, np.uint8), taken)
     attributes = AttributeReader(draft.elements, source)
     read_attributes(draft, attributes)
     writer = LineWriter(draft, source, attributes)
     lines = writer.write()
+    state, count = draft.state, len(draft.places) - 1
     parts = [_write(draft, lines, _NOTHING, 0, False)]
-    if draft.state[PLACE] < count:
-        reader = CodeReader(draft, source, attributes)
-        while draft.state[PLACE] < count:
-            end, text, is_prose = reader.read(int(draft.state[PLACE]))
-            if is_prose:
-                text = writer.paragraphs(text)
-            parts.append(_write(draft, lines, np.frombuffer(bytearray(text, "utf-8"), np.uint8), end, is_prose))
+    if state[PLACE] < count:
+        reader = CodeReader(draft, source, attributes, writer)
+        written = lines.tobytes()
+        while (place := int(state[PLACE])) < count:
+            table = int(state[HERE])
+            end, text, is_tight = read_table(reader, written, table, place) if table else reader.read(place)
+            parts.append(_write(draft, lines, np.frombuffer(bytearray(text), np.uint8), end, is_tight))
     return b"".join(part.tobytes() for part in parts).decode(errors="replace")
 
 
 @kernel
-def _write(draft: Draft, lines: UInt8s, text: UInt8s, end: int, is_prose: bool) -> UInt8s:
-    """Write until the next block that may be code.
+def _write(draft: Draft, lines: UInt8s, text: UInt8s, end: int, is_tight: bool) -> UInt8s:
+    """Write until the next table, or block that may be code.
 
     Args:
-        draft: The page, whose PLACE is a block that may be code, or the first one.
+        draft: The page, whose PLACE is a table or may be code, or is before the first one.
         lines: The text that places' lines are in.
         text: Markdown of what is at this place up to `end`; none at first, for line numbers, and if it is no code.
-        end: The place to go on from: `PLACE` if there is no code there, 0 at first.
-        is_prose: Whether the text is paragraphs, so that a list may follow directly.
+        end: The place to go on from: PLACE if there is no code there, 0 at first.
+        is_tight: Whether a list may begin on the line after the text.
 
     Returns:
         More of the output in UTF-8.
@@ -98,63 +96,49 @@ def _write(draft: Draft, lines: UInt8s, text: UInt8s, end: int, is_prose: bool) 
     places, runs, state = draft.places, draft.runs, draft.state
     count = len(places) - 1
     out = np.empty(_room(draft, text, end), np.uint8)
-    cells = places
-    n, asked, caption = 0, -1, 0
-    if not len(text):
-        asked = end if end == state[PLACE] else -1
-        state[PLACE] = end
+    n = 0
     is_given = len(text) > 0
+    asked = end if end == state[PLACE] else -1
+    if not is_given:
+        state[PLACE] = end
     while state[PLACE] < count:
-        first = places[state[PLACE], FIRST]
-        flags = runs[first, RUN_FLAGS]
-        table = find_containers(draft, runs[first, ELEMENT])
-        begin, stop = state[PLACE], state[PLACE] + 1
-        level = width = 0
+        place = state[PLACE]
+        look, first = places[place, LOOK], places[place, FIRST]
+        flags, element = runs[first, RUN_FLAGS], runs[first, ELEMENT]
+        table = find_containers(draft, element)
+        stop, level = place + 1, 0
         if is_given:
-            state[PLACE], stop = end, begin
+            stop = end
         elif flags & TABLE and table:
-            after = max(places_in(draft, table)[1], stop)
-            begin = max(begin, caption)
-            while begin < after and (
-                places[begin, BEGIN] == places[begin, STOP]
-                or innermost(draft, places[begin, BLOCK_AROUND], CELL) > table
-            ):
-                begin += 1
-            if begin < after:  # it is in no cell: a caption, or misplaced
-                caption = stop = begin + 1
-            else:
-                begin = stop = state[PLACE]
-                cells, width = arrange(draft, table, begin, after)
-                state[PLACE] = after
-        elif flags & PRE or (
-            state[HAS_CODE] and places[begin, LOOK] & ~SPECIAL and begin != asked and not flags & HEADLINE
-        ):
+            state[HERE] = table
             break
+        elif flags & PRE or (state[HAS_CODE] and look & ~SPECIAL and place != asked and not flags & HEADLINE):
+            state[HERE] = 0
+            break
+        elif flags & HEADLINE:
+            heading = innermost(draft, element, HEADING)
+            level = _LEVELS[draft.elements[heading, TAG]]
+            if heading:
+                stop = max(stop, draft.before[draft.elements[heading, END_BLOCK]])
         else:
-            if flags & HEADLINE:
-                heading = innermost(draft, runs[first, ELEMENT], HEADING)
-                level = _LEVELS[draft.elements[heading, TAG]]
-                stop = max(stop, places_in(draft, heading)[1]) if heading else stop
-            else:
-                while stop < count and _continues(draft, stop):
-                    stop += 1
-            state[PLACE] = stop
-        while stop > begin and places[stop - 1, BEGIN] == places[stop - 1, STOP]:
+            while stop < count and _continues(draft, stop):
+                stop += 1
+        state[PLACE] = stop
+        while not is_given and stop > place and places[stop - 1, BEGIN] == places[stop - 1, STOP]:
             stop -= 1
-        if stop == begin and not width and not is_given:
-            continue
-        n = begin_unit(draft, out, n, is_prose if is_given else not level and not width)
-        start = n
-        if is_given:
-            for byte in text:
-                out[n] = byte
-                n += 1
-            is_given = False
-        elif width:
-            n = put_table(draft, lines, begin, cells, width, out, n)
-        else:
-            n = _put_lines(draft, lines, begin, stop, level, out, n)
-        n = indent(state, state[ENDS + state[COUNT] - 1] if state[COUNT] else 0, out, start, n)
+        if stop > place:
+            n = begin_unit(draft, out, n)
+            start = n
+            if is_given:
+                for byte in text:
+                    out[n] = byte
+                    n += 1
+            else:
+                n = _put_lines(draft, lines, place, stop, level, out, n)
+                is_tight = level == 0
+            n = indent(state, state[ENDS + state[COUNT]], out, start, n)
+            state[IS_TIGHT] = is_tight
+        is_given = False
     return out[:n]
 
 
@@ -164,7 +148,7 @@ def _room(draft: Draft, text: UInt8s, first: int) -> int:
     places, lines = draft.places, 1
     for byte in text:
         lines += byte == 10
-    room = len(text) + 3 * MAX_PREFIX * lines
+    room = len(text) + _ROOM * lines
     for place in range(first, len(places) - 1):
         room += 2 * (places[place, STOP] - places[place, BEGIN]) + _ROOM
     return int(room)

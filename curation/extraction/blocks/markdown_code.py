@@ -6,15 +6,16 @@ Attributes of the elements around tell lines and line numbers. Few pages have co
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import numpy as np
 
 from curation.extraction.blocks.attributes import AttributeReader
 from curation.extraction.blocks.code_languages import find_language
-from curation.extraction.blocks.draft import ALL_CODE, INSIDE, LINE, Draft
+from curation.extraction.blocks.draft import ALL_CODE, LINE, ROW, Draft
 from curation.extraction.blocks.draft_attributes import is_number
+from curation.extraction.blocks.draft_reader import DraftReader
 from curation.extraction.blocks.markdown_escapes import fenced
+from curation.extraction.blocks.markdown_lines import LineWriter
 from curation.extraction.blocks.parse import (
     CLOSED,
     END,
@@ -22,10 +23,8 @@ from curation.extraction.blocks.parse import (
     FIRST_BLOCK,
     FIRST_RUN,
     OPENED,
-    PARENT,
     PRE,
     START,
-    TAG,
     parse,
 )  # fmt: skip
 from curation.extraction.blocks.tags import NAMES, NUMBERS
@@ -42,55 +41,32 @@ _SENTENCE_END = re.compile(r"[a-z][.?!](?=\s|$)")
 _CODE_LINE = re.compile(r"[;{}>\\][ \t]*$|^[ \t]*[#$<>/%]|\S[ \t]{4,}\S|[=(]\)|->|::", re.MULTILINE)
 
 
-class CodeReader:
-    """Reads the code of one page. Columns of its arrays are fetched once, as lists."""
+class CodeReader(DraftReader):
+    """Reads the code of one page."""
 
-    def __init__(self, draft: Draft, source: bytes, attributes: AttributeReader) -> None:
-        self.draft, self.source, self.attributes = draft, source, attributes
-        self.text = draft.text.tobytes()
-        self.tags: list[int] = draft.elements[:, TAG].tolist()
-        self.parents: list[int] = draft.elements[:, PARENT].tolist()
-        self.inside: list[int] = draft.outline[:, INSIDE].tolist()
-        columns: list[list[int]] = draft.places[:-1].T.tolist()
-        self.blocks, self.around, self.first_run, self.end_run, self.look, _, self.breaks, *_ = columns
-        self.start, self.end, self.element, self.flags = draft.runs.T.tolist()
+    def __init__(self, draft: Draft, source: bytes, attributes: AttributeReader, writer: LineWriter) -> None:
+        super().__init__(draft, source, attributes)
+        self.writer = writer
         self.known_rows: dict[int, bool] = {}
         self.numbers_end = 0
 
-    def read(self, place: int) -> tuple[int, str, bool]:
+    def read(self, place: int) -> tuple[int, bytes, bool]:
         """Read the code or the line numbers that begin with a block.
 
         Args:
             place: The place of the block.
 
         Returns:
-            The place after it, `place` if there is none; its text, between fences unless it is prose, "" for line numbers
-            next to code; whether it is preformatted prose.
+            The place after it, `place` if there is none; its Markdown, "" for line numbers next to code; whether it is
+            paragraphs, so that a list may begin on the next line.
         """
         end = self.gutter_end(place)
         if end > place:
-            return end, "", False
+            return end, b"", False
         if self.flags[self.first_run[place]] & PRE:
             return self.read_preformatted(place)
         end = self.listing_end(place)
-        return end, self.read_listing(place, end) if end > place else "", False
-
-    # Structure.
-
-    def chain(self, element: int) -> Iterator[int]:
-        """The elements that give blocks structure at and around `element`, from the innermost out."""
-        element = self.inside[element]
-        while element:
-            yield element
-            element = self.inside[self.parents[element]]
-
-    def row(self, element: int) -> int:
-        """The innermost table row around `element`; 0 if there is none."""
-        return next((around for around in self.chain(element) if self.tags[around] == TR), 0)
-
-    def plain(self, place: int) -> str:
-        """The text of a block as it is."""
-        return self.text[self.start[self.first_run[place]] : self.end[self.end_run[place] - 1]].decode(errors="replace")
+        return end, self.read_listing(place, end).encode() if end > place else b"", False
 
     # Lines and their numbers.
 
@@ -106,7 +82,7 @@ class CodeReader:
             if _NUMBER_CLASS.search(self.attributes.classes(element)):
                 return True
             element = self.parents[element]
-        row = self.row(self.around[place])
+        row = self.innermost(self.around[place], ROW)
         if not row:
             return False
         numbers = [int(number) for number in text.split()[:1000]]
@@ -216,7 +192,7 @@ class CodeReader:
             lines += text[inner.runs[first, START] + 1 : inner.runs[end - 1, END]].decode(errors="replace").split("\n")
         return lines
 
-    def read_preformatted(self, place: int) -> tuple[int, str, bool]:
+    def read_preformatted(self, place: int) -> tuple[int, bytes, bool]:
         """Preformatted text, as `read` returns it: code, or prose."""
         texts = [self.code(place)]
         end, last = place + 1, place
@@ -228,8 +204,8 @@ class CodeReader:
         language = self.language(self.element[self.first_run[place]])
         text = "\n".join(texts)
         if not language and len(texts) == 1 and not self.look[place] & ALL_CODE and _is_prose(text):
-            return end, text, True
-        return end, fenced(text.split("\n"), language) if text.strip() else "", False
+            return end, self.writer.paragraphs(text).encode(), True
+        return end, fenced(text.split("\n"), language).encode() if text.strip() else b"", False
 
     def continues_code(self, last: int, place: int) -> bool:
         """Whether a preformatted block continues that of `last`, as in tables with a row for each line."""
@@ -244,7 +220,7 @@ class CodeReader:
             around
         ):
             return self.parents[before] == self.parents[around]
-        rows = [self.row(before), self.row(around)]
+        rows = [self.innermost(before, ROW), self.innermost(around, ROW)]
         return 0 not in rows and rows[0] != rows[1] and self.parents[rows[0]] == self.parents[rows[1]]
 
     def code(self, place: int) -> str:

@@ -2,173 +2,103 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
 
-from curation.arrays import Int64s, UInt8s
-from curation.extraction.blocks.draft import (
-    BEGIN,
-    BLOCK_AROUND,
-    CELL,
-    INSIDE,
-    KIND,
-    MAX_COLUMNS,
-    ROW,
-    ROWS_UNIT,
-    STOP,
-    VALUE,
-    Draft,
-    innermost,
-    places_in,
-)
-from curation.extraction.blocks.parse import PARENT, TAG
-from curation.running.compiled import inner, leaf
+from curation.extraction.blocks.draft import CELL, ROW
+from curation.extraction.blocks.draft_reader import DraftReader
+from curation.extraction.blocks.parse import END_BLOCK
+from curation.extraction.blocks.tags import NUMBERS
 
-_ELEMENT, _COLUMN, _NEXT, _NEXT_ROW = range(4)
-_RULE = np.frombuffer(b" --- |", np.uint8)
+MAX_COLUMNS = 60
+"""Columns of a table."""
+MAX_ROWS = 1000
+"""Rows that one cell covers."""
+
+_CELL_TAGS = {NUMBERS["td"], NUMBERS["th"]}
 
 
-@inner
-def arrange(draft: Draft, table: int, place: int, end: int) -> tuple[Int64s, int]:
-    """Find the rows of a table that have text, and the column of each cell.
+def read_table(reader: DraftReader, lines: bytes, table: int, place: int) -> tuple[int, bytes, bool]:
+    """Read a table of data; what is not in its cells comes before it.
 
     Args:
-        draft: The page.
-        table: The element.
-        place: The first place that is written.
-        end: The place after the last.
-
-    Returns:
-        The cells and the number of columns. Row 0 of the cells has the first row of the table, each other row a cell.
-        Columns: the element; one more than the column that its text is in, 0 if it has none; the next cell of its row;
-        and for the first cell of a row that of the next row.
-    """
-    elements, outline = draft.elements, draft.outline
-    count = last_row = width = 0
-    last = table
-    for line in range(place, end):
-        last = max(last, draft.places[line, BLOCK_AROUND])
-    cells = np.zeros((last - table + 1, 4), np.int64)
-    for cell in range(table + 1, last + 1):
-        if not KIND[elements[cell, TAG]] & CELL:
-            continue
-        around = outline[cell, INSIDE]
-        while around > table:
-            around = outline[elements[around, PARENT], INSIDE]
-        if around != table:
-            continue
-        count += 1
-        cells[count, _ELEMENT] = cell
-        row = innermost(draft, cell, ROW)
-        if outline[row, VALUE]:  # its last cell up to here
-            cells[outline[row, VALUE], _NEXT] = count
-        else:
-            cells[last_row, _NEXT_ROW] = count
-            last_row = count
-        outline[row, VALUE] = count
-    for i in range(1, count + 1):
-        outline[innermost(draft, cells[i, _ELEMENT], ROW), VALUE] = 0
-    below = np.zeros(
-        2 * MAX_COLUMNS, np.int64
-    )  # rows that a cell above still covers, by column; then those of this row
-    before, row = 0, cells[0, _NEXT_ROW]
-    while row:
-        for column in range(MAX_COLUMNS):
-            below[MAX_COLUMNS + column] = below[column]
-            below[column] = max(0, below[column] - 1)
-        columns, has_text = 0, False
-        i = row
-        while i:
-            while columns < MAX_COLUMNS and below[MAX_COLUMNS + columns]:
-                columns += 1
-            spans = outline[cells[i, _ELEMENT], VALUE]
-            span, height = max(1, spans % ROWS_UNIT), spans // ROWS_UNIT
-            if columns and columns + span > MAX_COLUMNS:  # too wide: the rest goes into the last column
-                column = columns - 1
-            else:
-                column = columns
-                columns += span
-                if height > 1:
-                    for covered in range(column, columns):
-                        below[covered] = height - 1
-            if _next_place(draft, cells[i, _ELEMENT], place) >= 0:
-                cells[i, _COLUMN] = column + 1
-                width = max(width, column + 1)
-                has_text = True
-            i = cells[i, _NEXT]
-        if has_text:
-            before = row
-        else:
-            cells[before, _NEXT_ROW] = cells[row, _NEXT_ROW]
-        row = cells[row, _NEXT_ROW]
-    return cells, width
-
-
-@leaf
-def _next_place(draft: Draft, cell: int, place: int) -> int:
-    """The first place from `place` on that is in a cell, not in one inside, and has text; -1 if none is."""
-    first, end = places_in(draft, cell)
-    for line in range(max(first, place), end):
-        if innermost(draft, draft.places[line, BLOCK_AROUND], CELL) == cell:
-            if draft.places[line, BEGIN] < draft.places[line, STOP]:
-                return line
-    return -1
-
-
-@leaf
-def put_table(draft: Draft, lines: UInt8s, place: int, cells: Int64s, width: int, out: UInt8s, n: int) -> int:
-    """Append a table.
-
-    Args:
-        draft: The page.
+        reader: Reads the page.
         lines: The text that places' lines are in.
-        place: The first place that is written.
-        cells: The table's cells, as `arrange` sets them.
-        width: The number of columns.
-        out: The output.
-        n: Bytes of output so far.
+        table: The element.
+        place: The first place in it.
 
     Returns:
-        Bytes of output.
+        The place after it; its Markdown; whether that ends with a paragraph.
     """
-    places, row = draft.places, cells[0, _NEXT_ROW]
-    while row:
-        out[n], out[n + 1] = 124, 32
-        n += 2
-        column, is_empty = 1, True
-        i = row
-        while True:
-            while column < (cells[i, _COLUMN] if i else width):
-                out[n], out[n + 1], out[n + 2] = 32, 124, 32
-                n += 3
-                column += 1
-                is_empty = True
-            if not i:
-                break
-            line = _next_place(draft, cells[i, _ELEMENT], place) if cells[i, _COLUMN] else -1
-            while line >= 0:
-                if not is_empty:
-                    out[n] = 32
-                    n += 1
-                is_empty = False
-                for k in range(places[line, BEGIN], places[line, STOP]):
-                    if lines[k] == 124:
-                        out[n] = 92
-                        n += 1
-                    out[n] = lines[k]
-                    n += 1
-                line = _next_place(draft, cells[i, _ELEMENT], line + 1)
-            i = cells[i, _NEXT]
-        out[n], out[n + 1] = 32, 124
-        n += 2
-        if row == cells[0, _NEXT_ROW]:
-            out[n], out[n + 1] = 10, 124
-            n += 2
-            for _ in range(width):
-                for byte in _RULE:
-                    out[n] = byte
-                    n += 1
-        row = cells[row, _NEXT_ROW]
-        if row:
-            out[n] = 10
-            n += 1
-    return n
+    end = max(place + 1, int(reader.draft.before[reader.draft.elements[table, END_BLOCK]]))
+    cells: dict[int, list[bytes]] = {}
+    parts: list[bytes] = []
+    known: dict[int, int] = {}
+    for line in range(place, end):
+        around = reader.around[line]
+        cell = known.get(around)
+        if cell is None:
+            cell = known[around] = reader.innermost(around, CELL)
+        text = lines[reader.begin[line] : reader.stop[line]]
+        if cell > table:
+            cells.setdefault(cell, []).append(text.replace(b"|", b"\\|"))
+        elif text:
+            mark = reader.line_mark[line] - reader.begin[line]
+            parts.append(text if mark < 0 else text[:mark] + b"\\" + text[mark:])
+    grid = _grid(reader, table, cells) if cells else []
+    width = max(map(len, grid), default=0)
+    rows = [b"| " + b" | ".join([*row, *[b""] * (width - len(row))]) + b" |" for row in grid]
+    if rows:
+        parts.append(b"\n".join([rows[0], b"|" + b" --- |" * width, *rows[1:]]))
+    return end, b"\n\n".join(parts), not rows
+
+
+def _rows(reader: DraftReader, table: int, last: int) -> list[list[int]]:
+    """The cells of each row of a table, up to the cell `last`."""
+    rows: dict[int, list[int]] = {}
+    row_of: dict[int, int] = {}  # by the parent of a cell; -1 outside of the table
+    for cell in range(table + 1, last + 1):
+        if reader.tags[cell] in _CELL_TAGS:
+            parent = reader.parents[cell]
+            row = row_of.get(parent)
+            if row is None:
+                is_inside = table in reader.chain(parent)
+                row = row_of[parent] = reader.innermost(parent, ROW) if is_inside else -1
+            if row >= 0:
+                rows.setdefault(row, []).append(cell)
+    return [*rows.values()]
+
+
+def _grid(reader: DraftReader, table: int, cells: dict[int, list[bytes]]) -> list[list[bytes]]:
+    """The texts of the rows that have any, each cell in its column."""
+    grid: list[list[bytes]] = []
+    below: dict[int, int] = {}  # rows that a cell above still covers, by column
+    for numbers in _rows(reader, table, max(cells)):
+        columns: list[Sequence[bytes]] = []
+        covered = {*below}
+        below = {column: count - 1 for column, count in below.items() if count > 1}
+        for cell in numbers:
+            while len(columns) in covered:
+                columns.append(())
+            texts = cells.get(cell, ())
+            span, height = _spans(reader, cell)
+            if len(columns) + span > MAX_COLUMNS and columns:  # too wide: the rest goes into the last column
+                columns[-1] = [*columns[-1], *texts]
+                continue
+            if height > 1:
+                below |= {len(columns) + column: height - 1 for column in range(span)}
+            columns.append(texts)
+            columns += [()] * (span - 1)
+        row = [b" ".join(filter(None, column)) for column in columns]
+        if any(row):
+            grid.append(row)
+    used = max((column + 1 for row in grid for column, text in enumerate(row) if text), default=0)
+    return [row[:used] for row in grid]
+
+
+def _spans(reader: DraftReader, cell: int) -> tuple[int, int]:
+    """How many columns and rows a cell covers."""
+    attributes = reader.attributes
+    if not attributes.read(cell):
+        return 1, 1
+    span = min(attributes.number(cell, "colspan", 1) or 1, MAX_COLUMNS)
+    return span, min(attributes.number(cell, "rowspan", 1), MAX_ROWS)

@@ -75,14 +75,13 @@ def _is_item(draft: Draft, element: int) -> bool:
 
 
 @leaf
-def begin_unit(draft: Draft, out: UInt8s, n: int, is_tight: bool) -> int:
+def begin_unit(draft: Draft, out: UInt8s, n: int) -> int:
     """Begin a unit of output, such as a paragraph: separate it from the one before, and write its containers' markers.
 
     Args:
         draft: The page, with the containers of the unit and of the one before.
         out: The output.
         n: Bytes of output so far.
-        is_tight: Whether a list may begin on the line after this unit.
 
     Returns:
         Bytes of output.
@@ -104,7 +103,7 @@ def begin_unit(draft: Draft, out: UInt8s, n: int, is_tight: bool) -> int:
             is_first = elements[elements[element, PARENT], TAG] != OL or draft.outline[element, VALUE] == 1
             can_interrupt = element == new and is_first
     in_item = common == old_count and common > 0 and elements[state[CONTAINERS_BEFORE + common - 1], TAG] == LI
-    length = state[ENDS + common - 1] if common else 0
+    length = state[ENDS + common]
     if state[HAS_OUTPUT]:
         begin = n
         for _ in range(1 if is_same_list or (can_interrupt and in_item and state[IS_TIGHT]) else 2):
@@ -137,9 +136,9 @@ def begin_unit(draft: Draft, out: UInt8s, n: int, is_tight: bool) -> int:
         if marker == 62:
             state[PREFIX + length] = 62
         length += n - begin
-        state[ENDS + level] = length
+        state[ENDS + level + 1] = length
     state[COUNT_BEFORE] = count
-    state[HAS_OUTPUT], state[IS_TIGHT] = 1, is_tight
+    state[HAS_OUTPUT] = 1
     return n
 
 

@@ -174,8 +174,8 @@ def _find_unshown(page: Page) -> Bools:
     return found
 
 
-@kernel
-def without_unshown(page: Page) -> Page:
+@inner
+def leave_out_unshown(page: Page) -> Page:
     """Leave out text that is hidden, or on a button that copies code, in a block that has other text.
 
     Args:
@@ -234,6 +234,12 @@ def without_unshown(page: Page) -> Page:
 
 
 @kernel
+def without_unshown(page: Page) -> Page:
+    """The page as `leave_out_unshown` returns it to kernels."""
+    return leave_out_unshown(page)
+
+
+@kernel
 def write_text(page: Page, taken: Bools) -> UInt8s:
     """The text of the blocks that are taken, in lines.
 
@@ -247,7 +253,7 @@ def write_text(page: Page, taken: Bools) -> UInt8s:
     Returns:
         The text in UTF-8.
     """
-    page = without_unshown(page)
+    page = leave_out_unshown(page)
     tables = find_data_tables(page, taken)
     out = np.empty(len(page.text) + 4 * len(page.blocks) + 4 * len(page.runs), np.uint8)
     n = 0
