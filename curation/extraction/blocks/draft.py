@@ -26,7 +26,7 @@ from curation.extraction.blocks.parse import (
     Page,
 )  # fmt: skip
 from curation.extraction.blocks.tags import NAMES, NUMBERS
-from curation.extraction.blocks.write import find_data_tables, leave_out_unshown
+from curation.extraction.blocks.write import find_data_tables
 from curation.running.compiled import kernel, leaf
 
 MAX_DEPTH = 40
@@ -106,7 +106,6 @@ class Draft(NamedTuple):
 @kernel
 def make_draft(page: Page, source: UInt8s, taken: Bools) -> Draft:
     """The draft of the blocks that are taken; arguments as for `write_markdown`."""
-    page = leave_out_unshown(page)
     elements, runs, text = page.elements, page.runs, page.text
     before = np.zeros(len(page.blocks), np.int64)
     breaks = np.zeros(len(page.blocks), np.int64)

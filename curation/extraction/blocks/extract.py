@@ -31,7 +31,6 @@ def choose_blocks(page: Page, model: Model, weight: float) -> Bools:
     return choose(predict(model.trees, features), words, weight)
 
 
-@kernel
 def _written(page: Page, model: Model, weight: float) -> UInt8s:
     return write_text(page, choose_blocks(page, model, weight))
 

@@ -41,6 +41,7 @@ from curation.extraction.blocks.markdown_tables import read_table
 from curation.extraction.blocks.markdown_units import begin_unit, find_containers, indent
 from curation.extraction.blocks.parse import ELEMENT, END_BLOCK, HEADLINE, PRE, RUN_FLAGS, TABLE, TAG, Page
 from curation.extraction.blocks.tags import NAMES
+from curation.extraction.blocks.unshown import without_unshown
 from curation.running.compiled import kernel, leaf
 
 _NOTHING = np.zeros(0, np.uint8)
@@ -62,7 +63,7 @@ def write_markdown(page: Page, source: bytes, taken: Bools) -> str:
         Headings, paragraphs, lists, quotes, tables, code in fences, formulas in LaTeX. A blank line separates blocks,
         except list items and rows. Hidden text in a block with other text is left out.
     """
-    draft = make_draft(page, np.frombuffer(source, np.uint8), taken)
+    draft = make_draft(without_unshown(page), np.frombuffer(source, np.uint8), taken)
     attributes = AttributeReader(draft.elements, source)
     read_attributes(draft, attributes)
     writer = LineWriter(draft, source, attributes)

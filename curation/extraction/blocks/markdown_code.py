@@ -28,7 +28,7 @@ from curation.extraction.blocks.parse import (
     parse,
 )  # fmt: skip
 from curation.extraction.blocks.tags import NAMES, NUMBERS
-from curation.extraction.blocks.write import without_unshown
+from curation.extraction.blocks.unshown import without_unshown
 
 PRE_TAG, CODE_TAG, TABLE_TAG, TR, TD = (NUMBERS[name] for name in ("pre", "code", "table", "tr", "td"))
 

@@ -254,7 +254,7 @@ def _find_slot(keys: UInt64s, key: np.uint64) -> int:
 
 
 @leaf
-def hash_word(data: UInt8s, start: int, end: int) -> np.uint64:
+def _hash(data: UInt8s, start: int, end: int) -> np.uint64:
     """The hash of `data[start:end]` in lower case, up to white space."""
     key = BASIS
     for i in range(start, end):
@@ -891,7 +891,7 @@ def _attribute_flags(data: UInt8s, state: Int64s, tag: int) -> int:
         flags |= ARIA_HIDDEN
     if known >> ROLE & 1:
         first = state[_VALUES + 2 * ROLE]
-        slot = _find_slot(_ROLE_KEYS, hash_word(data, first, state[_VALUES + 2 * ROLE + 1]))
+        slot = _find_slot(_ROLE_KEYS, _hash(data, first, state[_VALUES + 2 * ROLE + 1]))
         if slot >= 0:
             flags |= _ROLE_FLAGS[slot]
     if state[_RENDERED_MATH]:
@@ -1009,7 +1009,7 @@ def _meta(data: UInt8s, state: Int64s, tokens: UInt32s) -> None:
     first, last = state[_VALUES + 2 * CONTENT], state[_VALUES + 2 * CONTENT + 1]
     if not state[_KNOWN] >> PROPERTY & state[_KNOWN] >> CONTENT & 1 or count >= MAX_METAS or last - first > 32:
         return
-    key = hash_word(data, state[_VALUES + 2 * PROPERTY], state[_VALUES + 2 * PROPERTY + 1])
+    key = _hash(data, state[_VALUES + 2 * PROPERTY], state[_VALUES + 2 * PROPERTY + 1])
     for k in range(first, last):
         if _BYTES[data[k]] & _SPACES:
             break

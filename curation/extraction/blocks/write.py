@@ -1,4 +1,4 @@
-"""The chosen blocks of a page as text, what of their text is not shown, and which tables are tables of data."""
+"""The chosen blocks of a page as text, and which tables are tables of data."""
 
 from __future__ import annotations
 
@@ -7,14 +7,11 @@ import numpy as np
 from curation.arrays import Bools, UInt8s
 from curation.extraction.blocks.parse import (
     AROUND,
-    BUTTON,
     END,
     FIRST_BLOCK,
     FIRST_RUN,
     HEADLINE,
-    HIDDEN,
     LIST,
-    MATH,
     PARENT,
     PRE,
     RUN_FLAGS,
@@ -25,6 +22,7 @@ from curation.extraction.blocks.parse import (
     Page,
 )  # fmt: skip
 from curation.extraction.blocks.tags import NUMBERS
+from curation.extraction.blocks.unshown import without_unshown
 from curation.running.compiled import inner, kernel, leaf
 
 LI, TR, TD, TH, TABLE_TAG = (NUMBERS[name] for name in ("li", "tr", "td", "th", "table"))
@@ -34,9 +32,6 @@ LONG_CELL = 500
 """Bytes of text in a cell above which its table only arranges the page."""
 BLOCKS_PER_CELL = 4
 """Blocks in a cell above which its table only arranges the page."""
-
-BUTTON_WORDS = 3
-"""Words of a button in preformatted text up to which it copies the code and is no part of it."""
 
 _ROWS, _ROW, _CELLS, _CELL, _BYTES, _BLOCKS, _WIDE, _LAYOUT = range(8)
 
@@ -71,7 +66,7 @@ def find_cell(page: Page, element: int) -> tuple[int, int, int]:
     return -1, -1, -1
 
 
-@kernel
+@inner
 def find_data_tables(page: Page, taken: Bools) -> Bools:
     """Tell tables of data from those that only arrange the page.
 
@@ -129,117 +124,6 @@ def find_data_tables(page: Page, taken: Bools) -> Bools:
     return found
 
 
-@leaf
-def _is_white(byte: int) -> bool:
-    return bool(byte == 32 or byte == 10)
-
-
-@inner
-def _find_unshown(page: Page) -> Bools:
-    """Tell which runs of text are no part of the text around them.
-
-    These are hidden ones, except formulas, which pages hide behind their picture, and buttons of few words in
-    preformatted text. If nothing else is in a block, it has none.
-
-    Args:
-        page: The page.
-
-    Returns:
-        Whether each run is left out, shape (runs,).
-    """
-    found = np.zeros(len(page.runs), np.bool_)
-    for block in range(len(page.blocks) - 1):
-        first, end = page.blocks[block, FIRST_RUN], page.blocks[block + 1, FIRST_RUN]
-        is_shown = False
-        run = first
-        while run < end:
-            start, stop = run, run + 1
-            flags = page.runs[run, RUN_FLAGS]
-            is_button = flags & BUTTON and flags & PRE
-            while is_button and stop < end and page.runs[stop, RUN_FLAGS] & BUTTON:
-                stop += 1
-            words, was_white = 0, True
-            for i in range(page.runs[start, START], page.runs[stop - 1, END]):
-                white = _is_white(page.text[i])
-                words += was_white and not white
-                was_white = white
-            unshown = (flags & HIDDEN and not flags & (TEX | MATH)) or (is_button and words <= BUTTON_WORDS)
-            for run in range(start, stop):
-                found[run] = unshown
-            is_shown |= words > 0 and not unshown
-            run = stop
-        if not is_shown:
-            for run in range(first, end):
-                found[run] = False
-    return found
-
-
-@inner
-def leave_out_unshown(page: Page) -> Page:
-    """Leave out text that is hidden, or on a button that copies code, in a block that has other text.
-
-    Args:
-        page: The page.
-
-    Returns:
-        The page with other text, blocks and runs; the numbers of blocks and elements stay. Words that were apart still
-        are.
-    """
-    unshown = _find_unshown(page)
-    has_unshown = False
-    for is_unshown in unshown:
-        has_unshown |= is_unshown
-    if not has_unshown:
-        return page
-    text = np.empty(len(page.text) + len(page.runs), np.uint8)
-    blocks, runs = page.blocks.copy(), page.runs.copy()
-    n = count = 0
-    for block in range(len(blocks) - 1):
-        begin, first_run = n, count
-        is_apart = after_button = is_changed = False
-        for run in range(page.blocks[block, FIRST_RUN], page.blocks[block + 1, FIRST_RUN]):
-            start, end, flags = page.runs[run, START], page.runs[run, END], page.runs[run, RUN_FLAGS]
-            preserved = flags & PRE
-            if unshown[run]:
-                is_changed = True
-                is_apart |= not preserved and end > start and page.text[start] == 32
-                after_button = preserved and flags & BUTTON
-                continue
-            for column in range(START, RUN_FLAGS + 1):
-                runs[count, column] = page.runs[run, column]
-            runs[count, START] = n
-            if is_changed and n == begin:
-                while start < end and (page.text[start] == 10 or (page.text[start] == 32 and not preserved)):
-                    start += 1
-            if after_button and start < end and page.text[start] == 32:
-                start += 1
-            if is_apart and n > begin and start < end and not _is_white(text[n - 1]) and page.text[start] != 32:
-                text[n] = 32
-                n += 1
-            if start < end:
-                is_apart = after_button = False
-            for i in range(start, end):
-                text[n] = page.text[i]
-                n += 1
-            runs[count, END] = n
-            count += 1
-        if is_changed:
-            while n > begin and _is_white(text[n - 1]):
-                n -= 1
-            for run in range(first_run, count):
-                runs[run, START], runs[run, END] = min(runs[run, START], n), min(runs[run, END], n)
-        blocks[block, FIRST_RUN] = first_run
-    blocks[-1, FIRST_RUN] = count
-    return Page(text[:n], page.elements, page.tokens, blocks, runs[:count], page.meta, page.scripts, page.title)
-
-
-@kernel
-def without_unshown(page: Page) -> Page:
-    """The page as `leave_out_unshown` returns it to kernels."""
-    return leave_out_unshown(page)
-
-
-@kernel
 def write_text(page: Page, taken: Bools) -> UInt8s:
     """The text of the blocks that are taken, in lines.
 
@@ -253,7 +137,11 @@ def write_text(page: Page, taken: Bools) -> UInt8s:
     Returns:
         The text in UTF-8.
     """
-    page = leave_out_unshown(page)
+    return _write(without_unshown(page), taken)
+
+
+@kernel
+def _write(page: Page, taken: Bools) -> UInt8s:
     tables = find_data_tables(page, taken)
     out = np.empty(len(page.text) + 4 * len(page.blocks) + 4 * len(page.runs), np.uint8)
     n = 0
