@@ -28,7 +28,7 @@ class AttributeReader:
         if known is None:
             known = self.known[element] = {}
             start = int(self.elements[element, OPENED])
-            if element > 0 and self.source[start : start + 1] != b">":
+            if element > 0:
                 for match in _ATTRIBUTE.finditer(self.source, start, start + TAG_BYTES):
                     name, *values, closing = match.groups()
                     if closing:
@@ -41,7 +41,16 @@ class AttributeReader:
         """The beginning of an element's class, in lower case."""
         return self.read(element).get("class", "")[:CLASS_CHARACTERS].lower()
 
-    def number(self, element: int, name: str, default: int) -> int:
+    def number(self, element: int, name: bytes, default: int) -> int:
         """A number of at most nine digits; `default` if the attribute is none."""
-        text = self.read(element).get(name, "").strip()
+        if not self.may_have(element, name):
+            return default
+        text = self.read(element).get(name.decode(), "").strip()
         return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else default
+
+    def may_have(self, element: int, name: bytes) -> bool:
+        """Whether a name is in the start tag of an element, as far as that is seen without reading its attributes."""
+        start = int(self.elements[element, OPENED])
+        end = self.source.find(b">", start, start + TAG_BYTES)
+        tag = self.source[start:end].lower()
+        return end < 0 or name in tag or tag.count(b'"') % 2 > 0 or tag.count(b"'") % 2 > 0

@@ -9,12 +9,14 @@ import numpy as np
 from curation.arrays import Bools, Int64s, UInt8s
 from curation.extraction.blocks.parse import (
     AROUND,
+    BUTTON,
     CODE,
     END,
     END_BLOCK,
     FIRST_BLOCK,
     FIRST_RUN,
     HEADLINE,
+    HIDDEN,
     OPENED,
     PARENT,
     PRE,
@@ -45,16 +47,19 @@ _NAMES_BY_KIND = {
 KIND = np.array([sum(kind for kind, names in _NAMES_BY_KIND.items() if name in names.split()) for name in NAMES])
 """Kinds by number of the name."""
 
-ALL_CODE, LINE, NUMBERED, SPECIAL = 1, 2, 4, 8
-"""What a block is: nothing but code, maybe a line of code by its class, maybe a number, not to be written as it is."""
+ALL_CODE, LINE, NUMBERED, SPECIAL, MARKED = 1, 2, 4, 8, 16
+"""What a block is: nothing but code, maybe a line of code by its class, maybe a number, not to be written as it is, with
+code or formulas in it."""
+MAY_BE_CODE = ALL_CODE | LINE | NUMBERED
 
 INSIDE, DEPTH, VALUE = range(3)
 BLOCK, BLOCK_AROUND, FIRST, AFTER, LOOK, HEADLINES, BREAKS, BEGIN, STOP, LINE_MARK, END_MARK = range(11)
 
-# The state of the writer: single numbers, a row of numbers for each container, the elements around a block, and bytes.
-HAS_CODE, HAS_NUMBERS, HAS_TABLES, HAS_LINES, PLACE, HERE, HAS_OUTPUT, IS_TIGHT, COUNT, COUNT_BEFORE = range(
-    _VALUES := 10
-)
+# The state of the writer: single numbers, a row for each container, the elements around a block, and a prefix.
+(
+    HAS_CODE, HAS_NUMBERS, HAS_TABLES, HAS_LINES, MAY_BE_UNSHOWN, PLACE, HERE, HAS_OUTPUT, IS_TIGHT, COUNT,
+    COUNT_BEFORE,
+) = range(_VALUES := 11)  # fmt: skip
 CONTAINERS, CONTAINERS_BEFORE, MARKERS, ENDS = (_VALUES + MAX_CONTAINERS * table for table in range(4))
 CHAIN = ENDS + MAX_CONTAINERS + 1
 PREFIX = CHAIN + MAX_DEPTH
@@ -81,16 +86,18 @@ class Draft(NamedTuple):
         elements: The page's elements.
         runs: The page's runs of text.
         outline: A row for each element. Columns: INSIDE, the innermost element with a kind at or around it, 0 if there
-            is none; DEPTH, how many such elements there are; VALUE: 1 for a table that is written as such, the number for
-            an item of a numbered list, and for a cell how many columns and rows it covers.
+            is none; DEPTH, how many such elements there are; VALUE, the number of an item of a numbered list, and 1
+            for a table that is written as a table.
         places: A row for each place. Columns: BLOCK, the number of the block; BLOCK_AROUND, the block element around
             it; FIRST and AFTER, its first run and the one after its last; LOOK, what it is; HEADLINES, how many of the
             places before are headings; BREAKS, how many `<br>` are directly before it; BEGIN and STOP, where its line
             of Markdown is in the text; LINE_MARK and END_MARK, where a backslash is put into this line in a paragraph
-            and at the end of a heading, 0 if none is. One more row at the end holds the last HEADLINES.
+            and at the end of a heading, -1 if none is. One more row at the end holds the last HEADLINES.
         before: How many blocks before each one are chosen; one more at the end.
-        state: HAS_CODE, whether any of the blocks is code; PLACE, the next one to write; HERE, the table that it is in; and
-            what the writer keeps.
+        state: HAS_CODE, whether any of the blocks is code; HAS_NUMBERS, whether the page has a numbered list;
+            HAS_TABLES, a table of data; HAS_LINES, blocks that may be lines of code; MAY_BE_UNSHOWN, text that is no
+            part of the text around it; PLACE, the next one to write; HERE, the table that it is in; and what the
+            writer keeps.
     """
 
     text: UInt8s
@@ -138,17 +145,20 @@ def make_draft(page: Page, source: UInt8s, taken: Bools) -> Draft:
         if around != page.blocks[block, AROUND]:
             around = page.blocks[block, AROUND]
             look = LINE if _may_be_line(elements, source, around) else 0
-        some, all_of_it = 0, CODE
+        some, all_of_it = 0, CODE | HIDDEN
         for run in range(first, after):
             some |= runs[run, RUN_FLAGS]
             all_of_it &= runs[run, RUN_FLAGS]
-        if all_of_it:
+        if all_of_it & CODE:
             look |= ALL_CODE
+        state[MAY_BE_UNSHOWN] |= (some & ~all_of_it & HIDDEN) | (some & BUTTON)
         state[HAS_CODE] |= look & ALL_CODE or flags & PRE
         state[HAS_LINES] |= look & LINE
         if start < end and (text[start] == 32 or _BYTES[text[start]] & _DIGITS):
             look |= NUMBERED
-        if some & (CODE | TEX) or _is_special(text, start, end):
+        if some & (CODE | TEX):
+            look |= SPECIAL | MARKED
+        elif _is_special(text, start, end):
             look |= SPECIAL
         places[place, BLOCK], places[place, BLOCK_AROUND] = block, around
         places[place, FIRST], places[place, AFTER] = first, after

@@ -60,15 +60,18 @@ def _check_lines(draft: Draft, attributes: AttributeReader) -> None:
 
 def _number_items(draft: Draft, attributes: AttributeReader) -> None:
     """Number the items of numbered lists."""
-    tags, parents = draft.elements[:-1, TAG], draft.elements[:-1, PARENT]
-    items = np.flatnonzero((tags == LI) & (tags[parents] == OL))
+    elements = draft.elements
+    first, end = draft.before[elements[:, FIRST_BLOCK]], draft.before[elements[:, END_BLOCK]]
+    is_list = (elements[:, TAG] == OL) & (first < end)
+    parents = elements[:-1, PARENT]
+    items = np.flatnonzero((elements[:-1, TAG] == LI) & is_list[parents])
     following: dict[int, int] = {}
     numbers = []
     for item, parent in zip(items.tolist(), parents[items].tolist(), strict=True):
         number = following.get(parent)
         if number is None:
-            number = attributes.number(parent, "start", 1)
-        number = min(attributes.number(item, "value", number), MAX_NUMBER)
+            number = attributes.number(parent, b"start", 1)
+        number = min(attributes.number(item, b"value", number), MAX_NUMBER)
         numbers.append(number)
         following[parent] = number + 1
     draft.outline[items, VALUE] = numbers

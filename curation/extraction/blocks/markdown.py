@@ -27,14 +27,16 @@ from curation.extraction.blocks.draft import (
     LINE_MARK,
     LOOK,
     MAX_PREFIX,
+    MAY_BE_CODE,
+    MAY_BE_UNSHOWN,
     PLACE,
-    SPECIAL,
     STOP,
     Draft,
     innermost,
     make_draft,
 )  # fmt: skip
 from curation.extraction.blocks.draft_attributes import read_attributes
+from curation.extraction.blocks.draft_reader import DraftReader
 from curation.extraction.blocks.markdown_code import CodeReader
 from curation.extraction.blocks.markdown_lines import LineWriter
 from curation.extraction.blocks.markdown_tables import read_table
@@ -63,7 +65,9 @@ def write_markdown(page: Page, source: bytes, taken: Bools) -> str:
         Headings, paragraphs, lists, quotes, tables, code in fences, formulas in LaTeX. A blank line separates blocks,
         except list items and rows. Hidden text in a block with other text is left out.
     """
-    draft = make_draft(without_unshown(page), np.frombuffer(source, np.uint8), taken)
+    draft = make_draft(page, np.frombuffer(source, np.uint8), taken)
+    if draft.state[MAY_BE_UNSHOWN]:
+        draft = make_draft(without_unshown(page), np.frombuffer(source, np.uint8), taken)
     attributes = AttributeReader(draft.elements, source)
     read_attributes(draft, attributes)
     writer = LineWriter(draft, source, attributes)
@@ -71,11 +75,13 @@ def write_markdown(page: Page, source: bytes, taken: Bools) -> str:
     state, count = draft.state, len(draft.places) - 1
     parts = [_write(draft, lines, _NOTHING, 0, False)]
     if state[PLACE] < count:
-        reader = CodeReader(draft, source, attributes, writer)
-        written = lines.tobytes()
+        reader, code, written = DraftReader(draft, attributes), None, lines.tobytes()
         while (place := int(state[PLACE])) < count:
-            table = int(state[HERE])
-            end, text, is_tight = read_table(reader, written, table, place) if table else reader.read(place)
+            if table := int(state[HERE]):
+                end, text, is_tight = read_table(reader, written, table, place)
+            else:
+                code = code or CodeReader(draft, source, attributes, writer)
+                end, text, is_tight = code.read(place)
             parts.append(_write(draft, lines, np.frombuffer(bytearray(text), np.uint8), end, is_tight))
     return b"".join(part.tobytes() for part in parts).decode(errors="replace")
 
@@ -113,7 +119,7 @@ def _write(draft: Draft, lines: UInt8s, text: UInt8s, end: int, is_tight: bool) 
         elif flags & TABLE and table:
             state[HERE] = table
             break
-        elif flags & PRE or (state[HAS_CODE] and look & ~SPECIAL and place != asked and not flags & HEADLINE):
+        elif flags & PRE or (state[HAS_CODE] and look & MAY_BE_CODE and place != asked and not flags & HEADLINE):
             state[HERE] = 0
             break
         elif flags & HEADLINE:

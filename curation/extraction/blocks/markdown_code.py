@@ -11,7 +11,7 @@ import numpy as np
 
 from curation.extraction.blocks.attributes import AttributeReader
 from curation.extraction.blocks.code_languages import find_language
-from curation.extraction.blocks.draft import ALL_CODE, LINE, ROW, Draft
+from curation.extraction.blocks.draft import AFTER, ALL_CODE, BLOCK, BREAKS, FIRST, LINE, LOOK, ROW, Draft
 from curation.extraction.blocks.draft_attributes import is_number
 from curation.extraction.blocks.draft_reader import DraftReader
 from curation.extraction.blocks.markdown_escapes import fenced
@@ -45,8 +45,15 @@ class CodeReader(DraftReader):
     """Reads the code of one page."""
 
     def __init__(self, draft: Draft, source: bytes, attributes: AttributeReader, writer: LineWriter) -> None:
-        super().__init__(draft, source, attributes)
-        self.writer = writer
+        super().__init__(draft, attributes)
+        self.source, self.writer = source, writer
+        self.text = draft.text.tobytes()
+        columns = self.columns
+        self.blocks, self.look, self.breaks = columns[BLOCK], columns[LOOK], columns[BREAKS]
+        base = columns[FIRST][0]
+        self.first_run, self.end_run = ([run - base for run in column] for column in (columns[FIRST], columns[AFTER]))
+        runs: list[list[int]] = draft.runs[base : columns[AFTER][-1]].T.tolist()
+        self.start, self.end, self.element, self.flags = runs
         self.known_rows: dict[int, bool] = {}
         self.numbers_end = 0
 
@@ -67,6 +74,10 @@ class CodeReader(DraftReader):
             return self.read_preformatted(place)
         end = self.listing_end(place)
         return end, self.read_listing(place, end).encode() if end > place else b"", False
+
+    def plain(self, place: int) -> str:
+        """The text of a block as it is."""
+        return self.text[self.start[self.first_run[place]] : self.end[self.end_run[place] - 1]].decode(errors="replace")
 
     # Lines and their numbers.
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from curation.arrays import UInt8s
 from curation.extraction.blocks.attributes import AttributeReader
-from curation.extraction.blocks.draft import AFTER, BEGIN, END_MARK, FIRST, LOOK, SPECIAL, Draft
+from curation.extraction.blocks.draft import AFTER, BEGIN, END_MARK, FIRST, LOOK, MARKED, SPECIAL, STOP, Draft
 from curation.extraction.blocks.markdown_escapes import (
     escape,
     find_beginning,
@@ -23,6 +23,7 @@ _RAW_FORMULA = re.compile(
     r"\\\(((?:(?!\\[()]).){1,500})\\\)|\\\[((?:(?!\\[\[\]]).){1,1000})\\\]"
     r"|\$\$([^$]{1,1000})\$\$|\$(?! )([^$]{1,300})(?<! )\$(?!\d)"
 )
+_COLUMNS = [FIRST, AFTER, LOOK, BEGIN, STOP]
 _FORMULA_SIGNS = set("\\^_{=")
 _ENGINES = (b"MathJax", b"mathjax", b"katex", b"KaTeX")
 """What the source of a page contains that shows formulas in its text as such."""
@@ -43,8 +44,12 @@ class LineWriter:
             return self.draft.text
         text = self.draft.text.tobytes()
         parts, rows, begin = [text], [], len(text)
-        for first, after in places[special, FIRST : AFTER + 1].tolist():
-            line = self.line(text, self.draft.runs[first:after].tolist())
+        for first, after, look, start, stop in places[special][:, _COLUMNS].tolist():
+            line = (
+                self.marked_line(text, self.draft.runs[first:after].tolist())
+                if look & MARKED
+                else in_one_line(self.escape(text[start:stop].decode(errors="replace").strip()))
+            )
             part = line.encode()
             marks = [
                 begin + len(line[:mark].encode()) if mark >= 0 else -1
@@ -56,16 +61,14 @@ class LineWriter:
         places[special, BEGIN : END_MARK + 1] = rows
         return np.frombuffer(bytearray().join(parts), np.uint8)
 
-    def line(self, text: bytes, runs: list[list[int]]) -> str:
-        """The text of a block in one line, escaped, with code and formulas marked.
+    def marked_line(self, text: bytes, runs: list[list[int]]) -> str:
+        """The text of a block in one line, escaped, its code and formulas marked.
 
         Args:
             text: The page's text.
             runs: The block's runs.
         """
         kinds = [TEX if run[RUN_FLAGS] & TEX else run[RUN_FLAGS] & CODE for run in runs]
-        if not any(kinds):
-            return in_one_line(self.escape(text[runs[0][START] : runs[-1][END]].decode(errors="replace").strip()))
         parts: list[str] = []
         first = 0
         while first < len(runs):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from curation.extraction.blocks.draft import CELL, ROW
+from curation.extraction.blocks.draft import BEGIN, CELL, LINE_MARK, ROW, STOP
 from curation.extraction.blocks.draft_reader import DraftReader
 from curation.extraction.blocks.parse import END_BLOCK
 from curation.extraction.blocks.tags import NUMBERS
@@ -33,16 +33,17 @@ def read_table(reader: DraftReader, lines: bytes, table: int, place: int) -> tup
     cells: dict[int, list[bytes]] = {}
     parts: list[bytes] = []
     known: dict[int, int] = {}
+    begins, stops, marks = reader.columns[BEGIN], reader.columns[STOP], reader.columns[LINE_MARK]
     for line in range(place, end):
         around = reader.around[line]
         cell = known.get(around)
         if cell is None:
             cell = known[around] = reader.innermost(around, CELL)
-        text = lines[reader.begin[line] : reader.stop[line]]
+        text = lines[begins[line] : stops[line]]
         if cell > table:
             cells.setdefault(cell, []).append(text.replace(b"|", b"\\|"))
         elif text:
-            mark = reader.line_mark[line] - reader.begin[line]
+            mark = marks[line] - begins[line]
             parts.append(text if mark < 0 else text[:mark] + b"\\" + text[mark:])
     grid = _grid(reader, table, cells) if cells else []
     width = max(map(len, grid), default=0)
@@ -80,7 +81,7 @@ def _grid(reader: DraftReader, table: int, cells: dict[int, list[bytes]]) -> lis
             while len(columns) in covered:
                 columns.append(())
             texts = cells.get(cell, ())
-            span, height = _spans(reader, cell)
+            span, height = _spans(reader, cell) if reader.attributes.may_have(cell, b"span") else (1, 1)
             if len(columns) + span > MAX_COLUMNS and columns:  # too wide: the rest goes into the last column
                 columns[-1] = [*columns[-1], *texts]
                 continue
@@ -97,8 +98,5 @@ def _grid(reader: DraftReader, table: int, cells: dict[int, list[bytes]]) -> lis
 
 def _spans(reader: DraftReader, cell: int) -> tuple[int, int]:
     """How many columns and rows a cell covers."""
-    attributes = reader.attributes
-    if not attributes.read(cell):
-        return 1, 1
-    span = min(attributes.number(cell, "colspan", 1) or 1, MAX_COLUMNS)
-    return span, min(attributes.number(cell, "rowspan", 1), MAX_ROWS)
+    span = min(reader.attributes.number(cell, b"colspan", 1) or 1, MAX_COLUMNS)
+    return span, min(reader.attributes.number(cell, b"rowspan", 1), MAX_ROWS)
