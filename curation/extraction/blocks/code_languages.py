@@ -39,6 +39,8 @@ def find_language(elements: Sequence[int], outermost: int, attributes: Attribute
     """
     for place, element in enumerate(elements[: outermost + 6]):
         own, values = place <= outermost, attributes.read(element)
+        if not values:
+            continue
         for name in ("data-lang", "data-language", "lang"):
             found = values.get(name, "").lower().strip()
             if found and (name != "lang" or (found in LANGUAGES and len(found) > 2)):

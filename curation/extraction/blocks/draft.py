@@ -48,8 +48,8 @@ KIND = np.array([sum(kind for kind, names in _NAMES_BY_KIND.items() if name in n
 """Kinds by number of the name."""
 
 ALL_CODE, LINE, NUMBERED, SPECIAL, MARKED = 1, 2, 4, 8, 16
-"""What a block is: nothing but code, maybe a line of code by its class, maybe a number, not to be written as it is, with
-code or formulas in it."""
+"""What a block is: nothing but code, maybe a line of code by its class, maybe a number, not to be written as it is; or
+what it has: code or formulas."""
 MAY_BE_CODE = ALL_CODE | LINE | NUMBERED
 
 INSIDE, DEPTH, VALUE = range(3)

@@ -199,7 +199,7 @@ def _put_lines(draft: Draft, lines: UInt8s, place: int, stop: int, level: int, o
             continue
         mark = places[line, LINE_MARK]
         if level:
-            mark = places[line, END_MARK] if line == stop - 1 else 0
+            mark = places[line, END_MARK] if line == stop - 1 else -1
             out[n] = 32
             n += 1
         elif not is_first:

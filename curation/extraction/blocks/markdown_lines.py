@@ -52,7 +52,7 @@ class LineWriter:
             )
             part = line.encode()
             marks = [
-                begin + len(line[:mark].encode()) if mark >= 0 else -1
+                mark if mark < 0 else begin + len(line[:mark].encode())
                 for mark in (find_beginning(line), find_closing(line))
             ]
             rows.append([begin, begin + len(part), *marks])

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+from curation.extraction.blocks.attributes import TAG_BYTES
 from curation.extraction.blocks.draft import BEGIN, CELL, LINE_MARK, ROW, STOP
 from curation.extraction.blocks.draft_reader import DraftReader
-from curation.extraction.blocks.parse import END_BLOCK
+from curation.extraction.blocks.parse import END_BLOCK, OPENED
 from curation.extraction.blocks.tags import NUMBERS
 
 MAX_COLUMNS = 60
@@ -38,7 +37,8 @@ def read_table(reader: DraftReader, lines: bytes, table: int, place: int) -> tup
         around = reader.around[line]
         cell = known.get(around)
         if cell is None:
-            cell = known[around] = reader.innermost(around, CELL)
+            is_cell = reader.tags[around] in _CELL_TAGS and reader.inside[around] == around
+            cell = known[around] = around if is_cell else reader.innermost(around, CELL)
         text = lines[begins[line] : stops[line]]
         if cell > table:
             cells.setdefault(cell, []).append(text.replace(b"|", b"\\|"))
@@ -71,32 +71,48 @@ def _rows(reader: DraftReader, table: int, last: int) -> list[list[int]]:
 
 def _grid(reader: DraftReader, table: int, cells: dict[int, list[bytes]]) -> list[list[bytes]]:
     """The texts of the rows that have any, each cell in its column."""
+    rows = _rows(reader, table, max(cells))
+    texts = {cell: b" ".join(filter(None, parts)) for cell, parts in cells.items()}
+    spans = _spans(reader, rows)
     grid: list[list[bytes]] = []
     below: dict[int, int] = {}  # rows that a cell above still covers, by column
-    for numbers in _rows(reader, table, max(cells)):
-        columns: list[Sequence[bytes]] = []
+    for row in rows:
+        if not spans and len(row) <= MAX_COLUMNS:
+            grid.append([texts.get(cell, b"") for cell in row])
+            continue
+        columns: list[list[bytes]] = []
         covered = {*below}
         below = {column: count - 1 for column, count in below.items() if count > 1}
-        for cell in numbers:
+        for cell in row:
             while len(columns) in covered:
-                columns.append(())
-            texts = cells.get(cell, ())
-            span, height = _spans(reader, cell) if reader.attributes.may_have(cell, b"span") else (1, 1)
+                columns.append([])
+            text = texts.get(cell, b"")
+            span, height = spans.get(cell, (1, 1))
             if len(columns) + span > MAX_COLUMNS and columns:  # too wide: the rest goes into the last column
-                columns[-1] = [*columns[-1], *texts]
+                columns[-1].append(text)
                 continue
             if height > 1:
                 below |= {len(columns) + column: height - 1 for column in range(span)}
-            columns.append(texts)
-            columns += [()] * (span - 1)
-        row = [b" ".join(filter(None, column)) for column in columns]
-        if any(row):
-            grid.append(row)
+            columns += [[text], *([] for _ in range(span - 1))]
+        grid.append([b" ".join(filter(None, column)) for column in columns])
+    grid = [row for row in grid if any(row)]
     used = max((column + 1 for row in grid for column, text in enumerate(row) if text), default=0)
     return [row[:used] for row in grid]
 
 
-def _spans(reader: DraftReader, cell: int) -> tuple[int, int]:
-    """How many columns and rows a cell covers."""
-    span = min(reader.attributes.number(cell, b"colspan", 1) or 1, MAX_COLUMNS)
-    return span, min(reader.attributes.number(cell, b"rowspan", 1), MAX_ROWS)
+def _spans(reader: DraftReader, rows: list[list[int]]) -> dict[int, tuple[int, int]]:
+    """How many columns and rows the cells cover that may cover several."""
+    attributes, elements = reader.attributes, reader.draft.elements
+    opened = [int(elements[row[place], OPENED]) for row in rows for place in (0, -1)]
+    source = attributes.source[min(opened, default=0) : max(opened, default=0) + TAG_BYTES].lower()
+    if b"colspan" not in source and b"rowspan" not in source:
+        return {}
+    return {
+        cell: (
+            min(attributes.number(cell, b"colspan", 1) or 1, MAX_COLUMNS),
+            min(attributes.number(cell, b"rowspan", 1), MAX_ROWS),
+        )
+        for row in rows
+        for cell in row
+        if attributes.may_have(cell, b"span")
+    }

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from curation.extraction.blocks.markdown import MAX_COLUMNS, write_markdown
+from curation.extraction.blocks.markdown import write_markdown
+from curation.extraction.blocks.markdown_tables import MAX_COLUMNS
 from curation.extraction.blocks.unshown import without_unshown
 from curation.extraction.training.gold import read_pages
 from curation.extraction.training.labels import block_texts
