@@ -18,7 +18,7 @@ class DraftReader:
         self.tags: list[int] = draft.elements[:, TAG].tolist()
         self.parents: list[int] = draft.elements[:, PARENT].tolist()
         self.columns: list[list[int]] = draft.places[:-1].T.tolist()
-        self.around = self.columns[BLOCK_AROUND]
+        self.around: list[int] = self.columns[BLOCK_AROUND]
 
     def chain(self, element: int) -> Iterator[int]:
         """The elements that give blocks structure at and around `element`, from the innermost out."""

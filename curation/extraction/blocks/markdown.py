@@ -102,7 +102,10 @@ def _write(draft: Draft, lines: UInt8s, text: UInt8s, end: int, is_tight: bool) 
     """
     places, runs, state = draft.places, draft.runs, draft.state
     count = len(places) - 1
-    out = np.empty(_room(draft, text, end), np.uint8)
+    prefixes = count - end + 1
+    for byte in text:
+        prefixes += byte == 10
+    out = np.empty(len(text) + 2 * len(lines) + _ROOM * prefixes, np.uint8)
     n = 0
     is_given = len(text) > 0
     asked = end if end == state[PLACE] else -1
@@ -147,18 +150,6 @@ def _write(draft: Draft, lines: UInt8s, text: UInt8s, end: int, is_tight: bool) 
             state[IS_TIGHT] = is_tight
         is_given = False
     return out[:n]
-
-
-@leaf
-def _room(draft: Draft, text: UInt8s, first: int) -> int:
-    """How many bytes of output there may be for a text and the places from `first` on."""
-    places, lines = draft.places, 1
-    for byte in text:
-        lines += byte == 10
-    room = len(text) + _ROOM * lines
-    for place in range(first, len(places) - 1):
-        room += 2 * (places[place, STOP] - places[place, BEGIN]) + _ROOM
-    return int(room)
 
 
 @leaf

@@ -227,9 +227,8 @@ class CodeReader(DraftReader):
         before, around = self.around[last], self.around[place]
         if before == around or self.tags[around] != PRE_TAG:
             return before == around
-        if "line" in self.attributes.classes(before) and self.attributes.classes(before) == self.attributes.classes(
-            around
-        ):
+        classes = self.attributes.classes(before)
+        if "line" in classes and classes == self.attributes.classes(around):
             return self.parents[before] == self.parents[around]
         rows = [self.innermost(before, ROW), self.innermost(around, ROW)]
         return 0 not in rows and rows[0] != rows[1] and self.parents[rows[0]] == self.parents[rows[1]]
