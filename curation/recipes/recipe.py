@@ -351,6 +351,10 @@ def _dotted(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield key, value
 
 
+_CODE_FOLDERS: list[str] = []
+"""Folders of recipes, from which code that they name is imported."""
+
+
 def _find_code_beside(file: Path, document: Mapping[str, Any]) -> None:
     """Let modules that a recipe names be imported from its own folder, unless they are found elsewhere."""
     folder = file.parent.resolve()
@@ -362,7 +366,21 @@ def _find_code_beside(file: Path, document: Mapping[str, Any]) -> None:
                 is_there = (folder / f"{module}.py").is_file() or (folder / module).is_dir()
             is_new = is_there and str(folder) not in sys.path and module not in sys.modules
             if is_new and importlib.util.find_spec(module) is None:
-                sys.path.append(str(folder))
+                import_from(str(folder))
+
+
+def import_from(folder: str) -> None:
+    """Let modules be imported from a folder, after all others."""
+    if folder not in sys.path:
+        sys.path.append(folder)
+    _CODE_FOLDERS.append(folder)
+
+
+def code_folders(recipe: Recipe) -> list[str]:
+    """The folders, among those of `import_from`, that code of the recipe is in."""
+    modules = {type(stage).__module__.partition(".")[0] for _, stage in recipe.stages}
+    files = [Path(file) for name in modules if (file := getattr(sys.modules.get(name), "__file__", None))]
+    return [each for each in dict.fromkeys(_CODE_FOLDERS) if any(file.is_relative_to(each) for file in files)]
 
 
 def load_recipe(name: str | PathLike[str], settings: Mapping[str, Any] | None = None) -> Recipe:

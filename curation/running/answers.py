@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import sysconfig
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
 from curation.errors import CredentialsFailed, CurationError, MissingExtra, WriteFailed
+
+_PYTHON = sorted({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
+
+_INSTALLED = (*_PYTHON, str(Path(__file__).parents[1]), "<")
+"""How the names of files with code that is not a user's begin: Python's, that of packages, ours."""
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -84,14 +92,29 @@ def call(function: Callable[[Item], Value], item: Item) -> TaskAnswer[Value]:
         return TaskAnswer(cause=str(error), kind="input")
     except OSError as error:
         return TaskAnswer(cause=describe(error), kind="io")
+    except Exception as error:
+        error.add_note(_place(error))
+        raise
+
+
+def _place(error: BaseException) -> str:
+    """Where an exception was raised: "shops.py, line 22, in measure"; in a user's code if it went through any."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not frame.filename.startswith(_INSTALLED)]
+    last = (own or frames)[-1]
+    return f"{Path(last.filename).name}, line {last.lineno}, in {last.name}"
 
 
 def describe(error: BaseException) -> str:
-    """An exception in one line: its type and the first line of its message; only the line for a CurationError."""
+    """An exception in one line: its type, the first line of its message, and where a task raised it.
+
+    Only the line for a CurationError.
+    """
     lines = str(error).strip().splitlines()
     if isinstance(error, CurationError) and lines:
         return lines[0]
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    said = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    return " ".join([said, *(f"({note})" for note in getattr(error, "__notes__", ()))])
 
 
 def to_result(item: Item, answer: TaskAnswer[Any], worker: str = "", seconds: float = 0.0) -> Result[Item, Any]:

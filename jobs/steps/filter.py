@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
@@ -268,7 +268,8 @@ def _filter(
         with meter.timed("signatures"):
             return applied, signatures(applied.kept, settings)
 
-    batches = read_watched(task.source, recipe.table("read"), read, losses, _ProgressReporter(task))
+    reporter = _ProgressReporter(task)
+    batches = read_watched(task.source, recipe.table("read"), read, losses, reporter.read)
     numbered = _numbered(meter.each("read", batches))
     for applied, signature in overlapped(process, numbered, BATCHES_AT_WORK):
         with meter.timed("write"):
@@ -282,6 +283,7 @@ def _filter(
         tallies = add_stages(tallies, applied.tallies)
         counted = add_histograms(counted, applied.histograms)
         meter.add(applied.nanoseconds)
+        reporter.filtered()
     return {
         "read": dict(sorted(read.items())),
         "stages": {name: tally.to_json() for name, tally in tallies.items()},
@@ -291,12 +293,19 @@ def _filter(
 
 
 class _ProgressReporter:
-    """Tells the driver, now and then, how many bytes of an input were read."""
+    """Tells the driver, now and then, up to which byte of an input the documents are filtered."""
 
     def __init__(self, task: FilterTask) -> None:
         self._task, self._next = task, time.monotonic() + TELL_SECONDS
+        self._offsets: deque[int] = deque()
 
-    def __call__(self, offset: int) -> None:
+    def read(self, offset: int) -> None:
+        """Note up to which byte the next batch goes."""
+        self._offsets.append(offset)
+
+    def filtered(self) -> None:
+        """Count the first batch that is not yet counted."""
+        offset = self._offsets.popleft() if self._offsets else self._task.source.start
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + TELL_SECONDS
             tell(self._task.folder.url, [self._task.shard, offset - self._task.source.start])

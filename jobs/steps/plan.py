@@ -18,7 +18,7 @@ from curation.dedup.settings import DedupSettings
 from curation.dedup.survivor_rules import survivor_value
 from curation.errors import InputError, NotTrusted, OutputError, ParameterError, RecipeError, UsageError
 from curation.jobs.steps.acceleration import accelerated
-from curation.recipes.recipe import Recipe, from_document, load
+from curation.recipes.recipe import Recipe, code_folders, from_document, import_from, load
 from curation.running.versions import library_version
 from curation.stages.parameters import flat_keys
 from curation.store.folder import Folder
@@ -98,6 +98,7 @@ def describe(
         "quarantined": list(quarantined),
         "damaged": list(damaged),
         **({"stages": stages} if (stages := plan.recipe.stored_stages()) else {}),
+        **({"code": folders} if (folders := code_folders(plan.recipe)) else {}),
     }
 
 
@@ -138,6 +139,7 @@ def make_plan(
     if origin is None and not words:
         raise UsageError(f"no input given, and {out} holds no run to resume")
     if recipe is None and origin is not None:
+        _find_code(origin, trust_code)
         chosen = _recipe_again(origin["recipe"], f"{place}/{RUN}", settings, trust_code)
     else:
         chosen = load(recipe or DEFAULT_RECIPE, settings)
@@ -158,6 +160,14 @@ def make_plan(
     if other is not None and from_other is not None:
         before = EarlierRun(other, from_other["recipe"])
     return Plan(folder, chosen, inputs, trust_code, before)
+
+
+def _find_code(run: Mapping[str, Any], trusted: bool) -> None:
+    """Let code be imported from the folder of the recipe of an earlier run, if whoever made the run is trusted."""
+    folders = run.get("code")
+    for folder in folders if trusted and isinstance(folders, list) else ():
+        if isinstance(folder, str):
+            import_from(folder)
 
 
 def _recipe_again(document: Mapping[str, Any], file: str, settings: Sequence[str], trusted: bool) -> Recipe:
@@ -228,6 +238,7 @@ def open_plan(out: str, *, trust_code: bool = False) -> Plan:
     folder = Folder(out)
     previous = _run_in(folder)
     stored = previous.get("stages")
+    _find_code(previous, trust_code)
     recipe = from_document(previous["recipe"], f"{out}/{RUN}", trusted=trust_code, stored=stored)
     return Plan(folder, recipe, _recorded_inputs(previous, out, trust_code), trust_code)
 

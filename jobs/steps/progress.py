@@ -150,7 +150,8 @@ class StepProgress:
         """Bytes read and their rate, as text; "" if they are not known."""
         if not self.total_bytes:
             return ""
-        read, rate = self.bytes_read, self.bytes_read / max(self.seconds, 1e-9)
+        read = self.bytes_read
+        rate = read / max(time.monotonic() - (self._began or self.started), 1e-9)
         speed = f"{rate / 1e6:,.1f} MB/s" if rate >= 1e5 else f"{rate / 1e3:,.0f} kB/s"
         return f"{read / 1e6:,.0f} of {self.total_bytes / 1e6:,.0f} MB, {speed}"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,6 +79,7 @@ class Explanation:
         requested: The requested key, if the document's id or URL is spelled differently.
         missing: Why the document cannot be compared with its survivor, if it cannot.
         marks: Spans of the text that decided, in code points; None unless they were asked for.
+        without_code: Stages that could not be applied, because their code is not built in and the run is not trusted.
     """
 
     place: str
@@ -90,6 +91,7 @@ class Explanation:
     requested: str | None = None
     missing: str | None = None
     marks: Spans | None = None
+    without_code: Sequence[str] = ()
 
     @property
     def reason(self) -> str | None:
@@ -126,7 +128,8 @@ def _explain(plan: Plan, document: LocatedDocument, marks: bool) -> Explanation:
     differs = _difference(stages, place, row) if batch is not None else None
     if number is not None and (place == "corpus" or row.get("stage") == "decontaminate"):
         stages += _corpus(plan, shard, number)
-    return Explanation(place, row, stages, batch is not None, duplicate, differs, document.requested, missing, spans)
+    said = duplicate, differs, document.requested, missing, spans
+    return Explanation(place, row, stages, batch is not None, *said, plan.recipe.without_code())
 
 
 def _marks(plan: Plan, row: dict[str, Any], shard: str, number: int | None) -> Spans:

@@ -59,7 +59,11 @@ def _show_one(explanation: Explanation, console: Console) -> None:
         _show_duplicate(explanation.duplicate, console)
     if explanation.missing is not None:
         console.print(f"Not compared with the survivor: {one_line(explanation.missing)}.", soft_wrap=True)
-    if not explanation.replayed:
+    if explanation.without_code:
+        names = one_line(", ".join(explanation.without_code))
+        line = f"These values were stored: with --trust-code, code that is not built in is run ({names})."
+        console.print(line, soft_wrap=True)
+    elif not explanation.replayed:
         console.print("The archive cannot be read; these values were stored with the document.")
     if explanation.differs is not None:
         console.print(f"The stages now say {one_line(explanation.differs)}: they or the archive have changed since.")

@@ -73,7 +73,7 @@ def test_tasks_tell_how_far_they_are(cluster: Cluster) -> None:
 def test_failures_are_values_and_stop_nothing(cluster: Cluster) -> None:
     """An item that raises and one that is refused are returned with their causes; the others succeed."""
     results = {r.item: r for r in cluster.map(work, ["a", "raise:", "refuse:", "b"])}
-    assert results["raise:"] == TaskFailure("raise:", "ValueError: broken")
+    assert results["raise:"] == TaskFailure("raise:", "ValueError: broken (cluster_tasks.py, line 40, in work)")
     assert results["refuse:"] == TaskFailure("refuse:", "not an archive")
     assert isinstance(results["a"], TaskResult)
     assert isinstance(results["b"], TaskResult)
