@@ -15,7 +15,11 @@ from contextlib import contextmanager, suppress
 from multiprocessing import forkserver, resource_tracker
 from typing import Any
 
+IS_SERVER = "CURATION_FORK_SERVER"
+"""Environment variable that is set in the fork server, and inherited."""
+
 ENVIRONMENT = {
+    IS_SERVER: "1",
     "DASK_LOGGING__DISTRIBUTED": "critical",
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
     "MKL_NUM_THREADS": "1",

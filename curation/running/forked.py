@@ -86,6 +86,8 @@ def can_fork() -> bool:
 def fork(module: str, errors: IO[bytes], descriptors: Sequence[int]) -> ForkedProcess:
     """Fork a process that runs the function `main` of a module, with `descriptors` as arguments from 2 on.
 
+    It has the module search path and the environment of this process.
+
     Args:
         module: Full name of the module.
         errors: Becomes its stderr. Its stdin and stdout are the null device.
@@ -96,7 +98,7 @@ def fork(module: str, errors: IO[bytes], descriptors: Sequence[int]) -> ForkedPr
     """
     answers, theirs = os.pipe()
     try:
-        message = json.dumps([module, sys.path]).encode()
+        message = json.dumps([module, sys.path, dict(os.environ)]).encode()
         socket.send_fds(_REQUESTS[0], [message], [theirs, errors.fileno(), *descriptors])
     finally:
         os.close(theirs)
@@ -167,7 +169,9 @@ def _become_child(message: bytes, descriptors: Sequence[int]) -> NoReturn:
     """Run what was requested in this process, which has just been forked, and end it."""
     code = 1
     try:
-        module, sys.path[:] = json.loads(message)
+        module, sys.path[:], environment = json.loads(message)
+        os.environ.clear()
+        os.environ.update(environment)
         errors, *rest = descriptors
         null = os.open(os.devnull, os.O_RDWR)
         for standard, descriptor in enumerate((null, null, errors)):

@@ -197,6 +197,10 @@ class Run:
         folder = self.plan.folder
         keep_recipe_before(self.plan)
         before = folder.read_json(RUN) if folder.exists(RUN) else {}
+        known = {entry["shard"] for entry in before.get("inputs", ())}
+        added = [source for source in self.plan.inputs if source.shard not in known]
+        if known and added:
+            self.progress.note(f"{len(added)} inputs are added to {len(known)}: what is made of all is made again")
         self.record(before.get("quarantined", []), before.get("damaged", []))
         self.funnel = LiveFunnel(self.plan.folder)
 

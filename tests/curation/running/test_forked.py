@@ -15,6 +15,7 @@ from curation.running.child import Child
 
 forked.serve()
 sys.path.insert(0, {folder!r})
+os.environ["TOLD"] = "told"
 read, write = os.pipe()
 child = Child("told_child", "testing", (write,))
 os.close(write)
@@ -27,7 +28,7 @@ import os, sys, time
 def main():
     what = os.read(0, 10)
     out = int(sys.argv[2])
-    os.write(out, f"{os.getppid()} {what} {len(os.listdir('/proc/self/fd'))}".encode())
+    os.write(out, f"{os.getppid()} {what} {len(os.listdir('/proc/self/fd'))} {os.environ['TOLD']}".encode())
     print("not shown")
     if os.path.exists(__file__ + ".fail"):
         raise ValueError("it failed")
@@ -50,10 +51,10 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are f
 
 
 def test_a_child_is_forked_with_its_descriptors_and_nothing_else(tmp_path: Path) -> None:
-    """It has the descriptors that it was given, the null device and its stderr, and its parent is not the caller."""
+    """It has the given descriptors, the null device, its stderr and the environment; its parent is not the caller."""
     out = run(tmp_path, "print(os.getpid(), child.process.wait(), os.read(read, 100).decode())")
-    caller, code, parent, read, descriptors = out.split()
-    assert (code, read) == ("0", "b''")
+    caller, code, parent, read, descriptors, told = out.split()
+    assert (code, read, told) == ("0", "b''", "told")
     assert parent != caller
     assert int(descriptors) == 5  # of which one lists them
 

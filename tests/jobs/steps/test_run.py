@@ -325,12 +325,16 @@ def test_update_redoes_only_affected_steps(crawl: Path, tmp_path: Path) -> None:
 
 
 def test_more_inputs_may_be_added(crawl: Path, tmp_path: Path) -> None:
-    """A run extended by an archive equals one made with all archives at once."""
+    """A run extended by an archive says so, and equals one made with all archives at once."""
     out, once = tmp_path / "out", tmp_path / "once"
     first, second = crawl / "a.warc.gz", crawl / "b.warc.gz"
     assert curate("run", first, "--out", out, "--workers", "0").returncode == 0
-    assert curate("run", first, second, "--out", out, "--workers", "0").returncode == 0
-    assert curate("run", first, second, "--out", once, "--workers", "0").returncode == 0
+    extended = curate("run", first, second, "--out", out, "--workers", "0")
+    assert extended.returncode == 0
+    assert "1 inputs are added to 1: what is made of all is made again" in extended.stderr
+    made = curate("run", first, second, "--out", once, "--workers", "0")
+    assert made.returncode == 0
+    assert "added" not in made.stderr
     assert contents(out) == contents(once)
 
 
