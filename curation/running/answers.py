@@ -98,7 +98,7 @@ def call(function: Callable[[Item], Value], item: Item) -> TaskAnswer[Value]:
 
 
 def _place(error: BaseException) -> str:
-    """Where an exception was raised: "c4.py, line 90, in measure"; in a user's code if it went through any."""
+    """Where an exception was raised: file, line and function; in a user's code if it went through any."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not frame.filename.startswith(_INSTALLED)]
     last = (own or frames)[-1]
