@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import io
 import json
 import os
 import resource
@@ -29,6 +30,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from inputs import repeated, write
+from isal import igzip
 from pipeline import iter_members, join, pages, timed
 from quiet import say_load
 from sources import shared_data
@@ -131,7 +133,7 @@ def bounds(source: Path, out: Path) -> dict[str, tuple[float, str]]:
     copy = cpu(lambda: characters.copy())
     found: dict[str, tuple[float, str]] = {}
     if archives:
-        found["read"] = (cpu(lambda: [list(iter_members(data)) for data in archives]), "inflating (isal)")
+        found["read"] = (cpu(lambda: [inflated(data) for data in archives]), "inflating (isal)")
         found["extract"] = (cpu_of_parsing(archives), "parsing with lexbor")
     else:
         found["read"] = (cpu(lambda: pq.read_table(source, use_threads=False)), "reading the same Parquet")
@@ -152,6 +154,12 @@ def cpu(function: Callable[[], Any]) -> float:
     started = time.process_time()
     function()
     return time.process_time() - started
+
+
+def inflated(data: bytes) -> int:
+    """Bytes in an archive, inflated in pieces that stay in the processor's cache."""
+    with igzip.IGzipFile(fileobj=io.BytesIO(data)) as file:
+        return sum(len(piece) for piece in iter(lambda: file.read(1 << 18), b""))
 
 
 def cpu_of_parsing(archives: list[bytes]) -> float:
