@@ -24,11 +24,15 @@ from curation.archives.zstd_dictionaries import Dictionaries
 from curation.errors import CurationError
 
 PART_BYTES = 4 << 20
-"""Least size of a part of a local archive: some seconds of work. It does not depend on the number of workers, so that a
-run can be resumed with another one."""
+"""Size of the first parts of a local archive: some seconds of work. It does not depend on the number of workers, so
+that a run can be resumed with another one."""
 
 REMOTE_PART_BYTES = 32 << 20
 """The same for other archives: every part takes requests, and a few megabytes are fetched twice."""
+
+LAST_PARTS = 4
+"""Parts get smaller towards the end, down to a quarter, so that all workers end at about the same time: each takes at
+most this fraction of what is left."""
 
 SEARCH_BYTES = 4 << 20
 """How far to search for the record with which a part begins."""
@@ -37,29 +41,42 @@ MAX_RECORD = 32 << 20
 """Bytes of the largest record with which a part may begin."""
 
 
-def parts_wanted(source: Input) -> int:
-    """The number of parts of an archive that are large enough; 1 if it is not worth dividing or no archive."""
-    if source.kind != "archive" or source.is_part or source.path.startswith("memory://"):
-        return 1
-    return max(1, source.size // (PART_BYTES if source.is_local else REMOTE_PART_BYTES))
+def is_divisible(source: Input) -> bool:
+    """Whether an input is an archive that is worth dividing."""
+    is_whole = source.kind == "archive" and not source.is_part and not source.path.startswith("memory://")
+    return is_whole and source.size >= 2 * _first_part(source)
 
 
 def divide(source: Input) -> tuple[Input, ...]:
     """The parts of an archive in file order; only the archive itself if it cannot be divided."""
-    wanted = parts_wanted(source)
     try:
         with source.open() as stream:
             head = stream.read(4)
-            if wanted == 1 or head.startswith(ZSTD) or SKIPPABLE.match(head) or not getattr(stream, "has_ranges", True):
+            if head.startswith(ZSTD) or SKIPPABLE.match(head) or not getattr(stream, "has_ranges", True):
                 return (source,)
             first = _record_at(stream, 0)
-            places = (_next_start(stream, source.size * number // wanted) for number in range(1, wanted))
+            places = (_next_start(stream, place) for place in part_places(source.size, _first_part(source)))
             starts = sorted({0, *(place for place in places if place is not None)})
     except (OSError, CurationError):
         return (source,)
     dump = crawl_of(first) if first is not None and first.kind == "warcinfo" else None
     ends = [*starts[1:], None]
     return tuple(replace(source, start=start, stop=end, dump=dump) for start, end in zip(starts, ends, strict=True))
+
+
+def part_places(size: int, first: int) -> list[int]:
+    """Where parts of a file of `size` bytes begin, but for the first of them, which has `first` bytes."""
+    last = max(first // 4, 1)
+    places, place = [], 0
+    while True:
+        place += max(last, min(first, (size - place) // LAST_PARTS))
+        if size - place < last:
+            return places
+        places.append(place)
+
+
+def _first_part(source: Input) -> int:
+    return PART_BYTES if source.is_local else REMOTE_PART_BYTES
 
 
 def _next_start(stream: IO[bytes], place: int) -> int | None:

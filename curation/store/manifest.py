@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import pyarrow as pa
@@ -98,7 +98,9 @@ class Manifest:
         """Write performance/<step>/<shard>.json, if given, then manifests/<step>/<shard>.json: the shard is done."""
         if performance is not None:
             folder.write_json(times_path(self.step, self.shard), performance, sync=False)
-        folder.write_json(manifest_path(self.step, self.shard), asdict(self), indent=None)  # histograms are long
+        values = {each.name: getattr(self, each.name) for each in fields(self)}  # copying all counts would take longer
+        values["outputs"] = [asdict(output) for output in self.outputs]
+        folder.write_json(manifest_path(self.step, self.shard), values, indent=None)  # histograms are long
 
 
 def read_manifest(folder: Folder, step: str, shard: str) -> Manifest | None:

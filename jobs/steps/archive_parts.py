@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from curation.archives.divide import divide, parts_wanted
+from curation.archives.divide import divide, is_divisible
 from curation.archives.inputs import Input
 from curation.archives.ledger import MAX_LOSSES
 from curation.jobs.steps.tasks import run_tasks
@@ -43,7 +43,7 @@ def parts_folder(folder: Folder) -> Folder:
 
 def divided(run: Run, tasks: Sequence[FilterTask]) -> list[FilterTask]:
     """The tasks, those of large archives with their parts if there are fewer tasks than workers, or will be."""
-    large = [task for task in tasks if task.earlier is None and parts_wanted(task.source) > 1]
+    large = [task for task in tasks if task.earlier is None and is_divisible(task.source)]
     if not large or len(tasks) >= max(run.cluster.workers, run.cluster.cores):
         return list(tasks)
     found = run.cluster.gather(divide, [task.source for task in large])

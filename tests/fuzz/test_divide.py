@@ -72,7 +72,7 @@ def read(parts: tuple[Input, ...]) -> Pages:
 
 
 def check(path: Path, data: bytes) -> int:
-    """Compare up to six parts with the whole; returns their number, 0 if they cannot be read by themselves."""
+    """Compare parts with the whole; returns their number, 0 if they cannot be read by themselves."""
     path.write_bytes(data)
     whole = Input(str(path), len(data), "")
     with pytest.MonkeyPatch.context() as patch:
