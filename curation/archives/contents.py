@@ -15,7 +15,7 @@ from curation.archives import digests
 from curation.archives.byte_runs import LOOKAHEAD, Runs
 from curation.archives.http import parse_response, response_length, unchunk
 from curation.archives.ledger import RECORDS, Loss
-from curation.archives.packings import GZIP, ZSTD
+from curation.archives.packings import PACKED
 from curation.archives.raw_file import BUFFER
 from curation.archives.record_headers import Header
 from curation.archives.start_lines import (
@@ -23,6 +23,7 @@ from curation.archives.start_lines import (
     MAX_LINE,
     arc_line,
     begins_record,
+    count_types,
     find_damaged_start,
     find_start,
 )
@@ -53,6 +54,8 @@ class Contents(Runs):
         self._in_arc = self._damage_counted = False
         # Unpacked bytes to drop at the start of the next run, which repeats what was read before, and why it does.
         self._repeated, self._repeated_cause, self._repeats_left = 0, "", MAX_REPEATS
+        # Bytes unpacked of a run that is read again because a record in it states a length beyond its end.
+        self._run_size: int | None = None
 
     def read_content(self, header: Header) -> str | None:
         """Read the content and advance to its end. Returns the cause if it is lost, else None."""
@@ -142,6 +145,21 @@ class Contents(Runs):
         found = self._unpacker.find(self._plain_offset + start)
         return None if found is None or found >= self._plain_offset + stop else found - self._plain_offset
 
+    def _find(self) -> tuple[bool, int]:
+        """Advance to the next record of a packed run or to its end; also counts lines that state a type."""
+        records, tail = 0, MAX_LINE if self._in_arc else LOOKAHEAD
+        while True:
+            found = find_start(self._buffer, self._at, len(self._buffer), arc=self._in_arc, after_line=False)
+            stop = found if found is not None else max(self._at, len(self._buffer) - tail)
+            records += count_types(self._buffer, self._at, stop)
+            self._at = stop
+            if found is not None:
+                return True, records
+            size = len(self._buffer) - self._at
+            if not self._fill(size + BUFFER) and len(self._buffer) - self._at == size:
+                self._at = len(self._buffer)
+                return False, records
+
     def _next_start(self, distance: int) -> int:
         """Position of the next record, `distance` bytes or more ahead, or of the end of what a content may reach."""
         while True:
@@ -197,10 +215,15 @@ class Contents(Runs):
         if self._plain_offset is not None:
             return self._skip_plain_content(self._plain_offset + self._at, length)
         place, member = self._origin + self._at, self._member
+        if self._run_size is not None and place + length > self._run_size:
+            self._find()
+            return self._repeated_cause
+        is_beyond = False
         while length > (size := len(self._buffer) - self._at):
             length -= size
             self._at = len(self._buffer)
             if not self._fill(1):
+                is_beyond = True
                 break
         else:
             self._at += length
@@ -212,6 +235,7 @@ class Contents(Runs):
         if member is not None and self._repeats_left:
             self._repeats_left -= 1
             self._repeated, self._repeated_cause = place - member[0], cause
+            self._run_size = self._origin + self._at - member[0] if is_beyond else None
             self._go_to(member[1])
         self._damage_counted = self._is_damaged()
         return cause
@@ -235,7 +259,7 @@ class Contents(Runs):
         """Whether `rest`, the bytes after the blanks behind a stated end, may be the next record."""
         if rest.startswith(b"WARC/") or b"WARC/".startswith(rest):
             return True
-        if rest.startswith((GZIP, ZSTD)):
+        if PACKED.match(rest):
             return self._plain_offset is not None
         if not self._in_arc:
             return False

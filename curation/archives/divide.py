@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import IO
 
 from curation.archives.inputs import Input
-from curation.archives.packings import SKIPPABLE, ZSTD
+from curation.archives.packings import DICTIONARY, SKIPPABLE, ZSTD
 from curation.archives.raw_file import RawFile
 from curation.archives.reader import crawl_of
 from curation.archives.record_headers import KINDS
@@ -84,7 +84,7 @@ def _next_start(stream: IO[bytes], place: int) -> int | None:
     stream.seek(place)
     raw = RawFile(stream)
     found = RecordSearch(raw, Dictionaries(raw)).find(place, place + SEARCH_BYTES)
-    if found is None or raw.peek_at(found, 4).startswith(ZSTD):
+    if found is None or raw.peek_at(found, 4).startswith((ZSTD, DICTIONARY)):
         return None
     record = _record_at(stream, found)
     return None if record is None else record.offset

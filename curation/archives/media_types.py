@@ -72,10 +72,11 @@ OTHER = "other"
 TEXTS = ("text", "markdown")
 """Groups whose content is the text of a page already."""
 
-_UNINFORMATIVE = frozenset({
+HTTP_TYPES = frozenset({"application/http", "message/http"})
+
+_UNINFORMATIVE = HTTP_TYPES | {
     "*/*", "unknown/unknown", "application/unknown", "application/octet-stream", "binary/octet-stream",
-    "application/http", "message/http",
-})  # fmt: skip
+}  # fmt: skip
 """Types that say nothing (WHATWG mimesniff, section 5), or nothing about the page: of bytes in general, of HTTP."""
 
 _PART = re.compile(r'(?:[^,"]++|"(?:[^"\\]|\\.)*+"?+)++', re.DOTALL)
@@ -157,9 +158,8 @@ def sniff(body: bytes | memoryview) -> str:
     if begins_html(body):
         return "html"
     head = _head(body)
-    for start, group in _SIGNATURES:
-        if head.startswith(start):
-            return group
+    if (group := signature_group(head)) is not None:
+        return group
     text = head.removeprefix(codecs.BOM_UTF8).lstrip()
     element = _ELEMENT.match(text)
     if element is not None:
@@ -169,6 +169,11 @@ def sniff(body: bytes | memoryview) -> str:
     if _JSON.match(text):
         return "json"
     return "binary" if is_binary(head) else "text"
+
+
+def signature_group(head: bytes) -> str | None:
+    """The group of a file by its first bytes, None if it is of no known format."""
+    return next((group for start, group in _SIGNATURES if head.startswith(start)), None)
 
 
 def begins_html(body: bytes | memoryview) -> bool:

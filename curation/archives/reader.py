@@ -17,9 +17,19 @@ from annotated_types import Ge, Gt, Le, MinLen
 
 from curation.archives.charset import to_utf8
 from curation.archives.columns import DEFAULT_COLUMNS, ColumnNames
-from curation.archives.http import NON_SPACE, decoded_body, parse_headers, parse_response
+from curation.archives.http import NON_SPACE, Response, decoded_body, parse_headers, parse_response
 from curation.archives.ledger import Loss
-from curation.archives.media_types import OTHER, TEXTS, begins_html, group_of, is_binary, media_type, sniff
+from curation.archives.media_types import (
+    HTTP_TYPES,
+    OTHER,
+    TEXTS,
+    begins_html,
+    group_of,
+    is_binary,
+    media_type,
+    signature_group,
+    sniff,
+)
 from curation.archives.records import Record, read_records
 from curation.archives.watch import Watch
 from curation.errors import NotDivisible, UnreadableArchive, require
@@ -273,7 +283,7 @@ def _page(record: Record, settings: ReadSettings, counts: Counter[str]) -> _Page
     headers = record.headers
     url = headers.get("warc-target-uri", "").strip("<> ") or None
     date = headers.get("warc-date") or None
-    payload = _conversion(record) if record.kind == "conversion" else _payload(record, url, settings, counts)
+    payload = (_conversion if record.kind == "conversion" else _payload)(record, url, settings, counts)
     if payload is None:
         return None
     group, content_type, body = payload
@@ -334,26 +344,34 @@ def _payload(record: Record, url: str | None, settings: ReadSettings, counts: Co
     counts[f"type.{source}"] += 1
     if group == "text" and _ROBOTS.match(url or ""):
         group = "robots_txt"
-    elif group in TEXTS and group in settings.types and _is_data(body, content_type):
-        group = "binary"
+    elif group in settings.types:
+        group = _data_group(group, content_type, body) or group
     return _Payload(group, content_type, body)
 
 
-def _is_data(body: bytes | memoryview, content_type: str) -> bool:
-    """Whether what is declared as text is not text; UTF-16 looks binary."""
+def _data_group(group: str, content_type: str, body: bytes | memoryview) -> str | None:
+    """The group of a body that is no text, whatever is declared; None if it may be text. UTF-16 looks binary."""
     is_wide = "utf-16" in content_type.lower() or body[:2] in (BOM_UTF16_LE, BOM_UTF16_BE)
-    return not is_wide and is_binary(body)
+    if is_wide or not is_binary(body):
+        return None
+    return signature_group(bytes(body[:16])) or ("binary" if group in TEXTS else None)
 
 
-def _conversion(record: Record) -> _Payload:
+def _conversion(record: Record, url: str | None, settings: ReadSettings, counts: Counter[str]) -> _Payload | None:
     """What a conversion record holds: the text of a page, unless it says otherwise."""
     headers = record.headers
-    body = memoryview(record.buffer)[record.start : record.end]
     essence, content_type = media_type(headers.get("content-type", ""))
+    if essence in HTTP_TYPES:
+        return _payload(record, url, settings, counts)
     group = group_of(essence or media_type(headers.get("warc-identified-payload-type", ""))[0])
-    if group is None:
-        group = "html" if begins_html(body) else "text"
-    return _Payload(group, content_type, body)
+    content = memoryview(record.buffer)[record.start : record.end]
+    if group is not None and group != "html" and group not in TEXTS:
+        return _Payload(group, content_type, content)
+    body = decoded_body(Response(0, {}, content), counts, settings.max_page_bytes)
+    if body is None:
+        return None
+    group = group or ("html" if begins_html(body) else "text")
+    return _Payload(_data_group(group, content_type, body) or group, content_type, body)
 
 
 def _id(record: Record, url: str | None, date: str | None) -> str:

@@ -11,6 +11,9 @@ from curation.archives.start_lines import MAX_DIGITS, ArcLine
 MAX_HEADER = 1 << 16
 """Longest record header in bytes; anything longer is not a header."""
 
+USUAL_HEADER = 1 << 12
+"""Bytes in which most headers end. One that does not is given up if another record begins in them."""
+
 KINDS = frozenset(("warcinfo", "response", "resource", "request", "metadata", "revisit", "conversion", "continuation"))
 """Record types of WARC 1.1; any other is counted as unknown."""
 
@@ -51,6 +54,8 @@ def read_warc_header(data: bytes, start: int, fields: int, end: int, wanted: fro
     if not length.isdigit() or len(length) > MAX_DIGITS or _NOT_A_FIELD.match(lowered) or b"\nwarc/" in lowered:
         return None
     kind = _field(lowered, b"warc-type").decode("latin-1")
+    if not kind:
+        return None
     headers = parse_headers(data[fields:end]) if kind in wanted else {}
     return Header(kind if kind in KINDS else "unknown", headers, int(length), end - start)
 

@@ -11,10 +11,10 @@ import zlib
 
 import zstandard
 
-from curation.archives.packings import GZIP, GZIP_WINDOW, ZSTD
+from curation.archives.packings import DICTIONARY, GZIP, GZIP_WINDOW, ZSTD
 from curation.archives.raw_file import BUFFER, RawFile
 from curation.archives.start_lines import ARC_START, MAX_LINE, WARC_START, begins_record
-from curation.archives.zstd_dictionaries import MAX_WINDOW, Dictionaries
+from curation.archives.zstd_dictionaries import DICTIONARY_START, MAX_WINDOW, Dictionaries
 
 PROBE = 1 << 12
 """Packed bytes of a gzip member to unpack to see whether a record begins."""
@@ -35,9 +35,11 @@ MAX_BLOCK = 1 << 17
 OVERLAP = MAX_LINE + (1 << 12)
 """Bytes by which consecutive windows overlap in a search for a record: more than the patterns are long."""
 
-# A gzip header as writers make it: no reserved flag, and one of the three values of XFL (RFC 1952).
+# A gzip header as writers make it: no reserved flag, and one of the three values of XFL (RFC 1952). Candidates overlap.
 _CANDIDATE = re.compile(
-    rb"\x1f\x8b\x08[\x00-\x1f][\x00-\xff]{4}[\x00\x02\x04]|\x28\xb5\x2f\xfd|"
+    rb"\x1f\x8b\x08(?=[\x00-\x1f][\x00-\xff]{4}[\x00\x02\x04])|\x28\xb5\x2f\xfd|"
+    + DICTIONARY_START.pattern
+    + rb"|"
     + WARC_START.pattern
     + rb"|(?<![^\n])(?="
     + ARC_START
@@ -84,6 +86,10 @@ class RecordSearch:
             return self._member_begins_record(data, offset, budget)
         if data.startswith(ZSTD):
             return self.frame_begins_record(data, offset), 0
+        if data.startswith(DICTIONARY):
+            following = self._dictionaries.learn(offset)
+            frame = b"" if following is None else self._raw.peek_at(following, PROBE)
+            return frame.startswith(ZSTD) and self.frame_begins_record(frame, following or 0), 0
         return begins_record(self._raw.peek_at(offset, MAX_LINE)), 0
 
     def _member_begins_record(self, data: bytes, offset: int, budget: int) -> tuple[bool, int]:

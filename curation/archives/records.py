@@ -17,14 +17,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
 
-from curation.archives.byte_runs import LOOKAHEAD
 from curation.archives.contents import MAX_REPEATS, RECORD_END, TOO_LARGE, Contents
 from curation.archives.http import header_end
 from curation.archives.ledger import PADDING, RECORDS, Loss
-from curation.archives.packings import GZIP, ZSTD, format_hint
-from curation.archives.raw_file import BUFFER
-from curation.archives.record_headers import MAX_HEADER, Header, read_arc_header, read_warc_header
-from curation.archives.start_lines import DAMAGED_START, MAX_LINE, WARC_LINE, arc_line, count_types, find_start
+from curation.archives.packings import GZIP, PACKED, ZSTD, format_hint
+from curation.archives.record_headers import MAX_HEADER, USUAL_HEADER, Header, read_arc_header, read_warc_header
+from curation.archives.start_lines import DAMAGED_START, WARC_LINE, arc_line, find_start
 from curation.archives.unpack import UnpackedPiece
 from curation.archives.watch import Watch
 from curation.errors import NotDivisible, UnreadableArchive
@@ -146,6 +144,8 @@ class _Reader(Contents):
 
     def _run(self) -> Iterator[Record]:
         self._damage_counted = self._complete = False
+        if not self._repeated:
+            self._run_size = None
         if self._repeated and not self._skip_repeated():
             return
         while self._skip_blank():
@@ -157,7 +157,7 @@ class _Reader(Contents):
             self._complete = False
             self._bytes_seen = True
             header = self._read_header()
-            if header is None and self._plain_offset is not None and self._buffer.startswith((GZIP, ZSTD), self._at):
+            if header is None and self._plain_offset is not None and PACKED.match(self._buffer, self._at):
                 self._go_to(self._plain_offset + self._at)
                 break
             if header is None:
@@ -224,7 +224,12 @@ class _Reader(Contents):
             if arc is not None:
                 return read_arc_header(arc)
             line = WARC_LINE.match(self._buffer, self._at)
-            end = header_end(self._buffer, self._at, self._at + MAX_HEADER)
+            usual = self._at + USUAL_HEADER
+            end = header_end(self._buffer, self._at, usual)
+            if end < 0:
+                if find_start(self._buffer, self._at + 1, min(usual, len(self._buffer)), arc=False) is not None:
+                    return None
+                end = header_end(self._buffer, usual - 2, self._at + MAX_HEADER)
             if line is not None and end > 0:
                 return read_warc_header(self._buffer, self._at, line.end(), end, self._wanted)
             size = len(self._buffer) - self._at
@@ -261,26 +266,11 @@ class _Reader(Contents):
             self._ledger.lose(stop, cause, records)
             self._go_to(following)
             return False
+        self._at += 1
         found, records = self._find()
         self._count_damaged(cause, max(1, records))
         self._lose(cause, max(1, records))
         return found
-
-    def _find(self) -> tuple[bool, int]:
-        """Advance to the next record of a packed run or to its end; also counts lines that state a type."""
-        records, tail = 0, MAX_LINE if self._in_arc else LOOKAHEAD
-        self._at += 1
-        while True:
-            found = find_start(self._buffer, self._at, len(self._buffer), arc=self._in_arc)
-            stop = found if found is not None else max(self._at, len(self._buffer) - tail)
-            records += count_types(self._buffer, self._at, stop)
-            self._at = stop
-            if found is not None:
-                return True, records
-            size = len(self._buffer) - self._at
-            if not self._fill(size + BUFFER) and len(self._buffer) - self._at == size:
-                self._at = len(self._buffer)
-                return False, records
 
     def _skip_repeated(self) -> bool:
         """Advance to the record after the one for which this run is read again; False if there is none."""

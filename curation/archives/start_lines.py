@@ -81,16 +81,18 @@ def begins_record(data: bytes, start: int = 0) -> bool:
     return WARC_LINE.match(data, start) is not None or arc_line(data, start) is not None
 
 
-def find_start(data: bytes, start: int, stop: int, *, arc: bool) -> int | None:
-    """Position in [start, stop) of the first record that begins after a line end; None if there is none.
+def find_start(data: bytes, start: int, stop: int, *, arc: bool, after_line: bool = True) -> int | None:
+    """Position in [start, stop) of the first record; None if there is none.
 
     Args:
         data: Unpacked bytes.
         start: Where to begin.
         stop: Where to end; the first line itself may extend beyond.
-        arc: Search for ARC records instead of WARC records.
+        arc: Search for ARC records, which begin after a line end, instead of WARC records.
+        after_line: Whether WARC records also begin after a line end.
     """
-    for match in (_ARC_INNER if arc else _WARC_INNER).finditer(data, start, min(len(data), stop + MAX_LINE)):
+    pattern = _ARC_INNER if arc else _WARC_INNER if after_line else WARC_START
+    for match in pattern.finditer(data, start, min(len(data), stop + MAX_LINE)):
         if match.start() < stop and (not arc or arc_line(data, match.start()) is not None):
             return match.start()
     return None

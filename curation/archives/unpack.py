@@ -19,10 +19,10 @@ from typing import IO, Any, cast
 import zstandard
 from isal import isal_zlib
 
-from curation.archives.packings import DICTIONARY, GZIP, GZIP_WINDOW, SKIPPABLE, ZSTD
+from curation.archives.packings import GZIP, GZIP_WINDOW, PACKED, SKIPPABLE, ZSTD
 from curation.archives.raw_file import BUFFER, RawFile
 from curation.archives.record_search import PROBE, RecordSearch
-from curation.archives.start_lines import count_types
+from curation.archives.start_lines import MAX_LINE, begins_record, count_types
 from curation.archives.zstd_dictionaries import Dictionaries
 
 BLANK = b"\r\n\t \0"
@@ -156,11 +156,10 @@ class Unpacker:
         while head := raw.peek(4):
             if head.startswith(GZIP):
                 yield from self._member("gzip")
-            elif head == DICTIONARY:
-                self._dictionaries.learn(raw.position)
+            elif head == ZSTD:
                 yield from self._member("zstd")
-            elif head == ZSTD or SKIPPABLE.match(head):
-                yield from self._member("zstd")
+            elif SKIPPABLE.match(head):
+                yield from self._skippable()
             else:
                 yield from self._plain()
                 return
@@ -178,6 +177,19 @@ class Unpacker:
             if not data:
                 return
             yield self._piece(data, offset=offset, packed=False)
+
+    def _skippable(self) -> Iterator[UnpackedPiece]:
+        """Pass over a frame without data, unless its size is wrong, and learn what is in it if it is a dictionary."""
+        raw = self._raw
+        start = raw.position
+        size = int.from_bytes(raw.peek(8)[4:], "little")
+        following = raw.peek_at(start + 8 + size, MAX_LINE)
+        if following and PACKED.match(following) is None and not begins_record(following.lstrip(BLANK)):
+            raw.seek(self._search.find(start + 1))
+            yield self._piece(b"", offset=start, damage="damaged_zstd")
+            return
+        self._dictionaries.learn(start)
+        yield from self._member("zstd")
 
     def _member(self, kind: str) -> Iterator[UnpackedPiece]:
         raw = self._raw

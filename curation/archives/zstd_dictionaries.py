@@ -21,8 +21,12 @@ MAX_WINDOW = 1 << 27
 MAX_DICTIONARY = 1 << 24
 """Largest zstd dictionary in bytes, unpacked; those of archives have about 100 kB."""
 
+WORK = 16
+"""Bytes of what may be dictionaries that are read or unpacked per byte of the file before them: hostile data can look
+like a dictionary at every twelfth byte."""
+
 _IN_DICTIONARY = (ZSTD, b"\x37\xa4\x30\xec")
-_DICTIONARY_START = re.compile(rb"\x5d\x2a\x4d\x18[\x00-\xff]{4}(?:\x28\xb5\x2f\xfd|\x37\xa4\x30\xec)")
+DICTIONARY_START = re.compile(rb"\x5d\x2a\x4d\x18(?=[\x00-\xff]{4}(?:\x28\xb5\x2f\xfd|\x37\xa4\x30\xec))")
 
 
 class Dictionaries:
@@ -33,24 +37,36 @@ class Dictionaries:
         self._known: dict[int, tuple[int, zstandard.ZstdDecompressor]] = {}
         self._without = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW)
         self._scanned, self._looked_at_start = 0, False
+        self._work = 0
 
-    def learn(self, offset: int) -> None:
-        """Read the dictionary frame at an offset; one that is damaged or too large is ignored."""
+    def learn(self, offset: int) -> int | None:
+        """Read the dictionary frame at an offset; one that is damaged or too large is ignored.
+
+        Returns:
+            The file offset after the frame, or None if it was ignored.
+        """
+        if offset in self._known:
+            return offset + self._known[offset][0]
         head = self._raw.peek_at(offset, 12)
         size = int.from_bytes(head[4:8], "little")
-        if not head.startswith(DICTIONARY) or not head[8:].startswith(_IN_DICTIONARY) or size > MAX_DICTIONARY:
-            return
+        most = min(MAX_DICTIONARY, WORK * offset + MAX_DICTIONARY - self._work)
+        if not head.startswith(DICTIONARY) or not head[8:].startswith(_IN_DICTIONARY) or size > most:
+            return None
         content = self._raw.peek_at(offset + 8, size)
+        self._work += size
         try:
             if content.startswith(ZSTD):
                 content = self._without.stream_reader(content).read(MAX_DICTIONARY + 1)
+                self._work += len(content)
             dictionary = zstandard.ZstdCompressionDict(content)
             unpacker = zstandard.ZstdDecompressor(dictionary, max_window_size=MAX_WINDOW)
             unpacker.decompressobj().decompress(b"")
         except zstandard.ZstdError:
-            return
-        if len(content) <= MAX_DICTIONARY:
-            self._known[offset] = 8 + size, unpacker
+            return None
+        if len(content) > MAX_DICTIONARY:
+            return None
+        self._known[offset] = 8 + size, unpacker
+        return offset + 8 + size
 
     def place(self, offset: int) -> tuple[int, int] | None:
         """File offset and size of the dictionary frame that applies at an offset, as far as read; None without one."""
@@ -91,7 +107,7 @@ class Dictionaries:
         """Learn the dictionaries in the part of the file up to an offset that was not scanned before."""
         while self._scanned < stop:
             data = self._raw.peek_at(self._scanned, BUFFER)
-            for match in _DICTIONARY_START.finditer(data):
+            for match in DICTIONARY_START.finditer(data):
                 if (place := self._scanned + match.start()) not in self._known:
                     self.learn(place)
             if len(data) < BUFFER:

@@ -43,6 +43,8 @@ HOSTILE: dict[str, Callable[[int], bytes]] = {
     "lines of digits": lambda n: b"http://a/" + b" a 200001010000 " * (n // 16) + b"\r\n",
     "absurd lengths": lambda n: ABSURD * (n // len(ABSURD)),
     "absurd lengths in a member": lambda n: gzip.compress(ABSURD * (n // len(ABSURD)), mtime=0),
+    "starts of headers": lambda n: b"WARC/1.0\r\nWARC-Type: response\r\n" * (n // 31),
+    "starts of headers in a member": lambda n: gzip.compress(b"WARC/1.0\r\nWARC-Type: response\r\n" * (n // 31)),
     "blank lines": lambda n: b"\r\n" * (n // 2),
     "colons": lambda n: b"WARC/1.0\r\n" + b"a:\r\n" * (n // 4),
     "line starts": lambda n: b"\na:b" * (n // 4),
@@ -96,6 +98,24 @@ def test_bombs_of_the_packing_stay_small(name: str) -> None:
     tracemalloc.stop()
     assert urls == URLS
     assert peak < 300 << 20
+
+
+@pytest.mark.parametrize(
+    "junk", [b"\x1f\x8b\x08" * 99, b"\x1f\x8b\x08\0\0\0\0\0" * 99, b"\x5d\x2a\x4d\x18\x10\0\0\0\x28\xb5\x2f\xfd" * 99]
+)
+def test_magic_numbers_right_before_a_member_do_not_hide_it(junk: bytes) -> None:
+    """Whatever number of bytes of them precedes the next record."""
+    for size in range(len(junk) - 12, len(junk) + 1):
+        urls, _ = read(members(GOOD[:3]) + junk[:size] + members(GOOD[3:]))
+        assert urls == URLS
+
+
+def test_many_lengths_beyond_the_end_cost_no_other_record() -> None:
+    """In a member of many records, each record that states more than is there costs only itself."""
+    records = [part for good in GOOD for part in (good, *(ABSURD,) * 9)]
+    urls, counts = read(gzip.compress(b"".join(records)))
+    assert urls == URLS
+    assert sum(count for name, count in counts.items() if name.startswith("skipped.")) == 9 * len(GOOD)
 
 
 def test_a_length_of_thousands_of_digits_costs_only_its_record() -> None:

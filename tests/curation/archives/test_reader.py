@@ -76,6 +76,43 @@ def test_offsets_lead_back_to_the_record() -> None:
     assert all(row["warc_offset"] is None for row in shared)
 
 
+def with_dictionary(records: list[bytes]) -> bytes:
+    """Frames behind the dictionary that they need, in which records can be seen."""
+    dictionary = zstandard.train_dictionary(4096, RECORDS * 20)
+    compressor = zstandard.ZstdCompressor(dict_data=dictionary, write_checksum=True)
+    return skippable(dictionary.as_bytes(), b"\x5d") + b"".join(map(compressor.compress, records))
+
+
+def skippable(content: bytes, kind: bytes = b"\x50", error: int = 0) -> bytes:
+    """A skippable zstd frame, whose stated size may be wrong."""
+    return kind + b"\x2a\x4d\x18" + (len(content) + error).to_bytes(4, "little") + content
+
+
+@pytest.mark.parametrize("before", [b"".join(RECORDS[:3]), b"".join(PARTS[:3]), b"".join(FRAMES[:3])])
+def test_a_part_with_a_dictionary_may_follow_any_other(before: bytes) -> None:
+    """An archive joined from one without a dictionary and one with it is read whole."""
+    rows, counts = read(before + with_dictionary(RECORDS[3:]))
+    assert [row["url"] for row in rows] == URLS
+    assert counts["bytes.lost"] == 0
+
+
+@pytest.mark.parametrize("damage", [b"\xff" * 40, b"garbage\n" * 99, FRAMES[2][:-9]])
+def test_damage_before_a_dictionary_costs_nothing_behind_it(damage: bytes) -> None:
+    """The dictionary is learned, and the records in it are not taken for records of the archive."""
+    for before in (b"".join(PARTS[:3]), with_dictionary(RECORDS[:3])):
+        rows, counts = read(before + damage + with_dictionary(RECORDS[3:]))
+        assert [row["url"] for row in rows] == URLS
+        assert counts["bytes.lost"] <= len(damage)
+
+
+@pytest.mark.parametrize("error", [-3, 1, 40])
+def test_a_skippable_frame_of_a_wrong_size_costs_no_record(error: int) -> None:
+    """The next record is found where it is, also within what the frame says is its own."""
+    rows, counts = read(b"".join(FRAMES[:3]) + skippable(b"x" * 50, error=error) + b"".join(FRAMES[3:]))
+    assert [row["url"] for row in rows] == URLS
+    assert counts["bytes.lost"] == 58
+
+
 @settings(deadline=None, derandomize=True)
 @given(st.integers(0, sum(map(len, PARTS))))
 def test_a_cut_file_is_read_up_to_the_cut(cut: int) -> None:
@@ -391,13 +428,41 @@ def test_html_in_a_text_declares_no_charset() -> None:
         ((), b"<html>x", None, "<html>x"),
         ((), b"x", "x", None),
         (("Content-Type: application/pdf",), b"x", None, None),
+        ((), b"%PDF-1.4\n\0\1", None, None),
+        (("Content-Type: text/html",), gzip.compress(b"<p>x"), None, "<p>x"),
+        (("Content-Type: application/http; msgtype=response",), b"HTTP/1.1 200 OK\r\n\r\n<html>x", None, "<html>x"),
     ],
 )
 def test_conversion_records(lines: tuple[str, ...], body: bytes, text: str | None, html: str | None) -> None:
-    """A conversion is text or HTML by its own type, decoded by its own charset."""
+    """A conversion is text or HTML by its own type, decoded by its own charset; what is packed is unpacked."""
     rows, counts = read(members([warcinfo(), response(URLS[0], body, kind="conversion", http=(), headers=lines)]))
     assert [(row["text"], row["html"]) for row in rows] == ([(text, html)] if text or html else [])
     assert counts["skipped.type.pdf"] == (not rows)
+
+
+@pytest.mark.parametrize(
+    ("declared", "body", "group"),
+    [
+        ("text/html", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "image"),
+        ("text/html; charset=utf-8", b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n\0\1\2", "pdf"),
+        ("text/plain", b"\xff\xd8\xff\xe0\0\x10JFIF", "image"),
+        ("text/plain", b"\0\1\2\3", "binary"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["response", "conversion"])
+def test_data_declared_as_text_is_no_page(kind: str, declared: str, body: bytes, group: str) -> None:
+    """Images, documents and other data that are declared as HTML or text are counted by what they are."""
+    http = ("HTTP/1.1 200 OK", f"Content-Type: {declared}") if kind == "response" else ()
+    record = response(URLS[0], body, kind=kind, http=http, headers=(f"Content-Type: {declared}",))
+    rows, counts = read(members([warcinfo(), record]), ReadSettings(types=("html", "text")))
+    assert rows == []
+    assert skipped(counts) == {f"skipped.type.{group}": 1}
+
+
+@pytest.mark.parametrize("body", [b"GIF89 is a format", b"<html>\x01\x02 %PDF-", b"\0\1 text"])
+def test_html_with_odd_bytes_is_a_page(body: bytes) -> None:
+    """Control characters, or the first letters of a format, do not make a page something else."""
+    assert len(read(members([warcinfo(), response(URLS[0], body, headers=())]))[0]) == 1
 
 
 def test_an_http_record_without_a_header_is_sniffed() -> None:

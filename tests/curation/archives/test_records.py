@@ -82,6 +82,16 @@ def test_odd_headers_are_read() -> None:
     assert counts == {"records.response": 2}
 
 
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize("line", [b"", b"WARC-Type:\r\n", b"WBRC-Type: response\r\n"])
+def test_a_header_without_a_type_costs_only_its_record(line: bytes, pack: type[bytes]) -> None:
+    """A record that does not say what it is was damaged: it is counted as lost, not passed over."""
+    broken = b"WARC/1.0\r\n" + line + b"Content-Length: 3\r\n\r\nabc\r\n\r\n"
+    found, counts = records(b"".join(map(pack, (RECORDS[1], broken, RECORDS[2]))))
+    assert [one.headers["warc-target-uri"] for one in found] == URLS[:2]
+    assert counts == {"records.response": 2, "records.damaged": 1, "skipped.damaged_header": 1}
+
+
 @pytest.mark.parametrize("header", [b"Content-Length: -1", b"Content-Length: many", b"X: y", b"no field at all"])
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
 def test_a_header_without_a_length_costs_only_its_record(header: bytes, pack: type[bytes]) -> None:
