@@ -154,7 +154,7 @@ class EnglishTokenizer:
             times = min(times, _run(chunk[low : low + _LONG])) if alone else 1
         if suffix:
             alone = suffix == 1 and chunk[high - 1] not in self._long_suffix_lasts
-            times = min(times, _run(chunk[high - 1 : high - 1 - _LONG : -1])) if alone else 1
+            times = min(times, _run(chunk[max(low, high - _LONG) : high][::-1])) if alone else 1
         return max(times, 1)
 
     def _prefix_length(self, chunk: str, low: int, high: int) -> int:

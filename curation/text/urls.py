@@ -19,6 +19,9 @@ from curation.text.hosts import is_public_suffix
 MAX_HOST = 253
 """Characters of the longest host that the domain name system allows; a longer one is no host."""
 
+MAX_LABEL = 63
+"""Characters of the longest label of a host. Decoding a longer one would take time quadratic in its length."""
+
 MAX_RAW_HOST = 2_048
 """Characters of a host as it is written: escapes, and characters that are dropped, may make it longer than MAX_HOST."""
 
@@ -250,8 +253,10 @@ def _in_unicode(host: str) -> str:
 
 
 def _label_in_unicode(label: str) -> str:
+    if not label.startswith("xn--") or len(label) > MAX_LABEL:
+        return label
     try:
-        return label.removeprefix("xn--").encode().decode("punycode") if label.startswith("xn--") else label
+        return label.removeprefix("xn--").encode().decode("punycode")
     except UnicodeError:
         return label
 

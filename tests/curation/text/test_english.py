@@ -164,6 +164,7 @@ def test_edges_say_which_neighbors_interact() -> None:
         "(" * 250 + "don't" + "." * 250,
         "=" * 300 + ":)" + "=" * 300,
         "." * 30 + "a" + "." * 30,
+        *("a" * 252 + "!" * count for count in range(4, 8)),
         "-" * 3 + "……" * 20,
     ],
 )
