@@ -6,13 +6,14 @@ are kept. gzip members (RFC 1952) and zstd frames (RFC 8878) may follow each oth
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 from curation.archives.packings import GZIP, SKIPPABLE, ZSTD
 
-MAGIC = {"gzip": GZIP, "zstd": ZSTD}
+MAGIC = {"gzip": re.compile(re.escape(GZIP)), "zstd": re.compile(re.escape(ZSTD) + b"|" + SKIPPABLE.pattern)}
 """How a body in these codings begins. deflate and br have no such mark: they can decode a few bytes of anything."""
 
 MAX_MEMBERS = 1 << 15
@@ -60,9 +61,9 @@ def unpack(data: bytes | memoryview, coding: str, limit: int) -> Unpacked:
     """
     view = memoryview(data)
     if coding == "gzip":
-        return _members(lambda: _Zlib(31), view, limit, (GZIP,))
+        return _members(lambda: _Zlib(31), view, limit, MAGIC[coding])
     if coding == "zstd":
-        return _members(_Zstd, view, limit, (ZSTD,))
+        return _members(_Zstd, view, limit, MAGIC[coding])
     if coding == "br":
         return _whole(_Brotli, view, limit)
     has_header = len(view) > 1 and view[0] & 15 == 8 and (view[0] << 8 | view[1]) % 31 == 0
@@ -72,7 +73,7 @@ def unpack(data: bytes | memoryview, coding: str, limit: int) -> Unpacked:
     return max(found, key=lambda one: (one.complete, len(one.data)))
 
 
-def _members(make: Callable[[], _Engine], data: memoryview, limit: int, starts: tuple[bytes, ...]) -> Unpacked:
+def _members(make: Callable[[], _Engine], data: memoryview, limit: int, start: re.Pattern[bytes]) -> Unpacked:
     """Unpack members or frames one after the other."""
     parts: list[bytes] = []
     size = at = 0
@@ -84,8 +85,7 @@ def _members(make: Callable[[], _Engine], data: memoryview, limit: int, starts: 
         at = stream.at
         if not stream.ended or size > limit:
             return Unpacked(b"".join(parts), False)
-        head = bytes(data[at : at + 4])
-        if not head.startswith(starts) and not (ZSTD in starts and SKIPPABLE.match(head)):
+        if start.match(data, at) is None:
             return Unpacked(b"".join(parts), True)
     return Unpacked(b"".join(parts), False)
 

@@ -36,6 +36,7 @@ TOO_LARGE = "too_large"
 RECORD_END = b"\r\n\r\n"
 
 _WARC_END, _ARC_END = re.compile(rb"\r?\n\r?\n\Z"), re.compile(rb"\r?\n\Z")
+_PAGE_SCHEME = re.compile(rb"(?:https?://|ftp://|dns:)", re.IGNORECASE)
 _SCHEME = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]{0,40}+:")
 
 MAX_REPEATS = 8
@@ -264,6 +265,9 @@ class Contents(Runs):
         if not self._in_arc:
             return False
         place = self._buffer.index(rest, end)
-        if self._buffer[place - 1 : place] != b"\n":
-            return False
-        return arc_line(self._buffer, place) is not None or (b"\n" not in rest and _SCHEME.match(rest) is not None)
+        line = self._buffer.rfind(b"\n", max(self._at, place - MAX_LINE), place) + 1
+        if line == place:
+            return arc_line(self._buffer, place) is not None or (b"\n" not in rest and _SCHEME.match(rest) is not None)
+        # Some writers end no record with a line end; but the middle of a header's URL looks like a header, too.
+        is_header = _PAGE_SCHEME.match(rest) is not None and arc_line(self._buffer, place) is not None
+        return is_header and arc_line(self._buffer, line or self._at) is None

@@ -55,6 +55,11 @@ _WITHOUT_MAGIC = ("deflate", "br")
 _PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s{0,256}<(?:!doctype|html|head|body|\?xml|!--)", re.IGNORECASE)
 """How an uncompressed page begins."""
 
+_BLANK_LINES = re.compile(
+    rb"[\r\n\0]{1,64}+(?=\x1f\x8b\x08|\x28\xb5\x2f\xfd|[0-9a-f]{1,15}[ \t]*+[;\r\n])", re.IGNORECASE
+)
+"""What some servers and crawlers write between the header and a packed or chunked body."""
+
 _CHUNK_SIZE = re.compile(rb"[ \t]{0,16}[0-9a-f]{1,15}[ \t]*+[;\r\n]", re.IGNORECASE)
 """How a chunked body begins."""
 
@@ -231,6 +236,8 @@ def _undo_one(body: bytes | memoryview, declared: str, limit: int) -> tuple[str,
         The coding that was found, the body without it (more than `limit` bytes if it is larger) and whether it was
         complete; None if the body is in no coding.
     """
+    if (blank := _BLANK_LINES.match(body)) is not None:
+        body = body[blank.end() :]
     if declared == "chunked" or (not declared and _CHUNK_SIZE.match(body)):
         joined = unchunk(body, exact=not declared)
         if joined is not None or declared:
@@ -238,7 +245,7 @@ def _undo_one(body: bytes | memoryview, declared: str, limit: int) -> tuple[str,
     if _PAGE.match(body):
         return None
     for coding, start in MAGIC.items():
-        if body[: len(start)] == start:
+        if start.match(body) is not None:
             data, is_complete = unpack(body, coding, limit)
             return (coding, data, is_complete) if data or is_complete else None
     # Without a magic number it must be what is declared, or unpack to something better than this.

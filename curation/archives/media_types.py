@@ -111,6 +111,7 @@ _ELEMENT = re.compile(rb"<(rss|feed|rdf:RDF|svg|\?xml)[\s>]")
 _JSON = re.compile(rb'\{\s*+["}]|\[\s*+[\[{"\]0-9]')
 
 _BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
+_CONTROLS = re.compile(rb"[\x01-\x08\x0b\x10-\x1a\x1c-\x1f]")
 _TEXT_BYTES = 1445
 """Bytes of a text that are examined for others that no text has (WHATWG mimesniff, sections 3 and 5.2)."""
 
@@ -201,6 +202,15 @@ def _head(body: bytes | memoryview) -> bytes:
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return head.decode("utf-16", "replace").encode("utf-8", "replace")
     return head
+
+
+def is_noise(data: bytes | memoryview) -> bool:
+    """Whether data is packed, encrypted or the like: far more of its bytes are control characters than of any page.
+
+    NULs are not counted, which UTF-16 consists of, nor SO and SI, with which ISO-2022-KR switches.
+    """
+    head = data[:_TEXT_BYTES]
+    return len(_CONTROLS.findall(head)) > max(len(head) / 32, 3)
 
 
 def is_binary(data: bytes | memoryview) -> bool:

@@ -26,6 +26,7 @@ from curation.archives.media_types import (
     begins_html,
     group_of,
     is_binary,
+    is_noise,
     media_type,
     signature_group,
     sniff,
@@ -351,10 +352,10 @@ def _payload(record: Record, url: str | None, settings: ReadSettings, counts: Co
 
 def _data_group(group: str, content_type: str, body: bytes | memoryview) -> str | None:
     """The group of a body that is no text, whatever is declared; None if it may be text. UTF-16 looks binary."""
-    is_wide = "utf-16" in content_type.lower() or body[:2] in (BOM_UTF16_LE, BOM_UTF16_BE)
+    is_wide = "utf-16" in content_type.lower() or body[:2] in (BOM_UTF16_LE, BOM_UTF16_BE, b"<\0", b"\0<")
     if is_wide or not is_binary(body):
         return None
-    return signature_group(bytes(body[:16])) or ("binary" if group in TEXTS else None)
+    return signature_group(bytes(body[:16])) or ("binary" if group in TEXTS or is_noise(body) else None)
 
 
 def _conversion(record: Record, url: str | None, settings: ReadSettings, counts: Counter[str]) -> _Payload | None:

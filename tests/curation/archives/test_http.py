@@ -258,6 +258,24 @@ def test_members_are_unpacked_one_after_the_other(declared: str) -> None:
         assert not any(name.endswith("_cut") for name in counts)
 
 
+@pytest.mark.parametrize("before", [b"\r\n", b"\n\n", b"\0", b"\0" * 40 + b"\r\n"])
+@pytest.mark.parametrize("declared", ["gzip", "zstd", "br", ""])
+def test_blank_lines_before_a_packed_body_do_not_matter(before: bytes, declared: str) -> None:
+    """They are no part of it, nor of chunks."""
+    for pack in (gzip.compress, zstandard.compress):
+        assert decode(f"Content-Encoding: {declared}", before + pack(HTML))[0] == HTML
+    assert decode("Transfer-Encoding: chunked", before + chunked(HTML))[0] == HTML
+    body = before + b"a page"
+    assert decode(f"Content-Encoding: {declared}\nTransfer-Encoding: chunked", body)[0] == body
+
+
+def test_a_skippable_frame_may_come_first() -> None:
+    """zstd lets any frame be one without data."""
+    body = b"\x5f\x2a\x4d\x18\x02\0\0\0xx" + zstandard.compress(HTML)
+    for declared in ("zstd", "gzip", ""):
+        assert decode(f"Content-Encoding: {declared}", body)[0] == HTML
+
+
 def test_what_follows_a_packed_body_is_ignored() -> None:
     """Padding and garbage after the last member do not make the body incomplete."""
     for rest in (b"\0" * 9, b"garbage" * 400, b"\r\n", b"\x1f"):

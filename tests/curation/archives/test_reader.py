@@ -447,6 +447,7 @@ def test_conversion_records(lines: tuple[str, ...], body: bytes, text: str | Non
         ("text/html; charset=utf-8", b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n\0\1\2", "pdf"),
         ("text/plain", b"\xff\xd8\xff\xe0\0\x10JFIF", "image"),
         ("text/plain", b"\0\1\2\3", "binary"),
+        ("text/html", zlib.compress(bytes(range(256)) * 2)[9:], "binary"),
     ],
 )
 @pytest.mark.parametrize("kind", ["response", "conversion"])
@@ -459,7 +460,16 @@ def test_data_declared_as_text_is_no_page(kind: str, declared: str, body: bytes,
     assert skipped(counts) == {f"skipped.type.{group}": 1}
 
 
-@pytest.mark.parametrize("body", [b"GIF89 is a format", b"<html>\x01\x02 %PDF-", b"\0\1 text"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"GIF89 is a format",
+        b"<html>\x01\x02 %PDF-",
+        b"\0\1 text",
+        "<p>한국어 페이지 입니다".encode("iso2022_kr"),
+        "<p>模型的文字".encode("utf-16-le") * 9,
+    ],
+)
 def test_html_with_odd_bytes_is_a_page(body: bytes) -> None:
     """Control characters, or the first letters of a format, do not make a page something else."""
     assert len(read(members([warcinfo(), response(URLS[0], body, headers=())]))[0]) == 1
