@@ -74,6 +74,15 @@ _SMALL_LETTERS[97:123] = _SMALL_LETTERS[0xDF:] = 1  # in ASCII, and in most char
 _NO_TEXT = re.compile(rb"<[^>]*+>?+|&[#a-z0-9]++;?+|\xef\xbf\xbd|\xef\xbb\xbf", re.IGNORECASE)
 """Tags, character references, and U+FFFD and U+FEFF in UTF-8, which get into pages of any charset."""
 
+_WIDE_TAGS = {
+    "utf-16-le": re.compile(rb"<\0(?:[/!]\0)?[a-zA-Z]\0"),
+    "utf-16-be": re.compile(rb"\0<(?:\0[/!])?\0[a-zA-Z]"),
+}
+"""Tags in UTF-16, which also pages in East Asian languages have, in which few bytes are NULs."""
+
+_TAG = re.compile(rb"<(?:!doctype|html|head|title|meta|body|div|p|br|a)[\s>/]", re.IGNORECASE)
+"""Common tags: two bytes of a tag occur in UTF-16 by chance."""
+
 _ESCAPE = re.compile(rb"\x1b\$([@B]|\)C)")
 
 
@@ -109,20 +118,24 @@ def detect_utf_16(data: bytes | memoryview, declared: str | None) -> str | None:
         data: The page without a byte order mark.
         declared: The codec that the HTTP header declares, or None.
     """
-    head = np.frombuffer(data, np.uint8, min(len(data), 4096) // 2 * 2).reshape(-1, 2)
+    start = bytes(data[:4096])
+    for codec, tag in _WIDE_TAGS.items():
+        if any(found.start() % 2 == 0 for found in tag.finditer(start)):
+            return codec
+    head = np.frombuffer(start, np.uint8, len(start) // 2 * 2).reshape(-1, 2)
     first, second = (int(count) for count in (head == 0).sum(axis=0))
     few, many = sorted((first, second))
     enough = len(head) / 16 if declared in UTF_16 else max(len(head) / 4, 8)
     if many > 16 * few and many >= enough:
         return "utf-16-be" if first > second else "utf-16-le"
-    if declared not in UTF_16 or many or len(data) % 2 or _looks_like_markup(bytes(data[:4096])):
+    if declared not in UTF_16 or len(data) % 2 or _looks_like_markup(start):
         return None
     variety = [len(np.unique(column)) for column in head.T]  # the high bytes of a text's characters vary less
     return declared if variety[0] == variety[1] else "utf-16-be" if variety[0] < variety[1] else "utf-16-le"
 
 
 def _looks_like_markup(head: bytes) -> bool:
-    return re.search(rb"<[a-zA-Z/!]", head) is not None or head.isascii()
+    return _TAG.search(head) is not None or head.isascii()
 
 
 def sample(data: bytes) -> tuple[bytes, bool]:

@@ -17,6 +17,7 @@ from annotated_types import Ge, Gt, Le, MinLen
 
 from curation.archives.charset import to_utf8
 from curation.archives.columns import DEFAULT_COLUMNS, ColumnNames
+from curation.archives.detection import detect_utf_16
 from curation.archives.http import NON_SPACE, Response, decoded_body, parse_headers, parse_response
 from curation.archives.ledger import Loss
 from curation.archives.media_types import (
@@ -352,8 +353,8 @@ def _payload(record: Record, url: str | None, settings: ReadSettings, counts: Co
 
 def _data_group(group: str, content_type: str, body: bytes | memoryview) -> str | None:
     """The group of a body that is no text, whatever is declared; None if it may be text. UTF-16 looks binary."""
-    is_wide = "utf-16" in content_type.lower() or body[:2] in (BOM_UTF16_LE, BOM_UTF16_BE, b"<\0", b"\0<")
-    if is_wide or not is_binary(body):
+    is_wide = "utf-16" in content_type.lower() or body[:2] in (BOM_UTF16_LE, BOM_UTF16_BE)
+    if is_wide or not is_binary(body) or detect_utf_16(body, None) is not None:
         return None
     return signature_group(bytes(body[:16])) or ("binary" if group in TEXTS or is_noise(body) else None)
 

@@ -183,7 +183,10 @@ def test_signs_of_lost_characters_are_no_evidence() -> None:
 
 @pytest.mark.parametrize("order", ["le", "be"])
 @pytest.mark.parametrize("declared", ["", "utf-16", "utf-16le", "utf-16be", "utf-8", "windows-1252"])
-@pytest.mark.parametrize("text", ["<html><p>Plain text", f"<html><head><title>{JAPANESE}</title>"])
+@pytest.mark.parametrize(
+    "text",
+    ["<html><p>Plain text", f"<html><head><title>{JAPANESE}</title>", f"<html><p>{JAPANESE}一　之一　" + "模一" * 900],
+)
 def test_utf16_without_a_byte_order_mark(order: str, declared: str, text: str) -> None:
     """UTF-16 is recognized by its NULs, in the order of its bytes, whatever is declared."""
     assert decoded(text.encode(f"utf-16-{order}"), declared)[0] == text
@@ -192,7 +195,8 @@ def test_utf16_without_a_byte_order_mark(order: str, declared: str, text: str) -
 @pytest.mark.parametrize("order", ["le", "be"])
 def test_declared_utf16_without_markup(order: str) -> None:
     """Where a text has no NUL either, the order is that in which the high bytes vary less."""
-    assert decoded(JAPANESE.encode(f"utf-16-{order}"), "utf-16") == (JAPANESE, "http_header")
+    for text in (JAPANESE, f"{JAPANESE} 12 一　{JAPANESE}", f"{JAPANESE}丼乺"):
+        assert decoded(text.encode(f"utf-16-{order}"), "utf-16") == (text, "http_header")
 
 
 @pytest.mark.parametrize("data", [b"<p>a\0b</p> and more text", b"\0", b"a\0", "é\0".encode()])
