@@ -93,6 +93,8 @@ class ParquetRows:
             self._raise_failure()
             raise UnreadableArchive(f"not a Parquet file, or damaged: {_line(error)}") from error
         self._columns = list(dict.fromkeys(".".join(path) for path in self._fields.values()))
+        leaves = enumerate(self._parquet.schema.column(each).path for each in range(len(self._parquet.schema.names)))
+        self._leaves = [each for each, path in leaves if path.startswith(tuple(self._columns))]
 
     def batches(
         self, counts: Counter[str], losses: list[Loss], watch: Watch, max_rows: int = ROWS, max_bytes: int = BYTES
@@ -105,9 +107,9 @@ class ParquetRows:
         named = RowLosses(self._source, counts, losses)
         groups = list(self._groups())
         failed = 0
-        for group, first, begin in groups:
-            size, rows = self._compressed(group), self._parquet.metadata.row_group(group).num_rows
-            if (cause := watch.decoding()) is not None:
+        for group, first, begin, size in groups:
+            rows = self._parquet.metadata.row_group(group).num_rows
+            if (cause := watch.splitting() or watch.decoding()) is not None:
                 named.lose(first, cause, rows, begin, size)
                 continue
             done = 0
@@ -147,28 +149,21 @@ class ParquetRows:
                     first += count
             first += rows
 
-    def _groups(self) -> Iterator[tuple[int, int, int]]:
-        """Number, first row and first byte of every row group that begins in the part."""
+    def _groups(self) -> Iterator[tuple[int, int, int, int]]:
+        """Number, first row, first byte and size in bytes of every row group that begins in the part."""
+        described = [self._parquet.metadata.row_group(group) for group in range(self._parquet.num_row_groups)]
+        begins = [min(max(0, _begin(group)), max(0, self._source.size - 1)) for group in described]
+        ends = [*begins[1:], self._source.size - self._parquet.metadata.serialized_size]
         first = 0
-        for group in range(self._parquet.num_row_groups):
-            described = self._parquet.metadata.row_group(group)
-            begin = min(max(0, _begin(described)), max(0, self._source.size - 1))
+        for number, (group, begin, end) in enumerate(zip(described, begins, ends, strict=True)):
             if self._source.start <= begin < self._source.end:
-                yield group, first, begin
-            first += described.num_rows
-
-    def _compressed(self, group: int) -> int:
-        described = self._parquet.metadata.row_group(group)
-        return sum(max(0, described.column(each).total_compressed_size) for each in range(described.num_columns))
+                yield number, first, begin, max(0, end - begin)
+            first += group.num_rows
 
     def _values(self, group: int, watch: Watch, max_rows: int) -> Iterator[dict[str, pa.Array]]:
         """The wanted values of a row group, in batches of rows."""
         described = self._parquet.metadata.row_group(group)
-        wanted = [
-            described.column(each)
-            for each in range(described.num_columns)
-            if described.column(each).path_in_schema.startswith(tuple(self._columns))
-        ]
+        wanted = [described.column(each) for each in self._leaves]
         unpacked = sum(max(0, column.total_uncompressed_size) for column in wanted)
         rows = max(1, min(max_rows, 4 * BYTES * max(1, described.num_rows) // max(1, unpacked)))
         batches = self._parquet.iter_batches(rows, row_groups=[group], columns=self._columns, use_threads=False)

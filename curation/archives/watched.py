@@ -28,8 +28,8 @@ from curation.archives.inputs import Input
 from curation.archives.ledger import Loss
 from curation.archives.read import read_input
 from curation.archives.reader import ReadSettings
-from curation.archives.watched_child import DECODING, STATE
-from curation.errors import StepFailed
+from curation.archives.watched_child import DECODING, OPENING, STATE
+from curation.errors import StepFailed, UnreadableArchive
 from curation.running.child import Child, describe_exit, shared_file
 from curation.running.performance import add_elsewhere, child_ns
 from curation.stages.batch import Batch
@@ -68,7 +68,7 @@ def read_watched(
         Batches in file order.
 
     Raises:
-        UnreadableArchive: Nothing in the file can be read.
+        UnreadableArchive: Nothing in the file can be read, or reading it ends the child wherever it begins.
         OSError: The file cannot be read.
         StepFailed: The child process cannot be started.
     """
@@ -150,12 +150,14 @@ class _ReadingProcess:
                 crashed_at = phase, number
                 continue
             cause = "too_slow" if is_slow else "crash"
-            if phase == DECODING and len(left_out) < MAX_FAILURES:
+            if phase == DECODING and number not in left_out and len(left_out) < MAX_FAILURES:
                 left_out[number] = cause
-            elif stop is None or number < stop[0]:
+            elif phase != OPENING and (stop is None or number < stop[0]):
                 stop = number, cause
+            elif is_slow:
+                raise UnreadableArchive(f"reading it takes longer than {settings.max_seconds:g} s (read.max_seconds)")
             else:
-                raise StepFailed(f"reading {source.path} ends early again and again ({describe_exit(code)})")
+                raise UnreadableArchive(f"reading it ends the process ({describe_exit(code)}: {line.strip()})")
         read, lost, error = self._received
         counts.update(read)
         losses.extend(lost)

@@ -33,8 +33,8 @@ from curation.running.child import not_shared, shared_file
 STATE = struct.Struct("<qq")
 """What is noted in shared memory: a phase, and the number of the record that it is about."""
 
-SPLITTING, DECODING = 0, 1
-"""Phases: the search for the next record, and the decoding of one."""
+OPENING, SPLITTING, DECODING = 0, 1, 2
+"""Phases: before the first record, the search for the next one, and the decoding of one."""
 
 AHEAD = 2
 """Batches passed on that the parent has not taken."""
@@ -61,6 +61,10 @@ class _Limits(Watch):
     ) -> None:
         self._state, self._seconds, self._left_out, self._stop = state, seconds, left_out, stop
         self._number = 0
+
+    def opening(self) -> None:
+        """Note that the work begins."""
+        self._note(OPENING)
 
     def splitting(self) -> str | None:
         """The cause to end reading before the next record, or None."""
@@ -91,6 +95,7 @@ def _serve(request: tuple[Input, ReadSettings, Mapping[int, str], tuple[int, str
     error: Exception | None = None
     watch = _Limits(state, settings.max_seconds, left_out, stop)
     waiting = 0
+    watch.opening()
     try:
         with source.open() as stream:
             batches = read_input(stream, source, settings, counts, losses=losses, watch=watch)

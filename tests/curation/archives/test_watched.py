@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import reading_faults
 from archives import page, response, write_archive
@@ -125,6 +127,46 @@ def test_too_many_failures_end_reading(tmp_path: Path, monkeypatch: pytest.Monke
     urls, counts, _ = read(archive(tmp_path, "loop", "loop"))
     assert urls == GOOD[:299]
     assert counts["skipped.too_slow"] == 2
+
+
+def parquet(folder: Path, damaged: str) -> Input:
+    """Two row groups of three rows. Arrow ends the process when it looks at the statistics of a column that is damaged:
+    they are those of a column with nulls, which the schema says it cannot have."""
+    rows = [str(number) for number in range(6)]
+    path = folder / "x.parquet"
+    pq.write_table(
+        pa.table({"id": rows, "text": [f"Text {row}" for row in rows], "note": rows}), path, row_group_size=3
+    )
+    nullable, name = b"\x25\x02", b"\x18" + bytes([len(damaged)]) + damaged.encode()
+    data = path.read_bytes()
+    assert data.count(nullable + name) == 1
+    path.write_bytes(data.replace(nullable + name, b"\x25\0" + name))
+    return find_inputs([str(path)])[0]
+
+
+def test_row_groups_that_end_the_process_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is counted with its rows, also where reading ends after too many of them."""
+    for most in (16, 1, 0):
+        monkeypatch.setattr(watched, "MAX_FAILURES", most)
+        counts: Counter[str] = Counter()
+        losses: list[Loss] = []
+        assert list(read_watched(parquet(tmp_path, "text"), SETTINGS, counts, losses)) == []
+        assert counts["skipped.crash"] == counts["records.row"] == 6
+        assert [(loss.row, loss.records) for loss in losses] == [(0, 6)]
+        assert counts["bytes.lost"] > 0
+
+
+def test_columns_that_are_not_wanted_do_not_matter(tmp_path: Path) -> None:
+    """Also if looking at them would end the process."""
+    batches = list(read_watched(parquet(tmp_path, "note"), SETTINGS, Counter(), []))
+    assert [text for batch in batches for text in batch.column("text").to_pylist()] == [f"Text {n}" for n in range(6)]
+
+
+def test_a_file_that_ends_the_process_when_it_is_opened_is_refused(tmp_path: Path) -> None:
+    """The error says how the process ended, and the next file is read."""
+    with pytest.raises(UnreadableArchive, match=r"^reading it ends the process \(SIGABRT: what\(\)"):
+        list(read_watched(parquet(tmp_path, "id"), SETTINGS, Counter(), []))
+    assert read(archive(tmp_path))[0] == GOOD
 
 
 def test_errors_are_those_of_reading(tmp_path: Path) -> None:
