@@ -9,6 +9,7 @@
     │   ├── NotTrusted        a run folder names code or a place that is only used with --trust-code
     │   └── UnsafePath        a path that leads out of its folder, or to a device; also a ValueError
     ├── StepFailed            exit 3: a step that stopped; running again resumes it
+    │   ├── StageFailed       code of a stage that is not built in raised; also a RuntimeError
     │   ├── AlarmRaised       a removal rate outside the band that the recipe states
     │   ├── CredentialsFailed credentials of storage that are missing or expired; also an OSError
     │   ├── WriteFailed       a full disk, a folder that went away; also an OSError
@@ -71,6 +72,13 @@ class UnsafePath(UsageError, ValueError):
 
 class StepFailed(CurationError):
     """A step stopped before its end; what it finished is kept and a second run resumes after it."""
+
+
+class StageFailed(StepFailed, RuntimeError):
+    """Code of a stage that is not built in raised, which is its `__cause__`, or gave what no stage may give.
+
+    This is about the code, not about the input whose documents it was given.
+    """
 
 
 class AlarmRaised(StepFailed):

@@ -44,7 +44,7 @@ from curation.recipes.language_values import check as check_languages
 from curation.recipes.language_values import parse as parse_languages
 from curation.stages.by_language import LanguageStages, identifies_language
 from curation.stages.parameters import build, identity, named_outside, parameters, plain
-from curation.stages.stage import Filter, Stage
+from curation.stages.stage import Filter, Stage, blamed
 from curation.stages.stored import StoredStage, stored_stage
 from curation.store.manifest import fingerprint
 
@@ -189,7 +189,8 @@ def _facts(name: str, stage: Stage) -> dict[str, Any]:
     if isinstance(stage, StoredStage):
         return stage.to_values()
     known = identity(stage)
-    rules = tuple(getattr(stage, "rules", ()))
+    with blamed(name, stage):
+        rules = tuple(getattr(stage, "rules", ()))
     facts = (known["version"], known["assets"], known["libraries"], rules, isinstance(stage, Filter))
     return StoredStage(_use(name, stage)["use"], "", known["parameters"], *facts).to_values()
 

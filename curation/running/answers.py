@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
-from curation.errors import CredentialsFailed, CurationError, MissingExtra, WriteFailed
+from curation.errors import CredentialsFailed, CurationError, MissingExtra, StageFailed, WriteFailed
 
 _PYTHON = sorted({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 
@@ -25,8 +25,8 @@ RETRIES = 2
 FATAL = (WriteFailed, CredentialsFailed, MissingExtra)
 """Errors of tasks after which no other task would succeed either."""
 
-Kind = Literal["input", "io", "workers", "scheduler"]
-"""Why an item was given up: the item itself, I/O errors, dead workers, or a lost scheduler."""
+Kind = Literal["input", "code", "io", "workers", "scheduler"]
+"""Why an item was given up: the item itself, code of the user's, I/O errors, dead workers, or a lost scheduler."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class TaskAnswer(Generic[Value]):
     Attributes:
         value: The value.
         cause: Why there is none.
-        kind: "input" or "io" if there is none.
+        kind: "input", "code" or "io" if there is none.
     """
 
     value: Value | None = None
@@ -88,16 +88,18 @@ def call(function: Callable[[Item], Value], item: Item) -> TaskAnswer[Value]:
         return TaskAnswer(function(item))
     except FATAL:  # retried, because a network file system may recover
         raise
+    except StageFailed as error:
+        return TaskAnswer(cause=str(error), kind="code")
     except CurationError as error:
         return TaskAnswer(cause=str(error), kind="input")
     except OSError as error:
         return TaskAnswer(cause=describe(error), kind="io")
     except Exception as error:
-        error.add_note(_place(error))
+        error.add_note(place(error))
         raise
 
 
-def _place(error: BaseException) -> str:
+def place(error: BaseException) -> str:
     """Where an exception was raised: file, line and function; in a user's code if it went through any."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not frame.filename.startswith(_INSTALLED)]

@@ -20,7 +20,7 @@ from curation.running.performance import processor_ns
 from curation.stages.batch import Batch
 from curation.stages.rules import Rule, decide
 from curation.stages.signals import add_histograms
-from curation.stages.stage import Applied, Outcome, Stage, apply, measure
+from curation.stages.stage import Applied, Outcome, Stage, apply, blamed, measure
 from curation.stages.tally import StageTally, add_counts, add_stages
 
 Named = tuple[str, Stage]
@@ -107,7 +107,8 @@ class LanguageStages:
 
     def _identify(self, batch: Batch) -> list[tuple[Bools, _Identified, tuple[Named, ...]]]:
         """For each language of a batch: which rows it has, what the first stage says of them, and its stages."""
-        outcome = self._rest[0][1](batch)
+        with blamed(*self._rest[0]):
+            outcome = self._rest[0][1](batch)
         found = []
         for language, rows in languages_of(outcome.batch):
             stages = self._of(language)

@@ -20,7 +20,7 @@ from curation.errors import InputError
 from curation.stages.batch import Batch
 from curation.stages.by_language import LanguageStages
 from curation.stages.frames import ROW, Frame, FramePart, frame_of, frame_parts
-from curation.stages.stage import Stage, apply, signal_type
+from curation.stages.stage import Stage, apply, signal_type, unblamed
 from curation.stages.tally import StageTally, add_stages
 
 Table = TypeVar("Table")
@@ -119,7 +119,8 @@ class Pipeline:
             TypeError: It is no table of a kind that is known.
         """
         frame = frame_of(table)
-        run = _Run(self, frame)
+        with unblamed():
+            run = _Run(self, frame)
         kept, removed = run.kept.frame(), run.removed.frame()
         signals = {part.name: pa.chunked_array(run.signals[part.name], part.type) for part in run.signal_type}
         return PipelineResult(kept.table, removed.table, kept.only(signals).table, run.counts)
@@ -136,7 +137,8 @@ class Pipeline:
         Raises:
             InputError, TypeError: As a call does.
         """
-        return _Run(self, frame_of(table)).kept.frame().table  # type: ignore[no-any-return]
+        with unblamed():
+            return _Run(self, frame_of(table)).kept.frame().table  # type: ignore[no-any-return]
 
     def mask(self, table: Any) -> Bools:
         """Which rows are kept, for `frame[pipeline.mask(frame)]` and `dataset.filter(pipeline.mask, batched=True)`.
@@ -150,7 +152,8 @@ class Pipeline:
         Raises:
             InputError, TypeError: As a call does.
         """
-        return _Run(self, frame_of(table)).kept.mask()
+        with unblamed():
+            return _Run(self, frame_of(table)).kept.mask()
 
 
 def _named(stages: Iterable[Any] | HasStages) -> tuple[tuple[str, Stage], ...]:
@@ -255,7 +258,7 @@ class _Run:
         batch = Batch(empty)
         fields: list[pa.Field] = []
         for name, stage in pipeline.stages:
-            with needing(name, frame.names):
+            with needing(name, frame.names), unblamed():
                 fields += signal_type([(name, stage)], batch)
                 batch = stage(batch).batch
         self.signal_type = pa.struct(fields)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -17,6 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.arrays import Bools, Int64s
+from curation.errors import CurationError, StageFailed
+from curation.running.answers import describe, place
 from curation.running.performance import processor_ns
 from curation.stages.batch import Batch
 from curation.stages.rules import Rule, decide, violations
@@ -159,6 +162,33 @@ class Applied:
     histograms: dict[str, Histogram]
 
 
+@contextmanager
+def blamed(name: str, stage: Stage) -> Iterator[None]:
+    """Raise StageFailed, with the place, for an exception of the code of a stage that is not built in.
+
+    I/O errors are left as they are: they may pass.
+    """
+    try:
+        yield
+    except (CurationError, OSError):
+        raise
+    except Exception as error:
+        if type(stage).__module__.startswith("curation."):
+            raise
+        raise StageFailed(f"stage {name}: {describe(error)} ({place(error)})") from error
+
+
+@contextmanager
+def unblamed() -> Iterator[None]:
+    """Raise what the code of a stage raised instead of StageFailed, for programs that call it themselves."""
+    try:
+        yield
+        return
+    except StageFailed as error:
+        failure = error
+    raise failure.__cause__ or failure
+
+
 def signal_type(stages: Sequence[tuple[str, Stage]], empty: Batch) -> pa.DataType:
     """The struct type of all signals of named stages, found by applying them to a batch without rows.
 
@@ -168,13 +198,17 @@ def signal_type(stages: Sequence[tuple[str, Stage]], empty: Batch) -> pa.DataTyp
 
     Returns:
         A struct with one field per signal, named `stage.signal`.
+
+    Raises:
+        StageFailed: A stage that is not built in raised an exception, or returned something else than an outcome.
     """
     fields: list[pa.Field] = []
     batch = empty
     for name, stage in stages:
-        outcome = stage(batch)
+        with blamed(name, stage):
+            outcome = stage(batch)
         if not isinstance(outcome, Outcome):
-            raise TypeError(f"stage {name}: must return an Outcome, not a {type(outcome).__name__}")
+            raise StageFailed(f"stage {name}: must return an Outcome, not a {type(outcome).__name__}")
         _check(name, batch, outcome)
         if outcome.signals is not None:
             fields += [pa.field(f"{name}.{part.name}", part.type) for part in outcome.signals.type]
@@ -209,7 +243,8 @@ def apply(
         thresholds: The rules whose thresholds are edges of the histograms, by stage; by default its own.
 
     Raises:
-        RuntimeError: A stage changed the number, identity or order of the rows.
+        StageFailed: A stage that is not built in raised an exception, or a stage changed the number, identity or order
+            of the rows.
     """
     measured: dict[str, pa.Array] = (
         {} if earlier is None else {part.name: earlier.field(part.name) for part in earlier.type}
@@ -220,28 +255,29 @@ def apply(
     counted: dict[str, Histogram] = {}
     characters = _characters(batch)
     for position, (name, stage) in enumerate(stages):
-        started = processor_ns()
-        outcome = stage(batch)
-        nanoseconds[name] = processor_ns() - started
-        _check(name, batch, outcome)
-        rules: Sequence[Rule] = getattr(stage, "rules", ())
-        if outcome.signals is not None:
-            measured |= _named(name, outcome.signals)
-            counted |= histograms(name, outcome.signals, (thresholds or {}).get(name, rules))
-        is_removed = _removed_mask(outcome)
-        kept = outcome.batch.keep(~is_removed)
-        tallies[name] = _tally(batch, kept, outcome, rules, characters)
-        characters = tallies[name].characters_out
-        if outcome.reasons is not None and is_removed.any():
-            known = {key: values.filter(pa.array(is_removed)) for key, values in measured.items()}
-            if measure_all:
-                started = processor_ns()
-                known |= measure(stages[position + 1 :], as_if_kept(stage, batch, outcome, is_removed), then)
-                nanoseconds[MEASURED_ALL] = nanoseconds.get(MEASURED_ALL, 0) + processor_ns() - started
-            dropped, reasons = outcome.batch.keep(is_removed), outcome.reasons.filter(pa.array(is_removed))
-            removed.append(_removed_rows(name, dropped, reasons, _assemble(known, signals, len(dropped))))
-            measured = {key: values.filter(pa.array(~is_removed)) for key, values in measured.items()}
-        batch = kept
+        with blamed(name, stage):
+            started = processor_ns()
+            outcome = stage(batch)
+            nanoseconds[name] = processor_ns() - started
+            _check(name, batch, outcome)
+            rules: Sequence[Rule] = getattr(stage, "rules", ())
+            if outcome.signals is not None:
+                measured |= _named(name, outcome.signals)
+                counted |= histograms(name, outcome.signals, (thresholds or {}).get(name, rules))
+            is_removed = _removed_mask(outcome)
+            kept = outcome.batch.keep(~is_removed)
+            tallies[name] = _tally(batch, kept, outcome, rules, characters)
+            characters = tallies[name].characters_out
+            if outcome.reasons is not None and is_removed.any():
+                known = {key: values.filter(pa.array(is_removed)) for key, values in measured.items()}
+                if measure_all:
+                    started = processor_ns()
+                    known |= measure(stages[position + 1 :], as_if_kept(stage, batch, outcome, is_removed), then)
+                    nanoseconds[MEASURED_ALL] = nanoseconds.get(MEASURED_ALL, 0) + processor_ns() - started
+                dropped, reasons = outcome.batch.keep(is_removed), outcome.reasons.filter(pa.array(is_removed))
+                removed.append(_removed_rows(name, dropped, reasons, _assemble(known, signals, len(dropped))))
+                measured = {key: values.filter(pa.array(~is_removed)) for key, values in measured.items()}
+            batch = kept
     return Applied(batch, removed, _assemble(measured, signals, len(batch)), tallies, nanoseconds, counted)
 
 
@@ -302,11 +338,12 @@ def measure(
     batch = batch.keep(filled)
     measured: dict[str, pa.Array] = {}
     for name, stage in stages:
-        outcome = stage(batch)
-        if outcome.signals is not None:
-            measured |= _named(name, outcome.signals)
-        edit_only = without_rules(stage) if _removed_mask(outcome).any() else None
-        batch = outcome.batch if edit_only is None else edit_only(batch).batch
+        with blamed(name, stage):
+            outcome = stage(batch)
+            if outcome.signals is not None:
+                measured |= _named(name, outcome.signals)
+            edit_only = without_rules(stage) if _removed_mask(outcome).any() else None
+            batch = outcome.batch if edit_only is None else edit_only(batch).batch
     measured |= {} if then is None else then(batch)
     return {name: values.take(rows) for name, values in measured.items()}
 
@@ -326,9 +363,9 @@ def _check(name: str, before: Batch, outcome: Outcome) -> None:
         lengths["signals"] = len(outcome.signals)
     for what, length in lengths.items():
         if length != rows:
-            raise RuntimeError(f"stage {name}: {length} {what} for {rows} documents; there must be one for each")
+            raise StageFailed(f"stage {name}: {length} {what} for {rows} documents; there must be one for each")
     if not outcome.batch.column("id").equals(before.column("id")):
-        raise RuntimeError(f"stage {name}: changed the order or identity of the documents")
+        raise StageFailed(f"stage {name}: changed the order or identity of the documents")
 
 
 def _assemble(measured: Mapping[str, pa.Array], signals: pa.DataType, rows: int) -> pa.StructArray:

@@ -161,6 +161,10 @@ class StepProgress:
         self._progress.warn(f"quarantined {name}: {cause}", event="quarantined", input=name, cause=cause)
         self._progress.show(self)
 
+    def broken(self, shard: str, cause: str) -> None:
+        """Report a shard on which code of the user's failed; the step goes on with others, and fails at its end."""
+        self._progress.warn(f"{shard} failed: {cause}", event="failed", shard=shard, cause=cause)
+
     def due(self, is_between: bool = False) -> bool:
         """Whether the next plain line is due; one for every shard that ends if it is verbose."""
         now = time.monotonic()

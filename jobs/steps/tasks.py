@@ -14,7 +14,8 @@ from curation.store.folder import Folder
 from curation.store.manifest import fingerprints, is_done
 
 DOWN = 16
-"""Tasks given up in a row, each after minutes of retries, after which storage is down rather than some inputs."""
+"""Tasks given up in a row, each after minutes of retries, after which storage is down rather than some inputs; and
+tasks in a row on which code of the user's fails, after which it fails on all."""
 
 
 class Task(Protocol):
@@ -55,6 +56,9 @@ def run_tasks(
 ) -> None:
     """Run the tasks that are not done yet.
 
+    If code of the user's fails, the step fails: at once if no task has succeeded before, or DOWN in a row have failed,
+    else at its end, so that one odd document does not cost the time until somebody looks.
+
     Args:
         step: Name of the step, in manifests and in progress.
         function: Makes one part; returns counts for `StepProgress.advance`, `documents_in` and `documents_out`, or an
@@ -73,7 +77,7 @@ def run_tasks(
         is_needed: Asked before a task starts; without it, the task is left out.
 
     Raises:
-        StepFailed: A task failed and there is no `give_up`, or nothing can be read for now.
+        StepFailed: A task failed and there is no `give_up`; nothing can be read for now; or code of the user's failed.
         WriteFailed: The output of a task could not be written.
     """
 
@@ -87,7 +91,8 @@ def run_tasks(
     unfinished = [task for task in tasks if not finished(task)]
     if unfinished:
         unfinished = [*starting(unfinished)]
-    row = 0
+    row, made_some = 0, False
+    broken: list[TaskFailure[AnyTask]] = []
     total = sum(map(size, unfinished)) if size else 0
     with (
         progress.step(step, len(tasks), len(tasks) - len(unfinished), unit, total) as bar,
@@ -98,9 +103,15 @@ def run_tasks(
                 bar.read(result.item.shard, size(result.item))
             row = row + 1 if isinstance(result, TaskFailure) and result.kind != "input" else 0
             if not isinstance(result, TaskFailure):
+                made_some = True
                 bar.advance(**result.value, shard=result.item.shard, worker=result.worker, seconds=result.seconds)
             elif result.writing:
                 raise WriteFailed(f"{step}: {result.cause}")
+            elif result.kind == "code":
+                broken.append(result)
+                if not made_some or row >= DOWN:
+                    break
+                bar.broken(result.item.shard, result.cause)
             elif give_up is None:
                 raise StepFailed(f"{step}: {result.cause}")
             else:
@@ -108,3 +119,9 @@ def run_tasks(
                     bar.failed(name, result.cause)
                 if stop_when_down and row >= DOWN:
                     raise StepFailed(f"{step}: nothing can be read for now, {row} times in a row: {result.cause}")
+    if broken:
+        causes = "; ".join(dict.fromkeys(result.cause for result in broken))
+        raise StepFailed(
+            f"{step}: {causes}; {len(broken)} of {len(tasks)} {unit} failed, first {broken[0].item.shard}; correct the "
+            "code and run the same command again, which keeps what is made"
+        )

@@ -33,7 +33,7 @@ QUOTED_NAME = re.compile(r"`(curation(?:\.[A-Za-z_]\w*)+)")
 IMPORT = re.compile(r"^from (curation[\w.]*) import (\w+(?:, \w+)*)$", re.MULTILINE)
 
 IN_EXAMPLES = {
-    "filters/questions.py", "tests/filters/test_questions.py", "curation.filters.questions",
+    "filters/questions.py", "questions.py", "tests/filters/test_questions.py", "curation.filters.questions",
     "curation.filters.questions.Questions", "curation.filters.questions:Questions", "jobs/steps/sizes.py",
     "curation.jobs.steps.sizes:COLUMNS", "curation.jobs.steps.sizes:make", "curation.store.paths.SIZES",
 }  # fmt: skip

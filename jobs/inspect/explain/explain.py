@@ -28,7 +28,7 @@ from curation.stages.batch import Batch
 from curation.stages.by_language import identifies_language
 from curation.stages.parameters import parameters
 from curation.stages.rules import Rule, violations
-from curation.stages.stage import Stage, as_if_kept
+from curation.stages.stage import Stage, as_if_kept, blamed
 from curation.store.folder import Folder
 from curation.store.paths import DOCUMENTS, RUN, SIGNALS
 from curation.store.shards import rows_at
@@ -206,7 +206,8 @@ def _replay(plan: Plan, batch: Batch) -> Iterator[StageResult]:
 def _of_language(plan: Plan, number: int, stage: Stage, batch: Batch) -> Stage:
     """The stage with the parameters for the document's language, if it is known by then."""
     if identifies_language(stage):
-        batch = stage(batch).batch
+        with blamed(plan.recipe.stages[number][0], stage):
+            batch = stage(batch).batch
     if "language" not in batch.table.schema.names:
         return stage
     return plan.recipe.stages_of(batch.column("language")[0].as_py())[number][1]
@@ -214,11 +215,12 @@ def _of_language(plan: Plan, number: int, stage: Stage, batch: Batch) -> Stage:
 
 def _apply(name: str, stage: Stage, batch: Batch, *, supposed: bool) -> tuple[StageResult, Batch]:
     """Apply a stage to a batch with one row; returns the result and the batch after the stage, as if it were kept."""
-    outcome = stage(batch)
-    reason = outcome.reasons[0].as_py() if outcome.reasons is not None else None
-    signals = outcome.signals[0].as_py() if outcome.signals is not None else {}
-    rules = _judge(stage, outcome.signals) if outcome.signals is not None else []
-    left = outcome.batch if reason is None else as_if_kept(stage, batch, outcome, np.ones(1, np.bool_))
+    with blamed(name, stage):
+        outcome = stage(batch)
+        reason = outcome.reasons[0].as_py() if outcome.reasons is not None else None
+        signals = outcome.signals[0].as_py() if outcome.signals is not None else {}
+        rules = _judge(stage, outcome.signals) if outcome.signals is not None else []
+        left = outcome.batch if reason is None else as_if_kept(stage, batch, outcome, np.ones(1, np.bool_))
     measured = StageResult(name, signals, rules, reason, batch.text[0].as_py(), left.text[0].as_py(), supposed)
     return measured, left
 

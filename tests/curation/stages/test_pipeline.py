@@ -36,7 +36,8 @@ from curation.recipes.recipe import STAGES, import_class, load
 from curation.stages import frames
 from curation.stages.batch import Batch
 from curation.stages.pipeline import Pipeline, stage_name
-from curation.stages.stage import Outcome, apply, signal_type, struct
+from curation.stages.rules import Rule
+from curation.stages.stage import Filter, Outcome, apply, signal_type, struct
 
 SAMPLES = Path(__file__).resolve().parents[3] / "samples" / "web.warc.gz"
 SETTINGS = ["extract.extractor=resiliparse", "language.min_score=0.5"]
@@ -472,7 +473,7 @@ def test_errors_in_a_filter_of_ones_own() -> None:
     values = struct(length=[1, 2, 3])
     with pytest.raises(RuntimeError, match="stage wrong: 3 reasons for 0 documents; there must be one for each"):
         Pipeline([Wrong()])({"text": ["a"]})
-    with pytest.raises(TypeError, match="stage other: must return an Outcome, not a Batch"):
+    with pytest.raises(RuntimeError, match="stage other: must return an Outcome, not a Batch"):
         Pipeline([Other()])({"text": ["a"]})
     with pytest.raises(ValueError, match=r"one value per document, but their lengths are \{'a': 1, 'b': 2\}"):
         struct(a=[1], b=[1, 2])
@@ -552,3 +553,19 @@ def test_equals_apply(texts: list[str | None], size: int) -> None:
     assert pa.table(result.signals).to_pylist() == applied.signals.to_pylist()
     assert result.counts == applied.tallies
     assert np.flatnonzero(mask).tolist() == [int(row) for row in result.kept["id"].to_pylist()]
+
+
+def test_an_exception_of_a_stage_is_raised_as_it_is() -> None:
+    """A program that applies its own filter sees the filter's exception, as with any other function of its own."""
+
+    class Odd(Filter):
+        def measure(self, batch: Batch) -> Any:
+            return struct(length=[1 // len(text) for text in batch.text.to_pylist()])
+
+        @property
+        def rules(self) -> tuple[Rule, ...]:
+            return ()
+
+    for method in (Pipeline([Odd()]), Pipeline([Odd()]).keep, Pipeline([Odd()]).mask):
+        with pytest.raises(ZeroDivisionError):
+            method({"text": [""]})

@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stages import Broken, Length, Upper, documents
 
+from curation.errors import StageFailed
 from curation.filters.c4 import C4
+from curation.stages.batch import Batch
 from curation.stages.signals import add_histograms
-from curation.stages.stage import Stage, apply, signal_type
+from curation.stages.stage import Filter, Stage, apply, signal_type
 from curation.stages.tally import StageTally, add_stages
 
 STAGES: list[tuple[str, Stage]] = [("first", Length(2, 8)), ("upper", Upper()), ("second", Length(4, 6))]
@@ -105,3 +107,16 @@ def test_later_stages_measure_the_text_cut_by_a_removing_stage() -> None:
     row = removed.to_pylist()[0]
     assert (row["reason"], row["text"]) == ("c4.curly_bracket", text)
     assert row["signals"]["after.length"] == cut[0].as_py()["after.length"] < len(text)
+
+
+def test_an_exception_names_stage_and_place() -> None:
+    """An exception of a stage that is not built in becomes one line; an I/O error may pass and stays one."""
+
+    class Odd(Filter):
+        def measure(self, batch: Batch) -> pa.StructArray:
+            raise OSError("busy") if batch.text[0].as_py() else ValueError("empty")
+
+    with pytest.raises(StageFailed, match=r"^stage odd: ValueError: empty \(test_stage.py, line \d+, in measure\)$"):
+        apply([("odd", Odd())], documents(""), pa.struct([]))
+    with pytest.raises(OSError, match="busy"):
+        apply([("odd", Odd())], documents("a"), pa.struct([]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -30,11 +31,16 @@ class Exclaims(Filter):
 """
 
 
+def write_filter(folder: Path, name: str, broken: str = "") -> None:
+    """Write a module with a filter."""
+    (folder / f"{name}.py").write_text(FILTER.replace("{broken}", broken))
+
+
 def write(folder: Path, name: str, broken: str = "") -> tuple[Path, Path]:
     """Write an archive, and a recipe with a filter in a module of this name beside it."""
     archive = folder / "a.warc.gz"
     write_archive(archive, [response(f"https://a.org/{seed}", page("good", *prose(seed))) for seed in range(8)])
-    (folder / f"{name}.py").write_text(FILTER.replace("{broken}", broken))
+    write_filter(folder, name, broken)
     recipe = folder / "mine.toml"
     recipe.write_text(f'extends = "fineweb"\n[[stage]]\nuse = "{name}:Exclaims"\nafter = "c4"\n')
     return archive, recipe
@@ -56,14 +62,58 @@ def test_later_commands_find_the_code(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", ["0", "1"])
-def test_an_error_in_it_names_its_place(tmp_path: Path, workers: str) -> None:
-    """The cause of the quarantine says in which file, line and function it was raised."""
-    archive, recipe = write(tmp_path, f"exclaims_broken_{workers}", " * (1 // 0)")
+def test_an_error_in_it_stops_the_run(tmp_path: Path, workers: str) -> None:
+    """A filter that raises is a fault of the code, not of inputs: one line says where, and nothing is quarantined."""
+    name = f"exclaims_broken_{workers}"
+    archive, recipe = write(tmp_path, name, " * (1 // 0)")
+    other = tmp_path / "b.warc.gz"
+    other.write_bytes(archive.read_bytes())
     out = tmp_path / "out"
     settings = ("extract.extractor=resiliparse",)
-    done = curate("filter", archive, "--out", out, "--recipe", recipe, "--workers", workers, settings=settings)
-    assert done.returncode == 1
+    command = ("filter", archive, other, "--out", out, "--recipe", recipe, "--workers", workers)
+    stopped = curate(*command, settings=settings)
+    assert stopped.returncode == 3
+    last = stopped.stderr.splitlines()[-1]
+    assert last.startswith(
+        f"curate: filter: stage {name}: ZeroDivisionError: integer division or modulo by zero "
+        f"({name}.py, line 17, in measure); 1 of 2 shards failed, first "
+    )
+    assert "Traceback" not in stopped.stderr
+    assert "quarantined" not in stopped.stderr
+    assert json.loads((out / "run.json").read_text())["quarantined"] == []
+    write_filter(tmp_path, name)
+    assert curate_process(*command, settings=settings).returncode == 0
+
+
+def test_an_error_on_one_document_costs_no_other_shard(tmp_path: Path) -> None:
+    """Shards that are made are kept, the others are made first, and a corrected filter makes only what is missing."""
+    odd = " if 'https://1.org/1' not in batch.column('url').to_pylist() else None.odd"
+    archive, recipe = write(tmp_path, "exclaims_odd", odd)
+    others = [tmp_path / f"{name}.warc.gz" for name in "bcd"]
+    for number, other in enumerate(others):
+        write_archive(other, [response(f"https://{number}.org/{n}", page("good", *prose(n))) for n in range(8)])
+    out = tmp_path / "out"
+    settings = ("extract.extractor=resiliparse",)
+    command = ("filter", archive, *others, "--out", out, "--recipe", recipe, "--workers", "0")
+    stopped = curate(*command, settings=settings)
+    assert stopped.returncode == 3
+    assert "AttributeError: 'NoneType' object has no attribute 'odd' (exclaims_odd.py, line 17" in stopped.stderr
+    assert "1 of 4 shards failed, first c-" in stopped.stderr
+    assert len([*(out / "documents").iterdir()]) == 3
+    write_filter(tmp_path, "exclaims_odd")
+    done = curate_process(*command, settings=settings)
+    assert done.returncode == 0
+    assert "filter: 1 of 4 shards made" in done.stderr
+
+
+def test_an_error_in_its_rules_is_one_line(tmp_path: Path) -> None:
+    """Rules are asked for before anything runs; an exception there has its place too."""
+    archive, recipe = write(tmp_path, "exclaims_rules")
+    module = tmp_path / "exclaims_rules.py"
+    module.write_text(module.read_text().replace("100", "1 // 0"))
+    done = curate("filter", archive, "--out", tmp_path / "out", "--recipe", recipe, "--workers", "0")
+    assert done.returncode == 3
+    assert done.stderr.count("\n") == 1
     assert (
-        f"ZeroDivisionError: integer division or modulo by zero (exclaims_broken_{workers}.py, line 17, in measure)"
-        in (done.stderr)
+        "stage exclaims_rules: ZeroDivisionError: integer division or modulo by zero (exclaims_rules.py" in done.stderr
     )
