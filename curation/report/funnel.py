@@ -8,6 +8,9 @@ from typing import Any
 
 READ = "read"
 
+OF_EARLIER_RUNS = "of_earlier_runs"
+"""Count of deduplication: removed documents whose survivor is in an earlier run."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reason:
@@ -40,6 +43,8 @@ class Row:
             before the stage.
         tokens_removed: Estimated tokens of these characters.
         waiting: In an unfinished run, documents that left the previous stage but have not entered this one.
+        of_earlier_runs: How many of the removed documents are duplicates of documents of earlier runs; None if there
+            are none.
     """
 
     stage: str
@@ -52,6 +57,7 @@ class Row:
     characters_removed: int | None = None
     tokens_removed: int | None = None
     waiting: int = 0
+    of_earlier_runs: int | None = None
 
     @property
     def removed(self) -> int:
@@ -78,7 +84,9 @@ def funnel_rows(stats: Mapping[str, Any]) -> list[Row]:
         removed = tally["characters_in"] - characters if tally["characters_in"] else None
         removed_tokens = round(removed * rate) if rate and removed is not None else None
         waiting = max(rows[-1].left - entered, 0) if rows else 0
-        rows.append(Row(name, entered, left, characters, tokens, reasons, has_text, removed, removed_tokens, waiting))
+        sums = (entered, left, characters, tokens)
+        earlier = tally.get("counts", {}).get(OF_EARLIER_RUNS)
+        rows.append(Row(name, *sums, reasons, has_text, removed, removed_tokens, waiting, earlier))
     return rows
 
 

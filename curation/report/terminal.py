@@ -83,7 +83,9 @@ def funnel_table(rows: Sequence[Row], title: str) -> FittedTable:
             f"{row.left / first:.1%}" if first else "",
             f"{row.characters:,}" if row.has_text else "",
             f"{row.tokens:,}" if row.tokens is not None else "",
-            units(*([f"{row.waiting:,} waiting"] if row.waiting else []), *_reasons(row.reasons)),
+            units(
+                *([f"{row.waiting:,} waiting"] if row.waiting else []), *_reasons(row.reasons), *_of_earlier_runs(row)
+            ),
         )
     return table
 
@@ -112,6 +114,13 @@ def live_table(rows: Sequence[Row], width: int = NARROW) -> Table:
         cells: list[RenderableType] = [f"{row.entered:,}", f"{row.left:,}", *([bar] if width >= NARROW else [])]
         table.add_row(styled(one_line(row.stage)), *cells, f"{share:.0%}", styled(top))
     return table
+
+
+def _of_earlier_runs(row: Row) -> list[str]:
+    """How many removed documents are in earlier runs, where there are any, and in this run alone."""
+    if row.of_earlier_runs is None or not row.removed:
+        return []
+    return [f"of these {row.of_earlier_runs:,} in earlier runs", f"{row.removed - row.of_earlier_runs:,} in this run"]
 
 
 def _reasons(reasons: Iterable[Reason]) -> list[str]:

@@ -208,7 +208,8 @@ def _show_one(document: SampledDocument, console: Console) -> None:
     facts = filter(None, [document.value, document.rule, alike, language, tokens])
     console.print(one_line(" · ".join(facts)), soft_wrap=True)
     if document.survivor:
-        console.print(f"kept instead: {one_line(document.survivor)}", soft_wrap=True)
+        where = f", in the earlier run {document.survivor_run}" if document.survivor_run else ""
+        console.print(one_line(f"kept instead: {document.survivor}{where}"), soft_wrap=True)
     if document.pieces:
         console.print(marked(document.pieces), soft_wrap=not console.is_terminal)
     else:
@@ -231,6 +232,7 @@ def to_json(answer: FoundSamples) -> dict[str, Any]:
                 "score": document.score,
                 "tokens": document.tokens,
                 "survivor": document.survivor,
+                "survivor_run": document.survivor_run,
                 "similarity": document.similarity,
                 "text": [[piece.kind, piece.text] for piece in document.pieces],
             }

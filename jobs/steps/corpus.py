@@ -14,11 +14,13 @@ import pyarrow.compute as pc
 from curation.arrays import Bools, Int64s
 from curation.dedup.decisions import DROPS
 from curation.dedup.lines import CutLines
+from curation.dedup.settings import DedupSettings
 from curation.filters.decontaminate import MATCHES
 from curation.jobs.steps.plan import Plan
 from curation.jobs.steps.removed import DROP_SIGNALS, signals_of
 from curation.jobs.steps.tasks import run_tasks
 from curation.recipes.recipe import Recipe
+from curation.report.funnel import OF_EARLIER_RUNS
 from curation.running.performance import Meter
 from curation.stages.batch import Batch
 from curation.stages.parameters import identity
@@ -44,12 +46,17 @@ class CorpusTask:
     shard: str
     later: tuple[tuple[str, Stage], ...]
     fingerprint: str
+    has_earlier: bool = False
 
 
 def make(run: Run) -> None:
     """Make every shard of the corpus that is not done yet."""
     later = later_stages(run.plan.recipe)
-    tasks = [CorpusTask(run.plan.folder, shard, later, run.fingerprints.of(STEP, shard)) for shard in run.shards]
+    dedup: DedupSettings = run.plan.recipe.table("dedup")
+    has_earlier = bool(dedup.against) and dedup.mode != "within"
+    tasks = [
+        CorpusTask(run.plan.folder, shard, later, run.fingerprints.of(STEP, shard), has_earlier) for shard in run.shards
+    ]
     run_tasks(STEP, write_shard, tasks, run.cluster, run.progress)
 
 
@@ -70,7 +77,8 @@ def write_shard(task: CorpusTask) -> dict[str, int]:
     """Make one shard of corpus/ and of removed/dedup/, its manifest last; returns documents in and out."""
     meter = Meter()
     folder, shard = task.folder, task.shard
-    drops = Drops(read_table(folder, paths.DROPS.path(shard)), read_table(folder, paths.CLUSTERED.path(shard)))
+    lists = [read_table(folder, files.path(shard)) for files in (paths.DROPS, paths.CLUSTERED)]
+    drops = Drops(*lists, has_earlier=task.has_earlier)
     stages: list[tuple[str, Stage]] = [("dedup", drops), *line_cuts(folder, shard), *task.later]
     signals = signals_of(folder, shard)
     metadata = {"curation.fingerprint": task.fingerprint}
@@ -139,10 +147,12 @@ class Drops:
     Attributes:
         dropped: Duplicates to remove, columns DROPS of `curation.dedup.decisions`, rows ascending.
         kept: Survivors of clusters, columns KEPT, rows ascending.
+        has_earlier: Whether there are earlier runs, whose duplicates are counted.
     """
 
     dropped: pa.Table
     kept: pa.Table
+    has_earlier: bool = False
     version: ClassVar[int] = 1
 
     def __call__(self, batch: Batch, /) -> Outcome:
@@ -156,8 +166,11 @@ class Drops:
             sizes[there] = table["cluster_size"].to_numpy()[at[there]]
         columns = [drops[name].combine_chunks() for name in DROP_SIGNALS]
         signals = pa.StructArray.from_arrays(columns, fields=[DROPS.field(name) for name in DROP_SIGNALS])
+        counts = {}
+        if self.has_earlier:
+            counts[OF_EARLIER_RUNS] = len(rows) - drops["survivor_run"].null_count
         return Outcome(
-            batch.with_columns(minhash_cluster_size=pa.array(sizes)), drops["reason"].combine_chunks(), signals
+            batch.with_columns(minhash_cluster_size=pa.array(sizes)), drops["reason"].combine_chunks(), signals, counts
         )
 
 

@@ -6,12 +6,14 @@ What decided a removal is highlighted, and personal data is masked.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curation.errors import CurationError
 from curation.filters.pii import REGIONS
 from curation.jobs.steps.plan import Plan
 from curation.pii.find import KINDS, Search, find
@@ -23,8 +25,9 @@ from curation.stages.parameters import parameters
 from curation.stages.rules import Rule
 from curation.stages.stage import Stage
 from curation.store.folder import Folder
-from curation.store.paths import CORPUS
+from curation.store.paths import CORPUS, DOCUMENTS
 from curation.store.shards import read_shard, rows_at
+from curation.store.untrusted import is_plain
 
 MASK_SCORE = 0.4
 """Score from which personal data is masked: lower than in the recipe, because an unnecessary mask does no harm here."""
@@ -33,6 +36,8 @@ URL_LENGTH = 200
 
 Row = dict[str, Any]
 Masks = list[tuple[int, int, str]]
+Survivor = tuple[str, str]
+"""A document that is kept instead of others: the folder of the earlier run that has it, "" for this run, and its id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,8 @@ class SampledDocument:
         tokens: Number of tokens; None before they are counted.
         value: The measured value that decided, for example "words 62".
         rule: The rule that decided, for example "removed if words < 80"; "" if there is none.
-        survivor: URL of the survivor, for a duplicate.
+        survivor: URL of the survivor, for a duplicate; its id if its text cannot be read.
+        survivor_run: Folder of the earlier run that has the survivor; "" if this run has it.
         similarity: Similarity to the survivor, for a near-duplicate.
         marked: Whether anything is highlighted.
     """
@@ -62,6 +68,7 @@ class SampledDocument:
     value: str = ""
     rule: str = ""
     survivor: str = ""
+    survivor_run: str = ""
     similarity: float | None = None
     marked: bool = False
 
@@ -126,7 +133,7 @@ def read_samples(plan: Plan, facts: ShardFacts, cluster: Cluster) -> Samples:
 def _read(plan: Plan, places: Sequence[Place], cluster: Cluster) -> tuple[dict[Place, Row], _SampleBuilder]:
     """The rows at these places, and what makes samples of them."""
     rows = _fetch(plan.folder, places, cluster)
-    survivors = _survivors(plan.folder, rows.values(), cluster)
+    survivors = _survivors(plan, rows.values(), cluster)
     masks = _PersonalDataMasks([*rows.values(), *survivors.values()])
     by_language = plan.recipe.by_language()
     stages: dict[str | None, dict[str, Stage]] = {None: dict(plan.recipe.stages)}
@@ -161,34 +168,40 @@ def _fetch(folder: Folder, places: Sequence[Place], cluster: Cluster) -> dict[Pl
     return by_place
 
 
-@dataclass(frozen=True, slots=True)
-class FetchIds:
-    """Reads documents by id from a corpus shard; a picklable task for the cluster."""
+def fetch_ids(task: tuple[str, str, tuple[str, ...]]) -> list[Row]:
+    """Read id, URL and text of the documents with these ids in a shard; none if it is not there or cannot be read.
 
-    folder: Folder
-
-    def __call__(self, task: tuple[str, tuple[str, ...]]) -> dict[str, Row]:
-        """Read id, URL and text of the documents that are in the shard, by id; `task` is its path and the ids."""
-        path, ids = task
-        if not self.folder.exists(path):
-            return {}
-        wanted, rows = pa.array(ids, pa.string()), []
-        for batch in read_shard(self.folder, path, ["id", "url", "text"]):
+    Args:
+        task: URL of the run's folder, the shard's path and the ids.
+    """
+    url, path, ids = task
+    wanted, rows = pa.array(ids, pa.string()), list[Row]()
+    with suppress(OSError, ValueError, CurationError):
+        for batch in read_shard(Folder(url), path, ["id", "url", "text"]):
             rows += batch.filter(pc.is_in(batch["id"], wanted)).to_pylist()
-        return {row["id"]: row for row in rows}
+    return rows
 
 
-def _survivors(folder: Folder, rows: Iterable[Row], cluster: Cluster) -> dict[str, Row]:
-    wanted: dict[str, set[str]] = {}
+def _survivors(plan: Plan, rows: Iterable[Row], cluster: Cluster) -> dict[Survivor, Row]:
+    """The documents kept instead of these, as the corpus has them, or documents/ of an earlier run."""
+    against = {Folder(url).url for url in plan.recipe.table("dedup").against}
+    wanted: dict[tuple[str, str], set[str]] = {}
     for row in rows:
-        signals = row.get("signals") or {}
-        if signals.get("dedup.survivor_id") and not signals.get("dedup.survivor_run"):
-            wanted.setdefault(CORPUS.path(signals["dedup.survivor_shard"]), set()).add(signals["dedup.survivor_id"])
-    tasks = [(path, tuple(sorted(ids))) for path, ids in sorted(wanted.items())]
-    survivors: dict[str, Row] = {}
-    for part in cluster.gather(FetchIds(folder), tasks):
-        survivors |= part
-    return survivors
+        survivor, shard = _survivor_of(row), (row.get("signals") or {}).get("dedup.survivor_shard")
+        if survivor is not None and (not survivor[0] or is_plain(survivor[0]) or survivor[0] in against):
+            path = DOCUMENTS.path(shard) if survivor[0] else CORPUS.path(shard)
+            wanted.setdefault((survivor[0], path), set()).add(survivor[1])
+    places = sorted(wanted)
+    tasks = [(run or plan.folder.url, path, tuple(sorted(wanted[run, path]))) for run, path in places]
+    found = zip(places, cluster.gather(fetch_ids, tasks), strict=True)
+    return {(run, row["id"]): row for (run, _), part in found for row in part}
+
+
+def _survivor_of(row: Row) -> Survivor | None:
+    """The survivor of a duplicate."""
+    signals = row.get("signals") or {}
+    name = signals.get("dedup.survivor_id")
+    return (signals.get("dedup.survivor_run") or "", name) if name else None
 
 
 class _PersonalDataMasks:
@@ -217,14 +230,15 @@ class _PersonalDataMasks:
 @dataclass(frozen=True, slots=True)
 class _SampleBuilder:
     stages: Mapping[str | None, Mapping[str, Stage]]
-    survivors: Mapping[str, Row]
+    survivors: Mapping[Survivor, Row]
     masking: _PersonalDataMasks
 
     def sample(self, row: Row, length: int | None = None) -> SampledDocument:
         text, reason = row["text"] or "", row.get("reason") or ""
         stages = self.stages.get(row.get("language"), self.stages[None])
         stage = stages.get(row.get("stage") or "")
-        survivor = self._survivor(row)
+        of = _survivor_of(row)
+        survivor = None if of is None else self.survivors.get(of)
         highlights = decisive(reason, text, parameters(stage)) if stage is not None else []
         if survivor is not None:
             highlights = shared_lines(text, survivor["text"] or "")
@@ -240,13 +254,11 @@ class _SampleBuilder:
             tokens=row["token_count"],
             value=value,
             rule=rule,
-            survivor=self.masking.line(survivor["url"], URL_LENGTH) if survivor is not None else "",
+            survivor="" if of is None else self.masking.line((survivor or {}).get("url") or of[1], URL_LENGTH),
+            survivor_run="" if of is None else harmless(of[0]),
             similarity=signals.get("dedup.similarity"),
             marked=bool(highlights),
         )
-
-    def _survivor(self, row: Row) -> Row | None:
-        return self.survivors.get((row.get("signals") or {}).get("dedup.survivor_id") or "")
 
     def cluster(self, size: int, rows: Sequence[Row]) -> SampledCluster:
         examples = [self.sample(row, 300) for row in rows]

@@ -138,3 +138,46 @@ def test_the_report_is_opened_at_the_reason(run: Path, monkeypatch: pytest.Monke
     path, _, anchor = url.removeprefix("file://").partition("#")
     assert f'id="{anchor}"' in Path(path).read_text()
     assert sorted(path for path in run.rglob("*") if "manifests/report" not in str(path)) == before
+
+
+@pytest.fixture(scope="module")
+def following(run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A run against an earlier one: a copy of an earlier page, a new page and its copy. Returns both folders."""
+    folder = tmp_path_factory.mktemp("following")
+    (earlier := folder / "earlier").symlink_to(run)
+    pages = {"again": prose(12), "new": prose(70), "newer": prose(70)}
+    archive = folder / "c.warc.gz"
+    write_archive(archive, [response(f"https://c.org/{name}", page("good", *text)) for name, text in pages.items()])
+    words = ["run", str(archive), "--steps", "filter,dedup,report", "--against", str(earlier)]
+    words += ["--out", str(folder / "out"), "--workers", "0", "--set", "extract.extractor=resiliparse"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    return folder / "out", earlier
+
+
+def test_duplicates_of_earlier_runs_are_counted(following: tuple[Path, Path]) -> None:
+    """How many duplicates are in an earlier run is in stats.json, in the summary and in the report."""
+    out, _ = following
+    stats = json.loads((out / "report" / "stats.json").read_text())
+    assert stats["stages"]["dedup"]["reasons"] == {"exact_duplicate": 2}
+    assert stats["stages"]["dedup"]["counts"] == {"of_earlier_runs": 1}
+    shown = CliRunner().invoke(app, ["report", str(out)]).stdout
+    assert "exact_duplicate 2, of these 1 in earlier runs, 1 in this run" in " ".join(shown.split())
+    page = (out / "report" / "index.html").read_text()
+    assert "Duplicates of documents of earlier runs: 1; of documents of this run: 1." in page
+
+
+def test_a_survivor_in_an_earlier_run_is_shown(following: tuple[Path, Path]) -> None:
+    """The document that is kept instead is read from the earlier run; if that is gone, its id and place are shown."""
+    out, earlier = following
+    shown = samples(out, "--contains", prose(12)[0][:20], "--reason", "exact_duplicate")
+    assert f"kept instead: https://a.org/12, in the earlier run {earlier}" in shown
+    assert f"»{prose(12)[0]}" in shown
+    target = earlier.readlink()
+    earlier.unlink()
+    try:
+        shown = samples(out, "--contains", prose(12)[0][:20], "--reason", "exact_duplicate")
+    finally:
+        earlier.symlink_to(target)
+    assert "kept instead: <urn:uuid:" in shown
+    assert f", in the earlier run {earlier}" in shown
