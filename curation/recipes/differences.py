@@ -147,6 +147,19 @@ def value_of(recipe: Recipe, key: str) -> Any:
     return None if value is _ABSENT else value
 
 
+def describe_value(recipe: Recipe, key: str) -> str:
+    """The value of a key as text, with the range of values that languages have instead: "50, by language 20 to 80"."""
+    own = value_of(recipe, key)
+    stage, _, name = key.partition(".")
+    tables = [recipe.languages.values_for(label, recipe.stages) for label in recipe.languages.labels()]
+    values = [table[stage][name] for table in tables if name in table.get(stage, {}) and stage_key(key) == key]
+    others = sorted({value for value in values if isinstance(value, (int, float)) and value != own})
+    parts = [] if own is None else [str(own).lower() if isinstance(own, bool) else _number(own)]
+    if others:
+        parts.append(f"by language {' to '.join(map(_number, [others[0], *others[1:][-1:]]))}")
+    return ", ".join(parts) or "none"
+
+
 def _rules(recipe: Recipe) -> dict[str, Rule]:
     """Rules by the key that is their threshold or switches them on."""
     by_key: dict[str, Rule] = {}

@@ -239,8 +239,9 @@ def what_if_command(
     trust_code: TrustCode = False,
     as_json: AsJson = False,
 ) -> None:
-    """Count what other thresholds (--set) would keep, from stored signals; without --set, list what can be changed."""
+    """Count what other thresholds (--set) would keep, from stored signals; without --set, what each one removes."""
     from curation.jobs.inspect.what_if import sweep as sweeps
+    from curation.jobs.inspect.what_if import thresholds as listing
     from curation.jobs.inspect.what_if.view import show, to_json
     from curation.jobs.inspect.what_if.what_if import what_if
     from curation.jobs.steps.plan import open_plan
@@ -253,6 +254,9 @@ def what_if_command(
         if sweep:
             curve = sweeps.sweep(plan, sweep[0], settings or [], cluster, measure=measure)
             show_value(curve, as_json, sweeps.to_json, sweeps.show)
+            return
+        if not settings and not measure:
+            show_value(listing.thresholds(plan, cluster), as_json, listing.to_json, listing.show)
             return
         answer = what_if(plan, settings or [], cluster, measure=measure)
     show_value(answer, as_json, to_json, show)

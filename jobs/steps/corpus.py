@@ -77,8 +77,8 @@ def write_shard(task: CorpusTask) -> dict[str, int]:
     """Make one shard of corpus/ and of removed/dedup/, its manifest last; returns documents in and out."""
     meter = Meter()
     folder, shard = task.folder, task.shard
-    lists = [read_table(folder, files.path(shard)) for files in (paths.DROPS, paths.CLUSTERED)]
-    drops = Drops(*lists, has_earlier=task.has_earlier)
+    dropped, kept = (read_table(folder, files.path(shard)) for files in (paths.DROPS, paths.CLUSTERED))
+    drops = Drops(dropped, kept, task.has_earlier)
     stages: list[tuple[str, Stage]] = [("dedup", drops), *line_cuts(folder, shard), *task.later]
     signals = signals_of(folder, shard)
     metadata = {"curation.fingerprint": task.fingerprint}

@@ -15,7 +15,7 @@ from curation.jobs.inspect.what_if.counts import StageOutput
 from curation.jobs.inspect.what_if.view import cells, output_to_json
 from curation.jobs.inspect.what_if.what_if import changed_recipe, count_changed, what_if
 from curation.jobs.steps.plan import Plan, differences
-from curation.recipes.differences import value_of
+from curation.recipes.differences import describe_value, value_of
 from curation.recipes.recipe import Recipe
 from curation.report.tables import FittedTable
 from curation.report.terminal import styled
@@ -36,6 +36,7 @@ class Sweep:
     Attributes:
         key: The key, such as "gopher_quality.min_words".
         now: Its value in the run.
+        described: The same as text, with the values of languages.
         entered: Documents that enter the first stage.
         kept: What leaves the last stage, by value, in the order of the range.
         tokens_per_character: Of the corpus; 0 before tokens are counted.
@@ -43,6 +44,7 @@ class Sweep:
 
     key: str
     now: Any
+    described: str
     entered: int
     kept: Mapping[str, StageOutput]
     tokens_per_character: float
@@ -70,7 +72,8 @@ def sweep(plan: Plan, wanted: str, settings: Sequence[str], cluster: Cluster, *,
     any_answer = next(iter(answers.values()), None) or what_if(plan, settings, cluster)
     now = any_answer.whole.now
     kept = {value: answers[value].whole if value in answers else StageOutput(now, now, now) for value in values}
-    return Sweep(key, value_of(plan.recipe, key), any_answer.counted.entered, kept, any_answer.tokens_per_character)
+    now_and_described = value_of(plan.recipe, key), describe_value(plan.recipe, key)
+    return Sweep(key, *now_and_described, any_answer.counted.entered, kept, any_answer.tokens_per_character)
 
 
 def _with_value(plan: Plan, settings: Sequence[str], wanted: str, setting: str) -> Recipe:
@@ -109,7 +112,7 @@ def parse_range(wanted: str) -> tuple[str, list[str]]:
 
 def show(answer: Sweep, console: Console) -> None:
     """Print a row for each value, with a bar as long as what is kept."""
-    console.print(styled((f"{one_line(answer.key)}, now {answer.now}", "bold")))
+    console.print(styled((one_line(f"{answer.key}, now {answer.described}"), "bold")))
     rate = answer.tokens_per_character
     tokens = ["≈ tokens"] if rate else []
     names = ("value", "documents now", "then", "difference", "characters then", "difference", *tokens, "")

@@ -187,7 +187,7 @@ def _survivors(plan: Plan, rows: Iterable[Row], cluster: Cluster) -> dict[Surviv
     against = {Folder(url).url for url in plan.recipe.table("dedup").against}
     wanted: dict[tuple[str, str], set[str]] = {}
     for row in rows:
-        survivor, shard = _survivor_of(row), (row.get("signals") or {}).get("dedup.survivor_shard")
+        survivor, shard = _survivor_of(row), (row.get("signals") or {}).get("dedup.survivor_shard") or ""
         if survivor is not None and (not survivor[0] or is_plain(survivor[0]) or survivor[0] in against):
             path = DOCUMENTS.path(shard) if survivor[0] else CORPUS.path(shard)
             wanted.setdefault((survivor[0], path), set()).add(survivor[1])

@@ -27,6 +27,7 @@ COMMANDS = (
     ("explain", "out", "https://b.org/edited", "--text"),
     ("samples", "out"),
     ("samples", "out", "--reason", "kept", "--limit", "1"),
+    ("what-if", "out"),
     ("what-if", "out", "--set", "gopher_quality.min_words=1"),
     ("what-if", "out", "--sweep", "gopher_quality.min_words=50:350:100"),
     ("compare", "out", "out"),
