@@ -1,8 +1,9 @@
 """`curate estimate`: runs a sample of the inputs to find out what a run of all of them would keep and cost.
 
 The real steps run on sampled chunks in a temporary folder and in this process, one shard after the other. What they
-produced, removed and took is then extrapolated (curation.jobs.inspect.estimate.extrapolation). One chunk is run once
-before, to measure separately what only the first task of a worker pays: imports, models and compiled kernels.
+produced, removed and took is then extrapolated (curation.jobs.inspect.estimate.extrapolation). What a run takes once,
+whatever its size, is measured apart: a worker is started, and all steps run on one chunk before, which shows what the
+first task of each kind takes for imports, models and compiled kernels, and after, which shows what any run takes.
 """
 
 from __future__ import annotations
@@ -10,8 +11,7 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -24,17 +24,18 @@ import pyarrow.compute as pc
 
 from curation.archives.inputs import Input, find_inputs
 from curation.archives.reader import ReadSettings
+from curation.jobs.inspect.estimate.copies import FoundCopies
 from curation.jobs.inspect.estimate.sampling import InputSample, SampleRequest, take_sample
-from curation.jobs.steps.filter import FilterTask, filter_archive
-from curation.jobs.steps.fingerprints import Fingerprints
 from curation.jobs.steps.plan import DEFAULT_RECIPE, Plan
 from curation.jobs.steps.progress import Progress
+from curation.jobs.steps.report.facts import count_shards
 from curation.jobs.steps.run import Run
 from curation.jobs.steps.table import commands, outputs
 from curation.jobs.steps.train_tokenizer import make_tokenizer
 from curation.recipes.alarms import Alarms
 from curation.recipes.recipe import Recipe, load
-from curation.running.cluster import Cluster
+from curation.running.cluster import Cluster, open_cluster
+from curation.running.fork_server import forking
 from curation.store.folder import Folder
 from curation.store.manifest import WHOLE, read_manifest, read_times
 from curation.store.paths import CORPUS, DROPS, TOKENIZER
@@ -65,8 +66,7 @@ class SampleResult:
         data: Bytes of each output of SHARDED without Parquet footers, for each chunk.
         footers: Average bytes of a Parquet footer in each output of SHARDED.
         totals: Bytes of each output of WHOLES.
-        abundance: {n: number of texts that are in n chunks}.
-        near_copies: Documents dropped as duplicates of one in the same chunk or in an earlier run.
+        copies: The duplicates that were found.
         survived_characters: Characters left after deduplication.
         tokens: Tokens of the corpus.
         half_rate: Tokens per byte with a tokenizer trained on half of the sample, on that half.
@@ -74,9 +74,11 @@ class SampleResult:
         vocabulary: Size of the trained vocabulary, and the size in the recipe.
         learning: Seconds spent learning merges.
         processor: CPU seconds by step.
+        once: How many of them a run of any size takes, for the steps after filter.
         seconds: Wall seconds by step.
         memory: Peak bytes by step, of all processes together.
-        startup: Seconds that only the first task of a worker takes.
+        startup: Wall seconds that a run takes before it works: to start a worker, and for the first task of each step.
+        report: Wall seconds that the report of any run takes.
         quarantined: Unreadable inputs: {"path": …, "cause": …}.
     """
 
@@ -85,8 +87,7 @@ class SampleResult:
     data: dict[str, list[float]] = field(default_factory=dict)
     footers: dict[str, float] = field(default_factory=dict)
     totals: dict[str, int] = field(default_factory=dict)
-    abundance: dict[int, int] = field(default_factory=dict)
-    near_copies: int = 0
+    copies: FoundCopies = field(default_factory=FoundCopies)
     survived_characters: int = 0
     tokens: int = 0
     half_rate: float = 0.0
@@ -94,9 +95,11 @@ class SampleResult:
     vocabulary: tuple[int, int] = (0, 0)
     learning: float = 0.0
     processor: dict[str, float] = field(default_factory=dict)
+    once: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     memory: dict[str, int] = field(default_factory=dict)
     startup: float = 0.0
+    report: float = 0.0
     quarantined: tuple[dict[str, str], ...] = ()
 
     def total(self, name: str) -> float:
@@ -147,16 +150,34 @@ class _SampleRun:
     base: Path
 
     def run(self) -> None:
-        plan, result = self.plan, self.result
-        first, warm = plan.inputs[0], 0.0
-        with self._watched("start-up"):
-            started = time.perf_counter()
-            task = FilterTask(
-                Folder(str(self.base / "warm")), plan.recipe, first, Fingerprints(plan).of("filter", first.shard)
-            )
-            Cluster().gather(_filter_or_skip, [task])
-            warm = time.perf_counter() - started
-        run = Run(plan, Cluster(), self.progress)
+        first = self._run_of_first("first")
+        cold = {command: _seconds(first.run, command)[0] for command in STEPS}
+        self._run_steps(Run(self.plan, Cluster(), self.progress))
+        again = self._run_of_first("again")
+        warm = {command: _seconds(again.run, command)[1] for command in STEPS}
+        for command in STEPS[1:]:
+            whole, share = self.result.processor.get(command, 0.0), self._share_of_first(command)
+            self.result.once[command] = min(whole, max(0.0, (warm[command] - share * whole) / max(1 - share, 1e-9)))
+        # What follows loads libraries that workers do not have, and so comes after memory was measured.
+        extra = (
+            cold[command] - self._share_of_first(command) * self.result.seconds.get(command, 0.0) for command in STEPS
+        )
+        self.result.startup = _seconds(_start_worker)[0] + sum(max(0.0, seconds) for seconds in extra)
+        self.result.report = _seconds(first.run, "report")[0]
+
+    def _run_of_first(self, name: str) -> Run:
+        """A run of the first chunk alone, in a folder of this name."""
+        plan = replace(self.plan, folder=Folder(str(self.base / name)), inputs=self.plan.inputs[:1])
+        return Run(plan, Cluster(), Progress("silent"))
+
+    def _share_of_first(self, command: str) -> float:
+        """The share of the sample's work that the first chunk is."""
+        values = self.result.by_chunk.get("seconds" if command == "filter" else "characters", ())
+        return next((value for value in values if value), 0.0) / max(sum(values), 1e-9)
+
+    def _run_steps(self, run: Run) -> None:
+        """Run the steps on the sample and count what they give, as far as there is something to work on."""
+        result = self.result
         for command in STEPS:
             if command == "train-tokenizer" and not result.survived_characters:
                 break
@@ -164,13 +185,14 @@ class _SampleRun:
                 run.run(command)
             if command == "filter":
                 self._count_filtered(run.quarantined)
-                result.startup = max(0.0, warm - next((s for s in result.by_chunk["seconds"] if s), 0.0))
                 if not result.total("documents"):
                     return
             elif command == "dedup":
                 self._count_duplicates()
             elif command == "tokenize":
                 self._count_tokens()
+        with self._watched("report"):
+            count_shards(self.plan, Cluster())
         self._measure_sizes()
 
     @contextmanager
@@ -219,26 +241,27 @@ class _SampleRun:
 
     def _count_duplicates(self) -> None:
         folder = self.plan.folder
-        chunks_of: dict[tuple[str, int], set[str]] = {}
-        copies = 0
-        for shard in filter(None, self._shards()):
+        number_of = {shard: number for number, shard in enumerate(self._shards()) if shard}
+        near = [0] * len(self._shards())
+        chunks_of: dict[tuple[str, int], set[int]] = {}
+        for shard, number in number_of.items():
             if not folder.exists(DROPS.path(shard)):
                 continue
             for row in read_table(folder, DROPS.path(shard)).to_pylist():
-                copies += 1
-                if row["survivor_run"] is None:
-                    key = (row["survivor_shard"], row["survivor_row"])
-                    chunks_of.setdefault(key, {row["survivor_shard"]}).add(shard)
+                if row["survivor_run"] is not None:
+                    near[number] += 1
+                    continue
+                key = (row["survivor_shard"], row["survivor_row"])
+                chunks = chunks_of.setdefault(key, {number_of[row["survivor_shard"]]})
+                near[number] += number in chunks
+                chunks.add(number)
             manifest = read_manifest(folder, "corpus", shard)
             if manifest is not None:
                 dedup = manifest.counts["stages"].get("dedup", {})  # no stage is run on a shard without documents
                 self.result.survived_characters += dedup.get("characters_out", 0)
-        abundance = Counter(len(chunks) for chunks in chunks_of.values())
-        far = sum((times - 1) * texts for times, texts in abundance.items())
-        self.result.near_copies = copies - far
-        rest = int(self.result.total("documents")) - self.result.near_copies
-        abundance[1] += rest - sum(times * texts for times, texts in abundance.items())
-        self.result.abundance = {times: texts for times, texts in sorted(abundance.items()) if texts}
+        documents = [int(count) for count in self.result.by_chunk["documents"]]
+        spread = [sorted(chunks) for chunks in chunks_of.values() if len(chunks) > 1]
+        self.result.copies = FoundCopies(documents, near, spread)
 
     def _count_tokens(self) -> None:
         """Count tokens, and measure how well a tokenizer trained on half of the sample fits that half."""
@@ -304,14 +327,17 @@ class _SampleRun:
                 writer.write(table)
 
 
-def _filter_or_skip(task: FilterTask) -> dict[str, int]:
-    """Filter one shard; does nothing if the input is not an archive, which the step itself will report."""
-    from curation.errors import UnreadableArchive
+def _seconds(function: Callable[..., object], *values: object) -> tuple[float, float]:
+    """Wall seconds and CPU seconds of a call."""
+    started, before = time.perf_counter(), _processor_seconds()
+    function(*values)
+    return time.perf_counter() - started, _processor_seconds() - before
 
-    try:
-        return filter_archive(task)
-    except UnreadableArchive:
-        return {}
+
+def _start_worker() -> None:
+    """Start a worker as a run does, and end it."""
+    with forking("curation.jobs.cli.preloaded"), open_cluster(1) as cluster:
+        cluster.everywhere(list)
 
 
 def _size(folder: Folder, path: str) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Extrapolates from a sample to the whole: totals by ratio, duplicates by their growth, each with an interval.
+"""Extrapolates totals from a sample to the whole by ratio, each with an interval.
 
 Totals are ratio estimates over chunks of the inputs (Cochran, Sampling Techniques, 3rd ed., ch. 6): the quantity per
 byte of archive, times the bytes of all archives. The interval uses Student's t for the number of chunks read, and
@@ -42,6 +42,10 @@ class Interval:
     def __add__(self, other: Interval) -> Interval:
         """The sum, assuming that the errors have the same sign."""
         return Interval(self.value + other.value, self.low + other.low, self.high + other.high)
+
+    def complement(self) -> Interval:
+        """1 minus a share."""
+        return Interval(1 - self.value, 1 - self.high, 1 - self.low)
 
     def scaled(self, factor: float) -> Interval:
         """The interval multiplied by an exact number."""
@@ -137,62 +141,6 @@ def student(degrees: int) -> float:
     from scipy.stats import t  # type: ignore[import-untyped]
 
     return float(t.ppf((1 + LEVEL) / 2, degrees))
-
-
-def poisson(count: int) -> tuple[float, float]:
-    """Garwood's interval at `LEVEL` for the mean of a Poisson count."""
-    from scipy.stats import chi2
-
-    low = float(chi2.ppf((1 - LEVEL) / 2, 2 * count) / 2) if count else 0.0
-    return low, float(chi2.ppf((1 + LEVEL) / 2, 2 * count + 2) / 2)
-
-
-def duplicate_share(abundance: Mapping[int, int], growth: float) -> Interval:
-    """Estimate the share of documents that are copies of others.
-
-    The share grows with the number of documents, because a text and its copy are more likely to be both among them:
-    with pairs of copies it doubles when the documents double. The expected number of distinct texts follows Colwell et
-    al. 2012 (Journal of Plant Ecology 5, eq. 9) with Chao's estimate of the unseen texts; for copies in pairs it is
-    exact. The bounds are those of a Poisson count of the copies found.
-
-    Args:
-        abundance: {n: number of texts that were found n times in the sample}.
-        growth: How many times as many documents as in the sample.
-    """
-    documents = sum(times * texts for times, texts in abundance.items())
-    copies = sum((times - 1) * texts for times, texts in abundance.items())
-    if not documents:
-        return point(0.0)
-    if growth <= 1:
-        return point(copies / documents)
-    low, high = poisson(copies)
-    if not copies:
-        return Interval(0.0, 0.0, _share(_more_copies({1: documents}, documents, high), growth))
-    bounds = [_share(_more_copies(abundance, documents, bound / copies), growth) for bound in (low, copies, high)]
-    return Interval(bounds[1], min(bounds), max(bounds))
-
-
-def _more_copies(abundance: Mapping[int, int], documents: int, factor: float) -> dict[int, float]:
-    """The same number of documents with `factor` times as many copies, and fewer texts found once."""
-    if set(abundance) == {1}:
-        pairs = min(factor, documents / 2)
-        return {1: documents - 2 * pairs, 2: pairs}
-    repeated = {times: texts * factor for times, texts in abundance.items() if times > 1}
-    used = sum(times * texts for times, texts in repeated.items())
-    if used > documents:
-        repeated = {times: texts * documents / used for times, texts in repeated.items()}
-        used = documents
-    return {1: documents - used, **repeated}
-
-
-def _share(abundance: Mapping[int, float], growth: float) -> float:
-    documents = sum(times * texts for times, texts in abundance.items())
-    seen, once, twice = sum(abundance.values()), abundance.get(1, 0.0), abundance.get(2, 0.0)
-    rest = documents * (growth - 1)
-    # Chao's estimate if any text was found twice, else its bias-corrected form.
-    unseen = once * once / (2 * twice) if twice > 0 else once * max(once - 1, 0) / 2
-    new = unseen * -math.expm1(-rest * once / (documents * unseen)) if unseen else 0.0
-    return min(1.0, max(0.0, 1 - (seen + new) / (documents * growth)))
 
 
 def tokens_per_byte(half: float, full: float, doublings: float) -> Interval:

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from curation.jobs.inspect.estimate.copies import project_duplicates
 from curation.jobs.inspect.estimate.estimate import SHARDED, STEPS, SampleResult
-from curation.jobs.inspect.estimate.extrapolation import Interval, duplicate_share, point, tokens_per_byte
+from curation.jobs.inspect.estimate.extrapolation import Interval, point, tokens_per_byte
 
 SHARDS_DIFFER = 0.05
 """Relative error of bytes: a shard of a whole archive compresses this much better or worse than chunks of it."""
@@ -32,7 +33,9 @@ class Projection:
         output: Bytes by output folder.
         hours: CPU hours by step.
         wall: Wall-time hours by number of workers.
-        startup_seconds: Start-up time of a worker, included in `wall`.
+        startup_seconds: What a run takes to start, included in `wall`.
+        report_seconds: What the report of any run takes, included in `wall`.
+        load: Wall time of the sample by its CPU time, at least 1: how much other programs slow the machine down.
         memory: Peak bytes by step, of a worker with its helper process.
         notes: Limitations of the projection.
         quarantined: Unreadable inputs: {"path": …, "cause": …}.
@@ -45,6 +48,8 @@ class Projection:
     hours: Mapping[str, Interval]
     wall: Mapping[int, Interval]
     startup_seconds: float
+    report_seconds: float
+    load: float
     memory: Mapping[str, Interval]
     notes: tuple[str, ...]
     quarantined: tuple[dict[str, str], ...]
@@ -53,10 +58,10 @@ class Projection:
 def project(result: SampleResult, workers: int) -> Projection:
     """Project the result of the sample to the whole run, with wall times for one worker and for `workers`."""
     frame = result.sample.frame
-    in_sample, overall = duplicates(result)
+    in_sample, overall = result.copies.share, project_duplicates(result.copies, frame)
     kept = project_documents(result, overall)
     hours, serial = project_hours(result)
-    wall = {number: _wall(hours, serial, number, result.startup) for number in sorted({1, workers})}
+    wall = {number: _wall(hours, serial, result, number) for number in sorted({1, workers})}
     return Projection(
         inputs={
             "files": frame.files,
@@ -71,25 +76,12 @@ def project(result: SampleResult, workers: int) -> Projection:
         hours={step: interval.scaled(1 / 3600) for step, interval in hours.items()},
         wall=wall,
         startup_seconds=result.startup,
+        report_seconds=result.report,
+        load=_load(result),
         memory={step: Interval(size, size, 2.0 * size) for step, size in result.memory.items() if step in STEPS},
         notes=_notes(result, in_sample, overall),
         quarantined=result.quarantined,
     )
-
-
-def duplicates(result: SampleResult) -> tuple[float, Interval]:
-    """The share of documents that deduplication removes: in the sample, and in the whole."""
-    documents = result.total("documents")
-    if not documents:
-        return 0.0, point(0.0)
-    frame = result.sample.frame
-    near = result.near_copies / documents
-    chunks = sum(1 for size in frame.size if size)
-    growth = 1.0 if frame.is_whole else max(1.0, (frame.total * chunks / sum(frame.size) - 1) / max(chunks - 1, 1))
-    sampled = duplicate_share(result.abundance, 1.0)
-    far = duplicate_share(result.abundance, growth)
-    shares = [1 - (1 - near) * (1 - share) for share in (sampled.value, far.value, far.low, far.high)]
-    return shares[0], Interval(*shares[1:])
 
 
 def project_documents(result: SampleResult, overall: Interval) -> dict[str, Interval]:
@@ -97,7 +89,7 @@ def project_documents(result: SampleResult, overall: Interval) -> dict[str, Inte
     frame = result.sample.frame
     total = {name: frame.estimate(result.by_chunk.get(name, ())) for name in ("pages", "documents", "characters")}
     characters = total.pop("characters")
-    kept = Interval(1 - overall.value, 1 - overall.high, 1 - overall.low)
+    kept = overall.complement()
     total["corpus"] = total["documents"].times(kept)
     if frame.is_whole:
         return {**total, "tokens": point(result.tokens)}
@@ -124,8 +116,7 @@ def project_bytes(
         if not frame.is_whole:
             total = total.widened(SHARDS_DIFFER)
             if kind == "corpus":
-                shares = (1 - overall.value, 1 - overall.high, 1 - overall.low)
-                total = total.times(Interval(*(share / max(1 - in_sample, 1e-9) for share in shares)))
+                total = total.times(overall.complement().scaled(1 / max(1 - in_sample, 1e-9)))
             if kind == "removed/dedup":
                 total = sizes["documents"].times(overall).widened(0.25)
         sizes[kind] = total + point(result.footers[kind] * (len(_read(result)) if frame.is_whole else frame.files))
@@ -166,20 +157,37 @@ def project_hours(result: SampleResult) -> tuple[dict[str, Interval], Interval]:
     relative = frame.estimate(result.by_chunk.get("characters", ()))
     text = relative.scaled(1 / max(result.total("characters"), 1))
     learning = min(result.learning, result.processor.get("train-tokenizer", 0.0))
-    for step in STEPS[1:]:
-        spent = result.processor.get(step, 0.0) - (learning if step == "train-tokenizer" else 0.0)
-        costs[step] = text.scaled(max(0.0, spent)).widened(TIMES_DIFFER)
+    serial = point(0.0)
+    for step in (*STEPS[1:], "report"):
+        spent = max(0.0, result.processor.get(step, 0.0) - (learning if step == "train-tokenizer" else 0.0))
+        once = min(spent, result.once.get(step, 0.0))
+        grows = text.scaled(spent - once)
+        # The upper bound is that all of it grows: what is done once is the difference of two short times.
+        costs[step] = Interval(grows.value, grows.low, text.high * spent - once).widened(TIMES_DIFFER) + point(once)
+        serial += point(once)
     # Merges are learned from distinct words, which grow more slowly than text: at most with its square root.
     slower = 1.0 if frame.is_whole else frame.share**-0.5
-    serial = Interval(learning * (1 + slower) / 2, learning, learning * slower).widened(TIMES_DIFFER)
-    costs["train-tokenizer"] += serial
+    merges = Interval(learning * (1 + slower) / 2, learning, learning * slower).widened(TIMES_DIFFER)
+    costs["train-tokenizer"] += merges
+    serial += merges
     return costs, serial
 
 
-def _wall(hours: Mapping[str, Interval], serial: Interval, workers: int, startup: float) -> Interval:
-    """Wall-time hours with `workers` workers of one core each; the serial part takes as long with any number."""
+def _load(result: SampleResult) -> float:
+    """Wall seconds per CPU second of the sample; 1 if processes of the filter step overlap and nothing else runs."""
+    return max(1.0, sum(result.seconds.values()) / max(sum(result.processor.values()), 1e-9))
+
+
+def _wall(hours: Mapping[str, Interval], serial: Interval, result: SampleResult, workers: int) -> Interval:
+    """Wall-time hours with `workers` workers of one core each, between an idle machine and one loaded as it is now.
+
+    The serial part takes as long with any number, and start-up and the report's page as long with any inputs.
+    """
     sides = zip(astuple(sum(hours.values(), point(0.0))), astuple(serial), strict=True)
-    return Interval(*(((whole - alone) / workers + alone + startup) / 3600 for whole, alone in sides))
+    idle = Interval(*((whole - alone) / workers + alone for whole, alone in sides))
+    load = _load(result)
+    idle += point((result.startup + result.report) / load).widened(TIMES_DIFFER)
+    return Interval(idle.value * load**0.5, idle.low, idle.high * load).scaled(1 / 3600)
 
 
 def _notes(result: SampleResult, in_sample: float, overall: Interval) -> tuple[str, ...]:
@@ -187,9 +195,11 @@ def _notes(result: SampleResult, in_sample: float, overall: Interval) -> tuple[s
     if frame.is_whole:
         return ("the sample contains all inputs: documents, tokens and bytes are exact",)
     notes = [
+        "extrapolated by the bytes of the inputs: pages, documents, bytes and CPU time, "
+        f"{1 / frame.share:,.1f} times those of the sample. Counted once: start-up and the report's page",
         f"duplicates: {in_sample:.1%} of the sample. The share grows with the number of documents, because a page and "
-        f"its copy are more likely to be both among them: {overall.low:.1%} to {overall.high:.1%} of all documents, if "
-        "copies are spread evenly. A crawl that is in the inputs twice does not show in a small sample.",
+        f"its copy are more likely to be both among them: {overall.low:.1%} to {overall.high:.1%} of all documents. A "
+        "file that repeats another one does not show if one of them is not sampled",
     ]
     if len(frame.file_sizes) == 1 < frame.files:
         notes.append("one file was sampled: how much files differ is unknown, so intervals are doubled")

@@ -34,7 +34,11 @@ def show(projection: Projection, recipe: str, console: Console) -> None:
     console.print(_table("CPU time", processor, hours, "core time"))
     wall = {f"{number} worker{'s' if number > 1 else ''}": value for number, value in projection.wall.items()}
     console.print(_table("Wall time", wall, hours))
-    console.print(f"worker start-up: {projection.startup_seconds:.1f} s, included in the wall time")
+    console.print(
+        f"included in the wall time: start-up ({projection.startup_seconds:.1f} s), the report's page "
+        f"({projection.report_seconds:.1f} s), and up to {projection.load:.1f} s per CPU second, as the machine is now",
+        soft_wrap=True,
+    )
     console.print(_table("Memory", projection.memory, size, "peak per worker"))
     for entry in projection.quarantined:
         console.print(f"unreadable: {one_line(entry['path'])}: {one_line(entry['cause'])}", soft_wrap=True)

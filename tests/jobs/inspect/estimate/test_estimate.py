@@ -10,9 +10,11 @@ import pytest
 from archives import page, prose, response, write_archive
 from processes import SETTINGS, contents, curate
 
-from curation.jobs.inspect.estimate.estimate import SHARDED, measure
+from curation.jobs.inspect.estimate.copies import FoundCopies
+from curation.jobs.inspect.estimate.estimate import SHARDED, SampleResult, measure
+from curation.jobs.inspect.estimate.extrapolation import SamplingFrame
 from curation.jobs.inspect.estimate.projection import Projection, project
-from curation.jobs.inspect.estimate.sampling import SampleRequest, choose_chunks, take_sample
+from curation.jobs.inspect.estimate.sampling import InputSample, SampleRequest, choose_chunks, take_sample
 from curation.jobs.steps.plan import make_plan
 from curation.jobs.steps.progress import Progress
 from curation.jobs.steps.run import Run
@@ -95,6 +97,34 @@ def test_a_sample_of_everything_is_the_truth(crawl: Path, tmp_path: Path) -> Non
     assert truth.keys() <= intervals_of(project(result, 2)).keys()
 
 
+def result_of(files: int) -> SampleResult:
+    """A sample of one of so many archives of 1 MB, which takes 12 s of CPU and 24 s; a run takes 8 s more once."""
+    frame = SamplingFrame([0, 0], [500_000] * 2, {0: 1_000_000}, files, files * 1_000_000)
+    return SampleResult(
+        InputSample((), (), frame, ()),
+        by_chunk={"pages": [9, 9], "documents": [5, 5], "characters": [50, 50], "seconds": [4.0, 4.0]},
+        copies=FoundCopies([5, 5], [0, 0]),
+        processor={"filter": 8.0, "dedup": 3.0, "report": 1.0},
+        seconds={"filter": 16.0, "dedup": 6.0, "report": 2.0},
+        startup=5.0,
+        report=3.0,
+    )
+
+
+def test_what_a_run_takes_once_is_not_multiplied() -> None:
+    """Work grows with the inputs and is shared by workers; start-up and the report's page are neither.
+
+    The machine takes two seconds per CPU second; it may take one, or go on so.
+    """
+    wall = {files: project(result_of(files), 4).wall for files in (2, 200)}
+    for files, by_workers in wall.items():
+        for workers, interval in by_workers.items():
+            idle = 12 * files / workers + 4
+            assert 3600 * interval.value == pytest.approx(2**0.5 * idle)
+            assert 3600 * interval.low < 0.8 * idle
+            assert 3600 * interval.high > 2 * 1.2 * idle
+
+
 def test_the_command(crawl: Path, tmp_path: Path) -> None:
     """The command prints JSON, names an input that is not an archive, exits with code 1, and writes no files."""
     folder = tmp_path / "in"
@@ -109,6 +139,8 @@ def test_the_command(crawl: Path, tmp_path: Path) -> None:
     assert 20 < projection["kept"]["corpus"]["value"] < projection["kept"]["documents"]["value"] <= 36
     assert set(projection["wall"]) == {"1", "3"}
     assert projection["wall"]["3"]["value"] <= projection["wall"]["1"]["value"]
+    assert projection["startup_seconds"] > 0
+    assert projection["report_seconds"] > 0
     assert all(interval["low"] <= interval["value"] <= interval["high"] for interval in projection["output"].values())
     assert contents(tmp_path) == before
     assert curate("estimate", folder / "none.warc.gz").returncode == 2

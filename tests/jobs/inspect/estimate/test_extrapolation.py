@@ -1,9 +1,6 @@
-"""Extrapolation from a sample: coverage of the intervals in simulations, and the growth of duplicates."""
+"""Extrapolation from a sample: coverage of the intervals in simulations."""
 
 from __future__ import annotations
-
-import random
-from collections import Counter
 
 import numpy as np
 import pytest
@@ -11,7 +8,6 @@ import pytest
 from curation.jobs.inspect.estimate.extrapolation import (
     Interval,
     SamplingFrame,
-    duplicate_share,
     point,
     tokens_per_byte,
 )
@@ -49,33 +45,6 @@ def test_the_total_is_at_least_that_of_the_sample() -> None:
     """The lower bound is never below the total of the sample itself."""
     frame = SamplingFrame([0, 1], [10, 10], {0: 10, 1: 10}, 3, 30)
     assert frame.estimate([0, 50]).low >= 50
-
-
-@pytest.mark.parametrize("share", [0.1, 0.25, 0.5])
-def test_duplicates_grow_with_the_documents(share: float) -> None:
-    """A sample shows too few of the copies spread over a corpus, and the extrapolation corrects for that."""
-    rng = random.Random(3)
-    documents = [*range(6000), *range(1000), *range(100), *range(20)]
-    truth = 1 - 6000 / len(documents)
-    values, covered = [], 0
-    for _ in range(60):
-        abundance = Counter(Counter(rng.sample(documents, round(share * len(documents)))).values())
-        interval = duplicate_share(abundance, 1 / share)
-        seen = sum((times - 1) * texts for times, texts in abundance.items()) / round(share * len(documents))
-        assert seen < truth
-        values.append(interval.value)
-        covered += truth in interval
-    assert sum(values) / 60 == pytest.approx(truth, rel=0.1)
-    assert covered >= 50
-
-
-def test_no_duplicate_found_does_not_prove_there_are_none() -> None:
-    """A small sample without duplicates still has an upper bound above zero; all documents without any do not."""
-    interval = duplicate_share({1: 100}, 50)
-    assert (interval.value, interval.low) == (0, 0)
-    assert 0.1 < interval.high <= 1
-    assert duplicate_share({1: 100}, 1) == point(0)
-    assert duplicate_share({}, 9) == point(0)
 
 
 def test_tokens_per_byte() -> None:
