@@ -218,6 +218,18 @@ class StepProgress:
         }  # fmt: skip
 
 
+def _end(step: StepProgress) -> str:
+    """The last line of a step: "filter: 3 of 4 shards made, 1 quarantined, 12.3 s"."""
+    unit = step.unit.removesuffix("s") if step.total == 1 and " " not in step.unit else step.unit
+    if step.total and step.already == step.total:
+        return f"{step.name}: nothing to do, {step.total:,} {unit} made before"
+    made = step.done - step.already
+    count = f"{made:,}" if made == step.total else f"{made:,} of {step.total:,}"
+    before = f"{step.already:,} made before" if step.already else ""
+    lost = f"{step.quarantined:,} quarantined" if step.quarantined else ""
+    return f"{step.name}: " + ", ".join(filter(None, [f"{count} {unit} made", before, lost, f"{step.seconds:.1f} s"]))
+
+
 def _count(step: StepProgress) -> str:
     return f"{step.total - step.left}/{step.total} {step.unit}"
 
@@ -282,9 +294,7 @@ class Progress:
             self._live = None
         else:
             yield step
-        what = "nothing to do" if step.already == total and total else f"{step.seconds:.1f} s"
-        lost = f"{step.quarantined} quarantined, " if step.quarantined else ""
-        self._line(f"{name}: {step.done - step.already} of {total} {unit} made, {lost}{what}", ("plain",))
+        self._line(_end(step), ("plain",))
         self._event("step_done", step=name, shards=total, quarantined=step.quarantined, seconds=round(step.seconds, 3))
 
     def _view(self) -> RenderableType:

@@ -86,7 +86,8 @@ def run_commands(
 
     def started(number: int, dashboard: str) -> None:
         where = dashboard and f", dashboard {dashboard}"
-        progress.note(f"{number or 'no'} workers{'' if number else ' yet'}{where}")
+        count = f"{number:,} worker{'s' * (number > 1)}" if number else "no workers yet"
+        progress.note(f"{count}{where}")
         Thread(target=_load_ahead, args=(plan.recipe, commands, progress), daemon=True).start()
 
     with (

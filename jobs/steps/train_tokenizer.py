@@ -73,12 +73,12 @@ def make(run: Run) -> None:
     """Train on the corpus, unless the tokenizer is up to date."""
     folder, fingerprint = run.plan.folder, run.fingerprints.of(STEP)
     if is_done(folder, STEP, WHOLE, fingerprint) is not None:
-        with run.progress.step(STEP, 1, 1):
+        with run.progress.step(STEP, 1, 1, unit="tokenizers"):
             return
     (upstream,) = run.fingerprints.upstream(step_named(STEP))
     settings: TokenizerSettings = run.plan.recipe.table("tokenizer")
     if settings.file is not None:
-        with run.progress.step(STEP, 1) as bar:
+        with run.progress.step(STEP, 1, unit="tokenizers") as bar:
             take_tokenizer(folder, settings, fingerprint)
             bar.advance()
         return

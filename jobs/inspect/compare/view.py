@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.padding import Padding
 
 from curation.errors import UsageError
 from curation.jobs.inspect.compare.compare import DocumentExample, OutcomeGroup, RunComparison
@@ -131,7 +132,7 @@ def show(comparison: RunComparison, console: Console) -> None:
         if lines:
             console.print(_reasons(lines, name, "BA"[side], 1 - side))
     if comparison.both(False).documents:
-        console.print(_examples([comparison.both(False)], "In both, with different texts"))
+        _show_texts(comparison.both(False), console)
 
 
 def _funnel(comparison: RunComparison) -> FittedTable:
@@ -196,13 +197,13 @@ def _reasons(lines: list[OutcomeGroup], name: str, other: str, side: int) -> Fit
     return table
 
 
-def _examples(lines: list[OutcomeGroup], title: str) -> FittedTable:
-    table = FittedTable("document", "A", "B", title=title, left=range(3), lines=True)
-    for line in lines:
-        for shown in line.examples:
-            a, b = excerpts(shown)
-            table.add_row(one_line(shown.url or shown.id), one_line(a or ""), one_line(b or ""))
-    return table
+def _show_texts(group: OutcomeGroup, console: Console) -> None:
+    """Print both texts of some documents, one below the other, so that they are as wide as the terminal."""
+    console.print(styled(("In both, with different texts", "bold")))
+    for shown in group.examples:
+        console.print(f"  {one_line(shown.url or shown.id)}", soft_wrap=True)
+        for side, text in zip("AB", excerpts(shown), strict=True):
+            console.print(Padding(styled((side, "bold"), f"  {one_line(text or '')}"), (0, 0, 0, 4), expand=False))
 
 
 def write_page(comparison: RunComparison, file: str) -> None:

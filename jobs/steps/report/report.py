@@ -59,7 +59,7 @@ def write_report(plan: Plan, cluster: Cluster, progress: Progress) -> dict[str, 
     done = manifest is not None and all(
         map(folder.exists, (REPORT_PAGE, METRICS, *(output.path for output in manifest.outputs)))
     )
-    with progress.step(STEP, 1, int(done)) as bar:
+    with progress.step(STEP, 1, int(done), unit="reports") as bar:
         if not done:
             facts = count_shards(plan, cluster)
             stats = collect(plan, facts)

@@ -103,7 +103,7 @@ def test_an_error_on_one_document_costs_no_other_shard(tmp_path: Path) -> None:
     write_filter(tmp_path, "exclaims_odd")
     done = curate_process(*command, settings=settings)
     assert done.returncode == 0
-    assert "filter: 1 of 4 shards made" in done.stderr
+    assert "filter: 1 of 4 shards made, 3 made before" in done.stderr
 
 
 def test_an_error_in_its_rules_is_one_line(tmp_path: Path) -> None:

@@ -36,6 +36,27 @@ def test_plain_lines_have_the_time_and_the_time_left(capsys: pytest.CaptureFixtu
     assert len(lines(capsys, Progress("plain"))) == 4
 
 
+@pytest.mark.parametrize(
+    ("total", "done", "made", "line"),
+    [
+        (8, 0, 8, r"filter: 8 shards made, 0\.\d s"),
+        (1, 0, 1, r"filter: 1 shard made, 0\.\d s"),
+        (8, 5, 3, r"filter: 3 of 8 shards made, 5 made before, 0\.\d s"),
+        (8, 8, 0, r"filter: nothing to do, 8 shards made before"),
+        (1, 1, 0, r"filter: nothing to do, 1 shard made before"),
+        (0, 0, 0, r"filter: 0 shards made, 0\.\d s"),
+    ],
+)
+def test_the_last_line_of_a_step(
+    capsys: pytest.CaptureFixture[str], total: int, done: int, made: int, line: str
+) -> None:
+    """It says what was made, what had been made before, and nothing else if there was nothing to do."""
+    with Progress("plain").step("filter", total, done) as step:
+        for _ in range(made):
+            step.advance()
+    assert re.fullmatch(STAMP + line, capsys.readouterr().err.splitlines()[-1])
+
+
 def test_bytes_read_inside_a_shard(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """What tasks tell shows as bytes read, with rate and time left; news of a finished shard comes too late."""
     monkeypatch.setattr("curation.jobs.steps.progress.PLAIN_INTERVAL", 0.0)

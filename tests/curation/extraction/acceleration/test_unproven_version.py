@@ -71,7 +71,7 @@ def proven_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str
 def test_a_run_with_a_proven_version_does_not_warn(proven_run: tuple[Path, list[str], dict[str, Any]]) -> None:
     """There are only two lines of progress, and run.json says that extraction is accelerated."""
     _, lines, run = proven_run
-    assert [line.split(",")[0] for line in lines] == ["1 workers", "filter: 1 of 1 shards made"]
+    assert [line.split(",")[0] for line in lines] == ["1 worker", "filter: 1 shard made"]
     assert run["accelerated"] == {"trafilatura": True}
 
 

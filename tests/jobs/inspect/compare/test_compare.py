@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from collections import Counter
@@ -23,6 +24,7 @@ from curation.jobs.inspect.compare.documents import NOT_READ
 from curation.jobs.inspect.compare.view import excerpts, page, pairs, show, to_json
 from curation.jobs.inspect.work_folder import work_folder
 from curation.jobs.steps.plan import open_plan
+from curation.report.terminal import SafeConsole
 from curation.running.cluster import Cluster
 
 HOSTILE = "<script>alert(1)</script>\x1b[31m\u202e[bold]x[/bold]"
@@ -225,3 +227,15 @@ def test_the_page_in_a_browser(runs: tuple[Path, Path], tmp_path: Path, scheme: 
         browser.close()
     assert messages == []
     assert requests == [path.as_uri() for path in paths]
+
+
+def test_different_texts_are_as_wide_as_the_terminal() -> None:
+    """Both texts of a document are shown one below the other, whatever the length of its address."""
+    texts = ("A first text of the page. " * 20, "Another text of the page. " * 20)
+    changed = OutcomeGroup(None, None, False, 1, 500, 0, (DocumentExample("1", f"https://a.org/{'x' * 90}", texts),))
+    shown = io.StringIO()
+    show(RunComparison(("a", "b"), (), ([], []), (changed,), ()), SafeConsole(shown, width=80))
+    lines = shown.getvalue().splitlines()
+    assert max(map(len, lines[lines.index("In both, with different texts") + 2 :])) <= 80
+    assert any(line.startswith("    A  A first text") and len(line) > 70 for line in lines)
+    assert any(line.startswith("    B  Another text") and len(line) > 70 for line in lines)
