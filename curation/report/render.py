@@ -104,14 +104,14 @@ def slug(text: str) -> str:
 
 
 def size(value: float | None) -> str:
-    """Format bytes: 123456789 → "118 MiB"."""
+    """Format bytes, in powers of 1000 as progress and docs do: 123456789 → "123 MB"."""
     if value is None:
         return "–"
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if value < 1024:
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 999.5:
             return f"{value:.3g} {unit}"
-        value /= 1024
-    return f"{value:.3g} TiB"
+        value /= 1000
+    return f"{value:.3g} TB"
 
 
 def seconds(value: float | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, TextIO
 
@@ -14,7 +15,7 @@ from rich.text import Text
 from curation.report.excerpts import ExcerptPart
 from curation.report.funnel import Reason, Row
 from curation.report.tables import NARROW, FittedTable, units
-from curation.running.terminal import escaped, one_line, unprotected
+from curation.running.terminal import discard_results, escaped, one_line, unprotected
 
 REASONS_SHOWN = 6
 
@@ -32,6 +33,13 @@ class SafeConsole(Console):
         colors: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
         options: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False, "color_system": colors}
         super().__init__(file=unprotected(file), width=width, **options)
+
+    def on_broken_pipe(self) -> None:
+        """Go on without printing if it was results, of which the reader has seen enough."""
+        if self.file is not unprotected(sys.stdout):
+            super().on_broken_pipe()
+        self.quiet = True
+        discard_results()
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Convert a text, already escaped so that it is laid out as wide as it is shown."""

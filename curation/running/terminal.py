@@ -7,6 +7,7 @@ hide text, and characters that change the direction of writing. They are printed
 from __future__ import annotations
 
 import json
+import os
 import sys
 import unicodedata
 from collections.abc import Iterable
@@ -42,6 +43,16 @@ def to_json(value: Any, indent: int | None = None) -> str:
     return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
+def discard_results() -> None:
+    """Let stdout go nowhere from now on: its reader has closed the pipe, as `head` does, and the command goes on.
+
+    Otherwise its exit code would say that all is well, whatever it found.
+    """
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, unprotected(sys.stdout).fileno())
+    os.close(nowhere)
+
+
 class EscapingStream:
     """A text stream that escapes what is written. Otherwise like `stream`.
 
@@ -55,7 +66,12 @@ class EscapingStream:
 
     def write(self, text: str) -> int:
         """Write the text escaped; returns its length."""
-        self._stream.write(escaped(text))
+        try:
+            self._stream.write(escaped(text))
+        except BrokenPipeError:
+            if self.rich_proxied_file is not unprotected(sys.stdout):
+                raise
+            discard_results()
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:

@@ -381,7 +381,8 @@ def _exit_code() -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0 if end.code is None else CurationError.exit_code
     except Interrupt as error:
-        print(f"curate: {error}; finished work is kept, and the same command resumes from there", file=sys.stderr)
+        where = [f" in {state}; the same command makes the rest" for state in getattr(error, "__notes__", ())[:1]]
+        print(f"curate: {error}{''.join(where)}", file=sys.stderr)
     except (CurationError, ParameterError) as error:
         print(f"curate: {one_line(str(error))}", file=sys.stderr)
         return error.exit_code if isinstance(error, CurationError) else UsageError.exit_code

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from heapq import nlargest
@@ -220,7 +220,7 @@ class StepProgress:
 
 def _end(step: StepProgress) -> str:
     """The last line of a step: "filter: 3 of 4 shards made, 1 quarantined, 12.3 s"."""
-    unit = step.unit.removesuffix("s") if step.total == 1 and " " not in step.unit else step.unit
+    unit = _units(step)
     if step.total and step.already == step.total:
         return f"{step.name}: nothing to do, {step.total:,} {unit} made before"
     made = step.done - step.already
@@ -228,6 +228,15 @@ def _end(step: StepProgress) -> str:
     before = f"{step.already:,} made before" if step.already else ""
     lost = f"{step.quarantined:,} quarantined" if step.quarantined else ""
     return f"{step.name}: " + ", ".join(filter(None, [f"{count} {unit} made", before, lost, f"{step.seconds:.1f} s"]))
+
+
+def _state(step: StepProgress) -> str:
+    """How far a step is that stops: "filter, with 3 of 8 shards made"."""
+    return f"{step.name}, with {step.done:,} of {step.total:,} {_units(step)} made"
+
+
+def _units(step: StepProgress) -> str:
+    return step.unit.removesuffix("s") if step.total == 1 and " " not in step.unit else step.unit
 
 
 def _count(step: StepProgress) -> str:
@@ -276,26 +285,31 @@ class Progress:
         """
         step = self.current = StepProgress(self, name, total, done, unit, total_bytes)
         self._event("step", step=name, shards=total, done=done)
-        if self.mode == "live" and done < total:
-            columns = (TextColumn("{task.description:<16}"), BarColumn(), TextColumn("{task.fields[count]}"))
-            bar = RichProgress(*columns, TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
-            completed = 0 if total_bytes else done
-            self._task = bar.add_task(
-                name, total=total_bytes or total, completed=completed, count=_count(step), rate=""
-            )
-            self._live, self._showing = bar, True
-            with Live(get_renderable=self._view, console=self._console, refresh_per_second=REFRESHES):
-                before = protect()  # rich redirects what others print above the view, and would obey its escapes
-                try:
-                    yield step
-                finally:
-                    restore(before)
-                self._showing = False
-            self._live = None
-        else:
-            yield step
+        try:
+            with self._live_view(step) if self.mode == "live" and done < total else nullcontext():
+                yield step
+        except BaseException as error:  # such as Ctrl-C: whoever reports it can say how far the step was
+            error.add_note(_state(step))
+            raise
         self._line(_end(step), ("plain",))
         self._event("step_done", step=name, shards=total, quarantined=step.quarantined, seconds=round(step.seconds, 3))
+
+    @contextmanager
+    def _live_view(self, step: StepProgress) -> Iterator[None]:
+        """Show the funnel and the bar of a step while the context is open."""
+        columns = (TextColumn("{task.description:<16}"), BarColumn(), TextColumn("{task.fields[count]}"))
+        bar = RichProgress(*columns, TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
+        size, completed = (step.total_bytes, 0) if step.total_bytes else (step.total, step.done)
+        self._task = bar.add_task(step.name, total=size, completed=completed, count=_count(step), rate="")
+        self._live, self._showing = bar, True
+        with Live(get_renderable=self._view, console=self._console, refresh_per_second=REFRESHES):
+            before = protect()  # rich redirects what others print above the view, and would obey its escapes
+            try:
+                yield
+            finally:
+                restore(before)
+            self._showing = False
+        self._live = None
 
     def _view(self) -> RenderableType:
         """The funnel so far above the bar of the step; the bar alone once the step ends or if the folder fails."""

@@ -113,6 +113,9 @@ def _lines(measured: StageResult) -> Iterator[tuple[str, str, str, str, str]]:
 
 
 def _verdict(measured: StageResult, rule: Rule, violated: bool) -> str:
+    value = measured.signals.get(rule.signal)
+    if not violated and (value is None or value != value):
+        return "not measured"
     if measured.supposed:
         return "would be removed" if violated else "would pass"
     return "removed here" if rule.reason == measured.reason else "violated" if violated else "passes"

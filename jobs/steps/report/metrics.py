@@ -186,10 +186,10 @@ def _sizes(plan: Plan) -> list[Family]:
 
 
 def _performance(measured: Performance) -> list[Family]:
-    stages = Family("stage_seconds", "counter", "Time of a stage in all tasks, in seconds.", "seconds")
+    stages = Family("stage_seconds", "counter", "CPU time of a stage in all tasks, in seconds.", "seconds")
     for name, (seconds, _) in measured.stages.items():
         stages.add(seconds, stage=name)
-    steps = Family("step_seconds", "counter", "Time of all tasks of a step, in seconds.", "seconds")
+    steps = Family("step_seconds", "counter", "Wall time of all tasks of a step, in seconds.", "seconds")
     memory = Family("step_peak_memory_bytes", "gauge", "Peak memory of a worker in a step.", "bytes")
     for name, step in measured.steps.items():
         steps.add(step.seconds, step=name)

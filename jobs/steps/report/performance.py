@@ -18,7 +18,7 @@ class StepTime:
 
     Attributes:
         shards: Number of measured shards.
-        seconds: Seconds of work, summed over shards.
+        seconds: Wall seconds of its tasks, summed over shards.
         documents: Documents in the measured shards.
         memory: Peak bytes of memory of its workers.
     """
@@ -35,8 +35,8 @@ class Performance:
 
     Attributes:
         steps: By step, in order.
-        stages: Seconds and documents by stage.
-        slowest: Name, seconds and peak memory of the slowest tasks.
+        stages: CPU seconds and documents by stage.
+        slowest: Name, wall seconds and peak memory of the slowest tasks.
     """
 
     steps: dict[str, StepTime] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class Performance:
 
     @property
     def seconds(self) -> float:
-        """Seconds of all steps."""
+        """Wall seconds of all steps."""
         return sum(step.seconds for step in self.steps.values())
 
 

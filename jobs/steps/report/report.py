@@ -35,7 +35,7 @@ from curation.store.shards import Output
 if TYPE_CHECKING:
     from curation.jobs.steps.run import Run
 
-VERSION = 7
+VERSION = 8
 """Rises when the same run gives another report."""
 
 ROWS_SHOWN = 15

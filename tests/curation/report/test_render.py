@@ -36,7 +36,7 @@ def test_times_and_sizes() -> None:
         "1 min 43 s",
         "1 h 6 min",
     ]
-    assert [size(value) for value in (None, 500, 123456789, 5e12)] == ["–", "500 B", "118 MiB", "4.55 TiB"]
+    assert [size(value) for value in (None, 500, 999_600, 123456789, 5e12)] == ["–", "500 B", "1 MB", "123 MB", "5 TB"]
 
 
 def test_names_as_ids() -> None:

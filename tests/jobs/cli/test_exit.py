@@ -6,14 +6,19 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from archives import page, prose, response, write_archive
 from llvmlite.binding import ExecutionEngine
 from processes import curate
 
+from curation.jobs.cli import main
 from curation.jobs.cli.main import LOSES_ERRORS
+from curation.jobs.steps.progress import Progress
 from curation.store.folder import Folder
 from curation.store.shards import open_parquet, read_table
 
@@ -107,6 +112,40 @@ def test_a_reader_that_has_seen_enough_is_no_error(words: list[str]) -> None:
     with open(writer, "w") as closed:  # noqa: PTH123
         done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_the_exit_code_does_not_depend_on_the_reader(tmp_path: Path, form: list[str]) -> None:
+    """A run that quarantined an input exits with 1, also if nobody reads its summary."""
+    write_archive(tmp_path / "a.warc.gz", [response("https://a.org/", page("good", *prose(1)))])
+    (tmp_path / "b.warc.gz").write_bytes(b"no archive" * 99)
+    words = ["run", str(tmp_path), "--out", str(tmp_path / "out"), "--steps", "filter,report", "--workers", "0", *form]
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as closed:  # noqa: PTH123
+        command = [sys.executable, "-m", "curation.jobs.cli", *words]
+        done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_interrupt_says_what_was_made(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C says how far the step was, and claims nothing about commands that make nothing."""
+
+    def stopped(total: int = 0, done: int = 0) -> None:
+        with Progress("silent").step("filter", total, done) if total else nullcontext():
+            raise main.Interrupt("stopped by SIGINT")
+
+    said = []
+    for values in ((), (1, 0), (8, 3)):
+        monkeypatch.setattr(main, "app", partial(stopped, *values))
+        assert main._exit_code() == 3
+        said.append(capsys.readouterr().err.strip())
+    assert said == [
+        "curate: stopped by SIGINT",
+        "curate: stopped by SIGINT in filter, with 0 of 1 shard made; the same command makes the rest",
+        "curate: stopped by SIGINT in filter, with 3 of 8 shards made; the same command makes the rest",
+    ]
 
 
 def test_local_files_are_opened_by_arrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,11 +15,12 @@ from typer.testing import CliRunner
 
 from curation.errors import InputError, UsageError
 from curation.jobs.cli.main import app
-from curation.jobs.inspect.explain.explain import Explanation, explain
+from curation.jobs.inspect.explain.explain import Explanation, StageResult, explain
 from curation.jobs.inspect.explain.lookup import InputFacts, find_inputs, simplified
 from curation.jobs.inspect.explain.text_diff import plain
-from curation.jobs.inspect.explain.view import changes, show, show_inputs, to_json
+from curation.jobs.inspect.explain.view import FIELDS, changes, show, show_inputs, to_json
 from curation.jobs.steps.plan import Plan, open_plan
+from curation.stages.rules import Rule
 
 HOSTILE = "Look at \x1b[31mred\x1b[0m and \u202eback\u202c and [bold]loud[/bold] and \x9b2J, all of it in one line."
 THIN = "The shop on the corner of our street will be closed until Monday, and nobody knows whether it was planned."
@@ -285,3 +286,14 @@ def test_lines_cut_by_deduplication_are_shown(tmp_path: Path) -> None:
         done = CliRunner().invoke(app, [*words, "--out", out, "--workers", "0"])
         assert done.exit_code == 0, done.output
     assert changes_of(one(open_plan(out), "51"), "lines") == [f"- {footer}"]
+
+
+@pytest.mark.parametrize("value", [None, float("nan")])
+def test_a_value_that_was_not_measured_passes_no_rule(value: float | None) -> None:
+    """A rule whose value is missing is said not to have been measured, in stages that ran and in those that did not."""
+    rule = Rule("language_score", "<=", 0.02, "language_floor")
+    for supposed in (False, True):
+        measured = StageResult("extract", {"language_score": value}, [(rule, False)], None, None, None, supposed)
+        shown = printed([Explanation("corpus", dict.fromkeys(FIELDS), [measured])], terminal=False)
+        assert "not measured" in shown
+        assert "pass" not in shown

@@ -209,6 +209,23 @@ def test_fits_a_phone(browser: Any, pages: dict[str, Path], name: str) -> None:
     tab.page.context.close()
 
 
+def test_tables_of_inputs_and_times_are_read_without_scrolling_on_a_phone(browser: Any, pages: dict[str, Path]) -> None:
+    """At a width of 390 pixels every cell is inside its card and no value is broken over two lines."""
+    tab = opened(browser, pages["finished"], width=390)
+    cut = tab.page.evaluate(
+        """() => [...document.querySelectorAll("#inputs td, #time .ranking td")].filter(cell => {
+            const box = cell.getBoundingClientRect(), card = cell.closest(".card").getBoundingClientRect();
+            const line = 2.5 * parseFloat(getComputedStyle(cell).fontSize);
+            return box.width && (box.right > card.right || box.height > line);
+        }).map(cell => cell.outerHTML)"""
+    )
+    assert cut == []
+    assert "records lost" in tab.page.evaluate(
+        'getComputedStyle(document.querySelector("#inputs td:last-child"), "::before").content'
+    )
+    tab.page.context.close()
+
+
 def test_everything_is_reached_by_keyboard(browser: Any, pages: dict[str, Path]) -> None:
     """Tab reaches a link to every section and the heading of every stage, and Enter opens it."""
     tab = opened(browser, pages["finished"])
