@@ -7,6 +7,7 @@ page depends on the page alone, except that a page which takes about `time_limit
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Annotated, Any, ClassVar, Literal
@@ -156,6 +157,15 @@ class Extract:
         reasons = pc.coalesce(pa.array(failures, pa.string()), decide(signals, self.rules))
         counts = Counter(f"{failure}.{cause}" for failure, cause in zip(failures, causes, strict=True) if failure)
         return Outcome(batch.with_columns(text=texts).without_columns("html"), reasons, signals, counts)
+
+    def kernels(self) -> tuple[Callable[..., Any], ...]:
+        """Some kernels that the process for extraction compiles with its first page, if the cache lacks them."""
+        if "blocks" not in self._extractors:
+            return ()
+        from curation.extraction.blocks.extract import choose_blocks
+        from curation.extraction.blocks.parse import parse
+
+        return parse, choose_blocks
 
     def prepare(self) -> None:
         """Start the process for extraction, without waiting for it."""

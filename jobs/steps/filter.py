@@ -40,6 +40,7 @@ from curation.recipes.alarms import UNAVAILABLE
 from curation.recipes.recipe import Recipe
 from curation.running.answers import TaskFailure
 from curation.running.clients import tell
+from curation.running.compiled import is_cached
 from curation.running.overlap import overlapped
 from curation.running.performance import Meter
 from curation.stages.batch import Batch
@@ -236,6 +237,17 @@ def filter_archive(task: FilterTask) -> dict[str, int]:
     Manifest(STEP, shard, task.fingerprint, [task.source.identity], outputs, counts).write(folder, times)
     documents, removed, *_ = outputs
     return {"documents_in": documents.rows + removed.rows, "documents_out": documents.rows}
+
+
+def is_compiled(recipe: Recipe) -> bool:
+    """Whether the first page will not wait for kernels to be compiled: some of those that it needs stand for all."""
+    from curation.language.fasttext_kernels import fill_table
+
+    kernels = [
+        fill_table,
+        *(kernel for _, stage in recipe.stages if isinstance(stage, Extract) for kernel in stage.kernels()),
+    ]
+    return all(map(is_cached, kernels))
 
 
 def compile_kernels(recipe: Recipe) -> None:

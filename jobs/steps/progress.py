@@ -153,7 +153,8 @@ class StepProgress:
         read = self.bytes_read
         rate = read / max(time.monotonic() - (self._began or self.started), 1e-9)
         speed = f"{rate / 1e6:,.1f} MB/s" if rate >= 1e5 else f"{rate / 1e3:,.0f} kB/s"
-        return f"{read / 1e6:,.0f} of {self.total_bytes / 1e6:,.0f} MB, {speed}"
+        scale, unit = (1e6, "MB") if self.total_bytes >= 1e6 else (1e3, "kB")
+        return f"{read / scale:,.0f} of {self.total_bytes / scale:,.0f} {unit}, {speed}"
 
     def failed(self, name: str, cause: str) -> None:
         """Record a quarantined input."""

@@ -24,7 +24,6 @@ from curation.jobs.steps.storage_check import StorageCheck
 from curation.jobs.steps.table import Step, ancestors, named, step_named, steps
 from curation.recipes.recipe import Recipe
 from curation.running.cluster import Cluster, cores, open_cluster
-from curation.running.compiled import is_cached
 from curation.running.limits import require_open_files
 from curation.running.terminal import to_json
 from curation.store.bundles import bundle, plan_bundles
@@ -111,16 +110,14 @@ def run_commands(
 def _load_ahead(recipe: Recipe, commands: Sequence[str], progress: Progress) -> None:
     """Compile kernels, and load what the report needs, in this process, which otherwise waits for its workers.
 
-    Those of training run here. Others are compiled only where the cache lacks kernels, and shared through it. Those of
-    language identification show whether it does.
+    Those of training run here. Others are compiled only where the cache lacks kernels, and shared through it.
     """
     from curation.jobs.steps import filter, train_tokenizer
     from curation.jobs.steps.report import page
-    from curation.language.fasttext_kernels import fill_table
     from curation.language.identify import load_model
 
     with suppress(Exception):  # the steps themselves will say what is wrong
-        is_cold = "filter" in commands and not is_cached(fill_table)
+        is_cold = "filter" in commands and not filter.is_compiled(recipe)
         if is_cold:
             progress.note("compiling kernels, which takes about half a minute, once on each machine")
             load_model()

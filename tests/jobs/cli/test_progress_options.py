@@ -89,6 +89,9 @@ def test_a_slow_rate_is_shown() -> None:
         step.heard(("a", 2_000_000))
         step._began = (step._began or 0) - 98
         assert re.fullmatch(r"2 of 100 MB, (19|20) kB/s", step.bytes_rate())
+    with Progress("quiet").step("filter", 1, total_bytes=340_000) as step:
+        step.heard(("a", 120_000))
+        assert step.bytes_rate().startswith("120 of 340 kB, ")
 
 
 def test_quiet_shows_warnings_only(capsys: pytest.CaptureFixture[str]) -> None:

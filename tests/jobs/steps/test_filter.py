@@ -9,6 +9,7 @@ import pytest
 
 from curation.jobs.steps import filter as step
 from curation.jobs.steps import run, train_tokenizer
+from curation.recipes.recipe import load
 from curation.stages.batch import Batch
 
 
@@ -38,6 +39,15 @@ def test_kernels_are_compiled_from_the_last_stage_to_the_first() -> None:
     assert called == ["c4", "extract", "url"]
 
 
+@pytest.mark.parametrize(("recipe", "expected"), [("fineweb", True), ("web", False)])
+def test_kernels_that_only_one_recipe_needs_are_missed(
+    monkeypatch: pytest.MonkeyPatch, recipe: str, expected: bool
+) -> None:
+    """After a run of `fineweb`, the cache lacks the kernels of the extractor of `web`."""
+    monkeypatch.setattr(step, "is_cached", lambda kernel: "blocks" not in kernel.__module__)
+    assert step.is_compiled(load(recipe)) is expected
+
+
 @pytest.mark.parametrize(
     ("commands", "file", "is_cold", "expected"),
     [
@@ -56,7 +66,7 @@ def test_only_what_is_needed_is_loaded_ahead(
     monkeypatch.setattr(train_tokenizer, "compile_kernels", lambda: compiled.append("training"))
     monkeypatch.setattr(step, "compile_kernels", lambda recipe: compiled.append("filter"))
     monkeypatch.setattr("curation.jobs.steps.report.page.prepare", lambda: compiled.append("report"))
-    monkeypatch.setattr(run, "is_cached", lambda kernel: not is_cold)
+    monkeypatch.setattr(step, "is_compiled", lambda recipe: not is_cold)
     recipe: Any = SimpleNamespace(table=lambda name: SimpleNamespace(file=file))
     said: list[str] = []
     run._load_ahead(recipe, commands, SimpleNamespace(note=said.append))  # type: ignore[arg-type]
