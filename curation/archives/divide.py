@@ -67,7 +67,8 @@ def divide(source: Input) -> tuple[Input, ...]:
 def part_places(size: int, first: int) -> list[int]:
     """Where parts of a file of `size` bytes begin, but for the first of them, which has `first` bytes."""
     last = max(first // 4, 1)
-    places, place = [], 0
+    places: list[int] = []
+    place = 0
     while True:
         place += max(last, min(first, (size - place) // LAST_PARTS))
         if size - place < last:
