@@ -7,7 +7,7 @@ page depends on the page alone, except that a page which takes about `time_limit
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Annotated, Any, ClassVar, Literal
@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 
-from curation.errors import ParameterError
+from curation.errors import ParameterError, StageFailed
 from curation.extraction import isolation
 from curation.extraction.acceleration.patches import warn_if_not_accelerated
 from curation.extraction.blocks.model import InvalidModel, load, model_hash
@@ -28,6 +28,9 @@ from curation.stages.batch import Batch
 from curation.stages.parameters import Outside, Size, checked
 from curation.stages.rules import Rule, decide
 from curation.stages.stage import Outcome, struct
+
+FAILS_ON_ALL = 8
+"""Pages of a batch on which an extractor that is not built in fails, and on no other does not: none of them is odd."""
 
 ExtractorName = Annotated[str, Outside("code that is not built in", lambda name: name not in BUILT_IN)]
 
@@ -137,7 +140,12 @@ class Extract:
         return bool(self.languages) and self.language_floor is not None and self._extractors != ("resiliparse",)
 
     def __call__(self, batch: Batch, /) -> Outcome:
-        """Fill `text` and drop `html`; StepFailed if the process for extraction cannot be started."""
+        """Fill `text` and drop `html`.
+
+        Raises:
+            StepFailed: The process for extraction cannot be started, or an extractor that is not built in fails on
+                every page.
+        """
         html = batch.column("html")
         lengths = pc.utf8_length(html)
         fits = pc.less_equal(lengths, self.max_html_characters).fill_null(False)
@@ -146,6 +154,7 @@ class Extract:
         if len(pages) and "trafilatura" in self._extractors:
             warn_if_not_accelerated()
         answers = isolation.run(self._function(), pages, self._limits())
+        self._check_own(answers)
         texts, scores, failures, causes, given = self._columns(batch, tried, answers)
         signals = struct(
             html_characters=lengths.cast(pa.int64()),
@@ -192,6 +201,14 @@ class Extract:
         """The label of the model for each of `languages`; None if it does not know the language."""
         known = identify.labels(self.model)
         return {name: model_label(name, known) for name in self.languages}
+
+    def _check_own(self, answers: Sequence[isolation.Answer]) -> None:
+        """Raise StageFailed if code that is not built in failed on every page: that is its fault, not the pages'."""
+        errors = [answer.error for answer in answers if answer.failure == "error"]
+        own = [name for name in self._extractors if name not in BUILT_IN]
+        given = [answer.value[0] for answer in answers if answer.value is not None]
+        if own and len(errors) >= FAILS_ON_ALL and all(text is None for text in given):
+            raise StageFailed(f"extractor {own[0]} fails on every page: {errors[0]}")
 
     def _limits(self) -> isolation.PageLimits:
         return isolation.PageLimits(self.time_limit, self.memory_limit_mb)

@@ -25,12 +25,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from curation.running.answers import describe, place
+
 RECORD = struct.Struct("<BQ")
 """Head of a record: its kind, then the length in bytes of what follows."""
 
 ANSWER, TEXT, FAILED, OUT_OF_MEMORY = range(4)
 """Kinds of records. They contain the function's answer as JSON; an answer that is a list of a text and more, as
-TEXT_HEAD, the rest as JSON and the text; the name of the exception it raised; and nothing."""
+TEXT_HEAD, the rest as JSON and the text; the name of the exception it raised, and in the next line its message and
+place; and nothing."""
 
 TEXT_HEAD = struct.Struct("<I")
 """Length of the JSON in a record of the kind TEXT."""
@@ -133,7 +136,7 @@ class _Batch:
         except MemoryError:
             return OUT_OF_MEMORY, b""
         except BaseException as error:
-            return FAILED, type(error).__name__.encode()
+            return FAILED, f"{type(error).__name__}\n{describe(error)} ({place(error)})".encode("utf-8", "replace")
         finally:
             _limit_address_space(resource.RLIM_INFINITY)
             signal.setitimer(signal.ITIMER_PROF, 0)

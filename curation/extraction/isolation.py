@@ -77,11 +77,13 @@ class Answer:
         value: What the function returned.
         failure: Why there is no value: "timeout", "crash", "memory" or "error". None if there is one.
         cause: The clock that ran out, the signal or exit code of a crash, or the class of an exception.
+        error: The exception in one line, with its message and its place; empty if there was none.
     """
 
     value: Any = None
     failure: str | None = None
     cause: str | None = None
+    error: str = field(default="", compare=False)
 
 
 def run(function: Function, pages: pa.StringArray, limits: PageLimits) -> list[Answer]:
@@ -308,5 +310,6 @@ def _answer(kind: int, payload: bytes) -> Answer:
     if kind == ANSWER:
         return Answer(json.loads(payload))
     if kind == FAILED:
-        return Answer(failure="error", cause=payload.decode("utf-8", "replace"))
+        cause, _, error = payload.decode("utf-8", "replace").partition("\n")
+        return Answer(failure="error", cause=cause, error=error)
     return Answer(failure="memory", cause="MemoryError")

@@ -221,7 +221,7 @@ class StepProgress:
 
 def _end(step: StepProgress) -> str:
     """The last line of a step: "filter: 3 of 4 shards made, 1 quarantined, 12.3 s"."""
-    unit = _units(step)
+    unit = units(step.unit, step.total)
     if step.total and step.already == step.total:
         return f"{step.name}: nothing to do, {step.total:,} {unit} made before"
     made = step.done - step.already
@@ -233,11 +233,12 @@ def _end(step: StepProgress) -> str:
 
 def _state(step: StepProgress) -> str:
     """How far a step is that stops: "filter, with 3 of 8 shards made"."""
-    return f"{step.name}, with {step.done:,} of {step.total:,} {_units(step)} made"
+    return f"{step.name}, with {step.done:,} of {step.total:,} {units(step.unit, step.total)} made"
 
 
-def _units(step: StepProgress) -> str:
-    return step.unit.removesuffix("s") if step.total == 1 and " " not in step.unit else step.unit
+def units(name: str, number: int) -> str:
+    """The name of units for a number of them: "shards", 1 → "shard"."""
+    return name.removesuffix("s") if number == 1 and " " not in name else name
 
 
 def _count(step: StepProgress) -> str:

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from typing import Protocol, TypeVar
 
 from curation.errors import StepFailed, WriteFailed
-from curation.jobs.steps.progress import Progress
+from curation.jobs.steps.progress import Progress, units
 from curation.running.answers import TaskFailure
 from curation.running.cluster import Cluster
 from curation.store.folder import Folder
@@ -120,8 +120,8 @@ def run_tasks(
                 if stop_when_down and row >= DOWN:
                     raise StepFailed(f"{step}: nothing can be read for now, {row} times in a row: {result.cause}")
     if broken:
-        causes = "; ".join(dict.fromkeys(result.cause for result in broken))
+        causes = "; ".join([*dict.fromkeys(result.cause for result in broken)][:3])
+        count = f"{len(broken)} of {len(tasks)} {units(unit, len(tasks))} failed, first {broken[0].item.shard}"
         raise StepFailed(
-            f"{step}: {causes}; {len(broken)} of {len(tasks)} {unit} failed, first {broken[0].item.shard}; correct the "
-            "code and run the same command again, which keeps what is made"
+            f"{step}: {causes}; {count}; correct the code and run the same command again, which keeps what is made"
         )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pickle
+import re
 
 import pyarrow as pa
 import pytest
 
-from curation.errors import ParameterError
+from curation.errors import ParameterError, StageFailed
 from curation.extraction.extract import Extract
 from curation.stages.batch import Batch
 from curation.stages.stage import Outcome, Stage, apply, signal_type
@@ -105,6 +106,19 @@ def test_failures_are_reasons() -> None:
         "memory.MemoryError": 1,
         "error.KeyError": 1,
     }
+
+
+def test_an_extractor_of_ones_own_that_fails_on_every_page_stops() -> None:
+    """The exception and its place are named; if some page gives a text, or there are few pages, they are removed."""
+    stage = Extract(extractor="isolation_faults:page", languages=())
+    pages = ["FAULT error"] * 8
+    with pytest.raises(StageFailed) as error:
+        stage(batch(*pages))
+    place = r"\(isolation_faults.py, line \d+, in page\)"
+    cause = rf"extractor isolation_faults:page fails on every page: KeyError: 'no such thing' {place}"
+    assert re.fullmatch(cause, str(error.value))
+    assert reasons(stage(batch(*pages, "plain"))) == ["error"] * 8 + [None]
+    assert reasons(stage(batch(*pages[:7]))) == ["error"] * 7
 
 
 def test_failures_are_among_the_removed_rows() -> None:
