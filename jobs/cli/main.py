@@ -192,7 +192,12 @@ def _run(
 
         words = list(expand_lists(inputs or [], prefix))
         request |= {"inputs": words, "settings": settings or [], "workers": workers, "scheduler": scheduler}
-        raise typer.Exit(run_commands(commands=steps, **request))
+        try:
+            code = run_commands(commands=steps, **request)
+        except Interrupt as error:
+            error.add_note("between steps")  # a step that was interrupted has noted how far it was
+            raise
+        raise typer.Exit(code)
 
 
 @app.command(
@@ -381,7 +386,7 @@ def _exit_code() -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0 if end.code is None else CurationError.exit_code
     except Interrupt as error:
-        where = [f" in {state}; the same command makes the rest" for state in getattr(error, "__notes__", ())[:1]]
+        where = [f" {state}; the same command resumes" for state in getattr(error, "__notes__", ())[:1]]
         print(f"curate: {error}{''.join(where)}", file=sys.stderr)
     except (CurationError, ParameterError) as error:
         print(f"curate: {one_line(str(error))}", file=sys.stderr)

@@ -232,8 +232,8 @@ def _end(step: StepProgress) -> str:
 
 
 def _state(step: StepProgress) -> str:
-    """How far a step is that stops: "filter, with 3 of 8 shards made"."""
-    return f"{step.name}, with {step.done:,} of {step.total:,} {units(step.unit, step.total)} made"
+    """How far a step is that stops: "in filter, with 3 of 8 shards made"."""
+    return f"in {step.name}, with {step.done:,} of {step.total:,} {units(step.unit, step.total)} made"
 
 
 def units(name: str, number: int) -> str:

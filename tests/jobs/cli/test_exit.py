@@ -143,8 +143,8 @@ def test_an_interrupt_says_what_was_made(capsys: pytest.CaptureFixture[str], mon
         said.append(capsys.readouterr().err.strip())
     assert said == [
         "curate: stopped by SIGINT",
-        "curate: stopped by SIGINT in filter, with 0 of 1 shard made; the same command makes the rest",
-        "curate: stopped by SIGINT in filter, with 3 of 8 shards made; the same command makes the rest",
+        "curate: stopped by SIGINT in filter, with 0 of 1 shard made; the same command resumes",
+        "curate: stopped by SIGINT in filter, with 3 of 8 shards made; the same command resumes",
     ]
 
 
