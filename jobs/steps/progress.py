@@ -290,8 +290,9 @@ class Progress:
         try:
             with self._live_view(step) if self.mode == "live" and done < total else nullcontext():
                 yield step
-        except BaseException as error:  # such as Ctrl-C: whoever reports it can say how far the step was
-            error.add_note(_state(step))
+        except BaseException as error:
+            if not isinstance(error, Exception):  # Ctrl-C: whoever reports it can say how far the step was
+                error.add_note(_state(step))
             raise
         self._line(_end(step), ("plain",))
         self._event("step_done", step=name, shards=total, quarantined=step.quarantined, seconds=round(step.seconds, 3))
