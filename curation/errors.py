@@ -13,7 +13,8 @@
     │   ├── AlarmRaised       a removal rate outside the band that the recipe states
     │   ├── CredentialsFailed credentials of storage that are missing or expired; also an OSError
     │   ├── WriteFailed       a full disk, a folder that went away; also an OSError
-    │   └── DamagedManifest   a manifest that cannot be read; also a ValueError
+    │   ├── DamagedManifest   a manifest that cannot be read; also a ValueError
+    │   └── DamagedShard      a Parquet file of a run that cannot be read; also a ValueError
     ├── UnreadableArchive     exit 1: an input in which nothing is an archive; it is quarantined
     ├── NotDivisible          a part of an archive that cannot be read by itself; the archive is read whole
     └── ExtractionError       one page that `curation.extract` was asked for; no command raises it
@@ -95,6 +96,10 @@ class WriteFailed(StepFailed, OSError):
 
 class DamagedManifest(StepFailed, ValueError):
     """A manifest, or a bundle of them, is not what the step wrote."""
+
+
+class DamagedShard(StepFailed, ValueError):
+    """A Parquet file of a run is not what the step wrote."""
 
 
 class UnreadableArchive(CurationError):

@@ -234,6 +234,8 @@ def _find(argument: str, *, recorded: bool = False) -> list[Input]:
         else:
             infos = [info] if info is not None else []
             missing = f"input {argument}: no such file or folder{crawl_hint(argument)}"
+            if _is_local(fs) and is_special(path):
+                raise InputError(f"input {argument}: neither a file nor a folder: a pipe, a device or the like")
         if split_protocol(url)[0] in OBJECT_STORES:
             missing += ", or no such bucket"
         infos = _each_once(infos)

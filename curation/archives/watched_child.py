@@ -36,6 +36,9 @@ STATE = struct.Struct("<qq")
 OPENING, SPLITTING, DECODING = 0, 1, 2
 """Phases: before the first record, the search for the next one, and the decoding of one."""
 
+MOST_SECONDS = 1e6
+"""Longest time that a timer of the kernel is set to; a recipe may say "inf"."""
+
 AHEAD = 2
 """Batches passed on that the parent has not taken."""
 
@@ -79,7 +82,7 @@ class _Limits(Watch):
 
     def advancing(self) -> None:
         """Start the time again."""
-        signal.setitimer(signal.ITIMER_PROF, self._seconds)
+        signal.setitimer(signal.ITIMER_PROF, min(self._seconds, MOST_SECONDS))
 
     def _note(self, phase: int) -> None:
         self._state[:] = STATE.pack(phase, self._number)

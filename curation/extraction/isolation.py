@@ -33,6 +33,9 @@ from curation.extraction.isolated_child import ANSWER, FAILED, RECORD, RECYCLED,
 from curation.running.child import Child, describe_exit, not_shared, shared_file
 from curation.running.performance import add_elsewhere, child_ns
 
+LEAST_SECONDS, MOST_SECONDS, MOST_MEGABYTES = 1e-3, 1e6, 1 << 30
+"""What the system's timers and limits take. A recipe may say "inf", which is no limit."""
+
 PATIENCE = 6
 """Seconds of clock time allowed per second of processor time: on a busy machine a page is slow without hanging."""
 
@@ -196,9 +199,10 @@ class _Supervisor:
     def round(self, function: Function, first: int, count: int, limits: PageLimits) -> list[Answer]:
         """Answers for the pages from `first` on; fewer than requested, even none, if the child ended early."""
         os.ftruncate(self.answers, 0)
-        patience = limits.seconds * PATIENCE
-        request = _named(function) | {"first": first, "count": count}
-        child = self.begin(request | {"seconds": limits.seconds, "patience": patience, "megabytes": limits.megabytes})
+        seconds = min(max(limits.seconds, LEAST_SECONDS), MOST_SECONDS)
+        patience = seconds * PATIENCE
+        request = _named(function) | {"first": first, "count": count, "seconds": seconds, "patience": patience}
+        child = self.begin(request | {"megabytes": min(limits.megabytes, MOST_MEGABYTES)})
         fresh, child.fresh = child.fresh, False
         stuck = self.wait(child, 2 * patience + STUCK_SECONDS)
         computed = child_ns(child.process.pid)

@@ -498,7 +498,7 @@ def _read(name: str) -> tuple[str, str]:
     try:
         if not path.is_file():
             raise RecipeError(f"recipe {name}: no such file, and the built-in recipes are {', '.join(built_in())}")
-        return name, path.read_text(encoding="utf-8")
+        return name, path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"recipe {name}: {error}") from error
 
@@ -515,6 +515,8 @@ def _stage_entries(document: Mapping[str, Any], source: str) -> dict[str, dict[s
         if not isinstance(use, str):
             raise RecipeError(f'{source}: stage {position}: needs use = one of {", ".join(STAGES)}, or "module:Class"')
         name = str(entry.get("name", stage_name(use)))
+        if "name" in entry and (not name or "." in name or not name.isprintable()):
+            raise RecipeError(f"{source}: stage {position}: name = {name!r}: must be text without dots")
         if name in entries:
             raise RecipeError(f"{source}: stage {position}: a second stage named {name!r}; give it another name =")
         if name in TABLES or name in (ALARMS, *RESERVED):

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curation.arrays import Int64s
+from curation.errors import CurationError, DamagedShard
 from curation.store.folder import Folder, HashingFile
 
 ROW_GROUP_ROWS = 2048
@@ -185,9 +186,21 @@ def open_arrow(folder: Folder, path: str) -> Any:
 
 @contextmanager
 def open_parquet(folder: Folder, path: str) -> Iterator[pq.ParquetFile]:
-    """Open a Parquet file for reading."""
-    with open_arrow(folder, path) as file, pq.ParquetFile(file) as parquet:
-        yield parquet
+    """Open a Parquet file for reading.
+
+    Raises:
+        DamagedShard: It is damaged, which may be found only as it is read.
+    """
+    try:
+        with open_arrow(folder, path) as file, pq.ParquetFile(file) as parquet:
+            yield parquet
+    except (pa.ArrowInvalid, OSError) as error:
+        is_of_system = isinstance(error, OSError) and (error.errno is not None or not folder.is_local)
+        if is_of_system or isinstance(error, CurationError):
+            raise
+        raise DamagedShard(
+            f"{folder.url}/{path} is damaged, see `curate verify`: {str(error).splitlines()[0]}"
+        ) from error
 
 
 def read_shard(

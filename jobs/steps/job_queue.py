@@ -142,7 +142,7 @@ def read_job_queue(path: str) -> JobQueue:
         UsageError: It cannot be read, a key or value in it is wrong, or a folder or interface is not there.
     """
     try:
-        values = parse_toml(Path(path).read_text(encoding="utf-8"))
+        values = parse_toml(Path(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise UsageError(f"cluster file {path}: no such file") from error
     except (OSError, ValueError) as error:

@@ -196,6 +196,14 @@ def test_a_link_to_no_file_is_no_input(tmp_path: Path) -> None:
         find_inputs([str(tmp_path / "a.warc")])
 
 
+def test_devices_and_pipes_are_no_inputs(tmp_path: Path) -> None:
+    """Reading one could wait forever or never end."""
+    os.mkfifo(tmp_path / "pipe.warc")
+    for name in ("/dev/zero", str(tmp_path / "pipe.warc")):
+        with pytest.raises(InputError, match=f"^input {name}: neither a file nor a folder"):
+            find_inputs([name])
+
+
 def test_a_folder_is_listed_once(counting: list[tuple[str, str]]) -> None:
     """The files of a folder take no request of their own."""
     assert len(find_inputs(["counting://dump"])) == 50

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import resource
 from collections import Counter
 from collections.abc import Iterator
@@ -77,6 +78,13 @@ def test_the_same_batches_as_without_a_child(tmp_path: Path) -> None:
     found: Counter[str] = Counter()
     assert [batch.table for batch in read_watched(source, SETTINGS, found, [])] == expected
     assert found == counts
+
+
+@pytest.mark.parametrize("seconds", [math.inf, 1e300])
+def test_time_without_a_limit(seconds: float, tmp_path: Path) -> None:
+    """A limit beyond what a timer of the system takes is none."""
+    source = archive(tmp_path)
+    assert sum(map(len, read_watched(source, ReadSettings(max_seconds=seconds), Counter(), []))) == len(GOOD)
 
 
 def test_records_that_hang_or_crash_are_left_out(tmp_path: Path) -> None:

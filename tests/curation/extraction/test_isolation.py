@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import resource
@@ -105,6 +106,15 @@ def test_text_goes_there_and_back_unchanged() -> None:
     sliced = pa.array(pages, pa.string()).slice(1, 3)
     assert [answer.value for answer in isolation.run(FAULTS, sliced, LIMITS)] == ["", "ß漢字🎉\x00\n", ""]
     assert isolation.run(FAULTS, pa.array([], pa.string()), LIMITS) == []
+
+
+@pytest.mark.parametrize("seconds", [1e-300, 1e300, math.inf])
+@pytest.mark.parametrize("megabytes", [170, 10**18])
+def test_limits_may_have_any_size(seconds: float, megabytes: int) -> None:
+    """What is beyond the system's timers and limits is no limit, and not an error of every page."""
+    answers = isolation.run(FAULTS, pa.array(["a", "b"]), PageLimits(seconds, megabytes))
+    assert [answer.value or answer.failure for answer in answers] in (["a", "b"], ["timeout"] * 2)
+    assert seconds < 1 or [answer.value for answer in answers] == ["a", "b"]
 
 
 def test_lists_that_begin_with_a_text_come_back_unchanged() -> None:

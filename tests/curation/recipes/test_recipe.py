@@ -97,6 +97,13 @@ def test_errors_name_a_bad_setting(setting: str, said: list[str]) -> None:
     assert str(error.value).isprintable()
 
 
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    """As editors on Windows write it."""
+    path = tmp_path / "mine.toml"
+    path.write_text(MINIMAL.replace("\n", "\r\n"), encoding="utf-8-sig")
+    assert [name for (name, _) in load(str(path)).stages] == ["size"]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -108,6 +115,9 @@ def test_errors_name_a_bad_setting(setting: str, said: list[str]) -> None:
         ("[[stage]]\nuse = 'no.such:Thing'\n", ["cannot import no.such:Thing"]),
         ("[[stage]]\nmin = 1\n", ["stage 1", "needs use"]),
         (MINIMAL + MINIMAL, ["second stage named 'size'"]),
+        ("[[stage]]\nuse = 'c4'\nname = ''\n", ["stage 1", "name = ''"]),
+        ("[[stage]]\nuse = 'c4'\nname = 'a.b'\n", ["name = 'a.b'", "without dots"]),
+        ('[[stage]]\nuse = "c4"\nname = "\\u001b[2J"\n', [r"name = '\x1b[2J'"]),
         (MINIMAL + "min_length = -1\n", ["stage size", "min_length = -1", "at least 0"]),
         (MINIMAL + "min_length = true\n", ["min_length = True"]),
         (MINIMAL + f"min_length = 0x{'f' * 5000}\n", ["mine.toml", "64 bits"]),

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from curation.errors import DamagedShard
 from curation.store.folder import Folder
 from curation.store.shards import (
     ROW_GROUP_ROWS,
@@ -63,6 +64,19 @@ def test_rows_are_found_by_their_numbers(tmp_path: Path) -> None:
     assert rows_at(folder, "a.parquet", numbers).equals(table.take(numbers[:-1]))
     assert rows_at(folder, "a.parquet", numbers, ["n"])["n"].to_pylist() == numbers[:-1]
     assert rows_at(folder, "a.parquet", [], ["n"]).equals(table.select(["n"]).slice(0, 0))
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    """Wherever it is damaged: the error is not taken for one of storage, which may pass. A missing file is missing."""
+    folder, table = Folder(str(tmp_path)), rows(5000)
+    write(folder, "a.parquet", table, 1000)
+    sound = (tmp_path / "a.parquet").read_bytes()
+    for damaged in (sound[:-9], sound[:4] + b"\xff" * 400 + sound[404:], b"", b"PAR1" * 9):
+        (tmp_path / "a.parquet").write_bytes(damaged)
+        with pytest.raises(DamagedShard, match=r"a.parquet is damaged, see `curate verify`: "):
+            list(read_shard(folder, "a.parquet"))
+    with pytest.raises(FileNotFoundError):
+        list(read_shard(folder, "b.parquet"))
 
 
 def test_an_empty_shard_keeps_the_schema(tmp_path: Path) -> None:
