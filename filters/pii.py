@@ -27,7 +27,7 @@ from curation.arrays import Int32s
 from curation.errors import ParameterError, RecipeError
 from curation.pii import names
 from curation.pii.evidence import Match
-from curation.pii.find import KINDS, Search, find
+from curation.pii.find import KINDS, Search, find, without_collections
 from curation.pii.numbering_plans import ANYWHERE
 from curation.pii.replacements import replaced, replacement
 from curation.stages.batch import Batch
@@ -112,6 +112,7 @@ class Pii:
             hashes["secret"] = hashlib.blake2b(self._key(), digest_size=16, person=b"fingerprint").hexdigest()
         return hashes
 
+    @without_collections()
     def __call__(self, batch: Batch, /) -> Outcome:
         """Replace matches in the text; signals and counts say how many of each type."""
         text = batch.text

@@ -2,20 +2,23 @@
 
 The expressions of a numbering plan list thousands of prefixes, so matching one takes a microsecond, and there are many
 regions to ask. The automaton takes 50 ns for a digit, and a few in a kernel, which reads its table. It is built while
-it is used, state by state.
+it is used, state by state, which takes some microseconds for each.
 """
 
 from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Callable, Iterable, Set
+from bisect import bisect_left
+from collections.abc import Callable, Iterable
+from itertools import accumulate, chain
 from threading import Lock
 from typing import Any
 
 import numpy as np
 
 from curation.arrays import Int32s, Int64s
+from curation.running.compiled import kernel, leaf
 
 MAX_STATES = 1 << 15
 """States to keep. If there are more, all are forgotten and built again."""
@@ -26,9 +29,6 @@ _CAPACITY = 64
 _TOKEN = re.compile(r"\\d|\d|\[[\d-]+\]|\(\??:?|[)|?]|\{\d+(?:,\d+)?\}")
 _DIGITS = "0123456789"
 _ANY = (1 << 10) - 1
-_PLACES = [[place for place in range(10) if digits >> place & 1] for digits in range(_ANY + 1)]
-"""The digits of each class."""
-
 _VALUES = bytes.maketrans(_DIGITS.encode(), bytes(range(10)))
 
 _Positions = frozenset[int]
@@ -68,7 +68,13 @@ class Automaton:
                 self._results.append(result)
                 number = numbers[result] = len(self._results)
             start |= self._add(_parsed(expression), frozenset((-number,)))
-        self._start = frozenset(start)
+        self._start = array("i", sorted(start)).tobytes()
+        digits, then = zip(*self._moves, strict=True) if self._moves else ((), ())
+        self._table = (
+            np.array(digits, np.int32),
+            np.array([0, *accumulate(map(len, then))], np.int32),
+            np.array([*chain.from_iterable(then)], np.int32),
+        )
         self._states = self._no_states()
 
     def match(self, digits: str) -> Any:
@@ -92,7 +98,7 @@ class Automaton:
         return self._states
 
     def _no_states(self) -> States:
-        return States(self._moves, self._start, self._results_of, self._bits)
+        return States(self._table, self._start, self._results_of, self._bits)
 
     def _results_of(self, ends: tuple[int, ...]) -> Any:
         """The combined results of places in `_results`, as negative numbers."""
@@ -132,8 +138,8 @@ class States:
     Several threads may use it: nothing that is known changes.
 
     Args:
-        moves: For each position in the expressions, the digits that lead on, as bits, and the positions behind them.
-        start: Those that the automaton begins with.
+        moves: The arguments of `_followers` but the first.
+        start: The positions that the automaton begins with.
         results_of: Returns the results of the expressions that have ended.
         bits_of: Returns the bits of results.
 
@@ -149,8 +155,8 @@ class States:
 
     def __init__(
         self,
-        moves: list[tuple[int, _Positions]],
-        start: _Positions,
+        moves: tuple[Int32s, Int32s, Int32s],
+        start: bytes,
         results_of: Callable[[tuple[int, ...]], Any],
         bits_of: Callable[[Any], int],
     ) -> None:
@@ -163,7 +169,7 @@ class States:
         self.following: Int32s = np.zeros(10 * _CAPACITY, np.int32)
         self.accepts: Int64s = np.zeros(_CAPACITY, np.int64)
         self.cells = self.following.data
-        self.dead, self.start = self._place(frozenset()), self._place(start)
+        self.dead, self.start = self._place(b""), self._place(start)
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -176,25 +182,16 @@ class States:
             digit: The digit before the state to return.
         """
         with self._lock:
-            following: list[set[int]] = [set() for _ in _DIGITS]
-            after_any: set[int] = set()
-            for number in array("i", self._keys[place // 10]):
-                if number >= 0:
-                    digits, then = self._moves[number]
-                    if digits == _ANY:
-                        after_any |= then
-                    else:
-                        for value in _PLACES[digits]:
-                            following[value] |= then
-            usual = self._place(after_any)
-            for value, numbers in enumerate(following):
-                after = self._place(numbers | after_any) if numbers else usual
-                self.following[place + value] = after
-            return int(self.following[place + digit])
+            found, sizes = _followers(np.frombuffer(self._keys[place // 10], np.int32), *self._moves)
+            *counts, usual = sizes.tolist()
+            after_any = self._place(found[-1, :usual].tobytes())
+            for value, count in enumerate(counts):
+                after = after_any if count == usual else self._place(found[value, :count].tobytes())
+                self.cells[place + value] = after
+            return self.cells[place + digit]
 
-    def _place(self, states: Set[int]) -> int:
+    def _place(self, key: bytes) -> int:
         """The state that stands for a set of positions in the expressions."""
-        key = array("i", sorted(states)).tobytes()
         place = self._places.get(key)
         if place is None:
             number = len(self._keys)
@@ -204,9 +201,57 @@ class States:
                 self.cells = self.following.data
             place = self._places[key] = 10 * number
             self._keys.append(key)
-            self.results.append(self._results_of(tuple(one for one in array("i", key) if one < 0)))
+            positions = array("i", key)
+            self.results.append(self._results_of(tuple(positions[: bisect_left(positions, 0)])))
             self.accepts[number] = self._bits_of(self.results[number])
         return place
+
+
+@kernel
+def _followers(positions: Int32s, digits: Int32s, first: Int32s, then: Int32s) -> tuple[Int32s, Int64s]:
+    """The positions that follow some positions in the expressions.
+
+    Args:
+        positions: The positions; the end of an expression is a negative number.
+        digits: For each position, the digits that lead on, as bits.
+        first: For each position, the place in `then` of the first position that follows; at last, the size of `then`.
+        then: The positions that follow each position.
+
+    Returns:
+        For each digit, the positions in ascending order, shape (11, most); at last, those that follow any digit. And
+        the number of them.
+    """
+    most = 0
+    for one in positions:
+        most += first[one + 1] - first[one] if one >= 0 else 0
+    found, sizes = np.empty((11, most), np.int32), np.zeros(11, np.int64)
+    for one in positions:
+        if one >= 0 and digits[one] == _ANY:
+            for place in range(first[one], first[one + 1]):
+                sizes[10] = _added(then[place], found[10], sizes[10])
+    for value in range(10):
+        for place in range(sizes[10]):
+            found[value, place] = found[10, place]
+        sizes[value] = sizes[10]
+        for one in positions:
+            if one >= 0 and digits[one] != _ANY and digits[one] >> value & 1:
+                for place in range(first[one], first[one + 1]):
+                    sizes[value] = _added(then[place], found[value], sizes[value])
+    return found, sizes
+
+
+@leaf
+def _added(one: int, found: Int32s, size: int) -> int:
+    """Add a number to the first `size` numbers of an array, which are in ascending order; return how many there are."""
+    place = size
+    while place and found[place - 1] > one:
+        place -= 1
+    if place and found[place - 1] == one:
+        return size
+    for other in range(size, place, -1):
+        found[other] = found[other - 1]
+    found[place] = one
+    return size + 1
 
 
 def is_supported(expression: str) -> bool:

@@ -143,7 +143,7 @@ _MAY_BE_LETTER = np.array([chr(code).isalnum() for code in range(128)] + [True])
 
 
 @contextmanager
-def _without_collections() -> Iterator[None]:
+def without_collections() -> Iterator[None]:
     """No garbage collection meanwhile: looking through tens of thousands of matches, again and again as they are made,
     took a third of the time, and none of them is in a reference cycle."""
     was_enabled = gc.isenabled()
@@ -155,7 +155,7 @@ def _without_collections() -> Iterator[None]:
             gc.enable()
 
 
-@_without_collections()
+@without_collections()
 def find(
     texts: pa.StringArray, search: Search, settled: Settled | None = None, barren: set[str] | None = None
 ) -> dict[int, list[Match]]:

@@ -246,21 +246,25 @@ def _readings(
     ends_at, elsewhere, missing = np.zeros(size, np.int64), np.zeros(size, np.int64), np.zeros(2, np.int64)
     places: list[int] = []
     found: list[Readings | int] = []
-    while place < size:
-        first, states = place, automaton.states()
+    first, states = 0, automaton.states()
+    while True:
         place = classify_numbers(
             *(text.codepoints, begins, ends, text.last[rows], classes()),
             *(states.following, states.accepts, states.start, states.dead),
             *(place, ends_at, elsewhere, missing),
         )
-        at = ends_at[first:place]
-        chosen = (at < 0) | (states.accepts[at // 10] != 0) | (elsewhere[first:place] != 0)
-        places += (first + np.flatnonzero(chosen)).tolist()
-        results = states.results
-        found += [state if state < 0 else results[state // 10] for state in at[chosen].tolist()]
         if place < size:
             states.step(*missing.tolist())
-    return places, found, elsewhere[places].tolist()
+        # If there are too many states, what was found with them is kept before they are forgotten.
+        following = automaton.states() if place < size else None
+        if following is not states:
+            at = ends_at[first:place]
+            chosen = (at < 0) | (states.accepts[at // 10] != 0) | (elsewhere[first:place] != 0)
+            places += (first + np.flatnonzero(chosen)).tolist()
+            found += [state if state < 0 else states.results[state // 10] for state in at[chosen].tolist()]
+            if following is None:
+                return places, found, elsewhere[places].tolist()
+            first, states = place, following
 
 
 class _PlainForm(NamedTuple):
