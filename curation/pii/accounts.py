@@ -11,8 +11,8 @@ from curation.pii.numbering import digits_of, shape
 from curation.pii.recognizers import Span
 from curation.pii.windows import plain
 
-MIN_CARD_DIGITS, SSN_DIGITS = 12, 9
-"""Digits that a window must have."""
+CARD_DIGITS, SSN_DIGITS = (12, 19), (9, 9)
+"""Least and largest number of digits of a number."""
 _AROUND = 5
 """Characters around a social security number on which it depends whether it is part of something longer."""
 

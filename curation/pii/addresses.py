@@ -34,6 +34,8 @@ _PORT = re.compile(r":\d{2,5}(?:[/?]|(?![\w:]))")
 _REMOTE_USERS = ("git", "hg", "svn")
 _LOGIN_COMMAND = re.compile(r"(?<![\w./-])(?:ssh|sftp|scp|rsync|sshfs|mosh|ssh-copy-id) ")
 """Commands that are followed by options, a user and a host."""
+_LOGIN_WORDS = ("ssh", "sftp", "scp", "rsync", "mosh")
+"""Of which each command contains one."""
 _OPTIONS = re.compile(r" {0,3}+(?:-[^\s|;&]{1,40}+ {1,3}+(?:[^\s|;&-][^\s|;&]{0,60}+ {1,3}+)?+){0,8}+")
 _FILES, _PATH = re.compile(r"[^\n|;&<>]*+"), re.compile(r":[\w~/.]")
 """What may be between such a command and the user, and before a user with a path on the host."""
@@ -65,6 +67,8 @@ _SERVED = re.compile(r"(?:[/@\[=]|\bby |\bfrom |\bhost )\Z")
 _SERVES = re.compile(r":\d{2,5}|/\d|\]")
 _ASSIGNED_SHIFT, _ASSIGNED = 125, 1
 """2000::/3, all IPv6 addresses assigned by IANA. Others are more often ratios, or scopes in source code (`a::b`)."""
+_MAPPED_SHIFT, _MAPPED = 32, 0xFFFF
+"""::ffff:0:0/96, IPv4 addresses written as IPv6 addresses."""
 _GROUPS, _SURE_GROUPS = 8, 4
 _LONG_GROUP = 3
 _PRIVATE_OCTETS, _SPECIAL_OCTETS = frozenset({0, 10, 127, *range(224, 256)}), frozenset({100, 169, 172, 192, 198, 203})
@@ -133,7 +137,7 @@ def _is_login(text: str, start: int, end: int, local: str) -> bool:
 
 def _follows_login(before: str, has_path: bool) -> bool:
     """Whether a text ends with a command for a remote host and its options, or files if a path follows the host."""
-    commands = list(_LOGIN_COMMAND.finditer(before))
+    commands = list(_LOGIN_COMMAND.finditer(before)) if any(map(before.__contains__, _LOGIN_WORDS)) else ()
     if not commands:
         return False
     place = commands[-1].end()
@@ -178,11 +182,8 @@ def judge_ip(text: str, span: Span, named: bool = True) -> Match | None:
 def _ipv4_look(written: str) -> tuple[bool, bool, bool]:
     """Whether an IPv4 address has small parts as versions have, has two digits in each part, and is public."""
     parts = tuple(map(int, written.split(".")))
-    is_public = parts[0] not in _PRIVATE_OCTETS and (
-        parts[0] not in _SPECIAL_OCTETS or _is_public(ipaddress.IPv4Address(written))
-    )
     is_small = max(parts[:3]) < SMALL_PART or max(parts[1:]) < SMALL_PART
-    return is_small, _PAIRS.fullmatch(written) is not None, is_public
+    return is_small, _PAIRS.fullmatch(written) is not None, _is_public_ipv4(int.from_bytes(parts))
 
 
 def _judge_ipv6(text: str, span: Span, written: str, named: bool) -> Match | None:
@@ -192,9 +193,9 @@ def _judge_ipv6(text: str, span: Span, written: str, named: bool) -> Match | Non
     except OSError:
         return None
     is_assigned = packed >> _ASSIGNED_SHIFT == _ASSIGNED
-    mapped = None if is_assigned else ipaddress.IPv6Address(packed).ipv4_mapped
+    is_mapped = packed >> _MAPPED_SHIFT == _MAPPED
     score = span.score
-    if mapped is None:
+    if not is_mapped:
         if not (is_assigned or _is_random(written)) or not _is_sure(text, span, written):
             return None
         if written.replace(":", "").isdecimal() and _is_series(written):
@@ -203,8 +204,16 @@ def _judge_ipv6(text: str, span: Span, written: str, named: bool) -> Match | Non
     if is_assigned and not _SPECIAL_GROUPS.match(written):
         value = socket.inet_ntop(socket.AF_INET6, packed.to_bytes(16))
         return Match("ip", span.start, span.end, score, value, False)
+    if is_mapped:
+        value = f"::ffff:{packed >> 16 & 0xFFFF:x}:{packed & 0xFFFF:x}"
+        return Match("ip", span.start, span.end, score, value, not _is_public_ipv4(packed & 0xFFFFFFFF))
     address = ipaddress.IPv6Address(packed)
-    return Match("ip", span.start, span.end, score, address.compressed, not _is_public(mapped or address))
+    return Match("ip", span.start, span.end, score, address.compressed, not _is_public(address))
+
+
+def _is_public_ipv4(packed: int) -> bool:
+    first = packed >> 24
+    return first not in _PRIVATE_OCTETS and (first not in _SPECIAL_OCTETS or _is_public(ipaddress.IPv4Address(packed)))
 
 
 def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:

@@ -51,7 +51,7 @@ class Kind:
         recognize: Finds its spans in a converted window, given the regions of phone numbers and where the window ends.
         judge: Turns a span in a text into a match, or None, given the regions, and whether a word that names a number
             may be near.
-        least: Number of characters that a window needs of the class that the search requires.
+        digits: Least and largest number of digits, in groups with one character between two, that a window needs.
         judge_all: Judges simple windows all at once, given the characters of all texts, the windows, a function that
             returns the text of a row, the minimum score and the regions. Returns their matches with their rows, and the
             other windows that may have one.
@@ -64,7 +64,7 @@ class Kind:
     shown: Callable[[str], str]
     recognize: Callable[[str, tuple[str, ...], int], Iterable[Span]]
     judge: Callable[..., Match | None]
-    least: int = 0
+    digits: tuple[int, int] | None = None
     judge_all: Callable[
         [views.Characters, Windows, Callable[[int], str], float, tuple[str, ...]],
         tuple[list[tuple[int, Match]], Windows],
@@ -93,7 +93,7 @@ KINDS = {
         windows.plain,
         recognizers.cards,
         lambda text, span, _, named=True: accounts.judge_card(text, span, named),
-        accounts.MIN_CARD_DIGITS,
+        accounts.CARD_DIGITS,
         before=1,
         after=lambda text, end: end + 1,
     ),
@@ -179,7 +179,8 @@ def find(
     for name, minimum in search.minimums:
         kind = KINDS[name]
         chosen = windows_of(kind.windows)
-        chosen = chosen[chosen[:, 3] >= kind.least]
+        if kind.digits is not None:
+            chosen = windows.grouped(characters, chosen, *kind.digits)
         judged, others = kind.judge_all(characters, chosen, text_of, minimum, search.regions)
         for row, one in judged:
             if one.score >= minimum:

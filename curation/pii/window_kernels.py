@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from curation.arrays import Int32s, Int64s, UInt8s, UInt32s
+from curation.arrays import Bools, Int32s, Int64s, UInt8s, UInt32s
 from curation.running.compiled import inner, kernel, leaf
 
 ANCHOR = 4
@@ -122,6 +122,33 @@ def find_anchors(
                 n_windows += 1
                 previous, previous_end = row, end
     return n_windows
+
+
+@kernel
+def have_groups(codepoints: UInt32s, begins: Int64s, ends: Int64s, least: int, most: int, found: Bools) -> None:
+    """Tell which windows have groups of ASCII digits, with one character between two, with some number of digits.
+
+    Args:
+        codepoints: Code points of all texts.
+        begins: First code point of each window.
+        ends: Code point after each window.
+        least: Least number of digits of all these groups.
+        most: Largest number of their digits.
+        found: Output: whether a window has such groups; false before.
+    """
+    for window in range(begins.size):
+        begin, end = begins[window], ends[window]
+        for start in range(begin, end):
+            is_first = 48 <= codepoints[start] <= 57 and not (start > begin and 48 <= codepoints[start - 1] <= 57)
+            count, between, i = 0, 0, start
+            while is_first and i < end and count <= most and between <= 1:
+                if 48 <= codepoints[i] <= 57:
+                    count, between = count + 1, 0
+                    if least <= count <= most and not (i + 1 < end and 48 <= codepoints[i + 1] <= 57):
+                        found[window] = True
+                else:
+                    between += 1
+                i += 1
 
 
 @kernel

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 import re
+from collections.abc import Callable, Iterator
 
 import pyarrow as pa
+import pytest
 import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation.pii import windows
+from curation.pii import recognizers, windows
+from curation.pii.find import KINDS
+from curation.pii.recognizers import Span
 from curation.text import views
 
 Window = list[int]
@@ -86,3 +92,43 @@ def test_shown_keeps_positions() -> None:
         assert len(view(text)) == len(text)
     assert windows.shown(text) == "\n" * 4 + "a@b.cn。Tel\u00a01–2 " + "\n" * 4 + " ٣ " + "\n" * 5
     assert windows.capital("de89\u00a01–2") == "DE89 1-2"
+
+
+@settings(deadline=None, derandomize=True)
+@given(st.lists(st.text("0123 -x٣\u00a0", max_size=40), max_size=5), st.integers(1, 9), st.integers(0, 5))
+def test_windows_with_groups_of_digits(texts: list[str], least: int, more: int) -> None:
+    """A window is chosen if some groups of ASCII digits, one character apart, have as many digits as wanted."""
+    view = characters(*texts)
+    found = windows.number_windows(view)
+    expected = []
+    for row, start, end, digits in found.tolist():
+        groups = [match.span() for match in re.finditer("[0-9]+", texts[row][start:end])]
+        chains = [groups[first : last + 1] for first in range(len(groups)) for last in range(first, len(groups))]
+        joined = [
+            sum(stop - begin for begin, stop in chain)
+            for chain in chains
+            if all(behind[0] - before[1] == 1 for before, behind in itertools.pairwise(chain))
+        ]
+        if any(least <= size <= least + more for size in joined):
+            expected.append([row, start, end, digits])
+    assert windows.grouped(view, found, least, least + more).tolist() == expected
+
+
+@pytest.mark.parametrize(("kind", "recognize"), [("credit_card", recognizers.cards), ("us_ssn", recognizers.ssns)])
+def test_no_number_is_in_other_windows(kind: str, recognize: Callable[[str], Iterator[Span]]) -> None:
+    """Whatever a recognizer finds has the number of digits for which windows are chosen."""
+    digits, found = KINDS[kind].digits, 0
+    assert digits is not None
+    chance = random.Random(4)
+    for _ in range(3000):
+        sizes = chance.choice(
+            ((4, 4, 4, 4), (4, 6, 5), (16,), (12,), (4, 4, 4), (4, 4, 4, 4, 3), (3, 2, 4), (5, 4), (9,))
+        )
+        groups = ["".join(chance.choices("0123456789", k=size)) for size in sizes]
+        text = windows.plain(chance.choice(" -.\u00a0\u2011").join(["4" + groups[0][1:], *groups[1:]]))
+        for span in recognize(text):
+            found += 1
+            assert digits[0] <= sum(map(str.isdigit, text[span.start : span.end])) <= digits[1]
+            view = characters(text)
+            assert len(windows.grouped(view, windows.number_windows(view), *digits)) == 1
+    assert found > 100
