@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from functools import cache, lru_cache
-from itertools import accumulate
-from typing import NamedTuple
+from itertools import accumulate, groupby
+from operator import itemgetter
+from typing import Any, NamedTuple
 
-from curation.pii.numbering import EXTENSION, Number, digit_values, digits_of, form_of, numbers_in_form, shape
+from curation.pii.numbering import EXTENSION, Form, Number, digit_values, digits_of, form_of, numbers_in_form, shape
 from curation.pii.numbering_plans import PUNCTUATION, Readings, regions_of
 from curation.pii.window_kernels import MIN_ABROAD
 
@@ -35,6 +36,8 @@ _ONE_NUMBER = 32
 """Characters of a text of which all is looked at once, since it has hardly more than one number."""
 _NOT_PLAIN = re.compile("[^\\W\\d_]|[;,#\uff03~\uff5e+\uff0b]")
 """What a number of digits and punctuation does not have: letters, and what may begin an extension."""
+_MAY_BE_FORMLESS = re.compile("[\\[\\]()\uff08\uff09\uff3b\uff3d]")
+"""What a part has besides digits that is not written as a number is."""
 _SECOND_NUMBER = re.compile(r"[\\/] *+x")
 _SLASHED_DATE = re.compile(r"(?:[0-3]?\d/[01]?\d|[01]?\d/[0-3]?\d)/(?:[12]\d)?\d{2}")
 _TIME_STAMP = re.compile(r"[12]\d{3}[-/]?[01]\d[-/]?[0-3]\d {1,4}[0-2]\d\Z")
@@ -57,15 +60,11 @@ class _NumberPart(NamedTuple):
     Attributes:
         start: First character.
         end: Character after the last.
-        first: Number of digits before it in the candidate.
-        last: Number of digits up to its end in the candidate.
         shape: Its shape.
     """
 
     start: int
     end: int
-    first: int
-    last: int
     shape: str
 
 
@@ -75,18 +74,16 @@ class _Candidate(NamedTuple):
     Attributes:
         start: First character.
         end: Character after the last.
-        digits: Number of its digits.
         may_be_date: Whether it may be a date or a time.
         is_plain: Whether there are only digits and punctuation, so that its parts are plain numbers, or none.
-        parts: Its parts, itself first.
+        parts: Its parts, itself first: each a `_NumberPart` or `ReadPart`.
     """
 
     start: int
     end: int
-    digits: int
     may_be_date: bool
     is_plain: bool
-    parts: Sequence[_NumberPart]
+    parts: Sequence[Any]
 
 
 def find_numbers(
@@ -112,18 +109,83 @@ def _find_numbers(
     text: str, regions: tuple[str, ...], limit: int | None
 ) -> dict[tuple[int, int], dict[str, Number] | None]:
     form, digits = shape(text), digits_of(text)
-    first, last, candidate = (first_candidate if len(form) <= _SHORT else first_candidate.__wrapped__)(form, limit)
+    is_short = len(form) <= _SHORT
+    first, last, candidate = (first_candidate if is_short else first_candidate.__wrapped__)(form, limit)
     if candidate is None:
         return {}
+    before = (_digits_before if is_short else _digits_before.__wrapped__)(form)
     known = _KnownReadings(regions)
+
+    def numbers_in(part: _NumberPart, candidate: _Candidate, wanted: tuple[str, ...]) -> dict[str, Number]:
+        own = digits[before[part.start] : before[part.end]]
+        return _numbers_in_part(part, candidate.is_plain, own, text, known, wanted)
+
     whole = candidate.parts[0] if candidate.parts else None
     if whole and whole.start <= first and last <= whole.end and not _is_date(text, candidate):
         # Nearly all texts are one number, or none.
-        valid = _numbers_in_part(whole, candidate.is_plain, digits, text, known, regions)
+        valid = numbers_in(whole, candidate, regions)
         missing = regions[: regions.index(next(iter(valid)))] if valid else regions
-        if not missing or not _may_have_numbers(candidate, digits, known, missing):
+        if not missing or not _may_have_numbers(candidate, digits, before, known, missing):
             return {(whole.start, whole.end): valid} if valid else {}
-    return _search(text, form, digits, (first, last), known)
+    return _search(text, (first, last), regions, lambda place: _candidate(form, place), numbers_in)
+
+
+class ReadPart(NamedTuple):
+    """A part of a window that may be a number, as `part_kernels.find_parts` finds it. Places are counted from the start
+    of the window.
+
+    Attributes:
+        start: First character.
+        end: Character after the last.
+        first: Number of digits before it.
+        last: Number of digits up to its end.
+        readings: What its digits may mean; None if it begins with a plus sign.
+    """
+
+    start: int
+    end: int
+    first: int
+    last: int
+    readings: Readings | None
+
+
+def numbers_in_parts(
+    text: str, size: int, parts: Iterable[tuple[int, int, int, ReadPart]], regions: tuple[str, ...]
+) -> dict[tuple[int, int], dict[str, Number] | None]:
+    """Find the same numbers as `find_numbers` in a window of which the parts are known.
+
+    Args:
+        text: The window, and what is behind it.
+        size: Size of the window.
+        parts: The place from which on the next candidate is that of the part, where the candidate begins and ends, and
+            the part.
+        regions: Regions (ISO 3166), the preferred one first.
+    """
+    window = text[:size]
+    digits, last = digits_of(window), size
+    while not window[last - 1].isdecimal():
+        last -= 1
+    candidates: dict[int, _Candidate] = {}
+    for place, same in groupby(parts, itemgetter(0, 1, 2)):
+        origin, start, end = place
+        candidates[origin] = _Candidate(start, end, _may_be_date(window[start:end]), True, [one[3] for one in same])
+
+    def numbers_in(part: ReadPart, _: object, wanted: tuple[str, ...]) -> dict[str, Number]:
+        if _MAY_BE_FORMLESS.search(window, part.start, part.end) and not form_of(shape(window[part.start : part.end])):
+            return {}
+        form = Form(part.last - part.first, 0, part.readings is None, False, False)
+        own, readings = digits[part.first : part.last], None if part.readings is None else part.readings.usual
+        return numbers_in_form(form, own, text[part.start : part.end], regions, wanted, readings)
+
+    first = _FIRST_DIGIT.search(window)
+    assert first is not None
+    return _search(text, (first.start(), last), regions, candidates.get, numbers_in)
+
+
+@lru_cache(maxsize=_KEPT_SHAPES)
+def _digits_before(form: str) -> list[int]:
+    """The number of digits before each character of a text, or of its shape, and before its end."""
+    return [0, *accumulate(map(str.isdigit, form))]
 
 
 class _KnownReadings(dict[str, Readings]):
@@ -141,19 +203,18 @@ class _KnownReadings(dict[str, Readings]):
 
 
 def _numbers_in_part(
-    part: _NumberPart, is_plain: bool, digits: str, text: str, known: _KnownReadings, wanted: tuple[str, ...]
+    part: _NumberPart, is_plain: bool, own: str, text: str, known: _KnownReadings, wanted: tuple[str, ...]
 ) -> dict[str, Number]:
     """What a part of a candidate means, by region; tests of its digits go before slower ones of its form.
 
     Args:
         part: The part.
         is_plain: Whether its candidate is.
-        digits: The digits of the candidate.
+        own: Its digits.
         text: The text in which the part is.
         known: What digits may mean in all regions.
         wanted: The regions to ask.
     """
-    own = digits[part.first : part.last]
     readings = known[own].usual if is_plain else None
     form = form_of(part.shape) if readings or not is_plain else None
     if form is None or (form.plus and form.size < MIN_ABROAD and not form.has_letters):
@@ -165,19 +226,22 @@ def _numbers_in_part(
     return numbers_in_form(form, own, text[part.start : part.end], known.regions, wanted, readings)
 
 
-def _may_have_numbers(candidate: _Candidate, digits: str, known: _KnownReadings, wanted: Container[str]) -> bool:
+def _may_have_numbers(
+    candidate: _Candidate, digits: str, before: Sequence[int], known: _KnownReadings, wanted: Container[str]
+) -> bool:
     """Whether any part of a candidate except itself may be a number that is valid in some of the regions: a quick test.
 
     Args:
         candidate: The candidate.
-        digits: Its digits.
+        digits: The digits of the text.
+        before: The number of digits before each character.
         known: What digits may mean in all regions.
         wanted: Some of them.
     """
     for part in candidate.parts[1:]:
         form = None if candidate.is_plain else form_of(part.shape)
         if form is None or form.is_plain:
-            if any(one[0] in wanted for one in known[digits[part.first : part.last]].usual):
+            if any(one[0] in wanted for one in known[digits[before[part.start] : before[part.end]]].usual):
                 return True
         else:
             return True
@@ -185,35 +249,37 @@ def _may_have_numbers(candidate: _Candidate, digits: str, known: _KnownReadings,
 
 
 def _search(
-    text: str, form: str, digits: str, ends: tuple[int, int], known: _KnownReadings
+    text: str,
+    ends: tuple[int, int],
+    regions: tuple[str, ...],
+    candidate_at: Callable[[int], _Candidate | None],
+    numbers_in: Callable[[Any, _Candidate, tuple[str, ...]], dict[str, Number]],
 ) -> dict[tuple[int, int], dict[str, Number] | None]:
     """Find numbers from one candidate to the next, for all regions at once.
 
     Args:
         text: A stretch of text.
-        form: Its shape.
-        digits: Its digits.
         ends: Where the first digit is that counts, and the place after the last one.
-        known: What digits may mean in the regions.
+        regions: The regions, the preferred one first.
+        candidate_at: Returns the next candidate from a place on, or None.
+        numbers_in: Returns what a part of a candidate means in each of some regions in which it is a number.
     """
     first, last = ends
-    regions = known.regions
     meanings: dict[tuple[int, int], dict[str, Number] | None] = {}
     found: dict[tuple[int, int], list[str]] = {}
-    # Places where to go on, with the number of digits before them, and the regions for which to go on there.
-    pending: dict[tuple[int, int], tuple[str, ...]] = {(0, 0): regions}
+    # Places where to go on, and the regions for which to go on there.
+    pending: dict[int, tuple[str, ...]] = {0: regions}
     allowed = regions
     while pending:
-        place, skipped = min(pending)
-        missing = pending.pop((place, skipped))
+        place = min(pending)
+        missing = pending.pop(place)
         if allowed is not regions:
             missing = tuple(region for region in missing if region in allowed)
-        candidate = _candidate(form, place)
+        candidate = candidate_at(place)
         if candidate is None:
             continue
-        own = digits[skipped : skipped + candidate.digits]
         for part in () if _is_date(text, candidate) else candidate.parts:
-            valid = _numbers_in_part(part, candidate.is_plain, own, text, known, missing)
+            valid = numbers_in(part, candidate, missing)
             hits = [region for region in missing if region in valid]
             if hits:
                 start, end = span = part.start, part.end
@@ -224,13 +290,11 @@ def _search(
                 found.setdefault(span, []).extend(hits)
                 missing = tuple(region for region in missing if region in allowed and region not in valid)
                 if end < last:
-                    behind = (end, skipped + part.last)
-                    pending[behind] = (*pending.get(behind, ()), *hits)
+                    pending[end] = (*pending.get(end, ()), *hits)
                 if not missing:
                     break
         if missing and candidate.end < last:
-            after = (candidate.end, skipped + candidate.digits)
-            pending[after] = (*pending.get(after, ()), *missing)
+            pending[candidate.end] = (*pending.get(candidate.end, ()), *missing)
     return {span: meanings[span] for span, hits in found.items() if not set(hits).isdisjoint(allowed)}
 
 
@@ -246,10 +310,8 @@ def _candidate(form: str, place: int) -> _Candidate | None:
     found = _candidate_of(form[begin : span[1] + 1], span[0] - begin)
     if found is None:
         return None
-    parts = [
-        _NumberPart(begin + part.start, begin + part.end, part.first, part.last, part.shape) for part in found.parts
-    ]
-    return _Candidate(begin + found.start, begin + found.end, found.digits, found.may_be_date, found.is_plain, parts)
+    parts = [_NumberPart(begin + part.start, begin + part.end, part.shape) for part in found.parts]
+    return _Candidate(begin + found.start, begin + found.end, found.may_be_date, found.is_plain, parts)
 
 
 @lru_cache(maxsize=_KEPT_SHAPES)
@@ -295,17 +357,20 @@ def _candidate_of(text: str, place: int) -> _Candidate | None:
         return None
     start, end = span
     candidate = text[start:end]
-    may_be_date = candidate.count("/") > 1 or candidate[-3:-2] == " "
-    before = [0, *accumulate(map(str.isdecimal, candidate))]
     parts = {}
     whole = (0, len(candidate))
     for begin, stop in (whole, *_parts(candidate)):
         part = candidate if (begin, stop) == whole else _without_end(candidate[begin:stop])
         first, last = start + begin, start + begin + len(part)
         if part and (first, last) not in parts and _stands_alone(text, first, part):
-            parts[first, last] = _NumberPart(first, last, before[begin], before[begin + len(part)], part)
+            parts[first, last] = _NumberPart(first, last, part)
     is_plain = _NOT_PLAIN.search(candidate) is None
-    return _Candidate(start, end, before[-1], may_be_date, is_plain, tuple(parts.values()))
+    return _Candidate(start, end, _may_be_date(candidate), is_plain, tuple(parts.values()))
+
+
+def _may_be_date(candidate: str) -> bool:
+    """Whether a candidate may be a date or a time, by its shape."""
+    return candidate.count("/") > 1 or candidate[-3:-2] == " "
 
 
 def is_date(text: str, start: int, end: int) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -30,7 +31,8 @@ from curation.pii.numbering import (
     usually_grouped,
 )
 from curation.pii.numbering_plans import Readings, bits_before, country_code, regions_of
-from curation.pii.phone_matcher import first_candidate, is_date, next_candidate
+from curation.pii.part_kernels import AFTER_PLUS, find_parts, kinds_of_characters
+from curation.pii.phone_matcher import ReadPart, first_candidate, is_date, next_candidate, numbers_in_parts
 from curation.pii.recognizers import GLUED_WORD, PHONE_SCORE, Span
 from curation.pii.window_kernels import MAX_DIGITS, WITH_PLUS, classify_numbers
 from curation.pii.windows import MIN_PHONE_DIGITS, NUMBER_PUNCTUATION, classes, plain, shown
@@ -163,7 +165,75 @@ def judge_plain(
         elif number.value and form.look is not None and not (form.look.may_be_date and _DATE.search(raw)):
             begin, stop = start + form.start, start + form.end
             matches.append((row, _scored(text, begin, stop, PHONE_SCORE, form.look, number, named)))
-    return matches, windows[others]
+    return _judge_parts(characters, windows[others], text_of, regions, matches)
+
+
+def _judge_parts(
+    characters: views.Characters,
+    windows: Int64s,
+    text_of: Callable[[int], str],
+    regions: tuple[str, ...],
+    matches: list[tuple[int, Match]],
+) -> tuple[list[tuple[int, Match]], Int64s]:
+    """Judge the windows of digits, punctuation and plus signs: as `judge_plain`, with a list of matches to add to."""
+    if not len(windows):
+        return matches, windows
+    parts, is_done = _parts(characters, windows, regions)
+    listed = windows.tolist()
+    for place, found in groupby(parts, itemgetter(0)):
+        row, start, end, _, named = listed[place]
+        text, size = text_of(row), end - start
+        meant = numbers_in_parts(text[start : end + len(":00")], size, (one[1:] for one in found), regions)
+        for (begin, stop), numbers_found in meant.items():
+            span = Span(start + begin, start + stop, PHONE_SCORE, numbers_found)
+            match = judge_phone(text, span, regions, bool(named))
+            if match is not None:
+                matches.append((row, match))
+    return matches, windows[~is_done]
+
+
+def _parts(
+    text: views.Characters, windows: Int64s, regions: tuple[str, ...]
+) -> tuple[list[tuple[int, int, int, int, ReadPart]], Bools]:
+    """The parts of windows that may be numbers, in the order in which they are tried.
+
+    Args:
+        text: The texts.
+        windows: The windows.
+        regions: Regions (ISO 3166).
+
+    Returns:
+        For each part the place of its window, and what `numbers_in_parts` needs; and whether each window was looked at.
+    """
+    rows, begins, ends = windows[:, :3].T
+    offsets, size, place = text.first[rows], len(windows), 0
+    found, is_done, missing = np.empty((4 * size + 64, 9), np.int64), np.zeros(size, np.bool_), np.zeros(2, np.int64)
+    parts: list[tuple[int, int, int, int, ReadPart]] = []
+    automaton = regions_of(regions)
+    count, states = 0, automaton.states()
+    while True:
+        missing[0] = -1
+        place, count = find_parts(
+            *(text.codepoints, begins + offsets, ends + offsets, offsets, text.last[rows], kinds_of_characters()),
+            *(states.following, states.accepts, states.start, states.dead),
+            place,
+            found,
+            count,
+            is_done,
+            missing,
+        )
+        if missing[0] >= 0:
+            states.step(*missing.tolist())
+        elif place < size:
+            found = np.concatenate([found, np.empty_like(found)])
+        following = automaton.states() if place < size else None
+        if following is not states:
+            for window, origin, low, high, start, stop, first, last, state in found[:count].tolist():
+                readings = None if state == AFTER_PLUS else states.results[state // 10]
+                parts.append((window, origin, low, high, ReadPart(start, stop, first, last, readings)))
+            if following is None:
+                return parts, is_done
+            count, states = 0, following
 
 
 class _WholeNumber(NamedTuple):

@@ -191,7 +191,7 @@ def classify_numbers(
     values, gaps = np.empty(MAX_DIGITS, np.int64), np.empty(MAX_DIGITS + 1, np.int64)
     for window in range(place, begins.size):
         states[window], others[window] = NOT_PLAIN, 0
-        if _may_go_on(codepoints, ends[window], last[window]):
+        if may_go_on(codepoints, ends[window], last[window]):
             continue
         count, has_plus, most = _read_groups(codepoints, begins[window], ends[window], classes, values, gaps)
         if count < 0:
@@ -308,7 +308,7 @@ def _is_part(before: int, between: int, after: int) -> bool:
 
 
 @leaf
-def _may_go_on(codepoints: UInt32s, end: int, last: int) -> bool:
+def may_go_on(codepoints: UInt32s, end: int, last: int) -> bool:
     """Whether an extension may follow a number that ends before `end`: a label such as "ext", or what may be one."""
     while end < last and (codepoints[end] == 32 or codepoints[end] == 9 or codepoints[end] == 44):
         end += 1
