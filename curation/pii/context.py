@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -55,9 +55,11 @@ _BETWEEN = " \t\n\r\u00a0.,;:#&/|()[]<>*\"'№=-–—"
 _TAG = re.compile("<(?:EMAIL|IP|PHONE|CREDIT_CARD|IBAN|US_SSN|SECRET|PERSON|LOCATION)>")
 """What replaced other matches, which names nothing."""
 _ZEROS = dict.fromkeys(map(ord, "123456789"), "0")
+_KEPT = 1 << 10
+"""Texts next to matches to remember, with zeros for digits."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Clues:
     """Context words of a kind, as expressions for lower-case text.
 
@@ -143,13 +145,18 @@ def in_context(kind: str, text: str, start: int, end: int, score: float) -> floa
 
 def may_be_in_context(kind: str, text: str, start: int, end: int) -> bool:
     """Whether any match in `text[start:end]` can be next to a word that names the kind."""
-    clues = _CLUES[kind]
-    around = text[max(0, start - REACH - 1) : end + _LABEL_REACH].lower()
+    begin = max(0, start - REACH - 1)
+    return _may_be_in(_CLUES[kind], _clue(kind, text[begin:end]), _clue(kind, text[end : end + _LABEL_REACH]))
+
+
+@lru_cache(maxsize=_KEPT)
+def _may_be_in(clues: _Clues, text: str, after: str) -> bool:
+    around = (text + after).lower()
     if not clues.may_be_in(around):
         return False
     if clues.after is not None and clues.after.search(around):
         return True
-    return _has_word(clues, text[max(0, start - REACH - 1) : end].split())
+    return _has_word(clues, text.split())
 
 
 def has_label(kind: str, text: str, start: int, end: int) -> bool:
@@ -238,15 +245,32 @@ def _end_before(text: str, start: int) -> int:
 
 
 def _has_context(kind: str, text: str, start: int, end: int) -> bool:
-    clues = _CLUES[kind]
     begin = max(0, start - REACH)
-    before, after = text[begin:start], text[end : end + _LABEL_REACH] if clues.after is not None else ""
+    after = "" if _CLUES[kind].after is None else _clue(kind, text[end : end + _LABEL_REACH])
+    return _is_in(_CLUES[kind], _clue(kind, text[begin:start]), after, begin > 0 and not text[begin - 1].isspace())
+
+
+def _clue(kind: str, text: str) -> str:
+    """The text with all digits as zeros, if no word that names the kind has any: many texts differ in digits only."""
+    return text if kind == "ip" or not text.isascii() else text.translate(_ZEROS)
+
+
+@lru_cache(maxsize=_KEPT)
+def _is_in(clues: _Clues, before: str, after: str, is_cut: bool) -> bool:
+    """Whether a word of a kind is before or behind a match.
+
+    Args:
+        clues: The words.
+        before: The text before the match.
+        after: The text behind it.
+        is_cut: Whether the text before it begins with a part of a word, or with space.
+    """
     if not clues.may_be_in(f"{before}\n{after}".lower()):
         return False
     if clues.after is not None and clues.after.match(after.lower()):
         return True
     words = (_TAG.sub("", before) if "<" in before else before).split()
-    if begin and words and not text[begin - 1].isspace() and not text[begin].isspace():
+    if is_cut and words and not before[0].isspace():
         del words[0]
     return _has_word(clues, words[-WORDS:])
 

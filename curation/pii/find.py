@@ -185,21 +185,21 @@ def find(
         for row, one in judged:
             if one.score >= minimum:
                 matches.setdefault(row, []).append(one)
+        recognize, judge, before, after = kind.recognize, kind.judge, kind.before, kind.after
         for row, start, end, _, named in others.tolist():
             text = text_of(row)
-            begin = max(0, start - kind.before)
-            shown = kind.shown(text[begin : kind.after(text, end)])
-            key = f"{end - begin} {shown}" if kind.is_slow else ""
-            if key in barren:
+            begin = max(0, start - before)
+            shown = kind.shown(text[begin : after(text, end)])
+            if kind.is_slow and (key := f"{end - begin} {shown}") in barren:
                 continue
-            spans = kind.recognize(shown, search.regions, end - begin)
-            if key and not spans and len(barren) < MAX_BARREN:
+            spans = recognize(shown, search.regions, end - begin)
+            if kind.is_slow and not spans and len(barren) < MAX_BARREN:
                 barren.add(key)
             for span in spans:
                 # A span that begins after the window belongs to another window, or is cut off here.
                 if begin + span.start < end:
                     moved = Span(begin + span.start, begin + span.end, span.score, span.numbers)
-                    match = kind.judge(text, moved, search.regions, bool(named))
+                    match = judge(text, moved, search.regions, bool(named))
                     if match is not None and match.score >= minimum:
                         matches.setdefault(row, []).append(match)
     return {row: without_overlaps(matches[row]) for row in sorted(matches)}

@@ -214,9 +214,16 @@ def numbers_in_form(
             is_valid = number is not None and (is_certain or _is_valid(number, written, digits, form))
             return dict.fromkeys(regions, number) if number and is_valid else {}
         # No calling code follows the "+", but perhaps a prefix for calls abroad.
-        prefixes = ((region, plan_of(region).dialed_abroad(start)) for region in regions if region != ANYWHERE)
-        tried = ((one, _read_abroad(parts, prefix)[0]) for one, prefix in prefixes if prefix is not None)
-        return {one: number for one, number in tried if number and _is_valid(number, written, digits, form)}
+        found: dict[str, Number] = {}
+        tried: dict[int | None, Number | None] = {None: None}
+        for region in regions:
+            prefix = None if region == ANYWHERE else plan_of(region).dialed_abroad(start)
+            if prefix not in tried:
+                number, _ = _read_abroad(parts, prefix)
+                tried[prefix] = number if number and _is_valid(number, written, digits, form) else None
+            if (number := tried[prefix]) is not None:
+                found[region] = number
+        return found
     if readings is None:
         usual, others, *_ = regions_of(regions).match(start)
         readings = usual
@@ -263,7 +270,9 @@ def certain_numbers(written: str, digits: str, readings: Readings) -> tuple[Cert
         digits: Its digits, as ASCII.
         readings: What its digits may mean.
     """
-    if digits.startswith(readings.unsure) or any(_may_be_abroad(plan, digits) for plan in readings.unknown):
+    if digits.startswith(readings.unsure):
+        return None
+    if readings.unknown and any(_may_be_abroad(plan, digits) for plan in readings.unknown):
         return None
     key = (written, digits[0])
     if key not in readings.certain:

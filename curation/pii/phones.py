@@ -154,7 +154,7 @@ def judge_plain(
             else:
                 number = _certain_number(digits_of(raw), form.shape, readings)
                 # Regions before the first one in which the whole is valid may find a part of it.
-                number = None if number is not None and bits & bits_before(number.region, regions) else number
+                number = None if number is not None and bits and bits & bits_before(number.region, regions) else number
         if number is None and not _may_be_phone(text, start, end, named, minimum, regions):
             continue
         if number is None and form is not None and isinstance(readings, Readings):
