@@ -218,7 +218,7 @@ def numbers_in_form(
         tried: dict[int | None, Number | None] = {None: None}
         for region in regions:
             prefix = None if region == ANYWHERE else plan_of(region).dialed_abroad(start)
-            if prefix not in tried:
+            if prefix is not None and prefix not in tried:
                 number, _ = _read_abroad(parts, prefix)
                 tried[prefix] = number if number and _is_valid(number, written, digits, form) else None
             if (number := tried[prefix]) is not None:

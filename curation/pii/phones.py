@@ -26,6 +26,7 @@ from curation.pii.numbering import (
     may_be_grouped,
     meanings,
     numbers,
+    numbers_in_form,
     read_abroad,
     shape,
     usually_grouped,
@@ -34,7 +35,7 @@ from curation.pii.numbering_plans import Readings, bits_before, country_code, re
 from curation.pii.part_kernels import AFTER_PLUS, find_parts, kinds_of_characters
 from curation.pii.phone_matcher import ReadPart, first_candidate, is_date, next_candidate, numbers_in_parts
 from curation.pii.recognizers import GLUED_WORD, PHONE_SCORE, Span
-from curation.pii.window_kernels import MAX_DIGITS, WITH_PLUS, classify_numbers
+from curation.pii.window_kernels import MAX_DIGITS, NOT_PLAIN, WITH_PLUS, classify_numbers
 from curation.pii.windows import MIN_PHONE_DIGITS, NUMBER_PUNCTUATION, classes, plain, shown
 from curation.text import views
 
@@ -79,6 +80,7 @@ _FICTION = re.compile(r"\+1\d{3}55501\d\d")
 """Numbers that the North American numbering plan reserves for fiction, in every area."""
 _WRITTEN = re.compile(rf"[\d{re.escape(NUMBER_PUNCTUATION)}]*+")
 _DIGIT = re.compile(r"\d")
+_GROUP = re.compile(r"\d++")
 _MAY_BE_DATE = re.compile(r"\d[./-]\s?\d{1,2}[./-]")
 _NEVER_EXTENSION = frozenset(("", *map(chr, range(128)))) - frozenset("\t ,;-#~aAeEiIxX")
 """What ends a number at once: most of ASCII begins no extension."""
@@ -142,7 +144,12 @@ def judge_plain(
         row, start, end, _, is_named = window
         text, named = text_of(row), bool(is_named)
         form, number = None, None
-        if readings.usual if isinstance(readings, Readings) else readings == WITH_PLUS:
+        if readings == NOT_PLAIN:
+            extended = _judge_extended(text, start, end, named, regions)
+            if extended is not None:
+                matches += ((row, match) for match in extended)
+                continue
+        elif readings.usual if isinstance(readings, Readings) else readings == WITH_PLUS:
             around = shape(text[max(0, start - _AROUND) : end + _BEHIND])
             form = _plain_form(around, min(start, _AROUND), end - start)
             if form is not None and form.date and is_date(text, start + form.date[0], start + form.date[1]):
@@ -166,6 +173,48 @@ def judge_plain(
             begin, stop = start + form.start, start + form.end
             matches.append((row, _scored(text, begin, stop, PHONE_SCORE, form.look, number, named)))
     return _judge_parts(characters, windows[others], text_of, regions, matches)
+
+
+def _judge_extended(text: str, start: int, end: int, named: bool, regions: tuple[str, ...]) -> list[Match] | None:
+    """The match of a number with an extension that has all digits of a window, or none; None without a closer look.
+
+    Args:
+        text: The text.
+        start: Where the window starts.
+        end: Where it ends.
+        named: Whether a word that names a number may be near.
+        regions: Regions (ISO 3166) of national phone numbers.
+    """
+    if text.count("x", start, end) + text.count("X", start, end) > 1:
+        return None
+    reach = end_of_context(text, end) - end
+    around = shape(text[max(0, start - _AROUND) : end + reach + _BEHIND])
+    form = _plain_form(around, min(start, _AROUND), end - start, reach)
+    if form is None or not form.form.extension or form.date:
+        return None
+    digits = digits_of(text[start + form.start : start + form.end])
+    own, extension = digits[: form.form.size], digits[form.form.size :]
+    if form.form.plus:
+        found, is_certain = read_abroad(own, PLUS, extension)
+        number = _WholeNumber(None, found.value) if found is not None and is_certain else None
+    else:
+        readings: Readings = regions_of(regions).match(own)
+        if any(one[1].may_have_prefix(digits) for one in readings.all):
+            return None
+        number = _certain_number(own, form.shape, readings)
+        region = None if number is None else number.region
+        before = () if number is None else regions[: None if region is None else regions.index(region)]
+        for begin, stop, first, last, other in form.parts if before else ():
+            written = text[start + begin : start + stop]
+            if numbers_in_form(other, digits[first:last], written, regions, before):
+                return None
+        if number is not None and number.value:
+            number = number._replace(value=f"{number.value};{extension}")
+    if number is None or (form.look is not None and form.look.may_be_date):
+        return None
+    if not number.value or form.look is None:
+        return []
+    return [_scored(text, start + form.start, start + form.end, PHONE_SCORE, form.look, number, named)]
 
 
 def _judge_parts(
@@ -343,10 +392,12 @@ class _PlainForm(NamedTuple):
     Attributes:
         start: Where the number begins, counted from the start of the window.
         end: Where it ends.
-        shape: Its shape.
+        shape: Its shape, without an extension.
         form: Its form.
         look: What can be said of it by its shape; None if it is no phone number.
         date: Where a date or time may be, counted from the start of the window.
+        parts: Of a number with an extension, the other parts that may be a number: where each begins and ends, counted
+            from the start of the window, the number of digits before it and up to its end, and its form.
     """
 
     start: int
@@ -355,27 +406,39 @@ class _PlainForm(NamedTuple):
     form: Form
     look: _Look | None
     date: tuple[int, int] | None
+    parts: list[tuple[int, int, int, int, Form]]
 
 
 @lru_cache(maxsize=1 << 13)
-def _plain_form(around: str, before: int, size: int) -> _PlainForm | None:
+def _plain_form(around: str, before: int, size: int, reach: int = len(":00")) -> _PlainForm | None:
     """How a window is written, by its shape.
 
     Args:
         around: The shape of the window with some characters before and behind it.
         before: Number of characters before it.
         size: Number of its characters.
+        reach: Number of characters behind it that an extension may have.
 
     Returns:
         None if it depends on more whether there is a number, and which one.
     """
     begin, end = max(0, before - 1), before + size
-    first, last, candidate = first_candidate(shown(around[begin : end + len(":00")]), end - begin)
+    first, last, candidate = first_candidate(shown(around[begin : end + reach]), end - begin)
     whole = candidate.parts[0] if candidate is not None and candidate.parts else None
     if candidate is None or whole is None:
         return None
     form = form_of(whole.shape)
-    if form is None or not form.is_simple or whole.start > first or last > whole.end:
+    if form is None or form.has_letters or whole.start > first or last > whole.end:
+        return None
+    written = whole.shape
+    if form.extension:
+        *others, before_last, last_one = _GROUP.finditer(written)
+        written = written[: before_last.end()]
+        if sum(len(one[0]) for one in (*others, before_last)) != form.size or len(last_one[0]) != form.extension:
+            return None
+        if not whole.shape[-1].isdecimal():
+            return None
+    if "x" in written or "X" in written:
         return None
     start, stop = begin + whole.start, begin + whole.end
     if around[start] in "(（[［" and not set(around[start:stop]) & set(")）]］"):
@@ -385,7 +448,13 @@ def _plain_form(around: str, before: int, size: int) -> _PlainForm | None:
     look = _look(*_context(around, start, stop))
     moved = begin - before
     date = (moved + candidate.start, moved + candidate.end) if candidate.may_be_date else None
-    return _PlainForm(start - before, stop - before, around[start:stop], form, look, date)
+    counts = [0, *accumulate(map(str.isdecimal, around[begin:]))] if form.extension else []
+    parts = [
+        (moved + part.start, moved + part.end, counts[part.start], counts[part.end], other)
+        for part in candidate.parts[1 if form.extension else len(candidate.parts) :]
+        if (other := form_of(part.shape)) is not None
+    ]
+    return _PlainForm(start - before, stop - before, written, form, look, date, parts)
 
 
 def _kept(found: Iterable[tuple[str, Number]], kept: list[tuple[str, Number]]) -> Iterator[Number]:
