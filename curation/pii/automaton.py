@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from curation.arrays import Int32s, Int64s
-from curation.running.compiled import kernel, leaf
+from curation.running.compiled import kernel
 
 MAX_STATES = 1 << 15
 """States to keep. If there are more, all are forgotten and built again."""
@@ -138,7 +138,7 @@ class States:
     Several threads may use it: nothing that is known changes.
 
     Args:
-        moves: The arguments of `_followers` but the first.
+        moves: The digits, first and next positions of `_follow`.
         start: The positions that the automaton begins with.
         results_of: Returns the results of the expressions that have ended.
         bits_of: Returns the bits of results.
@@ -169,6 +169,7 @@ class States:
         self.following: Int32s = np.zeros(10 * _CAPACITY, np.int32)
         self.accepts: Int64s = np.zeros(_CAPACITY, np.int64)
         self.cells = self.following.data
+        self._found: Int32s = np.empty((11, _CAPACITY), np.int32)
         self.dead, self.start = self._place(b""), self._place(start)
 
     def __len__(self) -> int:
@@ -182,11 +183,13 @@ class States:
             digit: The digit before the state to return.
         """
         with self._lock:
-            found, sizes = _followers(np.frombuffer(self._keys[place // 10], np.int32), *self._moves)
+            positions, sizes = np.frombuffer(self._keys[place // 10], np.int32), np.zeros(11, np.int64)
+            while not _follow(positions, *self._moves, self._found, sizes):
+                self._found = np.empty((11, 2 * self._found.shape[1]), np.int32)
             *counts, usual = sizes.tolist()
-            after_any = self._place(found[-1, :usual].tobytes())
+            after_any = self._place(self._found[-1, :usual].tobytes())
             for value, count in enumerate(counts):
-                after = after_any if count == usual else self._place(found[value, :count].tobytes())
+                after = after_any if count == usual else self._place(self._found[value, :count].tobytes())
                 self.cells[place + value] = after
             return self.cells[place + digit]
 
@@ -208,50 +211,42 @@ class States:
 
 
 @kernel
-def _followers(positions: Int32s, digits: Int32s, first: Int32s, then: Int32s) -> tuple[Int32s, Int64s]:
-    """The positions that follow some positions in the expressions.
+def _follow(positions: Int32s, digits: Int32s, first: Int32s, then: Int32s, found: Int32s, sizes: Int64s) -> bool:
+    """Find the positions that follow some positions in the expressions.
 
     Args:
         positions: The positions; the end of an expression is a negative number.
         digits: For each position, the digits that lead on, as bits.
         first: For each position, the place in `then` of the first position that follows; at last, the size of `then`.
         then: The positions that follow each position.
+        found: Output, shape (11, most): for each digit the positions that follow, in ascending order; at last, those
+            that follow any digit.
+        sizes: Output: the number of them.
 
     Returns:
-        For each digit, the positions in ascending order, shape (11, most); at last, those that follow any digit. And
-        the number of them.
+        Whether they fit.
     """
-    most = 0
-    for one in positions:
-        most += first[one + 1] - first[one] if one >= 0 else 0
-    found, sizes = np.empty((11, most), np.int32), np.zeros(11, np.int64)
-    for one in positions:
-        if one >= 0 and digits[one] == _ANY:
-            for place in range(first[one], first[one + 1]):
-                sizes[10] = _added(then[place], found[10], sizes[10])
-    for value in range(10):
-        for place in range(sizes[10]):
+    for value in range(10, -1, -1):
+        count = sizes[10] if value < 10 else 0
+        for place in range(count):
             found[value, place] = found[10, place]
-        sizes[value] = sizes[10]
         for one in positions:
-            if one >= 0 and digits[one] != _ANY and digits[one] >> value & 1:
-                for place in range(first[one], first[one + 1]):
-                    sizes[value] = _added(then[place], found[value], sizes[value])
-    return found, sizes
-
-
-@leaf
-def _added(one: int, found: Int32s, size: int) -> int:
-    """Add a number to the first `size` numbers of an array, which are in ascending order; return how many there are."""
-    place = size
-    while place and found[place - 1] > one:
-        place -= 1
-    if place and found[place - 1] == one:
-        return size
-    for other in range(size, place, -1):
-        found[other] = found[other - 1]
-    found[place] = one
-    return size + 1
+            if one < 0 or (digits[one] == _ANY) != (value == 10) or not digits[one] >> value % 10 & 1:
+                continue
+            for i in range(first[one], first[one + 1]):
+                place = count
+                while place > 0 and found[value, place - 1] > then[i]:
+                    place -= 1
+                if place > 0 and found[value, place - 1] == then[i]:
+                    continue
+                if count == found.shape[1]:
+                    return False
+                for other in range(count, place, -1):
+                    found[value, other] = found[value, other - 1]
+                found[value, place] = then[i]
+                count += 1
+        sizes[value] = count
+    return True
 
 
 def is_supported(expression: str) -> bool:

@@ -107,6 +107,7 @@ def find_parts(
         of windows if all are done. And the number of parts.
     """
     kinds, before = np.empty(MAX_WIDTH, np.uint16), np.empty(MAX_WIDTH + 1, np.int64)
+    led = np.empty(MAX_WIDTH, np.int64)
     values, wanted = np.empty(MAX_DIGITS, np.int64), np.empty(MAX_WIDTH + 1, np.bool_)
     ranges = np.empty((3 * MAX_WIDTH, 2), np.int64)
     while window < begins.size:
@@ -115,7 +116,7 @@ def find_parts(
         ahead = classes[codepoints[begin - 1]] if begin > first[window] else 0
         behind = classes[codepoints[end]] if end < last[window] else 0
         is_complete = not (ahead & _UNSURE or behind & (_UNSURE | _GLUED) or may_go_on(codepoints, end, last[window]))
-        is_complete = is_complete and _read_kinds(codepoints, begin, end, classes, kinds, before, values)
+        is_complete = is_complete and _read_kinds(codepoints, begin, end, classes, kinds, before, led, values)
         size = end - begin if is_complete else 0
         mark = count
         for i in range(size + 1):
@@ -123,7 +124,7 @@ def find_parts(
         for origin in range(size):
             place = origin
             while wanted[origin] and is_complete:
-                low, high = _next_candidate(kinds, place, size)
+                low, high = _next_candidate(kinds, led, place, size)
                 if low < 0:
                     break
                 for one in range(_all_parts(kinds, low, high, ranges)):
@@ -175,7 +176,14 @@ def find_parts(
 
 @leaf
 def _read_kinds(
-    codepoints: UInt32s, begin: int, end: int, classes: UInt16s, kinds: UInt16s, before: Int64s, values: Int64s
+    codepoints: UInt32s,
+    begin: int,
+    end: int,
+    classes: UInt16s,
+    kinds: UInt16s,
+    before: Int64s,
+    led: Int64s,
+    values: Int64s,
 ) -> bool:
     """Read the characters of a window.
 
@@ -186,6 +194,7 @@ def _read_kinds(
         classes: Kinds of code points.
         kinds: Output: the kind of each character.
         before: Output: the number of digits before each character, and before the end.
+        led: Output: the number of punctuation characters directly before each character.
         values: Output: the digits.
 
     Returns:
@@ -193,11 +202,12 @@ def _read_kinds(
     """
     if end - begin > MAX_WIDTH:
         return False
-    count, run = 0, 0
+    count, run, between = 0, 0, 0
     for i in range(begin, end):
         code = codepoints[i]
         kind = classes[code]
-        kinds[i - begin], before[i - begin] = kind, count
+        kinds[i - begin], before[i - begin], led[i - begin] = kind, count, between
+        between = 0 if kind & _NOT_PUNCTUATION else between + 1
         run = run + 1 if kind == _DIGIT else 0
         if not kind & _OF_NUMBERS or run > MAX_RUN or count == MAX_DIGITS:
             return False
@@ -209,40 +219,38 @@ def _read_kinds(
 
 
 @leaf
-def _is_punctuation(kinds: UInt16s, low: int, high: int) -> bool:
-    """Whether there is only punctuation, and not too much, as between two groups of digits."""
-    place = low
-    while place < high and not kinds[place] & _NOT_PUNCTUATION:
-        place += 1
-    return place == high and high - low <= MAX_BETWEEN
+def _next_candidate(kinds: UInt16s, led: Int64s, place: int, size: int) -> tuple[int, int]:
+    """Start and end of the next candidate from a place on, -1 if there is none: see `phone_matcher.next_candidate`.
 
-
-@leaf
-def _next_candidate(kinds: UInt16s, place: int, size: int) -> tuple[int, int]:
-    """Start and end of the next candidate from a place on, -1 if there is none: see `phone_matcher.next_candidate`."""
+    Args:
+        kinds: Kinds of characters.
+        led: The number of punctuation characters directly before each character.
+        place: The place.
+        size: Size of the window.
+    """
     digit = place
     while digit < size and kinds[digit] != _DIGIT:
         digit += 1
     if digit == size:
         return -1, -1
-    end, groups = digit, 0
-    while groups < MAX_GROUPS:
-        following = end
-        while following < size and following - end <= MAX_BETWEEN and kinds[following] != _DIGIT:
-            following += 1
-        if following == size or kinds[following] != _DIGIT or not _is_punctuation(kinds, end, following):
+    end, following, groups = digit, digit, 0
+    while following < size and following - end <= MAX_BETWEEN and led[following] >= following - end:
+        if groups == MAX_GROUPS:
             break
-        end, groups = following, groups + 1
-        while end < size and kinds[end] == _DIGIT:
-            end += 1
-    for low in range(max(place, digit - _MAX_LEADS), digit):
-        if not kinds[low] & _LEADS:
+        groups += 1
+        while following < size and kinds[following] == _DIGIT:
+            following += 1
+        end = following
+        while following < size and kinds[following] != _DIGIT:
+            following += 1
+    for low in range(digit - _MAX_LEADS, digit):
+        if low < place or not kinds[low] & _LEADS:
             continue
-        if _is_punctuation(kinds, low + 1, digit):
-            return low, end
-        for other in range(low + 1, min(low + 2 + MAX_BETWEEN, digit)):
-            is_led = kinds[other] & _LEADS and _is_punctuation(kinds, low + 1, other)
-            if is_led and _is_punctuation(kinds, other + 1, digit):
+        # One lead, or another behind it, each with some punctuation.
+        for other in range(low, digit):
+            before, behind = other - low - 1, digit - other - 1
+            is_led = before <= MAX_BETWEEN and led[other] >= before and kinds[other] & _LEADS
+            if is_led and behind <= MAX_BETWEEN and led[digit] >= behind:
                 return low, end
     return digit, end
 
