@@ -185,9 +185,10 @@ def _judge_extended(text: str, start: int, end: int, named: bool, regions: tuple
         named: Whether a word that names a number may be near.
         regions: Regions (ISO 3166) of national phone numbers.
     """
-    if text.count("x", start, end) + text.count("X", start, end) > 1:
-        return None
+    labels = text.count("x", start, end) + text.count("X", start, end)
     reach = end_of_context(text, end) - end
+    if labels > 1 or (labels == 0 and reach <= len(":00")):
+        return None
     around = shape(text[max(0, start - _AROUND) : end + reach + _BEHIND])
     form = _plain_form(around, min(start, _AROUND), end - start, reach)
     if form is None or not form.form.extension or form.date:
