@@ -280,6 +280,10 @@ def read_run(folder: Folder, *lists: str) -> dict[str, Any]:
         run: dict[str, Any] = folder.read_json(RUN)
     except RecursionError as error:
         raise OutputError(f"{where}: nested too deeply") from error
+    except ValueError as error:
+        if isinstance(error, UsageError):
+            raise
+        raise OutputError(f"{where}: {error}") from error
     _check_entry(run, {**_CONTENT[RUN], **dict.fromkeys(lists, list)}, where)
     for name in lists:
         for entry in run[name]:

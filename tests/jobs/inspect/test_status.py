@@ -16,6 +16,7 @@ from curation.errors import OutputError
 from curation.jobs.inspect.status import run_status, to_json
 from curation.store.folder import Folder
 from curation.store.lease import LEASE, leased, machine
+from curation.store.paths import RUN
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +111,14 @@ def test_a_lease_of_anybody_is_shown_as_far_as_it_can_be(out: Path, lease: bytes
     status = run_status(str(out))
     assert {each.step for each in status.steps} >= {"filter", "tokens"}
     json.dumps(to_json(status))
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"a": ' + b"9" * 5000 + b"}", b"\xff", b"[" * 100_000, b"[]"])
+def test_a_run_that_cannot_be_read_is_refused(out: Path, content: bytes) -> None:
+    """The error names run.json."""
+    (out / RUN).write_bytes(content)
+    with pytest.raises(OutputError, match=r"run\.json: not a curate run"):
+        run_status(str(out))
 
 
 def test_a_folder_without_a_run(tmp_path: Path) -> None:
