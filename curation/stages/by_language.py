@@ -107,7 +107,7 @@ class LanguageStages:
 
     def _identify(self, batch: Batch) -> list[tuple[Bools, _Identified, tuple[Named, ...]]]:
         """For each language of a batch: which rows it has, what the first stage says of them, and its stages."""
-        with blamed(*self._rest[0]):
+        with blamed(*self._rest[0], batch):
             outcome = self._rest[0][1](batch)
         found = []
         for language, rows in languages_of(outcome.batch):

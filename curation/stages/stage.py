@@ -163,10 +163,15 @@ class Applied:
 
 
 @contextmanager
-def blamed(name: str, stage: Stage) -> Iterator[None]:
+def blamed(name: str, stage: Stage, batch: Batch | None = None) -> Iterator[None]:
     """Raise StageFailed, with the place, for an exception of the code of a stage that is not built in.
 
     I/O errors are left as they are: they may pass.
+
+    Args:
+        name: Name of the stage.
+        stage: The stage.
+        batch: The documents to which it is applied, of which the error names one on which it fails.
     """
     try:
         yield
@@ -175,7 +180,21 @@ def blamed(name: str, stage: Stage) -> Iterator[None]:
     except Exception as error:
         if type(stage).__module__.startswith("curation."):
             raise
-        raise StageFailed(f"stage {name}: {describe(error)} ({place(error)})") from error
+        document = "" if batch is None else _failing(stage, batch, error)
+        raise StageFailed(f"stage {name}: {describe(error)} ({place(error)}){document}") from error
+
+
+def _failing(stage: Stage, batch: Batch, error: Exception) -> str:
+    """The first document on which a stage raises the same kind of exception by itself; empty if there is none."""
+    for row in range(len(batch)):
+        mask = np.arange(len(batch)) == row
+        try:
+            stage(batch.keep(mask))
+        except Exception as own:
+            if type(own) is type(error):
+                url, identity = (batch.column(key)[row].as_py() for key in ("url", "id"))
+                return f" for {url or identity}"
+    return ""
 
 
 @contextmanager
@@ -255,7 +274,7 @@ def apply(
     counted: dict[str, Histogram] = {}
     characters = _characters(batch)
     for position, (name, stage) in enumerate(stages):
-        with blamed(name, stage):
+        with blamed(name, stage, batch):
             started = processor_ns()
             outcome = stage(batch)
             nanoseconds[name] = processor_ns() - started

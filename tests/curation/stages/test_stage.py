@@ -116,7 +116,26 @@ def test_an_exception_names_stage_and_place() -> None:
         def measure(self, batch: Batch) -> pa.StructArray:
             raise OSError("busy") if batch.text[0].as_py() else ValueError("empty")
 
-    with pytest.raises(StageFailed, match=r"^stage odd: ValueError: empty \(test_stage.py, line \d+, in measure\)$"):
+    with pytest.raises(
+        StageFailed, match=r"^stage odd: ValueError: empty \(test_stage.py, line \d+, in measure\) for \S+$"
+    ):
         apply([("odd", Odd())], documents(""), pa.struct([]))
     with pytest.raises(OSError, match="busy"):
         apply([("odd", Odd())], documents("a"), pa.struct([]))
+
+
+def test_an_exception_names_the_document() -> None:
+    """The first one on which the stage fails by itself, by its URL or else its id; none if it fails on none alone."""
+
+    class Odd(Filter):
+        def measure(self, batch: Batch) -> pa.StructArray:
+            if len(batch) == 4 or "b" in batch.text.to_pylist():
+                raise ValueError("odd")
+            return pa.StructArray.from_arrays([pa.array([1] * len(batch))], ["one"])
+
+    for texts, named in [("abc", "1"), ("acda", None)]:
+        batch = documents(*texts)
+        expected = "" if named is None else f" for {batch.column('url')[1].as_py() or named}"
+        with pytest.raises(StageFailed) as failure:
+            apply([("odd", Odd())], batch, pa.struct([("odd.one", pa.int64())]))
+        assert str(failure.value).partition(", in measure)")[2] == expected
