@@ -129,6 +129,11 @@ class ShardWriter:
         while self._pending_rows >= self._rows:
             self._flush(self._rows)
 
+    def finish(self) -> None:
+        """Write the last row group; no rows may follow. The end of the block does it otherwise."""
+        if self._pending_rows:
+            self._flush(self._pending_rows)
+
     def _flush(self, rows: int) -> None:
         table = pa.Table.from_batches(self._pending, schema=self._schema)
         group, rest = table.slice(0, rows).combine_chunks(), table.slice(rows)
@@ -140,8 +145,8 @@ class ShardWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if kind is None and self._pending_rows:
-                self._flush(self._pending_rows)
+            if kind is None:
+                self.finish()
             self._writer.close()
         except BaseException as failure:
             self._stack.__exit__(type(failure), failure, failure.__traceback__)

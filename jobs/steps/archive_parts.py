@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -118,11 +119,18 @@ def join(
     read: Counter[str] = Counter()
     stages: dict[str, StageTally] = {}
     signals: dict[str, Histogram] = {}
-    for manifest in manifests:
+
+    def copy(files: ShardFiles) -> None:
         with meter.timed("write"):
-            for files, writer in writers.items():
+            for manifest in manifests:
                 for batch in read_shard(parts_folder(folder), files.path(manifest.shard)):
-                    writer.write(batch)
+                    writers[files].write(batch)
+            writers[files].finish()
+
+    with ThreadPoolExecutor() as pool:  # the other cores have nothing else to do
+        for _ in pool.map(copy, writers):
+            pass
+    for manifest in manifests:
         read.update(manifest.counts["read"])
         stages = add_stages(
             stages, {name: StageTally.from_json(each) for name, each in manifest.counts["stages"].items()}
