@@ -45,7 +45,7 @@ def skipped(counts: Counter[str]) -> dict[str, int]:
 
 @pytest.mark.parametrize(
     "data",
-    [b"".join(PARTS), b"".join(RECORDS), b"".join(FRAMES), gzip.compress(b"".join(RECORDS))],
+    [b"".join(PARTS), b"".join(RECORDS), b"".join(FRAMES), gzip.compress(b"".join(RECORDS), mtime=0)],
     ids=["gzip", "plain", "zstd", "one gzip member"],
 )
 def test_every_packing_gives_the_same_pages(data: bytes) -> None:
@@ -188,13 +188,17 @@ def chunked(data: bytes) -> bytes:
     [
         (("Transfer-Encoding: chunked",), chunked(HTML), "transfer.chunked"),
         (("Transfer-Encoding: chunked",), HTML, "transfer.not_chunked_as_declared"),
-        (("Content-Encoding: gzip",), gzip.compress(HTML), "content.gzip"),
+        (("Content-Encoding: gzip",), gzip.compress(HTML, mtime=0), "content.gzip"),
         (("Content-Encoding: gzip",), HTML, "content.not_encoded_as_declared"),
         (("Content-Encoding: deflate",), zlib.compress(HTML), "content.deflate"),
         (("Content-Encoding: deflate",), zlib.compress(HTML)[2:-4], "content.deflate"),
         (("Content-Encoding: br",), brotli.compress(HTML), "content.br"),
         (("Content-Encoding: zstd",), zstandard.compress(HTML), "content.zstd"),
-        (("Transfer-Encoding: chunked", "Content-Encoding: gzip"), chunked(gzip.compress(HTML)), "content.gzip"),
+        (
+            ("Transfer-Encoding: chunked", "Content-Encoding: gzip"),
+            chunked(gzip.compress(HTML, mtime=0)),
+            "content.gzip",
+        ),
     ],
 )
 def test_encodings_are_undone_if_they_were_applied(lines: tuple[str, ...], body: bytes, counted: str) -> None:
@@ -378,7 +382,7 @@ TEXTS = [
     ),
     response(
         "https://a.org/zipped",
-        gzip.compress(b"zipped text"),
+        gzip.compress(b"zipped text", mtime=0),
         http=("HTTP/1.1 200", "Content-Type: text/plain"),
         headers=(),
     ),
@@ -429,7 +433,7 @@ def test_html_in_a_text_declares_no_charset() -> None:
         ((), b"x", "x", None),
         (("Content-Type: application/pdf",), b"x", None, None),
         ((), b"%PDF-1.4\n\0\1", None, None),
-        (("Content-Type: text/html",), gzip.compress(b"<p>x"), None, "<p>x"),
+        (("Content-Type: text/html",), gzip.compress(b"<p>x", mtime=0), None, "<p>x"),
         (("Content-Type: application/http; msgtype=response",), b"HTTP/1.1 200 OK\r\n\r\n<html>x", None, "<html>x"),
     ],
 )
