@@ -109,8 +109,8 @@ def run_tasks(
                 raise WriteFailed(f"{step}: {result.cause}")
             elif result.kind == "code":
                 broken.append(result)
-                if not made_some or row >= DOWN:
-                    break
+                if not made_some or row >= DOWN:  # tasks that run now may still be made, so their number is not told
+                    raise _failure(step, broken, len(tasks), unit)
                 bar.broken(result.item.shard, result.cause)
             elif give_up is None:
                 raise StepFailed(f"{step}: {result.cause}")
@@ -120,8 +120,13 @@ def run_tasks(
                 if stop_when_down and row >= DOWN:
                     raise StepFailed(f"{step}: nothing can be read for now, {row} times in a row: {result.cause}")
     if broken:
-        causes = "; ".join([*dict.fromkeys(result.cause for result in broken)][:3])
-        count = f"{len(broken)} of {len(tasks)} {units(unit, len(tasks))} failed, first {broken[0].item.shard}"
-        raise StepFailed(
-            f"{step}: {causes}; {count}; correct the code and run the same command again, which keeps what is made"
-        )
+        raise _failure(step, broken, len(tasks), unit)
+
+
+def _failure(step: str, broken: Sequence[TaskFailure[AnyTask]], tasks: int, unit: str) -> StepFailed:
+    """The error for tasks on which code of the user's failed."""
+    causes = "; ".join([*dict.fromkeys(result.cause for result in broken)][:3])
+    count = f"{len(broken)} of {tasks} {units(unit, tasks)} failed, first {broken[0].item.shard}"
+    return StepFailed(
+        f"{step}: {causes}; {count}; correct the code and run the same command again, which keeps what is made"
+    )
