@@ -192,8 +192,8 @@ def _failing(stage: Stage, batch: Batch, error: Exception) -> str:
             stage(batch.keep(mask))
         except Exception as own:
             if type(own) is type(error):
-                url, identity = (batch.column(key)[row].as_py() for key in ("url", "id"))
-                return f" for {url or identity}"
+                names = [batch.column(key)[row].as_py() for key in ("url", "id") if key in batch.table.schema.names]
+                return next((f" for {name}" for name in names if name), "")
     return ""
 
 
