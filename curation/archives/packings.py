@@ -8,7 +8,7 @@ GZIP, ZSTD = b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd"
 DICTIONARY = b"\x5d\x2a\x4d\x18"
 SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
 
-PACKED = re.compile(rb"\x1f\x8b\x08|\x28\xb5\x2f\xfd|" + SKIPPABLE.pattern)
+PACKED = re.compile(re.escape(GZIP) + b"|" + re.escape(ZSTD) + b"|" + SKIPPABLE.pattern)
 """How a gzip member or any zstd frame begins."""
 
 GZIP_WINDOW = 31

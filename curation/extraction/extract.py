@@ -204,10 +204,12 @@ class Extract:
 
     def _check_own(self, answers: Sequence[isolation.Answer]) -> None:
         """Raise StageFailed if code that is not built in failed on every page: that is its fault, not the pages'."""
-        errors = [answer.error for answer in answers if answer.failure == "error"]
         own = [name for name in self._extractors if name not in BUILT_IN]
+        if not own:
+            return
+        errors = [answer.error for answer in answers if answer.failure == "error"]
         given = [answer.value[0] for answer in answers if answer.value is not None]
-        if own and len(errors) >= FAILS_ON_ALL and all(text is None for text in given):
+        if len(errors) >= FAILS_ON_ALL and all(text is None for text in given):
             raise StageFailed(f"extractor {own[0]} fails on every page: {errors[0]}")
 
     def _limits(self) -> isolation.PageLimits:
