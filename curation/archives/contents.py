@@ -68,8 +68,7 @@ class Contents(Runs):
         if end > len(self._buffer):
             inner = self._search(self._at, len(self._buffer))
             return self._read_long(header, len(self._buffer) if inner is None else inner)
-        rest = self._buffer[end : end + ahead].lstrip(BLANK)
-        if rest and not self._begins_next(end, rest):
+        if not self._begins_next(end, ahead):
             inner = self._search(self._at, end)
             return self._read_short(header) if inner is None else self._read_long(header, inner)
         return self._take(header, end, end)
@@ -229,8 +228,7 @@ class Contents(Runs):
         else:
             self._at += length
             self._fill(0, LOOKAHEAD)
-            rest = self._buffer[self._at : self._at + LOOKAHEAD].lstrip(BLANK)
-            if not rest or self._begins_next(self._at, rest):
+            if self._begins_next(self._at, LOOKAHEAD):
                 return TOO_LARGE
         cause = str(self._ending) if self._is_damaged() else "truncated" if self._ending == "end" else "wrong_length"
         if member is not None and self._repeats_left:
@@ -256,15 +254,17 @@ class Contents(Runs):
         self._go_to(following)
         return "wrong_length" if following is not None or end <= self._unpacker.size() else "truncated"
 
-    def _begins_next(self, end: int, rest: bytes) -> bool:
-        """Whether `rest`, the bytes after the blanks behind a stated end, may be the next record."""
+    def _begins_next(self, end: int, ahead: int) -> bool:
+        """Whether the next `ahead` bytes behind a stated end are blanks that the next record may follow."""
+        following = self._buffer[end : end + ahead]
+        rest = following.lstrip(BLANK)
         if rest.startswith(b"WARC/") or b"WARC/".startswith(rest):
             return True
         if PACKED.match(rest):
             return self._plain_offset is not None
         if not self._in_arc:
             return False
-        place = self._buffer.index(rest, end)
+        place = end + len(following) - len(rest)
         line = self._buffer.rfind(b"\n", max(self._at, place - MAX_LINE), place) + 1
         if line == place:
             return arc_line(self._buffer, place) is not None or (b"\n" not in rest and _SCHEME.match(rest) is not None)

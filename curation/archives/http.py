@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from curation.archives.codings import MAGIC, unpack
 from curation.archives.media_types import is_binary
@@ -46,7 +46,7 @@ _STATUS_LINE = re.compile(
 _TUNNEL = re.compile(rb"[ \t]*connection established", re.IGNORECASE)
 _NEXT_STATUS_LINE = re.compile(rb"\n(?=HTTP/\d)")
 _PAGE_LINE = re.compile(rb"\n(?=<(?:!doctype|html)[\s>])", re.IGNORECASE)
-_FOLD = re.compile(r"\r?\n[ \t]+")
+_FOLD, _FOLDED = re.compile(r"\r?\n[ \t]+"), re.compile(rb"\n[ \t]")
 
 _CODING = re.compile(r"[a-z0-9-]+")
 _CODINGS = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate", "br": "br", "zstd": "zstd", "chunked": "chunked"}
@@ -64,8 +64,7 @@ _CHUNK_SIZE = re.compile(rb"[ \t]{0,16}[0-9a-f]{1,15}[ \t]*+[;\r\n]", re.IGNOREC
 """How a chunked body begins."""
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """A parsed HTTP response.
 
     Attributes:
@@ -158,7 +157,7 @@ def parse_headers(block: bytes) -> dict[str, str]:
     """
     text = _text(block[:MAX_HEADER_BYTES])
     headers: dict[str, str] = {}
-    for line in (_FOLD.sub(" ", text) if "\n " in text or "\n\t" in text else text).split("\n"):
+    for line in (_FOLD.sub(" ", text) if _FOLDED.search(block) else text).split("\n"):
         name, colon, value = line.partition(":")
         if colon:
             headers.setdefault(name.strip().lower(), value.strip())
@@ -186,7 +185,7 @@ def decoded_body(response: Response, counts: Counter[str], max_bytes: int) -> by
     """
     body: bytes | memoryview = response.body
     headers = response.headers
-    if "content-encoding" not in headers and "transfer-encoding" not in headers and _PAGE.match(body):
+    if "content-encoding" not in headers and "transfer-encoding" not in headers and (not body or _PAGE.match(body)):
         return body
     declared = [*_codings(response, "content-encoding"), *_codings(response, "transfer-encoding")]
     if len(declared) > MAX_CODINGS:

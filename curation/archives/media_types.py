@@ -107,6 +107,8 @@ _SIGNATURES = (
 )  # fmt: skip
 """First bytes → group."""
 
+_ANY_SIGNATURE = tuple(start for start, _ in _SIGNATURES)
+
 _ELEMENT = re.compile(rb"<(rss|feed|rdf:RDF|svg|\?xml)[\s>]")
 _JSON = re.compile(rb'\{\s*+["}]|\[\s*+[\[{"\]0-9]')
 
@@ -174,7 +176,9 @@ def sniff(body: bytes | memoryview) -> str:
 
 def signature_group(head: bytes) -> str | None:
     """The group of a file by its first bytes, None if it is of no known format."""
-    return next((group for start, group in _SIGNATURES if head.startswith(start)), None)
+    if not head.startswith(_ANY_SIGNATURE):
+        return None
+    return next(group for start, group in _SIGNATURES if head.startswith(start))
 
 
 def begins_html(body: bytes | memoryview) -> bool:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import IO
 
 BUFFER = 1 << 20
-"""Bytes read from the file at a time."""
+"""Bytes of the file that a search looks at together."""
+
+READ = 1 << 18
+"""Bytes read from the file at a time: these stay in the processor's cache until they are used."""
 
 
 class RawFile:
@@ -13,7 +16,7 @@ class RawFile:
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
-        self._data, self._at = b"", 0
+        self._hold(b"")
         self._base = stream.tell()
         self._size: int | None = None
 
@@ -38,11 +41,12 @@ class RawFile:
             return
         else:
             self._stream.seek(offset)
-        self._data, self._at, self._base = b"", 0, offset
+        self._base = offset
+        self._hold(b"")
 
     def back(self, size: int) -> None:
-        """Return the last `size` bytes to the stream."""
-        self.seek(self.position - size)
+        """Return the last `size` bytes of those that were taken last."""
+        self._at -= size
 
     def peek(self, size: int) -> bytes:
         """The next `size` bytes without consuming them; fewer only at the end."""
@@ -62,18 +66,26 @@ class RawFile:
         """Consume the next `size` bytes and return them without a copy; fewer only at the end."""
         if len(self._data) - self._at < size:
             self._fill(size)
-        data = memoryview(self._data)[self._at : self._at + size]
+        data = self._view[self._at : self._at + size]
         self._at += len(data)
         return data
+
+    def distance(self, mark: bytes, start: int, stop: int) -> int:
+        """How far away the next mark is, from `start` on and before `stop`; 0 if the buffer does not have it there."""
+        place = self._data.find(mark, self._at + start, self._at + stop)
+        return 0 if place < 0 else place - self._at
 
     def _fill(self, size: int) -> None:
         parts = [self._data[self._at :]]
         have = len(parts[0])
         while have < size:
-            part = self._stream.read(max(BUFFER, size - have))
+            part = self._stream.read(max(READ, size - have))
             if not part:
                 break
             parts.append(part)
             have += len(part)
         self._base += self._at
-        self._data, self._at = b"".join(parts), 0
+        self._hold(b"".join(parts))
+
+    def _hold(self, data: bytes) -> None:
+        self._data, self._view, self._at = data, memoryview(data), 0

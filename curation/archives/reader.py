@@ -205,8 +205,7 @@ def read_batches(
         yield rows.batch()
 
 
-@dataclass(frozen=True, slots=True)
-class _Page:
+class _Page(NamedTuple):
     """A page; `content` is UTF-8, either HTML or plain text."""
 
     id: str

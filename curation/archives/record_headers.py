@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from curation.archives.http import parse_headers
 from curation.archives.start_lines import MAX_DIGITS, ArcLine
@@ -20,8 +20,7 @@ KINDS = frozenset(("warcinfo", "response", "resource", "request", "metadata", "r
 _NOT_A_FIELD = re.compile(rb"\n(?![a-z-]{2,64}+[ \t]{0,64}+:)")
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """The header of a record.
 
     Attributes:

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import IO, Any, cast
+from typing import IO, Any, NamedTuple, cast
 
 import zstandard
 from isal import isal_zlib
 
+from curation.archives.allocation import reuse_large_blocks
 from curation.archives.packings import GZIP, GZIP_WINDOW, PACKED, SKIPPABLE, ZSTD
 from curation.archives.raw_file import BUFFER, RawFile
 from curation.archives.record_search import PROBE, RecordSearch
@@ -31,6 +31,9 @@ FEED = {"gzip": 1 << 16, "zstd": 1 << 11}
 """Packed bytes to unpack at a time; limits what a decompression bomb yields at once (about 1,000 and 30,000 times as
 much)."""
 
+SMALL = 1 << 10
+"""Packed bytes of a member that is unpacked alone: of more, it takes longer to see where it ends."""
+
 PIECE = 1 << 20
 """Unpacked bytes after which a piece is passed on before its member ends."""
 
@@ -41,11 +44,12 @@ size. gzip reaches 1,032 times at most, so its bombs cost about a second per meg
 STEP = 16
 """Packed bytes to unpack at a time to recover the data just before damage."""
 
+MAGIC = {"gzip": GZIP, "zstd": ZSTD}
+
 _ERRORS = cast("tuple[type[Exception], ...]", (zlib.error, isal_zlib.IsalError, zstandard.ZstdError))
 
 
-@dataclass(frozen=True, slots=True)
-class UnpackedPiece:
+class UnpackedPiece(NamedTuple):
     """Unpacked bytes. Consecutive pieces cover the file without a gap.
 
     Attributes:
@@ -81,6 +85,7 @@ class Unpacker:
     """Yields the pieces of a seekable file one by one, starting at its current position."""
 
     def __init__(self, stream: IO[bytes]) -> None:
+        reuse_large_blocks()
         self._raw = RawFile(stream)
         self._dictionaries = Dictionaries(self._raw)
         self._search = RecordSearch(self._raw, self._dictionaries)
@@ -155,9 +160,9 @@ class Unpacker:
             self._search.frame_begins_record(raw.peek(PROBE), raw.position)  # finds its dictionary
         while head := raw.peek(4):
             if head.startswith(GZIP):
-                yield from self._member("gzip")
+                yield from self._members("gzip")
             elif head == ZSTD:
-                yield from self._member("zstd")
+                yield from self._members("zstd")
             elif SKIPPABLE.match(head):
                 yield from self._skippable()
             else:
@@ -189,45 +194,50 @@ class Unpacker:
             yield self._piece(b"", offset=start, damage="damaged_zstd")
             return
         self._dictionaries.learn(start)
-        yield from self._member("zstd")
+        yield from self._members("zstd")
 
-    def _member(self, kind: str) -> Iterator[UnpackedPiece]:
-        raw = self._raw
-        start = self._member_start = raw.position
+    def _members(self, kind: str) -> Iterator[UnpackedPiece]:
+        """Yield the pieces of members or frames, up to damage or to something else."""
+        raw, feed, magic = self._raw, FEED[kind], MAGIC[kind]
         self._kind = kind
-        engine = self._engine(kind)
-        offset: int | None = start
-        parts: list[bytes] = []
-        size = unpacked = 0
-        while not engine.eof:
-            fed_from = raw.position
-            packed = raw.take(FEED[kind])
-            cause = None if packed else "truncated"
-            try:
-                data = engine.decompress(packed)
-            except _ERRORS:
-                engine, data, is_damaged = self._unpack_carefully(kind, start, fed_from)
-                cause = f"damaged_{kind}" if is_damaged else None
-            if engine.eof:
-                raw.back(len(engine.unused_data))
-            parts.append(data)
-            size, unpacked = size + len(data), unpacked + len(data)
-            if cause is None and unpacked > max(BOMB_BYTES, BOMB_RATIO * (raw.position - start)):
-                cause = "too_large"
-            following = None if cause is None else self._search.find(start + 1)
-            if following is not None:
-                raw.seek(min(raw.position, following))  # garbage may have been unpacked from the next member
-            if cause == "truncated" and following is not None:
-                cause = f"damaged_{kind}"
-            if size and (engine.eof or size >= PIECE or cause is not None):
-                doubt = None if cause == "truncated" else cause
-                begin, self._covered = self._covered, raw.position
-                data = parts[0] if len(parts) == 1 else b"".join(parts)
-                yield UnpackedPiece(data, begin, self._covered, offset, True, None, doubt, engine.eof)
-                offset, parts, size = None, [], 0
-            if cause is not None:
-                raw.seek(following)
-                yield self._piece(b"", offset=offset, damage=cause)
+        while True:
+            start = self._member_start = raw.position
+            engine = self._engine(kind)
+            offset: int | None = start
+            parts: list[bytes] = []
+            size = unpacked = taken = 0
+            wanted = raw.distance(magic, len(magic), SMALL) or feed  # what follows is not unpacked, but copied
+            while not engine.eof:
+                packed = raw.take(wanted)
+                taken += len(packed)
+                wanted = feed - taken % feed
+                cause = None if packed else "truncated"
+                try:
+                    data = engine.decompress(packed)
+                except _ERRORS:
+                    engine, data, is_damaged = self._unpack_carefully(kind, start, raw.position - len(packed))
+                    cause = f"damaged_{kind}" if is_damaged else None
+                if engine.eof:
+                    raw.back(len(engine.unused_data))
+                parts.append(data)
+                size, unpacked = size + len(data), unpacked + len(data)
+                if cause is None and unpacked > BOMB_BYTES and unpacked > BOMB_RATIO * (raw.position - start):
+                    cause = "too_large"
+                following = None
+                if cause is not None and (following := self._search.find(start + 1)) is not None:
+                    raw.seek(min(raw.position, following))  # garbage may have been unpacked from the next member
+                    cause = f"damaged_{kind}" if cause == "truncated" else cause
+                if size and (engine.eof or size >= PIECE or cause is not None):
+                    doubt = None if cause == "truncated" else cause
+                    begin, self._covered = self._covered, raw.position
+                    data = parts[0] if len(parts) == 1 else b"".join(parts)
+                    yield UnpackedPiece(data, begin, self._covered, offset, True, None, doubt, engine.eof)
+                    offset, parts, size = None, [], 0
+                if cause is not None:
+                    raw.seek(following)
+                    yield self._piece(b"", offset=offset, damage=cause)
+                    return
+            if not raw.peek(4).startswith(magic):
                 return
 
     def _unpack_carefully(self, kind: str, start: int, failed: int) -> tuple[Any, bytes, bool]:
