@@ -132,13 +132,24 @@ class ParquetRows:
             counts["file.empty"] += 1
         named.finish()
 
-    def row(self, number: int) -> Iterator[Batch]:
-        """The document of one row of the file, if it is one."""
+    def row(self, number: int, watch: Watch) -> Iterator[Batch]:
+        """The document of one row of the file, if it is one.
+
+        Raises:
+            UnreadableArchive: Its row group is damaged.
+        """
+        try:
+            yield from self._row(number, watch)
+        except DAMAGE as error:
+            self._raise_failure()
+            raise UnreadableArchive(f"the row group of row {number:,} cannot be read: {_line(error)}") from error
+
+    def _row(self, number: int, watch: Watch) -> Iterator[Batch]:
         first = 0
         for group in range(self._parquet.num_row_groups):
             rows = self._parquet.metadata.row_group(group).num_rows
             if first <= number < first + rows:
-                for values in self._values(group, Watch(), ROWS):
+                for values in self._values(group, watch, ROWS):
                     count = len(next(iter(values.values())))
                     if number < first + count:
                         one = {name: each.slice(number - first, 1) for name, each in values.items()}

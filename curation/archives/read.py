@@ -71,7 +71,9 @@ def read_input(
         yield from _read_whole(stream, source, settings, counts, losses, watch)
 
 
-def read_row(stream: IO[bytes], source: Input, row: int, settings: ReadSettings) -> Batch | None:
+def read_row(
+    stream: IO[bytes], source: Input, row: int, settings: ReadSettings, watch: Watch | None = None
+) -> Batch | None:
     """The document at a row of a file that is no archive, or None.
 
     Args:
@@ -79,14 +81,15 @@ def read_row(stream: IO[bytes], source: Input, row: int, settings: ReadSettings)
         source: Its description.
         row: The number of the row, as in the column `row`.
         settings: Table [read] of the recipe.
+        watch: Told about the progress.
 
     Raises:
         UnreadableArchive: Nothing in the file can be read.
     """
     whole = Input(source.path, source.size, source.version)
     if _kind(stream, whole) == "parquet":
-        return next(ParquetRows(stream, whole, settings).row(row), None)
-    for batch in read_input(stream, whole, settings, Counter()):
+        return next(ParquetRows(stream, whole, settings).row(row, watch or Watch()), None)
+    for batch in read_input(stream, whole, settings, Counter(), watch=watch):
         numbers = batch.column("row").to_numpy(zero_copy_only=False)
         if (found := np.flatnonzero(numbers == row)).size:
             return Batch(batch.table.slice(int(found[0]), 1))

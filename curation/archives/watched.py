@@ -26,7 +26,7 @@ import pyarrow as pa
 from curation.archives import watched_child
 from curation.archives.inputs import Input
 from curation.archives.ledger import Loss
-from curation.archives.read import read_input
+from curation.archives.read import read_input, read_row
 from curation.archives.reader import ReadSettings
 from curation.archives.watched_child import DECODING, OPENING, STATE
 from curation.errors import StepFailed, UnreadableArchive
@@ -80,6 +80,27 @@ def read_watched(
         yield from reader.read(source, settings, counts, losses, advanced)
 
 
+def read_watched_row(source: Input, row: int, settings: ReadSettings) -> Batch | None:
+    """Read the document at a row of a file that is no archive, or None, as `read_row` does, in a child process.
+
+    Args:
+        source: The file. One in this process's own memory (`memory://`) is read in this process.
+        row: The number of the row, as in the column `row`.
+        settings: Table [read] of the recipe.
+
+    Raises:
+        UnreadableArchive: Nothing in the file can be read, or reading the row ends the child.
+        OSError: The file cannot be read.
+        StepFailed: The child process cannot be started.
+    """
+    if source.path.startswith("memory://"):
+        with source.open() as stream:
+            return read_row(stream, source, row, settings)
+    with _borrowed() as reader:
+        batches = list(reader.read(source, settings, Counter(), [], row=row))
+    return batches[0] if batches else None
+
+
 class _ReadingProcess:
     """A child process, replaced when it ends, and our ends of the channels to it."""
 
@@ -118,9 +139,10 @@ class _ReadingProcess:
         settings: ReadSettings,
         counts: Counter[str],
         losses: list[Loss],
-        advanced: Callable[[int], None],
+        advanced: Callable[[int], None] = lambda offset: None,
+        row: int | None = None,
     ) -> Iterator[Batch]:
-        """See `read_watched`; each round of the loop is the work of one child."""
+        """See `read_watched`, and `read_watched_row` for a row; each round of the loop is the work of one child."""
         left_out: dict[int, str] = {}
         stop: tuple[int, str] | None = None
         crashed_at, passed_on = None, 0
@@ -129,7 +151,7 @@ class _ReadingProcess:
             computed = child_ns(child.process.pid)
             self.state[:] = STATE.pack(-1, -1)
             try:
-                self.control.send((source, settings, left_out, stop, passed_on))
+                self.control.send((source, row, settings, left_out, stop, passed_on))
                 for batch in self._batches(advanced):
                     passed_on += 1
                     yield batch

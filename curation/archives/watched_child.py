@@ -16,7 +16,7 @@ import socket
 import struct
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,11 @@ import pyarrow as pa
 
 from curation.archives.inputs import Input
 from curation.archives.ledger import Loss
-from curation.archives.read import read_input
+from curation.archives.read import read_input, read_row
 from curation.archives.reader import ReadSettings
 from curation.archives.watch import Watch
 from curation.running.child import not_shared, shared_file
+from curation.stages.batch import Batch
 
 STATE = struct.Struct("<qq")
 """What is noted in shared memory: a phase, and the number of the record that it is about."""
@@ -89,9 +90,12 @@ class _Limits(Watch):
         self.advancing()
 
 
-def _serve(request: tuple[Input, ReadSettings, Mapping[int, str], tuple[int, str] | None, int], channels: Any) -> None:
-    """Read one archive: pass on its batches from number `first` on, then the counts and losses, or the error."""
-    source, settings, left_out, stop, first = request
+def _serve(
+    request: tuple[Input, int | None, ReadSettings, Mapping[int, str], tuple[int, str] | None, int], channels: Any
+) -> None:
+    """Read one input, or one row of it: pass on its batches from number `first` on, then the counts and losses, or the
+    error."""
+    source, row, settings, left_out, stop, first = request
     control, files, state = channels
     counts: Counter[str] = Counter()
     losses: list[Loss] = []
@@ -101,9 +105,13 @@ def _serve(request: tuple[Input, ReadSettings, Mapping[int, str], tuple[int, str
     watch.opening()
     try:
         with source.open() as stream:
-            batches = read_input(stream, source, settings, counts, losses=losses, watch=watch)
+            batches: Iterable[Batch | None] = (
+                read_input(stream, source, settings, counts, losses=losses, watch=watch)
+                if row is None
+                else [read_row(stream, source, row, settings, watch)]
+            )
             for number, batch in enumerate(batches):
-                if number < first:
+                if number < first or batch is None:
                     continue
                 _pass_on(batch.table, stream.tell(), control, files)
                 waiting += 1

@@ -1,4 +1,4 @@
-"""Reads files of rows as a run does, part by part."""
+"""Reads files of rows as a run does, part by part, and damages one."""
 
 from __future__ import annotations
 
@@ -31,3 +31,12 @@ def read_rows(path: Path, settings: ReadSettings | None = None) -> tuple[Rows, C
     records, pages, skipped = (sum(n for key, n in counts.items() if key.startswith(f"{kind}.")) for kind in KINDS)
     assert records == pages + skipped
     return rows, counts, losses
+
+
+def damage_statistics(path: Path, column: str) -> None:
+    """Damage a Parquet file so that Arrow ends the process when it looks at the statistics of a column: they are those
+    of a column with nulls, which the schema then says it cannot have."""
+    nullable, name = b"\x25\x02", b"\x18" + bytes([len(column)]) + column.encode()
+    data = path.read_bytes()
+    assert data.count(nullable + name) == 1
+    path.write_bytes(data.replace(nullable + name, b"\x25\0" + name))

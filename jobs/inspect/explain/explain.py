@@ -2,7 +2,7 @@
 
 The document's record is read again from the archive and passed through the stages. That way a kept document has values
 too, and it can be shown what was cut from its text. The stages after the one that removed the document are applied as
-well, as if it had been kept. If the archive is not available, the values stored with the document are shown.
+well, as if it had been kept. If the input is gone or cannot be read, the values stored with the document are shown.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from curation.archives.read import read_row
-from curation.archives.reader import read_batches
+from curation.archives.inputs import Input
+from curation.archives.reader import ReadSettings, read_batches
+from curation.archives.watched import read_watched_row
 from curation.dedup.decisions import SurvivorComparison, compare, find_row, survivor_text
 from curation.errors import CurationError, NotTrusted, UnreadableArchive
 from curation.jobs.inspect.explain.lookup import LocatedDocument, find_documents
@@ -177,17 +178,20 @@ def _record(plan: Plan, row: dict[str, Any]) -> Batch | None:
     if not plan.trusted and source.is_special:
         raise NotTrusted(f"{plan.folder.url}/{RUN}", f"the input {source.path!r} is not a regular file")
     try:
-        with source.open() as archive:
-            if row.get("row") is not None:
-                batch = read_row(archive, source, row["row"], plan.recipe.table("read"))
-                return batch if batch is not None and batch.column("id")[0].as_py() == row["id"] else None
-            archive.seek(row["warc_offset"])
-            window = io.BytesIO(archive.read(plan.recipe.table("read").max_page_bytes + RECORD_HEADERS))
-            batches = read_batches(window, source.path, plan.recipe.table("read"), Counter(), max_documents=1)
-            batch = next(batches, None)
+        batch = _read(source, row.get("row"), row["warc_offset"], plan.recipe.table("read"))
     except (OSError, ValueError, UnreadableArchive):
         return None
     return batch if batch is not None and len(batch) and batch.column("id")[0].as_py() == row["id"] else None
+
+
+def _read(source: Input, row: int | None, offset: int | None, settings: ReadSettings) -> Batch | None:
+    """The document at a row of its file, or at a byte offset of its archive."""
+    if row is not None:
+        return read_watched_row(source, row, settings)
+    with source.open() as archive:
+        archive.seek(offset or 0)
+        window = io.BytesIO(archive.read(settings.max_page_bytes + RECORD_HEADERS))
+        return next(read_batches(window, source.path, settings, Counter(), max_documents=1), None)
 
 
 def _replay(plan: Plan, batch: Batch) -> Iterator[StageResult]:

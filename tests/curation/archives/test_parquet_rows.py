@@ -15,6 +15,7 @@ from row_files import read_rows
 from curation.archives import kinds
 from curation.archives.columns import ColumnNames
 from curation.archives.inputs import find_inputs
+from curation.archives.parquet_rows import ParquetRows
 from curation.archives.read import read_input, read_row
 from curation.archives.reader import ReadSettings
 from curation.errors import UnreadableArchive
@@ -176,6 +177,21 @@ def test_a_row_is_found_again(tmp_path: Path) -> None:
     with source.open() as stream:
         found = [read_row(stream, source, row, ReadSettings()) for row in range(5)]
     assert [batch and batch.text[0].as_py() for batch in found] == ["A.", None, "C.", "D.", None]
+
+
+def test_a_row_of_a_damaged_row_group_is_unreadable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever Arrow raises, also what is no ValueError."""
+
+    def fail(*arguments: Any) -> None:
+        raise pa.ArrowNotImplementedError("an encoding that nobody knows")
+
+    monkeypatch.setattr(ParquetRows, "_values", fail)
+    (source,) = find_inputs([str(write(tmp_path / "a.parquet", {"text": ["A."]}))])
+    with (
+        source.open() as stream,
+        pytest.raises(UnreadableArchive, match=r"^the row group of row 0 cannot be read: "),
+    ):
+        read_row(stream, source, 0, ReadSettings())
 
 
 @pytest.mark.parametrize("reads", [0, 1])

@@ -14,12 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 import reading_faults
 from archives import page, response, write_archive
+from row_files import damage_statistics
 
 from curation.archives import watched
 from curation.archives.inputs import Input, find_inputs
 from curation.archives.ledger import Loss
 from curation.archives.reader import ReadSettings, read_batches
-from curation.archives.watched import read_watched
+from curation.archives.watched import read_watched, read_watched_row
 from curation.errors import StepFailed, UnreadableArchive, WriteFailed
 
 SETTINGS = ReadSettings(max_seconds=0.5)
@@ -138,17 +139,13 @@ def test_too_many_failures_end_reading(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def parquet(folder: Path, damaged: str) -> Input:
-    """Two row groups of three rows. Arrow ends the process when it looks at the statistics of a column that is damaged:
-    they are those of a column with nulls, which the schema says it cannot have."""
+    """Two row groups of three rows, the statistics of one column damaged."""
     rows = [str(number) for number in range(6)]
     path = folder / "x.parquet"
     pq.write_table(
         pa.table({"id": rows, "text": [f"Text {row}" for row in rows], "note": rows}), path, row_group_size=3
     )
-    nullable, name = b"\x25\x02", b"\x18" + bytes([len(damaged)]) + damaged.encode()
-    data = path.read_bytes()
-    assert data.count(nullable + name) == 1
-    path.write_bytes(data.replace(nullable + name, b"\x25\0" + name))
+    damage_statistics(path, damaged)
     return find_inputs([str(path)])[0]
 
 
@@ -175,6 +172,29 @@ def test_a_file_that_ends_the_process_when_it_is_opened_is_refused(tmp_path: Pat
     with pytest.raises(UnreadableArchive, match=r"^reading it ends the process \(SIGABRT: what\(\)"):
         list(read_watched(parquet(tmp_path, "id"), SETTINGS, Counter(), []))
     assert read(archive(tmp_path))[0] == GOOD
+
+
+def test_a_row_is_read_in_a_child(tmp_path: Path) -> None:
+    """Any row of a file is found; one that ends the process is an error, and the next one is read."""
+    sound, lines = parquet(tmp_path, "note"), tmp_path / "x.jsonl"
+    lines.write_text("".join(f'{{"text": "Line {number}"}}\n' for number in range(600)))
+    (listed,) = find_inputs([str(lines)])
+    for source, row, text in ((sound, 4, "Text 4"), (listed, 599, "Line 599")):
+        batch = read_watched_row(source, row, SETTINGS)
+        assert batch is not None
+        assert batch.column("text").to_pylist() == [text]
+        assert read_watched_row(source, 600, SETTINGS) is None
+    with pytest.raises(UnreadableArchive, match=r"^reading it ends the process \(SIGABRT: what\(\)"):
+        read_watched_row(parquet(tmp_path, "text"), 0, SETTINGS)
+    assert read_watched_row(listed, 0, SETTINGS) is not None
+
+
+def test_the_time_limit_of_a_row_is_for_each_record_before_it(tmp_path: Path) -> None:
+    """A row behind many others is found, although all of them together take longer than one may."""
+    path = tmp_path / "x.jsonl"
+    path.write_text("".join(f'{{"text": "Line {number}"}}\n' for number in range(200_000)))
+    (source,) = find_inputs([str(path)])
+    assert read_watched_row(source, 199_999, ReadSettings(max_seconds=0.2)) is not None
 
 
 def test_errors_are_those_of_reading(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from archives import prose
 from planted import SETTINGS, verdict_of, write_crawl
+from row_files import damage_statistics
 from typer.testing import CliRunner
 
 from curation.archives import kinds
@@ -119,6 +122,18 @@ def test_documents_are_explained(out: Path) -> None:
         assert explanation.row["row"] == row["row"]
     shown = curate("explain", out, "--token", "train-00000:0:0", "--json")
     assert json.loads(shown)["document"].keys() >= {"file_path", "row", "warc_offset"}
+
+
+def test_a_file_that_was_damaged_since_does_not_end_explain(tmp_path: Path) -> None:
+    """Arrow ends the process that reads it, which is another one: stored values are shown."""
+    path, out = tmp_path / "c.parquet", tmp_path / "out"
+    pq.write_table(pa.table({"id": ["<urn:1>"], "text": ["\n".join(prose(1))]}), path)
+    run(out, path, command="filter")
+    damage_statistics(path, "text")
+    words = [sys.executable, "-m", "curation.jobs.cli", "explain", str(out), "<urn:1>", "--json"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not json.loads(done.stdout)[0]["replayed"]
 
 
 def test_a_corpus_fed_in_again_is_the_same(out: Path, tmp_path: Path) -> None:
