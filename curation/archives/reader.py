@@ -48,6 +48,9 @@ BATCH_BYTES = 8 << 20
 """Bytes of text and HTML per batch. Twice as much takes a quarter more time: allocations of that size are returned to
 the system and zeroed by it each time."""
 
+CONTENT_BYTES = BATCH_BYTES + (1 << 20)
+"""Bytes that are reserved for the pages of a batch, to which the last page may add more."""
+
 MAX_PAGE_BYTES = 1 << 30
 """A batch addresses its text with 32-bit offsets."""
 
@@ -219,20 +222,27 @@ class _Strings:
     """A string column under construction. UTF-8 is copied once, right away, while it is in the processor's cache."""
 
     def __init__(self) -> None:
-        self.content = bytearray()
+        self.size = 0
+        self._content = np.empty(0, np.uint8)
         self._ends: list[int] = [0]
         self._valid: list[bool] = []
 
     def add(self, value: bytes | memoryview | None) -> None:
         """Append bytes that are known to be valid UTF-8, or null."""
         if value is not None:
-            self.content += value
-        self._ends.append(len(self.content))
+            start, self.size = self.size, self.size + len(value)
+            if self.size > len(self._content):
+                larger = np.empty(max(CONTENT_BYTES, self.size), np.uint8)
+                larger[:start] = self._content[:start]
+                self._content = larger
+            self._content[start : self.size] = np.frombuffer(value, np.uint8)
+        self._ends.append(self.size)
         self._valid.append(value is not None)
 
     def array(self) -> pa.StringArray:
         """The column; the bytes are not copied again."""
-        buffers = (np.array(self._ends, np.int32), self.content, np.packbits(self._valid, bitorder="little"))
+        self._content.resize(self.size, refcheck=False)
+        buffers = (np.array(self._ends, np.int32), self._content, np.packbits(self._valid, bitorder="little"))
         return pa.StringArray.from_buffers(len(self._valid), *map(pa.py_buffer, buffers))
 
 
@@ -250,7 +260,7 @@ class _PageBuffer:
     @property
     def size(self) -> int:
         """Bytes of text and HTML."""
-        return len(self._texts.content) + len(self._htmls.content)
+        return self._texts.size + self._htmls.size
 
     def add(self, page: _Page, dump: str | None, offset: int | None) -> None:
         """Append a page."""

@@ -16,7 +16,7 @@ from archives import members, page, response, warcinfo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation.archives.reader import ReadSettings, UnreadableArchive, read_batches
+from curation.archives.reader import BATCH_BYTES, CONTENT_BYTES, ReadSettings, UnreadableArchive, read_batches
 from curation.errors import ParameterError, RecipeError
 from curation.stages.parameters import build
 from curation.store import schema
@@ -55,6 +55,19 @@ def test_every_packing_gives_the_same_pages(data: bytes) -> None:
     assert all(row["html"].startswith("<!DOCTYPE html>") and row["text"] is None for row in rows)
     assert skipped(counts) == {}
     assert counts["records.response"] == 6
+
+
+def test_pages_of_any_size_are_in_batches() -> None:
+    """Small and large pages, also one larger than what is reserved for a batch, and one of which nothing is left."""
+    sizes = [0, 1, 700_000, BATCH_BYTES - 1, 2 * BATCH_BYTES, 3, BATCH_BYTES - 700_004, CONTENT_BYTES - BATCH_BYTES + 7]
+    texts = [chr(ord("a") + number) * size for number, size in enumerate(sizes)]
+    records = [response("https://a.org/", b"\xef\xbb\xbf" + text.encode()) for text in texts]
+    data = b"".join(gzip.compress(record, 1) for record in records)
+    batches = list(read_batches(io.BytesIO(data), "x.warc.gz", ReadSettings(), Counter()))
+    for batch in batches:
+        batch.table.validate(full=True)
+    assert [html for batch in batches for html in batch.column("html").to_pylist()] == texts
+    assert [len(batch) for batch in batches] == [4, 1, 3]
 
 
 def test_zstd_with_a_dictionary() -> None:
