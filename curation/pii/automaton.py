@@ -11,13 +11,13 @@ import re
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
-from itertools import accumulate, chain
+from itertools import chain
 from threading import Lock
 from typing import Any
 
 import numpy as np
 
-from curation.arrays import Int32s, Int64s
+from curation.arrays import Bools, Int32s, Int64s
 from curation.running.compiled import kernel
 
 MAX_STATES = 1 << 15
@@ -40,7 +40,8 @@ class Automaton:
     Args:
         expressions: Pairs of a result and an expression of digits, classes, groups, alternatives, `?` and `{n,m}`.
         combine: Makes something else of the results of a match. It is called once for the same results.
-        bits: What of the combined results kernels need to know, as 63 bits.
+        is_wanted: Whether kernels look for such combined results.
+        more: Returns other expressions by a number from 0 to 999, which are added when they are needed.
 
     Raises:
         ValueError: An expression has something else.
@@ -53,34 +54,32 @@ class Automaton:
         self,
         expressions: Iterable[tuple[Any, str]],
         combine: Callable[[tuple[Any, ...]], Any] = tuple,
-        bits: Callable[[Any], int] = bool,
+        is_wanted: Callable[[Any], bool] = bool,
+        more: Callable[[int], Iterable[tuple[Any, str]]] = lambda _: (),
     ) -> None:
-        self._combine, self._bits = combine, bits
+        self._combine, self.is_wanted, self._more = combine, is_wanted, more
         self._results: list[Any] = []
-        numbers: dict[Any, int] = {}
+        self._numbers: dict[Any, int] = {}
         self._moves: list[tuple[int, _Positions]] = []
         self._known: dict[tuple[int, _Positions], int] = {}
-        self._combined: dict[tuple[int, ...], Any] = {}
-        start: set[int] = set()
-        for result, expression in expressions:
-            number = numbers.get(result)
-            if number is None:
-                self._results.append(result)
-                number = numbers[result] = len(self._results)
-            start |= self._add(_parsed(expression), frozenset((-number,)))
-        self._start = array("i", sorted(start)).tobytes()
-        digits, then = zip(*self._moves, strict=True) if self._moves else ((), ())
-        self._table = (
-            np.array(digits, np.int32),
-            np.array([0, *accumulate(map(len, then))], np.int32),
-            np.array([*chain.from_iterable(then)], np.int32),
-        )
-        self._states = self._no_states()
+        self._kinds: dict[tuple[int, ...], int] = {(): 0}
+        self.combined: list[Any] = [combine(())]
+        self._kind_of: dict[Any, int] = {self.combined[0]: 0}
+        self._starts: dict[int, bytes] = {}
+        self.table = (np.empty(0, np.int32), np.zeros(1, np.int32), np.empty(0, np.int32))
+        self._start = self._added(expressions)
+        self._states = States(self, self._start)
 
-    def match(self, digits: str) -> Any:
-        """The results of the expressions that match all of the digits, in their order, each once, and combined."""
+    def match(self, digits: str, more: int | None = None) -> Any:
+        """The results of the expressions that match all of the digits, in their order, each once, and combined.
+
+        Args:
+            digits: The digits.
+            more: The number of the expressions, if they are not the first ones.
+        """
         states = self.states()
-        following, state = states.cells, states.start
+        state = states.start if more is None else states.origin(more)
+        following = states.cells
         for digit in digits.encode().translate(_VALUES):
             after = following[state + digit]
             if not after:
@@ -94,19 +93,47 @@ class Automaton:
     def states(self) -> States:
         """The states that were built so far; none if there are too many."""
         if len(self._states) > MAX_STATES:
-            self._states = self._no_states()
+            self._states = States(self, self._start)
         return self._states
 
-    def _no_states(self) -> States:
-        return States(self._table, self._start, self._results_of, self._bits)
+    def kind_of(self, ends: tuple[int, ...]) -> int:
+        """The place in `combined` of the results with some places in `_results`, which are given as negative numbers.
 
-    def _results_of(self, ends: tuple[int, ...]) -> Any:
-        """The combined results of places in `_results`, as negative numbers."""
-        found = self._combined.get(ends)
-        if found is None:
-            results = [self._results[-end - 1] for end in reversed(ends)]
-            found = self._combined[ends] = self._combine(tuple(results))
-        return found
+        There is nothing at place 0.
+        """
+        kind = self._kinds.get(ends)
+        if kind is None:
+            combined = self._combine(tuple(self._results[-end - 1] for end in reversed(ends)))
+            kind = self._kind_of.setdefault(combined, len(self.combined))
+            if kind == len(self.combined):
+                self.combined.append(combined)
+            self._kinds[ends] = kind
+        return kind
+
+    def start_of(self, more: int) -> bytes:
+        """The positions with which the expressions of a number begin; they are added if they are not known yet."""
+        if more not in self._starts:
+            self._starts[more] = self._added(self._more(more))
+        return self._starts[more]
+
+    def _added(self, expressions: Iterable[tuple[Any, str]]) -> bytes:
+        """Add expressions, and return the positions with which they begin."""
+        start: set[int] = set()
+        for result, expression in expressions:
+            number = self._numbers.get(result)
+            if number is None:
+                self._results.append(result)
+                number = self._numbers[result] = len(self._results)
+            start |= self._add(_parsed(expression), frozenset((-number,)))
+        digits, first, then = self.table
+        added = self._moves[len(digits) :]
+        sizes = np.array([len(following) for _, following in added], np.int32)
+        self.table = (
+            np.append(digits, np.array([one for one, _ in added], np.int32)),
+            np.append(first, first[-1] + np.cumsum(sizes, dtype=np.int32)),
+            np.append(then, np.array([*chain.from_iterable(following for _, following in added)], np.int32)),
+        )
+        return array("i", sorted(start)).tobytes()
 
     def _add(self, node: Any, then: _Positions) -> _Positions:
         """Add the states of a part of an expression before the states `then`, and return the first of them."""
@@ -138,42 +165,46 @@ class States:
     Several threads may use it: nothing that is known changes.
 
     Args:
-        moves: The digits, first and next positions of `_follow`.
-        start: The positions that the automaton begins with.
-        results_of: Returns the results of the expressions that have ended.
-        bits_of: Returns the bits of results.
+        automaton: The automaton.
+        start: The positions that it begins with.
 
     Attributes:
         following: The state that follows a state after a digit, at the place of the state plus the digit; 0 if it is
             not known yet. Shape (10 times the capacity,).
         cells: The same, as Python reads it fastest.
-        accepts: At the place of a state, divided by 10, the bits of its results.
+        kinds: At the place of a state, divided by 10, the place of its results in `Automaton.combined`.
+        accepts: At the same place, whether they are wanted.
         results: At the same place, its results.
         start: The state before the first digit.
+        origins: The states before the first digit of other expressions by their number; 0 if not known yet. Shape
+            (1000,).
         dead: The state from which nothing can match.
     """
 
-    def __init__(
-        self,
-        moves: tuple[Int32s, Int32s, Int32s],
-        start: bytes,
-        results_of: Callable[[tuple[int, ...]], Any],
-        bits_of: Callable[[Any], int],
-    ) -> None:
-        self._moves, self._results_of, self._bits_of, self._lock = moves, results_of, bits_of, Lock()
+    def __init__(self, automaton: Automaton, start: bytes) -> None:
+        self._automaton, self._lock = automaton, Lock()
         self._places: dict[bytes, int] = {}
         # The sets of positions that the states stand for, as bytes: they take a tenth of the memory of sets, which the
         # garbage collector would search, too. No state has the place 0.
         self._keys: list[bytes] = [b""]
-        self.results: list[Any] = [()]
+        self.results: list[Any] = [automaton.combined[0]]
         self.following: Int32s = np.zeros(10 * _CAPACITY, np.int32)
-        self.accepts: Int64s = np.zeros(_CAPACITY, np.int64)
+        self.kinds: Int32s = np.zeros(_CAPACITY, np.int32)
+        self.accepts: Bools = np.zeros(_CAPACITY, np.bool_)
+        self.origins: Int32s = np.zeros(1000, np.int32)
         self.cells = self.following.data
         self._found: Int32s = np.empty((11, _CAPACITY), np.int32)
         self.dead, self.start = self._place(b""), self._place(start)
 
     def __len__(self) -> int:
         return len(self._keys)
+
+    def origin(self, more: int) -> int:
+        """The state before the first digit of the expressions of a number."""
+        if not self.origins[more]:
+            with self._lock:
+                self.origins[more] = self._place(self._automaton.start_of(more))
+        return int(self.origins[more])
 
     def step(self, place: int, digit: int) -> int:
         """Build the states that follow a state, all ten since most are the same, and return one of them.
@@ -184,7 +215,7 @@ class States:
         """
         with self._lock:
             positions, sizes = np.frombuffer(self._keys[place // 10], np.int32), np.zeros(11, np.int64)
-            while not _follow(positions, *self._moves, self._found, sizes):
+            while not _follow(positions, *self._automaton.table, self._found, sizes):
                 self._found = np.empty((11, 2 * self._found.shape[1]), np.int32)
             *counts, usual = sizes.tolist()
             after_any = self._place(self._found[-1, :usual].tobytes())
@@ -200,13 +231,15 @@ class States:
             number = len(self._keys)
             if number == len(self.accepts):
                 self.following = np.append(self.following, np.zeros_like(self.following))
+                self.kinds = np.append(self.kinds, np.zeros_like(self.kinds))
                 self.accepts = np.append(self.accepts, np.zeros_like(self.accepts))
                 self.cells = self.following.data
             place = self._places[key] = 10 * number
             self._keys.append(key)
             positions = array("i", key)
-            self.results.append(self._results_of(tuple(positions[: bisect_left(positions, 0)])))
-            self.accepts[number] = self._bits_of(self.results[number])
+            kind = self._automaton.kind_of(tuple(positions[: bisect_left(positions, 0)]))
+            self.results.append(self._automaton.combined[kind])
+            self.kinds[number], self.accepts[number] = kind, self._automaton.is_wanted(self.results[number])
         return place
 
 
@@ -256,6 +289,21 @@ def is_supported(expression: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def longest(expression: str) -> int:
+    """The number of digits of the longest match of an expression."""
+    return _longest(_parsed(expression))
+
+
+def _longest(node: Any) -> int:
+    kind, *rest = node
+    if kind == "digit":
+        return 1
+    if kind == "repeated":
+        return _longest(rest[0]) * int(rest[2])
+    sizes = map(_longest, rest[0])
+    return sum(sizes) if kind == "sequence" else max(sizes, default=0)
 
 
 def _parsed(expression: str) -> Any:

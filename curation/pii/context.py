@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from curation.arrays import Bools, Int64s
+from curation.pii.numbering import shape
 from curation.text import views
 
 REACH = 50
@@ -252,7 +253,7 @@ def _has_context(kind: str, text: str, start: int, end: int) -> bool:
 
 def _clue(kind: str, text: str) -> str:
     """The text with all digits as zeros, if no word that names the kind has any: many texts differ in digits only."""
-    return text if kind == "ip" or not text.isascii() else text.translate(_ZEROS)
+    return text if kind == "ip" else shape(text)
 
 
 @lru_cache(maxsize=_KEPT)

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from curation.arrays import Bools, Int64s
-from curation.pii import accounts, addresses, context, phones, recognizers, secrets, windows
+from curation.pii import accounts, addresses, context, extensions, phones, recognizers, secrets, windows
 from curation.pii.evidence import Match
 from curation.pii.recognizers import Span
 from curation.pii.windows import Stretches, address_windows, email_windows, number_windows
@@ -120,7 +120,7 @@ KINDS = {
         judge_all=phones.judge_plain,
         is_slow=True,
         before=1,
-        after=phones.end_of_context,
+        after=extensions.end_of_context,
     ),
 }
 """All kinds, the most certain first: of two overlapping matches, the one of the earlier kind is kept."""
@@ -225,7 +225,7 @@ def _windows(
     if search not in (number_windows, address_windows) or not len(found):
         return np.column_stack([found, np.zeros(len(found), np.int64)])
     rows, starts, ends, _ = found.T
-    extension = np.where(phones.may_go_on(text, rows, ends), phones.MAX_EXTENSION, 0)
+    extension = np.where(extensions.may_go_on(text, rows, ends), extensions.MAX_EXTENSION, 0)
     wider = np.stack([rows, starts - AROUND, ends + extension + AROUND], axis=1)
     return np.column_stack([found, context.may_be_named(text, text_of, wider)])
 
@@ -298,7 +298,7 @@ def _is_replaced(
         letters = np.append(0, np.cumsum(_MAY_BE_LETTER[np.minimum(text.codepoints, 128)]))
         begins = letters[offsets + np.maximum(starts, first)] - letters[offsets + starts]
         stops = letters[offsets + ends] - letters[offsets + np.minimum(ends, last)]
-        is_sure = (begins + stops == 0) & ~phones.may_go_on(text, rows, ends)
+        is_sure = (begins + stops == 0) & ~extensions.may_go_on(text, rows, ends)
     columns = (np.flatnonzero(is_inside), rows, starts, ends, first, last)
     for place, row, start, end, begin, stop in zip(*(one[~is_sure].tolist() for one in columns), strict=True):
         replaced[place] = _is_within(start, end, begin, stop, text_of(row))
@@ -321,7 +321,7 @@ def _is_affected(start: int, end: int, before: int, after: int, text: str) -> bo
         gap = len(text[before:end]) - len(text[start:end].lstrip())
         if gap < NEXT_TO or (gap < CODE_REACH and text[before : before + gap].isspace()):
             return True
-    return after < phones.end_of_extension(text, end) + (len(":00") if text[end : end + 1] == ":" else NEXT_TO)
+    return after < extensions.end_of_extension(text, end) + (len(":00") if text[end : end + 1] == ":" else NEXT_TO)
 
 
 def _is_within(start: int, end: int, first: int, last: int, text: str) -> bool:
@@ -338,7 +338,7 @@ def _is_within(start: int, end: int, first: int, last: int, text: str) -> bool:
         return False
     if end > last and any(map(str.isalnum, text[last:end])):
         return False
-    return phones.end_of_context(text, end) <= end + len(":00")
+    return extensions.end_of_context(text, end) <= end + len(":00")
 
 
 def without_overlaps(matches: Iterable[Match]) -> list[Match]:

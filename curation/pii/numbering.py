@@ -23,7 +23,6 @@ from curation.pii.numbering_plans import (
     WITHOUT_PREFIX,
     NumberingPlan,
     Reading,
-    Readings,
     alternative_formats,
     country_code,
     main_plan,
@@ -66,8 +65,6 @@ _MIN_BLOCK, _MAX_GROUPS = 6, 10
 """Digits of a group that may be a number of its own, and groups of digits of the longest text that is looked at."""
 _MAX_LETTERS = 2
 """With more letters than this, they stand for digits (libphonenumber)."""
-_MAX_CERTAIN = 1 << 10
-"""Shapes to remember for digits with the same readings."""
 _ZEROS = dict.fromkeys(map(ord, "123456789"), "0")
 _ONLY_DIGITS = {code: None for code in range(128) if not chr(code).isdecimal()}
 _DIGITS = re.compile(r"\d++")
@@ -225,7 +222,7 @@ def numbers_in_form(
                 found[region] = number
         return found
     if readings is None:
-        usual, others, *_ = regions_of(regions).match(start)
+        usual, others = regions_of(regions).match(start)
         readings = usual
         if not form.is_simple:
             # libphonenumber looks for the prefix in all digits, those of the extension included.
@@ -234,92 +231,46 @@ def numbers_in_form(
     return dict(_meanings(form, parts, digits, written, chosen))
 
 
-class CertainNumber(NamedTuple):
-    """What all digits of one shape mean in a region if their first digit and readings are the same.
+class Grouping(NamedTuple):
+    """How the digits of one shape are grouped in a country.
 
     Attributes:
-        region: The region.
         country: Calling code.
-        cut: Number of digits before the national number.
-        is_grouped: Whether it is grouped as is usual; None if that depends on its digits.
+        is_usual_always: Whether it is as usual; None if that depends on the digits.
         places: The formats that are grouped so.
         leading: The leading digits of other formats that are, or None for any.
     """
 
-    region: str
     country: int
-    cut: int
-    is_grouped: bool | None
+    is_usual_always: bool | None
     places: tuple[int, ...]
     leading: tuple[re.Pattern[str] | None, ...]
 
     def is_usual(self, national: str) -> bool:
         """Whether a number with these digits behind the calling code is grouped as in `usually_grouped`."""
-        if self.is_grouped is not None:
-            return self.is_grouped
+        if self.is_usual_always is not None:
+            return self.is_usual_always
         if self.places and main_plan(self.country).international.choose(national) in self.places:
             return True
         return any(first is None or first.match(national) for first in self.leading)
 
 
-def certain_numbers(written: str, digits: str, readings: Readings) -> tuple[CertainNumber, ...] | None:
-    """What a plain number means in each region in which it is valid; None if that needs a closer look.
+def grouping(country: int, length: int, written: str, source: int) -> Grouping:
+    """How numbers of a shape are grouped of which the last digits are the national number.
 
     Args:
-        written: The number's shape.
-        digits: Its digits, as ASCII.
-        readings: What its digits may mean.
+        country: Calling code.
+        length: Length of the national number.
+        written: The shape, without an extension.
+        source: How the country is written. With a plus sign, grouping does not matter.
     """
-    if digits.startswith(readings.unsure):
-        return None
-    if readings.unknown and any(_may_be_abroad(plan, digits) for plan in readings.unknown):
-        return None
-    key = (written, digits[0])
-    if key not in readings.certain:
-        if len(readings.certain) > _MAX_CERTAIN:
-            readings.certain.clear()
-        readings.certain[key] = _certain_numbers(written, digits[0], len(digits), readings)
-    found: tuple[CertainNumber, ...] | None = readings.certain[key]
-    return found
-
-
-def _may_be_abroad(plan: NumberingPlan, digits: str) -> bool:
-    """Whether digits that need a closer look in a region may be a number there, not a prefix for calls abroad alone."""
-    prefix = plan.dialed_abroad(digits)
-    return prefix is None or read_abroad(digits[prefix:], INTERNATIONAL_PREFIX)[0] is not None
-
-
-def _certain_numbers(written: str, first: str, size: int, readings: Readings) -> tuple[CertainNumber, ...] | None:
-    found, sizes = [], group_sizes(written)
-    for region, plan, how, lengths, is_exact in readings.usual:
-        if how == UNKNOWN:
-            continue
-        cut = 0 if how == WITHOUT_PREFIX else plan.prefix_sizes.get(first)
-        if cut is None:
-            return None
-        length = size - cut
-        if length in lengths:
-            is_grouped, fitting = None, _fitting(plan.country, length, sizes)
-            if written.count("/") > 1 or (sizes[-1] < length and fitting == ((), ())):
-                is_grouped = False
-            elif len(sizes) == 1 or sizes[-1] >= length:
-                is_grouped = True
-            found.append(CertainNumber(region, plan.country, cut, is_grouped, *fitting))
-        elif not is_exact:
-            return None
-    return tuple(found)
-
-
-def meanings(form: Form, digits: str, written: str, readings: Iterable[Reading]) -> Iterator[tuple[str, Number]]:
-    """The regions in which a plain number of a known form is valid, and what it means there.
-
-    Args:
-        form: The form.
-        digits: Its digits, as ASCII.
-        written: The number.
-        readings: What its digits may mean in the regions.
-    """
-    return _meanings(form, _Written(digits, False, ""), digits, written, readings)
+    sizes, is_usual = group_sizes(written), None
+    fitting = _fitting(country, length, sizes)
+    if source == PLUS or written.count("/") > 1 or (sizes[-1] < length and fitting == ((), ())):
+        is_usual = False
+    elif len(sizes) == 1 or sizes[-1] >= length:
+        is_usual = True
+    return Grouping(country, is_usual, *fitting)
 
 
 def _meanings(
@@ -568,7 +519,7 @@ def _read_at_home(parts: _Written, plan: NumberingPlan) -> Number | None:
     if digits.startswith(plan.code):
         rest, _ = plan.without_prefix(digits[len(plan.code) :])
         is_better = not plan.is_general(digits) and plan.is_general(rest)
-        if is_better or plan.is_too_long(digits):
+        if is_better or plan.is_too_long(len(digits)):
             return _national(rest, plan.country, COUNTRY_CODE, parts.extension)
     # A "+" that no calling code follows.
     if parts.plus:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, cached_property, lru_cache
 from typing import Any, NamedTuple
 
-from curation.pii.automaton import Automaton, is_supported
-from curation.pii.window_kernels import MIN_ABROAD
+import numpy as np
+
+from curation.arrays import Int32s
+from curation.pii.automaton import Automaton, is_supported, longest
+from curation.pii.window_kernels import MAX_DIGITS, MIN_ABROAD
 
 PUNCTUATION = (
     "-x\u2010-\u2015\u2212\u30fc\uff0d-\uff0f \u00a0\u00ad\u200b\u2060\u3000()\uff08\uff09\uff3b\uff3d.\\[\\]/~"
@@ -21,8 +24,6 @@ ANYWHERE = "ZZ"
 WITHOUT_PREFIX, PREFIXED, TOO_SHORT, UNKNOWN = range(4)
 """How digits begin: with the number, with the national prefix before it, with the prefix for calls abroad before too
 few digits, or with something that needs a closer look."""
-_LAST_BIT = 62
-"""The bit that all regions from the 63rd on share."""
 _ANY_DIGITS = r"\d{2,40}"
 _CARRIER = re.compile(r"(\(\?:[\d|]{1,40}+\)|\d{1,9}+)\(\?:\(([\d|[\]-]{1,200}+)\)\(\\d\{(\d{1,2}),\d{1,2}\}\)\)\?")
 """A national prefix, with or without the code of a carrier behind it and a number of digits behind that."""
@@ -172,9 +173,9 @@ class NumberingPlan:
         """Whether digits match the general description of the region's numbers."""
         return self._general.fullmatch(digits) is not None
 
-    def is_too_long(self, digits: str) -> bool:
-        """Whether no number of the region is as long."""
-        return len(digits) > self._longest and len(digits) not in self._local_lengths
+    def is_too_long(self, size: int) -> bool:
+        """Whether no number of the region has as many digits or more."""
+        return size > self._longest and size not in self._local_lengths
 
     def is_possible(self, digits: str) -> bool:
         """Whether a number of the region is as long or longer, local numbers excluded."""
@@ -212,15 +213,16 @@ class NumberingPlan:
             else:
                 yield Way(UNKNOWN), f"{prefix}{numbers}"
                 prefix = ""
-        main, *others = _metadata(self.country)
         for how, before in ((PREFIXED, prefix), (WITHOUT_PREFIX, ""))[0 if self._simple_prefix and prefix else 1 :]:
-            yield Way(how, condition="general"), f"{before}(?:{main.general_desc.national_number_pattern})"
-            if others:
-                yield Way(how), f"{before}{numbers}"
-            # Whether a number of another region with the calling code is valid needs a closer look.
-            if not (others and main.leading_digits):
-                for one in _descriptions(main):
-                    yield Way(how, frozenset(one.possible_length)), f"{before}(?:{one.national_number_pattern})"
+            for place, metadata in enumerate(_metadata(self.country)):
+                general = metadata.general_desc
+                lengths = frozenset(general.possible_length)
+                yield Way(how, lengths, "general", place), f"{before}(?:{general.national_number_pattern})"
+                if metadata.leading_digits:
+                    yield Way(how, condition="region", place=place), rf"{before}(?:{metadata.leading_digits})\d{{0,17}}"
+                for one in _descriptions(metadata):
+                    lengths = frozenset(one.possible_length)
+                    yield Way(how, lengths, place=place), f"{before}(?:{one.national_number_pattern})"
 
     @cached_property
     def _simple_prefix(self) -> str | None:
@@ -230,20 +232,24 @@ class NumberingPlan:
         if self._transform not in ("", "\\1", "\\2") or "\\d{" in prefix:
             return None
         conditions = (expression for *_, expression in main_plan(self.country).national.conditions())
-        are_supported = all(map(is_supported, (prefix, *_patterns(self.country), *conditions)))
+        regions = [text for one in _metadata(self.country) for text in (one.leading_digits or "", _general(one))]
+        are_supported = all(map(is_supported, (prefix, *_patterns(self.country), *conditions, *regions)))
         return prefix if are_supported else None
 
     def readings(self, digits: str) -> Readings:
         """What digits behind the calling code may mean."""
-        found: Readings = self._after_country.match(digits)
+        found: Readings = calling_codes().match(digits, self.country)
         return found
 
     @cached_property
-    def _after_country(self) -> Automaton:
-        return Automaton(
-            ((("", way), expression) for way, expression in self.ways_after_country()),
-            lambda results: _combined(results, {"": self}),
-        )
+    def longest_abroad(self) -> int:
+        """The number of digits of the longest prefix for calls abroad; very many if that is not known."""
+        return longest(self.abroad) if is_supported(self.abroad) else MAX_DIGITS
+
+    @property
+    def has_prefix(self) -> bool:
+        """Whether there is a national prefix, or what may be one."""
+        return self._prefix is not None
 
     def may_have_prefix(self, digits: str) -> bool:
         """Whether digits begin with the national prefix, or what may be one."""
@@ -381,6 +387,11 @@ def _types(metadata: Any) -> list[str]:
     return types or ["(?!)"]
 
 
+def _general(metadata: Any) -> str:
+    """The expression for all numbers of a region."""
+    return metadata.general_desc.national_number_pattern or "(?!)"
+
+
 def _described(description: Any) -> str:
     return f"(?=(?:{description.national_number_pattern or '(?!)'})\\Z){_lengths(description)}"
 
@@ -392,10 +403,7 @@ def _lengths(description: Any) -> str:
 
 @lru_cache(maxsize=16)
 def regions_of(regions: tuple[str, ...]) -> Automaton:
-    """Tells what digits without "+" may mean in some regions, as `Readings`.
-
-    Its bits are the regions of the readings in which no prefix is missing, in the order of the regions.
-    """
+    """Tells what digits without "+" may mean in some regions, as `Readings`; wanted are those with a usual one."""
     return Automaton(
         (
             ((region, way), expression)
@@ -403,14 +411,26 @@ def regions_of(regions: tuple[str, ...]) -> Automaton:
             if region != ANYWHERE
             for way, expression in plan_of(region).ways()
         ),
-        lambda results: _combined(results, {region: plan_of(region) for region in regions if region != ANYWHERE}),
-        lambda combined: sum({1 << min(regions.index(reading[0]), _LAST_BIT) for reading in combined.usual}),
+        lambda results: _combined(results, plan_of),
+        lambda readings: bool(readings.usual),
     )
 
 
-def bits_before(region: str | None, regions: tuple[str, ...]) -> int:
-    """The bits of an automaton's regions before one of them; all if there is none."""
-    return (1 << (len(regions) if region is None else regions.index(region))) - 1
+@cache
+def calling_codes() -> Automaton:
+    """Tells what digits behind each calling code may mean, as `Readings` of a region with the name of the code."""
+    return Automaton(
+        (),
+        lambda results: _combined(results, lambda code: main_plan(int(code))),
+        lambda readings: bool(readings.all),
+        lambda code: (((str(code), way), expression) for way, expression in main_plan(code).ways_after_country()),
+    )
+
+
+@cache
+def codes_of_digits() -> Int32s:
+    """The calling code with which each number of three digits begins, 0 if there is none. Shape (1000,)."""
+    return np.array([int(country_code(f"{number:03}") or 0) for number in range(1000)], np.int32)
 
 
 Reading = tuple[str, "NumberingPlan", int, frozenset[int], bool]
@@ -424,19 +444,13 @@ class Readings(NamedTuple):
     Attributes:
         usual: The readings of which no number lacks the national prefix that its format requires.
         all: All readings.
-        unsure: How digits begin that may have a prefix for calls abroad or a calling code.
-        unknown: The plans of the usual ones in which digits need a closer look.
-        certain: What is certain of digits with these readings, by their shape and first digit.
     """
 
     usual: tuple[Reading, ...]
     all: tuple[Reading, ...]
-    unsure: tuple[str, ...]
-    unknown: tuple[NumberingPlan, ...]
-    certain: dict[tuple[str, str], Any]
 
 
-def _combined(results: tuple[tuple[str, Way], ...], plans: Mapping[str, NumberingPlan]) -> Readings:
+def _combined(results: tuple[tuple[str, Way], ...], plan_of: Callable[[str], NumberingPlan]) -> Readings:
     """The readings of digits: the way that begins with the most digits before the number, for each region."""
     combined, usual = [], []
     for region in dict.fromkeys(region for region, way in results if not way.condition):
@@ -446,23 +460,40 @@ def _combined(results: tuple[tuple[str, Way], ...], plans: Mapping[str, Numberin
             continue
         chosen = [way for way in ways if way.how == how]
         conditions = {(way.condition, way.place) for way in chosen}
-        plan = plans[region]
+        plan = plan_of(region)
         formats = main_plan(plan.country).national
         places = (place for place in range(len(formats)) if {("leading", place), ("pattern", place)} <= conditions)
         place = next(places, None)
-        certain = frozenset[int]().union(*(way.lengths for way in chosen if ("general", 0) in conditions))
         types = [way for way in ways if not way.condition]
-        is_exact = (
-            how != UNKNOWN
-            and len(_metadata(plan.country)) == 1
-            and all(way.how == how and way.lengths and min(way.lengths) > 0 for way in types)
-        )
+        is_exact = how != UNKNOWN and all(way.how == how and min(way.lengths, default=0) > 0 for way in types)
+        certain = _valid_lengths(plan.country, chosen)
         combined.append((region, plan, how, certain, is_exact))
         if how != WITHOUT_PREFIX or place is None or not formats.requires_prefix[place]:
             usual.append(combined[-1])
-    unsure = ("00", *(plan.code for _, plan, *_ in usual))
-    unknown = tuple(plan for _, plan, how, *_ in usual if how == UNKNOWN)
-    return Readings(tuple(usual), tuple(combined), unsure, unknown, {})
+    return Readings(tuple(usual), tuple(combined))
+
+
+def _valid_lengths(country: int, ways: Sequence[Way]) -> frozenset[int]:
+    """Which lengths of national numbers are valid for certain, as in `_valid_numbers`.
+
+    Args:
+        country: Calling code.
+        ways: What their digits match.
+    """
+    regions, valid = _metadata(country), set[int]()
+    general = {way.place: way.lengths for way in ways if way.condition == "general"}
+    leading = {way.place for way in ways if way.condition == "region"}
+    types = [way for way in ways if not way.condition]
+    for length in {length for way in types for length in way.lengths if length > 0}:
+        for place, metadata in enumerate(regions):
+            is_own = length in general.get(place, ()) and any(
+                place == one.place and length in one.lengths for one in types
+            )
+            if is_own and (place in leading or not metadata.leading_digits):
+                valid.add(length)
+            if place in leading or (is_own and not metadata.leading_digits):
+                break
+    return frozenset(valid)
 
 
 class _Alternative(NamedTuple):

@@ -71,7 +71,7 @@ def find_parts(
     last: Int64s,
     classes: UInt16s,
     table: Int32s,
-    accepts: Int64s,
+    accepts: Bools,
     start: int,
     dead: int,
     window: int,
@@ -90,7 +90,7 @@ def find_parts(
         last: Code point after the text of each window.
         classes: Kinds of code points.
         table: What follows the states of an automaton, as in `automaton.States`.
-        accepts: What its states accept, as bits.
+        accepts: Which of its states are looked for.
         start: Place of its first state.
         dead: Place of the state from which nothing is accepted.
         window: The window to begin with.
@@ -150,7 +150,7 @@ def find_parts(
                             state = following
                             if state == dead:
                                 break
-                        if accepts[state // 10] == 0:
+                        if not accepts[state // 10]:
                             continue
                     if digits < _MIN_VIABLE:
                         is_complete = False

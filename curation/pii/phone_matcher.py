@@ -13,7 +13,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from functools import cache, lru_cache
 from itertools import accumulate, groupby
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from curation.pii.numbering import EXTENSION, Form, Number, digit_values, digits_of, form_of, numbers_in_form, shape
 from curation.pii.numbering_plans import PUNCTUATION, Readings, regions_of
@@ -52,6 +52,9 @@ _PARTS = {
     " \u00a0\u3000\t": re.compile(r"(?<!\s)\s++(\S++)"),
 }
 """What may separate two numbers, with the part behind it; in this order, by characters of which it has one."""
+
+
+_Meant = TypeVar("_Meant")
 
 
 class _NumberPart(NamedTuple):
@@ -127,7 +130,7 @@ def _find_numbers(
         missing = regions[: regions.index(next(iter(valid)))] if valid else regions
         if not missing or not _may_have_numbers(candidate, digits, before, known, missing):
             return {(whole.start, whole.end): valid} if valid else {}
-    return _search(text, (first, last), regions, lambda place: _candidate(form, place), numbers_in)
+    return search(text, (first, last), regions, lambda place: candidate_at(form, place), numbers_in)
 
 
 class ReadPart(NamedTuple):
@@ -179,7 +182,7 @@ def numbers_in_parts(
 
     first = _FIRST_DIGIT.search(window)
     assert first is not None
-    return _search(text, (first.start(), last), regions, candidates.get, numbers_in)
+    return search(text, (first.start(), last), regions, candidates.get, numbers_in)
 
 
 @lru_cache(maxsize=_KEPT_SHAPES)
@@ -248,24 +251,24 @@ def _may_have_numbers(
     return False
 
 
-def _search(
+def search(
     text: str,
     ends: tuple[int, int],
     regions: tuple[str, ...],
-    candidate_at: Callable[[int], _Candidate | None],
-    numbers_in: Callable[[Any, _Candidate, tuple[str, ...]], dict[str, Number]],
-) -> dict[tuple[int, int], dict[str, Number] | None]:
+    next_one: Callable[[int], _Candidate | None],
+    numbers_in: Callable[[Any, _Candidate, tuple[str, ...]], dict[str, _Meant]],
+) -> dict[tuple[int, int], dict[str, _Meant] | None]:
     """Find numbers from one candidate to the next, for all regions at once.
 
     Args:
         text: A stretch of text.
         ends: Where the first digit is that counts, and the place after the last one.
         regions: The regions, the preferred one first.
-        candidate_at: Returns the next candidate from a place on, or None.
+        next_one: Returns the next candidate from a place on, or None.
         numbers_in: Returns what a part of a candidate means in each of some regions in which it is a number.
     """
     first, last = ends
-    meanings: dict[tuple[int, int], dict[str, Number] | None] = {}
+    meanings: dict[tuple[int, int], dict[str, _Meant] | None] = {}
     found: dict[tuple[int, int], list[str]] = {}
     # Places where to go on, and the regions for which to go on there.
     pending: dict[int, tuple[str, ...]] = {0: regions}
@@ -275,7 +278,7 @@ def _search(
         missing = pending.pop(place)
         if allowed is not regions:
             missing = tuple(region for region in missing if region in allowed)
-        candidate = candidate_at(place)
+        candidate = next_one(place)
         if candidate is None:
             continue
         for part in () if _is_date(text, candidate) else candidate.parts:
@@ -298,7 +301,7 @@ def _search(
     return {span: meanings[span] for span, hits in found.items() if not set(hits).isdisjoint(allowed)}
 
 
-def _candidate(form: str, place: int) -> _Candidate | None:
+def candidate_at(form: str, place: int) -> _Candidate | None:
     """The next candidate of a text, or of its shape, from a place on."""
     if len(form) <= _ONE_NUMBER:
         return _candidate_of(form, place)
@@ -326,7 +329,7 @@ def first_candidate(form: str, limit: int | None) -> tuple[int, int, _Candidate 
     first, last = digits.search(counted), digits.search(counted[::-1])
     if first is None or last is None:
         return 0, 0, None
-    return first.start(), len(counted) - last.start(), _candidate(form, 0)
+    return first.start(), len(counted) - last.start(), candidate_at(form, 0)
 
 
 @cache
@@ -371,6 +374,11 @@ def _candidate_of(text: str, place: int) -> _Candidate | None:
 def _may_be_date(candidate: str) -> bool:
     """Whether a candidate may be a date or a time, by its shape."""
     return candidate.count("/") > 1 or candidate[-3:-2] == " "
+
+
+def may_be_date_in(text: str, start: int, end: int) -> bool:
+    """The same, given the text around it: behind a time there are minutes."""
+    return text.count("/", start, end) > 1 or text[end : end + 1] == ":"
 
 
 def is_date(text: str, start: int, end: int) -> bool:
@@ -421,6 +429,12 @@ def _stands_alone(text: str, start: int, part: str) -> bool:
 @lru_cache(maxsize=1 << 12)
 def _joins(character: str) -> bool:
     """Whether a number next to a character is not one: Latin letters, % and currency signs."""
-    category, code = unicodedata.category(character), ord(character)
-    latin = code < 0x250 or 0x300 <= code < 0x370 or 0x1E00 <= code < 0x1F00
-    return character == "%" or category == "Sc" or (latin and (category[0] == "L" or category == "Mn"))
+    category = unicodedata.category(character)
+    if character == "%" or category == "Sc":
+        return True
+    return is_latin(ord(character)) and (category[0] == "L" or category == "Mn")
+
+
+def is_latin(code: int) -> bool:
+    """Whether a letter or combining mark is Latin to the matcher."""
+    return code < 0x250 or 0x300 <= code < 0x370 or 0x1E00 <= code < 0x1F00

@@ -226,10 +226,15 @@ def ssns(text: str, *_: object) -> Iterator[Span]:
             yield Span(match.start(), match.end(), GROUPED_SSN_SCORE if match[1] else SSN_SCORE)
 
 
+def without_glued_word(text: str, limit: int) -> str:
+    """The text up to a place if a word that is glued to a number begins there, else all of it."""
+    return text[:limit] if text[limit : limit + 1].isalpha() and _GLUED.match(text, limit) else text
+
+
 def phones(text: str, regions: tuple[str, ...], limit: int | None = None) -> list[Span]:
     """Phone numbers that are valid in one of the regions and begin before a place."""
-    if limit is not None and text[limit : limit + 1].isalpha() and _GLUED.match(text, limit):
-        text = text[:limit]
+    if limit is not None:
+        text = without_glued_word(text, limit)
     found = phone_matcher.find_numbers(text, regions, limit)
     spans = [Span(start, end, PHONE_SCORE, numbers) for (start, end), numbers in found.items()]
     return sorted(spans, key=itemgetter(0, 1)) if len(spans) > 1 else spans

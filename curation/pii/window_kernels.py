@@ -8,26 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from curation.arrays import Bools, Int32s, Int64s, UInt8s, UInt32s
-from curation.running.compiled import inner, kernel, leaf
+from curation.arrays import Bools, Int64s, UInt8s, UInt32s
+from curation.running.compiled import kernel, leaf
 
 ANCHOR = 4
 """Length of the two letters and two digits that an IBAN begins with."""
-PLAIN = 1 << 7
-"""Class of punctuation between the digits of a number that is no part of an extension or country code."""
-NOT_PLAIN = -1
-"""What is written instead of a state for a window with more than digits and punctuation."""
-WITH_PLUS = -2
-"""The same if there are only plus signs besides."""
-SLASH, BRACKET, SPACED_HYPHEN, DASH, DOT, SPACE = (1 << bit for bit in range(6))
-"""What is between groups of digits and may separate two numbers."""
-SEPARATORS = (1 << 6) - 1
-HYPHEN, BEGINS, PLUS, AFTER_PLUS = 1 << 6, 1 << 7, 1 << 8, 1 << 9
-"""A hyphen; that the digits before and behind are in different candidates; a plus sign; and one next to the digits."""
 MIN_ABROAD = 6
 """Digits of the shortest number with its calling code."""
-IN_GROUP = -1
-"""What is written between the digits of a group."""
 MAX_BETWEEN, MAX_GROUPS = 4, 21
 """Punctuation between two groups of digits, and groups, of a candidate."""
 MAX_RUN, MAX_DIGITS = 20, 100
@@ -152,159 +139,17 @@ def have_groups(codepoints: UInt32s, begins: Int64s, ends: Int64s, least: int, m
 
 
 @kernel
-def classify_numbers(
-    codepoints: UInt32s,
-    begins: Int64s,
-    ends: Int64s,
-    last: Int64s,
-    classes: UInt8s,
-    table: Int32s,
-    accepts: Int64s,
-    start: int,
-    dead: int,
-    place: int,
-    states: Int64s,
-    others: Int64s,
-    missing: Int64s,
-) -> int:
-    """Run an automaton over the groups of digits of windows, from each group on that may begin a number.
+def are_extended(codepoints: UInt32s, ends: Int64s, last: Int64s, found: Bools) -> None:
+    """Tell which numbers may have an extension: see `may_go_on`.
 
     Args:
         codepoints: Code points of all texts.
-        begins: First code point of each window, of at most MAX_DIGITS digits.
-        ends: Code point after each window.
-        last: Code point after the text of each window.
-        classes: Classes of code points, as bits.
-        table: What follows its states, as in `automaton.States`.
-        accepts: What its states accept, as bits.
-        start: Place of its first state.
-        dead: Place of the state from which nothing is accepted.
-        place: The window to begin with.
-        states: Output: for each window the place of the state behind all of its digits; NOT_PLAIN or WITH_PLUS if it
-            has more than digits and punctuation.
-        others: Output: what accepts other groups of its digits that may be tried, as bits.
-        missing: Output: place of a state, and the digit that must be added to its table.
-
-    Returns:
-        The window to begin with when the table is complete; the number of windows if all are done.
+        ends: Code point after each number.
+        last: Code point after the text of each number.
+        found: Output: whether an extension may follow.
     """
-    values, gaps = np.empty(MAX_DIGITS, np.int64), np.empty(MAX_DIGITS + 1, np.int64)
-    for window in range(place, begins.size):
-        states[window], others[window] = NOT_PLAIN, 0
-        if may_go_on(codepoints, ends[window], last[window]):
-            continue
-        count, has_plus, most = _read_groups(codepoints, begins[window], ends[window], classes, values, gaps)
-        if count < 0:
-            continue
-        states[window] = WITH_PLUS if most >= MIN_ABROAD else dead
-        for begin in range(count):
-            before, between = gaps[begin], 0
-            if before == 0 or before == IN_GROUP:
-                continue
-            state = start
-            for i in range(begin, count):
-                between |= gaps[i] if i > begin and gaps[i] > 0 else 0
-                following = table[state + values[i]]
-                if following == 0:
-                    missing[0], missing[1] = state, values[i]
-                    return window
-                state = following
-                if state == dead:
-                    break
-                after = gaps[i + 1]
-                if after == IN_GROUP:
-                    continue
-                if begin == 0 and i == count - 1 and not has_plus:
-                    states[window] = state
-                elif not before & AFTER_PLUS and _is_part(before, between, after):
-                    others[window] |= accepts[state // 10]
-                if after & BEGINS:
-                    break
-    return begins.size
-
-
-@inner
-def _read_groups(
-    codepoints: UInt32s, begin: int, end: int, classes: UInt8s, values: Int64s, gaps: Int64s
-) -> tuple[int, bool, int]:
-    """Read the digits of a window, and what separates its groups.
-
-    Args:
-        codepoints: Code points of all texts.
-        begin: First code point of the window.
-        end: Code point after it.
-        classes: Classes of code points, as bits.
-        values: Output: the digits.
-        gaps: Output: what is before each digit, as bits: IN_GROUP, or separators, BEGINS and AFTER_PLUS. The end counts
-            as another digit.
-
-    Returns:
-        The number of digits, -1 if the window has more than digits, punctuation and plus signs; whether it has plus
-        signs; and the most digits between a plus sign and the end of what may be a number.
-    """
-    count, run, groups, size, gap, has_plus = 0, 0, 0, 0, BEGINS, False
-    behind_plus, most = -1, 0
-    for i in range(begin, end):
-        code = codepoints[i]
-        value = code - 48 if code < 128 else code - 0xFF10
-        if 0 <= value <= 9:
-            if run == MAX_RUN or count == MAX_DIGITS:
-                return -1, False, 0
-            if run == 0:
-                groups += 1
-                if size > MAX_BETWEEN or groups > MAX_GROUPS:
-                    gap |= BEGINS
-                if gap & BEGINS:
-                    groups, behind_plus = 1, 0 if gap & PLUS else -1
-                if gap & HYPHEN and gap & SPACE:
-                    gap |= SPACED_HYPHEN
-                if i > begin and (codepoints[i - 1] == 43 or codepoints[i - 1] == 0xFF0B):
-                    gap |= AFTER_PLUS
-            values[count], gaps[count] = value, gap & ~HYPHEN if run == 0 else IN_GROUP
-            count, run, size, gap = count + 1, run + 1, 0, 0
-            if behind_plus >= 0:
-                behind_plus += 1
-                most = max(most, behind_plus)
-            continue
-        run, size = 0, size + 1
-        if code == 43 or code == 0xFF0B:
-            gap, has_plus = gap | BEGINS | PLUS, True
-        elif not classes[code] & PLAIN:
-            return -1, False, 0
-        elif code == 32 or code == 0xA0 or code == 0x3000:
-            gap |= SPACE
-        elif code == 0x2007 or code == 0x2009 or code == 0x202F:
-            gap |= BEGINS
-        elif code == 45:
-            gap |= HYPHEN
-        elif code == 46:
-            gap |= DOT
-        elif code == 47:
-            gap |= SLASH
-        elif code == 40:
-            gap |= BRACKET
-        elif 0x2012 <= code <= 0x2015 or code == 0xFF0D:
-            gap |= DASH
-    gaps[count] = BEGINS
-    return count, has_plus, most
-
-
-@leaf
-def _is_part(before: int, between: int, after: int) -> bool:
-    """Whether groups of digits may be a part of a candidate that is tried: see `phone_matcher._PARTS`.
-
-    Args:
-        before: What is before the first of the groups, as bits.
-        between: What is between the groups.
-        after: What is behind the last of them.
-    """
-    if after & BEGINS:
-        after = SEPARATORS
-        if before & (BEGINS | SLASH | SPACED_HYPHEN | DASH):
-            return True
-    if before & BEGINS and after & SEPARATORS & ~between:
-        return True
-    return bool(before & after & ~between & (BRACKET | DOT | SPACE))
+    for place in range(ends.size):
+        found[place] = may_go_on(codepoints, ends[place], last[place])
 
 
 @leaf

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from curation.arrays import Int64s, UInt8s
-from curation.pii.window_kernels import PLAIN, find_anchors, find_runs, have_groups
+from curation.pii.window_kernels import find_anchors, find_runs, have_groups
 from curation.text import views
 
 DIGIT, NUMBER, EMAIL, AT, ADDRESS, DOT, COLON = (1 << bit for bit in range(7))
@@ -35,8 +35,6 @@ EMAIL_PUNCTUATION = "!#$%&'*+-/=?^_`{|}~."
 AT_SIGNS = "@\uff20\ufe6b%"
 """@, its wide and small forms, and the beginning of %40."""
 ADDRESS_PUNCTUATION = ".:/%"
-_NOT_PLAIN = "+\uff0bxX~\uff5e\u223c\u2053\u30fc"
-"""Punctuation between digits that may mean something else: a country code, a carrier, an extension, a letter."""
 
 MIN_PHONE_DIGITS = 7
 """Shorter numbers are short codes, or ambiguous without an area code."""
@@ -46,8 +44,8 @@ IBAN_REACH = 44
 _JOINED_SCRIPTS = (
     "Han", "Hiragana", "Katakana", "Hangul", "Bopomofo", "Thai", "Lao", "Khmer", "Myanmar", "Tibetan",
 )  # fmt: skip
-_SPACES, _HYPHENS = "\u00a0\u2007\u2009\u202f\u3000", "\u2010\u2011\u2012\u2013\u2212\uff0d"
-_PLAIN = str.maketrans(_SPACES + _HYPHENS, " " * len(_SPACES) + "-" * len(_HYPHENS))
+_SPACES, HYPHENS = "\u00a0\u2007\u2009\u202f\u3000", "\u2010\u2011\u2012\u2013\u2212\uff0d"
+_PLAIN = str.maketrans(_SPACES + HYPHENS, " " * len(_SPACES) + "-" * len(HYPHENS))
 _CAPITALS = str.maketrans("abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _ALL_CODES = 0x110000
 
@@ -82,7 +80,6 @@ def classes() -> UInt8s:
     for characters, bits in (
         *((NUMBER_PUNCTUATION, NUMBER), (EMAIL_PUNCTUATION, EMAIL), (ADDRESS_PUNCTUATION, ADDRESS)),
         *((AT_SIGNS, AT | EMAIL), (".", DOT), (":", COLON)),
-        ("".join(set(NUMBER_PUNCTUATION) - set(_NOT_PLAIN)), PLAIN),
     ):
         table[[ord(character) for character in characters]] |= bits
     return table

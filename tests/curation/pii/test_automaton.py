@@ -57,3 +57,43 @@ def test_other_expressions(expression: str) -> None:
     assert not is_supported(expression)
     with pytest.raises(ValueError, match=r"unexpected|unclosed"):
         Automaton([(True, expression)])
+
+
+def test_more_expressions_are_added_when_they_are_needed() -> None:
+    """Expressions of a number have states of their own, and are asked for once."""
+    asked: list[int] = []
+
+    def more(number: int) -> list[tuple[str, str]]:
+        asked.append(number)
+        return [(f"{number} {name}", expression) for name, expression in (("a", f"{number}\\d"), ("b", "5\\d?"))]
+
+    made = Automaton([("first", "12\\d")], more=more)
+    for _ in range(2):
+        assert [made.match("123"), made.match("123", 7), made.match("72", 7)] == [("first",), (), ("7 a",)]
+        assert [made.match("72", 8), made.match("82", 8), made.match("5", 8)] == [(), ("8 a",), ("8 b",)]
+    assert asked == [7, 8]
+
+
+def test_more_states_than_room_for_them() -> None:
+    """Expressions that need more room than there is are found at once."""
+    made = Automaton([], more=lambda number: [(number, "".join(str((number + place) % 10) for place in range(200)))])
+    for number in range(3):
+        assert made.match("".join(str((number + place) % 10) for place in range(200)), number) == (number,)
+
+
+def test_equal_results_have_one_kind() -> None:
+    """Results that are equal once they are combined are one kind to kernels, whatever expressions made them."""
+    made = Automaton([(1, "1\\d"), (2, "12"), (3, "13")], lambda results: len(results) > 1, lambda found: found)
+    assert [made.match(digits) for digits in ("11", "12", "13", "3")] == [False, True, True, False]
+    assert made.combined == [False, True]
+    states = made.states()
+    assert {int(kind) for kind in states.kinds} == {0, 1}
+    assert [bool(made.combined[kind]) for kind in states.kinds] == states.accepts.tolist()
+
+
+@pytest.mark.parametrize(
+    ("expression", "size"), [("", 0), ("00", 2), ("0(?:0|1[2-9])", 3), ("00(?:1[245]|2)?|119", 4), ("\\d{2,5}7?", 6)]
+)
+def test_longest(expression: str, size: int) -> None:
+    """The longest match of an expression has as many digits."""
+    assert automaton.longest(expression) == size

@@ -1,0 +1,263 @@
+"""What digits mean in regions: as a kernel tells it for many windows, so far as it is certain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+from curation.arrays import Int32s, Int64s
+from curation.pii.numbering import COUNTRY_CODE, INTERNATIONAL_PREFIX, NATIONAL, PLUS
+from curation.pii.numbering_plans import (
+    ANYWHERE,
+    PREFIXED,
+    UNKNOWN,
+    NumberingPlan,
+    Reading,
+    Readings,
+    calling_codes,
+    codes_of_digits,
+    plan_of,
+    regions_of,
+)
+from curation.pii.range_kernels import (
+    ABROAD,
+    AFTER_PLUS,
+    CODE,
+    COLUMNS,
+    EXTENDED,
+    FIRST,
+    KIND,
+    LEADING,
+    MISSING_ABROAD,
+    MISSING_CODE,
+    MISSING_STATE,
+    read_ranges,
+)
+from curation.text import views
+
+_KEPT = 1 << 13
+"""What is remembered of each sort."""
+_NO_PREFIX = 10
+"""What is written for a first digit that no national prefix has."""
+_MAX_PREFIX = 4
+"""Digits of the longest prefix for calls abroad that is known here."""
+
+
+class Meaning(NamedTuple):
+    """What digits mean in a region.
+
+    Attributes:
+        country: Calling code.
+        cut: Number of digits before the national number.
+        source: How the country is written, as in `numbering`.
+    """
+
+    country: int
+    cut: int
+    source: int
+
+
+Meanings = tuple[tuple[str, Meaning], ...]
+"""What digits mean in each region in which they are a valid number."""
+
+
+class DigitRange(NamedTuple):
+    """Digits of a window that may be a number.
+
+    Attributes:
+        first: Number of digits before them.
+        last: Number of digits up to their end, without an extension.
+        written: How they are written: PLAIN, EXTENDED or AFTER_PLUS.
+    """
+
+    first: int
+    last: int
+    written: int
+
+
+_Kept = TypeVar("_Kept")
+_Found = TypeVar("_Found")
+
+
+def keep(known: dict[_Kept, _Found], key: _Kept, value: _Found) -> None:
+    """Remember something; if that is too much, all else is forgotten."""
+    if len(known) >= _KEPT and key not in known:
+        known.clear()
+    known[key] = value
+
+
+class DigitMeanings:
+    """What digits mean in some regions.
+
+    Args:
+        regions: Regions (ISO 3166), the preferred one first.
+    """
+
+    def __init__(self, regions: tuple[str, ...]) -> None:
+        self._regions = regions
+        self._automaton = regions_of(regions)
+        self._plans = [(region, plan_of(region)) for region in regions if region != ANYWHERE]
+        plans = [plan for _, plan in self._plans]
+        # What makes no difference between digits is written alike.
+        firsts = [digit if any(str(digit) in one.prefix_sizes for one in plans) else _NO_PREFIX for digit in range(10)]
+        self._firsts = np.array(firsts, np.int32)
+        codes = codes_of_digits()
+        self._own_codes = np.where(np.isin(codes, [one.country for one in plans]), codes, np.int32(0))
+        self._prefixes: dict[tuple[int, ...], int] = {}
+        self._leading, self._cuts = np.full(10_000, -1, np.int32), np.zeros(10_000, np.int32)
+        self._meanings: dict[tuple[int, ...], Meanings | None] = {}
+
+    def read(self, text: views.Characters, windows: Int64s, first: Int64s, last: Int64s, ranges: Int64s) -> Int32s:
+        """What ranges of the digits of windows may mean, as in `read_ranges`.
+
+        Args:
+            text: The texts.
+            windows: The windows.
+            first: Place in `ranges` of the first range of each window.
+            last: Place after its last one.
+            ranges: The ranges, shape (ranges, 3).
+        """
+        rows, begins, ends, *_ = windows.T
+        offsets = text.first[rows]
+        stops = np.minimum(text.last[rows], ends + offsets + 100)
+        size, window, missing = len(windows), 0, np.zeros(3, np.int64)
+        most = int((last - first).max(initial=0))
+        found = np.zeros((size, max(1, most), COLUMNS), np.int32)
+        if most == 0:
+            return found
+        automata = self._automaton, calling_codes()
+        while True:
+            home, abroad = (automaton.states() for automaton in automata)
+            window = read_ranges(
+                *(text.codepoints, begins + offsets, stops, first, last, ranges),
+                *(home.following, home.accepts, home.kinds),
+                *(home.start, home.dead),
+                *(self._firsts, self._own_codes, self._leading, self._cuts),
+                *(codes_of_digits(), abroad.origins, abroad.following, abroad.kinds),
+                *(abroad.dead, window),
+                *(found, missing),
+            )
+            if window == size:
+                return found
+            what, state, digit = missing.tolist()
+            if what == MISSING_STATE:
+                home.step(state, digit)
+            elif what == MISSING_ABROAD:
+                abroad.step(state, digit)
+            elif what == MISSING_CODE:
+                abroad.origin(state)
+            else:
+                self._add_leading(state)
+
+    def _add_leading(self, digits: int) -> None:
+        """Add what to write for the first four digits: they are alike if the regions' prefixes in them are."""
+        prefixes = tuple(one.dialed_abroad(_after_leading(digits)) or 0 for _, one in self._plans)
+        self._cuts[digits] = sum({1 << size for size in prefixes if size})
+        self._leading[digits] = self._prefixes.setdefault(prefixes, digits)
+
+    def of(self, one: DigitRange, found: Sequence[int]) -> Meanings | None:
+        """What a range of digits means, or None if that needs a closer look.
+
+        Args:
+            one: The range.
+            found: What it may mean, as in `read_ranges`.
+        """
+        if not any(found):
+            return ()
+        key = (one.last - one.first, one.written, *found)
+        if key not in self._meanings:
+            keep(self._meanings, key, self._meanings_of(one.last - one.first, one.written, found))
+        return self._meanings[key]
+
+    def _meanings_of(self, size: int, written: int, found: Sequence[int]) -> Meanings | None:
+        if written == AFTER_PLUS:
+            if not found[KIND]:
+                return _certain((region, _dialed(plan, size, found)) for region, plan in self._plans)
+            meaning = _abroad(found[KIND], size, 0, PLUS)
+            return _certain((region, meaning) for region in self._regions)
+        readings: Readings = self._automaton.combined[found[KIND]]
+        if written == EXTENDED and any(_has_prefix(one[1], found[FIRST]) is not False for one in readings.all):
+            # It is searched in the digits of the extension, too.
+            return None
+        return _certain((one[0], _at_home(one, size, found)) for one in readings.usual)
+
+
+_NONE = Meaning(0, 0, NATIONAL)
+"""The meaning of digits that are no number."""
+
+
+def _certain(meanings: Iterable[tuple[str, Meaning | None]]) -> Meanings | None:
+    """The meanings by region, without those of digits that are no number; None if any needs a closer look."""
+    listed = list(meanings)
+    if any(meaning is None for _, meaning in listed):
+        return None
+    return tuple((region, meaning) for region, meaning in listed if meaning not in (None, _NONE))
+
+
+def _at_home(reading: Reading, size: int, found: Sequence[int]) -> Meaning | None:
+    """What digits mean in a region, `_NONE` if they are no number, or None if that needs a closer look.
+
+    Args:
+        reading: What they may mean.
+        size: Their number.
+        found: What is known of them, as in `read_ranges`.
+    """
+    _, plan, how, lengths, is_exact = reading
+    has_code = found[CODE] == plan.country
+    if how == UNKNOWN:
+        behind = _abroad(found[ABROAD], size, 0, COUNTRY_CODE) if has_code and plan.is_too_long(size) else None
+        return _dialed(plan, size, found, behind if behind and behind.cut == len(plan.code) else None)
+    cut = plan.prefix_sizes.get(str(found[FIRST])) if how == PREFIXED else 0
+    if cut is None or (has_code and (cut or size not in lengths or _has_prefix(plan, found[FIRST]) is not False)):
+        return None
+    if size - cut in lengths:
+        return Meaning(plan.country, cut, NATIONAL)
+    return _NONE if is_exact else None
+
+
+def _dialed(plan: NumberingPlan, size: int, found: Sequence[int], else_: Meaning | None = _NONE) -> Meaning | None:
+    """The same for digits that begin with a prefix for calls abroad; `else_` if they do not."""
+    if plan.longest_abroad > _MAX_PREFIX:
+        return None
+    prefix = plan.dialed_abroad(_after_leading(found[LEADING]))
+    if prefix is None:
+        return else_
+    return _abroad(found[ABROAD + prefix - 1], size, prefix, INTERNATIONAL_PREFIX) if prefix > 1 else None
+
+
+def _after_leading(digits: int) -> str:
+    """The first four digits, with another one behind them. No calling code begins with a zero."""
+    return f"{digits:04}1"
+
+
+def _abroad(found: int, size: int, cut: int, source: int) -> Meaning | None:
+    """The same for digits that begin with a calling code: see `numbering.read_abroad`.
+
+    Args:
+        found: What is behind the code, as in `read_ranges`.
+        size: Number of all digits.
+        cut: Number of digits before the code.
+        source: How the country is written.
+    """
+    kind, first = divmod(found, 10)
+    readings: Readings = calling_codes().combined[kind]
+    if not readings.all:
+        return _NONE
+    _, plan, how, lengths, _ = readings.all[0]
+    if how == UNKNOWN:
+        return None
+    prefix = plan.prefix_sizes.get(str(first)) if how == PREFIXED else 0
+    before = cut + len(plan.code) + (prefix or 0)
+    if prefix is None or size - before not in lengths or not (prefix or _has_prefix(plan, first) is False):
+        return None
+    return Meaning(plan.country, before, source)
+
+
+def _has_prefix(plan: NumberingPlan, first: int) -> bool | None:
+    """Whether digits begin with the national prefix, given the first one; None if that does not tell it."""
+    if not plan.has_prefix:
+        return False
+    sizes = plan.prefix_sizes
+    return None if not sizes or sizes.get(str(first), 1) > 1 else str(first) in sizes

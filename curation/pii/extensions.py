@@ -1,0 +1,38 @@
+"""Extensions: how far a written number may go on behind its digits."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from curation.arrays import Bools, Int64s
+from curation.pii.numbering import EXTENSION
+from curation.pii.window_kernels import are_extended
+from curation.text import views
+
+_EXTENSION = re.compile(f"(?:{re.sub(r'[*+][+]', '{0,20}+', EXTENSION).replace('{1,', '{0,')})?", re.IGNORECASE)
+"""The formats of extensions that libphonenumber accepts, also cut off."""
+MAX_EXTENSION = 80
+_NEVER_EXTENSION = frozenset(("", *map(chr, range(128)))) - frozenset("\t ,;-#~aAeEiIxX")
+"""What ends a number at once: most of ASCII begins no extension."""
+
+
+def end_of_context(text: str, end: int) -> int:
+    """How far a number that ends before `end` may go on, or depend on what follows: extension, time, a character."""
+    return min(len(text), max(end + len(":00"), end_of_extension(text, end) + 1))
+
+
+def may_go_on(text: views.Characters, rows: Int64s, ends: Int64s) -> Bools:
+    """Whether an extension may follow numbers in some rows that end before some places: a quick test."""
+    found = np.empty(len(rows), np.bool_)
+    are_extended(text.codepoints, ends + text.first[rows], text.last[rows], found)
+    return found
+
+
+def end_of_extension(text: str, end: int) -> int:
+    """Where the extension ends that follows a number before `end`, perhaps cut off; `end` if there is none."""
+    if text[end : end + 1] in _NEVER_EXTENSION:
+        return end
+    extension = _EXTENSION.match(text, end, end + MAX_EXTENSION)
+    return extension.end() if extension else end

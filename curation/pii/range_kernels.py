@@ -1,0 +1,172 @@
+"""A kernel that tells what ranges of the digits of windows may mean, as kinds of the results of automata."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from curation.arrays import Bools, Int32s, Int64s, UInt32s
+from curation.running.compiled import inner, kernel
+
+PLAIN, EXTENDED, AFTER_PLUS = range(3)
+"""How the digits of a range are written: with punctuation only, with an extension behind them, or with a plus sign."""
+COLUMNS = 8
+"""Numbers that say what a range may mean."""
+KIND, FIRST, CODE, LEADING, ABROAD = range(5)
+"""Their places: the kind of what the digits mean, the first digit, the calling code of a region with which they begin,
+and the first four digits. At last what `_abroad` returns for all digits, and for those behind two, three and four."""
+_MAX_READ = 256
+"""Digits of a window, and of an extension behind it."""
+MISSING_STATE, MISSING_CODE, MISSING_ABROAD, MISSING_LEADING = 1, 2, 3, 4
+
+
+@kernel
+def read_ranges(
+    codepoints: UInt32s,
+    begins: Int64s,
+    stops: Int64s,
+    first: Int64s,
+    last: Int64s,
+    ranges: Int64s,
+    table: Int32s,
+    accepts: Bools,
+    kinds: Int32s,
+    start: int,
+    dead: int,
+    firsts: Int32s,
+    own_codes: Int32s,
+    leading: Int32s,
+    cuts: Int32s,
+    codes: Int32s,
+    origins: Int32s,
+    table_abroad: Int32s,
+    kinds_abroad: Int32s,
+    dead_abroad: int,
+    window: int,
+    found: Int32s,
+    missing: Int64s,
+) -> int:
+    """Tell what ranges of the digits of windows may mean.
+
+    Args:
+        codepoints: Code points of all texts.
+        begins: First code point of each window.
+        stops: Code point after the last of which the digits are read.
+        first: Place in `ranges` of the first range of each window.
+        last: Place after its last one.
+        ranges: Shape (ranges, 3): number of digits before each, up to its end, and how it is written.
+        table: What follows the states of the automaton of regions, as in `automaton.States`.
+        accepts: Which of them are looked for.
+        kinds: The kinds of their results.
+        start: Its first state.
+        dead: Its state from which nothing is accepted.
+        firsts: What to write for each first digit.
+        own_codes: The calling codes of the regions that numbers of three digits begin with, 0 for others.
+        leading: What to write for the first four digits; -1 if it is not known.
+        cuts: The number of digits of prefixes for calls abroad that they begin with, as bits.
+        codes: All calling codes that numbers of three digits begin with.
+        origins: The first state of the automaton of calling codes for each code; 0 if it is not known.
+        table_abroad: What follows the states of that automaton.
+        kinds_abroad: The kinds of their results.
+        dead_abroad: Its state from which nothing is accepted.
+        window: The window to begin with.
+        found: Output, shape (windows, most ranges, COLUMNS): what each range may mean; zeros if it is no number.
+        missing: Output: MISSING_STATE with the state and digit that must be added to the first automaton,
+            MISSING_ABROAD with those of the second one, MISSING_CODE with a calling code, or MISSING_LEADING with four
+            digits.
+
+    Returns:
+        The window to begin with when that is added; the number of windows if all are done.
+    """
+    values = np.empty(_MAX_READ, np.int64)
+    while window < begins.size:
+        count = 0
+        if first[window] < last[window]:
+            for i in range(begins[window], stops[window]):
+                code = codepoints[i]
+                value = code - 48 if code < 128 else code - 0xFF10
+                if 0 <= value <= 9 and count < _MAX_READ:
+                    values[count] = value
+                    count += 1
+        for one in range(first[window], last[window]):
+            low, high, written = ranges[one, 0], ranges[one, 1], ranges[one, 2]
+            row = found[window, one - first[window]]
+            row[:] = 0
+            kind = 0
+            if written == AFTER_PLUS:
+                kind = _abroad(values, low, high, codes, origins, table_abroad, kinds_abroad, dead_abroad, missing)
+                if kind < 0:
+                    return window
+                is_unclear = kind == 0
+            else:
+                state = start
+                for digit in range(low, high):
+                    following = table[state + values[digit]]
+                    if following == 0:
+                        missing[0], missing[1], missing[2] = MISSING_STATE, state, values[digit]
+                        return window
+                    state = following
+                    if state == dead:
+                        break
+                if accepts[state // 10] or written == EXTENDED:
+                    kind = kinds[state // 10]
+                is_unclear = kind > 0 and values[low] == 0 and values[low + 1] <= 1
+            row[KIND] = kind
+            if kind > 0 and written != AFTER_PLUS:
+                row[FIRST] = firsts[values[low]]
+                if high - low >= 3:
+                    row[CODE] = own_codes[100 * values[low] + 10 * values[low + 1] + values[low + 2]]
+            wanted = 1 if row[CODE] else 0
+            if is_unclear and high - low > 4:
+                begun = 0
+                for digit in range(low, low + 4):
+                    begun = 10 * begun + values[digit]
+                if leading[begun] < 0:
+                    missing[0], missing[1] = MISSING_LEADING, begun
+                    return window
+                row[LEADING], wanted = leading[begun], cuts[begun]
+            for cut in (0, 2, 3, 4):
+                if wanted >> cut & 1:
+                    kind = _abroad(
+                        values, low + cut, high, codes, origins, table_abroad, kinds_abroad, dead_abroad, missing
+                    )
+                    if kind < 0:
+                        return window
+                    row[ABROAD + max(0, cut - 1)] = kind
+        window += 1
+    return window
+
+
+@inner
+def _abroad(
+    values: Int64s,
+    low: int,
+    high: int,
+    codes: Int32s,
+    origins: Int32s,
+    table: Int32s,
+    kinds: Int32s,
+    dead: int,
+    missing: Int64s,
+) -> int:
+    """What digits behind a plus sign may mean: the kind of their results and, as the last digit, the one behind the
+    calling code; 0 if it is no number, -1 if something is missing. Arguments are as in `read_ranges`."""
+    if high - low < 3:
+        return 0
+    code = codes[100 * values[low] + 10 * values[low + 1] + values[low + 2]]
+    if code == 0:
+        return 0
+    state = origins[code]
+    if state == 0:
+        missing[0], missing[1] = MISSING_CODE, code
+        return -1
+    begin = low + (1 if code < 10 else 2 if code < 100 else 3)
+    for digit in range(begin, high):
+        following = table[state + values[digit]]
+        if following == 0:
+            missing[0], missing[1], missing[2] = MISSING_ABROAD, state, values[digit]
+            return -1
+        state = following
+        if state == dead:
+            break
+    kind = kinds[state // 10]
+    return 0 if kind == 0 or begin == high else 10 * kind + values[begin]
