@@ -27,7 +27,7 @@ from curation.text import views
 
 _MAX_RANGES = 12
 """Ranges of digits in a window that is not left to `phone_matcher`."""
-_OFTEN = 4
+_OFTEN = 12
 """How often a shape must be seen before it is looked at."""
 
 

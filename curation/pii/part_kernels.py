@@ -1,7 +1,7 @@
 """A kernel that finds the parts of windows that may be phone numbers, as `phone_matcher` does with expressions.
 
-Only windows of digits, punctuation and plus signs are looked at. A part is left out if an automaton accepts its digits
-in no region.
+Only windows of digits, punctuation and plus signs are looked at, and those with one or two "x" if no part that contains
+one may be a number. A part is left out if an automaton accepts its digits in no region.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ MAX_WIDTH = 200
 """Characters of the longest window that is looked at."""
 AFTER_PLUS = -1
 """What is written instead of a state for a part that begins with a plus sign."""
+NONE, MANY = -1, -2
+"""What is written instead of the place of an "x": none; more than two, or some that need a closer look."""
 _MAX_LEADS = 10
 """Characters before the first digit of a candidate."""
 _MIN_VIABLE = 3
 """Digits of the shortest number with punctuation."""
-_DIGIT, _PLUS, _BREAK, _PAREN, _OPEN, _CLOSE, _SPACE, _HYPHEN, _DOT, _SLASH, _DASH, _OTHER, _JOINS, _UNSURE, _GLUED = (
-    1 << bit for bit in range(15)
-)
+_DIGIT, _PLUS, _BREAK, _PAREN, _OPEN, _CLOSE, _SPACE, _HYPHEN = (1 << bit for bit in range(8))
+_DOT, _SLASH, _DASH, _OTHER, _X, _JOINS, _UNSURE, _GLUED = (1 << bit for bit in range(8, 16))
 """Kinds of characters: a digit, a plus sign, a space that no candidate has, "(", other opening brackets, closing ones,
-space, hyphen, full stop, slash, dashes, other punctuation; what a number next to it is none, what may be such, and what
-may begin a word that is glued to a number."""
+space, hyphen, full stop, slash, dashes, other punctuation, "x"; what a number next to it is none, what may be such, and
+what may begin a word that is glued to a number."""
 _CHARACTERS = {
     _DIGIT: "0123456789\uff10\uff11\uff12\uff13\uff14\uff15\uff16\uff17\uff18\uff19",
     _PLUS: "+\uff0b",
@@ -41,8 +42,9 @@ _CHARACTERS = {
     _SLASH: "/",
     _DASH: "\u2012\u2013\u2014\u2015\uff0d",
     _OTHER: "\u2010\u2011\u2212\uff0e\uff0f\u00ad\u200b\u2060",
+    _X: "xX",
     _JOINS: "%$",
-    _JOINS | _GLUED: "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
+    _JOINS | _GLUED: "abcdefghijklmnopqrstuvwyzABCDEFGHIJKLMNOPQRSTUVWYZ",
 }
 _OF_NUMBERS = _JOINS - 1
 _MAY_JOIN = ((0x80, 0x2000), (0x20A0, 0x2100), (0xA800, 0xA900), (0xFB00, 0x110000))
@@ -72,6 +74,7 @@ def find_parts(
     classes: UInt16s,
     table: Int32s,
     accepts: Bools,
+    results: Int32s,
     start: int,
     dead: int,
     window: int,
@@ -91,6 +94,7 @@ def find_parts(
         classes: Kinds of code points.
         table: What follows the states of an automaton, as in `automaton.States`.
         accepts: Which of its states are looked for.
+        results: The kinds of their results, 0 if there are none.
         start: Place of its first state.
         dead: Place of the state from which nothing is accepted.
         window: The window to begin with.
@@ -118,6 +122,8 @@ def find_parts(
         is_complete = not (ahead & _UNSURE or behind & (_UNSURE | _GLUED) or may_go_on(codepoints, end, last[window]))
         is_complete = is_complete and _read_kinds(codepoints, begin, end, classes, kinds, before, led, values)
         size = end - begin if is_complete else 0
+        first_x, last_x = _places_of_x(kinds, size)
+        is_complete = is_complete and first_x != MANY
         mark = count
         for i in range(size + 1):
             wanted[i] = i == 0
@@ -127,22 +133,36 @@ def find_parts(
                 low, high = _next_candidate(kinds, led, place, size)
                 if low < 0:
                     break
+                behind_it = high
+                while behind_it < size and kinds[behind_it] == _SPACE:
+                    behind_it += 1
+                if behind_it < size and kinds[behind_it] == _X:
+                    # It may begin an extension with more punctuation than is between groups.
+                    is_complete = False
+                    break
                 for one in range(_all_parts(kinds, low, high, ranges)):
                     part, stop = ranges[one, 0], ranges[one, 1]
+                    x = first_x if first_x >= part else last_x
+                    has_x = part <= x < stop
                     while stop > part and kinds[stop - 1] != _DIGIT:
                         stop -= 1
                     if stop == part or (stop == size and behind & _JOINS):
                         continue
-                    if part == 0 and ahead & _JOINS and not kinds[0] & _LEADS:
+                    before_part = ahead if part == 0 else kinds[part - 1]
+                    if before_part & (_JOINS | _X) and not kinds[part] & _LEADS:
                         continue
-                    digits = before[stop] - before[part]
+                    if stop < size and kinds[stop] == _X and not has_x:
+                        continue
+                    # An "x" only precedes an extension, or is the last character.
+                    last_digit = before[x] if has_x and x < stop else before[stop]
+                    digits = last_digit - before[part]
                     plus = _has_plus(kinds, part)
                     state = AFTER_PLUS
-                    if plus < 0 or (plus == 1 and digits < MIN_ABROAD):
+                    if digits == 0 or plus < 0 or (plus == 1 and digits < MIN_ABROAD):
                         continue
                     if plus == 0:
                         state = start
-                        for digit in range(before[part], before[stop]):
+                        for digit in range(before[part], last_digit):
                             following = table[state + values[digit]]
                             if following == 0:
                                 missing[0], missing[1] = state, values[digit]
@@ -150,9 +170,9 @@ def find_parts(
                             state = following
                             if state == dead:
                                 break
-                        if not accepts[state // 10]:
+                        if not accepts[state // 10] and not (has_x and results[state // 10]):
                             continue
-                    if digits < _MIN_VIABLE:
+                    if digits < _MIN_VIABLE or has_x:
                         is_complete = False
                         break
                     if count == len(parts):
@@ -172,6 +192,29 @@ def find_parts(
             count = mark
         window += 1
     return window, count
+
+
+@leaf
+def _places_of_x(kinds: UInt16s, size: int) -> tuple[int, int]:
+    """The places of the first and the last "x", of at most two; NONE if there is none, MANY if they need a closer look.
+
+    Args:
+        kinds: Kinds of characters.
+        size: Their number.
+    """
+    first, last, is_last = NONE, NONE, False
+    for i in range(size):
+        is_last = is_last and kinds[i] != _DIGIT
+        if kinds[i] == _X:
+            before = i - 1
+            while before >= 0 and kinds[before] == _SPACE:
+                before -= 1
+            is_third = first != last
+            if is_third or (i > 0 and kinds[i - 1] == _X) or (before >= 0 and kinds[before] == _SLASH):
+                return MANY, MANY
+            first = i if first == NONE else first
+            last, is_last = i, True
+    return (MANY, MANY) if is_last else (first, last)
 
 
 @leaf

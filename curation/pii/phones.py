@@ -257,7 +257,7 @@ def _parts(
         missing[0] = -1
         place, count = find_parts(
             *(text.codepoints, begins + offsets, ends + offsets, offsets, text.last[rows], kinds_of_characters()),
-            *(states.following, states.accepts, states.start, states.dead),
+            *(states.following, states.accepts, states.kinds, states.start, states.dead),
             place,
             found,
             count,

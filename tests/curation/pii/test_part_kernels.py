@@ -38,6 +38,9 @@ BETWEEN = (
     "\uff0b",
     "[",
     "--",
+    "x",
+    " x",
+    " x - ",
 )
 AROUND = (
     *("", " ", ")", "\n", ":", "-") * 2,
@@ -96,11 +99,11 @@ def test_many_texts(monkeypatch: pytest.MonkeyPatch, max_states: int) -> None:
     monkeypatch.setattr(automaton, "MAX_STATES", max_states)
     chance = random.Random(2)
     texts = []
-    for _ in range(2000):
+    for _ in range(3500):
         middle = "".join(chance.choice(GROUPS) + chance.choice(BETWEEN) for _ in range(chance.randint(1, 7)))
         texts.append(chance.choice(AROUND) + middle + chance.choice(AROUND))
     looked_at, found = compared(texts)
-    assert looked_at > 500
+    assert looked_at > 400
     assert found > 150
 
 
@@ -111,7 +114,9 @@ def test_all_characters_that_join() -> None:
         if not 0xD800 <= code < 0xE000:
             joins = phone_matcher._joins(chr(code))
             kind = int(kinds[code])
-            assert kind & part_kernels._UNSURE or bool(kind & part_kernels._JOINS) == joins, hex(code)
+            assert kind & part_kernels._UNSURE or bool(kind & (part_kernels._JOINS | part_kernels._X)) == joins, hex(
+                code
+            )
 
 
 def test_more_parts_than_expected() -> None:
