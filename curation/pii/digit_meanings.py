@@ -11,8 +11,11 @@ from curation.arrays import Int32s, Int64s
 from curation.pii.numbering import COUNTRY_CODE, INTERNATIONAL_PREFIX, NATIONAL, PLUS
 from curation.pii.numbering_plans import (
     ANYWHERE,
+    CARRIER_DIGITS,
     PREFIXED,
     UNKNOWN,
+    WITH_CARRIER,
+    WITHOUT_PREFIX,
     NumberingPlan,
     Reading,
     Readings,
@@ -209,7 +212,9 @@ def _at_home(reading: Reading, size: int, found: Sequence[int]) -> Meaning | Non
     if how == UNKNOWN:
         behind = _abroad(found[ABROAD], size, 0, COUNTRY_CODE) if has_code and plan.is_too_long(size) else None
         return _dialed(plan, size, found, behind if behind and behind.cut == len(plan.code) else None)
-    cut = plan.prefix_sizes.get(str(found[FIRST])) if how == PREFIXED else 0
+    cut = 0 if how == WITHOUT_PREFIX else plan.prefix_sizes.get(str(found[FIRST]))
+    if cut is not None and how == WITH_CARRIER:
+        cut += CARRIER_DIGITS
     if cut is None or (has_code and (cut or size not in lengths or _has_prefix(plan, found[FIRST]) is not False)):
         return None
     if size - cut in lengths:
@@ -246,7 +251,7 @@ def _abroad(found: int, size: int, cut: int, source: int) -> Meaning | None:
     if not readings.all:
         return _NONE
     _, plan, how, lengths, _ = readings.all[0]
-    if how == UNKNOWN:
+    if how > PREFIXED:
         return None
     prefix = plan.prefix_sizes.get(str(first)) if how == PREFIXED else 0
     before = cut + len(plan.code) + (prefix or 0)

@@ -19,7 +19,7 @@ from curation.pii.numbering_plans import (
     ANYWHERE,
     PREFIXED,
     PUNCTUATION,
-    UNKNOWN,
+    TOO_SHORT,
     WITHOUT_PREFIX,
     NumberingPlan,
     Reading,
@@ -281,7 +281,7 @@ def _meanings(
     prefixes: dict[str, int | None] = {}
     abroad: dict[int | None, Number | None] = {}
     for region, plan, how, lengths, is_exact in readings:
-        if how != UNKNOWN and not start.startswith(plan.code):
+        if how < TOO_SHORT and not start.startswith(plan.code):
             cut = plan.prefix_size(start) if how == PREFIXED else 0
             if len(start) - cut in lengths or (not is_exact and plan.valid.fullmatch(start, cut)):
                 found = Number(plan.country, start[cut:], parts.extension, NATIONAL)
@@ -506,7 +506,7 @@ def read_abroad(digits: str, source: int, extension: str = "") -> tuple[Number |
     if not readings:
         return None, True
     _, _, how, lengths, _ = readings[0]
-    if how != UNKNOWN:
+    if how < TOO_SHORT:
         cut = plan.prefix_size(rest) if how == PREFIXED else 0
         if len(rest) - cut in lengths and (cut or not plan.may_have_prefix(rest)):
             return Number(plan.country, rest[cut:], extension, source), True

@@ -21,14 +21,14 @@ PUNCTUATION = (
 ANYWHERE = "ZZ"
 """libphonenumber's region in which only numbers with a country code are valid."""
 
-WITHOUT_PREFIX, PREFIXED, TOO_SHORT, UNKNOWN = range(4)
+WITHOUT_PREFIX, PREFIXED, TOO_SHORT, WITH_CARRIER, UNKNOWN = range(5)
 """How digits begin: with the number, with the national prefix before it, with the prefix for calls abroad before too
-few digits, or with something that needs a closer look."""
+few digits, with the national prefix and the code of a carrier, or with something that needs a closer look."""
 _ANY_DIGITS = r"\d{2,40}"
 _CARRIER = re.compile(r"(\(\?:[\d|]{1,40}+\)|\d{1,9}+)\(\?:\(([\d|[\]-]{1,200}+)\)\(\\d\{(\d{1,2}),\d{1,2}\}\)\)\?")
 """A national prefix, with or without the code of a carrier behind it and a number of digits behind that."""
-_MIN_CARRIER = 2
-"""Digits of the shortest code of a carrier."""
+CARRIER_DIGITS = 2
+"""Digits of the code of a carrier."""
 _SEPARATORS = re.compile(f"[{PUNCTUATION}]++")
 _TYPES = (
     "premium_rate", "toll_free", "shared_cost", "voip", "personal_number", "pager", "uan", "voicemail", "fixed_line",
@@ -105,7 +105,7 @@ class Way(NamedTuple):
     """What it means that digits match an expression.
 
     Attributes:
-        how: How they begin: WITHOUT_PREFIX, PREFIXED, TOO_SHORT or UNKNOWN.
+        how: How they begin: WITHOUT_PREFIX, PREFIXED, TOO_SHORT, WITH_CARRIER or UNKNOWN.
         lengths: If they match a type of number, its lengths.
         condition: A condition of a number that they match: "general" for the description that all types of number must
             match; "leading" or "pattern" for that part of the condition of a format.
@@ -206,22 +206,34 @@ class NumberingPlan:
         if self._prefix is not None and self._prefix.groups:
             # With the code of a carrier, which the digits behind it may only have if they are too many for a number.
             carrier = _CARRIER.fullmatch(self._prefix.pattern)
-            if carrier is not None and self._longest < _MIN_CARRIER + int(carrier[3]):
+            if carrier is not None and self._longest < CARRIER_DIGITS + int(carrier[3]):
                 prefix = carrier[1]
-                moved = _patterns(self.country, int(carrier[3]))
-                yield Way(UNKNOWN), f"{prefix}(?:{carrier[2]})(?:{'|'.join(moved)})"
+                yield from self._ways(WITH_CARRIER, f"{prefix}(?:{carrier[2]})", int(carrier[3]))
             else:
                 yield Way(UNKNOWN), f"{prefix}{numbers}"
                 prefix = ""
-        for how, before in ((PREFIXED, prefix), (WITHOUT_PREFIX, ""))[0 if self._simple_prefix and prefix else 1 :]:
-            for place, metadata in enumerate(_metadata(self.country)):
-                general = metadata.general_desc
-                lengths = frozenset(general.possible_length)
-                yield Way(how, lengths, "general", place), f"{before}(?:{general.national_number_pattern})"
-                if metadata.leading_digits:
-                    yield Way(how, condition="region", place=place), rf"{before}(?:{metadata.leading_digits})\d{{0,17}}"
-                for one in _descriptions(metadata):
-                    lengths = frozenset(one.possible_length)
+        if self._simple_prefix and prefix:
+            yield from self._ways(PREFIXED, prefix)
+        yield from self._ways(WITHOUT_PREFIX, "")
+
+    def _ways(self, how: int, before: str, least: int = 0) -> Iterator[tuple[Way, str]]:
+        """The expressions of numbers behind something.
+
+        Args:
+            how: How they begin.
+            before: The expression for it.
+            least: Digits of the shortest number that may follow it.
+        """
+        for place, metadata in enumerate(_metadata(self.country)):
+            general = metadata.general_desc
+            lengths = frozenset(general.possible_length)
+            yield Way(how, lengths, "general", place), f"{before}(?:{general.national_number_pattern})"
+            if metadata.leading_digits:
+                yield Way(how, condition="region", place=place), rf"{before}(?:{metadata.leading_digits})\d{{0,17}}"
+            for one in _descriptions(metadata):
+                lengths = frozenset(one.possible_length)
+                if max(lengths) >= least:
+                    lengths = frozenset(length for length in lengths if length >= least) if least else lengths
                     yield Way(how, lengths, place=place), f"{before}(?:{one.national_number_pattern})"
 
     @cached_property
@@ -355,10 +367,9 @@ def _valid_numbers(country: int) -> re.Pattern[str]:
     return re.compile(pattern)
 
 
-def _patterns(country: int, least: int = 0) -> list[str]:
-    """An expression for each type of number of the regions with a calling code, of which some have as many digits."""
-    types = [one for metadata in _metadata(country) for one in _descriptions(metadata)]
-    return [one.national_number_pattern for one in types if not least or max(one.possible_length) >= least]
+def _patterns(country: int) -> list[str]:
+    """An expression for each type of number of the regions with a calling code."""
+    return [one.national_number_pattern for metadata in _metadata(country) for one in _descriptions(metadata)]
 
 
 def _descriptions(metadata: Any) -> list[Any]:
@@ -465,7 +476,7 @@ def _combined(results: tuple[tuple[str, Way], ...], plan_of: Callable[[str], Num
         places = (place for place in range(len(formats)) if {("leading", place), ("pattern", place)} <= conditions)
         place = next(places, None)
         types = [way for way in ways if not way.condition]
-        is_exact = how != UNKNOWN and all(way.how == how and min(way.lengths, default=0) > 0 for way in types)
+        is_exact = how < TOO_SHORT and all(way.how == how and min(way.lengths, default=0) > 0 for way in types)
         certain = _valid_lengths(plan.country, chosen)
         combined.append((region, plan, how, certain, is_exact))
         if how != WITHOUT_PREFIX or place is None or not formats.requires_prefix[place]:
