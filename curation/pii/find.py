@@ -117,7 +117,7 @@ KINDS = {
         windows.shown,
         recognizers.phones,
         phones.judge_phone,
-        judge_all=phones.judge_plain,
+        judge_all=phones.judge_windows,
         is_slow=True,
         before=1,
         after=extensions.end_of_context,

@@ -72,7 +72,6 @@ _FICTION = re.compile(r"\+1\d{3}55501\d\d")
 """Numbers that the North American numbering plan reserves for fiction, in every area."""
 _WRITTEN = re.compile(rf"[\d{re.escape(NUMBER_PUNCTUATION)}]*+")
 _DIGIT = re.compile(r"\d")
-_GROUP = re.compile(r"\d++")
 _MAY_BE_DATE = re.compile(r"\d[./-]\s?\d{1,2}[./-]")
 
 
@@ -98,14 +97,14 @@ def _may_be_phone(text: str, start: int, end: int, named: bool, minimum: float, 
     return is_unclear or may_be_grouped(shape(written), regions)
 
 
-def judge_plain(
+def judge_windows(
     characters: views.Characters,
     windows: Int64s,
     text_of: Callable[[int], str],
     minimum: float,
     regions: tuple[str, ...],
 ) -> tuple[list[tuple[int, Match]], Int64s]:
-    """Judge the windows that contain one plain number, or none, all at once. Tables have none.
+    """Judge windows by their shapes and what their digits mean, or by the parts that a kernel finds. Tables have none.
 
     Args:
         characters: The texts.
@@ -208,7 +207,7 @@ def _judge_parts(
     minimum: float,
     regions: tuple[str, ...],
 ) -> tuple[list[tuple[int, Match]], Int64s]:
-    """Judge the windows of digits, punctuation and plus signs, as `judge_plain`."""
+    """Judge the windows of digits, punctuation and plus signs, as `judge_windows`."""
     matches: list[tuple[int, Match]] = []
     if not len(windows):
         return matches, windows
