@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from curation.pii.context import has_label, in_context, is_named_otherwise
+from curation.pii.context import has_label, has_system, in_context, is_named_otherwise
 from curation.pii.evidence import DOUBTFUL, Match, is_part
 from curation.pii.numbering import digits_of, shape
-from curation.pii.recognizers import Span
+from curation.pii.recognizers import Span, first_ssn
 from curation.pii.windows import plain
 
 CARD_DIGITS, SSN_DIGITS = (12, 19), (9, 9)
 """Least and largest number of digits of a number."""
-_AROUND = 5
-"""Characters around a social security number on which it depends whether it is part of something longer."""
+_AROUND, _BEFORE_REACH = 5, 160
+"""Characters around a social security number on which it depends whether it is part of something longer; and before it,
+whether words name it."""
 
 _ISSUED = re.compile(
     r"4\d{15}|4\d{18}|5[1-5]\d{14}|2(?:22[1-9]|2[3-9]\d|[3-6]\d\d|7[01]\d|720)\d{12}|3[47]\d{13}"
@@ -87,6 +88,17 @@ def judge_iban(text: str, span: Span) -> Match | None:
     return Match("iban", span.start, span.end, span.score, value, value in EXAMPLE_IBANS)
 
 
+def judge_simple_ssn(text: str, start: int, end: int, digits: int, named: bool) -> list[Match | None] | None:
+    """The social security number, or none, in a window of nine digits in ASCII.
+
+    Arguments are as in `Kind.judge_simple`.
+    """
+    if digits != SSN_DIGITS[1] or not text[max(0, start - 1) : end + 1].isascii():
+        return None
+    span = first_ssn(text, start, end + 1)
+    return [judge_ssn(text, span, named)] if span else []
+
+
 def judge_ssn(text: str, span: Span, named: bool = True) -> Match | None:
     """Judge a social security number: doubtful unless it has hyphens; None if it is part of something longer.
 
@@ -95,20 +107,35 @@ def judge_ssn(text: str, span: Span, named: bool = True) -> Match | None:
         span: Span found by the recognizer.
         named: Whether a word that names a number may be near.
     """
-    start, end, score, _ = span
-    begin = start if named and has_label("us_ssn", text, start, end) else max(0, start - _AROUND)
-    is_whole, is_printed = _ssn_look(shape(text[begin : end + _AROUND]), start - begin, end - begin)
-    if not is_whole or _AFTER_COUNTRY_CODE.search(plain(text[max(0, start - _AROUND) : start])):
+    start, end = span.start, span.end
+    begin = max(0, start - (_BEFORE_REACH if named else _AROUND))
+    around = text[begin : end + _AROUND]
+    form = shape(around) if around.isascii() and not (named and has_system(around)) else around
+    score = _ssn_score(form, start - begin, end - begin, span.score, named)
+    if score is None:
         return None
-    score = score if is_printed else min(score, DOUBTFUL)
-    if named:
-        is_other = is_named_otherwise(text, start, end)
-        score = min(score, DOUBTFUL) if is_other else in_context("us_ssn", text, start, end, score)
     digits = digits_of(text[start:end])
     return Match("us_ssn", start, end, score, digits, int(digits[:3]) >= _NEVER_ISSUED_AREA)
 
 
 @lru_cache(maxsize=1 << 12)
-def _ssn_look(around: str, start: int, end: int) -> tuple[bool, bool]:
-    """Whether a number is no part of something longer, and whether it has hyphens, by its shape and that around it."""
-    return not is_part(around, start, end, plain), _PRINTED_SSN.fullmatch(plain(around[start:end])) is not None
+def _ssn_score(around: str, start: int, end: int, score: float, named: bool) -> float | None:
+    """The score of a number by its shape and that around it, None if it is part of something longer.
+
+    Args:
+        around: The number and what it depends on, with zeros for digits if no other digit could change the result.
+        start: Where the number starts.
+        end: Where it ends.
+        score: The recognizer's score.
+        named: Whether a word that names a number may be near.
+    """
+    begin = start if named and has_label("us_ssn", around, start, end) else max(0, start - _AROUND)
+    if is_part(around[begin:], start - begin, end - begin, plain):
+        return None
+    if _AFTER_COUNTRY_CODE.search(plain(around[max(0, start - _AROUND) : start])):
+        return None
+    score = score if _PRINTED_SSN.fullmatch(plain(around[start:end])) else min(score, DOUBTFUL)
+    if not named:
+        return score
+    is_other = is_named_otherwise(around, start, end)
+    return min(score, DOUBTFUL) if is_other else in_context("us_ssn", around, start, end, score)

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from curation.pii.context import in_context, is_named_otherwise
 from curation.pii.evidence import DOUBTFUL, Match, is_emphasized
-from curation.pii.recognizers import AT, MAX_DOMAIN, MAX_LOCAL, Span
+from curation.pii.recognizers import AT, IP_SCORE, MAX_DOMAIN, MAX_LOCAL, WHOLE_IP, Span, mail_domain
 
 SMALL_PART = 32
 """Version and section numbers have small parts; 1 in 250 random IPv4 addresses has three in a row below this."""
@@ -22,6 +22,7 @@ _LOCAL_BREAK = re.compile(
     r"\A(?s:.*)(?:[/=?&|{}*!#$^~`]|%(?:25)*+(?:[01][0-9A-F]|2[0-9AC]|2F|3[A-F]|5[B-E]|60|7[B-D]))", re.I
 )
 """What RFC 5322 allows before an @, but ends something else in practice: "?mail=a@b.org", "%20a@b.org"."""
+_PLAIN_LOCAL = re.compile(r"[A-Za-z0-9]++(?:[._+-][A-Za-z0-9]++)*+")
 _LOCAL_START = ".'-+%\u200b\u200c\u200d\ufeff"
 _RESERVED = ("invalid", "test", "localhost")
 _RESERVED_DOMAIN = re.compile(rf"\A(?:.+\.)?(?:example(?:\.(?:com|net|org|edu))?|{'|'.join(_RESERVED)})")
@@ -61,8 +62,8 @@ _NAMES_TARIFF = re.compile(
 )
 """Words before the numbers of goods in customs tariffs, "85.17.62.50"."""
 _LETTER = re.compile(r"[^\W\d_]|§")
-_PAIRS = re.compile(r"\d\d(?:\.\d\d){3}")
-"""Four times two digits: 1 in 70 random addresses, and most numbers of goods."""
+_PAIRS = len("85.17.62.50")
+"""Size of four times two digits: 1 in 70 random addresses, and most numbers of goods."""
 _SERVED = re.compile(r"(?:[/@\[=]|\bby |\bfrom |\bhost )\Z")
 _SERVES = re.compile(r":\d{2,5}|/\d|\]")
 _ASSIGNED_SHIFT, _ASSIGNED = 125, 1
@@ -75,6 +76,39 @@ _PRIVATE_OCTETS, _SPECIAL_OCTETS = frozenset({0, 10, 127, *range(224, 256)}), fr
 """First parts of the IPv4 networks of which none or not all are public (IANA's registry of special addresses)."""
 _SPECIAL_GROUPS = re.compile("2001|2002|3fff", re.IGNORECASE)
 """The same of IPv6 networks."""
+
+
+def judge_simple_email(text: str, start: int, end: int, ats: int, _: bool) -> list[Match] | None:
+    """The e-mail address of ordinary form, or none, with which a window with one @ begins.
+
+    Arguments are as in `Kind.judge_simple`.
+    """
+    local, at, domain = text[start:end].partition("@") if ats == 1 else ("", "", "")
+    is_plain = at and len(local) <= MAX_LOCAL and (local.isalnum() or _PLAIN_LOCAL.fullmatch(local))
+    if not is_plain or text[start - 1 : start] == "\\":
+        return None
+    host, is_reserved = _mailbox(domain[: MAX_DOMAIN + 1])
+    end = start + len(local) + 1 + len(host)
+    if not host or _is_login(text, start, end, local):
+        return []
+    return [Match("email", start, end, 1.0, f"{local}@{host}".lower(), is_reserved)]
+
+
+@lru_cache(maxsize=1 << 12)
+def _mailbox(text: str) -> tuple[str, bool]:
+    """The domain with which the text behind an @ begins, "" if it has no mailboxes; and whether it is reserved."""
+    domain = mail_domain(text)
+    is_reserved = _is_reserved(domain)
+    return ("", False) if is_reserved is None else (domain, is_reserved)
+
+
+@lru_cache(maxsize=1 << 12)
+def _is_reserved(domain: str) -> bool | None:
+    """Whether a domain is reserved, so that it has no mailboxes; None if it is too long, or a version."""
+    if len(domain) > MAX_DOMAIN or _VERSION.match(domain):
+        return None
+    domain = domain.lower()
+    return ("example" in domain or domain.endswith(_RESERVED)) and _RESERVED_DOMAIN.fullmatch(domain) is not None
 
 
 def judge_email(text: str, span: Span) -> Match | None:
@@ -103,21 +137,20 @@ def judge_email(text: str, span: Span) -> Match | None:
     if text[start - 1 : start] == "\\" and (escape := _ESCAPE.match(local)):
         start, local = start + escape.end(), local[escape.end() :]
     domain = address[at.end(1) :]
-    if _VERSION.match(domain):
+    is_reserved = _is_reserved(domain)
+    if is_reserved is None or len(local) > MAX_LOCAL or local.endswith("."):
         return None
-    if len(local) > MAX_LOCAL or len(domain) > MAX_DOMAIN or local.endswith(".") or not any(map(str.isalnum, local)):
+    if not local.isalnum() and not any(map(str.isalnum, local)):
         return None
     if _is_login(text, start, span.end, local):
         return None
     name = unquote(local) if "%" in local else local
-    value = f"{name}@{domain}".lower()
-    kept = ("example" in value or value.endswith(_RESERVED)) and _RESERVED_DOMAIN.fullmatch(domain.lower()) is not None
-    return Match("email", start, span.end, span.score, value, kept)
+    return Match("email", start, span.end, span.score, f"{name}@{domain}".lower(), is_reserved)
 
 
 def _is_login(text: str, start: int, end: int, local: str) -> bool:
     """Whether what has the form of an address is a user of a host, a handle or the identifier of a message."""
-    before, after = text[max(0, start - 1) : start], text[end : end + 1]
+    before, after = text[start - 1 : start], text[end : end + 1]
     if before in ("@", "\uff20") and not text[max(0, start - 2) : start - 1].isalnum():
         return True  # @user@host
     if after == ":" and (
@@ -127,7 +160,7 @@ def _is_login(text: str, start: int, end: int, local: str) -> bool:
     around = text[max(0, start - 160) : start]
     if "://" in around and _USER_INFO.search(around):
         return True
-    if before == " " and _follows_login(around, _PATH.match(text, end) is not None):
+    if before == " " and _follows_login(around, after == ":" and _PATH.match(text, end) is not None):
         return True
     line = text.rfind("\n", max(0, start - _LINE_REACH), start)
     if text[line + 1 : line + 2] not in _BEGINS_MESSAGE_ID:
@@ -142,6 +175,15 @@ def _follows_login(before: str, has_path: bool) -> bool:
         return False
     place = commands[-1].end()
     return bool(_OPTIONS.fullmatch(before, place) or (has_path and _FILES.fullmatch(before, place)))
+
+
+def judge_simple_ip(text: str, start: int, end: int, _: int, named: bool) -> list[Match | None] | None:
+    """The address in a window that is one IP address, or one with a port. Arguments are as in `Kind.judge_simple`."""
+    address = WHOLE_IP.match(text, start, end)
+    # Where words count, the IPv4 address in an IPv6 address may be the better match.
+    if address is None or (named and address["mapped"]):
+        return None
+    return [judge_ip(text, Span(start, address.end(address.lastindex or 0), IP_SCORE), named)]
 
 
 def judge_ip(text: str, span: Span, named: bool = True) -> Match | None:
@@ -164,26 +206,29 @@ def judge_ip(text: str, span: Span, named: bool = True) -> Match | None:
         return None
     if text[end : end + 1] == "." and _SERIES_AFTER.match(text, end):
         return None
+    first, second, third, last = parts = tuple(map(int, written.split(".")))
+    is_small = second < SMALL_PART and third < SMALL_PART and (first < SMALL_PART or last < SMALL_PART)
+    if is_small or _is_version(text, start, end, min(parts) > 9) or (named and is_named_otherwise(text, start, end)):
+        score = DOUBTFUL
+    if named:
+        score = in_context("ip", text, start, end, score)
+    return Match("ip", start, end, score, written, not _is_public_ipv4(int.from_bytes(parts)))
+
+
+def _is_version(text: str, start: int, end: int, are_long: bool) -> bool:
+    """Whether an IPv4 address follows a word for versions or tariffs, or is four pairs of digits that are no host.
+
+    Args:
+        text: The text.
+        start: Where the address starts.
+        end: Where it ends.
+        are_long: Whether all parts have at least two digits.
+    """
     line = text[max(0, start - _BEFORE_REACH) : start].rpartition("\n")[2]
-    is_small, are_pairs, is_public = _ipv4_look(written)
-    is_version = (
-        is_small
-        or (_LETTER.search(line) is not None and (_NAMES_VERSION.search(line) or _NAMES_TARIFF.search(line)))
-        or (are_pairs and not _SERVED.search(line) and not _SERVES.match(text, end))
-        or (named and is_named_otherwise(text, start, end))
-    )
-    score = DOUBTFUL if is_version else score
-    return Match(
-        "ip", start, end, in_context("ip", text, start, end, score) if named else score, written, not is_public
-    )
-
-
-@lru_cache(maxsize=1 << 12)
-def _ipv4_look(written: str) -> tuple[bool, bool, bool]:
-    """Whether an IPv4 address has small parts as versions have, has two digits in each part, and is public."""
-    parts = tuple(map(int, written.split(".")))
-    is_small = max(parts[:3]) < SMALL_PART or max(parts[1:]) < SMALL_PART
-    return is_small, _PAIRS.fullmatch(written) is not None, _is_public_ipv4(int.from_bytes(parts))
+    has_letter = line.lower() != line.upper() if line.isascii() else _LETTER.search(line) is not None
+    if has_letter and (_NAMES_VERSION.search(line) or _NAMES_TARIFF.search(line)):
+        return True
+    return are_long and end - start == _PAIRS and not _SERVED.search(line) and not _SERVES.match(text, end)
 
 
 def _judge_ipv6(text: str, span: Span, written: str, named: bool) -> Match | None:
@@ -213,7 +258,12 @@ def _judge_ipv6(text: str, span: Span, written: str, named: bool) -> Match | Non
 
 def _is_public_ipv4(packed: int) -> bool:
     first = packed >> 24
-    return first not in _PRIVATE_OCTETS and (first not in _SPECIAL_OCTETS or _is_public(ipaddress.IPv4Address(packed)))
+    return first not in _PRIVATE_OCTETS and (first not in _SPECIAL_OCTETS or _is_public_one(packed))
+
+
+@lru_cache(maxsize=1 << 12)
+def _is_public_one(packed: int) -> bool:
+    return _is_public(ipaddress.IPv4Address(packed))
 
 
 def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:

@@ -50,6 +50,8 @@ _NUMBERED = frozenset(
 _NUMBER_WORDS = frozenset(["no", "nos", "nr", "num", "number", "numbers", "code", "codes", "id", "ids"])
 _SYSTEMS = frozenset(("10", "13"))
 """As in ISBN-10 and ISBN-13."""
+_SYSTEM, _NAMED_SYSTEM = re.compile(r"1[03](?<![^\W_]..)(?![^\W_])"), re.compile(r"[^\W\d_][\W_]++1[03](?![^\W_])")
+"""One of them as a word, and such a word behind another word."""
 _WORDS = re.compile(r"[^\W_]++(?:/[^\W_]++)?")
 _BETWEEN = " \t\n\r\u00a0.,;:#&/|()[]<>*\"'№=-–—"
 """Characters between a name, and the number or numbers that it names."""
@@ -239,6 +241,11 @@ def is_named_otherwise(text: str, start: int, end: int) -> bool:
     return bool(words) and words[-1].removesuffix("s") in _IDENTIFIERS and words[-1] != "parts"
 
 
+def has_system(text: str) -> bool:
+    """Whether a text has "10" or "13" behind a word, the only digits whose values `is_named_otherwise` depends on."""
+    return _SYSTEM.search(text) is not None and _NAMED_SYSTEM.search(text) is not None
+
+
 def _end_before(text: str, start: int) -> int:
     """Where the text before a place ends, without punctuation and white space."""
     begin = max(0, start - _MAX_BETWEEN - 1)
@@ -246,9 +253,20 @@ def _end_before(text: str, start: int) -> int:
 
 
 def _has_context(kind: str, text: str, start: int, end: int) -> bool:
+    clues = _CLUES[kind]
     begin = max(0, start - REACH)
-    after = "" if _CLUES[kind].after is None else _clue(kind, text[end : end + _LABEL_REACH])
-    return _is_in(_CLUES[kind], _clue(kind, text[begin:start]), after, begin > 0 and not text[begin - 1].isspace())
+    before = text[begin:start]
+    last = before.rsplit(None, 1)
+    if len(last) > 1 and last[1].isalpha() and "<" not in before and _is_word(clues, last[1]):
+        return True
+    after = "" if clues.after is None else _clue(kind, text[end : end + _LABEL_REACH])
+    return _is_in(clues, _clue(kind, before), after, begin > 0 and not text[begin - 1].isspace())
+
+
+@lru_cache(maxsize=_KEPT)
+def _is_word(clues: _Clues, word: str) -> bool:
+    """Whether one word alone names a kind: most words that do are directly before the match."""
+    return _has_word(clues, [word])
 
 
 def _clue(kind: str, text: str) -> str:

@@ -55,6 +55,9 @@ class Kind:
         judge_all: Judges simple windows all at once, given the characters of all texts, the windows, a function that
             returns the text of a row, the minimum score and the regions. Returns their matches with their rows, and the
             other windows that may have one.
+        judge_simple: Judges a window whose form is so simple that it needs no recognizer, given the text, where the
+            window starts and ends, the number of characters that its search requires, and whether a word that names a
+            number may be near. Returns what there is in it; None if it needs the recognizer.
         is_slow: Whether to remember in what the recognizer found nothing.
         before: Number of characters before a window that the recognizer also sees.
         after: Returns the position up to which the recognizer sees the text after a window.
@@ -69,6 +72,7 @@ class Kind:
         [views.Characters, Windows, Callable[[int], str], float, tuple[str, ...]],
         tuple[list[tuple[int, Match]], Windows],
     ] = lambda _, windows, *__: ([], windows)
+    judge_simple: Callable[[str, int, int, int, bool], Sequence[Match | None] | None] = lambda *_: None
     is_slow: bool = False
     before: int = 0
     after: Callable[[str, int], int] = lambda text, end: end
@@ -81,6 +85,7 @@ KINDS = {
         windows.shown,
         recognizers.emails,
         lambda text, span, *_: addresses.judge_email(text, span),
+        judge_simple=addresses.judge_simple_email,
     ),
     "iban": Kind(
         windows.iban_windows,
@@ -102,6 +107,7 @@ KINDS = {
         windows.shown,
         recognizers.ips,
         lambda text, span, _, named=True: addresses.judge_ip(text, span, named),
+        judge_simple=addresses.judge_simple_ip,
     ),
     "us_ssn": Kind(
         number_windows,
@@ -109,6 +115,7 @@ KINDS = {
         recognizers.ssns,
         lambda text, span, _, named=True: accounts.judge_ssn(text, span, named),
         accounts.SSN_DIGITS,
+        judge_simple=accounts.judge_simple_ssn,
         before=1,
         after=lambda text, end: end + 1,
     ),
@@ -185,23 +192,27 @@ def find(
         for row, one in judged:
             if one.score >= minimum:
                 matches.setdefault(row, []).append(one)
-        recognize, judge, before, after = kind.recognize, kind.judge, kind.before, kind.after
-        for row, start, end, _, named in others.tolist():
+        shown, recognize, judge, before, after = kind.shown, kind.recognize, kind.judge, kind.before, kind.after
+        for row, start, end, count, named in others.tolist():
             text = text_of(row)
-            begin = max(0, start - before)
-            shown = kind.shown(text[begin : after(text, end)])
-            if kind.is_slow and (key := f"{end - begin} {shown}") in barren:
-                continue
-            spans = recognize(shown, search.regions, end - begin)
-            if kind.is_slow and not spans and len(barren) < MAX_BARREN:
-                barren.add(key)
-            for span in spans:
-                # A span that begins after the window belongs to another window, or is cut off here.
-                if begin + span.start < end:
-                    moved = Span(begin + span.start, begin + span.end, span.score, span.numbers)
-                    match = judge(text, moved, search.regions, bool(named))
-                    if match is not None and match.score >= minimum:
-                        matches.setdefault(row, []).append(match)
+            found = kind.judge_simple(text, start, end, count, bool(named))
+            if found is None:
+                begin = max(0, start - before)
+                window = shown(text[begin : after(text, end)])
+                if kind.is_slow and (key := f"{end - begin} {window}") in barren:
+                    continue
+                spans = recognize(window, search.regions, end - begin)
+                if kind.is_slow and not spans and len(barren) < MAX_BARREN:
+                    barren.add(key)
+                found = [
+                    judge(text, Span(begin + first, begin + last, score, numbers), search.regions, bool(named))
+                    for first, last, score, numbers in spans
+                    # A span that begins after the window belongs to another window, or is cut off here.
+                    if begin + first < end
+                ]
+            for match in found:
+                if match is not None and match.score >= minimum:
+                    matches.setdefault(row, []).append(match)
     return {row: without_overlaps(matches[row]) for row in sorted(matches)}
 
 

@@ -24,10 +24,8 @@ AT = r"(?:[@\uff20\ufe6b]|%(?:25){0,2}40)"
 MAX_LOCAL, MAX_DOMAIN = 64, 255
 """Maximum number of characters before and after the @ of an address (RFC 5321, 4.5.3.1)."""
 
-_AT = re.compile(AT)
-_DOMAIN = re.compile(
-    r"(?:(?<=[@\uff20\ufe6b])|(?<=%40)|(?<=%2540)|(?<=%252540))[^\W_]++(?:-++[^\W_]++)*+(?:\.[^\W_]++(?:-++[^\W_]++)*+)++"
-)
+_AT_DOMAIN = re.compile(rf"({AT})([^\W_]++(?:-++[^\W_]++)*+(?:\.[^\W_]++(?:-++[^\W_]++)*+)++)?+")
+"""An @ with the domain behind it, if there is one."""
 GLUED_WORD = re.compile(r"(?:tel|fax|phone|mobile|cell|www|http|e-?mail|web)", re.IGNORECASE)
 """Words that follow an address or number without a space where the line ends between them were lost."""
 _GLUED = re.compile(r"tel|fax|pho|mob|cel|www|htt|e-?m|web", re.IGNORECASE)
@@ -39,6 +37,12 @@ _COLONS = re.compile(r"[0-9A-Fa-f]{0,4}+(?::[0-9A-Fa-f]{0,4}+){2,}+")
 _IPV4_END = re.compile(r"(?:\.[0-9]{1,3}){3}(?![\w.])")
 _MAX_IPV6 = 45
 """Characters of the longest IPv6 address."""
+WHOLE_IP = re.compile(
+    rf"((?:{_OCTET}\.){{3}}{_OCTET})(?::[0-9]{{1,5}})?\Z"
+    r"|((?=.{1,45}\Z)[0-9A-Fa-f]{1,4}:(?:[0-9A-Fa-f]{0,4}+:)++[0-9A-Fa-f]{1,4})\Z"
+    rf"|(?P<mapped>::(?i:ffff):(?:{_OCTET}\.){{3}}{_OCTET})\Z"
+)
+"""An IPv4 address, perhaps with a port; an IPv6 address; or an IPv4 address written as an IPv6 address."""
 
 _CARD = re.compile(
     r"(?<![^\W_])(?!1[0-9]{12}(?![0-9]))(?:[1346][0-9]{3}|5[0-5][0-9][0-9])(?:[- ]?[0-9]{3,4}){2}[- ]?[0-9]{3,5}"
@@ -103,16 +107,18 @@ class Span(NamedTuple):
 def emails(text: str, *_: object) -> Iterator[Span]:
     """E-mail addresses in a run of their characters: what precedes an @, and a domain that may have a mailbox."""
     last = 0
-    for at in _AT.finditer(text):
-        start = max(last, at.start() - 2 * MAX_LOCAL)
-        domain = _DOMAIN.match(text, at.end(), at.end() + MAX_DOMAIN + 1)
-        if domain is not None and start < at.start():
-            host = mail_host(domain[0])
-            if host:
-                last = at.end() + len(host)
-                yield Span(start, last, 1.0)
-                continue
-        last = at.end()
+    for match in _AT_DOMAIN.finditer(text):
+        at, domain = match.start(), match[2]
+        start, last = max(last, at - 2 * MAX_LOCAL), match.end(1)
+        if domain and start < at and (host := mail_domain(domain) if len(domain) > MAX_DOMAIN else mail_host(domain)):
+            last += len(host)
+            yield Span(start, last, 1.0)
+
+
+def mail_domain(text: str) -> str:
+    """The domain with which the text behind an @ begins, "" if it has no mailbox."""
+    match = _AT_DOMAIN.match(f"@{text[: MAX_DOMAIN + 1]}")
+    return mail_host(match[2]) if match and match[2] else ""
 
 
 def mail_host(domain: str) -> str:
@@ -121,10 +127,10 @@ def mail_host(domain: str) -> str:
     Returns:
         "" if there is none.
     """
+    if domain.islower() and has_public_suffix(domain):
+        return domain
     labels = domain.split(".")
     size = len(domain)
-    if labels[-1].islower() and has_public_suffix(domain):
-        return domain
     for count in range(len(labels), 1, -1):
         label = labels[count - 1]
         host, before = domain[:size], size - len(label)
@@ -154,7 +160,7 @@ def ips(text: str, *_: object) -> Iterator[Span]:
     """IP addresses, without prefix length and zone."""
     for match in _IPV4.finditer(text) if "." in text else ():
         yield Span(match.start(), match.end(), IP_SCORE)
-    for match in _COLONS.finditer(text) if ":" in text else ():
+    for match in _COLONS.finditer(text) if text.count(":") > 1 else ():
         start, end = match.span()
         if end - start <= _MAX_IPV6 and (tail := _IPV4_END.match(text, end)):
             end = tail.end()
@@ -215,15 +221,27 @@ def _iban_forms() -> dict[str, re.Pattern[str]]:
 def ssns(text: str, *_: object) -> Iterator[Span]:
     """US social security numbers that may have been issued."""
     for match in _SSN.finditer(text):
-        digits = match[0].replace("-", "").replace(" ", "").replace(".", "")
-        if (
-            digits[:3] not in ("000", "666")
-            and digits[3:5] != "00"
-            and digits[5:] != "0000"
-            and digits not in _SAMPLE_SSNS
-            and digits != digits[0] * 9
-        ):
-            yield Span(match.start(), match.end(), GROUPED_SSN_SCORE if match[1] else SSN_SCORE)
+        if span := _ssn(match):
+            yield span
+
+
+def first_ssn(text: str, start: int, end: int) -> Span | None:
+    """The first number in a stretch of text that has the form of a social security number, if it may be one."""
+    match = _SSN.search(text, start, end)
+    return match and _ssn(match)
+
+
+def _ssn(match: re.Match[str]) -> Span | None:
+    digits = match[0].replace("-", "").replace(" ", "").replace(".", "")
+    if (
+        digits[:3] in ("000", "666")
+        or digits[3:5] == "00"
+        or digits[5:] == "0000"
+        or digits in _SAMPLE_SSNS
+        or digits == digits[0] * 9
+    ):
+        return None
+    return Span(match.start(), match.end(), GROUPED_SSN_SCORE if match[1] else SSN_SCORE)
 
 
 def without_glued_word(text: str, limit: int) -> str:

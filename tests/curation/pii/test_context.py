@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,3 +33,28 @@ def test_words_near_stretches(texts: list[str], data: st.DataObject) -> None:
         expected.append(next(context._all_words().iter(around), None) is not None)
     found = context.may_be_named(characters, texts.__getitem__, np.array(stretches, np.int64))
     assert found.tolist() == expected
+
+
+NEAR = st.sampled_from(
+    ["ip", "IP ", "ssn ", "SSN#", "tel: ", "call last ", "<IP>", "<EMAIL> ", "x", " ", "\n", "and ", "7 "]
+)
+
+
+@settings(max_examples=500, deadline=None, derandomize=True)
+@given(st.lists(NEAR, max_size=20).map("".join), st.sampled_from(sorted(context._CLUES)))
+def test_word_directly_before(text: str, kind: str) -> None:
+    """A match is in context if its last words name the kind, also where the last of them alone does."""
+    start = len(text)
+    clues, begin = context._CLUES[kind], max(0, start - context.REACH)
+    is_cut = begin > 0 and not text[begin - 1].isspace()
+    expected = context._is_in.__wrapped__(clues, text[begin:], "", is_cut)
+    assert (context.in_context(kind, f"{text}5", start, start + 1, 0.0) > 0) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "has_system"),
+    [("ISBN-10: ", True), ("a 13", True), ("123 10 ", False), ("isbn 47", False), ("a 100", False), ("a10", False)],
+)
+def test_digits_whose_values_count(text: str, has_system: bool) -> None:
+    """Only 10 and 13 behind a word are told from other digits by what names a number."""
+    assert context.has_system(text) == has_system

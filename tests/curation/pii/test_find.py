@@ -6,6 +6,7 @@ import dataclasses
 import gc
 import json
 import random
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -164,6 +165,57 @@ def searched_one_by_one(texts: Sequence[str], search: Search) -> dict[int, list[
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(KINDS, "phone", dataclasses.replace(phone, judge_all=lambda _, windows, *__: ([], windows)))
         return find(pa.array(texts), search)
+
+
+SIMPLE = ("email", "ip", "us_ssn")
+
+
+ADDRESSES = (
+    "jane@firma.de", "J.Doe+a@Firma.DE", "a_@b.org", "_a@b.org_", "a@b.zzz", "a@1.2.dev", "x@example.com", "a@b@c.de",
+    "a%40b.org", "\u00fc@b.org", "a\uff20b.org", "git@github.com:a/b", f"{'a' * 65}@b.org", f"a@{'b.' * 127}com",
+    "8.8.44.8", "10.0.0.1:80", "85.17.62.50", "1.2.3.4", "192.0.2.7", "8.8.44.8.9", "2a00:1450::200e", "::1", "::",
+    "::ffff:8.8.44.8", "::FFFF:8.8.44.8", "1::ffff:8.8.44.8", "2001:db8::1", "1:2:3:4:5:6:7:8", "12:30:45", "a:b::c",
+    "308-63-0237", "308 63 0237", "308.63.0237", "308630237", "30863-0237", "900-12-3456", "078-05-1120", "1308630237",
+)  # fmt: skip
+NEXT_TO_ADDRESSES = (
+    " ", "\n", ", ", ".", ":", "_", "/", "-", "@", "\\", "+1 ", "x", "1", "\u90ae", "\u00a0", "\u2013", "://", "[",
+    "%20", "IP ", "ip:", "SSN ", "SSN#", "social security ", "version ", "HS code ", "part no. ", "ISBN-10 ",
+    "ISBN-47 ", "ssh ", "Message-ID: <", " and ", "<EMAIL> ", "tel ", "number 13 ",
+)  # fmt: skip
+
+
+def address_texts(count: int) -> list[str]:
+    """Addresses and social security numbers with text around them that says what they are, or changes what they are."""
+    chance = random.Random(7)
+    pieces = ADDRESSES + NEXT_TO_ADDRESSES
+    return ["".join(chance.choices(pieces, k=chance.randint(1, 12))) for _ in range(count)]
+
+
+@pytest.mark.parametrize("search", [DEFAULT, LENIENT])
+def test_simple_windows(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is found in windows of simple form is what the recognizers find in them."""
+    texts = [*address_texts(4000), *(adversarial(kind, 600) for kind in LINES)]
+    found = find(pa.array(texts), search)
+    for kind in SIMPLE:
+        monkeypatch.setitem(KINDS, kind, dataclasses.replace(KINDS[kind], judge_simple=lambda *_: None))
+    assert found == find(pa.array(texts), search)
+    assert Counter(one.kind for matches in found.values() for one in matches).keys() >= set(SIMPLE)
+
+
+def test_simple_windows_need_no_recognizer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Common addresses and numbers are judged without the recognizer of their kind, whose cost per window is large."""
+    kinds = ("nine digits", "nine digits after ssn", "IPv4 after IP", "short IPv6 addresses", "e-mail addresses")
+    texts = [adversarial(kind, 600) for kind in kinds]
+    texts += ["Write to jane.doe@firma.de", "From ::ffff:8.8.44.8", "8.8.44.8:443 ", "e-mail: \u00fc1@firma.de"]
+    for kind in SIMPLE:
+        monkeypatch.setitem(KINDS, kind, dataclasses.replace(KINDS[kind], recognize=None))
+    assert len(find(pa.array(texts), Search(tuple((kind, 0.05) for kind in SIMPLE), ()))) == len(texts)
+
+
+def test_numbers_of_the_same_shape() -> None:
+    """What is known of one social security number holds for others of its shape, but not if other digits count."""
+    texts = [f"{name} 308-63-0237" for name in ("ISBN-47", "ISBN-10", "ISBN-46", "ISBN-13", "ISBN-00")]
+    assert list(find(pa.array(texts), Search((("us_ssn", 0.4),), ()))) == [0, 2, 4]
 
 
 def with_other_digits(texts: Sequence[str], chance: random.Random) -> list[str]:

@@ -10,12 +10,14 @@ from presidio_analyzer.predefined_recognizers import IbanRecognizer
 
 from curation.pii.recognizers import (
     IBAN_FORMATS,
+    MAX_DOMAIN,
     cards,
     emails,
     has_check_digit,
     ibans,
     ips,
     is_iban,
+    mail_domain,
     mail_host,
     ssns,
 )
@@ -64,6 +66,17 @@ def test_mail_host(domain: str, host: str) -> None:
 def test_emails(text: str, found: list[str]) -> None:
     """An address has something before an @ or %40, and a host behind it."""
     assert [text[span.start : span.end] for span in emails(text)] == found
+
+
+def test_long_domains() -> None:
+    """Of a domain, no more characters are read than the longest may have, and one more."""
+    assert [span.end for span in emails("a@" + "b." * 127 + "com")] == [len("a@") + MAX_DOMAIN + 1]
+    assert mail_domain("b." * 126 + "com.x.org") == "b." * 126 + "com"
+    assert [mail_domain(text) for text in ("b.org", "b.orgTel:1", "b.zzz", "b", "-b.org", "")] == [
+        "b.org",
+        "b.org",
+        *[""] * 4,
+    ]
 
 
 @pytest.mark.parametrize(
