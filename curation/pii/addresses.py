@@ -123,20 +123,22 @@ def judge_email(text: str, span: Span) -> Match | None:
         is none: the user in a URL or of a remote host, a handle such as "@user@host", the identifier of a message.
     """
     address = text[span.start : span.end]
-    at = _LAST_AT.match(address)
-    if at is None:
-        return None
-    end_of_local = at.start(1)
-    local, start = address[:end_of_local], span.start
+    local, at, domain = address.rpartition("@")
+    if not at:
+        place = _LAST_AT.match(address)
+        if place is None:
+            return None
+        local, domain = address[: place.start(1)], address[place.end(1) :]
+    start = span.start
     if not local.isalnum():
+        end_of_local = start + len(local)
         broken = _LOCAL_BREAK.match(local)
         local = local[broken.end() if broken else 0 :].lstrip(_LOCAL_START)
-        start += end_of_local - len(local)
+        start = end_of_local - len(local)
         while local.startswith("_") and is_emphasized(text, start + len(local) - len(local.lstrip("_")), span.end):
             start, local = start + 1, local[1:]
     if text[start - 1 : start] == "\\" and (escape := _ESCAPE.match(local)):
         start, local = start + escape.end(), local[escape.end() :]
-    domain = address[at.end(1) :]
     is_reserved = _is_reserved(domain)
     if is_reserved is None or len(local) > MAX_LOCAL or local.endswith("."):
         return None
@@ -157,12 +159,12 @@ def _is_login(text: str, start: int, end: int, local: str) -> bool:
         _REMOTE_PATH.match(text, end) or local in _REMOTE_USERS or (before == ":" and _PORT.match(text, end))
     ):
         return True
-    around = text[max(0, start - 160) : start]
+    around = text[start - 160 if start > 160 else 0 : start]
     if "://" in around and _USER_INFO.search(around):
         return True
     if before == " " and _follows_login(around, after == ":" and _PATH.match(text, end) is not None):
         return True
-    line = text.rfind("\n", max(0, start - _LINE_REACH), start)
+    line = text.rfind("\n", start - _LINE_REACH if start > _LINE_REACH else 0, start)
     if text[line + 1 : line + 2] not in _BEGINS_MESSAGE_ID:
         return False
     return (line >= 0 or start <= _LINE_REACH) and _MESSAGE_ID.fullmatch(text, line + 1, start) is not None

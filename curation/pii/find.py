@@ -72,7 +72,7 @@ class Kind:
         [views.Characters, Windows, Callable[[int], str], float, tuple[str, ...]],
         tuple[list[tuple[int, Match]], Windows],
     ] = lambda _, windows, *__: ([], windows)
-    judge_simple: Callable[[str, int, int, int, bool], Sequence[Match | None] | None] = lambda *_: None
+    judge_simple: Callable[[str, int, int, int, bool], Sequence[Match | None] | None] | None = None
     is_slow: bool = False
     before: int = 0
     after: Callable[[str, int], int] = lambda text, end: end
@@ -193,9 +193,10 @@ def find(
             if one.score >= minimum:
                 matches.setdefault(row, []).append(one)
         shown, recognize, judge, before, after = kind.shown, kind.recognize, kind.judge, kind.before, kind.after
+        judge_simple = kind.judge_simple
         for row, start, end, count, named in others.tolist():
             text = text_of(row)
-            found = kind.judge_simple(text, start, end, count, bool(named))
+            found = judge_simple(text, start, end, count, bool(named)) if judge_simple else None
             if found is None:
                 begin = max(0, start - before)
                 window = shown(text[begin : after(text, end)])
