@@ -58,7 +58,8 @@ class Kind:
         judge_simple: Judges a window whose form is so simple that it needs no recognizer, given the text, where the
             window starts and ends, the number of characters that its search requires, and whether a word that names a
             number may be near. Returns what there is in it; None if it needs the recognizer.
-        is_slow: Whether to remember in what the recognizer found nothing.
+        is_slow: Whether its recognizer is slow: it is remembered in what it found nothing, and it does not look at
+            numbers in matches of more certain kinds.
         before: Number of characters before a window that the recognizer also sees.
         after: Returns the position up to which the recognizer sees the text after a window.
     """
@@ -143,6 +144,8 @@ Settled = Mapping[int, Sequence[tuple[int, int]]]
 """The start and end of replacements, by row, in order."""
 _FAR = 1 << 40
 """Further than any text is long."""
+_EDGE = 3
+"""Characters before the first digit of a window, and behind the last, that are usually all."""
 _DENSE = 1000
 """Characters per window of a text in which all windows are looked at together."""
 _MAY_BE_LETTER = np.array([chr(code).isalnum() for code in range(128)] + [True])
@@ -183,9 +186,12 @@ def find(
     windows_of = cache(lambda search: _windows(search, characters, text_of, settled))
     matches: dict[int, list[Match]] = {}
     barren = set() if barren is None else barren
-    for name, minimum in search.minimums:
+    order = {name: place for place, name in enumerate(KINDS)}
+    for name, minimum in sorted(search.minimums, key=lambda one: order[one[0]]):
         kind = KINDS[name]
         chosen = windows_of(kind.windows)
+        if kind.is_slow:
+            chosen = _outside(chosen, characters, matches)
         if kind.digits is not None:
             chosen = windows.grouped(characters, chosen, *kind.digits)
         judged, others = kind.judge_all(characters, chosen, text_of, minimum, search.regions)
@@ -240,6 +246,30 @@ def _windows(
     extension = np.where(extensions.may_go_on(text, rows, ends), extensions.MAX_EXTENSION, 0)
     wider = np.stack([rows, starts - AROUND, ends + extension + AROUND], axis=1)
     return np.column_stack([found, context.may_be_named(text, text_of, wider)])
+
+
+def _outside(numbers: Windows, text: views.Characters, matches: Mapping[int, Sequence[Match]]) -> Windows:
+    """The windows of numbers that have digits outside of a match of a more certain kind: what overlaps it is dropped.
+
+    Args:
+        numbers: The windows.
+        text: The characters of all texts.
+        matches: All matches of more certain kinds, by row.
+    """
+    if not matches or not len(numbers):
+        return numbers
+    kept = [(int(text.first[row]), without_overlaps(found)) for row, found in sorted(matches.items())]
+    firsts = np.array([at + one.start for at, found in kept for one in found])
+    lasts = np.array([at + one.end for at, found in kept for one in found])
+    rows, starts, ends = numbers[:, :3].T
+    starts, ends = starts + text.first[rows], ends + text.first[rows]
+    classes = windows.classes()
+    for _ in range(_EDGE):
+        starts += classes[text.codepoints[starts]] & windows.DIGIT == 0
+        ends -= classes[text.codepoints[ends - 1]] & windows.DIGIT == 0
+    place = np.minimum(np.searchsorted(lasts, starts, "right"), len(lasts) - 1)
+    outside: Windows = numbers[(starts < firsts[place]) | (lasts[place] < ends)]
+    return outside
 
 
 def _unsettled(

@@ -9,6 +9,7 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -18,10 +19,12 @@ from pages import texts as page_texts
 from personal_texts import LINES, adversarial
 from presidio_recognizers import on_complete_text
 
+from curation.arrays import Int64s
 from curation.pii import number_shapes, phone_matcher
 from curation.pii.evidence import Match
 from curation.pii.find import KINDS, Search, find, without_overlaps
 from curation.pii.recognizers import _OTHER_CARD_DIGITS, GLUED_WORD
+from curation.text.views import Characters
 
 REGIONS = ("US", "GB", "DE")
 DEFAULT = Search(tuple((kind, 0.4 if kind == "us_ssn" else 0.5) for kind in KINDS), REGIONS)
@@ -210,6 +213,30 @@ def test_simple_windows_need_no_recognizer(monkeypatch: pytest.MonkeyPatch) -> N
     for kind in SIMPLE:
         monkeypatch.setitem(KINDS, kind, dataclasses.replace(KINDS[kind], recognize=None))
     assert len(find(pa.array(texts), Search(tuple((kind, 0.05) for kind in SIMPLE), ()))) == len(texts)
+
+
+def test_numbers_in_other_matches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No phone number is searched in a match of a more certain kind, and the same are found, also in another order."""
+    given: list[int] = []
+    phone = KINDS["phone"]
+
+    def judge_all(characters: Characters, windows: Int64s, *rest: Any) -> Any:
+        given.append(len(windows))
+        return phone.judge_all(characters, windows, *rest)
+
+    monkeypatch.setitem(KINDS, "phone", dataclasses.replace(phone, judge_all=judge_all))
+    inside = ["SSN 308-63-0237", "8.8.144.81:443,", " (308-63-0237) ", "4716424521511864", "a2127365000@b.org"]
+    outside = ["308-63-0237 / 212 736 5000", "(212) 736-5000, 8.8.144.81", "jane@firma.de 212 736 5000"]
+    for one in (inside, outside):
+        find(pa.array(one), DEFAULT)
+    assert given == [0, 3]
+    texts = [*address_texts(2000), *(adversarial(kind, 600) for kind in LINES)]
+    for search in (DEFAULT, LENIENT):
+        found = find(pa.array(texts), search)
+        assert found == find(pa.array(texts), Search(search.minimums[::-1], search.regions))
+        with monkeypatch.context() as patch:
+            patch.setattr("curation.pii.find._outside", lambda windows, *_: windows)
+            assert found == find(pa.array(texts), search)
 
 
 def test_numbers_of_the_same_shape() -> None:
