@@ -45,11 +45,11 @@ _ESCAPE = re.compile(r"(?:[bfnrt]|u00[0-9A-Fa-f]{2})(?=\w)")
 _VERSION = re.compile(r"v?\d{1,9}\.\d")
 """Where a domain begins that is a version: "package@1.2.3.dev"."""
 _SERIES_BEFORE, _SERIES_AFTER = re.compile(r"\d\.\Z"), re.compile(r"\.\d")
-_BEGINS_MESSAGE_ID = frozenset("mirc MIRC\t>")
+_BEGINS_MESSAGE_ID, _BEFORE_ID = frozenset("mirc MIRC\t>"), frozenset(":<>")
 _MESSAGE_ID = re.compile(
     r"[ \t>]{0,8}(?:message-id|in-reply-to|references|content-id)[ \t]{0,3}:(?:\s*+<[^<>\s]*+>)*+\s*+<?", re.IGNORECASE
 )
-"""A line up to the identifier of a message, which has the form of an address."""
+"""A line up to the identifier of a message, in the form of an address; it ends with space or one of _BEFORE_ID."""
 
 _NAMES_VERSION = re.compile(
     r"(?:\b(?:v|ver|version|release|build|firmware|rev|revision|section|chapter|table|figure|oid)\b[\s.:#=]{0,8}"
@@ -164,6 +164,8 @@ def _is_login(text: str, start: int, end: int, local: str) -> bool:
         return True
     if before == " " and _follows_login(around, after == ":" and _PATH.match(text, end) is not None):
         return True
+    if before not in _BEFORE_ID and not before.isspace():
+        return False
     line = text.rfind("\n", start - _LINE_REACH if start > _LINE_REACH else 0, start)
     if text[line + 1 : line + 2] not in _BEGINS_MESSAGE_ID:
         return False

@@ -97,6 +97,9 @@ def test_email(text: str, expected: str) -> None:
         "npm i @scope/pkg@1.2.3 react@18.2.0",
         "@ann@mastodon.social, follow @ann@host.social, @ann:matrix.org",
         "Message-ID: <CAFq3x.abc@mail.gmail.com>",
+        "message-id:CAFq3x.abc@mail.gmail.com",
+        "References: <a@firma.de>CAFq3x.abc@mail.gmail.com",
+        "> In-Reply-To:\tCAFq3x.abc@mail.gmail.com",
         "> In-Reply-To: <123.456@mail.firma.de>\nReferences: <1@a.firma.de> <2@b.firma.de>",
     ],
 )
