@@ -23,12 +23,13 @@ from curation.decontamination.evals import suites
 from curation.decontamination.index import KINDS, Index, ItemMatch, build_index
 from curation.errors import InputError, ParameterError
 from curation.stages.batch import Batch
-from curation.stages.parameters import Outside, checked
+from curation.stages.parameters import LocalPath, Outside, checked
 from curation.stages.rules import Rule, decide
 from curation.stages.stage import Outcome
 
 Action = Literal["drop", "cut", "mark"]
 Coverage = Annotated[float, Gt(0), Le(1)]
+BenchmarkFile = Annotated[str, Outside("a file of benchmark items"), LocalPath("([^#]+).*")]
 
 EVIDENCE = 200
 """Characters of the matched text that are kept."""
@@ -63,7 +64,7 @@ class Decontaminate:
         min_words: Words of a question that is matched by itself; a shorter one is matched with its choices or answer.
     """
 
-    against: tuple[Annotated[str, Outside("a file of benchmark items")], ...] = ()
+    against: tuple[BenchmarkFile, ...] = ()
     question: Action = "drop"
     answer: Action = "drop"
     passage: Action = "mark"

@@ -20,7 +20,7 @@ from curation.language import identify
 from curation.language.labels import label_of, model_label
 from curation.language.second import Second, second_version, with_second
 from curation.stages.batch import Batch
-from curation.stages.parameters import Outside, Share, Size, checked
+from curation.stages.parameters import LocalPath, Outside, Share, Size, checked
 from curation.stages.rules import Rule, decide
 from curation.stages.stage import Outcome, struct
 from curation.text import views
@@ -55,7 +55,7 @@ class Language:
     languages: tuple[str, ...] = ("en",)
     min_score: Annotated[float, Ge(0), Lt(1)] = 0.65
     markdown: bool = False
-    model: Annotated[str, Outside("a model")] | None = None
+    model: Annotated[str, Outside("a model"), LocalPath()] | None = None
     max_characters: Size | None = None
     labels: Literal["model", "script"] = "model"
     second: Second | None = None

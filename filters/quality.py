@@ -21,7 +21,7 @@ from curation.arrays import Bools, Float64s
 from curation.errors import ParameterError, require
 from curation.quality.model import ALL, InvalidQualityModel, QualityModel, load, percentiles
 from curation.stages.batch import Batch
-from curation.stages.parameters import Ratio, Share, Size, checked
+from curation.stages.parameters import LocalPath, Ratio, Share, Size, checked
 from curation.stages.rules import Rule
 from curation.stages.stage import Filter, struct
 
@@ -51,7 +51,7 @@ class Quality(Filter):
         accept_audit: Whether a model whose audit failed may remove documents.
     """
 
-    models: tuple[str, ...] = ()
+    models: tuple[Annotated[str, LocalPath()], ...] = ()
     labels: tuple[str, ...] = ()
     weights: tuple[Ratio, ...] = ()
     combine: Literal["mean", "min", "max"] = "mean"

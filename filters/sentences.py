@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from curation.arrays import Bools
 from curation.errors import ParameterError
 from curation.stages.batch import Batch
-from curation.stages.parameters import Count, Outside, Share, Text, checked
+from curation.stages.parameters import Count, LocalPath, Outside, Share, Text, checked
 from curation.stages.rules import Rule
 from curation.stages.stage import Filter, struct
 from curation.stages.thresholds import fraction
@@ -49,7 +49,7 @@ class Sentences(Filter):
     max_questionable: Share | None = 0.2
     max_capitals: Share | None = 0.5
     min_list_words: Count = 12
-    phrases: Annotated[str, Outside("a file")] | None = None
+    phrases: Annotated[str, Outside("a file"), LocalPath()] | None = None
     expressions: tuple[Text, ...] = ()
 
     version: ClassVar[int] = 1

@@ -25,7 +25,7 @@ import regex
 
 from curation.errors import ParameterError
 from curation.stages.batch import Batch
-from curation.stages.parameters import Count, Outside, checked
+from curation.stages.parameters import Count, LocalPath, Outside, checked
 from curation.stages.rules import Rule
 from curation.stages.stage import Filter, struct
 from curation.store.hash_list import HashList, cached_hash_list
@@ -39,7 +39,9 @@ DOMAINS, URLS = "domains", "urls"
 FILE_MARK = "@"
 """An entry `@path` of a list parameter means the lines of that file."""
 
-Entry = Annotated[str, Outside("a file", lambda entry: entry.startswith(FILE_MARK))]
+Entry = Annotated[
+    str, Outside("a file", lambda entry: entry.startswith(FILE_MARK)), LocalPath(f"{re.escape(FILE_MARK)}(.+)")
+]
 
 _SEPARATORS = re.compile(r"[^a-zA-Z0-9]+")
 _UNICODE_SEPARATORS = regex.compile(r"[^\p{L}\p{M}\p{N}]+")

@@ -11,7 +11,7 @@ from annotated_types import Ge, Gt, Le, Lt
 
 from curation.dedup.survivor_rules import check_rule
 from curation.errors import ParameterError
-from curation.stages.parameters import Outside, Size, checked
+from curation.stages.parameters import LocalPath, Outside, Size, checked
 from curation.store.machine_cache import cached_array, versions
 from curation.store.untrusted import is_plain
 
@@ -25,7 +25,7 @@ A false candidate costs a comparison; a missed duplicate is never found. With th
 FineWeb's 14 × 8."""
 
 
-EarlierRun = Annotated[str, Outside("a special file system", lambda url: not is_plain(url))]
+EarlierRun = Annotated[str, Outside("a special file system", lambda url: not is_plain(url)), LocalPath()]
 
 
 @checked

@@ -25,7 +25,7 @@ from curation.extraction.extractors import BUILT_IN
 from curation.language import identify
 from curation.language.labels import model_label
 from curation.stages.batch import Batch
-from curation.stages.parameters import Outside, Size, checked
+from curation.stages.parameters import LocalPath, Outside, Size, checked
 from curation.stages.rules import Rule, decide
 from curation.stages.stage import Outcome, struct
 
@@ -76,14 +76,14 @@ class Extract:
     rule: Literal["first", "longest"] = "first"
     min_characters: Size = 200
     format: Literal["text", "markdown"] = "text"
-    blocks_model: str | None = None
+    blocks_model: Annotated[str, LocalPath()] | None = None
     blocks_favor: Literal["precision", "balanced", "recall"] = "balanced"
     favor: Literal["precision", "balanced", "recall"] = "precision"
     fast: bool = False
     retry_below: Annotated[float, Gt(0), Le(1)] | None = None
     languages: tuple[str, ...] = ()
     language_floor: Annotated[float, Ge(0), Lt(1)] | None = 0.02
-    model: Annotated[str, Outside("a model")] | None = None
+    model: Annotated[str, Outside("a model"), LocalPath()] | None = None
     time_limit: Annotated[float, Gt(0)] = 10.0
     memory_limit_mb: Size = 512
     max_html_characters: Size = 10_000_000

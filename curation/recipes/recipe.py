@@ -16,9 +16,9 @@ import json
 import re
 import sys
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from os import PathLike, fspath
 from pathlib import Path
@@ -38,12 +38,13 @@ from curation.recipes.language_values import (
     by_label,
     by_stage,
     label_in,
+    stage_key,
 )
 from curation.recipes.language_values import TABLE as BY_LANGUAGE
 from curation.recipes.language_values import check as check_languages
 from curation.recipes.language_values import parse as parse_languages
 from curation.stages.by_language import LanguageStages, identifies_language
-from curation.stages.parameters import build, identity, named_outside, parameters, plain
+from curation.stages.parameters import build, identity, named_outside, parameters, plain, with_absolute_paths
 from curation.stages.stage import Filter, Stage, blamed
 from curation.stages.stored import StoredStage, stored_stage
 from curation.store.manifest import fingerprint
@@ -234,7 +235,7 @@ def load(name: str, settings: Iterable[str] = ()) -> Recipe:
             and what exists.
     """
     source, document = _load_document(name, ())
-    return from_document(document, source, settings)
+    return from_document(document, source, settings, of_run=False)
 
 
 def _load_document(name: str, above: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
@@ -422,8 +423,11 @@ def from_document(
     trusted: bool = True,
     stored: Mapping[str, Any] | None = None,
     file: str | None = None,
+    of_run: bool = True,
 ) -> Recipe:
     """The recipe in a parsed TOML document, or in the result of `Recipe.resolved`.
+
+    Relative paths in it are made absolute.
 
     Args:
         document: The document.
@@ -434,6 +438,7 @@ def from_document(
         stored: What the document's folder says about stages that are not built in (`Recipe.stored_stages`). Unless the
             document is trusted, these are not imported, and decide by their stored rules.
         file: Name of the document's file for NotTrusted, if `source` is another.
+        of_run: Whether the document is that of a run, whose paths stay as they are, since fingerprints depend on them.
 
     Raises:
         RecipeError: As in `load`.
@@ -457,8 +462,8 @@ def from_document(
     )
     languages = by_label(by_name, source)
     known_stages: dict[str, StoredStage] = {}
+    replaced = {setting.partition("=")[0].strip() for setting in settings}
     if not trusted:
-        replaced = {setting.partition("=")[0].strip() for setting in settings}
         used = {
             name: {key: value for key, value in values.items() if f"{name}.{key}" not in replaced}
             for name, values in tables.items()
@@ -475,15 +480,22 @@ def from_document(
     by_language = parse_languages(defaults, languages, entries, source)
     _follow_references(source, {**entries, **tables})
     alarms = parse_alarms(tables.pop(ALARMS), entries, source)
+    located = None if not of_run else {stage_key(key).removeprefix(f"{DEFAULTS}.") for key in replaced}
     stages = tuple(
-        (name, _build_stage(name, values, source, known_stages.get(name))) for name, values in entries.items()
+        (name, _build_stage(name, values, source, located, known_stages.get(name))) for name, values in entries.items()
     )
+    kinds = {name: type(stage) for name, stage in stages}
+    by_label_and_stage = {
+        label: {name: _located(name, kinds[name], values, located) for name, values in own.items()}
+        for label, own in by_language.tables.items()
+    }
+    by_language = replace(by_language, tables=by_label_and_stage)
     return Recipe(
         str(document.get("name", Path(source).stem)),
         str(document.get("description", "")),
         str(document.get("reproduces", "")),
         check_languages(by_language, stages, source) if by_language else stages,
-        tuple((name, _build_table(name, values, source)) for name, values in tables.items()),
+        tuple((name, _build_table(name, values, source, located)) for name, values in tables.items()),
         alarms,
         by_language,
     )
@@ -643,7 +655,22 @@ def _known_stages(source: str, entries: Mapping[str, Mapping[str, Any]], stored:
     return found
 
 
-def _build_stage(name: str, values: Mapping[str, Any], source: str, known: StoredStage | None = None) -> Stage:
+def _located(name: str, kind: type[Any], values: Mapping[str, Any], keys: Container[str] | None) -> dict[str, Any]:
+    """The values of a stage or table with relative paths made absolute.
+
+    Args:
+        name: Its name.
+        kind: Its class.
+        values: Its parameters by name.
+        keys: The keys with paths to make absolute, such as "tokenizer.file"; None means all.
+    """
+    chosen = {key: value for key, value in values.items() if keys is None or f"{name}.{key}" in keys}
+    return {**values, **with_absolute_paths(kind, chosen)}
+
+
+def _build_stage(
+    name: str, values: Mapping[str, Any], source: str, located: Container[str] | None, known: StoredStage | None
+) -> Stage:
     use = values["use"]
     if known is not None:
         try:
@@ -653,12 +680,14 @@ def _build_stage(name: str, values: Mapping[str, Any], source: str, known: Store
     path = STAGES.get(use, use)
     if ":" not in path:
         raise RecipeError(f'{source}: stage {use!r}: no such stage; there are {", ".join(STAGES)}, or "module:Class"')
-    parameters = {key: value for key, value in values.items() if key != "use"}
-    return cast(Stage, build(import_class(path, source), parameters, f"{source}: stage {name}"))
+    kind = import_class(path, source)
+    parameters = _located(name, kind, {key: value for key, value in values.items() if key != "use"}, located)
+    return cast(Stage, build(kind, parameters, f"{source}: stage {name}"))
 
 
-def _build_table(name: str, values: Mapping[str, Any], source: str) -> Any:
-    return build(import_class(TABLES[name], source), values, f"{source}: [{name}]")
+def _build_table(name: str, values: Mapping[str, Any], source: str, located: Container[str] | None) -> Any:
+    kind = import_class(TABLES[name], source)
+    return build(kind, _located(name, kind, values, located), f"{source}: [{name}]")
 
 
 def import_class(path: str, source: str = "recipe") -> type[Any]:

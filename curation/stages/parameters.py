@@ -11,12 +11,15 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import os
+import re
 import types
 import typing
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Annotated, Any, TypeVar
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
+from fsspec.core import split_protocol
 
 from curation.errors import ParameterError, RecipeError, require
 from curation.running.versions import library_version
@@ -47,6 +50,40 @@ class Outside:
     is_named: Callable[[str], bool] = bool
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class LocalPath:
+    """Annotates a parameter whose text is the path of a file or folder, or has one in it.
+
+    A relative one is made absolute when a recipe is read, so that a run can be continued from any folder.
+
+    Attributes:
+        pattern: A regular expression for the text, whose group is the path; a text that it does not match has none.
+    """
+
+    pattern: str = "(.+)"
+
+    def absolute(self, value: Any) -> Any:
+        """The text, or list of texts, with a relative path replaced by the absolute one; URLs are kept."""
+        return list(map(self._in_text, value)) if isinstance(value, (list, tuple)) else self._in_text(value)
+
+    def _in_text(self, value: Any) -> Any:
+        found = re.fullmatch(self.pattern, value, re.DOTALL) if isinstance(value, str) else None
+        if found is None:
+            return value
+        path, (start, stop) = _absolute(found[1]), found.span(1)
+        changed = f"{value[:start]}{path}{value[stop:]}"
+        again = re.fullmatch(self.pattern, changed, re.DOTALL)
+        is_same = again is not None and again[1] == path  # the working directory may have a "#" or "="
+        return changed if is_same else value
+
+
+def _absolute(path: str) -> str:
+    if "::" in path or split_protocol(path)[0] is not None:
+        return path
+    path = os.path.expanduser(path)  # noqa: PTH111
+    return path if os.path.isabs(path) else os.path.abspath(path)  # noqa: PTH100, PTH117
+
+
 def named_outside(kind: Any, values: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Key, text and description of everything outside of the recipe that the values of a recipe name.
 
@@ -56,16 +93,16 @@ def named_outside(kind: Any, values: Mapping[str, Any]) -> Iterator[tuple[str, s
     """
     for key, value in values.items():
         hint = _hints(kind).get(key)
-        outside = _outside(hint)
+        outside = _annotation(hint, Outside)
         if outside is not None:
             texts = _texts(_from_recipe(value, hint))
             yield from ((key, text, outside.what) for text in texts if outside.is_named(text))
 
 
-def _outside(hint: Any) -> Outside | None:
-    """The annotation in a type such as `tuple[Annotated[str, Outside(…)], ...] | None`."""
-    parts = (*getattr(hint, "__metadata__", ()), *map(_outside, typing.get_args(hint)))
-    return next((part for part in parts if isinstance(part, Outside)), None)
+def _annotation(hint: Any, kind: type[Parameters]) -> Parameters | None:
+    """The annotation of a kind in a type such as `tuple[Annotated[str, Outside(…)], ...] | None`."""
+    parts = (*getattr(hint, "__metadata__", ()), *(_annotation(part, kind) for part in typing.get_args(hint)))
+    return next((part for part in parts if isinstance(part, kind)), None)
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -74,6 +111,31 @@ def _texts(value: Any) -> Iterator[str]:
     elif isinstance(value, (list, tuple)):
         for part in value:
             yield from _texts(part)
+
+
+def with_absolute_paths(kind: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a recipe with relative paths of parameters that have the annotation `LocalPath` made absolute.
+
+    Args:
+        kind: The dataclass.
+        values: Its parameters by name, as a recipe has them.
+    """
+    paths = _paths(kind)
+    return {
+        key: paths[key].absolute(value)
+        if key in paths and _from_recipe(value, _hints(kind)[key]) is not None
+        else value
+        for key, value in values.items()
+    }
+
+
+@functools.cache
+def _paths(kind: Hashable) -> dict[str, LocalPath]:
+    """The parameters of a class that have paths; none if it is no dataclass."""
+    if not hasattr(kind, "__dataclass_fields__"):
+        return {}
+    marks = {key: _annotation(hint, LocalPath) for key, hint in _hints(kind).items()}
+    return {key: mark for key, mark in marks.items() if mark is not None}
 
 
 def checked(kind: type[Parameters]) -> type[Parameters]:

@@ -19,7 +19,7 @@ from annotated_types import Ge, Le, Lt
 
 from curation.arrays import Int32s, Int64s, UnsignedInts
 from curation.errors import require
-from curation.stages.parameters import Count, Outside, Size, Text, checked
+from curation.stages.parameters import Count, LocalPath, Outside, Size, Text, checked
 from curation.store.folder import Folder
 from curation.store.paths import TOKENS
 from curation.store.shards import Output
@@ -34,7 +34,11 @@ PAGE_BYTES = 1 << 30
 MAX_ROW_GROUP_ROWS = 16384
 """Below the 20,000 rows after which pyarrow begins a new page."""
 
-MixEntry = Annotated[str, Outside("a special file system", lambda entry: not is_plain(entry.rpartition("=")[0]))]
+MixEntry = Annotated[
+    str,
+    Outside("a special file system", lambda entry: not is_plain(entry.rpartition("=")[0])),
+    LocalPath(r"(?!\.=[^=]*$)(.+)=[^=]*"),
+]
 
 
 @checked

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from annotated_types import Ge, Gt, Le, Lt
 
 from curation.errors import InputError, ParameterError, require
-from curation.stages.parameters import Outside, Size, Text, checked
+from curation.stages.parameters import LocalPath, Outside, Size, Text, checked
 from curation.tokenize.training.alphabet import BYTE_SPELLINGS
 from curation.tokenize.training.given import END, PAD, GivenTokenizer, read_tokenizer
 from curation.tokenize.training.patterns import PATTERNS, split_pattern
@@ -46,7 +46,7 @@ class TokenizerSettings:
             text, or "parse" it as the token, as chat templates need. The corpus is always encoded as text.
     """
 
-    file: Annotated[str, Outside("a tokenizer")] | None = None
+    file: Annotated[str, Outside("a tokenizer"), LocalPath()] | None = None
     vocab_size: int = 100_000
     pattern: str = "gpt4"
     digits: Literal["groups", "single"] = "groups"

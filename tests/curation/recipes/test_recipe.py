@@ -246,6 +246,73 @@ def test_a_recipe_extends_another(tmp_path: Path) -> None:
     assert recipe.alarms == base.alarms
 
 
+PATHS = """
+[[stage]]
+use = "url"
+extra_domains = ["@lists/blocked.txt", "spam.example"]
+
+[[stage]]
+use = "extract"
+
+[[stage]]
+use = "language"
+
+[[stage]]
+use = "sentences"
+phrases = "lists/phrases.txt"
+
+[language.deu_Latn]
+"sentences.phrases" = "lists/german.txt"
+
+[tokens]
+mix = [".=1", "../wiki=2.5", "s3://corpora/books=1"]
+"""
+
+
+def lists_in(folder: Path) -> Path:
+    (folder / "lists").mkdir(parents=True)
+    for name in ("blocked", "phrases", "german"):
+        (folder / "lists" / f"{name}.txt").write_text(f"{name}.example\n")
+    return folder
+
+
+def test_relative_paths_are_those_of_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recipe holds absolute ones, from its file and from settings, so that it is the same wherever it is read."""
+    monkeypatch.chdir(lists_in(tmp_path / "here"))
+    recipe = load(written(tmp_path, PATHS), ['url.extra_urls=["@lists/blocked.txt"]'])
+    lists, values = f"{tmp_path}/here/lists", recipe.resolved()
+    url, _, _, sentences = values["stage"]
+    assert url["extra_domains"] == [f"@{lists}/blocked.txt", "spam.example"]
+    assert url["extra_urls"] == [f"@{lists}/blocked.txt"]
+    assert sentences["phrases"] == f"{lists}/phrases.txt"
+    assert values["language"] == {"deu_Latn": {"sentences.phrases": f"{lists}/german.txt"}}
+    assert values["tokens"]["mix"] == [".=1", f"{tmp_path}/wiki=2.5", "s3://corpora/books=1"]
+    monkeypatch.chdir(tmp_path)
+    assert from_document(values, "run.json").fingerprint() == recipe.fingerprint()
+    text = PATHS.replace("lists/", f"{lists}/").replace("../wiki", f"{tmp_path}/wiki")
+    assert load(written(tmp_path, text), [f'url.extra_urls=["@{lists}/blocked.txt"]']) == recipe
+
+
+def test_paths_of_a_run_stay_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its fingerprints depend on them; those that settings give are absolute, also by language."""
+    monkeypatch.chdir(lists_in(tmp_path / "here"))
+    values = load(written(tmp_path, PATHS)).resolved()
+    values["stage"][0]["extra_domains"] = ["@lists/blocked.txt"]
+    settings = [
+        'url.extra_urls=["@lists/blocked.txt"]',
+        "sentences.phrases=lists/german.txt",
+        "language.de.sentences.phrases=lists/phrases.txt",
+        "language.nl.sentences.phrases=lists/phrases.txt",
+    ]
+    again = from_document(values, "run.json", settings).resolved()
+    lists = f"{tmp_path}/here/lists"
+    assert again["stage"][0]["extra_domains"] == ["@lists/blocked.txt"]
+    assert again["stage"][0]["extra_urls"] == [f"@{lists}/blocked.txt"]
+    assert again["stage"][3]["phrases"] == f"{lists}/german.txt"
+    own = {"sentences.phrases": f"{lists}/phrases.txt"}
+    assert again["language"] == {"deu_Latn": own, "nld_Latn": own}
+
+
 def test_an_extended_recipe_may_be_extended(tmp_path: Path) -> None:
     """The file is looked for next to the one that names it."""
     written(tmp_path, EXTENDING, "base.toml")

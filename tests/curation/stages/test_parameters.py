@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import pickle
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -14,7 +15,17 @@ from curation.errors import ParameterError, RecipeError
 from curation.filters.gopher_quality import GopherQuality
 from curation.filters.pii import Pii
 from curation.recipes.recipe import STAGES, TABLES, import_class
-from curation.stages.parameters import Count, Ratio, Share, Text, build, checked, parameters
+from curation.stages.parameters import (
+    Count,
+    LocalPath,
+    Ratio,
+    Share,
+    Text,
+    build,
+    checked,
+    parameters,
+    with_absolute_paths,
+)
 
 
 @checked
@@ -140,6 +151,51 @@ def test_stages_and_tables_are_checked_dataclasses(path: str) -> None:
         if value is not None:
             with pytest.raises(ParameterError, match=rf"^{field.name} = "):
                 dataclasses.replace(one, **{field.name: value})
+
+
+@dataclass(frozen=True)
+class Files:
+    """A parameter with a path of each form."""
+
+    file: Annotated[str, LocalPath()] | None = None
+    lists: tuple[Annotated[str, LocalPath("@(.+)")], ...] = ()
+    fields: Annotated[str, LocalPath("([^#]+).*")] = ""
+    name: str = ""
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("file", "models/../a.bin", "HERE/a.bin"),
+        ("file", "~/a.bin", "HOME/a.bin"),
+        ("file", "/models/../a.bin", "/models/../a.bin"),
+        ("file", "s3://bucket/a.bin", "s3://bucket/a.bin"),
+        ("file", "zip://a.bin::b.zip", "zip://a.bin::b.zip"),
+        ("file", "none", "none"),
+        ("file", "", ""),
+        ("file", 1, 1),
+        ("lists", ["a.org", "@a.txt", 1], ["a.org", "@HERE/a.txt", 1]),
+        ("lists", "@a.txt", "@HERE/a.txt"),
+        ("fields", "a.jsonl#question=prompt", "HERE/a.jsonl#question=prompt"),
+        ("name", "a.bin", "a.bin"),
+        ("other", "a.bin", "a.bin"),
+    ],
+)
+def test_relative_paths_are_made_absolute(
+    key: str, value: Any, expected: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only relative paths of this machine are, in parameters that have them; everything else stays as it is."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/me")
+    expected = eval(repr(expected).replace("HERE", str(tmp_path)).replace("HOME", "/home/me"))
+    assert with_absolute_paths(Files, {key: value}) == {key: expected}
+
+
+def test_a_working_directory_with_a_mark_of_the_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path stays relative where the absolute one would be read in another way."""
+    (tmp_path / "a#b").mkdir()
+    monkeypatch.chdir(tmp_path / "a#b")
+    assert with_absolute_paths(Files, {"fields": "a.jsonl"}) == {"fields": "a.jsonl"}
 
 
 def test_unpickling_does_not_check_again() -> None:

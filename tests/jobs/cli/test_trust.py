@@ -28,6 +28,7 @@ from curation.jobs.steps.report.summary import show_summary
 from curation.recipes.recipe import STAGES, TABLES, import_class
 from curation.running.cluster import Cluster
 from curation.stages import parameters
+from curation.stages.parameters import LocalPath, Outside
 from curation.store.folder import Folder
 from curation.store.paths import OF_RUN, RUN, STATS
 
@@ -287,8 +288,29 @@ def test_every_text_of_a_recipe_is_classified() -> None:
         kind = import_class(path)
         for field in (field for field in fields(kind) if field.init):
             hint = parameters._hints(kind)[field.name]
-            named = parameters._outside(hint) is not None
+            named = parameters._annotation(hint, Outside) is not None
             assert not is_text(hint) or named != (f"{name}.{field.name}" in HARMLESS), f"{name}.{field.name}"
+
+
+LOCAL_PATHS = {
+    "url.extra_domains", "url.extra_urls", "url.extra_words", "url.extra_soft_words", "url.extra_subwords",
+    "extract.blocks_model", "extract.model", "language.model", "sentences.phrases", "quality.models",
+    "dedup.against", "decontaminate.against", "tokenizer.file", "tokens.mix",
+}  # fmt: skip
+"""Keys whose text is or has a path."""
+
+
+def test_keys_with_paths_are_known() -> None:
+    """Each key that names something outside of the recipe has a path, or names code or a variable."""
+    found: dict[type[Any], set[str]] = {LocalPath: set(), Outside: set()}
+    for name, path in {**STAGES, **TABLES}.items():
+        kind = import_class(path)
+        for key, hint in parameters._hints(kind).items():
+            for mark, keys in found.items():
+                if parameters._annotation(hint, mark) is not None:
+                    keys.add(f"{name}.{key}")
+    assert found[LocalPath] == LOCAL_PATHS
+    assert found[Outside] - LOCAL_PATHS == {"extract.extractor", "pii.secret_variable"}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from archives import page, prose, response, write_archive
 
 from curation.errors import OutputError, RecipeError, UsageError
 from curation.jobs.steps.fingerprints import Fingerprints
-from curation.jobs.steps.plan import make_plan
+from curation.jobs.steps.plan import make_plan, open_plan
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,21 @@ def test_a_bad_value_is_not_said_to_be_in_the_run(tmp_path: Path) -> None:
     (out / "run.json").write_text(json.dumps(run))
     with pytest.raises(RecipeError, match=r"/run\.json: \[dedup\]: bands = 'many': must be "):
         make_plan([], str(out), None, ["language.min_score=0.7"])
+
+
+def test_a_run_with_files_is_known_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that was given relative paths is continued, changed and looked at from another working directory."""
+    write_archive(tmp_path / "a.warc.gz", [response("https://a.org/1", page("good", *prose(1)))])
+    for name in ("here", "elsewhere"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "here" / "blocked.txt").write_text("spam.example\n")
+    monkeypatch.chdir(tmp_path / "here")
+    setting = 'url.extra_domains=["@blocked.txt"]'
+    make_plan(["../a.warc.gz"], "../out", None, [setting]).write([])
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert make_plan([], "../out", None, [], trust_code=True).recipe == open_plan("../out", trust_code=True).recipe
+    assert make_plan([], "../out", None, [setting.replace("@", "@../here/")], trust_code=True)
+    assert make_plan([], "../out", None, ["language.min_score=0.7"], update=True, trust_code=True).recipe
 
 
 def test_a_sample_can_grow(tmp_path: Path) -> None:
