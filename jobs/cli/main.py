@@ -243,7 +243,7 @@ def run(
     chosen = check_commands([name.strip() for name in steps.split(",")]) if steps else commands()
     request: dict[str, Any] = {"out": out, "recipe": recipe, "update": update, "trust_code": trust_code}
     request |= {"as_json": as_json, "quiet": quiet, "verbose": verbose, "log_file": log_file, "earlier": earlier}
-    request |= {"task_timeout": task_timeout, "cluster_file": cluster_file}
+    request |= {"task_timeout": task_timeout, "cluster_file": cluster_file, "only": steps is not None}
     _run(chosen, inputs, _with_earlier(settings, against, mode), workers, scheduler, prefix, **request)
 
 

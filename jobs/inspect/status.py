@@ -11,9 +11,9 @@ from typing import Any, Literal
 from rich.console import Console
 
 from curation.errors import OutputError
-from curation.jobs.steps.plan import read_run
+from curation.jobs.steps.plan import asked_in, read_run
 from curation.jobs.steps.progress import SLOWEST, duration
-from curation.jobs.steps.table import steps
+from curation.jobs.steps.table import Step, commands, steps
 from curation.report.tables import FittedTable
 from curation.running.terminal import one_line
 from curation.store.bundles import bundle_path, list_step, read_bundle
@@ -41,11 +41,15 @@ class StepCount:
         step: Its name.
         done: Number of its shards that have a manifest, or 1 if it is made at once and is done.
         total: Number of its shards, or 1.
+        left: Number of those that are not made and not quarantined.
+        asked: Whether the run was made for it.
     """
 
     step: str
     done: int
     total: int
+    left: int
+    asked: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ class RunStatus:
         slowest: The slowest shards of the step that runs, or of the last one that was measured.
         quarantined: The quarantined inputs, as in run.json.
         damaged: Number of inputs that lost bytes.
+        asked: The commands whose steps the run was made for; empty if for all.
     """
 
     folder: str
@@ -79,6 +84,12 @@ class RunStatus:
     slowest: tuple[Mapping[str, Any], ...] = ()
     quarantined: tuple[Mapping[str, Any], ...] = ()
     damaged: int = 0
+    asked: tuple[str, ...] = ()
+
+    @property
+    def is_done_as_asked(self) -> bool:
+        """Whether the run was made for some steps only, and these are made of all inputs that are not quarantined."""
+        return bool(self.asked) and not any(each.left for each in self.steps if each.asked)
 
     @property
     def shards_per_hour(self) -> float | None:
@@ -110,8 +121,11 @@ def run_status(url: str) -> RunStatus:
         raise OutputError(f"{url}: not a curate run (no {RUN})")
     run = read_run(folder, "inputs", "quarantined")
     quarantined = tuple(run["quarantined"])
-    shards = {shard_of(entry) for entry in run["inputs"]}
-    counts = tuple(_count(folder, step.name, shards, step.unit == "shard") for step in steps() if step.make)
+    asked = asked_in(run)
+    shards = ({shard_of(entry) for entry in run["inputs"]}, {shard_of(entry) for entry in quarantined})
+    counts = tuple(
+        _count(folder, step, *shards, step.command in (asked or commands())) for step in steps() if step.make
+    )
     lease = read_lease(folder)
     step = (lease or {}).get("step")
     current = step if isinstance(step, dict) else {}
@@ -130,15 +144,17 @@ def run_status(url: str) -> RunStatus:
         slowest,
         quarantined,
         len(damaged) if isinstance(damaged, list) else 0,
+        asked,
     )
 
 
-def _count(folder: Folder, step: str, shards: set[str], by_shard: bool) -> StepCount:
-    files = list_step(folder, step)
+def _count(folder: Folder, step: Step, shards: set[str], quarantined: set[str], asked: bool) -> StepCount:
+    files = list_step(folder, step.name)
     done = set(files.single)
     for number in files.bundles:
-        done.update(read_bundle(folder, bundle_path(step, number), ["shard"])["shard"].to_pylist())
-    return StepCount(step, len(done & shards), len(shards)) if by_shard else StepCount(step, int(WHOLE in done), 1)
+        done.update(read_bundle(folder, bundle_path(step.name, number), ["shard"])["shard"].to_pylist())
+    wanted = shards if step.unit == "shard" else {WHOLE}
+    return StepCount(step.name, len(done & wanted), len(wanted), len(wanted - done - quarantined), asked)
 
 
 def _slowest(folder: Folder, counts: tuple[StepCount, ...]) -> tuple[Mapping[str, Any], ...]:
@@ -197,6 +213,7 @@ def to_json(status: RunStatus) -> dict[str, Any]:
         "slowest": list(status.slowest),
         "quarantined": list(status.quarantined),
         "damaged": status.damaged,
+        "asked": list(status.asked or commands()),
     }
 
 
@@ -206,12 +223,13 @@ def show(status: RunStatus, console: Console) -> None:
         "running": f"running: {status.driver}",
         "silent": f"no sign of life from {status.driver}; the next run waits a minute for one, then takes over",
         "ended": f"stopped before it was finished: {status.driver}; run the same command again to resume",
-        "none": "no run is active here",
+        "none": "no run is active here" + ", and the steps asked for are done" * status.is_done_as_asked,
     }
     console.print(one_line(f"{status.folder}: {said[status.state]}"), soft_wrap=True)
     table = FittedTable("step", "done", "of", "", left=(0,))
     for each in status.steps:
-        table.add_row(each.step, f"{each.done:,}", f"{each.total:,}", f"{each.done / max(each.total, 1):.0%}")
+        share = f"{each.done / max(each.total, 1):.0%}" if each.asked or each.done else "not asked for"
+        table.add_row(each.step, f"{each.done:,}", f"{each.total:,}", share)
     console.print(table)
     if status.current and status.state != "none":
         console.print(one_line(_current_line(status)), soft_wrap=True)

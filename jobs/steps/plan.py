@@ -6,7 +6,7 @@ Every error in a request is reported here, before anything is written.
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from curation.dedup.settings import DedupSettings
 from curation.dedup.survivor_rules import survivor_value
 from curation.errors import InputError, NotTrusted, OutputError, ParameterError, RecipeError, UsageError
 from curation.jobs.steps.acceleration import accelerated
+from curation.jobs.steps.table import commands
 from curation.recipes.recipe import Recipe, code_folders, from_document, import_from, load
 from curation.running.versions import library_version
 from curation.stages.parameters import flat_keys
@@ -64,6 +65,7 @@ class Plan:
         trusted: Whether the user trusts whoever made the folder.
         earlier: A run of the same inputs with another recipe, whose results may serve: of the folder itself before an
             update, or of another folder.
+        asked: The commands whose steps the run was made for, by `run --steps` and since; empty if for all.
     """
 
     folder: Folder
@@ -71,6 +73,7 @@ class Plan:
     inputs: tuple[Input, ...]
     trusted: bool = False
     earlier: EarlierRun | None = None
+    asked: tuple[str, ...] = ()
 
     def write(self, quarantined: Sequence[dict[str, str]] = (), damaged: Sequence[dict[str, Any]] = ()) -> None:
         """Write run.json, unless it is already up to date."""
@@ -99,6 +102,7 @@ def describe(
         "damaged": list(damaged),
         **({"stages": stages} if (stages := plan.recipe.stored_stages()) else {}),
         **({"code": folders} if (folders := code_folders(plan.recipe)) else {}),
+        **({"asked": list(plan.asked)} if plan.asked else {}),
     }
 
 
@@ -111,6 +115,8 @@ def make_plan(
     update: bool = False,
     trust_code: bool = False,
     earlier: str | None = None,
+    asked: Collection[str] = (),
+    only: bool = False,
 ) -> Plan:
     """Validate a request, without writing anything.
 
@@ -125,6 +131,8 @@ def make_plan(
         update: Accept a recipe other than the folder's, to redo only the steps that it affects.
         trust_code: Use code, models, variables and special file systems that the folder names.
         earlier: Output folder of another run, whose results may serve.
+        asked: The commands whose steps are to be made.
+        only: Whether a new run is made for these steps, not for all.
 
     Raises:
         UsageError: Or a subclass of it, if the request is invalid.
@@ -159,7 +167,22 @@ def make_plan(
     before = _before_update(folder, previous, chosen)
     if other is not None and from_other is not None:
         before = EarlierRun(other, from_other["recipe"])
-    return Plan(folder, chosen, inputs, trust_code, before)
+    return Plan(folder, chosen, inputs, trust_code, before, _asked(previous, asked, only))
+
+
+def _asked(previous: Mapping[str, Any] | None, asked: Collection[str], only: bool) -> tuple[str, ...]:
+    """The commands whose steps a run is made for, those of an earlier run in its folder included; empty if for all."""
+    before = asked_in(previous) if previous is not None else ()
+    if not (before or (previous is None and only)):
+        return ()
+    both = tuple(command for command in commands() if command in {*before, *asked})
+    return both if len(both) < len(commands()) else ()
+
+
+def asked_in(run: Mapping[str, Any]) -> tuple[str, ...]:
+    """The commands in run.json whose steps the run was made for; empty if for all."""
+    named = run.get("asked")
+    return tuple(command for command in commands() if command in named) if isinstance(named, list) else ()
 
 
 def _find_code(run: Mapping[str, Any], trusted: bool) -> None:
@@ -240,7 +263,7 @@ def open_plan(out: str, *, trust_code: bool = False) -> Plan:
     stored = previous.get("stages")
     _find_code(previous, trust_code)
     recipe = from_document(previous["recipe"], f"{out}/{RUN}", trusted=trust_code, stored=stored)
-    return Plan(folder, recipe, _recorded_inputs(previous, out, trust_code), trust_code)
+    return Plan(folder, recipe, _recorded_inputs(previous, out, trust_code), trust_code, asked=asked_in(previous))
 
 
 def _run_in(folder: Folder) -> dict[str, Any]:

@@ -50,6 +50,7 @@ def run_commands(
     earlier: str | None = None,
     task_timeout: float | None = None,
     cluster_file: str | None = None,
+    only: bool = False,
 ) -> int:
     """Run the steps of `commands`, and print the summary if the report is one of them.
 
@@ -70,12 +71,14 @@ def run_commands(
         earlier: As in `make_plan`.
         task_timeout: Seconds that a task may take on a worker; None for no limit.
         cluster_file: TOML file of a batch system to submit workers to.
+        only: Whether a new run is made for the steps of `commands`, not for all.
 
     Returns:
         The exit code: 0, or 1 if an input was quarantined or more bytes were lost than `alarms.damaged` accepts.
     """
     jobs = None if cluster_file is None else read_job_queue(cluster_file).options(cluster_file)
-    plan = make_plan(inputs, out, recipe, settings, update=update, trust_code=trust_code, earlier=earlier)
+    options: dict[str, Any] = {"update": update, "trust_code": trust_code, "earlier": earlier}
+    plan = make_plan(inputs, out, recipe, settings, **options, asked=commands, only=only)
     if workers != 0 and plan.folder.is_in_memory:
         raise UsageError(f"{out} is in the memory of this process, which workers do not share; pass --workers 0")
     if workers == 0 and task_timeout is not None:

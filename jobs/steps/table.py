@@ -7,7 +7,7 @@ file with its function. Functions and columns are named, not imported, so that t
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -169,6 +169,12 @@ def check_commands(names: list[str]) -> tuple[str, ...]:
     if unknown:
         raise UsageError(f"no step {unknown[0]!r}; there are {', '.join(commands())}")
     return tuple(command for command in commands() if command in names)
+
+
+def needed_for(asked: Collection[str]) -> set[str]:
+    """The names of the steps that the commands run, and of those before them; all if no command is named."""
+    chosen = [step for step in STEPS if step.command in asked or not asked]
+    return {step.name for step in chosen}.union(*map(ancestors, chosen))
 
 
 def outputs() -> Iterator[tuple[Step, StepOutput]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +39,11 @@ def write_crawl(folder: Path) -> Path:
     return folder
 
 
-def run(crawl: Path | list[Path], out: Path, *settings: str, command: str = "run") -> None:
+def run(crawl: Path | list[Path], out: Path, *settings: str, command: str = "run", options: Sequence[str] = ()) -> None:
     """Run `curate` in this process."""
     words = [str(path) for path in (crawl if isinstance(crawl, list) else [crawl])]
     sets = [word for setting in (*SETTINGS, *settings) for word in ("--set", setting)]
-    done = CliRunner().invoke(app, [command, *words, "--out", str(out), "--workers", "0", *sets])
+    done = CliRunner().invoke(app, [command, *words, "--out", str(out), "--workers", "0", *options, *sets])
     assert done.exit_code == 0, f"{done.output}{done.exception!r}"
 
 

@@ -15,7 +15,7 @@ from curation.errors import CurationError
 from curation.jobs.inspect.verify.faults import Fault
 from curation.jobs.steps.fingerprints import Fingerprints
 from curation.jobs.steps.plan import Plan, describe
-from curation.jobs.steps.table import Step, ancestors, step_named, steps
+from curation.jobs.steps.table import Step, ancestors, needed_for, step_named, steps
 from curation.running.cluster import Cluster
 from curation.store.bundles import SIGNALS, bundle_number, bundle_of, bundle_path, read_bundle, read_signals
 from curation.store.folder import Folder
@@ -109,6 +109,7 @@ class Completion:
         same_versions: Whether the recipe has the run's fingerprint here, with the installed libraries and models.
         done: Step and shard of manifests that are up to date.
         left: What remains to be done, in words.
+        needed: The steps that the run was made for.
         faults: What is wrong.
     """
 
@@ -118,6 +119,7 @@ class Completion:
     same_versions: bool
     done: set[tuple[str, str]] = field(default_factory=set)
     left: list[str] = field(default_factory=list)
+    needed: set[str] = field(default_factory=set)
     faults: list[Fault] = field(default_factory=list)
 
     @property
@@ -165,7 +167,7 @@ def survey(plan: Plan, cluster: Cluster) -> Completion:
     quarantined = set(map(shard_of, run["quarantined"]))
     shards = [source.shard for source in plan.inputs if source.shard not in quarantined]
     same = run["fingerprint"] == plan.recipe.fingerprint()
-    state = Completion(manifests, shards, quarantined, same)
+    state = Completion(manifests, shards, quarantined, same, needed=needed_for(plan.asked))
     if not same and run["versions"] == describe(plan)["versions"]:
         message = f"its recipe gives the fingerprint {plan.recipe.fingerprint()}, with the versions that it names"
         expected = f"{run['fingerprint']}: the recipe, or a model or list that it reads, was changed after the run"
@@ -225,7 +227,7 @@ def _expected(plan: Plan, state: Completion) -> dict[tuple[str, str], str]:
 def _settle(state: Completion, expected: dict[tuple[str, str], str], current: bool) -> None:
     """Fill `done`, `left` and `faults`, from the last step to the first: a finished step requires those before it."""
     needed: dict[str, str] = {}
-    skipped = _skipped(state, expected)
+    skipped = _skipped(state, expected) | {step.name for step in steps() if step.name not in state.needed}
     for step in reversed([step for step in steps() if not step.anytime]):
         owner = step_named(step.made_by or step.name)
         made = state.manifests.get((owner.name, WHOLE)) if owner.reads_contents else None

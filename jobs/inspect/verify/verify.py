@@ -23,7 +23,7 @@ from curation.jobs.inspect.verify.completion import Completion, counts_of, manif
 from curation.jobs.inspect.verify.faults import Fault, some_of
 from curation.jobs.inspect.work_folder import WORK
 from curation.jobs.steps.plan import Plan
-from curation.jobs.steps.table import outputs, steps
+from curation.jobs.steps.table import commands, outputs, steps
 from curation.running.cluster import Cluster
 from curation.store.bundles import bundle_number
 from curation.store.exchange import Exchange, partitions_by_size
@@ -47,12 +47,14 @@ class Verdict:
         wrong: Faults, in the order of the checks.
         notes: Observations that are not faults.
         looked_at: How many files, shards, documents and token files were checked.
+        asked: The commands whose steps the run was made for; empty if for all.
     """
 
     left: list[str] = field(default_factory=list)
     wrong: list[Fault] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     looked_at: dict[str, int] = field(default_factory=dict)
+    asked: tuple[str, ...] = ()
 
     @property
     def sound(self) -> bool:
@@ -69,6 +71,7 @@ class Verdict:
             "faults": [fault.to_json() for fault in self.wrong],
             "notes": self.notes,
             "looked_at": self.looked_at,
+            "asked": list(self.asked or commands()),
         }
 
     def lines(self) -> list[str]:
@@ -78,7 +81,8 @@ class Verdict:
             state = "what is there is not intact" if self.wrong else "what is there is intact"
             lines += [f"not finished, {state}:", *(f"  {line}" for line in self.left)]
         elif not self.wrong:
-            lines.append("complete and intact")
+            steps = f" for the steps asked for: {', '.join(self.asked)}" if self.asked else ""
+            lines.append(f"complete and intact{steps}")
         return lines
 
 
@@ -114,7 +118,7 @@ class Verification:
     def run(self) -> Verdict:
         """Make all checks."""
         state = survey(self.plan, self.cluster)
-        self.verdict.left = state.left
+        self.verdict.left, self.verdict.asked = state.left, self.plan.asked
         self.verdict.wrong += state.faults
         if not state.same_versions:
             note = "made with other versions of libraries or models than those here: fingerprints were not compared"

@@ -201,6 +201,20 @@ def collect(plan: Plan, facts: ShardFacts) -> dict[str, Any]:
     }
 
 
+def is_finished(plan: Plan, stats: Mapping[str, Any]) -> bool:
+    """Whether the steps that the run was made for are done, by the content of report/stats.json."""
+    if not plan.asked:
+        return bool(stats["tokens"])
+    inputs = stats["shards"]["inputs"] - len(stats["quarantined"])
+    made = {
+        "filter": stats["shards"]["filtered"] >= inputs,
+        "dedup": stats["shards"]["corpus"] >= inputs,
+        "train-tokenizer": stats["tokenizer"],
+        "tokenize": stats["tokens"],
+    }
+    return all(made.get(command, True) for command in plan.asked)
+
+
 def _counts(folder: Folder, step: str) -> dict[str, Any]:
     manifest = read_manifest(folder, step, WHOLE)
     return dict(manifest.counts) if manifest is not None else {}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from curation.jobs.steps.plan import Plan
+from curation.jobs.steps.report.facts import is_finished
 from curation.jobs.steps.report.language_signals import language_figures
 from curation.jobs.steps.report.performance import Performance
 from curation.jobs.steps.report.samples import Samples
@@ -67,7 +68,7 @@ def make_page(plan: Plan, stats: Mapping[str, Any], samples: Callable[[], Sample
             "rows": rows,
             "first": next((row.entered for row in rows), 0),
             "rate": tokens_per_character(stats),
-            "unfinished": not stats["tokens"],
+            "unfinished": not is_finished(plan, stats),
             "funnels": stats.get("funnels", {}),
             "clusters": shown.clusters,
             "personal": dict(sorted(tally.get("counts", {}).items(), key=lambda item: (-item[1], item[0]))),

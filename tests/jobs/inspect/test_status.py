@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,21 @@ def test_without_a_driver(out: Path) -> None:
     assert counts["dedup"] == (0, 1)
     assert len(status.slowest) == 2
     assert [Path(entry["path"]).name for entry in status.quarantined] == ["bad.warc.gz"]
+
+
+def test_a_run_of_some_steps_is_done_with_them(made: Path, tmp_path: Path) -> None:
+    """The other steps were not asked for, and quarantined inputs are not waited for."""
+    out = tmp_path / "out"
+    done = curate("run", made.parent / "crawl", "--out", out, "--workers", "0", "--steps", "filter,dedup")
+    assert done.returncode == 1, done.stderr
+    text, values = curate("status", out, settings=()), curate("status", out, "--json", settings=())
+    assert "no run is active here, and the steps asked for are done" in text.stdout
+    shares = {words[1]: words[-2] for line in text.stdout.splitlines() if (words := re.split(" *│ *", line))[2:]}
+    assert (shares["corpus"], shares["tokens"]) == ("67%", "not asked for")
+    assert json.loads(values.stdout)["asked"] == ["filter", "dedup"]
+    shutil.rmtree(out / "manifests" / "corpus")
+    assert not run_status(str(out)).is_done_as_asked
+    assert not run_status(str(made)).is_done_as_asked
 
 
 def test_while_a_driver_works(out: Path) -> None:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,7 +17,9 @@ from planted import edit_json, only, put, resign, rewrite, run, verdict_of, writ
 from typer.testing import CliRunner
 
 from curation.jobs.cli.main import app
+from curation.jobs.inspect.verify.verify import Verdict
 from curation.jobs.steps import table
+from curation.jobs.steps.table import commands
 
 Plant = Callable[[Path], None]
 
@@ -507,6 +510,43 @@ def test_unfinished_runs_have_no_faults(crawl: Path, tmp_path: Path) -> None:
     assert verdict.left[0] == "step train-tokenizer is not done"
     run([crawl, extra], out)
     assert verdict_of(out).sound
+
+
+def test_a_run_of_some_steps_is_complete_with_them(crawl: Path, tmp_path: Path) -> None:
+    """What `run --steps` did not ask for is not left to do, until a later command asks for it."""
+    out = tmp_path / "out"
+
+    def asked(*options: str) -> Verdict:
+        run(crawl, out, options=options)
+        return verdict_of(out)
+
+    complete = "complete and intact for the steps asked for: filter, dedup, report"
+    verdict = asked("--steps", "report,filter,dedup")
+    assert verdict.lines() == [complete]
+    assert verdict.sound
+    assert verdict.to_json()["asked"] == ["filter", "dedup", "report"]
+    manifest = only(out, "manifests/corpus/b-*.json")
+    kept = manifest.read_text()
+    manifest.unlink()
+    assert verdict_of(out).left == ["step corpus: 1 of 2 shards left"]
+    manifest.write_text(kept)
+    assert asked("--steps", "filter").lines() == [complete]
+    assert asked("--steps", "train-tokenizer").lines() == [complete.replace("report", "train-tokenizer, report")]
+    only(out, "manifests/train-tokenizer/all.json").unlink()
+    assert verdict_of(out).left == ["step train-tokenizer is not done"]
+    verdict = asked()
+    assert verdict.lines() == ["complete and intact"]
+    assert verdict.to_json()["asked"] == list(commands())
+    assert asked("--steps", "filter").lines() == ["complete and intact"]
+
+
+@pytest.mark.parametrize("asked", ["filter", 1, None, [], ["none"], [["filter"], {}]])
+def test_steps_that_anybody_wrote_are_those_that_exist(crawl: Path, tmp_path: Path, asked: Any) -> None:
+    """Without a list of steps in run.json, a run was made for all."""
+    out = tmp_path / "out"
+    run(crawl, out, command="filter")
+    edit_json(out / "run.json", lambda run: run.update(asked=asked))
+    assert "step tokens is not done" in verdict_of(out).left
 
 
 def test_runs_that_keep_nothing_are_complete(tmp_path: Path) -> None:

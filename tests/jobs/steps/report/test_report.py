@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 import lxml.html
 import pytest
+from planted import run, write_crawl
 from reported import ATTACKS, SETTINGS, STEPS, finished_run, unfinished_run
 from rich.console import Console
 
@@ -241,6 +242,20 @@ def test_a_run_still_going_has_a_report(out: Path, tmp_path: Path) -> None:
     root = lxml.html.fromstring(text)
     assert [row.get("data-stage") for row in root.iter("details") if row.get("data-stage")][-1] == "fineweb"
     assert "Deduplication has not run yet" in text
+
+
+def test_a_run_of_some_steps_is_finished_with_them(tmp_path: Path) -> None:
+    """The page of a run with `--steps` does not say that it is not finished, unless it is."""
+    (tmp_path / "crawl").mkdir()
+    write_crawl(tmp_path / "crawl")
+    for steps in ("filter", "filter,dedup"):
+        out = tmp_path / steps
+        run(tmp_path / "crawl", out, options=["--steps", f"{steps},report"])
+        assert "Not finished." not in (out / "report" / "index.html").read_text()
+    for path in (out / "manifests" / "corpus").glob("a-*.json"):
+        path.unlink()
+    write_report(open_plan(str(out)), Cluster(), Progress("silent"))
+    assert "Not finished." in (out / "report" / "index.html").read_text()
 
 
 def test_a_run_of_many_inputs_has_a_report(out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
