@@ -26,6 +26,10 @@ SHOWN = 12
 """Maximum number of list elements to show."""
 
 
+SHORT = 80
+"""Maximum number of characters of a difference in a few words."""
+
+
 @dataclass(frozen=True, slots=True)
 class Side:
     """One side of the comparison: a recipe or a run.
@@ -60,6 +64,11 @@ class Difference:
     text: str
     before: Any = None
     after: Any = None
+
+    def short(self) -> str:
+        """The difference in a few words: "c4.curly_bracket: true → false"."""
+        text = self.text if self.kind != "value" else f"{self.key}: {_show(self.before)} → {_show(self.after)}"
+        return text if len(text) <= SHORT else f"{text[: SHORT - 1]}…"
 
     def to_json(self) -> dict[str, Any]:
         """Convert to plain values for JSON."""

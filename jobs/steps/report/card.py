@@ -16,9 +16,8 @@ import pyarrow as pa
 
 from curation.jobs.steps.plan import Plan
 from curation.jobs.steps.report.facts import STEP
-from curation.recipes.alarms import TABLE as ALARMS
-from curation.recipes.differences import Difference, Side, compare_sides
-from curation.recipes.recipe import Recipe, built_in, load, setting, to_toml
+from curation.jobs.steps.report.likeness import likeness
+from curation.recipes.recipe import Recipe, setting, to_toml
 from curation.report.counting import NO_DAY
 from curation.report.excerpts import harmless
 from curation.report.funnel import Row, funnel_rows
@@ -51,9 +50,6 @@ DOMAINS = 10
 
 COMMON_CRAWL = "CC-MAIN-"
 """How the names of Common Crawl's dumps begin."""
-
-_OF_RESULTS = ("value", "stage", "order")
-"""Kinds of differences between recipes that say how the results differ."""
 
 SIZES = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")
 
@@ -202,27 +198,12 @@ def _body(plan: Plan, stats: Mapping[str, Any]) -> Iterator[str]:
     yield from (_block(to_toml(recipe.resolved())), "```", "", "## Rights, opt-outs and limits", "", *_rights(stats))
 
 
-def _base(recipe: Recipe) -> Recipe | None:
-    """The built-in recipe that a recipe was made from: the one of its name, or that reproduces the same."""
-    if recipe.name in built_in():
-        return load(recipe.name)
-    built = (load(name) for name in built_in()) if recipe.reproduces else ()
-    return next((base for base in built if base.reproduces == recipe.reproduces), None)
-
-
-def _differences(base: Recipe, recipe: Recipe) -> list[Difference]:
-    """What changes the results of a recipe, compared with another one."""
-    found = compare_sides(Side(base.name, base), Side(recipe.name, recipe))
-    return [each for each in found if each.kind in _OF_RESULTS and not each.key.startswith(f"{ALARMS}.")]
-
-
 def _likeness(recipe: Recipe) -> Iterator[str]:
     """What the recipe reproduces; for one made from a built-in recipe, how it differs from that one."""
-    base = _base(recipe)
-    changes = _differences(base, recipe) if base is not None else []
-    if base is not None and changes:
-        yield from ("", f"As `{base.name}`, except:", "")
-        yield from (f"- {_plain(change.text)}" for change in changes)
+    like = likeness(recipe)
+    if like is not None and like.changes:
+        yield from ("", f"As `{like.base}`, except:", "")
+        yield from (f"- {_plain(change.text)}" for change in like.changes)
     elif recipe.reproduces:
         yield f"The recipe reproduces {_plain(recipe.reproduces)}."
 
@@ -231,13 +212,12 @@ def _command(plan: Plan) -> str:
     """The command that makes the same corpus from the same archives."""
     names = [_name(source.path) for source in plan.inputs]
     words = ["curate", "run", *(names if len(names) <= IN_COMMAND else ["@archives.txt"]), "--out", "DIR"]
-    base = _base(plan.recipe)
-    changes = _differences(base, plan.recipe) if base is not None else []
-    if base is None or any(change.kind != "value" for change in changes):
+    like = likeness(plan.recipe)
+    if like is None or any(change.kind != "value" for change in like.changes):
         words += ["--recipe", "recipe.toml"]
     else:
-        words += ["--recipe", base.name]
-        words += [word for change in changes for word in ("--set", setting(change.key, change.after))]
+        words += ["--recipe", like.base]
+        words += [word for change in like.changes for word in ("--set", setting(change.key, change.after))]
     return shlex.join(words)
 
 

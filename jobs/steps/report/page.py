@@ -8,6 +8,7 @@ from typing import Any
 from curation.jobs.steps.plan import Plan
 from curation.jobs.steps.report.facts import is_finished
 from curation.jobs.steps.report.language_signals import language_figures
+from curation.jobs.steps.report.likeness import likeness
 from curation.jobs.steps.report.performance import Performance
 from curation.jobs.steps.report.samples import Samples
 from curation.recipes.recipe import to_toml
@@ -68,6 +69,7 @@ def make_page(plan: Plan, stats: Mapping[str, Any], samples: Callable[[], Sample
             "rows": rows,
             "first": next((row.entered for row in rows), 0),
             "rate": tokens_per_character(stats),
+            "likeness": likeness(plan.recipe),
             "unfinished": not is_finished(plan, stats),
             "funnels": stats.get("funnels", {}),
             "clusters": shown.clusters,

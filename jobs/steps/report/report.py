@@ -35,7 +35,7 @@ from curation.store.shards import Output
 if TYPE_CHECKING:
     from curation.jobs.steps.run import Run
 
-VERSION = 8
+VERSION = 9
 """Rises when the same run gives another report."""
 
 ROWS_SHOWN = 15
@@ -51,7 +51,7 @@ def write_report(plan: Plan, cluster: Cluster, progress: Progress) -> dict[str, 
     folder = plan.folder
     folder.check_no_links(OF_REPORT)
     run = folder.read_json(RUN) if folder.exists(RUN) else {}
-    listed = [run.get("quarantined", []), run.get("damaged", [])]
+    listed = [run.get("quarantined", []), run.get("damaged", []), *([list(plan.asked)] if plan.asked else [])]
     foreign = foreign_readmes(folder)
     models = quality.quality_models(plan)
     current = fingerprint(STEP, VERSION, fingerprints(folder), listed, foreign, *([models] if models else []))

@@ -13,6 +13,7 @@ from rich.console import Console
 from curation.errors import NotTrusted
 from curation.jobs.steps.damage import describe_damage
 from curation.jobs.steps.plan import Plan, open_plan
+from curation.jobs.steps.report.likeness import likeness
 from curation.jobs.steps.table import steps
 from curation.report.funnel import funnel_rows
 from curation.report.terminal import funnel_table, styled
@@ -33,6 +34,9 @@ def show_summary(plan: Plan, stats: Mapping[str, Any], warnings: Sequence[str], 
         console: Where to print.
     """
     console.print(funnel_table(funnel_rows(stats), f"recipe {stats['recipe']}"))
+    like = likeness(plan.recipe)
+    if like is not None and like.changes:
+        console.print(one_line(f"changed from {like.base}: {'; '.join(like.shown())}"), soft_wrap=True)
     for line in _tokens(plan, stats):
         console.print(one_line(line), soft_wrap=True)
     lines = list(dict.fromkeys([*_inputs(stats), *warnings]))
