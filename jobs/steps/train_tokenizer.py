@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tokenizers import Tokenizer
 
+from curation.dedup.settings import DedupSettings
 from curation.errors import StepFailed
 from curation.jobs.steps.progress import Progress
 from curation.jobs.steps.table import step_named
@@ -82,7 +85,22 @@ def make(run: Run) -> None:
             take_tokenizer(folder, settings, fingerprint)
             bar.advance()
         return
+    if (place := earlier_tokenizer(run.plan.recipe.table("dedup"))) is not None:
+        run.progress.note(
+            f"{STEP}: trains a new tokenizer, with other ids than that of the earlier run; to use that one, run "
+            f"again with --update --set {shlex.quote(f'tokenizer.file={place}')}"
+        )
     make_tokenizer(folder, run.shards, settings, upstream, fingerprint, run.cluster, run.progress)
+
+
+def earlier_tokenizer(settings: DedupSettings) -> str | None:
+    """The folder of the tokenizer of the last earlier run that has one, among those whose documents count as first."""
+    for url in reversed(settings.against if settings.mode != "within" else ()):
+        with suppress(Exception):  # the run may not exist any more, after what it was needed for
+            folder = Folder(url)
+            if folder.exists(TOKENIZER):
+                return f"{folder.url}/{TOKENIZER.partition('/')[0]}"
+    return None
 
 
 def make_tokenizer(

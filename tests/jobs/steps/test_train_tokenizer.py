@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shlex
 import subprocess
 import sys
 import threading
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from planted import write_crawl
+from processes import curate
 from tokenized import make_texts, write_corpus
 from tokenizers import Tokenizer
 
@@ -352,6 +355,30 @@ def test_a_pattern_that_could_learn_a_special_token_is_refused(key: str, values:
     """A pattern that does not divide a special token is an error before training, whatever the texts are."""
     with pytest.raises(ParameterError, match=f"{key} = .*training could learn it"):
         replace(SETTINGS, pattern=r"\S+|\s+", **values)
+
+
+def test_the_tokenizer_of_an_earlier_run_is_pointed_out(tmp_path: Path) -> None:
+    """Training says so in one line, whose options make the run use that tokenizer; other modes and runs have none."""
+    (tmp_path / "crawl").mkdir()
+    crawl = write_crawl(tmp_path / "crawl")
+    old, new = tmp_path / "an old run", tmp_path / "new"
+
+    def told(*words: str | Path) -> list[str]:
+        done = curate(*words, "--workers", "0")
+        assert done.returncode == 0, done.stderr
+        return [line.partition(" train-tokenizer: ")[2] for line in done.stderr.splitlines() if "earlier run" in line]
+
+    assert told("run", crawl / "a.warc.gz", "--out", old, "--steps", "filter") == []
+    assert told("run", crawl / "b.warc.gz", "--out", new, "--against", old) == []
+    assert told("run", crawl / "a.warc.gz", "--out", old) == []
+    (tmp_path / "new" / "manifests" / "train-tokenizer" / "all.json").unlink()
+    (line,) = told("train-tokenizer", "--out", new)
+    assert line.startswith("trains a new tokenizer, ")
+    assert told("train-tokenizer", "--out", new) == []
+    assert (new / TOKENIZER).read_bytes() != (old / TOKENIZER).read_bytes()
+    assert told("run", "--out", new, *shlex.split(line.partition("again with ")[2])) == []
+    assert (new / TOKENIZER).read_bytes() == (old / TOKENIZER).read_bytes()
+    assert told("run", crawl / "b.warc.gz", "--out", tmp_path / "own", "--against", old, "--mode", "within") == []
 
 
 def test_a_rank_file_of_tiktoken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
