@@ -259,8 +259,8 @@ OWN_FILES = {
 def _refuse_large(tokens: TokenSet, reader: str) -> None:
     if tokens.dtype.itemsize > 2:
         raise InputError(
-            f"{reader} reads ids below 65,536 only, and the vocabulary has {tokens.vocabulary:,} tokens; --format bin "
-            "writes them in four bytes"
+            f"{reader} reads ids below 65,536 only, and the vocabulary has {tokens.vocabulary:,} tokens; `curate run "
+            "--update --set tokenizer.vocab_size=65536` trains a smaller one, --format bin writes ids in four bytes"
         )
 
 
