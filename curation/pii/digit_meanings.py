@@ -21,6 +21,7 @@ from curation.pii.numbering_plans import (
     Readings,
     calling_codes,
     codes_of_digits,
+    country_code,
     plan_of,
     regions_of,
 )
@@ -156,8 +157,10 @@ class DigitMeanings:
 
     def _add_leading(self, digits: int) -> None:
         """Add what to write for the first four digits: they are alike if the regions' prefixes in them are."""
-        prefixes = tuple(one.dialed_abroad(_after_leading(digits)) or 0 for _, one in self._plans)
-        self._cuts[digits] = sum({1 << size for size in prefixes if size})
+        begun = _after_leading(digits)
+        prefixes = tuple(one.dialed_abroad(begun) or 0 for _, one in self._plans)
+        is_unclear = 1 in prefixes or any(one.longest_abroad > _MAX_PREFIX for _, one in self._plans)
+        self._cuts[digits] = sum({1 << size for size in prefixes if size}) | (is_unclear and not country_code(begun))
         self._leading[digits] = self._prefixes.setdefault(prefixes, digits)
 
     def of(self, one: DigitRange, found: Sequence[int]) -> Meanings | None:

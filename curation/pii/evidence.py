@@ -63,6 +63,6 @@ def is_emphasized(text: str, start: int, end: int) -> bool:
     return (
         text[start - 1 : start] == "_"
         and text[end : end + 1] == "_"
-        and _EMPHASIS_BEFORE.search(text[max(0, start - 4) : start]) is not None
-        and _EMPHASIS_AFTER.match(text, end) is not None
+        and _EMPHASIS_BEFORE.search(shown(text[max(0, start - 4) : start])) is not None
+        and _EMPHASIS_AFTER.match(shown(text[end : end + 4])) is not None
     )

@@ -35,7 +35,7 @@ from curation.pii.phone_matcher import ReadPart, is_date, next_candidate, number
 from curation.pii.recognizers import GLUED_WORD, PHONE_SCORE, Span
 from curation.pii.shape_keys import AROUND, BEHIND
 from curation.pii.window_kernels import MAX_DIGITS
-from curation.pii.windows import MIN_PHONE_DIGITS, NUMBER_PUNCTUATION, plain
+from curation.pii.windows import HYPHENS, MIN_PHONE_DIGITS, NUMBER_PUNCTUATION, plain
 from curation.text import views
 
 WELL_PRINTED = 0.6
@@ -72,6 +72,7 @@ _FICTION = re.compile(r"\+1\d{3}55501\d\d")
 """Numbers that the North American numbering plan reserves for fiction, in every area."""
 _WRITTEN = re.compile(rf"[\d{re.escape(NUMBER_PUNCTUATION)}]*+")
 _DIGIT = re.compile(r"\d")
+_WITHOUT_DASHES = dict.fromkeys(map(ord, HYPHENS), " ")
 _MAY_BE_DATE = re.compile(r"\d[./-]\s?\d{1,2}[./-]")
 
 
@@ -88,10 +89,13 @@ def _may_be_phone(text: str, start: int, end: int, named: bool, minimum: float, 
     """
     if minimum <= PHONE_SCORE or (named and may_be_in_context("phone", text, start, end_of_context(text, end))):
         return True
-    written = plain(text[start:end])
-    if "00" in written and _ABROAD.search(written):
+    raw = text[start:end]
+    written = plain(raw)
+    # No number begins behind a digit and a hyphen, but one may behind any other dash.
+    forms = (written,) if raw.isascii() else (written, plain(raw.translate(_WITHOUT_DASHES)))
+    if "00" in written and any(map(_ABROAD.search, forms)):
         return True
-    if not _WELL_PRINTED.search(written):
+    if not any(map(_WELL_PRINTED.search, forms)):
         return False
     is_unclear = "+" in written or "/" in written or len(written) > _MAX_SHAPE
     return is_unclear or may_be_grouped(shape(written), regions)

@@ -62,7 +62,8 @@ def read_ranges(
         firsts: What to write for each first digit.
         own_codes: The calling codes of the regions that numbers of three digits begin with, 0 for others.
         leading: What to write for the first four digits; -1 if it is not known.
-        cuts: The number of digits of prefixes for calls abroad that they begin with, as bits.
+        cuts: The number of digits of prefixes for calls abroad that they begin with, as bits; the lowest one if such a
+            prefix behind a plus sign needs a closer look.
         codes: All calling codes that numbers of three digits begin with.
         origins: The first state of the automaton of calling codes for each code; 0 if it is not known.
         table_abroad: What follows the states of that automaton.
@@ -132,6 +133,8 @@ def read_ranges(
                     if kind < 0:
                         return window
                     row[ABROAD + max(0, cut - 1)] = kind
+            if written == AFTER_PLUS and wanted & 1:
+                row[ABROAD] = 1
         window += 1
     return window
 

@@ -96,9 +96,12 @@ def _bytes() -> UInt8s:
             table[code] = _LATIN if is_latin(code) else _LETTER
         elif category[0] in "PZ" or category in ("Sm", "Sk", "So"):
             table[code] = _SIGN
-    for letter in joined_letters().finditer("".join(map(chr, range(_NO_ALPHABETS, _NO_SCRIPTS)))):
-        table[_NO_ALPHABETS + letter.start()] = ord("\n")
+    # Some of them are in blocks between those of alphabets.
+    for letter in joined_letters().finditer("".join(map(chr, range(_NO_SCRIPTS)))):
+        table[letter.start()] = ord("\n")
     table[0x3000:0x3020] = table[0xFF01:0xFF10] = table[0xFF1A:0xFF21] = _SIGN
+    # These are signs of currency, and of extensions.
+    table[[0xFF03, 0xFF04]] = _UNKNOWN
     table[0xFF10:0xFF1A] = _FIRST_OTHER
     table[list(map(ord, _OTHERS[1:]))] = range(_FIRST_OTHER + 1, _FIRST_OTHER + len(_OTHERS))
     return table

@@ -330,6 +330,53 @@ def test_plus_before_a_prefix_for_calls_abroad() -> None:
     assert find(pa.array(["+002908989 #5"]), search) == {0: [Match("phone", 0, 13, 0.6, "+2908989;5")]}
 
 
+@pytest.mark.parametrize(
+    ("text", "region"),
+    [
+        ("+0 49 30 22756869", "WS"),  # a prefix of one digit
+        ("+00727 49 30 22756869", "KR"),  # one of five digits
+        ("+00345 49 30 22756869", "KR"),
+        ("+00444 49 30 22756869", "CO"),
+    ],
+)
+def test_plus_before_any_prefix_for_calls_abroad(text: str, region: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A "+" before a prefix for calls abroad changes nothing, however long that is."""
+    monkeypatch.setattr(number_shapes, "_OFTEN", 0)
+    for _ in range(3):
+        found = find(pa.array([text]), Search((("phone", 0.2),), (region,)))
+        assert found == {0: [Match("phone", 0, len(text), 0.6, "+493022756869")]}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "212-736-5000\u0e04",  # Thai
+        "212-736-5000\u1780 ",  # Khmer
+        "\u0f40212-736-5000",  # Tibetan
+        "212-736-5000\uff03704189574",  # an extension
+        "212-736-5000\uff037041895741423273",  # too many digits for one
+        "\uff04212-736-5000",  # a price
+        "\u53f7_212-736-5000_",
+        "_212-736-5000_\u0e04",
+    ],
+)
+def test_signs_and_letters_next_to_numbers_at_once(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is next to a number of a known shape counts as in a search of each window."""
+    monkeypatch.setattr(number_shapes, "_OFTEN", 0)
+    search = Search((("phone", 0.2),), ("US",))
+    expected = searched_one_by_one([text], search)
+    for _ in range(3):
+        assert find(pa.array([text]), search) == expected
+
+
+@pytest.mark.parametrize("number", ["212-736-5000", "030/22756869", "0049 30 22756869", "(030) 22756869"])
+@pytest.mark.parametrize("dash", "\u2012\u2013\u2014\uff0d")
+def test_numbers_behind_digits_and_a_dash(number: str, dash: str) -> None:
+    """A number behind another one and a dash is found without a word next to it, as it is with one."""
+    found = find(pa.array([f"12{dash}{number}"]), Search((("phone", 0.5),), REGIONS))
+    assert [(one.start, one.score) for one in found[0]] == [(3, 0.6)]
+
+
 def test_what_has_no_number_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A window in which a pass found no number is not searched again in the next pass over the text."""
     searched = []
