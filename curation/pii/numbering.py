@@ -9,7 +9,6 @@ Tests compare the decisions with those of phonenumbers, for every region.
 from __future__ import annotations
 
 import re
-import sys
 import unicodedata
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from functools import cache, lru_cache
@@ -67,6 +66,8 @@ _MAX_LETTERS = 2
 """With more letters than this, they stand for digits (libphonenumber)."""
 _ZEROS = dict.fromkeys(map(ord, "123456789"), "0")
 _ONLY_DIGITS = {code: None for code in range(128) if not chr(code).isdecimal()}
+_NO_DIGITS = 0x20000
+"""Code point from which on there are no digits."""
 _DIGITS = re.compile(r"\d++")
 _START = re.compile(r"[+\uff0b\d]")
 _SECOND_NUMBER = re.compile(r"[\\/] *+x")
@@ -425,7 +426,7 @@ def _normal_digits(written: str) -> str:
 @cache
 def digit_values() -> dict[int, str]:
     """The digits of other scripts than ASCII, superscripts included, and their values."""
-    characters = filter(str.isdigit, map(chr, range(128, sys.maxunicode + 1)))
+    characters = filter(str.isdigit, map(chr, range(128, _NO_DIGITS)))
     return {ord(character): str(unicodedata.digit(character)) for character in characters}
 
 

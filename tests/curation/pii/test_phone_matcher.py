@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import sys
+import unicodedata
 from functools import partial
 from operator import mul
 
@@ -11,7 +13,7 @@ from growth import assert_linear
 from heuristic_cases import FULL
 from phonenumbers import Leniency, PhoneMetadata, PhoneNumberFormat, PhoneNumberMatcher
 
-from curation.pii.numbering import numbers, usually_grouped
+from curation.pii.numbering import digit_values, numbers, usually_grouped
 from curation.pii.numbering_plans import ANYWHERE, is_supported
 from curation.pii.phone_matcher import find_numbers, next_candidate
 from curation.pii.window_kernels import MIN_ABROAD
@@ -167,3 +169,9 @@ def test_linear_time() -> None:
     """Long runs of digits, brackets, slashes and extension words take linear time."""
     for part in ("(", "+", "1", "1 ", "1/", "(1)", "1x", "1 ext ", "1,", ";ext=1", "12.", "12-", "1\u2013", "1#"):
         assert_linear(lambda text: find_numbers(text, ("US", "DE")), partial(mul, part), 500)
+
+
+def test_no_digit_is_forgotten() -> None:
+    """The digits of all scripts are known, whatever their code points."""
+    digits = {code: str(unicodedata.digit(chr(code))) for code in range(128, sys.maxunicode + 1) if chr(code).isdigit()}
+    assert digit_values() == digits
