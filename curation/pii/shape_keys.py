@@ -18,7 +18,7 @@ AROUND = 4
 """Characters around a number on which it depends whether it is part of something longer."""
 BEHIND = AROUND + len("mobile")
 """Characters behind a number that are looked at: one of recognizers.GLUED_WORD may be there."""
-_MAX_WIDTH = 64
+_MAX_WIDTH = 40
 """Characters of the longest window, and of what belongs to it behind it, of which the shape is looked at."""
 _OTHERS = "\uff10" + "".join(sorted(set(NUMBER_PUNCTUATION) - set(map(chr, range(128)))))
 """Characters of windows besides ASCII: a zero, which stands for all full-width digits, and punctuation."""
