@@ -43,6 +43,8 @@ from curation.text import views
 
 _KEPT = 1 << 13
 """What is remembered of each sort."""
+_MAX_BEHIND = 100
+"""Characters behind a window whose digits are read: more than belong to it in any shape that is looked at."""
 _NO_PREFIX = 10
 """What is written for a first digit that no national prefix has."""
 _MAX_PREFIX = 4
@@ -125,7 +127,7 @@ class DigitMeanings:
         """
         rows, begins, ends, *_ = windows.T
         offsets = text.first[rows]
-        stops = np.minimum(text.last[rows], ends + offsets + 100)
+        stops = np.minimum(text.last[rows], ends + offsets + _MAX_BEHIND)
         size, window, missing = len(windows), 0, np.zeros(3, np.int64)
         most = int((last - first).max(initial=0))
         found = np.zeros((size, max(1, most), COLUMNS), np.int32)
@@ -172,10 +174,15 @@ class DigitMeanings:
         """
         if not any(found):
             return ()
-        key = (one.last - one.first, one.written, *found)
-        if key not in self._meanings:
-            keep(self._meanings, key, self._meanings_of(one.last - one.first, one.written, found))
-        return self._meanings[key]
+        size = one.last - one.first
+        key = (size, one.written, *found)
+        try:
+            return self._meanings[key]
+        except KeyError:
+            meanings = self._meanings_of(size, one.written, found)
+        # Another thread may forget it at once.
+        keep(self._meanings, key, meanings)
+        return meanings
 
     def _meanings_of(self, size: int, written: int, found: Sequence[int]) -> Meanings | None:
         if written == AFTER_PLUS:

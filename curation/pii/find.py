@@ -132,6 +132,7 @@ KINDS = {
     ),
 }
 """All kinds, the most certain first: of two overlapping matches, the one of the earlier kind is kept."""
+_ORDER = {name: place for place, name in enumerate(KINDS)}
 
 
 LINE_REACH, AFTER_REACH = 450, 100
@@ -186,8 +187,7 @@ def find(
     windows_of = cache(lambda search: _windows(search, characters, text_of, settled))
     matches: dict[int, list[Match]] = {}
     barren = set() if barren is None else barren
-    order = {name: place for place, name in enumerate(KINDS)}
-    for name, minimum in sorted(search.minimums, key=lambda one: order[one[0]]):
+    for name, minimum in sorted(search.minimums, key=lambda one: _ORDER[one[0]]):
         kind = KINDS[name]
         chosen = windows_of(kind.windows)
         if kind.is_slow:
@@ -388,8 +388,7 @@ def without_overlaps(matches: Iterable[Match]) -> list[Match]:
     matches = sorted(matches, key=attrgetter("start"))
     if all(one.end <= following.start for one, following in pairwise(matches)):
         return matches
-    order = {name: place for place, name in enumerate(KINDS)}
-    ranked = sorted(matches, key=lambda m: (order[m.kind], -m.score, m.start, -m.end))
+    ranked = sorted(matches, key=lambda m: (_ORDER[m.kind], -m.score, m.start, -m.end))
     taken = bytearray(max((match.end for match in ranked), default=0))
     chosen = []
     for match in ranked:

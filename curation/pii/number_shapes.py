@@ -29,6 +29,9 @@ _MAX_RANGES = 12
 """Ranges of digits in a window that is not left to `phone_matcher`."""
 _OFTEN = 12
 """How often a shape must be seen before it is looked at."""
+_GROUP = re.compile(r"\d++")
+_UNCLEAR_BEFORE = re.compile(rf"#\Z|\d[{HYPHENS}]\Z")
+"""What precedes numbers that need a closer look: a sign for a number, and a dash behind another one."""
 
 
 class FoundNumber(NamedTuple):
@@ -182,11 +185,6 @@ def _without_extension(written: str, extension: int) -> str | None:
         return written
     *_, before, last = _GROUP.finditer(f"{written} ")
     return written[: before.end()] if last.end() == len(written) and len(last[0]) == extension else None
-
-
-_GROUP = re.compile(r"\d++")
-_UNCLEAR_BEFORE = re.compile(rf"#\Z|\d[{HYPHENS}]\Z")
-"""What precedes numbers that need a closer look: a sign for a number, and a dash behind another one."""
 
 
 class NumberShapes:

@@ -347,10 +347,8 @@ def _is_usual(written: str, digits: str, sizes: tuple[int, ...], number: Number)
     if len(sizes) == 1 or (sizes[last] >= len(national) and national in _groups(written)[last]):
         return True
     if sizes[-1] and digits.endswith(national + number.extension):
-        places, leading = _fitting(number.country, len(national), sizes[: last + 1])
-        if places and main_plan(number.country).international.choose(national) in places:
-            return True
-        return any(first is None or first.match(national) for first in leading)
+        fitting = _fitting(number.country, len(national), sizes[: last + 1])
+        return Grouping(number.country, None, *fitting).is_usual(national)
     # The national number has other digits than are written.
     groups = _groups(written)[: last + 1]
     others = (

@@ -130,3 +130,12 @@ def test_keys_have_the_characters_that_matter(before: str, after: str) -> None:
         seen = text[start:end].translate({ord(digit): "0" for digit in "123456789"})
         assert written[left : left + size] == seen
         assert len(written) >= left + size + min(len(text) - end, shape_keys.AROUND)
+
+
+def test_what_is_forgotten_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another thread makes a search forget while it looks at a number is no error, and changes nothing."""
+    texts = of_one_shape("(000) 000-0000", 300)
+    expected = numbers(texts)
+    number_shapes.number_shapes.cache_clear()
+    monkeypatch.setattr(digit_meanings, "keep", lambda known, *_: known.clear())
+    assert [numbers(texts) for _ in range(2)] == [expected] * 2
