@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -276,3 +277,9 @@ def _has_prefix(plan: NumberingPlan, first: int) -> bool | None:
         return False
     sizes = plan.prefix_sizes
     return None if not sizes or sizes.get(str(first), 1) > 1 else str(first) in sizes
+
+
+@lru_cache(maxsize=16)
+def digit_meanings(regions: tuple[str, ...]) -> DigitMeanings:
+    """What digits mean in some regions, with what is known of them already."""
+    return DigitMeanings(regions)

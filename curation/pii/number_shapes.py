@@ -16,13 +16,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from curation.arrays import Int64s
-from curation.pii.digit_meanings import DigitMeanings, DigitRange, Meaning, Meanings, keep
+from curation.pii.digit_meanings import DigitRange, Meaning, Meanings, digit_meanings, keep
 from curation.pii.numbering import form_of
 from curation.pii.phone_matcher import candidate_at, first_candidate, may_be_date_in, search
 from curation.pii.range_kernels import ABROAD, AFTER_PLUS, COLUMNS, EXTENDED, KIND, PLAIN
 from curation.pii.recognizers import without_glued_word
 from curation.pii.shape_keys import ShapeKey, shape_keys, written_shape
-from curation.pii.windows import HYPHENS
 from curation.text import views
 
 _MAX_RANGES = 12
@@ -30,8 +29,6 @@ _MAX_RANGES = 12
 _OFTEN = 12
 """How often a shape must be seen before it is looked at."""
 _GROUP = re.compile(r"\d++")
-_UNCLEAR_BEFORE = re.compile(rf"#\Z|\d[{HYPHENS}]\Z")
-"""What precedes numbers that need a closer look: a sign for a number, and a dash behind another one."""
 
 
 class FoundNumber(NamedTuple):
@@ -160,8 +157,8 @@ class NumberShape:
             begin = start + self._moved
             if begin >= self._size:
                 continue
-            if _is_cut(self._seen[start:end]) or _UNCLEAR_BEFORE.search(self._seen[:start]):
-                return None
+            if _is_cut(self._seen[start:end]):
+                begin, written = begin + 1, written[1:]
             meant = tuple(dict.fromkeys(meaning for _, meaning in meanings[own] or ()))
             numbers.append(FoundNumber(begin, end + self._moved, written, self.ranges[own], extension, meant))
         return numbers
@@ -195,7 +192,7 @@ class NumberShapes:
     """
 
     def __init__(self, regions: tuple[str, ...]) -> None:
-        self._regions, self._digits = regions, DigitMeanings(regions)
+        self._regions, self._digits = regions, digit_meanings(regions)
         self._shapes: dict[ShapeKey, NumberShape] = {}
         self._counts: dict[ShapeKey, int] = {}
         self._outcomes: dict[tuple[NumberShape, bytes], list[Any]] = {}

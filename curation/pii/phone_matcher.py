@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from functools import cache, lru_cache
-from itertools import accumulate, groupby
-from operator import itemgetter
+from itertools import accumulate
 from typing import Any, NamedTuple, TypeVar
 
-from curation.pii.numbering import EXTENSION, Form, Number, digit_values, digits_of, form_of, numbers_in_form, shape
+from curation.pii.numbering import EXTENSION, Number, digit_values, digits_of, form_of, numbers_in_form, shape
 from curation.pii.numbering_plans import PUNCTUATION, Readings, regions_of
 from curation.pii.window_kernels import MIN_ABROAD
 
@@ -36,8 +35,6 @@ _ONE_NUMBER = 32
 """Characters of a text of which all is looked at once, since it has hardly more than one number."""
 _NOT_PLAIN = re.compile("[^\\W\\d_]|[;,#\uff03~\uff5e+\uff0b]")
 """What a number of digits and punctuation does not have: letters, and what may begin an extension."""
-_MAY_BE_FORMLESS = re.compile("[\\[\\]()\uff08\uff09\uff3b\uff3d]")
-"""What a part has besides digits that is not written as a number is."""
 _SECOND_NUMBER = re.compile(r"[\\/] *+x")
 _SLASHED_DATE = re.compile(r"(?:[0-3]?\d/[01]?\d|[01]?\d/[0-3]?\d)/(?:[12]\d)?\d{2}")
 _TIME_STAMP = re.compile(r"[12]\d{3}[-/]?[01]\d[-/]?[0-3]\d {1,4}[0-2]\d\Z")
@@ -79,14 +76,14 @@ class _Candidate(NamedTuple):
         end: Character after the last.
         may_be_date: Whether it may be a date or a time.
         is_plain: Whether there are only digits and punctuation, so that its parts are plain numbers, or none.
-        parts: Its parts, itself first: each a `_NumberPart` or `ReadPart`.
+        parts: Its parts, itself first: each a `_NumberPart`.
     """
 
     start: int
     end: int
     may_be_date: bool
     is_plain: bool
-    parts: Sequence[Any]
+    parts: Sequence[_NumberPart]
 
 
 def find_numbers(
@@ -131,58 +128,6 @@ def _find_numbers(
         if not missing or not _may_have_numbers(candidate, digits, before, known, missing):
             return {(whole.start, whole.end): valid} if valid else {}
     return search(text, (first, last), regions, lambda place: candidate_at(form, place), numbers_in)
-
-
-class ReadPart(NamedTuple):
-    """A part of a window that may be a number, as `part_kernels.find_parts` finds it. Places are counted from the start
-    of the window.
-
-    Attributes:
-        start: First character.
-        end: Character after the last.
-        first: Number of digits before it.
-        last: Number of digits up to its end.
-        readings: What its digits may mean; None if it begins with a plus sign.
-    """
-
-    start: int
-    end: int
-    first: int
-    last: int
-    readings: Readings | None
-
-
-def numbers_in_parts(
-    text: str, size: int, parts: Iterable[tuple[int, int, int, ReadPart]], regions: tuple[str, ...]
-) -> dict[tuple[int, int], dict[str, Number] | None]:
-    """Find the same numbers as `find_numbers` in a window of which the parts are known.
-
-    Args:
-        text: The window, and what is behind it.
-        size: Size of the window.
-        parts: The place from which on the next candidate is that of the part, where the candidate begins and ends, and
-            the part.
-        regions: Regions (ISO 3166), the preferred one first.
-    """
-    window = text[:size]
-    digits, last = digits_of(window), size
-    while not window[last - 1].isdecimal():
-        last -= 1
-    candidates: dict[int, _Candidate] = {}
-    for place, same in groupby(parts, itemgetter(0, 1, 2)):
-        origin, start, end = place
-        candidates[origin] = _Candidate(start, end, _may_be_date(window[start:end]), True, [one[3] for one in same])
-
-    def numbers_in(part: ReadPart, _: object, wanted: tuple[str, ...]) -> dict[str, Number]:
-        if _MAY_BE_FORMLESS.search(window, part.start, part.end) and not form_of(shape(window[part.start : part.end])):
-            return {}
-        form = Form(part.last - part.first, 0, part.readings is None, False, False)
-        own, readings = digits[part.first : part.last], None if part.readings is None else part.readings.usual
-        return numbers_in_form(form, own, text[part.start : part.end], regions, wanted, readings)
-
-    first = _FIRST_DIGIT.search(window)
-    assert first is not None
-    return search(text, (first.start(), last), regions, candidates.get, numbers_in)
 
 
 @lru_cache(maxsize=_KEPT_SHAPES)
@@ -421,13 +366,13 @@ def _without_end(part: str) -> str:
 def _stands_alone(text: str, start: int, part: str) -> bool:
     """Whether no Latin letter, percent or currency sign is next to a number."""
     end = start + len(part)
-    if start and part[0] not in "([\uff08\uff3b+\uff0b" and _joins(text[start - 1]):
+    if start and part[0] not in "([\uff08\uff3b+\uff0b" and joins(text[start - 1]):
         return False
-    return end == len(text) or not _joins(text[end])
+    return end == len(text) or not joins(text[end])
 
 
 @lru_cache(maxsize=1 << 12)
-def _joins(character: str) -> bool:
+def joins(character: str) -> bool:
     """Whether a number next to a character is not one: Latin letters, % and currency signs."""
     category = unicodedata.category(character)
     if character == "%" or category == "Sc":

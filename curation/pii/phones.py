@@ -5,18 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import lru_cache
-from itertools import groupby
-from operator import itemgetter
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from curation.arrays import Bools, Int64s
+from curation.arrays import Int64s
 from curation.pii.context import has_label, in_context, is_named_otherwise, may_be_in_context
 from curation.pii.digit_meanings import Meaning
 from curation.pii.evidence import Match, is_part
 from curation.pii.extensions import end_of_context
-from curation.pii.number_shapes import FoundNumber, NumberShape, number_shapes
+from curation.pii.number_parts import numbers_in_parts
+from curation.pii.number_shapes import NumberShape, number_shapes
 from curation.pii.numbering import (
     COUNTRY_CODE,
     PLUS,
@@ -29,9 +26,7 @@ from curation.pii.numbering import (
     shape,
     usually_grouped,
 )
-from curation.pii.numbering_plans import regions_of
-from curation.pii.part_kernels import AFTER_PLUS, find_parts, kinds_of_characters
-from curation.pii.phone_matcher import ReadPart, is_date, next_candidate, numbers_in_parts
+from curation.pii.phone_matcher import is_date, next_candidate
 from curation.pii.recognizers import GLUED_WORD, PHONE_SCORE, Span
 from curation.pii.shape_keys import AROUND, BEHIND
 from curation.pii.window_kernels import MAX_DIGITS
@@ -53,6 +48,7 @@ _QUAD = re.compile(r"(?!\d\d(?:\.\d\d){3}$|\d{3}\.\d{3}\.\d\d\.\d\d$)\d{1,3}(?:\
 _MAX_SHAPE = 128
 """Characters of a window whose shape says whether a number may be in it."""
 _INTERNATIONAL = re.compile(r"[(（\[［]?[+＋]")
+_OPENING, _CLOSING = "(（[［", frozenset(")）]］")
 _NOT_INSIDE = r"(?<!\d)(?<!\d[.,:/+-])"
 _GROUPED_PATTERN = (
     rf"{_NOT_INSIDE}(?:(?:1[ .-]{{1,3}})?\(?[2-9]\d\d(?:\)[ .-]{{0,3}}|[ .-]{{1,3}})[2-9]\d\d[ .-]{{1,3}}\d{{4}}(?!\d)"
@@ -68,11 +64,13 @@ _SLASHED = re.compile(_SLASHED_PATTERN)
 """Area code / number, as in Germany and Austria, in any grouping."""
 _WELL_PRINTED = re.compile(rf"[+＋]\D{{0,3}}\d|{_SLASHED_PATTERN}|(?!{_DATE_PATTERN}){_GROUPED_PATTERN}")
 """Where a number may begin that is well printed."""
+_MAY_BE_PRINTED = re.compile(rf"[(（\[［]?(?:[+＋]|00)|{_GROUPED_PATTERN}")
+"""What a number that may be well printed begins with, unless it has a slash."""
+_BEHIND_DASH = re.compile(rf"\d[{HYPHENS}]\Z")
 _FICTION = re.compile(r"\+1\d{3}55501\d\d")
 """Numbers that the North American numbering plan reserves for fiction, in every area."""
 _WRITTEN = re.compile(rf"[\d{re.escape(NUMBER_PUNCTUATION)}]*+")
 _DIGIT = re.compile(r"\d")
-_WITHOUT_DASHES = dict.fromkeys(map(ord, HYPHENS), " ")
 _MAY_BE_DATE = re.compile(r"\d[./-]\s?\d{1,2}[./-]")
 
 
@@ -89,13 +87,10 @@ def _may_be_phone(text: str, start: int, end: int, named: bool, minimum: float, 
     """
     if minimum <= PHONE_SCORE or (named and may_be_in_context("phone", text, start, end_of_context(text, end))):
         return True
-    raw = text[start:end]
-    written = plain(raw)
-    # No number begins behind a digit and a hyphen, but one may behind any other dash.
-    forms = (written,) if raw.isascii() else (written, plain(raw.translate(_WITHOUT_DASHES)))
-    if "00" in written and any(map(_ABROAD.search, forms)):
+    written = plain(text[start:end])
+    if "00" in written and _ABROAD.search(written):
         return True
-    if not any(map(_WELL_PRINTED.search, forms)):
+    if not _WELL_PRINTED.search(written):
         return False
     is_unclear = "+" in written or "/" in written or len(written) > _MAX_SHAPE
     return is_unclear or may_be_grouped(shape(written), regions)
@@ -108,7 +103,7 @@ def judge_windows(
     minimum: float,
     regions: tuple[str, ...],
 ) -> tuple[list[tuple[int, Match]], Int64s]:
-    """Judge windows by their shapes and what their digits mean, or by the parts that a kernel finds. Tables have none.
+    """Judge windows by their parts or their shapes, and what their digits mean. Tables have no numbers.
 
     Args:
         characters: The texts.
@@ -121,87 +116,121 @@ def judge_windows(
     Returns:
         The matches with their rows, and the other windows that may have one.
     """
-    matches: list[tuple[int, Match]] = []
-    others: list[int] = []
     windows = windows[windows[:, 3] <= MAX_FIGURES]
-    if not len(windows):
-        return matches, windows
+    matches, windows = _judge_parts(characters, windows, text_of, minimum, regions)
+    others: list[int] = []
     listed = windows.tolist()
     for place, seen, judged in number_shapes(regions).outcomes(characters, windows, text_of, _judge_shape):
-        row, start, *_, is_named = listed[place]
+        row, start, end, _, is_named = listed[place]
         text, named = text_of(row), bool(is_named)
         if seen is not None and seen.dates:
             is_dated = any(is_date(text, start + first, start + last) for first, last in seen.dates)
             judged = None if is_dated else judged
         if judged is None:
-            others.append(place)
+            if _may_be_phone(text, start, end, named, minimum, regions):
+                others.append(place)
             continue
-        for one in judged:
-            match = _judge_known(text, start, one, named)
+        for first, last, known in judged:
+            match = _judge_known(text, start + first, start + last, known, named)
             if match is not None:
                 matches.append((row, match))
-    found, left = _judge_parts(characters, windows[others], text_of, minimum, regions)
-    return matches + found, left
+    return matches, windows[others]
 
 
 class _KnownNumber(NamedTuple):
-    """A number in windows of the same shape.
+    """What is known of numbers of the same shape with the same meanings.
 
     Attributes:
-        number: The number.
-        look: What can be said of it by its shape.
+        size: Number of digits.
+        extension: Number of digits of the extension, which follow them.
+        meanings: What they mean.
         groupings: How each of its meanings is grouped.
+        look: What can be said of it by its shape; None if it is no number.
+        labelled: The same if a "#" before it belongs to a word that names a number.
     """
 
-    number: FoundNumber
-    look: _Look
-    groupings: list[Grouping]
+    size: int
+    extension: int
+    meanings: tuple[Meaning, ...]
+    groupings: tuple[Grouping, ...]
+    look: _Look | None
+    labelled: _Look | None
 
 
-def _judge_shape(seen: NumberShape, meant: tuple[Any, ...], regions: tuple[str, ...]) -> list[_KnownNumber] | None:
-    """The numbers in a window of a shape that are no part of something longer, or None if that needs a closer look."""
+def _judge_shape(
+    seen: NumberShape, meant: tuple[Any, ...], regions: tuple[str, ...]
+) -> list[tuple[int, int, _KnownNumber]] | None:
+    """The numbers in a window of a shape that are no part of something longer, with their starts and ends; None if that
+    needs a closer look."""
     found = seen.numbers(meant, regions)
     if found is None:
         return None
-    known = []
+    judged = []
     for number in found:
-        if number.shape.count("/") > 1 and any(one.source == COUNTRY_CODE for one in number.meanings):
+        if _may_have_slash_after_country(number.shape, number.meanings):
             return None
         start, end = number.start + seen.before, number.end + seen.before
         begin = max(0, start - AROUND)
-        look = _look(*_context(seen.text[begin : end + BEHIND], start - begin, end - begin))
-        if look is not None:
-            size = number.range.last - number.range.first
-            groupings = [grouping(one.country, size - one.cut, number.shape, one.source) for one in number.meanings]
-            known.append(_KnownNumber(number, look, groupings))
-    return known
+        around = seen.text[begin : end + BEHIND]
+        known = _known(around, start - begin, end - begin, number.shape, number.extension, number.meanings)
+        if known is not None:
+            judged.append((number.start, number.end, known))
+    return judged
 
 
-def _judge_known(text: str, start: int, known: _KnownNumber, named: bool) -> Match | None:
-    """The match of a number in a window of a known shape, or None if it contains a date.
+@lru_cache(maxsize=1 << 13)
+def _known(
+    around: str, start: int, end: int, written: str, extension: int, meanings: tuple[Meaning, ...]
+) -> _KnownNumber | None:
+    """What is known of a number, or None if it is part of something longer.
+
+    Args:
+        around: The shape of the number and of what is around it.
+        start: Where it begins in that.
+        end: Where it ends.
+        written: Its shape, without an extension.
+        extension: Number of digits of the extension.
+        meanings: What it means.
+    """
+    look = _look(*_context(around, start, end))
+    labelled = _look(*_context(around[start:], 0, end - start)) if around[start - 1 : start] == "#" else None
+    if look is None and labelled is None:
+        return None
+    size = len(_DIGIT.findall(written))
+    groupings = tuple(grouping(one.country, size - one.cut, written, one.source) for one in meanings)
+    return _KnownNumber(size, extension, meanings, groupings, look, labelled)
+
+
+def _may_have_slash_after_country(written: str, meanings: Iterable[Meaning]) -> bool:
+    """Whether the first slash in a number may be behind the calling code, which needs a closer look."""
+    return written.count("/") > 1 and any(one.source == COUNTRY_CODE for one in meanings)
+
+
+def _judge_known(text: str, start: int, end: int, known: _KnownNumber, named: bool) -> Match | None:
+    """The match of a number of which all but its digits is known, or None if it contains a date.
 
     Args:
         text: The text.
-        start: Where the window starts.
-        known: The number.
+        start: Where the number begins.
+        end: Where it ends.
+        known: What is known of it.
         named: Whether a word that names a number may be near.
     """
-    number, look, groupings = known
-    begin, end = start + number.start, start + number.end
-    raw = text[begin:end]
-    if look.may_be_date and _DATE.search(raw):
+    size, extension, meanings, groupings, look, labelled = known
+    if labelled is not None and has_label("phone", text, start, end):
+        look = labelled
+    raw = text[start:end]
+    if look is None or (look.may_be_date and _DATE.search(raw)):
         return None
     digits = digits_of(raw)
-    size = number.range.last - number.range.first
-    chosen, is_grouped = number.meanings[0], False
-    for meaning, one in zip(number.meanings, groupings, strict=True):
+    chosen, is_grouped = meanings[0], False
+    for meaning, one in zip(meanings, groupings, strict=True):
         if one.is_usual(digits[meaning.cut : size]):
             chosen, is_grouped = meaning, True
             break
     value = f"+{chosen.country}{digits[chosen.cut : size]}"
-    value = f"{value};{digits[size:]}" if number.extension else value
-    whole = _WholeNumber(value, is_grouped, number.meanings)
-    return _scored(text, begin, end, PHONE_SCORE, look, whole, named)
+    value = f"{value};{digits[size:]}" if extension else value
+    return _scored(text, start, end, PHONE_SCORE, look, _WholeNumber(value, is_grouped, meanings), named)
 
 
 def _judge_parts(
@@ -213,72 +242,27 @@ def _judge_parts(
 ) -> tuple[list[tuple[int, Match]], Int64s]:
     """Judge the windows of digits, punctuation and plus signs, as `judge_windows`."""
     matches: list[tuple[int, Match]] = []
-    if not len(windows):
-        return matches, windows
-    parts, is_done = _parts(characters, windows, regions)
-    listed = windows.tolist()
-    for place, found in groupby(parts, itemgetter(0)):
-        row, start, end, _, is_named = listed[place]
-        text, named, size = text_of(row), bool(is_named), end - start
-        if not _may_be_phone(text, start, end, named, minimum, regions):
+    numbers, meanings, done = numbers_in_parts(characters, windows, regions)
+    of_number = windows[numbers[:, 0]]
+    columns = (of_number[:, 0], numbers[:, 1] + of_number[:, 1], numbers[:, 2] + of_number[:, 1], numbers[:, 3])
+    for row, start, end, meant, is_named in zip(*(one.tolist() for one in (*columns, of_number[:, 4])), strict=True):
+        text, named = text_of(row), bool(is_named)
+        raw = text[start:end]
+        if not named and minimum > PHONE_SCORE and "/" not in raw and not _MAY_BE_PRINTED.match(plain(raw)):
             continue
-        meant = numbers_in_parts(text[start : end + len(":00")], size, (one[1:] for one in found), regions)
-        for (begin, stop), numbers_found in meant.items():
-            span = Span(start + begin, start + stop, PHONE_SCORE, numbers_found)
-            match = judge_phone(text, span, regions, named)
-            if match is not None:
-                matches.append((row, match))
-    left = [
-        place
-        for place in np.flatnonzero(~is_done).tolist()
-        for row, start, end, _, named in [listed[place]]
-        if _may_be_phone(text_of(row), start, end, bool(named), minimum, regions)
-    ]
-    return matches, windows[left]
-
-
-def _parts(
-    text: views.Characters, windows: Int64s, regions: tuple[str, ...]
-) -> tuple[list[tuple[int, int, int, int, ReadPart]], Bools]:
-    """The parts of windows that may be numbers, in the order in which they are tried.
-
-    Args:
-        text: The texts.
-        windows: The windows.
-        regions: Regions (ISO 3166).
-
-    Returns:
-        For each part the place of its window, and what `numbers_in_parts` needs; and whether each window was looked at.
-    """
-    rows, begins, ends = windows[:, :3].T
-    offsets, size, place = text.first[rows], len(windows), 0
-    found, is_done, missing = np.empty((4 * size + 64, 9), np.int64), np.zeros(size, np.bool_), np.zeros(2, np.int64)
-    parts: list[tuple[int, int, int, int, ReadPart]] = []
-    automaton = regions_of(regions)
-    count, states = 0, automaton.states()
-    while True:
-        missing[0] = -1
-        place, count = find_parts(
-            *(text.codepoints, begins + offsets, ends + offsets, offsets, text.last[rows], kinds_of_characters()),
-            *(states.following, states.accepts, states.kinds, states.start, states.dead),
-            place,
-            found,
-            count,
-            is_done,
-            missing,
-        )
-        if missing[0] >= 0:
-            states.step(*missing.tolist())
-        elif place < size:
-            found = np.concatenate([found, np.empty_like(found)])
-        following = automaton.states() if place < size else None
-        if following is not states:
-            for window, origin, low, high, start, stop, first, last, state in found[:count].tolist():
-                readings = None if state == AFTER_PLUS else states.results[state // 10]
-                parts.append((window, origin, low, high, ReadPart(start, stop, first, last, readings)))
-            if following is None:
-                return parts, is_done
-            count, states = 0, following
+        if raw[0] in _OPENING and _CLOSING.isdisjoint(raw):
+            start, raw = start + 1, raw[1:]
+        own = meanings[meant]
+        if _may_have_slash_after_country(raw, own):
+            match = judge_phone(text, Span(start, end, PHONE_SCORE), regions, named)
+        else:
+            begin = max(0, start - AROUND)
+            around, first, last = shape(text[begin : end + BEHIND]), start - begin, end - begin
+            known = _known(around, first, last, around[first:last], 0, own)
+            match = known and _judge_known(text, start, end, known, named)
+        if match is not None:
+            matches.append((row, match))
+    return matches, windows[~done]
 
 
 class _WholeNumber(NamedTuple):
@@ -309,7 +293,7 @@ def judge_phone(text: str, span: Span, regions: tuple[str, ...], named: bool = T
     """
     start, end, found = span.start, span.end, span.numbers
     raw = text[start:end]
-    if raw[0] in "(（[［" and not set(raw) & set(")）]］"):
+    if raw[0] in _OPENING and _CLOSING.isdisjoint(raw):
         start, raw, found = start + 1, raw[1:], None
     begin = start if has_label("phone", text, start, end) else max(0, start - AROUND)
     look = _look(*_context(shape(text[begin : end + BEHIND]), start - begin, end - begin))
@@ -343,7 +327,8 @@ def _scored(text: str, start: int, end: int, score: float, look: _Look, number: 
     """
     if look.is_international or not (named and is_named_otherwise(text, start, end)):
         form = plain(text[start:end])
-        if look.is_international or _is_well_printed(form, number.found, number.is_grouped and look.may_be_grouped):
+        is_grouped = number.is_grouped and look.may_be_grouped
+        if look.is_international or (not look.is_inside and _is_well_printed(form, number.found, is_grouped)):
             score = WELL_PRINTED
         score = in_context("phone", text, start, end, score) if named else score
     value = number.value
@@ -357,11 +342,13 @@ class _Look(NamedTuple):
         is_international: Whether it begins with "+".
         may_be_date: Whether it may contain a date.
         may_be_grouped: Whether it may be grouped as is usual.
+        is_inside: Whether it follows a digit and a dash, as in a series, so that its groups are no evidence.
     """
 
     is_international: bool
     may_be_date: bool
     may_be_grouped: bool
+    is_inside: bool
 
 
 @lru_cache(maxsize=1 << 13)
@@ -378,7 +365,8 @@ def _look(around: str, start: int, end: int) -> _Look | None:
     if next_candidate(raw, 0) != (0, len(raw)) or _is_part(around, start, end):
         return None
     is_international = _INTERNATIONAL.match(raw) is not None
-    return _Look(is_international, _MAY_BE_DATE.search(raw) is not None, raw[0] in "0123456789(" or not raw.isascii())
+    may_be_date, is_inside = _MAY_BE_DATE.search(raw) is not None, _BEHIND_DASH.search(around[:start]) is not None
+    return _Look(is_international, may_be_date, raw[0] in "0123456789(" or not raw.isascii(), is_inside)
 
 
 def _is_part(text: str, start: int, end: int) -> bool:

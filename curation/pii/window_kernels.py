@@ -161,8 +161,10 @@ def may_go_on(codepoints: UInt32s, end: int, last: int) -> bool:
         return False
     code = codepoints[end]
     if code >= 128:
-        # Labels have letters of Greek, Cyrillic, Latin and full-width blocks, and no-break spaces before them.
-        return bool(code < 0x2000 or code == 0x3000 or code >= 0xFF00)
+        # No-break spaces, and letters of Cyrillic and full-width labels; the dotted and the dotless i are an "i", too.
+        is_letter = code == 0xFF25 or code == 0xFF29 or code == 0xFF38 or code == 0xFF03 or code == 0xFF5E
+        is_small = code == 0xFF45 or code == 0xFF49 or code == 0xFF58 or code == 0x130 or code == 0x131
+        return bool(code == 0xA0 or code == 0x414 or code == 0x434 or is_letter or is_small)
     following = codepoints[end + 1] | 32 if end + 1 < last else 0
     letter = code | 32
     if letter == 101:

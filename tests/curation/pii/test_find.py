@@ -370,11 +370,15 @@ def test_signs_and_letters_next_to_numbers_at_once(text: str, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("number", ["212-736-5000", "030/22756869", "0049 30 22756869", "(030) 22756869"])
-@pytest.mark.parametrize("dash", "\u2012\u2013\u2014\uff0d")
+@pytest.mark.parametrize("dash", "\u2012\u2013\uff0d")
 def test_numbers_behind_digits_and_a_dash(number: str, dash: str) -> None:
-    """A number behind another one and a dash is found without a word next to it, as it is with one."""
-    found = find(pa.array([f"12{dash}{number}"]), Search((("phone", 0.5),), REGIONS))
-    assert [(one.start, one.score) for one in found[0]] == [(3, 0.6)]
+    """A number in a series that dashes join is found only with a plus sign, or with a word next to it."""
+    texts = [f"12{dash}{number}", f"tel 12{dash}{number}", f"12{dash}+49 30 22756869"]
+    found = find(pa.array(texts), Search((("phone", 0.5),), REGIONS))
+    assert {row: [(one.start, one.score) for one in matches] for row, matches in found.items()} == {
+        1: [(7, 0.75)],
+        2: [(3, 0.6)],
+    }
 
 
 def test_what_has_no_number_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,19 +1,19 @@
-"""The kernel that finds the parts of windows that may be numbers: the same numbers as a search with expressions."""
+"""The kernels that find numbers in the parts of windows: the same numbers as a search with expressions."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from itertools import groupby
-from operator import itemgetter
 
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation.pii import automaton, part_kernels, phone_matcher
-from curation.pii.phones import _parts, end_of_context
+from curation.pii import automaton, number_characters, part_kernels, phone_matcher
+from curation.pii.extensions import end_of_context
+from curation.pii.number_parts import _parts, numbers_in_parts
+from curation.pii.numbering import digits_of
 from curation.pii.recognizers import phones
 from curation.pii.windows import number_windows, shown
 from curation.text import views
@@ -64,26 +64,30 @@ TEXTS = st.tuples(
 ).map("".join)
 
 
-def compared(texts: Sequence[str]) -> tuple[int, int]:
+def compared(texts: Sequence[str], regions: tuple[str, ...] = REGIONS) -> tuple[int, int]:
     """Assert that windows have the numbers that a search with expressions finds; how many were looked at, and found."""
     view = views.characters(pa.array(texts, pa.string()))
     windows = number_windows(view)
-    parts, is_done = _parts(view, windows, REGIONS)
-    parts_of = {window: [others for _, *others in same] for window, same in groupby(parts, itemgetter(0))}
-    found = 0
+    numbers, meanings, done = numbers_in_parts(view, windows, regions)
+    found: dict[int, dict[tuple[int, int], set[tuple[int, str, int]]]] = {}
+    for window, first, last, meant in numbers.tolist():
+        row, start, *_ = windows[window].tolist()
+        digits = digits_of(texts[row][start + first : start + last])
+        own = {(one.country, digits[one.cut :], one.source) for one in meanings[meant]}
+        found.setdefault(window, {})[first, last] = own
     for place, (row, start, end, _) in enumerate(windows.tolist()):
-        text, own = texts[row], parts_of.get(place, [])
-        if not is_done[place]:
-            assert not own
+        text, of_window = texts[row], found.get(place, {})
+        if not done[place]:
+            assert not of_window
             continue
-        numbers = phone_matcher.numbers_in_parts(text[start : end + 3], end - start, own, REGIONS) if own else {}
         begin = max(0, start - 1)
-        spans = phones(shown(text[begin : end_of_context(text, end)]), REGIONS, end - begin)
+        spans = phones(shown(text[begin : end_of_context(text, end)]), regions, end - begin)
         expected = {(begin + one.start - start, begin + one.end - start): one.numbers for one in spans}
-        assert numbers.keys() == expected.keys(), text
-        assert all(None in (meant, expected[span]) or meant == expected[span] for span, meant in numbers.items()), text
-        found += len(numbers)
-    return int(is_done.sum()), found
+        assert of_window.keys() == expected.keys(), text
+        for span, numbers_meant in expected.items():
+            meant = numbers_meant and {(one.country, one.national, one.source) for one in numbers_meant.values()}
+            assert meant in (None, of_window[span]), text
+    return int(done.sum()), len(numbers)
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
@@ -108,15 +112,12 @@ def test_many_texts(monkeypatch: pytest.MonkeyPatch, max_states: int) -> None:
 
 
 def test_all_characters_that_join() -> None:
-    """A character next to which a number is none is known, or leaves the window to the search with expressions."""
-    kinds = part_kernels.kinds_of_characters()
+    """Of every character it is known whether a number next to it is none."""
+    kinds = number_characters.kinds_of_characters()
+    joins = number_characters.JOINS | number_characters.X
     for code in range(0x110000):
         if not 0xD800 <= code < 0xE000:
-            joins = phone_matcher._joins(chr(code))
-            kind = int(kinds[code])
-            assert kind & part_kernels._UNSURE or bool(kind & (part_kernels._JOINS | part_kernels._X)) == joins, hex(
-                code
-            )
+            assert bool(int(kinds[code]) & joins) == phone_matcher.joins(chr(code)), hex(code)
 
 
 def test_more_parts_than_expected() -> None:
@@ -124,4 +125,4 @@ def test_more_parts_than_expected() -> None:
     view = views.characters(pa.array([" / ".join(["212 736 5000"] * 9)]))
     parts, is_done = _parts(view, number_windows(view), ("US",))
     assert is_done.all()
-    assert len({(start, end) for *_, (start, end, *_) in parts}) >= 9
+    assert len({(start, end) for start, end in parts[:, [part_kernels.START, part_kernels.END]].tolist()}) >= 9

@@ -1,0 +1,123 @@
+"""Numbers in windows of digits, punctuation and plus signs: their parts that may be numbers, and which of them are.
+
+Kernels find the parts and search among them as `phone_matcher` does. What the digits of a part mean is looked up once
+for all that may mean the same.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from curation.arrays import Bools, Int64s
+from curation.pii.digit_meanings import DigitRange, Meaning, Meanings, digit_meanings
+from curation.pii.number_characters import kinds_of_characters
+from curation.pii.numbering_plans import regions_of
+from curation.pii.part_kernels import END, FIRST, LAST, START, WINDOW, WRITTEN, find_parts
+from curation.pii.search_kernels import search_parts
+from curation.text import views
+
+_COLUMNS = 9
+"""Numbers that say what a part is."""
+
+
+class NumberParts(NamedTuple):
+    """Numbers in windows.
+
+    Attributes:
+        numbers: Shape (numbers, 4): the window of each, where it begins and ends, counted from the start of the window,
+            and the place of what it means.
+        meanings: What numbers mean, in the regions' order, each once.
+        done: For each window whether it was looked at.
+    """
+
+    numbers: Int64s
+    meanings: list[tuple[Meaning, ...]]
+    done: Bools
+
+
+def numbers_in_parts(text: views.Characters, windows: Int64s, regions: tuple[str, ...]) -> NumberParts:
+    """Find the numbers in windows, but not in those with other characters, which need a closer look.
+
+    Args:
+        text: The texts.
+        windows: The windows.
+        regions: Regions (ISO 3166), the preferred one first.
+    """
+    rows, begins, ends = windows[:, :3].T
+    offsets = text.first[rows]
+    parts, done = _parts(text, windows, regions)
+    meant, meanings = _meant(text, windows, parts, regions)
+    place_of = {region: place for place, region in enumerate(regions)}
+    are_valid, are_clear = (np.zeros((len(meanings), size), np.bool_) for size in (len(regions), 1))
+    for place, found in enumerate(meanings):
+        are_clear[place] = found is not None
+        are_valid[place, [place_of[region] for region, _ in found or ()]] = True
+    numbers = np.empty((len(parts), 2), np.int64)
+    count = search_parts(
+        *(text.codepoints, begins + offsets, ends + offsets, text.last[rows], kinds_of_characters()),
+        *(parts, meant, are_valid, are_clear[:, 0]),
+        *(numbers, np.empty((len(parts), len(regions)), np.bool_), done),
+    )
+    window, part = numbers[:count].T
+    distinct = [tuple(dict.fromkeys(meaning for _, meaning in found or ())) for found in meanings]
+    return NumberParts(np.column_stack([window, parts[part][:, [START, END]], meant[part]]), distinct, done)
+
+
+def _meant(
+    text: views.Characters, windows: Int64s, parts: Int64s, regions: tuple[str, ...]
+) -> tuple[Int64s, list[Meanings | None]]:
+    """For each part the place of what it means, and what is at these places.
+
+    Args:
+        text: The texts.
+        windows: The windows.
+        parts: The parts.
+        regions: Regions (ISO 3166).
+    """
+    digits, each = digit_meanings(regions), np.arange(len(parts))
+    found = digits.read(text, windows[parts[:, WINDOW]], each, each + 1, parts[:, [FIRST, LAST, WRITTEN]])
+    sizes = parts[:, LAST] - parts[:, FIRST]
+    keys = np.column_stack([sizes, parts[:, WRITTEN], found[:, 0]]).astype(np.int32)
+    width, written = keys.shape[1] * keys.itemsize, keys.tobytes()
+    known: dict[bytes, int] = {}
+    places = [known.setdefault(written[at : at + width], len(known)) for at in range(0, len(written), width)]
+    distinct = np.frombuffer(b"".join(known), np.int32).reshape(-1, keys.shape[1])
+    meanings = [digits.of(DigitRange(0, size, how), row) for size, how, *row in distinct.tolist()]
+    return np.array(places, np.int64), meanings
+
+
+def _parts(text: views.Characters, windows: Int64s, regions: tuple[str, ...]) -> tuple[Int64s, Bools]:
+    """The parts of windows that may be numbers, as `find_parts` finds them, and whether each window was looked at.
+
+    Args:
+        text: The texts.
+        windows: The windows.
+        regions: Regions (ISO 3166).
+    """
+    rows, begins, ends = windows[:, :3].T
+    offsets, size, place, count = text.first[rows], len(windows), 0, 0
+    found, done, missing = (
+        np.empty((4 * size + 64, _COLUMNS), np.int64),
+        np.zeros(size, np.bool_),
+        np.zeros(2, np.int64),
+    )
+    automaton = regions_of(regions)
+    while place < size:
+        states, missing[0] = automaton.states(), -1
+        place, count = find_parts(
+            *(text.codepoints, begins + offsets, ends + offsets, offsets, text.last[rows], kinds_of_characters()),
+            *(states.following, states.accepts, states.kinds, states.start, states.dead),
+            place,
+            found,
+            count,
+            done,
+            missing,
+        )
+        if missing[0] >= 0:
+            states.step(*missing.tolist())
+        elif place < size:
+            found = np.concatenate([found, np.empty_like(found)])
+    parts: Int64s = found[:count]
+    return parts, done
