@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from curation.pii.context import has_label, has_system, in_context, is_named_otherwise
+from curation.pii.context import ANY_NAME, has_label, has_system, in_context, is_named_otherwise
 from curation.pii.evidence import DOUBTFUL, Match, is_part
 from curation.pii.numbering import digits_of, shape
 from curation.pii.recognizers import Span, first_ssn
@@ -48,13 +48,13 @@ EXAMPLE_IBANS = (
 """The examples in SWIFT's IBAN registry."""
 
 
-def judge_card(text: str, span: Span, named: bool = True) -> Match | None:
+def judge_card(text: str, span: Span, named: int = ANY_NAME) -> Match | None:
     """Judge a card number: doubtful unless an issuer uses its prefix and length and it is grouped as on a card or not.
 
     Args:
         text: The text.
         span: Span found by the recognizer.
-        named: Whether a word that names a number may be near.
+        named: What words may name it, as bits.
 
     Returns:
         The match, or None if the span is part of something longer.
@@ -88,7 +88,7 @@ def judge_iban(text: str, span: Span) -> Match | None:
     return Match("iban", span.start, span.end, span.score, value, value in EXAMPLE_IBANS)
 
 
-def judge_simple_ssn(text: str, start: int, end: int, digits: int, named: bool) -> list[Match | None] | None:
+def judge_simple_ssn(text: str, start: int, end: int, digits: int, named: int) -> list[Match | None] | None:
     """The social security number, or none, in a window of nine digits in ASCII.
 
     Arguments are as in `Kind.judge_simple`.
@@ -99,13 +99,13 @@ def judge_simple_ssn(text: str, start: int, end: int, digits: int, named: bool) 
     return [judge_ssn(text, span, named)] if span else []
 
 
-def judge_ssn(text: str, span: Span, named: bool = True) -> Match | None:
+def judge_ssn(text: str, span: Span, named: int = ANY_NAME) -> Match | None:
     """Judge a social security number: doubtful unless it has hyphens; None if it is part of something longer.
 
     Args:
         text: The text.
         span: Span found by the recognizer.
-        named: Whether a word that names a number may be near.
+        named: What words may name it, as bits.
     """
     start, end = span.start, span.end
     begin = max(0, start - (_BEFORE_REACH if named else _AROUND))
@@ -119,7 +119,7 @@ def judge_ssn(text: str, span: Span, named: bool = True) -> Match | None:
 
 
 @lru_cache(maxsize=1 << 12)
-def _ssn_score(around: str, start: int, end: int, score: float, named: bool) -> float | None:
+def _ssn_score(around: str, start: int, end: int, score: float, named: int) -> float | None:
     """The score of a number by its shape and that around it, None if it is part of something longer.
 
     Args:
@@ -127,7 +127,7 @@ def _ssn_score(around: str, start: int, end: int, score: float, named: bool) -> 
         start: Where the number starts.
         end: Where it ends.
         score: The recognizer's score.
-        named: Whether a word that names a number may be near.
+        named: What words may name it, as bits.
     """
     begin = start if named and has_label("us_ssn", around, start, end) else max(0, start - _AROUND)
     if is_part(around[begin:], start - begin, end - begin, plain):

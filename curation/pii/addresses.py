@@ -8,7 +8,7 @@ import socket
 from functools import lru_cache
 from urllib.parse import unquote
 
-from curation.pii.context import in_context, is_named_otherwise
+from curation.pii.context import ANY_NAME, in_context, is_named_otherwise
 from curation.pii.evidence import DOUBTFUL, Match, is_emphasized
 from curation.pii.recognizers import AT, IP_SCORE, MAX_DOMAIN, MAX_LOCAL, WHOLE_IP, Span, mail_domain
 
@@ -181,7 +181,7 @@ def _follows_login(before: str, has_path: bool) -> bool:
     return bool(_OPTIONS.fullmatch(before, place) or (has_path and _FILES.fullmatch(before, place)))
 
 
-def judge_simple_ip(text: str, start: int, end: int, _: int, named: bool) -> list[Match | None] | None:
+def judge_simple_ip(text: str, start: int, end: int, _: int, named: int) -> list[Match | None] | None:
     """The address in a window that is one IP address, or one with a port. Arguments are as in `Kind.judge_simple`."""
     address = WHOLE_IP.match(text, start, end)
     # Where words count, the IPv4 address in an IPv6 address may be the better match.
@@ -190,13 +190,13 @@ def judge_simple_ip(text: str, start: int, end: int, _: int, named: bool) -> lis
     return [judge_ip(text, Span(start, address.end(address.lastindex or 0), IP_SCORE), named)]
 
 
-def judge_ip(text: str, span: Span, named: bool = True) -> Match | None:
+def judge_ip(text: str, span: Span, named: int = ANY_NAME) -> Match | None:
     """Judge an IP address.
 
     Args:
         text: The text.
         span: Span found by the recognizer.
-        named: Whether a word that names a number may be near.
+        named: What words may name it, as bits.
 
     Returns:
         The address. None if it is invalid, part of a longer series of numbers, or an IPv6 address that is not assigned
@@ -235,7 +235,7 @@ def _is_version(text: str, start: int, end: int, are_long: bool) -> bool:
     return are_long and end - start == _PAIRS and not _SERVED.search(line) and not _SERVES.match(text, end)
 
 
-def _judge_ipv6(text: str, span: Span, written: str, named: bool) -> Match | None:
+def _judge_ipv6(text: str, span: Span, written: str, named: int) -> Match | None:
     try:
         # `ipaddress` takes ten times as long.
         packed = int.from_bytes(socket.inet_pton(socket.AF_INET6, written))

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from curation.arrays import Bools, Int64s
+from curation.arrays import Int64s
 from curation.pii.numbering import shape
 from curation.text import views
 
@@ -29,6 +29,11 @@ _LABEL_REACH = 12
 _OTHER_REACH, _MAX_BETWEEN = 40, 4
 _MAX_LISTED = 3
 """Number of equally written numbers before a match that may be between it and their name."""
+
+NAMED = {"ip": 1, "phone": 2, "credit_card": 4, "us_ssn": 8}
+OTHERWISE = 16
+"""Bits for words that name a kind of number, and for words that name another one."""
+ANY_NAME, _BITS = 31, 5
 
 _IDENTIFIERS = frozenset(
     (
@@ -169,19 +174,34 @@ def has_label(kind: str, text: str, start: int, end: int) -> bool:
 
 @cache
 def _all_words() -> Any:
-    return _automaton({part for clues in _CLUES.values() for part in clues.parts} | _IDENTIFIERS | _NUMBERED)
+    """Finds the words that name something: the place of the last character of each, its length and what it names."""
+    import ahocorasick
+
+    named: dict[str, int] = {}
+    for bit, words in (
+        (OTHERWISE, _IDENTIFIERS | _NUMBERED),
+        *((NAMED[kind], one.parts) for kind, one in _CLUES.items()),
+    ):
+        for word in words:
+            named[word] = named.get(word, 0) | bit
+    automaton = ahocorasick.Automaton(ahocorasick.STORE_INTS)
+    for word, bits in named.items():
+        automaton.add_word(word, len(word) << _BITS | bits)
+    automaton.make_automaton()
+    return automaton
 
 
-def may_be_named(text: views.Characters, text_of: Callable[[int], str], stretches: Int64s) -> Bools:
-    """Whether anything in each of many stretches of text can be next to a word that names any kind of number.
+def may_be_named(text: views.Characters, text_of: Callable[[int], str], stretches: Int64s) -> Int64s:
+    """What words may name anything in each of many stretches of text: bits of NAMED and OTHERWISE.
 
     Args:
         text: The characters of all texts.
         text_of: Returns the text of a row.
         stretches: Shape (stretches, 3): the row of each, where it begins, and where it ends; in order.
     """
+    named = np.zeros(len(stretches), np.int64)
     if not len(stretches):
-        return np.zeros(0, np.bool_)
+        return named
     rows, starts, ends = stretches.T
     offsets = text.first[rows]
     lows = np.maximum(starts - reach_before(ends - starts), 0) + offsets
@@ -199,14 +219,18 @@ def may_be_named(text: views.Characters, text_of: Callable[[int], str], stretche
         lower = around.lower()
         if len(lower) > len(around):
             lower = around.replace("\u0130", "i").lower()  # the only letter whose small form has two characters
-        found += [(low + end + 1 - size, low + end + 1) for end, size in automaton.iter(lower)]
+        found += [(low + end + 1, value) for end, value in automaton.iter(lower)]
     if not found:
-        return np.zeros(len(stretches), np.bool_)
-    begins, stops = np.array(found).T
-    # Of all words that end before a stretch does, the one that begins last.
-    latest = np.append(-1, np.maximum.accumulate(begins))
-    is_named: Bools = latest[np.searchsorted(stops, highs, "right")] >= lows
-    return is_named
+        return named
+    stops, values = np.array(found).T
+    begins = stops - (values >> _BITS)
+    for bit in (*NAMED.values(), OTHERWISE):
+        is_wanted = values & bit != 0
+        if is_wanted.any():
+            # Of these words that end before a stretch does, the one that begins last.
+            latest = np.append(-1, np.maximum.accumulate(begins[is_wanted]))
+            named[latest[np.searchsorted(stops[is_wanted], highs, "right")] >= lows] |= bit
+    return named
 
 
 def is_named_otherwise(text: str, start: int, end: int) -> bool:

@@ -128,7 +128,7 @@ class DigitMeanings:
         """
         rows, begins, ends, *_ = windows.T
         offsets = text.first[rows]
-        stops = np.minimum(text.last[rows], ends + offsets + _MAX_BEHIND)
+        begins, stops = begins + offsets, np.minimum(text.last[rows], ends + offsets + _MAX_BEHIND)
         size, window, missing = len(windows), 0, np.zeros(3, np.int64)
         most = int((last - first).max(initial=0))
         found = np.zeros((size, max(1, most), COLUMNS), np.int32)
@@ -138,7 +138,7 @@ class DigitMeanings:
         while True:
             home, abroad = (automaton.states() for automaton in automata)
             window = read_ranges(
-                *(text.codepoints, begins + offsets, stops, first, last, ranges),
+                *(text.codepoints, begins, stops, first, last, ranges),
                 *(home.following, home.accepts, home.kinds),
                 *(home.start, home.dead),
                 *(self._firsts, self._own_codes, self._leading, self._cuts),

@@ -35,8 +35,7 @@ class Search:
 
 
 Windows = Int64s
-"""Windows as in `windows.Stretches`, shape (windows, 5): at last, whether a word that names a number may be near a
-match in it."""
+"""Windows as in `windows.Stretches`, shape (windows, 5): at last, what words may name a match in it, as bits."""
 AROUND = 4
 """Characters that a match may have before its window, or depend on behind its window or extension."""
 
@@ -98,7 +97,7 @@ KINDS = {
         number_windows,
         windows.plain,
         recognizers.cards,
-        lambda text, span, _, named=True: accounts.judge_card(text, span, named),
+        lambda text, span, _, named=context.ANY_NAME: accounts.judge_card(text, span, named),
         accounts.CARD_DIGITS,
         before=1,
         after=lambda text, end: end + 1,
@@ -107,14 +106,14 @@ KINDS = {
         address_windows,
         windows.shown,
         recognizers.ips,
-        lambda text, span, _, named=True: addresses.judge_ip(text, span, named),
+        lambda text, span, _, named=context.ANY_NAME: addresses.judge_ip(text, span, named),
         judge_simple=addresses.judge_simple_ip,
     ),
     "us_ssn": Kind(
         number_windows,
         windows.plain,
         recognizers.ssns,
-        lambda text, span, _, named=True: accounts.judge_ssn(text, span, named),
+        lambda text, span, _, named=context.ANY_NAME: accounts.judge_ssn(text, span, named),
         accounts.SSN_DIGITS,
         judge_simple=accounts.judge_simple_ssn,
         before=1,
@@ -194,6 +193,7 @@ def find(
             chosen = _outside(chosen, characters, matches)
         if kind.digits is not None:
             chosen = windows.grouped(characters, chosen, *kind.digits)
+        chosen = np.column_stack([chosen[:, :-1], chosen[:, -1] & (context.NAMED.get(name, 0) | context.OTHERWISE)])
         judged, others = kind.judge_all(characters, chosen, text_of, minimum, search.regions)
         for row, one in judged:
             if one.score >= minimum:
@@ -202,7 +202,7 @@ def find(
         judge_simple = kind.judge_simple
         for row, start, end, count, named in others.tolist():
             text = text_of(row)
-            found = judge_simple(text, start, end, count, bool(named)) if judge_simple else None
+            found = judge_simple(text, start, end, count, named) if judge_simple else None
             if found is None:
                 begin = max(0, start - before)
                 window = shown(text[begin : after(text, end)])
@@ -212,7 +212,7 @@ def find(
                 if kind.is_slow and not spans and len(barren) < MAX_BARREN:
                     barren.add(key)
                 found = [
-                    judge(text, Span(begin + first, begin + last, score, numbers), search.regions, bool(named))
+                    judge(text, Span(begin + first, begin + last, score, numbers), search.regions, named)
                     for first, last, score, numbers in spans
                     # A span that begins after the window belongs to another window, or is cut off here.
                     if begin + first < end
@@ -229,7 +229,7 @@ def _windows(
     text_of: Callable[[int], str],
     settled: Settled | None,
 ) -> Windows:
-    """The windows that a search finds, each with whether a word that names a number may be near a match in it.
+    """The windows that a search finds, each with what words may name a match in it.
 
     Args:
         search: Finds the windows.
@@ -306,8 +306,8 @@ def _unsettled(
     is_near = is_inside | (first - ends < AFTER_REACH) | (starts - before < reach)
     chosen = is_near & ~_is_replaced(windows, text, text_of, first, last, is_inside)
     if search is number_windows:
-        named = context.may_be_named(text, text_of, windows[:, :3])
-        for one in np.flatnonzero(chosen & ~named).tolist():
+        is_named = context.may_be_named(text, text_of, windows[:, :3]) != 0
+        for one in np.flatnonzero(chosen & ~is_named).tolist():
             row, start, end, _ = windows[one].tolist()
             chosen[one] = _is_affected(start, end, int(before[one]), int(first[one]), text_of(row))
     unsettled: Stretches = windows[chosen]

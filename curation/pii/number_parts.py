@@ -1,4 +1,4 @@
-"""Numbers in windows of digits, punctuation and plus signs: their parts that may be numbers, and which of them are.
+"""Numbers in windows of digits and punctuation: their parts that may be numbers, and which of them are.
 
 Kernels find the parts and search among them as `phone_matcher` does. What the digits of a part mean is looked up once
 for all that may mean the same.
@@ -14,20 +14,17 @@ from curation.arrays import Bools, Int64s
 from curation.pii.digit_meanings import DigitRange, Meaning, Meanings, digit_meanings
 from curation.pii.number_characters import kinds_of_characters
 from curation.pii.numbering_plans import regions_of
-from curation.pii.part_kernels import END, FIRST, LAST, START, WINDOW, WRITTEN, find_parts
+from curation.pii.part_kernels import COLUMNS, END, EXTENSION, FIRST, LAST, START, WINDOW, WRITTEN, find_parts
 from curation.pii.search_kernels import search_parts
 from curation.text import views
-
-_COLUMNS = 9
-"""Numbers that say what a part is."""
 
 
 class NumberParts(NamedTuple):
     """Numbers in windows.
 
     Attributes:
-        numbers: Shape (numbers, 4): the window of each, where it begins and ends, counted from the start of the window,
-            and the place of what it means.
+        numbers: Shape (numbers, 5): the window of each, where it begins and ends, counted from the start of the window,
+            the number of digits of its extension, and the place of what it means.
         meanings: What numbers mean, in the regions' order, each once.
         done: For each window whether it was looked at.
     """
@@ -62,7 +59,7 @@ def numbers_in_parts(text: views.Characters, windows: Int64s, regions: tuple[str
     )
     window, part = numbers[:count].T
     distinct = [tuple(dict.fromkeys(meaning for _, meaning in found or ())) for found in meanings]
-    return NumberParts(np.column_stack([window, parts[part][:, [START, END]], meant[part]]), distinct, done)
+    return NumberParts(np.column_stack([window, parts[part][:, [START, END, EXTENSION]], meant[part]]), distinct, done)
 
 
 def _meant(
@@ -97,23 +94,17 @@ def _parts(text: views.Characters, windows: Int64s, regions: tuple[str, ...]) ->
         regions: Regions (ISO 3166).
     """
     rows, begins, ends = windows[:, :3].T
-    offsets, size, place, count = text.first[rows], len(windows), 0, 0
-    found, done, missing = (
-        np.empty((4 * size + 64, _COLUMNS), np.int64),
-        np.zeros(size, np.bool_),
-        np.zeros(2, np.int64),
-    )
-    automaton = regions_of(regions)
+    offsets, lasts, size, place, count = text.first[rows], text.last[rows], len(windows), 0, 0
+    begins, ends = begins + offsets, ends + offsets
+    done, missing = np.zeros(size, np.bool_), np.zeros(2, np.int64)
+    found = np.empty((4 * size + 64, COLUMNS), np.int64)
+    automaton, kinds = regions_of(regions), kinds_of_characters()
     while place < size:
         states, missing[0] = automaton.states(), -1
         place, count = find_parts(
-            *(text.codepoints, begins + offsets, ends + offsets, offsets, text.last[rows], kinds_of_characters()),
+            *(text.codepoints, begins, ends, offsets, lasts, kinds),
             *(states.following, states.accepts, states.kinds, states.start, states.dead),
-            place,
-            found,
-            count,
-            done,
-            missing,
+            *(place, found, count, done, missing),
         )
         if missing[0] >= 0:
             states.step(*missing.tolist())

@@ -7,7 +7,6 @@ mean. What that cannot tell for certain, and what is rarely written so, is left 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import accumulate
@@ -17,7 +16,7 @@ import numpy as np
 
 from curation.arrays import Int64s
 from curation.pii.digit_meanings import DigitRange, Meaning, Meanings, digit_meanings, keep
-from curation.pii.numbering import form_of
+from curation.pii.numbering import form_of, without_extension
 from curation.pii.phone_matcher import candidate_at, first_candidate, may_be_date_in, search
 from curation.pii.range_kernels import ABROAD, AFTER_PLUS, COLUMNS, EXTENDED, KIND, PLAIN
 from curation.pii.recognizers import without_glued_word
@@ -28,7 +27,6 @@ _MAX_RANGES = 12
 """Ranges of digits in a window that is not left to `phone_matcher`."""
 _OFTEN = 12
 """How often a shape must be seen before it is looked at."""
-_GROUP = re.compile(r"\d++")
 
 
 class FoundNumber(NamedTuple):
@@ -37,16 +35,12 @@ class FoundNumber(NamedTuple):
     Attributes:
         start: Its first character, counted from the start of the window.
         end: The character after its last one.
-        shape: Its shape, without an extension.
-        range: Its digits.
-        extension: Number of digits of its extension, which follow them.
+        extension: Number of digits of its extension.
         meanings: What it means, in the regions' order, each once.
     """
 
     start: int
     end: int
-    shape: str
-    range: DigitRange
     extension: int
     meanings: tuple[Meaning, ...]
 
@@ -76,7 +70,7 @@ class NumberShape:
         self._moved, self._size = begin - before, size
         self._seen = without_glued_word(text[begin : end + behind], end - begin)
         self._first, self._last, _ = first_candidate(self._seen, end - begin)
-        self._range_of: dict[tuple[int, int], tuple[int, str, int] | None] = {}
+        self._range_of: dict[tuple[int, int], tuple[int, int] | None] = {}
         self.is_known = self._collect() and len(self.ranges) <= _MAX_RANGES
 
     def _collect(self) -> bool:
@@ -110,7 +104,7 @@ class NumberShape:
         form = form_of(part.shape)
         if part.shape.lower().count("x") > 1 or part.shape[-1] in "xX":
             return False
-        written = None if form is None else _without_extension(part.shape, form.extension)
+        written = None if form is None else without_extension(part.shape, form.extension)
         if form is None or (written and "x" in written.lower()):
             # An "x" only precedes an extension.
             self._range_of[span] = None
@@ -121,7 +115,7 @@ class NumberShape:
         one = DigitRange(first, first + form.size, how)
         if one not in self.ranges:
             self.ranges.append(one)
-        self._range_of[span] = self.ranges.index(one), written, form.extension
+        self._range_of[span] = self.ranges.index(one), form.extension
         return True
 
     def numbers(self, meanings: tuple[Meanings | None, ...], regions: tuple[str, ...]) -> list[FoundNumber] | None:
@@ -153,14 +147,14 @@ class NumberShape:
         for start, end in spans:
             place = self._range_of[start, end]
             assert place is not None
-            own, written, extension = place
+            own, extension = place
             begin = start + self._moved
             if begin >= self._size:
                 continue
             if _is_cut(self._seen[start:end]):
-                begin, written = begin + 1, written[1:]
+                begin += 1
             meant = tuple(dict.fromkeys(meaning for _, meaning in meanings[own] or ()))
-            numbers.append(FoundNumber(begin, end + self._moved, written, self.ranges[own], extension, meant))
+            numbers.append(FoundNumber(begin, end + self._moved, extension, meant))
         return numbers
 
 
@@ -174,14 +168,6 @@ class _UnclearError(Exception):
 def _is_cut(written: str) -> bool:
     """Whether a bracket opens a number and none closes."""
     return written[0] in "(\uff08[\uff3b" and not set(written) & set(")\uff09]\uff3d")
-
-
-def _without_extension(written: str, extension: int) -> str | None:
-    """The shape of a number without its extension; None if that is not its last group of digits."""
-    if not extension:
-        return written
-    *_, before, last = _GROUP.finditer(f"{written} ")
-    return written[: before.end()] if last.end() == len(written) and len(last[0]) == extension else None
 
 
 class NumberShapes:

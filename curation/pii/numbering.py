@@ -20,6 +20,7 @@ from curation.pii.numbering_plans import (
     PUNCTUATION,
     TOO_SHORT,
     WITHOUT_PREFIX,
+    Formats,
     NumberingPlan,
     Reading,
     alternative_formats,
@@ -232,17 +233,25 @@ def numbers_in_form(
     return dict(_meanings(form, parts, digits, written, chosen))
 
 
+def without_extension(written: str, extension: int) -> str | None:
+    """The shape of a number without its extension; None if that is not its last group of digits."""
+    if not extension:
+        return written
+    *_, before, last = _DIGITS.finditer(f"{written} ")
+    return written[: before.end()] if last.end() == len(written) and len(last[0]) == extension else None
+
+
 class Grouping(NamedTuple):
     """How the digits of one shape are grouped in a country.
 
     Attributes:
-        country: Calling code.
+        formats: The formats of the country.
         is_usual_always: Whether it is as usual; None if that depends on the digits.
         places: The formats that are grouped so.
         leading: The leading digits of other formats that are, or None for any.
     """
 
-    country: int
+    formats: Formats
     is_usual_always: bool | None
     places: tuple[int, ...]
     leading: tuple[re.Pattern[str] | None, ...]
@@ -251,9 +260,9 @@ class Grouping(NamedTuple):
         """Whether a number with these digits behind the calling code is grouped as in `usually_grouped`."""
         if self.is_usual_always is not None:
             return self.is_usual_always
-        if self.places and main_plan(self.country).international.choose(national) in self.places:
+        if self.places and self.formats.choose(national) in self.places:
             return True
-        return any(first is None or first.match(national) for first in self.leading)
+        return bool(self.leading) and any(first is None or first.match(national) for first in self.leading)
 
 
 def grouping(country: int, length: int, written: str, source: int) -> Grouping:
@@ -271,7 +280,7 @@ def grouping(country: int, length: int, written: str, source: int) -> Grouping:
         is_usual = False
     elif len(sizes) == 1 or sizes[-1] >= length:
         is_usual = True
-    return Grouping(country, is_usual, *fitting)
+    return Grouping(main_plan(country).international, is_usual, *fitting)
 
 
 def _meanings(
@@ -348,7 +357,8 @@ def _is_usual(written: str, digits: str, sizes: tuple[int, ...], number: Number)
         return True
     if sizes[-1] and digits.endswith(national + number.extension):
         fitting = _fitting(number.country, len(national), sizes[: last + 1])
-        return Grouping(number.country, None, *fitting).is_usual(national)
+        formats = main_plan(number.country).international
+        return Grouping(formats, None, *fitting).is_usual(national)
     # The national number has other digits than are written.
     groups = _groups(written)[: last + 1]
     others = (
@@ -382,11 +392,11 @@ def _fitting(
         length: Length of the national number.
         sizes: Sizes of the groups in which it is written.
     """
-    formats = main_plan(country).international
-    places = (place for place in range(len(formats)) if _ends_with(sizes, formats.sizes_of(place, length), int.__ge__))
+    expected = main_plan(country).international.sizes(length)
+    places = (place for place, one in enumerate(expected) if _ends_with(sizes, one, int.__ge__))
     others = alternative_formats(country)
     return tuple(places), tuple(
-        other.leading for other in others if _ends_with(sizes, other.formats.sizes_of(0, length), int.__ge__)
+        other.leading for other in others if _ends_with(sizes, other.formats.sizes(length)[0], int.__ge__)
     )
 
 

@@ -41,6 +41,7 @@ class Formats:
 
     def __init__(self, formats: Iterable[Any]) -> None:
         self._formats = list(formats)
+        self._sizes: dict[int, list[tuple[int, ...]]] = {}
         self._printed = [
             re.sub(r"\\(\d)", lambda group: f"{{{int(group[1]) - 1}}}", one.format) for one in self._formats
         ]
@@ -93,9 +94,13 @@ class Formats:
         groups = _SEPARATORS.split(printed)
         return tuple(groups[1:] if not groups[0] else groups)
 
-    def sizes_of(self, place: int, length: int) -> tuple[int, ...]:
-        """The sizes of `groups_of`, which depend on the length of the number only."""
-        return tuple(map(len, self.groups_of(place, "0" * length)))
+    def sizes(self, length: int) -> list[tuple[int, ...]]:
+        """The sizes of `groups_of` in all formats, which depend on the length of the number only."""
+        if length not in self._sizes:
+            self._sizes[length] = [
+                tuple(map(len, self.groups_of(place, "0" * length))) for place in range(len(self._formats))
+            ]
+        return self._sizes[length]
 
     def __len__(self) -> int:
         return len(self._formats)
@@ -301,9 +306,8 @@ class NumberingPlan:
             *(other.formats for other in alternative_formats(self.country)),
         )
         for one in formats:
-            for place in range(len(one)):
-                for length in self._lengths:
-                    first, *tail = one.sizes_of(place, length)
+            for length in self._lengths:
+                for first, *tail in one.sizes(length):
                     tails[tuple(tail)] = min(first, tails.get(tuple(tail), first))
         return tails
 

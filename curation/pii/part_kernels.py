@@ -1,7 +1,7 @@
 """A kernel that finds the parts of windows that may be phone numbers, as `phone_matcher` does with expressions.
 
-Only windows of digits, punctuation and plus signs are looked at, and those with one or two "x" if no part that contains
-one may be a number. A part is left out if an automaton accepts its digits in no region.
+Only windows of digits, punctuation, plus signs and at most two "x" are looked at. A part is left out if an automaton
+accepts its digits in no region.
 """
 
 from __future__ import annotations
@@ -25,20 +25,24 @@ from curation.pii.number_characters import (
     SPACE,
     X,
 )
-from curation.pii.range_kernels import AFTER_PLUS, PLAIN
+from curation.pii.range_kernels import AFTER_PLUS, EXTENDED, PLAIN
 from curation.pii.window_kernels import MAX_BETWEEN, MAX_DIGITS, MAX_GROUPS, MAX_RUN, MIN_ABROAD, may_go_on
 from curation.running.compiled import kernel, leaf
 
 MAX_WIDTH = 200
 """Characters of the longest window that is looked at."""
-WINDOW, ORIGIN, CANDIDATE, CANDIDATE_END, START, END, FIRST, LAST, WRITTEN = range(9)
+WINDOW, ORIGIN, CANDIDATE, CANDIDATE_END, START, END, FIRST, LAST, WRITTEN, EXTENSION = range(10)
 """What is said of a part: its window; the place from which on its candidate is the next one that has parts; where the
-candidate begins and ends; where the part does; the number of digits before it and up to its end; and how it is written,
-PLAIN or AFTER_PLUS. Places are counted from the start of the window."""
+candidate begins and ends; where the part does; the number of digits before it, and up to its end without an extension;
+how it is written, as in `range_kernels`; and the number of digits of its extension. Places are counted from the start
+of the window."""
+COLUMNS = 10
 NONE, MANY = -1, -2
 """What is written instead of the place of an "x": none; more than two, or some that need a closer look."""
 _MAX_LEADS = 10
 """Characters before the first digit of a candidate."""
+_MAX_EXTENSION = 9
+"""Digits of the longest extension behind an "x"."""
 _MIN_VIABLE = 3
 """Digits of the shortest number with punctuation."""
 
@@ -77,7 +81,7 @@ def find_parts(
         start: Place of its first state.
         dead: Place of the state from which nothing is accepted.
         window: The window to begin with.
-        parts: Output, shape (parts, 9): what is said of each, in the order in which they are tried.
+        parts: Output, shape (parts, COLUMNS): what is said of each, in the order in which they are tried.
         count: Number of parts that are found already.
         done: Output: for each window whether it was looked at.
         missing: Output: place of a state, and the digit that must be added to its table; -1 before.
@@ -118,8 +122,11 @@ def find_parts(
                     break
                 for one in range(_all_parts(kinds, low, high, ranges)):
                     part, stop = ranges[one, 0], ranges[one, 1]
-                    x = first_x if first_x >= part else last_x
-                    has_x = part <= x < stop
+                    has_x, x = part <= first_x < stop, first_x
+                    if part <= last_x < stop:
+                        if has_x and before[first_x] != before[last_x]:
+                            continue
+                        has_x, x = True, last_x
                     while stop > part and kinds[stop - 1] != DIGIT:
                         stop -= 1
                     if stop == part or (stop == size and behind & JOINS):
@@ -127,11 +134,14 @@ def find_parts(
                     before_part = ahead if part == 0 else kinds[part - 1]
                     if before_part & (JOINS | X) and not kinds[part] & LEADS:
                         continue
-                    if stop < size and kinds[stop] == X and not has_x:
-                        continue
                     # An "x" only precedes an extension, or is the last character.
-                    last_digit = before[x] if has_x and x < stop else before[stop]
-                    digits = last_digit - before[part]
+                    is_extended, is_last = has_x and x < stop, has_x and x >= stop
+                    if stop < size and kinds[stop] == X and not is_last:
+                        continue
+                    last_digit = before[x] if is_extended else before[stop]
+                    digits, extension = last_digit - before[part], before[stop] - last_digit
+                    if is_extended and not _is_extension(codepoints, begin + x, begin + stop, extension):
+                        continue
                     plus = _has_plus(kinds, part)
                     if digits == 0 or plus < 0 or (plus == 1 and digits < MIN_ABROAD):
                         continue
@@ -147,15 +157,16 @@ def find_parts(
                                 break
                         if not accepts[state // 10] and not (has_x and results[state // 10]):
                             continue
-                    if digits < _MIN_VIABLE or has_x:
+                    if digits < _MIN_VIABLE or is_last:
                         is_complete = False
                         break
                     if count == len(parts):
                         return window, mark
                     row = parts[count]
                     row[WINDOW], row[ORIGIN], row[CANDIDATE], row[CANDIDATE_END] = window, origin, low, high
-                    row[START], row[END], row[FIRST], row[LAST] = part, stop, before[part], before[stop]
-                    row[WRITTEN] = AFTER_PLUS if plus else PLAIN
+                    row[START], row[END], row[FIRST], row[LAST] = part, stop, before[part], last_digit
+                    row[WRITTEN] = AFTER_PLUS if plus else EXTENDED if has_x else PLAIN
+                    row[EXTENSION] = extension
                     count += 1
                     wanted[stop] = True
                 place = high
@@ -168,6 +179,24 @@ def find_parts(
             count = mark
         window += 1
     return window, count
+
+
+@leaf
+def _is_extension(codepoints: UInt32s, begin: int, end: int, digits: int) -> bool:
+    """Whether an "x" and what follows it is an extension: see `numbering.EXTENSION`.
+
+    Args:
+        codepoints: Code points of all texts.
+        begin: The place of the "x".
+        end: Code point after the last digit.
+        digits: Number of digits behind the "x".
+    """
+    if digits > _MAX_EXTENSION:
+        return False
+    begin += 2 if codepoints[begin + 1] == 0x2E or codepoints[begin + 1] == 0xFF0E else 1
+    while codepoints[begin] == 0x20 or codepoints[begin] == 0xA0 or codepoints[begin] == 0x2D:
+        begin += 1
+    return begin + digits == end
 
 
 @leaf

@@ -8,7 +8,15 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from curation.arrays import Int64s
-from curation.pii.context import has_label, in_context, is_named_otherwise, may_be_in_context
+from curation.pii.context import (
+    ANY_NAME,
+    NAMED,
+    OTHERWISE,
+    has_label,
+    in_context,
+    is_named_otherwise,
+    may_be_in_context,
+)
 from curation.pii.digit_meanings import Meaning
 from curation.pii.evidence import Match, is_part
 from curation.pii.extensions import end_of_context
@@ -25,6 +33,7 @@ from curation.pii.numbering import (
     numbers,
     shape,
     usually_grouped,
+    without_extension,
 )
 from curation.pii.phone_matcher import is_date, next_candidate
 from curation.pii.recognizers import GLUED_WORD, PHONE_SCORE, Span
@@ -38,6 +47,7 @@ WELL_PRINTED = 0.6
 MAX_FIGURES = MAX_DIGITS
 """A run of more digits, separated only by spaces and punctuation, is a table, in which no phone number is searched."""
 
+_NAMED = NAMED["phone"]
 _DATE_PATTERN = (
     r"(?<![\d./-])(?:(?:[0-2]?\d|3[01])(?P<day>[./-])\s?(?:[0-2]?\d|3[01])(?P=day)\s?(?:19|20)?\d\d"
     r"|(?:19|20)\d\d(?P<year>[./-])(?:0?\d|1[0-2])(?P=year)(?:[0-2]?\d|3[01]))(?![./-]?\d)"
@@ -74,18 +84,20 @@ _DIGIT = re.compile(r"\d")
 _MAY_BE_DATE = re.compile(r"\d[./-]\s?\d{1,2}[./-]")
 
 
-def _may_be_phone(text: str, start: int, end: int, named: bool, minimum: float, regions: tuple[str, ...]) -> bool:
+def _may_be_phone(text: str, start: int, end: int, named: int, minimum: float, regions: tuple[str, ...]) -> bool:
     """Whether a number in a window can reach the score `minimum`: cheap tests before slow ones.
 
     Args:
         text: The text.
         start: Where the window starts.
         end: Where it ends.
-        named: Whether a word that names a number may be near.
+        named: What words may name it, as bits.
         minimum: The score.
         regions: Regions (ISO 3166) of national phone numbers.
     """
-    if minimum <= PHONE_SCORE or (named and may_be_in_context("phone", text, start, end_of_context(text, end))):
+    if minimum <= PHONE_SCORE or (
+        named & _NAMED and may_be_in_context("phone", text, start, end_of_context(text, end))
+    ):
         return True
     written = plain(text[start:end])
     if "00" in written and _ABROAD.search(written):
@@ -107,8 +119,8 @@ def judge_windows(
 
     Args:
         characters: The texts.
-        windows: Shape (windows, 5): row, start, end and number of digits of each, and whether a word that names a
-            number may be near.
+        windows: Shape (windows, 5): row, start, end and number of digits of each, and what words may name a number in
+            it, as bits.
         text_of: Returns the text of a row.
         minimum: The minimum score.
         regions: Regions (ISO 3166) of national phone numbers.
@@ -121,8 +133,8 @@ def judge_windows(
     others: list[int] = []
     listed = windows.tolist()
     for place, seen, judged in number_shapes(regions).outcomes(characters, windows, text_of, _judge_shape):
-        row, start, end, _, is_named = listed[place]
-        text, named = text_of(row), bool(is_named)
+        row, start, end, _, named = listed[place]
+        text = text_of(row)
         if seen is not None and seen.dates:
             is_dated = any(is_date(text, start + first, start + last) for first, last in seen.dates)
             judged = None if is_dated else judged
@@ -144,7 +156,7 @@ class _KnownNumber(NamedTuple):
         size: Number of digits.
         extension: Number of digits of the extension, which follow them.
         meanings: What they mean.
-        groupings: How each of its meanings is grouped.
+        groupings: How each of its meanings is grouped; None if that needs a closer look.
         look: What can be said of it by its shape; None if it is no number.
         labelled: The same if a "#" before it belongs to a word that names a number.
     """
@@ -152,7 +164,7 @@ class _KnownNumber(NamedTuple):
     size: int
     extension: int
     meanings: tuple[Meaning, ...]
-    groupings: tuple[Grouping, ...]
+    groupings: tuple[Grouping, ...] | None
     look: _Look | None
     labelled: _Look | None
 
@@ -167,46 +179,41 @@ def _judge_shape(
         return None
     judged = []
     for number in found:
-        if _may_have_slash_after_country(number.shape, number.meanings):
-            return None
         start, end = number.start + seen.before, number.end + seen.before
         begin = max(0, start - AROUND)
         around = seen.text[begin : end + BEHIND]
-        known = _known(around, start - begin, end - begin, number.shape, number.extension, number.meanings)
+        known = _known(around, start - begin, end - begin, number.extension, number.meanings)
+        if known is not None and known.groupings is None:
+            return None
         if known is not None:
             judged.append((number.start, number.end, known))
     return judged
 
 
 @lru_cache(maxsize=1 << 13)
-def _known(
-    around: str, start: int, end: int, written: str, extension: int, meanings: tuple[Meaning, ...]
-) -> _KnownNumber | None:
+def _known(around: str, start: int, end: int, extension: int, meanings: tuple[Meaning, ...]) -> _KnownNumber | None:
     """What is known of a number, or None if it is part of something longer.
 
     Args:
         around: The shape of the number and of what is around it.
         start: Where it begins in that.
         end: Where it ends.
-        written: Its shape, without an extension.
         extension: Number of digits of the extension.
         meanings: What it means.
     """
     look = _look(*_context(around, start, end))
     labelled = _look(*_context(around[start:], 0, end - start)) if around[start - 1 : start] == "#" else None
-    if look is None and labelled is None:
+    written = without_extension(around[start:end], extension)
+    if written is None or (look is None and labelled is None):
         return None
-    size = len(_DIGIT.findall(written))
-    groupings = tuple(grouping(one.country, size - one.cut, written, one.source) for one in meanings)
+    size, groupings = len(_DIGIT.findall(written)), None
+    # Behind the calling code there may be a slash.
+    if written.count("/") <= 1 or all(one.source != COUNTRY_CODE for one in meanings):
+        groupings = tuple(grouping(one.country, size - one.cut, written, one.source) for one in meanings)
     return _KnownNumber(size, extension, meanings, groupings, look, labelled)
 
 
-def _may_have_slash_after_country(written: str, meanings: Iterable[Meaning]) -> bool:
-    """Whether the first slash in a number may be behind the calling code, which needs a closer look."""
-    return written.count("/") > 1 and any(one.source == COUNTRY_CODE for one in meanings)
-
-
-def _judge_known(text: str, start: int, end: int, known: _KnownNumber, named: bool) -> Match | None:
+def _judge_known(text: str, start: int, end: int, known: _KnownNumber, named: int) -> Match | None:
     """The match of a number of which all but its digits is known, or None if it contains a date.
 
     Args:
@@ -214,13 +221,13 @@ def _judge_known(text: str, start: int, end: int, known: _KnownNumber, named: bo
         start: Where the number begins.
         end: Where it ends.
         known: What is known of it.
-        named: Whether a word that names a number may be near.
+        named: What words may name it, as bits.
     """
     size, extension, meanings, groupings, look, labelled = known
     if labelled is not None and has_label("phone", text, start, end):
         look = labelled
     raw = text[start:end]
-    if look is None or (look.may_be_date and _DATE.search(raw)):
+    if look is None or groupings is None or (look.may_be_date and _DATE.search(raw)):
         return None
     digits = digits_of(raw)
     chosen, is_grouped = meanings[0], False
@@ -243,23 +250,29 @@ def _judge_parts(
     """Judge the windows of digits, punctuation and plus signs, as `judge_windows`."""
     matches: list[tuple[int, Match]] = []
     numbers, meanings, done = numbers_in_parts(characters, windows, regions)
-    of_number = windows[numbers[:, 0]]
-    columns = (of_number[:, 0], numbers[:, 1] + of_number[:, 1], numbers[:, 2] + of_number[:, 1], numbers[:, 3])
-    for row, start, end, meant, is_named in zip(*(one.tolist() for one in (*columns, of_number[:, 4])), strict=True):
-        text, named = text_of(row), bool(is_named)
+    of_number, must_be_printed = windows[numbers[:, 0]], minimum > PHONE_SCORE
+    numbers[:, 1:3] += of_number[:, 1:2]
+    columns = (of_number[:, 0], *numbers[:, 1:].T, of_number[:, 4])
+    known_numbers: dict[tuple[str, int, int, int, int], _KnownNumber | None] = {}
+    for row, start, end, extension, meant, named in zip(*(one.tolist() for one in columns), strict=True):
+        text = text_of(row)
         raw = text[start:end]
-        if not named and minimum > PHONE_SCORE and "/" not in raw and not _MAY_BE_PRINTED.match(plain(raw)):
+        if must_be_printed and not named & _NAMED and "/" not in raw and not _MAY_BE_PRINTED.match(plain(raw)):
             continue
         if raw[0] in _OPENING and _CLOSING.isdisjoint(raw):
             start, raw = start + 1, raw[1:]
-        own = meanings[meant]
-        if _may_have_slash_after_country(raw, own):
+        begin = max(0, start - AROUND)
+        key = shape(text[begin : end + BEHIND]), start - begin, end - begin, extension, meant
+        try:
+            known = known_numbers[key]
+        except KeyError:
+            known = known_numbers[key] = _known(*key[:4], meanings[meant])
+        if known is None:
+            continue
+        if known.groupings is None:
             match = judge_phone(text, Span(start, end, PHONE_SCORE), regions, named)
         else:
-            begin = max(0, start - AROUND)
-            around, first, last = shape(text[begin : end + BEHIND]), start - begin, end - begin
-            known = _known(around, first, last, around[first:last], 0, own)
-            match = known and _judge_known(text, start, end, known, named)
+            match = _judge_known(text, start, end, known, named)
         if match is not None:
             matches.append((row, match))
     return matches, windows[~done]
@@ -279,14 +292,14 @@ class _WholeNumber(NamedTuple):
     found: Collection[Number | Meaning]
 
 
-def judge_phone(text: str, span: Span, regions: tuple[str, ...], named: bool = True) -> Match | None:
+def judge_phone(text: str, span: Span, regions: tuple[str, ...], named: int = ANY_NAME) -> Match | None:
     """Judge a phone number.
 
     Args:
         text: The text.
         span: Span found by the recognizer.
         regions: Regions (ISO 3166) of national phone numbers.
-        named: Whether a word that names a number may be near.
+        named: What words may name it, as bits.
 
     Returns:
         The match, or None if the number contains a date, is part of something longer or is too short.
@@ -313,7 +326,7 @@ def _context(around: str, start: int, end: int) -> tuple[str, int, int]:
     return around[before : end if is_glued else end + AROUND], start - before, end - before
 
 
-def _scored(text: str, start: int, end: int, score: float, look: _Look, number: _WholeNumber, named: bool) -> Match:
+def _scored(text: str, start: int, end: int, score: float, look: _Look, number: _WholeNumber, named: int) -> Match:
     """The match of a number, with the evidence of its form and of the words next to it.
 
     Args:
@@ -323,14 +336,14 @@ def _scored(text: str, start: int, end: int, score: float, look: _Look, number: 
         score: The score of any valid number.
         look: What can be said of it by its shape.
         number: What it means.
-        named: Whether a word that names a number may be near.
+        named: What words may name it, as bits.
     """
-    if look.is_international or not (named and is_named_otherwise(text, start, end)):
+    if look.is_international or not (named & OTHERWISE and is_named_otherwise(text, start, end)):
         form = plain(text[start:end])
         is_grouped = number.is_grouped and look.may_be_grouped
         if look.is_international or (not look.is_inside and _is_well_printed(form, number.found, is_grouped)):
             score = WELL_PRINTED
-        score = in_context("phone", text, start, end, score) if named else score
+        score = in_context("phone", text, start, end, score) if named & _NAMED else score
     value = number.value
     return Match("phone", start, end, score, value, "55501" in value and _FICTION.fullmatch(value) is not None)
 

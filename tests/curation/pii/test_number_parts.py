@@ -69,11 +69,12 @@ def compared(texts: Sequence[str], regions: tuple[str, ...] = REGIONS) -> tuple[
     view = views.characters(pa.array(texts, pa.string()))
     windows = number_windows(view)
     numbers, meanings, done = numbers_in_parts(view, windows, regions)
-    found: dict[int, dict[tuple[int, int], set[tuple[int, str, int]]]] = {}
-    for window, first, last, meant in numbers.tolist():
+    found: dict[int, dict[tuple[int, int], set[tuple[int, str, str, int]]]] = {}
+    for window, first, last, extension, meant in numbers.tolist():
         row, start, *_ = windows[window].tolist()
         digits = digits_of(texts[row][start + first : start + last])
-        own = {(one.country, digits[one.cut :], one.source) for one in meanings[meant]}
+        size = len(digits) - extension
+        own = {(one.country, digits[one.cut : size], digits[size:], one.source) for one in meanings[meant]}
         found.setdefault(window, {})[first, last] = own
     for place, (row, start, end, _) in enumerate(windows.tolist()):
         text, of_window = texts[row], found.get(place, {})
@@ -85,7 +86,7 @@ def compared(texts: Sequence[str], regions: tuple[str, ...] = REGIONS) -> tuple[
         expected = {(begin + one.start - start, begin + one.end - start): one.numbers for one in spans}
         assert of_window.keys() == expected.keys(), text
         for span, numbers_meant in expected.items():
-            meant = numbers_meant and {(one.country, one.national, one.source) for one in numbers_meant.values()}
+            meant = numbers_meant and {tuple(one) for one in numbers_meant.values()}
             assert meant in (None, of_window[span]), text
     return int(done.sum()), len(numbers)
 

@@ -22,8 +22,8 @@ PHONES = Search((("phone", 0.2),), REGIONS)
 
 @pytest.fixture(autouse=True)
 def shapes_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Look at each shape when it is seen for the first time, also where kernels can find numbers, and forget all of them
-    before and after each test."""
+    """Look at each shape when it is seen for the first time, though kernels find the parts of windows, and forget all
+    of them before and after each test."""
     monkeypatch.setattr(phones, "_judge_parts", lambda _, windows, *__: ([], windows))
     monkeypatch.setattr(number_shapes, "_OFTEN", 0)
     number_shapes.number_shapes.cache_clear()
