@@ -14,8 +14,8 @@ from curation.pii.numbering_plans import (
     ANYWHERE,
     CARRIER_DIGITS,
     PREFIXED,
-    UNKNOWN,
     WITH_CARRIER,
+    WITH_CODE,
     WITHOUT_PREFIX,
     NumberingPlan,
     Reading,
@@ -220,7 +220,11 @@ def _at_home(reading: Reading, size: int, found: Sequence[int]) -> Meaning | Non
     """
     _, plan, how, lengths, is_exact = reading
     has_code = found[CODE] == plan.country
-    if how == UNKNOWN:
+    if how == WITH_CODE and not plan.is_too_long(size):
+        if not has_code or not is_exact or _has_prefix(plan, found[FIRST]) is not False:
+            return None
+        return Meaning(plan.country, 0, NATIONAL) if size in lengths else _NONE
+    if how >= WITH_CODE:
         behind = _abroad(found[ABROAD], size, 0, COUNTRY_CODE) if has_code and plan.is_too_long(size) else None
         return _dialed(plan, size, found, behind if behind and behind.cut == len(plan.code) else None)
     cut = 0 if how == WITHOUT_PREFIX else plan.prefix_sizes.get(str(found[FIRST]))

@@ -21,9 +21,10 @@ PUNCTUATION = (
 ANYWHERE = "ZZ"
 """libphonenumber's region in which only numbers with a country code are valid."""
 
-WITHOUT_PREFIX, PREFIXED, TOO_SHORT, WITH_CARRIER, UNKNOWN = range(5)
+WITHOUT_PREFIX, PREFIXED, TOO_SHORT, WITH_CARRIER, WITH_CODE, UNKNOWN = range(6)
 """How digits begin: with the number, with the national prefix before it, with the prefix for calls abroad before too
-few digits, with the national prefix and the code of a carrier, or with something that needs a closer look."""
+few digits, with the national prefix and the code of a carrier, with what may be the calling code, or with something
+that needs a closer look."""
 _ANY_DIGITS = r"\d{2,40}"
 _CARRIER = re.compile(r"(\(\?:[\d|]{1,40}+\)|\d{1,9}+)\(\?:\(([\d|[\]-]{1,200}+)\)\(\\d\{(\d{1,2}),\d{1,2}\}\)\)\?")
 """A national prefix, with or without the code of a carrier behind it and a number of digits behind that."""
@@ -110,7 +111,7 @@ class Way(NamedTuple):
     """What it means that digits match an expression.
 
     Attributes:
-        how: How they begin: WITHOUT_PREFIX, PREFIXED, TOO_SHORT, WITH_CARRIER or UNKNOWN.
+        how: How they begin: WITHOUT_PREFIX, PREFIXED, TOO_SHORT, WITH_CARRIER, WITH_CODE or UNKNOWN.
         lengths: If they match a type of number, its lengths.
         condition: A condition of a number that they match: "general" for the description that all types of number must
             match; "leading" or "pattern" for that part of the condition of a format.
@@ -129,7 +130,7 @@ class NumberingPlan:
     def __init__(self, metadata: Any) -> None:
         general = metadata.general_desc
         self.country = int(metadata.country_code)
-        self.code = str(self.country)
+        self.code, self._region = str(self.country), metadata.id
         self._general_pattern = general.national_number_pattern or "(?!)"
         self._lengths = frozenset(general.possible_length)
         self._local_lengths = frozenset(general.possible_length_local_only)
@@ -142,6 +143,11 @@ class NumberingPlan:
         self._transform = metadata.national_prefix_transform_rule or ""
         self.national = Formats(metadata.number_format)
         self.international = Formats(metadata.intl_number_format or metadata.number_format)
+
+    @cached_property
+    def place(self) -> int:
+        """Its place among the plans with its calling code."""
+        return [one.id for one in _metadata(self.country)].index(self._region)
 
     @cached_property
     def _general(self) -> re.Pattern[str]:
@@ -197,7 +203,7 @@ class NumberingPlan:
         yield Way(TOO_SHORT), rf"(?:{self.abroad})[1-9]\d{{0,{MIN_ABROAD - 2}}}"
         prefix, numbers = f"(?:{self._simple_prefix})", f"(?:{'|'.join(_patterns(self.country))})"
         # libphonenumber takes the prefix off twice if the calling code precedes it.
-        yield Way(UNKNOWN), f"{self.code}{prefix}?{prefix}?{numbers}"
+        yield Way(WITH_CODE), f"{self.code}{prefix}?{prefix}?{numbers}"
         yield from self.ways_after_country()
         for condition, place, expression in main_plan(self.country).national.conditions():
             yield Way(WITHOUT_PREFIX, condition=condition, place=place), expression
@@ -450,7 +456,8 @@ def codes_of_digits() -> Int32s:
 
 Reading = tuple[str, "NumberingPlan", int, frozenset[int], bool]
 """What digits may mean in a region: the region, its plan, how they begin, which lengths are valid for certain, and
-whether no others are."""
+whether no others are. If they begin with what may be the calling code, the lengths are those of numbers that begin with
+these digits."""
 
 
 class Readings(NamedTuple):
@@ -473,17 +480,23 @@ def _combined(results: tuple[tuple[str, Way], ...], plan_of: Callable[[str], Num
         how = max(way.how for way in ways if not way.condition)
         if how == TOO_SHORT:
             continue
-        chosen = [way for way in ways if way.how == how]
+        # Digits that may begin with the calling code may also be a number without it.
+        begins = WITHOUT_PREFIX if how == WITH_CODE else how
+        chosen = [way for way in ways if way.how == begins]
         conditions = {(way.condition, way.place) for way in chosen}
         plan = plan_of(region)
         formats = main_plan(plan.country).national
         places = (place for place in range(len(formats)) if {("leading", place), ("pattern", place)} <= conditions)
         place = next(places, None)
-        types = [way for way in ways if not way.condition]
-        is_exact = how < TOO_SHORT and all(way.how == how and min(way.lengths, default=0) > 0 for way in types)
+        types = [way for way in ways if not way.condition and (how != WITH_CODE or way.how == begins)]
+        is_exact = begins < TOO_SHORT and all(way.how == begins and min(way.lengths, default=0) > 0 for way in types)
         certain = _valid_lengths(plan.country, chosen)
+        lacks_prefix = begins == WITHOUT_PREFIX and place is not None and formats.requires_prefix[place]
+        if how == WITH_CODE:
+            is_exact = is_exact and ("general", plan.place) in conditions
+            certain = frozenset() if lacks_prefix else certain
         combined.append((region, plan, how, certain, is_exact))
-        if how != WITHOUT_PREFIX or place is None or not formats.requires_prefix[place]:
+        if how == WITH_CODE or not lacks_prefix:
             usual.append(combined[-1])
     return Readings(tuple(usual), tuple(combined))
 

@@ -1,7 +1,7 @@
 """A kernel that finds the parts of windows that may be phone numbers, as `phone_matcher` does with expressions.
 
-Only windows of digits, punctuation, plus signs and at most two "x" are looked at. A part is left out if an automaton
-accepts its digits in no region.
+Only windows of digits, punctuation and plus signs are looked at. A part is left out if an automaton accepts its digits
+in no region.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ candidate begins and ends; where the part does; the number of digits before it, 
 how it is written, as in `range_kernels`; and the number of digits of its extension. Places are counted from the start
 of the window."""
 COLUMNS = 10
-NONE, MANY = -1, -2
-"""What is written instead of the place of an "x": none; more than two, or some that need a closer look."""
+NONE = -1
+"""What is written instead of the place of an "x" if there is none."""
 _MAX_LEADS = 10
 """Characters before the first digit of a candidate."""
 _MAX_EXTENSION = 9
@@ -94,6 +94,8 @@ def find_parts(
     led = np.empty(MAX_WIDTH, np.int64)
     values, wanted = np.empty(MAX_DIGITS, np.int64), np.empty(MAX_WIDTH + 1, np.bool_)
     ranges = np.empty((3 * MAX_WIDTH, 2), np.int64)
+    next_x, last_x = np.empty(MAX_WIDTH + 1, np.int64), np.empty(MAX_WIDTH + 1, np.int64)
+    doubles = np.empty(MAX_WIDTH + 1, np.int64)
     while window < begins.size:
         begin, end = begins[window], ends[window]
         done[window] = False
@@ -102,8 +104,11 @@ def find_parts(
         is_complete = not (behind & GLUED or may_go_on(codepoints, end, last[window]))
         is_complete = is_complete and _read_kinds(codepoints, begin, end, classes, kinds, before, led, values)
         size = end - begin if is_complete else 0
-        first_x, last_x = _places_of_x(kinds, size)
-        is_complete = is_complete and first_x != MANY
+        is_complete = is_complete and _read_x(kinds, size, next_x, last_x, doubles)
+        # An "x" at the end of the window may begin an extension.
+        goes_on = end < last[window] and (codepoints[end] == 58 or codepoints[end] == 44 or codepoints[end] == 9)
+        if is_complete and goes_on and last_x[size] != NONE and before[last_x[size]] == before[size]:
+            is_complete = False
         mark = count
         for i in range(size + 1):
             wanted[i] = i == 0
@@ -116,27 +121,28 @@ def find_parts(
                 behind_it = high
                 while behind_it < size and kinds[behind_it] == SPACE:
                     behind_it += 1
-                if behind_it < size and kinds[behind_it] == X:
+                if behind_it < size and kinds[behind_it] == X and before[behind_it] < before[size]:
                     # It may begin an extension with more punctuation than is between groups.
                     is_complete = False
                     break
                 for one in range(_all_parts(kinds, low, high, ranges)):
                     part, stop = ranges[one, 0], ranges[one, 1]
-                    has_x, x = part <= first_x < stop, first_x
-                    if part <= last_x < stop:
-                        if has_x and before[first_x] != before[last_x]:
-                            continue
-                        has_x, x = True, last_x
-                    while stop > part and kinds[stop - 1] != DIGIT:
+                    first_x, x = next_x[part], last_x[stop]
+                    has_x, is_double = first_x < stop, doubles[stop] > doubles[part + 1]
+                    while stop > part and not kinds[stop - 1] & (DIGIT | X):
                         stop -= 1
-                    if stop == part or (stop == size and behind & JOINS):
+                    if stop == part or (stop == size and behind & JOINS) or (stop < size and kinds[stop] == X):
                         continue
                     before_part = ahead if part == 0 else kinds[part - 1]
                     if before_part & (JOINS | X) and not kinds[part] & LEADS:
                         continue
+                    if is_double:
+                        is_complete = False
+                        break
                     # An "x" only precedes an extension, or is the last character.
-                    is_extended, is_last = has_x and x < stop, has_x and x >= stop
-                    if stop < size and kinds[stop] == X and not is_last:
+                    is_last = kinds[stop - 1] == X
+                    is_extended = has_x and not is_last
+                    if has_x and (before[first_x] != before[x] or (is_last and first_x != x)):
                         continue
                     last_digit = before[x] if is_extended else before[stop]
                     digits, extension = last_digit - before[part], before[stop] - last_digit
@@ -157,7 +163,7 @@ def find_parts(
                                 break
                         if not accepts[state // 10] and not (has_x and results[state // 10]):
                             continue
-                    if digits < _MIN_VIABLE or is_last:
+                    if digits < _MIN_VIABLE:
                         is_complete = False
                         break
                     if count == len(parts):
@@ -200,26 +206,29 @@ def _is_extension(codepoints: UInt32s, begin: int, end: int, digits: int) -> boo
 
 
 @leaf
-def _places_of_x(kinds: UInt16s, size: int) -> tuple[int, int]:
-    """The places of the first and the last "x", of at most two; NONE if there is none, MANY if they need a closer look.
+def _read_x(kinds: UInt16s, size: int, next_x: Int64s, last_x: Int64s, doubles: Int64s) -> bool:
+    """Read the places of each "x", and tell whether none follows a slash, where another number may begin.
 
     Args:
         kinds: Kinds of characters.
         size: Their number.
+        next_x: Output: the place of the next "x" from each place on, or `size`.
+        last_x: Output: the place of the last one before each place, and before the end, or NONE.
+        doubles: Output: before each place, and before the end, how many directly follow another one.
     """
-    first, last, is_last = NONE, NONE, False
+    last_x[0], doubles[0], next_x[size] = NONE, 0, size
     for i in range(size):
-        is_last = is_last and kinds[i] != DIGIT
-        if kinds[i] == X:
-            before = i - 1
-            while before >= 0 and kinds[before] == SPACE:
-                before -= 1
-            is_third = first != last
-            if is_third or (i > 0 and kinds[i - 1] == X) or (before >= 0 and kinds[before] == SLASH):
-                return MANY, MANY
-            first = i if first == NONE else first
-            last, is_last = i, True
-    return (MANY, MANY) if is_last else (first, last)
+        is_x = kinds[i] == X
+        last_x[i + 1] = i if is_x else last_x[i]
+        doubles[i + 1] = doubles[i] + (is_x and i > 0 and kinds[i - 1] == X)
+        before = i - 1
+        while is_x and before >= 0 and kinds[before] == SPACE:
+            before -= 1
+        if is_x and before >= 0 and kinds[before] == SLASH:
+            return False
+    for i in range(size - 1, -1, -1):
+        next_x[i] = i if kinds[i] == X else next_x[i + 1]
+    return True
 
 
 @leaf

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+import phonenumbers
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -14,6 +15,7 @@ from curation.pii import automaton, number_characters, part_kernels, phone_match
 from curation.pii.extensions import end_of_context
 from curation.pii.number_parts import _parts, numbers_in_parts
 from curation.pii.numbering import digits_of
+from curation.pii.numbering_plans import plan_of
 from curation.pii.recognizers import phones
 from curation.pii.windows import number_windows, shown
 from curation.text import views
@@ -127,3 +129,30 @@ def test_more_parts_than_expected() -> None:
     parts, is_done = _parts(view, number_windows(view), ("US",))
     assert is_done.all()
     assert len({(start, end) for start, end in parts[:, [part_kernels.START, part_kernels.END]].tolist()}) >= 9
+
+
+@pytest.mark.parametrize("first", range(0, 245, 7))
+def test_regions(first: int) -> None:
+    """So it is in all regions, also if digits begin with a calling code, a national prefix or one for calls abroad."""
+    regions = tuple(sorted(phonenumbers.SUPPORTED_REGIONS)[first : first + 7])
+    chance = random.Random(first)
+    texts = []
+    for region in regions:
+        metadata = phonenumbers.PhoneMetadata.metadata_for_region(region)
+        starts = (
+            "",
+            f"{metadata.country_code}",
+            metadata.national_prefix or "",
+            f"00{metadata.country_code}",
+            "0",
+            "011",
+        )
+        types = [one for one in (metadata.fixed_line, metadata.mobile) if one and one.example_number]
+        for _ in range(30):
+            number = chance.choice(types).example_number if types else "212345678"
+            kept = chance.randrange(len(number))
+            rest = "".join(chance.choices("0123456789", k=len(number) - kept + chance.choice((0, 0, -1, 1))))
+            texts.append(chance.choice(starts) + number[:kept] + rest)
+    looked_at, found = compared(texts, regions)
+    is_simple = all(plan_of(region)._simple_prefix is not None for region in regions)
+    assert not is_simple or (looked_at > 100 and found > 30)
