@@ -293,7 +293,8 @@ def _meanings(
     for region, plan, how, lengths, is_exact in readings:
         if how < TOO_SHORT and not start.startswith(plan.code):
             cut = plan.prefix_size(start) if how == PREFIXED else 0
-            if len(start) - cut in lengths or (not is_exact and plan.valid.fullmatch(start, cut)):
+            may_be_valid = not is_exact and (not cut or plan.is_possible(start[cut:]))
+            if len(start) - cut in lengths or (may_be_valid and plan.valid.fullmatch(start, cut)):
                 found = Number(plan.country, start[cut:], parts.extension, NATIONAL)
                 if form.is_simple or _is_written_in_full(found, written, digits, form):
                     yield region, found

@@ -28,6 +28,9 @@ that needs a closer look."""
 _ANY_DIGITS = r"\d{2,40}"
 _CARRIER = re.compile(r"(\(\?:[\d|]{1,40}+\)|\d{1,9}+)\(\?:\(([\d|[\]-]{1,200}+)\)\(\\d\{(\d{1,2}),\d{1,2}\}\)\)\?")
 """A national prefix, with or without the code of a carrier behind it and a number of digits behind that."""
+_WHOLE_NUMBERS = re.compile(r"\(([^()]{1,99})\)\$(?:\|)?(.{0,99})")
+_AREA_AND_MOBILE, _BEFORE_SOME = re.compile(r"0\?\(\?:\((.{1,999})\)15\)\?"), re.compile(r"0\(([^()]{1,199})\)")
+"""Forms of national prefixes that change digits."""
 CARRIER_DIGITS = 2
 """Digits of the code of a carrier."""
 _SEPARATORS = re.compile(f"[{PUNCTUATION}]++")
@@ -204,6 +207,8 @@ class NumberingPlan:
         prefix, numbers = f"(?:{self._simple_prefix})", f"(?:{'|'.join(_patterns(self.country))})"
         # libphonenumber takes the prefix off twice if the calling code precedes it.
         yield Way(WITH_CODE), f"{self.code}{prefix}?{prefix}?{numbers}"
+        for changed in self._changed:
+            yield Way(UNKNOWN), f"{self.code}{prefix}?(?:{changed})"
         yield from self.ways_after_country()
         for condition, place, expression in main_plan(self.country).national.conditions():
             yield Way(WITHOUT_PREFIX, condition=condition, place=place), expression
@@ -213,8 +218,10 @@ class NumberingPlan:
         if self._simple_prefix is None:
             yield Way(UNKNOWN), _ANY_DIGITS
             return
+        for changed in self._changed:
+            yield Way(UNKNOWN), changed
         prefix, numbers = f"(?:{self._simple_prefix})", f"(?:{'|'.join(_patterns(self.country))})"
-        if self._prefix is not None and self._prefix.groups:
+        if self._prefix is not None and self._prefix.groups and not self._changed:
             # With the code of a carrier, which the digits behind it may only have if they are too many for a number.
             carrier = _CARRIER.fullmatch(self._prefix.pattern)
             if carrier is not None and self._longest < CARRIER_DIGITS + int(carrier[3]):
@@ -249,15 +256,38 @@ class NumberingPlan:
 
     @cached_property
     def _simple_prefix(self) -> str | None:
-        """The national prefix as an expression for an automaton; None if it changes the digits behind it."""
+        """The national prefix as an expression for an automaton, but for digits that it changes; None if not known."""
+        pattern = "" if self._prefix is None else self._prefix.pattern
         # What follows a prefix with groups only moves.
-        prefix = "" if self._prefix is None else re.sub(r"\(\\d[^()]*\)", "", self._prefix.pattern)
-        if self._transform not in ("", "\\1", "\\2") or "\\d{" in prefix:
+        prefix = self._parts_of_prefix[0] if self._changed else re.sub(r"\(\\d[^()]*\)", "", pattern)
+        if not self._changed and (self._transform not in ("", "\\1", "\\2") or "\\d{" in prefix):
             return None
         conditions = (expression for *_, expression in main_plan(self.country).national.conditions())
         regions = [text for one in _metadata(self.country) for text in (one.leading_digits or "", _general(one))]
-        are_supported = all(map(is_supported, (prefix, *_patterns(self.country), *conditions, *regions)))
-        return prefix if are_supported else None
+        expressions = (prefix, *self._changed, *_patterns(self.country), *conditions, *regions)
+        return prefix if all(map(is_supported, expressions)) else None
+
+    @property
+    def _changed(self) -> tuple[str, ...]:
+        """Expressions for digits that the national prefix changes."""
+        return self._parts_of_prefix[1]
+
+    @cached_property
+    def _parts_of_prefix(self) -> tuple[str, tuple[str, ...]]:
+        """The national prefix, and expressions for digits that it changes; none if its form is another one.
+
+        These forms are "(digits that get an area code)$|0", "0?(?:(area code)15)?" and "0(number)".
+        """
+        pattern = "" if self._prefix is None or not self._transform else self._prefix.pattern
+        if whole := _WHOLE_NUMBERS.fullmatch(pattern):
+            others = [one for one in whole[2].split("|") if one]
+            changed = (rf"(?:{one})\d{{0,17}}" for one in others if not one.isdecimal())
+            return "|".join(filter(str.isdecimal, others)), (whole[1], *changed)
+        if area := _AREA_AND_MOBILE.fullmatch(pattern):
+            return "0", (rf"0?(?:{area[1]})15\d{{0,17}}",)
+        if number := _BEFORE_SOME.fullmatch(pattern):
+            return "", (f"0(?:{number[1]})",)
+        return "", ()
 
     def readings(self, digits: str) -> Readings:
         """What digits behind the calling code may mean."""
@@ -270,9 +300,14 @@ class NumberingPlan:
         return longest(self.abroad) if is_supported(self.abroad) else MAX_DIGITS
 
     @property
+    def may_change(self) -> bool:
+        """Whether the national prefix changes some digits."""
+        return bool(self._changed)
+
+    @property
     def has_prefix(self) -> bool:
         """Whether there is a national prefix, or what may be one."""
-        return self._prefix is not None
+        return bool(self._parts_of_prefix[0]) if self._changed else self._prefix is not None
 
     def may_have_prefix(self, digits: str) -> bool:
         """Whether digits begin with the national prefix, or what may be one."""
@@ -282,6 +317,7 @@ class NumberingPlan:
     def prefix_sizes(self) -> dict[str, int]:
         """The length of each national prefix by its first digit; nothing if that does not tell it."""
         pattern = "" if self._prefix is None else self._prefix.pattern
+        pattern = self._parts_of_prefix[0] if self._changed else pattern
         carrier = _CARRIER.fullmatch(pattern)
         prefixes = (pattern if carrier is None else carrier[1]).removeprefix("(?:").removesuffix(")").split("|")
         sizes = {prefix[:1]: len(prefix) for prefix in prefixes}
@@ -475,8 +511,11 @@ class Readings(NamedTuple):
 def _combined(results: tuple[tuple[str, Way], ...], plan_of: Callable[[str], NumberingPlan]) -> Readings:
     """The readings of digits: the way that begins with the most digits before the number, for each region."""
     combined, usual = [], []
+    ways_of: dict[str, list[Way]] = {}
+    for region, way in results:
+        ways_of.setdefault(region, []).append(way)
     for region in dict.fromkeys(region for region, way in results if not way.condition):
-        ways = [way for one, way in results if one == region]
+        ways = ways_of[region]
         how = max(way.how for way in ways if not way.condition)
         if how == TOO_SHORT:
             continue
@@ -491,7 +530,16 @@ def _combined(results: tuple[tuple[str, Way], ...], plan_of: Callable[[str], Num
         types = [way for way in ways if not way.condition and (how != WITH_CODE or way.how == begins)]
         is_exact = begins < TOO_SHORT and all(way.how == begins and min(way.lengths, default=0) > 0 for way in types)
         certain = _valid_lengths(plan.country, chosen)
-        lacks_prefix = begins == WITHOUT_PREFIX and place is not None and formats.requires_prefix[place]
+        lacks_prefix = (
+            begins == WITHOUT_PREFIX
+            and place is not None
+            and formats.requires_prefix[place]
+            and not plan.may_have_prefix("")
+        )
+        if how in (PREFIXED, WITH_CARRIER):
+            # The prefix is only left out if as many digits are possible in this region.
+            possible = frozenset(size for size in certain if plan.is_possible("0" * size))
+            is_exact, certain = is_exact and possible == certain, possible
         if how == WITH_CODE:
             is_exact = is_exact and ("general", plan.place) in conditions
             certain = frozenset() if lacks_prefix else certain

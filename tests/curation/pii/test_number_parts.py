@@ -15,7 +15,6 @@ from curation.pii import automaton, number_characters, part_kernels, phone_match
 from curation.pii.extensions import end_of_context
 from curation.pii.number_parts import _parts, numbers_in_parts
 from curation.pii.numbering import digits_of
-from curation.pii.numbering_plans import plan_of
 from curation.pii.recognizers import phones
 from curation.pii.windows import number_windows, shown
 from curation.text import views
@@ -154,5 +153,5 @@ def test_regions(first: int) -> None:
             rest = "".join(chance.choices("0123456789", k=len(number) - kept + chance.choice((0, 0, -1, 1))))
             texts.append(chance.choice(starts) + number[:kept] + rest)
     looked_at, found = compared(texts, regions)
-    is_simple = all(plan_of(region)._simple_prefix is not None for region in regions)
-    assert not is_simple or (looked_at > 100 and found > 30)
+    assert looked_at > 30
+    assert found > 10

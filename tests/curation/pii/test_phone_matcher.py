@@ -9,6 +9,7 @@ from functools import partial
 from operator import mul
 
 import phonenumbers
+import pytest
 from growth import assert_linear
 from heuristic_cases import FULL
 from phonenumbers import Leniency, PhoneMetadata, PhoneNumberFormat, PhoneNumberMatcher
@@ -175,3 +176,28 @@ def test_no_digit_is_forgotten() -> None:
     """The digits of all scripts are known, whatever their code points."""
     digits = {code: str(unicodedata.digit(chr(code))) for code in range(128, sys.maxunicode + 1) if chr(code).isdigit()}
     assert digit_values() == digits
+
+
+@pytest.mark.parametrize(
+    ("text", "region"),
+    [
+        ("(675) 469-7802", "AR"),  # its prefix may be nothing
+        ("011 15-2345-6789", "AR"),  # a mobile number, to which a 9 is added
+        ("457-1234", "AG"),  # a number that gets an area code
+        ("0800433504", "JE"),  # a number of another region with the same code, too short for this one
+        ("03-1234-5678", "JP"),
+        ("0077 00376 80 1234", "JP"),
+        ("011234567", "GA"),
+        ("4951234567", "DE"),  # begins with the calling code
+        ("9123456789", "IN"),
+        ("49 30 22756869", "DE"),
+    ],
+)
+def test_prefixes_that_change_digits(text: str, region: str) -> None:
+    """What national prefixes change, and what begins like a calling code, is read as phonenumbers reads it."""
+    expected = [(match.start, match.end) for match in PhoneNumberMatcher(text, region)]
+    assert sorted(find_numbers(text, (region,))) == expected
+    others = [
+        phonenumbers.format_number(match.number, PhoneNumberFormat.E164) for match in PhoneNumberMatcher(text, region)
+    ]
+    assert [meant[region].value for meant in find_numbers(text, (region,)).values() if meant] == others
