@@ -1,4 +1,8 @@
-"""Web archives as batches of pages, for a program that wants the pages and no run."""
+"""Web archives as batches of pages, for a program that wants the pages and no run.
+
+They are read in a child process, as in a run, so that a file that makes a library end its process does not end the
+program.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +14,8 @@ from typing import Any
 import pyarrow as pa
 
 from curation.archives.inputs import Input, find_inputs
-from curation.archives.read import read_input
 from curation.archives.reader import ReadSettings
+from curation.archives.watched import read_watched
 from curation.errors import InputError, UnreadableArchive
 from curation.stages.parameters import build
 
@@ -26,10 +30,10 @@ def read_archives(
             such as `s3://…`, names of crawls such as `cc:CC-MAIN-2025-08`, or `@list.txt`, one of these per line; as
             `curate run` takes them.
         counts: Gets what becomes of every record read: a page (`pages.html`), not wanted (`passed.request`), or skipped
-            by cause (`skipped.type.pdf`). A damaged record costs itself alone. Filled as the batches are read: a
+            by cause (`skipped.type.pdf`). A damaged record costs itself alone. Filled at the end of each file: a
             `collections.Counter`, or any dict.
-        **settings: Keys of the recipe's table [read]: `dump`, `records` (types of records), `max_page_bytes`, `status`
-            (of pages, "2xx" by default), `types` (html, text, markdown).
+        **settings: Keys of the recipe's table [read]: `dump`, `records` (types of records), `max_page_bytes`,
+            `max_seconds`, `status` (of pages, "2xx" by default), `types` (html, text, markdown).
 
     Yields:
         Batches of at most 256 pages: `id`, `url`, `date`, `html` (decoded) or `text` (of a WET file or a text page),
@@ -39,7 +43,9 @@ def read_archives(
         InputError: An input stands for no file. Raised by the call itself.
         TypeError: An input is neither a string nor a path. Raised by the call itself.
         RecipeError: There is no such setting, or it cannot have this value. Raised by the call itself.
-        UnreadableArchive: Nothing in a file is an archive. Raised when its turn comes.
+        UnreadableArchive: Nothing in a file is an archive, or reading it ends the child process wherever it begins.
+            Raised when its turn comes.
+        StepFailed: The child process cannot be started. Raised when the first batch is asked for.
 
     Example:
         >>> from curation import read_archives
@@ -63,10 +69,9 @@ def _read(sources: list[Input], settings: ReadSettings, counts: MutableMapping[s
     found = counts if isinstance(counts, Counter) else Counter(counts)
     for source in sources:
         try:
-            with source.open() as archive:
-                for batch in read_input(archive, source, settings, found):
-                    _copy(found, counts)
-                    yield batch.table
+            for batch in read_watched(source, settings, found, []):
+                # A copy: a batch of the child process is a mapped file, of which a process can have only so many.
+                yield pa.ipc.read_record_batch(batch.table.serialize(), batch.table.schema)
         except UnreadableArchive as error:
             raise UnreadableArchive(f"{source.path}: {error}") from error
         finally:

@@ -106,15 +106,18 @@ class _ReadingProcess:
 
     def __init__(self) -> None:
         self.child: Child | None = None
+        self.environment: dict[str, str] = {}
         self.state_file = shared_file("state")
         os.ftruncate(self.state_file, STATE.size)
         self.state = mmap.mmap(self.state_file, STATE.size)
 
     def start(self) -> Child:
-        """The child that is running, or a new one."""
-        if self.child is not None and self.child.process.poll() is None:
+        """The child that is running, or a new one, which has this process's environment as it is now."""
+        environment = dict(os.environ)
+        if self.child is not None and self.child.process.poll() is None and self.environment == environment:
             return self.child
         self.end()
+        self.environment = environment
         control, theirs = socket.socketpair()
         files, their_files = socket.socketpair()
         with theirs, their_files:

@@ -184,15 +184,24 @@ def read_bundle(folder: Folder, path: str, columns: Sequence[str] | None = None,
     Raises:
         DamagedManifest: It is no such file.
     """
-    rows = None if shard is None else pc.field("shard") == shard
     kind = _schema_of(path)
     schema = pa.schema([kind.field(name) for name in columns or kind.names])
     with naming(folder, path):
-        with open_arrow(folder, path) as file:
-            table = pq.read_table(file, columns=schema.names, filters=rows).select(schema.names).cast(schema)
+        # Not `pq.read_table`: what is wrong in the footer can make it wait forever.
+        with open_arrow(folder, path) as file, pq.ParquetFile(file) as parquet:
+            groups = [group for group in range(parquet.num_row_groups) if _has(parquet, group, shard)]
+            table = parquet.read_row_groups(groups, list({*schema.names, "shard"}))
+        if shard is not None:
+            table = table.filter(pc.field("shard") == shard)
+        table = table.select(schema.names).cast(schema)
         if any(column.null_count for column in table.columns):
             raise ValueError("a value is missing")
     return table
+
+
+def _has(parquet: pq.ParquetFile, group: int, shard: str | None) -> bool:
+    """Whether a row group has rows of a shard, or of any."""
+    return shard is None or shard in parquet.read_row_group(group, ["shard"])["shard"].to_pylist()
 
 
 def read_tables(folder: Folder, step: str, numbers: Iterable[int], columns: Sequence[str]) -> Iterator[pa.Table]:

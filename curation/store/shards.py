@@ -196,10 +196,16 @@ def open_parquet(folder: Folder, path: str) -> Iterator[pq.ParquetFile]:
     Raises:
         DamagedShard: It is damaged, which may be found only as it is read.
     """
+    with naming_damage(folder, path), open_arrow(folder, path) as file, pq.ParquetFile(file) as parquet:
+        yield parquet
+
+
+@contextmanager
+def naming_damage(folder: Folder, path: str) -> Iterator[None]:
+    """Turn what Arrow raises for a damaged Parquet file into DamagedShard, which names the file."""
     try:
-        with open_arrow(folder, path) as file, pq.ParquetFile(file) as parquet:
-            yield parquet
-    except (pa.ArrowInvalid, OSError) as error:
+        yield
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError, OSError) as error:
         is_of_system = isinstance(error, OSError) and (error.errno is not None or not folder.is_local)
         if is_of_system or isinstance(error, CurationError):
             raise

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from curation.errors import InputError
 from curation.store.paths import CORPUS, DOCUMENTS, RUN
-from curation.store.storage import explain, is_of_storage
+from curation.store.storage import explain, input_errors, is_of_storage
 from curation.text.valid import valid_text
 
 TEXTS = pa.schema([("text", pa.string()), ("id", pa.string()), ("url", pa.string()), ("language", pa.string())])
@@ -85,7 +85,7 @@ def read_rows(path: str) -> Iterator[dict[str, Any]]:
         InputError: The file cannot be read, or a line is not a JSON object.
     """
     kind = _kind(path)
-    try:
+    with input_errors(f"{path}: cannot be read"), naming_damage(path):
         if kind == ".parquet":
             with fsspec.open(path, "rb") as file, pq.ParquetFile(file) as parquet:
                 for batch in parquet.iter_batches(ROWS):
@@ -105,10 +105,18 @@ def read_rows(path: str) -> Iterator[dict[str, Any]]:
                 if not isinstance(row, dict):
                     raise InputError(f"{path}: line {number} is not a JSON object")
                 yield row
-    except InputError:
-        raise
-    except (OSError, EOFError, ValueError, pa.ArrowException) as error:
-        raise InputError(f"{path}: cannot be read: {explain(error) if is_of_storage(error) else error}") from error
+
+
+@contextmanager
+def naming_damage(path: str) -> Iterator[None]:
+    """Turn what a damaged file raises into InputError, which names it. Errors of its storage stay as they are."""
+    try:
+        yield
+    except (OSError, EOFError, ValueError, OverflowError, pa.ArrowException) as error:
+        is_of_system = isinstance(error, OSError) and (type(error) is not OSError or error.errno is not None)
+        if is_of_system or is_of_storage(error):
+            raise
+        raise InputError(f"{path}: cannot be read: {error}") from error
 
 
 @contextmanager

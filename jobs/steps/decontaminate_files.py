@@ -28,7 +28,8 @@ from curation.store import paths
 from curation.store.folder import Folder
 from curation.store.manifest import Manifest, fingerprint
 from curation.store.shards import ShardWriter, shard_name
-from curation.text.text_files import TEXTS, read_texts, text_files
+from curation.store.storage import input_errors
+from curation.text.text_files import TEXTS, naming_damage, read_texts, text_files
 
 STEP = "decontaminate"
 REMOVED = paths.ShardFiles("removed/decontaminate")
@@ -128,11 +129,9 @@ def _columns(path: str) -> pa.Schema:
     """The columns of the output: those of a Parquet file, else TEXTS; InputError if it has no texts."""
     if not path.endswith(".parquet"):
         return TEXTS
-    try:
-        with fsspec.open(path, "rb") as file, pq.ParquetFile(file) as parquet:
-            columns = parquet.schema_arrow.remove_metadata()
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
+    errors = input_errors(f"{path}: cannot be read")
+    with errors, naming_damage(path), fsspec.open(path, "rb") as file, pq.ParquetFile(file) as parquet:
+        columns = parquet.schema_arrow.remove_metadata()
     place = columns.get_field_index("text")
     if place < 0 or columns.field(place).type not in (pa.string(), pa.large_string()):
         raise InputError(f'{path}: no column "text" of strings; it has {", ".join(columns.names)}')
@@ -143,7 +142,7 @@ def _batches(path: str, columns: pa.Schema) -> Iterator[pa.RecordBatch]:
     if columns is TEXTS:
         yield from read_texts(path)
         return
-    with fsspec.open(path, "rb") as file, pq.ParquetFile(file) as parquet:
+    with naming_damage(path), fsspec.open(path, "rb") as file, pq.ParquetFile(file) as parquet:
         for batch in parquet.iter_batches(ROWS):
             yield batch.cast(columns)
 

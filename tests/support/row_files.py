@@ -11,6 +11,7 @@ from curation.archives.ledger import Loss
 from curation.archives.read import read_input
 from curation.archives.reader import ReadSettings
 from curation.store import schema
+from curation.tokenize.encoding.parquet import footer as parquet
 
 Rows = list[dict[str, Any]]
 
@@ -40,3 +41,14 @@ def damage_statistics(path: Path, column: str) -> None:
     data = path.read_bytes()
     assert data.count(nullable + name) == 1
     path.write_bytes(data.replace(nullable + name, b"\x25\0" + name))
+
+
+def damage_footer(path: Path, column: str, field: int, value: int) -> None:
+    """Write another number into what a Parquet file says about each chunk of a column (`ColumnMetaData`)."""
+    data = path.read_bytes()
+    footer = parquet.read_footer(data)
+    for group in parquet.row_groups(footer):
+        for chunk in parquet.chunks(group):
+            if parquet.path(chunk) == column:
+                parquet.fields(chunk)[field] = (parquet.fields(chunk)[field][0], value)
+    path.write_bytes(data[: parquet.footer_start(data)] + parquet.footer_bytes(footer))

@@ -29,6 +29,7 @@ from curation.arrays import Int32s, Int64s
 from curation.errors import InputError
 from curation.store.folder import Folder
 from curation.store.manifest import read_manifests
+from curation.store.shards import naming_damage
 from curation.tokenize.encoding.parquet.column_pages import single_page
 
 Loaded = TypeVar("Loaded")
@@ -95,6 +96,7 @@ class TokenSet:
 
     Raises:
         InputError: There are no shards or no rows, or shards differ in sequence length or tokenizer.
+        DamagedShard: A file cannot be read.
     """
 
     def __init__(
@@ -110,8 +112,12 @@ class TokenSet:
         self._local = self.folder.is_local
         with ThreadPoolExecutor(READERS) as pool:
             footers = list(pool.map(self._footer, self._paths))
-        self.metadata = _common(source, [footer.metadata or {} for footer in footers])
-        kind = footers[0].schema.to_arrow_schema().field("input_ids").type
+        with naming_damage(self.folder, self._paths[0]):
+            self.metadata = _common(source, [footer.metadata or {} for footer in footers])
+            schema = footers[0].schema.to_arrow_schema()
+        kind = schema.field("input_ids").type if "input_ids" in schema.names else None
+        if kind is None or not pa.types.is_fixed_size_list(kind) or not pa.types.is_integer(kind.value_type):
+            raise InputError(f"{source}: {self._paths[0]} has no input_ids, lists of whole numbers of one length")
         self.sequence_length, self.dtype = int(kind.list_size), np.dtype(kind.value_type.to_pandas_dtype())
         groups = np.array([group for file, footer in enumerate(footers) for group in _groups(file, footer)], np.int64)
         self._file, self._group, self.blocks, self._page, self._end = groups.reshape(-1, len(_GROUP)).T
@@ -251,7 +257,7 @@ class TokenSet:
             self._starts.begin(blocks)
 
     def _footer(self, path: str) -> pq.FileMetaData:
-        with self._open(path) as file:
+        with naming_damage(self.folder, path), self._open(path) as file:
             return pq.read_metadata(file)
 
     def _open(self, path: str) -> IO[bytes]:
@@ -264,8 +270,9 @@ class TokenSet:
         values = int(self.blocks[block]) * self.sequence_length
         if self._local and self._page[block] >= 0:
             path = self.folder.readable(self._paths[self._file[block]])
-            if single_page(self._maps.bytes_of(path), int(self._page[block]), values):
-                return path, np.dtype("<u4"), int(self._end[block]) - values * 4
+            page, first = int(self._page[block]), int(self._end[block]) - values * 4
+            if page < first and single_page(self._maps.bytes_of(path), page, values):
+                return path, np.dtype("<u4"), first
         if self._cache is None:
             return self._decode(block).reshape(-1, self.sequence_length)
         cached = self._cache / f"{block}.bin"
@@ -276,7 +283,8 @@ class TokenSet:
 
     def table(self, block: int, columns: list[str] | None = None) -> pa.Table:
         """Read a row group as a table: all columns, or `columns`."""
-        with self._open(self._paths[self._file[block]]) as raw:
+        path = self._paths[self._file[block]]
+        with naming_damage(self.folder, path), self._open(path) as raw:
             parquet = pq.ParquetFile(raw, pre_buffer=True)
             return parquet.read_row_group(int(self._group[block]), columns=columns, use_threads=False)
 

@@ -236,15 +236,17 @@ class IndexFile:
         """Whether the smallest and largest values of a row group's columns allow a match."""
         metadata = self._parquet.metadata.row_group(group)
         for number in range(metadata.num_columns):
-            column = metadata.column(number)
-            name, statistics = column.path_in_schema.lower(), column.statistics
+            name = self._parquet.schema.column(number).path.lower()
+            is_key = urls is not None and name == KEY
+            if not is_key and name not in bounds:
+                continue  # a damaged description of a column ends the process when it is looked at
+            statistics = metadata.column(number).statistics
             if statistics is None or not statistics.has_min_max:
                 continue
             low, high = statistics.min, statistics.max
             if name in bounds and not _overlap(low, high, *bounds[name]):
                 return False
-            is_key = name == KEY and isinstance(low, str)
-            if urls is not None and is_key and not _begins(low, high, urls.prefixes):
+            if urls is not None and is_key and isinstance(low, str) and not _begins(low, high, urls.prefixes):
                 return False
         return True
 

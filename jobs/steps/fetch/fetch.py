@@ -366,7 +366,8 @@ def _refused(failure: TaskFailure[SelectTask]) -> str:
     """Raise the error for a file of the index that was not searched."""
     if failure.cause.startswith("--where:"):  # it fails on the values of some rows
         raise UsageError(failure.cause)
-    raise StepFailed(f"{select.STEP}: {failure.cause}")
+    where = f"{failure.item.source.path}: " if failure.kind == "workers" else ""  # other causes name the file
+    raise StepFailed(f"{select.STEP}: {where}{failure.cause}")
 
 
 def _read_chosen(folder: Folder, shards: dict[str, list[str]]) -> tuple[dict[str, pa.Table], set[str]]:

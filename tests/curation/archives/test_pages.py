@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from archives import page, prose, response, write_archive
+from row_files import damage_statistics
 
 from curation.archives.pages import read_archives
 from curation.errors import InputError, RecipeError, UnreadableArchive
@@ -68,3 +71,27 @@ def test_what_is_wrong_is_said_at_once(tmp_path: Path) -> None:
     assert next(pages).num_rows == 1
     with pytest.raises(UnreadableArchive):
         next(pages)
+
+
+def test_a_file_that_ends_the_process_that_reads_it(tmp_path: Path) -> None:
+    """Arrow ends another process than that of the program: the rows are counted, or the file is an error."""
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"id": ["1", "2"], "text": ["One.", "Two."]}), path)
+    damage_statistics(path, "text")
+    counts: dict[str, int] = {}
+    assert list(read_archives(path, counts=counts)) == []
+    assert counts["skipped.crash"] == counts["records.row"] == 2
+    damage_statistics(path, "id")
+    with pytest.raises(UnreadableArchive, match=r"a\.parquet: reading it ends the process \(SIGABRT: what\(\)"):
+        list(read_archives(path))
+
+
+def test_batches_that_are_kept_need_no_open_files(tmp_path: Path) -> None:
+    """A program may keep as many as fit into its memory."""
+    (tmp_path / "a.jsonl").write_text("".join(f'{{"text": "Line {number}."}}\n' for number in range(30_000)))
+    pages = read_archives(tmp_path)
+    kept = [next(pages)]
+    before = len(os.listdir("/dev/fd"))  # noqa: PTH208
+    kept += pages
+    assert len(kept) > 10
+    assert len(os.listdir("/dev/fd")) <= before  # noqa: PTH208

@@ -70,6 +70,20 @@ def test_a_prepared_child_is_used(tmp_path: Path) -> None:
     assert reader.child is child
 
 
+def test_a_child_has_the_environment_of_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials that a program sets after it has read something are used for what it reads next."""
+    source = archive(tmp_path)
+    read(source)
+    (reader,) = watched._IDLE
+    before = reader.child
+    monkeypatch.setenv("AWS_PROFILE", "mine")
+    read(source)
+    assert reader.child is not None
+    assert reader.child is not before
+    variables = Path(f"/proc/{reader.child.process.pid}/environ").read_bytes().split(b"\0")
+    assert b"AWS_PROFILE=mine" in variables
+
+
 def test_the_same_batches_as_without_a_child(tmp_path: Path) -> None:
     """Batches, counts and losses are those of read_batches."""
     source = archive(tmp_path)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from row_files import damage_footer
 
 from curation.errors import DamagedManifest
 from curation.store import bundles
@@ -30,6 +32,7 @@ from curation.store.manifest import (
     step_times,
 )
 from curation.store.shards import Output
+from curation.tokenize.encoding.parquet import footer as parquet
 
 SHARDS = [f"s{number:03d}" for number in range(300)]
 FEW = SHARDS[:40]
@@ -218,6 +221,19 @@ def test_a_damaged_bundle_is_an_error_that_says_what_to_do(folder: Folder) -> No
     folder.write(manifest_path("dedup", WHOLE), b"{")
     with pytest.raises(DamagedManifest, match=r"dedup/all\.json is damaged"):
         read_manifest(folder, "dedup", WHOLE)
+
+
+def test_a_damaged_footer_does_not_block(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arrow's search for rows waits forever for what fails in its threads, so it is not used."""
+    monkeypatch.setattr(bundles, "ROW_GROUP", 1)
+    write(folder, SHARDS)
+    bundle_all(folder)
+    damage_footer(Path(folder.path(bundle_path("filter", bundle_of(SHARDS[0])))), "shard", parquet.TYPE, 0)
+    found: list[Manifest | None] = []
+    reading = Thread(target=lambda: found.append(read_manifest(folder, "filter", SHARDS[0])), daemon=True)
+    reading.start()
+    reading.join(30)
+    assert found == [without_histograms(manifest_of(SHARDS[0]))]
 
 
 def test_missing_histograms_are_an_error(folder: Folder) -> None:

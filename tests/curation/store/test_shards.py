@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -71,7 +73,12 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     folder, table = Folder(str(tmp_path)), rows(5000)
     write(folder, "a.parquet", table, 1000)
     sound = (tmp_path / "a.parquet").read_bytes()
-    for damaged in (sound[:-9], sound[:4] + b"\xff" * 400 + sound[404:], b"", b"PAR1" * 9):
+    no_text = sound.replace(b"\x04text", b"\x04\xbeext")
+    (arrow_schema,) = re.findall(rb"/////[\w+/=]+", sound)
+    wide = base64.b64encode(base64.b64decode(arrow_schema).replace(b"\x40\0\0\0", b"\x41\0\0\0"))
+    no_type = sound.replace(arrow_schema, wide)
+    middle = sound[:4] + b"\xff" * 400 + sound[404:]
+    for damaged in (sound[:-9], middle, b"", b"PAR1" * 9, no_text, no_type):
         (tmp_path / "a.parquet").write_bytes(damaged)
         with pytest.raises(DamagedShard, match=r"a.parquet is damaged, see `curate verify`: "):
             list(read_shard(folder, "a.parquet"))

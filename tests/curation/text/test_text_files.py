@@ -6,6 +6,8 @@ import gzip
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import zstandard
 
@@ -24,6 +26,17 @@ def test_packed_rows(tmp_path: Path, ending: str, pack: type[bytes]) -> None:
     assert [row["text"] for row in read_rows(str(path))] == [f"text {number}" for number in range(3000)]
     path.write_bytes(data[:-20])
     with pytest.raises(InputError, match=r"cannot be read: .+"):
+        list(read_rows(str(path)))
+
+
+def test_damaged_rows(tmp_path: Path) -> None:
+    """Parquet that Arrow cannot read, or Python cannot hold, is an error that names the file."""
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": ["a"], "date": pa.array([1 << 60], pa.timestamp("ms"))}), path)
+    with pytest.raises(InputError, match=r"a\.parquet: cannot be read: .+"):
+        list(read_rows(str(path)))
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(InputError, match=r"a\.parquet: cannot be read: .+"):
         list(read_rows(str(path)))
 
 

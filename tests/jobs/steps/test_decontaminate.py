@@ -174,6 +174,21 @@ def test_recall_is_measured(out: Path, tmp_path: Path) -> None:
     assert bytes_of(out) == before
 
 
+def test_a_damaged_file_is_named_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Damage behind the first rows is not taken for a failure of storage, which may pass and is tried again."""
+    monkeypatch.setenv("CURATION_RETRY_SECONDS", "1")
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": [f"text {number}" for number in range(6000)]}), path, row_group_size=3000)
+    data = bytearray(path.read_bytes())
+    begin = pq.read_metadata(path).row_group(1).column(0).data_page_offset
+    data[begin : begin + 20] = b"\xff" * 20
+    path.write_bytes(data)
+    done = call("decontaminate", path, "--against", write_items(tmp_path), "--out", tmp_path / "out", "--workers", 0)
+    assert done.exception.exit_code == 3
+    assert str(done.exception).startswith(f"decontaminate: {path}: cannot be read: ")
+    assert "tried again" not in done.output
+
+
 def test_bad_input_writes_nothing(made: Path, tmp_path: Path) -> None:
     """Evals without the named field, a corpus of no documents, and no corpus give one line and exit code 2."""
     quiz, out = write_items(tmp_path), tmp_path / "out"

@@ -29,13 +29,18 @@ from processes import contents
 from s3_server import s3_server
 
 from curation.archives.commoncrawl.client import RateLimiter, RequestSettings
+from curation.archives.commoncrawl.index import IndexQuery
+from curation.archives.inputs import Input
 from curation.archives.pages import read_archives
 from curation.errors import InputError, OutputError, StepFailed, UsageError, WriteFailed
 from curation.jobs.steps.fetch.archives import append
-from curation.jobs.steps.fetch.fetch import FetchResult, fetch, make_request
+from curation.jobs.steps.fetch.fetch import FetchResult, _refused, fetch, make_request
+from curation.jobs.steps.fetch.select import SelectTask
 from curation.jobs.steps.progress import Progress
 from curation.running import retries
+from curation.running.answers import TaskFailure
 from curation.running.cluster import Cluster
+from curation.store.folder import Folder
 from curation.store.lease import LEASE
 
 pytest.importorskip("duckdb")
@@ -351,6 +356,14 @@ def test_an_index_file_that_cannot_be_read_is_quarantined(tmp_path: Path, server
     assert written(tmp_path / "out") == members(folder, [row for row in rows if row["url"] in kept])
     assert [entry["path"].rpartition("/")[2] for entry in result.found.quarantined] == [table.name]
     assert result.exit_code == again.exit_code == 1
+
+
+def test_an_index_file_that_ends_its_worker_is_named(tmp_path: Path) -> None:
+    """The cause of a worker's end names no file, so the error of the step does."""
+    source = Input("crawl/part-00007.gz.parquet", 8, "")
+    task = SelectTask(Folder(str(tmp_path)), source, IndexQuery(()), (), FAST, "")
+    with pytest.raises(StepFailed, match=r"^select: crawl/part-00007\.gz\.parquet: its worker died 3 times$"):
+        _refused(TaskFailure(task, "its worker died 3 times", kind="workers"))
 
 
 def test_what_was_fetched_stays_if_the_index_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,11 +18,13 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from row_files import damage_footer
 from s3_server import s3_server
 from tokenized import END, PAD, make_run, make_texts
 
 import curation
-from curation.errors import InputError, ParameterError
+from curation.errors import DamagedShard, InputError, ParameterError
+from curation.tokenize.encoding.parquet import footer as parquet
 from curation.tokenize.encoding.parquet.column_pages import single_page
 from curation.tokenize.encoding.token_shards import TokensSettings
 from curation.tokenize.loading import token_set
@@ -564,6 +566,25 @@ def test_ids_beyond_the_vocabulary_are_refused(
     assert len(list(itertools.islice(batches, 9))) == 9
     with pytest.raises(InputError, match=rf"train-00000:37:5: id {bad} is not in the vocabulary of 430 tokens"):
         next(batches)
+
+
+def test_damaged_files_are_named(run: str, tmp_path: Path) -> None:
+    """A footer that cannot be read, names in no valid UTF-8, places outside the file and files of something else."""
+    path, source = tmp_path / "train-00000.parquet", sorted(Path(run).glob("tokens/train-*.parquet"))[0]
+    sound = source.read_bytes()
+    for data in (sound[:-9], sound.replace(b"curation.end_id", b"curation.\xbe\xbe\xbe_id")):
+        path.write_bytes(data)
+        with pytest.raises(DamagedShard, match=r"/train-00000\.parquet is damaged, see `curate verify`: "):
+            TokenLoader(str(tmp_path), 4)
+    path.write_bytes(sound)
+    damage_footer(path, "input_ids.list.element", parquet.COMPRESSED, 1)
+    with pytest.raises(DamagedShard, match=r"/train-00000\.parquet is damaged, see `curate verify`: "):
+        next(iter(TokenLoader(str(tmp_path), 4, shuffle=False, prefetch=0)))
+    for column in ("document_ids", "document_starts"):
+        table = pq.read_table(source).drop_columns("input_ids")
+        pq.write_table(table.rename_columns({column: "input_ids"}), path)
+        with pytest.raises(InputError, match=r"train-00000\.parquet has no input_ids, lists of whole numbers of one"):
+            TokenLoader(str(tmp_path), 4)
 
 
 def test_a_type_that_holds_no_id_is_refused(run: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from commoncrawl import CRAWL, CrawlPage, crawl_server, pages, write_crawl_data
+from row_files import damage_statistics
 
 from curation.archives.commoncrawl.client import Client, RequestSettings
 from curation.archives.commoncrawl.index import FOOTER, IndexFile, IndexQuery, UrlList, parse_urls
@@ -171,3 +172,15 @@ def test_prefixes_of_keys() -> None:
     urls = parse_urls(["www.example.de", "https://a.example.org:8080/x", "10.0.0.1"], "list")
     assert isinstance(urls, UrlList)
     assert urls.prefixes == ["10.0.0.1", "de,example", "org,example,a"]
+
+
+def test_columns_that_are_not_asked_for_are_not_looked_at(tmp_path: Path) -> None:
+    """Also if looking at what the file says about them would end the process."""
+    pytest.importorskip("duckdb")
+    rows = write_crawl_data(tmp_path, pages(40), index_files=1)
+    (path,) = tmp_path.glob("**/*.gz.parquet")
+    damage_statistics(path, "content_mime_detected")
+    files = [Input(str(path), path.stat().st_size, "")]
+    german = expected(rows, lambda row: row["content_languages"] == "deu")
+    assert found(files, IndexQuery(WHOLE, "content_languages = 'deu'")) == german
+    assert found(files, IndexQuery(WHOLE, urls=parse_urls(["de"], "list"))) == german
