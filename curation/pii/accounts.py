@@ -11,8 +11,8 @@ from curation.pii.numbering import digits_of, shape
 from curation.pii.recognizers import Span, first_ssn
 from curation.pii.windows import plain
 
-CARD_DIGITS, SSN_DIGITS = (12, 19), (9, 9)
-"""Least and largest number of digits of a number."""
+CARD_DIGITS, SSN_DIGITS = (12, 19, True), (9, 9, False)
+"""Least and largest number of digits of a number, and whether the last one is a check digit."""
 _AROUND, _BEFORE_REACH = 5, 160
 """Characters around a social security number on which it depends whether it is part of something longer; and before it,
 whether words name it."""

@@ -50,7 +50,8 @@ class Kind:
         recognize: Finds its spans in a converted window, given the regions of phone numbers and where the window ends.
         judge: Turns a span in a text into a match, or None, given the regions, and whether a word that names a number
             may be near.
-        digits: Least and largest number of digits, in groups with one character between two, that a window needs.
+        digits: Least and largest number of digits, in groups with one character between two, that a window needs, and
+            whether the last one is a check digit.
         judge_all: Judges simple windows all at once, given the characters of all texts, the windows, a function that
             returns the text of a row, the minimum score and the regions. Returns their matches with their rows, and the
             other windows that may have one.
@@ -67,7 +68,7 @@ class Kind:
     shown: Callable[[str], str]
     recognize: Callable[[str, tuple[str, ...], int], Iterable[Span]]
     judge: Callable[..., Match | None]
-    digits: tuple[int, int] | None = None
+    digits: tuple[int, int, bool] | None = None
     judge_all: Callable[
         [views.Characters, Windows, Callable[[int], str], float, tuple[str, ...]],
         tuple[list[tuple[int, Match]], Windows],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -39,7 +39,7 @@ from curation.pii.phone_matcher import is_date, next_candidate
 from curation.pii.recognizers import GLUED_WORD, PHONE_SCORE, Span
 from curation.pii.shape_keys import AROUND, BEHIND
 from curation.pii.window_kernels import MAX_DIGITS
-from curation.pii.windows import HYPHENS, MIN_PHONE_DIGITS, NUMBER_PUNCTUATION, plain
+from curation.pii.windows import HYPHENS, MIN_PHONE_DIGITS, NUMBER_PUNCTUATION, plain, spelled
 from curation.text import views
 
 WELL_PRINTED = 0.6
@@ -257,7 +257,7 @@ def _judge_parts(
     for row, start, end, extension, meant, named in zip(*(one.tolist() for one in columns), strict=True):
         text = text_of(row)
         raw = text[start:end]
-        if must_be_printed and not named & _NAMED and "/" not in raw and not _MAY_BE_PRINTED.match(plain(raw)):
+        if must_be_printed and not named & _NAMED and "/" not in raw and not _MAY_BE_PRINTED.match(spelled(raw)):
             continue
         if raw[0] in _OPENING and _CLOSING.isdisjoint(raw):
             start, raw = start + 1, raw[1:]
@@ -339,9 +339,7 @@ def _scored(text: str, start: int, end: int, score: float, look: _Look, number: 
         named: What words may name it, as bits.
     """
     if look.is_international or not (named & OTHERWISE and is_named_otherwise(text, start, end)):
-        form = plain(text[start:end])
-        is_grouped = number.is_grouped and look.may_be_grouped
-        if look.is_international or (not look.is_inside and _is_well_printed(form, number.found, is_grouped)):
+        if look.is_international or (not look.is_inside and _is_well_printed(text[start:end], look, number)):
             score = WELL_PRINTED
         score = in_context("phone", text, start, end, score) if named & _NAMED else score
     value = number.value
@@ -388,21 +386,22 @@ def _is_part(text: str, start: int, end: int) -> bool:
     return is_part(text[start:], 0, end - start) if after_word else is_part(text, start, end)
 
 
-def _is_well_printed(form: str, found: Iterable[Number | Meaning], may_be_grouped: bool) -> bool:
+def _is_well_printed(raw: str, look: _Look, number: _WholeNumber) -> bool:
     """Whether a number without "+" is written as numbers are printed.
 
     Args:
-        form: The number with ASCII spaces and hyphens.
-        found: What it may mean.
-        may_be_grouped: Whether its groups are as is usual.
+        raw: The number as it is written.
+        look: What can be said of it by its shape.
+        number: What it means.
     """
-    if may_be_grouped and _GROUPED.match(form):
+    form = spelled(raw)
+    if number.is_grouped and look.may_be_grouped and _GROUPED.match(form):
         return True
     if "/" in form and _SLASHED.fullmatch(form):
         return True
     # The prefix for calls abroad and, as a group of its own, the country code.
     abroad = _ABROAD.match(form) if form.startswith(("00", "(00")) else None
-    return abroad is not None and any(number.country == int(abroad[1]) for number in found)
+    return abroad is not None and any(one.country == int(abroad[1]) for one in number.found)
 
 
 def _read(raw: str, found: Mapping[str, Number]) -> tuple[str, bool]:

@@ -112,7 +112,9 @@ def find_anchors(
 
 
 @kernel
-def have_groups(codepoints: UInt32s, begins: Int64s, ends: Int64s, least: int, most: int, found: Bools) -> None:
+def have_groups(
+    codepoints: UInt32s, begins: Int64s, ends: Int64s, least: int, most: int, checked: bool, found: Bools
+) -> None:
     """Tell which windows have groups of ASCII digits, with one character between two, with some number of digits.
 
     Args:
@@ -121,6 +123,7 @@ def have_groups(codepoints: UInt32s, begins: Int64s, ends: Int64s, least: int, m
         ends: Code point after each window.
         least: Least number of digits of all these groups.
         most: Largest number of their digits.
+        checked: Whether the last one must be the check digit of the others: see `recognizers.has_check_digit`.
         found: Output: whether a window has such groups; false before.
     """
     for window in range(begins.size):
@@ -128,10 +131,15 @@ def have_groups(codepoints: UInt32s, begins: Int64s, ends: Int64s, least: int, m
         for start in range(begin, end):
             is_first = 48 <= codepoints[start] <= 57 and not (start > begin and 48 <= codepoints[start - 1] <= 57)
             count, between, i = 0, 0, start
+            # The sums of the digits with every second one doubled, the last one or the one before it.
+            last_doubled, other_doubled = np.int64(0), np.int64(0)
             while is_first and i < end and count <= most and between <= 1:
                 if 48 <= codepoints[i] <= 57:
-                    count, between = count + 1, 0
-                    if least <= count <= most and not (i + 1 < end and 48 <= codepoints[i + 1] <= 57):
+                    count, between, digit = count + 1, 0, np.int64(codepoints[i]) - 48
+                    doubled = 2 * digit - 9 if digit > 4 else 2 * digit
+                    last_doubled, other_doubled = other_doubled + doubled, last_doubled + digit
+                    is_last = not (i + 1 < end and 48 <= codepoints[i + 1] <= 57)
+                    if least <= count <= most and is_last and (not checked or other_doubled % 10 == 0):
                         found[window] = True
                 else:
                     between += 1

@@ -95,6 +95,11 @@ def plain(text: str) -> str:
     return text if text.isascii() else shown(text).translate(_PLAIN)
 
 
+def spelled(text: str) -> str:
+    """`plain`, for text without letters of scripts that are shown as line ends."""
+    return text if text.isascii() else text.translate(_PLAIN)
+
+
 def capital(text: str) -> str:
     """`plain` with ASCII letters in upper case, which the IBAN expression requires."""
     return plain(text).translate(_CAPITALS)
@@ -124,12 +129,12 @@ def number_windows(text: views.Characters) -> Stretches:
     return _find_runs(text, NUMBER, DIGIT, MIN_PHONE_DIGITS)
 
 
-def grouped(text: views.Characters, stretches: Int64s, least: int, most: int) -> Int64s:
+def grouped(text: views.Characters, stretches: Int64s, least: int, most: int, checked: bool) -> Int64s:
     """Those of some windows of numbers that have groups of digits with `least` to `most` digits: see `have_groups`."""
     stretches = stretches[stretches[:, 3] >= least]
     rows, starts, ends = stretches[:, :3].T
     found = np.zeros(len(stretches), np.bool_)
-    have_groups(text.codepoints, starts + text.first[rows], ends + text.first[rows], least, most, found)
+    have_groups(text.codepoints, starts + text.first[rows], ends + text.first[rows], least, most, checked, found)
     chosen: Int64s = stretches[found]
     return chosen
 

@@ -95,9 +95,12 @@ def test_shown_keeps_positions() -> None:
 
 
 @settings(deadline=None, derandomize=True)
-@given(st.lists(st.text("0123 -x٣\u00a0", max_size=40), max_size=5), st.integers(1, 9), st.integers(0, 5))
-def test_windows_with_groups_of_digits(texts: list[str], least: int, more: int) -> None:
-    """A window is chosen if some groups of ASCII digits, one character apart, have as many digits as wanted."""
+@given(
+    st.lists(st.text("0127 -x٣\u00a0", max_size=40), max_size=5), st.integers(1, 9), st.integers(0, 5), st.booleans()
+)
+def test_windows_with_groups_of_digits(texts: list[str], least: int, more: int, checked: bool) -> None:
+    """A window is chosen if some groups of ASCII digits, one character apart, have as many digits as wanted; and the
+    last one is a check digit, if it must be."""
     view = characters(*texts)
     found = windows.number_windows(view)
     expected = []
@@ -105,13 +108,14 @@ def test_windows_with_groups_of_digits(texts: list[str], least: int, more: int) 
         groups = [match.span() for match in re.finditer("[0-9]+", texts[row][start:end])]
         chains = [groups[first : last + 1] for first in range(len(groups)) for last in range(first, len(groups))]
         joined = [
-            sum(stop - begin for begin, stop in chain)
+            "".join(texts[row][start + begin : start + stop] for begin, stop in chain)
             for chain in chains
             if all(behind[0] - before[1] == 1 for before, behind in itertools.pairwise(chain))
         ]
-        if any(least <= size <= least + more for size in joined):
+        sizes = [len(one) for one in joined if not checked or recognizers.has_check_digit(one)]
+        if any(least <= size <= least + more for size in sizes):
             expected.append([row, start, end, digits])
-    assert windows.grouped(view, found, least, least + more).tolist() == expected
+    assert windows.grouped(view, found, least, least + more, checked).tolist() == expected
 
 
 @pytest.mark.parametrize(("kind", "recognize"), [("credit_card", recognizers.cards), ("us_ssn", recognizers.ssns)])
