@@ -52,8 +52,9 @@ def search_parts(
         The number of numbers.
     """
     n_regions, count, place = are_valid.shape[1], 0, 0
-    pending, is_pending = np.empty((MAX_WIDTH + 1, n_regions), np.bool_), np.empty(MAX_WIDTH + 1, np.bool_)
-    allowed, missing = np.empty(n_regions, np.bool_), np.empty(n_regions, np.bool_)
+    # For each place the regions for which to go on there; at last those that are asked at all, and here.
+    pending = np.zeros((MAX_WIDTH + 3, n_regions), np.bool_)
+    allowed, missing = pending[MAX_WIDTH + 1], pending[MAX_WIDTH + 2]
     while place < len(parts):
         window, stop = parts[place, WINDOW], place
         while stop < len(parts) and parts[stop, WINDOW] == window:
@@ -64,59 +65,46 @@ def search_parts(
             first_digit += 1
         while classes[codepoints[begin + last_digit - 1]] != DIGIT:
             last_digit -= 1
-        is_pending[: size + 1] = False
-        pending[0], is_pending[0], allowed[:] = True, True, True
+        for region in range(n_regions):
+            pending[0, region] = allowed[region] = True
+            for i in range(place, stop):
+                pending[parts[i, CANDIDATE_END], region] = pending[parts[i, END], region] = False
         while place < stop and is_clear:
             origin, low, high = parts[place, ORIGIN], parts[place, CANDIDATE], parts[place, CANDIDATE_END]
-            following = place
-            while following < stop and parts[following, ORIGIN] == origin:
-                following += 1
-            has_missing = False
+            has_missing, one = False, place
             for region in range(n_regions):
-                missing[region] = is_pending[origin] and pending[origin, region] and allowed[region]
+                missing[region] = pending[origin, region] and allowed[region]
                 has_missing = has_missing or missing[region]
             is_date = has_missing and _is_date(codepoints, begin + low, begin + high, last[window], classes)
-            for one in range(place, following):
+            while place < stop and parts[place, ORIGIN] == origin:
+                one, place = place, place + 1
                 meaning, start, end = meant[one], parts[one, START], parts[one, END]
-                if is_date or not has_missing:
-                    break
                 is_valid = not are_clear[meaning]
                 for region in range(n_regions):
                     is_valid = is_valid or (missing[region] and are_valid[meaning, region])
-                if not is_valid or not _has_form(codepoints, begin + start, begin + end, classes):
+                if is_date or not has_missing or not is_valid:
                     continue
-                if not are_clear[meaning]:
-                    is_clear = False
-                    break
+                if not _has_form(codepoints, begin + start, begin + end, classes):
+                    continue
+                is_clear = is_clear and are_clear[meaning]
                 number = mark
                 while number < count and (
                     parts[found[number, 1], START] != start or parts[found[number, 1], END] != end
                 ):
                     number += 1
-                if number == count:
-                    found[number, 0], found[number, 1], hits[number] = window, one, False
-                    count += 1
-                is_whole, has_hit, has_missing = start <= first_digit and last_digit <= end, False, False
+                is_new, has_hit, has_missing = number == count, False, False
+                found[number, 0], found[number, 1], count = window, one, max(count, number + 1)
                 for region in range(n_regions):
-                    if is_whole and has_hit:
-                        # Regions after the first one that finds all digits are not asked.
+                    # Regions after the first one that finds all digits are not asked.
+                    if has_hit and start <= first_digit and last_digit <= end:
                         allowed[region] = missing[region] = False
-                    if not missing[region]:
-                        continue
-                    if not are_valid[meaning, region]:
-                        has_missing = True
-                        continue
-                    missing[region], hits[number, region], has_hit = False, True, True
-                    if end < last_digit:
-                        if not is_pending[end]:
-                            pending[end], is_pending[end] = False, True
-                        pending[end, region] = True
-            if has_missing and high < last_digit:
-                if not is_pending[high]:
-                    pending[high], is_pending[high] = False, True
-                for region in range(n_regions):
-                    pending[high, region] = pending[high, region] or missing[region]
-            place = following
+                    is_hit = missing[region] and are_valid[meaning, region]
+                    hits[number, region] = is_hit or (not is_new and hits[number, region])
+                    pending[end, region] = pending[end, region] or (is_hit and end < last_digit)
+                    missing[region] = missing[region] and not is_hit
+                    has_hit, has_missing = has_hit or is_hit, has_missing or missing[region]
+            for region in range(n_regions):
+                pending[high, region] = pending[high, region] or (missing[region] and high < last_digit)
         kept, n_found = mark, count
         for number in range(mark, n_found):
             is_kept = False
