@@ -47,14 +47,13 @@ def numbers_in_parts(text: views.Characters, windows: Int64s, regions: tuple[str
     parts, done = _parts(text, windows, regions)
     meant, meanings = _meant(text, windows, parts, regions)
     place_of = {region: place for place, region in enumerate(regions)}
-    are_valid, are_clear = (np.zeros((len(meanings), size), np.bool_) for size in (len(regions), 1))
+    are_valid = np.zeros((len(meanings), len(regions)), np.bool_)
     for place, found in enumerate(meanings):
-        are_clear[place] = found is not None
         are_valid[place, [place_of[region] for region, _ in found or ()]] = True
     numbers = np.empty((len(parts), 2), np.int64)
     count = search_parts(
         *(text.codepoints, begins + offsets, ends + offsets, text.last[rows], kinds_of_characters()),
-        *(parts, meant, are_valid, are_clear[:, 0]),
+        *(parts, meant, are_valid, np.array([found is not None for found in meanings], np.bool_)),
         *(numbers, np.empty((len(parts), len(regions)), np.bool_), done),
     )
     window, part = numbers[:count].T

@@ -1,8 +1,8 @@
 """Numbers in windows of the same shape: what is known of one holds for all whose digits may mean the same.
 
-Most windows have one of few shapes, and of the digits in them it only matters in which regions they are a number. So
-the search with expressions is made once for each shape and meaning, and a kernel tells what the digits of a window may
-mean. What that cannot tell for certain, and what is rarely written so, is left to `phone_matcher`.
+Windows that kernels do not look at, those with extensions or words next to a number, have few shapes, and of the digits
+in them it only matters in which regions they are a number. So the search with expressions is made once for each shape
+and meaning. What that cannot tell for certain, and what is rarely written so, is left to `phone_matcher`.
 """
 
 from __future__ import annotations
