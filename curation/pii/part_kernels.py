@@ -133,6 +133,8 @@ def find_parts(
                         stop -= 1
                     if stop == part or (stop == size and behind & JOINS) or (stop < size and kinds[stop] == X):
                         continue
+                    if one > 0 and part == low and stop == high:
+                        continue
                     before_part = ahead if part == 0 else kinds[part - 1]
                     if before_part & (JOINS | X) and not kinds[part] & LEADS:
                         continue

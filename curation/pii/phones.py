@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from curation.arrays import Int64s
@@ -254,6 +254,8 @@ def _judge_parts(
     numbers[:, 1:3] += of_number[:, 1:2]
     columns = (of_number[:, 0], *numbers[:, 1:].T, of_number[:, 4])
     known_numbers: dict[tuple[str, int, int, int, int], _KnownNumber | None] = {}
+    # In ASCII, the shape of a whole text takes little more time than that of a number.
+    shape_of = cache(lambda row: shape(text_of(row)) if text_of(row).isascii() else "")
     for row, start, end, extension, meant, named in zip(*(one.tolist() for one in columns), strict=True):
         text = text_of(row)
         raw = text[start:end]
@@ -262,7 +264,8 @@ def _judge_parts(
         if raw[0] in _OPENING and _CLOSING.isdisjoint(raw):
             start, raw = start + 1, raw[1:]
         begin = max(0, start - AROUND)
-        key = shape(text[begin : end + BEHIND]), start - begin, end - begin, extension, meant
+        around = shape_of(row)[begin : end + BEHIND] or shape(text[begin : end + BEHIND])
+        key = around, start - begin, end - begin, extension, meant
         try:
             known = known_numbers[key]
         except KeyError:
