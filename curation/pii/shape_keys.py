@@ -20,8 +20,10 @@ BEHIND = AROUND + len("mobile")
 """Characters behind a number that are looked at: one of recognizers.GLUED_WORD may be there."""
 _MAX_WIDTH = 40
 """Characters of the longest window, and of what belongs to it behind it, of which the shape is looked at."""
-_OTHERS = "\uff10" + "".join(sorted(set(NUMBER_PUNCTUATION) - set(map(chr, range(128)))))
-"""Characters of windows besides ASCII: a zero, which stands for all full-width digits, and punctuation."""
+_LETTERS_OF_LABELS = "\u0434\u0414\u043e\u041e\u0431\u0411\u00f3\u00d3"
+_OTHERS = "\uff10" + "".join(sorted(set(NUMBER_PUNCTUATION) - set(map(chr, range(128))))) + _LETTERS_OF_LABELS
+"""Characters besides ASCII that are told apart: a zero, which stands for all full-width digits, punctuation of windows,
+and letters of extensions."""
 _UNKNOWN, _LATIN, _LETTER, _SIGN, _FIRST_OTHER = 0, 128, 129, 130, 131
 """Bytes: for characters that are not looked at here; besides ASCII, for Latin letters, for other letters of alphabets,
 for punctuation around numbers; and for the first of the others."""
@@ -60,10 +62,7 @@ def shape_keys(text: views.Characters, windows: Int64s, text_of: Callable[[int],
     is_before, is_behind = places < np.repeat(begins, widths), places >= np.repeat(stops, widths)
     is_blurred = is_before | (is_behind & np.repeat(~is_extended & ~is_glued, widths))
     codes[is_blurred & _is_small_or_capital()[codes]] = ord("a")
-    is_unknown = (codes == _UNKNOWN) | (
-        is_behind & np.repeat(is_extended, widths) & is_letter[codes] & (codes >= _LATIN)
-    )
-    unknown = np.append(0, np.cumsum(is_unknown))
+    unknown = np.append(0, np.cumsum(codes == _UNKNOWN))
     is_known = (widths > 0) & (unknown[edges[1:]] == unknown[edges[:-1]])
     written = codes.tobytes()
     columns = (one.tolist() for one in (edges[:-1], edges[1:], begins - lows, ends - starts, behind, is_known))
@@ -100,8 +99,8 @@ def _bytes() -> UInt8s:
     for letter in joined_letters().finditer("".join(map(chr, range(_NO_SCRIPTS)))):
         table[letter.start()] = ord("\n")
     table[0x3000:0x3020] = table[0xFF01:0xFF10] = table[0xFF1A:0xFF21] = _SIGN
-    # These are signs of currency, and of extensions.
-    table[[0xFF03, 0xFF04]] = _UNKNOWN
+    # These are signs of currency, and of extensions, and letters that stand for "i" and "s" in labels.
+    table[[0xFF03, 0xFF04, 0x130, 0x131, 0x17F]] = _UNKNOWN
     table[0xFF10:0xFF1A] = _FIRST_OTHER
     table[list(map(ord, _OTHERS[1:]))] = range(_FIRST_OTHER + 1, _FIRST_OTHER + len(_OTHERS))
     return table
