@@ -20,8 +20,10 @@ import numpy as np
 from curation.arrays import Bools, Int32s, Int64s
 from curation.running.compiled import kernel
 
-MAX_STATES = 1 << 15
-"""States to keep. If there are more, all are forgotten and built again."""
+MAX_BYTES = 1 << 27
+"""Memory of the states to keep. If they take more, all are forgotten and built again."""
+_BYTES = 256
+"""Memory of a state besides its positions."""
 
 _CAPACITY = 64
 """States to make room for at first."""
@@ -92,7 +94,7 @@ class Automaton:
 
     def states(self) -> States:
         """The states that were built so far; none if there are too many."""
-        if len(self._states) > MAX_STATES:
+        if self._states.size > MAX_BYTES:
             self._states = States(self, self._start)
         return self._states
 
@@ -176,6 +178,7 @@ class States:
         accepts: At the same place, whether they are wanted.
         results: At the same place, its results.
         start: The state before the first digit.
+        size: Number of bytes that they take.
         origins: The states before the first digit of other expressions by their number; 0 if not known yet. Shape
             (1000,).
         dead: The state from which nothing can match.
@@ -187,6 +190,7 @@ class States:
         # The sets of positions that the states stand for, as bytes: they take a tenth of the memory of sets, which the
         # garbage collector would search, too. No state has the place 0.
         self._keys: list[bytes] = [b""]
+        self.size = 0
         self.results: list[Any] = [automaton.combined[0]]
         self.following: Int32s = np.zeros(10 * _CAPACITY, np.int32)
         self.kinds: Int32s = np.zeros(_CAPACITY, np.int32)
@@ -236,6 +240,7 @@ class States:
                 self.cells = self.following.data
             place = self._places[key] = 10 * number
             self._keys.append(key)
+            self.size += len(key) + _BYTES
             positions = array("i", key)
             kind = self._automaton.kind_of(tuple(positions[: bisect_left(positions, 0)]))
             self.results.append(self._automaton.combined[kind])

@@ -32,7 +32,7 @@ def test_equal_results_are_given_once() -> None:
 
 def test_states_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """If there are more states than allowed, they are built again, and the answers are the same."""
-    monkeypatch.setattr(automaton, "MAX_STATES", 3)
+    monkeypatch.setattr(automaton, "MAX_BYTES", 1000)
     made = Automaton(enumerate(EXPRESSIONS))
     for number in range(1000, 1400):
         text = str(number)

@@ -99,10 +99,10 @@ def test_the_same_numbers_as_expressions(texts: list[str]) -> None:
     compared(texts)
 
 
-@pytest.mark.parametrize("max_states", [1 << 15, 600])
-def test_many_texts(monkeypatch: pytest.MonkeyPatch, max_states: int) -> None:
+@pytest.mark.parametrize("max_bytes", [1 << 27, 300_000])
+def test_many_texts(monkeypatch: pytest.MonkeyPatch, max_bytes: int) -> None:
     """So it is in many texts of digits and punctuation, also if states are forgotten meanwhile."""
-    monkeypatch.setattr(automaton, "MAX_STATES", max_states)
+    monkeypatch.setattr(automaton, "MAX_BYTES", max_bytes)
     chance = random.Random(2)
     texts = []
     for _ in range(3500):
