@@ -20,7 +20,7 @@ import numpy as np
 from curation.arrays import Bools, Int32s, Int64s
 from curation.running.compiled import kernel
 
-MAX_BYTES = 1 << 27
+MAX_BYTES = 1 << 28
 """Memory of the states to keep. If they take more, all are forgotten and built again."""
 _BYTES = 256
 """Memory of a state besides its positions."""

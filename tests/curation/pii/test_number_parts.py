@@ -99,7 +99,7 @@ def test_the_same_numbers_as_expressions(texts: list[str]) -> None:
     compared(texts)
 
 
-@pytest.mark.parametrize("max_bytes", [1 << 27, 300_000])
+@pytest.mark.parametrize("max_bytes", [1 << 28, 300_000])
 def test_many_texts(monkeypatch: pytest.MonkeyPatch, max_bytes: int) -> None:
     """So it is in many texts of digits and punctuation, also if states are forgotten meanwhile."""
     monkeypatch.setattr(automaton, "MAX_BYTES", max_bytes)
