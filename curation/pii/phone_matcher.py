@@ -255,7 +255,7 @@ def candidate_at(form: str, place: int) -> _Candidate | None:
         return None
     # Only the characters around a candidate matter. Those of equal shape are looked at once.
     begin = max(0, span[0] - 1)
-    found = _candidate_of(form[begin : span[1] + 1], span[0] - begin)
+    found = _candidate_of(form[begin : span[1] + 1], span[0] - begin, span[1] - begin)
     if found is None:
         return None
     parts = [_NumberPart(begin + part.start, begin + part.end, part.shape) for part in found.parts]
@@ -293,8 +293,9 @@ def next_candidate(text: str, place: int) -> tuple[int, int] | None:
 
 
 @lru_cache(maxsize=_KEPT_SHAPES)
-def _candidate_of(text: str, place: int) -> _Candidate | None:
-    span = next_candidate(text, place)
+def _candidate_of(text: str, place: int, end: int | None = None) -> _Candidate | None:
+    """The candidate from a place on, or the next one if it is not known where that ends."""
+    span = next_candidate(text, place) if end is None else (place, end)
     if span is None:
         return None
     start, end = span
