@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Container, Iterator, Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any, NamedTuple, TypeVar
 
-from curation.pii.numbering import EXTENSION, Number, digit_values, digits_of, form_of, numbers_in_form, shape
+from curation.pii.numbering import EXTENSION, Number, digits_of, form_of, numbers_in_form, shape
 from curation.pii.numbering_plans import PUNCTUATION, Readings, regions_of
 from curation.pii.window_kernels import MIN_ABROAD
 
@@ -255,7 +255,7 @@ def candidate_at(form: str, place: int) -> _Candidate | None:
         return None
     # Only the characters around a candidate matter. Those of equal shape are looked at once.
     begin = max(0, span[0] - 1)
-    found = _candidate_of(form[begin : span[1] + 1], span[0] - begin)
+    found = _candidate_of(form[begin : span[1] + 1], span[0] - begin, span[1] - begin)
     if found is None:
         return None
     parts = [_NumberPart(begin + part.start, begin + part.end, part.shape) for part in found.parts]
@@ -270,17 +270,11 @@ def first_candidate(form: str, limit: int | None) -> tuple[int, int, _Candidate 
         form: The text, or its shape.
         limit: Place before which digits count.
     """
-    digits, counted = _any_digit(), form[:limit]
-    first, last = digits.search(counted), digits.search(counted[::-1])
+    counted = form[:limit]
+    first, last = _FIRST_DIGIT.search(counted), _FIRST_DIGIT.search(counted[::-1])
     if first is None or last is None:
         return 0, 0, None
     return first.start(), len(counted) - last.start(), candidate_at(form, 0)
-
-
-@cache
-def _any_digit() -> re.Pattern[str]:
-    """Matches what `str.isdigit` does, superscripts included."""
-    return re.compile(f"[0-9{''.join(map(chr, digit_values()))}]")
 
 
 def next_candidate(text: str, place: int) -> tuple[int, int] | None:
@@ -299,8 +293,9 @@ def next_candidate(text: str, place: int) -> tuple[int, int] | None:
 
 
 @lru_cache(maxsize=_KEPT_SHAPES)
-def _candidate_of(text: str, place: int) -> _Candidate | None:
-    span = next_candidate(text, place)
+def _candidate_of(text: str, place: int, end: int | None = None) -> _Candidate | None:
+    """The candidate from a place on, or the next one if it is not known where that ends."""
+    span = next_candidate(text, place) if end is None else (place, end)
     if span is None:
         return None
     start, end = span

@@ -55,8 +55,8 @@ _DATE_PATTERN = (
 _DATE = re.compile(_DATE_PATTERN)
 _QUAD = re.compile(r"(?!\d\d(?:\.\d\d){3}$|\d{3}\.\d{3}\.\d\d\.\d\d$)\d{1,3}(?:\.\d{1,3}){3}")
 """Four groups separated by full stops, which are an address or version, except two digits each or 044.668.18.00."""
-_MAX_SHAPE = 128
-"""Characters of a window whose shape says whether a number may be in it."""
+_MAX_SHAPE, _UNCLEAR = 128, frozenset("+＋/")
+"""Characters of a window whose shape says whether a number may be in it, and what it must not have for that."""
 _INTERNATIONAL = re.compile(r"[(（\[［]?[+＋]")
 _OPENING, _CLOSING = "(（[［", frozenset(")）]］")
 _NOT_INSIDE = r"(?<!\d)(?<!\d[.,:/+-])"
@@ -72,7 +72,7 @@ _ABROAD = re.compile(rf"{_NOT_INSIDE}\(?00 ?([1-9]\d{{0,2}})[)/ .-]")
 _SLASHED_PATTERN = rf"{_NOT_INSIDE}\(?0 ?[1-9][\d ]{{0,5}}\)? ?/ ?\d[\d -]{{3,}}+"
 _SLASHED = re.compile(_SLASHED_PATTERN)
 """Area code / number, as in Germany and Austria, in any grouping."""
-_WELL_PRINTED = re.compile(rf"[+＋]\D{{0,3}}\d|{_SLASHED_PATTERN}|(?!{_DATE_PATTERN}){_GROUPED_PATTERN}")
+_WELL_PRINTED = re.compile(rf"[+＋]\D{{0,9}}\d|{_SLASHED_PATTERN}|(?!{_DATE_PATTERN}){_GROUPED_PATTERN}")
 """Where a number may begin that is well printed."""
 _MAY_BE_PRINTED = re.compile(rf"[(（\[［]?(?:[+＋]|00)|{_GROUPED_PATTERN}")
 """What a number that may be well printed begins with, unless it has a slash."""
@@ -104,7 +104,7 @@ def _may_be_phone(text: str, start: int, end: int, named: int, minimum: float, r
         return True
     if not _WELL_PRINTED.search(written):
         return False
-    is_unclear = "+" in written or "/" in written or len(written) > _MAX_SHAPE
+    is_unclear = not _UNCLEAR.isdisjoint(written) or len(written) > _MAX_SHAPE
     return is_unclear or may_be_grouped(shape(written), regions)
 
 
@@ -259,10 +259,10 @@ def _judge_parts(
     for row, start, end, extension, meant, named in zip(*(one.tolist() for one in columns), strict=True):
         text = text_of(row)
         raw = text[start:end]
-        if must_be_printed and not named & _NAMED and "/" not in raw and not _MAY_BE_PRINTED.match(spelled(raw)):
-            continue
         if raw[0] in _OPENING and _CLOSING.isdisjoint(raw):
             start, raw = start + 1, raw[1:]
+        if must_be_printed and not named & _NAMED and "/" not in raw and not _MAY_BE_PRINTED.match(spelled(raw)):
+            continue
         begin = max(0, start - AROUND)
         around = shape_of(row)[begin : end + BEHIND] or shape(text[begin : end + BEHIND])
         key = around, start - begin, end - begin, extension, meant

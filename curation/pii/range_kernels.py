@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from curation.arrays import Bools, Int32s, Int64s, UInt32s
-from curation.running.compiled import inner, kernel
+from curation.running.compiled import inner, kernel, leaf
 
 PLAIN, EXTENDED, AFTER_PLUS = range(3)
 """How the digits of a range are written: with punctuation only, with an extension behind them, or with a plus sign."""
@@ -97,7 +97,8 @@ def read_ranges(
                 kind = _abroad(values, low, high, codes, origins, table_abroad, kinds_abroad, dead_abroad, missing)
                 if kind < 0:
                     return window
-                is_unclear = kind == 0
+                # Digits that begin with a calling code are not dialed in another way.
+                is_unclear = kind == 0 and high - low >= 3 and codes[_first_three(values, low)] == 0
             else:
                 state = start
                 for digit in range(low, high):
@@ -115,7 +116,7 @@ def read_ranges(
             if kind > 0 and written != AFTER_PLUS:
                 row[FIRST] = firsts[values[low]]
                 if high - low >= 3:
-                    row[CODE] = own_codes[100 * values[low] + 10 * values[low + 1] + values[low + 2]]
+                    row[CODE] = own_codes[_first_three(values, low)]
             wanted = 1 if row[CODE] else 0
             if is_unclear and high - low > 4:
                 begun = 0
@@ -155,7 +156,7 @@ def _abroad(
     calling code; 0 if it is no number, -1 if something is missing. Arguments are as in `read_ranges`."""
     if high - low < 3:
         return 0
-    code = codes[100 * values[low] + 10 * values[low + 1] + values[low + 2]]
+    code = codes[_first_three(values, low)]
     if code == 0:
         return 0
     state = origins[code]
@@ -173,3 +174,9 @@ def _abroad(
             break
     kind = kinds[state // 10]
     return 0 if kind == 0 or begin == high else 10 * kind + values[begin]
+
+
+@leaf
+def _first_three(values: Int64s, low: int) -> int:
+    """The number that three digits from a place on make."""
+    return int(100 * values[low] + 10 * values[low + 1] + values[low + 2])

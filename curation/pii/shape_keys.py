@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 
 from curation.arrays import Bools, Int64s, UInt8s
-from curation.pii.extensions import end_of_context, may_go_on
+from curation.pii.extensions import end_of_context, end_of_extension, may_go_on
 from curation.pii.phone_matcher import is_latin
 from curation.pii.windows import NUMBER_PUNCTUATION, joined_letters
 from curation.text import views
@@ -48,11 +48,12 @@ def shape_keys(text: views.Characters, windows: Int64s, text_of: Callable[[int],
     begins, stops = starts + firsts, ends + firsts
     lows = np.maximum(begins - AROUND, firsts)
     behind = np.minimum(lasts - stops, len(":00"))
+    is_extended = np.zeros(len(windows), np.bool_)
     for one in np.flatnonzero(may_go_on(text, rows, ends)).tolist():
-        behind[one] = end_of_context(text_of(rows[one]), int(ends[one])) - ends[one]
+        whole, end = text_of(rows[one]), int(ends[one])
+        behind[one], is_extended[one] = end_of_context(whole, end) - end, end_of_extension(whole, end) > end
     table, is_letter = _bytes(), _is_letter()
     is_glued = (stops < lasts) & is_letter[table[text.codepoints[np.minimum(stops, len(text.codepoints) - 1)]]]
-    is_extended = behind > len(":00")
     highs = np.minimum(stops + np.where(is_extended, behind + BEHIND, np.where(is_glued, BEHIND, AROUND)), lasts)
     widths = np.where((ends - starts > _MAX_WIDTH) | (behind > _MAX_WIDTH), 0, highs - lows)
     edges = np.append(0, np.cumsum(widths))

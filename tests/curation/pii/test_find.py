@@ -20,7 +20,7 @@ from personal_texts import LINES, adversarial
 from presidio_recognizers import on_complete_text
 
 from curation.arrays import Int64s
-from curation.pii import number_shapes, phone_matcher
+from curation.pii import number_shapes, phone_matcher, phones
 from curation.pii.evidence import Match
 from curation.pii.find import KINDS, Search, find, without_overlaps
 from curation.pii.recognizers import _OTHER_CARD_DIGITS, GLUED_WORD
@@ -367,6 +367,40 @@ def test_signs_and_letters_next_to_numbers_at_once(text: str, monkeypatch: pytes
     expected = searched_one_by_one([text], search)
     for _ in range(3):
         assert find(pa.array([text]), search) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "region", "value"),
+    [
+        ("(212) 736-5000,x5", "US", "+12127365000;5"),
+        ("(212) 736-5000\tx5", "US", "+12127365000;5"),
+        ("[1 212 736 5000", "US", "+12127365000"),
+        ("\uff08212 736 5000 - 24291117", "US", "+12127365000"),
+        ("\uff0b1 71 34 621 62 4", "ZZ", "+17134621624"),
+        ("+- - 7 955 191-92-56 #", "CA", "+79551919256"),
+        ("+81 044 20 7946 0958", "RU", None),  # behind the calling code 81 there is no other one
+    ],
+)
+def test_numbers_in_rare_forms(text: str, region: str, value: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether a window is judged at once or searched, the same number is found, also if it must be well printed."""
+    monkeypatch.setattr(number_shapes, "_OFTEN", 0)
+    search = Search((("phone", 0.5),), (region,))
+    texts = [text, text.replace("736", "868")]
+    expected = searched_one_by_one(texts, search)
+    assert [one.value for one in expected.get(0, [])] == ([] if value is None else [value])
+    for _ in range(3):
+        assert find(pa.array(texts), search) == expected
+    monkeypatch.setattr(number_shapes, "_OFTEN", 1 << 30)
+    monkeypatch.setattr(phones, "_judge_parts", lambda _, windows, *__: ([], windows))
+    monkeypatch.setattr(phones, "number_shapes", number_shapes.NumberShapes)
+    assert find(pa.array(texts), search) == expected
+
+
+def test_digits_before_a_window_that_are_no_part_of_it() -> None:
+    """A digit in a circle before a number is no digit of it, so that the first region with a number is enough."""
+    search = Search((("phone", 0.2),), ("US", "GB", "DE", "FR", "IL", "IN", "BR"))
+    for text in ("\u2460023  /15 6049-5193:x: 650", "\u00b2308 513 3250"):
+        assert find(pa.array([text]), search) == searched_one_by_one([text], search)
 
 
 @pytest.mark.parametrize("number", ["212-736-5000", "030/22756869", "0049 30 22756869", "(030) 22756869"])

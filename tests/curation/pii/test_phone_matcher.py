@@ -129,6 +129,15 @@ def test_digits_of_all_scripts() -> None:
     assert sorted(find_numbers("tel ０３０ ２２７５６８６９", ("DE",))) == [(4, 16)]
 
 
+@pytest.mark.parametrize("before", ["", "tel 12345678901234567890 and "])
+@pytest.mark.parametrize(("text", "region"), [("66076 7176\uff084]/x9011", "IN"), ("(703) 880-2884 /x51", "US")])
+def test_a_number_before_a_slash_and_x(before: str, text: str, region: str) -> None:
+    """A number before "/x" ends where the library says, however long the text is."""
+    expected = [(match.start, match.end) for match in PhoneNumberMatcher(before + text, region)]
+    assert sorted(find_numbers(before + text, (region,))) == expected
+    assert len(expected) == 1
+
+
 def test_without_a_region() -> None:
     """Without a region only numbers with a country code are valid."""
     assert sorted(find_numbers("+49 30 22756869, 030 22756869", (ANYWHERE,))) == [(0, 15)]
