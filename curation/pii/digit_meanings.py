@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from curation.arrays import Int32s, Int64s
+from curation.pii.number_characters import values_of_digits
 from curation.pii.numbering import COUNTRY_CODE, INTERNATIONAL_PREFIX, NATIONAL, PLUS
 from curation.pii.numbering_plans import (
     ANYWHERE,
@@ -138,7 +139,7 @@ class DigitMeanings:
         while True:
             home, abroad = (automaton.states() for automaton in automata)
             window = read_ranges(
-                *(text.codepoints, begins, stops, first, last, ranges),
+                *(text.codepoints, begins, stops, first, last, ranges, values_of_digits()),
                 *(home.following, home.accepts, home.kinds),
                 *(home.start, home.dead),
                 *(self._firsts, self._own_codes, self._leading, self._cuts),

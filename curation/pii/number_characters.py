@@ -6,7 +6,8 @@ from functools import cache
 
 import numpy as np
 
-from curation.arrays import UInt16s
+from curation.arrays import UInt8s, UInt16s
+from curation.pii.numbering import digit_values
 from curation.pii.phone_matcher import joins
 
 DIGIT, PLUS, BREAK, PAREN, OPEN, CLOSE, SPACE, HYPHEN = (1 << bit for bit in range(8))
@@ -15,7 +16,7 @@ DOT, SLASH, DASH, OTHER, X, JOINS, GLUED = (1 << bit for bit in range(8, 15))
 space, hyphen, full stop, slash, dashes, other punctuation, "x"; what a number next to it is none, and what may begin a
 word that is glued to a number."""
 _CHARACTERS = {
-    DIGIT: "0123456789\uff10\uff11\uff12\uff13\uff14\uff15\uff16\uff17\uff18\uff19",
+    DIGIT: "0123456789",
     PLUS: "+\uff0b",
     BREAK: "\u2007\u2009\u202f",
     PAREN: "(",
@@ -48,4 +49,16 @@ def kinds_of_characters() -> UInt16s:
     table[[code for code in _MAY_JOIN if joins(chr(code))]] = JOINS
     for kind, characters in _CHARACTERS.items():
         table[[ord(character) for character in characters]] = kind
+    table[values_of_digits() <= 9] = DIGIT
+    return table
+
+
+@cache
+def values_of_digits() -> UInt8s:
+    """The value of every code point that is a decimal digit of any script, 255 for others. Shape (0x110000,)."""
+    table = np.full(0x110000, 255, np.uint8)
+    table[ord("0") : ord("9") + 1] = range(10)
+    for code, value in digit_values().items():
+        if chr(code).isdecimal():
+            table[code] = int(value)
     return table

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from curation.arrays import Bools, Int32s, Int64s, UInt16s, UInt32s
+from curation.arrays import Bools, Int32s, Int64s, UInt8s, UInt16s, UInt32s
 from curation.pii.number_characters import (
     DASH,
     DIGIT,
@@ -29,8 +29,8 @@ from curation.pii.range_kernels import AFTER_PLUS, EXTENDED, PLAIN
 from curation.pii.window_kernels import MAX_BETWEEN, MAX_DIGITS, MAX_GROUPS, MAX_RUN, MIN_ABROAD, may_go_on
 from curation.running.compiled import kernel, leaf
 
-MAX_WIDTH = 200
-"""Characters of the longest window that is looked at."""
+MAX_WIDTH, _MAX_WRITTEN = 400, 250
+"""Characters of the longest window that is looked at, and of the longest number (libphonenumber)."""
 WINDOW, ORIGIN, CANDIDATE, CANDIDATE_END, START, END, FIRST, LAST, WRITTEN, EXTENSION = range(10)
 """What is said of a part: its window; the place from which on its candidate is the next one that has parts; where the
 candidate begins and ends; where the part does; the number of digits before it, and up to its end without an extension;
@@ -55,6 +55,7 @@ def find_parts(
     first: Int64s,
     last: Int64s,
     classes: UInt16s,
+    digit_values: UInt8s,
     table: Int32s,
     accepts: Bools,
     results: Int32s,
@@ -75,6 +76,7 @@ def find_parts(
         first: First code point of the text of each window.
         last: Code point after the text of each window.
         classes: Kinds of code points.
+        digit_values: Values of those that are digits.
         table: What follows the states of an automaton, as in `automaton.States`.
         accepts: Which of its states are looked for.
         results: The kinds of their results, 0 if there are none.
@@ -102,7 +104,9 @@ def find_parts(
         ahead = classes[codepoints[begin - 1]] if begin > first[window] else 0
         behind = classes[codepoints[end]] if end < last[window] else 0
         is_complete = not (behind & GLUED or may_go_on(codepoints, end, last[window]))
-        is_complete = is_complete and _read_kinds(codepoints, begin, end, classes, kinds, before, led, values)
+        is_complete = is_complete and _read_kinds(
+            codepoints, begin, end, classes, digit_values, kinds, before, led, values
+        )
         size = end - begin if is_complete else 0
         is_complete = is_complete and _read_x(kinds, size, next_x, last_x, doubles)
         # An "x" at the end of the window may begin an extension.
@@ -133,7 +137,7 @@ def find_parts(
                         stop -= 1
                     if stop == part or (stop == size and behind & JOINS) or (stop < size and kinds[stop] == X):
                         continue
-                    if one > 0 and part == low and stop == high:
+                    if (one > 0 and part == low and stop == high) or stop - part > _MAX_WRITTEN:
                         continue
                     before_part = ahead if part == 0 else kinds[part - 1]
                     if before_part & (JOINS | X) and not kinds[part] & LEADS:
@@ -239,6 +243,7 @@ def _read_kinds(
     begin: int,
     end: int,
     classes: UInt16s,
+    digit_values: UInt8s,
     kinds: UInt16s,
     before: Int64s,
     led: Int64s,
@@ -251,6 +256,7 @@ def _read_kinds(
         begin: First code point of the window.
         end: Code point after it.
         classes: Kinds of code points.
+        digit_values: Values of those that are digits.
         kinds: Output: the kind of each character.
         before: Output: the number of digits before each character, and before the end.
         led: Output: the number of punctuation characters directly before each character.
@@ -271,7 +277,7 @@ def _read_kinds(
         if not kind & OF_NUMBERS or run > MAX_RUN or count == MAX_DIGITS:
             return False
         if kind == DIGIT:
-            values[count] = code - 48 if code < 128 else code - 0xFF10
+            values[count] = digit_values[code]
             count += 1
     before[end - begin] = count
     return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from curation.arrays import Bools, Int32s, Int64s, UInt32s
+from curation.arrays import Bools, Int32s, Int64s, UInt8s, UInt32s
 from curation.running.compiled import inner, kernel, leaf
 
 PLAIN, EXTENDED, AFTER_PLUS = range(3)
@@ -27,6 +27,7 @@ def read_ranges(
     first: Int64s,
     last: Int64s,
     ranges: Int64s,
+    digit_values: UInt8s,
     table: Int32s,
     accepts: Bools,
     kinds: Int32s,
@@ -54,6 +55,7 @@ def read_ranges(
         first: Place in `ranges` of the first range of each window.
         last: Place after its last one.
         ranges: Shape (ranges, 3): number of digits before each, up to its end, and how it is written.
+        digit_values: Values of code points that are digits.
         table: What follows the states of the automaton of regions, as in `automaton.States`.
         accepts: Which of them are looked for.
         kinds: The kinds of their results.
@@ -83,9 +85,8 @@ def read_ranges(
         count = 0
         if first[window] < last[window]:
             for i in range(begins[window], stops[window]):
-                code = codepoints[i]
-                value = code - 48 if code < 128 else code - 0xFF10
-                if 0 <= value <= 9 and count < _MAX_READ:
+                value = digit_values[codepoints[i]]
+                if value <= 9 and count < _MAX_READ:
                     values[count] = value
                     count += 1
         for one in range(first[window], last[window]):
