@@ -146,9 +146,18 @@ def reach_before(sizes: Int64s) -> Int64s:
     return np.maximum(REACH + 1, _OTHER_REACH + _MAX_LISTED * (sizes + 2 * _MAX_BETWEEN + len(" and")))
 
 
-def in_context(kind: str, text: str, start: int, end: int, score: float) -> float:
-    """The score of a match at `text[start:end]`, raised if a word next to it names the kind."""
-    return min(1.0, max(score + BONUS, MIN_SCORE)) if _has_context(kind, text, start, end) else score
+def in_context(kind: str, text: str, start: int, end: int, score: float, form: str = "") -> float:
+    """The score of a match, raised if a word next to it names the kind.
+
+    Args:
+        kind: The kind.
+        text: The text.
+        start: Where the match begins.
+        end: Where it ends.
+        score: Its score.
+        form: The shape of the text, if it is known. No word depends on the values of digits.
+    """
+    return min(1.0, max(score + BONUS, MIN_SCORE)) if _has_context(kind, text, start, end, form) else score
 
 
 def may_be_in_context(kind: str, text: str, start: int, end: int) -> bool:
@@ -276,15 +285,17 @@ def _end_before(text: str, start: int) -> int:
     return begin + len(text[begin:start].rstrip(_BETWEEN))
 
 
-def _has_context(kind: str, text: str, start: int, end: int) -> bool:
+def _has_context(kind: str, text: str, start: int, end: int, form: str = "") -> bool:
     clues = _CLUES[kind]
     begin = max(0, start - REACH)
-    before = text[begin:start]
+    before = (form or text)[begin:start]
     last = before.rsplit(None, 1)
     if len(last) > 1 and last[1].isalpha() and "<" not in before and _is_word(clues, last[1]):
         return True
-    after = "" if clues.after is None else _clue(kind, text[end : end + _LABEL_REACH])
-    return _is_in(clues, _clue(kind, before), after, begin > 0 and not text[begin - 1].isspace())
+    after = "" if clues.after is None else (form or text)[end : end + _LABEL_REACH]
+    if not form:
+        before, after = _clue(kind, before), _clue(kind, after)
+    return _is_in(clues, before, after, begin > 0 and not text[begin - 1].isspace())
 
 
 @lru_cache(maxsize=_KEPT)

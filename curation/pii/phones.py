@@ -7,6 +7,8 @@ from collections.abc import Callable, Collection, Mapping
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from curation.arrays import Int64s
 from curation.pii.context import (
     ANY_NAME,
@@ -55,6 +57,8 @@ _DATE_PATTERN = (
 _DATE = re.compile(_DATE_PATTERN)
 _QUAD = re.compile(r"(?!\d\d(?:\.\d\d){3}$|\d{3}\.\d{3}\.\d\d\.\d\d$)\d{1,3}(?:\.\d{1,3}){3}")
 """Four groups separated by full stops, which are an address or version, except two digits each or 044.668.18.00."""
+_FEW = 100
+"""Characters of a text for each of its numbers that take as much time as what is around one."""
 _MAX_SHAPE, _UNCLEAR = 128, frozenset("+＋/")
 """Characters of a window whose shape says whether a number may be in it, and what it must not have for that."""
 _INTERNATIONAL = re.compile(r"[(（\[［]?[+＋]")
@@ -213,7 +217,7 @@ def _known(around: str, start: int, end: int, extension: int, meanings: tuple[Me
     return _KnownNumber(size, extension, meanings, groupings, look, labelled)
 
 
-def _judge_known(text: str, start: int, end: int, known: _KnownNumber, named: int) -> Match | None:
+def _judge_known(text: str, start: int, end: int, known: _KnownNumber, named: int, form: str = "") -> Match | None:
     """The match of a number of which all but its digits is known, or None if it contains a date.
 
     Args:
@@ -222,6 +226,7 @@ def _judge_known(text: str, start: int, end: int, known: _KnownNumber, named: in
         end: Where it ends.
         known: What is known of it.
         named: What words may name it, as bits.
+        form: The shape of the text, if it is known.
     """
     size, extension, meanings, groupings, look, labelled = known
     if labelled is not None and has_label("phone", text, start, end):
@@ -237,7 +242,7 @@ def _judge_known(text: str, start: int, end: int, known: _KnownNumber, named: in
             break
     value = f"+{chosen.country}{digits[chosen.cut : size]}"
     value = f"{value};{digits[size:]}" if extension else value
-    return _scored(text, start, end, PHONE_SCORE, look, _WholeNumber(value, is_grouped, meanings), named)
+    return _scored(text, start, end, PHONE_SCORE, look, _WholeNumber(value, is_grouped, meanings), named, form)
 
 
 def _judge_parts(
@@ -254,8 +259,14 @@ def _judge_parts(
     numbers[:, 1:3] += of_number[:, 1:2]
     columns = (of_number[:, 0], *numbers[:, 1:].T, of_number[:, 4])
     known_numbers: dict[tuple[str, int, int, int, int], _KnownNumber | None] = {}
-    # In ASCII, the shape of a whole text takes little more time than that of a number.
-    shape_of = cache(lambda row: shape(text_of(row)) if text_of(row).isascii() else "")
+    counts = np.bincount(of_number[:, 0])
+
+    @cache
+    def shape_of(row: int) -> str:
+        """The shape of a whole text, if that takes less time than the shapes of what is around its numbers."""
+        text = text_of(row)
+        return shape(text) if text.isascii() or len(text) < _FEW * counts[row] else ""
+
     for row, start, end, extension, meant, named in zip(*(one.tolist() for one in columns), strict=True):
         text = text_of(row)
         raw = text[start:end]
@@ -264,7 +275,8 @@ def _judge_parts(
         if must_be_printed and not named & _NAMED and "/" not in raw and not _MAY_BE_PRINTED.match(spelled(raw)):
             continue
         begin = max(0, start - AROUND)
-        around = shape_of(row)[begin : end + BEHIND] or shape(text[begin : end + BEHIND])
+        form = shape_of(row)
+        around = form[begin : end + BEHIND] or shape(text[begin : end + BEHIND])
         key = around, start - begin, end - begin, extension, meant
         try:
             known = known_numbers[key]
@@ -275,7 +287,7 @@ def _judge_parts(
         if known.groupings is None:
             match = judge_phone(text, Span(start, end, PHONE_SCORE), regions, named)
         else:
-            match = _judge_known(text, start, end, known, named)
+            match = _judge_known(text, start, end, known, named, form)
         if match is not None:
             matches.append((row, match))
     return matches, windows[~done]
@@ -329,7 +341,9 @@ def _context(around: str, start: int, end: int) -> tuple[str, int, int]:
     return around[before : end if is_glued else end + AROUND], start - before, end - before
 
 
-def _scored(text: str, start: int, end: int, score: float, look: _Look, number: _WholeNumber, named: int) -> Match:
+def _scored(
+    text: str, start: int, end: int, score: float, look: _Look, number: _WholeNumber, named: int, form: str = ""
+) -> Match:
     """The match of a number, with the evidence of its form and of the words next to it.
 
     Args:
@@ -340,11 +354,12 @@ def _scored(text: str, start: int, end: int, score: float, look: _Look, number: 
         look: What can be said of it by its shape.
         number: What it means.
         named: What words may name it, as bits.
+        form: The shape of the text, if it is known.
     """
     if look.is_international or not (named & OTHERWISE and is_named_otherwise(text, start, end)):
         if look.is_international or (not look.is_inside and _is_well_printed(text[start:end], look, number)):
             score = WELL_PRINTED
-        score = in_context("phone", text, start, end, score) if named & _NAMED else score
+        score = in_context("phone", text, start, end, score, form) if named & _NAMED else score
     value = number.value
     return Match("phone", start, end, score, value, "55501" in value and _FICTION.fullmatch(value) is not None)
 
