@@ -109,6 +109,41 @@ LINES: dict[str, Part] = {
     "digits and punctuation after tel": lambda chance: (
         "tel " + "".join(chance.choices("0123456789 ()-./", k=24)) + "\n"
     ),
+    "Russian contacts": lambda chance: (
+        f"Тел.: 8 ({chance.randint(300, 999)}) {_digits(chance, 3)}-{_digits(chance, 2)}-{_digits(chance, 2)}, "
+        f"факс: +7 ({chance.randint(300, 999)}) {_digits(chance, 3)}-{_digits(chance, 4)} доб. {_digits(chance, 3)}\n"
+    ),
+    "French contacts": lambda chance: (
+        f"Tél : 0{chance.randint(1, 9)}." + ".".join(_digits(chance, 2) for _ in range(4)) + " / "
+        "06 " + " ".join(_digits(chance, 2) for _ in range(4)) + "\n"
+    ),
+    "phones of any country": lambda chance: (
+        f"contact +{chance.randint(1, 998)} {chance.choice(('(0)', '', '(12)'))} "
+        f"{_digits(chance, chance.randint(2, 4))}{chance.choice(' -./')}"
+        f"{_digits(chance, chance.randint(3, 4))} {_digits(chance, chance.randint(2, 4))}\n"
+    ),
+    "phones with any extension": lambda chance: (
+        f"({chance.randint(201, 989)}) {chance.randint(200, 999)}-{_digits(chance, 4)}"
+        f"{chance.choice((' x', ', ext. ', ' Ext ', ' #', ';ext=', ' extn '))}{_digits(chance, chance.randint(1, 5))}\n"
+    ),
+    "random groups with ext after tel": lambda chance: (
+        f"tel {''.join(chance.choices('0123456789' * 3 + ' -./()+[]', k=chance.randint(15, 39)))} ext 12\n"
+    ),
+    "pluses with ext after tel": lambda chance: (
+        "tel "
+        + "".join(
+            f"{chance.choice(('+', ''))}{_digits(chance, chance.randint(3, 8))}{chance.choice((' ', '-', '/'))}"
+            for _ in range(16)
+        )
+        + " ext 5\n"
+    ),
+    "x behind slashes after tel": lambda chance: (
+        "tel "
+        + "".join(
+            f"{_digits(chance, chance.randint(3, 7))}{chance.choice(('/x', ' xx ', ' x ', ' / '))}" for _ in range(14)
+        )
+        + "\n"
+    ),
     "Arabic digits": lambda chance: "".join(chr(0x660 + int(d)) for d in _digits(chance, 10)) + " هاتف ",
     "IBAN-like": _iban_like,
     "IBAN-like, no spaces": lambda chance: f"DE{_digits(chance, 20)} ",
