@@ -8,7 +8,7 @@ few more; "number" and "security", which say little by themselves, do not count.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property, lru_cache
 from typing import Any
@@ -83,27 +83,27 @@ class _Clues:
 
     @cached_property
     def _automaton(self) -> Any:
-        return _automaton(self.parts)
+        return _automaton(dict.fromkeys(self.parts, 0))
 
     def may_be_in(self, text: str) -> bool:
         """Whether any of the substrings is in a text."""
         return next(self._automaton.iter(text), None) is not None
 
 
-def _automaton(words: Iterable[str]) -> Any:
-    """Finds words in a text in one pass: the place of the last character of each, and its length."""
+def _automaton(words: Mapping[str, int]) -> Any:
+    """Finds words in a text in one pass: the place of the last character of each, and its number."""
     import ahocorasick
 
-    automaton = ahocorasick.Automaton(ahocorasick.STORE_LENGTH)
-    for word in words:
-        automaton.add_word(word)
+    automaton = ahocorasick.Automaton(ahocorasick.STORE_INTS)
+    for word, number in words.items():
+        automaton.add_word(word, number)
     automaton.make_automaton()
     return automaton
 
 
 @cache
 def _identifiers() -> Any:
-    return _automaton(_IDENTIFIERS | _NUMBERED)
+    return _automaton(dict.fromkeys(_IDENTIFIERS | _NUMBERED, 0))
 
 
 def _clues(words: str, labels: str = "", joined: str = "", not_followed_by: str = "") -> _Clues:
@@ -183,9 +183,7 @@ def has_label(kind: str, text: str, start: int, end: int) -> bool:
 
 @cache
 def _all_words() -> Any:
-    """Finds the words that name something: the place of the last character of each, its length and what it names."""
-    import ahocorasick
-
+    """Finds the words that name something. The number of each has its length and what it names."""
     named: dict[str, int] = {}
     for bit, words in (
         (OTHERWISE, _IDENTIFIERS | _NUMBERED),
@@ -193,11 +191,7 @@ def _all_words() -> Any:
     ):
         for word in words:
             named[word] = named.get(word, 0) | bit
-    automaton = ahocorasick.Automaton(ahocorasick.STORE_INTS)
-    for word, bits in named.items():
-        automaton.add_word(word, len(word) << _BITS | bits)
-    automaton.make_automaton()
-    return automaton
+    return _automaton({word: len(word) << _BITS | bits for word, bits in named.items()})
 
 
 def may_be_named(text: views.Characters, text_of: Callable[[int], str], stretches: Int64s) -> Int64s:

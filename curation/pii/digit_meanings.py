@@ -194,7 +194,7 @@ class DigitMeanings:
             return _certain((region, meaning) for region in self._regions)
         readings: Readings = self._automaton.combined[found[KIND]]
         plans = [one[1] for one in readings.all] if written == EXTENDED else []
-        if any(plan.may_change or _has_prefix(plan, found[FIRST]) is not False for plan in plans):
+        if any(plan.changed or _has_prefix(plan, found[FIRST]) is not False for plan in plans):
             # It is searched in the digits of the extension, too.
             return None
         return _certain((one[0], _at_home(one, size, found)) for one in readings.usual)

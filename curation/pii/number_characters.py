@@ -16,7 +16,6 @@ DOT, SLASH, DASH, OTHER, X, JOINS, GLUED = (1 << bit for bit in range(8, 15))
 space, hyphen, full stop, slash, dashes, other punctuation, "x"; what a number next to it is none, and what may begin a
 word that is glued to a number."""
 _CHARACTERS = {
-    DIGIT: "0123456789",
     PLUS: "+\uff0b",
     BREAK: "\u2007\u2009\u202f",
     PAREN: "(",

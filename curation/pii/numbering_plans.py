@@ -207,7 +207,7 @@ class NumberingPlan:
         prefix, numbers = f"(?:{self._simple_prefix})", f"(?:{'|'.join(_patterns(self.country))})"
         # libphonenumber takes the prefix off twice if the calling code precedes it.
         yield Way(WITH_CODE), f"{self.code}{prefix}?{prefix}?{numbers}"
-        for changed in self._changed:
+        for changed in self.changed:
             yield Way(UNKNOWN), f"{self.code}{prefix}?(?:{changed})"
         yield from self.ways_after_country()
         for condition, place, expression in main_plan(self.country).national.conditions():
@@ -218,10 +218,10 @@ class NumberingPlan:
         if self._simple_prefix is None:
             yield Way(UNKNOWN), _ANY_DIGITS
             return
-        for changed in self._changed:
+        for changed in self.changed:
             yield Way(UNKNOWN), changed
         prefix, numbers = f"(?:{self._simple_prefix})", f"(?:{'|'.join(_patterns(self.country))})"
-        if self._prefix is not None and self._prefix.groups and not self._changed:
+        if self._prefix is not None and self._prefix.groups and not self.changed:
             # With the code of a carrier, which the digits behind it may only have if they are too many for a number.
             carrier = _CARRIER.fullmatch(self._prefix.pattern)
             if carrier is not None and self._longest < CARRIER_DIGITS + int(carrier[3]):
@@ -259,16 +259,16 @@ class NumberingPlan:
         """The national prefix as an expression for an automaton, but for digits that it changes; None if not known."""
         pattern = "" if self._prefix is None else self._prefix.pattern
         # What follows a prefix with groups only moves.
-        prefix = self._parts_of_prefix[0] if self._changed else re.sub(r"\(\\d[^()]*\)", "", pattern)
-        if not self._changed and (self._transform not in ("", "\\1", "\\2") or "\\d{" in prefix):
+        prefix = self._parts_of_prefix[0] if self.changed else re.sub(r"\(\\d[^()]*\)", "", pattern)
+        if not self.changed and (self._transform not in ("", "\\1", "\\2") or "\\d{" in prefix):
             return None
         conditions = (expression for *_, expression in main_plan(self.country).national.conditions())
         regions = [text for one in _metadata(self.country) for text in (one.leading_digits or "", _general(one))]
-        expressions = (prefix, *self._changed, *_patterns(self.country), *conditions, *regions)
+        expressions = (prefix, *self.changed, *_patterns(self.country), *conditions, *regions)
         return prefix if all(map(is_supported, expressions)) else None
 
     @property
-    def _changed(self) -> tuple[str, ...]:
+    def changed(self) -> tuple[str, ...]:
         """Expressions for digits that the national prefix changes."""
         return self._parts_of_prefix[1]
 
@@ -300,14 +300,9 @@ class NumberingPlan:
         return longest(self.abroad) if is_supported(self.abroad) else MAX_DIGITS
 
     @property
-    def may_change(self) -> bool:
-        """Whether the national prefix changes some digits."""
-        return bool(self._changed)
-
-    @property
     def has_prefix(self) -> bool:
         """Whether there is a national prefix, or what may be one."""
-        return bool(self._parts_of_prefix[0]) if self._changed else self._prefix is not None
+        return bool(self._parts_of_prefix[0]) if self.changed else self._prefix is not None
 
     def may_have_prefix(self, digits: str) -> bool:
         """Whether digits begin with the national prefix, or what may be one."""
@@ -317,7 +312,7 @@ class NumberingPlan:
     def prefix_sizes(self) -> dict[str, int]:
         """The length of each national prefix by its first digit; nothing if that does not tell it."""
         pattern = "" if self._prefix is None else self._prefix.pattern
-        pattern = self._parts_of_prefix[0] if self._changed else pattern
+        pattern = self._parts_of_prefix[0] if self.changed else pattern
         carrier = _CARRIER.fullmatch(pattern)
         prefixes = (pattern if carrier is None else carrier[1]).removeprefix("(?:").removesuffix(")").split("|")
         sizes = {prefix[:1]: len(prefix) for prefix in prefixes}

@@ -252,7 +252,7 @@ def _judge_parts(
     minimum: float,
     regions: tuple[str, ...],
 ) -> tuple[list[tuple[int, Match]], Int64s]:
-    """Judge the windows of digits, punctuation and plus signs, as `judge_windows`."""
+    """Judge the windows of digits and punctuation by their parts, as `judge_windows`."""
     matches: list[tuple[int, Match]] = []
     numbers, meanings, done = numbers_in_parts(characters, windows, regions)
     of_number, must_be_printed = windows[numbers[:, 0]], minimum > PHONE_SCORE

@@ -71,7 +71,7 @@ def search_parts(
                 pending[parts[i, CANDIDATE_END], region] = pending[parts[i, END], region] = False
         while place < stop and is_clear:
             origin, low, high = parts[place, ORIGIN], parts[place, CANDIDATE], parts[place, CANDIDATE_END]
-            has_missing, one = False, place
+            has_missing = False
             for region in range(n_regions):
                 missing[region] = pending[origin, region] and allowed[region]
                 has_missing = has_missing or missing[region]
