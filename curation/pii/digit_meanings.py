@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from curation.arrays import Int32s, Int64s
+from curation.pii.extension_kernels import MAX_EXTENSION
 from curation.pii.number_characters import values_of_digits
 from curation.pii.numbering import COUNTRY_CODE, INTERNATIONAL_PREFIX, NATIONAL, PLUS
 from curation.pii.numbering_plans import (
@@ -39,14 +40,13 @@ from curation.pii.range_kernels import (
     MISSING_ABROAD,
     MISSING_CODE,
     MISSING_STATE,
+    UNREAD,
     read_ranges,
 )
 from curation.text import views
 
 _KEPT = 1 << 13
 """What is remembered of each sort."""
-_MAX_BEHIND = 100
-"""Characters behind a window whose digits are read: more than belong to it in any shape that is looked at."""
 _NO_PREFIX = 10
 """What is written for a first digit that no national prefix has."""
 _MAX_PREFIX = 4
@@ -69,20 +69,6 @@ class Meaning(NamedTuple):
 
 Meanings = tuple[tuple[str, Meaning], ...]
 """What digits mean in each region in which they are a valid number."""
-
-
-class DigitRange(NamedTuple):
-    """Digits of a window that may be a number.
-
-    Attributes:
-        first: Number of digits before them.
-        last: Number of digits up to their end, without an extension.
-        written: How they are written: PLAIN, EXTENDED or AFTER_PLUS.
-    """
-
-    first: int
-    last: int
-    written: int
 
 
 _Kept = TypeVar("_Kept")
@@ -117,37 +103,31 @@ class DigitMeanings:
         self._leading, self._cuts = np.full(10_000, -1, np.int32), np.zeros(10_000, np.int32)
         self._meanings: dict[tuple[int, ...], Meanings | None] = {}
 
-    def read(self, text: views.Characters, windows: Int64s, first: Int64s, last: Int64s, ranges: Int64s) -> Int32s:
+    def read(self, text: views.Characters, windows: Int64s, ranges: Int64s) -> Int32s:
         """What ranges of the digits of windows may mean, as in `read_ranges`.
 
         Args:
             text: The texts.
-            windows: The windows.
-            first: Place in `ranges` of the first range of each window.
-            last: Place after its last one.
+            windows: The window of each range.
             ranges: The ranges, shape (ranges, 3).
         """
         rows, begins, ends, *_ = windows.T
         offsets = text.first[rows]
-        begins, stops = begins + offsets, np.minimum(text.last[rows], ends + offsets + _MAX_BEHIND)
-        size, window, missing = len(windows), 0, np.zeros(3, np.int64)
-        most = int((last - first).max(initial=0))
-        found = np.zeros((size, max(1, most), COLUMNS), np.int32)
-        if most == 0:
-            return found
+        begins, stops = begins + offsets, np.minimum(text.last[rows], ends + offsets + MAX_EXTENSION)
+        place, missing, found = 0, np.zeros(3, np.int64), np.zeros((len(ranges), COLUMNS), np.int32)
         automata = self._automaton, calling_codes()
         while True:
             home, abroad = (automaton.states() for automaton in automata)
-            window = read_ranges(
-                *(text.codepoints, begins, stops, first, last, ranges, values_of_digits()),
+            place = read_ranges(
+                *(text.codepoints, begins, stops, ranges, values_of_digits()),
                 *(home.following, home.accepts, home.kinds),
                 *(home.start, home.dead),
                 *(self._firsts, self._own_codes, self._leading, self._cuts),
                 *(codes_of_digits(), abroad.origins, abroad.following, abroad.kinds),
-                *(abroad.dead, window),
+                *(abroad.dead, place),
                 *(found, missing),
             )
-            if window == size:
+            if place == len(ranges):
                 return found
             what, state, digit = missing.tolist()
             if what == MISSING_STATE:
@@ -167,26 +147,28 @@ class DigitMeanings:
         self._cuts[digits] = sum({1 << size for size in prefixes if size}) | (is_unclear and not country_code(begun))
         self._leading[digits] = self._prefixes.setdefault(prefixes, digits)
 
-    def of(self, one: DigitRange, found: Sequence[int]) -> Meanings | None:
+    def of(self, size: int, written: int, found: Sequence[int]) -> Meanings | None:
         """What a range of digits means, or None if that needs a closer look.
 
         Args:
-            one: The range.
-            found: What it may mean, as in `read_ranges`.
+            size: Number of digits, without an extension.
+            written: How they are written, as in `range_kernels`.
+            found: What they may mean, as in `read_ranges`.
         """
-        if not any(found):
+        if not any(found) and written != UNREAD:
             return ()
-        size = one.last - one.first
-        key = (size, one.written, *found)
+        key = (size, written, *found)
         try:
             return self._meanings[key]
         except KeyError:
-            meanings = self._meanings_of(size, one.written, found)
+            meanings = self._meanings_of(size, written, found)
         # Another thread may forget it at once.
         keep(self._meanings, key, meanings)
         return meanings
 
     def _meanings_of(self, size: int, written: int, found: Sequence[int]) -> Meanings | None:
+        if written == UNREAD:
+            return None
         if written == AFTER_PLUS:
             if not found[KIND]:
                 return _certain((region, _dialed(plan, size, found)) for region, plan in self._plans)

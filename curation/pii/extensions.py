@@ -16,6 +16,8 @@ _EXTENSION = re.compile(f"(?:{re.sub(r'[*+][+]', '{0,20}+', EXTENSION).replace('
 MAX_EXTENSION = 80
 _NEVER_EXTENSION = frozenset(("", *map(chr, range(128)))) - frozenset("\t ,;-#~aAeEiIxX")
 """What ends a number at once: most of ASCII begins no extension."""
+_SIGNS = frozenset("xX~\uff5e")
+"""Labels of extensions that a window may end with."""
 
 
 def end_of_context(text: str, end: int) -> int:
@@ -31,8 +33,12 @@ def may_go_on(text: views.Characters, rows: Int64s, ends: Int64s) -> Bools:
 
 
 def end_of_extension(text: str, end: int) -> int:
-    """Where the extension ends that follows a number before `end`, perhaps cut off; `end` if there is none."""
-    if text[end : end + 1] in _NEVER_EXTENSION:
+    """Where the extension ends that follows a window of a number before `end`, perhaps cut off; `end` if none does."""
+    if text[end : end + 1] in _NEVER_EXTENSION and text[end - 1 : end] not in _SIGNS:
         return end
-    extension = _EXTENSION.match(text, end, end + MAX_EXTENSION)
-    return extension.end() if extension else end
+    # Spaces before its label, or a label that is a sign, may be in the window.
+    number = end
+    while number > max(0, end - MAX_EXTENSION) and not text[number - 1].isdecimal():
+        number -= 1
+    extension = _EXTENSION.match(text, number, end + MAX_EXTENSION)
+    return max(end, extension.end()) if extension else end

@@ -11,10 +11,10 @@ from curation.pii.numbering import digit_values
 from curation.pii.phone_matcher import joins
 
 DIGIT, PLUS, BREAK, PAREN, OPEN, CLOSE, SPACE, HYPHEN = (1 << bit for bit in range(8))
-DOT, SLASH, DASH, OTHER, X, JOINS, GLUED = (1 << bit for bit in range(8, 15))
+DOT, SLASH, DASH, OTHER, X, TILDE, LETTER, JOINS = (1 << bit for bit in range(8, 16))
 """Kinds of characters: a digit, a plus sign, a space that no candidate has, "(", other opening brackets, closing ones,
-space, hyphen, full stop, slash, dashes, other punctuation, "x"; what a number next to it is none, and what may begin a
-word that is glued to a number."""
+space, hyphen, full stop, slash, dashes, other punctuation, "x", "~", letters and "#" in numbers; and what a number next
+to it is none."""
 _CHARACTERS = {
     PLUS: "+\uff0b",
     BREAK: "\u2007\u2009\u202f",
@@ -26,10 +26,11 @@ _CHARACTERS = {
     DOT: ".",
     SLASH: "/",
     DASH: "\u2012\u2013\u2014\u2015\uff0d",
-    OTHER: "\u2010\u2011\u2212\uff0e\uff0f\u00ad\u200b\u2060",
+    OTHER: "\u2010\u2011\u2053\u2212\u223c\uff0e\uff0f\u00ad\u200b\u2060",
     X: "xX",
-    JOINS: "%$",
-    JOINS | GLUED: "abcdefghijklmnopqrstuvwyzABCDEFGHIJKLMNOPQRSTUVWYZ",
+    TILDE: "~\uff5e",
+    LETTER: "\u30fc",
+    JOINS: "%$abcdefghijklmnopqrstuvwyzABCDEFGHIJKLMNOPQRSTUVWYZ",
 }
 OF_NUMBERS = JOINS - 1
 _MAY_JOIN = (

@@ -11,8 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from curation.arrays import Bools, Int64s
-from curation.pii.digit_meanings import DigitRange, Meaning, Meanings, digit_meanings
+from curation.pii.digit_meanings import Meaning, Meanings, digit_meanings
 from curation.pii.number_characters import kinds_of_characters, values_of_digits
+from curation.pii.numbering import digits_of, numbers
 from curation.pii.numbering_plans import regions_of
 from curation.pii.part_kernels import COLUMNS, END, EXTENSION, FIRST, LAST, START, WINDOW, WRITTEN, find_parts
 from curation.pii.search_kernels import search_parts
@@ -35,7 +36,7 @@ class NumberParts(NamedTuple):
 
 
 def numbers_in_parts(text: views.Characters, windows: Int64s, regions: tuple[str, ...]) -> NumberParts:
-    """Find the numbers in windows, but not in those with other characters, which need a closer look.
+    """Find the numbers in windows, but not in those that need a closer look.
 
     Args:
         text: The texts.
@@ -50,13 +51,13 @@ def numbers_in_parts(text: views.Characters, windows: Int64s, regions: tuple[str
     are_valid = np.zeros((len(meanings), len(regions)), np.bool_)
     for place, found in enumerate(meanings):
         are_valid[place, [place_of[region] for region, _ in found or ()]] = True
-    numbers = np.empty((len(parts), 2), np.int64)
+    chosen = np.empty((len(parts), 2), np.int64)
     count = search_parts(
         *(text.codepoints, begins + offsets, ends + offsets, text.last[rows], kinds_of_characters()),
         *(parts, meant, are_valid, np.array([found is not None for found in meanings], np.bool_)),
-        *(numbers, np.empty((len(parts), len(regions)), np.bool_), done),
+        *(chosen, np.empty((len(parts), len(regions)), np.bool_), done),
     )
-    window, part = numbers[:count].T
+    window, part = chosen[:count].T
     distinct = [tuple(dict.fromkeys(meaning for _, meaning in found or ())) for found in meanings]
     return NumberParts(np.column_stack([window, parts[part][:, [START, END, EXTENSION]], meant[part]]), distinct, done)
 
@@ -72,16 +73,39 @@ def _meant(
         parts: The parts.
         regions: Regions (ISO 3166).
     """
-    digits, each = digit_meanings(regions), np.arange(len(parts))
-    found = digits.read(text, windows[parts[:, WINDOW]], each, each + 1, parts[:, [FIRST, LAST, WRITTEN]])
+    digits, of_part = digit_meanings(regions), windows[parts[:, WINDOW]]
+    found = digits.read(text, of_part, parts[:, [FIRST, LAST, WRITTEN]])
     sizes = parts[:, LAST] - parts[:, FIRST]
-    keys = np.column_stack([sizes, parts[:, WRITTEN], found[:, 0]]).astype(np.int32)
+    keys = np.column_stack([sizes, parts[:, WRITTEN], found]).astype(np.int32)
     width, written = keys.shape[1] * keys.itemsize, keys.tobytes()
     known: dict[bytes, int] = {}
     places = [known.setdefault(written[at : at + width], len(known)) for at in range(0, len(written), width)]
     distinct = np.frombuffer(b"".join(known), np.int32).reshape(-1, keys.shape[1])
-    meanings = [digits.of(DigitRange(0, size, how), row) for size, how, *row in distinct.tolist()]
-    return np.array(places, np.int64), meanings
+    meanings = [digits.of(size, how, row) for size, how, *row in distinct.tolist()]
+    meant = np.array(places, np.int64)
+    are_unclear = np.array([found is None for found in meanings], np.bool_)
+    begins = of_part[:, 1] + text.first[of_part[:, 0]]
+    for part in np.flatnonzero(are_unclear[meant]).tolist():
+        start, end = (begins[part] + parts[part, [START, END]]).tolist()
+        characters = map(chr, text.codepoints[start:end].tolist())
+        meant[part] = len(meanings)
+        meanings.append(_read("".join(characters), int(sizes[part]), regions))
+    return meant, meanings
+
+
+def _read(written: str, size: int, regions: tuple[str, ...]) -> Meanings | None:
+    """What a written number means, or None if it has other digits than are written.
+
+    Args:
+        written: The number.
+        size: Number of digits without its extension.
+        regions: Regions (ISO 3166).
+    """
+    found, digits = numbers(written, regions), digits_of(written)
+    own, extension = digits[:size], digits[size:]
+    if not all(own.endswith(one.national) and one.extension == extension for one in found.values()):
+        return None
+    return tuple((region, Meaning(one.country, size - len(one.national), one.source)) for region, one in found.items())
 
 
 def _parts(text: views.Characters, windows: Int64s, regions: tuple[str, ...]) -> tuple[Int64s, Bools]:

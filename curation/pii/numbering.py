@@ -238,7 +238,8 @@ def without_extension(written: str, extension: int) -> str | None:
     if not extension:
         return written
     *_, before, last = _DIGITS.finditer(f"{written} ")
-    return written[: before.end()] if last.end() == len(written) and len(last[0]) == extension else None
+    is_last = last.end() == len(written.removesuffix("#")) and len(last[0]) == extension
+    return written[: before.end()] if is_last else None
 
 
 class Grouping(NamedTuple):
@@ -331,6 +332,7 @@ def usually_grouped(written: str, meanings: Iterable[Number]) -> Number | None:
         written: The number as it is written.
         meanings: What it may mean.
     """
+    written = written.removesuffix("#")
     sizes, digits = group_sizes(shape(written)), digits_of(written)
     has_slashes = written.count("/") > 1
     previous = None

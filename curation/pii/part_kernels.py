@@ -1,7 +1,6 @@
 """A kernel that finds the parts of windows that may be phone numbers, as `phone_matcher` does with expressions.
 
-Only windows of digits, punctuation and plus signs are looked at. A part is left out if an automaton accepts its digits
-in no region.
+A part is left out if an automaton accepts its digits in no region.
 """
 
 from __future__ import annotations
@@ -9,28 +8,40 @@ from __future__ import annotations
 import numpy as np
 
 from curation.arrays import Bools, Int32s, Int64s, UInt8s, UInt16s, UInt32s
+from curation.pii.extension_kernels import (
+    KEYPAD,
+    MAX_EXTENSION,
+    SIGN,
+    end_of_short_extension,
+    is_glued_word,
+    read_extension,
+)
 from curation.pii.number_characters import (
     DASH,
     DIGIT,
     DOT,
-    GLUED,
     HYPHEN,
     JOINS,
     LEADS,
+    LETTER,
     NOT_PUNCTUATION,
     OF_NUMBERS,
+    OTHER,
     PAREN,
     PLUS,
     SLASH,
     SPACE,
+    TILDE,
     X,
 )
-from curation.pii.range_kernels import AFTER_PLUS, EXTENDED, PLAIN
-from curation.pii.window_kernels import MAX_BETWEEN, MAX_DIGITS, MAX_GROUPS, MAX_RUN, MIN_ABROAD, may_go_on
+from curation.pii.range_kernels import AFTER_PLUS, EXTENDED, PLAIN, UNREAD
+from curation.pii.window_kernels import MAX_BETWEEN, MAX_DIGITS, MAX_GROUPS, MAX_RUN, MIN_ABROAD
 from curation.running.compiled import kernel, leaf
 
 MAX_WIDTH, _MAX_WRITTEN = 400, 250
 """Characters of the longest window that is looked at, and of the longest number (libphonenumber)."""
+MAX_PLACES = MAX_WIDTH + MAX_EXTENSION
+"""Characters of a window and an extension behind it."""
 WINDOW, ORIGIN, CANDIDATE, CANDIDATE_END, START, END, FIRST, LAST, WRITTEN, EXTENSION = range(10)
 """What is said of a part: its window; the place from which on its candidate is the next one that has parts; where the
 candidate begins and ends; where the part does; the number of digits before it, and up to its end without an extension;
@@ -38,13 +49,20 @@ how it is written, as in `range_kernels`; and the number of digits of its extens
 of the window."""
 COLUMNS = 10
 NONE = -1
-"""What is written instead of the place of an "x" if there is none."""
+"""What is written instead of a place if there is none."""
+NEXT_X, LAST_MARK, DOUBLES = range(3)
+MARKS = 3
+"""What is said of the places of each "x" and "~": see `_read_marks`."""
 _MAX_LEADS = 10
 """Characters before the first digit of a candidate."""
-_MAX_EXTENSION = 9
-"""Digits of the longest extension behind an "x"."""
+_MAX_HASHED = 6
+"""Digits of the longest extension without label, which ends with "#"."""
 _MIN_VIABLE = 3
 """Digits of the shortest number with punctuation."""
+_MAX_LETTERS = 2
+"""With more letters than this, they stand for digits (libphonenumber)."""
+_KEYS = np.array([2, 2, 2, 3, 3, 3, 4, 4, 4, 5, 5, 5, 6, 6, 6, 7, 7, 7, 7, 8, 8, 8, 9, 9, 9, 9])
+"""The keys of a telephone that letters are on."""
 
 
 @kernel
@@ -92,29 +110,47 @@ def find_parts(
         The window to begin with when the table is complete, or when there is room for more parts if it is; the number
         of windows if all are done. And the number of parts.
     """
-    kinds, before = np.empty(MAX_WIDTH, np.uint16), np.empty(MAX_WIDTH + 1, np.int64)
-    led = np.empty(MAX_WIDTH, np.int64)
-    values, wanted = np.empty(MAX_DIGITS, np.int64), np.empty(MAX_WIDTH + 1, np.bool_)
-    ranges = np.empty((3 * MAX_WIDTH, 2), np.int64)
-    next_x, last_x = np.empty(MAX_WIDTH + 1, np.int64), np.empty(MAX_WIDTH + 1, np.int64)
-    doubles = np.empty(MAX_WIDTH + 1, np.int64)
+    kinds, before = np.empty(MAX_PLACES, np.uint16), np.empty(MAX_PLACES + 1, np.int64)
+    led, seconds = np.empty(MAX_WIDTH, np.int64), np.empty(MAX_WIDTH + 1, np.int64)
+    values, wanted = np.empty(MAX_DIGITS + MAX_EXTENSION, np.int64), np.empty(MAX_PLACES + 1, np.bool_)
+    ranges, keys = np.empty((3 * MAX_PLACES, 2), np.int64), np.empty(MAX_EXTENSION, np.int64)
+    marks = np.empty((MARKS, MAX_PLACES + 1), np.int64)
     while window < begins.size:
         begin, end = begins[window], ends[window]
         done[window] = False
         ahead = classes[codepoints[begin - 1]] if begin > first[window] else 0
         behind = classes[codepoints[end]] if end < last[window] else 0
-        is_complete = not (behind & GLUED or may_go_on(codepoints, end, last[window]))
-        is_complete = is_complete and _read_kinds(
-            codepoints, begin, end, classes, digit_values, kinds, before, led, values
-        )
+        is_complete = _read_kinds(codepoints, begin, end, classes, digit_values, kinds, before, led, values)
         size = end - begin if is_complete else 0
-        is_complete = is_complete and _read_x(kinds, size, next_x, last_x, doubles)
-        # An "x" at the end of the window may begin an extension.
-        goes_on = end < last[window] and (codepoints[end] == 58 or codepoints[end] == 44 or codepoints[end] == 9)
-        if is_complete and goes_on and last_x[size] != NONE and before[last_x[size]] == before[size]:
-            is_complete = False
+        digits_end, total, sort, label_end, digits_at, n_keys = size, size, 0, 0, 0, 0
+        while is_complete and kinds[digits_end - 1] != DIGIT:
+            digits_end -= 1
+        if is_complete and is_glued_word(codepoints, end, last[window]):
+            # What follows the window does not matter.
+            behind = 0
+        elif is_complete:
+            sort, label_end, digits_at, total = read_extension(
+                codepoints, digit_values, begin + digits_end, last[window]
+            )
+            label_end, digits_at, total = label_end - begin, digits_at - begin, total - begin
+            is_complete = total >= 0
+            if total > digits_end:
+                behind = classes[codepoints[begin + total]] if begin + total < last[window] else 0
+                n_keys = _read_label(
+                    *(codepoints, begin, digits_end, label_end, total, digit_values),
+                    *(kinds, before, values, keys),
+                )
+            else:
+                total = size
+        # An "x" or "~" behind spaces may be in a number, too; other labels are not.
+        place = digits_end
+        while place < total and kinds[place] == SPACE and codepoints[begin + place] != 9:
+            place += 1
+        word = digits_end if total > size and not kinds[place] & (X | TILDE) else total + 1
+        if is_complete:
+            _read_marks(codepoints, begin, kinds, size, total, marks, seconds)
         mark = count
-        for i in range(size + 1):
+        for i in range(total + 1):
             wanted[i] = i == 0
         for origin in range(size):
             place = origin
@@ -122,53 +158,50 @@ def find_parts(
                 low, high = _next_candidate(kinds, led, place, size)
                 if low < 0:
                     break
-                behind_it = high
-                while behind_it < size and kinds[behind_it] == SPACE:
-                    behind_it += 1
-                if behind_it < size and kinds[behind_it] == X and before[behind_it] < before[size]:
-                    # It may begin an extension with more punctuation than is between groups.
-                    is_complete = False
-                    break
-                for one in range(_all_parts(kinds, low, high, ranges)):
-                    part, stop = ranges[one, 0], ranges[one, 1]
-                    first_x, x = next_x[part], last_x[stop]
-                    has_x, is_double = first_x < stop, doubles[stop] > doubles[part + 1]
-                    while stop > part and not kinds[stop - 1] & (DIGIT | X):
-                        stop -= 1
-                    if stop == part or (stop == size and behind & JOINS) or (stop < size and kinds[stop] == X):
-                        continue
-                    if (one > 0 and part == low and stop == high) or stop - part > _MAX_WRITTEN:
-                        continue
-                    before_part = ahead if part == 0 else kinds[part - 1]
-                    if before_part & (JOINS | X) and not kinds[part] & LEADS:
-                        continue
-                    if is_double:
+                if high == digits_end and total > size:
+                    high = total
+                elif high < digits_end:
+                    # Digits that have too many others before them, or too much punctuation.
+                    stop = read_extension(codepoints, digit_values, begin + high, last[window])[3] - begin
+                    is_hashed = end < last[window] and codepoints[end] == 35
+                    if stop < 0 or stop > size or (is_hashed and _is_extension(codepoints, begin, before, high, size)):
                         is_complete = False
                         break
-                    # An "x" only precedes an extension, or is the last character.
-                    is_last = kinds[stop - 1] == X
-                    is_extended = has_x and not is_last
-                    if has_x and (before[first_x] != before[x] or (is_last and first_x != x)):
+                    high = stop
+                second = seconds[low]
+                if second < high and marks[NEXT_X, second] < high:
+                    high = second
+                for one in range(_all_parts(kinds, low, high, ranges)):
+                    part, stop = ranges[one, 0], ranges[one, 1]
+                    while one > 0 and stop > part and not kinds[stop - 1] & (DIGIT | X | LETTER):
+                        stop -= 1
+                    following = kinds[stop] if stop < total else behind
+                    if stop == part or following & (JOINS | X) or (one > 0 and part == low and stop == high):
                         continue
-                    last_digit = before[x] if is_extended else before[stop]
-                    digits, extension = last_digit - before[part], before[stop] - last_digit
-                    if is_extended and not _is_extension(codepoints, begin + x, begin + stop, extension):
+                    before_part = ahead if part == 0 else kinds[part - 1]
+                    if (before_part & (JOINS | X) and not kinds[part] & LEADS) or stop - part > _MAX_WRITTEN:
                         continue
-                    plus = _has_plus(kinds, part)
-                    if digits == 0 or plus < 0 or (plus == 1 and digits < MIN_ABROAD):
+                    written, last_digit, extension, n_letters = _read_part(
+                        *(codepoints, begin, digit_values, kinds, before, marks, part, stop),
+                        *(word, label_end, digits_at, total, sort, n_keys),
+                    )
+                    digits, plus = last_digit - before[part], 0
+                    if written != NONE and digits > 0:
+                        plus = _has_plus(kinds, part)
+                    is_short = plus == 1 and digits + n_letters < MIN_ABROAD and n_letters != NONE
+                    if written == NONE or digits <= 0 or plus < 0 or is_short:
                         continue
-                    if plus == 0:
-                        state = start
-                        for digit in range(before[part], last_digit):
-                            following = table[state + values[digit]]
-                            if following == 0:
-                                missing[0], missing[1] = state, values[digit]
-                                return window, mark
-                            state = following
-                            if state == dead:
-                                break
-                        if not accepts[state // 10] and not (has_x and results[state // 10]):
+                    if plus == 0 and n_letters != NONE:
+                        state, digit = _follow(table, dead, values, before[part], last_digit, start)
+                        if digit == NONE:
+                            state, digit = _follow(table, dead, keys, 0, n_letters, state)
+                        if digit != NONE:
+                            missing[0], missing[1] = state, digit
+                            return window, mark
+                        if not accepts[state // 10] and (written == PLAIN or not results[state // 10]):
                             continue
+                    if digits < _MIN_VIABLE and written == UNREAD:
+                        continue
                     if digits < _MIN_VIABLE:
                         is_complete = False
                         break
@@ -177,7 +210,7 @@ def find_parts(
                     row = parts[count]
                     row[WINDOW], row[ORIGIN], row[CANDIDATE], row[CANDIDATE_END] = window, origin, low, high
                     row[START], row[END], row[FIRST], row[LAST] = part, stop, before[part], last_digit
-                    row[WRITTEN] = AFTER_PLUS if plus else EXTENDED if has_x else PLAIN
+                    row[WRITTEN] = AFTER_PLUS if plus and written != UNREAD else written
                     row[EXTENSION] = extension
                     count += 1
                     wanted[stop] = True
@@ -194,47 +227,213 @@ def find_parts(
 
 
 @leaf
-def _is_extension(codepoints: UInt32s, begin: int, end: int, digits: int) -> bool:
-    """Whether an "x" and what follows it is an extension: see `numbering.EXTENSION`.
+def _is_extension(codepoints: UInt32s, begin: int, before: Int64s, place: int, size: int) -> bool:
+    """Whether all that follows a place are spaces and digits that "#" makes an extension.
 
     Args:
         codepoints: Code points of all texts.
-        begin: The place of the "x".
-        end: Code point after the last digit.
-        digits: Number of digits behind the "x".
+        begin: First code point of the window.
+        before: The number of digits before each character, and before the end.
+        place: The place.
+        size: Number of characters of the window.
     """
-    if digits > _MAX_EXTENSION:
-        return False
-    begin += 2 if codepoints[begin + 1] == 0x2E or codepoints[begin + 1] == 0xFF0E else 1
-    while codepoints[begin] == 0x20 or codepoints[begin] == 0xA0 or codepoints[begin] == 0x2D:
-        begin += 1
-    return begin + digits == end
+    digits = place
+    while digits < size and (codepoints[begin + digits] == 32 or codepoints[begin + digits] == 45):
+        digits += 1
+    return place < digits and before[size] - before[digits] == size - digits <= _MAX_HASHED
 
 
 @leaf
-def _read_x(kinds: UInt16s, size: int, next_x: Int64s, last_x: Int64s, doubles: Int64s) -> bool:
-    """Read the places of each "x", and tell whether none follows a slash, where another number may begin.
+def _read_part(
+    codepoints: UInt32s,
+    begin: int,
+    digit_values: UInt8s,
+    kinds: UInt16s,
+    before: Int64s,
+    marks: Int64s,
+    part: int,
+    stop: int,
+    word: int,
+    label_end: int,
+    digits_at: int,
+    total: int,
+    sort: int,
+    n_keys: int,
+) -> tuple[int, int, int, int]:
+    """Read how a part is written.
 
     Args:
+        codepoints: Code points of all texts.
+        begin: First code point of the window.
+        digit_values: Values of code points that are digits.
         kinds: Kinds of characters.
-        size: Their number.
-        next_x: Output: the place of the next "x" from each place on, or `size`.
-        last_x: Output: the place of the last one before each place, and before the end, or NONE.
-        doubles: Output: before each place, and before the end, how many directly follow another one.
+        before: The number of digits before each character, and before the end.
+        marks: Places of "x" and "~".
+        part: Where the part begins.
+        stop: Where it ends.
+        word: Place from which on a label that is a word follows the window, or one that no part has.
+        label_end: Place after that label.
+        digits_at: Place of the first digit behind it.
+        total: Place after these digits.
+        sort: The sort of the label.
+        n_keys: The number of its letters that may stand for digits.
+
+    Returns:
+        How it is written, as in `range_kernels`, or NONE if no number is; the number of digits up to its end without
+        an extension; the number of digits of that; and the number of letters that stand for digits, NONE if that is
+        not known.
     """
-    last_x[0], doubles[0], next_x[size] = NONE, 0, size
-    for i in range(size):
+    first_x, mark, digits = marks[NEXT_X, part], marks[LAST_MARK, stop], before[stop]
+    is_double = marks[DOUBLES, stop] > marks[DOUBLES, part + 1]
+    if stop > word and part >= word:
+        # In the extension. What ends with its label, or with "#", is no number.
+        is_number = kinds[stop - 1] == DIGIT
+        return PLAIN if is_number and part >= digits_at else UNREAD if is_number else NONE, digits, 0, 0
+    if stop > word and stop < total:
+        # Up to the label.
+        if sort == SIGN:
+            # The last digits may be an extension that only ends with "#".
+            return UNREAD if label_end == word + 1 else NONE, digits, 0, NONE
+        if sort != KEYPAD:
+            return NONE, digits, 0, 0
+        if mark >= part:
+            return UNREAD, digits, 0, NONE
+        return UNREAD if n_keys > _MAX_LETTERS else NONE, digits, 0, n_keys
+    if stop > word:
+        has_number = before[word] - before[part] >= _MIN_VIABLE
+        if not has_number or (first_x < word and not is_double):
+            return NONE, digits, 0, 0
+        return UNREAD if is_double else EXTENDED, before[word], digits - before[word], 0
+    is_last, has_x = kinds[stop - 1] == X, first_x < stop
+    while not kinds[stop - 1] & (DIGIT | X | LETTER):
+        stop -= 1
+    is_extended = not is_last and mark >= part and before[mark] > before[part]
+    if is_extended:
+        is_extended = end_of_short_extension(codepoints, digit_values, begin + mark, begin + stop) == begin + stop
+    if codepoints[begin + stop - 1] == 35 and not is_extended:
+        return NONE, digits, 0, 0
+    if is_extended and before[mark] - before[part] < _MIN_VIABLE:
+        # Too few digits for a number, so that all of them may be one.
+        return UNREAD if is_double or not has_x else NONE, digits, 0, 0
+    if has_x and not is_double:
+        # An "x" only precedes an extension, or is the last character.
+        is_valid = is_extended and before[first_x] == before[mark]
+        if not (first_x == stop - 1 if is_last else is_valid):
+            return NONE, digits, 0, 0
+    last_digit = before[mark] if is_extended else digits
+    written = UNREAD if is_double else EXTENDED if has_x or is_extended else PLAIN
+    return written, last_digit, digits - last_digit, 0
+
+
+@leaf
+def _follow(table: Int32s, dead: int, values: Int64s, low: int, high: int, state: int) -> tuple[int, int]:
+    """The state of an automaton after some digits, and NONE; or a state and the digit that must be added to its table.
+
+    Args:
+        table: What follows its states.
+        dead: Place of the state from which nothing is accepted.
+        values: The digits.
+        low: Place of the first one.
+        high: Place after the last one.
+        state: Place of the state before them.
+    """
+    for digit in range(low, high):
+        if state == dead:
+            break
+        following = table[state + values[digit]]
+        if following == 0:
+            return state, values[digit]
+        state = following
+    return state, NONE
+
+
+@leaf
+def _read_label(
+    codepoints: UInt32s,
+    begin: int,
+    digits_end: int,
+    label_end: int,
+    total: int,
+    digit_values: UInt8s,
+    kinds: UInt16s,
+    before: Int64s,
+    values: Int64s,
+    keys: Int64s,
+) -> int:
+    """Read the characters of an extension behind a window.
+
+    Args:
+        codepoints: Code points of all texts.
+        begin: First code point of the window.
+        digits_end: Place after its last digit.
+        label_end: Place after the label.
+        total: Place after the extension.
+        digit_values: Values of code points that are digits.
+        kinds: Output: the kind of each character.
+        before: Output: the number of digits before each character, and before the end.
+        values: Output: the digits.
+        keys: Output: the digits that letters of the label may stand for.
+
+    Returns:
+        The number of these letters.
+    """
+    count, n_keys = before[digits_end], 0
+    for i in range(digits_end, total):
+        code, kind = codepoints[begin + i], OTHER
+        value = digit_values[code]
+        if value <= 9:
+            kind, values[count] = DIGIT, value
+        elif code == 32 or code == 0xA0 or code == 9:
+            kind = SPACE
+        elif code == 46:
+            kind = DOT
+        elif code == 45:
+            kind = HYPHEN
+        elif code == 126 or code == 0xFF5E:
+            kind = TILDE
+        elif i == label_end - 1 and code | 32 == 120:
+            kind = X
+        elif 97 <= code | 32 <= 122:
+            kind, keys[n_keys] = LETTER, _KEYS[(code | 32) - 97]
+            n_keys += 1
+        elif code == 35 or (code >= 128 and code != 0x301 and code != 0xFF0E):
+            kind = LETTER
+        kinds[i], before[i] = kind, count
+        count += kind == DIGIT
+    before[total] = count
+    return n_keys
+
+
+@leaf
+def _read_marks(
+    codepoints: UInt32s, begin: int, kinds: UInt16s, size: int, total: int, marks: Int64s, seconds: Int64s
+) -> None:
+    """Read the places of each "x" and "~".
+
+    Args:
+        codepoints: Code points of all texts.
+        begin: First code point of the window.
+        kinds: Kinds of characters.
+        size: Number of characters of the window.
+        total: Place after the extension behind it.
+        marks: Output, shape (MARKS, places): from each place on, the place of the next "x", or `total`; before each
+            place, that of the last "x" or "~", or NONE; and how many "x" before it directly follow another one.
+        seconds: Output: from each place of the window on, that of the next slash with an "x" behind it, which begins
+            another number; or `total`.
+    """
+    marks[LAST_MARK, 0], marks[DOUBLES, 0], marks[NEXT_X, total] = NONE, 0, total
+    for i in range(total):
         is_x = kinds[i] == X
-        last_x[i + 1] = i if is_x else last_x[i]
-        doubles[i + 1] = doubles[i] + (is_x and i > 0 and kinds[i - 1] == X)
-        before = i - 1
-        while is_x and before >= 0 and kinds[before] == SPACE:
-            before -= 1
-        if is_x and before >= 0 and kinds[before] == SLASH:
-            return False
-    for i in range(size - 1, -1, -1):
-        next_x[i] = i if kinds[i] == X else next_x[i + 1]
-    return True
+        marks[LAST_MARK, i + 1] = i if is_x or kinds[i] == TILDE else marks[LAST_MARK, i]
+        marks[DOUBLES, i + 1] = marks[DOUBLES, i] + (is_x and i > 0 and kinds[i - 1] == X)
+    begins_number = False
+    seconds[size] = total
+    for i in range(total - 1, -1, -1):
+        marks[NEXT_X, i] = i if kinds[i] == X else marks[NEXT_X, i + 1]
+        if i < size:
+            seconds[i] = i if begins_number and kinds[i] == SLASH else seconds[i + 1]
+        code = codepoints[begin + i]
+        begins_number = code == 120 or (begins_number and code == 32)
 
 
 @leaf
@@ -296,7 +495,7 @@ def _next_candidate(kinds: UInt16s, led: Int64s, place: int, size: int) -> tuple
     digit = place
     while digit < size and kinds[digit] != DIGIT:
         digit += 1
-    if digit == size:
+    if digit >= size:
         return -1, -1
     end, following, groups = digit, digit, 0
     while following < size and following - end <= MAX_BETWEEN and led[following] >= following - end:

@@ -288,7 +288,8 @@ def next_candidate(text: str, place: int) -> tuple[int, int] | None:
     if start > place and _MAY_LEAD.match(text, start - 1):
         leads = _LEADS.search(text, max(place, start - _MAX_LEADS), start)
         start = start if leads is None else leads.start()
-    second = _SECOND_NUMBER.search(text, start, body.end()) if "x" in body[0] else None
+    has_x = text.find("x", start, body.end()) >= 0
+    second = _SECOND_NUMBER.search(text, start, body.end()) if has_x else None
     return start, body.end() if second is None else second.start()
 
 
@@ -301,10 +302,9 @@ def _candidate_of(text: str, place: int, end: int | None = None) -> _Candidate |
     start, end = span
     candidate = text[start:end]
     parts = {}
-    whole = (0, len(candidate))
-    for begin, stop in (whole, *_parts(candidate)):
-        part = candidate if (begin, stop) == whole else _without_end(candidate[begin:stop])
-        first, last = start + begin, start + begin + len(part)
+    inner = ((start + begin, _without_end(candidate[begin:stop])) for begin, stop in _parts(candidate))
+    for first, part in ((start, candidate), *inner):
+        last = first + len(part)
         if part and (first, last) not in parts and _stands_alone(text, first, part):
             parts[first, last] = _NumberPart(first, last, part)
     is_plain = _NOT_PLAIN.search(candidate) is None
@@ -314,11 +314,6 @@ def _candidate_of(text: str, place: int, end: int | None = None) -> _Candidate |
 def _may_be_date(candidate: str) -> bool:
     """Whether a candidate may be a date or a time, by its shape."""
     return candidate.count("/") > 1 or candidate[-3:-2] == " "
-
-
-def may_be_date_in(text: str, start: int, end: int) -> bool:
-    """The same, given the text around it: behind a time there are minutes."""
-    return text.count("/", start, end) > 1 or text[end : end + 1] == ":"
 
 
 def is_date(text: str, start: int, end: int) -> bool:
@@ -372,9 +367,9 @@ def joins(character: str) -> bool:
     category = unicodedata.category(character)
     if character == "%" or category == "Sc":
         return True
-    return is_latin(ord(character)) and (category[0] == "L" or category == "Mn")
+    return _is_latin(ord(character)) and (category[0] == "L" or category == "Mn")
 
 
-def is_latin(code: int) -> bool:
+def _is_latin(code: int) -> bool:
     """Whether a letter or combining mark is Latin to the matcher."""
     return code < 0x250 or 0x300 <= code < 0x370 or 0x1E00 <= code < 0x1F00

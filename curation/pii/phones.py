@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping
 from functools import cache, lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,7 +23,6 @@ from curation.pii.digit_meanings import Meaning
 from curation.pii.evidence import Match, is_part
 from curation.pii.extensions import end_of_context
 from curation.pii.number_parts import numbers_in_parts
-from curation.pii.number_shapes import NumberShape, number_shapes
 from curation.pii.numbering import (
     COUNTRY_CODE,
     PLUS,
@@ -37,9 +36,8 @@ from curation.pii.numbering import (
     usually_grouped,
     without_extension,
 )
-from curation.pii.phone_matcher import is_date, next_candidate
+from curation.pii.phone_matcher import next_candidate
 from curation.pii.recognizers import GLUED_WORD, PHONE_SCORE, Span
-from curation.pii.shape_keys import AROUND, BEHIND
 from curation.pii.window_kernels import MAX_DIGITS
 from curation.pii.windows import HYPHENS, MIN_PHONE_DIGITS, NUMBER_PUNCTUATION, plain, spelled
 from curation.text import views
@@ -49,6 +47,10 @@ WELL_PRINTED = 0.6
 MAX_FIGURES = MAX_DIGITS
 """A run of more digits, separated only by spaces and punctuation, is a table, in which no phone number is searched."""
 
+_AROUND = 4
+"""Characters around a number on which it depends whether it is part of something longer."""
+_BEHIND = _AROUND + len("mobile")
+"""Characters behind a number that are looked at: one of recognizers.GLUED_WORD may be there."""
 _NAMED = NAMED["phone"]
 _DATE_PATTERN = (
     r"(?<![\d./-])(?:(?:[0-2]?\d|3[01])(?P<day>[./-])\s?(?:[0-2]?\d|3[01])(?P=day)\s?(?:19|20)?\d\d"
@@ -119,7 +121,7 @@ def judge_windows(
     minimum: float,
     regions: tuple[str, ...],
 ) -> tuple[list[tuple[int, Match]], Int64s]:
-    """Judge windows by their parts or their shapes, and what their digits mean. Tables have no numbers.
+    """Judge windows by their parts, and what their digits mean. Tables have no numbers.
 
     Args:
         characters: The texts.
@@ -132,24 +134,12 @@ def judge_windows(
     Returns:
         The matches with their rows, and the other windows that may have one.
     """
-    windows = windows[windows[:, 3] <= MAX_FIGURES]
-    matches, windows = _judge_parts(characters, windows, text_of, minimum, regions)
-    others: list[int] = []
-    listed = windows.tolist()
-    for place, seen, judged in number_shapes(regions).outcomes(characters, windows, text_of, _judge_shape):
-        row, start, end, _, named = listed[place]
-        text = text_of(row)
-        if seen is not None and seen.dates:
-            is_dated = any(is_date(text, start + first, start + last) for first, last in seen.dates)
-            judged = None if is_dated else judged
-        if judged is None:
-            if _may_be_phone(text, start, end, named, minimum, regions):
-                others.append(place)
-            continue
-        for first, last, known in judged:
-            match = _judge_known(text, start + first, start + last, known, named)
-            if match is not None:
-                matches.append((row, match))
+    matches, windows = _judge_parts(characters, windows[windows[:, 3] <= MAX_FIGURES], text_of, minimum, regions)
+    others = [
+        place
+        for place, (row, start, end, _, named) in enumerate(windows.tolist())
+        if _may_be_phone(text_of(row), start, end, named, minimum, regions)
+    ]
     return matches, windows[others]
 
 
@@ -171,27 +161,6 @@ class _KnownNumber(NamedTuple):
     groupings: tuple[Grouping, ...] | None
     look: _Look | None
     labelled: _Look | None
-
-
-def _judge_shape(
-    seen: NumberShape, meant: tuple[Any, ...], regions: tuple[str, ...]
-) -> list[tuple[int, int, _KnownNumber]] | None:
-    """The numbers in a window of a shape that are no part of something longer, with their starts and ends; None if that
-    needs a closer look."""
-    found = seen.numbers(meant, regions)
-    if found is None:
-        return None
-    judged = []
-    for number in found:
-        start, end = number.start + seen.before, number.end + seen.before
-        begin = max(0, start - AROUND)
-        around = seen.text[begin : end + BEHIND]
-        known = _known(around, start - begin, end - begin, number.extension, number.meanings)
-        if known is not None and known.groupings is None:
-            return None
-        if known is not None:
-            judged.append((number.start, number.end, known))
-    return judged
 
 
 @lru_cache(maxsize=1 << 13)
@@ -252,7 +221,7 @@ def _judge_parts(
     minimum: float,
     regions: tuple[str, ...],
 ) -> tuple[list[tuple[int, Match]], Int64s]:
-    """Judge the windows of digits and punctuation by their parts, as `judge_windows`."""
+    """Judge windows by their parts, as `judge_windows`: the matches, and the windows that need a closer look."""
     matches: list[tuple[int, Match]] = []
     numbers, meanings, done = numbers_in_parts(characters, windows, regions)
     of_number, must_be_printed = windows[numbers[:, 0]], minimum > PHONE_SCORE
@@ -274,9 +243,9 @@ def _judge_parts(
             start, raw = start + 1, raw[1:]
         if must_be_printed and not named & _NAMED and "/" not in raw and not _MAY_BE_PRINTED.match(spelled(raw)):
             continue
-        begin = max(0, start - AROUND)
+        begin = max(0, start - _AROUND)
         form = shape_of(row)
-        around = form[begin : end + BEHIND] or shape(text[begin : end + BEHIND])
+        around = form[begin : end + _BEHIND] or shape(text[begin : end + _BEHIND])
         key = around, start - begin, end - begin, extension, meant
         try:
             known = known_numbers[key]
@@ -323,8 +292,8 @@ def judge_phone(text: str, span: Span, regions: tuple[str, ...], named: int = AN
     raw = text[start:end]
     if raw[0] in _OPENING and _CLOSING.isdisjoint(raw):
         start, raw, found = start + 1, raw[1:], None
-    begin = start if has_label("phone", text, start, end) else max(0, start - AROUND)
-    look = _look(*_context(shape(text[begin : end + BEHIND]), start - begin, end - begin))
+    begin = start if has_label("phone", text, start, end) else max(0, start - _AROUND)
+    look = _look(*_context(shape(text[begin : end + _BEHIND]), start - begin, end - begin))
     if look is None or (look.may_be_date and _DATE.search(raw)):
         return None
     found = numbers(raw, regions) if found is None else found
@@ -336,9 +305,9 @@ def judge_phone(text: str, span: Span, regions: tuple[str, ...], named: int = AN
 
 def _context(around: str, start: int, end: int) -> tuple[str, int, int]:
     """A number with the few characters around it that matter, and where it begins and ends in them."""
-    before = max(0, start - AROUND)
+    before = max(0, start - _AROUND)
     is_glued = around[end : end + 1].isalpha() and GLUED_WORD.match(around, end)
-    return around[before : end if is_glued else end + AROUND], start - before, end - before
+    return around[before : end if is_glued else end + _AROUND], start - before, end - before
 
 
 def _scored(

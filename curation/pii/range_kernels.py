@@ -7,15 +7,16 @@ import numpy as np
 from curation.arrays import Bools, Int32s, Int64s, UInt8s, UInt32s
 from curation.running.compiled import inner, kernel, leaf
 
-PLAIN, EXTENDED, AFTER_PLUS = range(3)
-"""How the digits of a range are written: with punctuation only, with an extension behind them, or with a plus sign."""
+PLAIN, EXTENDED, AFTER_PLUS, UNREAD = range(4)
+"""How the digits of a range are written: with punctuation only, with an extension behind them, with a plus sign, or in
+a way that is not read here."""
 COLUMNS = 8
 """Numbers that say what a range may mean."""
 KIND, FIRST, CODE, LEADING, ABROAD = range(5)
 """Their places: the kind of what the digits mean, the first digit, the calling code of a region with which they begin,
 and the first four digits. At last what `_abroad` returns for all digits, and for those behind two, three and four."""
 _MAX_READ = 256
-"""Digits of a window, and of an extension behind it."""
+"""Digits of a window, and of an extension behind it: more than there can be."""
 MISSING_STATE, MISSING_CODE, MISSING_ABROAD, MISSING_LEADING = 1, 2, 3, 4
 
 
@@ -24,8 +25,6 @@ def read_ranges(
     codepoints: UInt32s,
     begins: Int64s,
     stops: Int64s,
-    first: Int64s,
-    last: Int64s,
     ranges: Int64s,
     digit_values: UInt8s,
     table: Int32s,
@@ -42,7 +41,7 @@ def read_ranges(
     table_abroad: Int32s,
     kinds_abroad: Int32s,
     dead_abroad: int,
-    window: int,
+    place: int,
     found: Int32s,
     missing: Int64s,
 ) -> int:
@@ -50,10 +49,8 @@ def read_ranges(
 
     Args:
         codepoints: Code points of all texts.
-        begins: First code point of each window.
+        begins: First code point of the window of each range.
         stops: Code point after the last of which the digits are read.
-        first: Place in `ranges` of the first range of each window.
-        last: Place after its last one.
         ranges: Shape (ranges, 3): number of digits before each, up to its end, and how it is written.
         digit_values: Values of code points that are digits.
         table: What follows the states of the automaton of regions, as in `automaton.States`.
@@ -71,74 +68,72 @@ def read_ranges(
         table_abroad: What follows the states of that automaton.
         kinds_abroad: The kinds of their results.
         dead_abroad: Its state from which nothing is accepted.
-        window: The window to begin with.
-        found: Output, shape (windows, most ranges, COLUMNS): what each range may mean; zeros if it is no number.
+        place: The range to begin with.
+        found: Output, shape (ranges, COLUMNS): what each may mean; zeros if it is no number.
         missing: Output: MISSING_STATE with the state and digit that must be added to the first automaton,
             MISSING_ABROAD with those of the second one, MISSING_CODE with a calling code, or MISSING_LEADING with four
             digits.
 
     Returns:
-        The window to begin with when that is added; the number of windows if all are done.
+        The range to begin with when that is added; their number if all are done.
     """
     values = np.empty(_MAX_READ, np.int64)
-    while window < begins.size:
-        count = 0
-        if first[window] < last[window]:
-            for i in range(begins[window], stops[window]):
-                value = digit_values[codepoints[i]]
-                if value <= 9 and count < _MAX_READ:
-                    values[count] = value
-                    count += 1
-        for one in range(first[window], last[window]):
-            low, high, written = ranges[one, 0], ranges[one, 1], ranges[one, 2]
-            row = found[window, one - first[window]]
-            row[:] = 0
-            kind = 0
-            if written == AFTER_PLUS:
-                kind = _abroad(values, low, high, codes, origins, table_abroad, kinds_abroad, dead_abroad, missing)
+    while place < begins.size:
+        low, high, written = ranges[place, 0], ranges[place, 1], ranges[place, 2]
+        count, i = 0, begins[place]
+        while count < high and i < stops[place]:
+            value = digit_values[codepoints[i]]
+            if value <= 9:
+                values[count] = value
+                count += 1
+            i += 1
+        row, kind = found[place], 0
+        row[:] = 0
+        if written == AFTER_PLUS:
+            kind = _abroad(values, low, high, codes, origins, table_abroad, kinds_abroad, dead_abroad, missing)
+            if kind < 0:
+                return place
+            # Digits that begin with a calling code are not dialed in another way.
+            is_unclear = kind == 0 and high - low >= 3 and codes[_first_three(values, low)] == 0
+        else:
+            state = start
+            for digit in range(low, high):
+                following = table[state + values[digit]]
+                if following == 0:
+                    missing[0], missing[1], missing[2] = MISSING_STATE, state, values[digit]
+                    return place
+                state = following
+                if state == dead:
+                    break
+            if accepts[state // 10] or written == EXTENDED:
+                kind = kinds[state // 10]
+            is_unclear = kind > 0 and values[low] == 0 and values[low + 1] <= 1
+        row[KIND] = kind
+        if kind > 0 and written != AFTER_PLUS:
+            row[FIRST] = firsts[values[low]]
+            if high - low >= 3:
+                row[CODE] = own_codes[_first_three(values, low)]
+        wanted = 1 if row[CODE] else 0
+        if is_unclear and high - low > 4:
+            begun = 0
+            for digit in range(low, low + 4):
+                begun = 10 * begun + values[digit]
+            if leading[begun] < 0:
+                missing[0], missing[1] = MISSING_LEADING, begun
+                return place
+            row[LEADING], wanted = leading[begun], cuts[begun]
+        for cut in (0, 2, 3, 4):
+            if wanted >> cut & 1:
+                kind = _abroad(
+                    values, low + cut, high, codes, origins, table_abroad, kinds_abroad, dead_abroad, missing
+                )
                 if kind < 0:
-                    return window
-                # Digits that begin with a calling code are not dialed in another way.
-                is_unclear = kind == 0 and high - low >= 3 and codes[_first_three(values, low)] == 0
-            else:
-                state = start
-                for digit in range(low, high):
-                    following = table[state + values[digit]]
-                    if following == 0:
-                        missing[0], missing[1], missing[2] = MISSING_STATE, state, values[digit]
-                        return window
-                    state = following
-                    if state == dead:
-                        break
-                if accepts[state // 10] or written == EXTENDED:
-                    kind = kinds[state // 10]
-                is_unclear = kind > 0 and values[low] == 0 and values[low + 1] <= 1
-            row[KIND] = kind
-            if kind > 0 and written != AFTER_PLUS:
-                row[FIRST] = firsts[values[low]]
-                if high - low >= 3:
-                    row[CODE] = own_codes[_first_three(values, low)]
-            wanted = 1 if row[CODE] else 0
-            if is_unclear and high - low > 4:
-                begun = 0
-                for digit in range(low, low + 4):
-                    begun = 10 * begun + values[digit]
-                if leading[begun] < 0:
-                    missing[0], missing[1] = MISSING_LEADING, begun
-                    return window
-                row[LEADING], wanted = leading[begun], cuts[begun]
-            for cut in (0, 2, 3, 4):
-                if wanted >> cut & 1:
-                    kind = _abroad(
-                        values, low + cut, high, codes, origins, table_abroad, kinds_abroad, dead_abroad, missing
-                    )
-                    if kind < 0:
-                        return window
-                    row[ABROAD + max(0, cut - 1)] = kind
-            if written == AFTER_PLUS and wanted & 1:
-                row[ABROAD] = 1
-        window += 1
-    return window
+                    return place
+                row[ABROAD + max(0, cut - 1)] = kind
+        if written == AFTER_PLUS and wanted & 1:
+            row[ABROAD] = 1
+        place += 1
+    return place
 
 
 @inner

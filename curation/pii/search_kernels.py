@@ -6,7 +6,7 @@ import numpy as np
 
 from curation.arrays import Bools, Int64s, UInt16s, UInt32s
 from curation.pii.number_characters import CLOSE, DIGIT, HYPHEN, OPEN, PAREN, SPACE
-from curation.pii.part_kernels import CANDIDATE, CANDIDATE_END, END, MAX_WIDTH, ORIGIN, START, WINDOW
+from curation.pii.part_kernels import CANDIDATE, CANDIDATE_END, END, MAX_PLACES, ORIGIN, START, WINDOW
 from curation.running.compiled import kernel, leaf
 
 _MAX_GAP = 4
@@ -53,8 +53,8 @@ def search_parts(
     """
     n_regions, count, place = are_valid.shape[1], 0, 0
     # For each place the regions for which to go on there; at last those that are asked at all, and here.
-    pending = np.zeros((MAX_WIDTH + 3, n_regions), np.bool_)
-    allowed, missing = pending[MAX_WIDTH + 1], pending[MAX_WIDTH + 2]
+    pending = np.zeros((MAX_PLACES + 3, n_regions), np.bool_)
+    allowed, missing = pending[MAX_PLACES + 1], pending[MAX_PLACES + 2]
     while place < len(parts):
         window, stop = parts[place, WINDOW], place
         while stop < len(parts) and parts[stop, WINDOW] == window:
@@ -108,6 +108,9 @@ def search_parts(
         kept, n_found = mark, count
         for number in range(mark, n_found):
             is_kept = False
+            # Digits of an extension are searched in their own window.
+            if parts[found[number, 1], START] >= size:
+                continue
             for region in range(n_regions):
                 is_kept = is_kept or (hits[number, region] and allowed[region])
             if is_kept:

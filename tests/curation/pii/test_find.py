@@ -20,7 +20,7 @@ from personal_texts import LINES, adversarial
 from presidio_recognizers import on_complete_text
 
 from curation.arrays import Int64s
-from curation.pii import number_shapes, phone_matcher, phones
+from curation.pii import phone_matcher
 from curation.pii.evidence import Match
 from curation.pii.find import KINDS, Search, find, without_overlaps
 from curation.pii.recognizers import _OTHER_CARD_DIGITS, GLUED_WORD
@@ -266,12 +266,9 @@ def with_other_digits(texts: Sequence[str], chance: random.Random) -> list[str]:
         (0.2, ("ZZ",)),
     ],
 )
-def test_numbers_at_once(minimum: float, regions: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Numbers that are judged by their shape and what their digits may mean are those found by a search of each window.
-
-    Shapes are looked at when they are seen for the first time, what their digits mean when it is seen again.
-    """
-    monkeypatch.setattr(number_shapes, "_OFTEN", 0)
+def test_numbers_at_once(minimum: float, regions: tuple[str, ...]) -> None:
+    """Numbers that are judged by their shape and what their digits may mean are those found by a search of each window,
+    also when both are seen again."""
     chance = random.Random(4)
     texts = with_other_digits([*number_texts(400), *(adversarial(kind, 60) for kind in LINES)], chance)
     search = Search((("phone", minimum),), regions)
@@ -317,11 +314,47 @@ def test_numbers_with_extensions_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
     searched: list[object] = []
     real = phone_matcher.find_numbers
     monkeypatch.setattr(phone_matcher, "find_numbers", lambda *args: searched.append(args) or real(*args))
-    monkeypatch.setattr(number_shapes, "_OFTEN", 0)
-    for limit in (1500, 1500, 700):
-        searched.clear()
-        assert find(pa.array(texts), search) == expected
-        assert len(searched) < limit
+    assert find(pa.array(texts), search) == expected
+    assert len(searched) < 150
+
+
+@pytest.mark.parametrize(
+    ("extension", "digits"),
+    [
+        (" x: 12", "12"),
+        (" x, 12", "12"),
+        (" ~: 1234", "1234"),
+        (" xtn. 12", "12"),
+        (" xt 12", "12"),
+        (", x 12", "12"),
+        (" ext. 12#", "12"),
+        (" Extensi\u00f3n: 12", "12"),
+        (" extensio\u0301n 12", "12"),
+        ("\u00a0anexo\t12", "12"),
+        (" \u0414\u041e\u0411. 12", "12"),
+        (" int 123456789", "123456789"),
+        (" ext 12345678901234567890", "12345678901234567890"),
+        (";ext=12", "12"),
+        (" \uff45\uff58\uff54 12", "12"),
+        (" ext east", ""),
+        (" ;ext=12", ""),
+        (f"{' ' * 19}ext 12", "12"),
+    ],
+)
+def test_labels_of_extensions(extension: str, digits: str) -> None:
+    """An extension is read up to its last digit, however it is written and wherever the run of digits ends."""
+    search = Search((("phone", 0.2),), ("US",))
+    text = f"tel 212-736-5000{extension} a"
+    (match,) = find(pa.array([text]), search)[0]
+    assert match.value == "+12127365000" + (f";{digits}" if digits else "")
+    assert text[match.end :] == (" a" if digits else f"{extension} a")
+    assert searched_one_by_one([text], search) == {0: [match]}
+
+
+def test_hash_behind_an_extension() -> None:
+    """A "#" at the end of an extension says nothing about how the number is grouped."""
+    (match,) = find(pa.array(["(231) 922-5398 ext 5#"]), Search((("phone", 0.5),), ("US",)))[0]
+    assert match.value == "+12319225398;5"
 
 
 def test_plus_before_a_prefix_for_calls_abroad() -> None:
@@ -339,9 +372,8 @@ def test_plus_before_a_prefix_for_calls_abroad() -> None:
         ("+00444 49 30 22756869", "CO"),
     ],
 )
-def test_plus_before_any_prefix_for_calls_abroad(text: str, region: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plus_before_any_prefix_for_calls_abroad(text: str, region: str) -> None:
     """A "+" before a prefix for calls abroad changes nothing, however long that is."""
-    monkeypatch.setattr(number_shapes, "_OFTEN", 0)
     for _ in range(3):
         found = find(pa.array([text]), Search((("phone", 0.2),), (region,)))
         assert found == {0: [Match("phone", 0, len(text), 0.6, "+493022756869")]}
@@ -360,9 +392,8 @@ def test_plus_before_any_prefix_for_calls_abroad(text: str, region: str, monkeyp
         "_212-736-5000_\u0e04",
     ],
 )
-def test_signs_and_letters_next_to_numbers_at_once(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is next to a number of a known shape counts as in a search of each window."""
-    monkeypatch.setattr(number_shapes, "_OFTEN", 0)
+def test_signs_and_letters_next_to_numbers_at_once(text: str) -> None:
+    """What is next to a number counts as in a search of each window."""
     search = Search((("phone", 0.2),), ("US",))
     expected = searched_one_by_one([text], search)
     for _ in range(3):
@@ -381,19 +412,14 @@ def test_signs_and_letters_next_to_numbers_at_once(text: str, monkeypatch: pytes
         ("+81 044 20 7946 0958", "RU", None),  # behind the calling code 81 there is no other one
     ],
 )
-def test_numbers_in_rare_forms(text: str, region: str, value: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_numbers_in_rare_forms(text: str, region: str, value: str | None) -> None:
     """Whether a window is judged at once or searched, the same number is found, also if it must be well printed."""
-    monkeypatch.setattr(number_shapes, "_OFTEN", 0)
     search = Search((("phone", 0.5),), (region,))
     texts = [text, text.replace("736", "868")]
     expected = searched_one_by_one(texts, search)
     assert [one.value for one in expected.get(0, [])] == ([] if value is None else [value])
     for _ in range(3):
         assert find(pa.array(texts), search) == expected
-    monkeypatch.setattr(number_shapes, "_OFTEN", 1 << 30)
-    monkeypatch.setattr(phones, "_judge_parts", lambda _, windows, *__: ([], windows))
-    monkeypatch.setattr(phones, "number_shapes", number_shapes.NumberShapes)
-    assert find(pa.array(texts), search) == expected
 
 
 def test_digits_before_a_window_that_are_no_part_of_it() -> None:
@@ -422,9 +448,9 @@ def test_what_has_no_number_is_searched_once(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(phone_matcher, "find_numbers", lambda *args: searched.append(args) or real(*args))
     barren: set[str] = set()
     for _ in range(2):
-        find(pa.array(["tel +49 1xx234567890123456, 030 22756869 ext 5"]), DEFAULT, None, barren)
+        find(pa.array(["tel +49 1 234567890123456789012, 030 22756869 ext 5"]), DEFAULT, None, barren)
     texts = [text.strip() for text, *_ in searched]
-    assert [text.count("234567890123456") for text in texts] == [1, 0, 0]
+    assert [text.count("234567890123456789012") for text in texts] == [1]
 
 
 def test_garbage_is_collected_afterwards() -> None:

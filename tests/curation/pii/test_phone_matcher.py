@@ -138,6 +138,16 @@ def test_a_number_before_a_slash_and_x(before: str, text: str, region: str) -> N
     assert len(expected) == 1
 
 
+@pytest.mark.parametrize(
+    ("text", "region"), [("9099-(/x+44 (0) 20 7484 0323 ", "FI"), ("(038)221354) /x696722588535 - 3017", "IT")]
+)
+def test_brackets_before_a_slash_and_x(text: str, region: str) -> None:
+    """A slash and "x" behind a bracket, before the number or at its end, are looked for too."""
+    theirs = [(found.start, found.end) for found in PhoneNumberMatcher(text, region, Leniency.VALID)]
+    assert list(find_numbers(text, (region,))) == theirs
+    assert len(theirs) == 1
+
+
 def test_without_a_region() -> None:
     """Without a region only numbers with a country code are valid."""
     assert sorted(find_numbers("+49 30 22756869, 030 22756869", (ANYWHERE,))) == [(0, 15)]
