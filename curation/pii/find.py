@@ -176,7 +176,7 @@ def find(
         texts: A column of texts; a null has no matches.
         search: What to search for.
         settled: Replacements in texts that were searched before. Only what is near one of them is searched again, and
-            not what consists of one of them alone: it belongs to nobody.
+            not what consists of them alone: it belongs to nobody.
         barren: In what slow recognizers found nothing. It is added to, for another pass over nearly the same texts.
 
     Returns:
@@ -280,7 +280,7 @@ def _unsettled(
     settled: Settled,
     search: Callable[[views.Characters], Stretches],
 ) -> Stretches:
-    """The windows near a replacement, without those that contain letters or digits of one replacement only.
+    """The windows near a replacement, without those that contain letters or digits of replacements only.
 
     Args:
         windows: All windows, in order.
@@ -301,11 +301,10 @@ def _unsettled(
     before = np.where(of_row[place - 1] == rows, lasts[place - 1] - offsets, -_FAR)
     has_after = of_row[place] == rows
     first = np.where(has_after, firsts[place] - offsets, ends + AFTER_REACH)
-    last = np.where(has_after, lasts[place] - offsets, 0)
     reach = LINE_REACH if search is email_windows else context.reach_before(ends - starts)
     is_inside = first < ends
     is_near = is_inside | (first - ends < AFTER_REACH) | (starts - before < reach)
-    chosen = is_near & ~_is_replaced(windows, text, text_of, first, last, is_inside)
+    chosen = is_near & ~_are_replaced(windows, text, text_of, (firsts[:-1], lasts[:-1]), place, is_inside)
     if search is number_windows:
         is_named = context.may_be_named(text, text_of, windows[:, :3]) != 0
         for one in np.flatnonzero(chosen & ~is_named).tolist():
@@ -315,36 +314,42 @@ def _unsettled(
     return unsettled
 
 
-def _is_replaced(
+def _are_replaced(
     windows: Stretches,
     text: views.Characters,
     text_of: Callable[[int], str],
-    first: Int64s,
-    last: Int64s,
+    replacements: tuple[Int64s, Int64s],
+    place: Int64s,
     is_inside: Bools,
 ) -> Bools:
-    """Whether all letters and digits of each window are in a replacement, and no extension of a number follows.
+    """Whether all letters and digits of each window are in replacements, and no extension of a number follows.
 
     Args:
         windows: The windows.
         text: The characters of all texts.
         text_of: Returns the text of a row.
-        first: Where a replacement begins.
-        last: Where it ends.
+        replacements: Where replacements begin and end, in all texts.
+        place: The first one that ends in each window or behind it.
         is_inside: Whether it begins before the window ends.
     """
     replaced = np.zeros(len(windows), np.bool_)
     rows, starts, ends, _ = windows[is_inside].T
-    offsets, first, last = text.first[rows], first[is_inside], last[is_inside]
+    offsets, place, (firsts, lasts) = text.first[rows], place[is_inside], replacements
+    stop = np.searchsorted(firsts, ends + offsets)
     is_sure = np.zeros(len(rows), np.bool_)
     if len(rows) * _DENSE > len(text.codepoints):
         letters = np.append(0, np.cumsum(_MAY_BE_LETTER[np.minimum(text.codepoints, 128)]))
-        begins = letters[offsets + np.maximum(starts, first)] - letters[offsets + starts]
-        stops = letters[offsets + ends] - letters[offsets + np.minimum(ends, last)]
-        is_sure = (begins + stops == 0) & ~extensions.may_go_on(text, rows, ends)
-    columns = (np.flatnonzero(is_inside), rows, starts, ends, first, last)
-    for place, row, start, end, begin, stop in zip(*(one[~is_sure].tolist() for one in columns), strict=True):
-        replaced[place] = _is_within(start, end, begin, stop, text_of(row))
+        # The first and the last one may begin before the window, or end behind it.
+        inside = np.append(0, np.cumsum(letters[lasts] - letters[firsts]))
+        count = inside[stop] - inside[place]
+        count -= letters[np.maximum(starts + offsets, firsts[place])] - letters[firsts[place]]
+        count -= letters[lasts[stop - 1]] - letters[np.minimum(ends + offsets, lasts[stop - 1])]
+        is_sure = letters[ends + offsets] - letters[starts + offsets] == count
+        is_sure &= ~extensions.may_go_on(text, rows, ends)
+    columns = (np.flatnonzero(is_inside), rows, starts, ends, offsets, place, stop)
+    for one, row, start, end, offset, first, last in zip(*(one[~is_sure].tolist() for one in columns), strict=True):
+        places = (firsts[first:last] - offset).tolist(), (lasts[first:last] - offset).tolist()
+        replaced[one] = _is_within(start, end, zip(*places, strict=True), text_of(row))
     replaced[np.flatnonzero(is_inside)[is_sure]] = True
     return replaced
 
@@ -367,20 +372,20 @@ def _is_affected(start: int, end: int, before: int, after: int, text: str) -> bo
     return after < extensions.end_of_extension(text, end) + (len(":00") if text[end : end + 1] == ":" else NEXT_TO)
 
 
-def _is_within(start: int, end: int, first: int, last: int, text: str) -> bool:
-    """Whether all letters and digits of a window are between two places, and no extension of a number follows.
+def _is_within(start: int, end: int, places: Iterable[tuple[int, int]], text: str) -> bool:
+    """Whether all letters and digits of a window are in replacements, and no extension of a number follows.
 
     Args:
         start: Where the window starts.
         end: Where it ends.
-        first: The first place.
-        last: The second place.
+        places: Where replacements in it begin and end, in order.
         text: The text.
     """
-    if start < first and any(map(str.isalnum, text[start:first])):
-        return False
-    if end > last and any(map(str.isalnum, text[last:end])):
-        return False
+    at = start
+    for first, last in (*places, (end, end)):
+        if at < first and any(map(str.isalnum, text[at:first])):
+            return False
+        at = last
     return extensions.end_of_context(text, end) <= end + len(":00")
 
 

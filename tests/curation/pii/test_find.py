@@ -6,6 +6,7 @@ import dataclasses
 import gc
 import json
 import random
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -237,6 +238,34 @@ def test_numbers_in_other_matches(monkeypatch: pytest.MonkeyPatch) -> None:
         with monkeypatch.context() as patch:
             patch.setattr("curation.pii.find._outside", lambda windows, *_: windows)
             assert found == find(pa.array(texts), search)
+
+
+@pytest.mark.parametrize("few", [True, False])
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("tel 202-555-0134 / 303-555-0195 - 202-555-0100, 212-555-0101", 0),
+        ("tel 202-555-0134 / 303-555-0195 7", 1),
+        ("tel 2 202-555-0134 / 303-555-0195", 1),
+        ("tel 202-555-0134 x 303-555-0195", 1),
+        ("tel 202-555-0134 1/ 303-555-0195", 1),
+        ("tel 202-555-0134 / 303-555-0195 ext 5", 1),
+    ],
+)
+def test_replacements_side_by_side(text: str, size: int, few: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What consists of replacements, with nothing but punctuation between them, is not searched again."""
+    given: list[int] = []
+    phone = KINDS["phone"]
+
+    def judge_all(characters: Characters, windows: Int64s, *rest: Any) -> Any:
+        given.append(len(windows))
+        return phone.judge_all(characters, windows, *rest)
+
+    monkeypatch.setitem(KINDS, "phone", dataclasses.replace(phone, judge_all=judge_all))
+    monkeypatch.setattr("curation.pii.find._DENSE", 0 if few else 1000)
+    settled = {0: [match.span() for match in re.finditer(r"\d{3}-555-01\d\d", text)]}
+    find(pa.array([text]), DEFAULT, settled)
+    assert given == [size]
 
 
 def test_numbers_of_the_same_shape() -> None:
