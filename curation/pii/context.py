@@ -63,7 +63,7 @@ _BETWEEN = " \t\n\r\u00a0.,;:#&/|()[]<>*\"'№=-–—"
 _TAG = re.compile("<(?:EMAIL|IP|PHONE|CREDIT_CARD|IBAN|US_SSN|SECRET|PERSON|LOCATION)>")
 """What replaced other matches, which names nothing."""
 _ZEROS = dict.fromkeys(map(ord, "123456789"), "0")
-_KEPT = 1 << 10
+_KEPT = 1 << 12
 """Texts next to matches to remember, with zeros for digits."""
 
 
@@ -283,9 +283,6 @@ def _has_context(kind: str, text: str, start: int, end: int, form: str = "") -> 
     clues = _CLUES[kind]
     begin = max(0, start - REACH)
     before = (form or text)[begin:start]
-    last = before.rsplit(None, 1)
-    if len(last) > 1 and last[1].isalpha() and "<" not in before and _is_word(clues, last[1]):
-        return True
     after = "" if clues.after is None else (form or text)[end : end + _LABEL_REACH]
     if not form:
         before, after = _clue(kind, before), _clue(kind, after)
@@ -313,6 +310,9 @@ def _is_in(clues: _Clues, before: str, after: str, is_cut: bool) -> bool:
         after: The text behind it.
         is_cut: Whether the text before it begins with a part of a word, or with space.
     """
+    last = before.rsplit(None, 1)
+    if len(last) > 1 and last[1].isalpha() and "<" not in before and _is_word(clues, last[1]):
+        return True
     if not clues.may_be_in(f"{before}\n{after}".lower()):
         return False
     if clues.after is not None and clues.after.match(after.lower()):

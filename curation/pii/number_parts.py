@@ -6,14 +6,15 @@ for all that may mean the same.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
 from curation.arrays import Bools, Int64s
+from curation.pii import numbering
 from curation.pii.digit_meanings import Meaning, Meanings, digit_meanings
 from curation.pii.number_characters import kinds_of_characters, values_of_digits
-from curation.pii.numbering import digits_of, numbers
 from curation.pii.numbering_plans import regions_of
 from curation.pii.part_kernels import COLUMNS, END, EXTENSION, FIRST, LAST, START, WINDOW, WRITTEN, find_parts
 from curation.pii.search_kernels import search_parts
@@ -26,11 +27,13 @@ class NumberParts(NamedTuple):
     Attributes:
         numbers: Shape (numbers, 5): the window of each, where it begins and ends, counted from the start of the window,
             the number of digits of its extension, and the place of what it means.
+        digits: The digits of each, as ASCII.
         meanings: What numbers mean, in the regions' order, each once.
         done: For each window whether it was looked at.
     """
 
     numbers: Int64s
+    digits: list[str]
     meanings: list[tuple[Meaning, ...]]
     done: Bools
 
@@ -59,7 +62,26 @@ def numbers_in_parts(text: views.Characters, windows: Int64s, regions: tuple[str
     )
     window, part = chosen[:count].T
     distinct = [tuple(dict.fromkeys(meaning for _, meaning in found or ())) for found in meanings]
-    return NumberParts(np.column_stack([window, parts[part][:, [START, END, EXTENSION]], meant[part]]), distinct, done)
+    found_parts = parts[part]
+    numbers = np.column_stack([window, found_parts[:, [START, END, EXTENSION]], meant[part]])
+    places = found_parts[:, [START, END]] + (begins + offsets)[window, None]
+    return NumberParts(numbers, _digits(text, places), distinct, done)
+
+
+def _digits(text: views.Characters, places: Int64s) -> list[str]:
+    """The digits in stretches of texts, as ASCII.
+
+    Args:
+        text: The texts.
+        places: Shape (stretches, 2): where each begins and ends, in the code points of all texts.
+    """
+    sizes = places[:, 1] - places[:, 0]
+    edges = np.append(0, np.cumsum(sizes))
+    values = values_of_digits()[text.codepoints[np.repeat(places[:, 0] - edges[:-1], sizes) + np.arange(edges[-1])]]
+    is_digit = values <= 9
+    digits = (values[is_digit] + ord("0")).tobytes().decode("ascii")
+    counts = np.append(0, np.cumsum(is_digit))[edges].tolist()
+    return [digits[first:last] for first, last in pairwise(counts)]
 
 
 def _meant(
@@ -101,7 +123,7 @@ def _read(written: str, size: int, regions: tuple[str, ...]) -> Meanings | None:
         size: Number of digits without its extension.
         regions: Regions (ISO 3166).
     """
-    found, digits = numbers(written, regions), digits_of(written)
+    found, digits = numbering.numbers(written, regions), numbering.digits_of(written)
     own, extension = digits[:size], digits[size:]
     if not all(own.endswith(one.national) and one.extension == extension for one in found.values()):
         return None

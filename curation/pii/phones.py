@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Callable, Collection, Mapping
 from functools import cache, lru_cache
 from typing import NamedTuple
@@ -28,7 +29,6 @@ from curation.pii.numbering import (
     PLUS,
     Grouping,
     Number,
-    digits_of,
     grouping,
     may_be_grouped,
     numbers,
@@ -48,9 +48,10 @@ MAX_FIGURES = MAX_DIGITS
 """A run of more digits, separated only by spaces and punctuation, is a table, in which no phone number is searched."""
 
 _AROUND = 4
-"""Characters around a number on which it depends whether it is part of something longer."""
+"""Characters around a number on which it may depend whether it is part of something longer."""
 _BEHIND = _AROUND + len("mobile")
 """Characters behind a number that are looked at: one of recognizers.GLUED_WORD may be there."""
+_ALIKE = {ord(letter): "a" for letter in string.ascii_letters}
 _NAMED = NAMED["phone"]
 _DATE_PATTERN = (
     r"(?<![\d./-])(?:(?:[0-2]?\d|3[01])(?P<day>[./-])\s?(?:[0-2]?\d|3[01])(?P=day)\s?(?:19|20)?\d\d"
@@ -163,7 +164,6 @@ class _KnownNumber(NamedTuple):
     labelled: _Look | None
 
 
-@lru_cache(maxsize=1 << 13)
 def _known(around: str, start: int, end: int, extension: int, meanings: tuple[Meaning, ...]) -> _KnownNumber | None:
     """What is known of a number, or None if it is part of something longer.
 
@@ -174,25 +174,40 @@ def _known(around: str, start: int, end: int, extension: int, meanings: tuple[Me
         extension: Number of digits of the extension.
         meanings: What it means.
     """
-    look = _look(*_context(around, start, end))
-    labelled = _look(*_context(around[start:], 0, end - start)) if around[start - 1 : start] == "#" else None
+    around, start, end = _context(around, start, end)
+    # Which letters are around a number does not matter.
+    before, after = around[:start].translate(_ALIKE), around[end:].translate(_ALIKE)
+    return _known_alike(f"{before}{around[start:end]}{after}", start, end, extension, meanings)
+
+
+@lru_cache(maxsize=1 << 13)
+def _known_alike(
+    around: str, start: int, end: int, extension: int, meanings: tuple[Meaning, ...]
+) -> _KnownNumber | None:
+    """The same, for letters around it that are alike."""
+    look = _look(around, start, end)
+    labelled = _look(around[start:], 0, end - start) if around[start - 1 : start] == "#" else None
     written = without_extension(around[start:end], extension)
     if written is None or (look is None and labelled is None):
         return None
-    size, groupings = len(_DIGIT.findall(written)), None
+    size, slashes, groupings = len(_DIGIT.findall(written)), around.count("/", start, end), None
     # Behind the calling code there may be a slash.
-    if written.count("/") <= 1 or all(one.source != COUNTRY_CODE for one in meanings):
+    is_clear = slashes <= 1 or all(one.source != COUNTRY_CODE for one in meanings)
+    if is_clear and slashes == written.count("/"):
         groupings = tuple(grouping(one.country, size - one.cut, written, one.source) for one in meanings)
     return _KnownNumber(size, extension, meanings, groupings, look, labelled)
 
 
-def _judge_known(text: str, start: int, end: int, known: _KnownNumber, named: int, form: str = "") -> Match | None:
+def _judge_known(
+    text: str, start: int, end: int, digits: str, known: _KnownNumber, named: int, form: str
+) -> Match | None:
     """The match of a number of which all but its digits is known, or None if it contains a date.
 
     Args:
         text: The text.
         start: Where the number begins.
         end: Where it ends.
+        digits: Its digits, with those of its extension.
         known: What is known of it.
         named: What words may name it, as bits.
         form: The shape of the text, if it is known.
@@ -200,10 +215,8 @@ def _judge_known(text: str, start: int, end: int, known: _KnownNumber, named: in
     size, extension, meanings, groupings, look, labelled = known
     if labelled is not None and has_label("phone", text, start, end):
         look = labelled
-    raw = text[start:end]
-    if look is None or groupings is None or (look.may_be_date and _DATE.search(raw)):
+    if look is None or groupings is None or (look.may_be_date and _DATE.search(text[start:end])):
         return None
-    digits = digits_of(raw)
     chosen, is_grouped = meanings[0], False
     for meaning, one in zip(meanings, groupings, strict=True):
         if one.is_usual(digits[meaning.cut : size]):
@@ -223,10 +236,10 @@ def _judge_parts(
 ) -> tuple[list[tuple[int, Match]], Int64s]:
     """Judge windows by their parts, as `judge_windows`: the matches, and the windows that need a closer look."""
     matches: list[tuple[int, Match]] = []
-    numbers, meanings, done = numbers_in_parts(characters, windows, regions)
+    numbers, digits, meanings, done = numbers_in_parts(characters, windows, regions)
     of_number, must_be_printed = windows[numbers[:, 0]], minimum > PHONE_SCORE
     numbers[:, 1:3] += of_number[:, 1:2]
-    columns = (of_number[:, 0], *numbers[:, 1:].T, of_number[:, 4])
+    columns = (one.tolist() for one in (of_number[:, 0], *numbers[:, 1:].T, of_number[:, 4]))
     known_numbers: dict[tuple[str, int, int, int, int], _KnownNumber | None] = {}
     counts = np.bincount(of_number[:, 0])
 
@@ -236,7 +249,7 @@ def _judge_parts(
         text = text_of(row)
         return shape(text) if text.isascii() or len(text) < _FEW * counts[row] else ""
 
-    for row, start, end, extension, meant, named in zip(*(one.tolist() for one in columns), strict=True):
+    for own, row, start, end, extension, meant, named in zip(digits, *columns, strict=True):
         text = text_of(row)
         raw = text[start:end]
         if raw[0] in _OPENING and _CLOSING.isdisjoint(raw):
@@ -256,7 +269,7 @@ def _judge_parts(
         if known.groupings is None:
             match = judge_phone(text, Span(start, end, PHONE_SCORE), regions, named)
         else:
-            match = _judge_known(text, start, end, known, named, form)
+            match = _judge_known(text, start, end, own, known, named, form)
         if match is not None:
             matches.append((row, match))
     return matches, windows[~done]
@@ -305,9 +318,11 @@ def judge_phone(text: str, span: Span, regions: tuple[str, ...], named: int = AN
 
 def _context(around: str, start: int, end: int) -> tuple[str, int, int]:
     """A number with the few characters around it that matter, and where it begins and ends in them."""
-    before = max(0, start - _AROUND)
+    # More than the next two matter only for emphasis.
+    before = max(0, start - (_AROUND if around[start - 1 : start] == "_" else 2))
+    after = end + (_AROUND if around[end : end + 1] == "_" else 2)
     is_glued = around[end : end + 1].isalpha() and GLUED_WORD.match(around, end)
-    return around[before : end if is_glued else end + _AROUND], start - before, end - before
+    return around[before : end if is_glued else after], start - before, end - before
 
 
 def _scored(

@@ -438,6 +438,7 @@ def test_signs_and_letters_next_to_numbers_at_once(text: str) -> None:
         ("\uff08212 736 5000 - 24291117", "US", "+12127365000"),
         ("\uff0b1 71 34 621 62 4", "ZZ", "+17134621624"),
         ("+- - 7 955 191-92-56 #", "CA", "+79551919256"),
+        ("0241/549854/X-3348", "DE", None),  # two slashes, one of them in the extension
         ("+81 044 20 7946 0958", "RU", None),  # behind the calling code 81 there is no other one
     ],
 )

@@ -113,11 +113,11 @@ def compared(texts: Sequence[str], regions: tuple[str, ...] = REGIONS) -> tuple[
     """Assert that windows have the numbers that a search with expressions finds; how many were looked at, and found."""
     view = views.characters(pa.array(texts, pa.string()))
     windows = number_windows(view)
-    numbers, meanings, done = numbers_in_parts(view, windows, regions)
+    numbers, all_digits, meanings, done = numbers_in_parts(view, windows, regions)
     found: dict[int, dict[tuple[int, int], set[tuple[int, str, str, int]]]] = {}
-    for window, first, last, extension, meant in numbers.tolist():
+    for (window, first, last, extension, meant), digits in zip(numbers.tolist(), all_digits, strict=True):
         row, start, *_ = windows[window].tolist()
-        digits = digits_of(texts[row][start + first : start + last])
+        assert digits == digits_of(texts[row][start + first : start + last])
         size = len(digits) - extension
         own = {(one.country, digits[one.cut : size], digits[size:], one.source) for one in meanings[meant]}
         found.setdefault(window, {})[first, last] = own
