@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from curation.arrays import UInt8s, UInt32s
-from curation.running.compiled import leaf
+from curation.arrays import Bools, Int64s, UInt8s, UInt32s
+from curation.running.compiled import kernel, leaf
 
 NO_LABEL, WORD, KEYPAD, SIGN = range(4)
 """Labels of extensions: none; a word; one whose letters may stand for digits, as on a keypad; "#", "x" or "~"."""
@@ -15,6 +15,29 @@ _MAX_DIGITS, _MAX_DIGITS_OF_SHORT = 20, 9
 """Digits of the longest extension, and of that behind a short label: "int", "#", "x" or "~"."""
 _UNCLEAR = (0x130, 0x131, 0x1C81, 0xFF03, 0xFF25, 0xFF29, 0xFF38, 0xFF45, 0xFF49, 0xFF58)
 """What labels begin with that are left to expressions."""
+
+
+@kernel
+def have_extensions(
+    codepoints: UInt32s, digit_values: UInt8s, begins: Int64s, ends: Int64s, last: Int64s, found: Bools
+) -> None:
+    """Tell behind which windows of numbers an extension goes on, or may do so.
+
+    Args:
+        codepoints: Code points of all texts.
+        digit_values: Values of those that are digits.
+        begins: First code point of each window.
+        ends: Code point after each window.
+        last: Code point after the text of each window.
+        found: Output: whether an extension goes on behind it.
+    """
+    for window in range(ends.size):
+        # Spaces before the label, or a label of one character, may be in the window.
+        place = ends[window]
+        while place > begins[window] and digit_values[codepoints[place - 1]] > 9:
+            place -= 1
+        end = read_extension(codepoints, digit_values, place, last[window])[3]
+        found[window] = end > ends[window] or end < 0
 
 
 @leaf

@@ -7,13 +7,13 @@ import re
 import numpy as np
 
 from curation.arrays import Bools, Int64s
+from curation.pii.extension_kernels import MAX_EXTENSION, have_extensions
+from curation.pii.number_characters import values_of_digits
 from curation.pii.numbering import EXTENSION
-from curation.pii.window_kernels import are_extended
 from curation.text import views
 
 _EXTENSION = re.compile(f"(?:{re.sub(r'[*+][+]', '{0,20}+', EXTENSION).replace('{1,', '{0,')})?", re.IGNORECASE)
 """The formats of extensions that libphonenumber accepts, also cut off."""
-MAX_EXTENSION = 80
 _NEVER_EXTENSION = frozenset(("", *map(chr, range(128)))) - frozenset("\t ,;-#~aAeEiIxX")
 """What ends a number at once: most of ASCII begins no extension."""
 _SIGNS = frozenset("xX~\uff5e")
@@ -25,10 +25,16 @@ def end_of_context(text: str, end: int) -> int:
     return min(len(text), max(end + len(":00"), end_of_extension(text, end) + 1))
 
 
-def may_go_on(text: views.Characters, rows: Int64s, ends: Int64s) -> Bools:
-    """Whether an extension may follow numbers in some rows that end before some places: a quick test."""
-    found = np.empty(len(rows), np.bool_)
-    are_extended(text.codepoints, ends + text.first[rows], text.last[rows], found)
+def go_on(text: views.Characters, windows: Int64s) -> Bools:
+    """Behind which windows of numbers an extension goes on, or may do so.
+
+    Args:
+        text: The texts.
+        windows: The windows: row, start and end of each.
+    """
+    rows, starts, ends, *_ = windows.T
+    offsets, found = text.first[rows], np.empty(len(windows), np.bool_)
+    have_extensions(text.codepoints, values_of_digits(), starts + offsets, ends + offsets, text.last[rows], found)
     return found
 
 

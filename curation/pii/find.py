@@ -16,6 +16,7 @@ import pyarrow as pa
 from curation.arrays import Bools, Int64s
 from curation.pii import accounts, addresses, context, extensions, phones, recognizers, secrets, windows
 from curation.pii.evidence import Match
+from curation.pii.extension_kernels import MAX_EXTENSION
 from curation.pii.recognizers import Span
 from curation.pii.windows import Stretches, address_windows, email_windows, number_windows
 from curation.text import views
@@ -244,7 +245,7 @@ def _windows(
     if search not in (number_windows, address_windows) or not len(found):
         return np.column_stack([found, np.zeros(len(found), np.int64)])
     rows, starts, ends, _ = found.T
-    extension = np.where(extensions.may_go_on(text, rows, ends), extensions.MAX_EXTENSION, 0)
+    extension = np.where(extensions.go_on(text, found), MAX_EXTENSION, 0)
     wider = np.stack([rows, starts - AROUND, ends + extension + AROUND], axis=1)
     return np.column_stack([found, context.may_be_named(text, text_of, wider)])
 
@@ -345,7 +346,7 @@ def _are_replaced(
         count -= letters[np.maximum(starts + offsets, firsts[place])] - letters[firsts[place]]
         count -= letters[lasts[stop - 1]] - letters[np.minimum(ends + offsets, lasts[stop - 1])]
         is_sure = letters[ends + offsets] - letters[starts + offsets] == count
-        is_sure &= ~extensions.may_go_on(text, rows, ends)
+        is_sure &= ~extensions.go_on(text, windows[is_inside])
     columns = (np.flatnonzero(is_inside), rows, starts, ends, offsets, place, stop)
     for one, row, start, end, offset, first, last in zip(*(one[~is_sure].tolist() for one in columns), strict=True):
         places = (firsts[first:last] - offset).tolist(), (lasts[first:last] - offset).tolist()

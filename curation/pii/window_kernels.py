@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from curation.arrays import Bools, Int64s, UInt8s, UInt32s
-from curation.running.compiled import kernel, leaf
+from curation.running.compiled import kernel
 
 ANCHOR = 4
 """Length of the two letters and two digits that an IBAN begins with."""
@@ -144,40 +144,3 @@ def have_groups(
                 else:
                     between += 1
                 i += 1
-
-
-@kernel
-def are_extended(codepoints: UInt32s, ends: Int64s, last: Int64s, found: Bools) -> None:
-    """Tell which numbers may have an extension: see `may_go_on`.
-
-    Args:
-        codepoints: Code points of all texts.
-        ends: Code point after each number.
-        last: Code point after the text of each number.
-        found: Output: whether an extension may follow.
-    """
-    for place in range(ends.size):
-        found[place] = may_go_on(codepoints, ends[place], last[place])
-
-
-@leaf
-def may_go_on(codepoints: UInt32s, end: int, last: int) -> bool:
-    """Whether an extension may follow a number that ends before `end`: a label such as "ext", or what may be one."""
-    while end < last and (codepoints[end] == 32 or codepoints[end] == 9 or codepoints[end] == 44):
-        end += 1
-    if end == last:
-        return False
-    code = codepoints[end]
-    if code >= 128:
-        # No-break spaces, and letters of Cyrillic and full-width labels; the dotted and the dotless i are an "i", too.
-        is_letter = code == 0xFF25 or code == 0xFF29 or code == 0xFF38 or code == 0xFF03 or code == 0xFF5E
-        is_small = code == 0xFF45 or code == 0xFF49 or code == 0xFF58 or code == 0x130 or code == 0x131
-        return bool(code == 0xA0 or code == 0x414 or code == 0x434 or is_letter or is_small)
-    following = codepoints[end + 1] | 32 if end + 1 < last else 0
-    letter = code | 32
-    if letter == 101:
-        return bool(following == 120 or following >= 128)  # ext
-    if letter == 97 or letter == 105:
-        return bool(following == 110 or following >= 128)  # anexo, int
-    # ";ext=", "#", "~" and "x"
-    return bool(code == 59 or code == 35 or code == 126 or letter == 120)
