@@ -216,8 +216,8 @@ def test_simple_windows_need_no_recognizer(monkeypatch: pytest.MonkeyPatch) -> N
     assert len(find(pa.array(texts), Search(tuple((kind, 0.05) for kind in SIMPLE), ()))) == len(texts)
 
 
-def test_numbers_in_other_matches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No phone number is searched in a match of a more certain kind, and the same are found, also in another order."""
+def sizes_of_searches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A list to which each search for phone numbers adds the number of its windows."""
     given: list[int] = []
     phone = KINDS["phone"]
 
@@ -226,6 +226,12 @@ def test_numbers_in_other_matches(monkeypatch: pytest.MonkeyPatch) -> None:
         return phone.judge_all(characters, windows, *rest)
 
     monkeypatch.setitem(KINDS, "phone", dataclasses.replace(phone, judge_all=judge_all))
+    return given
+
+
+def test_numbers_in_other_matches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No phone number is searched in a match of a more certain kind, and the same are found, also in another order."""
+    given = sizes_of_searches(monkeypatch)
     inside = ["SSN 308-63-0237", "8.8.144.81:443,", " (308-63-0237) ", "4716424521511864", "a2127365000@b.org"]
     outside = ["308-63-0237 / 212 736 5000", "(212) 736-5000, 8.8.144.81", "jane@firma.de 212 736 5000"]
     for one in (inside, outside):
@@ -254,14 +260,7 @@ def test_numbers_in_other_matches(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_replacements_side_by_side(text: str, size: int, few: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """What consists of replacements, with nothing but punctuation between them, is not searched again."""
-    given: list[int] = []
-    phone = KINDS["phone"]
-
-    def judge_all(characters: Characters, windows: Int64s, *rest: Any) -> Any:
-        given.append(len(windows))
-        return phone.judge_all(characters, windows, *rest)
-
-    monkeypatch.setitem(KINDS, "phone", dataclasses.replace(phone, judge_all=judge_all))
+    given = sizes_of_searches(monkeypatch)
     monkeypatch.setattr("curation.pii.find._DENSE", 0 if few else 1000)
     settled = {0: [match.span() for match in re.finditer(r"\d{3}-555-01\d\d", text)]}
     find(pa.array([text]), DEFAULT, settled)
