@@ -286,9 +286,11 @@ def _read_part(
     first_x, mark, digits = marks[NEXT_X, part], marks[LAST_MARK, stop], before[stop]
     is_double = marks[DOUBLES, stop] > marks[DOUBLES, part + 1]
     if stop > word and part >= word:
-        # In the extension. What ends with its label, or with "#", is no number.
+        # In the extension. What ends with its label, or with "#", is no number, and no "x" is before one.
         is_number = kinds[stop - 1] == DIGIT
-        return PLAIN if is_number and part >= digits_at else UNREAD if is_number else NONE, digits, 0, 0
+        for i in range(part, digits_at):
+            is_number = is_number and codepoints[begin + i] | 32 != 120
+        return PLAIN if is_number else NONE, digits, 0, 0
     if stop > word and stop < total:
         # Up to the label.
         if sort == SIGN:
