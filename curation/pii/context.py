@@ -130,7 +130,7 @@ _CLUES = {
     "phone": _clues(
         "phone|phones|telephone|telephones|cellphone|tel|ph|cell|mobile|mob|call|calls|calling|dial|fax|sms|whatsapp"
         "|hotline|helpline|telefon|telefono|teléfono|tél|téléphone|telefone|telefax|fon|handy|mobil|móvil|celular"
-        "|rufnummer|телефон|тел",
+        "|rufnummer|телефон|телефоны|тел|факс|моб",
         labels="fax|tel|phone|mobile|mob|cell|landline|office|direct|hotline|whatsapp",
         joined="电话|電話|手机|手機|热线|传真|전화|휴대폰|โทร",
         # Stack traces ("most recent call last") are full of numbers; a "call number" is that of a book in a library.

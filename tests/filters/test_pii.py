@@ -173,6 +173,7 @@ def test_no_ip(text: str) -> None:
         ("2813882583 mobile", "<PHONE> mobile"),
         ("zip 02919. (800) 942-8300. Citizens", "zip 02919. <PHONE>. Citizens"),
         ("电话：+86 180 2902 1196", "电话：<PHONE>"),
+        ("Факс: (753) 196-94-18, моб. (798) 921-16-48", "Факс: <PHONE>, моб. <PHONE>"),
         ("Tel. 02.27.96.63", "Tel. <PHONE>"),
         ("_212-736-5000_", "_<PHONE>_"),
         ("order now: 212-736-5000, item 212-736-5000", "order now: <PHONE>, item <PHONE>"),
