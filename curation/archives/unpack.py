@@ -219,7 +219,7 @@ class Unpacker:
             stop = None if self.budget.allows(start) else self._search.find(start + 1)
             offset: int | None = start
             parts: list[bytes] = []
-            size = unpacked = taken = excess = 0
+            size = unpacked = taken = 0
             wanted = raw.distance(magic, len(magic), SMALL) or feed  # what follows is not unpacked, but copied
             while not engine.eof:
                 packed = raw.take(wanted if stop is None else max(0, min(wanted, stop - raw.position)))
@@ -235,8 +235,8 @@ class Unpacker:
                     raw.back(len(engine.unused_data))
                 parts.append(data)
                 size, unpacked = size + len(data), unpacked + len(data)
-                excess = unpacked - BOMB_RATIO * (raw.position - start)
-                if cause is None and excess > 0 and unpacked + self._excess > self._bomb_bytes:
+                is_large = unpacked + self._excess > self._bomb_bytes
+                if cause is None and is_large and unpacked > BOMB_RATIO * (raw.position - start):
                     cause = "too_large"
                     self._bomb_bytes, self._excess = self._bomb_bytes // 2, 0
                 following = None
@@ -255,7 +255,7 @@ class Unpacker:
                     raw.seek(following)
                     yield self._piece(b"", offset=offset, damage=cause)
                     return
-            self._excess = max(0, self._excess + excess)
+            self._excess = max(0, self._excess + unpacked - BOMB_RATIO * (raw.position - start))
             if not raw.peek(4).startswith(magic):
                 return
 
