@@ -5,7 +5,7 @@ What is done twice for a sound file, or for one with the damage that files have,
 
 from __future__ import annotations
 
-PER_BYTE, FREE = 16, 1 << 22
+PER_BYTE, FREE = 16, 1 << 21
 
 
 class Budget:
