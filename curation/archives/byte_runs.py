@@ -10,6 +10,7 @@ from collections import Counter, deque
 from typing import IO
 
 from curation.archives.ledger import PADDING, RECORDS, Ledger, Loss
+from curation.archives.packings import PACKED
 from curation.archives.raw_file import BUFFER
 from curation.archives.start_lines import begins_record
 from curation.archives.unpack import BLANK, UnpackedPiece, Unpacker
@@ -36,9 +37,10 @@ class Runs:
         # (end in the unpacked run, bytes unpacked, begin in the file, end in the file).
         self._origin = 0
         self._stretches: deque[tuple[int, int, int, int]] = deque()
-        # Unpacked input: the file offset of the buffer's start. Packed input: buffer position -> offset of a member.
+        # Unpacked input: the file offset of the buffer's start. Packed input: the members that begin after `_at`, by
+        # position in the unpacked run and file offset.
         self._plain_offset: int | None = None
-        self._members: dict[int, int] = {}
+        self._members: deque[tuple[int, int]] = deque()
         # The last member that begins at or before `_at`: its position in the unpacked run and its file offset.
         self._member: tuple[int, int] | None = None
         # Whether the last member in the buffer goes on beyond it, and was found to be damaged or not.
@@ -57,8 +59,9 @@ class Runs:
 
     def _open_run(self, piece: UnpackedPiece) -> None:
         """Start a new run with a piece."""
-        self._buffer, self._at, self._members, self._plain_offset, self._doubt_cause = b"", 0, {}, None, ""
+        self._buffer, self._at, self._plain_offset, self._doubt_cause = b"", 0, None, ""
         self._origin, self._member = 0, None
+        self._members.clear()
         self._stretches.clear()
         self._ending = piece.damage
         self._append([piece])
@@ -70,7 +73,6 @@ class Runs:
             self._plain_offset += self._at
         if self._members:
             self._offset(self._at)
-            self._members = {place - self._at: offset for place, offset in self._members.items() if place >= self._at}
         self._doubt_start -= self._at
         self._origin += self._at
         parts = [self._buffer[self._at :]] if size else []
@@ -78,7 +80,7 @@ class Runs:
             if not piece.packed and self._plain_offset is None:
                 self._plain_offset = (piece.offset or 0) - size
             elif piece.packed and piece.offset is not None:
-                self._members[size] = piece.offset
+                self._members.append((self._origin + size, piece.offset))
                 self._member_checked = False
             if piece.doubt is not None:
                 self._doubt(size, piece.doubt)
@@ -161,13 +163,16 @@ class Runs:
         return self._ending is not None and self._ending not in ("end", "member")
 
     def _offset(self, place: int) -> int | None:
-        """The file offset from which the byte at `place` of the buffer can be read; None inside a packed member."""
+        """The file offset from which the byte at `place` of the buffer can be read; None inside a packed member.
+
+        `place` is not before that of the last call.
+        """
         if self._plain_offset is not None:
             return self._plain_offset + place
-        for start, offset in self._members.items():
-            if start <= place:
-                self._member = self._origin + start, offset
-        return self._members.get(place)
+        place += self._origin
+        while self._members and self._members[0][0] <= place:
+            self._member = self._members.popleft()
+        return self._member[1] if self._member is not None and self._member[0] == place else None
 
     def _skip_blank(self) -> bool:
         """Advance to the next byte that is not blank; False if the run has none."""
@@ -185,6 +190,20 @@ class Runs:
                 self._fill(0, 1)
                 if self._at == len(self._buffer):
                     return False
+
+    def _continue_at(self, offset: int | None) -> bool:
+        """Go on at file offset `offset` of an uncompressed run; False if that ends the run, or if it is None."""
+        if self._plain_offset is not None and offset is not None:
+            place = offset - self._plain_offset
+            if place < len(self._buffer) and PACKED.match(self._buffer, place) is None:
+                self._at, self._ending = place, None
+                while self._stretches[0][0] <= self._origin + place:
+                    self._stretches.popleft()
+                end, _, _, stop = self._stretches[0]
+                self._stretches[0] = end, end - self._origin - place, offset, stop
+                return True
+        self._go_to(offset)
+        return False
 
     def _go_to(self, offset: int | None) -> None:
         """End the run; the next one begins at file offset `offset`, or there is none if it is None."""

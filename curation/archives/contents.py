@@ -12,6 +12,7 @@ from collections import Counter
 from typing import IO
 
 from curation.archives import digests
+from curation.archives.budget import Budget
 from curation.archives.byte_runs import LOOKAHEAD, Runs
 from curation.archives.http import parse_response, response_length, unchunk
 from curation.archives.ledger import RECORDS, Loss
@@ -57,6 +58,8 @@ class Contents(Runs):
         self._repeated, self._repeated_cause, self._repeats_left = 0, "", MAX_REPEATS
         # Bytes unpacked of a run that is read again because a record in it states a length beyond its end.
         self._run_size: int | None = None
+        # For headers and contents; the unpacker has one of its own.
+        self._budget = Budget(self._ledger.position)
 
     def read_content(self, header: Header) -> str | None:
         """Read the content and advance to its end. Returns the cause if it is lost, else None."""
@@ -102,6 +105,15 @@ class Contents(Runs):
     def _read_short(self, header: Header) -> str | None:
         """Read a content that goes on behind its stated end, or is followed by something that is not a record."""
         stop = self._next_start(header.length)
+        if not self._budget.allows(self._ledger.position):
+            self._at = stop
+            return self._cut_cause(stop)
+        cause = self._read_before(stop, header)
+        self._budget.spend(stop - self._at)
+        return cause
+
+    def _read_before(self, stop: int, header: Header) -> str | None:
+        """Read a content that goes on behind its stated end, up to `stop` at most."""
         stated = self._at + header.length
         damaged = None if self._in_arc else find_damaged_start(self._buffer, stated, stop)
         stop = stop if damaged is None else damaged

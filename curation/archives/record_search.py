@@ -52,9 +52,18 @@ class RecordSearch:
 
     def __init__(self, raw: RawFile, dictionaries: Dictionaries) -> None:
         self._raw, self._dictionaries = raw, dictionaries
+        self._start = 0  # of the last search that was not limited
+        self._found: int | None = -1
 
     def find(self, offset: int, stop: int | None = None) -> int | None:
         """Offset of the next record, or of the next member that begins with one, from `offset` on and before `stop`."""
+        if stop is not None:
+            return self._find(offset, stop)
+        if not self._start <= offset <= (self._raw.size() if self._found is None else self._found):
+            self._start, self._found = offset, self._find(offset)
+        return self._found
+
+    def _find(self, offset: int, stop: int | None = None) -> int | None:
         start, size, work = offset, 1 << 14, 0
         while True:
             before = min(offset, 1)

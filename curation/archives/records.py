@@ -21,7 +21,7 @@ from curation.archives.http import header_end
 from curation.archives.ledger import PADDING, RECORDS, Loss
 from curation.archives.packings import GZIP, PACKED, ZSTD, format_hint
 from curation.archives.record_headers import MAX_HEADER, USUAL_HEADER, Header, read_arc_header, read_warc_header
-from curation.archives.start_lines import DAMAGED_START, WARC_LINE, arc_line, find_start
+from curation.archives.start_lines import DAMAGED_START, MAX_LINE, WARC_LINE, arc_line, find_start
 from curation.archives.unpack import UnpackedPiece
 from curation.archives.watch import Watch
 from curation.errors import NotDivisible, UnreadableArchive
@@ -192,7 +192,8 @@ class _Reader(Contents):
             NotDivisible: It would not.
         """
         is_there = offset == self._stop == self._ledger.position
-        if not is_there or self._repeats_left < MAX_REPEATS:
+        is_kept = all(budget.is_kept(self._ledger.position) for budget in (self._budget, self._unpacker.budget))
+        if not is_there or self._repeats_left < MAX_REPEATS or not is_kept:
             raise NotDivisible(f"no record begins at offset {self._stop:,}")
         self._stopped = True
 
@@ -217,6 +218,7 @@ class _Reader(Contents):
 
     def _read_header(self) -> Header | None:
         """Read the header at the current position, or None if there is none."""
+        longest = self._longest_header()
         while True:
             arc = arc_line(self._buffer, self._at)
             if arc is not None:
@@ -227,26 +229,39 @@ class _Reader(Contents):
             if end < 0:
                 if find_start(self._buffer, self._at + 1, min(usual, len(self._buffer)), arc=False) is not None:
                     return None
-                end = header_end(self._buffer, usual - 2, self._at + MAX_HEADER)
-            if line is not None and end > 0:
-                return read_warc_header(self._buffer, self._at, line.end(), end, self._wanted)
+                end = header_end(self._buffer, usual - 2, self._at + longest)
             size = len(self._buffer) - self._at
             # Twice as much each time: a header may be cut into many small members.
-            if size > MAX_HEADER or not (self._fill(2 * size) or len(self._buffer) - self._at > size):
-                return None
+            if line is not None and end > 0:
+                header, size = read_warc_header(self._buffer, self._at, line.end(), end, self._wanted), end - self._at
+            elif size > max(longest, MAX_LINE) or not (self._fill(2 * size) or len(self._buffer) - self._at > size):
+                header = None
+            else:
+                continue
+            if header is None and size > USUAL_HEADER:
+                self._budget.spend(min(size, longest))
+            return header
+
+    def _longest_header(self) -> int:
+        """Length of the longest header that is read at the current position: less after many that are damaged."""
+        return MAX_HEADER if self._budget.allows(self._ledger.position) else USUAL_HEADER
 
     # ---- damage
 
     def _lost_cause(self) -> str:
         """Why the bytes at the current position, which are not a record, are lost."""
-        rest = self._buffer[self._at : self._at + MAX_HEADER]
-        began = rest.startswith(b"WARC/") or DAMAGED_START.match(rest) is not None or arc_line(rest) is not None
+        data, at = self._buffer, self._at
+        stop = min(len(data), at + self._longest_header())
+        is_warc = data.startswith(b"WARC/", at)
+        began = is_warc or DAMAGED_START.match(data, at, stop) is not None or arc_line(data, at) is not None
         self._record_seen = self._record_seen or began
-        if began and self._is_damaged() and header_end(rest, 0, len(rest)) < 0:
+        if began and self._is_damaged() and header_end(data, at, stop) < 0:
             self._damage_counted = True
             return str(self._ending)
-        if self._ending == "end" and len(rest) < MAX_HEADER and _is_cut(rest):
-            return "truncated"
+        if self._ending == "end" and len(data) - at < MAX_HEADER:
+            is_cut = header_end(data, at, stop) < 0 if is_warc else _is_cut(data[at : at + 8])
+            if is_cut:
+                return "truncated"
         return "damaged_header" if began else "garbage"
 
     def _count_damaged(self, cause: str, records: int) -> None:
@@ -262,8 +277,7 @@ class _Reader(Contents):
             records = max(1, self._unpacker.count_types(start, stop))
             self._count_damaged(cause, records)
             self._ledger.lose(stop, cause, records)
-            self._go_to(following)
-            return False
+            return self._continue_at(following)
         self._at += 1
         found, records = self._find()
         self._count_damaged(cause, max(1, records))
@@ -283,7 +297,5 @@ class _Reader(Contents):
 
 
 def _is_cut(rest: bytes) -> bool:
-    """Whether the last bytes of a file are the beginning of a record or of a member."""
-    if rest.startswith(b"WARC/"):
-        return header_end(rest, 0, len(rest)) < 0
+    """Whether the last bytes of a file are only a part of how a record or a member begins."""
     return any(start.startswith(rest) for start in (b"WARC/", GZIP, ZSTD))

@@ -20,12 +20,16 @@ WARC_LINE = re.compile(rb"WARC/\d{1,3}+\.\d{1,3}+[ \t]{0,64}+\r?\n")
 WARC_START = re.compile(WARC_LINE.pattern + rb"[A-Za-z-]{2,64}+[ \t]{0,64}+:")
 """The first line of a record and the name of its first field."""
 
-_WARC_INNER = re.compile(rb"(?<=\n)" + WARC_START.pattern)
+MAX_START = 1 << 8
+"""More than the longest match of `WARC_START`, in bytes."""
+
+# A line end is a part of what is searched for, where one precedes: it is found ten times faster than looked back at.
+_WARC_INNER = re.compile(rb"\n" + WARC_START.pattern)
 
 ARC_START = rb"[A-Za-z][A-Za-z0-9+.-]{0,40}+:[^\r\n]{0,16000}+\r?\n"
 """A line that begins like a URL; `arc_line` decides whether it is the header of an ARC record."""
 
-_ARC_LINE, _ARC_INNER = re.compile(ARC_START), re.compile(rb"(?<=\n)" + ARC_START)
+_ARC_LINE, _ARC_INNER = re.compile(ARC_START), re.compile(rb"\n(?=" + ARC_START + rb")")
 _ARC_DATE = re.compile(rb"\d{12,20}")
 
 DAMAGED_START = re.compile(
@@ -35,8 +39,8 @@ DAMAGED_START = re.compile(
 )
 """A WARC header whose first line is damaged or missing: a field of it, after up to three other lines."""
 
-_DAMAGED_INNER = re.compile(rb"(?<=\n)\r?\n(?=" + DAMAGED_START.pattern + rb")", re.IGNORECASE)
-_TYPE_FIELD = re.compile(rb"(?<=\n)WARC-Type[ \t]{0,64}+:", re.IGNORECASE)
+_DAMAGED_INNER = re.compile(rb"\n\r?\n(?=" + DAMAGED_START.pattern + rb")", re.IGNORECASE)
+_TYPE_FIELD = re.compile(rb"\nWARC-Type[ \t]{0,64}+:", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +95,25 @@ def find_start(data: bytes, start: int, stop: int, *, arc: bool, after_line: boo
         arc: Search for ARC records, which begin after a line end, instead of WARC records.
         after_line: Whether WARC records also begin after a line end.
     """
-    pattern = _ARC_INNER if arc else _WARC_INNER if after_line else WARC_START
-    for match in pattern.finditer(data, start, min(len(data), stop + MAX_LINE)):
-        if match.start() < stop and (not arc or arc_line(data, match.start()) is not None):
-            return match.start()
+    if not arc and not after_line:
+        match = WARC_START.search(data, start, stop + MAX_START)
+        return match.start() if match is not None and match.start() < stop else None
+    window = max(0, start - 1), stop + (MAX_LINE if arc else MAX_START)
+    for match in (_ARC_INNER if arc else _WARC_INNER).finditer(data, *window):
+        if match.start() + 1 >= stop:
+            break
+        if not arc or arc_line(data, match.start() + 1) is not None:
+            return match.start() + 1
     return None
 
 
 def find_damaged_start(data: bytes, start: int, stop: int) -> int | None:
     """Position in [start, stop) of the first WARC header with a damaged first line, after a blank line."""
-    match = _DAMAGED_INNER.search(data, start, stop)
+    match = _DAMAGED_INNER.search(data, max(0, start - 1), stop)
     return None if match is None else match.end()
 
 
 def count_types(data: bytes, start: int, stop: int) -> int:
     """Number of lines that begin in [start, stop) and state the type of a WARC record."""
-    return sum(match.start() < stop for match in _TYPE_FIELD.finditer(data, start, min(len(data), stop + 32)))
+    matches = _TYPE_FIELD.finditer(data, max(0, start - 1), stop + 32)
+    return sum(match.start() + 1 < stop for match in matches)

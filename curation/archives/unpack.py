@@ -19,6 +19,7 @@ import zstandard
 from isal import isal_zlib
 
 from curation.archives.allocation import reuse_large_blocks
+from curation.archives.budget import PER_BYTE, Budget
 from curation.archives.packings import GZIP, GZIP_WINDOW, PACKED, SKIPPABLE, ZSTD
 from curation.archives.raw_file import BUFFER, RawFile
 from curation.archives.record_search import PROBE, RecordSearch
@@ -37,9 +38,13 @@ SMALL = 1 << 10
 PIECE = 1 << 20
 """Unpacked bytes after which a piece is passed on before its member ends."""
 
+FIRST_PLAIN = 1 << 16
+"""Bytes of the first piece of uncompressed data; the next ones are larger. Often, something packed follows damage."""
+
 BOMB_BYTES, BOMB_RATIO = 1 << 27, 2_000
 """A member is a decompression bomb if it unpacks to more bytes than this, and to more than this multiple of its packed
-size. gzip reaches 1,032 times at most, so its bombs cost about a second per megabyte and are read."""
+size. gzip reaches 1,032 times at most, so its bombs cost about a second per megabyte and are read. What small members
+unpack to beyond that multiple is added up, and each bomb in a file halves the bytes that the next ones may have."""
 
 STEP = 16
 """Packed bytes to unpack at a time to recover the data just before damage."""
@@ -82,7 +87,11 @@ class UnpackedPiece(NamedTuple):
 
 
 class Unpacker:
-    """Yields the pieces of a seekable file one by one, starting at its current position."""
+    """Yields the pieces of a seekable file one by one, starting at its current position.
+
+    Attributes:
+        budget: Limits what is unpacked of members that are damaged behind the place where the next one begins.
+    """
 
     def __init__(self, stream: IO[bytes]) -> None:
         reuse_large_blocks()
@@ -90,7 +99,9 @@ class Unpacker:
         self._dictionaries = Dictionaries(self._raw)
         self._search = RecordSearch(self._raw, self._dictionaries)
         self._covered = self._raw.position
+        self.budget = Budget(self._covered)
         self._member_start, self._kind = self._covered, "gzip"
+        self._bomb_bytes, self._excess = BOMB_BYTES, 0
         self._pieces = self._unpack(jumped=self._covered > 0)
 
     @property
@@ -176,9 +187,11 @@ class Unpacker:
 
     def _plain(self) -> Iterator[UnpackedPiece]:
         """Yield the rest of the file as uncompressed data; the reader calls `resume` where compressed data begins."""
+        size = FIRST_PLAIN
         while True:
             offset = self._raw.position
-            data = bytes(self._raw.take(BUFFER))
+            data = bytes(self._raw.take(size))
+            size = min(2 * size, BUFFER)
             if not data:
                 return
             yield self._piece(data, offset=offset, packed=False)
@@ -203,12 +216,13 @@ class Unpacker:
         while True:
             start = self._member_start = raw.position
             engine = self._engine(kind)
+            stop = None if self.budget.allows(start) else self._search.find(start + 1)
             offset: int | None = start
             parts: list[bytes] = []
             size = unpacked = taken = 0
             wanted = raw.distance(magic, len(magic), SMALL) or feed  # what follows is not unpacked, but copied
             while not engine.eof:
-                packed = raw.take(wanted)
+                packed = raw.take(wanted if stop is None else max(0, min(wanted, stop - raw.position)))
                 taken += len(packed)
                 wanted = feed - taken % feed
                 cause = None if packed else "truncated"
@@ -221,11 +235,15 @@ class Unpacker:
                     raw.back(len(engine.unused_data))
                 parts.append(data)
                 size, unpacked = size + len(data), unpacked + len(data)
-                if cause is None and unpacked > BOMB_BYTES and unpacked > BOMB_RATIO * (raw.position - start):
+                is_large = unpacked + self._excess > self._bomb_bytes
+                if cause is None and is_large and unpacked > BOMB_RATIO * (raw.position - start):
                     cause = "too_large"
+                    self._bomb_bytes, self._excess = self._bomb_bytes // 2, 0
                 following = None
                 if cause is not None and (following := self._search.find(start + 1)) is not None:
-                    raw.seek(min(raw.position, following))  # garbage may have been unpacked from the next member
+                    if following < raw.position:  # garbage may have been unpacked from the next member
+                        self.budget.spend(PER_BYTE * unpacked * (raw.position - following) // (raw.position - start))
+                        raw.seek(following)
                     cause = f"damaged_{kind}" if cause == "truncated" else cause
                 if size and (engine.eof or size >= PIECE or cause is not None):
                     doubt = None if cause == "truncated" else cause
@@ -237,6 +255,7 @@ class Unpacker:
                     raw.seek(following)
                     yield self._piece(b"", offset=offset, damage=cause)
                     return
+            self._excess = max(0, self._excess + unpacked - BOMB_RATIO * (raw.position - start))
             if not raw.peek(4).startswith(magic):
                 return
 

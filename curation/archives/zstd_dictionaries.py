@@ -21,11 +21,16 @@ MAX_WINDOW = 1 << 27
 MAX_DICTIONARY = 1 << 24
 """Largest zstd dictionary in bytes, unpacked; those of archives have about 100 kB."""
 
+MAX_DICTIONARIES = 8
+"""Most dictionaries that are kept, each of which takes memory, and time when they are tried: the first of a file, and
+the last before the end of what was read."""
+
 WORK = 16
 """Bytes of what may be dictionaries that are read or unpacked per byte of the file before them: hostile data can look
 like a dictionary at every twelfth byte."""
 
 _IN_DICTIONARY = (ZSTD, b"\x37\xa4\x30\xec")
+DICTIONARY_HEAD = 12  # bytes of a match
 DICTIONARY_START = re.compile(rb"\x5d\x2a\x4d\x18(?=[\x00-\xff]{4}(?:\x28\xb5\x2f\xfd|\x37\xa4\x30\xec))")
 
 
@@ -47,7 +52,7 @@ class Dictionaries:
         """
         if offset in self._known:
             return offset + self._known[offset][0]
-        head = self._raw.peek_at(offset, 12)
+        head = self._raw.peek_at(offset, DICTIONARY_HEAD)
         size = int.from_bytes(head[4:8], "little")
         most = min(MAX_DICTIONARY, WORK * offset + MAX_DICTIONARY - self._work)
         if not head.startswith(DICTIONARY) or not head[8:].startswith(_IN_DICTIONARY) or size > most:
@@ -66,6 +71,8 @@ class Dictionaries:
         if len(content) > MAX_DICTIONARY:
             return None
         self._known[offset] = 8 + size, unpacker
+        if len(self._known) > MAX_DICTIONARIES:
+            del self._known[sorted(self._known)[1]]
         return offset + 8 + size
 
     def place(self, offset: int) -> tuple[int, int] | None:
@@ -106,11 +113,8 @@ class Dictionaries:
     def _scan(self, stop: int) -> None:
         """Learn the dictionaries in the part of the file up to an offset that was not scanned before."""
         while self._scanned < stop:
-            data = self._raw.peek_at(self._scanned, BUFFER)
-            for match in DICTIONARY_START.finditer(data):
+            size = min(BUFFER, stop - self._scanned)
+            for match in DICTIONARY_START.finditer(self._raw.peek_at(self._scanned, size + DICTIONARY_HEAD - 1)):
                 if (place := self._scanned + match.start()) not in self._known:
                     self.learn(place)
-            if len(data) < BUFFER:
-                break
-            self._scanned += BUFFER - 16
-        self._scanned = max(self._scanned, stop)
+            self._scanned += size

@@ -48,13 +48,17 @@ SEEDS = [
 ]
 WORDS = [
     b"WARC/1.0\r\n",
+    b"WARC/1.0\r\nAB:",
     b"\r\n\r\n",
     b"\n\n",
     b"Content-Length: 9\r\n",
     b"WARC-Type: response\r\n",
     b"\x1f\x8b\x08\0\0\0\0\0\0\xff",
+    b"\x1f\x8b\x08\0\0\0\0\0\0\xff\0\xff\xff\0\0WARC/1.0\r\nAB:x",
     b"\x28\xb5\x2f\xfd\x24",
+    b"\x28\xb5\x2f\xfd\x00\x58\xfb\xff\x0fW",
     b"\x5d\x2a\x4d\x18",
+    b"\x5d\x2a\x4d\x18\x04\0\0\0\x37\xa4\x30\xec",
     b"http://a/ 1.1.1.1 20200101000000 text/html 9\n",
     b" a 200001010000 ",
     b"\0" * 600,

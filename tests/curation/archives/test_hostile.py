@@ -15,11 +15,31 @@ import zstandard
 from archives import members, page, response
 from growth import assert_linear
 
+from curation.archives.raw_file import RawFile
 from curation.archives.reader import ReadSettings, read_batches
+from curation.archives.unpack import BOMB_BYTES, BOMB_RATIO, Unpacker
+from curation.archives.zstd_dictionaries import Dictionaries
 
 URLS = [f"https://good.org/{number}" for number in range(6)]
 GOOD = [response(url, page(url, "Some text. " * 30)) for url in URLS]
+START = b"WARC/1.0\r\nAB:"
+"""What looks like the start of a record, in as few bytes as possible."""
+
+NESTED = b"\x1f\x8b\x08\0\0\0\0\0\0\xff\0\xff\xff\0\0" + START + b"x"
+"""The beginning of a gzip member that begins with a record. Its stored block ends where that of another one begins."""
+
+RUNS = b"\x28\xb5\x2f\xfd\x00\x58\xfb\xff\x0fW"
+"""A zstd frame that unpacks to 13,107 times as many bytes."""
+
+NO_DICTIONARY = b"\x5d\x2a\x4d\x18\x04\0\0\0\x37\xa4\x30\xec"
+
 ABSURD = b"WARC/1.0\r\nWARC-Type: response\r\nContent-Length: 99999999999\r\n\r\n"
+SHORT = ABSURD.replace(b"99999999999", b"3") + b"abc\r\n\r\n"
+
+
+def in_members(data: bytes, size: int) -> bytes:
+    """Bytes in gzip members of a size that does not depend on the records."""
+    return b"".join(gzip.compress(data[start : start + size], mtime=0) for start in range(0, len(data), size))
 
 
 def stored_member(size: int) -> bytes:
@@ -45,6 +65,21 @@ HOSTILE: dict[str, Callable[[int], bytes]] = {
     "absurd lengths in a member": lambda n: gzip.compress(ABSURD * (n // len(ABSURD)), mtime=0),
     "starts of headers": lambda n: b"WARC/1.0\r\nWARC-Type: response\r\n" * (n // 31),
     "starts of headers in a member": lambda n: gzip.compress(b"WARC/1.0\r\nWARC-Type: response\r\n" * (n // 31)),
+    "starts within lines": lambda n: START * (n // 13),
+    "starts within lines in a member": lambda n: gzip.compress(START * (n // 13)),
+    "long headers without a length": lambda n: (START * 4_900 + b"\r\n\r\n") * (n // 63_704 + 1),
+    "members in members": lambda n: NESTED * (n // len(NESTED)),
+    "frames in frames": lambda n: (b"\x28\xb5\x2f\xfd\x00\x58\xf8\xff\x03" + START) * (n // 22),
+    "frames of one byte": lambda n: RUNS * (n // len(RUNS)),
+    "small zstd dictionaries": lambda n: NO_DICTIONARY * (n // 12),
+    "frames after zstd dictionaries": lambda n: (
+        (NO_DICTIONARY + b"\x28\xb5\x2f\xfd\x00\x58\x44\0\0abcdefgh") * (n // 29)
+    ),
+    "ARC records in small members": lambda n: in_members(
+        b"http://a/ 1.1.1.1 20200101000000 text/html 0\n" * (n // 45), 20
+    ),
+    "text after records in a member": lambda n: gzip.compress((SHORT + b"x") * (n // len(SHORT))),
+    "ARC lines after blanks": lambda n: b"\n ab:c 1.1.1.1 20200101000000 t 16\nHTTP/1.1 200 OK\n" * (n // 52),
     "blank lines": lambda n: b"\r\n" * (n // 2),
     "colons": lambda n: b"WARC/1.0\r\n" + b"a:\r\n" * (n // 4),
     "line starts": lambda n: b"\na:b" * (n // 4),
@@ -75,6 +110,26 @@ def test_time_is_linear(name: str) -> None:
     """Sixteen times as many hostile bytes take at most a few times as long per byte."""
     before, after = members(GOOD[:3]), members(GOOD[3:])
     assert_linear(read, lambda size: before + HOSTILE[name](size) + after, 20_000)
+    assert_linear(read, lambda size: before + HOSTILE[name](size) + after, 1_000, factor=64)
+
+
+def test_few_dictionaries_are_kept() -> None:
+    """The first of a file and the last ones: each takes memory, and may be as small as twelve bytes."""
+    data, size = NO_DICTIONARY * 100, len(NO_DICTIONARY)
+    dictionaries = Dictionaries(RawFile(io.BytesIO(data)))
+    for offset in range(0, len(data), size):
+        assert dictionaries.learn(offset) == offset + size
+    assert dictionaries.place(len(data) // 2) == (0, size)
+    assert dictionaries.place(len(data)) == (len(data) - size, size)
+
+
+def test_frames_that_are_a_bomb_together_stay_small() -> None:
+    """Many frames that unpack to a thousand times as much as is usual, none of which is a bomb by itself."""
+    data = RUNS * 10_000
+    unpacker, size = Unpacker(io.BytesIO(data)), 0
+    while (piece := unpacker.next()) is not None:
+        size += len(piece.data)
+    assert size < 2 * BOMB_BYTES + BOMB_RATIO * len(data)
 
 
 @pytest.mark.parametrize("name", ["zstd", "gzip", "dictionary", "window"])

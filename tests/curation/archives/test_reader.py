@@ -109,6 +109,14 @@ def test_a_part_with_a_dictionary_may_follow_any_other(before: bytes) -> None:
     assert counts["bytes.lost"] == 0
 
 
+def test_more_dictionaries_than_are_kept_are_used_one_after_the_other() -> None:
+    """An archive joined from many with a dictionary each is read whole, also around damage; few are kept in memory."""
+    parts = [with_dictionary([record]) for _ in range(5) for record in RECORDS[:3]]
+    rows, counts = read(b"garbage\n".join(parts))
+    assert [row["url"] for row in rows] == [row["url"] for row in read(b"".join(RECORDS[:3]))[0]] * 5
+    assert counts["bytes.lost"] == len(b"garbage\n") * (len(parts) - 1)
+
+
 @pytest.mark.parametrize("damage", [b"\xff" * 40, b"garbage\n" * 99, FRAMES[2][:-9]])
 def test_damage_before_a_dictionary_costs_nothing_behind_it(damage: bytes) -> None:
     """The dictionary is learned, and the records in it are not taken for records of the archive."""
