@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from curation.arrays import Bools, Int64s, UInt8s, UInt32s
+from curation.arrays import Int64s, UInt8s, UInt32s
 from curation.running.compiled import kernel, leaf
 
 NO_LABEL, WORD, KEYPAD, SIGN = range(4)
 """Labels of extensions: none; a word; one whose letters may stand for digits, as on a keypad; "#", "x" or "~"."""
+SORT, LABEL_END, DIGITS, END = range(4)
+COLUMNS = 4
+"""What is said of extensions: see `read_extensions`."""
 MAX_EXTENSION = 80
 """Code points of the longest extension with its label that is read here."""
 _MAX_SPACES = 20
@@ -18,10 +21,10 @@ _UNCLEAR = (0x130, 0x131, 0x1C81, 0xFF03, 0xFF25, 0xFF29, 0xFF38, 0xFF45, 0xFF49
 
 
 @kernel
-def have_extensions(
-    codepoints: UInt32s, digit_values: UInt8s, begins: Int64s, ends: Int64s, last: Int64s, found: Bools
+def read_extensions(
+    codepoints: UInt32s, digit_values: UInt8s, begins: Int64s, ends: Int64s, last: Int64s, found: Int64s
 ) -> None:
-    """Tell behind which windows of numbers an extension goes on, or may do so.
+    """Read the extensions that follow the last digits of windows, as `numbering.EXTENSION` matches them.
 
     Args:
         codepoints: Code points of all texts.
@@ -29,51 +32,37 @@ def have_extensions(
         begins: First code point of each window.
         ends: Code point after each window.
         last: Code point after the text of each window.
-        found: Output: whether an extension goes on behind it.
+        found: Output, shape (windows, COLUMNS): the sort of each label, the code points after the label and before the
+            digits, and the code point after the extension: that after the last digit of the window if there is none,
+            and -1 if that is left to expressions.
     """
     for window in range(ends.size):
         # Spaces before the label, or a label of one character, may be in the window.
         place = ends[window]
         while place > begins[window] and digit_values[codepoints[place - 1]] > 9:
             place -= 1
-        end = read_extension(codepoints, digit_values, place, last[window])[3]
-        found[window] = end > ends[window] or end < 0
-
-
-@leaf
-def read_extension(codepoints: UInt32s, digit_values: UInt8s, place: int, last: int) -> tuple[int, int, int, int]:
-    """Read the extension that follows a number, as `numbering.EXTENSION` matches it.
-
-    Args:
-        codepoints: Code points of all texts.
-        digit_values: Values of those that are digits.
-        place: Code point after the number.
-        last: Code point after its text.
-
-    Returns:
-        The sort of its label, the code points after the label and before the digits, and the code point after the
-        extension: `place` if there is none, -1 if that is left to expressions.
-    """
-    begin = place
-    while begin < last and (codepoints[begin] == 44 or _is_space(codepoints[begin])):
-        begin += 1
-    sort, end = _read_label(codepoints, begin, last, begin == place)
-    if end < 0:
-        return sort, begin, begin, -1
-    if sort == NO_LABEL:
-        return sort, begin, begin, place
-    digits = end
-    if codepoints[end - 1] != 61:
-        digits = _after_label(codepoints, end, last)
-    is_short = sort == SIGN or codepoints[begin] | 32 == 105
-    stop = _end_of_digits(codepoints, digit_values, digits, last, _MAX_DIGITS_OF_SHORT if is_short else _MAX_DIGITS)
-    if stop == digits:
-        return sort, end, digits, place
-    if begin - place > _MAX_SPACES or digits - end > _MAX_SPACES:
-        return sort, end, digits, -1
-    if stop < last and codepoints[stop] == 35 and codepoints[end - 1] != 61:
-        stop += 1
-    return sort, end, digits, stop
+        begin, stop = place, last[window]
+        while begin < stop and (codepoints[begin] == 44 or _is_space(codepoints[begin])):
+            begin += 1
+        sort, label_end = _read_label(codepoints, begin, stop, begin == place)
+        digits, end = label_end, place
+        if label_end < 0:
+            end = -1
+        elif sort != NO_LABEL:
+            has_equals = codepoints[label_end - 1] == 61
+            if not has_equals:
+                digits = _after_label(codepoints, label_end, stop)
+            is_short = sort == SIGN or codepoints[begin] | 32 == 105
+            most = _MAX_DIGITS_OF_SHORT if is_short else _MAX_DIGITS
+            end = _end_of_digits(codepoints, digit_values, digits, stop, most)
+            if end == digits:
+                end = place
+            elif begin - place > _MAX_SPACES or digits - label_end > _MAX_SPACES:
+                end = -1
+            elif end < stop and codepoints[end] == 35 and not has_equals:
+                end += 1
+        row = found[window]
+        row[SORT], row[LABEL_END], row[DIGITS], row[END] = sort, label_end, digits, end
 
 
 @leaf

@@ -7,7 +7,7 @@ import re
 import numpy as np
 
 from curation.arrays import Bools, Int64s
-from curation.pii.extension_kernels import MAX_EXTENSION, have_extensions
+from curation.pii.extension_kernels import COLUMNS, END, MAX_EXTENSION, read_extensions
 from curation.pii.number_characters import values_of_digits
 from curation.pii.numbering import EXTENSION
 from curation.text import views
@@ -25,16 +25,23 @@ def end_of_context(text: str, end: int) -> int:
     return min(len(text), max(end + len(":00"), end_of_extension(text, end) + 1))
 
 
-def go_on(text: views.Characters, windows: Int64s) -> Bools:
-    """Behind which windows of numbers an extension goes on, or may do so.
+def extensions_of(text: views.Characters, windows: Int64s) -> Int64s:
+    """The extensions behind windows of numbers: see `extension_kernels.read_extensions`.
 
     Args:
         text: The texts.
         windows: The windows: row, start and end of each.
     """
     rows, starts, ends, *_ = windows.T
-    offsets, found = text.first[rows], np.empty(len(windows), np.bool_)
-    have_extensions(text.codepoints, values_of_digits(), starts + offsets, ends + offsets, text.last[rows], found)
+    offsets, found = text.first[rows], np.empty((len(windows), COLUMNS), np.int64)
+    read_extensions(text.codepoints, values_of_digits(), starts + offsets, ends + offsets, text.last[rows], found)
+    return found
+
+
+def go_on(text: views.Characters, windows: Int64s) -> Bools:
+    """Behind which windows of numbers an extension goes on, or may do so; arguments are as in `extensions_of`."""
+    ends, stops = windows[:, 2] + text.first[windows[:, 0]], extensions_of(text, windows)[:, END]
+    found: Bools = (stops > ends) | (stops < 0)
     return found
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from curation.arrays import Bools, Int64s
 from curation.pii import numbering
 from curation.pii.digit_meanings import Meaning, Meanings, digit_meanings
+from curation.pii.extensions import extensions_of
 from curation.pii.number_characters import kinds_of_characters, values_of_digits
 from curation.pii.numbering_plans import regions_of
 from curation.pii.part_kernels import COLUMNS, END, EXTENSION, FIRST, LAST, START, WINDOW, WRITTEN, find_parts
@@ -144,10 +145,11 @@ def _parts(text: views.Characters, windows: Int64s, regions: tuple[str, ...]) ->
     done, missing = np.zeros(size, np.bool_), np.zeros(2, np.int64)
     found = np.empty((4 * size + 64, COLUMNS), np.int64)
     automaton, kinds, values = regions_of(regions), kinds_of_characters(), values_of_digits()
+    extensions = extensions_of(text, windows)
     while place < size:
         states, missing[0] = automaton.states(), -1
         place, count = find_parts(
-            *(text.codepoints, begins, ends, offsets, lasts, kinds, values),
+            *(text.codepoints, begins, ends, offsets, lasts, extensions, kinds, values),
             *(states.following, states.accepts, states.kinds, states.start, states.dead),
             *(place, found, count, done, missing),
         )

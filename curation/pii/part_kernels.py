@@ -14,7 +14,6 @@ from curation.pii.extension_kernels import (
     SIGN,
     end_of_short_extension,
     is_glued_word,
-    read_extension,
 )
 from curation.pii.number_characters import (
     DASH,
@@ -72,6 +71,7 @@ def find_parts(
     ends: Int64s,
     first: Int64s,
     last: Int64s,
+    extensions: Int64s,
     classes: UInt16s,
     digit_values: UInt8s,
     table: Int32s,
@@ -93,6 +93,7 @@ def find_parts(
         ends: Code point after each window.
         first: First code point of the text of each window.
         last: Code point after the text of each window.
+        extensions: The extensions behind them, as `read_extensions` reads them.
         classes: Kinds of code points.
         digit_values: Values of those that are digits.
         table: What follows the states of an automaton, as in `automaton.States`.
@@ -129,9 +130,7 @@ def find_parts(
             # What follows the window does not matter.
             behind = 0
         elif is_complete:
-            sort, label_end, digits_at, total = read_extension(
-                codepoints, digit_values, begin + digits_end, last[window]
-            )
+            sort, label_end, digits_at, total = extensions[window]
             label_end, digits_at, total = label_end - begin, digits_at - begin, total - begin
             is_complete = total >= 0
             if total > digits_end:
@@ -162,12 +161,16 @@ def find_parts(
                     high = total
                 elif high < digits_end:
                     # Digits that have too many others before them, or too much punctuation.
-                    stop = read_extension(codepoints, digit_values, begin + high, last[window])[3] - begin
+                    label, stop = high, NONE
+                    while kinds[label] == SPACE and codepoints[begin + label] != 0x3000:
+                        label += 1
+                    if kinds[label] & (X | TILDE):
+                        stop = end_of_short_extension(codepoints, digit_values, begin + label, last[window]) - begin
                     is_hashed = end < last[window] and codepoints[end] == 35
-                    if stop < 0 or stop > size or (is_hashed and _is_extension(codepoints, begin, before, high, size)):
+                    if stop > size or (is_hashed and _is_extension(codepoints, begin, before, high, size)):
                         is_complete = False
                         break
-                    high = stop
+                    high = max(high, stop)
                 second = seconds[low]
                 if second < high and marks[NEXT_X, second] < high:
                     high = second
