@@ -147,26 +147,27 @@ class DigitMeanings:
         self._cuts[digits] = sum({1 << size for size in prefixes if size}) | (is_unclear and not country_code(begun))
         self._leading[digits] = self._prefixes.setdefault(prefixes, digits)
 
-    def of(self, size: int, written: int, found: Sequence[int]) -> Meanings | None:
+    def of(self, size: int, written: int, total: int, found: Sequence[int]) -> Meanings | None:
         """What a range of digits means, or None if that needs a closer look.
 
         Args:
             size: Number of digits, without an extension.
             written: How they are written, as in `range_kernels`.
+            total: Number of digits with the extension.
             found: What they may mean, as in `read_ranges`.
         """
         if not any(found) and written != UNREAD:
             return ()
-        key = (size, written, *found)
+        key = (size, written, total, *found)
         try:
             return self._meanings[key]
         except KeyError:
-            meanings = self._meanings_of(size, written, found)
+            meanings = self._meanings_of(size, written, total, found)
         # Another thread may forget it at once.
         keep(self._meanings, key, meanings)
         return meanings
 
-    def _meanings_of(self, size: int, written: int, found: Sequence[int]) -> Meanings | None:
+    def _meanings_of(self, size: int, written: int, total: int, found: Sequence[int]) -> Meanings | None:
         if written == UNREAD:
             return None
         if written == AFTER_PLUS:
@@ -175,11 +176,18 @@ class DigitMeanings:
             meaning = _abroad(found[KIND], size, 0, PLUS)
             return _certain((region, meaning) for region in self._regions)
         readings: Readings = self._automaton.combined[found[KIND]]
-        plans = [one[1] for one in readings.all] if written == EXTENDED else []
-        if any(plan.changed or _has_prefix(plan, found[FIRST]) is not False for plan in plans):
-            # It is searched in the digits of the extension, too.
-            return None
-        return _certain((one[0], _at_home(one, size, found)) for one in readings.usual)
+        if written != EXTENDED:
+            return _certain((one[0], _at_home(one, size, found)) for one in readings.usual)
+        # The national prefix is searched in the digits of the extension, too. They change nothing if there is none, or
+        # if all digits are no number with it, so that it is taken off.
+        chosen = []
+        for one in readings.all:
+            plan, has_prefix = one[1], _has_prefix(one[1], found[FIRST])
+            is_kept = has_prefix and str(found[FIRST]) in plan.general_starts and not plan.is_too_long(total)
+            if plan.changed or has_prefix is None or is_kept:
+                return None
+            chosen += [one] if has_prefix or one in readings.usual else []
+        return _certain((one[0], _at_home(one, size, found)) for one in chosen)
 
 
 _NONE = Meaning(0, 0, NATIONAL)

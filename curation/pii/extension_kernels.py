@@ -6,7 +6,8 @@ from curation.arrays import Int64s, UInt8s, UInt32s
 from curation.running.compiled import kernel, leaf
 
 NO_LABEL, WORD, KEYPAD, SIGN = range(4)
-"""Labels of extensions: none; a word; one whose letters may stand for digits, as on a keypad; "#", "x" or "~"."""
+"""Labels of extensions: none; a word; one whose letters may stand for digits, as on a keypad, since it has no "x"; "#",
+"x" or "~"."""
 SORT, LABEL_END, DIGITS, END = range(4)
 COLUMNS = 4
 """What is said of extensions: see `read_extensions`."""
@@ -16,8 +17,6 @@ _MAX_SPACES = 20
 """Spaces and commas before a label or behind it. More are left to expressions."""
 _MAX_DIGITS, _MAX_DIGITS_OF_SHORT = 20, 9
 """Digits of the longest extension, and of that behind a short label: "int", "#", "x" or "~"."""
-_UNCLEAR = (0x130, 0x131, 0x1C81, 0xFF03, 0xFF25, 0xFF29, 0xFF38, 0xFF45, 0xFF49, 0xFF58)
-"""What labels begin with that are left to expressions."""
 
 
 @kernel
@@ -44,20 +43,16 @@ def read_extensions(
         begin, stop = place, last[window]
         while begin < stop and (codepoints[begin] == 44 or _is_space(codepoints[begin])):
             begin += 1
-        sort, label_end = _read_label(codepoints, begin, stop, begin == place)
+        sort, label_end, most = _read_label(codepoints, begin, stop, begin == place)
         digits, end = label_end, place
-        if label_end < 0:
-            end = -1
-        elif sort != NO_LABEL:
+        if sort != NO_LABEL:
             has_equals = codepoints[label_end - 1] == 61
             if not has_equals:
                 digits = _after_label(codepoints, label_end, stop)
-            is_short = sort == SIGN or codepoints[begin] | 32 == 105
-            most = _MAX_DIGITS_OF_SHORT if is_short else _MAX_DIGITS
-            end = _end_of_digits(codepoints, digit_values, digits, stop, most)
+            end = _end_of_digits(codepoints, digit_values, digits, stop, max(1, most))
             if end == digits:
                 end = place
-            elif begin - place > _MAX_SPACES or digits - label_end > _MAX_SPACES:
+            elif most == 0 or begin - place > _MAX_SPACES or digits - label_end > _MAX_SPACES:
                 end = -1
             elif end < stop and codepoints[end] == 35 and not has_equals:
                 end += 1
@@ -100,8 +95,8 @@ def is_glued_word(codepoints: UInt32s, place: int, last: int) -> bool:
 
 
 @leaf
-def _read_label(codepoints: UInt32s, begin: int, last: int, is_next: bool) -> tuple[int, int]:
-    """The sort of the label at a place and the code point after it, -1 if that is left to expressions.
+def _read_label(codepoints: UInt32s, begin: int, last: int, is_next: bool) -> tuple[int, int, int]:
+    """The sort of the label at a place, the code point after it, and how many digits may follow.
 
     Args:
         codepoints: Code points of all texts.
@@ -109,65 +104,85 @@ def _read_label(codepoints: UInt32s, begin: int, last: int, is_next: bool) -> tu
         last: Code point after the text.
         is_next: Whether nothing is between the number and the place.
     """
-    if begin == last:
-        return NO_LABEL, begin
-    code = codepoints[begin]
-    for unclear in _UNCLEAR:
-        if code == unclear:
-            return NO_LABEL, -1
-    if code == 0x434 or code == 0x414:
-        # "доб"
-        if begin + 2 < last and codepoints[begin + 1] == 0x1C82:
-            return NO_LABEL, -1
-        is_second = begin + 2 < last and (codepoints[begin + 1] == 0x43E or codepoints[begin + 1] == 0x41E)
-        if is_second and (codepoints[begin + 2] == 0x431 or codepoints[begin + 2] == 0x411):
-            return WORD, begin + 3
-        return NO_LABEL, begin
+    code, following = codepoints[begin] if begin < last else 0, codepoints[begin + 1] if begin + 1 < last else 0
+    if code >= 128:
+        return _read_other_label(codepoints, begin, last, code, following)
     if code == 59 and is_next and _spells(codepoints, begin + 1, last, b"ext"):
         end = begin + 4
-        return (WORD, end + 1) if end < last and codepoints[end] == 61 else (NO_LABEL, begin)
-    if _spells(codepoints, begin, last, b"ext"):
-        return _end_of_word(codepoints, begin + 3, last, KEYPAD)
-    if _spells(codepoints, begin, last, b"xt"):
-        return _end_of_word(codepoints, begin + 2, last, KEYPAD)
-    if _spells(codepoints, begin, last, b"anexo"):
-        return KEYPAD, begin + 5
-    if _spells(codepoints, begin, last, b"int"):
-        return KEYPAD, begin + 3
-    if code == 35 or code == 126 or code == 0xFF5E or code | 32 == 120:
-        return SIGN, begin + 1
-    return NO_LABEL, begin
+        return WORD if end < last and codepoints[end] == 61 else NO_LABEL, end + 1, _MAX_DIGITS
+    if code | 32 == 101 and _spells(codepoints, begin, last, b"ext"):
+        return WORD, _end_of_word(codepoints, begin + 3, last), _MAX_DIGITS
+    if code | 32 == 120 and following | 32 == 116:
+        return WORD, _end_of_word(codepoints, begin + 2, last), _MAX_DIGITS
+    if code | 32 == 97 and _spells(codepoints, begin, last, b"anexo"):
+        return WORD, begin + 5, _MAX_DIGITS
+    if code | 32 == 105 and _spells(codepoints, begin, last, b"int"):
+        return KEYPAD, begin + 3, _MAX_DIGITS_OF_SHORT
+    is_sign = code == 35 or code == 126 or code | 32 == 120
+    return SIGN if is_sign else NO_LABEL, begin + 1, _MAX_DIGITS_OF_SHORT
 
 
 @leaf
-def _end_of_word(codepoints: UInt32s, place: int, last: int, sort: int) -> tuple[int, int]:
-    """The sort of a label that begins with "ext", and the code point after it: "extn", "extensión".
+def _read_other_label(codepoints: UInt32s, begin: int, last: int, code: int, following: int) -> tuple[int, int, int]:
+    """The same for labels that begin with another letter than those of ASCII; 0 digits if expressions must tell them.
+
+    Args:
+        codepoints: Code points of all texts.
+        begin: The place.
+        last: Code point after the text.
+        code: The first character.
+        following: The second one.
+    """
+    third = codepoints[begin + 2] if begin + 2 < last else 0
+    if code == 0xFF03 or code == 0xFF5E:
+        return SIGN, begin + 1, _MAX_DIGITS_OF_SHORT
+    if code == 0x434 or code == 0x414 or code == 0x1C81:
+        # "доб"
+        is_rare = code == 0x1C81 or following == 0x1C82
+        is_word = is_rare or following == 0x43E or following == 0x41E
+        is_word = is_word and (third == 0x431 or third == 0x411)
+        return WORD if is_word else NO_LABEL, begin + 3, 0 if is_rare else _MAX_DIGITS
+    if code == 0x130 or code == 0x131:
+        # The dotted and the dotless i are an "i", too.
+        is_word = following | 32 == 110 and third | 32 == 116
+        return WORD if is_word else NO_LABEL, begin + 3, 0
+    # Full-width letters.
+    end = begin
+    if _is_wide(code, 101):
+        code, end = following, begin + 1
+    elif _is_wide(code, 105) and _is_wide(following, 110) and _is_wide(third, 116):
+        return WORD, begin + 3, _MAX_DIGITS_OF_SHORT
+    if _is_wide(code, 120) and end + 1 < last and _is_wide(codepoints[end + 1], 116):
+        end += 2
+        return WORD, end + (end < last and _is_wide(codepoints[end], 110)), _MAX_DIGITS
+    return WORD if end == begin and _is_wide(code, 120) else NO_LABEL, begin + 1, _MAX_DIGITS_OF_SHORT
+
+
+@leaf
+def _is_wide(code: int, letter: int) -> bool:
+    """Whether a character is the full-width form of a letter, in any case."""
+    return code == 0xFEE0 + letter or code == 0xFEC0 + letter
+
+
+@leaf
+def _end_of_word(codepoints: UInt32s, place: int, last: int) -> int:
+    """The code point after a label that begins with "ext" and ends behind a place: "extn", "extensión".
 
     Args:
         codepoints: Code points of all texts.
         place: Code point after these letters.
         last: Code point after the text.
-        sort: The sort of these letters.
     """
     end = place
-    if _spells(codepoints, place, last, b"en") and place + 2 < last:
-        code = codepoints[place + 2]
-        follows = codepoints[place + 3] if place + 3 < last else 0
-        if code == 0x17F or (code | 32 == 115 and (follows == 0x130 or follows == 0x131)):
-            return sort, -1
-        if _spells(codepoints, place, last, b"ensi") and place + 4 < last:
-            code = codepoints[place + 4]
-            if code | 32 == 111:
-                end = place + 5
-                if end < last and codepoints[end] == 0x301:
-                    sort, end = WORD, end + 1
-                    if end == last or codepoints[end] | 32 != 110:
-                        return sort, -1
-            elif code == 0xF3 or code == 0xD3:
-                sort, end = WORD, place + 5
-    if end < last and codepoints[end] | 32 == 110:
-        end += 1
-    return sort, end
+    if _spells(codepoints, place, last, b"en") and place + 4 < last:
+        third, fourth, fifth = codepoints[place + 2], codepoints[place + 3], codepoints[place + 4]
+        # The long s, and the dotted and the dotless i, are letters of it, too.
+        is_third = third | 32 == 115 or third == 0x17F
+        is_fourth = fourth | 32 == 105 or fourth == 0x130 or fourth == 0x131
+        if is_third and is_fourth and (fifth | 32 == 111 or fifth == 0xF3 or fifth == 0xD3):
+            end = place + 5
+            end += fifth | 32 == 111 and end < last and codepoints[end] == 0x301
+    return end + (end < last and codepoints[end] | 32 == 110)
 
 
 @leaf

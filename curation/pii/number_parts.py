@@ -99,12 +99,12 @@ def _meant(
     digits, of_part = digit_meanings(regions), windows[parts[:, WINDOW]]
     found = digits.read(text, of_part, parts[:, [FIRST, LAST, WRITTEN]])
     sizes = parts[:, LAST] - parts[:, FIRST]
-    keys = np.column_stack([sizes, parts[:, WRITTEN], found]).astype(np.int32)
+    keys = np.column_stack([sizes, parts[:, WRITTEN], sizes + parts[:, EXTENSION], found]).astype(np.int32)
     width, written = keys.shape[1] * keys.itemsize, keys.tobytes()
     known: dict[bytes, int] = {}
     places = [known.setdefault(written[at : at + width], len(known)) for at in range(0, len(written), width)]
     distinct = np.frombuffer(b"".join(known), np.int32).reshape(-1, keys.shape[1])
-    meanings = [digits.of(size, how, row) for size, how, *row in distinct.tolist()]
+    meanings = [digits.of(size, how, total, row) for size, how, total, *row in distinct.tolist()]
     meant = np.array(places, np.int64)
     are_unclear = np.array([found is None for found in meanings], np.bool_)
     begins = of_part[:, 1] + text.first[of_part[:, 0]]
@@ -126,6 +126,9 @@ def _read(written: str, size: int, regions: tuple[str, ...]) -> Meanings | None:
     """
     found, digits = numbering.numbers(written, regions), numbering.digits_of(written)
     own, extension = digits[:size], digits[size:]
+    if written[-1] in "tT":
+        # Letters of a label stand for digits. No match ends so, but it prevents others.
+        return tuple((region, Meaning(one.country, 0, one.source)) for region, one in found.items())
     if not all(own.endswith(one.national) and one.extension == extension for one in found.values()):
         return None
     return tuple((region, Meaning(one.country, size - len(one.national), one.source)) for region, one in found.items())

@@ -187,6 +187,14 @@ class NumberingPlan:
         """Whether digits match the general description of the region's numbers."""
         return self._general.fullmatch(digits) is not None
 
+    @cached_property
+    def general_starts(self) -> frozenset[str]:
+        """The first digits of what matches the general description."""
+        import regex
+
+        general = regex.compile(self._general_pattern)
+        return frozenset(digit for digit in "0123456789" if general.fullmatch(digit, partial=True))
+
     def is_too_long(self, size: int) -> bool:
         """Whether no number of the region has as many digits or more."""
         return size > self._longest and size not in self._local_lengths

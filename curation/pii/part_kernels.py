@@ -58,8 +58,6 @@ _MAX_HASHED = 6
 """Digits of the longest extension without label, which ends with "#"."""
 _MIN_VIABLE = 3
 """Digits of the shortest number with punctuation."""
-_MAX_LETTERS = 2
-"""With more letters than this, they stand for digits (libphonenumber)."""
 _KEYS = np.array([2, 2, 2, 3, 3, 3, 4, 4, 4, 5, 5, 5, 6, 6, 6, 7, 7, 7, 7, 8, 8, 8, 9, 9, 9, 9])
 """The keys of a telephone that letters are on."""
 
@@ -135,6 +133,8 @@ def find_parts(
             is_complete = total >= 0
             if total > digits_end:
                 behind = classes[codepoints[begin + total]] if begin + total < last[window] else 0
+                # libphonenumber drops digits of other scripts if letters stand for digits.
+                is_complete = sort != KEYPAD or _is_ascii(codepoints, begin, size, kinds)
                 n_keys = _read_label(
                     *(codepoints, begin, digits_end, label_end, total, digit_values),
                     *(kinds, before, values, keys),
@@ -178,10 +178,11 @@ def find_parts(
                     part, stop = ranges[one, 0], ranges[one, 1]
                     while one > 0 and stop > part and not kinds[stop - 1] & (DIGIT | X | LETTER):
                         stop -= 1
-                    following = kinds[stop] if stop < total else behind
+                    # Letters of a label are no part of what is before it.
+                    following = classes[codepoints[begin + stop]] if stop < total else behind
                     if stop == part or following & (JOINS | X) or (one > 0 and part == low and stop == high):
                         continue
-                    before_part = ahead if part == 0 else kinds[part - 1]
+                    before_part = ahead if part == 0 else classes[codepoints[begin + part - 1]]
                     if (before_part & (JOINS | X) and not kinds[part] & LEADS) or stop - part > _MAX_WRITTEN:
                         continue
                     written, last_digit, extension, n_letters = _read_part(
@@ -288,6 +289,8 @@ def _read_part(
     """
     first_x, mark, digits = marks[NEXT_X, part], marks[LAST_MARK, stop], before[stop]
     is_double = marks[DOUBLES, stop] > marks[DOUBLES, part + 1]
+    if digits == before[part]:
+        return NONE, digits, 0, 0
     if stop > word and part >= word:
         # In the extension. What ends with its label, or with "#", is no number, and no "x" is before one.
         is_number = kinds[stop - 1] == DIGIT
@@ -299,11 +302,9 @@ def _read_part(
         if sort == SIGN:
             # The last digits may be an extension that only ends with "#".
             return UNREAD if label_end == word + 1 else NONE, digits, 0, NONE
-        if sort != KEYPAD:
+        if sort != KEYPAD or (first_x < word and not is_double):
             return NONE, digits, 0, 0
-        if mark >= part:
-            return UNREAD, digits, 0, NONE
-        return UNREAD if n_keys > _MAX_LETTERS else NONE, digits, 0, n_keys
+        return UNREAD, digits, 0, NONE if is_double or mark >= part else n_keys
     if stop > word:
         has_number = before[word] - before[part] >= _MIN_VIABLE
         if not has_number or (first_x < word and not is_double):
@@ -328,6 +329,22 @@ def _read_part(
     last_digit = before[mark] if is_extended else digits
     written = UNREAD if is_double else EXTENDED if has_x or is_extended else PLAIN
     return written, last_digit, digits - last_digit, 0
+
+
+@leaf
+def _is_ascii(codepoints: UInt32s, begin: int, size: int, kinds: UInt16s) -> bool:
+    """Whether all digits of a window are those of ASCII.
+
+    Args:
+        codepoints: Code points of all texts.
+        begin: First code point of the window.
+        size: Number of its characters.
+        kinds: Their kinds.
+    """
+    i = 0
+    while i < size and not (kinds[i] == DIGIT and codepoints[begin + i] > 57):
+        i += 1
+    return i == size
 
 
 @leaf
@@ -401,7 +418,7 @@ def _read_label(
         elif 97 <= code | 32 <= 122:
             kind, keys[n_keys] = LETTER, _KEYS[(code | 32) - 97]
             n_keys += 1
-        elif code == 35 or (code >= 128 and code != 0x301 and code != 0xFF0E):
+        elif code == 35 or (code >= 128 and code != 0x301 and code != 0xFF03 and code != 0xFF0E):
             kind = LETTER
         kinds[i], before[i] = kind, count
         count += kind == DIGIT

@@ -399,8 +399,10 @@ def _is_well_printed(raw: str, look: _Look, number: _WholeNumber) -> bool:
     form = spelled(raw)
     if number.is_grouped and look.may_be_grouped and _GROUPED.match(form):
         return True
-    if "/" in form and _SLASHED.fullmatch(form):
-        return True
+    if "/" in form:
+        _, _, extension = number.value.partition(";")
+        if _SLASHED.fullmatch(without_extension(form, len(extension)) or form):
+            return True
     # The prefix for calls abroad and, as a group of its own, the country code.
     abroad = _ABROAD.match(form) if form.startswith(("00", "(00")) else None
     return abroad is not None and any(one.country == int(abroad[1]) for one in number.found)

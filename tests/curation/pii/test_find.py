@@ -364,6 +364,11 @@ def test_numbers_with_extensions_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
         (" ext 12345678901234567890", "12345678901234567890"),
         (";ext=12", "12"),
         (" \uff45\uff58\uff54 12", "12"),
+        (" \uff38\uff54\uff4e. 12", "12"),
+        (" \uff58 12", "12"),
+        (" \uff29\uff4e\uff54 12", "12"),
+        ("\uff0312", "12"),
+        (" exten\u017fion 12", "12"),
         (" ext east", ""),
         (" ;ext=12", ""),
         (f"{' ' * 19}ext 12", "12"),
@@ -437,7 +442,13 @@ def test_signs_and_letters_next_to_numbers_at_once(text: str) -> None:
         ("\uff08212 736 5000 - 24291117", "US", "+12127365000"),
         ("\uff0b1 71 34 621 62 4", "ZZ", "+17134621624"),
         ("+- - 7 955 191-92-56 #", "CA", "+79551919256"),
-        ("0241/549854/X-3348", "DE", None),  # two slashes, one of them in the extension
+        ("0241/549854/X-3348", "DE", "+49241549854;3348"),
+        ("069/12345678/~3", "DE", "+496912345678;3"),
+        ("0711/215097 ext. 962", "AU", "+61711215097;962"),
+        ("212-736-5000     x8ext5", "US", "+12127365000"),
+        ("\uff17 4604436 int. 2", "NO", None),
+        ("67 \u0130stanbul (212) 736-5000", "US", "+12127365000"),
+        ("(212) 736-5000 \u0131nt 5", "US", "+12127365000;5"),
         ("+81 044 20 7946 0958", "RU", None),  # behind the calling code 81 there is no other one
     ],
 )

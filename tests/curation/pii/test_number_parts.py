@@ -197,7 +197,8 @@ def test_regions(first: int) -> None:
             number = chance.choice(types).example_number if types else "212345678"
             kept = chance.randrange(len(number))
             rest = "".join(chance.choices("0123456789", k=len(number) - kept + chance.choice((0, 0, -1, 1))))
-            texts.append(chance.choice(starts) + number[:kept] + rest)
+            extension = chance.choice(("", "", " ext 5", " x123", ", int. 12", "#1234567"))
+            texts.append(chance.choice(starts) + number[:kept] + rest + extension)
     looked_at, found = compared(texts, regions)
     assert looked_at > 30
     assert found > 10
