@@ -49,6 +49,8 @@ MAX_FIGURES = MAX_DIGITS
 
 _AROUND = 4
 """Characters around a number on which it may depend whether it is part of something longer."""
+_REACH = {**dict.fromkeys(".,:/+-" + HYPHENS, 2), "_": _AROUND}
+"""How many of them matter, by the one next to the number; one if it is another."""
 _BEHIND = _AROUND + len("mobile")
 """Characters behind a number that are looked at: one of recognizers.GLUED_WORD may be there."""
 _ALIKE = {ord(letter): "a" for letter in string.ascii_letters}
@@ -318,10 +320,9 @@ def judge_phone(text: str, span: Span, regions: tuple[str, ...], named: int = AN
 
 def _context(around: str, start: int, end: int) -> tuple[str, int, int]:
     """A number with the few characters around it that matter, and where it begins and ends in them."""
-    # More than the next two matter only for emphasis.
-    before = max(0, start - (_AROUND if around[start - 1 : start] == "_" else 2))
-    after = end + (_AROUND if around[end : end + 1] == "_" else 2)
-    is_glued = around[end : end + 1].isalpha() and GLUED_WORD.match(around, end)
+    previous, following = around[start - 1 : start], around[end : end + 1]
+    before, after = max(0, start - _REACH.get(previous, 1)), end + _REACH.get(following, 1)
+    is_glued = following.isalpha() and GLUED_WORD.match(around, end)
     return around[before : end if is_glued else after], start - before, end - before
 
 
