@@ -31,6 +31,7 @@ from curation.pii.numbering_plans import (
 from curation.pii.range_kernels import (
     ABROAD,
     AFTER_PLUS,
+    CARRIER,
     CODE,
     COLUMNS,
     EXTENDED,
@@ -176,6 +177,9 @@ class DigitMeanings:
             meaning = _abroad(found[KIND], size, 0, PLUS)
             return _certain((region, meaning) for region in self._regions)
         readings: Readings = self._automaton.combined[found[KIND]]
+        if written == CARRIER:
+            # Behind its code there is no national prefix.
+            return _certain((one[0], _at_home(one, size, found)) for one in readings.all)
         if written != EXTENDED:
             return _certain((one[0], _at_home(one, size, found)) for one in readings.usual)
         # The national prefix is searched in the digits of the extension, too. They change nothing if there is none, or

@@ -6,6 +6,7 @@ for all that may mean the same.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -16,8 +17,9 @@ from curation.pii import numbering
 from curation.pii.digit_meanings import Meaning, Meanings, digit_meanings
 from curation.pii.extensions import extensions_of
 from curation.pii.number_characters import kinds_of_characters, values_of_digits
-from curation.pii.numbering_plans import regions_of
-from curation.pii.part_kernels import COLUMNS, END, EXTENSION, FIRST, LAST, START, WINDOW, WRITTEN, find_parts
+from curation.pii.numbering_plans import main_region, regions_of
+from curation.pii.part_kernels import COLUMNS, END, EXTENSION, FIRST, LAST, PREFIX, START, WINDOW, WRITTEN, find_parts
+from curation.pii.range_kernels import CARRIER, EXTENDED
 from curation.pii.search_kernels import search_parts
 from curation.text import views
 
@@ -97,15 +99,25 @@ def _meant(
         regions: Regions (ISO 3166).
     """
     digits, of_part = digit_meanings(regions), windows[parts[:, WINDOW]]
-    found = digits.read(text, of_part, parts[:, [FIRST, LAST, WRITTEN]])
+    how = np.where(parts[:, WRITTEN] == CARRIER, EXTENDED, parts[:, WRITTEN])
+    found = digits.read(text, of_part, np.column_stack([parts[:, [FIRST, LAST]], how]))
     sizes = parts[:, LAST] - parts[:, FIRST]
-    keys = np.column_stack([sizes, parts[:, WRITTEN], sizes + parts[:, EXTENSION], found]).astype(np.int32)
+    keys = np.column_stack([sizes, how, sizes + parts[:, EXTENSION], found]).astype(np.int32)
     width, written = keys.shape[1] * keys.itemsize, keys.tobytes()
     known: dict[bytes, int] = {}
     places = [known.setdefault(written[at : at + width], len(known)) for at in range(0, len(written), width)]
     distinct = np.frombuffer(b"".join(known), np.int32).reshape(-1, keys.shape[1])
     meanings = [digits.of(size, how, total, row) for size, how, total, *row in distinct.tolist()]
     meant = np.array(places, np.int64)
+    carriers = np.flatnonzero(parts[:, WRITTEN] == CARRIER)
+    behind = parts[carriers][:, [FIRST, LAST, WRITTEN]] + parts[carriers][:, [PREFIX]] * (1, 0, 0)
+    behind[:, 2] = EXTENDED
+    for part, row in zip(carriers.tolist(), digits.read(text, of_part[carriers], behind).tolist(), strict=True):
+        whole, size = meanings[meant[part]], int(sizes[part])
+        rest = size - int(parts[part, PREFIX])
+        if whole:
+            meant[part] = len(meanings)
+            meanings.append(_with_carrier(whole, size, digits.of(rest, CARRIER, rest, row), rest))
     are_unclear = np.array([found is None for found in meanings], np.bool_)
     begins = of_part[:, 1] + text.first[of_part[:, 0]]
     for part in np.flatnonzero(are_unclear[meant]).tolist():
@@ -114,6 +126,30 @@ def _meant(
         meant[part] = len(meanings)
         meanings.append(_read("".join(characters), int(sizes[part]), regions))
     return meant, meanings
+
+
+@lru_cache(maxsize=1 << 10)
+def _with_carrier(whole: Meanings, size: int, rest: Meanings | None, behind: int) -> Meanings | None:
+    """What all digits of a number mean where those behind the code of a carrier mean the same: see `numbering`.
+
+    Args:
+        whole: What all of them mean.
+        size: Their number.
+        rest: What those behind the code mean, or None if that is not known.
+        behind: Their number.
+
+    Returns:
+        None if that needs a closer look.
+    """
+    again = {} if rest is None else dict(rest)
+    mains = [again.get(main_region(one.country) or "") for _, one in whole]
+    if None in mains:
+        return None
+    return tuple(
+        (region, one)
+        for (region, one), other in zip(whole, mains, strict=True)
+        if other and other.country == one.country and size - one.cut == behind - other.cut
+    )
 
 
 def _read(written: str, size: int, regions: tuple[str, ...]) -> Meanings | None:

@@ -33,7 +33,7 @@ from curation.pii.number_characters import (
     TILDE,
     X,
 )
-from curation.pii.range_kernels import AFTER_PLUS, EXTENDED, PLAIN, UNREAD
+from curation.pii.range_kernels import AFTER_PLUS, CARRIER, EXTENDED, PLAIN, UNREAD
 from curation.pii.window_kernels import MAX_BETWEEN, MAX_DIGITS, MAX_GROUPS, MAX_RUN, MIN_ABROAD
 from curation.running.compiled import kernel, leaf
 
@@ -41,12 +41,12 @@ MAX_WIDTH, _MAX_WRITTEN = 400, 250
 """Characters of the longest window that is looked at, and of the longest number (libphonenumber)."""
 MAX_PLACES = MAX_WIDTH + MAX_EXTENSION
 """Characters of a window and an extension behind it."""
-WINDOW, ORIGIN, CANDIDATE, CANDIDATE_END, START, END, FIRST, LAST, WRITTEN, EXTENSION = range(10)
+WINDOW, ORIGIN, CANDIDATE, CANDIDATE_END, START, END, FIRST, LAST, WRITTEN, EXTENSION, PREFIX = range(11)
 """What is said of a part: its window; the place from which on its candidate is the next one that has parts; where the
 candidate begins and ends; where the part does; the number of digits before it, and up to its end without an extension;
-how it is written, as in `range_kernels`; and the number of digits of its extension. Places are counted from the start
-of the window."""
-COLUMNS = 10
+how it is written, as in `range_kernels`; the number of digits of its extension, and of those before the code of a
+carrier. Places are counted from the start of the window."""
+COLUMNS = 11
 NONE = -1
 """What is written instead of a place if there is none."""
 NEXT_X, LAST_MARK, DOUBLES = range(3)
@@ -214,8 +214,11 @@ def find_parts(
                     row = parts[count]
                     row[WINDOW], row[ORIGIN], row[CANDIDATE], row[CANDIDATE_END] = window, origin, low, high
                     row[START], row[END], row[FIRST], row[LAST] = part, stop, before[part], last_digit
-                    row[WRITTEN] = AFTER_PLUS if plus and written != UNREAD else written
-                    row[EXTENSION] = extension
+                    if plus and written != UNREAD:
+                        written = UNREAD if written == CARRIER else AFTER_PLUS
+                    row[WRITTEN], row[EXTENSION], row[PREFIX] = written, extension, 0
+                    if written == CARRIER:
+                        row[PREFIX] = before[marks[NEXT_X, part]] - before[part]
                     count += 1
                     wanted[stop] = True
                 place = high
@@ -328,6 +331,8 @@ def _read_part(
             return NONE, digits, 0, 0
     last_digit = before[mark] if is_extended else digits
     written = UNREAD if is_double else EXTENDED if has_x or is_extended else PLAIN
+    if is_double and not is_extended and mark == first_x + 1:
+        written = CARRIER
     return written, last_digit, digits - last_digit, 0
 
 

@@ -7,9 +7,9 @@ import numpy as np
 from curation.arrays import Bools, Int32s, Int64s, UInt8s, UInt32s
 from curation.running.compiled import inner, kernel, leaf
 
-PLAIN, EXTENDED, AFTER_PLUS, UNREAD = range(4)
-"""How the digits of a range are written: with punctuation only, with an extension behind them, with a plus sign, or in
-a way that is not read here."""
+PLAIN, EXTENDED, AFTER_PLUS, CARRIER, UNREAD = range(5)
+"""How the digits of a range are written: with punctuation only, with an extension behind them, with a plus sign, with
+"xx" before them for the code of a carrier, or in a way that is not read here."""
 COLUMNS = 8
 """Numbers that say what a range may mean."""
 KIND, FIRST, CODE, LEADING, ABROAD = range(5)

@@ -232,6 +232,21 @@ def test_few_windows_need_a_closer_look() -> None:
     assert numbers_in_parts(view, windows, REGIONS).done.mean() > 0.98
 
 
+def test_codes_of_carriers() -> None:
+    """With "xx" for the code of a carrier, a number is one if the digits behind it mean the same as all."""
+    chance = random.Random(9)
+    prefixes = ("0xx", "(0xx", "0 xx ", "90xx", "xx", "+55xx", "0055 xx ", "0-xx-", "0xxx", "0XX21 xx")
+    texts = [
+        f"{chance.choice(prefixes)}{chance.randint(1, 999)}{chance.choice((' ', ') ', '-'))}"
+        f"{chance.randint(1000, 99999)}-{chance.randint(1000, 9999)}{chance.choice(('', '', ' x5', ' xx 5', ' ext 5'))}"
+        for _ in range(2000)
+    ]
+    for regions in (("BR",), ("US", "DE", "BR", "AR"), ("GB", "CN")):
+        looked_at, found = compared(texts, regions)
+        assert looked_at > 1900
+        assert found > 20
+
+
 def test_little_room(monkeypatch: pytest.MonkeyPatch) -> None:
     """If digits have more meanings than are remembered, or another thread makes all be forgotten, nothing changes."""
     chance = random.Random(6)
