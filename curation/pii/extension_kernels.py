@@ -145,7 +145,7 @@ def _read_other_label(codepoints: UInt32s, begin: int, last: int, code: int, fol
     if code == 0x130 or code == 0x131:
         # The dotted and the dotless i are an "i", too.
         is_word = following | 32 == 110 and third | 32 == 116
-        return WORD if is_word else NO_LABEL, begin + 3, 0
+        return KEYPAD if is_word else NO_LABEL, begin + 3, _MAX_DIGITS_OF_SHORT
     # Full-width letters.
     end = begin
     if _is_wide(code, 101):

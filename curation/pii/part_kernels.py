@@ -58,6 +58,8 @@ _MAX_HASHED = 6
 """Digits of the longest extension without label, which ends with "#"."""
 _MIN_VIABLE = 3
 """Digits of the shortest number with punctuation."""
+_MAX_LETTERS = 2
+"""With more letters than this, they stand for digits (libphonenumber). A dotless i is none of them."""
 _KEYS = np.array([2, 2, 2, 3, 3, 3, 4, 4, 4, 5, 5, 5, 6, 6, 6, 7, 7, 7, 7, 8, 8, 8, 9, 9, 9, 9])
 """The keys of a telephone that letters are on."""
 
@@ -121,7 +123,7 @@ def find_parts(
         behind = classes[codepoints[end]] if end < last[window] else 0
         is_complete = _read_kinds(codepoints, begin, end, classes, digit_values, kinds, before, led, values)
         size = end - begin if is_complete else 0
-        digits_end, total, sort, label_end, digits_at, n_keys = size, size, 0, 0, 0, 0
+        digits_end, total, sort, label_end, digits_at, n_keys, hashed = size, size, 0, 0, 0, 0, NONE
         while is_complete and kinds[digits_end - 1] != DIGIT:
             digits_end -= 1
         if is_complete and is_glued_word(codepoints, end, last[window]):
@@ -131,21 +133,28 @@ def find_parts(
             sort, label_end, digits_at, total = extensions[window]
             label_end, digits_at, total = label_end - begin, digits_at - begin, total - begin
             is_complete = total >= 0
-            if total > digits_end:
-                behind = classes[codepoints[begin + total]] if begin + total < last[window] else 0
-                # libphonenumber drops digits of other scripts if letters stand for digits.
-                is_complete = sort != KEYPAD or _is_ascii(codepoints, begin, size, kinds)
-                n_keys = _read_label(
-                    *(codepoints, begin, digits_end, label_end, total, digit_values),
-                    *(kinds, before, values, keys),
-                )
-            else:
-                total = size
+        has_extension = total > digits_end and digits_end < label_end
+        if has_extension:
+            # libphonenumber drops digits of other scripts if letters stand for digits.
+            is_complete = sort != KEYPAD or _is_ascii(codepoints, begin, size, kinds)
+            n_keys = _read_label(
+                *(codepoints, begin, digits_end, label_end, total, digit_values),
+                *(kinds, before, values, keys),
+            )
+        elif is_complete:
+            total = size
+        if is_complete and digits_end == size and end < last[window] and codepoints[end] == 35:
+            hashed = _start_of_hashed(codepoints, begin, before, size)
+        if hashed != NONE:
+            is_complete = not has_extension
+            kinds[size], before[size + 1], total = LETTER, before[size], size + 1
+        if is_complete and total > size:
+            behind = classes[codepoints[begin + total]] if begin + total < last[window] else 0
         # An "x" or "~" behind spaces may be in a number, too; other labels are not.
         place = digits_end
         while place < total and kinds[place] == SPACE and codepoints[begin + place] != 9:
             place += 1
-        word = digits_end if total > size and not kinds[place] & (X | TILDE) else total + 1
+        word = digits_end if has_extension and not kinds[place] & (X | TILDE) else total + 1
         if is_complete:
             _read_marks(codepoints, begin, kinds, size, total, marks, seconds)
         mark = count
@@ -157,8 +166,10 @@ def find_parts(
                 low, high = _next_candidate(kinds, led, place, size)
                 if low < 0:
                     break
-                if high == digits_end and total > size:
+                if high == digits_end and has_extension:
                     high = total
+                elif high == hashed:
+                    high = size + 1
                 elif high < digits_end:
                     # Digits that have too many others before them, or too much punctuation.
                     label, stop = high, NONE
@@ -166,8 +177,7 @@ def find_parts(
                         label += 1
                     if kinds[label] & (X | TILDE):
                         stop = end_of_short_extension(codepoints, digit_values, begin + label, last[window]) - begin
-                    is_hashed = end < last[window] and codepoints[end] == 35
-                    if stop > size or (is_hashed and _is_extension(codepoints, begin, before, high, size)):
+                    if stop > size:
                         is_complete = False
                         break
                     high = max(high, stop)
@@ -187,7 +197,7 @@ def find_parts(
                         continue
                     written, last_digit, extension, n_letters = _read_part(
                         *(codepoints, begin, digit_values, kinds, before, marks, part, stop),
-                        *(word, label_end, digits_at, total, sort, n_keys),
+                        *(word, label_end, digits_at, total, sort, n_keys, hashed),
                     )
                     digits, plus = last_digit - before[part], 0
                     if written != NONE and digits > 0:
@@ -234,20 +244,22 @@ def find_parts(
 
 
 @leaf
-def _is_extension(codepoints: UInt32s, begin: int, before: Int64s, place: int, size: int) -> bool:
-    """Whether all that follows a place are spaces and digits that "#" makes an extension.
+def _start_of_hashed(codepoints: UInt32s, begin: int, before: Int64s, size: int) -> int:
+    """Where the spaces before the last digits of a window begin, which "#" makes an extension; NONE if it does not.
 
     Args:
         codepoints: Code points of all texts.
         begin: First code point of the window.
         before: The number of digits before each character, and before the end.
-        place: The place.
-        size: Number of characters of the window.
+        size: Number of characters of the window, of which the last one is a digit.
     """
-    digits = place
-    while digits < size and (codepoints[begin + digits] == 32 or codepoints[begin + digits] == 45):
-        digits += 1
-    return place < digits and before[size] - before[digits] == size - digits <= _MAX_HASHED
+    digits = size
+    while digits > 0 and before[digits] > before[digits - 1]:
+        digits -= 1
+    start = digits
+    while start > 0 and (codepoints[begin + start - 1] == 32 or codepoints[begin + start - 1] == 45):
+        start -= 1
+    return start if 0 < start < digits and size - digits <= _MAX_HASHED else NONE
 
 
 @leaf
@@ -266,6 +278,7 @@ def _read_part(
     total: int,
     sort: int,
     n_keys: int,
+    hashed: int,
 ) -> tuple[int, int, int, int]:
     """Read how a part is written.
 
@@ -284,6 +297,7 @@ def _read_part(
         total: Place after these digits.
         sort: The sort of the label.
         n_keys: The number of its letters that may stand for digits.
+        hashed: Where spaces and digits begin that are an extension if "#" is at the end of a part; or NONE.
 
     Returns:
         How it is written, as in `range_kernels`, or NONE if no number is; the number of digits up to its end without
@@ -294,6 +308,9 @@ def _read_part(
     is_double = marks[DOUBLES, stop] > marks[DOUBLES, part + 1]
     if digits == before[part]:
         return NONE, digits, 0, 0
+    if hashed != NONE and stop == total:
+        # As behind a word.
+        word = hashed
     if stop > word and part >= word:
         # In the extension. What ends with its label, or with "#", is no number, and no "x" is before one.
         is_number = kinds[stop - 1] == DIGIT
@@ -307,6 +324,12 @@ def _read_part(
             return UNREAD if label_end == word + 1 else NONE, digits, 0, NONE
         if sort != KEYPAD or (first_x < word and not is_double):
             return NONE, digits, 0, 0
+        for i in range(word, label_end):
+            if codepoints[begin + i] == 9 or codepoints[begin + i] == 44:
+                # No number has tabs or commas.
+                return NONE, digits, 0, 0
+        if n_keys <= _MAX_LETTERS and not is_double:
+            return PLAIN, digits, 0, 0
         return UNREAD, digits, 0, NONE if is_double or mark >= part else n_keys
     if stop > word:
         has_number = before[word] - before[part] >= _MIN_VIABLE

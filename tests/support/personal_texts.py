@@ -144,6 +144,29 @@ LINES: dict[str, Part] = {
         )
         + "\n"
     ),
+    "groups with 0 and ext": lambda chance: (
+        f"call 0{_digits(chance, chance.randint(2, 4))}{chance.choice('-. /')}{_digits(chance, chance.randint(2, 4))}"
+        f"{chance.choice('-. /')}{_digits(chance, 4)}{chance.choice((' x', ' ext ', ' ext. '))}"
+        f"{_digits(chance, chance.randint(1, 9))}\n"
+    ),
+    "Brazilian phones with xx": lambda chance: (
+        f"Fone (0xx{chance.randint(11, 99)}) 9{_digits(chance, 4)}-{_digits(chance, 4)} / "
+        f"0 xx {chance.randint(11, 99)} {_digits(chance, 4)}-{_digits(chance, 4)}\n"
+    ),
+    "Turkish addresses": lambda chance: (
+        f"Tel: 0 ({chance.randint(200, 599)}) {_digits(chance, 3)} {_digits(chance, 2)} {_digits(chance, 2)} "
+        f"\u0130stanbul {_digits(chance, 3)} {_digits(chance, 2)} {_digits(chance, 2)} \u0131s\u0131\n"
+    ),
+    "int with a dotless i": lambda chance: (
+        f"tel {''.join(chance.choices('0123456789 -./()', k=chance.randint(10, 20)))} \u0131nt {_digits(chance, 3)}\n"
+    ),
+    "numbers and int": lambda chance: (
+        f"tel {_digits(chance, chance.randint(7, 10))} int. {_digits(chance, chance.randint(7, 9))}, "
+        f"int: {_digits(chance, 9)}\n"
+    ),
+    "numbers far apart before #": lambda chance: (
+        f"tel {'     '.join(_digits(chance, chance.randint(4, 12)) for _ in range(4))}     {_digits(chance, 5)}#\n"
+    ),
     "Arabic digits": lambda chance: "".join(chr(0x660 + int(d)) for d in _digits(chance, 10)) + " هاتف ",
     "IBAN-like": _iban_like,
     "IBAN-like, no spaces": lambda chance: f"DE{_digits(chance, 20)} ",
