@@ -206,9 +206,9 @@ def test_a_row_is_read_in_a_child(tmp_path: Path) -> None:
 def test_the_time_limit_of_a_row_is_for_each_record_before_it(tmp_path: Path) -> None:
     """A row behind many others is found, although all of them together take longer than one may."""
     path = tmp_path / "x.jsonl"
-    path.write_text("".join(f'{{"text": "Line {number}"}}\n' for number in range(200_000)))
+    path.write_text("".join(f'{{"text": "Line {number}"}}\n' for number in range(600_000)))
     (source,) = find_inputs([str(path)])
-    assert read_watched_row(source, 199_999, ReadSettings(max_seconds=0.2)) is not None
+    assert read_watched_row(source, 599_999, ReadSettings(max_seconds=0.6)) is not None
 
 
 def test_errors_are_those_of_reading(tmp_path: Path) -> None:
