@@ -33,7 +33,7 @@ from curation.pii.number_characters import (
     TILDE,
     X,
 )
-from curation.pii.range_kernels import AFTER_PLUS, CARRIER, EXTENDED, PLAIN, UNREAD
+from curation.pii.range_kernels import AFTER_PLUS, CARRIER, EXTENDED, NONE, PLAIN, UNREAD, follow
 from curation.pii.window_kernels import MAX_BETWEEN, MAX_DIGITS, MAX_GROUPS, MAX_RUN, MIN_ABROAD
 from curation.running.compiled import kernel, leaf
 
@@ -47,8 +47,6 @@ candidate begins and ends; where the part does; the number of digits before it, 
 how it is written, as in `range_kernels`; the number of digits of its extension, and of those before the code of a
 carrier. Places are counted from the start of the window."""
 COLUMNS = 11
-NONE = -1
-"""What is written instead of a place if there is none."""
 NEXT_X, LAST_MARK, DOUBLES = range(3)
 MARKS = 3
 """What is said of the places of each "x" and "~": see `_read_marks`."""
@@ -206,9 +204,9 @@ def find_parts(
                     if written == NONE or digits <= 0 or plus < 0 or is_short:
                         continue
                     if plus == 0 and n_letters != NONE:
-                        state, digit = _follow(table, dead, values, before[part], last_digit, start)
+                        state, digit = follow(table, dead, values, before[part], last_digit, start)
                         if digit == NONE:
-                            state, digit = _follow(table, dead, keys, 0, n_letters, state)
+                            state, digit = follow(table, dead, keys, 0, n_letters, state)
                         if digit != NONE:
                             missing[0], missing[1] = state, digit
                             return window, mark
@@ -373,28 +371,6 @@ def _is_ascii(codepoints: UInt32s, begin: int, size: int, kinds: UInt16s) -> boo
     while i < size and not (kinds[i] == DIGIT and codepoints[begin + i] > 57):
         i += 1
     return i == size
-
-
-@leaf
-def _follow(table: Int32s, dead: int, values: Int64s, low: int, high: int, state: int) -> tuple[int, int]:
-    """The state of an automaton after some digits, and NONE; or a state and the digit that must be added to its table.
-
-    Args:
-        table: What follows its states.
-        dead: Place of the state from which nothing is accepted.
-        values: The digits.
-        low: Place of the first one.
-        high: Place after the last one.
-        state: Place of the state before them.
-    """
-    for digit in range(low, high):
-        if state == dead:
-            break
-        following = table[state + values[digit]]
-        if following == 0:
-            return state, values[digit]
-        state = following
-    return state, NONE
 
 
 @leaf

@@ -10,6 +10,8 @@ from curation.running.compiled import inner, kernel, leaf
 PLAIN, EXTENDED, AFTER_PLUS, CARRIER, UNREAD = range(5)
 """How the digits of a range are written: with punctuation only, with an extension behind them, with a plus sign, with
 "xx" before them for the code of a carrier, or in a way that is not read here."""
+NONE = -1
+"""What is written instead of a place, or of a digit, if there is none."""
 COLUMNS = 8
 """Numbers that say what a range may mean."""
 KIND, FIRST, CODE, LEADING, ABROAD = range(5)
@@ -96,15 +98,10 @@ def read_ranges(
             # Digits that begin with a calling code are not dialed in another way.
             is_unclear = kind == 0 and high - low >= 3 and codes[_first_three(values, low)] == 0
         else:
-            state = start
-            for digit in range(low, high):
-                following = table[state + values[digit]]
-                if following == 0:
-                    missing[0], missing[1], missing[2] = MISSING_STATE, state, values[digit]
-                    return place
-                state = following
-                if state == dead:
-                    break
+            state, digit = follow(table, dead, values, low, high, start)
+            if digit != NONE:
+                missing[0], missing[1], missing[2] = MISSING_STATE, state, digit
+                return place
             if accepts[state // 10] or written == EXTENDED:
                 kind = kinds[state // 10]
             is_unclear = kind > 0 and values[low] == 0 and values[low + 1] <= 1
@@ -136,6 +133,28 @@ def read_ranges(
     return place
 
 
+@leaf
+def follow(table: Int32s, dead: int, values: Int64s, low: int, high: int, state: int) -> tuple[int, int]:
+    """The state of an automaton after some digits, and NONE; or a state and the digit that must be added to its table.
+
+    Args:
+        table: What follows its states.
+        dead: Place of the state from which nothing is accepted.
+        values: The digits.
+        low: Place of the first one.
+        high: Place after the last one.
+        state: Place of the state before them.
+    """
+    for digit in range(low, high):
+        if state == dead:
+            break
+        following = table[state + values[digit]]
+        if following == 0:
+            return state, values[digit]
+        state = following
+    return state, NONE
+
+
 @inner
 def _abroad(
     values: Int64s,
@@ -160,14 +179,10 @@ def _abroad(
         missing[0], missing[1] = MISSING_CODE, code
         return -1
     begin = low + (1 if code < 10 else 2 if code < 100 else 3)
-    for digit in range(begin, high):
-        following = table[state + values[digit]]
-        if following == 0:
-            missing[0], missing[1], missing[2] = MISSING_ABROAD, state, values[digit]
-            return -1
-        state = following
-        if state == dead:
-            break
+    state, digit = follow(table, dead, values, begin, high, state)
+    if digit != NONE:
+        missing[0], missing[1], missing[2] = MISSING_ABROAD, state, digit
+        return -1
     kind = kinds[state // 10]
     return 0 if kind == 0 or begin == high else 10 * kind + values[begin]
 
