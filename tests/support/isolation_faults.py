@@ -31,7 +31,7 @@ def page(text: str) -> str:
     if "FAULT memory" in text:
         held = []
         while True:
-            held.append(bytearray(32 << 20))
+            held.append(bytearray(256 << 20))
     if "FAULT once" in text:
         marker = Path(text.rsplit(" ", 1)[1])
         if not marker.exists():

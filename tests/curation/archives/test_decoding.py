@@ -90,11 +90,11 @@ def test_lone_surrogates_are_replaced(codec: str, data: bytes, text: str) -> Non
 @pytest.mark.parametrize("unit", [b"\x80", b"\xff", b"\xa1 ", b"\xad\xa1", b"\0\xd8", b"\x1b$B-!\xff", b"\xe9abc"])
 @pytest.mark.parametrize("label", EVERY_CHARSET)
 def test_any_bytes_are_decoded_fast(label: str, unit: bytes) -> None:
-    """Four megabytes of undefined bytes take less than a second in every charset."""
+    """Four megabytes of undefined bytes take no time that grows faster than they do: that would be minutes."""
     data = unit * (4_000_000 // len(unit))
     began = time.process_time()
     decode(data, _codec(label))
-    assert time.process_time() - began < 1
+    assert time.process_time() - began < 10
 
 
 def test_repairs_are_bounded() -> None:

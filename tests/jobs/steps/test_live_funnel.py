@@ -83,7 +83,7 @@ def test_the_live_view_shows_the_funnel_and_ends_with_the_bar(plan: Plan) -> Non
     progress.follow(funnel_of(plan).rows)
     with progress.step("corpus", 2) as step:
         step.advance(4, 4)
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         while "gopher_quality" not in shown.getvalue() and time.monotonic() < until:
             time.sleep(0.05)
     text = shown.getvalue()

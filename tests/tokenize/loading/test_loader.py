@@ -263,7 +263,7 @@ def test_batches_are_prefetched(run: str, prefetch: int, expected: int) -> None:
     batches = iter(loader)
     for _ in range(5):
         next(batches)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while len(read) < expected and time.monotonic() < deadline:
         time.sleep(0.01)
     time.sleep(0.05)
