@@ -10,15 +10,11 @@ import pytest
 
 T = TypeVar("T")
 
-SLACK = 4.0
-"""How much slower per unit of input the larger input may be: caches and other load cost some, a quadratic one costs the
-ratio of the sizes."""
-
 TRIES = 5
 """How many times both inputs are measured, one after the other, before the larger one is too slow: a busy machine may
 slow down any one run."""
 
-MEASURABLE = 0.02
+MEASURABLE = 0.08
 """CPU seconds below which a time says nothing."""
 
 
@@ -29,13 +25,14 @@ def assert_linear(run: Callable[[T], object], make: Callable[[int], T], size: in
         run: What is measured; of the smaller input, the fastest of three runs counts.
         make: Makes an input of about n units.
         size: The smaller n: large enough that the larger input takes a second if the time is quadratic.
-        factor: The larger n divided by the smaller one.
+        factor: The larger n divided by the smaller one. A quadratic input takes this many times longer per unit; half
+            way, its square root, is allowed, since memory that no cache holds costs some: 5 times in compiled code.
     """
     values = make(size), make(factor * size)
     for _ in range(TRIES):
         small = min(_seconds(run, values[0]) for _ in range(3))
         large = _seconds(run, values[1])
-        limit = max(small * factor * SLACK, MEASURABLE * SLACK)
+        limit = max(small * factor**1.5, MEASURABLE)
         if large <= limit:
             return
     pytest.fail(f"{size} units take {small:.4f} s, {factor * size} take {large:.4f} s: more than {limit:.4f} s")
