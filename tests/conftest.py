@@ -18,6 +18,12 @@ def find_shared_data() -> Path | None:
     return None
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files whose few tests take long come first, so that no process is left alone with one at the end."""
+    first = [ROOT / "tests" / name for name in ("chaos", "jobs")]
+    items.sort(key=lambda item: not any(folder in item.path.parents for folder in first))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real test data; the test is skipped where it is absent."""
