@@ -19,7 +19,7 @@ demo: $(READY)
 	@echo "  $(BIN)/curate explain $(DEMO) URL"
 
 test: $(READY) browser
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 browser:
 	@for name in $(BROWSERS); do command -v $$name >/dev/null && exit 0; done; \

@@ -34,13 +34,14 @@ from curation.pii.range_kernels import (
     CARRIER,
     CODE,
     COLUMNS,
-    EXTENDED,
     FIRST,
+    GENERAL,
     KIND,
     LEADING,
     MISSING_ABROAD,
     MISSING_CODE,
     MISSING_STATE,
+    PLAIN,
     UNREAD,
     read_ranges,
 )
@@ -98,6 +99,8 @@ class DigitMeanings:
         # What makes no difference between digits is written alike.
         firsts = [digit if any(str(digit) in one.prefix_sizes for one in plans) else _NO_PREFIX for digit in range(10)]
         self._firsts = np.array(firsts, np.int32)
+        are_kept = [any(one.keeps_prefix(f"{start:02}") for one in plans) for start in range(100)]
+        self._generals = np.array(are_kept, np.bool_)
         codes = codes_of_digits()
         self._own_codes = np.where(np.isin(codes, [one.country for one in plans]), codes, np.int32(0))
         self._prefixes: dict[tuple[int, ...], int] = {}
@@ -123,7 +126,8 @@ class DigitMeanings:
                 *(text.codepoints, begins, stops, ranges, values_of_digits()),
                 *(home.following, home.accepts, home.kinds),
                 *(home.start, home.dead),
-                *(self._firsts, self._own_codes, self._leading, self._cuts),
+                *(self._firsts, self._generals),
+                *(self._own_codes, self._leading, self._cuts),
                 *(codes_of_digits(), abroad.origins, abroad.following, abroad.kinds),
                 *(abroad.dead, place),
                 *(found, missing),
@@ -180,14 +184,14 @@ class DigitMeanings:
         if written == CARRIER:
             # Behind its code there is no national prefix.
             return _certain((one[0], _at_home(one, size, found)) for one in readings.all)
-        if written != EXTENDED:
+        if written == PLAIN:
             return _certain((one[0], _at_home(one, size, found)) for one in readings.usual)
         # The national prefix is searched in the digits of the extension, too. They change nothing if there is none, or
         # if all digits are no number with it, so that it is taken off.
         chosen = []
         for one in readings.all:
             plan, has_prefix = one[1], _has_prefix(one[1], found[FIRST])
-            is_kept = has_prefix and str(found[FIRST]) in plan.general_starts and not plan.is_too_long(total)
+            is_kept = has_prefix and found[GENERAL] and not plan.is_too_long(total)
             if plan.changed or has_prefix is None or is_kept:
                 return None
             chosen += [one] if has_prefix or one in readings.usual else []

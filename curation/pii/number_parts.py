@@ -19,7 +19,7 @@ from curation.pii.extensions import extensions_of
 from curation.pii.number_characters import kinds_of_characters, values_of_digits
 from curation.pii.numbering_plans import main_region, regions_of
 from curation.pii.part_kernels import COLUMNS, END, EXTENSION, FIRST, LAST, PREFIX, START, WINDOW, WRITTEN, find_parts
-from curation.pii.range_kernels import CARRIER, EXTENDED
+from curation.pii.range_kernels import CARRIER, EXTENDED, KEYED, KEYS
 from curation.pii.search_kernels import search_parts
 from curation.text import views
 
@@ -101,8 +101,9 @@ def _meant(
     digits, of_part = digit_meanings(regions), windows[parts[:, WINDOW]]
     how = np.where(parts[:, WRITTEN] == CARRIER, EXTENDED, parts[:, WRITTEN])
     found = digits.read(text, of_part, np.column_stack([parts[:, [FIRST, LAST]], how]))
-    sizes = parts[:, LAST] - parts[:, FIRST]
-    keys = np.column_stack([sizes, how, sizes + parts[:, EXTENSION], found]).astype(np.int32)
+    own = parts[:, LAST] - parts[:, FIRST]
+    sizes = np.where(how == KEYED, own + KEYS, own)
+    keys = np.column_stack([sizes, how, own + parts[:, EXTENSION], found]).astype(np.int32)
     width, written = keys.shape[1] * keys.itemsize, keys.tobytes()
     known: dict[bytes, int] = {}
     places = [known.setdefault(written[at : at + width], len(known)) for at in range(0, len(written), width)]
@@ -113,7 +114,7 @@ def _meant(
     behind = parts[carriers][:, [FIRST, LAST, WRITTEN]] + parts[carriers][:, [PREFIX]] * (1, 0, 0)
     behind[:, 2] = EXTENDED
     for part, row in zip(carriers.tolist(), digits.read(text, of_part[carriers], behind).tolist(), strict=True):
-        whole, size = meanings[meant[part]], int(sizes[part])
+        whole, size = meanings[meant[part]], int(own[part])
         rest = size - int(parts[part, PREFIX])
         if whole:
             meant[part] = len(meanings)
@@ -122,9 +123,9 @@ def _meant(
     begins = of_part[:, 1] + text.first[of_part[:, 0]]
     for part in np.flatnonzero(are_unclear[meant]).tolist():
         start, end = (begins[part] + parts[part, [START, END]]).tolist()
-        characters = map(chr, text.codepoints[start:end].tolist())
+        number = text.codepoints[start:end].tobytes().decode("utf-32-le")
         meant[part] = len(meanings)
-        meanings.append(_read("".join(characters), int(sizes[part]), regions))
+        meanings.append(_read(number, int(own[part]), regions))
     return meant, meanings
 
 

@@ -187,13 +187,13 @@ class NumberingPlan:
         """Whether digits match the general description of the region's numbers."""
         return self._general.fullmatch(digits) is not None
 
-    @cached_property
-    def general_starts(self) -> frozenset[str]:
-        """The first digits of what matches the general description."""
+    def keeps_prefix(self, start: str) -> bool:
+        """Whether digits may match the general description that begin with these, and with a national prefix."""
+        if not self.has_prefix or (self.prefix_sizes and start[0] not in self.prefix_sizes):
+            return False
         import regex
 
-        general = regex.compile(self._general_pattern)
-        return frozenset(digit for digit in "0123456789" if general.fullmatch(digit, partial=True))
+        return regex.fullmatch(self._general_pattern, start, partial=True) is not None
 
     def is_too_long(self, size: int) -> bool:
         """Whether no number of the region has as many digits or more."""

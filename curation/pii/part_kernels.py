@@ -33,7 +33,7 @@ from curation.pii.number_characters import (
     TILDE,
     X,
 )
-from curation.pii.range_kernels import AFTER_PLUS, CARRIER, EXTENDED, NONE, PLAIN, UNREAD, follow
+from curation.pii.range_kernels import AFTER_PLUS, CARRIER, EXTENDED, KEYED, NONE, PLAIN, UNREAD, follow
 from curation.pii.window_kernels import MAX_BETWEEN, MAX_DIGITS, MAX_GROUPS, MAX_RUN, MIN_ABROAD
 from curation.running.compiled import kernel, leaf
 
@@ -224,6 +224,8 @@ def find_parts(
                     row[START], row[END], row[FIRST], row[LAST] = part, stop, before[part], last_digit
                     if plus and written != UNREAD:
                         written = UNREAD if written == CARRIER else AFTER_PLUS
+                    elif n_letters > 0 and plus == 0:
+                        written = KEYED
                     row[WRITTEN], row[EXTENSION], row[PREFIX] = written, extension, 0
                     if written == CARRIER:
                         row[PREFIX] = before[marks[NEXT_X, part]] - before[part]
@@ -319,7 +321,10 @@ def _read_part(
         # Up to the label.
         if sort == SIGN:
             # The last digits may be an extension that only ends with "#".
-            return UNREAD if label_end == word + 1 else NONE, digits, 0, NONE
+            is_number = label_end == word + 1
+            if is_number and mark < part:
+                is_number = _start_of_hashed(codepoints, begin, before, word) > part
+            return UNREAD if is_number else NONE, digits, 0, NONE
         if sort != KEYPAD or (first_x < word and not is_double):
             return NONE, digits, 0, 0
         for i in range(word, label_end):

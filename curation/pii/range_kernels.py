@@ -7,16 +7,20 @@ import numpy as np
 from curation.arrays import Bools, Int32s, Int64s, UInt8s, UInt32s
 from curation.running.compiled import inner, kernel, leaf
 
-PLAIN, EXTENDED, AFTER_PLUS, CARRIER, UNREAD = range(5)
+PLAIN, EXTENDED, AFTER_PLUS, CARRIER, KEYED, UNREAD = range(6)
 """How the digits of a range are written: with punctuation only, with an extension behind them, with a plus sign, with
-"xx" before them for the code of a carrier, or in a way that is not read here."""
+"xx" before them for the code of a carrier, with "int" behind them, whose letters stand for digits, or in a way that is
+not read here."""
+KEYS = 3
+"""Letters of "int"."""
 NONE = -1
 """What is written instead of a place, or of a digit, if there is none."""
-COLUMNS = 8
+COLUMNS = 9
 """Numbers that say what a range may mean."""
-KIND, FIRST, CODE, LEADING, ABROAD = range(5)
-"""Their places: the kind of what the digits mean, the first digit, the calling code of a region with which they begin,
-and the first four digits. At last what `_abroad` returns for all digits, and for those behind two, three and four."""
+KIND, FIRST, GENERAL, CODE, LEADING, ABROAD = range(6)
+"""Their places: the kind of what the digits mean, the first digit, whether the first two may begin a number although
+they begin with a national prefix, the calling code of a region with which they begin, and the first four digits. At
+last what `_abroad` returns for all digits, and for those behind two, three and four."""
 _MAX_READ = 256
 """Digits of a window, and of an extension behind it: more than there can be."""
 MISSING_STATE, MISSING_CODE, MISSING_ABROAD, MISSING_LEADING = 1, 2, 3, 4
@@ -35,6 +39,7 @@ def read_ranges(
     start: int,
     dead: int,
     firsts: Int32s,
+    generals: Bools,
     own_codes: Int32s,
     leading: Int32s,
     cuts: Int32s,
@@ -61,6 +66,7 @@ def read_ranges(
         start: Its first state.
         dead: Its state from which nothing is accepted.
         firsts: What to write for each first digit.
+        generals: For each number of two digits whether numbers may begin with them, although a national prefix does.
         own_codes: The calling codes of the regions that numbers of three digits begin with, 0 for others.
         leading: What to write for the first four digits; -1 if it is not known.
         cuts: The number of digits of prefixes for calls abroad that they begin with, as bits; the lowest one if such a
@@ -89,6 +95,9 @@ def read_ranges(
                 values[count] = value
                 count += 1
             i += 1
+        if written == KEYED:
+            values[high], values[high + 1], values[high + 2] = 4, 6, 8
+            high += KEYS
         row, kind = found[place], 0
         row[:] = 0
         if written == AFTER_PLUS:
@@ -102,12 +111,14 @@ def read_ranges(
             if digit != NONE:
                 missing[0], missing[1], missing[2] = MISSING_STATE, state, digit
                 return place
-            if accepts[state // 10] or written == EXTENDED:
+            if accepts[state // 10] or written != PLAIN:
                 kind = kinds[state // 10]
             is_unclear = kind > 0 and values[low] == 0 and values[low + 1] <= 1
         row[KIND] = kind
         if kind > 0 and written != AFTER_PLUS:
             row[FIRST] = firsts[values[low]]
+            if written != PLAIN and generals[10 * values[low] + values[low + 1]]:
+                row[GENERAL] = 1
             if high - low >= 3:
                 row[CODE] = own_codes[_first_three(values, low)]
         wanted = 1 if row[CODE] else 0

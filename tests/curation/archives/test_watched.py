@@ -23,7 +23,7 @@ from curation.archives.reader import ReadSettings, read_batches
 from curation.archives.watched import read_watched, read_watched_row
 from curation.errors import StepFailed, UnreadableArchive, WriteFailed
 
-SETTINGS = ReadSettings(max_seconds=0.5)
+SETTINGS = ReadSettings(max_seconds=1.5)
 GOOD = [f"https://good.org/{number}" for number in range(600)]
 
 
