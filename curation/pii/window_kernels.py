@@ -44,7 +44,7 @@ def find_runs(
         classes: Classes of code points, as bits.
         member: Class of all characters of a run.
         wanted: Class of which a run needs `minimum` characters.
-        minimum: Minimum number of `wanted` characters.
+        minimum: Minimum number of `wanted` characters, at least 1.
         rows: Output: text of each run.
         begins: Output: first code point of each run.
         ends: Output: code point after each run.
@@ -55,20 +55,24 @@ def find_runs(
         with larger ones.
     """
     n_runs = 0
-    member_bit, wanted_bit = np.uint8(member), np.uint8(wanted)
+    member_bit, wanted_bit, both_bits = np.uint8(member), np.uint8(wanted), np.uint8(member | wanted)
     for row in range(first.size):
-        i, end = first[row], last[row]
+        i, low, end = first[row], first[row], last[row]
         while i < end:
-            if not classes[codepoints[i]] & member_bit:
+            # Such characters are rare, while most of a text are runs: one is looked at from there in both directions.
+            if classes[codepoints[i]] & both_bits != both_bits:
                 i += 1
                 continue
             begin, count = i, 0
+            while begin > low and classes[codepoints[begin - 1]] & member_bit:
+                begin -= 1
             while i < end:
                 kind = classes[codepoints[i]]
                 if not kind & member_bit:
                     break
                 count += (kind & wanted_bit) != 0
                 i += 1
+            low = i
             if count >= minimum:
                 if n_runs < rows.size:
                     rows[n_runs], begins[n_runs], ends[n_runs], counts[n_runs] = row, begin, i, count
