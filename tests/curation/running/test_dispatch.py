@@ -245,6 +245,7 @@ def test_a_worker_that_dies_of_memory(
     own: Cluster, said: Said, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The item is tried again, and the probable cause is printed immediately."""
+    monkeypatch.setattr(dispatch, "WAITING_SECONDS", PATIENCE)
     monkeypatch.setattr(own.pool, "cause_of_death", lambda worker: "; it used 91% of its memory")
     monkeypatch.setattr(own, "_said", -dispatch.WORKERLESS_SECONDS)
     item = f"die-once:{tmp_path / 'died'}"
