@@ -165,8 +165,8 @@ def _read(written: str, size: int, regions: tuple[str, ...]) -> Meanings | None:
     own, extension = digits[:size], digits[size:]
     if written[-1] in "tT":
         # Letters of a label stand for digits. No match ends so, but it prevents others.
-        return tuple((region, Meaning(one.country, 0, one.source)) for region, one in found.items())
-    if not all(own.endswith(one.national) and one.extension == extension for one in found.values()):
+        size += KEYS
+    elif not all(own.endswith(one.national) and one.extension == extension for one in found.values()):
         return None
     return tuple((region, Meaning(one.country, size - len(one.national), one.source)) for region, one in found.items())
 
