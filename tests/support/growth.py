@@ -1,4 +1,4 @@
-"""Asserts that a function's time grows no faster than its input."""
+"""Asserts that a function is fast, and that its time grows no faster than its input."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ import pytest
 T = TypeVar("T")
 
 TRIES = 5
-"""How many times both inputs are measured, one after the other, before the larger one is too slow: a busy machine may
-slow down any one run."""
+"""How many times something is measured before it is too slow: a busy machine may slow down any one run."""
 
-MEASURABLE = 0.08
+MEASURABLE = 0.06
 """CPU seconds below which a time says nothing."""
 
 
@@ -36,6 +35,12 @@ def assert_linear(run: Callable[[T], object], make: Callable[[int], T], size: in
         if large <= limit:
             return
     pytest.fail(f"{size} units take {small:.4f} s, {factor * size} take {large:.4f} s: more than {limit:.4f} s")
+
+
+def assert_fast(run: Callable[[T], object], value: T, seconds: float = 1.0) -> None:
+    """Assert that the fastest of a few runs takes less than some seconds of CPU time."""
+    taken = next((one for one in (_seconds(run, value) for _ in range(TRIES)) if one < seconds), None)
+    assert taken is not None, f"takes more than {seconds} s"
 
 
 def _seconds(run: Callable[[T], object], value: T) -> float:

@@ -397,7 +397,7 @@ def test_a_server_that_only_answers_503_stops_the_step(
     began = time.monotonic()
     with pytest.raises(StepFailed, match=r"^fetch: .*HTTP status 503.*the same command resumes"):
         fetched(tmp_path / "out", file_bytes=40_000)
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - began < 10
     assert sum(server.seen.ranges.values()) == 6
     server.choose = lambda method, path, wanted: None
     result = fetched(tmp_path / "out", file_bytes=40_000)

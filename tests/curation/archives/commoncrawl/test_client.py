@@ -130,7 +130,7 @@ def test_a_server_that_only_fails_ends_within_the_budget(server: Any, retry_afte
     began = time.monotonic()
     with pytest.raises(StepFailed, match=r"HTTP status 503.* of at most 2 s .*the same command resumes"):
         Client(FAST).read(f"{server.url}/{NAME}", 0, 10)
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 3
     assert server.seen.requests["GET"] <= 10
 
 
@@ -140,7 +140,7 @@ def test_a_wait_beyond_the_budget_is_not_begun(server: Any) -> None:
     began = time.monotonic()
     with pytest.raises(StepFailed, match="asks to wait for 3600 s"):
         Client(FAST).read(f"{server.url}/{NAME}", 0, 10)
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 1
 
 
 @pytest.mark.parametrize("wrong", [Misbehavior(status=401), Misbehavior(whole=True)])

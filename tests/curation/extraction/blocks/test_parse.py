@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import html.entities
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -518,56 +519,42 @@ HOSTILE = {
 }  # fmt: skip
 
 
+def assert_parsed_in_linear_time(make: Callable[[int], str], size: int = 1 << 15) -> None:
+    """Assert that the time to parse pages of about `size` to 64 times `size` bytes grows no faster than they do."""
+    assert_linear(parse.parse, lambda n: np.frombuffer(make(n).encode(), np.uint8), size, factor=64)
+
+
 @pytest.mark.parametrize("part", HOSTILE.values(), ids=HOSTILE.keys())
 def test_linear_time(part: str) -> None:
     """Time is linear in the length of the page, whatever is repeated in it."""
     page("")
-    assert_linear(
-        parse.parse, lambda n: np.frombuffer((part * (n // len(part) + 1)).encode(), np.uint8), 1 << 15, factor=64
-    )
+    assert_parsed_in_linear_time(lambda n: part * (n // len(part) + 1))
 
 
 @pytest.mark.parametrize("part", ["<!--", "<a", "--", "</a", "<script"])
 def test_names_without_an_end_in_scripts_take_linear_time(part: str) -> None:
     """In a commented script, a `<` whose name has no end is not searched for one again and again."""
     page("")
-    assert_linear(
-        parse.parse,
-        lambda n: np.frombuffer(f"<script><!--{part * (n // len(part))}".encode(), np.uint8),
-        1 << 15,
-        factor=64,
-    )
+    assert_parsed_in_linear_time(lambda n: f"<script><!--{part * (n // len(part))}")
 
 
 @pytest.mark.parametrize("part", ["<a", "<m", "<annotation ", "<annotation encoding='x-te'>", "<annotation"])
 def test_what_is_in_a_formula_takes_linear_time(part: str) -> None:
     """Time is linear in the length of a formula, whatever is repeated in it."""
     page("")
-    assert_linear(
-        parse.parse,
-        lambda n: np.frombuffer(f"<math>{part * (n // len(part))}</math>".encode(), np.uint8),
-        1 << 14,
-        factor=64,
-    )
+    assert_parsed_in_linear_time(lambda n: f"<math>{part * (n // len(part))}</math>", 1 << 14)
 
 
 @pytest.mark.parametrize("inside", ["<title>", "<noscript><title>", "<!-- ", "<iframe>", "<a b='", "<b><i>"])
 def test_linear_time_inside_noscript(inside: str) -> None:
     """Time is linear in what an element holds that is never closed in it."""
     source = "<noscript>{}</noscript></title></iframe>"
-    assert_linear(
-        parse.parse,
-        lambda n: np.frombuffer(source.format(inside * (n // len(inside))).encode(), np.uint8),
-        1 << 15,
-        factor=64,
-    )
+    assert_parsed_in_linear_time(lambda n: source.format(inside * (n // len(inside))))
 
 
 def test_attributes_by_the_million() -> None:
     """Time is linear in the number of attributes of a tag."""
-    assert_linear(
-        parse.parse, lambda n: np.frombuffer(b"<a" + b" class=a-b" * (n // 10) + b">", np.uint8), 1 << 15, factor=64
-    )
+    assert_parsed_in_linear_time(lambda n: f"<a{' class=a-b' * (n // 10)}>")
     found = page("<p class='" + "abCd " * 100_000 + "'>x")
     assert len(found.tokens) == parse.MAX_TOKENS
 
