@@ -53,6 +53,10 @@ _NUMBERED = frozenset(
 )  # fmt: skip
 """Words that name an identifier only with "number" or "code" behind them."""
 _NUMBER_WORDS = frozenset(["no", "nos", "nr", "num", "number", "numbers", "code", "codes", "id", "ids"])
+_DEPENDENT = _NUMBER_WORDS | {"and", "und", "or"}
+"""Words that name something only with what is before them."""
+_MAX_SIMPLE = 24
+"""Characters of a longest word that names something on its own, with the space before it and more."""
 _SYSTEMS = frozenset(("10", "13"))
 """As in ISBN-10 and ISBN-13."""
 _SYSTEM, _NAMED_SYSTEM = re.compile(r"1[03](?<![^\W_]..)(?![^\W_])"), re.compile(r"[^\W\d_][\W_]++1[03](?![^\W_])")
@@ -75,11 +79,13 @@ class _Clues:
         before: A word before a match.
         after: A label after a match.
         parts: Substrings of which every word and label contains one, to rule out both quickly.
+        has_phrases: Whether any word is several words with spaces between them.
     """
 
     before: re.Pattern[str]
     after: re.Pattern[str] | None
     parts: tuple[str, ...] = field(repr=False)
+    has_phrases: bool
 
     @cached_property
     def _automaton(self) -> Any:
@@ -122,6 +128,7 @@ def _clues(words: str, labels: str = "", joined: str = "", not_followed_by: str 
         re.compile("|".join(expressions)),
         re.compile(rf"[^\w\n]{{0,3}}(?:{labels})(?![^\W_]|@)") if labels else None,
         tuple(part for part in sorted(parts) if not any(other in part and other != part for other in parts)),
+        any(" " in word for word in plain),
     )
 
 
@@ -241,6 +248,12 @@ def is_named_otherwise(text: str, start: int, end: int) -> bool:
 
     Between the words and the number there may be other numbers that are written in the same way.
     """
+    place = _end_before(text, start)
+    if place < start - _MAX_BETWEEN or not text[max(0, place - 1) : place].isalnum():
+        return False
+    word = _simple_word_before(text, place)
+    if word and word not in _DEPENDENT:
+        return _is_identifier(word) or (word in _NUMBERED and "#" in text[max(0, start - _MAX_BETWEEN) : start])
     size, form = end - start, ""
     around = text[max(0, start - _OTHER_REACH - _MAX_LISTED * (size + _MAX_BETWEEN)) : start].lower()
     if next(_identifiers().iter(around), None) is None:
@@ -263,9 +276,19 @@ def is_named_otherwise(text: str, start: int, end: int) -> bool:
     is_number = bool(words) and words[-1] in _NUMBER_WORDS
     if is_number:
         del words[-1]
-    if is_number or "#" in text[max(0, start - _MAX_BETWEEN) : start]:
-        return bool(words) and (words[-1].removesuffix("s") in _IDENTIFIERS or words[-1] in _NUMBERED)
-    return bool(words) and words[-1].removesuffix("s") in _IDENTIFIERS and words[-1] != "parts"
+    is_marked = is_number or "#" in text[max(0, start - _MAX_BETWEEN) : start]
+    return bool(words) and (_is_identifier(words[-1]) or (is_marked and words[-1] in _NUMBERED))
+
+
+def _is_identifier(word: str) -> bool:
+    """Whether a word in small letters names an identifier on its own."""
+    return word.removesuffix("s") in _IDENTIFIERS and word != "parts"
+
+
+def _simple_word_before(text: str, place: int) -> str:
+    """The word before a place, in small letters, if it only has letters of ASCII and white space before it, else ""."""
+    before, *words = text[max(0, place - _MAX_SIMPLE) : place].rsplit(None, 1) or [""]
+    return words[0].lower() if words and words[0].isascii() and words[0].isalpha() else ""
 
 
 def has_system(text: str) -> bool:
@@ -292,7 +315,7 @@ def _has_context(kind: str, text: str, start: int, end: int, form: str = "") -> 
 @lru_cache(maxsize=_KEPT)
 def _is_word(clues: _Clues, word: str) -> bool:
     """Whether one word alone names a kind: most words that do are directly before the match."""
-    return _has_word(clues, [word])
+    return clues.before.search(word.lower()) is not None
 
 
 def _clue(kind: str, text: str) -> str:
@@ -324,4 +347,6 @@ def _is_in(clues: _Clues, before: str, after: str, is_cut: bool) -> bool:
 
 
 def _has_word(clues: _Clues, words: Sequence[str]) -> bool:
+    if not clues.has_phrases and not any(_is_word(clues, word) for word in words):
+        return False
     return clues.before.search(" ".join(words).lower()) is not None

@@ -249,21 +249,21 @@ class Grouping(NamedTuple):
         formats: The formats of the country.
         is_usual_always: Whether it is as usual; None if that depends on the digits.
         places: The formats that are grouped so.
-        leading: The leading digits of other formats that are, or None for any.
+        leading: The leading digits of other formats that are, or None if there are none.
     """
 
     formats: Formats
     is_usual_always: bool | None
     places: tuple[int, ...]
-    leading: tuple[re.Pattern[str] | None, ...]
+    leading: re.Pattern[str] | None
 
     def is_usual(self, national: str) -> bool:
         """Whether a number with these digits behind the calling code is grouped as in `usually_grouped`."""
         if self.is_usual_always is not None:
             return self.is_usual_always
-        if self.places and self.formats.choose(national) in self.places:
+        if self.leading is not None and self.leading.match(national):
             return True
-        return bool(self.leading) and any(first is None or first.match(national) for first in self.leading)
+        return bool(self.places) and self.formats.choose(national) in self.places
 
 
 def grouping(country: int, length: int, written: str, source: int) -> Grouping:
@@ -277,7 +277,7 @@ def grouping(country: int, length: int, written: str, source: int) -> Grouping:
     """
     sizes, is_usual = group_sizes(written), None
     fitting = _fitting(country, length, sizes)
-    if source == PLUS or written.count("/") > 1 or (sizes[-1] < length and fitting == ((), ())):
+    if source == PLUS or written.count("/") > 1 or (sizes[-1] < length and fitting == ((), None)):
         is_usual = False
     elif len(sizes) == 1 or sizes[-1] >= length:
         is_usual = True
@@ -385,9 +385,7 @@ def may_be_grouped(written: str, regions: tuple[str, ...]) -> bool:
 
 
 @lru_cache(maxsize=1 << 13)
-def _fitting(
-    country: int, length: int, sizes: tuple[int, ...]
-) -> tuple[tuple[int, ...], tuple[re.Pattern[str] | None, ...]]:
+def _fitting(country: int, length: int, sizes: tuple[int, ...]) -> tuple[tuple[int, ...], re.Pattern[str] | None]:
     """Which formats have groups of these sizes at their end: the places of main ones, and others' leading digits.
 
     Args:
@@ -397,10 +395,12 @@ def _fitting(
     """
     expected = main_plan(country).international.sizes(length)
     places = (place for place, one in enumerate(expected) if _ends_with(sizes, one, int.__ge__))
-    others = alternative_formats(country)
-    return tuple(places), tuple(
-        other.leading for other in others if _ends_with(sizes, other.formats.sizes(length)[0], int.__ge__)
-    )
+    leading = [
+        "" if other.leading is None else other.leading.pattern
+        for other in alternative_formats(country)
+        if _ends_with(sizes, other.formats.sizes(length)[0], int.__ge__)
+    ]
+    return tuple(places), re.compile("|".join(map("(?:{})".format, leading))) if leading else None
 
 
 T = TypeVar("T")

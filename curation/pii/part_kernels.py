@@ -564,8 +564,12 @@ def _all_parts(kinds: UInt16s, low: int, high: int, ranges: Int64s) -> int:
         The number of parts.
     """
     ranges[0, 0], ranges[0, 1] = low, high
-    count = 1
+    count, written = 1, 0
+    for i in range(low, high):
+        written |= kinds[i]
     for separator in (SLASH, PAREN, HYPHEN, DASH, DOT, SPACE):
+        if not written & separator:
+            continue
         previous, has_one = -1, False
         for i in range(low, high):
             kind, behind = kinds[i], i + 1
