@@ -33,7 +33,7 @@ _MAX_LISTED = 3
 NAMED = {"ip": 1, "phone": 2, "credit_card": 4, "us_ssn": 8}
 OTHERWISE = 16
 """Bits for words that name a kind of number, and for words that name another one."""
-ANY_NAME, _BITS = 31, 5
+ANY_NAME, _BITS, _WORD_BITS = 31, 5, 16
 
 _IDENTIFIERS = frozenset(
     (
@@ -229,10 +229,10 @@ def may_be_named(text: views.Characters, text_of: Callable[[int], str], stretche
         lower = around.lower()
         if len(lower) > len(around):
             lower = around.replace("\u0130", "i").lower()  # the only letter whose small form has two characters
-        found += [(low + end + 1, value) for end, value in automaton.iter(lower)]
+        found += [(low + end + 1) << _WORD_BITS | value for end, value in automaton.iter(lower)]
     if not found:
         return named
-    stops, values = np.array(found).T
+    stops, values = np.divmod(np.array(found), 1 << _WORD_BITS)
     begins = stops - (values >> _BITS)
     for bit in (*NAMED.values(), OTHERWISE):
         is_wanted = values & bit != 0
@@ -287,8 +287,8 @@ def _is_identifier(word: str) -> bool:
 
 def _simple_word_before(text: str, place: int) -> str:
     """The word before a place, in small letters, if it only has letters of ASCII and white space before it, else ""."""
-    before, *words = text[max(0, place - _MAX_SIMPLE) : place].rsplit(None, 1) or [""]
-    return words[0].lower() if words and words[0].isascii() and words[0].isalpha() else ""
+    words = text[max(0, place - _MAX_SIMPLE) : place].rsplit(None, 1)
+    return words[1].lower() if len(words) > 1 and words[1].isascii() and words[1].isalpha() else ""
 
 
 def has_system(text: str) -> bool:

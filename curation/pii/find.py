@@ -348,9 +348,10 @@ def _are_replaced(
         is_sure = letters[ends + offsets] - letters[starts + offsets] == count
         is_sure &= ~extensions.go_on(text, windows[is_inside])
     columns = (np.flatnonzero(is_inside), rows, starts, ends, offsets, place, stop)
+    places = [] if is_sure.all() else list(zip(firsts.tolist(), lasts.tolist(), strict=True))
     for one, row, start, end, offset, first, last in zip(*(one[~is_sure].tolist() for one in columns), strict=True):
-        places = (firsts[first:last] - offset).tolist(), (lasts[first:last] - offset).tolist()
-        replaced[one] = _is_within(start, end, zip(*places, strict=True), text_of(row))
+        own = ((begin - offset, stop - offset) for begin, stop in places[first:last])
+        replaced[one] = _is_within(start, end, own, text_of(row))
     replaced[np.flatnonzero(is_inside)[is_sure]] = True
     return replaced
 

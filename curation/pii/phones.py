@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-import string
-from collections.abc import Callable, Collection, Mapping
+import struct
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache, lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ from curation.pii.context import (
 from curation.pii.digit_meanings import Meaning
 from curation.pii.evidence import Match, is_part
 from curation.pii.extensions import end_of_context
+from curation.pii.number_characters import kinds_of_characters, values_of_digits
 from curation.pii.number_parts import numbers_in_parts
 from curation.pii.numbering import (
     COUNTRY_CODE,
@@ -38,6 +40,7 @@ from curation.pii.numbering import (
 )
 from curation.pii.phone_matcher import next_candidate
 from curation.pii.recognizers import GLUED_WORD, PHONE_SCORE, Span
+from curation.pii.shape_kernels import AROUND, BEHIND, COLUMNS, write_shapes
 from curation.pii.window_kernels import MAX_DIGITS
 from curation.pii.windows import HYPHENS, MIN_PHONE_DIGITS, NUMBER_PUNCTUATION, plain, spelled
 from curation.text import views
@@ -47,13 +50,9 @@ WELL_PRINTED = 0.6
 MAX_FIGURES = MAX_DIGITS
 """A run of more digits, separated only by spaces and punctuation, is a table, in which no phone number is searched."""
 
-_AROUND = 4
-"""Characters around a number on which it may depend whether it is part of something longer."""
-_REACH = {**dict.fromkeys(".,:/+-" + HYPHENS, 2), "_": _AROUND}
+_REACH = {**dict.fromkeys(".,:/+-" + HYPHENS, 2), "_": AROUND}
 """How many of them matter, by the one next to the number; one if it is another."""
-_BEHIND = _AROUND + len("mobile")
-"""Characters behind a number that are looked at: one of recognizers.GLUED_WORD may be there."""
-_ALIKE = {ord(letter): "a" for letter in string.ascii_letters}
+_COLUMNS = struct.Struct(f"<{COLUMNS}I")
 _NAMED = NAMED["phone"]
 _DATE_PATTERN = (
     r"(?<![\d./-])(?:(?:[0-2]?\d|3[01])(?P<day>[./-])\s?(?:[0-2]?\d|3[01])(?P=day)\s?(?:19|20)?\d\d"
@@ -151,7 +150,7 @@ class _KnownNumber(NamedTuple):
 
     Attributes:
         size: Number of digits.
-        extension: Number of digits of the extension, which follow them.
+        has_extension: Whether digits of an extension follow them.
         meanings: What they mean.
         groupings: How each of its meanings is grouped; None if that needs a closer look.
         look: What can be said of it by its shape; None if it is no number.
@@ -159,34 +158,32 @@ class _KnownNumber(NamedTuple):
     """
 
     size: int
-    extension: int
+    has_extension: bool
     meanings: tuple[Meaning, ...]
     groupings: tuple[Grouping, ...] | None
     look: _Look | None
     labelled: _Look | None
 
 
-def _known(around: str, start: int, end: int, extension: int, meanings: tuple[Meaning, ...]) -> _KnownNumber | None:
+def _known(written: bytes, meanings: Sequence[tuple[Meaning, ...]]) -> _KnownNumber | None:
     """What is known of a number, or None if it is part of something longer.
 
     Args:
-        around: The shape of the number and of what is around it.
-        start: Where it begins in that.
-        end: Where it ends.
-        extension: Number of digits of the extension.
-        meanings: What it means.
+        written: The shape of the number and of what is around it, as `write_shapes` writes it.
+        meanings: What numbers may mean.
     """
-    around, start, end = _context(around, start, end)
-    # Which letters are around a number does not matter.
-    before, after = around[:start].translate(_ALIKE), around[end:].translate(_ALIKE)
-    return _known_alike(f"{before}{around[start:end]}{after}", start, end, extension, meanings)
+    start, end, extension, meant = _COLUMNS.unpack(written[-_COLUMNS.size :])
+    around = written[: -_COLUMNS.size].decode("utf-32-le")
+    if around[end : end + 1].isalpha():
+        around, start, end = _context(around, start, end)
+    return _known_alike(around, start, end, extension, meanings[meant])
 
 
 @lru_cache(maxsize=1 << 13)
 def _known_alike(
     around: str, start: int, end: int, extension: int, meanings: tuple[Meaning, ...]
 ) -> _KnownNumber | None:
-    """The same, for letters around it that are alike."""
+    """The same, by what may be around other numbers, too."""
     look = _look(around, start, end)
     labelled = _look(around[start:], 0, end - start) if around[start - 1 : start] == "#" else None
     written = without_extension(around[start:end], extension)
@@ -197,7 +194,7 @@ def _known_alike(
     is_clear = slashes <= 1 or all(one.source != COUNTRY_CODE for one in meanings)
     if is_clear and slashes == written.count("/"):
         groupings = tuple(grouping(one.country, size - one.cut, written, one.source) for one in meanings)
-    return _KnownNumber(size, extension, meanings, groupings, look, labelled)
+    return _KnownNumber(size, extension > 0, meanings, groupings, look, labelled)
 
 
 def _judge_known(
@@ -214,7 +211,7 @@ def _judge_known(
         named: What words may name it, as bits.
         form: The shape of the text, if it is known.
     """
-    size, extension, meanings, groupings, look, labelled = known
+    size, has_extension, meanings, groupings, look, labelled = known
     if labelled is not None and has_label("phone", text, start, end):
         look = labelled
     if look is None or groupings is None or (look.may_be_date and _DATE.search(text[start:end])):
@@ -225,7 +222,7 @@ def _judge_known(
             chosen, is_grouped = meaning, True
             break
     value = f"+{chosen.country}{digits[chosen.cut : size]}"
-    value = f"{value};{digits[size:]}" if extension else value
+    value = f"{value};{digits[size:]}" if has_extension else value
     return _scored(text, start, end, PHONE_SCORE, look, _WholeNumber(value, is_grouped, meanings), named, form)
 
 
@@ -241,8 +238,9 @@ def _judge_parts(
     numbers, digits, meanings, done = numbers_in_parts(characters, windows, regions)
     of_number, must_be_printed = windows[numbers[:, 0]], minimum > PHONE_SCORE
     numbers[:, 1:3] += of_number[:, 1:2]
-    columns = (one.tolist() for one in (of_number[:, 0], *numbers[:, 1:].T, of_number[:, 4]))
-    known_numbers: dict[tuple[str, int, int, int, int], _KnownNumber | None] = {}
+    shapes = _shapes(characters, of_number[:, 0], numbers)
+    columns = (one.tolist() for one in (of_number[:, 0], *numbers[:, 1:3].T, of_number[:, 4]))
+    known_numbers: dict[bytes, _KnownNumber | None] = {}
     counts = np.bincount(of_number[:, 0])
 
     @cache
@@ -251,30 +249,48 @@ def _judge_parts(
         text = text_of(row)
         return shape(text) if text.isascii() or len(text) < _FEW * counts[row] else ""
 
-    for own, row, start, end, extension, meant, named in zip(digits, *columns, strict=True):
+    for own, written, row, start, end, named in zip(digits, shapes, *columns, strict=True):
         text = text_of(row)
-        raw = text[start:end]
-        if raw[0] in _OPENING and _CLOSING.isdisjoint(raw):
-            start, raw = start + 1, raw[1:]
-        if must_be_printed and not named & _NAMED and "/" not in raw and not _MAY_BE_PRINTED.match(spelled(raw)):
-            continue
-        begin = max(0, start - _AROUND)
-        form = shape_of(row)
-        around = form[begin : end + _BEHIND] or shape(text[begin : end + _BEHIND])
-        key = around, start - begin, end - begin, extension, meant
+        if must_be_printed and not named & _NAMED:
+            raw = text[start:end]
+            if "/" not in raw and not _MAY_BE_PRINTED.match(spelled(raw)):
+                continue
         try:
-            known = known_numbers[key]
+            known = known_numbers[written]
         except KeyError:
-            known = known_numbers[key] = _known(*key[:4], meanings[meant])
+            known = known_numbers[written] = _known(written, meanings)
         if known is None:
             continue
         if known.groupings is None:
             match = judge_phone(text, Span(start, end, PHONE_SCORE), regions, named)
         else:
-            match = _judge_known(text, start, end, own, known, named, form)
+            match = _judge_known(text, start, end, own, known, named, shape_of(row) if named & _NAMED else "")
         if match is not None:
             matches.append((row, match))
     return matches, windows[~done]
+
+
+def _shapes(characters: views.Characters, rows: Int64s, numbers: Int64s) -> list[bytes]:
+    """The shape of each number with what is around it, as `write_shapes` writes them.
+
+    Args:
+        characters: The texts.
+        rows: The row of each number.
+        numbers: The numbers, as `numbers_in_parts` finds them, but counted from the start of the text; changed where
+            a number begins behind its bracket.
+    """
+    offsets = characters.first[rows]
+    starts, ends = numbers[:, 1] + offsets, numbers[:, 2] + offsets
+    room = int((ends - starts).sum()) + len(rows) * (AROUND + BEHIND + COLUMNS)
+    shapes, edges = np.empty(room, np.uint32), np.zeros(len(rows) + 1, np.int64)
+    extensions, meant = numbers[:, 3:].T.copy()
+    write_shapes(
+        *(characters.codepoints, starts, ends, offsets, characters.last[rows], extensions, meant),
+        *(kinds_of_characters(), values_of_digits(), shapes, edges),
+    )
+    numbers[:, 1] = starts - offsets
+    written = shapes[: edges[-1]].tobytes()
+    return [written[first:last] for first, last in pairwise((edges * shapes.itemsize).tolist())]
 
 
 class _WholeNumber(NamedTuple):
@@ -307,8 +323,8 @@ def judge_phone(text: str, span: Span, regions: tuple[str, ...], named: int = AN
     raw = text[start:end]
     if raw[0] in _OPENING and _CLOSING.isdisjoint(raw):
         start, raw, found = start + 1, raw[1:], None
-    begin = start if has_label("phone", text, start, end) else max(0, start - _AROUND)
-    look = _look(*_context(shape(text[begin : end + _BEHIND]), start - begin, end - begin))
+    begin = start if has_label("phone", text, start, end) else max(0, start - AROUND)
+    look = _look(*_context(shape(text[begin : end + BEHIND]), start - begin, end - begin))
     if look is None or (look.may_be_date and _DATE.search(raw)):
         return None
     found = numbers(raw, regions) if found is None else found

@@ -9,6 +9,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -507,3 +508,24 @@ def test_garbage_is_collected_afterwards() -> None:
             assert gc.isenabled() == was_enabled
         finally:
             gc.enable()
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        # With enough digits for a number, and with too few.
+        ["tel 22158x1", "tel 22158x12", "tel 22158x123"],
+        # Underscores for emphasis, and in a name.
+        ["tel _212-736-5000_", "tel a__212-736-5000__a", "tel __212-736-5000__", "tel __212-736-5000___a"],
+        ["tel 212-736-5000Fax", "tel 212-736-5000Fa", "tel 212-736-5000phone", "tel 212-736-5000pho"],
+        ["tel (212-736-5000", "tel 5(212-736-5000", "tel $212-736-5000", "tel 3-212-736-5000", "tel a-212-736-5000"],
+        ["tel 212-736-5000 ext 5", "tel 212-736-5000 ext 567", "tel 212-736-5000 ext 567#", "tel 212-736-5000#567#"],
+    ],
+)
+def test_what_is_around_numbers_of_one_shape(texts: list[str]) -> None:
+    """Numbers of which some are judged by what is known of others, in any order, are those found one by one."""
+    search = Search((("phone", 0.2),), ("US", "SH"))
+    expected = [searched_one_by_one([text], search).get(0, []) for text in texts]
+    for order in permutations(range(len(texts))):
+        found = find(pa.array([texts[place] for place in order]), search)
+        assert [found.get(row, []) for row in range(len(texts))] == [expected[place] for place in order]
