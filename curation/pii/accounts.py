@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from curation.pii.context import ANY_NAME, has_label, has_system, in_context, is_named_otherwise
+from curation.pii.context import ANY_NAME, OTHERWISE, REACH, has_label, has_system, in_context, is_named_otherwise
 from curation.pii.evidence import DOUBTFUL, Match, is_part
 from curation.pii.numbering import digits_of, shape
 from curation.pii.recognizers import Span, first_ssn
@@ -13,9 +13,9 @@ from curation.pii.windows import plain
 
 CARD_DIGITS, SSN_DIGITS = (12, 19, True), (9, 9, False)
 """Least and largest number of digits of a number, and whether the last one is a check digit."""
-_AROUND, _BEFORE_REACH = 5, 160
+_AROUND, _NAME_REACH, _OTHER_REACH = 5, REACH + 1, 160
 """Characters around a social security number on which it depends whether it is part of something longer; and before it,
-whether words name it."""
+whether words name it, or name it otherwise."""
 
 _ISSUED = re.compile(
     r"4\d{15}|4\d{18}|5[1-5]\d{14}|2(?:22[1-9]|2[3-9]\d|[3-6]\d\d|7[01]\d|720)\d{12}|3[47]\d{13}"
@@ -108,9 +108,10 @@ def judge_ssn(text: str, span: Span, named: int = ANY_NAME) -> Match | None:
         named: What words may name it, as bits.
     """
     start, end = span.start, span.end
-    begin = max(0, start - (_BEFORE_REACH if named else _AROUND))
+    may_be_other = named & OTHERWISE
+    begin = max(0, start - (_OTHER_REACH if may_be_other else _NAME_REACH if named else _AROUND))
     around = text[begin : end + _AROUND]
-    form = shape(around) if around.isascii() and not (named and has_system(around)) else around
+    form = shape(around) if around.isascii() and not (may_be_other and has_system(around)) else around
     score = _ssn_score(form, start - begin, end - begin, span.score, named)
     if score is None:
         return None
@@ -137,5 +138,5 @@ def _ssn_score(around: str, start: int, end: int, score: float, named: int) -> f
     score = score if _PRINTED_SSN.fullmatch(plain(around[start:end])) else min(score, DOUBTFUL)
     if not named:
         return score
-    is_other = is_named_otherwise(around, start, end)
+    is_other = named & OTHERWISE and is_named_otherwise(around, start, end)
     return min(score, DOUBTFUL) if is_other else in_context("us_ssn", around, start, end, score)
