@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from itertools import pairwise
 from typing import NamedTuple
@@ -270,7 +270,7 @@ def _judge_parts(
     return matches, windows[~done]
 
 
-def _shapes(characters: views.Characters, rows: Int64s, numbers: Int64s) -> list[bytes]:
+def _shapes(characters: views.Characters, rows: Int64s, numbers: Int64s) -> Iterator[bytes]:
     """The shape of each number with what is around it, as `write_shapes` writes them.
 
     Args:
@@ -290,7 +290,7 @@ def _shapes(characters: views.Characters, rows: Int64s, numbers: Int64s) -> list
     )
     numbers[:, 1] = starts - offsets
     written = shapes[: edges[-1]].tobytes()
-    return [written[first:last] for first, last in pairwise((edges * shapes.itemsize).tolist())]
+    return (written[first:last] for first, last in pairwise((edges * shapes.itemsize).tolist()))
 
 
 class _WholeNumber(NamedTuple):
