@@ -18,6 +18,7 @@ from curation.jobs.inspect.verify.send_ids import (
     CORPUS,
     CUT,
     DROPPED,
+    PLACE_BITS,
     REMOVED,
     SURVIVOR,
     TRAIN,
@@ -172,8 +173,7 @@ class IdGroups:
         """Ids of several documents, those documents, and whether two of them may be the same record of the input."""
         for g in np.flatnonzero(sum(self.counts[kind] for kind in DOCUMENTS) > 1).tolist():
             mentions = self.mentions(g, *DOCUMENTS)
-            spots = [int(self.of["spot"][mention]) for mention in mentions]
-            yield g, mentions, len({*spots}) < len(spots) or 0 in spots
+            yield g, mentions, _may_be_same([int(self.of["spot"][mention]) for mention in mentions])
 
     def _twice(self, context: IdPartition) -> Iterator[Fault]:
         kept = self.counts[CORPUS]
@@ -244,6 +244,15 @@ class IdGroups:
             with exchange.sender(f"splits-{partition:06d}", Splits) as sender:
                 sender.send(batch, partitions)
         return int((split == VALIDATION).sum())
+
+
+def _may_be_same(spots: Sequence[int]) -> bool:
+    """Whether two documents may be the same record: they are of one file, and of one place or an unknown one."""
+    places: dict[int, list[int]] = {}
+    for spot in spots:
+        file, place = divmod(spot, 1 << PLACE_BITS)
+        places.setdefault(file, []).append(place)
+    return any(len({*known}) < len(known) or (len(known) > 1 and 0 in known) for known in places.values())
 
 
 def read_id(folder: Folder, file: str, row: int, hashed: tuple[int, int]) -> str:

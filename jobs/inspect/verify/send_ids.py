@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import xxhash
 
 from curation.arrays import Bools, Int64s, UInt8s, UInt64s
 from curation.dedup.decisions import URL
@@ -22,7 +21,7 @@ from curation.jobs.inspect.verify.check_shards import ids_of, read_rows
 from curation.jobs.inspect.verify.faults import Fault
 from curation.store.exchange import Exchange, Sender, partition_of
 from curation.store.folder import Folder
-from curation.store.hashing import hash_texts
+from curation.store.hashing import hash_strings, hash_texts
 from curation.store.paths import CLUSTERED, DROPS
 from curation.store.shards import read_numbered
 from curation.tokenize.encoding.cluster_ids import cluster_ids
@@ -43,8 +42,10 @@ Ids = pa.schema(
         ("cluster_low", pa.uint64()),
     ]
 )
-"""A mention of an id: hash of the id, kind, hash of the record's archive and offset (0 if unknown), file and row,
-number of tokens, and hash of the near-duplicate cluster (0 if in none)."""
+"""A mention of an id: hash of the id, kind, hashes of the record's file and of its place in it, file and row, number of
+tokens, and hash of the near-duplicate cluster (0 if in none)."""
+PLACE_BITS = 32
+"""Bits of the hash of a record's place in its file, the lower ones of `spot`; 0 if the place is unknown."""
 
 ROW_BYTES = 61
 
@@ -68,7 +69,7 @@ def send_ids(
         kind: Where they are mentioned: one kind for all, or uint8[n].
         file: Number of the file that mentions them.
         rows: int64[n]. Their rows in the file.
-        spots: uint64[n]. Hashes of archive and offset; 0 by default.
+        spots: uint64[n]. Hashes of their files and places; 0 by default.
         counts: Numbers of tokens; -1 by default.
         clusters: uint64[n, 2]. Hashes of near-duplicate clusters; 0 by default.
     """
@@ -180,12 +181,11 @@ def _listed(folder: Folder, shard: str, rows: int) -> Bools:
 
 
 def _spots(batch: pa.RecordBatch) -> UInt64s:
-    """A hash of each document's file and place in it; 0 if the place is unknown."""
+    """Hashes of each document's file and place in it, as in `Ids`."""
     offsets = batch.column("warc_offset")
     if "row" in batch.schema.names:  # not in runs of earlier versions
         offsets = pc.coalesce(offsets, batch.column("row"))
-    pairs = zip(batch.column("file_path").to_pylist(), offsets.to_pylist(), strict=True)
-    hashed = (
-        0 if offset is None else xxhash.xxh3_64_intdigest(f"{path} {offset}".encode()) | 1 for path, offset in pairs
-    )
-    return np.fromiter(hashed, np.uint64, batch.num_rows)
+    half = np.uint64(PLACE_BITS)
+    places = (hash_strings(offsets.cast(pa.string()), 0) >> half) | np.uint64(1)
+    places[offsets.is_null().to_numpy(zero_copy_only=False)] = 0
+    return (hash_strings(batch.column("file_path"), 0) >> half << half) | places

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 from collections.abc import Callable
@@ -566,11 +567,17 @@ def test_a_corpus_that_is_not_made_yet_is_not_empty(crawl: Path, tmp_path: Path)
     assert "step tokens is not done" in verdict_of(tmp_path / "out").left
 
 
-def test_two_records_of_one_id_are_a_note(crawl: Path, tmp_path: Path) -> None:
-    """The same archive under two paths gives every id twice, which is a note and not a fault of the run."""
-    copy = tmp_path / "copy.warc.gz"
-    shutil.copy(crawl / "a.warc.gz", copy)
-    run([crawl / "a.warc.gz", copy], tmp_path / "out")
+@pytest.mark.parametrize("forms", ["members members", "members whole", "whole whole", "plain whole", "plain plain"])
+def test_two_records_of_one_id_are_a_note(forms: str, crawl: Path, tmp_path: Path) -> None:
+    """The same archive under two paths gives every id twice, which is a note and not a fault of the run, also where
+    records have no place of their own: in an archive that is compressed as a whole."""
+    packed = (crawl / "a.warc.gz").read_bytes()
+    plain = gzip.decompress(packed)
+    written = {"members": packed, "whole": gzip.compress(plain), "plain": plain}
+    paths = [tmp_path / f"{number}.warc{'' if form == 'plain' else '.gz'}" for number, form in enumerate(forms.split())]
+    for path, form in zip(paths, forms.split(), strict=True):
+        path.write_bytes(written[form])
+    run(paths, tmp_path / "out")
     verdict = verdict_of(tmp_path / "out")
     assert verdict.wrong == []
     assert "two records of the input have the same id" in verdict.notes[0]
