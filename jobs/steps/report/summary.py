@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from curation.errors import NotTrusted
-from curation.jobs.steps.damage import describe_damage
+from curation.jobs.steps.damage import describe_damage, lost_share
 from curation.jobs.steps.plan import Plan, open_plan
 from curation.jobs.steps.report.likeness import likeness
 from curation.jobs.steps.table import steps
@@ -39,7 +39,7 @@ def show_summary(plan: Plan, stats: Mapping[str, Any], warnings: Sequence[str], 
         console.print(one_line(f"changed from {like.base}: {'; '.join(like.shown())}"), soft_wrap=True)
     for line in _tokens(plan, stats):
         console.print(one_line(line), soft_wrap=True)
-    lines = list(dict.fromkeys([*_inputs(stats), *warnings]))
+    lines = list(dict.fromkeys([*_inputs(plan, stats), *warnings]))
     for line in lines[:WARNINGS_SHOWN]:
         console.print(styled(("warning: ", "bold"), one_line(line)), soft_wrap=True)
     if len(lines) > WARNINGS_SHOWN:
@@ -85,7 +85,7 @@ def _tokens(plan: Plan, stats: Mapping[str, Any]) -> Iterator[str]:
         yield f"ids: vocabulary {vocabulary}, end of a document {end}, padding {pad}"
 
 
-def _inputs(stats: Mapping[str, Any]) -> Iterator[str]:
+def _inputs(plan: Plan, stats: Mapping[str, Any]) -> Iterator[str]:
     """Warnings about inputs: how many were quarantined or damaged."""
     quarantined, damaged = stats["quarantined"], stats["damaged"]
     if quarantined:
@@ -94,8 +94,9 @@ def _inputs(stats: Mapping[str, Any]) -> Iterator[str]:
     if len(damaged) == 1:
         yield describe_damage(damaged[0])
     elif damaged:
-        lost, total = (sum(entry[name] for entry in damaged) for name in ("lost_bytes", "bytes"))
-        yield f"{_inputs_of(len(damaged))} damaged: {lost:,} of {total:,} bytes lost"
+        lost = sum(entry["lost_bytes"] for entry in damaged)
+        share = f"{lost_share(damaged, plan.inputs):.2g} of those of all inputs"
+        yield f"{_inputs_of(len(damaged))} damaged: {lost:,} bytes lost, {share} (see alarms.damaged)"
 
 
 def _inputs_of(number: int) -> str:

@@ -66,6 +66,16 @@ def test_the_accepted_share_decides_the_exit_code(crawl: Path, tmp_path: Path) -
     assert curate(*command, "--set", "alarms.damaged=2").returncode == 2
 
 
+def test_several_damaged_inputs_have_one_share(crawl: Path, tmp_path: Path) -> None:
+    """The summary gives the share of lost bytes that alarms.damaged is compared with: of all inputs, not of those."""
+    (crawl / "c.warc.gz").write_bytes((crawl / "b.warc.gz").read_bytes())
+    done = curate("run", crawl, "--out", tmp_path / "out", "--workers", "0", "--steps", "filter,dedup,report")
+    found = json.loads((tmp_path / "out" / "run.json").read_text())["damaged"]
+    lost, size = sum(one["lost_bytes"] for one in found), sum(file.stat().st_size for file in crawl.iterdir())
+    line = f"2 inputs damaged: {lost:,} bytes lost, {lost / size:.2g} of those of all inputs (see alarms.damaged)"
+    assert line in done.stderr + done.stdout
+
+
 def test_records_skipped_by_a_rule_and_repairs_are_no_damage(tmp_path: Path) -> None:
     """A record of another type, one that is too large and one whose length was corrected leave the exit code 0."""
     records = [
