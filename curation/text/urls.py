@@ -102,6 +102,8 @@ def domain_entry(text: str) -> str:
         ValueError: No host can match; the message says why, in words that follow "it".
     """
     _check_characters(text)
+    if _is_network(text):
+        raise ValueError("is a network; only single addresses match")
     if _END_OF_HOST.search(text):
         raise ValueError("is a URL, not a domain; URLs belong in a list of URLs")
     if "@" in text:
@@ -109,6 +111,15 @@ def domain_entry(text: str) -> str:
     host = _checked_host(f"[{text}]" if text.count(":") > 1 and not text.startswith("[") else text)
     site = host.removeprefix(WWW)
     return host if "." not in site or is_public_suffix(site) else site
+
+
+def _is_network(text: str) -> bool:
+    """Whether a text is a range of addresses: 10.0.0.0/8, 2001:db8::/32."""
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return "/" in text
 
 
 def page_entry(text: str) -> str:

@@ -320,6 +320,7 @@ def test_extra_lists() -> None:
 
 NEVER = {
     ("extra_domains", "is a URL"): ["http://site.com", "site.com/", "site.com?x", "#site.com", "a\\b.com"],
+    ("extra_domains", "is a network"): ["10.0.0.0/8", "10.1.2.3/24", "2001:db8::/32"],
     ("extra_domains", "space"): ["a b.com", "a.com\tb.com", "a\u2028b.com", "a\u00adb.com"],
     ("extra_domains", "wildcard"): ["*.site.com", "*", "a.*.com"],
     ("extra_domains", "empty label"): ["a..com", ".site.com", "site.com..", "."],
