@@ -115,6 +115,9 @@ class Contents(Runs):
     def _read_before(self, stop: int, header: Header) -> str | None:
         """Read a content that goes on behind its stated end, up to `stop` at most."""
         stated = self._at + header.length
+        if self._is_unwritten(stated):
+            self._at = stop
+            return self._cut_cause(stop)
         damaged = None if self._in_arc else find_damaged_start(self._buffer, stated, stop)
         stop = stop if damaged is None else damaged
         by_http = self._http_end(stop)
@@ -161,7 +164,7 @@ class Contents(Runs):
         """Advance to the next record of a packed run or to its end; also counts lines that state a type."""
         records, tail = 0, MAX_LINE if self._in_arc else LOOKAHEAD
         while True:
-            found = find_start(self._buffer, self._at, len(self._buffer), arc=self._in_arc, after_line=False)
+            found = find_start(self._buffer, self._at, len(self._buffer), arc=self._in_arc)
             stop = found if found is not None else max(self._at, len(self._buffer) - tail)
             records += count_types(self._buffer, self._at, stop)
             self._at = stop
@@ -266,9 +269,15 @@ class Contents(Runs):
         self._go_to(following)
         return "wrong_length" if following is not None or end <= self._unpacker.size() else "truncated"
 
+    def _is_unwritten(self, end: int) -> bool:
+        """Whether zeros go on beyond a stated end, as where storage was reserved and never written."""
+        return self._buffer[end - 1 : end + 1] == b"\0\0"
+
     def _begins_next(self, end: int, ahead: int) -> bool:
         """Whether the next `ahead` bytes behind a stated end are blanks that the next record may follow."""
         following = self._buffer[end : end + ahead]
+        if self._is_unwritten(end):
+            return False
         rest = following.lstrip(BLANK)
         if rest.startswith(b"WARC/") or b"WARC/".startswith(rest):
             return True

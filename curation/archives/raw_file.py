@@ -46,7 +46,7 @@ class RawFile:
 
     def back(self, size: int) -> None:
         """Return the last `size` bytes of those that were taken last."""
-        self._at -= size
+        self.seek(self.position - size)
 
     def peek(self, size: int) -> bytes:
         """The next `size` bytes without consuming them; fewer only at the end."""

@@ -46,6 +46,10 @@ BOMB_BYTES, BOMB_RATIO = 1 << 27, 2_000
 size. gzip reaches 1,032 times at most, so its bombs cost about a second per megabyte and are read. What small members
 unpack to beyond that multiple is added up, and each bomb in a file halves the bytes that the next ones may have."""
 
+UNWRITTEN = 64
+"""So many zeros at the end of a file are storage that was reserved and never written. They unpack, too: to copies of
+what came before them."""
+
 STEP = 16
 """Packed bytes to unpack at a time to recover the data just before damage."""
 
@@ -102,6 +106,7 @@ class Unpacker:
         self.budget = Budget(self._covered)
         self._member_start, self._kind = self._covered, "gzip"
         self._bomb_bytes, self._excess = BOMB_BYTES, 0
+        self._nonzero = 0  # the first byte behind zeros that were looked at last, if any
         self._pieces = self._unpack(jumped=self._covered > 0)
 
     @property
@@ -151,7 +156,7 @@ class Unpacker:
                 engine = self._engine(self._kind, careful=careful)
                 raw.seek(self._member_start)
                 try:
-                    while not engine.eof and (packed := raw.take(FEED[self._kind])):
+                    while not engine.eof and (packed := self._take(FEED[self._kind])):
                         engine.decompress(packed)
                 except _ERRORS:
                     continue
@@ -159,6 +164,31 @@ class Unpacker:
         finally:
             raw.seek(here)
         return f"damaged_{self._kind}"
+
+    def _take(self, size: int) -> memoryview:
+        """The next packed bytes: fewer at the end of the file, none from where it has nothing but zeros."""
+        raw = self._raw
+        packed = raw.take(size)
+        if packed[-UNWRITTEN:] != bytes(UNWRITTEN) or raw.position < self._nonzero:
+            return packed
+        place, ahead = raw.position, UNWRITTEN
+        while part := raw.peek_at(place, ahead):
+            if rest := part.lstrip(b"\0"):
+                self._nonzero = place + len(part) - len(rest)
+                return packed
+            place, ahead = place + ahead, min(2 * ahead, BUFFER)
+        written = len(bytes(packed).rstrip(b"\0"))
+        raw.back(len(packed) - written)
+        return packed[:written]
+
+    def _last_bytes(self, engine: Any) -> bytes:
+        """What the next zeros of the file unpack to if the member ends in them; else nothing."""
+        zeros = self._raw.peek(UNWRITTEN)
+        try:
+            data: bytes = b"" if zeros.strip(b"\0") else engine.decompress(self._raw.take(UNWRITTEN))
+        except _ERRORS:
+            return b""
+        return data if engine.eof else b""
 
     def _engine(self, kind: str, *, careful: bool = False) -> Any:
         if kind == "gzip":
@@ -222,12 +252,12 @@ class Unpacker:
             size = unpacked = taken = 0
             wanted = raw.distance(magic, len(magic), SMALL) or feed  # what follows is not unpacked, but copied
             while not engine.eof:
-                packed = raw.take(wanted if stop is None else max(0, min(wanted, stop - raw.position)))
+                packed = self._take(wanted if stop is None else max(0, min(wanted, stop - raw.position)))
                 taken += len(packed)
                 wanted = feed - taken % feed
-                cause = None if packed else "truncated"
                 try:
-                    data = engine.decompress(packed)
+                    data = engine.decompress(packed) if packed else self._last_bytes(engine)
+                    cause = None if packed or engine.eof else "truncated"
                 except _ERRORS:
                     engine, data, is_damaged = self._unpack_carefully(kind, start, raw.position - len(packed))
                     cause = f"damaged_{kind}" if is_damaged else None

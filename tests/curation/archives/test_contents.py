@@ -63,6 +63,33 @@ def test_a_short_last_record_is_not_used_in_part(change: int) -> None:
     assert losses[-1].offset + losses[-1].bytes == len(data) - 60
 
 
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "one member"])
+@pytest.mark.parametrize("kept", [60, 100, 300])
+def test_a_record_that_breaks_off_in_a_line_costs_only_itself(pack: Callable[[bytes], bytes], kept: int) -> None:
+    """The first line of the next record, which follows without a line end, ends it: that record is not part of it."""
+    records = [warc_record(url, PAGES[url]) for url in URLS]
+    start = records[2].index(b"HTTP/1.1")
+    records[2] = records[2][: start + kept]
+    found, counts, _ = read(pack(b"".join(records)))
+    assert found == {url: PAGES[url] for url in URLS if url != URLS[2]}
+    assert counts["skipped.wrong_length"] == 1
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "one member"])
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.65, 0.8, 1])
+@pytest.mark.parametrize("zeros", [64, 200_000])
+def test_storage_that_was_never_written_holds_nothing(pack: Callable[[bytes], bytes], share: float, zeros: int) -> None:
+    """Zeros behind the end of a file that breaks off, as a download leaves them, are no part of a page."""
+    bodies = {url: page(url, " ".join(map(str, range(place, 4000, 7)))) for place, url in enumerate(URLS)}
+    data = pack(b"".join(warc_record(url, body) for url, body in bodies.items()))
+    data = data[: int(share * len(data))]
+    found, counts, losses = read(data + bytes(zeros))
+    expected, _, lost = read(data)
+    assert found == expected
+    assert counts["pages.html"] == len(found)
+    assert [(loss.cause, loss.records) for loss in losses] == [(loss.cause, loss.records) for loss in lost]
+
+
 def test_line_ends_converted_by_a_tool() -> None:
     """An archive whose CRLF became LF is read in full, also where pages have line ends of their own."""
     bodies = {url: html.replace("<p>", "\r\n<p>\r\n") for url, html in PAGES.items()}
