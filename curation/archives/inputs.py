@@ -35,6 +35,7 @@ from curation.running.overlap import overlapped
 from curation.store.shards import shard_name
 from curation.store.storage import OBJECT_STORES, file_system, input_errors, is_http, protocols
 from curation.store.untrusted import is_local, is_special
+from curation.text.valid import is_valid_text
 
 REQUESTS = 16
 """Number of arguments to look up concurrently: a remote file takes one request, whose answer takes long."""
@@ -247,6 +248,8 @@ def _find(argument: str, *, recorded: bool = False) -> list[Input]:
             ]
     if not infos:
         raise InputError(missing)
+    if wrong := next((str(info["name"]) for info in infos if not is_valid_text(str(info["name"]))), None):
+        raise InputError(f"input {wrong}: its name is not UTF-8")
     return [_input(fs, info) for info in infos]
 
 

@@ -88,6 +88,10 @@ class Folder:
 
     def __init__(self, url: str) -> None:
         self.url = os.path.abspath(os.path.expanduser(url)) if "://" not in url else url.rstrip("/")  # noqa: PTH100, PTH111
+        try:
+            self.url.encode()
+        except UnicodeEncodeError:
+            raise UsageError(f"folder {self.url}: its path is not UTF-8") from None
 
     def __repr__(self) -> str:
         return f"Folder({self.url!r})"

@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 
+def is_valid_text(text: str) -> bool:
+    """Whether UTF-8 can hold a text: arguments and names of files that are not UTF-8 have lone surrogates in Python."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def valid_text(text: str) -> str:
     """The text with U+FFFD for each lone surrogate; halves of a pair become their character. TypeError for no string.
 

@@ -54,6 +54,7 @@ from curation.jobs.steps.table import check_commands, commands
 from curation.running import own_process
 from curation.running.fork_server import forking
 from curation.running.terminal import one_line, protect
+from curation.text.valid import is_valid_text
 
 
 class Commands(TyperGroup):
@@ -73,7 +74,7 @@ class Commands(TyperGroup):
         """A command, whose options may also be given by environment variables."""
         command = super().get_command(ctx, name)
         _name_variables(command)
-        _refuse_empty(command)
+        _check_values(command)
         return command
 
 
@@ -95,19 +96,21 @@ def _name_variables(command: Any) -> None:
         _name_variables(child)
 
 
-def _refuse_empty(command: Any) -> None:
-    """Refuse "" for every argument and option: as a path, it would be the current folder."""
+def _check_values(command: Any) -> None:
+    """Refuse "" for every argument and option, as a path the current folder, and what is not UTF-8."""
     for parameter in getattr(command, "params", ()):
-        if getattr(parameter.callback, "func", None) is not _not_empty:
-            parameter.callback = partial(_not_empty, parameter.callback)
+        if getattr(parameter.callback, "func", None) is not _checked:
+            parameter.callback = partial(_checked, parameter.callback)
     for child in getattr(command, "commands", {}).values():
-        _refuse_empty(child)
+        _check_values(child)
 
 
-def _not_empty(then: Callable[..., Any] | None, ctx: Any, parameter: Any, value: Any) -> Any:
-    if value != parameter.default and "" in (value if isinstance(value, (list, tuple)) else [value]):
-        name = parameter.opts[0] if parameter.param_type_name == "option" else parameter.metavar or parameter.name
-        raise UsageError(f"{name}: must not be empty")
+def _checked(then: Callable[..., Any] | None, ctx: Any, parameter: Any, value: Any) -> Any:
+    for each in value if isinstance(value, (list, tuple)) else [value]:
+        is_empty = each == "" and value != parameter.default
+        if is_empty or not is_valid_text(str(each)):
+            name = parameter.opts[0] if parameter.param_type_name == "option" else parameter.metavar or parameter.name
+            raise UsageError(f"{name}: must not be empty" if is_empty else f"{name}: not UTF-8: {each}")
     return value if then is None else then(ctx, parameter, value)
 
 

@@ -127,6 +127,14 @@ def test_the_name_of_a_crawl_without_its_scheme(tmp_path: Path, monkeypatch: pyt
         find_inputs(["latest"])
 
 
+@pytest.mark.parametrize("argument", ["", "/*.warc.gz", "/caf\udce9.warc.gz"])
+def test_a_name_that_is_not_utf_8_is_an_error(tmp_path: Path, argument: str) -> None:
+    """No table can hold it, so it is named before anything is read."""
+    (tmp_path / "caf\udce9.warc.gz").write_bytes(b"")
+    with pytest.raises(InputError, match=r"caf.udce9\.warc\.gz: its name is not UTF-8"):
+        names([f"{tmp_path}{argument}"])
+
+
 def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
     """The error for a folder without archives lists the accepted endings."""
     with pytest.raises(InputError, match=r"\.warc"):

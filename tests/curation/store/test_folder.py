@@ -10,7 +10,7 @@ import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curation.errors import OutputError
+from curation.errors import OutputError, UsageError
 from curation.store.folder import Folder
 
 
@@ -27,6 +27,12 @@ def test_write_and_read(folder: Folder) -> None:
     assert folder.list() == ["a/b.bin"]
     assert folder.list("a", ".bin") == ["a/b.bin"]
     assert folder.list("nowhere") == []
+
+
+def test_a_path_that_is_not_utf_8_is_an_error() -> None:
+    """No file of a run could name it, also where it is the current folder."""
+    with pytest.raises(UsageError, match="its path is not UTF-8"):
+        Folder("/tmp/caf\udce9/out")
 
 
 def test_the_hash_is_the_documented_one(folder: Folder) -> None:

@@ -208,3 +208,20 @@ def test_nothing_may_be_empty(words: list[str], name: str) -> None:
     """An empty argument or option is refused by name: as a path it would be the current folder."""
     done = curate(*words, settings=())
     assert (done.returncode, done.stderr) == (2, f"curate: {name}: must not be empty\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["run", "caf\udce9"], "INPUT"),
+        (["run", "a", "--out", "\udce9"], "--out"),
+        (["run", "a", "--out", "b", "--set", "read.dump=\udce9"], "--set"),
+        (["explain", "out", "\udce9"], "ID|URL|INPUT"),
+    ],
+)
+def test_what_is_not_utf_8_is_refused(words: list[str], name: str) -> None:
+    """An argument or option that no file can hold is refused by name, before anything is written."""
+    done = curate(*words, settings=())
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"curate: {name}: not UTF-8: ")
+    assert "\\udce9\n" in done.stderr
