@@ -157,8 +157,10 @@ class Contents(Runs):
         """Position in [`start`, `stop`) of the buffer where the next record, or a member with one, begins, or None."""
         if self._plain_offset is None:
             return find_start(self._buffer, start, stop, arc=self._in_arc)
-        found = self._unpacker.find(self._plain_offset + start)
-        return None if found is None or found >= self._plain_offset + stop else found - self._plain_offset
+        place = self._unpacker.find(self._plain_offset + start)
+        found = None if place is None or place >= self._plain_offset + stop else place - self._plain_offset
+        within = find_start(self._buffer, start, stop if found is None else found, arc=True) if self._in_arc else None
+        return found if within is None else within
 
     def _find(self) -> tuple[bool, int]:
         """Advance to the next record of a packed run or to its end; also counts lines that state a type."""

@@ -27,7 +27,14 @@ ARC_START = rb"[A-Za-z][A-Za-z0-9+.-]{0,40}+:[^\r\n]{0,16000}+\r?\n"
 """A line that begins like a URL; `arc_line` decides whether it is the header of an ARC record."""
 
 # A line end is a part of what is searched for: it is found ten times faster than looked back at.
-_ARC_LINE, _ARC_INNER = re.compile(ARC_START), re.compile(rb"\n(?=" + ARC_START + rb")")
+_ARC_LINE = re.compile(ARC_START)
+_ARC_INNER = re.compile(
+    rb"\n(?=" + ARC_START + rb")|(?P<fields> \d{1,3}+(?:\.\d{1,3}+){3} \d{14} [^\s]{1,100}+ \d{1,15}+\r?\n)"
+)
+"""The line end before an ARC record, or what follows the URL in most of their header lines."""
+_URL_START = re.compile(rb"(?<![/=?&])(?:https?://|ftp://|dns:)", re.IGNORECASE)
+"""Where a URL begins that is no part of another one."""
+_MAX_URL = 1 << 11
 _ARC_DATE = re.compile(rb"\d{12,20}")
 
 DAMAGED_START = re.compile(
@@ -90,18 +97,28 @@ def find_start(data: bytes, start: int, stop: int, *, arc: bool) -> int | None:
         data: Unpacked bytes.
         start: Where to begin.
         stop: Where to end; the first line itself may extend beyond.
-        arc: Search for ARC records, which begin after a line end, instead of WARC records, which may begin anywhere:
-            what is before them may be cut.
+        arc: Search for ARC records instead of WARC records. Both may begin within a line, as what is before them may
+            break off there.
     """
     if not arc:
         match = WARC_START.search(data, start, stop + MAX_START)
         return match.start() if match is not None and match.start() < stop else None
     for match in _ARC_INNER.finditer(data, max(0, start - 1), stop + MAX_LINE):
-        if match.start() + 1 >= stop:
-            break
-        if arc_line(data, match.start() + 1) is not None:
-            return match.start() + 1
+        place: int | None = match.start() + 1
+        if match["fields"]:
+            place = _start_in_line(data, start, match.start())
+        elif arc_line(data, match.start() + 1) is None:
+            continue
+        if match.start() + 1 >= stop or place is not None:
+            return None if place is None or place >= stop else place
     return None
+
+
+def _start_in_line(data: bytes, start: int, end: int) -> int | None:
+    """Where the URL begins that ends before `end`, behind a record that breaks off within a line; None without one."""
+    words = data[max(start, end - _MAX_URL) : end].split()
+    urls = [url.start() for url in _URL_START.finditer(words[-1])] if words else []
+    return end - len(words[-1]) + urls[-1] if urls else None
 
 
 def find_damaged_start(data: bytes, start: int, stop: int) -> int | None:

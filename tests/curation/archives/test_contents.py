@@ -63,11 +63,14 @@ def test_a_short_last_record_is_not_used_in_part(change: int) -> None:
     assert losses[-1].offset + losses[-1].bytes == len(data) - 60
 
 
+@pytest.mark.parametrize("make", [warc_record, arc_record], ids=["warc", "arc"])
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "one member"])
 @pytest.mark.parametrize("kept", [60, 100, 300])
-def test_a_record_that_breaks_off_in_a_line_costs_only_itself(pack: Callable[[bytes], bytes], kept: int) -> None:
+def test_a_record_that_breaks_off_in_a_line_costs_only_itself(
+    make: Callable[..., bytes], pack: Callable[[bytes], bytes], kept: int
+) -> None:
     """The first line of the next record, which follows without a line end, ends it: that record is not part of it."""
-    records = [warc_record(url, PAGES[url]) for url in URLS]
+    records = [make(url, PAGES[url]) for url in URLS]
     start = records[2].index(b"HTTP/1.1")
     records[2] = records[2][: start + kept]
     found, counts, _ = read(pack(b"".join(records)))
