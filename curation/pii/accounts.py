@@ -5,7 +5,16 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from curation.pii.context import ANY_NAME, OTHERWISE, REACH, has_label, has_system, in_context, is_named_otherwise
+from curation.pii.context import (
+    ANY_NAME,
+    NAMED,
+    OTHERWISE,
+    REACH,
+    has_label,
+    has_system,
+    in_context,
+    is_named_otherwise,
+)
 from curation.pii.evidence import DOUBTFUL, Match, is_part
 from curation.pii.numbering import digits_of, shape
 from curation.pii.recognizers import Span, first_ssn
@@ -67,12 +76,13 @@ def judge_card(text: str, span: Span, named: int = ANY_NAME) -> Match | None:
     is_issued = (_ISSUED.fullmatch(digits) and (is_printed or raw == digits)) or (
         is_printed and _ISSUED_IN_GROUPS.fullmatch(digits)
     )
-    if named and is_named_otherwise(text, span.start, span.end):
+    if named & OTHERWISE and is_named_otherwise(text, span.start, span.end):
         score = DOUBTFUL
     elif is_issued and not (is_printed and _MAESTRO.fullmatch(digits) and _is_in_series(text, span)):
         score = span.score
     else:
-        score = in_context("credit_card", text, span.start, span.end, DOUBTFUL) if named else DOUBTFUL
+        is_named = named & NAMED["credit_card"]
+        score = in_context("credit_card", text, span.start, span.end, DOUBTFUL) if is_named else DOUBTFUL
     return Match("credit_card", span.start, span.end, score, digits, digits in TEST_CARDS)
 
 
@@ -136,7 +146,6 @@ def _ssn_score(around: str, start: int, end: int, score: float, named: int) -> f
     if _AFTER_COUNTRY_CODE.search(plain(around[max(0, start - _AROUND) : start])):
         return None
     score = score if _PRINTED_SSN.fullmatch(plain(around[start:end])) else min(score, DOUBTFUL)
-    if not named:
-        return score
-    is_other = named & OTHERWISE and is_named_otherwise(around, start, end)
-    return min(score, DOUBTFUL) if is_other else in_context("us_ssn", around, start, end, score)
+    if named & OTHERWISE and is_named_otherwise(around, start, end):
+        return min(score, DOUBTFUL)
+    return in_context("us_ssn", around, start, end, score) if named & NAMED["us_ssn"] else score

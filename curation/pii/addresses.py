@@ -8,10 +8,12 @@ import socket
 from functools import lru_cache
 from urllib.parse import unquote
 
-from curation.pii.context import ANY_NAME, in_context, is_named_otherwise
+from curation.pii.context import ANY_NAME, NAMED, OTHERWISE, in_context, is_named_otherwise
 from curation.pii.evidence import DOUBTFUL, Match, is_emphasized
+from curation.pii.numbering import shape
 from curation.pii.recognizers import AT, IP_SCORE, MAX_DOMAIN, MAX_LOCAL, WHOLE_IP, Span, mail_domain
 
+_NAMED = NAMED["ip"]
 SMALL_PART = 32
 """Version and section numbers have small parts; 1 in 250 random IPv4 addresses has three in a row below this."""
 _BEFORE_REACH = 24
@@ -74,8 +76,8 @@ _GROUPS, _SURE_GROUPS = 8, 4
 _LONG_GROUP = 3
 _PRIVATE_OCTETS, _SPECIAL_OCTETS = frozenset({0, 10, 127, *range(224, 256)}), frozenset({100, 169, 172, 192, 198, 203})
 """First parts of the IPv4 networks of which none or not all are public (IANA's registry of special addresses)."""
-_SPECIAL_GROUPS = re.compile("2001|2002|3fff", re.IGNORECASE)
-"""The same of IPv6 networks."""
+_SPECIAL_SHIFT, _SPECIAL_NETWORKS = 112, frozenset({0x2002, 0x3FFF})
+"""The same of IPv6 networks, apart from parts of 2001::/16: see `_is_public_ipv6`."""
 
 
 def judge_simple_email(text: str, start: int, end: int, ats: int, _: bool) -> list[Match] | None:
@@ -184,10 +186,14 @@ def _follows_login(before: str, has_path: bool) -> bool:
 def judge_simple_ip(text: str, start: int, end: int, _: int, named: int) -> list[Match | None] | None:
     """The address in a window that is one IP address, or one with a port. Arguments are as in `Kind.judge_simple`."""
     address = WHOLE_IP.match(text, start, end)
-    # Where words count, the IPv4 address in an IPv6 address may be the better match.
-    if address is None or (named and address["mapped"]):
+    if address is None:
         return None
-    return [judge_ip(text, Span(start, address.end(address.lastindex or 0), IP_SCORE), named)]
+    stop = address.end(address.lastindex or 0)
+    found = [judge_ip(text, Span(start, stop, IP_SCORE), named)]
+    if named and address["mapped"]:
+        # Where words count, the IPv4 address in an IPv6 address may be the better match.
+        found.insert(0, judge_ip(text, Span(text.rindex(":", start, stop) + 1, stop, IP_SCORE), named))
+    return found
 
 
 def judge_ip(text: str, span: Span, named: int = ANY_NAME) -> Match | None:
@@ -212,9 +218,10 @@ def judge_ip(text: str, span: Span, named: int = ANY_NAME) -> Match | None:
         return None
     first, second, third, last = parts = tuple(map(int, written.split(".")))
     is_small = second < SMALL_PART and third < SMALL_PART and (first < SMALL_PART or last < SMALL_PART)
-    if is_small or _is_version(text, start, end, min(parts) > 9) or (named and is_named_otherwise(text, start, end)):
+    is_other = is_small or _is_version(text, start, end, min(parts) > 9)
+    if is_other or (named & OTHERWISE and is_named_otherwise(text, start, end)):
         score = DOUBTFUL
-    if named:
+    if named & _NAMED:
         score = in_context("ip", text, start, end, score)
     return Match("ip", start, end, score, written, not _is_public_ipv4(int.from_bytes(parts)))
 
@@ -229,10 +236,16 @@ def _is_version(text: str, start: int, end: int, are_long: bool) -> bool:
         are_long: Whether all parts have at least two digits.
     """
     line = text[max(0, start - _BEFORE_REACH) : start].rpartition("\n")[2]
-    has_letter = line.lower() != line.upper() if line.isascii() else _LETTER.search(line) is not None
-    if has_letter and (_NAMES_VERSION.search(line) or _NAMES_TARIFF.search(line)):
+    if _names_version(shape(line)):
         return True
     return are_long and end - start == _PAIRS and not _SERVED.search(line) and not _SERVES.match(text, end)
+
+
+@lru_cache(maxsize=1 << 12)
+def _names_version(line: str) -> bool:
+    """Whether the part of a line before an address, or its shape, names a version or a tariff."""
+    has_letter = line.lower() != line.upper() if line.isascii() else _LETTER.search(line) is not None
+    return has_letter and (_NAMES_VERSION.search(line) or _NAMES_TARIFF.search(line)) is not None
 
 
 def _judge_ipv6(text: str, span: Span, written: str, named: int) -> Match | None:
@@ -249,15 +262,28 @@ def _judge_ipv6(text: str, span: Span, written: str, named: int) -> Match | None
             return None
         if written.replace(":", "").isdecimal() and _is_series(written):
             score = DOUBTFUL
-    score = in_context("ip", text, span.start, span.end, score) if named else score
-    if is_assigned and not _SPECIAL_GROUPS.match(written):
-        value = socket.inet_ntop(socket.AF_INET6, packed.to_bytes(16))
-        return Match("ip", span.start, span.end, score, value, False)
+    score = in_context("ip", text, span.start, span.end, score) if named & _NAMED else score
     if is_mapped:
         value = f"::ffff:{packed >> 16 & 0xFFFF:x}:{packed & 0xFFFF:x}"
         return Match("ip", span.start, span.end, score, value, not _is_public_ipv4(packed & 0xFFFFFFFF))
+    if is_assigned:
+        value = socket.inet_ntop(socket.AF_INET6, packed.to_bytes(16))
+        return Match("ip", span.start, span.end, score, value, not _is_public_ipv6(packed))
     address = ipaddress.IPv6Address(packed)
     return Match("ip", span.start, span.end, score, address.compressed, not _is_public(address))
+
+
+def _is_public_ipv6(packed: int) -> bool:
+    """Whether an address of 2000::/3 is public. Of 2001::/16, IANA's special networks begin with 2001:0 to 2001:1ff,
+    and 2001:db8."""
+    first, second = packed >> _SPECIAL_SHIFT, packed >> 96 & 0xFFFF
+    is_special = first in _SPECIAL_NETWORKS or (first == 0x2001 and (second < 0x200 or second == 0xDB8))
+    return not is_special or _is_public_six(packed)
+
+
+@lru_cache(maxsize=1 << 12)
+def _is_public_six(packed: int) -> bool:
+    return _is_public(ipaddress.IPv6Address(packed))
 
 
 def _is_public_ipv4(packed: int) -> bool:
