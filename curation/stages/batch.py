@@ -8,13 +8,15 @@ so dropping rows indexes two small arrays and copies no text.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import pyarrow as pa
 
 from curation.arrays import Bools, Int64s
-from curation.text import views
+
+if TYPE_CHECKING:
+    from curation.text import views
 
 WordKind = Literal["spacy", "language", "space"]
 """What a word is: see the parameter `words` of the filters."""
@@ -30,29 +32,29 @@ class TextViews:
     @property
     def characters(self) -> views.Characters:
         """Code points of every text, flat. A null text is empty."""
-        return cast(views.Characters, self._views["characters"])
+        return cast("views.Characters", self._views["characters"])
 
     @property
     def words(self) -> views.Words:
         """Words of every text by spaCy's English tokenizer, as spans of `characters`."""
-        return cast(views.Words, self._view("words", views.words))
+        return cast("views.Words", self._view("words"))
 
     @property
     def space_words(self) -> views.Words:
         """Parts of every text between white space, as spans of `characters`."""
-        return cast(views.Words, self._view("space_words", views.space_words))
+        return cast("views.Words", self._view("space_words"))
 
     @property
     def language_words(self) -> views.Words:
         """Words of every text by the tokenizer for its language, as spans of `characters`."""
         from curation.language.words import language_words
 
-        return cast(views.Words, self._view("language_words", lambda text: language_words(text, self.languages)))
+        return cast("views.Words", self._view("language_words", lambda text: language_words(text, self.languages)))
 
     @property
     def languages(self) -> views.Labels:
         """The language of every text; KeyError if the batch has no column `language`."""
-        return cast(views.Labels, self._views["languages"])
+        return cast("views.Labels", self._views["languages"])
 
     def words_by(self, kind: WordKind) -> views.Words:
         """The words that the parameter `words` of a filter asks for."""
@@ -63,21 +65,24 @@ class TextViews:
     @property
     def fences(self) -> views.Spans:
         """Fenced code of every text in Markdown, as spans of `characters`."""
-        return cast(views.Spans, self._view("fences", views.fences))
+        return cast("views.Spans", self._view("fences"))
 
     @property
     def lines(self) -> views.Spans:
         """Parts of every text between single newlines, empty ones included, as spans of `characters`."""
-        return cast(views.Spans, self._view("lines", views.lines))
+        return cast("views.Spans", self._view("lines"))
 
     @property
     def paragraphs(self) -> views.Spans:
         """Parts of every stripped text between runs of two or more newlines, as spans of `characters`."""
-        return cast(views.Spans, self._view("paragraphs", views.paragraphs))
+        return cast("views.Spans", self._view("paragraphs"))
 
-    def _view(self, name: str, make: Callable[[views.Characters], Any]) -> Any:
+    def _view(self, name: str, make: Callable[[views.Characters], Any] | None = None) -> Any:
+        """A view, made at its first use: by `make`, else by the function of its name in `curation.text.views`."""
         if name not in self._views:
-            self._views[name] = make(self.characters)
+            from curation.text import views  # with numba, which a process that only reads archives does not need
+
+            self._views[name] = (make or getattr(views, name))(self.characters)
         return self._views[name]
 
 
@@ -122,12 +127,16 @@ class Batch(TextViews):
     def characters(self) -> views.Characters:
         """Code points of every text, flat. A null text is empty."""
         if "characters" not in self._views:
+            from curation.text import views
+
             self._views["characters"] = views.characters(self.text)
         return super().characters
 
     @property
     def languages(self) -> views.Labels:
         """The language of every text; KeyError if the batch has no column `language`."""
+        from curation.text import views
+
         return views.Labels(tuple(self.column("language").to_pylist()))
 
     @property
@@ -137,6 +146,8 @@ class Batch(TextViews):
 
     def _prose(self, text: views.Characters) -> Prose:
         labels = {"languages": self.languages} if "language" in self.table.schema.names else {}
+        from curation.text import views
+
         return Prose({"characters": views.prose(text, self.fences), **labels})
 
     def read_as(self, *, markdown: bool) -> TextViews:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import resource
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,7 +19,7 @@ import reading_faults
 from archives import page, response, write_archive
 from row_files import damage_statistics
 
-from curation.archives import watched
+from curation.archives import watched, watched_child
 from curation.archives.inputs import Input, find_inputs
 from curation.archives.ledger import Loss
 from curation.archives.reader import ReadSettings, read_batches
@@ -82,6 +85,18 @@ def test_a_child_has_the_environment_of_now(tmp_path: Path, monkeypatch: pytest.
     assert reader.child is not before
     variables = Path(f"/proc/{reader.child.process.pid}/environ").read_bytes().split(b"\0")
     assert b"AWS_PROFILE=mine" in variables
+
+
+def test_tests_may_share_a_child() -> None:
+    """The name of the test is not in the environment, for which a child would be started in each test."""
+    assert "PYTEST_CURRENT_TEST" not in os.environ
+
+
+def test_a_child_imports_what_reading_needs() -> None:
+    """It does not load numba, which takes as long as all the rest."""
+    program = f"import sys, {watched_child.__name__}; print('numba' in sys.modules, 'pyarrow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
 
 
 def test_the_same_batches_as_without_a_child(tmp_path: Path) -> None:
