@@ -1,6 +1,6 @@
 """spaCy's English tokenizer as a pure function of one chunk, a piece of text without white space.
 
-The rules (regular expressions, exceptions) are read from the installed spaCy. The algorithm that applies them is
+The rules (regular expressions, exceptions) are those of the installed spaCy. The algorithm that applies them is
 implemented here, because spaCy's tokenizer only takes whole texts, spends 5 to 20 µs per chunk on regular expressions
 that one character rules out, takes quadratic time on a long run of punctuation (42 s for 16,000 `=`, linear here), and
 keeps state. Equality with spaCy is tested chunk by chunk and text by text.
@@ -16,7 +16,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+
+from curation.text.spacy_rules import SpacyRules, english_rules
 
 Tokens = tuple[str, ...]
 
@@ -70,28 +71,18 @@ class EnglishTokenizer:
     has_simple_chunks = True
     """Whether `curation.text.kernels.simple_chunks` finds the words of chunks of its form."""
 
-    def __init__(self, defaults: Any) -> None:
-        """Read the rules from `spacy.lang.en.English.Defaults`."""
-        from spacy.lang.char_classes import CURRENCY, UNITS
-        from spacy.symbols import ORTH
-
-        self.specials: dict[str, Tokens] = {
-            key: tuple(part[ORTH] for part in parts) for key, parts in defaults.tokenizer_exceptions.items()
-        }
+    def __init__(self, rules: SpacyRules) -> None:
+        """Compile the rules."""
+        self.specials: dict[str, Tokens] = {text: tuple(tokens) for text, tokens in rules.exceptions.items()}
         self.longest_special = max(map(len, self.specials))
-        prefixes, suffixes, infixes = (
-            [piece for piece in pieces if piece.strip()]
-            for pieces in (defaults.prefixes, defaults.suffixes, defaults.infixes)
-        )
-        self._prefix = re.compile("|".join(prefixes))
-        self._suffix = re.compile("|".join(f"{piece}$" for piece in suffixes))
-        self._infix = re.compile("|".join(infixes))
-        self._url_match: Callable[[str], object] = defaults.url_match
-        self._url_parts = _split_url(defaults.url_match.__self__.pattern)
-        self._long_prefix_firsts = {_unescaped(piece)[0] for piece in prefixes if len(_unescaped(piece)) > 1}
-        endings = [*UNITS.split("|"), *CURRENCY.split("|")]
-        pieces = [piece for piece in suffixes if piece[-1] not in ")]" and len(_unescaped(piece)) > 1]
-        self._long_suffix_lasts = {ending[-1] for ending in endings + pieces}
+        self._prefix = re.compile("|".join(rules.prefixes))
+        self._suffix = re.compile("|".join(f"{piece}$" for piece in rules.suffixes))
+        self._infix = re.compile("|".join(rules.infixes))
+        self._url_match: Callable[[str], object] = re.compile(rules.url).match
+        self._url_parts = _split_url(rules.url)
+        self._long_prefix_firsts = {_unescaped(piece)[0] for piece in rules.prefixes if len(_unescaped(piece)) > 1}
+        pieces = [piece for piece in rules.suffixes if piece[-1] not in ")]" and len(_unescaped(piece)) > 1]
+        self._long_suffix_lasts = {ending[-1] for ending in [*rules.units, *pieces]}
         self._begins_alone: dict[str, int] = {}
         self._ends_alone: dict[str, int] = {}
         self._exceptions = self._exceptions_on_tokens()
@@ -355,9 +346,7 @@ def _split_url(pattern: str) -> tuple[re.Pattern[str], re.Pattern[str]] | None:
 @cache
 def tokenizer() -> EnglishTokenizer:
     """The tokenizer with the rules of the installed spaCy."""
-    from spacy.lang.en import English
-
-    return EnglishTokenizer(English.Defaults)
+    return EnglishTokenizer(english_rules())
 
 
 def lower_letters(letters: Iterable[str]) -> list[str]:

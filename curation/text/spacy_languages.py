@@ -13,6 +13,7 @@ from typing import Any
 
 from curation.text.affixes import Affixes
 from curation.text.english import Edge, EnglishTokenizer, Tokens
+from curation.text.spacy_rules import rules_of
 
 WINDOW = 64
 """Affixes are looked for in this many characters, and in the whole chunk if one may be longer than that."""
@@ -35,9 +36,10 @@ class LanguageTokenizer(EnglishTokenizer):
     def __init__(self, defaults: Any) -> None:
         """Read the rules from the `Defaults` of a spaCy language."""
         self._token_match: Callable[[str], object] | None = defaults.token_match
-        self._prefixes = Affixes([piece for piece in defaults.prefixes if piece.strip()], suffixes=False)
-        self._suffixes = Affixes([f"{piece}$" for piece in defaults.suffixes if piece.strip()], suffixes=True)
-        super().__init__(defaults)
+        rules = rules_of(defaults)
+        self._prefixes = Affixes(rules.prefixes, suffixes=False)
+        self._suffixes = Affixes([f"{piece}$" for piece in rules.suffixes], suffixes=True)
+        super().__init__(rules)
         self._spans_chunks = any(" " in key.strip() for key in self.specials)
 
     def _strip_affixes(
