@@ -17,7 +17,7 @@ import pyarrow as pa
 import pytest
 from datatrove.data import Document
 from datatrove.pipeline.filters import FineWebQualityFilter, GopherQualityFilter, GopherRepetitionFilter
-from heuristic_cases import FULL, REASONS, edited, page_texts
+from heuristic_cases import FULL, REASONS, edited, page_texts, split_once
 
 from curation.language import identify
 from curation.language.labels import label_of
@@ -72,6 +72,7 @@ def texts_in(code: str, shared_data: Path) -> list[str]:
 
 def reference(values: dict[str, Any]) -> dict[str, Any]:
     """The blocks of FineWeb-2's pipeline with the values of a language."""
+    split_once()
     language = values["language"]
     return {
         "gopher_repetition": GopherRepetitionFilter(

@@ -6,7 +6,8 @@ import importlib.metadata  # noqa: F401  (datatrove's word tokenizers expect it 
 import os
 import random
 from collections.abc import Sequence
-from functools import cache
+from contextlib import nullcontext
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from datatrove.pipeline.filters import (
     GopherQualityFilter,
     GopherRepetitionFilter,
 )
+from datatrove.utils.word_tokenizers import SpaCyTokenizer
 from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.html import HTMLTree
+from spacy.language import Language
 from web_pages import web_pages
 
 from curation.filters.c4 import C4
@@ -67,8 +70,19 @@ REASONS = {
 
 
 @cache
+def split_once() -> None:
+    """Let datatrove split a text into words once, not once for each filter, and equal lines into sentences; and let
+    spaCy keep what it knows of words, which datatrove lets it forget after each text to save memory."""
+    Language.memory_zone = lambda self, mem=None: nullcontext(mem)
+    for name, size in (("word_tokenize", 1 << 9), ("span_tokenize", 1 << 14)):
+        remembered = lru_cache(size)(getattr(SpaCyTokenizer, name))
+        setattr(SpaCyTokenizer, name, lambda self, text, found=remembered: [*found(self, text)])
+
+
+@cache
 def references() -> dict[str, Any]:
     """datatrove's filters with the parameters of FineWeb."""
+    split_once()
     return {
         "gopher_repetition": GopherRepetitionFilter(),
         "gopher_quality": GopherQualityFilter(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from functools import cache
+from itertools import islice
 from pathlib import Path
 
 from fastwarc.warc import ArchiveIterator, WarcRecordType
@@ -29,11 +30,11 @@ def addresses(data: Path) -> tuple[str, ...]:
 
 
 @cache
-def texts(data: Path) -> tuple[str, ...]:
-    """By resiliparse, the main text of every page in web/ and the whole text of every fifth: good and bad ones."""
-    extracted = []
-    for number, (_, html) in enumerate(pages(data)):
-        extracted.append(extract_plain_text(html, main_content=True))
-        if number % 5 == 0:
-            extracted.append(extract_plain_text(html))
-    return tuple(extracted)
+def texts(data: Path, step: int = 1) -> tuple[str, ...]:
+    """Every `step`-th of: the main text of every page in web/ by resiliparse, and the whole text of every fifth."""
+    every = (
+        (html, is_main)
+        for number, (_, html) in enumerate(pages(data))
+        for is_main in ((True, False) if number % 5 == 0 else (True,))
+    )
+    return tuple(extract_plain_text(html, main_content=is_main) for html, is_main in islice(every, 0, None, step))

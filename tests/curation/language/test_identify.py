@@ -61,7 +61,7 @@ def test_labels_of_the_built_in_model() -> None:
 
 def test_real_texts(shared_data: Path) -> None:
     """Labels, scores and wanted scores equal the library's on every fifth text of the shared pages."""
-    values = list(texts(shared_data)[::5])
+    values = list(texts(shared_data, 5))
     assert by_kernel(values) == by_library(values, identify.model_path())
     found = identify.predict_all(pa.array(values), ["de", "fr"]).wanted_scores
     for value, score in zip(values[::10], found[::10], strict=True):
