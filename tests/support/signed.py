@@ -89,7 +89,9 @@ def reference_signer(folder: str) -> Any:
     """datatrove's step that makes signatures, patched: it passes text to xxhash, which needs bytes since version 4."""
     import xxhash
     from datatrove.pipeline.dedup.minhash import MinhashDedupSignature
+    from heuristic_cases import split_once
 
+    split_once()
     step = MinhashDedupSignature(output_folder=folder)
     step._hash_func = lambda text: xxhash.xxh64_intdigest(text.encode())
     return step

@@ -38,18 +38,31 @@ def run(path: Path | str, settings: TokensSettings = SETTINGS) -> dict[str, byte
     return {name: folder.read(name) for part in ("tokens", "manifests") for name in folder.list(part)}
 
 
-@pytest.mark.parametrize("packing", ["concat", "best_fit"])
+PACKINGS = ("concat", "best_fit")
+
+
+@pytest.fixture(scope="module")
+def direct(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, bytes]]:
+    """All bytes of a run without merges, by its packing."""
+    return {packing: run(tmp_path_factory.mktemp("direct"), replace(SETTINGS, packing=packing)) for packing in PACKINGS}
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
 @pytest.mark.parametrize("tokens", [1, 50, 1 << 23])
 def test_merging_changes_no_byte(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, packing: str, tokens: int
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+    direct: dict[str, dict[str, bytes]],
+    packing: str,
+    tokens: int,
 ) -> None:
     """With several tiers, whatever part of a merge is in memory at once, the token shards are those made without."""
     settings = replace(SETTINGS, packing=packing)
-    direct = run(tmp_path / "direct", settings)
     request.getfixturevalue("small_tiers")
     assert len(plan_tiers(SlotFiles("train", 64, SHARDS))) == 3
     monkeypatch.setattr("curation.tokenize.encoding.shuffle.MERGE_TOKENS", tokens)
-    assert run(tmp_path / "merged", settings) == direct
+    assert run(tmp_path / "merged", settings) == direct[packing]
 
 
 def test_documents_with_one_key_keep_the_order_of_their_files(
@@ -128,9 +141,10 @@ def test_no_merge_opens_more_files_than_the_limit_at_a_dump() -> None:
 
 @pytest.mark.usefixtures("small_tiers")
 @pytest.mark.parametrize("merges", [2, 9, 25])
-def test_a_stopped_merge_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, merges: int) -> None:
+def test_a_stopped_merge_resumes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, direct: dict[str, dict[str, bytes]], merges: int
+) -> None:
     """After a stop in the middle of a tier, finished merges are kept, torn files are made again; no byte differs."""
-    expected = run(tmp_path / "whole")
     left = [merges]
 
     def stopping(task: MergeSlotsTask) -> None:
@@ -158,7 +172,8 @@ def test_a_stopped_merge_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(job, "merge_or_reuse", resumed)
     names = [f"shard-{number}" for number in range(SHARDS)]
     make_tokens(folder, names, SETTINGS, ["test"], Cluster(), Progress("silent"))
-    assert {name: folder.read(name) for part in ("tokens", "manifests") for name in folder.list(part)} == expected
+    made = {name: folder.read(name) for part in ("tokens", "manifests") for name in folder.list(part)}
+    assert made == direct[SETTINGS.packing]
     assert kept
     assert merged[0] not in kept
     assert not folder.exists("encoded")
