@@ -26,6 +26,10 @@ def _hexadecimal(chance: random.Random, length: int) -> str:
     return "".join(chance.choices("0123456789abcdef", k=length))
 
 
+def _american(chance: random.Random) -> str:
+    return f"{chance.randint(201, 989)}-{chance.randint(200, 999)}-{_digits(chance, 4)}"
+
+
 def _one_of(*parts: str) -> Part:
     return lambda chance: "".join(chance.choices(parts, k=40))
 
@@ -196,6 +200,28 @@ LINES: dict[str, Part] = {
     "short IPv4 addresses": lambda chance: ".".join(str(chance.randint(1, 9)) for _ in range(4)) + "\n",
     "IPv4 after IP": lambda chance: "IP " + ".".join(str(chance.randint(1, 99)) for _ in range(4)) + "\n",
     "IPv4 with ports": lambda chance: ".".join(str(chance.randint(1, 255)) for _ in range(4)) + ":80,",
+    "IPv4 in URLs": lambda chance: "http://" + ".".join(str(chance.randint(1, 223)) for _ in range(4)) + "/x ",
+    "IPv4 in IPv6 after IP": lambda chance: (
+        "IP ::ffff:" + ".".join(str(chance.randint(1, 255)) for _ in range(4)) + ":80\n"
+    ),
+    "IPv6 networks": lambda chance: f"2001:{_hexadecimal(chance, 4)}:{_hexadecimal(chance, 3)}::/48, ",
+    "Maestro cards": lambda chance: f"6759{_digits(chance, chance.randint(8, 15))}\n",
+    "SSN and x": lambda chance: (
+        f"SSN {_digits(chance, 3)}-{_digits(chance, 2)}-{_digits(chance, 4)} x{_digits(chance, 2)} "
+    ),
+    "extensions in full width": lambda chance: (
+        f"{_american(chance)} ｅｘｔ{_digits(chance, 4)} {_american(chance)} ｘ {_digits(chance, 3)}\n"
+    ),
+    "extensions spelled out": lambda chance: (
+        f"{_american(chance)} extension {_digits(chance, 5)} {_american(chance)} extensión {_digits(chance, 4)}"
+        f" {_american(chance)} anexo {_digits(chance, 3)}\n"
+    ),
+    "phones and tildes": lambda chance: (
+        f"{_american(chance)} ~{_digits(chance, 3)} {_american(chance)}～{_digits(chance, 3)}\n"
+    ),
+    "words for other numbers before phones": lambda chance: (
+        f"call 10 {_american(chance)} isbn 13 {_american(chance)} and 10 {_american(chance)}\n"
+    ),
     "IPv6 with IPv4": lambda chance: f"::ffff:{chance.randint(1, 255)}.{chance.randint(1, 255)}.1.1\n",
     "short IPv6 addresses": lambda chance: f"2a02:{_hexadecimal(chance, 2)}::{_hexadecimal(chance, 1)} ",
     "IPv6 without ends": lambda chance: ":".join(_hexadecimal(chance, chance.randint(0, 4)) for _ in range(30)) + "g",

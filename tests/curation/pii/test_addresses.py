@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 from curation.pii.addresses import judge_ip
 from curation.pii.recognizers import IP_SCORE, Span
 
-GROUPS = st.sampled_from(["2a02", "2001", "2606", "0", "00", "1", "0db8", "ffff", "a1b2", "", "", "12345", "8.8.44.8"])
+GROUPS = st.sampled_from(
+    [
+        *("2a02", "2001", "2606", "2002", "3FFF", "0", "00", "1", "1ff", "200", "0db8", "ffff", "a1b2", "", ""),
+        *("12345", "8.8.44.8"),
+    ]
+)
 ADDRESSES = st.lists(GROUPS, min_size=2, max_size=9).map(":".join).filter(lambda text: ":" in text)
 
 
