@@ -277,9 +277,9 @@ class Contents(Runs):
 
     def _begins_next(self, end: int, ahead: int) -> bool:
         """Whether the next `ahead` bytes behind a stated end are blanks that the next record may follow."""
-        following = self._buffer[end : end + ahead]
         if self._is_unwritten(end):
             return False
+        following = self._buffer[end : end + ahead]
         rest = following.lstrip(BLANK)
         if rest.startswith(b"WARC/") or b"WARC/".startswith(rest):
             return True

@@ -104,13 +104,13 @@ def find_start(data: bytes, start: int, stop: int, *, arc: bool) -> int | None:
         match = WARC_START.search(data, start, stop + MAX_START)
         return match.start() if match is not None and match.start() < stop else None
     for match in _ARC_INNER.finditer(data, max(0, start - 1), stop + MAX_LINE):
-        place: int | None = match.start() + 1
+        line = match.start() + 1
         if match["fields"]:
             place = _start_in_line(data, start, match.start())
-        elif arc_line(data, match.start() + 1) is None:
-            continue
-        if match.start() + 1 >= stop or place is not None:
-            return None if place is None or place >= stop else place
+        else:
+            place = None if arc_line(data, line) is None else line
+        if place is not None or line >= stop:
+            return place if place is not None and place < stop else None
     return None
 
 

@@ -7,7 +7,6 @@ from functools import lru_cache
 
 from curation.pii.context import (
     ANY_NAME,
-    NAMED,
     OTHERWISE,
     REACH,
     has_label,
@@ -76,13 +75,12 @@ def judge_card(text: str, span: Span, named: int = ANY_NAME) -> Match | None:
     is_issued = (_ISSUED.fullmatch(digits) and (is_printed or raw == digits)) or (
         is_printed and _ISSUED_IN_GROUPS.fullmatch(digits)
     )
-    if named & OTHERWISE and is_named_otherwise(text, span.start, span.end):
+    if is_named_otherwise(text, span.start, span.end, named):
         score = DOUBTFUL
     elif is_issued and not (is_printed and _MAESTRO.fullmatch(digits) and _is_in_series(text, span)):
         score = span.score
     else:
-        is_named = named & NAMED["credit_card"]
-        score = in_context("credit_card", text, span.start, span.end, DOUBTFUL) if is_named else DOUBTFUL
+        score = in_context("credit_card", text, span.start, span.end, DOUBTFUL, named)
     return Match("credit_card", span.start, span.end, score, digits, digits in TEST_CARDS)
 
 
@@ -146,6 +144,6 @@ def _ssn_score(around: str, start: int, end: int, score: float, named: int) -> f
     if _AFTER_COUNTRY_CODE.search(plain(around[max(0, start - _AROUND) : start])):
         return None
     score = score if _PRINTED_SSN.fullmatch(plain(around[start:end])) else min(score, DOUBTFUL)
-    if named & OTHERWISE and is_named_otherwise(around, start, end):
+    if is_named_otherwise(around, start, end, named):
         return min(score, DOUBTFUL)
-    return in_context("us_ssn", around, start, end, score) if named & NAMED["us_ssn"] else score
+    return in_context("us_ssn", around, start, end, score, named)

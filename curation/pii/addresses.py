@@ -8,12 +8,11 @@ import socket
 from functools import lru_cache
 from urllib.parse import unquote
 
-from curation.pii.context import ANY_NAME, NAMED, OTHERWISE, in_context, is_named_otherwise
+from curation.pii.context import ANY_NAME, in_context, is_named_otherwise
 from curation.pii.evidence import DOUBTFUL, Match, is_emphasized
 from curation.pii.numbering import shape
 from curation.pii.recognizers import AT, IP_SCORE, MAX_DOMAIN, MAX_LOCAL, WHOLE_IP, Span, mail_domain
 
-_NAMED = NAMED["ip"]
 SMALL_PART = 32
 """Version and section numbers have small parts; 1 in 250 random IPv4 addresses has three in a row below this."""
 _BEFORE_REACH = 24
@@ -76,7 +75,7 @@ _GROUPS, _SURE_GROUPS = 8, 4
 _LONG_GROUP = 3
 _PRIVATE_OCTETS, _SPECIAL_OCTETS = frozenset({0, 10, 127, *range(224, 256)}), frozenset({100, 169, 172, 192, 198, 203})
 """First parts of the IPv4 networks of which none or not all are public (IANA's registry of special addresses)."""
-_SPECIAL_SHIFT, _SPECIAL_NETWORKS = 112, frozenset({0x2002, 0x3FFF})
+_SPECIAL_SHIFT, _SPECIAL_NETWORKS = 96, frozenset({0x2002, 0x3FFF})
 """The same of IPv6 networks, apart from parts of 2001::/16: see `_is_public_ipv6`."""
 
 
@@ -218,11 +217,9 @@ def judge_ip(text: str, span: Span, named: int = ANY_NAME) -> Match | None:
         return None
     first, second, third, last = parts = tuple(map(int, written.split(".")))
     is_small = second < SMALL_PART and third < SMALL_PART and (first < SMALL_PART or last < SMALL_PART)
-    is_other = is_small or _is_version(text, start, end, min(parts) > 9)
-    if is_other or (named & OTHERWISE and is_named_otherwise(text, start, end)):
+    if is_small or _is_version(text, start, end, min(parts) > 9) or is_named_otherwise(text, start, end, named):
         score = DOUBTFUL
-    if named & _NAMED:
-        score = in_context("ip", text, start, end, score)
+    score = in_context("ip", text, start, end, score, named)
     return Match("ip", start, end, score, written, not _is_public_ipv4(int.from_bytes(parts)))
 
 
@@ -262,7 +259,7 @@ def _judge_ipv6(text: str, span: Span, written: str, named: int) -> Match | None
             return None
         if written.replace(":", "").isdecimal() and _is_series(written):
             score = DOUBTFUL
-    score = in_context("ip", text, span.start, span.end, score) if named & _NAMED else score
+    score = in_context("ip", text, span.start, span.end, score, named)
     if is_mapped:
         value = f"::ffff:{packed >> 16 & 0xFFFF:x}:{packed & 0xFFFF:x}"
         return Match("ip", span.start, span.end, score, value, not _is_public_ipv4(packed & 0xFFFFFFFF))
@@ -276,14 +273,9 @@ def _judge_ipv6(text: str, span: Span, written: str, named: int) -> Match | None
 def _is_public_ipv6(packed: int) -> bool:
     """Whether an address of 2000::/3 is public. Of 2001::/16, IANA's special networks begin with 2001:0 to 2001:1ff,
     and 2001:db8."""
-    first, second = packed >> _SPECIAL_SHIFT, packed >> 96 & 0xFFFF
-    is_special = first in _SPECIAL_NETWORKS or (first == 0x2001 and (second < 0x200 or second == 0xDB8))
-    return not is_special or _is_public_six(packed)
-
-
-@lru_cache(maxsize=1 << 12)
-def _is_public_six(packed: int) -> bool:
-    return _is_public(ipaddress.IPv6Address(packed))
+    groups = packed >> _SPECIAL_SHIFT
+    is_special = 0x2001_0000 <= groups < 0x2001_0200 or groups == 0x2001_0DB8 or groups >> 16 in _SPECIAL_NETWORKS
+    return not is_special or _is_public_one(packed)
 
 
 def _is_public_ipv4(packed: int) -> bool:
@@ -293,7 +285,8 @@ def _is_public_ipv4(packed: int) -> bool:
 
 @lru_cache(maxsize=1 << 12)
 def _is_public_one(packed: int) -> bool:
-    return _is_public(ipaddress.IPv4Address(packed))
+    """Whether an address is public. The number of an IPv6 address is larger than those of all IPv4 addresses."""
+    return _is_public(ipaddress.ip_address(packed))
 
 
 def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:

@@ -153,7 +153,9 @@ def reach_before(sizes: Int64s) -> Int64s:
     return np.maximum(REACH + 1, _OTHER_REACH + _MAX_LISTED * (sizes + 2 * _MAX_BETWEEN + len(" and")))
 
 
-def in_context(kind: str, text: str, start: int, end: int, score: float, form: str = "") -> float:
+def in_context(
+    kind: str, text: str, start: int, end: int, score: float, named: int = ANY_NAME, form: str = ""
+) -> float:
     """The score of a match, raised if a word next to it names the kind.
 
     Args:
@@ -162,9 +164,11 @@ def in_context(kind: str, text: str, start: int, end: int, score: float, form: s
         start: Where the match begins.
         end: Where it ends.
         score: Its score.
+        named: What words may name it, as bits.
         form: The shape of the text, if it is known. No word depends on the values of digits.
     """
-    return min(1.0, max(score + BONUS, MIN_SCORE)) if _has_context(kind, text, start, end, form) else score
+    is_named = named & NAMED[kind] and _has_context(kind, text, start, end, form)
+    return min(1.0, max(score + BONUS, MIN_SCORE)) if is_named else score
 
 
 def may_be_in_context(kind: str, text: str, start: int, end: int) -> bool:
@@ -243,11 +247,19 @@ def may_be_named(text: views.Characters, text_of: Callable[[int], str], stretche
     return named
 
 
-def is_named_otherwise(text: str, start: int, end: int) -> bool:
+def is_named_otherwise(text: str, start: int, end: int, named: int = ANY_NAME) -> bool:
     """Whether the words directly before `text[start:end]` say that it is another kind of number: "part no. ", "ISBN ".
 
     Between the words and the number there may be other numbers that are written in the same way.
+
+    Args:
+        text: The text.
+        start: Where the number begins.
+        end: Where it ends.
+        named: What words may name it, as bits.
     """
+    if not named & OTHERWISE:
+        return False
     place = _end_before(text, start)
     if place < start - _MAX_BETWEEN or not text[max(0, place - 1) : place].isalnum():
         return False

@@ -15,7 +15,6 @@ from curation.arrays import Int64s
 from curation.pii.context import (
     ANY_NAME,
     NAMED,
-    OTHERWISE,
     has_label,
     in_context,
     is_named_otherwise,
@@ -357,10 +356,10 @@ def _scored(
         named: What words may name it, as bits.
         form: The shape of the text, if it is known.
     """
-    if look.is_international or not (named & OTHERWISE and is_named_otherwise(text, start, end)):
+    if look.is_international or not is_named_otherwise(text, start, end, named):
         if look.is_international or (not look.is_inside and _is_well_printed(text[start:end], look, number)):
             score = WELL_PRINTED
-        score = in_context("phone", text, start, end, score, form) if named & _NAMED else score
+        score = in_context("phone", text, start, end, score, named, form)
     value = number.value
     return Match("phone", start, end, score, value, "55501" in value and _FICTION.fullmatch(value) is not None)
 
