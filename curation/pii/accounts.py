@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+import numpy as np
+
+from curation.arrays import Int64s
 from curation.pii.context import (
     ANY_NAME,
+    NAMED,
     OTHERWISE,
     REACH,
     has_label,
@@ -17,10 +21,11 @@ from curation.pii.context import (
 from curation.pii.evidence import DOUBTFUL, Match, is_part
 from curation.pii.numbering import digits_of, shape
 from curation.pii.recognizers import Span, first_ssn
+from curation.pii.window_kernels import NAMED_SSN, have_cards, have_ssns
 from curation.pii.windows import plain
+from curation.text import views
 
-CARD_DIGITS, SSN_DIGITS = (12, 19, True), (9, 9, False)
-"""Least and largest number of digits of a number, and whether the last one is a check digit."""
+SSN_DIGITS = 9
 _AROUND, _NAME_REACH, _OTHER_REACH = 5, REACH + 1, 160
 """Characters around a social security number on which it depends whether it is part of something longer; and before it,
 whether words name it, or name it otherwise."""
@@ -54,6 +59,25 @@ EXAMPLE_IBANS = (
     "CH9300762011623852957", "PL61109010140000071219812874", "SE4550000000058398257466", "NO9386011117947",
 )  # fmt: skip
 """The examples in SWIFT's IBAN registry."""
+
+
+def may_be_cards(text: views.Characters, windows: Int64s, _: float) -> Int64s:
+    """The windows that may have a card number. Arguments are as in `Kind.candidates`."""
+    found = np.zeros(len(windows), np.bool_)
+    offsets = text.first[windows[:, 0]]
+    have_cards(text.codepoints, windows[:, 1] + offsets, windows[:, 2] + offsets, found)
+    chosen: Int64s = windows[found]
+    return chosen
+
+
+def may_be_ssns(text: views.Characters, windows: Int64s, minimum: float) -> Int64s:
+    """The windows that may have a social security number of a score. Arguments are as in `Kind.candidates`."""
+    found = np.zeros(len(windows), np.uint8)
+    offsets = text.first[windows[:, 0]]
+    have_ssns(text.codepoints, windows[:, 1] + offsets, windows[:, 2] + offsets, found)
+    needs_name = (found == NAMED_SSN) & (minimum > DOUBTFUL)
+    chosen: Int64s = windows[(found > 0) & (~needs_name | (windows[:, 4] & NAMED["us_ssn"] != 0))]
+    return chosen
 
 
 def judge_card(text: str, span: Span, named: int = ANY_NAME) -> Match | None:
@@ -101,7 +125,7 @@ def judge_simple_ssn(text: str, start: int, end: int, digits: int, named: int) -
 
     Arguments are as in `Kind.judge_simple`.
     """
-    if digits != SSN_DIGITS[1] or not text[max(0, start - 1) : end + 1].isascii():
+    if digits != SSN_DIGITS or not text[max(0, start - 1) : end + 1].isascii():
         return None
     span = first_ssn(text, start, end + 1)
     return [judge_ssn(text, span, named)] if span else []

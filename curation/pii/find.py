@@ -51,8 +51,8 @@ class Kind:
         recognize: Finds its spans in a converted window, given the regions of phone numbers and where the window ends.
         judge: Turns a span in a text into a match, or None, given the regions, and whether a word that names a number
             may be near.
-        digits: Least and largest number of digits, in groups with one character between two, that a window needs, and
-            whether the last one is a check digit.
+        candidates: Chooses the windows that may have a match, given the characters of all texts, the windows, and the
+            minimum score.
         judge_all: Judges simple windows all at once, given the characters of all texts, the windows, a function that
             returns the text of a row, the minimum score and the regions. Returns their matches with their rows, and the
             other windows that may have one.
@@ -69,7 +69,7 @@ class Kind:
     shown: Callable[[str], str]
     recognize: Callable[[str, tuple[str, ...], int], Iterable[Span]]
     judge: Callable[..., Match | None]
-    digits: tuple[int, int, bool] | None = None
+    candidates: Callable[[views.Characters, Windows, float], Windows] = lambda _, windows, *__: windows
     judge_all: Callable[
         [views.Characters, Windows, Callable[[int], str], float, tuple[str, ...]],
         tuple[list[tuple[int, Match]], Windows],
@@ -100,7 +100,7 @@ KINDS = {
         windows.plain,
         recognizers.cards,
         lambda text, span, _, named=context.ANY_NAME: accounts.judge_card(text, span, named),
-        accounts.CARD_DIGITS,
+        accounts.may_be_cards,
         before=1,
         after=lambda text, end: end + 1,
     ),
@@ -116,7 +116,7 @@ KINDS = {
         windows.plain,
         recognizers.ssns,
         lambda text, span, _, named=context.ANY_NAME: accounts.judge_ssn(text, span, named),
-        accounts.SSN_DIGITS,
+        accounts.may_be_ssns,
         judge_simple=accounts.judge_simple_ssn,
         before=1,
         after=lambda text, end: end + 1,
@@ -193,9 +193,8 @@ def find(
         chosen = windows_of(kind.windows)
         if kind.is_slow:
             chosen = _outside(chosen, characters, matches)
-        if kind.digits is not None:
-            chosen = windows.grouped(characters, chosen, *kind.digits)
         chosen = np.column_stack([chosen[:, :-1], chosen[:, -1] & (context.NAMED.get(name, 0) | context.OTHERWISE)])
+        chosen = kind.candidates(characters, chosen, minimum)
         judged, others = kind.judge_all(characters, chosen, text_of, minimum, search.regions)
         for row, one in judged:
             if one.score >= minimum:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from curation.arrays import Int64s, UInt8s
-from curation.pii.window_kernels import find_anchors, find_runs, have_groups
+from curation.pii.window_kernels import find_anchors, find_runs
 from curation.text import views
 
 DIGIT, NUMBER, EMAIL, AT, ADDRESS, DOT, COLON = (1 << bit for bit in range(7))
@@ -127,16 +127,6 @@ def address_windows(text: views.Characters) -> Stretches:
 def number_windows(text: views.Characters) -> Stretches:
     """Runs of digits and the characters between them, with at least as many digits as a phone number."""
     return _find_runs(text, NUMBER, DIGIT, MIN_PHONE_DIGITS)
-
-
-def grouped(text: views.Characters, stretches: Int64s, least: int, most: int, checked: bool) -> Int64s:
-    """Those of some windows of numbers that have groups of digits with `least` to `most` digits: see `have_groups`."""
-    stretches = stretches[stretches[:, 3] >= least]
-    rows, starts, ends = stretches[:, :3].T
-    found = np.zeros(len(stretches), np.bool_)
-    have_groups(text.codepoints, starts + text.first[rows], ends + text.first[rows], least, most, checked, found)
-    chosen: Int64s = stretches[found]
-    return chosen
 
 
 def iban_windows(text: views.Characters) -> Stretches:
