@@ -239,14 +239,32 @@ def _windows(
         settled: The replacements near which to search; None if all windows are to be searched.
     """
     found = search(text)
-    if settled is not None and len(found):
-        found = _unsettled(found, text, text_of, settled, search)
-    if search not in (number_windows, address_windows) or not len(found):
-        return np.column_stack([found, np.zeros(len(found), np.int64)])
+    if not len(found):
+        return _with_words(found, np.zeros(0, np.int64))
+    is_number, near = search is number_windows, None
+    if settled is not None:
+        is_near, near = _near(found, text, text_of, settled, search)
+        found, near = found[is_near], near[:, is_near]
+    if not is_number and search is not address_windows:
+        return _with_words(found, np.zeros(len(found), np.int64))
     rows, starts, ends, _ = found.T
     extension = np.where(extensions.go_on(text, found), MAX_EXTENSION, 0)
     wider = np.stack([rows, starts - AROUND, ends + extension + AROUND], axis=1)
-    return np.column_stack([found, context.may_be_named(text, text_of, wider)])
+    found = _with_words(found, context.may_be_named(text, text_of, wider))
+    if near is None or not is_number:
+        return found
+    is_affected = found[:, -1] != 0
+    unnamed = np.flatnonzero(~is_affected)
+    columns = (one[unnamed].tolist() for one in (*found[:, :3].T, *near))
+    for one, row, *place in zip(unnamed.tolist(), *columns, strict=True):
+        is_affected[one] = _is_affected(*place, text_of(row))
+    affected: Windows = found[is_affected]
+    return affected
+
+
+def _with_words(windows: Stretches, named: Int64s) -> Windows:
+    """The windows with what words may name a match in each."""
+    return np.column_stack([windows, named])
 
 
 def _outside(numbers: Windows, text: views.Characters, matches: Mapping[int, Sequence[Match]]) -> Windows:
@@ -273,14 +291,14 @@ def _outside(numbers: Windows, text: views.Characters, matches: Mapping[int, Seq
     return outside
 
 
-def _unsettled(
+def _near(
     windows: Stretches,
     text: views.Characters,
     text_of: Callable[[int], str],
     settled: Settled,
     search: Callable[[views.Characters], Stretches],
-) -> Stretches:
-    """The windows near a replacement, without those that contain letters or digits of replacements only.
+) -> tuple[Bools, Int64s]:
+    """Which windows are near a replacement and contain letters or digits that are in none.
 
     Args:
         windows: All windows, in order.
@@ -288,6 +306,10 @@ def _unsettled(
         text_of: Returns the text of a row.
         settled: The replacements.
         search: What found the windows.
+
+    Returns:
+        Besides, shape (2, windows): where the replacement before each window ends, and where the one in it or behind it
+        begins.
     """
     rows, starts, ends, _ = windows.T
     sizes = [len(places) for places in settled.values()]
@@ -299,19 +321,12 @@ def _unsettled(
     place = np.searchsorted(lasts, starts + offsets, "right")
     of_row, firsts, lasts = np.append(of_row, -1), np.append(firsts, 0), np.append(lasts, 0)
     before = np.where(of_row[place - 1] == rows, lasts[place - 1] - offsets, -_FAR)
-    has_after = of_row[place] == rows
-    first = np.where(has_after, firsts[place] - offsets, ends + AFTER_REACH)
+    first = np.where(of_row[place] == rows, firsts[place] - offsets, ends + AFTER_REACH)
     reach = LINE_REACH if search is email_windows else context.reach_before(ends - starts)
     is_inside = first < ends
     is_near = is_inside | (first - ends < AFTER_REACH) | (starts - before < reach)
-    chosen = is_near & ~_are_replaced(windows, text, text_of, (firsts[:-1], lasts[:-1]), place, is_inside)
-    if search is number_windows:
-        is_named = context.may_be_named(text, text_of, windows[:, :3]) != 0
-        for one in np.flatnonzero(chosen & ~is_named).tolist():
-            row, start, end, _ = windows[one].tolist()
-            chosen[one] = _is_affected(start, end, int(before[one]), int(first[one]), text_of(row))
-    unsettled: Stretches = windows[chosen]
-    return unsettled
+    is_near &= ~_are_replaced(windows, text, text_of, (firsts[:-1], lasts[:-1]), place, is_inside)
+    return is_near, np.stack([before, first])
 
 
 def _are_replaced(

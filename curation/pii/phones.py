@@ -151,7 +151,7 @@ class _KnownNumber(NamedTuple):
         size: Number of digits.
         has_extension: Whether digits of an extension follow them.
         meanings: What they mean.
-        groupings: How each of its meanings is grouped; None if that needs a closer look.
+        ways: Each of its meanings, and how it is grouped; None if that needs a closer look.
         look: What can be said of it by its shape; None if it is no number.
         labelled: The same if a "#" before it belongs to a word that names a number.
     """
@@ -159,7 +159,7 @@ class _KnownNumber(NamedTuple):
     size: int
     has_extension: bool
     meanings: tuple[Meaning, ...]
-    groupings: tuple[Grouping, ...] | None
+    ways: tuple[tuple[Meaning, Grouping], ...] | None
     look: _Look | None
     labelled: _Look | None
 
@@ -188,16 +188,16 @@ def _known_alike(
     written = without_extension(around[start:end], extension)
     if written is None or (look is None and labelled is None):
         return None
-    size, slashes, groupings = len(_DIGIT.findall(written)), around.count("/", start, end), None
+    size, slashes, ways = len(_DIGIT.findall(written)), around.count("/", start, end), None
     # Behind the calling code there may be a slash.
     is_clear = slashes <= 1 or all(one.source != COUNTRY_CODE for one in meanings)
     if is_clear and slashes == written.count("/"):
-        groupings = tuple(grouping(one.country, size - one.cut, written, one.source) for one in meanings)
-    return _KnownNumber(size, extension > 0, meanings, groupings, look, labelled)
+        ways = tuple((one, grouping(one.country, size - one.cut, written, one.source)) for one in meanings)
+    return _KnownNumber(size, extension > 0, meanings, ways, look, labelled)
 
 
 def _judge_known(
-    text: str, start: int, end: int, digits: str, known: _KnownNumber, named: int, form: str
+    text: str, start: int, end: int, form: str, digits: str, known: _KnownNumber, named: int, whole: str
 ) -> Match | None:
     """The match of a number of which all but its digits is known, or None if it contains a date.
 
@@ -205,24 +205,25 @@ def _judge_known(
         text: The text.
         start: Where the number begins.
         end: Where it ends.
+        form: The number as it is `spelled`.
         digits: Its digits, with those of its extension.
         known: What is known of it.
         named: What words may name it, as bits.
-        form: The shape of the text, if it is known.
+        whole: The shape of the text, if it is known.
     """
-    size, has_extension, meanings, groupings, look, labelled = known
+    size, has_extension, meanings, ways, look, labelled = known
     if labelled is not None and has_label("phone", text, start, end):
         look = labelled
-    if look is None or groupings is None or (look.may_be_date and _DATE.search(text[start:end])):
+    if look is None or ways is None or (look.may_be_date and _DATE.search(text[start:end])):
         return None
     chosen, is_grouped = meanings[0], False
-    for meaning, one in zip(meanings, groupings, strict=True):
+    for meaning, one in ways:
         if one.is_usual(digits[meaning.cut : size]):
             chosen, is_grouped = meaning, True
             break
     value = f"+{chosen.country}{digits[chosen.cut : size]}"
-    value = f"{value};{digits[size:]}" if has_extension else value
-    return _scored(text, start, end, PHONE_SCORE, look, _WholeNumber(value, is_grouped, meanings), named, form)
+    number = (f"{value};{digits[size:]}" if has_extension else value, is_grouped, meanings)
+    return _scored(text, start, end, form, PHONE_SCORE, look, number, named, whole)
 
 
 def _judge_parts(
@@ -250,20 +251,19 @@ def _judge_parts(
 
     for own, written, row, start, end, named in zip(digits, shapes, *columns, strict=True):
         text = text_of(row)
-        if must_be_printed and not named & _NAMED:
-            raw = text[start:end]
-            if "/" not in raw and not _MAY_BE_PRINTED.match(spelled(raw)):
-                continue
+        form, is_named = spelled(text[start:end]), named & _NAMED
+        if must_be_printed and not is_named and "/" not in form and not _MAY_BE_PRINTED.match(form):
+            continue
         try:
             known = known_numbers[written]
         except KeyError:
             known = known_numbers[written] = _known(written, meanings)
         if known is None:
             continue
-        if known.groupings is None:
+        if known.ways is None:
             match = judge_phone(text, Span(start, end, PHONE_SCORE), regions, named)
         else:
-            match = _judge_known(text, start, end, own, known, named, shape_of(row) if named & _NAMED else "")
+            match = _judge_known(text, start, end, form, own, known, named, shape_of(row) if is_named else "")
         if match is not None:
             matches.append((row, match))
     return matches, windows[~done]
@@ -292,18 +292,8 @@ def _shapes(characters: views.Characters, rows: Int64s, numbers: Int64s) -> Iter
     return (written[first:last] for first, last in pairwise((edges * shapes.itemsize).tolist()))
 
 
-class _WholeNumber(NamedTuple):
-    """What a number means.
-
-    Attributes:
-        value: The number in E.164 format with its extension.
-        is_grouped: Whether it is grouped as is usual.
-        found: All that it may mean.
-    """
-
-    value: str
-    is_grouped: bool
-    found: Collection[Number | Meaning]
+_WholeNumber = tuple[str, bool, Collection[Number | Meaning]]
+"""A number in E.164 format with its extension, whether it is grouped as is usual, and all that it may mean."""
 
 
 def judge_phone(text: str, span: Span, regions: tuple[str, ...], named: int = ANY_NAME) -> Match | None:
@@ -330,7 +320,7 @@ def judge_phone(text: str, span: Span, regions: tuple[str, ...], named: int = AN
     if not found:
         return None
     value, is_grouped = _read(raw, found)
-    return _scored(text, start, end, span.score, look, _WholeNumber(value, is_grouped, found.values()), named)
+    return _scored(text, start, end, spelled(raw), span.score, look, (value, is_grouped, found.values()), named)
 
 
 def _context(around: str, start: int, end: int) -> tuple[str, int, int]:
@@ -342,7 +332,15 @@ def _context(around: str, start: int, end: int) -> tuple[str, int, int]:
 
 
 def _scored(
-    text: str, start: int, end: int, score: float, look: _Look, number: _WholeNumber, named: int, form: str = ""
+    text: str,
+    start: int,
+    end: int,
+    form: str,
+    score: float,
+    look: _Look,
+    number: _WholeNumber,
+    named: int,
+    whole: str = "",
 ) -> Match:
     """The match of a number, with the evidence of its form and of the words next to it.
 
@@ -350,17 +348,18 @@ def _scored(
         text: The text.
         start: Where the number begins.
         end: Where it ends.
+        form: The number as it is `spelled`.
         score: The score of any valid number.
         look: What can be said of it by its shape.
         number: What it means.
         named: What words may name it, as bits.
-        form: The shape of the text, if it is known.
+        whole: The shape of the text, if it is known.
     """
-    if look.is_international or not is_named_otherwise(text, start, end, named):
-        if look.is_international or (not look.is_inside and _is_well_printed(text[start:end], look, number)):
+    if look.is_international or not (named and is_named_otherwise(text, start, end, named)):
+        if look.is_international or (not look.is_inside and _is_well_printed(form, look, number)):
             score = WELL_PRINTED
-        score = in_context("phone", text, start, end, score, named, form)
-    value = number.value
+        score = in_context("phone", text, start, end, score, named, whole) if named else score
+    value = number[0]
     return Match("phone", start, end, score, value, "55501" in value and _FICTION.fullmatch(value) is not None)
 
 
@@ -404,24 +403,24 @@ def _is_part(text: str, start: int, end: int) -> bool:
     return is_part(text[start:], 0, end - start) if after_word else is_part(text, start, end)
 
 
-def _is_well_printed(raw: str, look: _Look, number: _WholeNumber) -> bool:
+def _is_well_printed(form: str, look: _Look, number: _WholeNumber) -> bool:
     """Whether a number without "+" is written as numbers are printed.
 
     Args:
-        raw: The number as it is written.
+        form: The number as it is `spelled`.
         look: What can be said of it by its shape.
         number: What it means.
     """
-    form = spelled(raw)
-    if number.is_grouped and look.may_be_grouped and _GROUPED.match(form):
+    value, is_grouped, found = number
+    if is_grouped and look.may_be_grouped and _GROUPED.match(form):
         return True
     if "/" in form:
-        _, _, extension = number.value.partition(";")
+        _, _, extension = value.partition(";")
         if _SLASHED.fullmatch(without_extension(form, len(extension)) or form):
             return True
     # The prefix for calls abroad and, as a group of its own, the country code.
     abroad = _ABROAD.match(form) if form.startswith(("00", "(00")) else None
-    return abroad is not None and any(one.country == int(abroad[1]) for one in number.found)
+    return abroad is not None and any(one.country == int(abroad[1]) for one in found)
 
 
 def _read(raw: str, found: Mapping[str, Number]) -> tuple[str, bool]:

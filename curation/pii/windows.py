@@ -46,6 +46,7 @@ _JOINED_SCRIPTS = (
 )  # fmt: skip
 _SPACES, HYPHENS = "\u00a0\u2007\u2009\u202f\u3000", "\u2010\u2011\u2012\u2013\u2212\uff0d"
 _PLAIN = str.maketrans(_SPACES + HYPHENS, " " * len(_SPACES) + "-" * len(HYPHENS))
+_NOT_PLAIN = re.compile(f"[{_SPACES}{HYPHENS}]")
 _CAPITALS = str.maketrans("abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _ALL_CODES = 0x110000
 
@@ -97,7 +98,7 @@ def plain(text: str) -> str:
 
 def spelled(text: str) -> str:
     """`plain`, for text without letters of scripts that are shown as line ends."""
-    return text if text.isascii() else text.translate(_PLAIN)
+    return text if text.isascii() or not _NOT_PLAIN.search(text) else text.translate(_PLAIN)
 
 
 def capital(text: str) -> str:
