@@ -5,17 +5,33 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
+from collections.abc import Callable
 from functools import lru_cache
 from urllib.parse import unquote
 
+import numpy as np
+
+from curation.arrays import Int64s
+from curation.pii.address_kernels import (
+    COLUMNS,
+    END,
+    FOLLOWS_LETTER,
+    IPV6,
+    IS_DOUBTFUL,
+    IS_LONG,
+    LINE_BEFORE,
+    SIGNS,
+    SMALL_PART,
+    START,
+    WINDOW,
+    find_addresses,
+)
 from curation.pii.context import ANY_NAME, in_context, is_named_otherwise
 from curation.pii.evidence import DOUBTFUL, Match, is_emphasized
 from curation.pii.numbering import shape
-from curation.pii.recognizers import AT, IP_SCORE, MAX_DOMAIN, MAX_LOCAL, WHOLE_IP, Span, mail_domain
+from curation.pii.recognizers import AT, IP_SCORE, MAX_DOMAIN, MAX_LOCAL, Span, mail_domain
+from curation.text import views
 
-SMALL_PART = 32
-"""Version and section numbers have small parts; 1 in 250 random IPv4 addresses has three in a row below this."""
-_BEFORE_REACH = 24
 _LINE_REACH = 400
 
 _LAST_AT = re.compile(rf"\A(?s:.*)({AT})")
@@ -182,17 +198,36 @@ def _follows_login(before: str, has_path: bool) -> bool:
     return bool(_OPTIONS.fullmatch(before, place) or (has_path and _FILES.fullmatch(before, place)))
 
 
-def judge_simple_ip(text: str, start: int, end: int, _: int, named: int) -> list[Match | None] | None:
-    """The address in a window that is one IP address, or one with a port. Arguments are as in `Kind.judge_simple`."""
-    address = WHOLE_IP.match(text, start, end)
-    if address is None:
-        return None
-    stop = address.end(address.lastindex or 0)
-    found = [judge_ip(text, Span(start, stop, IP_SCORE), named)]
-    if named and address["mapped"]:
-        # Where words count, the IPv4 address in an IPv6 address may be the better match.
-        found.insert(0, judge_ip(text, Span(text.rindex(":", start, stop) + 1, stop, IP_SCORE), named))
-    return found
+def judge_addresses(
+    characters: views.Characters, windows: Int64s, text_of: Callable[[int], str], minimum: float, _: tuple[str, ...]
+) -> tuple[list[tuple[int, Match]], Int64s]:
+    """The addresses in windows of ASCII, and the other windows. Arguments are as in `Kind.judge_all`."""
+    offsets = characters.first[windows[:, 0]]
+    begins, ends = windows[:, 1] + offsets, windows[:, 2] + offsets
+    room = int(((ends - begins) // 2 + 1).sum())
+    found, values = np.empty((room, COLUMNS), np.int64), np.empty((room, 2), np.uint64)
+    done = np.zeros(len(windows), np.bool_)
+    count = find_addresses(
+        characters.codepoints, begins, ends, offsets, characters.last[windows[:, 0]], found, values, done
+    )
+    found, values = found[:count], values[:count]
+    of_address = windows[found[:, WINDOW]]
+    starts, stops = (found[:, [START, END]] - offsets[found[:, WINDOW], None]).T
+    columns = (of_address[:, 0], of_address[:, 4], starts, stops, found[:, SIGNS], *values.T)
+    matches = []
+    for row, named, start, end, signs, upper, lower in zip(*(one.tolist() for one in columns), strict=True):
+        score = DOUBTFUL if signs & IS_DOUBTFUL else IP_SCORE
+        if score < minimum and not named:
+            continue
+        text = text_of(row)
+        if signs & IPV6:
+            match = _ipv6(text, start, end, upper << 64 | lower, score, named)
+        else:
+            if signs & (FOLLOWS_LETTER | IS_LONG) and _is_version(text, start, end, bool(signs & IS_LONG)):
+                score = DOUBTFUL
+            match = _ipv4(text, start, end, lower, score, named)
+        matches.append((row, match))
+    return matches, windows[~done]
 
 
 def judge_ip(text: str, span: Span, named: int = ANY_NAME) -> Match | None:
@@ -217,10 +252,26 @@ def judge_ip(text: str, span: Span, named: int = ANY_NAME) -> Match | None:
         return None
     first, second, third, last = parts = tuple(map(int, written.split(".")))
     is_small = second < SMALL_PART and third < SMALL_PART and (first < SMALL_PART or last < SMALL_PART)
-    if is_small or _is_version(text, start, end, min(parts) > 9) or is_named_otherwise(text, start, end, named):
+    if is_small or _is_version(text, start, end, min(parts) > 9):
         score = DOUBTFUL
-    score = in_context("ip", text, start, end, score, named)
-    return Match("ip", start, end, score, written, not _is_public_ipv4(int.from_bytes(parts)))
+    return _ipv4(text, start, end, int.from_bytes(parts), score, named)
+
+
+def _ipv4(text: str, start: int, end: int, packed: int, score: float, named: int) -> Match:
+    """The match of an IPv4 address.
+
+    Args:
+        text: The text.
+        start: Where it starts.
+        end: Where it ends.
+        packed: The address as a number.
+        score: Its score without the words around it.
+        named: What words may name it, as bits.
+    """
+    if named:
+        score = DOUBTFUL if is_named_otherwise(text, start, end, named) else score
+        score = in_context("ip", text, start, end, score, named)
+    return Match("ip", start, end, score, text[start:end], not _is_public_ipv4(packed))
 
 
 def _is_version(text: str, start: int, end: int, are_long: bool) -> bool:
@@ -232,7 +283,7 @@ def _is_version(text: str, start: int, end: int, are_long: bool) -> bool:
         end: Where it ends.
         are_long: Whether all parts have at least two digits.
     """
-    line = text[max(0, start - _BEFORE_REACH) : start].rpartition("\n")[2]
+    line = text[max(0, start - LINE_BEFORE) : start].rpartition("\n")[2]
     if _names_version(shape(line)):
         return True
     return are_long and end - start == _PAIRS and not _SERVED.search(line) and not _SERVES.match(text, end)
@@ -252,22 +303,27 @@ def _judge_ipv6(text: str, span: Span, written: str, named: int) -> Match | None
     except OSError:
         return None
     is_assigned = packed >> _ASSIGNED_SHIFT == _ASSIGNED
-    is_mapped = packed >> _MAPPED_SHIFT == _MAPPED
     score = span.score
-    if not is_mapped:
+    if packed >> _MAPPED_SHIFT != _MAPPED:
         if not (is_assigned or _is_random(written)) or not _is_sure(text, span, written):
             return None
         if written.replace(":", "").isdecimal() and _is_series(written):
             score = DOUBTFUL
-    score = in_context("ip", text, span.start, span.end, score, named)
-    if is_mapped:
+    return _ipv6(text, span.start, span.end, packed, score, named)
+
+
+def _ipv6(text: str, start: int, end: int, packed: int, score: float, named: int) -> Match:
+    """The match of an IPv6 address. Arguments are as in `_ipv4`."""
+    if named:
+        score = in_context("ip", text, start, end, score, named)
+    if packed >> _MAPPED_SHIFT == _MAPPED:
         value = f"::ffff:{packed >> 16 & 0xFFFF:x}:{packed & 0xFFFF:x}"
-        return Match("ip", span.start, span.end, score, value, not _is_public_ipv4(packed & 0xFFFFFFFF))
-    if is_assigned:
+        return Match("ip", start, end, score, value, not _is_public_ipv4(packed & 0xFFFFFFFF))
+    if packed >> _ASSIGNED_SHIFT == _ASSIGNED:
         value = socket.inet_ntop(socket.AF_INET6, packed.to_bytes(16))
-        return Match("ip", span.start, span.end, score, value, not _is_public_ipv6(packed))
+        return Match("ip", start, end, score, value, not _is_public_ipv6(packed))
     address = ipaddress.IPv6Address(packed)
-    return Match("ip", span.start, span.end, score, address.compressed, not _is_public(address))
+    return Match("ip", start, end, score, address.compressed, not _is_public(address))
 
 
 def _is_public_ipv6(packed: int) -> bool:

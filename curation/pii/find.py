@@ -109,7 +109,7 @@ KINDS = {
         windows.shown,
         recognizers.ips,
         lambda text, span, _, named=context.ANY_NAME: addresses.judge_ip(text, span, named),
-        judge_simple=addresses.judge_simple_ip,
+        judge_all=addresses.judge_addresses,
     ),
     "us_ssn": Kind(
         number_windows,
@@ -256,8 +256,8 @@ def _windows(
     is_affected = found[:, -1] != 0
     unnamed = np.flatnonzero(~is_affected)
     columns = (one[unnamed].tolist() for one in (*found[:, :3].T, *near))
-    for one, row, *place in zip(unnamed.tolist(), *columns, strict=True):
-        is_affected[one] = _is_affected(*place, text_of(row))
+    for one, row, start, end, before, first in zip(unnamed.tolist(), *columns, strict=True):
+        is_affected[one] = _is_affected(start, end, before, first, text_of(row))
     affected: Windows = found[is_affected]
     return affected
 

@@ -37,13 +37,6 @@ _COLONS = re.compile(r"[0-9A-Fa-f]{0,4}+(?::[0-9A-Fa-f]{0,4}+){2,}+")
 _IPV4_END = re.compile(r"(?:\.[0-9]{1,3}){3}(?![\w.])")
 _MAX_IPV6 = 45
 """Characters of the longest IPv6 address."""
-WHOLE_IP = re.compile(
-    rf"((?:{_OCTET}\.){{3}}{_OCTET})(?::[0-9]{{1,5}})?\Z"
-    r"|((?=.{1,45}\Z)[0-9A-Fa-f]{1,4}:(?:[0-9A-Fa-f]{0,4}+:)++[0-9A-Fa-f]{1,4})\Z"
-    rf"|(?P<mapped>::(?i:ffff):(?:{_OCTET}\.){{3}}{_OCTET})(?::[0-9]{{1,5}})?\Z"
-)
-"""An IPv4 address, perhaps with a port; an IPv6 address; or an IPv4 address written as one, perhaps with a port."""
-
 _CARD = re.compile(
     r"(?<![^\W_])(?!1[0-9]{12}(?![0-9]))(?:[1346][0-9]{3}|5[0-5][0-9][0-9])(?:[- ]?[0-9]{3,4}){2}[- ]?[0-9]{3,5}"
     r"(?![^\W_])"
