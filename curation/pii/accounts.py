@@ -20,12 +20,11 @@ from curation.pii.context import (
 )
 from curation.pii.evidence import DOUBTFUL, Match, is_part
 from curation.pii.numbering import digits_of, shape
-from curation.pii.recognizers import Span, first_ssn
+from curation.pii.recognizers import Span, ssns_between
 from curation.pii.window_kernels import NAMED_SSN, have_cards, have_ssns
 from curation.pii.windows import plain
 from curation.text import views
 
-SSN_DIGITS = 9
 _AROUND, _NAME_REACH, _OTHER_REACH = 5, REACH + 1, 160
 """Characters around a social security number on which it depends whether it is part of something longer; and before it,
 whether words name it, or name it otherwise."""
@@ -120,15 +119,14 @@ def judge_iban(text: str, span: Span) -> Match | None:
     return Match("iban", span.start, span.end, span.score, value, value in EXAMPLE_IBANS)
 
 
-def judge_simple_ssn(text: str, start: int, end: int, digits: int, named: int) -> list[Match | None] | None:
-    """The social security number, or none, in a window of nine digits in ASCII.
+def judge_simple_ssn(text: str, start: int, end: int, _: int, named: int) -> list[Match | None] | None:
+    """The social security numbers in a window of ASCII.
 
     Arguments are as in `Kind.judge_simple`.
     """
-    if digits != SSN_DIGITS or not text[max(0, start - 1) : end + 1].isascii():
+    if not text[max(0, start - 1) : end + 1].isascii():
         return None
-    span = first_ssn(text, start, end + 1)
-    return [judge_ssn(text, span, named)] if span else []
+    return [judge_ssn(text, span, named) for span in ssns_between(text, start, end + 1)]
 
 
 def judge_ssn(text: str, span: Span, named: int = ANY_NAME) -> Match | None:

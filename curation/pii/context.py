@@ -8,7 +8,7 @@ few more; "number" and "security", which say little by themselves, do not count.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property, lru_cache
 from typing import Any
@@ -27,6 +27,8 @@ BONUS = 0.35
 MIN_SCORE = 0.4
 _LABEL_REACH = 12
 _OTHER_REACH, _MAX_BETWEEN = 40, 4
+_FEW_WORDS = 3
+"""Words before a match that say what it is."""
 _MAX_LISTED = 3
 """Number of equally written numbers before a match that may be between it and their name."""
 
@@ -282,14 +284,21 @@ def is_named_otherwise(text: str, start: int, end: int, named: int = ANY_NAME) -
         if text[max(0, place - size) : place].translate(_ZEROS) != form:
             break
         start = place - size
-    words = _WORDS.findall(text[max(0, start - _OTHER_REACH) : start].lower())
-    if words and words[-1] in _SYSTEMS:
-        del words[-1]
-    is_number = bool(words) and words[-1] in _NUMBER_WORDS
+    words = _last_words(text[max(0, start - _OTHER_REACH) : start].lower())
+    word = next(words, "")
+    if word in _SYSTEMS:
+        word = next(words, "")
+    is_number = word in _NUMBER_WORDS
     if is_number:
-        del words[-1]
+        word = next(words, "")
     is_marked = is_number or "#" in text[max(0, start - _MAX_BETWEEN) : start]
-    return bool(words) and (_is_identifier(words[-1]) or (is_marked and words[-1] in _NUMBERED))
+    return _is_identifier(word) or (is_marked and word in _NUMBERED)
+
+
+def _last_words(text: str) -> Iterator[str]:
+    """The words of a text, the last one first."""
+    for part in reversed(text.rsplit(None, _FEW_WORDS)):
+        yield from reversed(_WORDS.findall(part))
 
 
 def _is_identifier(word: str) -> bool:
@@ -319,6 +328,9 @@ def _has_context(kind: str, text: str, start: int, end: int, form: str = "") -> 
     begin = max(0, start - REACH)
     before = (form or text)[begin:start]
     after = "" if clues.after is None else (form or text)[end : end + _LABEL_REACH]
+    last = before.rsplit(None, 1)
+    if len(last) > 1 and last[1].isalpha() and "<" not in before and _is_word(clues, last[1]):
+        return True
     if not form:
         before, after = _clue(kind, before), _clue(kind, after)
     return _is_in(clues, before, after, begin > 0 and not text[begin - 1].isspace())
@@ -345,9 +357,6 @@ def _is_in(clues: _Clues, before: str, after: str, is_cut: bool) -> bool:
         after: The text behind it.
         is_cut: Whether the text before it begins with a part of a word, or with space.
     """
-    last = before.rsplit(None, 1)
-    if len(last) > 1 and last[1].isalpha() and "<" not in before and _is_word(clues, last[1]):
-        return True
     if not clues.may_be_in(f"{before}\n{after}".lower()):
         return False
     if clues.after is not None and clues.after.match(after.lower()):

@@ -213,15 +213,14 @@ def _iban_forms() -> dict[str, re.Pattern[str]]:
 
 def ssns(text: str, *_: object) -> Iterator[Span]:
     """US social security numbers that may have been issued."""
-    for match in _SSN.finditer(text):
+    return ssns_between(text, 0, len(text))
+
+
+def ssns_between(text: str, start: int, end: int) -> Iterator[Span]:
+    """The same in a part of a text."""
+    for match in _SSN.finditer(text, start, end):
         if span := _ssn(match):
             yield span
-
-
-def first_ssn(text: str, start: int, end: int) -> Span | None:
-    """The first number in a stretch of text that has the form of a social security number, if it may be one."""
-    match = _SSN.search(text, start, end)
-    return match and _ssn(match)
 
 
 def _ssn(match: re.Match[str]) -> Span | None:
