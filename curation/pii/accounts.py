@@ -14,12 +14,12 @@ from curation.pii.context import (
     OTHERWISE,
     REACH,
     has_label,
-    has_system,
     in_context,
     is_named_otherwise,
+    word_shape,
 )
 from curation.pii.evidence import DOUBTFUL, Match, is_part
-from curation.pii.numbering import digits_of, shape
+from curation.pii.numbering import digits_of
 from curation.pii.recognizers import Span, ssns_between
 from curation.pii.window_kernels import NAMED_SSN, have_cards, have_ssns
 from curation.pii.windows import plain
@@ -141,7 +141,7 @@ def judge_ssn(text: str, span: Span, named: int = ANY_NAME) -> Match | None:
     may_be_other = named & OTHERWISE
     begin = max(0, start - (_OTHER_REACH if may_be_other else _NAME_REACH if named else _AROUND))
     around = text[begin : end + _AROUND]
-    form = shape(around) if around.isascii() and not (may_be_other and has_system(around)) else around
+    form = word_shape(around) if around.isascii() else around
     score = _ssn_score(form, start - begin, end - begin, span.score, named)
     if score is None:
         return None

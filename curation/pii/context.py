@@ -61,14 +61,13 @@ _MAX_SIMPLE = 24
 """Characters of a longest word that names something on its own, with the space before it and more."""
 _SYSTEMS = frozenset(("10", "13"))
 """As in ISBN-10 and ISBN-13."""
-_SYSTEM, _NAMED_SYSTEM = re.compile(r"1[03](?<![^\W_]..)(?![^\W_])"), re.compile(r"[^\W\d_][\W_]++1[03](?![^\W_])")
-"""One of them as a word, and such a word behind another word."""
+_SYSTEM = re.compile(r"1[03](?<![^\W_]..)(?![^\W_])")
+"""One of them as a word."""
 _WORDS = re.compile(r"[^\W_]++(?:/[^\W_]++)?")
 _BETWEEN = " \t\n\r\u00a0.,;:#&/|()[]<>*\"'№=-–—"
 """Characters between a name, and the number or numbers that it names."""
 _TAG = re.compile("<(?:EMAIL|IP|PHONE|CREDIT_CARD|IBAN|US_SSN|SECRET|PERSON|LOCATION)>")
 """What replaced other matches, which names nothing."""
-_ZEROS = dict.fromkeys(map(ord, "123456789"), "0")
 _KEPT = 1 << 12
 """Texts next to matches to remember, with zeros for digits."""
 
@@ -107,11 +106,6 @@ def _automaton(words: Mapping[str, int]) -> Any:
         automaton.add_word(word, number)
     automaton.make_automaton()
     return automaton
-
-
-@cache
-def _identifiers() -> Any:
-    return _automaton(dict.fromkeys(_IDENTIFIERS | _NUMBERED, 0))
 
 
 def _clues(words: str, labels: str = "", joined: str = "", not_followed_by: str = "") -> _Clues:
@@ -167,7 +161,7 @@ def in_context(
         end: Where it ends.
         score: Its score.
         named: What words may name it, as bits.
-        form: The shape of the text, if it is known. No word depends on the values of digits.
+        form: The `word_shape` of the text, if it is known.
     """
     is_named = named & NAMED[kind] and _has_context(kind, text, start, end, form)
     return min(1.0, max(score + BONUS, MIN_SCORE)) if is_named else score
@@ -249,7 +243,7 @@ def may_be_named(text: views.Characters, text_of: Callable[[int], str], stretche
     return named
 
 
-def is_named_otherwise(text: str, start: int, end: int, named: int = ANY_NAME) -> bool:
+def is_named_otherwise(text: str, start: int, end: int, named: int = ANY_NAME, form: str = "") -> bool:
     """Whether the words directly before `text[start:end]` say that it is another kind of number: "part no. ", "ISBN ".
 
     Between the words and the number there may be other numbers that are written in the same way.
@@ -259,6 +253,7 @@ def is_named_otherwise(text: str, start: int, end: int, named: int = ANY_NAME) -
         start: Where the number begins.
         end: Where it ends.
         named: What words may name it, as bits.
+        form: The `word_shape` of the text, if it is known.
     """
     if not named & OTHERWISE:
         return False
@@ -268,10 +263,21 @@ def is_named_otherwise(text: str, start: int, end: int, named: int = ANY_NAME) -
     word = _simple_word_before(text, place)
     if word and word not in _DEPENDENT:
         return _is_identifier(word) or (word in _NUMBERED and "#" in text[max(0, start - _MAX_BETWEEN) : start])
-    size, form = end - start, ""
-    around = text[max(0, start - _OTHER_REACH - _MAX_LISTED * (size + _MAX_BETWEEN)) : start].lower()
-    if next(_identifiers().iter(around), None) is None:
-        return False
+    begin = max(0, start - _OTHER_REACH - _MAX_LISTED * (end - start + 3 * _MAX_BETWEEN))
+    if form:
+        return _names_other(form[begin:end], start - begin)
+    return _names_other.__wrapped__(text[begin:end], start - begin)
+
+
+@lru_cache(maxsize=_KEPT)
+def _names_other(text: str, start: int) -> bool:
+    """Whether words before the number with which a text ends say that it is another kind of number.
+
+    Args:
+        text: The text, of which all digits but those of `word_shape` may be zeros.
+        start: Where the number begins.
+    """
+    number, size = shape(text[start:]), len(text) - start
     for _ in range(_MAX_LISTED):
         place = _end_before(text, start)
         if place < start - _MAX_BETWEEN or not text[max(0, place - 1) : place].isalnum():
@@ -280,8 +286,7 @@ def is_named_otherwise(text: str, start: int, end: int, named: int = ANY_NAME) -
             place = _end_before(text, place - 3)
         if not text[max(0, place - 1) : place].isdecimal():
             break
-        form = form or text[start:end].translate(_ZEROS)
-        if text[max(0, place - size) : place].translate(_ZEROS) != form:
+        if shape(text[max(0, place - size) : place]) != number:
             break
         start = place - size
     words = _last_words(text[max(0, start - _OTHER_REACH) : start].lower())
@@ -312,9 +317,13 @@ def _simple_word_before(text: str, place: int) -> str:
     return words[1].lower() if len(words) > 1 and words[1].isascii() and words[1].isalpha() else ""
 
 
-def has_system(text: str) -> bool:
-    """Whether a text has "10" or "13" behind a word, the only digits whose values `is_named_otherwise` depends on."""
-    return _SYSTEM.search(text) is not None and _NAMED_SYSTEM.search(text) is not None
+def word_shape(text: str) -> str:
+    """The `shape` of a text, but with "10" and "13" where they are words, the only digits whose values matter here."""
+    form, pieces, at = shape(text), [], 0
+    for system in _SYSTEM.finditer(text):
+        pieces += [form[at : system.start()], system[0]]
+        at = system.end()
+    return "".join([*pieces, form[at:]]) if pieces else form
 
 
 def _end_before(text: str, start: int) -> int:

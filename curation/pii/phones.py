@@ -19,6 +19,7 @@ from curation.pii.context import (
     in_context,
     is_named_otherwise,
     may_be_in_context,
+    word_shape,
 )
 from curation.pii.digit_meanings import Meaning
 from curation.pii.evidence import Match, is_part
@@ -209,7 +210,7 @@ def _judge_known(
         digits: Its digits, with those of its extension.
         known: What is known of it.
         named: What words may name it, as bits.
-        whole: The shape of the text, if it is known.
+        whole: The `word_shape` of the text, if it is known.
     """
     size, has_extension, meanings, ways, look, labelled = known
     if labelled is not None and has_label("phone", text, start, end):
@@ -247,7 +248,7 @@ def _judge_parts(
     def shape_of(row: int) -> str:
         """The shape of a whole text, if that takes less time than the shapes of what is around its numbers."""
         text = text_of(row)
-        return shape(text) if text.isascii() or len(text) < _FEW * counts[row] else ""
+        return word_shape(text) if text.isascii() or len(text) < _FEW * counts[row] else ""
 
     for own, written, row, start, end, named in zip(digits, shapes, *columns, strict=True):
         text = text_of(row)
@@ -263,7 +264,7 @@ def _judge_parts(
         if known.ways is None:
             match = judge_phone(text, Span(start, end, PHONE_SCORE), regions, named)
         else:
-            match = _judge_known(text, start, end, form, own, known, named, shape_of(row) if is_named else "")
+            match = _judge_known(text, start, end, form, own, known, named, shape_of(row) if named else "")
         if match is not None:
             matches.append((row, match))
     return matches, windows[~done]
@@ -353,9 +354,9 @@ def _scored(
         look: What can be said of it by its shape.
         number: What it means.
         named: What words may name it, as bits.
-        whole: The shape of the text, if it is known.
+        whole: The `word_shape` of the text, if it is known.
     """
-    if look.is_international or not (named and is_named_otherwise(text, start, end, named)):
+    if look.is_international or not (named and is_named_otherwise(text, start, end, named, whole)):
         if look.is_international or (not look.is_inside and _is_well_printed(form, look, number)):
             score = WELL_PRINTED
         score = in_context("phone", text, start, end, score, named, whole) if named else score

@@ -43,6 +43,30 @@ NEAR = st.sampled_from(
 )
 
 
+LISTED = (
+    *(
+        "isbn ",
+        "ISBN-",
+        "part ",
+        "parts ",
+        "no. ",
+        "no ",
+        "#",
+        "call",
+        "and ",
+        " or ",
+        "und ",
+        ", ",
+        " ",
+        "\n",
+        ":",
+        "(",
+        "/",
+    ),
+    *("10", "13", " 10 ", "47", "308-63-0237", "212 736-5000", "5", "٣٤-٣", "x", "é", "lorem ipsum dolor sit amet "),
+)
+
+
 @settings(max_examples=500, deadline=None, derandomize=True)
 @given(st.lists(NEAR, max_size=20).map("".join), st.sampled_from(sorted(context._CLUES)))
 def test_word_directly_before(text: str, kind: str) -> None:
@@ -55,9 +79,29 @@ def test_word_directly_before(text: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "has_system"),
-    [("ISBN-10: ", True), ("a 13", True), ("123 10 ", False), ("isbn 47", False), ("a 100", False), ("a10", False)],
+    ("text", "expected"),
+    [
+        ("ISBN-10: 347", "ISBN-10: 000"),
+        ("13", "13"),
+        ("10 100 a10 10a 1013", "10 000 a00 00a 0000"),
+        ("é13 (13) 47 ٣", "é00 (13) 00 ٠"),
+        ("", ""),
+    ],
 )
-def test_digits_whose_values_count(text: str, has_system: bool) -> None:
-    """Only 10 and 13 behind a word are told from other digits by what names a number."""
-    assert context.has_system(text) == has_system
+def test_digits_whose_values_count(text: str, expected: str) -> None:
+    """Only 10 and 13 as words are told from other digits by what names a number."""
+    assert context.word_shape(text) == expected
+
+
+@settings(max_examples=500, deadline=None, derandomize=True)
+@given(st.lists(st.sampled_from(LISTED), max_size=24).map("".join), st.integers(0, 6))
+def test_what_names_a_number_is_known_by_the_shape_of_the_text(text: str, number: int) -> None:
+    """No other digit decides, and no text further away."""
+    written = ("308-63-0237", "212 736-5000", "5", "10-13-1013", "1" * 30, "ab-12-34", "٣٤-٣")[number]
+    text += " " if text[-1:].isalnum() else ""
+    start, end = len(text), len(text) + len(written)
+    text += written
+    form = context.word_shape(text)
+    expected = context._names_other.__wrapped__(text, start)
+    assert context.is_named_otherwise(text, start, end, form=form) == context.is_named_otherwise(text, start, end)
+    assert context._names_other.__wrapped__(form, start) == expected
