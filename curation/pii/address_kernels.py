@@ -95,7 +95,7 @@ def _find_ipv4(
         is_followed = stop + 1 < end and codepoints[stop] == 46 and _is_digit(codepoints[stop + 1])
         while own < others and found[own, END] < stop:
             own += 1
-        is_mapped = own < others and found[own, END] == stop and found[own, SIGNS] & IS_MAPPED
+        is_mapped = own < others and found[own, END] == stop and found[own, SIGNS] & IS_MAPPED != 0
         is_mapped &= count == others or found[count - 1, END] <= found[own, START]
         if not (follows or is_followed or is_mapped):
             one, two = int(value >> np.uint64(24)), int(value >> np.uint64(16)) & 255

@@ -253,10 +253,11 @@ def _windows(
     found = _with_words(found, context.may_be_named(text, text_of, wider))
     if near is None or not is_number:
         return found
-    is_affected = found[:, -1] != 0
-    unnamed = np.flatnonzero(~is_affected)
-    columns = (one[unnamed].tolist() for one in (*found[:, :3].T, *near))
-    for one, row, start, end, before, first in zip(unnamed.tolist(), *columns, strict=True):
+    # Most windows have a replacement in them.
+    is_affected = (found[:, -1] != 0) | (near[1] < found[:, 2] + NEXT_TO)
+    others = np.flatnonzero(~is_affected)
+    columns = (one[others].tolist() for one in (*found[:, :3].T, *near))
+    for one, row, start, end, before, first in zip(others.tolist(), *columns, strict=True):
         is_affected[one] = _is_affected(start, end, before, first, text_of(row))
     affected: Windows = found[is_affected]
     return affected

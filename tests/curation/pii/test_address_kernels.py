@@ -87,3 +87,10 @@ def test_every_piece_of_a_long_window_is_looked_at() -> None:
     """As many addresses as a window can have fit."""
     assert check("/".join(["8.8.44.8", "2001:4860::8888", "::ffff:9.9.9.9"] * 50), 0) == 150
     assert check("1.1.1.1/" * 100, 0) == 100
+
+
+def test_an_address_that_is_written_as_another_one() -> None:
+    """An IPv4 address in an IPv6 address is no match of its own, unless another match takes the place of that."""
+    assert [match.value for match in by_kernel("::ffff:8.8.44.8:80", 0)] == ["::ffff:808:2c08"]
+    assert check("100.24.218.0::FFFF:127.10.198.224", 0) == 2
+    assert check("::ffff:8.8.44.8/0:0:0:0:0:ffff:9.9.9.9/1.2.3.4/7.7.77.77", 0) == 4
