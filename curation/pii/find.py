@@ -411,11 +411,27 @@ def without_overlaps(matches: Iterable[Match]) -> list[Match]:
     matches = sorted(matches, key=attrgetter("start"))
     if all(one.end <= following.start for one, following in pairwise(matches)):
         return matches
-    ranked = sorted(matches, key=lambda m: (_ORDER[m.kind], -m.score, m.start, -m.end))
-    taken = bytearray(max((match.end for match in ranked), default=0))
-    chosen = []
-    for match in ranked:
-        if 1 not in taken[match.start : match.end]:
-            taken[match.start : match.end] = b"\1" * (match.end - match.start)
+    chosen: list[Match] = []
+    group: list[Match] = []
+    end = 0
+    for match in matches:
+        if match.start >= end:
+            chosen += _best(group)
+            group = []
+        group.append(match)
+        end = max(end, match.end)
+    return chosen + _best(group)
+
+
+def _best(matches: list[Match]) -> list[Match]:
+    """The matches that are left of some that overlap, by position."""
+    if len(matches) < 2:
+        return matches
+    begin, end = matches[0].start, max(match.end for match in matches)
+    taken, chosen = bytearray(end - begin), []
+    for match in sorted(matches, key=lambda m: (_ORDER[m.kind], -m.score, m.start, -m.end)):
+        place = slice(match.start - begin, match.end - begin)
+        if 1 not in taken[place]:
+            taken[place] = b"\1" * (match.end - match.start)
             chosen.append(match)
-    return sorted(chosen, key=lambda match: match.start)
+    return sorted(chosen, key=attrgetter("start"))
