@@ -1,4 +1,4 @@
-"""Inputs of which some bytes could not be read: what was lost, where and why, from the manifests of the filter step."""
+"""Inputs that are empty, or of which some bytes could not be read: what was lost, where and why, from the manifests."""
 
 from __future__ import annotations
 
@@ -39,6 +39,20 @@ def _entry(source: Input, counts: Mapping[str, Any]) -> dict[str, Any]:
         "lost_records": sum(read.get(name, 0) for name in SKIPPED_AS_LOST),
         "losses": counts["losses"],
     }
+
+
+def empty_inputs(folder: Folder, sources: Sequence[Input]) -> list[Input]:
+    """The inputs without a byte, as a failed download leaves them. Nothing in them is lost.
+
+    Args:
+        folder: The output folder.
+        sources: All inputs. A server may not tell the size of one; it is then 0 here, too.
+    """
+    without_size = [source for source in sources if not source.size]
+    if not without_size:
+        return []
+    counted = dict(counts_by_shard(folder, "filter", (source.shard for source in without_size)))
+    return [one for one in without_size if one.shard in counted and counted[one.shard]["read"].get("file.empty")]
 
 
 def lost_share(damaged: Sequence[Mapping[str, Any]], sources: Sequence[Input]) -> float:

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from curation.errors import NotTrusted
-from curation.jobs.steps.damage import describe_damage, lost_share
+from curation.jobs.steps.damage import describe_damage, empty_inputs, lost_share
 from curation.jobs.steps.plan import Plan, open_plan
 from curation.jobs.steps.report.likeness import likeness
 from curation.jobs.steps.table import steps
@@ -86,11 +86,16 @@ def _tokens(plan: Plan, stats: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _inputs(plan: Plan, stats: Mapping[str, Any]) -> Iterator[str]:
-    """Warnings about inputs: how many were quarantined or damaged."""
+    """Warnings about inputs: how many were quarantined, empty or damaged."""
     quarantined, damaged = stats["quarantined"], stats["damaged"]
     if quarantined:
         first = quarantined[0]
         yield f"{_inputs_of(len(quarantined))} quarantined, such as {first['path']}: {first['cause']}"
+    empty = empty_inputs(plan.folder, plan.inputs)
+    if len(empty) == 1:
+        yield f"{empty[0].path}: the file is empty"
+    elif empty:
+        yield f"{_inputs_of(len(empty))} empty, such as {empty[0].path}"
     if len(damaged) == 1:
         yield describe_damage(damaged[0])
     elif damaged:

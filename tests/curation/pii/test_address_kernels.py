@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from curation.pii.addresses import judge_addresses, judge_ip
 from curation.pii.context import ANY_NAME
-from curation.pii.evidence import Match
+from curation.pii.evidence import DOUBTFUL, Match
 from curation.pii.find import without_overlaps
 from curation.pii.recognizers import Span, ips
 from curation.pii.windows import address_windows, shown
@@ -94,3 +94,15 @@ def test_an_address_that_is_written_as_another_one() -> None:
     assert [match.value for match in by_kernel("::ffff:8.8.44.8:80", 0)] == ["::ffff:808:2c08"]
     assert check("100.24.218.0::FFFF:127.10.198.224", 0) == 2
     assert check("::ffff:8.8.44.8/0:0:0:0:0:ffff:9.9.9.9/1.2.3.4/7.7.77.77", 0) == 4
+
+
+def test_a_word_further_away_in_the_line_counts() -> None:
+    """A word for versions or tariffs makes an address doubtful up to 24 characters before it in the same line."""
+    for text, is_doubtful in (
+        ("HS 12,34,56,78,90,12 5.17.162.150", True),
+        ("HS 12,34,56,78,90,12\n5.17.162.150", False),
+        ("HS 12,34,56,78,90,12,34,56 5.17.162.150", False),
+        ("§ 5.17.162.150", True),
+    ):
+        check(text, 0)
+        assert (by_kernel(text, 0)[0].score == DOUBTFUL) == is_doubtful

@@ -76,6 +76,22 @@ def test_several_damaged_inputs_have_one_share(crawl: Path, tmp_path: Path) -> N
     assert line in done.stderr + done.stdout
 
 
+def test_empty_inputs_are_named(tmp_path: Path) -> None:
+    """A file without a byte loses nothing, but is hardly meant: the summary names it, each time."""
+    inputs, out = tmp_path / "crawl", tmp_path / "out"
+    inputs.mkdir()
+    write_archive(inputs / "a.warc.gz", [response("https://a.org/", page("x", *prose(1)))])
+    (inputs / "b.warc.gz").touch()
+    command = ["run", inputs, "--out", out, "--workers", "0", "--steps", "filter,dedup,report"]
+    for _ in range(2):
+        done = curate(*command)
+        assert done.returncode == 0, done.stderr
+        assert f"warning: {inputs / 'b.warc.gz'}: the file is empty" in done.stdout + done.stderr
+    (inputs / "c.jsonl").touch()
+    done = curate(*command[:2], "--out", tmp_path / "other", *command[4:])
+    assert f"warning: 2 inputs empty, such as {inputs / 'b.warc.gz'}" in done.stdout + done.stderr
+
+
 def test_records_skipped_by_a_rule_and_repairs_are_no_damage(tmp_path: Path) -> None:
     """A record of another type, one that is too large and one whose length was corrected leave the exit code 0."""
     records = [
