@@ -19,7 +19,7 @@ MAX_BETWEEN, MAX_GROUPS = 4, 21
 """Punctuation between two groups of digits, and groups, of a candidate."""
 MIN_CARD, MAX_CARD = 12, 19
 """Digits of card numbers."""
-CARD_GROUPS = sum(1 << count for count in (4, 7, 8, 10, 11, 12, 16))
+CARD_GROUPS = sum(1 << count for count in (4, 7, 8, *range(10, 17)))
 """The numbers of digits behind which there may be a space or hyphen, as bits."""
 NAMED_SSN, PRINTED_SSN = 1, 2
 """What `have_ssns` finds."""

@@ -83,6 +83,20 @@ def test_the_kernel_reads_ipv6_addresses_as_the_system_does() -> None:
     assert found > 1000
 
 
+def test_forms_that_are_rare_in_random_text() -> None:
+    """Groups that are missing in addresses outside of 2000::/3, what follows an IPv4 part, letters that touch one."""
+    for text, count in (
+        ("4f5e:abcd:1234:cafe:5678:beef:90ab:7cde", 1),
+        ("4f5e:abcd:1234:cafe:5678:beef::90ab", 0),
+        ("2001::1.2.3.4", 1),
+        ("2001::1.2.3.4_", 1),
+        ("版:2a02::1 2a02::1:版", 0),
+        ("a:2a02::1", 0),
+        ("é 2a02::1", 1),
+    ):
+        assert check(text, 0) == count, text
+
+
 def test_every_piece_of_a_long_window_is_looked_at() -> None:
     """As many addresses as a window can have fit."""
     assert check("/".join(["8.8.44.8", "2001:4860::8888", "::ffff:9.9.9.9"] * 50), 0) == 150

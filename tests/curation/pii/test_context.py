@@ -103,5 +103,6 @@ def test_what_names_a_number_is_known_by_the_shape_of_the_text(text: str, number
     text += written
     form = context.word_shape(text)
     expected = context._names_other.__wrapped__(text, start)
-    assert context.is_named_otherwise(text, start, end, form=form) == context.is_named_otherwise(text, start, end)
+    assert context.is_named_otherwise(text, start, end) == expected
+    assert context.is_named_otherwise(text, start, end, form=form) == expected
     assert context._names_other.__wrapped__(form, start) == expected

@@ -135,6 +135,26 @@ def test_overlaps(matches: list[tuple[str, int, int, float]], expected: list[tup
     assert [(match.kind, match.start, match.end) for match in chosen] == expected
 
 
+@settings(deadline=None, derandomize=True, max_examples=300)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(list(KINDS)), st.integers(0, 40), st.integers(1, 12), st.sampled_from((0.2, 0.6, 1.0))
+        ),
+        max_size=14,
+    )
+)
+def test_any_overlaps(places: list[tuple[str, int, int, float]]) -> None:
+    """One match after the other is taken, the best first, if it overlaps none that was taken."""
+    order = list(KINDS)
+    matches = [Match(kind, start, start + size, score, "") for kind, start, size, score in places]
+    expected: list[Match] = []
+    for match in sorted(matches, key=lambda one: (order.index(one.kind), -one.score, one.start, -one.end)):
+        if all(match.end <= other.start or other.end <= match.start for other in expected):
+            expected.append(match)
+    assert without_overlaps(matches) == sorted(expected, key=lambda one: one.start)
+
+
 def test_a_text_full_of_matches() -> None:
     """All of ten thousand matches in one text are found."""
     text = " ".join(f"user{i}@mail.com +1 212 736 {i % 10_000:04}" for i in range(5000))

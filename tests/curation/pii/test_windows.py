@@ -123,6 +123,7 @@ def test_all_forms_of_numbers_are_in_chosen_windows(kind: str) -> None:
             (
                 *((4, 4, 4, 4), (4, 6, 5), (16,), (12,), (4, 4, 4), (4, 4, 4, 4, 3), (3, 2, 4), (5, 4), (3, 6), (9,)),
                 *((4, 3, 3, 3), (4, 4, 4, 1), (7, 6), (8, 8), (10, 4), (4, 4, 8), (12, 5), (4, 4, 4, 4, 1), (19,)),
+                *((4, 4, 4, 1, 3), (4, 4, 4, 2, 2), (4, 4, 4, 3, 1), (4, 4, 4, 4, 2), (4, 4, 5), (4, 3, 4, 5)),
             )
         )
         groups = ["".join(chance.choices("0123456789", k=size)) for size in sizes]
@@ -148,6 +149,7 @@ def test_all_forms_of_numbers_are_in_chosen_windows(kind: str) -> None:
         ("us_ssn", "308\u201163\u20110237", True),
         ("us_ssn", "308 63 0237", False),
         ("us_ssn", "308-63 0237", False),
+        ("us_ssn", "308 63-0237", False),
         ("us_ssn", "308630237", False),
         ("us_ssn", "308--63-0237", False),
         ("us_ssn", "308-63-02371", False),
