@@ -88,6 +88,8 @@ def test_forms_that_are_rare_in_random_text() -> None:
     for text, count in (
         ("4f5e:abcd:1234:cafe:5678:beef:90ab:7cde", 1),
         ("4f5e:abcd:1234:cafe:5678:beef::90ab", 0),
+        ("4f5e:abcd:1234:cafe:5678:beef:90ab::", 0),
+        ("::4f5e:abcd:1234:cafe:5678:beef:90ab", 0),
         ("2001::1.2.3.4", 1),
         ("2001::1.2.3.4_", 1),
         ("版:2a02::1 2a02::1:版", 0),
