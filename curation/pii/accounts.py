@@ -141,7 +141,8 @@ def judge_ssn(text: str, span: Span, named: int = ANY_NAME) -> Match | None:
     may_be_other = named & OTHERWISE
     begin = max(0, start - (_OTHER_REACH if may_be_other else _NAME_REACH if named else _AROUND))
     around = text[begin : end + _AROUND]
-    form = word_shape(around) if around.isascii() else around
+    # Long texts that are not ASCII hardly ever have the same shape.
+    form = word_shape(around) if around.isascii() or not named else around
     score = _ssn_score(form, start - begin, end - begin, span.score, named)
     if score is None:
         return None

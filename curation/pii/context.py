@@ -286,9 +286,10 @@ def _names_other(text: str, start: int) -> bool:
             place = _end_before(text, place - 3)
         if not text[max(0, place - 1) : place].isdecimal():
             break
-        if shape(text[max(0, place - size) : place]) != number:
+        begin = place - size
+        if shape(text[max(0, begin) : place]) != number or text[max(0, begin - 1) : max(0, begin)].isdecimal():
             break
-        start = place - size
+        start = begin
     words = _last_words(text[max(0, start - _OTHER_REACH) : start].lower())
     word = next(words, "")
     if word in _SYSTEMS:

@@ -143,8 +143,11 @@ def find_parts(
             total = size
         if is_complete and digits_end == size and end < last[window] and codepoints[end] == 35:
             hashed = _start_of_hashed(codepoints, begin, before, size)
+        unclear = NONE
+        if has_extension:
+            # Digits behind "#" belong to it, unless the number ends before the last digits.
+            hashed, unclear = NONE, hashed
         if hashed != NONE:
-            is_complete = not has_extension
             kinds[size], before[size + 1], total = LETTER, before[size], size + 1
         if is_complete and total > size:
             behind = classes[codepoints[begin + total]] if begin + total < last[window] else 0
@@ -168,6 +171,9 @@ def find_parts(
                     high = total
                 elif high == hashed:
                     high = size + 1
+                elif high == unclear:
+                    is_complete = False
+                    break
                 elif high < digits_end:
                     # Digits that have too many others before them, or too much punctuation.
                     label, stop = high, NONE
@@ -321,10 +327,10 @@ def _read_part(
         # Up to the label.
         if sort == SIGN:
             # The last digits may be an extension that only ends with "#".
-            is_number = label_end == word + 1
-            if is_number and mark < part:
-                is_number = _start_of_hashed(codepoints, begin, before, word) > part
-            return UNREAD if is_number else NONE, digits, 0, NONE
+            hashed = NONE if label_end > word + 1 else _start_of_hashed(codepoints, begin, before, word)
+            if mark >= part and label_end == word + 1:
+                return UNREAD, digits, 0, NONE
+            return _read_extended(before, part, hashed, digits, first_x, is_double)
         if sort != KEYPAD or (first_x < word and not is_double):
             return NONE, digits, 0, 0
         for i in range(word, label_end):
@@ -335,10 +341,7 @@ def _read_part(
             return PLAIN, digits, 0, 0
         return UNREAD, digits, 0, NONE if is_double or mark >= part else n_keys
     if stop > word:
-        has_number = before[word] - before[part] >= _MIN_VIABLE
-        if not has_number or (first_x < word and not is_double):
-            return NONE, digits, 0, 0
-        return UNREAD if is_double else EXTENDED, before[word], digits - before[word], 0
+        return _read_extended(before, part, word, digits, first_x, is_double)
     is_last, has_x = kinds[stop - 1] == X, first_x < stop
     while not kinds[stop - 1] & (DIGIT | X | LETTER):
         stop -= 1
@@ -360,6 +363,17 @@ def _read_part(
     if is_double and not is_extended and mark == first_x + 1:
         written = CARRIER
     return written, last_digit, digits - last_digit, 0
+
+
+@leaf
+def _read_extended(
+    before: Int64s, part: int, word: int, digits: int, first_x: int, is_double: bool
+) -> tuple[int, int, int, int]:
+    """Read a part with an extension that begins at `word`, as `_read_part`; it is no number if it is one only."""
+    has_number = word > part and before[word] - before[part] >= _MIN_VIABLE
+    if not has_number or (first_x < word and not is_double):
+        return NONE, digits, 0, 0
+    return UNREAD if is_double else EXTENDED, before[word], digits - before[word], 0
 
 
 @leaf

@@ -216,6 +216,9 @@ LINES: dict[str, Part] = {
         f"{_american(chance)} extension {_digits(chance, 5)} {_american(chance)} extensión {_digits(chance, 4)}"
         f" {_american(chance)} anexo {_digits(chance, 3)}\n"
     ),
+    "phones and #": lambda chance: f"{_american(chance)}#{_digits(chance, chance.randint(1, 4))} ",
+    "digits before # behind phones": lambda chance: f"{_american(chance)}{chance.choice(' -')}{_digits(chance, 3)}# ",
+    "SSN and #": lambda chance: f"{_digits(chance, 3)}-{_digits(chance, 2)}-{_digits(chance, 4)}#{_digits(chance, 2)} ",
     "phones and tildes": lambda chance: (
         f"{_american(chance)} ~{_digits(chance, 3)} {_american(chance)}～{_digits(chance, 3)}\n"
     ),

@@ -93,6 +93,22 @@ def test_digits_whose_values_count(text: str, expected: str) -> None:
     assert context.word_shape(text) == expected
 
 
+@pytest.mark.parametrize(
+    ("before", "number", "is_listed"),
+    [
+        ("isbn 892-927-9542 ", "610-322-9689", True),
+        ("isbn 13 892-927-9542, ", "610-322-9689", True),
+        ("isbn 13892-927-9542 ", "610-322-9689", False),
+        ("model 13803-20-0958and ", "611-72-7003", False),
+    ],
+)
+def test_numbers_of_a_list_are_written_alike(before: str, number: str, is_listed: bool) -> None:
+    """A number that is longer than the one behind it, though it ends like it, begins no list."""
+    text, start = before + number, len(before)
+    assert context.is_named_otherwise(text, start, len(text)) == is_listed
+    assert context.is_named_otherwise(text, start, len(text), form=context.word_shape(text)) == is_listed
+
+
 @settings(max_examples=500, deadline=None, derandomize=True)
 @given(st.lists(st.sampled_from(LISTED), max_size=24).map("".join), st.integers(0, 6))
 def test_what_names_a_number_is_known_by_the_shape_of_the_text(text: str, number: int) -> None:
