@@ -192,6 +192,29 @@ def searched_one_by_one(texts: Sequence[str], search: Search) -> dict[int, list[
         return find(pa.array(texts), search)
 
 
+def hashed_texts(count: int) -> list[str]:
+    """Numbers with "#" between, before and behind them, where it may begin an extension or end one."""
+    chance = random.Random(8)
+    numbers = ("212-736-5000", "(212) 736-5000", "+91 8869602423", "030/2275555", "tel 0159 4549 2781", "+2782-82-59")
+    between = ("#", "#", " #", "# ", " # ", "-", " ", "  -  - ", "-  - ", "----", "\uff03", "+", "/", ". ")
+    texts = []
+    for _ in range(count):
+        parts = []
+        for _ in range(chance.randint(1, 5)):
+            digits = "".join(chance.choices("0123456789", k=chance.randint(1, 7)))
+            parts += [chance.choice((*numbers, digits)), chance.choice(between), chance.choice((digits, ""))]
+        texts.append("".join([*parts, chance.choice(("", "#", "#5 ", " 12#"))]))
+    return texts
+
+
+def test_numbers_before_hash() -> None:
+    """The kernels know which digits next to "#" are an extension, and where a number ends before them."""
+    texts = [*hashed_texts(6000), "tel +91 8869602423-  - 21563#4819)1", "call +2782-82-59     66#006 346#;"]
+    found = find(pa.array(texts), LENIENT)
+    assert found == searched_one_by_one(texts, LENIENT)
+    assert sum(map(len, found.values())) > 5000
+
+
 SIMPLE = ("email", "ip", "us_ssn")
 
 
