@@ -67,8 +67,7 @@ def find_addresses(
             continue
         before = count
         if colons > 1:
-            text = (first[window], last[window])
-            count = _find_ipv6(codepoints, begin, end, text, groups, found, values, count)
+            count = _find_ipv6(codepoints, begin, end, first[window], last[window], groups, found, values, count)
         if count < 0:
             count, done[window] = before, False
         elif dots > 2:
@@ -120,7 +119,8 @@ def _find_ipv6(
     codepoints: UInt32s,
     begin: int,
     end: int,
-    text: tuple[int, int],
+    first: int,
+    last: int,
     groups: UInt64s,
     found: Int64s,
     values: UInt64s,
@@ -154,7 +154,7 @@ def _find_ipv6(
         if upper == 0 and lower >> np.uint64(32) == 0xFFFF:
             signs |= IS_MAPPED
         else:
-            sure = _is_sure(codepoints, start, stop, text[0], text[1])
+            sure = _is_sure(codepoints, start, stop, first, last)
             if sure < 0:
                 return _INVALID
             size, longs, is_whole, is_decimal = _look_at_groups(codepoints, start, stop)
