@@ -6,9 +6,10 @@ from functools import cache
 
 import numpy as np
 
-from curation.arrays import UInt8s, UInt16s
+from curation.arrays import Bools, UInt8s, UInt16s
 from curation.pii.numbering import digit_values
 from curation.pii.phone_matcher import joins
+from curation.pii.windows import are_joined
 
 DIGIT, PLUS, BREAK, PAREN, OPEN, CLOSE, SPACE, HYPHEN = (1 << bit for bit in range(8))
 DOT, SLASH, DASH, OTHER, X, TILDE, LETTER, JOINS = (1 << bit for bit in range(8, 16))
@@ -50,6 +51,16 @@ def kinds_of_characters() -> UInt16s:
     for kind, characters in _CHARACTERS.items():
         table[[ord(character) for character in characters]] = kind
     table[values_of_digits() <= 9] = DIGIT
+    return table
+
+
+@cache
+def are_joined_letters() -> Bools:
+    """Whether each code point is a letter of a script that is shown as line ends, shape (0x110000,). What is next to
+    numbers does not depend on which of them it is."""
+    table = are_joined().copy()
+    codes = np.flatnonzero(table)
+    table[codes] = [chr(code).isalpha() for code in codes.tolist()]
     return table
 
 

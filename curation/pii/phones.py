@@ -24,7 +24,7 @@ from curation.pii.context import (
 from curation.pii.digit_meanings import Meaning
 from curation.pii.evidence import Match, is_part
 from curation.pii.extensions import end_of_context
-from curation.pii.number_characters import kinds_of_characters, values_of_digits
+from curation.pii.number_characters import are_joined_letters, kinds_of_characters, values_of_digits
 from curation.pii.number_parts import numbers_in_parts
 from curation.pii.numbering import (
     COUNTRY_CODE,
@@ -286,7 +286,7 @@ def _shapes(characters: views.Characters, rows: Int64s, numbers: Int64s) -> Iter
     extensions, meant = numbers[:, 3:].T.copy()
     write_shapes(
         *(characters.codepoints, starts, ends, offsets, characters.last[rows], extensions, meant),
-        *(kinds_of_characters(), values_of_digits(), shapes, edges),
+        *(kinds_of_characters(), values_of_digits(), are_joined_letters(), shapes, edges),
     )
     numbers[:, 1] = starts - offsets
     written = shapes[: edges[-1]].tobytes()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from curation.arrays import Int64s, UInt8s, UInt16s, UInt32s
+from curation.arrays import Bools, Int64s, UInt8s, UInt16s, UInt32s
 from curation.pii.extension_kernels import is_glued_word
 from curation.pii.number_characters import CLOSE, OPEN, PAREN
 from curation.pii.windows import MIN_PHONE_DIGITS
@@ -12,6 +12,8 @@ AROUND = 4
 """Characters around a number on which it may depend whether it is part of something longer."""
 BEHIND = AROUND + len("mobile")
 """Characters behind a number on which it may depend: a word that follows it without a space may be there."""
+JOINED = ord("\u5b57")
+"""The letter that is written for all of `number_characters.are_joined_letters`."""
 START, END, EXTENSION, MEANT = range(4)
 COLUMNS = 4
 """What is written behind each shape: where in it the number begins and ends, how many digits its extension has in it,
@@ -31,6 +33,7 @@ def write_shapes(
     meant: Int64s,
     classes: UInt16s,
     digit_values: UInt8s,
+    are_joined: Bools,
     shapes: UInt32s,
     edges: Int64s,
 ) -> None:
@@ -47,6 +50,7 @@ def write_shapes(
         meant: The place of what each number means.
         classes: Kinds of code points.
         digit_values: Values of those that are digits.
+        are_joined: Which are letters of which each may stand for any other, as JOINED.
         shapes: Output: the shape of each number with COLUMNS other values behind it, one after the other.
         edges: Output, shape (numbers + 1,): where each begins, and where the last one ends.
     """
@@ -75,8 +79,11 @@ def write_shapes(
             code = int(codepoints[i])
             if digit_values[code] <= 9:
                 code = 48
-            elif (i < start or (i >= end and not is_glued)) and 97 <= code | 32 <= 122:
-                code = 97
+            elif i < start or (i >= end and not is_glued):
+                if 97 <= code | 32 <= 122:
+                    code = 97
+                elif code > 127 and are_joined[code]:
+                    code = JOINED
             if i < kept or i >= end:
                 shapes[place] = code
                 place += 1

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from curation.arrays import Int64s, UInt8s
+from curation.arrays import Bools, Int64s, UInt8s
 from curation.pii.window_kernels import find_anchors, find_runs
 from curation.text import views
 
@@ -66,24 +66,34 @@ def joined_letters() -> re.Pattern[str]:
     return compiled
 
 
-@cache
 def classes() -> UInt8s:
     """The classes of every code point, shape (0x110000,); `\\w` and `\\d` as in `regex`, which presidio uses."""
+    return _tables()[0]
+
+
+def are_joined() -> Bools:
+    """Whether every code point is a letter or sign of `joined_letters`, shape (0x110000,)."""
+    return _tables()[1]
+
+
+@cache
+def _tables() -> tuple[UInt8s, Bools]:
     import regex
 
     everything = "".join(map(chr, range(_ALL_CODES)))
-    table = np.zeros(_ALL_CODES, dtype=np.uint8)
+    table, joined = np.zeros(_ALL_CODES, dtype=np.uint8), np.zeros(_ALL_CODES, np.bool_)
     for pattern, bits in ((r"\w+", EMAIL | ADDRESS), (r"\d+", DIGIT | NUMBER)):
         for match in regex.finditer(pattern, everything):
             table[match.start() : match.end()] |= bits
     for match in joined_letters().finditer(everything):
-        table[match.start() : match.end()] = 0
+        joined[match.start()] = True
+    table[joined] = 0
     for characters, bits in (
         *((NUMBER_PUNCTUATION, NUMBER), (EMAIL_PUNCTUATION, EMAIL), (ADDRESS_PUNCTUATION, ADDRESS)),
         *((AT_SIGNS, AT | EMAIL), (".", DOT), (":", COLON)),
     ):
         table[[ord(character) for character in characters]] |= bits
-    return table
+    return table, joined
 
 
 def shown(text: str) -> str:

@@ -215,6 +215,17 @@ def test_numbers_before_hash() -> None:
     assert sum(map(len, found.values())) > 5000
 
 
+def test_numbers_between_letters_of_scripts_without_spaces() -> None:
+    """Which of these letters is next to a number does not matter, but a sign or another letter may."""
+    letters = "字電はひカ한ไลខ་ཀ々〆ー〇㐀𠀀ㄅำ่ิ゛゜・éЖßªʰ_a "
+    forms = ("tel{}212-736-5000{}", "{0}{1}(212) 736-5000{1}{0}", "{0}_+49 30 227555{1}_", "{0}-030/2275555-{1}x5")
+    texts = [form.format(first, second) for form in forms for first in letters for second in letters]
+    for search in (DEFAULT, LENIENT):
+        found = find(pa.array(texts), search)
+        assert found == searched_one_by_one(texts, search)
+        assert len(found) > len(texts) // 3
+
+
 SIMPLE = ("email", "ip", "us_ssn")
 
 
