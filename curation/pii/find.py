@@ -352,6 +352,7 @@ def _are_replaced(
     rows, starts, ends, _ = windows[is_inside].T
     offsets, place, (firsts, lasts) = text.first[rows], place[is_inside], replacements
     stop = np.searchsorted(firsts, ends + offsets)
+    has_extension = extensions.go_on(text, windows[is_inside])
     is_sure = np.zeros(len(rows), np.bool_)
     if len(rows) * _DENSE > len(text.codepoints):
         letters = np.append(0, np.cumsum(_MAY_BE_LETTER[np.minimum(text.codepoints, 128)]))
@@ -361,13 +362,13 @@ def _are_replaced(
         count -= letters[np.maximum(starts + offsets, firsts[place])] - letters[firsts[place]]
         count -= letters[lasts[stop - 1]] - letters[np.minimum(ends + offsets, lasts[stop - 1])]
         is_sure = letters[ends + offsets] - letters[starts + offsets] == count
-        is_sure &= ~extensions.go_on(text, windows[is_inside])
+    is_open = ~is_sure & ~has_extension
     columns = (np.flatnonzero(is_inside), rows, starts, ends, offsets, place, stop)
-    places = [] if is_sure.all() else list(zip(firsts.tolist(), lasts.tolist(), strict=True))
-    for one, row, start, end, offset, first, last in zip(*(one[~is_sure].tolist() for one in columns), strict=True):
+    places = list(zip(firsts.tolist(), lasts.tolist(), strict=True)) if is_open.any() else []
+    for one, row, start, end, offset, first, last in zip(*(one[is_open].tolist() for one in columns), strict=True):
         own = ((begin - offset, stop - offset) for begin, stop in places[first:last])
         replaced[one] = _is_within(start, end, own, text_of(row))
-    replaced[np.flatnonzero(is_inside)[is_sure]] = True
+    replaced[np.flatnonzero(is_inside)[is_sure & ~has_extension]] = True
     return replaced
 
 
@@ -390,7 +391,7 @@ def _is_affected(start: int, end: int, before: int, after: int, text: str) -> bo
 
 
 def _is_within(start: int, end: int, places: Iterable[tuple[int, int]], text: str) -> bool:
-    """Whether all letters and digits of a window are in replacements, and no extension of a number follows.
+    """Whether all letters and digits of a window are in replacements.
 
     Args:
         start: Where the window starts.
@@ -403,7 +404,7 @@ def _is_within(start: int, end: int, places: Iterable[tuple[int, int]], text: st
         if at < first and any(map(str.isalnum, text[at:first])):
             return False
         at = last
-    return extensions.end_of_context(text, end) <= end + len(":00")
+    return True
 
 
 def without_overlaps(matches: Iterable[Match]) -> list[Match]:

@@ -311,6 +311,10 @@ def test_numbers_in_other_matches(monkeypatch: pytest.MonkeyPatch) -> None:
         ("tel 202-555-0134 x 303-555-0195", 1),
         ("tel 202-555-0134 1/ 303-555-0195", 1),
         ("tel 202-555-0134 / 303-555-0195 ext 5", 1),
+        ("tel 202-555-0134 #2", 1),
+        ("tel 202-555-0134~2", 1),
+        ("tel 202-555-0134, x2", 1),
+        ("tel 202-555-0134:30, ", 0),
     ],
 )
 def test_replacements_side_by_side(text: str, size: int, few: bool, monkeypatch: pytest.MonkeyPatch) -> None:
