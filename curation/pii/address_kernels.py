@@ -22,8 +22,16 @@ SMALL_PART = 32
 LINE_BEFORE = 24
 """Characters before an address in which a word may say that it is something else."""
 
-_MAX_IPV6 = 45
-_GROUPS, _SURE_GROUPS, _LONG_GROUP = 8, 4, 3
+MAX_IPV6 = 45
+"""Characters of the longest IPv6 address."""
+GROUPS, SURE_GROUPS, LONG_GROUP = 8, 4, 3
+"""Groups of an IPv6 address; the fewest that it has if it touches a word; the fewest
+digits of a long one."""
+ASSIGNED_SHIFT, ASSIGNED = 125, 1
+"""2000::/3, all IPv6 addresses assigned by IANA. Others are more often ratios, or scopes in source code (`a::b`)."""
+MAPPED_SHIFT, MAPPED = 32, 0xFFFF
+"""::ffff:0:0/96, IPv4 addresses written as IPv6 addresses."""
+
 _INVALID = -1
 
 
@@ -53,7 +61,7 @@ def find_addresses(
     Returns:
         The number of addresses.
     """
-    count, groups = 0, np.zeros(_GROUPS, np.uint64)
+    count, groups = 0, np.zeros(GROUPS, np.uint64)
     for window in range(begins.size):
         begin, end = begins[window], ends[window]
         dots, colons, is_ascii = 0, 0, True
@@ -145,23 +153,24 @@ def _find_ipv6(
             continue
         low = stop
         start, stop = _without_neighbors(codepoints, start, stop, begin, end)
-        if not 2 < stop - start <= _MAX_IPV6 or not _read_ipv6(codepoints, start, stop, groups):
+        if not 2 < stop - start <= MAX_IPV6 or not _read_ipv6(codepoints, start, stop, groups):
             continue
         upper, lower = np.uint64(0), np.uint64(0)
         for i in range(4):
             upper, lower = upper << np.uint64(16) | groups[i], lower << np.uint64(16) | groups[i + 4]
         signs = IPV6
-        if upper == 0 and lower >> np.uint64(32) == 0xFFFF:
+        if upper == 0 and lower >> np.uint64(MAPPED_SHIFT) == MAPPED:
             signs |= IS_MAPPED
         else:
             sure = _is_sure(codepoints, start, stop, first, last)
             if sure < 0:
                 return _INVALID
             size, longs, is_whole, is_decimal = _look_at_groups(codepoints, start, stop)
-            is_random = is_whole and size == _GROUPS and not is_decimal and longs > _GROUPS // 2
-            if (upper >> np.uint64(61) != 1 and not is_random) or (not sure and size < _SURE_GROUPS):
+            is_random = is_whole and size == GROUPS and not is_decimal and longs > GROUPS // 2
+            is_assigned = upper >> np.uint64(ASSIGNED_SHIFT - 64) == ASSIGNED
+            if not (is_assigned or is_random) or (not sure and size < SURE_GROUPS):
                 continue
-            if is_decimal and (size == _GROUPS or size < _SURE_GROUPS):
+            if is_decimal and (size == GROUPS or size < SURE_GROUPS):
                 signs |= IS_DOUBTFUL  # as in a series "2001:2002:...", or a slice "[2000::2]"
         found[count, START], found[count, END], found[count, SIGNS] = start, stop, signs
         values[count, 0], values[count, 1] = upper, lower
@@ -172,7 +181,7 @@ def _find_ipv6(
 @leaf
 def _without_neighbors(codepoints: UInt32s, start: int, stop: int, begin: int, end: int) -> tuple[int, int]:
     """The part of digits and colons in a window that may be an address; nothing if they are part of something else."""
-    tail = _read_tail(codepoints, stop, end) if stop - start <= _MAX_IPV6 else stop
+    tail = _read_tail(codepoints, stop, end)
     if tail > stop:
         stop = tail
     elif stop < end and _is_alphanumeric(codepoints[stop]):
@@ -187,10 +196,7 @@ def _without_neighbors(codepoints: UInt32s, start: int, stop: int, begin: int, e
         return start, start
     if stop - start > 1 and codepoints[stop - 1] == 58 and codepoints[stop - 2] != 58:
         stop -= 1
-    colons = 0
-    for place in range(start, stop):
-        colons += codepoints[place] == 58
-    return start, stop if colons > 1 else start
+    return start, stop
 
 
 @leaf
@@ -242,7 +248,7 @@ def _read_ipv6(codepoints: UInt32s, start: int, stop: int, groups: UInt64s) -> b
         code, digit = codepoints[place], _hexadecimal(codepoints[place])
         if digit < 16:
             value, digits = value << np.uint64(4) | np.uint64(digit), digits + 1
-            if digits > 4 or count == _GROUPS:
+            if digits > 4 or count == GROUPS:
                 return False
         elif code == 58 and not digits:
             if gap >= 0:
@@ -256,7 +262,7 @@ def _read_ipv6(codepoints: UInt32s, start: int, stop: int, groups: UInt64s) -> b
         else:
             place -= digits
             end, address = _read_ipv4(codepoints, place, stop)
-            if end != stop or end == place or count > _GROUPS - 2:
+            if end != stop or end == place or count > GROUPS - 2:
                 return False
             groups[count], groups[count + 1] = address >> np.uint64(16), address & np.uint64(0xFFFF)
             count, digits, place = count + 2, 0, stop
@@ -265,11 +271,11 @@ def _read_ipv6(codepoints: UInt32s, start: int, stop: int, groups: UInt64s) -> b
         groups[count] = value
         count += 1
     if gap < 0:
-        return count == _GROUPS
-    if count == _GROUPS:
+        return count == GROUPS
+    if count == GROUPS:
         return False
     for i in range(count - gap):
-        groups[_GROUPS - 1 - i], groups[count - 1 - i] = groups[count - 1 - i], np.uint64(0)
+        groups[GROUPS - 1 - i], groups[count - 1 - i] = groups[count - 1 - i], np.uint64(0)
     return True
 
 
@@ -300,12 +306,12 @@ def _look_at_groups(codepoints: UInt32s, start: int, stop: int) -> tuple[int, in
             is_double = place > start and codepoints[place - 1] == 58
             size += not is_double
             is_whole &= digits > 0
-            longs += digits >= _LONG_GROUP
+            longs += digits >= LONG_GROUP
             digits = 0
         else:
             digits += 1
             is_decimal &= _is_digit(code)
-    return size, longs + (digits >= _LONG_GROUP), is_whole and digits > 0, is_decimal
+    return size, longs + (digits >= LONG_GROUP), is_whole and digits > 0, is_decimal
 
 
 @leaf

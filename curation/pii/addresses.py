@@ -13,16 +13,23 @@ import numpy as np
 
 from curation.arrays import Int64s
 from curation.pii.address_kernels import (
+    ASSIGNED,
+    ASSIGNED_SHIFT,
     COLUMNS,
     END,
     FOLLOWS_LETTER,
+    GROUPS,
     IPV6,
     IS_DOUBTFUL,
     IS_LONG,
     LINE_BEFORE,
+    LONG_GROUP,
+    MAPPED,
+    MAPPED_SHIFT,
     SIGNS,
     SMALL_PART,
     START,
+    SURE_GROUPS,
     WINDOW,
     find_addresses,
 )
@@ -83,12 +90,6 @@ _PAIRS = len("85.17.62.50")
 """Size of four times two digits: 1 in 70 random addresses, and most numbers of goods."""
 _SERVED = re.compile(r"(?:[/@\[=]|\bby |\bfrom |\bhost )\Z")
 _SERVES = re.compile(r":\d{2,5}|/\d|\]")
-_ASSIGNED_SHIFT, _ASSIGNED = 125, 1
-"""2000::/3, all IPv6 addresses assigned by IANA. Others are more often ratios, or scopes in source code (`a::b`)."""
-_MAPPED_SHIFT, _MAPPED = 32, 0xFFFF
-"""::ffff:0:0/96, IPv4 addresses written as IPv6 addresses."""
-_GROUPS, _SURE_GROUPS = 8, 4
-_LONG_GROUP = 3
 _PRIVATE_OCTETS, _SPECIAL_OCTETS = frozenset({0, 10, 127, *range(224, 256)}), frozenset({100, 169, 172, 192, 198, 203})
 """First parts of the IPv4 networks of which none or not all are public (IANA's registry of special addresses)."""
 _SPECIAL_SHIFT, _SPECIAL_NETWORKS = 96, frozenset({0x2002, 0x3FFF})
@@ -302,9 +303,9 @@ def _judge_ipv6(text: str, span: Span, written: str, named: int) -> Match | None
         packed = int.from_bytes(socket.inet_pton(socket.AF_INET6, written))
     except OSError:
         return None
-    is_assigned = packed >> _ASSIGNED_SHIFT == _ASSIGNED
+    is_assigned = packed >> ASSIGNED_SHIFT == ASSIGNED
     score = span.score
-    if packed >> _MAPPED_SHIFT != _MAPPED:
+    if packed >> MAPPED_SHIFT != MAPPED:
         if not (is_assigned or _is_random(written)) or not _is_sure(text, span, written):
             return None
         if written.replace(":", "").isdecimal() and _is_series(written):
@@ -316,10 +317,10 @@ def _ipv6(text: str, start: int, end: int, packed: int, score: float, named: int
     """The match of an IPv6 address. Arguments are as in `_ipv4`."""
     if named:
         score = in_context("ip", text, start, end, score, named)
-    if packed >> _MAPPED_SHIFT == _MAPPED:
+    if packed >> MAPPED_SHIFT == MAPPED:
         value = f"::ffff:{packed >> 16 & 0xFFFF:x}:{packed & 0xFFFF:x}"
         return Match("ip", start, end, score, value, not _is_public_ipv4(packed & 0xFFFFFFFF))
-    if packed >> _ASSIGNED_SHIFT == _ASSIGNED:
+    if packed >> ASSIGNED_SHIFT == ASSIGNED:
         value = socket.inet_ntop(socket.AF_INET6, packed.to_bytes(16))
         return Match("ip", start, end, score, value, not _is_public_ipv6(packed))
     address = ipaddress.IPv6Address(packed)
@@ -353,21 +354,21 @@ def _is_sure(text: str, span: Span, written: str) -> bool:
     """Whether an IPv6 address does not touch a word, or is long enough to be one nevertheless."""
     touches = text[max(0, span.start - 2) : span.start - 1].isalnum() and text[span.start - 1] == ":"
     touches = touches or (text[span.end : span.end + 1] == ":" and text[span.end + 1 : span.end + 2].isalnum())
-    return not touches or len(written.replace("::", ":").split(":")) >= _SURE_GROUPS
+    return not touches or len(written.replace("::", ":").split(":")) >= SURE_GROUPS
 
 
 def _is_random(written: str) -> bool:
     """Whether an IPv6 address is complete, and its groups are as long and have as many letters as random ones."""
     groups = written.split(":")
-    is_complete = len(groups) == _GROUPS and "" not in groups
+    is_complete = len(groups) == GROUPS and "" not in groups
     return (
         is_complete
         and not written.replace(":", "").isdecimal()
-        and sum(len(group) >= _LONG_GROUP for group in groups) > _GROUPS // 2
+        and sum(len(group) >= LONG_GROUP for group in groups) > GROUPS // 2
     )
 
 
 def _is_series(written: str) -> bool:
     """Whether an IPv6 address of decimal digits may be a series of numbers: "2001:2002:…", or a slice "[2000::2]"."""
     groups = len(written.replace("::", ":").split(":"))
-    return groups == _GROUPS or groups < _SURE_GROUPS
+    return groups == GROUPS or groups < SURE_GROUPS

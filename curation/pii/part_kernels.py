@@ -327,9 +327,11 @@ def _read_part(
         # Up to the label.
         if sort == SIGN:
             # The last digits may be an extension that only ends with "#".
-            hashed = NONE if label_end > word + 1 else _start_of_hashed(codepoints, begin, before, word)
-            if mark >= part and label_end == word + 1:
+            if label_end > word + 1:
+                return NONE, digits, 0, 0
+            if mark >= part:
                 return UNREAD, digits, 0, NONE
+            hashed = _start_of_hashed(codepoints, begin, before, word)
             return _read_extended(before, part, hashed, digits, first_x, is_double)
         if sort != KEYPAD or (first_x < word and not is_double):
             return NONE, digits, 0, 0

@@ -16,6 +16,7 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from curation.pii import phone_matcher
+from curation.pii.address_kernels import MAX_IPV6
 from curation.pii.numbering import Number
 from curation.text.hosts import has_public_suffix
 
@@ -35,8 +36,6 @@ _OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _IPV4 = re.compile(rf"(?<![^\W_])(?:{_OCTET}\.){{3}}{_OCTET}(?![^\W_])")
 _COLONS = re.compile(r"[0-9A-Fa-f]{0,4}+(?::[0-9A-Fa-f]{0,4}+){2,}+")
 _IPV4_END = re.compile(r"(?:\.[0-9]{1,3}){3}(?![\w.])")
-_MAX_IPV6 = 45
-"""Characters of the longest IPv6 address."""
 _CARD = re.compile(
     r"(?<![^\W_])(?!1[0-9]{12}(?![0-9]))(?:[1346][0-9]{3}|5[0-5][0-9][0-9])(?:[- ]?[0-9]{3,4}){2}[- ]?[0-9]{3,5}"
     r"(?![^\W_])"
@@ -155,7 +154,7 @@ def ips(text: str, *_: object) -> Iterator[Span]:
         yield Span(match.start(), match.end(), IP_SCORE)
     for match in _COLONS.finditer(text) if text.count(":") > 1 else ():
         start, end = match.span()
-        if end - start <= _MAX_IPV6 and (tail := _IPV4_END.match(text, end)):
+        if end - start <= MAX_IPV6 and (tail := _IPV4_END.match(text, end)):
             end = tail.end()
         elif text[end : end + 1].isalnum():
             end = text.rfind(":", start, end)  # the last part belongs to what follows: "2a02::a1b:edited"
@@ -167,7 +166,7 @@ def ips(text: str, *_: object) -> Iterator[Span]:
             continue
         if text[end - 1] == ":" and text[end - 2] != ":":
             end -= 1
-        if 2 < end - start <= _MAX_IPV6 and text.count(":", start, end) > 1:
+        if 2 < end - start <= MAX_IPV6 and text.count(":", start, end) > 1:
             yield Span(start, end, IP_SCORE)
 
 
