@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import re
+import struct
+from collections.abc import Callable, Iterator
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 
 from curation.arrays import Int64s
+from curation.pii.account_kernels import (
+    COLUMNS,
+    DIGITS,
+    END,
+    IS_GROUPED,
+    NAMED_SSN,
+    START,
+    WINDOW,
+    find_ssns,
+    have_cards,
+    have_ssns,
+)
 from curation.pii.context import (
     ANY_NAME,
     NAMED,
@@ -19,10 +34,10 @@ from curation.pii.context import (
     word_shape,
 )
 from curation.pii.evidence import DOUBTFUL, Match, is_part
+from curation.pii.number_characters import values_of_digits
 from curation.pii.numbering import digits_of
-from curation.pii.recognizers import Span, ssns_between
-from curation.pii.window_kernels import NAMED_SSN, have_cards, have_ssns
-from curation.pii.windows import plain
+from curation.pii.recognizers import GROUPED_SSN_SCORE, SSN_SCORE, Span
+from curation.pii.windows import plain, plain_codes
 from curation.text import views
 
 _AROUND, _NAME_REACH, _OTHER_REACH = 5, REACH + 1, 160
@@ -43,8 +58,13 @@ _PRINTED_CARD = re.compile(
 )
 _PRINTED_SSN = re.compile(r"(?<!\d)\d{3}-\d\d-\d{4}(?!\d)")
 _AFTER_COUNTRY_CODE = re.compile(r"\+\d{1,3} \Z")
-_NEVER_ISSUED_AREA = 900
-"""Area numbers from here on are never issued; 987-65-4320 to 4329 are reserved for advertisements (SSA)."""
+_NEVER_ISSUED = 900_00_0000
+"""Numbers from here on are never issued; 987-65-4320 to 4329 are reserved for advertisements (SSA)."""
+_SSN_SIZE = 9
+"""Characters of the shortest social security number."""
+_AROUND_COLUMNS = struct.Struct("<4I")
+_AT_ONCE = 1 << 14
+"""Numbers around which the text is taken at once, which bounds memory."""
 
 TEST_CARDS = (
     "4111111111111111", "4012888888881881", "4242424242424242", "5555555555554444", "5105105105105100",
@@ -119,14 +139,69 @@ def judge_iban(text: str, span: Span) -> Match | None:
     return Match("iban", span.start, span.end, span.score, value, value in EXAMPLE_IBANS)
 
 
-def judge_simple_ssn(text: str, start: int, end: int, _: int, named: int) -> list[Match | None] | None:
-    """The social security numbers in a window of ASCII.
+def judge_ssns(
+    characters: views.Characters, windows: Int64s, text_of: Callable[[int], str], minimum: float, _: tuple[str, ...]
+) -> tuple[list[tuple[int, Match]], Int64s]:
+    """The social security numbers in windows, and windows with other letters. Arguments are as in `Kind.judge_all`."""
+    rows = windows[:, 0]
+    begins, ends = (windows[:, 1:3] + characters.first[rows, None]).T
+    numbers = np.empty((int(((ends - begins) // _SSN_SIZE + 1).sum()), COLUMNS), np.int64)
+    bounds, done = (characters.first[rows], characters.last[rows]), np.zeros(len(windows), np.bool_)
+    numbers = numbers[: find_ssns(characters.codepoints, begins, ends, *bounds, plain_codes(), numbers, done)]
+    rows, named = windows[numbers[:, WINDOW]][:, [0, 4]].T
+    starts, stops = (numbers[:, [START, END]] - characters.first[rows, None]).T
+    columns = (rows, starts, stops, numbers[:, DIGITS], numbers[:, IS_GROUPED], named)
+    known: dict[bytes, float | None] = {}
+    matches = []
+    for around, row, start, end, digits, is_grouped, may_be_named in zip(
+        _surroundings(characters, numbers, rows, named), *(one.tolist() for one in columns), strict=True
+    ):
+        if may_be_named & OTHERWISE:
+            span = Span(start, end, GROUPED_SSN_SCORE if is_grouped else SSN_SCORE)
+            match = judge_ssn(text_of(row), span, may_be_named)
+        else:
+            if around not in known:
+                known[around] = _score_around(around)
+            score = known[around]
+            if score is None or score < minimum:
+                continue
+            match = Match("us_ssn", start, end, score, f"{digits:09}", digits >= _NEVER_ISSUED)
+        if match is not None:
+            matches.append((row, match))
+    return matches, windows[~done]
 
-    Arguments are as in `Kind.judge_simple`.
+
+def _surroundings(text: views.Characters, numbers: Int64s, rows: Int64s, named: Int64s) -> Iterator[bytes]:
+    """What the score of each social security number depends on: for `_score_around`.
+
+    Args:
+        text: The texts.
+        numbers: The numbers, as `find_ssns` finds them.
+        rows: The row of each.
+        named: What words may name each, as bits.
     """
-    if not text[max(0, start - 1) : end + 1].isascii():
-        return None
-    return [judge_ssn(text, span, named) for span in ssns_between(text, start, end + 1)]
+    starts, ends, is_named = numbers[:, START], numbers[:, END], named == NAMED["us_ssn"]
+    lows = np.maximum(text.first[rows], starts - np.where(is_named, _NAME_REACH, _AROUND))
+    highs = np.minimum(text.last[rows], ends + _AROUND)
+    others = np.column_stack([starts - lows, ends - lows, numbers[:, IS_GROUPED], is_named])
+    for first in range(0, len(numbers), _AT_ONCE):
+        part = slice(first, first + _AT_ONCE)
+        sizes = highs[part] - lows[part] + others.shape[1]
+        edges = np.append(0, np.cumsum(sizes))
+        places = np.repeat(lows[part] - edges[:-1], sizes) + np.arange(edges[-1])
+        around = text.codepoints[np.minimum(places, len(text.codepoints) - 1)]
+        around[values_of_digits()[around] <= 9] = ord("0")
+        around[edges[1:, None] - np.arange(others.shape[1], 0, -1)] = others[part]
+        written = around.tobytes()
+        yield from (written[at:end] for at, end in pairwise((edges * around.itemsize).tolist()))
+
+
+def _score_around(around: bytes) -> float | None:
+    """The score of a social security number that no word names otherwise, by what `_surroundings` says of it."""
+    start, end, is_grouped, is_named = _AROUND_COLUMNS.unpack(around[-_AROUND_COLUMNS.size :])
+    text = around[: -_AROUND_COLUMNS.size].decode("utf-32-le")
+    score = GROUPED_SSN_SCORE if is_grouped else SSN_SCORE
+    return _ssn_score(text, start, end, score, NAMED["us_ssn"] if is_named else 0)
 
 
 def judge_ssn(text: str, span: Span, named: int = ANY_NAME) -> Match | None:
@@ -147,7 +222,7 @@ def judge_ssn(text: str, span: Span, named: int = ANY_NAME) -> Match | None:
     if score is None:
         return None
     digits = digits_of(text[start:end])
-    return Match("us_ssn", start, end, score, digits, int(digits[:3]) >= _NEVER_ISSUED_AREA)
+    return Match("us_ssn", start, end, score, digits, int(digits) >= _NEVER_ISSUED)
 
 
 @lru_cache(maxsize=1 << 12)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from curation.arrays import Int64s
+from curation.arrays import Bools, Int64s
 from curation.pii.numbering import shape
 from curation.text import views
 
@@ -68,6 +68,8 @@ _BETWEEN = " \t\n\r\u00a0.,;:#&/|()[]<>*\"'№=-–—"
 """Characters between a name, and the number or numbers that it names."""
 _TAG = re.compile("<(?:EMAIL|IP|PHONE|CREDIT_CARD|IBAN|US_SSN|SECRET|PERSON|LOCATION)>")
 """What replaced other matches, which names nothing."""
+_ALPHANUMERIC = np.array([chr(code).isalnum() for code in range(128)] + [False])
+"""Whether a character of ASCII is a letter or digit; at the end, for any other."""
 _KEPT = 1 << 12
 """Texts next to matches to remember, with zeros for digits."""
 
@@ -234,6 +236,7 @@ def may_be_named(text: views.Characters, text_of: Callable[[int], str], stretche
         return named
     stops, values = np.divmod(np.array(found), 1 << _WORD_BITS)
     begins = stops - (values >> _BITS)
+    values[_are_parts(text, begins, stops)] &= ~OTHERWISE
     for bit in (*NAMED.values(), OTHERWISE):
         is_wanted = values & bit != 0
         if is_wanted.any():
@@ -241,6 +244,23 @@ def may_be_named(text: views.Characters, text_of: Callable[[int], str], stretche
             latest = np.append(-1, np.maximum.accumulate(begins[is_wanted]))
             named[latest[np.searchsorted(stops[is_wanted], highs, "right")] >= lows] |= bit
     return named
+
+
+def _are_parts(text: views.Characters, begins: Int64s, ends: Int64s) -> Bools:
+    """Which stretches are only a part of a word, and neither a whole one nor one without the "s" at its end.
+
+    Args:
+        text: The characters of all texts.
+        begins: First code point of each stretch.
+        ends: Code point after each.
+    """
+    codes, edges = text.codepoints, np.append(text.first, text.last)
+    following = codes[ends % len(codes)]
+    before = _ALPHANUMERIC[np.minimum(codes[begins - 1], 128)] & ~np.isin(begins, edges)
+    after = _ALPHANUMERIC[np.minimum(following, 128)] & ~np.isin(ends, edges)
+    behind = _ALPHANUMERIC[np.minimum(codes[(ends + 1) % len(codes)], 128)] & ~np.isin(ends + 1, edges)
+    found: Bools = before | (after & ((following | 32 != ord("s")) | behind))
+    return found
 
 
 def is_named_otherwise(text: str, start: int, end: int, named: int = ANY_NAME, form: str = "") -> bool:

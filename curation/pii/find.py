@@ -18,7 +18,8 @@ from curation.pii import accounts, addresses, context, extensions, phones, recog
 from curation.pii.evidence import Match
 from curation.pii.extension_kernels import MAX_EXTENSION
 from curation.pii.recognizers import Span
-from curation.pii.windows import Stretches, address_windows, email_windows, number_windows
+from curation.pii.window_kernels import have_digits_outside
+from curation.pii.windows import MIN_PHONE_DIGITS, Stretches, address_windows, email_windows, number_windows
 from curation.text import views
 
 
@@ -117,7 +118,7 @@ KINDS = {
         recognizers.ssns,
         lambda text, span, _, named=context.ANY_NAME: accounts.judge_ssn(text, span, named),
         accounts.may_be_ssns,
-        judge_simple=accounts.judge_simple_ssn,
+        accounts.judge_ssns,
         before=1,
         after=lambda text, end: end + 1,
     ),
@@ -146,8 +147,6 @@ Settled = Mapping[int, Sequence[tuple[int, int]]]
 """The start and end of replacements, by row, in order."""
 _FAR = 1 << 40
 """Further than any text is long."""
-_EDGE = 3
-"""Characters before the first digit of a window, and behind the last, that are usually all."""
 _DENSE = 1000
 """Characters per window of a text in which all windows are looked at together."""
 _MAY_BE_LETTER = np.array([chr(code).isalnum() for code in range(128)] + [True])
@@ -269,7 +268,7 @@ def _with_words(windows: Stretches, named: Int64s) -> Windows:
 
 
 def _outside(numbers: Windows, text: views.Characters, matches: Mapping[int, Sequence[Match]]) -> Windows:
-    """The windows of numbers that have digits outside of a match of a more certain kind: what overlaps it is dropped.
+    """The windows with enough digits for a phone number between matches of more certain kinds: others overlap them.
 
     Args:
         numbers: The windows.
@@ -283,12 +282,11 @@ def _outside(numbers: Windows, text: views.Characters, matches: Mapping[int, Seq
     lasts = np.array([at + one.end for at, found in kept for one in found])
     rows, starts, ends = numbers[:, :3].T
     starts, ends = starts + text.first[rows], ends + text.first[rows]
-    classes = windows.classes()
-    for _ in range(_EDGE):
-        starts += classes[text.codepoints[starts]] & windows.DIGIT == 0
-        ends -= classes[text.codepoints[ends - 1]] & windows.DIGIT == 0
-    place = np.minimum(np.searchsorted(lasts, starts, "right"), len(lasts) - 1)
-    outside: Windows = numbers[(starts < firsts[place]) | (lasts[place] < ends)]
+    found = np.zeros(len(numbers), np.bool_)
+    have_digits_outside(
+        *(text.codepoints, starts, ends, firsts, lasts, windows.classes(), windows.DIGIT, MIN_PHONE_DIGITS, found)
+    )
+    outside: Windows = numbers[found]
     return outside
 
 

@@ -212,12 +212,7 @@ def _iban_forms() -> dict[str, re.Pattern[str]]:
 
 def ssns(text: str, *_: object) -> Iterator[Span]:
     """US social security numbers that may have been issued."""
-    return ssns_between(text, 0, len(text))
-
-
-def ssns_between(text: str, start: int, end: int) -> Iterator[Span]:
-    """The same in a part of a text."""
-    for match in _SSN.finditer(text, start, end):
+    for match in _SSN.finditer(text):
         if span := _ssn(match):
             yield span
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from curation.arrays import Bools, Int64s, UInt8s, UInt32s
-from curation.running.compiled import kernel, leaf
+from curation.running.compiled import kernel
 
 ANCHOR = 4
 """Length of the two letters and two digits that an IBAN begins with."""
@@ -17,12 +17,6 @@ MIN_ABROAD = 6
 """Digits of the shortest number with its calling code."""
 MAX_BETWEEN, MAX_GROUPS = 4, 21
 """Punctuation between two groups of digits, and groups, of a candidate."""
-MIN_CARD, MAX_CARD = 12, 19
-"""Digits of card numbers."""
-CARD_GROUPS = sum(1 << count for count in (4, 7, 8, *range(10, 17)))
-"""The numbers of digits behind which there may be a space or hyphen, as bits."""
-NAMED_SSN, PRINTED_SSN = 1, 2
-"""What `have_ssns` finds."""
 MAX_RUN, MAX_DIGITS = 20, 100
 """Digits of the longest group that libphonenumber takes as a whole, and of windows in which numbers are searched."""
 
@@ -122,74 +116,40 @@ def find_anchors(
 
 
 @kernel
-def have_cards(codepoints: UInt32s, begins: Int64s, ends: Int64s, found: Bools) -> None:
-    """Tell which windows have digits that may be a card number by their check digit and their groups.
+def have_digits_outside(
+    codepoints: UInt32s,
+    begins: Int64s,
+    ends: Int64s,
+    firsts: Int64s,
+    lasts: Int64s,
+    classes: UInt8s,
+    digit: int,
+    minimum: int,
+    found: Bools,
+) -> None:
+    """Tell which windows have a stretch outside of matches with at least `minimum` digits.
 
     Args:
         codepoints: Code points of all texts.
-        begins: First code point of each window.
+        begins: First code point of each window, in order.
         ends: Code point after each window.
-        found: Output: whether a window has such digits; false before.
+        firsts: First code point of each match, in order.
+        lasts: Code point after each match; they do not overlap.
+        classes: Classes of code points, as bits.
+        digit: Class of digits.
+        minimum: Number of digits.
+        found: Output: whether a window has such a stretch; false before.
     """
+    digit_bit, place = np.uint8(digit), 0
     for window in range(begins.size):
-        end = ends[window]
-        for start in range(begins[window], end):
-            is_first = 49 <= codepoints[start] <= 54 and not _is_digit(codepoints, start - 1, begins[window], end)
-            count, i = 0, start
-            # The sums of the digits with every second one doubled, the last one or the one before it.
-            last_doubled, other_doubled = np.int64(0), np.int64(0)
-            while is_first and i < end and count < MAX_CARD:
-                if 48 <= codepoints[i] <= 57:
-                    count, digit = count + 1, np.int64(codepoints[i]) - 48
-                    doubled = 2 * digit - 9 if digit > 4 else 2 * digit
-                    last_doubled, other_doubled = other_doubled + doubled, last_doubled + digit
-                    is_last = not _is_digit(codepoints, i + 1, start, end)
-                    found[window] |= is_last and count >= MIN_CARD and other_doubled % 10 == 0
-                elif not (
-                    CARD_GROUPS >> count & 1 and _may_join(codepoints[i]) and _is_digit(codepoints, i - 1, start, end)
-                ):
-                    break
-                i += 1
-
-
-@kernel
-def have_ssns(codepoints: UInt32s, begins: Int64s, ends: Int64s, found: UInt8s) -> None:
-    """Tell which windows have digits grouped as those of social security numbers.
-
-    Args:
-        codepoints: Code points of all texts.
-        begins: First code point of each window.
-        ends: Code point after each window.
-        found: Output: NAMED_SSN for a window that has them only in forms that need a word that names them, PRINTED_SSN
-            for one with hyphens between three groups; 0 before.
-    """
-    for window in range(begins.size):
-        # The sizes of the last three groups, and whether hyphens may be between the first two and the last two.
-        first, second, size, is_first_hyphen, is_hyphen = 0, 0, 0, False, False
-        for i in range(begins[window], ends[window]):
-            code = codepoints[i]
-            if 48 <= code <= 57:
-                size += 1
-                if not _is_digit(codepoints, i + 1, i, ends[window]):
-                    in_three = first == 3 and second == 2 and size == 4
-                    if in_three and is_first_hyphen and is_hyphen:
-                        found[window] = PRINTED_SSN
-                    elif in_three or size == 9 or (second == 5 and size == 4) or (second == 3 and size == 6):
-                        found[window] = max(found[window], NAMED_SSN)
-            elif size and (code == 46 or _may_join(code)):
-                first, second, size = second, size, 0
-                is_first_hyphen, is_hyphen = is_hyphen, code != 46 and code != 32
-            else:
-                first, second, size = 0, 0, 0
-
-
-@leaf
-def _is_digit(codepoints: UInt32s, place: int, begin: int, end: int) -> bool:
-    """Whether an ASCII digit is at a place, and that is within a window."""
-    return begin <= place < end and 48 <= codepoints[place] <= 57
-
-
-@leaf
-def _may_join(code: int) -> bool:
-    """Whether recognizers may see a character as a space or hyphen."""
-    return code == 32 or code == 45 or code > 127
+        i, count = begins[window], 0
+        while place < lasts.size and lasts[place] <= i:
+            place += 1
+        match = place
+        while i < ends[window] and count < minimum:
+            if match < firsts.size and i >= firsts[match]:
+                i, match, count = lasts[match], match + 1, 0
+                continue
+            count += (classes[codepoints[i]] & digit_bit) != 0
+            i += 1
+        found[window] = count >= minimum

@@ -96,6 +96,15 @@ def _tables() -> tuple[UInt8s, Bools]:
     return table, joined
 
 
+@cache
+def plain_codes() -> UInt8s:
+    """The character of ASCII of every code point in `plain`, 255 for those that have none. Shape (0x110000,)."""
+    table = np.full(_ALL_CODES, 255, dtype=np.uint8)
+    table[:128] = range(128)
+    table[list(_PLAIN)] = list(_PLAIN.values())
+    return table
+
+
 def shown(text: str) -> str:
     """The text in the form that recognizers see, character by character: "邮箱a@b.cn" → "\\n\\na@b.cn"."""
     return text if text.isascii() else joined_letters().sub("\n", text)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -11,7 +13,9 @@ from hypothesis import strategies as st
 from curation.pii import context
 from curation.text import views
 
-PIECES = st.sampled_from(["tel ", "Part no. ", "DO\u0130 ", "ISBN", "x" * 30, "1" * 20, "\u00e9", " ", "call"])
+PIECES = st.sampled_from(
+    ["tel ", "Part no. ", "DO\u0130 ", "ISBN", "x" * 30, "1" * 20, "\u00e9", " ", "call", "ssn ", "s", "9"]
+)
 TEXTS = st.lists(st.lists(PIECES, max_size=12).map("".join), min_size=1, max_size=4)
 
 
@@ -32,10 +36,26 @@ def test_words_near_stretches(texts: list[str], data: st.DataObject) -> None:
     expected = []
     for row, start, end in stretches:
         reach = int(context.reach_before(np.array([end - start]))[0])
-        around = texts[row][max(0, start - reach) : end + 12].replace("\u0130", "i").lower()
-        expected.append(sum({bit for _, value in context._all_words().iter(around) for bit in BITS if value & bit}))
+        lower = texts[row].replace("\u0130", "i").lower()
+        low, high = max(0, start - reach), end + 12
+        named = 0
+        for place, value in context._all_words().iter(lower[low:high]):
+            first, last = low + place + 1 - (value >> context._BITS), low + place + 1
+            is_whole = re.search(r"[a-z0-9]", lower[first - 1 : first] if first else "") is None
+            is_whole = is_whole and re.match(r"s?(?![a-z0-9])", lower[last:]) is not None
+            named |= sum(bit for bit in BITS if value & bit and (is_whole or bit != context.OTHERWISE))
+        expected.append(named)
     found = context.may_be_named(characters, texts.__getitem__, np.array(stretches, np.int64))
     assert found.tolist() == expected
+
+
+def test_a_part_of_a_word_names_nothing() -> None:
+    """Words that name another number only count as a whole, also in the plural and at the ends of texts."""
+    texts = ["SSN 1", "SN 1", "parts 1", "party 1", "apart 1", "ISBN", "x ISBNs", "isbn1", "\u00e9sn 1", "isbn-13 1"]
+    characters = views.characters(pa.array(texts))
+    stretches = np.array([[row, len(text), len(text)] for row, text in enumerate(texts)])
+    named = context.may_be_named(characters, texts.__getitem__, stretches) & context.OTHERWISE
+    assert np.flatnonzero(named).tolist() == [1, 2, 5, 6, 8, 9]
 
 
 NEAR = st.sampled_from(

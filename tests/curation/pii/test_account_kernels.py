@@ -1,0 +1,90 @@
+"""The kernel for social security numbers finds and judges the same as the recognizer and what judges its spans."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from curation.pii import accounts
+from curation.pii.context import NAMED, OTHERWISE
+from curation.pii.evidence import Match
+from curation.pii.recognizers import Span, ssns
+from curation.pii.windows import number_windows, plain
+from curation.text import views
+
+PARTS = st.sampled_from(
+    [
+        *("308-63-0237", "308 63 0237", "308.63.0237", "308630237", "30863-0237", "308-630237", "308-63 0237"),
+        *("308\u00a063\u00a00237", "308\u201063\u20100237", "987-65-4321", "078-05-1120", "111111111", "666-63-0237"),
+        *("000-63-0237", "308-00-0237", "308-63-0000", "\uff13\uff10\uff18-63-0237", "\u0663", "\u90ae", "\u00e9"),
+        *("1", "22", "333", "4444", "+49 ", "+", "(", ")", "-", " ", ".", "/", "x", "#", "_", "=", "@", "\n", "a", ":"),
+        *("ssn ", "SSN#", "social security: ", "soc. sec\n", "no. ", "ISBN-10 ", "\u200b", "\u0436\u0444 "),
+    ]
+)
+NAMES = (0, NAMED["us_ssn"], OTHERWISE, NAMED["us_ssn"] | OTHERWISE)
+
+
+def compare(texts: list[str], named: int, minimum: float = 0.0) -> tuple[list[Match], int]:
+    """Compare both in some texts; the matches of the kernel, and the number of windows that it leaves to others."""
+    characters = views.characters(pa.array(texts, pa.string()))
+    found = number_windows(characters)
+    found = np.column_stack([found, np.full(len(found), named)])
+    matches, others = accounts.judge_ssns(characters, found, texts.__getitem__, minimum, ())
+    left = {tuple(window) for window in others.tolist()}
+    expected = []
+    for row, start, end, count, bits in found.tolist():
+        text, begin = texts[row], max(0, start - 1)
+        for span in () if (row, start, end, count, bits) in left else ssns(plain(text[begin : end + 1])):
+            match = accounts.judge_ssn(text, Span(begin + span.start, begin + span.end, span.score), named)
+            if match is not None and match.score >= minimum:
+                expected.append((row, match))
+    assert [one for one in matches if one[1].score >= minimum] == expected
+    return [match for _, match in matches], len(others)
+
+
+@settings(deadline=None, derandomize=True, max_examples=600)
+@given(st.lists(st.lists(PARTS, max_size=12).map("".join), max_size=3), st.sampled_from(NAMES))
+def test_the_kernel_agrees_with_the_recognizer(texts: list[str], named: int) -> None:
+    compare(texts, named)
+
+
+@settings(deadline=None, derandomize=True, max_examples=400)
+@given(st.text("01369-. ", max_size=40))
+def test_the_kernel_agrees_on_digits_and_punctuation(text: str) -> None:
+    compare([text], 0)
+
+
+def test_windows_that_are_left_to_the_recognizer() -> None:
+    """Those next to letters outside of ASCII are; those with typographic spaces and hyphens are not."""
+    assert compare(["308-63-0237"], 0)[1] == 0
+    assert compare(["308\u00a063\u00a00237 and 308\u201163\u20110237"], 0)[1] == 0
+    assert compare(["\u90ae308-63-0237"], 0)[1] == 1
+    assert compare(["308-63-0237\u00e9"], 0)[1] == 1
+
+
+def test_numbers_at_the_ends_of_texts() -> None:
+    """Texts are next to each other in memory, but a number at the end of one has nothing to do with the next one."""
+    found, _ = compare(["308-63-0237", "308-63-0238", "", "x308-63-0239", "308-63-0230"], NAMED["us_ssn"])
+    assert [one.value for one in found] == ["308630237", "308630238", "308630230"]
+    assert [one.score for one in compare(["ssn", "308-63-0237"], NAMED["us_ssn"])[0]] == [0.5]
+
+
+def test_what_is_around_many_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is taken in parts, and each number has its own."""
+    texts = [f"{'ssn ' if number % 3 else '#'}308-63-{number:04}" for number in range(1, 40)]
+    expected = compare(texts, NAMED["us_ssn"])
+    monkeypatch.setattr(accounts, "_AT_ONCE", 7)
+    assert compare(texts, NAMED["us_ssn"]) == expected
+    assert {one.score for one in expected[0]} == {0.85}
+
+
+def test_only_what_counts_is_found() -> None:
+    """Doubtful numbers are left out if they cannot count; those that belong to nobody are kept as they are."""
+    assert compare(["308630237"], 0, 0.4)[0] == []
+    assert [(one.value, one.kept) for one in compare(["899-63-0237 900-63-0237"], 0, 0.4)[0]] == [
+        ("899630237", False),
+        ("900630237", True),
+    ]
