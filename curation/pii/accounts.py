@@ -140,7 +140,7 @@ def judge_iban(text: str, span: Span) -> Match | None:
 
 
 def judge_ssns(
-    characters: views.Characters, windows: Int64s, text_of: Callable[[int], str], minimum: float, _: tuple[str, ...]
+    characters: views.Characters, windows: Int64s, text_of: Callable[[int], str], minimum: float, *_: object
 ) -> tuple[list[tuple[int, Match]], Int64s]:
     """The social security numbers in windows, and windows with other letters. Arguments are as in `Kind.judge_all`."""
     rows = windows[:, 0]

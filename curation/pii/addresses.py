@@ -200,7 +200,7 @@ def _follows_login(before: str, has_path: bool) -> bool:
 
 
 def judge_addresses(
-    characters: views.Characters, windows: Int64s, text_of: Callable[[int], str], minimum: float, _: tuple[str, ...]
+    characters: views.Characters, windows: Int64s, text_of: Callable[[int], str], minimum: float, *_: object
 ) -> tuple[list[tuple[int, Match]], Int64s]:
     """The addresses in windows of ASCII, and the other windows. Arguments are as in `Kind.judge_all`."""
     offsets = characters.first[windows[:, 0]]

@@ -55,8 +55,8 @@ class Kind:
         candidates: Chooses the windows that may have a match, given the characters of all texts, the windows, and the
             minimum score.
         judge_all: Judges simple windows all at once, given the characters of all texts, the windows, a function that
-            returns the text of a row, the minimum score and the regions. Returns their matches with their rows, and the
-            other windows that may have one.
+            returns the text of a row, the minimum score, the regions, and whether replacements need not be found. Returns
+            their matches with their rows, and the other windows that may have one.
         judge_simple: Judges a window whose form is so simple that it needs no recognizer, given the text, where the
             window starts and ends, the number of characters that its search requires, and whether a word that names a
             number may be near. Returns what there is in it; None if it needs the recognizer.
@@ -72,7 +72,7 @@ class Kind:
     judge: Callable[..., Match | None]
     candidates: Callable[[views.Characters, Windows, float], Windows] = lambda _, windows, *__: windows
     judge_all: Callable[
-        [views.Characters, Windows, Callable[[int], str], float, tuple[str, ...]],
+        [views.Characters, Windows, Callable[[int], str], float, tuple[str, ...], bool],
         tuple[list[tuple[int, Match]], Windows],
     ] = lambda _, windows, *__: ([], windows)
     judge_simple: Callable[[str, int, int, int, bool], Sequence[Match | None] | None] | None = None
@@ -194,7 +194,7 @@ def find(
             chosen = _outside(chosen, characters, matches)
         chosen = np.column_stack([chosen[:, :-1], chosen[:, -1] & (context.NAMED.get(name, 0) | context.OTHERWISE)])
         chosen = kind.candidates(characters, chosen, minimum)
-        judged, others = kind.judge_all(characters, chosen, text_of, minimum, search.regions)
+        judged, others = kind.judge_all(characters, chosen, text_of, minimum, search.regions, settled is not None)
         for row, one in judged:
             if one.score >= minimum:
                 matches.setdefault(row, []).append(one)

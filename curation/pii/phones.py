@@ -6,12 +6,12 @@ import re
 import struct
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
-from itertools import pairwise
+from itertools import compress, pairwise
 from typing import NamedTuple
 
 import numpy as np
 
-from curation.arrays import Int64s
+from curation.arrays import Bools, Int64s
 from curation.pii.context import (
     ANY_NAME,
     NAMED,
@@ -25,9 +25,10 @@ from curation.pii.digit_meanings import Meaning
 from curation.pii.evidence import Match, is_part
 from curation.pii.extensions import end_of_context
 from curation.pii.number_characters import are_joined_letters, kinds_of_characters, values_of_digits
-from curation.pii.number_parts import numbers_in_parts
+from curation.pii.number_parts import NumberParts, numbers_in_parts
 from curation.pii.numbering import (
     COUNTRY_CODE,
+    NATIONAL,
     PLUS,
     Grouping,
     Number,
@@ -85,6 +86,8 @@ _WELL_PRINTED = re.compile(rf"[+＋]\D{{0,9}}\d|{_SLASHED_PATTERN}|(?!{_DATE_PAT
 _MAY_BE_PRINTED = re.compile(rf"[(（\[［]?(?:[+＋]|00)|{_GROUPED_PATTERN}")
 """What a number that may be well printed begins with, unless it has a slash."""
 _BEHIND_DASH = re.compile(rf"\d[{HYPHENS}]\Z")
+_FAKE, _FICTIONAL = np.array([ord(character) for character in "-555-01"], np.uint32), (Meaning(1, 0, NATIONAL),)
+"""What numbers that replace others have behind their area code, and what they mean."""
 _FICTION = re.compile(r"\+1\d{3}55501\d\d")
 """Numbers that the North American numbering plan reserves for fiction, in every area."""
 _WRITTEN = re.compile(rf"[\d{re.escape(NUMBER_PUNCTUATION)}]*+")
@@ -122,6 +125,7 @@ def judge_windows(
     text_of: Callable[[int], str],
     minimum: float,
     regions: tuple[str, ...],
+    is_again: bool = False,
 ) -> tuple[list[tuple[int, Match]], Int64s]:
     """Judge windows by their parts, and what their digits mean. Tables have no numbers.
 
@@ -132,11 +136,13 @@ def judge_windows(
         text_of: Returns the text of a row.
         minimum: The minimum score.
         regions: Regions (ISO 3166) of national phone numbers.
+        is_again: Whether numbers in the texts were replaced, and these replacements need not be found.
 
     Returns:
         The matches with their rows, and the other windows that may have one.
     """
-    matches, windows = _judge_parts(characters, windows[windows[:, 3] <= MAX_FIGURES], text_of, minimum, regions)
+    windows = windows[windows[:, 3] <= MAX_FIGURES]
+    matches, windows = _judge_parts(characters, windows, text_of, minimum, regions, is_again)
     others = [
         place
         for place, (row, start, end, _, named) in enumerate(windows.tolist())
@@ -233,10 +239,14 @@ def _judge_parts(
     text_of: Callable[[int], str],
     minimum: float,
     regions: tuple[str, ...],
+    is_again: bool,
 ) -> tuple[list[tuple[int, Match]], Int64s]:
     """Judge windows by their parts, as `judge_windows`: the matches, and the windows that need a closer look."""
     matches: list[tuple[int, Match]] = []
-    numbers, digits, meanings, done = numbers_in_parts(characters, windows, regions)
+    numbers, digits, meanings, done = found = numbers_in_parts(characters, windows, regions)
+    if is_again:
+        are_others = ~_are_fakes(characters, windows, found)
+        numbers, digits = numbers[are_others], list(compress(digits, are_others.tolist()))
     of_number, must_be_printed = windows[numbers[:, 0]], minimum > PHONE_SCORE
     numbers[:, 1:3] += of_number[:, 1:2]
     shapes = _shapes(characters, of_number[:, 0], numbers)
@@ -268,6 +278,28 @@ def _judge_parts(
         if match is not None:
             matches.append((row, match))
     return matches, windows[~done]
+
+
+def _are_fakes(text: views.Characters, windows: Int64s, found: NumberParts) -> Bools:
+    """Which numbers have replaced others, if no other one overlaps them and they are no part of one.
+
+    Args:
+        text: The texts.
+        windows: The windows.
+        found: The numbers in them.
+    """
+    numbers, _, meanings, done = found
+    window, meant = numbers[:, 0], numbers[:, -1]
+    starts, ends = (numbers[:, 1:3] + (text.first[windows[window, 0]] + windows[window, 1])[:, None]).T
+    are_american = np.array([one[:1] == _FICTIONAL for one in meanings], np.bool_)
+    # The extension of a number may go on in the next window.
+    ends_before = np.append(0, np.maximum.accumulate(ends))[:-1]
+    starts_after = np.append(np.minimum.accumulate(starts[::-1])[::-1], len(text.codepoints))[1:]
+    is_alone = (ends_before <= starts) & (ends <= starts_after) & np.append(True, done)[window]
+    are_fakes: Bools = is_alone & (numbers[:, 3] == 0) & (ends - starts == len("212-555-0123")) & are_american[meant]
+    written = text.codepoints[starts[are_fakes, None] + 3 + np.arange(len(_FAKE))]
+    are_fakes[are_fakes] = (written == _FAKE).all(axis=1)
+    return are_fakes
 
 
 def _shapes(characters: views.Characters, rows: Int64s, numbers: Int64s) -> Iterator[bytes]:
