@@ -55,8 +55,8 @@ class Kind:
         candidates: Chooses the windows that may have a match, given the characters of all texts, the windows, and the
             minimum score.
         judge_all: Judges simple windows all at once, given the characters of all texts, the windows, a function that
-            returns the text of a row, the minimum score, the regions, and whether replacements need not be found. Returns
-            their matches with their rows, and the other windows that may have one.
+            returns the text of a row, the minimum score, the regions, and whether replacements need not be found.
+            Returns their matches with their rows, and the other windows that may have one.
         judge_simple: Judges a window whose form is so simple that it needs no recognizer, given the text, where the
             window starts and ends, the number of characters that its search requires, and whether a word that names a
             number may be near. Returns what there is in it; None if it needs the recognizer.

@@ -143,10 +143,10 @@ def find_parts(
             total = size
         if is_complete and digits_end == size and end < last[window] and codepoints[end] == 35:
             hashed = _start_of_hashed(codepoints, begin, before, size)
-        unclear = NONE
+        before_hash = hashed
         if has_extension:
             # Digits behind "#" belong to it, unless the number ends before the last digits.
-            hashed, unclear = NONE, hashed
+            hashed = NONE
         if hashed != NONE:
             kinds[size], before[size + 1], total = LETTER, before[size], size + 1
         if is_complete and total > size:
@@ -169,11 +169,8 @@ def find_parts(
                     break
                 if high == digits_end and has_extension:
                     high = total
-                elif high == hashed:
+                elif high == before_hash:
                     high = size + 1
-                elif high == unclear:
-                    is_complete = False
-                    break
                 elif high < digits_end:
                     # Digits that have too many others before them, or too much punctuation.
                     label, stop = high, NONE

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from curation.arrays import Bools, Int64s
+from curation.arrays import Bools, Int64s, UInt8s
 from curation.pii.context import (
     ANY_NAME,
     NAMED,
@@ -41,9 +41,9 @@ from curation.pii.numbering import (
 )
 from curation.pii.phone_matcher import next_candidate
 from curation.pii.recognizers import GLUED_WORD, PHONE_SCORE, Span
-from curation.pii.shape_kernels import AROUND, BEHIND, COLUMNS, write_shapes
+from curation.pii.shape_kernels import AROUND, BEHIND, COLUMNS, HAS_SLASH, IS_ABROAD, IS_GROUPED, write_shapes
 from curation.pii.window_kernels import MAX_DIGITS
-from curation.pii.windows import HYPHENS, MIN_PHONE_DIGITS, NUMBER_PUNCTUATION, plain, spelled
+from curation.pii.windows import HYPHENS, MIN_PHONE_DIGITS, NUMBER_PUNCTUATION, plain, plain_codes, spelled
 from curation.text import views
 
 WELL_PRINTED = 0.6
@@ -83,8 +83,6 @@ _SLASHED = re.compile(_SLASHED_PATTERN)
 """Area code / number, as in Germany and Austria, in any grouping."""
 _WELL_PRINTED = re.compile(rf"[+＋]\D{{0,9}}\d|{_SLASHED_PATTERN}|(?!{_DATE_PATTERN}){_GROUPED_PATTERN}")
 """Where a number may begin that is well printed."""
-_MAY_BE_PRINTED = re.compile(rf"[(（\[［]?(?:[+＋]|00)|{_GROUPED_PATTERN}")
-"""What a number that may be well printed begins with, unless it has a slash."""
 _BEHIND_DASH = re.compile(rf"\d[{HYPHENS}]\Z")
 _FAKE, _FICTIONAL = np.array([ord(character) for character in "-555-01"], np.uint32), (Meaning(1, 0, NATIONAL),)
 """What numbers that replace others have behind their area code, and what they mean."""
@@ -161,6 +159,7 @@ class _KnownNumber(NamedTuple):
         ways: Each of its meanings, and how it is grouped; None if that needs a closer look.
         look: What can be said of it by its shape; None if it is no number.
         labelled: The same if a "#" before it belongs to a word that names a number.
+        printed: How it is printed, as bits.
     """
 
     size: int
@@ -169,6 +168,7 @@ class _KnownNumber(NamedTuple):
     ways: tuple[tuple[Meaning, Grouping], ...] | None
     look: _Look | None
     labelled: _Look | None
+    printed: int
 
 
 def _known(written: bytes, meanings: Sequence[tuple[Meaning, ...]]) -> _KnownNumber | None:
@@ -178,16 +178,16 @@ def _known(written: bytes, meanings: Sequence[tuple[Meaning, ...]]) -> _KnownNum
         written: The shape of the number and of what is around it, as `write_shapes` writes it.
         meanings: What numbers may mean.
     """
-    start, end, extension, meant = _COLUMNS.unpack(written[-_COLUMNS.size :])
+    start, end, extension, meant, printed = _COLUMNS.unpack(written[-_COLUMNS.size :])
     around = written[: -_COLUMNS.size].decode("utf-32-le")
     if around[end : end + 1].isalpha():
         around, start, end = _context(around, start, end)
-    return _known_alike(around, start, end, extension, meanings[meant])
+    return _known_alike(around, start, end, extension, meanings[meant], printed)
 
 
 @lru_cache(maxsize=1 << 13)
 def _known_alike(
-    around: str, start: int, end: int, extension: int, meanings: tuple[Meaning, ...]
+    around: str, start: int, end: int, extension: int, meanings: tuple[Meaning, ...], printed: int
 ) -> _KnownNumber | None:
     """The same, by what may be around other numbers, too."""
     look = _look(around, start, end)
@@ -200,11 +200,11 @@ def _known_alike(
     is_clear = slashes <= 1 or all(one.source != COUNTRY_CODE for one in meanings)
     if is_clear and slashes == written.count("/"):
         ways = tuple((one, grouping(one.country, size - one.cut, written, one.source)) for one in meanings)
-    return _KnownNumber(size, extension > 0, meanings, ways, look, labelled)
+    return _KnownNumber(size, extension > 0, meanings, ways, look, labelled, printed)
 
 
 def _judge_known(
-    text: str, start: int, end: int, form: str, digits: str, known: _KnownNumber, named: int, whole: str
+    text: str, start: int, end: int, digits: str, known: _KnownNumber, named: int, whole: str
 ) -> Match | None:
     """The match of a number of which all but its digits is known, or None if it contains a date.
 
@@ -212,13 +212,12 @@ def _judge_known(
         text: The text.
         start: Where the number begins.
         end: Where it ends.
-        form: The number as it is `spelled`.
         digits: Its digits, with those of its extension.
         known: What is known of it.
         named: What words may name it, as bits.
         whole: The `word_shape` of the text, if it is known.
     """
-    size, has_extension, meanings, ways, look, labelled = known
+    size, has_extension, meanings, ways, look, labelled, printed = known
     if labelled is not None and has_label("phone", text, start, end):
         look = labelled
     if look is None or ways is None or (look.may_be_date and _DATE.search(text[start:end])):
@@ -229,8 +228,12 @@ def _judge_known(
             chosen, is_grouped = meaning, True
             break
     value = f"+{chosen.country}{digits[chosen.cut : size]}"
-    number = (f"{value};{digits[size:]}" if has_extension else value, is_grouped, meanings)
-    return _scored(text, start, end, form, PHONE_SCORE, look, number, named, whole)
+    if has_extension:
+        value = f"{value};{digits[size:]}"
+    is_well_printed = is_grouped and look.may_be_grouped and printed & IS_GROUPED
+    if not is_well_printed and printed & (HAS_SLASH | IS_ABROAD):
+        is_well_printed = _is_well_printed(spelled(text[start:end]), look, (value, is_grouped, meanings))
+    return _scored(text, start, end, value, PHONE_SCORE, look, bool(is_well_printed), named, whole)
 
 
 def _judge_parts(
@@ -249,8 +252,8 @@ def _judge_parts(
         numbers, digits = numbers[are_others], list(compress(digits, are_others.tolist()))
     of_number, must_be_printed = windows[numbers[:, 0]], minimum > PHONE_SCORE
     numbers[:, 1:3] += of_number[:, 1:2]
-    shapes = _shapes(characters, of_number[:, 0], numbers)
-    columns = (one.tolist() for one in (of_number[:, 0], *numbers[:, 1:3].T, of_number[:, 4]))
+    shapes, printed = _shapes(characters, of_number[:, 0], numbers)
+    columns = (one.tolist() for one in (of_number[:, 0], *numbers[:, 1:3].T, of_number[:, 4], printed))
     known_numbers: dict[bytes, _KnownNumber | None] = {}
     counts = np.bincount(of_number[:, 0])
 
@@ -260,11 +263,10 @@ def _judge_parts(
         text = text_of(row)
         return word_shape(text) if text.isascii() or len(text) < _FEW * counts[row] else ""
 
-    for own, written, row, start, end, named in zip(digits, shapes, *columns, strict=True):
-        text = text_of(row)
-        form, is_named = spelled(text[start:end]), named & _NAMED
-        if must_be_printed and not is_named and "/" not in form and not _MAY_BE_PRINTED.match(form):
+    for own, written, row, start, end, named, how in zip(digits, shapes, *columns, strict=True):
+        if must_be_printed and not how and not named & _NAMED:
             continue
+        text = text_of(row)
         try:
             known = known_numbers[written]
         except KeyError:
@@ -274,7 +276,7 @@ def _judge_parts(
         if known.ways is None:
             match = judge_phone(text, Span(start, end, PHONE_SCORE), regions, named)
         else:
-            match = _judge_known(text, start, end, form, own, known, named, shape_of(row) if named else "")
+            match = _judge_known(text, start, end, own, known, named, shape_of(row) if named else "")
         if match is not None:
             matches.append((row, match))
     return matches, windows[~done]
@@ -302,8 +304,8 @@ def _are_fakes(text: views.Characters, windows: Int64s, found: NumberParts) -> B
     return are_fakes
 
 
-def _shapes(characters: views.Characters, rows: Int64s, numbers: Int64s) -> Iterator[bytes]:
-    """The shape of each number with what is around it, as `write_shapes` writes them.
+def _shapes(characters: views.Characters, rows: Int64s, numbers: Int64s) -> tuple[Iterator[bytes], UInt8s]:
+    """The shape of each number with what is around it, and how it is printed, as `write_shapes` writes both.
 
     Args:
         characters: The texts.
@@ -315,14 +317,14 @@ def _shapes(characters: views.Characters, rows: Int64s, numbers: Int64s) -> Iter
     starts, ends = numbers[:, 1] + offsets, numbers[:, 2] + offsets
     room = int((ends - starts).sum()) + len(rows) * (AROUND + BEHIND + COLUMNS)
     shapes, edges = np.empty(room, np.uint32), np.zeros(len(rows) + 1, np.int64)
-    extensions, meant = numbers[:, 3:].T.copy()
+    (extensions, meant), printed = numbers[:, 3:].T.copy(), np.empty(len(rows), np.uint8)
     write_shapes(
         *(characters.codepoints, starts, ends, offsets, characters.last[rows], extensions, meant),
-        *(kinds_of_characters(), values_of_digits(), are_joined_letters(), shapes, edges),
+        *(kinds_of_characters(), values_of_digits(), are_joined_letters(), plain_codes(), shapes, edges, printed),
     )
     numbers[:, 1] = starts - offsets
     written = shapes[: edges[-1]].tobytes()
-    return (written[first:last] for first, last in pairwise((edges * shapes.itemsize).tolist()))
+    return (written[first:last] for first, last in pairwise((edges * shapes.itemsize).tolist())), printed
 
 
 _WholeNumber = tuple[str, bool, Collection[Number | Meaning]]
@@ -353,7 +355,8 @@ def judge_phone(text: str, span: Span, regions: tuple[str, ...], named: int = AN
     if not found:
         return None
     value, is_grouped = _read(raw, found)
-    return _scored(text, start, end, spelled(raw), span.score, look, (value, is_grouped, found.values()), named)
+    is_well_printed = _is_well_printed(spelled(raw), look, (value, is_grouped, found.values()))
+    return _scored(text, start, end, value, span.score, look, is_well_printed, named)
 
 
 def _context(around: str, start: int, end: int) -> tuple[str, int, int]:
@@ -368,10 +371,10 @@ def _scored(
     text: str,
     start: int,
     end: int,
-    form: str,
+    value: str,
     score: float,
     look: _Look,
-    number: _WholeNumber,
+    is_well_printed: bool,
     named: int,
     whole: str = "",
 ) -> Match:
@@ -381,18 +384,17 @@ def _scored(
         text: The text.
         start: Where the number begins.
         end: Where it ends.
-        form: The number as it is `spelled`.
+        value: The number in E.164 format with its extension.
         score: The score of any valid number.
         look: What can be said of it by its shape.
-        number: What it means.
+        is_well_printed: Whether it is written as numbers are printed.
         named: What words may name it, as bits.
         whole: The `word_shape` of the text, if it is known.
     """
     if look.is_international or not (named and is_named_otherwise(text, start, end, named, whole)):
-        if look.is_international or (not look.is_inside and _is_well_printed(form, look, number)):
+        if look.is_international or (is_well_printed and not look.is_inside):
             score = WELL_PRINTED
         score = in_context("phone", text, start, end, score, named, whole) if named else score
-    value = number[0]
     return Match("phone", start, end, score, value, "55501" in value and _FICTION.fullmatch(value) is not None)
 
 

@@ -1,4 +1,7 @@
-"""A kernel that writes the shapes of numbers with what is around them, so that those of one shape are judged once."""
+"""A kernel that writes the shapes of numbers with what is around them, so that those of one shape are judged once.
+
+It also tells whether a number begins as well printed ones do: the expressions for that are in `phones`.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,15 @@ BEHIND = AROUND + len("mobile")
 """Characters behind a number on which it may depend: a word that follows it without a space may be there."""
 JOINED = ord("\u5b57")
 """The letter that is written for all of `number_characters.are_joined_letters`."""
-START, END, EXTENSION, MEANT = range(4)
-COLUMNS = 4
+START, END, EXTENSION, MEANT, PRINTED = range(5)
+COLUMNS = 5
 """What is written behind each shape: where in it the number begins and ends, how many digits its extension has in it,
-and the place of what the number means."""
+the place of what the number means, and how the number is printed, as bits."""
+IS_ABROAD, IS_GROUPED, HAS_SLASH, HAS_PLUS = (1 << bit for bit in range(4))
+"""It begins with "00", perhaps in brackets; as a number that may be grouped as in its country; it has a slash; it
+begins with "+"."""
+_MAX_TRUNK, _MAX_SEPARATORS = 4, 3
+"""Digits of an area code behind 0 and another digit; punctuation between two groups."""
 _FEW = 2
 """Characters around a number that matter if they are punctuation next to it."""
 
@@ -34,8 +42,10 @@ def write_shapes(
     classes: UInt16s,
     digit_values: UInt8s,
     are_joined: Bools,
+    plain: UInt8s,
     shapes: UInt32s,
     edges: Int64s,
+    printed: UInt8s,
 ) -> None:
     """Write the shapes of numbers, with zeros for digits of all scripts, and of the characters around them that matter.
 
@@ -51,8 +61,10 @@ def write_shapes(
         classes: Kinds of code points.
         digit_values: Values of those that are digits.
         are_joined: Which are letters of which each may stand for any other, as JOINED.
+        plain: The characters of ASCII as which they are seen, as `windows.plain_codes`.
         shapes: Output: the shape of each number with COLUMNS other values behind it, one after the other.
         edges: Output, shape (numbers + 1,): where each begins, and where the last one ends.
+        printed: Output: how each number is printed.
     """
     place = 0
     for number in range(starts.size):
@@ -89,6 +101,8 @@ def write_shapes(
                 place += 1
         shapes[place + START], shapes[place + END] = start - low, start - low + kept - start
         shapes[place + EXTENSION], shapes[place + MEANT] = extension, meant[number]
+        printed[number] = _how_printed(codepoints, start, end, plain, digit_values)
+        shapes[place + PRINTED] = printed[number]
         place += COLUMNS
     edges[starts.size] = place
 
@@ -118,3 +132,110 @@ def _reach(code: int) -> int:
     if code == 95:
         return AROUND
     return 1 if code == 32 or code == 10 or 97 <= code | 32 <= 122 else _FEW
+
+
+@leaf
+def _how_printed(codepoints: UInt32s, start: int, end: int, plain: UInt8s, digit_values: UInt8s) -> int:
+    """How a number is printed, as bits.
+
+    Args:
+        codepoints: Code points of all texts.
+        start: First code point of the number.
+        end: Code point after it.
+        plain: As in `write_shapes`.
+        digit_values: Values of code points that are digits.
+    """
+    found = 0
+    for i in range(start, end):
+        if codepoints[i] == 47:
+            found = HAS_SLASH
+    first = codepoints[start]
+    i = start + (first == 40 or first == 91 or first == 0xFF08 or first == 0xFF3B)
+    if i < end and (codepoints[i] == 43 or codepoints[i] == 0xFF0B):
+        return found | HAS_PLUS
+    if i + 1 < end and codepoints[i] == 48 and codepoints[i + 1] == 48:
+        return found | IS_ABROAD
+    i = start + (first == 40)
+    if i < end and codepoints[i] == 48:
+        return found | IS_GROUPED if _has_trunk_prefix(codepoints, i, end, plain, digit_values) else found
+    if _is_in_threes(codepoints, start, end, plain, digit_values) or (
+        first == 40 and _is_brazilian(codepoints, start, end, plain, digit_values)
+    ):
+        return found | IS_GROUPED
+    return found
+
+
+@leaf
+def _has_trunk_prefix(codepoints: UInt32s, place: int, end: int, plain: UInt8s, digit_values: UInt8s) -> bool:
+    """Whether at a place with a 0 an area code begins that ends with punctuation. Arguments as in `_how_printed`."""
+    if place + 1 >= end or not 49 <= codepoints[place + 1] <= 57:
+        return False
+    size = _count_digits(codepoints, place + 2, end, digit_values)
+    after = place + 2 + size
+    if size > _MAX_TRUNK or after >= end:
+        return False
+    code = plain[codepoints[after]]
+    return code == 41 or code == 47 or _is_separator(code)
+
+
+@leaf
+def _is_in_threes(codepoints: UInt32s, start: int, end: int, plain: UInt8s, digit_values: UInt8s) -> bool:
+    """Whether a number begins with groups of 3, 3 and 4 digits, as in North America. Arguments as in `_how_printed`."""
+    i = start
+    if codepoints[i] == 49:
+        size = _count_separators(codepoints, i + 1, end, plain)
+        if size == 0 or size > _MAX_SEPARATORS:
+            return False
+        i += 1 + size
+    is_open = i < end and codepoints[i] == 40
+    i += is_open
+    for is_area in (True, False):
+        if i >= end or not 50 <= codepoints[i] <= 57 or _count_digits(codepoints, i, end, digit_values) != 3:
+            return False
+        i += 3
+        is_closed = is_area and i < end and codepoints[i] == 41
+        i += is_closed
+        size = _count_separators(codepoints, i, end, plain)
+        if size > _MAX_SEPARATORS or (size == 0 and not is_closed):
+            return False
+        i += size
+    return _count_digits(codepoints, i, end, digit_values) == 4
+
+
+@leaf
+def _is_brazilian(codepoints: UInt32s, start: int, end: int, plain: UInt8s, digit_values: UInt8s) -> bool:
+    """Whether a number is written as (11) 2345-6789 or (11) 92345-6789. Arguments as in `_how_printed`."""
+    if start + 4 >= end or not 49 <= codepoints[start + 1] <= 57 or digit_values[codepoints[start + 2]] > 9:
+        return False
+    if codepoints[start + 3] != 41:
+        return False
+    i = start + 4 + (plain[codepoints[start + 4]] == 32)
+    size = _count_digits(codepoints, i, end, digit_values)
+    if size != 4 and not (size == 5 and codepoints[i] == 57):
+        return False
+    i += size
+    return i < end and plain[codepoints[i]] == 45 and _count_digits(codepoints, i + 1, end, digit_values) == 4
+
+
+@leaf
+def _count_digits(codepoints: UInt32s, place: int, end: int, digit_values: UInt8s) -> int:
+    """The number of digits from a place on."""
+    size = 0
+    while place + size < end and digit_values[codepoints[place + size]] <= 9:
+        size += 1
+    return size
+
+
+@leaf
+def _count_separators(codepoints: UInt32s, place: int, end: int, plain: UInt8s) -> int:
+    """The number of spaces, full stops and hyphens from a place on."""
+    size = 0
+    while place + size < end and _is_separator(plain[codepoints[place + size]]):
+        size += 1
+    return size
+
+
+@leaf
+def _is_separator(code: int) -> bool:
+    """Whether a character of ASCII is a space, full stop or hyphen."""
+    return code == 32 or code == 46 or code == 45
