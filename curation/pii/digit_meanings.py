@@ -49,8 +49,6 @@ from curation.text import views
 
 _KEPT = 1 << 13
 """What is remembered of each sort."""
-_NO_PREFIX = 10
-"""What is written for a first digit that no national prefix has."""
 _MAX_PREFIX = 4
 """Digits of the longest prefix for calls abroad that is known here."""
 
@@ -97,9 +95,10 @@ class DigitMeanings:
         self._plans = [(region, plan_of(region)) for region in regions if region != ANYWHERE]
         plans = [plan for _, plan in self._plans]
         # What makes no difference between digits is written alike.
-        firsts = [digit if any(str(digit) in one.prefix_sizes for one in plans) else _NO_PREFIX for digit in range(10)]
+        starts, known = [_start(number) for number in range(100)], dict[tuple[str, ...], int]()
+        firsts = [known.setdefault(tuple(one.begun_prefix(start) for one in plans), int(start)) for start in starts]
         self._firsts = np.array(firsts, np.int32)
-        are_kept = [any(one.keeps_prefix(f"{start:02}") for one in plans) for start in range(100)]
+        are_kept = [any(one.keeps_prefix(start) for one in plans) for start in starts]
         self._generals = np.array(are_kept, np.bool_)
         codes = codes_of_digits()
         self._own_codes = np.where(np.isin(codes, [one.country for one in plans]), codes, np.int32(0))
@@ -190,7 +189,7 @@ class DigitMeanings:
         # if all digits are no number with it, so that it is taken off.
         chosen = []
         for one in readings.all:
-            plan, has_prefix = one[1], _has_prefix(one[1], found[FIRST])
+            plan, has_prefix = one[1], one[1].begins_with_prefix(_start(found[FIRST]))
             is_kept = has_prefix and found[GENERAL] and not plan.is_too_long(total)
             if plan.changed or has_prefix is None or is_kept:
                 return None
@@ -219,18 +218,19 @@ def _at_home(reading: Reading, size: int, found: Sequence[int]) -> Meaning | Non
         found: What is known of them, as in `read_ranges`.
     """
     _, plan, how, lengths, is_exact = reading
-    has_code = found[CODE] == plan.country
+    has_code, start = found[CODE] == plan.country, _start(found[FIRST])
     if how == WITH_CODE and not plan.is_too_long(size):
-        if not has_code or not is_exact or _has_prefix(plan, found[FIRST]) is not False:
+        if not has_code or not is_exact or plan.begins_with_prefix(start) is not False:
             return None
         return Meaning(plan.country, 0, NATIONAL) if size in lengths else _NONE
     if how >= WITH_CODE:
         behind = _abroad(found[ABROAD], size, 0, COUNTRY_CODE) if has_code and plan.is_too_long(size) else None
         return _dialed(plan, size, found, behind if behind and behind.cut == len(plan.code) else None)
-    cut = 0 if how == WITHOUT_PREFIX else plan.prefix_sizes.get(str(found[FIRST]))
-    if cut is not None and how == WITH_CARRIER:
+    cut = 0 if how == WITHOUT_PREFIX else len(plan.begun_prefix(start))
+    if how == WITH_CARRIER and cut:
         cut += CARRIER_DIGITS
-    if cut is None or (has_code and (cut or size not in lengths or _has_prefix(plan, found[FIRST]) is not False)):
+    is_unknown = how != WITHOUT_PREFIX and not cut
+    if is_unknown or (has_code and (cut or size not in lengths or plan.begins_with_prefix(start) is not False)):
         return None
     if size - cut in lengths:
         return Meaning(plan.country, cut, NATIONAL)
@@ -268,19 +268,18 @@ def _abroad(found: int, size: int, cut: int, source: int) -> Meaning | None:
     _, plan, how, lengths, _ = readings.all[0]
     if how > PREFIXED:
         return None
-    prefix = plan.prefix_sizes.get(str(first)) if how == PREFIXED else 0
-    before = cut + len(plan.code) + (prefix or 0)
-    if prefix is None or size - before not in lengths or not (prefix or _has_prefix(plan, first) is False):
+    prefix = len(plan.begun_prefix(str(first))) if how == PREFIXED else 0
+    before = cut + len(plan.code) + prefix
+    if size - before not in lengths or not (
+        prefix or (how != PREFIXED and plan.begins_with_prefix(str(first)) is False)
+    ):
         return None
     return Meaning(plan.country, before, source)
 
 
-def _has_prefix(plan: NumberingPlan, first: int) -> bool | None:
-    """Whether digits begin with the national prefix, given the first one; None if that does not tell it."""
-    if not plan.has_prefix:
-        return False
-    sizes = plan.prefix_sizes
-    return None if not sizes or sizes.get(str(first), 1) > 1 else str(first) in sizes
+def _start(number: int) -> str:
+    """The first two digits."""
+    return f"{number:02}"
 
 
 @lru_cache(maxsize=16)

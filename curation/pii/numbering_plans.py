@@ -189,7 +189,7 @@ class NumberingPlan:
 
     def keeps_prefix(self, start: str) -> bool:
         """Whether digits may match the general description that begin with these, and with a national prefix."""
-        if not self.has_prefix or (self.prefix_sizes and start[0] not in self.prefix_sizes):
+        if self.begins_with_prefix(start) is False:
             return False
         import regex
 
@@ -317,14 +317,25 @@ class NumberingPlan:
         return self._prefix is not None and self._prefix.match(digits) is not None
 
     @cached_property
-    def prefix_sizes(self) -> dict[str, int]:
-        """The length of each national prefix by its first digit; nothing if that does not tell it."""
+    def _prefixes(self) -> dict[str, str]:
+        """The national prefixes by their first digit; nothing if that does not tell which one it is."""
         pattern = "" if self._prefix is None else self._prefix.pattern
         pattern = self._parts_of_prefix[0] if self.changed else pattern
         carrier = _CARRIER.fullmatch(pattern)
         prefixes = (pattern if carrier is None else carrier[1]).removeprefix("(?:").removesuffix(")").split("|")
-        sizes = {prefix[:1]: len(prefix) for prefix in prefixes}
-        return sizes if len(sizes) == len(prefixes) and all(map(str.isdecimal, prefixes)) else {}
+        by_digit = {prefix[:1]: prefix for prefix in prefixes}
+        return by_digit if len(by_digit) == len(prefixes) and all(map(str.isdecimal, prefixes)) else {}
+
+    def begun_prefix(self, start: str) -> str:
+        """The national prefix of digits that begin with some digits, or that they may have; "" if they have none."""
+        prefix = self._prefixes.get(start[:1], "")
+        return prefix if prefix.startswith(start[: len(prefix)]) else ""
+
+    def begins_with_prefix(self, start: str) -> bool | None:
+        """Whether digits that begin with some digits have a national prefix, or None if these do not tell it."""
+        prefix = self.begun_prefix(start)
+        is_unknown = self.has_prefix and (not self._prefixes or len(prefix) > len(start))
+        return None if is_unknown else self.has_prefix and bool(prefix)
 
     def prefix_size(self, digits: str) -> int:
         """The length of the national prefix of digits."""

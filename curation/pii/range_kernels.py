@@ -18,7 +18,7 @@ NONE = -1
 COLUMNS = 9
 """Numbers that say what a range may mean."""
 KIND, FIRST, GENERAL, CODE, LEADING, ABROAD = range(6)
-"""Their places: the kind of what the digits mean, the first digit, whether the first two may begin a number although
+"""Their places: the kind of what the digits mean, the first two digits, whether these may begin a number although
 they begin with a national prefix, the calling code of a region with which they begin, and the first four digits. At
 last what `_abroad` returns for all digits, and for those behind two, three and four."""
 _MAX_READ = 256
@@ -65,7 +65,7 @@ def read_ranges(
         kinds: The kinds of their results.
         start: Its first state.
         dead: Its state from which nothing is accepted.
-        firsts: What to write for each first digit.
+        firsts: What to write for the first two digits.
         generals: For each number of two digits whether numbers may begin with them, although a national prefix does.
         own_codes: The calling codes of the regions that numbers of three digits begin with, 0 for others.
         leading: What to write for the first four digits; -1 if it is not known.
@@ -116,8 +116,9 @@ def read_ranges(
             is_unclear = kind > 0 and values[low] == 0 and values[low + 1] <= 1
         row[KIND] = kind
         if kind > 0 and written != AFTER_PLUS:
-            row[FIRST] = firsts[values[low]]
-            if written != PLAIN and generals[10 * values[low] + values[low + 1]]:
+            begun = 10 * values[low] + values[low + 1]
+            row[FIRST] = firsts[begun]
+            if written != PLAIN and generals[begun]:
                 row[GENERAL] = 1
             if high - low >= 3:
                 row[CODE] = own_codes[_first_three(values, low)]
