@@ -15,10 +15,12 @@ from curation.pii.account_kernels import (
     COLUMNS,
     DIGITS,
     END,
-    IS_GROUPED,
+    KIND,
+    MIN_CARD,
     NAMED_SSN,
     START,
     WINDOW,
+    find_cards,
     find_ssns,
     have_cards,
     have_ssns,
@@ -36,7 +38,7 @@ from curation.pii.context import (
 from curation.pii.evidence import DOUBTFUL, Match, is_part
 from curation.pii.number_characters import values_of_digits
 from curation.pii.numbering import digits_of
-from curation.pii.recognizers import GROUPED_SSN_SCORE, SSN_SCORE, Span
+from curation.pii.recognizers import GROUPED_SSN_SCORE, OTHER_CARD_DIGITS, SSN_SCORE, Span
 from curation.pii.windows import plain, plain_codes
 from curation.text import views
 
@@ -99,6 +101,45 @@ def may_be_ssns(text: views.Characters, windows: Int64s, minimum: float) -> Int6
     return chosen
 
 
+def judge_cards(
+    characters: views.Characters, windows: Int64s, text_of: Callable[[int], str], *_: object
+) -> tuple[list[tuple[int, Match]], Int64s]:
+    """The card numbers in windows, and windows with other letters. Arguments are as in `Kind.judge_all`."""
+    numbers, others = _numbers(find_cards, characters, windows, 2, MIN_CARD)
+    rows, named = windows[numbers[:, WINDOW]][:, [0, 4]].T
+    starts, stops = (numbers[:, [START, END]] - characters.first[rows, None]).T
+    columns = (rows, starts, stops, numbers[:, KIND], named)
+    matches = []
+    for row, start, end, is_other, may_be_named in zip(*(one.tolist() for one in columns), strict=True):
+        text = text_of(row)
+        if is_other and not OTHER_CARD_DIGITS.fullmatch(digits_of(text[start:end])):
+            continue
+        match = judge_card(text, Span(start, end, 1.0), may_be_named)
+        if match is not None:
+            matches.append((row, match))
+    return matches, others
+
+
+def _numbers(
+    search: Callable[..., int], text: views.Characters, windows: Int64s, most: int, size: int
+) -> tuple[Int64s, Int64s]:
+    """The numbers that a kernel finds in windows, and the windows at which it does not look.
+
+    Args:
+        search: The kernel.
+        text: The texts.
+        windows: The windows.
+        most: Numbers that it may find in each `size` characters of a window.
+        size: Characters of the shortest number.
+    """
+    rows = windows[:, 0]
+    begins, ends = (windows[:, 1:3] + text.first[rows, None]).T
+    found = np.empty((most * int(((ends - begins) // size + 1).sum()), COLUMNS), np.int64)
+    done = np.zeros(len(windows), np.bool_)
+    count = search(text.codepoints, begins, ends, text.first[rows], text.last[rows], plain_codes(), found, done)
+    return found[:count], windows[~done]
+
+
 def judge_card(text: str, span: Span, named: int = ANY_NAME) -> Match | None:
     """Judge a card number: doubtful unless an issuer uses its prefix and length and it is grouped as on a card or not.
 
@@ -143,14 +184,10 @@ def judge_ssns(
     characters: views.Characters, windows: Int64s, text_of: Callable[[int], str], minimum: float, *_: object
 ) -> tuple[list[tuple[int, Match]], Int64s]:
     """The social security numbers in windows, and windows with other letters. Arguments are as in `Kind.judge_all`."""
-    rows = windows[:, 0]
-    begins, ends = (windows[:, 1:3] + characters.first[rows, None]).T
-    numbers = np.empty((int(((ends - begins) // _SSN_SIZE + 1).sum()), COLUMNS), np.int64)
-    bounds, done = (characters.first[rows], characters.last[rows]), np.zeros(len(windows), np.bool_)
-    numbers = numbers[: find_ssns(characters.codepoints, begins, ends, *bounds, plain_codes(), numbers, done)]
+    numbers, others = _numbers(find_ssns, characters, windows, 1, _SSN_SIZE)
     rows, named = windows[numbers[:, WINDOW]][:, [0, 4]].T
     starts, stops = (numbers[:, [START, END]] - characters.first[rows, None]).T
-    columns = (rows, starts, stops, numbers[:, DIGITS], numbers[:, IS_GROUPED], named)
+    columns = (rows, starts, stops, numbers[:, DIGITS], numbers[:, KIND], named)
     known: dict[bytes, float | None] = {}
     matches = []
     for around, row, start, end, digits, is_grouped, may_be_named in zip(
@@ -168,7 +205,7 @@ def judge_ssns(
             match = Match("us_ssn", start, end, score, f"{digits:09}", digits >= _NEVER_ISSUED)
         if match is not None:
             matches.append((row, match))
-    return matches, windows[~done]
+    return matches, others
 
 
 def _surroundings(text: views.Characters, numbers: Int64s, rows: Int64s, named: Int64s) -> Iterator[bytes]:
@@ -183,7 +220,7 @@ def _surroundings(text: views.Characters, numbers: Int64s, rows: Int64s, named: 
     starts, ends, is_named = numbers[:, START], numbers[:, END], named == NAMED["us_ssn"]
     lows = np.maximum(text.first[rows], starts - np.where(is_named, _NAME_REACH, _AROUND))
     highs = np.minimum(text.last[rows], ends + _AROUND)
-    others = np.column_stack([starts - lows, ends - lows, numbers[:, IS_GROUPED], is_named])
+    others = np.column_stack([starts - lows, ends - lows, numbers[:, KIND], is_named])
     for first in range(0, len(numbers), _AT_ONCE):
         part = slice(first, first + _AT_ONCE)
         sizes = highs[part] - lows[part] + others.shape[1]

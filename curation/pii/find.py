@@ -102,6 +102,7 @@ KINDS = {
         recognizers.cards,
         lambda text, span, _, named=context.ANY_NAME: accounts.judge_card(text, span, named),
         accounts.may_be_cards,
+        accounts.judge_cards,
         before=1,
         after=lambda text, end: end + 1,
     ),

@@ -44,7 +44,7 @@ _OTHER_CARD = re.compile(
     r"(?<![^\W_])(?:2[2-7]|4[0-9]|5[06-9]|6[0-9])[0-9][0-9]([- ]?)[0-9]{4}\1[0-9]{4}(?:\1[0-9]{1,4})?(?:\1[0-9]{1,3})?"
     r"(?![^\W_])"
 )
-_OTHER_CARD_DIGITS = re.compile(
+OTHER_CARD_DIGITS = re.compile(
     r"2(?:22[1-9]|2[3-9][0-9]|[3-6][0-9][0-9]|7[01][0-9]|720)[0-9]{12}|4[0-9]{18}|(?:5[06-9]|6[0-9])[0-9]{10,17}"
 )
 """Mastercard's second range, long Visa numbers and Maestro (ISO/IEC 7812), which presidio does not know."""
@@ -172,7 +172,7 @@ def ips(text: str, *_: object) -> Iterator[Span]:
 
 def cards(text: str, *_: object) -> Iterator[Span]:
     """Card numbers with a valid check digit."""
-    for expression, digits_of in ((_CARD, None), (_OTHER_CARD, _OTHER_CARD_DIGITS)):
+    for expression, digits_of in ((_CARD, None), (_OTHER_CARD, OTHER_CARD_DIGITS)):
         for match in expression.finditer(text):
             digits = match[0].replace(" ", "").replace("-", "")
             if (digits_of is None or digits_of.fullmatch(digits)) and has_check_digit(digits):

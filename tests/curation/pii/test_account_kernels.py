@@ -1,6 +1,8 @@
-"""The kernel for social security numbers finds and judges the same as the recognizer and what judges its spans."""
+"""The kernels for card and social security numbers find and judge the same as recognizers and what judges spans."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from curation.pii import accounts
 from curation.pii.context import NAMED, OTHERWISE
 from curation.pii.evidence import Match
-from curation.pii.recognizers import Span, ssns
+from curation.pii.recognizers import Span, cards, has_check_digit, ssns
 from curation.pii.windows import number_windows, plain
 from curation.text import views
 
@@ -27,18 +29,25 @@ PARTS = st.sampled_from(
 NAMES = (0, NAMED["us_ssn"], OTHERWISE, NAMED["us_ssn"] | OTHERWISE)
 
 
-def compare(texts: list[str], named: int, minimum: float = 0.0) -> tuple[list[Match], int]:
+SSNS = (accounts.judge_ssns, ssns, accounts.judge_ssn)
+CARDS = (accounts.judge_cards, cards, accounts.judge_card)
+
+
+def compare(
+    texts: list[str], named: int, minimum: float = 0.0, functions: tuple[Any, Any, Any] = SSNS
+) -> tuple[list[Match], int]:
     """Compare both in some texts; the matches of the kernel, and the number of windows that it leaves to others."""
+    judge_all, recognize, judge = functions
     characters = views.characters(pa.array(texts, pa.string()))
     found = number_windows(characters)
     found = np.column_stack([found, np.full(len(found), named)])
-    matches, others = accounts.judge_ssns(characters, found, texts.__getitem__, minimum, ())
+    matches, others = judge_all(characters, found, texts.__getitem__, minimum, ())
     left = {tuple(window) for window in others.tolist()}
     expected = []
     for row, start, end, count, bits in found.tolist():
         text, begin = texts[row], max(0, start - 1)
-        for span in () if (row, start, end, count, bits) in left else ssns(plain(text[begin : end + 1])):
-            match = accounts.judge_ssn(text, Span(begin + span.start, begin + span.end, span.score), named)
+        for span in () if (row, start, end, count, bits) in left else recognize(plain(text[begin : end + 1])):
+            match = judge(text, Span(begin + span.start, begin + span.end, span.score), named)
             if match is not None and match.score >= minimum:
                 expected.append((row, match))
     assert [one for one in matches if one[1].score >= minimum] == expected
@@ -49,6 +58,57 @@ def compare(texts: list[str], named: int, minimum: float = 0.0) -> tuple[list[Ma
 @given(st.lists(st.lists(PARTS, max_size=12).map("".join), max_size=3), st.sampled_from(NAMES))
 def test_the_kernel_agrees_with_the_recognizer(texts: list[str], named: int) -> None:
     compare(texts, named)
+
+
+def with_check_digit(digits: str) -> str:
+    """The digits with the last one changed so that it is the check digit of the others."""
+    return next(number for number in (digits[:-1] + last for last in "0123456789") if has_check_digit(number))
+
+
+@st.composite
+def card_numbers(draw: st.DrawFn) -> str:
+    """Numbers with a check digit that begin as those of some issuer, or of none, in any groups."""
+    first = draw(st.sampled_from(["4", "51", "34", "6011", "675", "5018", "2221", "2720", "27", "13", "3", "56", "9"]))
+    digits = with_check_digit(first + draw(st.text("0123456789", min_size=8, max_size=17)))
+    sizes = (
+        draw(st.sampled_from([[20], [4] * 5, [4, 6, 5, 5], [4, 4, 5, 5], [4, 3, 4, 4, 5]]))
+        if draw(st.booleans())
+        else draw(st.lists(st.integers(3, 5), min_size=7, max_size=7))
+    )
+    separators = st.sampled_from(["", " ", "-", "\u00a0", "\u2010", "."])
+    one = draw(separators)
+    groups, place = [], 0
+    for size in sizes:
+        groups += [digits[place : place + size], one if draw(st.integers(0, 9)) else draw(separators)]
+        place += size
+    return "".join(groups).rstrip(" -.\u00a0\u2010")
+
+
+@settings(deadline=None, derandomize=True, max_examples=800)
+@given(st.lists(st.lists(card_numbers() | PARTS, max_size=6).map("".join), max_size=3), st.sampled_from((0, OTHERWISE)))
+def test_the_kernel_agrees_on_cards(texts: list[str], named: int) -> None:
+    compare(texts, named, functions=CARDS)
+
+
+def test_cards_of_every_form() -> None:
+    """Numbers of 12 to 19 digits in one group, and in all groups that cards have, are found; others are not."""
+    maestro = with_check_digit("675964982643")
+    for number, is_found in (
+        ("4716424521511864", True),
+        ("4716 4245 2151 1864", True),
+        ("4716-4245-2151-1864", True),
+        ("4716 4245-2151 1864", True),
+        ("3782 822463 10005", True),
+        (with_check_digit("1234567890123"), False),
+        (with_check_digit("12345678901234"), True),
+        (maestro, True),
+        (with_check_digit("6759649826438453018"), True),
+        ("4716424521511865", False),
+        ("a4716424521511864", False),
+        ("4716424521511864a", False),
+        (f"{maestro[:4]} {maestro[4:8]} {maestro[8:]} 5a", True),
+    ):
+        assert bool(compare([number], 0, functions=CARDS)[0]) == is_found, number
 
 
 @settings(deadline=None, derandomize=True, max_examples=400)

@@ -25,7 +25,7 @@ from curation.arrays import Int64s
 from curation.pii import phone_matcher
 from curation.pii.evidence import Match
 from curation.pii.find import KINDS, Search, find, without_overlaps
-from curation.pii.recognizers import _OTHER_CARD_DIGITS, GLUED_WORD
+from curation.pii.recognizers import GLUED_WORD, OTHER_CARD_DIGITS
 from curation.text.views import Characters
 
 REGIONS = ("US", "GB", "DE")
@@ -59,7 +59,7 @@ def known(text: str, matches: Sequence[Match]) -> list[Match]:
     return [
         one
         for one in matches
-        if not (one.kind == "credit_card" and _OTHER_CARD_DIGITS.fullmatch(one.value))
+        if not (one.kind == "credit_card" and OTHER_CARD_DIGITS.fullmatch(one.value))
         and not (one.kind == "phone" and GLUED_WORD.match(text, one.end))
     ]
 
@@ -325,6 +325,28 @@ def test_replacements_side_by_side(text: str, size: int, few: bool, monkeypatch:
     settled = {0: [match.span() for match in re.finditer(r"\d{3}-555-01\d\d", text)]}
     find(pa.array([text]), DEFAULT, settled)
     assert given == [size]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        # Alone, it was replaced and is left out; beside other digits, it may be part of something else.
+        ("202-555-0134 7", []),
+        ("tel 202-555-0134 7", []),
+        ("202-555-0134 #2", ["+12025550134;2"]),
+        ("202-555-0134 x2", ["+12025550134;2"]),
+        ("1-202-555-0134 7", ["+12025550134"]),
+        ("202-555-0200 7", ["+12025550200"]),
+        ("202-555-0134 212-736-5000 7", ["+12127365000"]),
+        ("212-736-5000 ext 202-555-0134 7", ["+12025550134"]),
+    ],
+)
+def test_replacements_are_not_found_again(text: str, found: list[str]) -> None:
+    """A second search leaves out what replaced a number, unless other digits may belong to it."""
+    settled = {0: [match.span() for match in re.finditer(r"202-555-\d{4}", text)]}
+    values = [one.value for one in find(pa.array([text]), DEFAULT, settled).get(0, ())]
+    assert values == found
+    assert {*values} <= {one.value for one in find(pa.array([text]), DEFAULT).get(0, ())}
 
 
 def test_numbers_of_the_same_shape() -> None:
