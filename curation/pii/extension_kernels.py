@@ -14,7 +14,7 @@ COLUMNS = 4
 MAX_EXTENSION = 80
 """Code points of the longest extension with its label that is read here."""
 _MAX_SPACES = 20
-"""Spaces and commas before a label or behind it. More are left to expressions."""
+"""Spaces and commas before a label or behind it."""
 _MAX_DIGITS, _MAX_DIGITS_OF_SHORT = 20, 9
 """Digits of the longest extension, and of that behind a short label: "int", "#", "x" or "~"."""
 
@@ -52,8 +52,11 @@ def read_extensions(
             end = _end_of_digits(codepoints, digit_values, digits, stop, max(1, most))
             if end == digits:
                 end = place
-            elif most == 0 or begin - place > _MAX_SPACES or digits - label_end > _MAX_SPACES:
+            elif most == 0 or begin - place > _MAX_SPACES:
                 end = -1
+            elif digits - label_end > _MAX_SPACES:
+                # One of them may be a colon or full stop, which do not count.
+                end = place if digits - label_end > _MAX_SPACES + 1 else -1
             elif end < stop and codepoints[end] == 35 and not has_equals:
                 end += 1
         row = found[window]
