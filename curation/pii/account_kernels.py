@@ -1,92 +1,21 @@
-"""Kernels that find card numbers and US social security numbers, and windows that may have them.
-
-Most windows have neither, and reading those that have one with expressions takes ten times as long.
-"""
+"""Kernels that find card numbers and US social security numbers in windows; expressions take ten times as long."""
 
 from __future__ import annotations
 
-import numpy as np
-
-from curation.arrays import Bools, Int64s, UInt8s, UInt32s
+from curation.arrays import Int64s, UInt8s, UInt32s
 from curation.running.compiled import kernel, leaf
 
 MIN_CARD, MAX_CARD = 12, 19
 """Digits of card numbers."""
-CARD_GROUPS = sum(1 << count for count in (4, 7, 8, *range(10, 17)))
-"""The numbers of digits behind which there may be a space or hyphen, as bits."""
-NAMED_SSN, PRINTED_SSN = 1, 2
-"""What `have_ssns` finds."""
 WINDOW, START, END, KIND, DIGITS = range(5)
 COLUMNS = 5
 """What is said of a number: its window, its first code point, the one after its last, which kind of number it is, and
 the digits of a social security number."""
-OTHER = 255
-"""A character of which it is not known what it is."""
+DOUBTFUL_FORM, GROUPED, PRINTED = range(3)
+"""Forms of social security numbers: groups of 3, 2 and 4 digits, and these with hyphens between them."""
 _SAMPLES = (123456789, 987654320, 78051120)
-"""Numbers in advertisements and forms, as in `recognizers`."""
+"""Numbers in advertisements and forms."""
 _ALIKE = 111111111
-
-
-@kernel
-def have_cards(codepoints: UInt32s, begins: Int64s, ends: Int64s, found: Bools) -> None:
-    """Tell which windows have digits that may be a card number by their check digit and their groups.
-
-    Args:
-        codepoints: Code points of all texts.
-        begins: First code point of each window.
-        ends: Code point after each window.
-        found: Output: whether a window has such digits; false before.
-    """
-    for window in range(begins.size):
-        end = ends[window]
-        for start in range(begins[window], end):
-            is_first = 49 <= codepoints[start] <= 54 and not _is_digit(codepoints, start - 1, begins[window], end)
-            count, i = 0, start
-            # The sums of the digits with every second one doubled, the last one or the one before it.
-            last_doubled, other_doubled = np.int64(0), np.int64(0)
-            while is_first and i < end and count < MAX_CARD:
-                if 48 <= codepoints[i] <= 57:
-                    count, digit = count + 1, np.int64(codepoints[i]) - 48
-                    doubled = 2 * digit - 9 if digit > 4 else 2 * digit
-                    last_doubled, other_doubled = other_doubled + doubled, last_doubled + digit
-                    is_last = not _is_digit(codepoints, i + 1, start, end)
-                    found[window] |= is_last and count >= MIN_CARD and other_doubled % 10 == 0
-                elif not (
-                    CARD_GROUPS >> count & 1 and _may_join(codepoints[i]) and _is_digit(codepoints, i - 1, start, end)
-                ):
-                    break
-                i += 1
-
-
-@kernel
-def have_ssns(codepoints: UInt32s, begins: Int64s, ends: Int64s, found: UInt8s) -> None:
-    """Tell which windows have digits grouped as those of social security numbers.
-
-    Args:
-        codepoints: Code points of all texts.
-        begins: First code point of each window.
-        ends: Code point after each window.
-        found: Output: NAMED_SSN for a window that has them only in forms that need a word that names them, PRINTED_SSN
-            for one with hyphens between three groups; 0 before.
-    """
-    for window in range(begins.size):
-        # The sizes of the last three groups, and whether hyphens may be between the first two and the last two.
-        first, second, size, is_first_hyphen, is_hyphen = 0, 0, 0, False, False
-        for i in range(begins[window], ends[window]):
-            code = codepoints[i]
-            if 48 <= code <= 57:
-                size += 1
-                if not _is_digit(codepoints, i + 1, i, ends[window]):
-                    in_three = first == 3 and second == 2 and size == 4
-                    if in_three and is_first_hyphen and is_hyphen:
-                        found[window] = PRINTED_SSN
-                    elif in_three or size == 9 or (second == 5 and size == 4) or (second == 3 and size == 6):
-                        found[window] = max(found[window], NAMED_SSN)
-            elif size and (code == 46 or _may_join(code)):
-                first, second, size = second, size, 0
-                is_first_hyphen, is_hyphen = is_hyphen, code != 46 and code != 32
-            else:
-                first, second, size = 0, 0, 0
 
 
 @kernel
@@ -98,9 +27,11 @@ def find_cards(
     last: Int64s,
     plain: UInt8s,
     found: Int64s,
-    done: Bools,
 ) -> int:
-    """Find card numbers in windows as `recognizers.cards` does, but also others of the same form of other issuers.
+    """Find numbers with a valid check digit in windows that are grouped as card numbers.
+
+    They are of two forms: four digits and three groups of three to five, in which presidio's recognizer and this one
+    find cards; and 12 to 19 digits in groups of four, as other issuers have.
 
     Args:
         codepoints: Code points of all texts.
@@ -108,19 +39,17 @@ def find_cards(
         ends: Code point after each window.
         first: First code point of the text of each window.
         last: Code point after the text of each window.
-        plain: For each code point, the character of ASCII that the recognizer sees, OTHER if that is none.
+        plain: The character of ASCII for each code point, as `windows.plain_codes`.
         found: Output, shape (numbers, COLUMNS), with room for two per MIN_CARD characters of each window, and two more:
-            KIND is whether the number is one of another issuer.
-        done: Output: whether a window was looked at. None is that has OTHER in it or next to it.
+            KIND is whether the number has the second form.
 
     Returns:
         The number of numbers.
     """
     count = 0
     for window in range(begins.size):
-        done[window] = _is_plain(codepoints, begins[window], ends[window], first[window], last[window], plain)
         for is_other in (False, True):
-            i = begins[window] if done[window] else ends[window]
+            i = begins[window]
             while i < ends[window]:
                 size = _count_digits(codepoints, i, ends[window])
                 is_first = i == first[window] or not _is_alphanumeric(plain[codepoints[i - 1]])
@@ -137,24 +66,6 @@ def find_cards(
                     count += 1
                 i = max(stop, i + max(1, size))
     return count
-
-
-@leaf
-def _is_plain(codepoints: UInt32s, begin: int, end: int, first: int, last: int, plain: UInt8s) -> bool:
-    """Whether all characters in a window and next to it have one that the recognizer sees.
-
-    Args:
-        codepoints: Code points of all texts.
-        begin: First code point of the window.
-        end: Code point after it.
-        first: First code point of its text.
-        last: Code point after its text.
-        plain: As in `find_cards`.
-    """
-    i, stop = max(first, begin - 1), min(last, end + 1)
-    while i < stop and plain[codepoints[i]] != OTHER:
-        i += 1
-    return i == stop
 
 
 @leaf
@@ -251,9 +162,8 @@ def find_ssns(
     last: Int64s,
     plain: UInt8s,
     found: Int64s,
-    done: Bools,
 ) -> int:
-    """Find social security numbers in windows as `recognizers.ssns` does.
+    """Find social security numbers in windows that may have been issued.
 
     Args:
         codepoints: Code points of all texts.
@@ -263,17 +173,14 @@ def find_ssns(
         last: Code point after the text of each window.
         plain: As in `find_cards`.
         found: Output, shape (numbers, COLUMNS), with room for one per nine characters of each window, and one more:
-            KIND is whether the number is in groups of 3, 2 and 4 digits.
-        done: Output: whether a window was looked at. None is that has OTHER in it or next to it.
+            KIND is its form.
 
     Returns:
         The number of numbers.
     """
     count = 0
     for window in range(begins.size):
-        begin, end = begins[window], ends[window]
-        done[window] = _is_plain(codepoints, begin, end, first[window], last[window], plain)
-        i = begin if done[window] else end
+        i, end = begins[window], ends[window]
         while i < end:
             size = _count_digits(codepoints, i, end)
             is_first = i == first[window] or not _is_alphanumeric(plain[codepoints[i - 1]])
@@ -281,11 +188,13 @@ def find_ssns(
             if stop and (stop == last[window] or not _is_alphanumeric(plain[codepoints[stop]])):
                 digits = 0
                 for j in range(i, stop):
-                    if _is_digit(codepoints, j, i, stop):
+                    if 48 <= codepoints[j] <= 57:
                         digits = 10 * digits + int(codepoints[j]) - 48
                 if _may_be_issued(digits):
                     found[count, WINDOW], found[count, START], found[count, END] = window, i, stop
-                    found[count, DIGITS], found[count, KIND] = digits, stop - i == 11
+                    found[count, DIGITS], found[count, KIND] = digits, DOUBTFUL_FORM
+                    if stop - i == 11:
+                        found[count, KIND] = PRINTED if plain[codepoints[i + 3]] == 45 else GROUPED
                     count += 1
                 i = stop
             else:
@@ -343,15 +252,3 @@ def _count_digits(codepoints: UInt32s, place: int, end: int) -> int:
 def _is_alphanumeric(code: int) -> bool:
     """Whether a character of ASCII is a letter or digit."""
     return 48 <= code <= 57 or 97 <= code | 32 <= 122
-
-
-@leaf
-def _is_digit(codepoints: UInt32s, place: int, begin: int, end: int) -> bool:
-    """Whether an ASCII digit is at a place, and that is within a window."""
-    return begin <= place < end and 48 <= codepoints[place] <= 57
-
-
-@leaf
-def _may_join(code: int) -> bool:
-    """Whether recognizers may see a character as a space or hyphen."""
-    return code == 32 or code == 45 or code > 127

@@ -14,16 +14,15 @@ from curation.arrays import Int64s
 from curation.pii.account_kernels import (
     COLUMNS,
     DIGITS,
+    DOUBTFUL_FORM,
     END,
     KIND,
     MIN_CARD,
-    NAMED_SSN,
+    PRINTED,
     START,
     WINDOW,
     find_cards,
     find_ssns,
-    have_cards,
-    have_ssns,
 )
 from curation.pii.context import (
     ANY_NAME,
@@ -38,7 +37,7 @@ from curation.pii.context import (
 from curation.pii.evidence import DOUBTFUL, Match, is_part
 from curation.pii.number_characters import values_of_digits
 from curation.pii.numbering import digits_of
-from curation.pii.recognizers import GROUPED_SSN_SCORE, OTHER_CARD_DIGITS, SSN_SCORE, Span
+from curation.pii.recognizers import GROUPED_SSN_SCORE, SSN_SCORE, Span
 from curation.pii.windows import plain, plain_codes
 from curation.text import views
 
@@ -52,6 +51,10 @@ _ISSUED = re.compile(
     r"|(?:5018|5020|5038|5893|6304|6759|676[1-3])\d{12,15}"
 )
 """Numbers issued today (ISO/IEC 7812): Visa, Mastercard, American Express, Discover, JCB, UnionPay, Maestro."""
+_OTHER_CARD = re.compile(
+    r"2(?:22[1-9]|2[3-9][0-9]|[3-6][0-9][0-9]|7[01][0-9]|720)[0-9]{12}|4[0-9]{18}|(?:5[06-9]|6[0-9])[0-9]{10,17}"
+)
+"""Mastercard's second range, long Visa numbers and Maestro (ISO/IEC 7812), which presidio does not know."""
 _ISSUED_IN_GROUPS = re.compile(r"(?:5[06-9]|6\d)\d{17}|(?:5018|5020|5038|5893|6304|6759|676[1-3])\d{8,9}")
 """Other numbers that Maestro may issue. Product numbers and identifiers look the same if they are not grouped."""
 _MAESTRO = re.compile(r"(?:5[06-9]|6\d)\d*+")
@@ -82,62 +85,39 @@ EXAMPLE_IBANS = (
 """The examples in SWIFT's IBAN registry."""
 
 
-def may_be_cards(text: views.Characters, windows: Int64s, _: float) -> Int64s:
-    """The windows that may have a card number. Arguments are as in `Kind.candidates`."""
-    found = np.zeros(len(windows), np.bool_)
-    offsets = text.first[windows[:, 0]]
-    have_cards(text.codepoints, windows[:, 1] + offsets, windows[:, 2] + offsets, found)
-    chosen: Int64s = windows[found]
-    return chosen
-
-
-def may_be_ssns(text: views.Characters, windows: Int64s, minimum: float) -> Int64s:
-    """The windows that may have a social security number of a score. Arguments are as in `Kind.candidates`."""
-    found = np.zeros(len(windows), np.uint8)
-    offsets = text.first[windows[:, 0]]
-    have_ssns(text.codepoints, windows[:, 1] + offsets, windows[:, 2] + offsets, found)
-    needs_name = (found == NAMED_SSN) & (minimum > DOUBTFUL)
-    chosen: Int64s = windows[(found > 0) & (~needs_name | (windows[:, 4] & NAMED["us_ssn"] != 0))]
-    return chosen
-
-
 def judge_cards(
     characters: views.Characters, windows: Int64s, text_of: Callable[[int], str], *_: object
 ) -> tuple[list[tuple[int, Match]], Int64s]:
-    """The card numbers in windows, and windows with other letters. Arguments are as in `Kind.judge_all`."""
-    numbers, others = _numbers(find_cards, characters, windows, 2, MIN_CARD)
+    """The card numbers in windows; no window is left. Arguments are as in `Kind.judge_all`."""
+    numbers = _numbers(find_cards, characters, windows, 2 / MIN_CARD)
     rows, named = windows[numbers[:, WINDOW]][:, [0, 4]].T
     starts, stops = (numbers[:, [START, END]] - characters.first[rows, None]).T
     columns = (rows, starts, stops, numbers[:, KIND], named)
     matches = []
     for row, start, end, is_other, may_be_named in zip(*(one.tolist() for one in columns), strict=True):
         text = text_of(row)
-        if is_other and not OTHER_CARD_DIGITS.fullmatch(digits_of(text[start:end])):
+        if is_other and not _OTHER_CARD.fullmatch(digits_of(text[start:end])):
             continue
         match = judge_card(text, Span(start, end, 1.0), may_be_named)
         if match is not None:
             matches.append((row, match))
-    return matches, others
+    return matches, windows[:0]
 
 
-def _numbers(
-    search: Callable[..., int], text: views.Characters, windows: Int64s, most: int, size: int
-) -> tuple[Int64s, Int64s]:
-    """The numbers that a kernel finds in windows, and the windows at which it does not look.
+def _numbers(search: Callable[..., int], text: views.Characters, windows: Int64s, most: float) -> Int64s:
+    """The numbers that a kernel finds in windows.
 
     Args:
         search: The kernel.
         text: The texts.
         windows: The windows.
-        most: Numbers that it may find in each `size` characters of a window.
-        size: Characters of the shortest number.
+        most: How many it may find per character of a window.
     """
     rows = windows[:, 0]
     begins, ends = (windows[:, 1:3] + text.first[rows, None]).T
-    found = np.empty((most * int(((ends - begins) // size + 1).sum()), COLUMNS), np.int64)
-    done = np.zeros(len(windows), np.bool_)
-    count = search(text.codepoints, begins, ends, text.first[rows], text.last[rows], plain_codes(), found, done)
-    return found[:count], windows[~done]
+    found = np.empty((int((ends - begins).sum() * most) + 2 * len(windows), COLUMNS), np.int64)
+    count = search(text.codepoints, begins, ends, text.first[rows], text.last[rows], plain_codes(), found)
+    return found[:count]
 
 
 def judge_card(text: str, span: Span, named: int = ANY_NAME) -> Match | None:
@@ -183,11 +163,13 @@ def judge_iban(text: str, span: Span) -> Match | None:
 def judge_ssns(
     characters: views.Characters, windows: Int64s, text_of: Callable[[int], str], minimum: float, *_: object
 ) -> tuple[list[tuple[int, Match]], Int64s]:
-    """The social security numbers in windows, and windows with other letters. Arguments are as in `Kind.judge_all`."""
-    numbers, others = _numbers(find_ssns, characters, windows, 1, _SSN_SIZE)
+    """The social security numbers in windows; no window is left. Arguments are as in `Kind.judge_all`."""
+    numbers = _numbers(find_ssns, characters, windows, 1 / _SSN_SIZE)
+    may_be_named = windows[numbers[:, WINDOW], 4] & NAMED["us_ssn"] != 0
+    numbers = numbers[(numbers[:, KIND] == PRINTED) | may_be_named | (minimum <= DOUBTFUL)]
     rows, named = windows[numbers[:, WINDOW]][:, [0, 4]].T
     starts, stops = (numbers[:, [START, END]] - characters.first[rows, None]).T
-    columns = (rows, starts, stops, numbers[:, DIGITS], numbers[:, KIND], named)
+    columns = (rows, starts, stops, numbers[:, DIGITS], numbers[:, KIND] != DOUBTFUL_FORM, named)
     known: dict[bytes, float | None] = {}
     matches = []
     for around, row, start, end, digits, is_grouped, may_be_named in zip(
@@ -205,7 +187,7 @@ def judge_ssns(
             match = Match("us_ssn", start, end, score, f"{digits:09}", digits >= _NEVER_ISSUED)
         if match is not None:
             matches.append((row, match))
-    return matches, others
+    return matches, windows[:0]
 
 
 def _surroundings(text: views.Characters, numbers: Int64s, rows: Int64s, named: Int64s) -> Iterator[bytes]:
@@ -220,7 +202,7 @@ def _surroundings(text: views.Characters, numbers: Int64s, rows: Int64s, named: 
     starts, ends, is_named = numbers[:, START], numbers[:, END], named == NAMED["us_ssn"]
     lows = np.maximum(text.first[rows], starts - np.where(is_named, _NAME_REACH, _AROUND))
     highs = np.minimum(text.last[rows], ends + _AROUND)
-    others = np.column_stack([starts - lows, ends - lows, numbers[:, KIND], is_named])
+    others = np.column_stack([starts - lows, ends - lows, numbers[:, KIND] != DOUBTFUL_FORM, is_named])
     for first in range(0, len(numbers), _AT_ONCE):
         part = slice(first, first + _AT_ONCE)
         sizes = highs[part] - lows[part] + others.shape[1]

@@ -52,8 +52,6 @@ class Kind:
         recognize: Finds its spans in a converted window, given the regions of phone numbers and where the window ends.
         judge: Turns a span in a text into a match, or None, given the regions, and whether a word that names a number
             may be near.
-        candidates: Chooses the windows that may have a match, given the characters of all texts, the windows, and the
-            minimum score.
         judge_all: Judges simple windows all at once, given the characters of all texts, the windows, a function that
             returns the text of a row, the minimum score, the regions, and whether replacements need not be found.
             Returns their matches with their rows, and the other windows that may have one.
@@ -70,7 +68,6 @@ class Kind:
     shown: Callable[[str], str]
     recognize: Callable[[str, tuple[str, ...], int], Iterable[Span]]
     judge: Callable[..., Match | None]
-    candidates: Callable[[views.Characters, Windows, float], Windows] = lambda _, windows, *__: windows
     judge_all: Callable[
         [views.Characters, Windows, Callable[[int], str], float, tuple[str, ...], bool],
         tuple[list[tuple[int, Match]], Windows],
@@ -79,6 +76,11 @@ class Kind:
     is_slow: bool = False
     before: int = 0
     after: Callable[[str, int], int] = lambda text, end: end
+
+
+def _nothing(*_: object) -> tuple[Span, ...]:
+    """No spans: the recognizer of kinds whose windows are all judged at once."""
+    return ()
 
 
 KINDS = {
@@ -99,12 +101,9 @@ KINDS = {
     "credit_card": Kind(
         number_windows,
         windows.plain,
-        recognizers.cards,
+        _nothing,
         lambda text, span, _, named=context.ANY_NAME: accounts.judge_card(text, span, named),
-        accounts.may_be_cards,
-        accounts.judge_cards,
-        before=1,
-        after=lambda text, end: end + 1,
+        judge_all=accounts.judge_cards,
     ),
     "ip": Kind(
         address_windows,
@@ -116,12 +115,9 @@ KINDS = {
     "us_ssn": Kind(
         number_windows,
         windows.plain,
-        recognizers.ssns,
+        _nothing,
         lambda text, span, _, named=context.ANY_NAME: accounts.judge_ssn(text, span, named),
-        accounts.may_be_ssns,
-        accounts.judge_ssns,
-        before=1,
-        after=lambda text, end: end + 1,
+        judge_all=accounts.judge_ssns,
     ),
     "phone": Kind(
         number_windows,
@@ -194,7 +190,6 @@ def find(
         if kind.is_slow:
             chosen = _outside(chosen, characters, matches)
         chosen = np.column_stack([chosen[:, :-1], chosen[:, -1] & (context.NAMED.get(name, 0) | context.OTHERWISE)])
-        chosen = kind.candidates(characters, chosen, minimum)
         judged, others = kind.judge_all(characters, chosen, text_of, minimum, search.regions, settled is not None)
         for row, one in judged:
             if one.score >= minimum:

@@ -36,21 +36,6 @@ _OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _IPV4 = re.compile(rf"(?<![^\W_])(?:{_OCTET}\.){{3}}{_OCTET}(?![^\W_])")
 _COLONS = re.compile(r"[0-9A-Fa-f]{0,4}+(?::[0-9A-Fa-f]{0,4}+){2,}+")
 _IPV4_END = re.compile(r"(?:\.[0-9]{1,3}){3}(?![\w.])")
-_CARD = re.compile(
-    r"(?<![^\W_])(?!1[0-9]{12}(?![0-9]))(?:[1346][0-9]{3}|5[0-5][0-9][0-9])(?:[- ]?[0-9]{3,4}){2}[- ]?[0-9]{3,5}"
-    r"(?![^\W_])"
-)
-_OTHER_CARD = re.compile(
-    r"(?<![^\W_])(?:2[2-7]|4[0-9]|5[06-9]|6[0-9])[0-9][0-9]([- ]?)[0-9]{4}\1[0-9]{4}(?:\1[0-9]{1,4})?(?:\1[0-9]{1,3})?"
-    r"(?![^\W_])"
-)
-OTHER_CARD_DIGITS = re.compile(
-    r"2(?:22[1-9]|2[3-9][0-9]|[3-6][0-9][0-9]|7[01][0-9]|720)[0-9]{12}|4[0-9]{18}|(?:5[06-9]|6[0-9])[0-9]{10,17}"
-)
-"""Mastercard's second range, long Visa numbers and Maestro (ISO/IEC 7812), which presidio does not know."""
-_DOUBLED = str.maketrans("0123456789", "0246813579")
-"""The sum of the digits of twice a digit."""
-
 _IBAN = re.compile(
     r"(?<![A-Z0-9])([A-Z]{2}[0-9]{2}(?:[ -]?[A-Z0-9]{4}){2,6})((?:[ -]?[A-Z0-9]{4})?)((?:[ -]?[A-Z0-9]{1,3})?)"
     r"(?![A-Z0-9])"
@@ -70,11 +55,6 @@ IBAN_FORMATS = {
     "XK": "16n",
 }  # fmt: skip
 """What follows the check digits in each country (SWIFT's IBAN registry): n digits, a letters, c either."""
-
-_SSN = re.compile(
-    r"(?<![^\W_])(?:([0-9]{3})([- .])([0-9][0-9])\2([0-9]{4})|[0-9]{5}-[0-9]{4}|[0-9]{3}-[0-9]{6}|[0-9]{9})(?![^\W_])"
-)
-_SAMPLE_SSNS = ("123456789", "987654320", "078051120")
 
 PHONE_SCORE, GROUPED_SSN_SCORE, SSN_SCORE, IP_SCORE = 0.4, 0.5, 0.05, 0.6
 """presidio's scores: a number valid in one of the regions, a number in groups 3-2-4, nine digits, an address."""
@@ -170,20 +150,6 @@ def ips(text: str, *_: object) -> Iterator[Span]:
             yield Span(start, end, IP_SCORE)
 
 
-def cards(text: str, *_: object) -> Iterator[Span]:
-    """Card numbers with a valid check digit."""
-    for expression, digits_of in ((_CARD, None), (_OTHER_CARD, OTHER_CARD_DIGITS)):
-        for match in expression.finditer(text):
-            digits = match[0].replace(" ", "").replace("-", "")
-            if (digits_of is None or digits_of.fullmatch(digits)) and has_check_digit(digits):
-                yield Span(match.start(), match.end(), 1.0)
-
-
-def has_check_digit(digits: str) -> bool:
-    """Whether the last digit is the check digit of the others by Luhn's formula (ISO/IEC 7812)."""
-    return sum(map(int, digits[-1::-2] + digits[-2::-2].translate(_DOUBLED))) % 10 == 0
-
-
 def ibans(text: str, *_: object) -> Iterator[Span]:
     """Account numbers with correct country, length and check digits; the longest where several are possible."""
     for match in _IBAN.finditer(text):
@@ -208,26 +174,6 @@ def _iban_forms() -> dict[str, re.Pattern[str]]:
         country: re.compile("".join(f"{classes[kind]}{{{size}}}" for size, kind in re.findall(r"(\d+)(\w)", form)))
         for country, form in IBAN_FORMATS.items()
     }
-
-
-def ssns(text: str, *_: object) -> Iterator[Span]:
-    """US social security numbers that may have been issued."""
-    for match in _SSN.finditer(text):
-        if span := _ssn(match):
-            yield span
-
-
-def _ssn(match: re.Match[str]) -> Span | None:
-    digits = match[0].replace("-", "").replace(" ", "").replace(".", "")
-    if (
-        digits[:3] in ("000", "666")
-        or digits[3:5] == "00"
-        or digits[5:] == "0000"
-        or digits in _SAMPLE_SSNS
-        or digits == digits[0] * 9
-    ):
-        return None
-    return Span(match.start(), match.end(), GROUPED_SSN_SCORE if match[1] else SSN_SCORE)
 
 
 def without_glued_word(text: str, limit: int) -> str:

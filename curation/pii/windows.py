@@ -76,8 +76,13 @@ def are_joined() -> Bools:
     return _tables()[1]
 
 
+def plain_codes() -> UInt8s:
+    """The character of ASCII for every code point in `plain`: "a" for letters and digits, 0 for other signs."""
+    return _tables()[2]
+
+
 @cache
-def _tables() -> tuple[UInt8s, Bools]:
+def _tables() -> tuple[UInt8s, Bools, UInt8s]:
     import regex
 
     everything = "".join(map(chr, range(_ALL_CODES)))
@@ -93,16 +98,13 @@ def _tables() -> tuple[UInt8s, Bools]:
         *((AT_SIGNS, AT | EMAIL), (".", DOT), (":", COLON)),
     ):
         table[[ord(character) for character in characters]] |= bits
-    return table, joined
-
-
-@cache
-def plain_codes() -> UInt8s:
-    """The character of ASCII of every code point in `plain`, 255 for those that have none. Shape (0x110000,)."""
-    table = np.full(_ALL_CODES, 255, dtype=np.uint8)
-    table[:128] = range(128)
-    table[list(_PLAIN)] = list(_PLAIN.values())
-    return table
+    plain = np.zeros(_ALL_CODES, dtype=np.uint8)
+    for match in re.finditer(r"[^\W_]+", everything):
+        plain[match.start() : match.end()] = ord("a")
+    plain[joined] = ord("\n")
+    plain[:128] = range(128)
+    plain[list(_PLAIN)] = list(_PLAIN.values())
+    return table, joined, plain
 
 
 def shown(text: str) -> str:
