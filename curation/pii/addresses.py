@@ -202,7 +202,7 @@ def _follows_login(before: str, has_path: bool) -> bool:
 def judge_addresses(
     characters: views.Characters, windows: Int64s, text_of: Callable[[int], str], minimum: float, *_: object
 ) -> tuple[list[tuple[int, Match]], Int64s]:
-    """The addresses in windows of ASCII, and the other windows. Arguments are as in `Kind.judge_all`."""
+    """The addresses in windows of common letters, and the other windows. Arguments are as in `Kind.judge_all`."""
     offsets = characters.first[windows[:, 0]]
     begins, ends = windows[:, 1] + offsets, windows[:, 2] + offsets
     room = int(((ends - begins) // 2 + 1).sum())
