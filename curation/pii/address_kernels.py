@@ -1,4 +1,4 @@
-"""A kernel that finds the IP addresses in windows of common letters, as `recognizers.ips` does, and says what judges them.
+"""A kernel that finds the IP addresses in windows of common letters as `recognizers.ips` does, and what judges them.
 
 Most of a text of addresses is in such windows, and reading each with expressions takes ten times as long.
 """
