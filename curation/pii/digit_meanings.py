@@ -35,7 +35,6 @@ from curation.pii.range_kernels import (
     CODE,
     COLUMNS,
     FIRST,
-    GENERAL,
     KIND,
     LEADING,
     MISSING_ABROAD,
@@ -95,11 +94,11 @@ class DigitMeanings:
         self._plans = [(region, plan_of(region)) for region in regions if region != ANYWHERE]
         plans = [plan for _, plan in self._plans]
         # What makes no difference between digits is written alike.
-        starts, known = [_start(number) for number in range(100)], dict[tuple[str, ...], int]()
-        firsts = [known.setdefault(tuple(one.begun_prefix(start) for one in plans), int(start)) for start in starts]
-        self._firsts = np.array(firsts, np.int32)
-        are_kept = [any(one.keeps_prefix(start) for one in plans) for start in starts]
-        self._generals = np.array(are_kept, np.bool_)
+        known: dict[tuple[tuple[str, bool], ...], int] = {}
+        self._starts = np.zeros(100, np.int32)
+        for number, start in enumerate(map(_start, range(100))):
+            prefixes = tuple((one.begun_prefix(start), one.keeps_prefix(start)) for one in plans)
+            self._starts[number] = known.setdefault(prefixes, number)
         codes = codes_of_digits()
         self._own_codes = np.where(np.isin(codes, [one.country for one in plans]), codes, np.int32(0))
         self._prefixes: dict[tuple[int, ...], int] = {}
@@ -125,8 +124,7 @@ class DigitMeanings:
                 *(text.codepoints, begins, stops, ranges, values_of_digits()),
                 *(home.following, home.accepts, home.kinds),
                 *(home.start, home.dead),
-                *(self._firsts, self._generals),
-                *(self._own_codes, self._leading, self._cuts),
+                *(self._starts, self._own_codes, self._leading, self._cuts),
                 *(codes_of_digits(), abroad.origins, abroad.following, abroad.kinds),
                 *(abroad.dead, place),
                 *(found, missing),
@@ -189,8 +187,9 @@ class DigitMeanings:
         # if all digits are no number with it, so that it is taken off.
         chosen = []
         for one in readings.all:
-            plan, has_prefix = one[1], one[1].begins_with_prefix(_start(found[FIRST]))
-            is_kept = has_prefix and found[GENERAL] and not plan.is_too_long(total)
+            plan, start = one[1], _start(found[FIRST])
+            has_prefix = plan.begins_with_prefix(start)
+            is_kept = has_prefix and not plan.is_too_long(total) and plan.keeps_prefix(start)
             if plan.changed or has_prefix is None or is_kept:
                 return None
             chosen += [one] if has_prefix or one in readings.usual else []

@@ -15,6 +15,8 @@ MAX_EXTENSION = 80
 """Code points of the longest extension with its label that is read here."""
 _MAX_SPACES = 20
 """Spaces and commas before a label or behind it."""
+_SEEN = len(":00")
+"""Code points behind a window without extension that recognizers see: see `extensions.end_of_context`."""
 _MAX_DIGITS, _MAX_DIGITS_OF_SHORT = 20, 9
 """Digits of the longest extension, and of that behind a short label: "int", "#", "x" or "~"."""
 
@@ -52,8 +54,11 @@ def read_extensions(
             end = _end_of_digits(codepoints, digit_values, digits, stop, max(1, most))
             if end == digits:
                 end = place
-            elif most == 0 or begin - place > _MAX_SPACES:
+            elif most == 0:
                 end = -1
+            elif begin - place > _MAX_SPACES:
+                # Only what begins with the next characters of the text may be one.
+                end = place if digits >= ends[window] + _SEEN else -1
             elif digits - label_end > _MAX_SPACES:
                 # One of them may be a colon or full stop, which do not count.
                 end = place if digits - label_end > _MAX_SPACES + 1 else -1

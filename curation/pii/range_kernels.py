@@ -15,12 +15,12 @@ KEYS = 3
 """Letters of "int"."""
 NONE = -1
 """What is written instead of a place, or of a digit, if there is none."""
-COLUMNS = 9
+COLUMNS = 8
 """Numbers that say what a range may mean."""
-KIND, FIRST, GENERAL, CODE, LEADING, ABROAD = range(6)
-"""Their places: the kind of what the digits mean, the first two digits, whether these may begin a number although
-they begin with a national prefix, the calling code of a region with which they begin, and the first four digits. At
-last what `_abroad` returns for all digits, and for those behind two, three and four."""
+KIND, FIRST, CODE, LEADING, ABROAD = range(5)
+"""Their places: the kind of what the digits mean, the first two digits, the calling code of a region with which they
+begin, and the first four digits. At last what `_abroad` returns for all digits, and for those behind two, three and
+four."""
 _MAX_READ = 256
 """Digits of a window, and of an extension behind it: more than there can be."""
 MISSING_STATE, MISSING_CODE, MISSING_ABROAD, MISSING_LEADING = 1, 2, 3, 4
@@ -38,8 +38,7 @@ def read_ranges(
     kinds: Int32s,
     start: int,
     dead: int,
-    firsts: Int32s,
-    generals: Bools,
+    starts: Int32s,
     own_codes: Int32s,
     leading: Int32s,
     cuts: Int32s,
@@ -65,8 +64,7 @@ def read_ranges(
         kinds: The kinds of their results.
         start: Its first state.
         dead: Its state from which nothing is accepted.
-        firsts: What to write for the first two digits.
-        generals: For each number of two digits whether numbers may begin with them, although a national prefix does.
+        starts: What to write for the first two digits.
         own_codes: The calling codes of the regions that numbers of three digits begin with, 0 for others.
         leading: What to write for the first four digits; -1 if it is not known.
         cuts: The number of digits of prefixes for calls abroad that they begin with, as bits; the lowest one if such a
@@ -116,10 +114,7 @@ def read_ranges(
             is_unclear = kind > 0 and values[low] == 0 and values[low + 1] <= 1
         row[KIND] = kind
         if kind > 0 and written != AFTER_PLUS:
-            begun = 10 * values[low] + values[low + 1]
-            row[FIRST] = firsts[begun]
-            if written != PLAIN and generals[begun]:
-                row[GENERAL] = 1
+            row[FIRST] = starts[10 * values[low] + values[low + 1]]
             if high - low >= 3:
                 row[CODE] = own_codes[_first_three(values, low)]
         wanted = 1 if row[CODE] else 0
