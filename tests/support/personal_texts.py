@@ -26,6 +26,16 @@ def _hexadecimal(chance: random.Random, length: int) -> str:
     return "".join(chance.choices("0123456789abcdef", k=length))
 
 
+def _letters(chance: random.Random, length: int) -> str:
+    return "".join(chance.choices("abcdefghijklmnopqrstuvwxyz", k=length))
+
+
+def _with_check_digit(digits: str) -> str:
+    """A number with its check digit by Luhn's formula behind it."""
+    doubled = (2 * int(digit) - 9 * (digit > "4") for digit in digits[::-2])
+    return f"{digits}{-(sum(doubled) + sum(map(int, digits[-2::-2]))) % 10}"
+
+
 def _american(chance: random.Random) -> str:
     return f"{chance.randint(201, 989)}-{chance.randint(200, 999)}-{_digits(chance, 4)}"
 
@@ -225,6 +235,31 @@ LINES: dict[str, Part] = {
     "words for other numbers before phones": lambda chance: (
         f"call 10 {_american(chance)} isbn 13 {_american(chance)} and 10 {_american(chance)}\n"
     ),
+    "Italian contacts": lambda chance: (
+        f"Tel. 0{chance.randint(2, 99)} {_digits(chance, chance.randint(6, 8))} - "
+        f"Fax 0{chance.randint(2, 99)} {_digits(chance, chance.randint(6, 8))} - "
+        f"Cell. 3{_digits(chance, 2)} {_digits(chance, 7)}\n"
+    ),
+    "calls abroad with x": lambda chance: (
+        f"tel 0049 {chance.randint(30, 999)} {_digits(chance, 6)} x {_digits(chance, chance.randint(1, 4))}\n"
+    ),
+    "calling codes and slashes": lambda chance: (
+        f"tel 49/{chance.randint(30, 999)}/{_digits(chance, 6)} x{_digits(chance, 3)}\n"
+    ),
+    "extensions far away": lambda chance: (
+        f"tel {''.join(chance.choices('0123456789 -./()', k=20))}{' ' * chance.randint(15, 40)}ext"
+        f"{'-' * chance.randint(15, 30)}{_digits(chance, 3)}\n"
+    ),
+    "SSN after Russian words": lambda chance: (
+        f"ssn {''.join(chr(chance.randint(0x430, 0x44F)) for _ in range(4))} "
+        f"{_digits(chance, 3)}-{_digits(chance, 2)}-{_digits(chance, 4)} "
+    ),
+    "IPv4 between letters": lambda chance: "é:" + ".".join(str(chance.randint(1, 255)) for _ in range(4)) + ":é ",
+    "valid cards": lambda chance: f"{_with_check_digit('6759' + _digits(chance, chance.randint(7, 14)))}\n",
+    "e-mail addresses glued to words": lambda chance: (
+        f"{_letters(chance, 2)}@{_letters(chance, 3)}.orgTel:{_letters(chance, 2)}@{_letters(chance, 2)}.comFax"
+    ),
+    "escaped e-mail addresses": lambda chance: f"\\n{_letters(chance, 2)}@{_letters(chance, 3)}.org\\r\\n",
     "IPv6 with IPv4": lambda chance: f"::ffff:{chance.randint(1, 255)}.{chance.randint(1, 255)}.1.1\n",
     "short IPv6 addresses": lambda chance: f"2a02:{_hexadecimal(chance, 2)}::{_hexadecimal(chance, 1)} ",
     "IPv6 without ends": lambda chance: ":".join(_hexadecimal(chance, chance.randint(0, 4)) for _ in range(30)) + "g",

@@ -216,6 +216,63 @@ def test_numbers_before_hash() -> None:
     assert sum(map(len, found.values())) > 5000
 
 
+def crowded_texts(count: int) -> list[str]:
+    """Some twenty groups of digits, as many as a number may have, with "#" behind the last ones."""
+    chance, texts = random.Random(12), []
+    for _ in range(count):
+        most, groups = chance.randint(18, 26), []
+        while sum(group.count("-") + 1 for group in groups) < most:
+            sizes = chance.choice(((3, 3, 4), (3, 3, 4), (4,), (2,), (3, 2)))
+            number = "-".join("".join(chance.choices("23456789", k=size)) for size in sizes)
+            groups.append(number + chance.choice((" ", " ", "  ", ".")))
+        last = "".join(chance.choices("23456789", k=chance.randint(1, 6)))
+        texts.append("".join(groups) + last + chance.choice(("#", "#5", " #12", "##3", "# 7")))
+    return texts
+
+
+def test_crowded_numbers_before_hash() -> None:
+    """A number that ends where digits with "#" begin goes on with them."""
+    texts = crowded_texts(3000)
+    found = find(pa.array(texts), LENIENT)
+    assert found == searched_one_by_one(texts, LENIENT)
+    assert len(found) > 1000
+
+
+def far_extensions(count: int) -> list[str]:
+    """Numbers with extensions that have about as many spaces around their labels as they may have, or more."""
+    chance, texts = random.Random(11), []
+    labels = (
+        "ext",
+        "ext.",
+        "x",
+        "#",
+        "~",
+        "int",
+        "xt",
+        "anexo",
+        "extension",
+        "\uff45\uff58\uff54",
+        "xx",
+        "extn:",
+        "ext\uff0e",
+    )
+    spaces = (" ", "-", ",", "\t", "\u00a0", " ,", " -", "~")
+    for _ in range(count):
+        before, behind = ((chance.choice(spaces) * 90)[: chance.choice((0, 1, 19, 20, 21, 22, 30, 80))] for _ in "12")
+        number = chance.choice(("212-736-5000", "+49 30 227555", "(212) 736-5000", "030/2275555"))
+        label = chance.choice((*labels, *(f"{one}:" for one in labels)))
+        texts.append(f"{number}{before}{label}{behind}{chance.choice(('5', '123', '12345678', '', '7#'))} a")
+    return texts
+
+
+def test_far_extensions() -> None:
+    """The kernels know which extensions are too far away from their number or label."""
+    texts = far_extensions(4000)
+    found = find(pa.array(texts), LENIENT)
+    assert found == searched_one_by_one(texts, LENIENT)
+    assert len({one.value for matches in found.values() for one in matches}) > 10
+
+
 def test_numbers_between_letters_of_scripts_without_spaces() -> None:
     """Which of these letters is next to a number does not matter, but a sign or another letter may."""
     letters = "字電はひカ한ไลខ་ཀ々〆ー〇㐀𠀀ㄅำ่ิ゛゜・éЖßªʰ_a "
