@@ -416,6 +416,14 @@ def test_replacements_are_not_found_again(text: str, found: list[str]) -> None:
     assert {*values} <= {one.value for one in find(pa.array([text]), DEFAULT).get(0, ())}
 
 
+def test_replacements_are_not_replaced_where_they_may_be_numbers() -> None:
+    """What replaces a number in a country without such numbers is left as it is where another one has them."""
+    chinese = Search((("phone", 0.2),), ("CN",))
+    text, settled = "212-555-0134 7", {0: [(0, len("212-555-0134"))]}
+    assert [one.kept for one in find(pa.array([text]), chinese)[0]] == [False]
+    assert find(pa.array([text]), chinese, settled) == {}
+
+
 def test_numbers_of_the_same_shape() -> None:
     """What is known of one social security number holds for others of its shape, but not if other digits count."""
     texts = [f"{name} 308-63-0237" for name in ("ISBN-47", "ISBN-10", "ISBN-46", "ISBN-13", "ISBN-00")]
