@@ -42,8 +42,8 @@ from curation.pii.windows import plain, plain_codes
 from curation.text import views
 
 _AROUND, _NAME_REACH, _OTHER_REACH = 5, REACH + 1, 160
-"""Characters around a social security number on which it depends whether it is part of something longer; and before it,
-whether words name it, or name it otherwise."""
+"""Characters around a number on which it depends whether it is part of something longer; and before a social security
+number, whether words name it, or name it otherwise."""
 
 _ISSUED = re.compile(
     r"4\d{15}|4\d{18}|5[1-5]\d{14}|2(?:22[1-9]|2[3-9]\d|[3-6]\d\d|7[01]\d|720)\d{12}|3[47]\d{13}"
@@ -55,11 +55,13 @@ _OTHER_CARD = re.compile(
     r"2(?:22[1-9]|2[3-9][0-9]|[3-6][0-9][0-9]|7[01][0-9]|720)[0-9]{12}|4[0-9]{18}|(?:5[06-9]|6[0-9])[0-9]{10,17}"
 )
 """Mastercard's second range, long Visa numbers and Maestro (ISO/IEC 7812), which presidio does not know."""
-_ISSUED_IN_GROUPS = re.compile(r"(?:5[06-9]|6\d)\d{17}|(?:5018|5020|5038|5893|6304|6759|676[1-3])\d{8,9}")
-"""Other numbers that Maestro may issue. Product numbers and identifiers look the same if they are not grouped."""
+_ISSUED_IN_GROUPS = re.compile(
+    r"(?:5[06-9]|6\d)\d{17}|(?:5018|5020|5038|5893|6304|6759|676[1-3])\d{8,9}|3(?:0[0-5]|[689]\d)\d{11}"
+)
+"""Other numbers of Maestro, and those of Diners Club. Product numbers look the same if they are not grouped."""
 _MAESTRO = re.compile(r"(?:5[06-9]|6\d)\d*+")
 _PRINTED_CARD = re.compile(
-    r"\d{4}([ -])\d{4}\1\d{4}(?:\1\d{4}(?:\1\d{3})?)?|\d{4}([ -])\d{6}\2\d{5}|\d{4}([ -])\d{4}\3\d{5}"
+    r"\d{4}([ -])\d{4}\1\d{4}(?:\1\d{4}(?:\1\d{3})?)?|\d{4}([ -])\d{6}\2\d{4,5}|\d{4}([ -])\d{4}\3\d{5}"
 )
 _PRINTED_SSN = re.compile(r"(?<!\d)\d{3}-\d\d-\d{4}(?!\d)")
 _AFTER_COUNTRY_CODE = re.compile(r"\+\d{1,3} \Z")
@@ -133,7 +135,9 @@ def judge_card(text: str, span: Span, named: int = ANY_NAME) -> Match | None:
     """
     raw = plain(text[span.start : span.end])
     digits = digits_of(raw)
-    if is_part(text, span.start, span.end, plain):
+    is_labelled = named and has_label("credit_card", text, span.start, span.end)
+    begin = span.start if is_labelled else max(0, span.start - _AROUND)
+    if is_part(text[begin : span.end + _AROUND], span.start - begin, span.end - begin, plain):
         return None
     is_printed = _PRINTED_CARD.fullmatch(raw) is not None
     is_issued = (_ISSUED.fullmatch(digits) and (is_printed or raw == digits)) or (

@@ -46,6 +46,8 @@ _LOCAL_BREAK = re.compile(
     r"\A(?s:.*)(?:[/=?&|{}*!#$^~`]|%(?:25)*+(?:[01][0-9A-F]|2[0-9AC]|2F|3[A-F]|5[B-E]|60|7[B-D]))", re.I
 )
 """What RFC 5322 allows before an @, but ends something else in practice: "?mail=a@b.org", "%20a@b.org"."""
+_OTHER_SCRIPT = re.compile(r"\A(?s:.*)[\u0370-\u1dff](?=[A-Za-z])")
+"""Letters of another script with Latin ones directly behind them: the word before an address."""
 _PLAIN_LOCAL = re.compile(r"[A-Za-z0-9]++(?:[._+-][A-Za-z0-9]++)*+")
 _LOCAL_START = ".'-+%\u200b\u200c\u200d\ufeff"
 _RESERVED = ("invalid", "test", "localhost")
@@ -102,8 +104,8 @@ def judge_simple_email(text: str, start: int, end: int, ats: int, _: bool) -> li
     Arguments are as in `Kind.judge_simple`.
     """
     local, at, domain = text[start:end].partition("@") if ats == 1 else ("", "", "")
-    is_plain = at and len(local) <= MAX_LOCAL and (local.isalnum() or _PLAIN_LOCAL.fullmatch(local))
-    if not is_plain or text[start - 1 : start] == "\\":
+    is_plain = _PLAIN_LOCAL.fullmatch(local) or (local.isalnum() and not _OTHER_SCRIPT.match(local))
+    if not at or not is_plain or len(local) > MAX_LOCAL or text[start - 1 : start] == "\\":
         return None
     host, is_reserved = _mailbox(domain[: MAX_DOMAIN + 1])
     end = start + len(local) + 1 + len(host)
@@ -148,10 +150,11 @@ def judge_email(text: str, span: Span) -> Match | None:
             return None
         local, domain = address[: place.start(1)], address[place.end(1) :]
     start = span.start
-    if not local.isalnum():
+    if not local.isascii() or not local.isalnum():
         end_of_local = start + len(local)
-        broken = _LOCAL_BREAK.match(local)
-        local = local[broken.end() if broken else 0 :].lstrip(_LOCAL_START)
+        for before in (_LOCAL_BREAK, _OTHER_SCRIPT):
+            broken = before.match(local)
+            local = local[broken.end() if broken else 0 :].lstrip(_LOCAL_START)
         start = end_of_local - len(local)
         while local.startswith("_") and is_emphasized(text, start + len(local) - len(local.lstrip("_")), span.end):
             start, local = start + 1, local[1:]

@@ -36,6 +36,8 @@ NAMED = {"ip": 1, "phone": 2, "credit_card": 4, "us_ssn": 8}
 OTHERWISE = 16
 """Bits for words that name a kind of number, and for words that name another one."""
 ANY_NAME, _BITS, _WORD_BITS = 31, 5, 16
+LABEL_SIGNS = frozenset("#=")
+"""Signs with which a number is part of something longer, unless a word that names it is before them."""
 
 _IDENTIFIERS = frozenset(
     (
@@ -64,6 +66,8 @@ _SYSTEMS = frozenset(("10", "13"))
 _SYSTEM = re.compile(r"1[03](?<![^\W_]..)(?![^\W_])")
 """One of them as a word."""
 _WORDS = re.compile(r"[^\W_]++(?:/[^\W_]++)?")
+_KEY = re.compile(r"(?<![\w-])[\w-]++\Z")
+"""The name of a value before "="."""
 _BETWEEN = " \t\n\r\u00a0.,;:#&/|()[]<>*\"'№=-–—"
 """Characters between a name, and the number or numbers that it names."""
 _TAG = re.compile("<(?:EMAIL|IP|PHONE|CREDIT_CARD|IBAN|US_SSN|SECRET|PERSON|LOCATION)>")
@@ -186,8 +190,15 @@ def _may_be_in(clues: _Clues, text: str, after: str) -> bool:
 
 
 def has_label(kind: str, text: str, start: int, end: int) -> bool:
-    """Whether a "#" before a number belongs to a word that names its kind: "SSN#308-63-0237"."""
-    return text[start - 1 : start] == "#" and _has_context(kind, text, start, end)
+    """Whether a sign before a number belongs to a word that names its kind: "SSN#308-63-0237", "cell_phone=2127365000".
+
+    The word is directly before "=", since the parameters of a URL follow each other.
+    """
+    sign = text[start - 1 : start]
+    if sign == "=":
+        key = _KEY.search(text, max(0, start - REACH), start - 1)
+        return key is not None and _is_word(_CLUES[kind], key[0])
+    return sign == "#" and _has_context(kind, text, start, end)
 
 
 @cache

@@ -14,6 +14,7 @@ import numpy as np
 from curation.arrays import Bools, Int64s, UInt8s
 from curation.pii.context import (
     ANY_NAME,
+    LABEL_SIGNS,
     NAMED,
     has_label,
     in_context,
@@ -157,7 +158,7 @@ class _KnownNumber(NamedTuple):
         meanings: What they mean.
         ways: Each of its meanings, and how it is grouped; None if that needs a closer look.
         look: What can be said of it by its shape; None if it is no number.
-        labelled: The same if a "#" before it belongs to a word that names a number.
+        labelled: The same if a sign before it belongs to a word that names a number.
         printed: How it is printed, as bits.
     """
 
@@ -190,7 +191,7 @@ def _known_alike(
 ) -> _KnownNumber | None:
     """The same, by what may be around other numbers, too."""
     look = _look(around, start, end)
-    labelled = _look(around[start:], 0, end - start) if around[start - 1 : start] == "#" else None
+    labelled = _look(around[start:], 0, end - start) if around[start - 1 : start] in LABEL_SIGNS else None
     written = without_extension(around[start:end], extension)
     if written is None or (look is None and labelled is None):
         return None
@@ -217,7 +218,7 @@ def _judge_known(
         whole: The `word_shape` of the text, if it is known.
     """
     size, has_extension, meanings, ways, look, labelled, printed = known
-    if labelled is not None and has_label("phone", text, start, end):
+    if labelled is not None and named and has_label("phone", text, start, end):
         look = labelled
     if look is None or ways is None or (look.may_be_date and _DATE.search(text[start:end])):
         return None
@@ -297,7 +298,7 @@ def _are_fakes(text: views.Characters, windows: Int64s, found: NumberParts) -> B
     ends_before = np.append(0, np.maximum.accumulate(ends))[:-1]
     starts_after = np.append(np.minimum.accumulate(starts[::-1])[::-1], len(text.codepoints))[1:]
     is_alone = (ends_before <= starts) & (ends <= starts_after) & np.append(True, found.done)[window]
-    are_fakes: Bools = is_alone & (numbers[:, 3] == 0) & (ends - starts == len("212-555-0123"))
+    are_fakes: Bools = is_alone & (ends - starts == len("212-555-0123"))
     written = text.codepoints[starts[are_fakes, None] + 3 + np.arange(len(_FAKE))]
     are_fakes[are_fakes] = (written == _FAKE).all(axis=1)
     return are_fakes

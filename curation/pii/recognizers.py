@@ -117,12 +117,13 @@ def mail_host(domain: str) -> str:
 
 
 def _glued(label: str) -> Iterator[int]:
-    """Where the top level may end in a label with text behind it: before capitals, digits and some words."""
+    """Where the top level may end in a label with text behind it: before capitals, digits, other letters, words."""
     for place in range(len(label) - 1, 1, -1):
         before, here, after = label[place - 1], label[place], label[place + 1 : place + 2]
         if (
             (here.isupper() and (before.islower() or after.islower()))
             or (here.isdigit() and before.isalpha())
+            or (before.isascii() and not here.isascii())
             or GLUED_WORD.match(label, place)
         ):
             yield place

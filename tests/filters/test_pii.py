@@ -229,6 +229,9 @@ def test_no_phone(text: str) -> None:
         ("pay with 5210402405591275.", "pay with <CREDIT_CARD>."),
         ("3782 822463 11003", "<CREDIT_CARD>"),
         ("card no. 4222222222222", "card no. <CREDIT_CARD>"),
+        ("3051 233074 1859", "<CREDIT_CARD>"),
+        ("3612-343074-1858", "<CREDIT_CARD>"),
+        ("36123430741858", "36123430741858"),
         ("卡号4716424521511864号", "卡号<CREDIT_CARD>号"),
         ("2223 0031 2200 3222", "<CREDIT_CARD>"),
         ("2720998837779594", "<CREDIT_CARD>"),
@@ -294,6 +297,44 @@ def test_iban(text: str, expected: str) -> None:
 def test_no_iban(text: str) -> None:
     """Invalid check digits, wrong lengths, other countries and the registry's examples are left alone."""
     assert tagged(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ssn=308-63-0237", "ssn=<US_SSN>"),
+        ("?cell_phone=2127365000&fax=212-736-5000", "?cell_phone=<PHONE>&fax=<PHONE>"),
+        ("card=4716424521511864;cvc=123", "card=<CREDIT_CARD>;cvc=123"),
+        ("?fax=1&id=212-736-5000", "?fax=1&id=212-736-5000"),
+        ("id=4716424521511864", "id=4716424521511864"),
+        ("case=308-63-0237", "case=308-63-0237"),
+        ("telx=212-736-5000 =212-736-5000", "telx=212-736-5000 =212-736-5000"),
+        ("tel a=212-736-5000", "tel a=212-736-5000"),
+        ("тел=+7 495 123-45-67", "тел=<PHONE>"),
+    ],
+)
+def test_values_of_keys(text: str, expected: str) -> None:
+    """A number behind "=" counts if the key before it names its kind."""
+    assert tagged(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Пишитеivan@firma.ruсегодня", "Пишите<EMAIL>сегодня"),
+        ("ann@firma.comخ", "<EMAIL>خ"),
+        ("ann@firma.orgégalement", "<EMAIL>également"),
+        ("müllerΩann@firma.de", "müllerΩ<EMAIL>"),
+        ("\\nЁa@b.org", "\\nЁ<EMAIL>"),
+        ("иван@почта.рф", "<EMAIL>"),
+        ("иван1@firma.ru", "<EMAIL>"),
+        ("jörg@bücher.de", "<EMAIL>"),
+        ("ann@vermögensberatung.de", "<EMAIL>"),
+    ],
+)
+def test_addresses_between_words_of_other_scripts(text: str, expected: str) -> None:
+    """Words of another script next to an address are no part of it, but an address may be in any script."""
+    assert tagged(text) == expected
 
 
 @pytest.mark.parametrize(
