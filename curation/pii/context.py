@@ -72,8 +72,10 @@ _BETWEEN = " \t\n\r\u00a0.,;:#&/|()[]<>*\"'№=-–—"
 """Characters between a name, and the number or numbers that it names."""
 _TAG = re.compile("<(?:EMAIL|IP|PHONE|CREDIT_CARD|IBAN|US_SSN|SECRET|PERSON|LOCATION)>")
 """What replaced other matches, which names nothing."""
-_ALPHANUMERIC = np.array([chr(code).isalnum() for code in range(128)] + [False])
-"""Whether a character of ASCII is a letter or digit; at the end, for any other."""
+_ALPHANUMERIC, _LETTER = (
+    np.array([is_one(chr(code)) for code in range(128)] + [False]) for is_one in (str.isalnum, str.isalpha)
+)
+"""Whether a character of ASCII is a letter or digit, or a letter; at the end, for any other."""
 _KEPT = 1 << 12
 """Texts next to matches to remember, with zeros for digits."""
 
@@ -260,6 +262,8 @@ def may_be_named(text: views.Characters, text_of: Callable[[int], str], stretche
 def _are_parts(text: views.Characters, begins: Int64s, ends: Int64s) -> Bools:
     """Which stretches are only a part of a word, and neither a whole one nor one without the "s" at its end.
 
+    Digits may follow: the name of a list may be glued to its first number.
+
     Args:
         text: The characters of all texts.
         begins: First code point of each stretch.
@@ -268,8 +272,8 @@ def _are_parts(text: views.Characters, begins: Int64s, ends: Int64s) -> Bools:
     codes, edges = text.codepoints, np.append(text.first, text.last)
     following = codes[ends % len(codes)]
     before = _ALPHANUMERIC[np.minimum(codes[begins - 1], 128)] & ~np.isin(begins, edges)
-    after = _ALPHANUMERIC[np.minimum(following, 128)] & ~np.isin(ends, edges)
-    behind = _ALPHANUMERIC[np.minimum(codes[(ends + 1) % len(codes)], 128)] & ~np.isin(ends + 1, edges)
+    after = _LETTER[np.minimum(following, 128)] & ~np.isin(ends, edges)
+    behind = _LETTER[np.minimum(codes[(ends + 1) % len(codes)], 128)] & ~np.isin(ends + 1, edges)
     found: Bools = before | (after & ((following | 32 != ord("s")) | behind))
     return found
 

@@ -29,6 +29,7 @@ from curation.pii.number_characters import are_joined_letters, kinds_of_characte
 from curation.pii.number_parts import NumberParts, numbers_in_parts
 from curation.pii.numbering import (
     COUNTRY_CODE,
+    NATIONAL,
     PLUS,
     Grouping,
     Number,
@@ -84,8 +85,8 @@ _SLASHED = re.compile(_SLASHED_PATTERN)
 _WELL_PRINTED = re.compile(rf"[+＋]\D{{0,9}}\d|{_SLASHED_PATTERN}|(?!{_DATE_PATTERN}){_GROUPED_PATTERN}")
 """Where a number may begin that is well printed."""
 _BEHIND_DASH = re.compile(rf"\d[{HYPHENS}]\Z")
-_FAKE = np.array([ord(character) for character in "-555-01"], np.uint32)
-"""What numbers that replace others have behind their area code."""
+_FAKE, _AMERICAN = np.array([ord(character) for character in "-555-01"], np.uint32), (Meaning(1, 0, NATIONAL),)
+"""What numbers that replace others have behind their area code, and what they mean."""
 _FICTION = re.compile(r"\+1\d{3}55501\d\d")
 """Numbers that the North American numbering plan reserves for fiction, in every area."""
 _WRITTEN = re.compile(rf"[\d{re.escape(NUMBER_PUNCTUATION)}]*+")
@@ -285,20 +286,21 @@ def _judge_parts(
 def _are_fakes(text: views.Characters, windows: Int64s, found: NumberParts) -> Bools:
     """Which numbers have replaced others, if no other one overlaps them and they are no part of one.
 
-    Where a region has numbers of the same form, they would be replaced again.
+    A number of the same form may be another one in a region whose numbers are preferred to those of North America.
 
     Args:
         text: The texts.
         windows: The windows.
         found: The numbers in them.
     """
-    numbers, window = found.numbers, found.numbers[:, 0]
+    numbers, window, meant = found.numbers, found.numbers[:, 0], found.numbers[:, -1]
     starts, ends = (numbers[:, 1:3] + (text.first[windows[window, 0]] + windows[window, 1])[:, None]).T
+    are_american = np.array([one[:1] == _AMERICAN for one in found.meanings], np.bool_)
     # The extension of a number may go on in the next window.
     ends_before = np.append(0, np.maximum.accumulate(ends))[:-1]
     starts_after = np.append(np.minimum.accumulate(starts[::-1])[::-1], len(text.codepoints))[1:]
     is_alone = (ends_before <= starts) & (ends <= starts_after) & np.append(True, found.done)[window]
-    are_fakes: Bools = is_alone & (ends - starts == len("212-555-0123"))
+    are_fakes: Bools = is_alone & (ends - starts == len("212-555-0123")) & are_american[meant]
     written = text.codepoints[starts[are_fakes, None] + 3 + np.arange(len(_FAKE))]
     are_fakes[are_fakes] = (written == _FAKE).all(axis=1)
     return are_fakes

@@ -119,7 +119,8 @@ def find(plan: Plan, selection: Selection, cluster: Cluster, *, whole: bool = Fa
     parts = cluster.gather(FindDocuments(plan.folder, selection), paths)
     places = lowest([place for _, found in parts for place in found], selection.limit)
     length = sys.maxsize if whole else None
-    return FoundSamples(read_documents(plan, places, cluster, length), sum(number for number, _ in parts))
+    documents = read_documents(plan, places, cluster, length, selection.contains)
+    return FoundSamples(documents, sum(number for number, _ in parts))
 
 
 def _files(folder: Folder, selection: Selection) -> Iterator[str]:

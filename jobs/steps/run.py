@@ -122,7 +122,7 @@ def _load_ahead(recipe: Recipe, commands: Sequence[str], progress: Progress) -> 
     with suppress(Exception):  # the steps themselves will say what is wrong
         is_cold = "filter" in commands and not filter.is_compiled(recipe)
         if is_cold:
-            progress.note("compiling kernels, which takes about half a minute, once on each machine")
+            progress.note("compiling kernels that this machine has not used yet, which takes up to a minute")
             load_model()
         if "train-tokenizer" in commands and recipe.table("tokenizer").file is None:
             train_tokenizer.compile_kernels()

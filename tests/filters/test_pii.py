@@ -302,6 +302,27 @@ def test_no_iban(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        ("030-555-0146~812-18-3101", "<PHONE>~<US_SSN>"),
+        ("tel 212-456-7890/030-555-0153", "tel <PHONE>/<PHONE>"),
+        ("895-555-0145, 895-555-0145,# 895-555-0145", "<PHONE>, <PHONE>,# <PHONE>"),
+        ("446-555-0176\u205f837-555-0153\u205f", "<PHONE>\u205f<PHONE>\u205f"),
+    ],
+)
+def test_numbers_that_look_like_replacements(text: str, expected: str) -> None:
+    """Numbers of other countries that are written as those that replace others are found next to replacements, too."""
+    assert tagged(text) == expected
+
+
+@pytest.mark.parametrize("number", ["212-456-7890", "415-60-0041", "6.23.225.78"])
+def test_lists_whose_name_is_glued_to_their_first_number(number: str) -> None:
+    """The name counts for the numbers behind it."""
+    assert tagged(f"isbn{number} {number}") == f"isbn{number} {number}"
+    assert tagged(f"{number} {number}") != f"{number} {number}"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
         ("ssn=308-63-0237", "ssn=<US_SSN>"),
         ("?cell_phone=2127365000&fax=212-736-5000", "?cell_phone=<PHONE>&fax=<PHONE>"),
         ("card=4716424521511864;cvc=123", "card=<CREDIT_CARD>;cvc=123"),

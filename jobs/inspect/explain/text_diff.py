@@ -60,17 +60,19 @@ def _by_sets(old: Sequence[str], new: Sequence[str]) -> list[Line]:
 
 
 def _paired(old: Sequence[str], new: Sequence[str]) -> Iterator[Line]:
-    """Pair each new line with the first old line that is similar; the others are removed or added as a whole."""
-    at = 0
+    """Pair each new line with the first old line that is similar. Between pairs, removed lines go before added ones."""
+    at, added = 0, list[Line]()
     for line in new:
         match = next((i for i in range(at, len(old)) if (pieces := words(old[i], line)) and alike(pieces)), None)
         if match is None:
-            yield (DiffPart(ADDED, line),)
+            added.append((DiffPart(ADDED, line),))
             continue
         yield from ((DiffPart(REMOVED, removed),) for removed in old[at:match])
+        yield from added
         yield words(old[match], line)
-        at = match + 1
+        at, added = match + 1, []
     yield from ((DiffPart(REMOVED, removed),) for removed in old[at:])
+    yield from added
 
 
 def words(old: str, new: str) -> Line:

@@ -5,6 +5,7 @@ What decided a removal is highlighted, and personal data is masked.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -97,7 +98,7 @@ class Samples:
 
 
 def read_documents(
-    plan: Plan, places: Sequence[Place], cluster: Cluster, length: int | None = None
+    plan: Plan, places: Sequence[Place], cluster: Cluster, length: int | None = None, sought: str | None = None
 ) -> list[tuple[str, SampledDocument]]:
     """Read documents to show.
 
@@ -106,12 +107,13 @@ def read_documents(
         places: Where they are.
         cluster: Where they are read.
         length: Approximate length of the excerpts in characters; None for that of the report.
+        sought: What to mark in the texts of which no part decided, in any case.
 
     Returns:
         The reason of each, KEPT for one that was not removed, and the document.
     """
     rows, builder = _read(plan, places, cluster)
-    return [(rows[place].get("reason") or KEPT, builder.sample(rows[place], length)) for place in places]
+    return [(rows[place].get("reason") or KEPT, builder.sample(rows[place], length, sought)) for place in places]
 
 
 def read_samples(plan: Plan, facts: ShardFacts, cluster: Cluster) -> Samples:
@@ -233,7 +235,7 @@ class _SampleBuilder:
     survivors: Mapping[Survivor, Row]
     masking: _PersonalDataMasks
 
-    def sample(self, row: Row, length: int | None = None) -> SampledDocument:
+    def sample(self, row: Row, length: int | None = None, sought: str | None = None) -> SampledDocument:
         text, reason = row["text"] or "", row.get("reason") or ""
         stages = self.stages.get(row.get("language"), self.stages[None])
         stage = stages.get(row.get("stage") or "")
@@ -242,6 +244,8 @@ class _SampleBuilder:
         highlights = decisive(reason, text, parameters(stage)) if stage is not None else []
         if survivor is not None:
             highlights = shared_lines(text, survivor["text"] or "")
+        if sought and not highlights:
+            highlights = [found.span() for found in re.finditer(re.escape(sought), text, re.IGNORECASE)]
         masks = self.masking.masks(text)
         value, rule = _judged(row, stage)
         signals = row.get("signals") or {}

@@ -130,6 +130,7 @@ def test_check_digits() -> None:
     for number in ("471642452151186", "222300312200322", "491761000000000000", "50180000000"):
         assert len(compare([f"{number}{digit}" for digit in "0123456789"], 0, functions=CARDS)) == 1
     assert [one.end for one in compare(["4716 4245 2151 1864 2223003122003222"], 0, functions=CARDS)] == [19, 36]
+    assert [one.end for one in compare(["5641 8211 1116 6669 1234"], 0, functions=CARDS)] == [19]
 
 
 def test_issued_numbers() -> None:

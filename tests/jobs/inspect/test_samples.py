@@ -96,7 +96,7 @@ def test_what_decided_is_marked(run: Path) -> None:
     assert "1 of 1  c4.curly_bracket" in text
     assert "curly_bracket 1 · removed if curly_bracket > 0" in text
     assert "Here »{« stands a bracket." in text
-    assert "Write to <email>." in samples(run, "--contains", "write to")
+    assert "»Write to« <email>." in samples(run, "--contains", "write to")
     assert "kept instead: https://a.org/10" in samples(run, "--stage", "dedup", "--domain", "copy.org")
 
 

@@ -66,4 +66,13 @@ def test_long_texts_and_lines_are_bounded() -> None:
     many = "\n".join(f"line {n}" for n in range(MAX_LINES))
     assert changed_lines(f"{many}\nthe last one", many) == [(DiffPart(REMOVED, "the last one"),)]
     long = "word " * MAX_WORDS
-    assert [plain(line) for line in changed_lines(long, f"{long}more")] == [[f"+ {long}more"], [f"- {long}"]]
+    assert [plain(line) for line in changed_lines(long, f"{long}more")] == [[f"- {long}"], [f"+ {long}more"]]
+
+
+def test_removed_lines_go_before_added_ones() -> None:
+    """Also where no line is like another one, and between pairs of lines that are alike."""
+    old, new = "one two three four\nalpha\nfive six seven eight", "omega\none two three 4\nbeta\nfive six seven 8"
+    assert [text for line in changed_lines(old, new) for text in plain(line)] == [
+        *("+ omega", "- one two three four", "+ one two three 4"),
+        *("- alpha", "+ beta", "- five six seven eight", "+ five six seven 8"),
+    ]
