@@ -238,6 +238,21 @@ def test_crowded_numbers_before_hash() -> None:
     assert len(found) > 1000
 
 
+@pytest.mark.parametrize("region", ["BR", "GB", "DE", "IN", "IL"])
+def test_national_prefixes_before_extensions(region: str) -> None:
+    """Which numbers begin with a national prefix, of one or two digits, and which keep it."""
+    chance, search = random.Random(region), Search((("phone", 0.05),), (region,))
+    texts = [
+        f"tel {start:02}{''.join(chance.choices('0123456789', k=size))} x{chance.randint(1, 99999)}"
+        for start in range(100)
+        for size in range(5, 13)
+        for _ in range(8)
+    ]
+    found = find(pa.array(texts), search)
+    assert found == searched_one_by_one(texts, search)
+    assert len(found) > 20
+
+
 def far_extensions(count: int) -> list[str]:
     """Numbers with extensions that have about as many spaces around their labels as they may have, or more."""
     chance, texts = random.Random(11), []
