@@ -70,6 +70,8 @@ _NEVER_ISSUED = 900_00_0000
 _SSN_SIZE = 9
 """Characters of the shortest social security number."""
 _AROUND_COLUMNS = struct.Struct("<4I")
+"""What is written behind the text around a number: where it starts and ends in it, whether it is in groups, and whether
+words may name it."""
 _AT_ONCE = 1 << 14
 """Numbers around which the text is taken at once, which bounds memory."""
 
@@ -169,8 +171,8 @@ def judge_ssns(
 ) -> tuple[list[tuple[int, Match]], Int64s]:
     """The social security numbers in windows; no window is left. Arguments are as in `Kind.judge_all`."""
     numbers = _numbers(find_ssns, characters, windows, 1 / _SSN_SIZE)
-    may_be_named = windows[numbers[:, WINDOW], 4] & NAMED["us_ssn"] != 0
-    numbers = numbers[(numbers[:, KIND] == PRINTED) | may_be_named | (minimum <= DOUBTFUL)]
+    are_named = windows[numbers[:, WINDOW], 4] & NAMED["us_ssn"] != 0
+    numbers = numbers[(numbers[:, KIND] == PRINTED) | are_named | (minimum <= DOUBTFUL)]
     rows, named = windows[numbers[:, WINDOW]][:, [0, 4]].T
     starts, stops = (numbers[:, [START, END]] - characters.first[rows, None]).T
     columns = (rows, starts, stops, numbers[:, DIGITS], numbers[:, KIND] != DOUBTFUL_FORM, named)

@@ -1,8 +1,8 @@
 """Recognizers: where in a window personal data may be written, by its form and its check digits, in linear time.
 
-For cards, IBANs, social security and phone numbers they give the matches of presidio's recognizers, which needs up to
-190 s for a megabyte of figures, and some more. Addresses are found as they are written on web pages: with text glued to
-them, percent-encoded, in URLs. What surrounds a match is judged elsewhere.
+For IBANs and phone numbers they give the matches of presidio's recognizers, which needs up to 190 s for a megabyte of
+figures, and some more. So do `account_kernels` for cards and social security numbers. Addresses are found as they are
+written on web pages: with text glued to them, percent-encoded, in URLs. What surrounds a match is judged elsewhere.
 
 Every expression takes linear time: repetitions without an upper bound are possessive.
 """
