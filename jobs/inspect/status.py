@@ -231,9 +231,11 @@ def show(status: RunStatus, console: Console) -> None:
         share = f"{each.done / max(each.total, 1):.0%}" if each.asked or each.done else "not asked for"
         table.add_row(each.step, f"{each.done:,}", f"{each.total:,}", share)
     console.print(table)
+    is_over = status.state != "running"
     if status.current and status.state != "none":
-        console.print(one_line(_current_line(status)), soft_wrap=True)
-    for title, entries in (("running longest", status.running), ("slowest", status.slowest)):
+        console.print(one_line(f"{'last heard of: ' * is_over}{_current_line(status)}"), soft_wrap=True)
+    running = "was running" if is_over else "running longest"
+    for title, entries in ((running, status.running), ("slowest", status.slowest)):
         for entry in entries:
             where = f" on {entry['worker']}" if entry.get("worker") else ""
             line = f"{title}: {entry.get('shard') or 'a task'}, {duration(_number(entry, 'seconds'))}{where}"

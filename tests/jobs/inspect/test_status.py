@@ -115,6 +115,16 @@ def test_states_of_a_driver(out: Path) -> None:
         assert run_status(str(out)).state == state
 
 
+def test_what_a_driver_that_has_ended_did(out: Path) -> None:
+    """Its last words are told as such, since nothing runs any more and more may be done."""
+    running = [{"shard": "web-1", "worker": "tcp://b:1", "seconds": 720.0}]
+    Folder(str(out)).write_json(LEASE, {**machine(), "pid": 1 << 22, "running": running, "step": step(done=1)})
+    text = curate("status", out, settings=()).stdout
+    assert "run the same command again to resume" in text
+    assert "last heard of: filter: 1 of 3 shards" in text
+    assert "was running: web-1, 12 min on tcp://b:1" in text
+
+
 @pytest.mark.parametrize(
     "lease",
     [b"", b"[1]", b'{"queued": [2]}', b'{"step": 3, "workers": "many", "running": 7, "renewed": 1}',
