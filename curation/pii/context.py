@@ -249,7 +249,8 @@ def may_be_named(text: views.Characters, text_of: Callable[[int], str], stretche
         return named
     stops, values = np.divmod(np.array(found), 1 << _WORD_BITS)
     begins = stops - (values >> _BITS)
-    values[_are_parts(text, begins, stops)] &= ~OTHERWISE
+    others = np.flatnonzero(values & OTHERWISE)
+    values[others[_are_parts(text, begins[others], stops[others])]] &= ~OTHERWISE
     for bit in (*NAMED.values(), OTHERWISE):
         is_wanted = values & bit != 0
         if is_wanted.any():
@@ -269,11 +270,12 @@ def _are_parts(text: views.Characters, begins: Int64s, ends: Int64s) -> Bools:
         begins: First code point of each stretch.
         ends: Code point after each.
     """
-    codes, edges = text.codepoints, np.append(text.first, text.last)
-    following = codes[ends % len(codes)]
-    before = _ALPHANUMERIC[np.minimum(codes[begins - 1], 128)] & ~np.isin(begins, edges)
-    after = _LETTER[np.minimum(following, 128)] & ~np.isin(ends, edges)
-    behind = _LETTER[np.minimum(codes[(ends + 1) % len(codes)], 128)] & ~np.isin(ends + 1, edges)
+    codes, row = text.codepoints, np.searchsorted(text.first, begins, "right") - 1
+    first, last, size = text.first[row], text.last[row], len(text.codepoints)
+    following = codes[ends % size]
+    before = _ALPHANUMERIC[np.minimum(codes[begins - 1], 128)] & (begins > first)
+    after = _LETTER[np.minimum(following, 128)] & (ends < last)
+    behind = _LETTER[np.minimum(codes[(ends + 1) % size], 128)] & (ends + 1 < last)
     found: Bools = before | (after & ((following | 32 != ord("s")) | behind))
     return found
 
