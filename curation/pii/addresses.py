@@ -105,8 +105,10 @@ def judge_simple_email(text: str, start: int, end: int, ats: int, _: bool) -> li
     """
     local, at, domain = text[start:end].partition("@") if ats == 1 else ("", "", "")
     is_plain = _PLAIN_LOCAL.fullmatch(local) or (local.isalnum() and not _OTHER_SCRIPT.match(local))
-    if not at or not is_plain or len(local) > MAX_LOCAL or text[start - 1 : start] == "\\":
+    if not at or not is_plain or len(local) > MAX_LOCAL:
         return None
+    if text[start - 1 : start] == "\\" and (escape := _ESCAPE.match(local)):
+        start, local = start + escape.end(), local[escape.end() :]
     host, is_reserved = _mailbox(domain[: MAX_DOMAIN + 1])
     end = start + len(local) + 1 + len(host)
     if not host or _is_login(text, start, end, local):

@@ -29,6 +29,8 @@ _AT_DOMAIN = re.compile(rf"({AT})([^\W_]++(?:-++[^\W_]++)*+(?:\.[^\W_]++(?:-++[^
 """An @ with the domain behind it, if there is one."""
 GLUED_WORD = re.compile(r"(?:tel|fax|phone|mobile|cell|www|http|e-?mail|web)", re.IGNORECASE)
 """Words that follow an address or number without a space where the line ends between them were lost."""
+_GLUED_LETTERS = frozenset("tfpmcwheTFPMCWHE")
+"""Their first letters."""
 _GLUED = re.compile(r"tel|fax|pho|mob|cel|www|htt|e-?m|web", re.IGNORECASE)
 """How they begin."""
 
@@ -124,7 +126,7 @@ def _glued(label: str) -> Iterator[int]:
             (here.isupper() and (before.islower() or after.islower()))
             or (here.isdigit() and before.isalpha())
             or (before.isascii() and not here.isascii())
-            or GLUED_WORD.match(label, place)
+            or (here in _GLUED_LETTERS and GLUED_WORD.match(label, place))
         ):
             yield place
 
