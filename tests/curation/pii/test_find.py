@@ -438,6 +438,14 @@ def test_replacements_are_not_found_again(text: str, found: list[str]) -> None:
     assert {*values} <= {one.value for one in find(pa.array([text]), DEFAULT).get(0, ())}
 
 
+@pytest.mark.parametrize("text", ["+.0-  713-555-0195", "3(0~/202-555-0102~", "+ 074..303-555-0122"])
+def test_a_replacement_within_another_number(text: str) -> None:
+    """It keeps its place: what overlaps it is less well written."""
+    search = Search((("phone", 0.2),), ("US", "DE"))
+    settled = {0: [match.span() for match in re.finditer(r"\d{3}-555-01\d\d", text)]}
+    assert all(one.kept for one in find(pa.array([text]), search, settled).get(0, ()))
+
+
 def test_numbers_of_the_same_shape() -> None:
     """What is known of one social security number holds for others of its shape, but not if other digits count."""
     texts = [f"{name} 308-63-0237" for name in ("ISBN-47", "ISBN-10", "ISBN-46", "ISBN-13", "ISBN-00")]
