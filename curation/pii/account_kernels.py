@@ -52,13 +52,13 @@ def find_cards(
             i = begins[window]
             while i < ends[window]:
                 size = _count_digits(codepoints, i, ends[window])
-                is_first = i == first[window] or not _is_alphanumeric(plain[codepoints[i - 1]])
+                is_first = not _is_joined(codepoints, i - 1, first[window], last[window], plain)
                 stop = 0
                 if size >= 4 and is_first and is_other:
                     stop = _end_of_other_card(codepoints, i, ends[window], last[window], plain, size)
                 elif size >= 4 and is_first:
                     stop = _end_of_card(codepoints, i, ends[window], plain, size)
-                if stop and stop < last[window] and _is_alphanumeric(plain[codepoints[stop]]):
+                if _is_joined(codepoints, stop, i, last[window], plain):
                     stop = 0
                 if stop and _has_check_digit(codepoints, i, stop):
                     found[count, WINDOW], found[count, START], found[count, END] = window, i, stop
@@ -136,7 +136,7 @@ def _end_of_other_card(codepoints: UInt32s, start: int, end: int, last: int, pla
         if following == 0 or following > (4 if group < 4 else 3):
             break
         place += 1 + following
-        if group > 1 and (place == last or not _is_alphanumeric(plain[codepoints[place]])):
+        if group > 1 and not _is_joined(codepoints, place, start, last, plain):
             stop = place
     return stop
 
@@ -183,9 +183,9 @@ def find_ssns(
         i, end = begins[window], ends[window]
         while i < end:
             size = _count_digits(codepoints, i, end)
-            is_first = i == first[window] or not _is_alphanumeric(plain[codepoints[i - 1]])
+            is_first = not _is_joined(codepoints, i - 1, first[window], last[window], plain)
             stop = _end_of_ssn(codepoints, i, end, plain, size) if size and is_first else 0
-            if stop and (stop == last[window] or not _is_alphanumeric(plain[codepoints[stop]])):
+            if stop and not _is_joined(codepoints, stop, i, last[window], plain):
                 digits = 0
                 for j in range(i, stop):
                     if 48 <= codepoints[j] <= 57:
@@ -249,6 +249,17 @@ def _count_digits(codepoints: UInt32s, place: int, end: int) -> int:
 
 
 @leaf
-def _is_alphanumeric(code: int) -> bool:
-    """Whether a character of ASCII is a letter or digit."""
+def _is_joined(codepoints: UInt32s, place: int, first: int, last: int, plain: UInt8s) -> bool:
+    """Whether a letter or digit is at a place of a text, so that a number next to it is none.
+
+    Args:
+        codepoints: Code points of all texts.
+        place: The place.
+        first: First code point of the text.
+        last: Code point after it.
+        plain: As in `find_cards`.
+    """
+    if not first <= place < last:
+        return False
+    code = int(plain[codepoints[place]])
     return 48 <= code <= 57 or 97 <= code | 32 <= 122

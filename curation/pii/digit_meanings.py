@@ -269,9 +269,8 @@ def _abroad(found: int, size: int, cut: int, source: int) -> Meaning | None:
         return None
     prefix = len(plan.begun_prefix(str(first))) if how == PREFIXED else 0
     before = cut + len(plan.code) + prefix
-    if size - before not in lengths or not (
-        prefix or (how != PREFIXED and plan.begins_with_prefix(str(first)) is False)
-    ):
+    is_clear = prefix > 0 if how == PREFIXED else plan.begins_with_prefix(str(first)) is False
+    if size - before not in lengths or not is_clear:
         return None
     return Meaning(plan.country, before, source)
 

@@ -41,6 +41,11 @@ def has_check_digit(digits: str) -> bool:
     return sum(map(int, digits[-1::-2] + digits[-2::-2].translate(_DOUBLED))) % 10 == 0
 
 
+def with_check_digit(digits: str) -> str:
+    """The digits with their check digit behind them."""
+    return next(number for number in (digits + last for last in "0123456789") if has_check_digit(number))
+
+
 def ssns(text: str, *_: object) -> Iterator[Span]:
     """US social security numbers that may have been issued."""
     for match in _SSN.finditer(text):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+from account_expressions import with_check_digit
+
 Part = Callable[[random.Random], str]
 
 
@@ -28,12 +30,6 @@ def _hexadecimal(chance: random.Random, length: int) -> str:
 
 def _letters(chance: random.Random, length: int) -> str:
     return "".join(chance.choices("abcdefghijklmnopqrstuvwxyz", k=length))
-
-
-def _with_check_digit(digits: str) -> str:
-    """A number with its check digit by Luhn's formula behind it."""
-    doubled = (2 * int(digit) - 9 * (digit > "4") for digit in digits[::-2])
-    return f"{digits}{-(sum(doubled) + sum(map(int, digits[-2::-2]))) % 10}"
 
 
 def _american(chance: random.Random) -> str:
@@ -255,7 +251,7 @@ LINES: dict[str, Part] = {
         f"{_digits(chance, 3)}-{_digits(chance, 2)}-{_digits(chance, 4)} "
     ),
     "IPv4 between letters": lambda chance: "é:" + ".".join(str(chance.randint(1, 255)) for _ in range(4)) + ":é ",
-    "valid cards": lambda chance: f"{_with_check_digit('6759' + _digits(chance, chance.randint(7, 14)))}\n",
+    "valid cards": lambda chance: f"{with_check_digit('6759' + _digits(chance, chance.randint(7, 14)))}\n",
     "e-mail addresses glued to words": lambda chance: (
         f"{_letters(chance, 2)}@{_letters(chance, 3)}.orgTel:{_letters(chance, 2)}@{_letters(chance, 2)}.comFax"
     ),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from account_expressions import cards, has_check_digit, ssns
+from account_expressions import cards, ssns, with_check_digit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -60,16 +60,11 @@ def test_the_kernel_agrees_with_the_recognizer(texts: list[str], named: int) -> 
     compare(texts, named)
 
 
-def with_check_digit(digits: str) -> str:
-    """The digits with the last one changed so that it is the check digit of the others."""
-    return next(number for number in (digits[:-1] + last for last in "0123456789") if has_check_digit(number))
-
-
 @st.composite
 def card_numbers(draw: st.DrawFn) -> str:
     """Numbers with a check digit that begin as those of some issuer, or of none, in any groups."""
     first = draw(st.sampled_from(["4", "51", "34", "6011", "675", "5018", "2221", "2720", "27", "13", "3", "56", "9"]))
-    digits = with_check_digit(first + draw(st.text("0123456789", min_size=8, max_size=17)))
+    digits = with_check_digit(first + draw(st.text("0123456789", min_size=7, max_size=16)))
     sizes = (
         draw(st.sampled_from([[20], [4] * 5, [4, 6, 5, 5], [4, 4, 5, 5], [4, 3, 4, 4, 5]]))
         if draw(st.booleans())
@@ -92,17 +87,17 @@ def test_the_kernel_agrees_on_cards(texts: list[str], named: int) -> None:
 
 def test_cards_of_every_form() -> None:
     """Numbers of 12 to 19 digits in one group, and in all groups that cards have, are found; others are not."""
-    maestro = with_check_digit("675964982643")
+    maestro = with_check_digit("67596498264")
     for number, is_found in (
         ("4716424521511864", True),
         ("4716 4245 2151 1864", True),
         ("4716-4245-2151-1864", True),
         ("4716 4245-2151 1864", True),
         ("3782 822463 10005", True),
-        (with_check_digit("1234567890123"), False),
-        (with_check_digit("12345678901234"), True),
+        (with_check_digit("123456789012"), False),
+        (with_check_digit("1234567890123"), True),
         (maestro, True),
-        (with_check_digit("6759649826438453018"), True),
+        (with_check_digit("675964982643845301"), True),
         ("4716424521511865", False),
         ("a4716424521511864", False),
         ("4716424521511864a", False),
