@@ -6,12 +6,13 @@ import ipaddress
 import re
 import socket
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 from urllib.parse import unquote
 
 import numpy as np
 
-from curation.arrays import Int64s
+from curation.arrays import Int64s, UInt8s, UInt32s
+from curation.pii import email_kernels
 from curation.pii.address_kernels import (
     ASSIGNED,
     ASSIGNED_SHIFT,
@@ -34,12 +35,13 @@ from curation.pii.address_kernels import (
     find_addresses,
 )
 from curation.pii.context import ANY_NAME, in_context, is_named_otherwise
+from curation.pii.email_kernels import LINE_REACH, MAX_DOMAIN, MAX_LOCAL, URL_REACH
 from curation.pii.evidence import DOUBTFUL, Match, is_emphasized
 from curation.pii.numbering import shape
-from curation.pii.recognizers import AT, IP_SCORE, MAX_DOMAIN, MAX_LOCAL, Span, mail_domain
+from curation.pii.recognizers import AT, IP_SCORE, Span
+from curation.pii.windows import classes, plain_codes
 from curation.text import views
-
-_LINE_REACH = 400
+from curation.text.hosts import suffixes
 
 _LAST_AT = re.compile(rf"\A(?s:.*)({AT})")
 _LOCAL_BREAK = re.compile(
@@ -48,7 +50,6 @@ _LOCAL_BREAK = re.compile(
 """What RFC 5322 allows before an @, but ends something else in practice: "?mail=a@b.org", "%20a@b.org"."""
 _OTHER_SCRIPT = re.compile(r"\A(?s:.*)[\u0370-\u1dff](?=[A-Za-z])")
 """Letters of another script with Latin ones directly behind them: the word before an address."""
-_PLAIN_LOCAL = re.compile(r"[A-Za-z0-9]++(?:[._+-][A-Za-z0-9]++)*+")
 _LOCAL_START = ".'-+%\u200b\u200c\u200d\ufeff"
 _RESERVED = ("invalid", "test", "localhost")
 _RESERVED_DOMAIN = re.compile(rf"\A(?:.+\.)?(?:example(?:\.(?:com|net|org|edu))?|{'|'.join(_RESERVED)})")
@@ -98,30 +99,46 @@ _SPECIAL_SHIFT, _SPECIAL_NETWORKS = 96, frozenset({0x2002, 0x3FFF})
 """The same of IPv6 networks, apart from parts of 2001::/16: see `_is_public_ipv6`."""
 
 
-def judge_simple_email(text: str, start: int, end: int, ats: int, _: bool) -> list[Match] | None:
-    """The e-mail address of ordinary form, or none, with which a window with one @ begins.
+def judge_emails(
+    characters: views.Characters, windows: Int64s, text_of: Callable[[int], str], *_: object
+) -> tuple[list[tuple[int, Match]], Int64s]:
+    """The e-mail addresses in windows, and the windows left to the recognizer. Arguments are as in `Kind.judge_all`."""
+    offsets = characters.first[windows[:, 0]]
+    found = np.empty((int(windows[:, 3].sum()), email_kernels.COLUMNS), np.int64)
+    done = np.zeros(len(windows), np.bool_)
+    begins, ends, last = windows[:, 1] + offsets, windows[:, 2] + offsets, characters.last[windows[:, 0]]
+    suffix_table = _suffix_table()
+    count = email_kernels.find_emails(
+        *(characters.codepoints, begins, ends, offsets, last, plain_codes(), classes(), *suffix_table, found, done)
+    )
+    found = found[:count]
+    of_address = found[:, email_kernels.WINDOW]
+    places = found[:, email_kernels.START : email_kernels.END + 1] - offsets[of_address, None]
+    is_reserved = found[:, email_kernels.SIGNS] & email_kernels.IS_RESERVED != 0
+    is_encoded = found[:, email_kernels.SIGNS] & email_kernels.IS_ENCODED != 0
+    columns = (windows[of_address, 0], *places.T, is_reserved, is_encoded)
+    matches = []
+    for row, start, at, domain, end, kept, encoded in zip(*(one.tolist() for one in columns), strict=True):
+        text = text_of(row)
+        address = f"{unquote(text[start:at])}@{text[domain:end]}" if encoded else text[start:end]
+        matches.append((row, Match("email", start, end, 1.0, address.lower(), kept)))
+    return matches, windows[~done]
 
-    Arguments are as in `Kind.judge_simple`.
-    """
-    local, at, domain = text[start:end].partition("@") if ats == 1 else ("", "", "")
-    is_plain = _PLAIN_LOCAL.fullmatch(local) or (local.isalnum() and not _OTHER_SCRIPT.match(local))
-    if not at or not is_plain or len(local) > MAX_LOCAL:
-        return None
-    if text[start - 1 : start] == "\\" and (escape := _ESCAPE.match(local)):
-        start, local = start + escape.end(), local[escape.end() :]
-    host, is_reserved = _mailbox(domain[: MAX_DOMAIN + 1])
-    end = start + len(local) + 1 + len(host)
-    if not host or _is_login(text, start, end, local):
-        return []
-    return [Match("email", start, end, 1.0, f"{local}@{host}".lower(), is_reserved)]
 
-
-@lru_cache(maxsize=1 << 12)
-def _mailbox(text: str) -> tuple[str, bool]:
-    """The domain with which the text behind an @ begins, "" if it has no mailboxes; and whether it is reserved."""
-    domain = mail_domain(text)
-    is_reserved = _is_reserved(domain)
-    return ("", False) if is_reserved is None else (domain, is_reserved)
+@cache
+def _suffix_table() -> tuple[UInt32s, Int64s, UInt8s]:
+    """Public suffixes and top-level domains: their code points, where each begins, and what it is."""
+    kinds: dict[str, int] = {}
+    for suffix in suffixes():
+        name = suffix.removeprefix("*.").removeprefix("!")
+        wildcard = email_kernels.PARENT if suffix[0] == "*" else email_kernels.EXCEPTION
+        kind = email_kernels.SUFFIX if name == suffix else wildcard
+        for one, bit in ((name, kind), (name.rpartition(".")[2], email_kernels.TOP_LEVEL)):
+            kinds[one] = kinds.get(one, 0) | bit
+    words = sorted(kinds)
+    characters = np.frombuffer("".join(words).encode("utf-32-le"), np.uint32)
+    edges = np.append(0, np.cumsum([len(one) for one in words]))
+    return characters, edges, np.array([kinds[one] for one in words], np.uint8)
 
 
 @lru_cache(maxsize=1 << 12)
@@ -182,17 +199,17 @@ def _is_login(text: str, start: int, end: int, local: str) -> bool:
         _REMOTE_PATH.match(text, end) or local in _REMOTE_USERS or (before == ":" and _PORT.match(text, end))
     ):
         return True
-    around = text[start - 160 if start > 160 else 0 : start]
+    around = text[start - URL_REACH if start > URL_REACH else 0 : start]
     if "://" in around and _USER_INFO.search(around):
         return True
     if before == " " and _follows_login(around, after == ":" and _PATH.match(text, end) is not None):
         return True
     if before not in _BEFORE_ID and not before.isspace():
         return False
-    line = text.rfind("\n", start - _LINE_REACH if start > _LINE_REACH else 0, start)
+    line = text.rfind("\n", start - LINE_REACH if start > LINE_REACH else 0, start)
     if text[line + 1 : line + 2] not in _BEGINS_MESSAGE_ID:
         return False
-    return (line >= 0 or start <= _LINE_REACH) and _MESSAGE_ID.fullmatch(text, line + 1, start) is not None
+    return (line >= 0 or start <= LINE_REACH) and _MESSAGE_ID.fullmatch(text, line + 1, start) is not None
 
 
 def _follows_login(before: str, has_path: bool) -> bool:

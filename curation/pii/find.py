@@ -18,8 +18,16 @@ from curation.pii import accounts, addresses, context, extensions, phones, recog
 from curation.pii.evidence import Match
 from curation.pii.extension_kernels import MAX_EXTENSION
 from curation.pii.recognizers import Span
-from curation.pii.window_kernels import have_digits_outside
-from curation.pii.windows import MIN_PHONE_DIGITS, Stretches, address_windows, email_windows, number_windows
+from curation.pii.window_kernels import have_outside
+from curation.pii.windows import (
+    DIGIT,
+    LETTER,
+    MIN_PHONE_DIGITS,
+    Stretches,
+    address_windows,
+    email_windows,
+    number_windows,
+)
 from curation.text import views
 
 
@@ -55,9 +63,6 @@ class Kind:
         judge_all: Judges simple windows all at once, given the characters of all texts, the windows, a function that
             returns the text of a row, the minimum score, the regions, and whether replacements need not be found.
             Returns their matches with their rows, and the other windows that may have one.
-        judge_simple: Judges a window whose form is so simple that it needs no recognizer, given the text, where the
-            window starts and ends, the number of characters that its search requires, and whether a word that names a
-            number may be near. Returns what there is in it; None if it needs the recognizer.
         is_slow: Whether its recognizer is slow: it is remembered in what it found nothing, and it does not look at
             numbers in matches of more certain kinds.
         before: Number of characters before a window that the recognizer also sees.
@@ -72,7 +77,6 @@ class Kind:
         [views.Characters, Windows, Callable[[int], str], float, tuple[str, ...], bool],
         tuple[list[tuple[int, Match]], Windows],
     ] = lambda _, windows, *__: ([], windows)
-    judge_simple: Callable[[str, int, int, int, bool], Sequence[Match | None] | None] | None = None
     is_slow: bool = False
     before: int = 0
     after: Callable[[str, int], int] = lambda text, end: end
@@ -90,7 +94,7 @@ KINDS = {
         windows.shown,
         recognizers.emails,
         lambda text, span, *_: addresses.judge_email(text, span),
-        judge_simple=addresses.judge_simple_email,
+        judge_all=addresses.judge_emails,
     ),
     "iban": Kind(
         windows.iban_windows,
@@ -144,10 +148,6 @@ Settled = Mapping[int, Sequence[tuple[int, int]]]
 """The start and end of replacements, by row, in order."""
 _FAR = 1 << 40
 """Further than any text is long."""
-_DENSE = 1000
-"""Characters per window of a text in which all windows are looked at together."""
-_MAY_BE_LETTER = np.array([chr(code).isalnum() for code in range(128)] + [True])
-"""Whether a character of ASCII is a letter or digit; at the end, that any other may be one."""
 
 
 @contextmanager
@@ -195,27 +195,20 @@ def find(
             if one.score >= minimum:
                 matches.setdefault(row, []).append(one)
         shown, recognize, judge, before, after = kind.shown, kind.recognize, kind.judge, kind.before, kind.after
-        judge_simple = kind.judge_simple
-        for row, start, end, count, named in others.tolist():
-            text = text_of(row)
-            found = judge_simple(text, start, end, count, named) if judge_simple else None
-            if found is None:
-                begin = max(0, start - before)
-                window = shown(text[begin : after(text, end)])
-                if kind.is_slow and (key := f"{end - begin} {window}") in barren:
-                    continue
-                spans = recognize(window, search.regions, end - begin)
-                if kind.is_slow and not spans and len(barren) < MAX_BARREN:
-                    barren.add(key)
-                found = [
-                    judge(text, Span(begin + first, begin + last, score, numbers), search.regions, named)
-                    for first, last, score, numbers in spans
-                    # A span that begins after the window belongs to another window, or is cut off here.
-                    if begin + first < end
-                ]
-            for match in found:
-                if match is not None and match.score >= minimum:
-                    matches.setdefault(row, []).append(match)
+        for row, start, end, _, named in others.tolist():
+            text, begin = text_of(row), max(0, start - before)
+            window = shown(text[begin : after(text, end)])
+            if kind.is_slow and (key := f"{end - begin} {window}") in barren:
+                continue
+            spans = recognize(window, search.regions, end - begin)
+            if kind.is_slow and not spans and len(barren) < MAX_BARREN:
+                barren.add(key)
+            for first, last, score, numbers in spans:
+                # A span that begins after the window belongs to another window, or is cut off here.
+                if begin + first < end:
+                    match = judge(text, Span(begin + first, begin + last, score, numbers), search.regions, named)
+                    if match is not None and match.score >= minimum:
+                        matches.setdefault(row, []).append(match)
     return {row: without_overlaps(matches[row]) for row in sorted(matches)}
 
 
@@ -238,7 +231,7 @@ def _windows(
         return _with_words(found, np.zeros(0, np.int64))
     is_number, near = search is number_windows, None
     if settled is not None:
-        is_near, near = _near(found, text, text_of, settled, search)
+        is_near, near = _near(found, text, settled, search)
         found, near = found[is_near], near[:, is_near]
     if not is_number and search is not address_windows:
         return _with_words(found, np.zeros(len(found), np.int64))
@@ -278,18 +271,22 @@ def _outside(numbers: Windows, text: views.Characters, matches: Mapping[int, Seq
     lasts = np.array([at + one.end for at, found in kept for one in found])
     rows, starts, ends = numbers[:, :3].T
     starts, ends = starts + text.first[rows], ends + text.first[rows]
-    found = np.zeros(len(numbers), np.bool_)
-    have_digits_outside(
-        *(text.codepoints, starts, ends, firsts, lasts, windows.classes(), windows.DIGIT, MIN_PHONE_DIGITS, found)
-    )
-    outside: Windows = numbers[found]
+    outside: Windows = numbers[_have_outside(text, starts, ends, (firsts, lasts), DIGIT, MIN_PHONE_DIGITS)]
     return outside
+
+
+def _have_outside(
+    text: views.Characters, starts: Int64s, ends: Int64s, matches: tuple[Int64s, Int64s], wanted: int, minimum: int
+) -> Bools:
+    """Which windows have some characters side by side outside of matches. Arguments are as in `have_outside`."""
+    found = np.zeros(len(starts), np.bool_)
+    have_outside(text.codepoints, starts, ends, *matches, windows.classes(), wanted, minimum, found)
+    return found
 
 
 def _near(
     windows: Stretches,
     text: views.Characters,
-    text_of: Callable[[int], str],
     settled: Settled,
     search: Callable[[views.Characters], Stretches],
 ) -> tuple[Bools, Int64s]:
@@ -298,7 +295,6 @@ def _near(
     Args:
         windows: All windows, in order.
         text: The characters of all texts.
-        text_of: Returns the text of a row.
         settled: The replacements.
         search: What found the windows.
 
@@ -320,50 +316,12 @@ def _near(
     reach = LINE_REACH if search is email_windows else context.reach_before(ends - starts)
     is_inside = first < ends
     is_near = is_inside | (first - ends < AFTER_REACH) | (starts - before < reach)
-    is_near &= ~_are_replaced(windows, text, text_of, (firsts[:-1], lasts[:-1]), place, is_inside)
+    # An extension may follow what is in replacements.
+    others = np.flatnonzero(is_inside)
+    others = others[~extensions.go_on(text, windows[others])]
+    begins, stops = (windows[others, 1:3] + offsets[others, None]).T
+    is_near[others] = _have_outside(text, begins, stops, (firsts[:-1], lasts[:-1]), LETTER, 1)
     return is_near, np.stack([before, first])
-
-
-def _are_replaced(
-    windows: Stretches,
-    text: views.Characters,
-    text_of: Callable[[int], str],
-    replacements: tuple[Int64s, Int64s],
-    place: Int64s,
-    is_inside: Bools,
-) -> Bools:
-    """Whether all letters and digits of each window are in replacements, and no extension of a number follows.
-
-    Args:
-        windows: The windows.
-        text: The characters of all texts.
-        text_of: Returns the text of a row.
-        replacements: Where replacements begin and end, in all texts.
-        place: The first one that ends in each window or behind it.
-        is_inside: Whether it begins before the window ends.
-    """
-    replaced = np.zeros(len(windows), np.bool_)
-    rows, starts, ends, _ = windows[is_inside].T
-    offsets, place, (firsts, lasts) = text.first[rows], place[is_inside], replacements
-    stop = np.searchsorted(firsts, ends + offsets)
-    has_extension = extensions.go_on(text, windows[is_inside])
-    is_sure = np.zeros(len(rows), np.bool_)
-    if len(rows) * _DENSE > len(text.codepoints):
-        letters = np.append(0, np.cumsum(_MAY_BE_LETTER[np.minimum(text.codepoints, 128)]))
-        # The first and the last one may begin before the window, or end behind it.
-        inside = np.append(0, np.cumsum(letters[lasts] - letters[firsts]))
-        count = inside[stop] - inside[place]
-        count -= letters[np.maximum(starts + offsets, firsts[place])] - letters[firsts[place]]
-        count -= letters[lasts[stop - 1]] - letters[np.minimum(ends + offsets, lasts[stop - 1])]
-        is_sure = letters[ends + offsets] - letters[starts + offsets] == count
-    is_open = ~is_sure & ~has_extension
-    columns = (np.flatnonzero(is_inside), rows, starts, ends, offsets, place, stop)
-    places = list(zip(firsts.tolist(), lasts.tolist(), strict=True)) if is_open.any() else []
-    for one, row, start, end, offset, first, last in zip(*(one[is_open].tolist() for one in columns), strict=True):
-        own = ((begin - offset, stop - offset) for begin, stop in places[first:last])
-        replaced[one] = _is_within(start, end, own, text_of(row))
-    replaced[np.flatnonzero(is_inside)[is_sure & ~has_extension]] = True
-    return replaced
 
 
 def _is_affected(start: int, end: int, before: int, after: int, text: str) -> bool:
@@ -382,23 +340,6 @@ def _is_affected(start: int, end: int, before: int, after: int, text: str) -> bo
         if gap < NEXT_TO or (gap < CODE_REACH and text[before : before + gap].isspace()):
             return True
     return after < extensions.end_of_extension(text, end) + (len(":00") if text[end : end + 1] == ":" else NEXT_TO)
-
-
-def _is_within(start: int, end: int, places: Iterable[tuple[int, int]], text: str) -> bool:
-    """Whether all letters and digits of a window are in replacements.
-
-    Args:
-        start: Where the window starts.
-        end: Where it ends.
-        places: Where replacements in it begin and end, in order.
-        text: The text.
-    """
-    at = start
-    for first, last in (*places, (end, end)):
-        if at < first and any(map(str.isalnum, text[at:first])):
-            return False
-        at = last
-    return True
 
 
 def without_overlaps(matches: Iterable[Match]) -> list[Match]:

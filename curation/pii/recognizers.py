@@ -17,13 +17,12 @@ from typing import NamedTuple
 
 from curation.pii import phone_matcher
 from curation.pii.address_kernels import MAX_IPV6
+from curation.pii.email_kernels import MAX_DOMAIN, MAX_LOCAL
 from curation.pii.numbering import Number
 from curation.text.hosts import has_public_suffix
 
 AT = r"(?:[@\uff20\ufe6b]|%(?:25){0,2}40)"
 """@, its wide and small forms, and how URLs encode it."""
-MAX_LOCAL, MAX_DOMAIN = 64, 255
-"""Maximum number of characters before and after the @ of an address (RFC 5321, 4.5.3.1)."""
 
 _AT_DOMAIN = re.compile(rf"({AT})([^\W_]++(?:-++[^\W_]++)*+(?:\.[^\W_]++(?:-++[^\W_]++)*+)++)?+")
 """An @ with the domain behind it, if there is one."""

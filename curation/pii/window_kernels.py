@@ -116,18 +116,18 @@ def find_anchors(
 
 
 @kernel
-def have_digits_outside(
+def have_outside(
     codepoints: UInt32s,
     begins: Int64s,
     ends: Int64s,
     firsts: Int64s,
     lasts: Int64s,
     classes: UInt8s,
-    digit: int,
+    wanted: int,
     minimum: int,
     found: Bools,
 ) -> None:
-    """Tell which windows have a stretch outside of matches with at least `minimum` digits.
+    """Tell which windows have a stretch outside of matches with enough characters of a class.
 
     Args:
         codepoints: Code points of all texts.
@@ -136,11 +136,11 @@ def have_digits_outside(
         firsts: First code point of each match, in order.
         lasts: Code point after each match; they do not overlap.
         classes: Classes of code points, as bits.
-        digit: Class of digits.
-        minimum: Number of digits.
+        wanted: Their class.
+        minimum: Number of them.
         found: Output: whether a window has such a stretch; false before.
     """
-    digit_bit, place = np.uint8(digit), 0
+    wanted_bit, place = np.uint8(wanted), 0
     for window in range(begins.size):
         i, count = begins[window], 0
         while place < lasts.size and lasts[place] <= i:
@@ -150,6 +150,6 @@ def have_digits_outside(
             if match < firsts.size and i >= firsts[match]:
                 i, match, count = lasts[match], match + 1, 0
                 continue
-            count += (classes[codepoints[i]] & digit_bit) != 0
+            count += (classes[codepoints[i]] & wanted_bit) != 0
             i += 1
         found[window] = count >= minimum

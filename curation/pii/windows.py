@@ -21,9 +21,9 @@ from curation.arrays import Bools, Int64s, UInt8s
 from curation.pii.window_kernels import find_anchors, find_runs
 from curation.text import views
 
-DIGIT, NUMBER, EMAIL, AT, ADDRESS, DOT, COLON = (1 << bit for bit in range(7))
+DIGIT, NUMBER, EMAIL, AT, ADDRESS, DOT, COLON, LETTER = (1 << bit for bit in range(8))
 """Classes of characters: `\\d`; part of a written number; part of an e-mail; @ in any form; part of an IP address; full
-stop; colon."""
+stop; colon; a letter or digit of any script."""
 
 NUMBER_PUNCTUATION = (
     "+＋()[]（）［］-xX\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u30fc\uff0d.\uff0e/\uff0f~\u2053\u223c\uff5e"
@@ -77,7 +77,8 @@ def are_joined() -> Bools:
 
 
 def plain_codes() -> UInt8s:
-    """The character of ASCII for every code point in `plain`: "a" for letters and digits, 0 for other signs."""
+    """The character of ASCII for every code point in `plain`: "A" for capitals, "a" for other letters and for digits,
+    0 for other signs. Shape (0x110000,)."""
     return _tables()[2]
 
 
@@ -101,10 +102,17 @@ def _tables() -> tuple[UInt8s, Bools, UInt8s]:
     plain = np.zeros(_ALL_CODES, dtype=np.uint8)
     for match in re.finditer(r"[^\W_]+", everything):
         plain[match.start() : match.end()] = ord("a")
+        table[match.start() : match.end()] |= LETTER
+    capitals = filter(_is_capital, map(chr, np.flatnonzero(plain).tolist()))
+    plain[[ord(character) for character in capitals]] = ord("A")
     plain[joined] = ord("\n")
     plain[:128] = range(128)
     plain[list(_PLAIN)] = list(_PLAIN.values())
     return table, joined, plain
+
+
+def _is_capital(character: str) -> bool:
+    return character.isupper() or character.lower() != character
 
 
 def shown(text: str) -> str:

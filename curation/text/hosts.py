@@ -56,26 +56,32 @@ def split_host(url: str) -> Any:
     return extract(url)
 
 
-def is_top_level(label: str) -> bool:
-    """Whether a label is a top-level domain of the Public Suffix List.
-
-    >>> is_top_level("ORG"), is_top_level("orgs")
-    (True, False)
-    """
-    return label.lower() in _top_levels()
-
-
 def has_public_suffix(host: str) -> bool:
     """Whether a host is below a suffix of the Public Suffix List, without private suffixes.
 
     >>> has_public_suffix("b.co.uk"), has_public_suffix("co.uk"), has_public_suffix("b.zzz")
     (True, False, False)
+    >>> has_public_suffix("b.ck"), has_public_suffix("a.b.ck"), has_public_suffix("www.ck")
+    (False, True, True)
     """
     host = host.lower()
     before, _, last = host.rpartition(".")
-    if last in _plain_top_levels():
-        return before != "" and host not in _suffixes()
-    return (last in _top_levels() or last.startswith("xn--")) and bool(split_host(host).fqdn)
+    if last.startswith("xn--"):
+        host = _in_ascii(host)
+    if not before or last not in _top_levels() or host in suffixes():
+        return False
+    return f"*.{host.partition('.')[2]}" not in suffixes() or f"!{host}" in suffixes()
+
+
+@cache
+def suffixes() -> frozenset[str]:
+    """The Public Suffix List without private suffixes; "*.ck" is a wildcard, "!www.ck" an exception to one.
+
+    Those below a top-level domain in other letters are there in both forms, also with "xn--".
+    """
+    with _LOAD_LOCK:
+        listed = frozenset(_extractor().tlds)
+    return listed | {_in_ascii(suffix) for suffix in listed if not suffix.rpartition(".")[2].isascii()}
 
 
 def _host(url: str) -> str:
@@ -94,22 +100,16 @@ def _extractor() -> Any:
     return extract
 
 
-@cache
-def _suffixes() -> frozenset[str]:
-    with _LOAD_LOCK:
-        return frozenset(_extractor().tlds)
+def _in_ascii(host: str) -> str:
+    """The host with labels in other letters as they are in the domain name system."""
+    return ".".join(
+        label if label.isascii() else f"xn--{label.encode('punycode').decode()}" for label in host.split(".")
+    )
 
 
 @cache
 def _top_levels() -> frozenset[str]:
-    return frozenset(suffix.rpartition(".")[2] for suffix in _suffixes())
-
-
-@cache
-def _plain_top_levels() -> frozenset[str]:
-    """ASCII top-level domains below which no suffix is given by a wildcard."""
-    wild = {suffix.rpartition(".")[2] for suffix in _suffixes() if suffix[0] in "*!"}
-    return frozenset(label for label in _top_levels() if label.isascii() and label not in wild)
+    return frozenset(suffix.rpartition(".")[2] for suffix in suffixes())
 
 
 @lru_cache(maxsize=1 << 16)
