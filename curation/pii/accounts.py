@@ -28,12 +28,13 @@ from curation.pii.context import (
     ANY_NAME,
     NAMED,
     OTHERWISE,
-    REACH,
+    Texts,
     has_label,
     in_context,
     is_named_otherwise,
     word_shape,
 )
+from curation.pii.context_kernels import REACH
 from curation.pii.evidence import DOUBTFUL, Match, is_part
 from curation.pii.number_characters import values_of_digits
 from curation.pii.numbering import digits_of
@@ -70,8 +71,8 @@ _NEVER_ISSUED = 900_00_0000
 _SSN_SIZE = 9
 """Characters of the shortest social security number."""
 _AROUND_COLUMNS = struct.Struct("<4I")
-"""What is written behind the text around a number: where it starts and ends in it, whether it is in groups, and whether
-words may name it."""
+"""What is written behind the text around a number: where it starts and ends in it, whether it is in groups, and what
+words may name it, as bits."""
 _AT_ONCE = 1 << 14
 """Numbers around which the text is taken at once, which bounds memory."""
 
@@ -89,17 +90,16 @@ EXAMPLE_IBANS = (
 """The examples in SWIFT's IBAN registry."""
 
 
-def judge_cards(
-    characters: views.Characters, windows: Int64s, text_of: Callable[[int], str], *_: object
-) -> tuple[list[tuple[int, Match]], Int64s]:
+def judge_cards(texts: Texts, windows: Int64s, *_: object) -> tuple[list[tuple[int, Match]], Int64s]:
     """The card numbers in windows; no window is left. Arguments are as in `Kind.judge_all`."""
-    numbers = _numbers(find_cards, characters, windows, 2 / MIN_CARD)
+    numbers = _numbers(find_cards, texts.characters, windows, 2 / MIN_CARD)
     rows, named = windows[numbers[:, WINDOW]][:, [0, 4]].T
-    starts, stops = (numbers[:, [START, END]] - characters.first[rows, None]).T
+    starts, stops = (numbers[:, [START, END]] - texts.characters.first[rows, None]).T
+    named = texts.narrowed("credit_card", np.column_stack([rows, starts, stops]), named)
     columns = (rows, starts, stops, numbers[:, KIND], named)
     matches = []
     for row, start, end, is_other, may_be_named in zip(*(one.tolist() for one in columns), strict=True):
-        text = text_of(row)
+        text = texts[row]
         if is_other and not _OTHER_CARD.fullmatch(digits_of(text[start:end])):
             continue
         match = judge_card(text, Span(start, end, 1.0), may_be_named)
@@ -137,7 +137,7 @@ def judge_card(text: str, span: Span, named: int = ANY_NAME) -> Match | None:
     """
     raw = plain(text[span.start : span.end])
     digits = digits_of(raw)
-    is_labelled = named and has_label("credit_card", text, span.start, span.end)
+    is_labelled = named and has_label("credit_card", text, span.start, span.end, named)
     begin = span.start if is_labelled else max(0, span.start - _AROUND)
     if is_part(text[begin : span.end + _AROUND], span.start - begin, span.end - begin, plain):
         return None
@@ -166,24 +166,23 @@ def judge_iban(text: str, span: Span) -> Match | None:
     return Match("iban", span.start, span.end, span.score, value, value in EXAMPLE_IBANS)
 
 
-def judge_ssns(
-    characters: views.Characters, windows: Int64s, text_of: Callable[[int], str], minimum: float, *_: object
-) -> tuple[list[tuple[int, Match]], Int64s]:
+def judge_ssns(texts: Texts, windows: Int64s, minimum: float, *_: object) -> tuple[list[tuple[int, Match]], Int64s]:
     """The social security numbers in windows; no window is left. Arguments are as in `Kind.judge_all`."""
-    numbers = _numbers(find_ssns, characters, windows, 1 / _SSN_SIZE)
-    are_named = windows[numbers[:, WINDOW], 4] & NAMED["us_ssn"] != 0
-    numbers = numbers[(numbers[:, KIND] == PRINTED) | are_named | (minimum <= DOUBTFUL)]
+    numbers = _numbers(find_ssns, texts.characters, windows, 1 / _SSN_SIZE)
     rows, named = windows[numbers[:, WINDOW]][:, [0, 4]].T
-    starts, stops = (numbers[:, [START, END]] - characters.first[rows, None]).T
+    places = numbers[:, [START, END]] - texts.characters.first[rows, None]
+    named = texts.narrowed("us_ssn", np.column_stack([rows, places]), named)
+    may_count = (numbers[:, KIND] == PRINTED) | (named & ~OTHERWISE != 0) | (minimum <= DOUBTFUL)
+    numbers, rows, named, (starts, stops) = numbers[may_count], rows[may_count], named[may_count], places[may_count].T
     columns = (rows, starts, stops, numbers[:, DIGITS], numbers[:, KIND] != DOUBTFUL_FORM, named)
     known: dict[bytes, float | None] = {}
     matches = []
     for around, row, start, end, digits, is_grouped, may_be_named in zip(
-        _surroundings(characters, numbers, rows, named), *(one.tolist() for one in columns), strict=True
+        _surroundings(texts.characters, numbers, rows, named), *(one.tolist() for one in columns), strict=True
     ):
         if may_be_named & OTHERWISE:
             span = Span(start, end, GROUPED_SSN_SCORE if is_grouped else SSN_SCORE)
-            match = judge_ssn(text_of(row), span, may_be_named)
+            match = judge_ssn(texts[row], span, may_be_named)
         else:
             if around not in known:
                 known[around] = _score_around(around)
@@ -205,10 +204,11 @@ def _surroundings(text: views.Characters, numbers: Int64s, rows: Int64s, named: 
         rows: The row of each.
         named: What words may name each, as bits.
     """
-    starts, ends, is_named = numbers[:, START], numbers[:, END], named == NAMED["us_ssn"]
-    lows = np.maximum(text.first[rows], starts - np.where(is_named, _NAME_REACH, _AROUND))
+    starts, ends = numbers[:, START], numbers[:, END]
+    reach = np.where(named & NAMED["us_ssn"], _NAME_REACH, _AROUND)
+    lows = np.maximum(text.first[rows], starts - reach)
     highs = np.minimum(text.last[rows], ends + _AROUND)
-    others = np.column_stack([starts - lows, ends - lows, numbers[:, KIND] != DOUBTFUL_FORM, is_named])
+    others = np.column_stack([starts - lows, ends - lows, numbers[:, KIND] != DOUBTFUL_FORM, named])
     for first in range(0, len(numbers), _AT_ONCE):
         part = slice(first, first + _AT_ONCE)
         sizes = highs[part] - lows[part] + others.shape[1]
@@ -223,10 +223,10 @@ def _surroundings(text: views.Characters, numbers: Int64s, rows: Int64s, named: 
 
 def _score_around(around: bytes) -> float | None:
     """The score of a social security number that no word names otherwise, by what `_surroundings` says of it."""
-    start, end, is_grouped, is_named = _AROUND_COLUMNS.unpack(around[-_AROUND_COLUMNS.size :])
+    start, end, is_grouped, named = _AROUND_COLUMNS.unpack(around[-_AROUND_COLUMNS.size :])
     text = around[: -_AROUND_COLUMNS.size].decode("utf-32-le")
     score = GROUPED_SSN_SCORE if is_grouped else SSN_SCORE
-    return _ssn_score(text, start, end, score, NAMED["us_ssn"] if is_named else 0)
+    return _ssn_score(text, start, end, score, named)
 
 
 def judge_ssn(text: str, span: Span, named: int = ANY_NAME) -> Match | None:
@@ -239,7 +239,7 @@ def judge_ssn(text: str, span: Span, named: int = ANY_NAME) -> Match | None:
     """
     start, end = span.start, span.end
     may_be_other = named & OTHERWISE
-    begin = max(0, start - (_OTHER_REACH if may_be_other else _NAME_REACH if named else _AROUND))
+    begin = max(0, start - (_OTHER_REACH if may_be_other else _NAME_REACH if named & NAMED["us_ssn"] else _AROUND))
     around = text[begin : end + _AROUND]
     # Long texts that are not ASCII hardly ever have the same shape.
     form = word_shape(around) if around.isascii() or not named else around
@@ -261,7 +261,7 @@ def _ssn_score(around: str, start: int, end: int, score: float, named: int) -> f
         score: The recognizer's score.
         named: What words may name it, as bits.
     """
-    begin = start if named and has_label("us_ssn", around, start, end) else max(0, start - _AROUND)
+    begin = start if named and has_label("us_ssn", around, start, end, named) else max(0, start - _AROUND)
     if is_part(around[begin:], start - begin, end - begin, plain):
         return None
     if _AFTER_COUNTRY_CODE.search(plain(around[max(0, start - _AROUND) : start])):

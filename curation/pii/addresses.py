@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
-from collections.abc import Callable
 from functools import cache, lru_cache
 from urllib.parse import unquote
 
@@ -34,13 +33,12 @@ from curation.pii.address_kernels import (
     WINDOW,
     find_addresses,
 )
-from curation.pii.context import ANY_NAME, in_context, is_named_otherwise
+from curation.pii.context import ANY_NAME, Texts, in_context, is_named_otherwise
 from curation.pii.email_kernels import LINE_REACH, MAX_DOMAIN, MAX_LOCAL, URL_REACH
 from curation.pii.evidence import DOUBTFUL, Match, is_emphasized
 from curation.pii.numbering import shape
 from curation.pii.recognizers import AT, IP_SCORE, Span
 from curation.pii.windows import classes, plain_codes
-from curation.text import views
 from curation.text.hosts import suffixes
 
 _LAST_AT = re.compile(rf"\A(?s:.*)({AT})")
@@ -99,10 +97,9 @@ _SPECIAL_SHIFT, _SPECIAL_NETWORKS = 96, frozenset({0x2002, 0x3FFF})
 """The same of IPv6 networks, apart from parts of 2001::/16: see `_is_public_ipv6`."""
 
 
-def judge_emails(
-    characters: views.Characters, windows: Int64s, text_of: Callable[[int], str], *_: object
-) -> tuple[list[tuple[int, Match]], Int64s]:
+def judge_emails(texts: Texts, windows: Int64s, *_: object) -> tuple[list[tuple[int, Match]], Int64s]:
     """The e-mail addresses in windows, and the windows left to the recognizer. Arguments are as in `Kind.judge_all`."""
+    characters = texts.characters
     offsets = characters.first[windows[:, 0]]
     found = np.empty((int(windows[:, 3].sum()), email_kernels.COLUMNS), np.int64)
     done = np.zeros(len(windows), np.bool_)
@@ -119,7 +116,7 @@ def judge_emails(
     columns = (windows[of_address, 0], *places.T, is_reserved, is_encoded)
     matches = []
     for row, start, at, domain, end, kept, encoded in zip(*(one.tolist() for one in columns), strict=True):
-        text = text_of(row)
+        text = texts[row]
         address = f"{unquote(text[start:at])}@{text[domain:end]}" if encoded else text[start:end]
         matches.append((row, Match("email", start, end, 1.0, address.lower(), kept)))
     return matches, windows[~done]
@@ -222,9 +219,10 @@ def _follows_login(before: str, has_path: bool) -> bool:
 
 
 def judge_addresses(
-    characters: views.Characters, windows: Int64s, text_of: Callable[[int], str], minimum: float, *_: object
+    texts: Texts, windows: Int64s, minimum: float, *_: object
 ) -> tuple[list[tuple[int, Match]], Int64s]:
     """The addresses in windows of common letters, and the other windows. Arguments are as in `Kind.judge_all`."""
+    characters = texts.characters
     offsets = characters.first[windows[:, 0]]
     begins, ends = windows[:, 1] + offsets, windows[:, 2] + offsets
     room = int(((ends - begins) // 2 + 1).sum())
@@ -236,13 +234,14 @@ def judge_addresses(
     found, values = found[:count], values[:count]
     of_address = windows[found[:, WINDOW]]
     starts, stops = (found[:, [START, END]] - offsets[found[:, WINDOW], None]).T
-    columns = (of_address[:, 0], of_address[:, 4], starts, stops, found[:, SIGNS], *values.T)
+    named = texts.narrowed("ip", np.column_stack([of_address[:, 0], starts, stops]), of_address[:, 4])
+    columns = (of_address[:, 0], named, starts, stops, found[:, SIGNS], *values.T)
     matches = []
     for row, named, start, end, signs, upper, lower in zip(*(one.tolist() for one in columns), strict=True):
         score = DOUBTFUL if signs & IS_DOUBTFUL else IP_SCORE
         if score < minimum and not named:
             continue
-        text = text_of(row)
+        text = texts[row]
         if signs & IPV6:
             match = _ipv6(text, start, end, upper << 64 | lower, score, named)
         else:

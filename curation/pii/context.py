@@ -8,33 +8,33 @@ few more; "number" and "security", which say little by themselves, do not count.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property, lru_cache
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from curation.arrays import Bools, Int64s
+from curation.pii import windows
+from curation.pii.context_kernels import MAX_BETWEEN, REACH, WORDS, mark_words, narrow_names
 from curation.pii.numbering import shape
 from curation.text import views
 
-REACH = 50
-"""Number of characters before a match in which to look at the last WORDS words."""
-WORDS = 5
 BONUS = 0.35
 """Added to the score in context, as in presidio; the sum is at least MIN_SCORE."""
 MIN_SCORE = 0.4
 _LABEL_REACH = 12
-_OTHER_REACH, _MAX_BETWEEN = 40, 4
+_OTHER_REACH = 40
 _FEW_WORDS = 3
 """Words before a match that say what it is."""
 _MAX_LISTED = 3
 """Number of equally written numbers before a match that may be between it and their name."""
 
 NAMED = {"ip": 1, "phone": 2, "credit_card": 4, "us_ssn": 8}
-OTHERWISE = 16
-"""Bits for words that name a kind of number, and for words that name another one."""
+OTHERWISE, IN_CONTEXT = 16, 32
+"""Bits for words that name a kind of number, for words that name another one, and if the kind is named for certain."""
 ANY_NAME, _BITS, _WORD_BITS = 31, 5, 16
 LABEL_SIGNS = frozenset("#=")
 """Signs with which a number is part of something longer, unless a word that names it is before them."""
@@ -70,6 +70,7 @@ _KEY = re.compile(r"(?<![\w-])[\w-]++\Z")
 """The name of a value before "="."""
 _BETWEEN = " \t\n\r\u00a0.,;:#&/|()[]<>*\"'№=-–—"
 """Characters between a name, and the number or numbers that it names."""
+_BETWEEN_CODES = np.array([ord(character) for character in _BETWEEN], np.uint32)
 _TAG = re.compile("<(?:EMAIL|IP|PHONE|CREDIT_CARD|IBAN|US_SSN|SECRET|PERSON|LOCATION)>")
 """What replaced other matches, which names nothing."""
 _ALPHANUMERIC, _LETTER = (
@@ -154,7 +155,7 @@ _CLUES = {
 
 def reach_before(sizes: Int64s) -> Int64s:
     """Number of characters before matches of some sizes on which they may depend."""
-    return np.maximum(REACH + 1, _OTHER_REACH + _MAX_LISTED * (sizes + 2 * _MAX_BETWEEN + len(" and")))
+    return np.maximum(REACH + 1, _OTHER_REACH + _MAX_LISTED * (sizes + 2 * MAX_BETWEEN + len(" and")))
 
 
 def in_context(
@@ -171,7 +172,7 @@ def in_context(
         named: What words may name it, as bits.
         form: The `word_shape` of the text, if it is known.
     """
-    is_named = named & NAMED[kind] and _has_context(kind, text, start, end, form)
+    is_named = named & IN_CONTEXT or (named & NAMED[kind] and _has_context(kind, text, start, end, form))
     return min(1.0, max(score + BONUS, MIN_SCORE)) if is_named else score
 
 
@@ -191,16 +192,23 @@ def _may_be_in(clues: _Clues, text: str, after: str) -> bool:
     return _has_word(clues, text.split())
 
 
-def has_label(kind: str, text: str, start: int, end: int) -> bool:
+def has_label(kind: str, text: str, start: int, end: int, named: int = ANY_NAME) -> bool:
     """Whether a sign before a number belongs to a word that names its kind: "SSN#308-63-0237", "cell_phone=2127365000".
 
     The word is directly before "=", since the parameters of a URL follow each other.
+
+    Args:
+        kind: The kind.
+        text: The text.
+        start: Where the number begins.
+        end: Where it ends.
+        named: What words may name it, as bits.
     """
     sign = text[start - 1 : start]
     if sign == "=":
         key = _KEY.search(text, max(0, start - REACH), start - 1)
         return key is not None and _is_word(_CLUES[kind], key[0])
-    return sign == "#" and _has_context(kind, text, start, end)
+    return sign == "#" and in_context(kind, text, start, end, 0.0, named) > 0
 
 
 @cache
@@ -216,14 +224,65 @@ def _all_words() -> Any:
     return _automaton({word: len(word) << _BITS | bits for word, bits in named.items()})
 
 
-def may_be_named(text: views.Characters, text_of: Callable[[int], str], stretches: Int64s) -> Int64s:
+class Texts:
+    """The texts to search.
+
+    Args:
+        column: A column of texts.
+
+    Attributes:
+        characters: Their characters.
+        marks: What each character is part of a name for, as bits, around the stretches that `may_be_named` was given.
+    """
+
+    def __init__(self, column: pa.StringArray) -> None:
+        self.characters = views.characters(column)
+        self.marks = np.zeros(len(self.characters.codepoints), np.uint8)
+        self._column, self._known = column, dict[int, str]()
+
+    def __getitem__(self, row: int) -> str:
+        """The text of a row."""
+        text = self._known.get(row)
+        if text is None:
+            text = self._known[row] = str(self._column[row].as_py())
+        return text
+
+    def narrowed(self, kind: str, numbers: Int64s, named: Int64s) -> Int64s:
+        """What words may name each of some numbers, as bits: fewer than those that are near, or that it is named.
+
+        Args:
+            kind: The kind of the numbers.
+            numbers: Shape (numbers, 3): the row of each, where it begins, and where it ends.
+            named: What words are near, as bits.
+        """
+        if not named.any():
+            return named
+        rows, narrowed, words = numbers[:, 0], named.copy(), np.empty((len(numbers), 2), np.int64)
+        firsts, bit = self.characters.first[rows], NAMED[kind]
+        starts, ends = (numbers[:, 1:] + firsts[:, None]).T
+        clues = _CLUES[kind]
+        label_reach = _LABEL_REACH if clues.after is not None else 0
+        narrow_names(
+            *(self.characters.codepoints, self.marks, windows.classes(), _BETWEEN_CODES, starts, ends, firsts),
+            *(self.characters.last[rows], bit, OTHERWISE, label_reach, narrowed, words),
+        )
+        may_be = np.flatnonzero(words[:, 1])
+        places = (words[may_be] - firsts[may_be, None]).T
+        columns = (one.tolist() for one in (rows[may_be], *places))
+        are_named = [_is_word(clues, self[row][begin:end]) for row, begin, end in zip(*columns, strict=True)]
+        chosen = may_be[np.array(are_named, np.bool_)]
+        narrowed[chosen] = (narrowed[chosen] & ~bit) | IN_CONTEXT
+        return narrowed
+
+
+def may_be_named(texts: Texts, stretches: Int64s) -> Int64s:
     """What words may name anything in each of many stretches of text: bits of NAMED and OTHERWISE.
 
     Args:
-        text: The characters of all texts.
-        text_of: Returns the text of a row.
+        texts: The texts; the words are marked there.
         stretches: Shape (stretches, 3): the row of each, where it begins, and where it ends; in order.
     """
+    text = texts.characters
     named = np.zeros(len(stretches), np.int64)
     if not len(stretches):
         return named
@@ -240,7 +299,7 @@ def may_be_named(text: views.Characters, text_of: Callable[[int], str], stretche
     automaton, found = _all_words(), []
     columns = (rows[firsts], low_ends[firsts], reached[lasts], offsets[firsts])
     for row, low, high, offset in zip(*(one.tolist() for one in columns), strict=True):
-        around = text_of(row)[low - offset : high - offset]
+        around = texts[row][low - offset : high - offset]
         lower = around.lower()
         if len(lower) > len(around):
             lower = around.replace("\u0130", "i").lower()  # the only letter whose small form has two characters
@@ -249,6 +308,7 @@ def may_be_named(text: views.Characters, text_of: Callable[[int], str], stretche
         return named
     stops, values = np.divmod(np.array(found), 1 << _WORD_BITS)
     begins = stops - (values >> _BITS)
+    mark_words(begins, stops, values & ANY_NAME, texts.marks)
     others = np.flatnonzero(values & OTHERWISE)
     values[others[_are_parts(text, begins[others], stops[others])]] &= ~OTHERWISE
     for bit in (*NAMED.values(), OTHERWISE):
@@ -295,12 +355,12 @@ def is_named_otherwise(text: str, start: int, end: int, named: int = ANY_NAME, f
     if not named & OTHERWISE:
         return False
     place = _end_before(text, start)
-    if place < start - _MAX_BETWEEN or not text[max(0, place - 1) : place].isalnum():
+    if place < start - MAX_BETWEEN or not text[max(0, place - 1) : place].isalnum():
         return False
     word = _simple_word_before(text, place)
     if word and word not in _DEPENDENT:
-        return _is_identifier(word) or (word in _NUMBERED and "#" in text[max(0, start - _MAX_BETWEEN) : start])
-    begin = max(0, start - _OTHER_REACH - _MAX_LISTED * (end - start + 3 * _MAX_BETWEEN))
+        return _is_identifier(word) or (word in _NUMBERED and "#" in text[max(0, start - MAX_BETWEEN) : start])
+    begin = max(0, start - _OTHER_REACH - _MAX_LISTED * (end - start + 3 * MAX_BETWEEN))
     if form:
         return _names_other(form[begin:end], start - begin)
     return _names_other.__wrapped__(text[begin:end], start - begin)
@@ -317,7 +377,7 @@ def _names_other(text: str, start: int) -> bool:
     number, size = shape(text[start:]), len(text) - start
     for _ in range(_MAX_LISTED):
         place = _end_before(text, start)
-        if place < start - _MAX_BETWEEN or not text[max(0, place - 1) : place].isalnum():
+        if place < start - MAX_BETWEEN or not text[max(0, place - 1) : place].isalnum():
             return False
         if text[place - 3 : place] in ("and", "und") or text[place - 3 : place] == " or":
             place = _end_before(text, place - 3)
@@ -334,7 +394,7 @@ def _names_other(text: str, start: int) -> bool:
     is_number = word in _NUMBER_WORDS
     if is_number:
         word = next(words, "")
-    is_marked = is_number or "#" in text[max(0, start - _MAX_BETWEEN) : start]
+    is_marked = is_number or "#" in text[max(0, start - MAX_BETWEEN) : start]
     return _is_identifier(word) or (is_marked and word in _NUMBERED)
 
 
@@ -366,7 +426,7 @@ def word_shape(text: str) -> str:
 
 def _end_before(text: str, start: int) -> int:
     """Where the text before a place ends, without punctuation and white space."""
-    begin = max(0, start - _MAX_BETWEEN - 1)
+    begin = max(0, start - MAX_BETWEEN - 1)
     return begin + len(text[begin:start].rstrip(_BETWEEN))
 
 

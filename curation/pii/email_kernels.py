@@ -7,6 +7,7 @@ domain, and text that may say that an address is something else.
 from __future__ import annotations
 
 from curation.arrays import Bools, Int64s, UInt8s, UInt32s
+from curation.pii.context_kernels import is_space
 from curation.pii.windows import DIGIT, LETTER
 from curation.running.compiled import inner, kernel, leaf
 
@@ -614,15 +615,6 @@ def _spells_exactly(codepoints: UInt32s, place: int, end: int, word: bytes) -> b
     while i < len(word) and codepoints[place + i] == word[i]:
         i += 1
     return i == len(word)
-
-
-@leaf
-def is_space(code: int) -> bool:
-    """`str.isspace`."""
-    if code < 128:
-        return 9 <= code <= 13 or 28 <= code <= 32
-    is_wide = 0x2000 <= code <= 0x200A or code == 0x2028 or code == 0x2029 or code == 0x202F or code == 0x205F
-    return is_wide or code == 0x85 or code == 0xA0 or code == 0x1680 or code == 0x3000
 
 
 @leaf

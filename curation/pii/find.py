@@ -60,8 +60,8 @@ class Kind:
         recognize: Finds its spans in a converted window, given the regions of phone numbers and where the window ends.
         judge: Turns a span in a text into a match, or None, given the regions, and whether a word that names a number
             may be near.
-        judge_all: Judges simple windows all at once, given the characters of all texts, the windows, a function that
-            returns the text of a row, the minimum score, the regions, and whether replacements need not be found.
+        judge_all: Judges simple windows all at once, given the texts, the windows, the minimum score, the regions, and
+            whether replacements need not be found.
             Returns their matches with their rows, and the other windows that may have one.
         is_slow: Whether its recognizer is slow: it is remembered in what it found nothing, and it does not look at
             numbers in matches of more certain kinds.
@@ -74,7 +74,7 @@ class Kind:
     recognize: Callable[[str, tuple[str, ...], int], Iterable[Span]]
     judge: Callable[..., Match | None]
     judge_all: Callable[
-        [views.Characters, Windows, Callable[[int], str], float, tuple[str, ...], bool],
+        [context.Texts, Windows, float, tuple[str, ...], bool],
         tuple[list[tuple[int, Match]], Windows],
     ] = lambda _, windows, *__: ([], windows)
     is_slow: bool = False
@@ -165,12 +165,12 @@ def without_collections() -> Iterator[None]:
 
 @without_collections()
 def find(
-    texts: pa.StringArray, search: Search, settled: Settled | None = None, barren: set[str] | None = None
+    column: pa.StringArray, search: Search, settled: Settled | None = None, barren: set[str] | None = None
 ) -> dict[int, list[Match]]:
     """Find personal data in texts.
 
     Args:
-        texts: A column of texts; a null has no matches.
+        column: Texts; a null has no matches.
         search: What to search for.
         settled: Replacements in texts that were searched before. Only what is near one of them is searched again, and
             not what consists of them alone: it belongs to nobody.
@@ -179,24 +179,23 @@ def find(
     Returns:
         The matches of each row that has any, in order of position, without overlaps.
     """
-    characters = views.characters(texts)
-    text_of = cache(lambda row: str(texts[row].as_py()))
-    windows_of = cache(lambda search: _windows(search, characters, text_of, settled))
+    texts = context.Texts(column)
+    windows_of = cache(lambda search: _windows(search, texts, settled))
     matches: dict[int, list[Match]] = {}
     barren = set() if barren is None else barren
     for name, minimum in sorted(search.minimums, key=lambda one: _ORDER[one[0]]):
         kind = KINDS[name]
         chosen = windows_of(kind.windows)
         if kind.is_slow:
-            chosen = _outside(chosen, characters, matches)
+            chosen = _outside(chosen, texts.characters, matches)
         chosen = np.column_stack([chosen[:, :-1], chosen[:, -1] & (context.NAMED.get(name, 0) | context.OTHERWISE)])
-        judged, others = kind.judge_all(characters, chosen, text_of, minimum, search.regions, settled is not None)
+        judged, others = kind.judge_all(texts, chosen, minimum, search.regions, settled is not None)
         for row, one in judged:
             if one.score >= minimum:
                 matches.setdefault(row, []).append(one)
         shown, recognize, judge, before, after = kind.shown, kind.recognize, kind.judge, kind.before, kind.after
         for row, start, end, _, named in others.tolist():
-            text, begin = text_of(row), max(0, start - before)
+            text, begin = texts[row], max(0, start - before)
             window = shown(text[begin : after(text, end)])
             if kind.is_slow and (key := f"{end - begin} {window}") in barren:
                 continue
@@ -214,18 +213,17 @@ def find(
 
 def _windows(
     search: Callable[[views.Characters], Stretches],
-    text: views.Characters,
-    text_of: Callable[[int], str],
+    texts: context.Texts,
     settled: Settled | None,
 ) -> Windows:
     """The windows that a search finds, each with what words may name a match in it.
 
     Args:
         search: Finds the windows.
-        text: The characters of all texts.
-        text_of: Returns the text of a row.
+        texts: The texts.
         settled: The replacements near which to search; None if all windows are to be searched.
     """
+    text = texts.characters
     found = search(text)
     if not len(found):
         return _with_words(found, np.zeros(0, np.int64))
@@ -238,7 +236,7 @@ def _windows(
     rows, starts, ends, _ = found.T
     extension = np.where(extensions.go_on(text, found), MAX_EXTENSION, 0)
     wider = np.stack([rows, starts - AROUND, ends + extension + AROUND], axis=1)
-    found = _with_words(found, context.may_be_named(text, text_of, wider))
+    found = _with_words(found, context.may_be_named(texts, wider))
     if near is None or not is_number:
         return found
     # Most windows have a replacement in them.
@@ -246,7 +244,7 @@ def _windows(
     others = np.flatnonzero(~is_affected)
     columns = (one[others].tolist() for one in (*found[:, :3].T, *near))
     for one, row, start, end, before, first in zip(others.tolist(), *columns, strict=True):
-        is_affected[one] = _is_affected(start, end, before, first, text_of(row))
+        is_affected[one] = _is_affected(start, end, before, first, texts[row])
     affected: Windows = found[is_affected]
     return affected
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from itertools import compress, pairwise
 from typing import NamedTuple
@@ -14,8 +14,10 @@ import numpy as np
 from curation.arrays import Bools, Int64s, UInt8s
 from curation.pii.context import (
     ANY_NAME,
+    IN_CONTEXT,
     LABEL_SIGNS,
     NAMED,
+    Texts,
     has_label,
     in_context,
     is_named_otherwise,
@@ -119,9 +121,8 @@ def _may_be_phone(text: str, start: int, end: int, named: int, minimum: float, r
 
 
 def judge_windows(
-    characters: views.Characters,
+    texts: Texts,
     windows: Int64s,
-    text_of: Callable[[int], str],
     minimum: float,
     regions: tuple[str, ...],
     is_again: bool = False,
@@ -129,10 +130,9 @@ def judge_windows(
     """Judge windows by their parts, and what their digits mean. Tables have no numbers.
 
     Args:
-        characters: The texts.
+        texts: The texts.
         windows: Shape (windows, 5): row, start, end and number of digits of each, and what words may name a number in
             it, as bits.
-        text_of: Returns the text of a row.
         minimum: The minimum score.
         regions: Regions (ISO 3166) of national phone numbers.
         is_again: Whether numbers in the texts were replaced, and these replacements need not be found.
@@ -141,11 +141,11 @@ def judge_windows(
         The matches with their rows, and the other windows that may have one.
     """
     windows = windows[windows[:, 3] <= MAX_FIGURES]
-    matches, windows = _judge_parts(characters, windows, text_of, minimum, regions, is_again)
+    matches, windows = _judge_parts(texts, windows, minimum, regions, is_again)
     others = [
         place
         for place, (row, start, end, _, named) in enumerate(windows.tolist())
-        if _may_be_phone(text_of(row), start, end, named, minimum, regions)
+        if _may_be_phone(texts[row], start, end, named, minimum, regions)
     ]
     return matches, windows[others]
 
@@ -219,7 +219,7 @@ def _judge_known(
         whole: The `word_shape` of the text, if it is known.
     """
     size, has_extension, meanings, ways, look, labelled, printed = known
-    if labelled is not None and named and has_label("phone", text, start, end):
+    if labelled is not None and named and has_label("phone", text, start, end, named):
         look = labelled
     if look is None or ways is None or (look.may_be_date and _DATE.search(text[start:end])):
         return None
@@ -238,15 +238,15 @@ def _judge_known(
 
 
 def _judge_parts(
-    characters: views.Characters,
+    texts: Texts,
     windows: Int64s,
-    text_of: Callable[[int], str],
     minimum: float,
     regions: tuple[str, ...],
     is_again: bool,
 ) -> tuple[list[tuple[int, Match]], Int64s]:
     """Judge windows by their parts, as `judge_windows`: the matches, and the windows that need a closer look."""
     matches: list[tuple[int, Match]] = []
+    characters = texts.characters
     numbers, digits, meanings, done = found = numbers_in_parts(characters, windows, regions)
     if is_again:
         are_others = ~_are_fakes(characters, windows, found)
@@ -254,20 +254,21 @@ def _judge_parts(
     of_number, must_be_printed = windows[numbers[:, 0]], minimum > PHONE_SCORE
     numbers[:, 1:3] += of_number[:, 1:2]
     shapes, printed = _shapes(characters, of_number[:, 0], numbers)
-    columns = (one.tolist() for one in (of_number[:, 0], *numbers[:, 1:3].T, of_number[:, 4], printed))
+    narrowed = texts.narrowed("phone", np.column_stack([of_number[:, 0], numbers[:, 1:3]]), of_number[:, 4])
+    columns = (one.tolist() for one in (of_number[:, 0], *numbers[:, 1:3].T, of_number[:, 4], narrowed, printed))
     known_numbers: dict[bytes, _KnownNumber | None] = {}
     counts = np.bincount(of_number[:, 0])
 
     @cache
     def shape_of(row: int) -> str:
         """The shape of a whole text, if that takes less time than the shapes of what is around its numbers."""
-        text = text_of(row)
+        text = texts[row]
         return word_shape(text) if text.isascii() or len(text) < _FEW * counts[row] else ""
 
-    for own, written, row, start, end, named, how in zip(digits, shapes, *columns, strict=True):
-        if must_be_printed and not how and not named & _NAMED:
+    for own, written, row, start, end, near, named, how in zip(digits, shapes, *columns, strict=True):
+        if must_be_printed and not how and not named & (_NAMED | IN_CONTEXT):
             continue
-        text = text_of(row)
+        text = texts[row]
         try:
             known = known_numbers[written]
         except KeyError:
@@ -275,7 +276,7 @@ def _judge_parts(
         if known is None:
             continue
         if known.ways is None:
-            match = judge_phone(text, Span(start, end, PHONE_SCORE), regions, named)
+            match = judge_phone(text, Span(start, end, PHONE_SCORE), regions, near)
         else:
             match = _judge_known(text, start, end, own, known, named, shape_of(row) if named else "")
         if match is not None:

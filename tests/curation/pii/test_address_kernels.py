@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.pii.addresses import judge_addresses, judge_ip
-from curation.pii.context import ANY_NAME
+from curation.pii.context import ANY_NAME, Texts, may_be_named
 from curation.pii.evidence import DOUBTFUL, Match
 from curation.pii.find import without_overlaps
 from curation.pii.recognizers import Span, ips
@@ -57,11 +57,12 @@ PARTS = st.sampled_from(
 
 def by_kernel(text: str, named: int) -> list[Match]:
     """The matches that the kernel gives, and those of the recognizer in windows that it leaves to that."""
-    characters = views.characters(pa.array([text], pa.string()))
-    windows = [[*window, named] for window in address_windows(characters).tolist()]
-    if not windows:
+    texts = Texts(pa.array([text], pa.string()))
+    windows = np.array([[*window, named] for window in address_windows(texts.characters).tolist()], np.int64)
+    if not len(windows):
         return []
-    matches, others = judge_addresses(characters, np.array(windows), lambda _: text, 0.01, ())
+    may_be_named(texts, windows[:, :3])
+    matches, others = judge_addresses(texts, windows, 0.01, ())
     return without_overlaps([*(match for _, match in matches), *by_recognizer(text, others.tolist(), named)])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.pii import context
-from curation.text import views
+from curation.pii.context_kernels import REACH, is_space
 
 PIECES = st.sampled_from(
     ["tel ", "Part no. ", "DO\u0130 ", "ISBN", "x" * 30, "1" * 20, "\u00e9", " ", "call", "ssn ", "s", "9"]
@@ -26,7 +27,6 @@ BITS = (*context.NAMED.values(), context.OTHERWISE)
 @given(TEXTS, st.data())
 def test_words_near_stretches(texts: list[str], data: st.DataObject) -> None:
     """A stretch may be named if a word that names any number is within its reach, whatever is near other stretches."""
-    characters = views.characters(pa.array(texts, pa.string()))
     stretches = [
         [row, *sorted(data.draw(st.tuples(*[st.integers(0, len(text))] * 2)))]
         for row, text in enumerate(texts)
@@ -45,16 +45,15 @@ def test_words_near_stretches(texts: list[str], data: st.DataObject) -> None:
             is_whole = is_whole and re.match(r"s?(?![a-z])", lower[last:]) is not None
             named |= sum(bit for bit in BITS if value & bit and (is_whole or bit != context.OTHERWISE))
         expected.append(named)
-    found = context.may_be_named(characters, texts.__getitem__, np.array(stretches, np.int64))
+    found = context.may_be_named(context.Texts(pa.array(texts, pa.string())), np.array(stretches, np.int64))
     assert found.tolist() == expected
 
 
 def test_a_part_of_a_word_names_nothing() -> None:
     """Words that name another number only count as a whole, also in the plural and at the ends of texts."""
     texts = ["SSN 1", "SN 1", "parts 1", "party 1", "apart 1", "ISBN", "x ISBNs", "isbn1", "\u00e9sn 1", "isbn-13 1"]
-    characters = views.characters(pa.array(texts))
     stretches = np.array([[row, len(text), len(text)] for row, text in enumerate(texts)])
-    named = context.may_be_named(characters, texts.__getitem__, stretches) & context.OTHERWISE
+    named = context.may_be_named(context.Texts(pa.array(texts, pa.string())), stretches) & context.OTHERWISE
     assert np.flatnonzero(named).tolist() == [1, 2, 5, 6, 7, 8, 9]
 
 
@@ -92,10 +91,86 @@ LISTED = (
 def test_word_directly_before(text: str, kind: str) -> None:
     """A match is in context if its last words name the kind, also where the last of them alone does."""
     start = len(text)
-    clues, begin = context._CLUES[kind], max(0, start - context.REACH)
+    clues, begin = context._CLUES[kind], max(0, start - REACH)
     is_cut = begin > 0 and not text[begin - 1].isspace()
     expected = context._is_in.__wrapped__(clues, text[begin:], "", is_cut)
     assert (context.in_context(kind, f"{text}5", start, start + 1, 0.0) > 0) == expected
+
+
+AROUND_NUMBERS = st.sampled_from(
+    (
+        *(
+            "tel ",
+            "Tel. ",
+            "phone:",
+            "hotel ",
+            "fax=",
+            "call ",
+            "call last ",
+            "call no ",
+            "last ",
+            "numbers ",
+            "mobile",
+        ),
+        *("ssn ", "SSN#", "social security ", "soc. sec ", "security ", "ip ", "ipv4:", "ship ", "card ", "discard "),
+        *("isbn ", "ISBN-13 ", "isbns", "part no. ", "s/n ", "ids ", "and ", "hand ", "or ", "No ", "und", "x/isbn "),
+        *("a ", "foo ", "é ", "ж", "电话", " ", "\n", "\u00a0", "\u2003", "-", ".", "#", "=", "<EMAIL>", "<", "(", "_"),
+        *("a" * 38, "b" * 45, "1", "13 ", "٣", "²", "İd ", "noſ ", "\u212a", "_ssn ", "tel_", "office", " direct"),
+        *("mobile", " (fax)", "/mobile", "@", " - cell"),
+    )
+)
+
+
+@settings(max_examples=1500, deadline=None, derandomize=True)
+@given(st.lists(st.lists(AROUND_NUMBERS, max_size=8).map("".join), min_size=2, max_size=4), st.data())
+def test_narrowed_names(pieces: list[str], data: st.DataObject) -> None:
+    """Without the words that are ruled out, and with those that are certain, a number is named as before."""
+    text, numbers = pieces[0], []
+    for piece in pieces[1:]:
+        number = data.draw(st.sampled_from(("308-63-0237", "2127365000", "8.8.44.8")))
+        numbers.append((0, len(text), len(text) + len(number)))
+        text += number + piece
+    texts, stretches = context.Texts(pa.array([text])), np.array(numbers)
+    near = context.may_be_named(texts, stretches)
+    for kind, bit in context.NAMED.items():
+        narrowed = texts.narrowed(kind, stretches, near & (bit | context.OTHERWISE))
+        for (_, start, end), named in zip(numbers, narrowed.tolist(), strict=True):
+            assert context.in_context(kind, text, start, end, 0.0, named) == context.in_context(
+                kind, text, start, end, 0
+            )
+            assert context.has_label(kind, text, start, end, named) == context.has_label(kind, text, start, end)
+            otherwise = context.is_named_otherwise(text, start, end, named)
+            assert otherwise == context.is_named_otherwise(text, start, end)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "named"),
+    [
+        ("tel жук 2127365000", "phone", context.IN_CONTEXT),
+        ("hotel 2127365000", "phone", context.NAMED["phone"]),
+        ("tel a b c d e 2127365000", "phone", 0),
+        ("isbn foo 2127365000", "phone", 0),
+        ("isbn 2127365000", "phone", context.OTHERWISE),
+        ("2127365000 fax", "phone", context.NAMED["phone"]),
+        ("social security 308630237", "us_ssn", context.NAMED["us_ssn"]),
+        ("ip 308630237", "us_ssn", 0),
+        ("ssn=308630237", "us_ssn", context.NAMED["us_ssn"]),
+    ],
+)
+def test_most_names_are_decided(text: str, kind: str, named: int) -> None:
+    """Expressions are only needed for phrases, labels behind a number, signs, and words that contain a name."""
+    texts = context.Texts(pa.array([text]))
+    start = next(place for place, character in enumerate(text) if character.isdigit())
+    stretches = np.array([[0, start, start + sum(map(str.isdigit, text))]])
+    near = context.may_be_named(texts, stretches) & (context.NAMED[kind] | context.OTHERWISE)
+    assert texts.narrowed(kind, stretches, near).tolist() == [named]
+
+
+def test_white_space() -> None:
+    """The kernels know all white space."""
+    assert [chr(code) for code in range(sys.maxunicode + 1) if is_space.py_func(code)] == [  # type: ignore[attr-defined]
+        chr(code) for code in range(sys.maxunicode + 1) if chr(code).isspace()
+    ]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sys
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.pii.addresses import judge_email, judge_emails
-from curation.pii.email_kernels import is_space
+from curation.pii.context import Texts
 from curation.pii.evidence import Match
 from curation.pii.recognizers import Span, emails
 from curation.pii.windows import email_windows, shown
@@ -41,9 +40,9 @@ PIECES = st.sampled_from((*SIGNS, *WORDS, *HOSTS))
 
 def by_kernel(text: str) -> tuple[list[Match], int]:
     """The matches, with those of the recognizer in windows that the kernel leaves to that, and how many these are."""
-    characters = views.characters(pa.array([text], pa.string()))
-    windows = email_windows(characters)
-    matches, others = judge_emails(characters, np.column_stack([windows, windows[:, 0]]), lambda _: text)
+    texts = Texts(pa.array([text], pa.string()))
+    windows = email_windows(texts.characters)
+    matches, others = judge_emails(texts, np.column_stack([windows, windows[:, 0]]))
     return sorted([*(match for _, match in matches), *by_recognizer(text, others.tolist())]), len(others)
 
 
@@ -117,10 +116,3 @@ def test_top_level_domains_in_two_scripts() -> None:
     """The kernel relies on how they begin."""
     labels = {suffix.rpartition(".")[2] for suffix in suffixes()}
     assert {label[0] for label in labels if label[0].isascii() and not label.isascii()} == {"v"}
-
-
-def test_white_space() -> None:
-    """The kernel knows all white space."""
-    assert [chr(code) for code in range(sys.maxunicode + 1) if is_space.py_func(code)] == [  # type: ignore[attr-defined]
-        chr(code) for code in range(sys.maxunicode + 1) if chr(code).isspace()
-    ]
