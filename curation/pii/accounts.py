@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -39,7 +40,7 @@ from curation.pii.evidence import DOUBTFUL, Match, is_part
 from curation.pii.number_characters import values_of_digits
 from curation.pii.numbering import digits_of
 from curation.pii.recognizers import GROUPED_SSN_SCORE, SSN_SCORE, Span
-from curation.pii.windows import plain, plain_codes
+from curation.pii.windows import LETTER, are_joined, classes, plain, plain_codes
 from curation.text import views
 
 _AROUND, _NAME_REACH, _OTHER_REACH = 5, REACH + 1, 160
@@ -70,9 +71,6 @@ _NEVER_ISSUED = 900_00_0000
 """Numbers from here on are never issued; 987-65-4320 to 4329 are reserved for advertisements (SSA)."""
 _SSN_SIZE = 9
 """Characters of the shortest social security number."""
-_AROUND_COLUMNS = struct.Struct("<4I")
-"""What is written behind the text around a number: where it starts and ends in it, whether it is in groups, and what
-words may name it, as bits."""
 _AT_ONCE = 1 << 14
 """Numbers around which the text is taken at once, which bounds memory."""
 
@@ -93,16 +91,24 @@ EXAMPLE_IBANS = (
 def judge_cards(texts: Texts, windows: Int64s, *_: object) -> tuple[list[tuple[int, Match]], Int64s]:
     """The card numbers in windows; no window is left. Arguments are as in `Kind.judge_all`."""
     numbers = _numbers(find_cards, texts.characters, windows, 2 / MIN_CARD)
+    # What has both forms is found twice.
+    numbers = numbers[np.unique(numbers[:, [START, END]], axis=0, return_index=True)[1]]
     rows, named = windows[numbers[:, WINDOW]][:, [0, 4]].T
-    starts, stops = (numbers[:, [START, END]] - texts.characters.first[rows, None]).T
-    named = texts.narrowed("credit_card", np.column_stack([rows, starts, stops]), named)
-    columns = (rows, starts, stops, numbers[:, KIND], named)
+    places = np.column_stack([rows, numbers[:, [START, END]] - texts.characters.first[rows, None]])
+    named = texts.narrowed("credit_card", places, named)
+    reach, others = np.full(len(rows), _AROUND), np.empty((len(rows), 0), np.int64)
+    surroundings = _surroundings(texts.characters, places, reach, others)
+    known: dict[bytes, _CardForm] = {}
     matches = []
-    for row, start, end, is_other, may_be_named in zip(*(one.tolist() for one in columns), strict=True):
+    for around, (row, start, end), is_other, may_be_named in zip(
+        surroundings, places.tolist(), numbers[:, KIND].tolist(), named.tolist(), strict=True
+    ):
         text = texts[row]
         if is_other and not _OTHER_CARD.fullmatch(digits_of(text[start:end])):
             continue
-        match = judge_card(text, Span(start, end, 1.0), may_be_named)
+        if around not in known:
+            known[around] = _card_form(*_unpacked(around, 2))
+        match = judge_card(text, Span(start, end, 1.0), may_be_named, known[around])
         if match is not None:
             matches.append((row, match))
     return matches, windows[:0]
@@ -124,40 +130,67 @@ def _numbers(search: Callable[..., int], text: views.Characters, windows: Int64s
     return found[:count]
 
 
-def judge_card(text: str, span: Span, named: int = ANY_NAME) -> Match | None:
+class _CardForm(NamedTuple):
+    """What is known of card numbers of the same shape with the same characters around them.
+
+    Attributes:
+        is_part: Whether they are part of something longer.
+        is_labelled_part: Whether they are if a sign before them belongs to a word that names them.
+        is_printed: Whether they are grouped as on cards.
+        is_plain: Whether they have no groups.
+        is_in_series: Whether other groups of digits precede or follow them, as in a table or an account number.
+    """
+
+    is_part: bool
+    is_labelled_part: bool
+    is_printed: bool
+    is_plain: bool
+    is_in_series: bool
+
+
+def _card_form(around: str, start: int, end: int) -> _CardForm:
+    """What is known of a card number in a text, or of its shape."""
+    raw, before, after = (
+        plain(around[start:end]),
+        plain(around[max(0, start - 2) : start]),
+        plain(around[end : end + 2]),
+    )
+    return _CardForm(
+        is_part(around, start, end, plain),
+        is_part(around[start:], 0, end - start, plain),
+        _PRINTED_CARD.fullmatch(raw) is not None,
+        raw.isdecimal(),
+        re.search(r"\d[ -]\Z", before) is not None or re.match(r"[ -]\d", after) is not None,
+    )
+
+
+def judge_card(text: str, span: Span, named: int = ANY_NAME, form: _CardForm | None = None) -> Match | None:
     """Judge a card number: doubtful unless an issuer uses its prefix and length and it is grouped as on a card or not.
 
     Args:
         text: The text.
         span: Span found by the recognizer.
         named: What words may name it, as bits.
+        form: What is known of such numbers, if that was asked before.
 
     Returns:
         The match, or None if the span is part of something longer.
     """
-    raw = plain(text[span.start : span.end])
-    digits = digits_of(raw)
-    is_labelled = named and has_label("credit_card", text, span.start, span.end, named)
-    begin = span.start if is_labelled else max(0, span.start - _AROUND)
-    if is_part(text[begin : span.end + _AROUND], span.start - begin, span.end - begin, plain):
+    start, end, score, _ = span
+    if form is None:
+        begin = max(0, start - _AROUND)
+        form = _card_form(text[begin : end + _AROUND], start - begin, end - begin)
+    if form.is_labelled_part or (form.is_part and not (named and has_label("credit_card", text, start, end, named))):
         return None
-    is_printed = _PRINTED_CARD.fullmatch(raw) is not None
-    is_issued = (_ISSUED.fullmatch(digits) and (is_printed or raw == digits)) or (
-        is_printed and _ISSUED_IN_GROUPS.fullmatch(digits)
+    digits = digits_of(text[start:end])
+    is_issued = ((form.is_printed or form.is_plain) and _ISSUED.fullmatch(digits)) or (
+        form.is_printed and _ISSUED_IN_GROUPS.fullmatch(digits)
     )
-    if is_named_otherwise(text, span.start, span.end, named):
+    if is_named_otherwise(text, start, end, named):
         score = DOUBTFUL
-    elif is_issued and not (is_printed and _MAESTRO.fullmatch(digits) and _is_in_series(text, span)):
-        score = span.score
-    else:
-        score = in_context("credit_card", text, span.start, span.end, DOUBTFUL, named)
-    return Match("credit_card", span.start, span.end, score, digits, digits in TEST_CARDS)
-
-
-def _is_in_series(text: str, span: Span) -> bool:
-    """Whether other groups of digits precede or follow a number, as in a table or an account number."""
-    before, after = plain(text[max(0, span.start - 2) : span.start]), plain(text[span.end : span.end + 2])
-    return re.search(r"\d[ -]\Z", before) is not None or re.match(r"[ -]\d", after) is not None
+    elif not is_issued or (form.is_printed and form.is_in_series and _MAESTRO.fullmatch(digits)):
+        score = in_context("credit_card", text, start, end, DOUBTFUL, named)
+    return Match("credit_card", start, end, score, digits, digits in TEST_CARDS)
 
 
 def judge_iban(text: str, span: Span) -> Match | None:
@@ -170,22 +203,24 @@ def judge_ssns(texts: Texts, windows: Int64s, minimum: float, *_: object) -> tup
     """The social security numbers in windows; no window is left. Arguments are as in `Kind.judge_all`."""
     numbers = _numbers(find_ssns, texts.characters, windows, 1 / _SSN_SIZE)
     rows, named = windows[numbers[:, WINDOW]][:, [0, 4]].T
-    places = numbers[:, [START, END]] - texts.characters.first[rows, None]
-    named = texts.narrowed("us_ssn", np.column_stack([rows, places]), named)
+    places = np.column_stack([rows, numbers[:, [START, END]] - texts.characters.first[rows, None]])
+    named = texts.narrowed("us_ssn", places, named)
     may_count = (numbers[:, KIND] == PRINTED) | (named & ~OTHERWISE != 0) | (minimum <= DOUBTFUL)
-    numbers, rows, named, (starts, stops) = numbers[may_count], rows[may_count], named[may_count], places[may_count].T
-    columns = (rows, starts, stops, numbers[:, DIGITS], numbers[:, KIND] != DOUBTFUL_FORM, named)
+    numbers, places, named = numbers[may_count], places[may_count], named[may_count]
+    are_grouped = numbers[:, KIND] != DOUBTFUL_FORM
+    reach, others = np.where(named & NAMED["us_ssn"], _NAME_REACH, _AROUND), np.column_stack([are_grouped, named])
+    surroundings = _surroundings(texts.characters, places, reach, others)
+    columns = (one.tolist() for one in (places, numbers[:, DIGITS], are_grouped, named))
     known: dict[bytes, float | None] = {}
     matches = []
-    for around, row, start, end, digits, is_grouped, may_be_named in zip(
-        _surroundings(texts.characters, numbers, rows, named), *(one.tolist() for one in columns), strict=True
-    ):
+    for around, (row, start, end), digits, is_grouped, may_be_named in zip(surroundings, *columns, strict=True):
         if may_be_named & OTHERWISE:
             span = Span(start, end, GROUPED_SSN_SCORE if is_grouped else SSN_SCORE)
             match = judge_ssn(texts[row], span, may_be_named)
         else:
             if around not in known:
-                known[around] = _score_around(around)
+                text, first, last, grouped, near = _unpacked(around, 4)
+                known[around] = _ssn_score(text, first, last, GROUPED_SSN_SCORE if grouped else SSN_SCORE, near)
             score = known[around]
             if score is None or score < minimum:
                 continue
@@ -195,38 +230,42 @@ def judge_ssns(texts: Texts, windows: Int64s, minimum: float, *_: object) -> tup
     return matches, windows[:0]
 
 
-def _surroundings(text: views.Characters, numbers: Int64s, rows: Int64s, named: Int64s) -> Iterator[bytes]:
-    """What the score of each social security number depends on: for `_score_around`.
+def _surroundings(text: views.Characters, numbers: Int64s, reach: Int64s, others: Int64s) -> Iterator[bytes]:
+    """The text around each number with zeros for digits, as UTF-32; behind it, where the number starts and ends in it.
+
+    Where no words are seen, letters are "a", or line ends as in `plain`, so that few numbers have other text around.
 
     Args:
         text: The texts.
-        numbers: The numbers, as `find_ssns` finds them.
-        rows: The row of each.
-        named: What words may name each, as bits.
+        numbers: Shape (numbers, 3): the row of each number, where it starts and where it ends.
+        reach: How many characters before each number belong to it: more than _AROUND if words do.
+        others: Shape (numbers, columns): what else is written for each behind where it ends.
     """
-    starts, ends = numbers[:, START], numbers[:, END]
-    reach = np.where(named & NAMED["us_ssn"], _NAME_REACH, _AROUND)
-    lows = np.maximum(text.first[rows], starts - reach)
-    highs = np.minimum(text.last[rows], ends + _AROUND)
-    others = np.column_stack([starts - lows, ends - lows, numbers[:, KIND] != DOUBTFUL_FORM, named])
+    rows, starts, ends = numbers.T
+    starts, ends = starts + text.first[rows], ends + text.first[rows]
+    lows, highs = np.maximum(text.first[rows], starts - reach), np.minimum(text.last[rows], ends + _AROUND)
+    columns = np.column_stack([starts - lows, ends - lows, others])
     for first in range(0, len(numbers), _AT_ONCE):
         part = slice(first, first + _AT_ONCE)
-        sizes = highs[part] - lows[part] + others.shape[1]
+        sizes = highs[part] - lows[part] + columns.shape[1]
         edges = np.append(0, np.cumsum(sizes))
         places = np.repeat(lows[part] - edges[:-1], sizes) + np.arange(edges[-1])
         around = text.codepoints[np.minimum(places, len(text.codepoints) - 1)]
-        around[values_of_digits()[around] <= 9] = ord("0")
-        around[edges[1:, None] - np.arange(others.shape[1], 0, -1)] = others[part]
+        has_no_words = np.repeat(reach[part] == _AROUND, sizes)
+        is_digit = values_of_digits()[around] <= 9
+        is_joined = are_joined()[around]
+        around[has_no_words & (classes()[around] & LETTER != 0)] = ord("a")
+        around[has_no_words & is_joined] = ord("\n")
+        around[is_digit] = ord("0")
+        around[edges[1:, None] - np.arange(columns.shape[1], 0, -1)] = columns[part]
         written = around.tobytes()
         yield from (written[at:end] for at, end in pairwise((edges * around.itemsize).tolist()))
 
 
-def _score_around(around: bytes) -> float | None:
-    """The score of a social security number that no word names otherwise, by what `_surroundings` says of it."""
-    start, end, is_grouped, named = _AROUND_COLUMNS.unpack(around[-_AROUND_COLUMNS.size :])
-    text = around[: -_AROUND_COLUMNS.size].decode("utf-32-le")
-    score = GROUPED_SSN_SCORE if is_grouped else SSN_SCORE
-    return _ssn_score(text, start, end, score, named)
+def _unpacked(around: bytes, columns: int) -> tuple[Any, ...]:
+    """The text in what `_surroundings` writes, and the numbers behind it."""
+    size = 4 * columns
+    return around[:-size].decode("utf-32-le"), *struct.unpack(f"<{columns}I", around[-size:])
 
 
 def judge_ssn(text: str, span: Span, named: int = ANY_NAME) -> Match | None:

@@ -66,7 +66,8 @@ _MIN_BLOCK, _MAX_GROUPS = 6, 10
 _MAX_LETTERS = 2
 """With more letters than this, they stand for digits (libphonenumber)."""
 _ZEROS = dict.fromkeys(map(ord, "123456789"), "0")
-_ONLY_DIGITS = {code: None for code in range(128) if not chr(code).isdecimal()}
+_ASCII_ZEROS = bytes(ord("0") if chr(code).isdecimal() else code for code in range(256))
+_NO_ASCII_DIGITS = bytes(code for code in range(256) if not chr(code).isdecimal())
 _NO_DIGITS = 0x20000
 """Code point from which on there are no digits."""
 _DIGITS = re.compile(r"\d++")
@@ -146,13 +147,15 @@ class _Written(NamedTuple):
 
 def shape(written: str) -> str:
     """The text with all decimal digits as zeros, which has the same form: "(212) 736" → "(000) 000"."""
-    return written.translate(_ZEROS if written.isascii() else _all_zeros())
+    if written.isascii():
+        return written.encode().translate(_ASCII_ZEROS).decode()  # takes a fourth of the time of `str.translate`
+    return written.translate(_all_zeros())
 
 
 def digits_of(written: str) -> str:
     """The decimal digits of a text, as ASCII: "(212) ７" → "2127"."""
     if written.isascii():
-        return written.translate(_ONLY_DIGITS)
+        return written.encode().translate(None, _NO_ASCII_DIGITS).decode()
     return "".join(_DIGITS.findall(_normal_digits(written)))
 
 

@@ -50,7 +50,8 @@ def compare(texts: list[str], named: int, minimum: float = 0.0, functions: tuple
             match = judge(text, Span(begin + span.start, begin + span.end, span.score), named)
             if match is not None and match.score >= minimum:
                 expected.append((row, match))
-    assert [one for one in matches if one[1].score >= minimum] == expected
+    # Both forms of a card number may be found at the same place.
+    assert sorted(one for one in matches if one[1].score >= minimum) == sorted(set(expected))
     return [match for _, match in matches]
 
 
