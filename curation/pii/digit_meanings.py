@@ -14,6 +14,7 @@ from curation.pii.number_characters import values_of_digits
 from curation.pii.numbering import COUNTRY_CODE, INTERNATIONAL_PREFIX, NATIONAL, PLUS
 from curation.pii.numbering_plans import (
     ANYWHERE,
+    BEHIND_CODE,
     CARRIER_DIGITS,
     PREFIXED,
     WITH_CARRIER,
@@ -222,6 +223,11 @@ def _at_home(reading: Reading, size: int, found: Sequence[int]) -> Meaning | Non
         if not has_code or not is_exact or plan.begins_with_prefix(start) is not False:
             return None
         return Meaning(plan.country, 0, NATIONAL) if size in lengths else _NONE
+    if how == BEHIND_CODE:
+        starts = (start, str(found[ABROAD] % 10))
+        if not has_code or any(plan.begins_with_prefix(one) is not False for one in starts):
+            return None  # a prefix may be left out twice
+        return _dialed(plan, size, found, _abroad(found[ABROAD], size, 0, COUNTRY_CODE))
     if how >= WITH_CODE:
         behind = _abroad(found[ABROAD], size, 0, COUNTRY_CODE) if has_code and plan.is_too_long(size) else None
         return _dialed(plan, size, found, behind if behind and behind.cut == len(plan.code) else None)
@@ -264,15 +270,15 @@ def _abroad(found: int, size: int, cut: int, source: int) -> Meaning | None:
     readings: Readings = calling_codes().combined[kind]
     if not readings.all:
         return _NONE
-    _, plan, how, lengths, _ = readings.all[0]
+    _, plan, how, lengths, is_exact = readings.all[0]
     if how > PREFIXED:
         return None
     prefix = len(plan.begun_prefix(str(first))) if how == PREFIXED else 0
     before = cut + len(plan.code) + prefix
     is_clear = prefix > 0 if how == PREFIXED else plan.begins_with_prefix(str(first)) is False
-    if size - before not in lengths or not is_clear:
+    if not is_clear or (size - before not in lengths and (how == PREFIXED or not is_exact)):
         return None
-    return Meaning(plan.country, before, source)
+    return Meaning(plan.country, before, source) if size - before in lengths else _NONE
 
 
 def _start(number: int) -> str:

@@ -278,9 +278,11 @@ def grouping(country: int, length: int, written: str, source: int) -> Grouping:
         written: The shape, without an extension.
         source: How the country is written. With a plus sign, grouping does not matter.
     """
-    sizes, is_usual = group_sizes(written), None
+    sizes, is_usual, (before, *behind) = group_sizes(written), None, written.split("/")
     fitting = _fitting(country, length, sizes)
-    if source == PLUS or written.count("/") > 1 or (sizes[-1] < length and fitting == ((), None)):
+    # A slash may be behind the calling code.
+    has_code = source == COUNTRY_CODE and len(digits_of(before)) == len(str(country)) and len(behind) == 2
+    if source == PLUS or (len(behind) > 1 and not has_code) or (sizes[-1] < length and fitting == ((), None)):
         is_usual = False
     elif len(sizes) == 1 or sizes[-1] >= length:
         is_usual = True

@@ -21,10 +21,10 @@ PUNCTUATION = (
 ANYWHERE = "ZZ"
 """libphonenumber's region in which only numbers with a country code are valid."""
 
-WITHOUT_PREFIX, PREFIXED, TOO_SHORT, WITH_CARRIER, WITH_CODE, UNKNOWN = range(6)
+WITHOUT_PREFIX, PREFIXED, TOO_SHORT, WITH_CARRIER, WITH_CODE, BEHIND_CODE, UNKNOWN = range(7)
 """How digits begin: with the number, with the national prefix before it, with the prefix for calls abroad before too
-few digits, with the national prefix and the code of a carrier, with what may be the calling code, or with something
-that needs a closer look."""
+few digits, with the national prefix and the code of a carrier, with what may be the calling code, with what must be it
+if they are a number, or with something that needs a closer look."""
 _ANY_DIGITS = r"\d{2,40}"
 _CARRIER = re.compile(r"(\(\?:[\d|]{1,40}+\)|\d{1,9}+)\(\?:\(([\d|[\]-]{1,200}+)\)\(\\d\{(\d{1,2}),\d{1,2}\}\)\)\?")
 """A national prefix, with or without the code of a carrier behind it and a number of digits behind that."""
@@ -114,7 +114,7 @@ class Way(NamedTuple):
     """What it means that digits match an expression.
 
     Attributes:
-        how: How they begin: WITHOUT_PREFIX, PREFIXED, TOO_SHORT, WITH_CARRIER, WITH_CODE or UNKNOWN.
+        how: How they begin: WITHOUT_PREFIX, PREFIXED, TOO_SHORT, WITH_CARRIER, WITH_CODE, BEHIND_CODE or UNKNOWN.
         lengths: If they match a type of number, its lengths.
         condition: A condition of a number that they match: "general" for the description that all types of number must
             match; "leading" or "pattern" for that part of the condition of a format.
@@ -555,10 +555,12 @@ def _combined(results: tuple[tuple[str, Way], ...], plan_of: Callable[[str], Num
             possible = frozenset(size for size in certain if plan.is_possible("0" * size))
             is_exact, certain = is_exact and possible == certain, possible
         if how == WITH_CODE:
-            is_exact = is_exact and ("general", plan.place) in conditions
+            is_general = ("general", plan.place) in conditions
+            how = WITH_CODE if is_general or len(_metadata(plan.country)) > 1 else BEHIND_CODE
+            is_exact = is_exact and is_general
             certain = frozenset() if lacks_prefix else certain
         combined.append((region, plan, how, certain, is_exact))
-        if how == WITH_CODE or not lacks_prefix:
+        if how in (WITH_CODE, BEHIND_CODE) or not lacks_prefix:
             usual.append(combined[-1])
     return Readings(tuple(usual), tuple(combined))
 

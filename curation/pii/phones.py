@@ -30,7 +30,6 @@ from curation.pii.extensions import end_of_context
 from curation.pii.number_characters import are_joined_letters, kinds_of_characters, values_of_digits
 from curation.pii.number_parts import NumberParts, numbers_in_parts
 from curation.pii.numbering import (
-    COUNTRY_CODE,
     NATIONAL,
     PLUS,
     Grouping,
@@ -197,9 +196,7 @@ def _known_alike(
     if written is None or (look is None and labelled is None):
         return None
     size, slashes, ways = len(_DIGIT.findall(written)), around.count("/", start, end), None
-    # Behind the calling code there may be a slash.
-    is_clear = slashes <= 1 or all(one.source != COUNTRY_CODE for one in meanings)
-    if is_clear and slashes == written.count("/"):
+    if slashes == written.count("/"):
         ways = tuple((one, grouping(one.country, size - one.cut, written, one.source)) for one in meanings)
     return _KnownNumber(size, extension > 0, meanings, ways, look, labelled, printed)
 
