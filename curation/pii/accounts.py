@@ -103,7 +103,7 @@ def judge_cards(texts: Texts, windows: Int64s, *_: object) -> tuple[list[tuple[i
     for around, (row, start, end), is_other, may_be_named in zip(
         surroundings, places.tolist(), numbers[:, KIND].tolist(), named.tolist(), strict=True
     ):
-        text = texts[row]
+        text = texts.text(row)
         if is_other and not _OTHER_CARD.fullmatch(digits_of(text[start:end])):
             continue
         if around not in known:
@@ -216,7 +216,7 @@ def judge_ssns(texts: Texts, windows: Int64s, minimum: float, *_: object) -> tup
     for around, (row, start, end), digits, is_grouped, may_be_named in zip(surroundings, *columns, strict=True):
         if may_be_named & OTHERWISE:
             span = Span(start, end, GROUPED_SSN_SCORE if is_grouped else SSN_SCORE)
-            match = judge_ssn(texts[row], span, may_be_named)
+            match = judge_ssn(texts.text(row), span, may_be_named)
         else:
             if around not in known:
                 text, first, last, grouped, near = _unpacked(around, 4)

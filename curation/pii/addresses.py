@@ -93,8 +93,10 @@ _SERVED = re.compile(r"(?:[/@\[=]|\bby |\bfrom |\bhost )\Z")
 _SERVES = re.compile(r":\d{2,5}|/\d|\]")
 _PRIVATE_OCTETS, _SPECIAL_OCTETS = frozenset({0, 10, 127, *range(224, 256)}), frozenset({100, 169, 172, 192, 198, 203})
 """First parts of the IPv4 networks of which none or not all are public (IANA's registry of special addresses)."""
-_SPECIAL_SHIFT, _SPECIAL_NETWORKS = 96, frozenset({0x2002, 0x3FFF})
-"""The same of IPv6 networks, apart from parts of 2001::/16: see `_is_public_ipv6`."""
+_MIXED_NETWORKS = frozenset({192 << 8, 198 << 8 | 51, 203 << 8})
+"""Their parts of 16 bits of which some addresses are public and some are not."""
+_SPECIAL_SHIFT, _SPECIAL_NETWORKS, _DOCUMENTATION = 96, frozenset({0x2002, 0x3FFF}), 0x2001_0DB8
+"""The same of IPv6 networks, apart from parts of 2001::/16: see `_is_public_ipv6`; the network for documentation."""
 
 
 def judge_emails(texts: Texts, windows: Int64s, *_: object) -> tuple[list[tuple[int, Match]], Int64s]:
@@ -116,7 +118,7 @@ def judge_emails(texts: Texts, windows: Int64s, *_: object) -> tuple[list[tuple[
     columns = (windows[of_address, 0], *places.T, is_reserved, is_encoded)
     matches = []
     for row, start, at, domain, end, kept, encoded in zip(*(one.tolist() for one in columns), strict=True):
-        text = texts[row]
+        text = texts.text(row)
         address = f"{unquote(text[start:at])}@{text[domain:end]}" if encoded else text[start:end]
         matches.append((row, Match("email", start, end, 1.0, address.lower(), kept)))
     return matches, windows[~done]
@@ -241,7 +243,7 @@ def judge_addresses(
         score = DOUBTFUL if signs & IS_DOUBTFUL else IP_SCORE
         if score < minimum and not named:
             continue
-        text = texts[row]
+        text = texts.text(row)
         if signs & IPV6:
             match = _ipv6(text, start, end, upper << 64 | lower, score, named)
         else:
@@ -352,13 +354,15 @@ def _is_public_ipv6(packed: int) -> bool:
     """Whether an address of 2000::/3 is public. Of 2001::/16, IANA's special networks begin with 2001:0 to 2001:1ff,
     and 2001:db8."""
     groups = packed >> _SPECIAL_SHIFT
-    is_special = 0x2001_0000 <= groups < 0x2001_0200 or groups == 0x2001_0DB8 or groups >> 16 in _SPECIAL_NETWORKS
-    return not is_special or _is_public_one(packed)
+    is_special = 0x2001_0000 <= groups < 0x2001_0200 or groups >> 16 in _SPECIAL_NETWORKS
+    return groups != _DOCUMENTATION and (not is_special or _is_public_one(packed))
 
 
 def _is_public_ipv4(packed: int) -> bool:
-    first = packed >> 24
-    return first not in _PRIVATE_OCTETS and (first not in _SPECIAL_OCTETS or _is_public_one(packed))
+    first, network = packed >> 24, packed >> 16
+    if first in _PRIVATE_OCTETS or first not in _SPECIAL_OCTETS:
+        return first not in _PRIVATE_OCTETS
+    return _is_public_one(packed if network in _MIXED_NETWORKS else network << 16)
 
 
 @lru_cache(maxsize=1 << 12)

@@ -232,20 +232,14 @@ class Texts:
 
     Attributes:
         characters: Their characters.
+        text: Returns the text of a row.
         marks: What each character is part of a name for, as bits, around the stretches that `may_be_named` was given.
     """
 
     def __init__(self, column: pa.StringArray) -> None:
         self.characters = views.characters(column)
         self.marks = np.zeros(len(self.characters.codepoints), np.uint8)
-        self._column, self._known = column, dict[int, str]()
-
-    def __getitem__(self, row: int) -> str:
-        """The text of a row."""
-        text = self._known.get(row)
-        if text is None:
-            text = self._known[row] = str(self._column[row].as_py())
-        return text
+        self.text = cache(lambda row: str(column[row].as_py()))
 
     def narrowed(self, kind: str, numbers: Int64s, named: Int64s) -> Int64s:
         """What words may name each of some numbers, as bits: fewer than those that are near, or that it is named.
@@ -269,7 +263,7 @@ class Texts:
         may_be = np.flatnonzero(words[:, 1])
         places = (words[may_be] - firsts[may_be, None]).T
         columns = (one.tolist() for one in (rows[may_be], *places))
-        are_named = [_is_word(clues, self[row][begin:end]) for row, begin, end in zip(*columns, strict=True)]
+        are_named = [_is_word(clues, self.text(row)[begin:end]) for row, begin, end in zip(*columns, strict=True)]
         chosen = may_be[np.array(are_named, np.bool_)]
         narrowed[chosen] = (narrowed[chosen] & ~bit) | IN_CONTEXT
         return narrowed
@@ -299,7 +293,7 @@ def may_be_named(texts: Texts, stretches: Int64s) -> Int64s:
     automaton, found = _all_words(), []
     columns = (rows[firsts], low_ends[firsts], reached[lasts], offsets[firsts])
     for row, low, high, offset in zip(*(one.tolist() for one in columns), strict=True):
-        around = texts[row][low - offset : high - offset]
+        around = texts.text(row)[low - offset : high - offset]
         lower = around.lower()
         if len(lower) > len(around):
             lower = around.replace("\u0130", "i").lower()  # the only letter whose small form has two characters

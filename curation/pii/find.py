@@ -195,7 +195,7 @@ def find(
                 matches.setdefault(row, []).append(one)
         shown, recognize, judge, before, after = kind.shown, kind.recognize, kind.judge, kind.before, kind.after
         for row, start, end, _, named in others.tolist():
-            text, begin = texts[row], max(0, start - before)
+            text, begin = texts.text(row), max(0, start - before)
             window = shown(text[begin : after(text, end)])
             if kind.is_slow and (key := f"{end - begin} {window}") in barren:
                 continue
@@ -244,7 +244,7 @@ def _windows(
     others = np.flatnonzero(~is_affected)
     columns = (one[others].tolist() for one in (*found[:, :3].T, *near))
     for one, row, start, end, before, first in zip(others.tolist(), *columns, strict=True):
-        is_affected[one] = _is_affected(start, end, before, first, texts[row])
+        is_affected[one] = _is_affected(start, end, before, first, texts.text(row))
     affected: Windows = found[is_affected]
     return affected
 

@@ -144,7 +144,7 @@ def judge_windows(
     others = [
         place
         for place, (row, start, end, _, named) in enumerate(windows.tolist())
-        if _may_be_phone(texts[row], start, end, named, minimum, regions)
+        if _may_be_phone(texts.text(row), start, end, named, minimum, regions)
     ]
     return matches, windows[others]
 
@@ -259,13 +259,13 @@ def _judge_parts(
     @cache
     def shape_of(row: int) -> str:
         """The shape of a whole text, if that takes less time than the shapes of what is around its numbers."""
-        text = texts[row]
+        text = texts.text(row)
         return word_shape(text) if text.isascii() or len(text) < _FEW * counts[row] else ""
 
     for own, written, row, start, end, near, named, how in zip(digits, shapes, *columns, strict=True):
         if must_be_printed and not how and not named & (_NAMED | IN_CONTEXT):
             continue
-        text = texts[row]
+        text = texts.text(row)
         try:
             known = known_numbers[written]
         except KeyError:
