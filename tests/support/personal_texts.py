@@ -40,6 +40,19 @@ def _one_of(*parts: str) -> Part:
     return lambda chance: "".join(chance.choices(parts, k=40))
 
 
+def _after_word(name: str, number: Part) -> Part:
+    """A word that names a kind of number, another word, and a number."""
+    return lambda chance: f"{name} {_letters(chance, chance.randint(2, 6))} {number(chance)}\n"
+
+
+def _other_letters(chance: random.Random, length: int) -> str:
+    return "".join(chr(chance.randint(0x430, 0x44F)) for _ in range(length))
+
+
+def _ipv4(chance: random.Random) -> str:
+    return ".".join(str(chance.randint(1, 255)) for _ in range(4))
+
+
 LINES: dict[str, Part] = {
     "prose": lambda chance: "The quick brown fox jumps over the lazy dog, and after that it sleeps again. ",
     "phones with extensions": lambda chance: (
@@ -198,18 +211,16 @@ LINES: dict[str, Part] = {
     "nested user info": _one_of("://", "a:", "b@", "c", "//"),
     "dots": lambda chance: "." * 80,
     "dots and digits": _one_of("1.", "22.", "255."),
-    "IPv4 addresses": lambda chance: ".".join(str(chance.randint(1, 255)) for _ in range(4)) + "\n",
+    "IPv4 addresses": lambda chance: _ipv4(chance) + "\n",
     "longer IPv4": lambda chance: ".".join(str(chance.randint(1, 300)) for _ in range(chance.randint(3, 6))) + " ",
     "colons": lambda chance: ":" * 80,
     "colons and digits": _one_of("1:", "ab:", ":"),
     "IPv6 addresses": lambda chance: "2a02:" + ":".join(_hexadecimal(chance, 4) for _ in range(7)) + "\n",
     "short IPv4 addresses": lambda chance: ".".join(str(chance.randint(1, 9)) for _ in range(4)) + "\n",
     "IPv4 after IP": lambda chance: "IP " + ".".join(str(chance.randint(1, 99)) for _ in range(4)) + "\n",
-    "IPv4 with ports": lambda chance: ".".join(str(chance.randint(1, 255)) for _ in range(4)) + ":80,",
+    "IPv4 with ports": lambda chance: _ipv4(chance) + ":80,",
     "IPv4 in URLs": lambda chance: "http://" + ".".join(str(chance.randint(1, 223)) for _ in range(4)) + "/x ",
-    "IPv4 in IPv6 after IP": lambda chance: (
-        "IP ::ffff:" + ".".join(str(chance.randint(1, 255)) for _ in range(4)) + ":80\n"
-    ),
+    "IPv4 in IPv6 after IP": lambda chance: "IP ::ffff:" + _ipv4(chance) + ":80\n",
     "IPv6 networks": lambda chance: f"2001:{_hexadecimal(chance, 4)}:{_hexadecimal(chance, 3)}::/48, ",
     "Maestro cards": lambda chance: f"6759{_digits(chance, chance.randint(8, 15))}\n",
     "SSN and x": lambda chance: (
@@ -247,15 +258,26 @@ LINES: dict[str, Part] = {
         f"{'-' * chance.randint(15, 30)}{_digits(chance, 3)}\n"
     ),
     "SSN after Russian words": lambda chance: (
-        f"ssn {''.join(chr(chance.randint(0x430, 0x44F)) for _ in range(4))} "
-        f"{_digits(chance, 3)}-{_digits(chance, 2)}-{_digits(chance, 4)} "
+        f"ssn {_other_letters(chance, 4)} {_digits(chance, 3)}-{_digits(chance, 2)}-{_digits(chance, 4)} "
     ),
-    "IPv4 between letters": lambda chance: "é:" + ".".join(str(chance.randint(1, 255)) for _ in range(4)) + ":é ",
+    "IPv4 between letters": lambda chance: "é:" + _ipv4(chance) + ":é ",
     "valid cards": lambda chance: f"{with_check_digit('6759' + _digits(chance, chance.randint(7, 14)))}\n",
     "e-mail addresses glued to words": lambda chance: (
         f"{_letters(chance, 2)}@{_letters(chance, 3)}.orgTel:{_letters(chance, 2)}@{_letters(chance, 2)}.comFax"
     ),
     "escaped e-mail addresses": lambda chance: f"\\n{_letters(chance, 2)}@{_letters(chance, 3)}.org\\r\\n",
+    "e-mail addresses below co.uk": lambda chance: f"{_letters(chance, 2)}@{_letters(chance, 2)}.co.uk ",
+    "e-mail addresses in two scripts": lambda chance: f"{_letters(chance, 1)}@{_other_letters(chance, 3)}.рф ",
+    "e-mail addresses with xn--": lambda chance: f"{_letters(chance, 1)}@{_letters(chance, 2)}.xn--p1ai ",
+    "e-mail addresses in emphasis": lambda chance: f"_{_letters(chance, 2)}@{_letters(chance, 3)}.de_ ",
+    "e-mail addresses after commands": lambda chance: f"ssh {_letters(chance, 2)}@{_letters(chance, 3)}.de a@b.org ",
+    "phones after words": _after_word("tel", _american),
+    "phones after words for other numbers": _after_word("isbn", _american),
+    "IPv4 after words": _after_word("ip", _ipv4),
+    "cards after words": _after_word("card", lambda chance: with_check_digit("6759" + _digits(chance, 9))),
+    "SSN after words": _after_word(
+        "ssn", lambda chance: f"{_digits(chance, 3)}-{_digits(chance, 2)}-{_digits(chance, 4)}"
+    ),
     "IPv6 with IPv4": lambda chance: f"::ffff:{chance.randint(1, 255)}.{chance.randint(1, 255)}.1.1\n",
     "short IPv6 addresses": lambda chance: f"2a02:{_hexadecimal(chance, 2)}::{_hexadecimal(chance, 1)} ",
     "IPv6 without ends": lambda chance: ":".join(_hexadecimal(chance, chance.randint(0, 4)) for _ in range(30)) + "g",

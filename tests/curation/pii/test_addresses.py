@@ -38,7 +38,7 @@ def test_ipv6_as_in_the_standard_library(text: str) -> None:
 
 
 def test_public_addresses_are_those_of_the_standard_library() -> None:
-    """Of every IPv4 network of 16 bits, and of those for documentation and protocols every one of 24, some addresses."""
+    """Of every IPv4 network of 16 bits, and of those of 24 for documentation and protocols, some addresses."""
     networks = [f"{first}.{second}.0" for first in range(256) for second in range(256)]
     networks += [f"{network}.{third}" for network in ("192.0", "198.51", "203.0") for third in range(256)]
     for network in networks:
@@ -46,9 +46,11 @@ def test_public_addresses_are_those_of_the_standard_library() -> None:
             text = f"{network}.{last}"
             address = ipaddress.IPv4Address(text)
             match = judge_ip(text, Span(0, len(text), IP_SCORE))
-            assert match is not None and match.kept == (not address.is_global or address.is_multicast), text
+            assert match is not None
+            assert match.kept == (not address.is_global or address.is_multicast), text
 
 
 def test_the_fakes_are_reserved() -> None:
     match = judge_ip("2001:db8::8a2e", Span(0, 14, IP_SCORE))
-    assert match is not None and match.kept
+    assert match is not None
+    assert match.kept
