@@ -29,7 +29,7 @@ from curation.pii.context import (
     ANY_NAME,
     NAMED,
     OTHERWISE,
-    Texts,
+    SearchedTexts,
     has_label,
     in_context,
     is_named_otherwise,
@@ -88,7 +88,7 @@ EXAMPLE_IBANS = (
 """The examples in SWIFT's IBAN registry."""
 
 
-def judge_cards(texts: Texts, windows: Int64s, *_: object) -> tuple[list[tuple[int, Match]], Int64s]:
+def judge_cards(texts: SearchedTexts, windows: Int64s, *_: object) -> tuple[list[tuple[int, Match]], Int64s]:
     """The card numbers in windows; no window is left. Arguments are as in `Kind.judge_all`."""
     numbers = _numbers(find_cards, texts.characters, windows, 2 / MIN_CARD)
     # What has both forms is found twice.
@@ -199,7 +199,9 @@ def judge_iban(text: str, span: Span) -> Match | None:
     return Match("iban", span.start, span.end, span.score, value, value in EXAMPLE_IBANS)
 
 
-def judge_ssns(texts: Texts, windows: Int64s, minimum: float, *_: object) -> tuple[list[tuple[int, Match]], Int64s]:
+def judge_ssns(
+    texts: SearchedTexts, windows: Int64s, minimum: float, *_: object
+) -> tuple[list[tuple[int, Match]], Int64s]:
     """The social security numbers in windows; no window is left. Arguments are as in `Kind.judge_all`."""
     numbers = _numbers(find_ssns, texts.characters, windows, 1 / _SSN_SIZE)
     rows, named = windows[numbers[:, WINDOW]][:, [0, 4]].T

@@ -33,7 +33,7 @@ from curation.pii.address_kernels import (
     WINDOW,
     find_addresses,
 )
-from curation.pii.context import ANY_NAME, Texts, in_context, is_named_otherwise
+from curation.pii.context import ANY_NAME, SearchedTexts, in_context, is_named_otherwise
 from curation.pii.email_kernels import LINE_REACH, MAX_DOMAIN, MAX_LOCAL, URL_REACH
 from curation.pii.evidence import DOUBTFUL, Match, is_emphasized
 from curation.pii.numbering import shape
@@ -99,7 +99,7 @@ _SPECIAL_SHIFT, _SPECIAL_NETWORKS, _DOCUMENTATION = 96, frozenset({0x2002, 0x3FF
 """The same of IPv6 networks, apart from parts of 2001::/16: see `_is_public_ipv6`; the network for documentation."""
 
 
-def judge_emails(texts: Texts, windows: Int64s, *_: object) -> tuple[list[tuple[int, Match]], Int64s]:
+def judge_emails(texts: SearchedTexts, windows: Int64s, *_: object) -> tuple[list[tuple[int, Match]], Int64s]:
     """The e-mail addresses in windows, and the windows left to the recognizer. Arguments are as in `Kind.judge_all`."""
     characters = texts.characters
     offsets = characters.first[windows[:, 0]]
@@ -221,7 +221,7 @@ def _follows_login(before: str, has_path: bool) -> bool:
 
 
 def judge_addresses(
-    texts: Texts, windows: Int64s, minimum: float, *_: object
+    texts: SearchedTexts, windows: Int64s, minimum: float, *_: object
 ) -> tuple[list[tuple[int, Match]], Int64s]:
     """The addresses in windows of common letters, and the other windows. Arguments are as in `Kind.judge_all`."""
     characters = texts.characters

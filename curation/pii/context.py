@@ -224,7 +224,7 @@ def _all_words() -> Any:
     return _automaton({word: len(word) << _BITS | bits for word, bits in named.items()})
 
 
-class Texts:
+class SearchedTexts:
     """The texts to search.
 
     Args:
@@ -269,7 +269,7 @@ class Texts:
         return narrowed
 
 
-def may_be_named(texts: Texts, stretches: Int64s) -> Int64s:
+def may_be_named(texts: SearchedTexts, stretches: Int64s) -> Int64s:
     """What words may name anything in each of many stretches of text: bits of NAMED and OTHERWISE.
 
     Args:

@@ -74,7 +74,7 @@ class Kind:
     recognize: Callable[[str, tuple[str, ...], int], Iterable[Span]]
     judge: Callable[..., Match | None]
     judge_all: Callable[
-        [context.Texts, Windows, float, tuple[str, ...], bool],
+        [context.SearchedTexts, Windows, float, tuple[str, ...], bool],
         tuple[list[tuple[int, Match]], Windows],
     ] = lambda _, windows, *__: ([], windows)
     is_slow: bool = False
@@ -179,7 +179,7 @@ def find(
     Returns:
         The matches of each row that has any, in order of position, without overlaps.
     """
-    texts = context.Texts(column)
+    texts = context.SearchedTexts(column)
     windows_of = cache(lambda search: _windows(search, texts, settled))
     matches: dict[int, list[Match]] = {}
     barren = set() if barren is None else barren
@@ -213,7 +213,7 @@ def find(
 
 def _windows(
     search: Callable[[views.Characters], Stretches],
-    texts: context.Texts,
+    texts: context.SearchedTexts,
     settled: Settled | None,
 ) -> Windows:
     """The windows that a search finds, each with what words may name a match in it.

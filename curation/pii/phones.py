@@ -17,7 +17,7 @@ from curation.pii.context import (
     IN_CONTEXT,
     LABEL_SIGNS,
     NAMED,
-    Texts,
+    SearchedTexts,
     has_label,
     in_context,
     is_named_otherwise,
@@ -120,7 +120,7 @@ def _may_be_phone(text: str, start: int, end: int, named: int, minimum: float, r
 
 
 def judge_windows(
-    texts: Texts,
+    texts: SearchedTexts,
     windows: Int64s,
     minimum: float,
     regions: tuple[str, ...],
@@ -235,7 +235,7 @@ def _judge_known(
 
 
 def _judge_parts(
-    texts: Texts,
+    texts: SearchedTexts,
     windows: Int64s,
     minimum: float,
     regions: tuple[str, ...],

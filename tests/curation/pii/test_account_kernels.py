@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.pii import accounts
-from curation.pii.context import NAMED, OTHERWISE, Texts, may_be_named
+from curation.pii.context import NAMED, OTHERWISE, SearchedTexts, may_be_named
 from curation.pii.evidence import Match
 from curation.pii.recognizers import Span
 from curation.pii.windows import number_windows, plain
@@ -37,7 +37,7 @@ CARDS = (accounts.judge_cards, cards, accounts.judge_card)
 def compare(texts: list[str], named: int, minimum: float = 0.0, functions: tuple[Any, Any, Any] = SSNS) -> list[Match]:
     """Compare both in some texts; the matches of the kernel."""
     judge_all, recognize, judge = functions
-    searched = Texts(pa.array(texts, pa.string()))
+    searched = SearchedTexts(pa.array(texts, pa.string()))
     found = number_windows(searched.characters)
     may_be_named(searched, found[:, :3])
     found = np.column_stack([found, np.full(len(found), named)])

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.pii.addresses import judge_addresses, judge_ip
-from curation.pii.context import ANY_NAME, Texts, may_be_named
+from curation.pii.context import ANY_NAME, SearchedTexts, may_be_named
 from curation.pii.evidence import DOUBTFUL, Match
 from curation.pii.find import without_overlaps
 from curation.pii.recognizers import Span, ips
@@ -57,7 +57,7 @@ PARTS = st.sampled_from(
 
 def by_kernel(text: str, named: int) -> list[Match]:
     """The matches that the kernel gives, and those of the recognizer in windows that it leaves to that."""
-    texts = Texts(pa.array([text], pa.string()))
+    texts = SearchedTexts(pa.array([text], pa.string()))
     windows = np.array([[*window, named] for window in address_windows(texts.characters).tolist()], np.int64)
     if not len(windows):
         return []

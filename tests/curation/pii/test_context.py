@@ -45,7 +45,7 @@ def test_words_near_stretches(texts: list[str], data: st.DataObject) -> None:
             is_whole = is_whole and re.match(r"s?(?![a-z])", lower[last:]) is not None
             named |= sum(bit for bit in BITS if value & bit and (is_whole or bit != context.OTHERWISE))
         expected.append(named)
-    found = context.may_be_named(context.Texts(pa.array(texts, pa.string())), np.array(stretches, np.int64))
+    found = context.may_be_named(context.SearchedTexts(pa.array(texts, pa.string())), np.array(stretches, np.int64))
     assert found.tolist() == expected
 
 
@@ -53,7 +53,7 @@ def test_a_part_of_a_word_names_nothing() -> None:
     """Words that name another number only count as a whole, also in the plural and at the ends of texts."""
     texts = ["SSN 1", "SN 1", "parts 1", "party 1", "apart 1", "ISBN", "x ISBNs", "isbn1", "\u00e9sn 1", "isbn-13 1"]
     stretches = np.array([[row, len(text), len(text)] for row, text in enumerate(texts)])
-    named = context.may_be_named(context.Texts(pa.array(texts, pa.string())), stretches) & context.OTHERWISE
+    named = context.may_be_named(context.SearchedTexts(pa.array(texts, pa.string())), stretches) & context.OTHERWISE
     assert np.flatnonzero(named).tolist() == [1, 2, 5, 6, 7, 8, 9]
 
 
@@ -130,7 +130,7 @@ def test_narrowed_names(pieces: list[str], data: st.DataObject) -> None:
         number = data.draw(st.sampled_from(("308-63-0237", "2127365000", "8.8.44.8")))
         numbers.append((0, len(text), len(text) + len(number)))
         text += number + piece
-    texts, stretches = context.Texts(pa.array([text])), np.array(numbers)
+    texts, stretches = context.SearchedTexts(pa.array([text])), np.array(numbers)
     near = context.may_be_named(texts, stretches)
     for kind, bit in context.NAMED.items():
         narrowed = texts.narrowed(kind, stretches, near & (bit | context.OTHERWISE))
@@ -159,7 +159,7 @@ def test_narrowed_names(pieces: list[str], data: st.DataObject) -> None:
 )
 def test_most_names_are_decided(text: str, kind: str, named: int) -> None:
     """Expressions are only needed for phrases, labels behind a number, signs, and words that contain a name."""
-    texts = context.Texts(pa.array([text]))
+    texts = context.SearchedTexts(pa.array([text]))
     start = next(place for place, character in enumerate(text) if character.isdigit())
     stretches = np.array([[0, start, start + sum(map(str.isdigit, text))]])
     near = context.may_be_named(texts, stretches) & (context.NAMED[kind] | context.OTHERWISE)

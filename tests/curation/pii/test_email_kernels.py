@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.pii.addresses import judge_email, judge_emails
-from curation.pii.context import Texts
+from curation.pii.context import SearchedTexts
 from curation.pii.evidence import Match
 from curation.pii.recognizers import Span, emails
 from curation.pii.windows import email_windows, shown
@@ -40,7 +40,7 @@ PIECES = st.sampled_from((*SIGNS, *WORDS, *HOSTS))
 
 def by_kernel(text: str) -> tuple[list[Match], int]:
     """The matches, with those of the recognizer in windows that the kernel leaves to that, and how many these are."""
-    texts = Texts(pa.array([text], pa.string()))
+    texts = SearchedTexts(pa.array([text], pa.string()))
     windows = email_windows(texts.characters)
     matches, others = judge_emails(texts, np.column_stack([windows, windows[:, 0]]))
     return sorted([*(match for _, match in matches), *by_recognizer(text, others.tolist())]), len(others)
