@@ -93,13 +93,13 @@ def _find_ipv4(
     place, others = begin, count
     while place < end:
         stop, value = place, np.uint64(0)
-        if _is_digit(codepoints[place]) and (place == begin or not _is_alphanumeric(codepoints[place - 1])):
+        if is_digit(codepoints[place]) and (place == begin or not _is_alphanumeric(codepoints[place - 1])):
             stop, value = _read_ipv4(codepoints, place, end)
         if stop == place or (stop < end and _is_alphanumeric(codepoints[stop])):
             place += 1
             continue
-        follows = place - begin > 1 and codepoints[place - 1] == 46 and _is_digit(codepoints[place - 2])
-        is_followed = stop + 1 < end and codepoints[stop] == 46 and _is_digit(codepoints[stop + 1])
+        follows = place - begin > 1 and codepoints[place - 1] == 46 and is_digit(codepoints[place - 2])
+        is_followed = stop + 1 < end and codepoints[stop] == 46 and is_digit(codepoints[stop + 1])
         while own < others and found[own, END] < stop:
             own += 1
         is_mapped = own < others and found[own, END] == stop and found[own, SIGNS] & IS_MAPPED != 0
@@ -142,11 +142,11 @@ def _find_ipv6(
             continue
         # Up to four digits before the first colon, and behind each.
         start, stop, colons = place, place, 0
-        while start > low and place - start < 4 and _hexadecimal(codepoints[start - 1]) < 16:
+        while start > low and place - start < 4 and hexadecimal(codepoints[start - 1]) < 16:
             start -= 1
         while stop < end and codepoints[stop] == 58:
             colons, digits, stop = colons + 1, 0, stop + 1
-            while stop < end and digits < 4 and _hexadecimal(codepoints[stop]) < 16:
+            while stop < end and digits < 4 and hexadecimal(codepoints[stop]) < 16:
                 digits, stop = digits + 1, stop + 1
         place = stop
         if colons < 2:
@@ -188,7 +188,7 @@ def _without_neighbors(codepoints: UInt32s, start: int, stop: int, begin: int, e
         stop -= 1
         while codepoints[stop] != 58:  # the last group belongs to what follows: "2a02::a1b:edited"
             stop -= 1
-    elif stop + 1 < end and codepoints[stop] == 46 and _is_digit(codepoints[stop + 1]):
+    elif stop + 1 < end and codepoints[stop] == 46 and is_digit(codepoints[stop + 1]):
         return start, start
     if codepoints[start] == 58 and codepoints[start + 1] != 58:
         start += 1  # "ip:2a02::a1b"
@@ -207,7 +207,7 @@ def _read_tail(codepoints: UInt32s, place: int, end: int) -> int:
         if at == end or codepoints[at] != 46:
             return place
         at, digits = at + 1, 0
-        while at < end and digits < 3 and _is_digit(codepoints[at]):
+        while at < end and digits < 3 and is_digit(codepoints[at]):
             at, digits = at + 1, digits + 1
         if not digits:
             return place
@@ -225,7 +225,7 @@ def _read_ipv4(codepoints: UInt32s, start: int, end: int) -> tuple[int, np.uint6
                 return start, value
             place += 1
         first, number = place, 0
-        while place < end and place - first < 4 and _is_digit(codepoints[place]):
+        while place < end and place - first < 4 and is_digit(codepoints[place]):
             number = 10 * number + int(codepoints[place]) - 48
             place += 1
         size = place - first
@@ -245,7 +245,7 @@ def _read_ipv6(codepoints: UInt32s, start: int, stop: int, groups: UInt64s) -> b
             return False
         place += 1
     while place < stop:
-        code, digit = codepoints[place], _hexadecimal(codepoints[place])
+        code, digit = codepoints[place], hexadecimal(codepoints[place])
         if digit < 16:
             value, digits = value << np.uint64(4) | np.uint64(digit), digits + 1
             if digits > 4 or count == GROUPS:
@@ -310,12 +310,12 @@ def _look_at_groups(codepoints: UInt32s, start: int, stop: int) -> tuple[int, in
             digits = 0
         else:
             digits += 1
-            is_decimal &= _is_digit(code)
+            is_decimal &= is_digit(code)
     return size, longs + (digits >= LONG_GROUP), is_whole and digits > 0, is_decimal
 
 
 @leaf
-def _is_digit(code: int) -> bool:
+def is_digit(code: int) -> bool:
     return 48 <= code <= 57
 
 
@@ -333,12 +333,12 @@ def _is_letter(code: int) -> bool:
 
 @leaf
 def _is_alphanumeric(code: int) -> bool:
-    return _is_digit(code) or _is_letter(code)
+    return is_digit(code) or _is_letter(code)
 
 
 @leaf
-def _hexadecimal(code: int) -> int:
+def hexadecimal(code: int) -> int:
     """The value of a hexadecimal digit, 16 if it is none."""
-    if _is_digit(code):
+    if is_digit(code):
         return int(code) - 48
     return int(code | 32) - 87 if 97 <= code | 32 <= 102 else 16

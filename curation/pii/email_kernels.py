@@ -7,6 +7,7 @@ domain, and text that may say that an address is something else.
 from __future__ import annotations
 
 from curation.arrays import Bools, Int64s, UInt8s, UInt32s
+from curation.pii.address_kernels import hexadecimal, is_digit
 from curation.pii.context_kernels import is_space
 from curation.pii.windows import DIGIT, LETTER
 from curation.running.compiled import inner, kernel, leaf
@@ -285,7 +286,7 @@ def _is_glued(codepoints: UInt32s, place: int, begin: int, end: int) -> int:
     """
     before, here = codepoints[place - 1], codepoints[place]
     after = codepoints[place + 1] if place + 1 < end else 0
-    if (before < 128 and here > 127) or (_is_digit(here) and _is_letter(before)):
+    if (before < 128 and here > 127) or (is_digit(here) and _is_letter(before)):
         return 1
     if (_is_upper(here) and (_is_lower(before) or _is_lower(after))) or _is_glued_word(codepoints, place, end):
         return 1
@@ -342,7 +343,7 @@ def _start_of_local(codepoints: UInt32s, low: int, at: int, end: int, first: int
         if code == 98 or code == 102 or code == 110 or code == 114 or code == 116:
             size = 1
         elif _spells_exactly(codepoints, start, at, b"u00") and start + 5 < at:
-            size = 5 if max(_hexadecimal(codepoints[start + 3]), _hexadecimal(codepoints[start + 4])) < 16 else 0
+            size = 5 if max(hexadecimal(codepoints[start + 3]), hexadecimal(codepoints[start + 4])) < 16 else 0
         if size:
             following = codepoints[start + size]
             start += size if following == 95 or _is_alphanumeric(following, plain) else 0
@@ -380,7 +381,7 @@ def _size_of_break(codepoints: UInt32s, place: int, end: int) -> int:
         stop += 2
     if stop + 1 >= end:
         return 0
-    tens, units = _hexadecimal(codepoints[stop]), _hexadecimal(codepoints[stop + 1])
+    tens, units = hexadecimal(codepoints[stop]), hexadecimal(codepoints[stop + 1])
     if tens > 15 or units > 15:
         return 0
     is_break = tens < 2 or (tens == 2 and (units < 10 or units == 10 or units == 12 or units == 15))
@@ -621,24 +622,9 @@ def _spells_exactly(codepoints: UInt32s, place: int, end: int, word: bytes) -> b
 def _is_alphanumeric(code: int, plain: UInt8s) -> bool:
     """Whether a character is a letter or digit of a script with spaces between words."""
     if code < 128:
-        return _is_letter(code) or _is_digit(code)
+        return _is_letter(code) or is_digit(code)
     letter: int = plain[code] | 32
     return letter == 97
-
-
-@leaf
-def _hexadecimal(code: int) -> int:
-    """The value of a hexadecimal digit; more than 15 for other characters."""
-    if _is_digit(code):
-        return code - 48
-    lower = code | 32
-    return lower - 87 if 97 <= lower <= 102 else 16
-
-
-@leaf
-def _is_digit(code: int) -> bool:
-    """Whether a character is a digit of ASCII."""
-    return 48 <= code <= 57
 
 
 @leaf
