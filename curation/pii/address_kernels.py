@@ -316,6 +316,7 @@ def _look_at_groups(codepoints: UInt32s, start: int, stop: int) -> tuple[int, in
 
 @leaf
 def is_digit(code: int) -> bool:
+    """Whether a character is a digit of ASCII."""
     return 48 <= code <= 57
 
 
