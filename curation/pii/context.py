@@ -242,7 +242,7 @@ class SearchedTexts:
         self.text = cache(lambda row: str(column[row].as_py()))
 
     def narrowed(self, kind: str, numbers: Int64s, named: Int64s) -> Int64s:
-        """What words may name each of some numbers, as bits: fewer than those that are near, or that it is named.
+        """Which of the words near numbers may name each of them, as bits; IN_CONTEXT if one does for certain.
 
         Args:
             kind: The kind of the numbers.

@@ -201,7 +201,7 @@ def _end_of_host(
                 return stop
         place = stop - 1
         while place > begin + 1:
-            glued = _is_glued(codepoints, place, begin, stop)
+            glued = _is_glued(codepoints, place, stop)
             if glued:
                 has_suffix = _has_suffix(codepoints, start, begin, place, plain, words, edges, kinds)
                 if has_suffix < 0 or (has_suffix and glued < 0):
@@ -247,7 +247,7 @@ def _has_suffix(
     if has_others and _spells(codepoints, begin, end, b"xn--"):
         return _UNCLEAR
     kind = _kind_of(codepoints, start, end, words, edges, kinds)
-    if kind:
+    if kind & (SUFFIX | EXCEPTION):
         return not kind & SUFFIX
     parent = start
     while codepoints[parent] != 46:
@@ -274,15 +274,14 @@ def _kind_of(codepoints: UInt32s, start: int, end: int, words: UInt32s, edges: I
 
 
 @inner
-def _is_glued(codepoints: UInt32s, place: int, begin: int, end: int) -> int:
+def _is_glued(codepoints: UInt32s, place: int, end: int) -> int:
     """Whether text may be glued to a top-level domain at a place, as in `recognizers.mail_host`; _UNCLEAR if it may be
     by letters that are not of ASCII.
 
     Args:
         codepoints: Code points of all texts.
         place: The place.
-        begin: Where the label starts.
-        end: Where it ends.
+        end: Where the label ends.
     """
     before, here = codepoints[place - 1], codepoints[place]
     after = codepoints[place + 1] if place + 1 < end else 0
