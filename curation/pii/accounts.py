@@ -180,7 +180,7 @@ def judge_card(text: str, span: Span, named: int = ANY_NAME, form: _CardForm | N
     if form is None:
         begin = max(0, start - _AROUND)
         form = _card_form(text[begin : end + _AROUND], start - begin, end - begin)
-    if form.is_labelled_part or (form.is_part and not (named and has_label("credit_card", text, start, end, named))):
+    if form.is_part and (form.is_labelled_part or not (named and has_label("credit_card", text, start, end, named))):
         return None
     digits = digits_of(text[start:end])
     is_issued = ((form.is_printed or form.is_plain) and _ISSUED.fullmatch(digits)) or (

@@ -115,7 +115,7 @@ def _may_be_other(
         return True
     if place - begin == 3 and _begins(codepoints, begin, 105):
         return True
-    return _begins(codepoints, place - 1, 100) and _begins(codepoints, place - 2, 110)
+    return place - begin > 2 and _begins(codepoints, place - 1, 100) and _begins(codepoints, place - 2, 110)
 
 
 @leaf

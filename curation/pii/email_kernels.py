@@ -181,9 +181,12 @@ def _end_of_host(
             return _UNCLEAR
         if has_suffix:
             # A sentence may follow: "b.org.Thank", where "thank" were a top-level domain.
-            is_capital = _is_upper(codepoints[begin])
+            is_capital, has_others = _is_upper(codepoints[begin]), False
             for place in range(begin + 1, stop):
-                is_capital = is_capital and _is_lower(codepoints[place])
+                has_others = has_others or not _is_letter(codepoints[place])
+                is_capital = is_capital and not _is_upper(codepoints[place])
+            if _is_upper(codepoints[begin]) and has_others:
+                return _UNCLEAR
             if not is_capital or _count_labels(codepoints, start, stop) < 3:
                 return stop
             is_lower = _is_lower_text(codepoints, start, begin - 1, plain)
@@ -244,8 +247,9 @@ def _has_suffix(
         has_others = has_others or codepoints[place] > 127
         if codepoints[place] > 127 and plain[codepoints[place]] == 65:
             return _UNCLEAR
-    if has_others and _spells(codepoints, begin, end, b"xn--"):
-        return _UNCLEAR
+    for place in range(start, end if has_others else start):
+        if (place == start or codepoints[place - 1] == 46) and _spells(codepoints, place, end, b"xn--"):
+            return _UNCLEAR
     kind = _kind_of(codepoints, start, end, words, edges, kinds)
     if kind & (SUFFIX | EXCEPTION):
         return not kind & SUFFIX
@@ -436,10 +440,9 @@ def _judge(
     has_path = 0
     if after == 58:
         has_path = _find_path(codepoints, end + 1, last, classes)
-        if has_path == _REJECTED or _is_remote_user(codepoints, start, at):
+        has_port = before == 58 and _is_port(codepoints, end + 1, last, classes)
+        if has_path == _REJECTED or has_port or _is_remote_user(codepoints, start, at):
             return _REJECTED
-        if has_path == _UNCLEAR or (before == 58 and has_path):
-            return _UNCLEAR
     if before == 32:
         follows = _follows_command(codepoints, start, first, has_path != 0, classes)
         if follows:
@@ -458,21 +461,34 @@ def _is_word(code: int, classes: UInt8s) -> bool:
 
 @leaf
 def _find_path(codepoints: UInt32s, place: int, last: int, classes: UInt8s) -> int:
-    """What follows a host and a colon: _REJECTED if it is a path as in `addresses._REMOTE_PATH`, _UNCLEAR if it may be;
-    else whether it begins as a path or port may."""
+    """What follows a host and a colon: _REJECTED if it is a path as in `addresses._REMOTE_PATH`, else whether it begins
+    like one."""
     begin = place
     if place < last and (codepoints[place] == 126 or codepoints[place] == 47):
         return _REJECTED
-    while place < last:
-        code = codepoints[place]
+    while place < last and place - begin <= _MAX_PATH:
+        code, after = codepoints[place], place + len(".git")
+        if code == 47 and begin < place:
+            return _REJECTED
         if not (code == 46 or code == 43 or code == 45 or _is_word(code, classes)):
             break
-        if _spells_exactly(codepoints, place, last, b".git") or place - begin > _MAX_PATH:
-            return _UNCLEAR
+        ends = after == last or (after < last and not _is_word(codepoints[after], classes))
+        if begin < place and ends and _spells_exactly(codepoints, place, last, b".git"):
+            return _REJECTED
         place += 1
-    if begin < place < last and codepoints[place] == 47:
-        return _REJECTED
     return begin < place and (codepoints[begin] == 46 or _is_word(codepoints[begin], classes))
+
+
+@leaf
+def _is_port(codepoints: UInt32s, place: int, last: int, classes: UInt8s) -> bool:
+    """Whether a port follows a colon: `addresses._PORT`."""
+    begin = place
+    while place < last and classes[codepoints[place]] & DIGIT:
+        place += 1
+    if not 2 <= place - begin <= 5:
+        return False
+    after = codepoints[place] if place < last else 32
+    return after != 58 and not _is_word(after, classes)
 
 
 @leaf

@@ -64,10 +64,8 @@ def has_public_suffix(host: str) -> bool:
     >>> has_public_suffix("b.ck"), has_public_suffix("a.b.ck"), has_public_suffix("www.ck")
     (False, True, True)
     """
-    host = host.lower()
+    host = _in_ascii(host.lower())
     before, _, last = host.rpartition(".")
-    if last.startswith("xn--"):
-        host = _in_ascii(host)
     if not before or last not in _top_levels() or host in suffixes():
         return False
     return f"*.{host.partition('.')[2]}" not in suffixes() or f"!{host}" in suffixes()
@@ -77,11 +75,11 @@ def has_public_suffix(host: str) -> bool:
 def suffixes() -> frozenset[str]:
     """The Public Suffix List without private suffixes; "*.ck" is a wildcard, "!www.ck" an exception to one.
 
-    Those below a top-level domain in other letters are there in both forms, also with "xn--".
+    Those in other letters than those of ASCII are there in both forms, also with "xn--".
     """
     with _LOAD_LOCK:
         listed = frozenset(_extractor().tlds)
-    return listed | {_in_ascii(suffix) for suffix in listed if not suffix.rpartition(".")[2].isascii()}
+    return listed | set(map(_in_ascii, listed))
 
 
 def _host(url: str) -> str:
@@ -102,6 +100,8 @@ def _extractor() -> Any:
 
 def _in_ascii(host: str) -> str:
     """The host with labels in other letters as they are in the domain name system."""
+    if host.isascii():
+        return host
     return ".".join(
         label if label.isascii() else f"xn--{label.encode('punycode').decode()}" for label in host.split(".")
     )

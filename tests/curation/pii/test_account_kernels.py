@@ -86,6 +86,12 @@ def test_the_kernel_agrees_on_cards(texts: list[str], named: int) -> None:
     compare(texts, named, functions=CARDS)
 
 
+@pytest.mark.parametrize("text", ["_4539148803436467_", "card _4539 1488 0343 6467_ b", "card=_4539148803436467_"])
+def test_cards_in_emphasis(text: str) -> None:
+    """The underscores of Markdown's emphasis around a number are no part of it."""
+    assert [one.value for one in compare([text], NAMED["credit_card"], 0.5, CARDS)] == ["4539148803436467"]
+
+
 def test_cards_of_every_form() -> None:
     """Numbers of 12 to 19 digits in one group, and in all groups that cards have, are found; others are not."""
     maestro = with_check_digit("67596498264")

@@ -112,6 +112,31 @@ def test_common_addresses_need_no_recognizer(text: str) -> None:
     assert by_kernel(text)[1] == 0
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x@b.org.Vermögensberater",
+        "x@b.org.Vermögensberatung",
+        "x@b.org.Xn--P1Ai",
+        "x@b.org.XN--P1AI",
+        "a@xn--ehqz56n.jp",
+        "a@xn--80au.срб",
+        "a@ак.xn--90a3ac",
+        "a@é.xn--80au.срб",
+        *(f"x@b.org:{'a' * size}{end}" for size in (1, 99, 100, 101, 102) for end in ("/", ".git", ".gitx", ".git+")),
+        *(f"a@b.org:{before}c@d.org:{port}" for before in ("", "x") for port in ("25", "2", "12345/", "123456", "80:")),
+        "a@b.org:.git",
+        "a@b.org:x.git",
+        "a@b.org:x.git.y",
+        "d 2127365000 d a@b.org",
+    ],
+)
+def test_rare_forms(text: str) -> None:
+    check(text)
+    check(f"{text} ")
+    check(f" {text}é")
+
+
 def test_top_level_domains_in_two_scripts() -> None:
     """The kernel relies on how they begin."""
     labels = {suffix.rpartition(".")[2] for suffix in suffixes()}

@@ -14,8 +14,9 @@ def test_public_suffixes_are_those_of_tldextract() -> None:
         name = suffix.removeprefix("*.").removeprefix("!")
         parent = name.partition(".")[2]
         hosts |= {name, f"a.{name}", f"a.b.{name}", f"A.b.c.{name}".upper(), parent, f"q.{parent}"}
-        before, _, last = name.rpartition(".")
-        hosts |= {f"{before or 'å'}.{last if last.isascii() else idna.encode(last).decode()}"}
+        labels = [label if label.isascii() else idna.encode(label).decode() for label in name.split(".")]
+        hosts |= {".".join(labels), ".".join([*labels[:-1], name.rpartition(".")[2]]), f"a.{'.'.join(labels)}"}
+        hosts |= {".".join([*name.split(".")[:-1], labels[-1]]), f"é.{'.'.join(labels)}"}
     # The list has suffixes below "za", but not itself.
     hosts -= {"q.za"}
     hosts = {host for host in hosts if "." in host.strip(".") and host[0] != "."}
