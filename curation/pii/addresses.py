@@ -101,6 +101,8 @@ _SPECIAL_SHIFT, _SPECIAL_NETWORKS, _DOCUMENTATION = 96, frozenset({0x2002, 0x3FF
 
 def judge_emails(texts: SearchedTexts, windows: Int64s, *_: object) -> tuple[list[tuple[int, Match]], Int64s]:
     """The e-mail addresses in windows, and the windows left to the recognizer. Arguments are as in `Kind.judge_all`."""
+    if not len(windows):
+        return [], windows  # many texts have none, and need no public suffixes
     characters = texts.characters
     offsets = characters.first[windows[:, 0]]
     found = np.empty((int(windows[:, 3].sum()), email_kernels.COLUMNS), np.int64)
@@ -360,9 +362,8 @@ def _is_public_ipv6(packed: int) -> bool:
 
 def _is_public_ipv4(packed: int) -> bool:
     first, network = packed >> 24, packed >> 16
-    if first in _PRIVATE_OCTETS or first not in _SPECIAL_OCTETS:
-        return first not in _PRIVATE_OCTETS
-    return _is_public_one(packed if network in _MIXED_NETWORKS else network << 16)
+    of_network = packed if network in _MIXED_NETWORKS else network << 16
+    return first not in _PRIVATE_OCTETS and (first not in _SPECIAL_OCTETS or _is_public_one(of_network))
 
 
 @lru_cache(maxsize=1 << 12)

@@ -87,7 +87,6 @@ def find_emails(
             if end > domain:
                 floor = end
                 start = _start_of_local(codepoints, low, at, end, first[window], last[window], plain)
-            if start >= 0:
                 start = _judge(codepoints, start, at, domain, end, first[window], last[window], plain, classes)
             done[window] = start != _UNCLEAR
             if start >= 0:
@@ -187,7 +186,7 @@ def _end_of_host(
                 is_capital = is_capital and not _is_upper(codepoints[place])
             if _is_upper(codepoints[begin]) and has_others:
                 return _UNCLEAR
-            if not is_capital or _count_labels(codepoints, start, stop) < 3:
+            if not is_capital:
                 return stop
             is_lower = _is_lower_text(codepoints, start, begin - 1, plain)
             if is_lower < 0:
@@ -307,7 +306,7 @@ def _is_glued_word(codepoints: UInt32s, place: int, end: int) -> bool:
 
 @leaf
 def _start_of_local(codepoints: UInt32s, low: int, at: int, end: int, first: int, last: int, plain: UInt8s) -> int:
-    """Where an address starts, without the part of a query or path before it; _UNCLEAR if it needs a closer look.
+    """Where an address starts, without the part of a query or path before it.
 
     Args:
         codepoints: Code points of all texts.
@@ -597,15 +596,6 @@ def _is_lower_text(codepoints: UInt32s, start: int, end: int, plain: UInt8s) -> 
     if has_others and not (has_letter or has_capital):
         return _UNCLEAR
     return has_letter and not has_capital
-
-
-@leaf
-def _count_labels(codepoints: UInt32s, start: int, end: int) -> int:
-    """Number of labels of a host."""
-    count = 1
-    for place in range(start, end):
-        count += codepoints[place] == 46
-    return count
 
 
 @leaf

@@ -64,7 +64,7 @@ def has_public_suffix(host: str) -> bool:
     >>> has_public_suffix("b.ck"), has_public_suffix("a.b.ck"), has_public_suffix("www.ck")
     (False, True, True)
     """
-    host = _in_ascii(host.lower())
+    host = in_ascii(host.lower())
     before, _, last = host.rpartition(".")
     if not before or last not in _top_levels() or host in suffixes():
         return False
@@ -79,7 +79,20 @@ def suffixes() -> frozenset[str]:
     """
     with _LOAD_LOCK:
         listed = frozenset(_extractor().tlds)
-    return listed | set(map(_in_ascii, listed))
+    return listed | set(map(in_ascii, listed))
+
+
+def in_ascii(host: str) -> str:
+    """The host with labels in other letters as they are in the domain name system.
+
+    >>> in_ascii("почта.рф")
+    'xn--80a1acny.xn--p1ai'
+    """
+    if host.isascii():
+        return host
+    return ".".join(
+        label if label.isascii() else f"xn--{label.encode('punycode').decode()}" for label in host.split(".")
+    )
 
 
 def _host(url: str) -> str:
@@ -96,15 +109,6 @@ def _extractor() -> Any:
     extract = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
     extract("example.com")
     return extract
-
-
-def _in_ascii(host: str) -> str:
-    """The host with labels in other letters as they are in the domain name system."""
-    if host.isascii():
-        return host
-    return ".".join(
-        label if label.isascii() else f"xn--{label.encode('punycode').decode()}" for label in host.split(".")
-    )
 
 
 @cache

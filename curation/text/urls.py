@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote
 
 import idna
 
-from curation.text.hosts import is_public_suffix
+from curation.text.hosts import in_ascii, is_public_suffix
 
 MAX_HOST = 253
 """Characters of the longest host that the domain name system allows; a longer one is no host."""
@@ -188,10 +188,9 @@ def _normalize_unusual(host: str) -> str:
         host = idna.uts46_remap(unquote(host), std3_rules=False).removesuffix(".")
         if len(host) > MAX_HOST:
             return ""
-        labels = [label if label.isascii() else f"xn--{label.encode('punycode').decode()}" for label in host.split(".")]
+        host = in_ascii(host)
     except UnicodeError:  # which IDNAError is
         return ""
-    host = ".".join(labels)
     if len(host) > MAX_HOST or _NOT_IN_HOSTS.search(host):
         return ""
     return _ipv4(host) if _ends_in_number(host) else host
