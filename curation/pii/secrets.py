@@ -33,7 +33,10 @@ KEYS = {
     "Grafana": r"glsa_[A-Za-z0-9]{32}_[0-9A-Fa-f]{8}",
     "HashiCorp Vault": r"hv[sbr]\.[A-Za-z0-9_-]{24,300}",
     "Hugging Face": r"hf_[A-Za-z0-9]{30,60}",
-    "JSON Web Token": r"eyJ[A-Za-z0-9_-]{10,2000}\.eyJ[A-Za-z0-9_-]{10,4000}\.[A-Za-z0-9_-]{10,2000}",
+    "JSON Web Token": (
+        # The first part does not reach over what may be another start, so that no character is read twice.
+        r"eyJ(?:[A-Za-z0-9]|[_-](?!eyJ)){10,2000}\.eyJ[A-Za-z0-9_-]{10,4000}\.[A-Za-z0-9_-]{10,2000}"
+    ),
     "npm": r"npm_[A-Za-z0-9]{36}",
     "OpenAI": r"sk-(?:(?:proj|svcacct|admin)-[A-Za-z0-9_-]{32,200}|[A-Za-z0-9]{32,64})",
     "PyPI": r"pypi-[A-Za-z0-9_-]{40,250}",

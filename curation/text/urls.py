@@ -35,7 +35,8 @@ _PLAIN_HOST = re.compile(r"[a-z0-9_.-]*[a-z_-]")
 _NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+")
 _NOT_IN_HOSTS = re.compile(r"[\x00-\x20\x7f#%/:<>?@\[\\\]^|]")
 _UNUSUAL = re.compile(r"[^A-Za-z0-9._~!$&()*+,;=:@/?-]|/\.")
-_ESCAPES = re.compile(r"%([0-9A-Fa-f]{2})|[^A-Za-z0-9._~!$&()*+,;=:@/?%-]+")
+_SAFE = "~!$&()*+,;=:@/?%"
+_ESCAPE = re.compile("%[0-9A-Fa-f]{2}")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
@@ -231,17 +232,19 @@ def _normalize_rest(rest: str) -> str:
     """Path and query: dot segments resolved, escapes where they are needed and only there, no final slashes."""
     path, _, query = rest.partition("#")[0].partition("?")
     if _UNUSUAL.search(path):
-        path = _without_dots(_ESCAPES.sub(_escape, path.replace("\\", "/")))
+        path = _without_dots(_with_escapes(path.replace("\\", "/")))
     if _UNUSUAL.search(query):
-        query = _ESCAPES.sub(_escape, query)
+        query = _with_escapes(query)
     path = path.rstrip("/")
     return f"{path}?{query}" if query else path
 
 
-def _escape(found: re.Match[str]) -> str:
-    if found[1] is None:
-        return quote(found[0], safe="", errors="replace")
-    character = chr(int(found[1], 16))
+def _with_escapes(text: str) -> str:
+    return _ESCAPE.sub(_normalize_escape, quote(text, _SAFE, errors="replace"))
+
+
+def _normalize_escape(found: re.Match[str]) -> str:
+    character = chr(int(found[0][1:], 16))
     return character if character in _UNRESERVED else found[0].upper()
 
 

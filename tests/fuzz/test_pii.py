@@ -93,5 +93,5 @@ def check(data: bytes) -> None:
 
 
 def test_pii() -> None:
-    """Every text is searched within a second; replacing its matches changes nothing else, and a second time nothing."""
+    """Every text is searched in time; replacing its matches changes nothing else, and a second time nothing."""
     fuzz(check, SEEDS, WORDS, max_bytes=MAX_TEXT)

@@ -42,6 +42,7 @@ SEEDS = [
     b'{"eos_token": {"content": "</s>"}, "pad_token": null}\0' + json.dumps(UNIGRAM).encode(),
     b"[]\0" + RANKS,
     b'{"added_tokens_decoder": {"300": {"content": "<s>"}}, "eos_token": "<s>"}\0' + RANKS,
+    b"{}\0" + RANKS + b"%b 260\n" % base64.b64encode(b"in" * 10_000),
 ]
 WORDS = [
     *(

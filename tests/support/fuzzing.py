@@ -17,8 +17,9 @@ from pathlib import Path
 
 import pytest
 
-MAX_CPU_SECONDS = 1.0
-"""CPU time after which an input counts as a hang."""
+MAX_CPU_SECONDS = 3.0
+"""CPU time after which an input counts as a hang: what takes half a second on a quiet machine takes three times as long
+on a busy one, and quadratic time, at the lengths that are made, much longer."""
 
 COMPILE_CPU_SECONDS = 60.0
 """CPU time for kernels that an input is the first to use."""
@@ -28,7 +29,7 @@ MAX_BYTES = 1 << 17
 
 
 class Hang(BaseException):
-    """An input takes more than a second; no handler of the code under test may catch it."""
+    """An input takes too long; no handler of the code under test may catch it."""
 
 
 def fuzz(
@@ -42,7 +43,7 @@ def fuzz(
     """Run a check on the seeds, then on mutations of them until the time is over.
 
     Args:
-        check: Raises for a wrong result. Any exception, or more than a second of CPU time, fails the test.
+        check: Raises for a wrong result. Any exception, or more than `MAX_CPU_SECONDS` of CPU time, fails the test.
         seeds: Inputs to start from.
         words: Byte strings that matter to the parser, to be inserted.
         max_bytes: Longest input that is made, in bytes.

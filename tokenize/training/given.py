@@ -15,6 +15,7 @@ import posixpath
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from heapq import heapify, heappop, heappush
 from typing import Any
 
 import fsspec
@@ -230,18 +231,24 @@ def _merges(ranks: Mapping[bytes, int]) -> list[list[str]]:
 
 
 def _split(token: bytes, ranks: Mapping[bytes, int], below: int) -> list[bytes]:
-    """What merges of a lower rank than `below` make of the bytes of a token."""
-    parts = [token[at : at + 1] for at in range(len(token))]
-    while len(parts) > 2:
-        best, place = below, -1
-        for at in range(len(parts) - 1):
-            rank = ranks.get(parts[at] + parts[at + 1], below)
-            if rank < best:
-                best, place = rank, at
-        if place < 0:
-            break
-        parts[place : place + 2] = [parts[place] + parts[place + 1]]
-    return parts
+    """What merges of a lower rank than `below` make of the bytes of a token; the lowest comes first, then the left."""
+    ends = [*range(1, len(token) + 1)]  # end of the part that starts here; 0 if it was merged into the one before
+    starts = [*range(-1, len(token))]  # start of the part that ends here
+    parts = len(token)
+    pairs = [(rank, at, at + 2) for at in range(parts - 1) if (rank := ranks.get(token[at : at + 2], below)) < below]
+    heapify(pairs)
+    while pairs and parts > 2:
+        _, start, stop = heappop(pairs)
+        middle = ends[start]
+        if middle in (0, len(token)) or ends[middle] != stop:  # one of the two was merged meanwhile
+            continue
+        ends[start], ends[middle], starts[stop] = stop, 0, start
+        parts -= 1
+        for first, last in ((starts[start], stop), (start, ends[stop] if stop < len(token) else 0)):
+            rank = ranks.get(token[first:last], below) if 0 <= first < last else below
+            if rank < below:
+                heappush(pairs, (rank, first, last))
+    return [token[at : ends[at]] for at in range(len(token)) if ends[at]]
 
 
 def _tokens(values: Mapping[str, Any]) -> dict[str, int]:

@@ -37,7 +37,9 @@ EXAMPLES = {
     "Grafana": [f"glsa_{made(32)}_{made(8, HEXADECIMAL)}"],
     "HashiCorp Vault": [f"hvs.{made(90)}"],
     "Hugging Face": [f"hf_{made(34, string.ascii_letters)}"],
-    "JSON Web Token": [f"eyJ{made(33)}.eyJ{made(90)}.{made(43, TOKEN)}"],
+    "JSON Web Token": [
+        f"eyJ{made(33, letters)}.eyJ{made(90, letters)}.{made(43, TOKEN)}a" for letters in (UPPER, TOKEN)
+    ],
     "npm": [f"npm_{made(36)}"],
     "OpenAI": [f"sk-{made(20)}T3BlbkFJ{made(20)}", f"sk-proj-{made(100, TOKEN)}a"],
     "PyPI": [f"pypi-AgEIcHlwaS5vcmcC{made(120)}"],
@@ -68,6 +70,7 @@ def test_keys(key: str) -> None:
     assert found(key) == [key]
     assert found(f'API_KEY="{key}"\n') == [key]
     assert found(f"key: {key}, and 密钥{key}。") == [key, key]
+    assert found(f"token_{key} session-{key}") == [key, key]
     assert found(f"x{key}") == []
 
 
@@ -147,7 +150,20 @@ def test_a_replaced_secret_is_none() -> None:
 @pytest.mark.parametrize(
     "part",
     [
-        *("sk-", "sk-a", "eyJ", "eyJa.", "eyJaaaaaaaaaaaa.", "xoxb-1", "://", "://a:", "://a:b@", "://a:b", "ghp_a"),
+        *(
+            "sk-",
+            "sk-a",
+            "eyJ",
+            "eyJ_",
+            "eyJa.",
+            "eyJaaaaaaaaaaaa.",
+            "xoxb-1",
+            "://",
+            "://a:",
+            "://a:b@",
+            "://a:b",
+            "ghp_a",
+        ),
         *("AKIA", "A1", "12345678:", "1", "a", "github_pat_", "SG."),
         *("-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----"),
     ],

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
+from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from archives import prose
+from hypothesis import given
+from hypothesis import strategies as st
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from curation.errors import InputError, ParameterError
@@ -123,12 +127,15 @@ def write_ranks(tokenizer: Tokenizer, path: Path) -> dict[str, int]:
     """Write the tokens of a byte-level BPE as a rank file, without special ones; returns their ids."""
     spelled = {spell(bytes([byte])): byte for byte in range(256)}
     vocabulary = {token: number for token, number in tokenizer.get_vocab().items() if token != "<|endoftext|>"}
-    lines = [
-        f"{base64.b64encode(bytes(spelled[each] for each in token)).decode()} {number}"
-        for token, number in sorted(vocabulary.items(), key=lambda item: item[1])
-    ]
-    path.write_text("\n".join(lines) + "\n")
+    ordered = sorted(vocabulary.items(), key=lambda item: item[1])
+    write_lines({bytes(spelled[each] for each in token): number for token, number in ordered}, path)
     return vocabulary
+
+
+def write_lines(ranks: dict[bytes, int], path: Path) -> str:
+    """Write tokens and their ranks as tiktoken does; returns the path."""
+    path.write_bytes(b"".join(b"%b %d\n" % (base64.b64encode(token), rank) for token, rank in ranks.items()))
+    return str(path)
 
 
 @pytest.mark.parametrize("pattern", [GPT2, GPT4, O200K], ids=["gpt2", "gpt4", "o200k"])
@@ -141,6 +148,31 @@ def test_rank_files(pattern: str, tmp_path: Path) -> None:
     same_ids(encoder, tokenizer, TEXTS)
     assert encoder.special_id("<|endoftext|>") == len(vocabulary)
     assert settings.special_names()["pad_token"] == "<|padding|>"
+
+
+def slow_split(token: bytes, ranks: dict[bytes, int]) -> list[bytes]:
+    """What tiktoken's rule, written out, makes of a token's bytes: the leftmost pair of the lowest rank is merged."""
+    parts = [bytes([byte]) for byte in token]
+    while len(parts) > 2:
+        pairs = [ranks.get(first + second, ranks[token]) for first, second in pairwise(parts)]
+        if min(pairs) >= ranks[token]:
+            break
+        place = pairs.index(min(pairs))
+        parts[place : place + 2] = [parts[place] + parts[place + 1]]
+    return parts
+
+
+@given(tokens=st.lists(st.text("ab", min_size=2, max_size=12), min_size=1, max_size=30, unique=True), data=st.data())
+def test_merges_of_rank_files(tokens: list[str], data: st.DataObject) -> None:
+    """The merges of a rank file are the pairs that tiktoken's rule leaves of each token, in the order of the ranks."""
+    ordered = data.draw(st.permutations(tokens))
+    ranks = {bytes([byte]): byte for byte in range(256)}
+    ranks |= {token.encode(): 256 + number for number, token in enumerate(ordered)}
+    expected = [parts for token in ordered if len(parts := slow_split(token.encode(), ranks)) == 2]
+    with TemporaryDirectory() as folder:
+        read = read_tokenizer(write_lines(ranks, Path(folder) / "mine.tiktoken"), GPT4, ("<|endoftext|>",))
+    merges = json.loads(read.definition)["model"]["merges"]
+    assert merges == [[part.decode() for part in parts] for parts in expected]
 
 
 def test_folders_of_transformers(made: dict[str, Tokenizer], tmp_path: Path) -> None:
