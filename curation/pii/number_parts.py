@@ -14,6 +14,7 @@ import numpy as np
 
 from curation.arrays import Bools, Int64s
 from curation.pii import numbering
+from curation.pii.alike_kernels import number_alike
 from curation.pii.digit_meanings import Meaning, Meanings, digit_meanings
 from curation.pii.extensions import extensions_of
 from curation.pii.number_characters import kinds_of_characters, values_of_digits
@@ -30,13 +31,11 @@ class NumberParts(NamedTuple):
     Attributes:
         numbers: Shape (numbers, 5): the window of each, where it begins and ends, counted from the start of the window,
             the number of digits of its extension, and the place of what it means.
-        digits: The digits of each, as ASCII.
         meanings: What numbers mean, in the regions' order, each once.
         done: For each window whether it was looked at.
     """
 
     numbers: Int64s
-    digits: list[str]
     meanings: list[tuple[Meaning, ...]]
     done: Bools
 
@@ -67,20 +66,20 @@ def numbers_in_parts(text: views.Characters, windows: Int64s, regions: tuple[str
     distinct = [tuple(dict.fromkeys(meaning for _, meaning in found or ())) for found in meanings]
     found_parts = parts[part]
     numbers = np.column_stack([window, found_parts[:, [START, END, EXTENSION]], meant[part]])
-    places = found_parts[:, [START, END]] + (begins + offsets)[window, None]
-    return NumberParts(numbers, _digits(text, places), distinct, done)
+    return NumberParts(numbers, distinct, done)
 
 
-def _digits(text: views.Characters, places: Int64s) -> list[str]:
+def digits_between(text: views.Characters, starts: Int64s, ends: Int64s) -> list[str]:
     """The digits in stretches of texts, as ASCII.
 
     Args:
         text: The texts.
-        places: Shape (stretches, 2): where each begins and ends, in the code points of all texts.
+        starts: Where each begins, in the code points of all texts.
+        ends: Where it ends.
     """
-    sizes = places[:, 1] - places[:, 0]
+    sizes = ends - starts
     edges = np.append(0, np.cumsum(sizes))
-    values = values_of_digits()[text.codepoints[np.repeat(places[:, 0] - edges[:-1], sizes) + np.arange(edges[-1])]]
+    values = values_of_digits()[text.codepoints[np.repeat(starts - edges[:-1], sizes) + np.arange(edges[-1])]]
     is_digit = values <= 9
     digits = (values[is_digit] + ord("0")).tobytes().decode("ascii")
     counts = np.append(0, np.cumsum(is_digit))[edges].tolist()
@@ -104,29 +103,29 @@ def _meant(
     own = parts[:, LAST] - parts[:, FIRST]
     sizes = np.where(how == KEYED, own + KEYS, own)
     keys = np.column_stack([sizes, how, own + parts[:, EXTENSION], found]).astype(np.int32)
-    width, written = keys.shape[1] * keys.itemsize, keys.tobytes()
-    known: dict[bytes, int] = {}
-    places = [known.setdefault(written[at : at + width], len(known)) for at in range(0, len(written), width)]
-    distinct = np.frombuffer(b"".join(known), np.int32).reshape(-1, keys.shape[1])
-    meanings = [digits.of(size, how, total, row) for size, how, total, *row in distinct.tolist()]
-    meant = np.array(places, np.int64)
+    edges = np.arange(len(keys) + 1) * keys.shape[1]
+    sort, firsts = number_alike(keys.ravel().view(np.uint32), edges[:-1], edges[1:])
+    place_of: dict[Meanings | None, int] = {}
+
+    def place(meanings: Meanings | None) -> int:
+        return place_of.setdefault(meanings, len(place_of))
+
+    of_sort = [digits.of(size, how, total, row) for size, how, total, *row in keys[firsts].tolist()]
+    meant = np.array(list(map(place, of_sort)), np.int64)[sort]
     carriers = np.flatnonzero(parts[:, WRITTEN] == CARRIER)
     behind = parts[carriers][:, [FIRST, LAST, WRITTEN]] + parts[carriers][:, [PREFIX]] * (1, 0, 0)
     behind[:, 2] = EXTENDED
     for part, row in zip(carriers.tolist(), digits.read(text, of_part[carriers], behind).tolist(), strict=True):
-        whole, size = meanings[meant[part]], int(own[part])
+        whole, size = of_sort[sort[part]], int(own[part])
         rest = size - int(parts[part, PREFIX])
         if whole:
-            meant[part] = len(meanings)
-            meanings.append(_with_carrier(whole, size, digits.of(rest, CARRIER, rest, row), rest))
-    are_unclear = np.array([found is None for found in meanings], np.bool_)
+            meant[part] = place(_with_carrier(whole, size, digits.of(rest, CARRIER, rest, row), rest))
     begins = of_part[:, 1] + text.first[of_part[:, 0]]
-    for part in np.flatnonzero(are_unclear[meant]).tolist():
+    for part in np.flatnonzero(meant == place_of.get(None, -1)).tolist():
         start, end = (begins[part] + parts[part, [START, END]]).tolist()
         number = text.codepoints[start:end].tobytes().decode("utf-32-le")
-        meant[part] = len(meanings)
-        meanings.append(_read(number, int(own[part]), regions))
-    return meant, meanings
+        meant[part] = place(_read(number, int(own[part]), regions))
+    return meant, list(place_of)
 
 
 @lru_cache(maxsize=1 << 10)

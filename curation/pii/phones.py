@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache, lru_cache
-from itertools import compress, pairwise
 from typing import NamedTuple
 
 import numpy as np
 
-from curation.arrays import Bools, Int64s, UInt8s
+from curation.arrays import Bools, Int64s, UInt8s, UInt32s
+from curation.pii.alike_kernels import number_alike
 from curation.pii.context import (
     ANY_NAME,
     IN_CONTEXT,
@@ -28,7 +28,7 @@ from curation.pii.digit_meanings import Meaning
 from curation.pii.evidence import Match, is_part
 from curation.pii.extensions import end_of_context
 from curation.pii.number_characters import are_joined_letters, kinds_of_characters, values_of_digits
-from curation.pii.number_parts import NumberParts, numbers_in_parts
+from curation.pii.number_parts import NumberParts, digits_between, numbers_in_parts
 from curation.pii.numbering import (
     NATIONAL,
     PLUS,
@@ -242,19 +242,22 @@ def _judge_parts(
     is_again: bool,
 ) -> tuple[list[tuple[int, Match]], Int64s]:
     """Judge windows by their parts, as `judge_windows`: the matches, and the windows that need a closer look."""
-    matches: list[tuple[int, Match]] = []
     characters = texts.characters
-    numbers, digits, meanings, done = found = numbers_in_parts(characters, windows, regions)
+    numbers, meanings, done = found = numbers_in_parts(characters, windows, regions)
     if is_again:
-        are_others = ~_are_fakes(characters, windows, found)
-        numbers, digits = numbers[are_others], list(compress(digits, are_others.tolist()))
-    of_number, must_be_printed = windows[numbers[:, 0]], minimum > PHONE_SCORE
-    numbers[:, 1:3] += of_number[:, 1:2]
-    shapes, printed = _shapes(characters, of_number[:, 0], numbers)
-    narrowed = texts.narrowed("phone", np.column_stack([of_number[:, 0], numbers[:, 1:3]]), of_number[:, 4])
-    columns = (one.tolist() for one in (of_number[:, 0], *numbers[:, 1:3].T, of_number[:, 4], narrowed, printed))
-    known_numbers: dict[bytes, _KnownNumber | None] = {}
-    counts = np.bincount(of_number[:, 0])
+        numbers = numbers[~_are_fakes(characters, windows, found)]
+    rows, near = windows[numbers[:, 0]][:, [0, 4]].T
+    numbers[:, 1:3] += windows[numbers[:, 0], 1:2]
+    shapes, edges, printed = _shapes(characters, rows, numbers)
+    named = texts.narrowed("phone", np.column_stack([rows, numbers[:, 1:3]]), near)
+    may_count = (printed != 0) | (named & (_NAMED | IN_CONTEXT) != 0) | (minimum <= PHONE_SCORE)
+    begins, stops, rows, near, named = (one[may_count] for one in (edges[:-1], edges[1:], rows, near, named))
+    sort, firsts = number_alike(shapes, begins, stops)
+    ends_of_firsts = zip(begins[firsts].tolist(), stops[firsts].tolist(), strict=True)
+    known = [_known(shapes[begin:stop].tobytes(), meanings) for begin, stop in ends_of_firsts]
+    starts, ends = numbers[may_count, 1:3].T
+    digits = digits_between(characters, starts + characters.first[rows], ends + characters.first[rows])
+    counts = np.bincount(rows)
 
     @cache
     def shape_of(row: int) -> str:
@@ -262,20 +265,16 @@ def _judge_parts(
         text = texts.text(row)
         return word_shape(text) if text.isascii() or len(text) < _FEW * counts[row] else ""
 
-    for own, written, row, start, end, near, named, how in zip(digits, shapes, *columns, strict=True):
-        if must_be_printed and not how and not named & (_NAMED | IN_CONTEXT):
+    matches: list[tuple[int, Match]] = []
+    columns = (one.tolist() for one in (sort, rows, starts, ends, near, named))
+    for own, place, row, start, end, words, own_words in zip(digits, *columns, strict=True):
+        one, text = known[place], texts.text(row)
+        if one is None:
             continue
-        text = texts.text(row)
-        try:
-            known = known_numbers[written]
-        except KeyError:
-            known = known_numbers[written] = _known(written, meanings)
-        if known is None:
-            continue
-        if known.ways is None:
-            match = judge_phone(text, Span(start, end, PHONE_SCORE), regions, near)
+        if one.ways is None:
+            match = judge_phone(text, Span(start, end, PHONE_SCORE), regions, words)
         else:
-            match = _judge_known(text, start, end, own, known, named, shape_of(row) if named else "")
+            match = _judge_known(text, start, end, own, one, own_words, shape_of(row) if own_words else "")
         if match is not None:
             matches.append((row, match))
     return matches, windows[~done]
@@ -304,8 +303,10 @@ def _are_fakes(text: views.Characters, windows: Int64s, found: NumberParts) -> B
     return are_fakes
 
 
-def _shapes(characters: views.Characters, rows: Int64s, numbers: Int64s) -> tuple[Iterator[bytes], UInt8s]:
-    """The shape of each number with what is around it, and how it is printed, as `write_shapes` writes both.
+def _shapes(characters: views.Characters, rows: Int64s, numbers: Int64s) -> tuple[UInt32s, Int64s, UInt8s]:
+    """The shape of each number with what is around it, where each begins and ends, and how each number is printed.
+
+    `write_shapes` writes them.
 
     Args:
         characters: The texts.
@@ -323,8 +324,7 @@ def _shapes(characters: views.Characters, rows: Int64s, numbers: Int64s) -> tupl
         *(kinds_of_characters(), values_of_digits(), are_joined_letters(), plain_codes(), shapes, edges, printed),
     )
     numbers[:, 1] = starts - offsets
-    written = shapes[: edges[-1]].tobytes()
-    return (written[first:last] for first, last in pairwise((edges * shapes.itemsize).tolist())), printed
+    return shapes, edges, printed
 
 
 _WholeNumber = tuple[str, bool, Collection[Number | Meaning]]

@@ -23,7 +23,7 @@ from curation.pii import (
     phone_matcher,
 )
 from curation.pii.extensions import end_of_context
-from curation.pii.number_parts import _parts, numbers_in_parts
+from curation.pii.number_parts import _parts, digits_between, numbers_in_parts
 from curation.pii.numbering import digits_of
 from curation.pii.recognizers import phones
 from curation.pii.windows import number_windows, shown
@@ -124,7 +124,9 @@ def compared(texts: Sequence[str], regions: tuple[str, ...] = REGIONS) -> tuple[
     """Assert that windows have the numbers that a search with expressions finds; how many were looked at, and found."""
     view = views.characters(pa.array(texts, pa.string()))
     windows = number_windows(view)
-    numbers, all_digits, meanings, done = numbers_in_parts(view, windows, regions)
+    numbers, meanings, done = numbers_in_parts(view, windows, regions)
+    begins = view.first[windows[numbers[:, 0], 0]] + windows[numbers[:, 0], 1]
+    all_digits = digits_between(view, begins + numbers[:, 1], begins + numbers[:, 2])
     found: dict[int, dict[tuple[int, int], set[tuple[int, str, str, int]]]] = {}
     for (window, first, last, extension, meant), digits in zip(numbers.tolist(), all_digits, strict=True):
         row, start, *_ = windows[window].tolist()

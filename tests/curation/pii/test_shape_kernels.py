@@ -27,7 +27,7 @@ def printed(text: str) -> tuple[int, str]:
     """How the kernel says that a number is printed, and the number without a bracket that is not part of it."""
     characters = views.characters(pa.array([f"{text}\n"], pa.string()))
     numbers = np.array([[0, 0, len(text), 0, 0]])
-    _, found = phones._shapes(characters, np.zeros(1, np.int64), numbers)
+    *_, found = phones._shapes(characters, np.zeros(1, np.int64), numbers)
     return int(found[0]), text[numbers[0, 1] :]
 
 
