@@ -39,8 +39,8 @@ from curation.pii.context_kernels import REACH
 from curation.pii.evidence import DOUBTFUL, Match, is_part
 from curation.pii.number_characters import values_of_digits
 from curation.pii.numbering import digits_of
-from curation.pii.recognizers import GROUPED_SSN_SCORE, SSN_SCORE, Span
-from curation.pii.windows import LETTER, are_joined, classes, plain, plain_codes
+from curation.pii.recognizers import GROUPED_SSN_SCORE, SSN_SCORE, Span, ibans
+from curation.pii.windows import LETTER, are_joined, capital_codes, classes, plain, plain_codes
 from curation.text import views
 
 _AROUND, _NAME_REACH, _OTHER_REACH = 5, REACH + 1, 160
@@ -193,7 +193,22 @@ def judge_card(text: str, span: Span, named: int = ANY_NAME, form: _CardForm | N
     return Match("credit_card", start, end, score, digits, digits in TEST_CARDS)
 
 
-def judge_iban(text: str, span: Span) -> Match | None:
+def judge_ibans(texts: SearchedTexts, windows: Int64s, *_: object) -> tuple[list[tuple[int, Match]], Int64s]:
+    """The account numbers in windows; no window is left. Arguments are as in `Kind.judge_all`."""
+    characters, rows = texts.characters, windows[:, 0]
+    begins, ends = (windows[:, 1:3] + characters.first[rows, None]).T
+    edges = np.append(0, np.cumsum(ends - begins))
+    places = np.repeat(begins - edges[:-1], ends - begins) + np.arange(edges[-1])
+    written = capital_codes()[characters.codepoints[places]].tobytes().decode("ascii")
+    matches = []
+    for row, begin, (first, last) in zip(rows.tolist(), windows[:, 1].tolist(), pairwise(edges.tolist()), strict=True):
+        for one in ibans(written[first:last]):
+            span = Span(begin + one.start, begin + one.end, one.score)
+            matches.append((row, judge_iban(texts.text(row), span)))
+    return matches, windows[:0]
+
+
+def judge_iban(text: str, span: Span) -> Match:
     """Judge an IBAN, whose check digits, country and length are verified."""
     value = re.sub(r"[ -]", "", plain(text[span.start : span.end])).upper()
     return Match("iban", span.start, span.end, span.score, value, value in EXAMPLE_IBANS)

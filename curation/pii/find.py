@@ -99,8 +99,9 @@ KINDS = {
     "iban": Kind(
         windows.iban_windows,
         windows.capital,
-        recognizers.ibans,
+        _nothing,
         lambda text, span, *_: accounts.judge_iban(text, span),
+        judge_all=accounts.judge_ibans,
     ),
     "credit_card": Kind(
         number_windows,

@@ -510,14 +510,13 @@ def _read_kinds(
     """
     if end - begin > MAX_WIDTH:
         return False
-    count, run, between = 0, 0, 0
+    count, between = 0, 0
     for i in range(begin, end):
         code = codepoints[i]
         kind = classes[code]
         kinds[i - begin], before[i - begin], led[i - begin] = kind, count, between
         between = 0 if kind & NOT_PUNCTUATION else between + 1
-        run = run + 1 if kind == DIGIT else 0
-        if not kind & OF_NUMBERS or run > MAX_RUN or count == MAX_DIGITS:
+        if not kind & OF_NUMBERS or count == MAX_DIGITS:
             return False
         if kind == DIGIT:
             values[count] = digit_values[code]
@@ -546,7 +545,8 @@ def _next_candidate(kinds: UInt16s, led: Int64s, place: int, size: int) -> tuple
         if groups == MAX_GROUPS:
             break
         groups += 1
-        while following < size and kinds[following] == DIGIT:
+        longest = min(size, following + MAX_RUN)
+        while following < longest and kinds[following] == DIGIT:
             following += 1
         end = following
         while following < size and kinds[following] != DIGIT:

@@ -18,7 +18,8 @@ MIN_ABROAD = 6
 MAX_BETWEEN, MAX_GROUPS = 4, 21
 """Punctuation between two groups of digits, and groups, of a candidate."""
 MAX_RUN, MAX_DIGITS = 20, 100
-"""Digits of the longest group that libphonenumber takes as a whole, and of windows in which numbers are searched."""
+"""Digits of the longest group of a candidate, behind which another one begins, and of windows in which numbers are
+searched."""
 
 
 @kernel

@@ -83,6 +83,16 @@ def plain_codes() -> UInt8s:
 
 
 @cache
+def capital_codes() -> UInt8s:
+    """The character of ASCII for every code point in `capital`, 0 for all others. Shape (0x110000,)."""
+    codes = np.zeros(_ALL_CODES, np.uint8)
+    codes[:128] = range(128)
+    for mapped in (_PLAIN, _CAPITALS):
+        codes[list(mapped)] = list(mapped.values())
+    return codes
+
+
+@cache
 def _tables() -> tuple[UInt8s, Bools, UInt8s]:
     import regex
 

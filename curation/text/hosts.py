@@ -7,6 +7,8 @@ from threading import Lock
 from typing import Any
 from urllib.parse import urlsplit
 
+MAX_LABEL = 63
+"""Characters of the longest label of a host. Decoding a longer one would take time quadratic in its length."""
 _LOAD_LOCK = Lock()
 
 
@@ -64,9 +66,12 @@ def has_public_suffix(host: str) -> bool:
     >>> has_public_suffix("b.ck"), has_public_suffix("a.b.ck"), has_public_suffix("www.ck")
     (False, True, True)
     """
-    host = in_ascii(host.lower())
+    host = host.lower()
     before, _, last = host.rpartition(".")
-    if not before or last not in _top_levels() or host in suffixes():
+    if not before or last not in _top_levels():
+        return False
+    host = in_ascii(host)
+    if host in suffixes():
         return False
     return f"*.{host.partition('.')[2]}" not in suffixes() or f"!{host}" in suffixes()
 
@@ -95,6 +100,20 @@ def in_ascii(host: str) -> str:
     )
 
 
+def in_unicode(label: str) -> str:
+    """A label as it is read, if it is one of the domain name system with other letters than those of ASCII.
+
+    >>> in_unicode("xn--p1ai"), in_unicode("com")
+    ('рф', 'com')
+    """
+    if not label.startswith("xn--") or len(label) > MAX_LABEL:
+        return label
+    try:
+        return label.removeprefix("xn--").encode().decode("punycode")
+    except UnicodeError:
+        return label
+
+
 def _host(url: str) -> str:
     try:
         return urlsplit(url if "://" in url else f"//{url}").hostname or ""
@@ -113,7 +132,9 @@ def _extractor() -> Any:
 
 @cache
 def _top_levels() -> frozenset[str]:
-    return frozenset(suffix.rpartition(".")[2] for suffix in suffixes())
+    """The top-level domains; those in other letters in both forms."""
+    listed = {suffix.rpartition(".")[2] for suffix in suffixes()}
+    return frozenset(listed | set(map(in_unicode, listed)))
 
 
 @lru_cache(maxsize=1 << 16)

@@ -14,13 +14,10 @@ from urllib.parse import quote, unquote
 
 import idna
 
-from curation.text.hosts import in_ascii, is_public_suffix
+from curation.text.hosts import in_ascii, in_unicode, is_public_suffix
 
 MAX_HOST = 253
 """Characters of the longest host that the domain name system allows; a longer one is no host."""
-
-MAX_LABEL = 63
-"""Characters of the longest label of a host. Decoding a longer one would take time quadratic in its length."""
 
 MAX_RAW_HOST = 2_048
 """Characters of a host as it is written: escapes, and characters that are dropped, may make it longer than MAX_HOST."""
@@ -262,16 +259,7 @@ def _without_dots(path: str) -> str:
 def _in_unicode(host: str) -> str:
     if "xn--" not in host:
         return host
-    return ".".join(map(_label_in_unicode, host.split(".")))
-
-
-def _label_in_unicode(label: str) -> str:
-    if not label.startswith("xn--") or len(label) > MAX_LABEL:
-        return label
-    try:
-        return label.removeprefix("xn--").encode().decode("punycode")
-    except UnicodeError:
-        return label
+    return ".".join(map(in_unicode, host.split(".")))
 
 
 def is_plain_domain(text: str) -> bool:

@@ -48,6 +48,8 @@ GROUPS = (
     "7",
     "\u0660\u0663\u0660",
     "\u0968\u0967\u0968",
+    "12345678901234567890",
+    "2127365000212736500021",
 )
 BETWEEN = (
     "",
@@ -120,6 +122,12 @@ TEXTS = st.tuples(
 ).map("".join)
 
 
+BEHIND_DIGITS = (
+    *("212-736-5000", " 212-736-5000", "-736-5000", "/030 22756869", " (212) 736-5000", "+1 212 736 5000", ""),
+    *(" ext 5", " 2127365000"),
+)
+
+
 def compared(texts: Sequence[str], regions: tuple[str, ...] = REGIONS) -> tuple[int, int]:
     """Assert that windows have the numbers that a search with expressions finds; how many were looked at, and found."""
     view = views.characters(pa.array(texts, pa.string()))
@@ -158,6 +166,19 @@ def compared(texts: Sequence[str], regions: tuple[str, ...] = REGIONS) -> tuple[
 def test_the_same_numbers_as_expressions(texts: list[str]) -> None:
     """A window that is looked at has the numbers that a search with expressions finds."""
     compared(texts)
+
+
+def test_many_digits_without_punctuation() -> None:
+    """Twenty digits are a group of a number, of which there are at most 21, and the next ones another."""
+    chance, texts = random.Random(1), []
+    for _ in range(5000):
+        groups = "".join(chance.choice("0123456789") + chance.choice("- ./") for _ in range(chance.randint(0, 22)))
+        digits = "".join(chance.choices("0123456789", k=chance.randint(5, 54)))
+        last = chance.choice(("2127365000", "0302275686", "1212736500"))
+        texts.append(f"{groups}{digits}{last}{chance.choice(BEHIND_DIGITS)}")
+    seen, found = compared(texts)
+    assert seen > 0.9 * len(texts)
+    assert found > len(texts) / 2
 
 
 @pytest.mark.parametrize("max_bytes", [1 << 28, 300_000])

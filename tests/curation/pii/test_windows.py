@@ -86,3 +86,11 @@ def test_shown_keeps_positions() -> None:
         assert len(view(text)) == len(text)
     assert windows.shown(text) == "\n" * 4 + "a@b.cn。Tel\u00a01–2 " + "\n" * 4 + " ٣ " + "\n" * 5
     assert windows.capital("de89\u00a01–2") == "DE89 1-2"
+
+
+def test_capital_codes() -> None:
+    """The table of `capital` has its characters of ASCII, and none for other characters."""
+    everything = "".join(map(chr, range(0x110000)))
+    expected = [ord(one) if one.isascii() and one != "\n" else 0 for one in windows.capital(everything)]
+    expected[ord("\n")] = ord("\n")
+    assert windows.capital_codes().tolist() == expected
