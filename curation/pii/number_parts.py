@@ -18,9 +18,9 @@ from curation.pii.alike_kernels import number_alike
 from curation.pii.digit_meanings import Meaning, Meanings, digit_meanings
 from curation.pii.extensions import extensions_of
 from curation.pii.number_characters import kinds_of_characters, values_of_digits
-from curation.pii.numbering_plans import main_region, regions_of
+from curation.pii.numbering_plans import main_region, plan_of, regions_of
 from curation.pii.part_kernels import COLUMNS, END, EXTENSION, FIRST, LAST, PREFIX, START, WINDOW, WRITTEN, find_parts
-from curation.pii.range_kernels import CARRIER, EXTENDED, KEYED, KEYS
+from curation.pii.range_kernels import CARRIER, EXTENDED, KEYED, KEYS, NONE
 from curation.pii.search_kernels import search_parts
 from curation.text import views
 
@@ -112,7 +112,7 @@ def _meant(
 
     of_sort = [digits.of(size, how, total, row) for size, how, total, *row in keys[firsts].tolist()]
     meant = np.array(list(map(place, of_sort)), np.int64)[sort]
-    carriers = np.flatnonzero(parts[:, WRITTEN] == CARRIER)
+    carriers = np.flatnonzero(parts[:, PREFIX] != NONE)
     behind = parts[carriers][:, [FIRST, LAST, WRITTEN]] + parts[carriers][:, [PREFIX]] * (1, 0, 0)
     behind[:, 2] = EXTENDED
     for part, row in zip(carriers.tolist(), digits.read(text, of_part[carriers], behind).tolist(), strict=True):
@@ -141,15 +141,16 @@ def _with_carrier(whole: Meanings, size: int, rest: Meanings | None, behind: int
     Returns:
         None if that needs a closer look.
     """
-    again = {} if rest is None else dict(rest)
-    mains = [again.get(main_region(one.country) or "") for _, one in whole]
-    if None in mains:
-        return None
-    return tuple(
-        (region, one)
-        for (region, one), other in zip(whole, mains, strict=True)
-        if other and other.country == one.country and size - one.cut == behind - other.cut
-    )
+    again, kept = dict(rest or ()), []
+    for region, one in whole:
+        main = main_region(one.country) or ""
+        if main and size - one.cut > behind and not plan_of(main).may_lengthen:
+            continue  # fewer digits are behind the code than the number has
+        if main not in again:
+            return None
+        if again[main].country == one.country and size - one.cut == behind - again[main].cut:
+            kept.append((region, one))
+    return tuple(kept)
 
 
 def _read(written: str, size: int, regions: tuple[str, ...]) -> Meanings | None:

@@ -268,12 +268,17 @@ class NumberingPlan:
         pattern = "" if self._prefix is None else self._prefix.pattern
         # What follows a prefix with groups only moves.
         prefix = self._parts_of_prefix[0] if self.changed else re.sub(r"\(\\d[^()]*\)", "", pattern)
-        if not self.changed and (self._transform not in ("", "\\1", "\\2") or "\\d{" in prefix):
+        if not self.changed and (self.may_lengthen or "\\d{" in prefix):
             return None
         conditions = (expression for *_, expression in main_plan(self.country).national.conditions())
         regions = [text for one in _metadata(self.country) for text in (one.leading_digits or "", _general(one))]
         expressions = (prefix, *self.changed, *_patterns(self.country), *conditions, *regions)
         return prefix if all(map(is_supported, expressions)) else None
+
+    @property
+    def may_lengthen(self) -> bool:
+        """Whether a number may get other digits instead of its national prefix, and so more of them."""
+        return self._transform not in ("", "\\1", "\\2")
 
     @property
     def changed(self) -> tuple[str, ...]:

@@ -45,7 +45,7 @@ WINDOW, ORIGIN, CANDIDATE, CANDIDATE_END, START, END, FIRST, LAST, WRITTEN, EXTE
 """What is said of a part: its window; the place from which on its candidate is the next one that has parts; where the
 candidate begins and ends; where the part does; the number of digits before it, and up to its end without an extension;
 how it is written, as in `range_kernels`; the number of digits of its extension, and of those before the code of a
-carrier. Places are counted from the start of the window."""
+carrier, NONE if there is none. Places are counted from the start of the window."""
 COLUMNS = 11
 NEXT_X, LAST_MARK, DOUBLES = range(3)
 MARKS = 3
@@ -225,13 +225,14 @@ def find_parts(
                     row = parts[count]
                     row[WINDOW], row[ORIGIN], row[CANDIDATE], row[CANDIDATE_END] = window, origin, low, high
                     row[START], row[END], row[FIRST], row[LAST] = part, stop, before[part], last_digit
-                    if plus and written != UNREAD:
-                        written = UNREAD if written == CARRIER else AFTER_PLUS
-                    elif n_letters > 0 and plus == 0:
-                        written = KEYED
-                    row[WRITTEN], row[EXTENSION], row[PREFIX] = written, extension, 0
+                    row[PREFIX] = NONE
                     if written == CARRIER:
                         row[PREFIX] = before[marks[NEXT_X, part]] - before[part]
+                    if plus and written != UNREAD:
+                        written = AFTER_PLUS
+                    elif n_letters > 0 and plus == 0:
+                        written = KEYED
+                    row[WRITTEN], row[EXTENSION] = written, extension
                     count += 1
                     wanted[stop] = True
                 place = high
@@ -352,6 +353,9 @@ def _read_part(
     if is_extended and before[mark] - before[part] < _MIN_VIABLE:
         # Too few digits for a number, so that all of them may be one.
         return UNREAD if is_double or not has_x else NONE, digits, 0, 0
+    if is_extended and is_double and _is_behind_double(kinds, marks, part, mark):
+        # Behind the code of a carrier, no digits but those of the extension follow.
+        return NONE, digits, 0, 0
     if has_x and not is_double:
         # An "x" only precedes an extension, or is the last character.
         is_valid = is_extended and before[first_x] == before[mark]
@@ -362,6 +366,15 @@ def _read_part(
     if is_double and not is_extended and mark == first_x + 1:
         written = CARRIER
     return written, last_digit, digits - last_digit, 0
+
+
+@leaf
+def _is_behind_double(kinds: UInt16s, marks: Int64s, part: int, mark: int) -> bool:
+    """Whether an "x" or "~" ends "xx", or follows it with only punctuation between them. Arguments as `_read_part`."""
+    place = mark
+    while place > part and kinds[place - 1] != DIGIT:
+        place -= 1
+    return bool(marks[DOUBLES, mark + 1] > marks[DOUBLES, place + 1])
 
 
 @leaf

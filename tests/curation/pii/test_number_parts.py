@@ -296,16 +296,19 @@ def test_few_numbers_are_read_alone(forms: tuple[str, ...], monkeypatch: pytest.
 def test_codes_of_carriers() -> None:
     """With "xx" for the code of a carrier, a number is one if the digits behind it mean the same as all."""
     chance = random.Random(9)
-    prefixes = ("0xx", "(0xx", "0 xx ", "90xx", "xx", "+55xx", "0055 xx ", "0-xx-", "0xxx", "0XX21 xx")
+    prefixes = ("0xx", "(0xx", "0 xx ", "90xx", "xx", "+55xx", "0055 xx ", "0-xx-", "0xxx", "0XX21 xx", "0xx~", "0xX",
+                "+49xx", "+49 (0)xx", "+49 30 22756869xx", "030 22756869 xx-")  # fmt: skip
+    behind = ("", "", " x5", " xx 5", " ext 5", "xx12", "x x12", "xx~12")
     texts = [
-        f"{chance.choice(prefixes)}{chance.randint(1, 999)}{chance.choice((' ', ') ', '-'))}"
-        f"{chance.randint(1000, 99999)}-{chance.randint(1000, 9999)}{chance.choice(('', '', ' x5', ' xx 5', ' ext 5'))}"
-        for _ in range(2000)
+        f"{chance.choice(prefixes)}{chance.randint(1, 999)}{chance.choice((' ', ') ', '-', ''))}"
+        f"{chance.randint(1000, 99999)}{chance.choice('--/')}{chance.randint(1000, 9999)}{chance.choice(behind)}"
+        for _ in range(3000)
     ]
+    texts += [f"{chance.choice(prefixes)}{chance.randint(10**5, 10**10)}{chance.choice(behind)}" for _ in range(2000)]
     for regions in (("BR",), ("US", "DE", "BR", "AR"), ("GB", "CN")):
         looked_at, found = compared(texts, regions)
-        assert looked_at > 1900
-        assert found > 20
+        assert looked_at > 0.95 * len(texts)
+        assert found > 100
 
 
 def test_little_room(monkeypatch: pytest.MonkeyPatch) -> None:
