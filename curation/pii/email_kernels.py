@@ -233,13 +233,17 @@ def _has_suffix(
     if begin == start:
         return 0
     first = codepoints[begin]
-    has_others = False
+    has_others, has_ascii, is_unclear = False, False, False
     for place in range(begin, end):
         code = codepoints[place]
-        has_others = has_others or code > 127
+        has_others, has_ascii = has_others or code > 127, has_ascii or code <= 127
         # Of top-level domains, only some that begin with "v" have letters of ASCII and others. K is the Kelvin sign.
         if code > 127 and plain[code] == 65 and (first > 127 or first | 32 == 118 or code == 0x212A):
-            return _UNCLEAR
+            is_unclear = True
+            if first | 32 == 118 or code == 0x212A:
+                return _UNCLEAR
+    if is_unclear:
+        return 0 if has_ascii else _UNCLEAR
     if not _kind_of(codepoints, begin, end, words, edges, kinds) & TOP_LEVEL:
         return 0
     for place in range(start, begin):
@@ -292,7 +296,9 @@ def _is_glued(codepoints: UInt32s, place: int, end: int) -> int:
         return 1
     if (_is_upper(here) and (_is_lower(before) or _is_lower(after))) or _is_glued_word(codepoints, place, end):
         return 1
-    return _UNCLEAR if before > 127 or here > 127 or after > 127 else 0
+    has_others = before > 127 or here > 127 or after > 127
+    # Small letters are no capitals behind which another word begins, and hyphens nothing at all.
+    return _UNCLEAR if has_others and (here > 127 or is_digit(here) or _is_letter(here)) else 0
 
 
 @leaf
