@@ -229,11 +229,15 @@ def judge_ssns(
     surroundings = _surroundings(texts.characters, places, reach, others)
     columns = (one.tolist() for one in (places, numbers[:, DIGITS], are_grouped, named))
     known: dict[bytes, float | None] = {}
+    counts = np.bincount(places[:, 0]).tolist()
     matches = []
     for around, (row, start, end), digits, is_grouped, may_be_named in zip(surroundings, *columns, strict=True):
         if may_be_named & OTHERWISE:
+            whole = texts.shape(row, counts[row])
+            if minimum > DOUBTFUL and is_named_otherwise(texts.text(row), start, end, may_be_named, whole):
+                continue
             span = Span(start, end, GROUPED_SSN_SCORE if is_grouped else SSN_SCORE)
-            match = judge_ssn(texts.text(row), span, may_be_named)
+            match = judge_ssn(texts.text(row), span, may_be_named, whole)
         else:
             if around not in known:
                 text, first, last, grouped, near = _unpacked(around, 4)
@@ -285,20 +289,21 @@ def _unpacked(around: bytes, columns: int) -> tuple[Any, ...]:
     return around[:-size].decode("utf-32-le"), *struct.unpack(f"<{columns}I", around[-size:])
 
 
-def judge_ssn(text: str, span: Span, named: int = ANY_NAME) -> Match | None:
+def judge_ssn(text: str, span: Span, named: int = ANY_NAME, whole: str = "") -> Match | None:
     """Judge a social security number: doubtful unless it has hyphens; None if it is part of something longer.
 
     Args:
         text: The text.
         span: Span found by the recognizer.
         named: What words may name it, as bits.
+        whole: The `word_shape` of the text, if it is known.
     """
     start, end = span.start, span.end
     may_be_other = named & OTHERWISE
     begin = max(0, start - (_OTHER_REACH if may_be_other else _NAME_REACH if named & NAMED["us_ssn"] else _AROUND))
-    around = text[begin : end + _AROUND]
+    around = (whole or text)[begin : end + _AROUND]
     # Long texts that are not ASCII hardly ever have the same shape.
-    form = word_shape(around) if around.isascii() or not named else around
+    form = word_shape(around) if not whole and (around.isascii() or not named) else around
     score = _ssn_score(form, start - begin, end - begin, span.score, named)
     if score is None:
         return None

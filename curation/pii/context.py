@@ -26,6 +26,8 @@ BONUS = 0.35
 """Added to the score in context, as in presidio; the sum is at least MIN_SCORE."""
 MIN_SCORE = 0.4
 _LABEL_REACH = 12
+_FEW = 100
+"""Characters of a text for each of its numbers that take as much time as what is around one."""
 _OTHER_REACH = 40
 _FEW_WORDS = 3
 """Words before a match that say what it is."""
@@ -240,6 +242,24 @@ class SearchedTexts:
         self.characters = views.characters(column)
         self.marks = np.zeros(len(self.characters.codepoints), np.uint8)
         self.text = cache(lambda row: str(column[row].as_py()))
+        self._shapes: dict[int, str] = {}
+
+    def shape(self, row: int, numbers: int) -> str:
+        """The `word_shape` of a whole text, if that takes less time than the shapes of what is around its numbers.
+
+        Args:
+            row: The row of the text.
+            numbers: How many numbers in it are judged.
+
+        Returns:
+            "" if it takes more time.
+        """
+        if row not in self._shapes:
+            text = self.text(row)
+            if not text.isascii() and len(text) >= _FEW * numbers:
+                return ""
+            self._shapes[row] = word_shape(text)
+        return self._shapes[row]
 
     def narrowed(self, kind: str, numbers: Int64s, named: Int64s) -> Int64s:
         """Which of the words near numbers may name each of them, as bits; IN_CONTEXT if one does for certain.

@@ -356,6 +356,8 @@ def _read_part(
     if is_extended and is_double and _is_behind_double(kinds, marks, part, mark):
         # Behind the code of a carrier, no digits but those of the extension follow.
         return NONE, digits, 0, 0
+    if is_double and not is_extended and _has_single_x(kinds, first_x, stop):
+        return NONE, digits, 0, 0
     if has_x and not is_double:
         # An "x" only precedes an extension, or is the last character.
         is_valid = is_extended and before[first_x] == before[mark]
@@ -375,6 +377,16 @@ def _is_behind_double(kinds: UInt16s, marks: Int64s, part: int, mark: int) -> bo
     while place > part and kinds[place - 1] != DIGIT:
         place -= 1
     return bool(marks[DOUBLES, mark + 1] > marks[DOUBLES, place + 1])
+
+
+@leaf
+def _has_single_x(kinds: UInt16s, place: int, stop: int) -> bool:
+    """Whether any "x" between two places, but not the last character, is not one of "xx"."""
+    while place < stop - 1:
+        if kinds[place] == X and kinds[place + 1] != X:
+            return True
+        place += 2 if kinds[place] == X else 1
+    return False
 
 
 @leaf

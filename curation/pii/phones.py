@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Collection, Mapping, Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +22,6 @@ from curation.pii.context import (
     in_context,
     is_named_otherwise,
     may_be_in_context,
-    word_shape,
 )
 from curation.pii.digit_meanings import Meaning
 from curation.pii.evidence import Match, is_part
@@ -64,8 +63,6 @@ _DATE_PATTERN = (
 _DATE = re.compile(_DATE_PATTERN)
 _QUAD = re.compile(r"(?!\d\d(?:\.\d\d){3}$|\d{3}\.\d{3}\.\d\d\.\d\d$)\d{1,3}(?:\.\d{1,3}){3}")
 """Four groups separated by full stops, which are an address or version, except two digits each or 044.668.18.00."""
-_FEW = 100
-"""Characters of a text for each of its numbers that take as much time as what is around one."""
 _MAX_SHAPE, _UNCLEAR = 128, frozenset("+＋/")
 """Characters of a window whose shape says whether a number may be in it, and what it must not have for that."""
 _INTERNATIONAL = re.compile(r"[(（\[［]?[+＋]")
@@ -257,14 +254,7 @@ def _judge_parts(
     known = [_known(shapes[begin:stop].tobytes(), meanings) for begin, stop in ends_of_firsts]
     starts, ends = numbers[may_count, 1:3].T
     digits = digits_between(characters, starts + characters.first[rows], ends + characters.first[rows])
-    counts = np.bincount(rows)
-
-    @cache
-    def shape_of(row: int) -> str:
-        """The shape of a whole text, if that takes less time than the shapes of what is around its numbers."""
-        text = texts.text(row)
-        return word_shape(text) if text.isascii() or len(text) < _FEW * counts[row] else ""
-
+    counts = np.bincount(rows).tolist()
     matches: list[tuple[int, Match]] = []
     columns = (one.tolist() for one in (sort, rows, starts, ends, near, named))
     for own, place, row, start, end, words, own_words in zip(digits, *columns, strict=True):
@@ -274,7 +264,8 @@ def _judge_parts(
         if one.ways is None:
             match = judge_phone(text, Span(start, end, PHONE_SCORE), regions, words)
         else:
-            match = _judge_known(text, start, end, own, one, own_words, shape_of(row) if own_words else "")
+            whole = texts.shape(row, counts[row]) if own_words else ""
+            match = _judge_known(text, start, end, own, one, own_words, whole)
         if match is not None:
             matches.append((row, match))
     return matches, windows[~done]

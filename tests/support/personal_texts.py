@@ -49,6 +49,10 @@ def _other_letters(chance: random.Random, length: int) -> str:
     return "".join(chr(chance.randint(0x430, 0x44F)) for _ in range(length))
 
 
+def _arabic(chance: random.Random, length: int) -> str:
+    return "".join(chr(0x660 + chance.randrange(10)) for _ in range(length))
+
+
 def _ipv4(chance: random.Random) -> str:
     return ".".join(str(chance.randint(1, 255)) for _ in range(4))
 
@@ -241,6 +245,29 @@ LINES: dict[str, Part] = {
     ),
     "words for other numbers before phones": lambda chance: (
         f"call 10 {_american(chance)} isbn 13 {_american(chance)} and 10 {_american(chance)}\n"
+    ),
+    "addresses and phones between digits": lambda chance: (
+        f"{_ipv4(chance)} {_american(chance)}x{_digits(chance, 4)} {_digits(chance, 4)} {_digits(chance, 4)}"
+        f"{_digits(chance, 20)}/字#\n"
+    ),
+    "phones behind 42 digits": lambda chance: f"{_digits(chance, 42)}({_american(chance)}/ท{_ipv4(chance)}#, ",
+    "prefixes for calls abroad and many digits": lambda chance: (
+        f"00{chance.choice((33, 44, 49))} {_digits(chance, 22)}电话 &-020 {_digits(chance, 4)} {_digits(chance, 4)}- "
+    ),
+    "digits of two scripts in a row": lambda chance: (
+        f"4{_digits(chance, 15)}{_arabic(chance, 10)}:\nдоб.{_ipv4(chance)}((28) 9{_digits(chance, 4)}-4350//"
+    ),
+    "phones and xx": lambda chance: f"+49 (0) {_digits(chance, 3)} {_digits(chance, 6)}xx{_digits(chance, 1)}), ",
+    "xx before calls abroad": lambda chance: f"전화{_american(chance)}.xx-0049 {_digits(chance, 10)}, ",
+    "phones, x and xx": lambda chance: f"({_american(chance)}(xx1.x{_digits(chance, 3)}-79-4048/ı a.b@c-d.co.uk: ",
+    "SSN after isbn 13": lambda chance: f"+SSN:.0039 {_digits(chance, 9)}\nisbn 13.#{_digits(chance, 3)}-08-0337\n",
+    "e-mail next to digits of other scripts": lambda chance: (
+        f"{_letters(chance, 4)}@b{_digits(chance, 2)}.com-{_arabic(chance, 10)},({_american(chance)} ext fax-/, "
+    ),
+    "e-mail next to full-width words": lambda chance: f"{_letters(chance, 6)}.b@c-d.co.uk-ｅｘｔ\n",
+    "e-mail and dotted capitals": lambda chance: f"{_letters(chance, 2)}.b@c-d.co.uk.İ-12:#",
+    "invalid IBANs and dashes": lambda chance: (
+        f"DE{_digits(chance, 2)} " + " ".join(_digits(chance, 4) for _ in range(4)) + f" 00—)({_american(chance)},"
     ),
     "Italian contacts": lambda chance: (
         f"Tel. 0{chance.randint(2, 99)} {_digits(chance, chance.randint(6, 8))} - "
