@@ -238,10 +238,10 @@ def _has_suffix(
         code = codepoints[place]
         has_others, has_ascii = has_others or code > 127, has_ascii or code <= 127
         # Of top-level domains, only some that begin with "v" have letters of ASCII and others. K is the Kelvin sign.
-        if code > 127 and plain[code] == 65 and (first > 127 or first | 32 == 118 or code == 0x212A):
-            is_unclear = True
+        if code > 127 and plain[code] == 65:
             if first | 32 == 118 or code == 0x212A:
                 return _UNCLEAR
+            is_unclear = is_unclear or first > 127
     if is_unclear:
         return 0 if has_ascii else _UNCLEAR
     if not _kind_of(codepoints, begin, end, words, edges, kinds) & TOP_LEVEL:
