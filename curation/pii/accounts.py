@@ -197,9 +197,8 @@ def judge_ibans(texts: SearchedTexts, windows: Int64s, *_: object) -> tuple[list
     """The account numbers in windows; no window is left. Arguments are as in `Kind.judge_all`."""
     characters, rows = texts.characters, windows[:, 0]
     begins, ends = (windows[:, 1:3] + characters.first[rows, None]).T
-    edges = np.append(0, np.cumsum(ends - begins))
-    places = np.repeat(begins - edges[:-1], ends - begins) + np.arange(edges[-1])
-    written = capital_codes()[characters.codepoints[places]].tobytes().decode("ascii")
+    codepoints, edges = characters.between(begins, ends)
+    written = capital_codes()[codepoints].tobytes().decode("ascii")
     matches = []
     for row, begin, (first, last) in zip(rows.tolist(), windows[:, 1].tolist(), pairwise(edges.tolist()), strict=True):
         for one in ibans(written[first:last]):

@@ -77,9 +77,8 @@ def digits_between(text: views.Characters, starts: Int64s, ends: Int64s) -> list
         starts: Where each begins, in the code points of all texts.
         ends: Where it ends.
     """
-    sizes = ends - starts
-    edges = np.append(0, np.cumsum(sizes))
-    values = values_of_digits()[text.codepoints[np.repeat(starts - edges[:-1], sizes) + np.arange(edges[-1])]]
+    codepoints, edges = text.between(starts, ends)
+    values = values_of_digits()[codepoints]
     is_digit = values <= 9
     digits = (values[is_digit] + ord("0")).tobytes().decode("ascii")
     counts = np.append(0, np.cumsum(is_digit))[edges].tolist()

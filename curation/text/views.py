@@ -39,6 +39,19 @@ class Characters:
         """The view of the given rows, which shares the flat array."""
         return Characters(self.codepoints, self.first[rows], self.last[rows])
 
+    def between(self, starts: Int64s, ends: Int64s) -> tuple[UInt32s, Int64s]:
+        """The code points of stretches of the texts, one after the other, and where each stretch begins and ends there.
+
+        Args:
+            starts: Where each begins, in the code points of all texts.
+            ends: Where it ends.
+
+        Returns:
+            The code points, and the edges of the stretches in them, shape (stretches + 1,).
+        """
+        edges = np.append(0, np.cumsum(ends - starts))
+        return self.codepoints[np.repeat(starts - edges[:-1], ends - starts) + np.arange(edges[-1])], edges
+
 
 @dataclass(frozen=True, slots=True)
 class Spans:

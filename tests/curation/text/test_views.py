@@ -47,6 +47,15 @@ def test_a_null_over_bytes_is_empty() -> None:
     assert texts_of(views.characters(column)) == ["", "de"]
 
 
+def test_code_points_between_places() -> None:
+    """Stretches of texts, empty and overlapping ones too, are put one after the other."""
+    text = views.characters(pa.array(["aé邮", None, "bc"]))
+    codepoints, edges = text.between(np.array([1, 3, 2, 0]), np.array([3, 3, 5, 1]))
+    assert "".join(map(chr, codepoints)) == "é邮邮bca"
+    assert edges.tolist() == [0, 2, 2, 5, 6]
+    assert [len(one) for one in text.between(np.zeros(0, np.int64), np.zeros(0, np.int64))] == [0, 1]
+
+
 def test_only_text_has_characters() -> None:
     """A column of another type is refused."""
     with pytest.raises(TypeError, match="int64"):
